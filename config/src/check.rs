@@ -1,0 +1,340 @@
+//! Which values the keys take. Each function reads one value, or says what is wrong and what would be right.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::Error;
+use crate::tree::Item;
+
+type Read<T> = Result<T, Error>;
+
+/// The highest id that may be given: the end of the range of hashed ids.
+const HIGHEST_ID: i64 = 0x7ffd_ffff;
+/// `nobody`, and what 16 bit programs take for -1: <https://systemd.io/UIDS-GIDS/>.
+const NOBODY_IDS: [i64; 2] = [65534, 65535];
+/// A century: so large a time can still be added to any date.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+pub(crate) fn some<T>(read: impl Fn(&Item) -> Read<T>) -> impl Fn(&Item) -> Read<Option<T>> {
+    move |item| read(item).map(Some)
+}
+
+/// A list of texts without repetition; IAM's and most other names differ by more than case.
+pub(crate) fn list<T>(read: impl Fn(&Item) -> Read<T>) -> impl Fn(&Item) -> Read<Vec<T>> {
+    move |item| {
+        let mut seen = Vec::new();
+        let mut values = Vec::new();
+        for element in item.array()? {
+            let folded = element.text()?.to_ascii_lowercase();
+            if seen.contains(&folded) {
+                return Err(element.wrong("it is listed twice", "remove one of the two"));
+            }
+            seen.push(folded);
+            values.push(read(element)?);
+        }
+        Ok(values)
+    }
+}
+
+pub(crate) fn choice<T: Copy>(item: &Item, choices: &[(&str, T)]) -> Read<T> {
+    let text = item.text()?;
+    if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+        return Ok(*value);
+    }
+    let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    Err(item.wrong("there is no such choice", &format!("choose from {}", names.join(", "))))
+}
+
+pub(crate) fn integer<T: TryFrom<i64>>(item: &Item, min: i64, max: i64) -> Read<T> {
+    let n = item.integer()?;
+    let value = if (min..=max).contains(&n) { T::try_from(n).ok() } else { None };
+    value.ok_or_else(|| item.wrong("out of range", &format!("from {min} to {max}")))
+}
+
+/// A number and a unit, at least a second.
+pub(crate) fn duration(item: &Item) -> Read<Duration> {
+    let hint =
+        "a number above 0 and s, m, h or d, such as \"90s\", \"5m\", \"36h\", \"3d\"; at most \"36500d\"";
+    parse_duration(item.text()?).ok_or_else(|| item.wrong("not a length of time", hint))
+}
+
+pub(crate) fn max_age(item: &Item) -> Read<Option<Duration>> {
+    if item.text()? == "0" { Ok(None) } else { duration(item).map(Some) }
+}
+
+/// `90s`, `5m`, `36h`, `3d`: a number above 0 and a unit; at most `36500d`.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let units = [('s', 1), ('m', 60), ('h', 60 * 60), ('d', 24 * 60 * 60)];
+    let (number, unit) = units.iter().find_map(|(c, unit)| Some((text.strip_suffix(*c)?, unit)))?;
+    // `parse` alone would take "+5".
+    if !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let time = Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(*unit)?);
+    (time > Duration::ZERO && time <= LONGEST).then_some(time)
+}
+
+fn text(item: &Item, right: impl FnOnce(&str) -> bool, why: &str, hint: &str) -> Read<String> {
+    let text = item.text()?;
+    if right(text) { Ok(text.to_owned()) } else { Err(item.wrong(why, hint)) }
+}
+
+/// Of `min` to `max` ASCII letters, digits and characters of `others`.
+fn made_of(text: &str, others: &str, min: usize, max: usize) -> bool {
+    (min..=max).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+}
+
+fn printable(text: &str) -> bool {
+    text.bytes().all(|b| (b' '..=b'~').contains(&b))
+}
+
+/// IAM's rule for names of groups: API reference, CreateGroup.
+fn is_iam_group(name: &str) -> bool {
+    made_of(name, "+=,.@_-", 1, 128)
+}
+
+pub(crate) fn iam_group(item: &Item) -> Read<String> {
+    let hint = "1 to 128 letters, digits and + = , . @ _ -, as IAM has it, without a path";
+    text(item, is_iam_group, "not a name of an IAM group", hint)
+}
+
+pub(crate) fn local_groups(item: &Item) -> Read<BTreeMap<String, Vec<String>>> {
+    let mut groups = BTreeMap::new();
+    for (name, locals) in item.table()? {
+        if !is_iam_group(name) {
+            return Err(locals.wrong("its key is not a name of an IAM group", "NAME = [\"sudo\"]"));
+        }
+        groups.insert(name.clone(), list(local_group)(locals)?);
+    }
+    Ok(groups)
+}
+
+/// Local groups have whatever names groupadd(8) or a package gave them; not `root`, since nobody gets gid 0.
+fn local_group(item: &Item) -> Read<String> {
+    let right = |name: &str| made_of(name, "._-$", 1, 32) && !name.starts_with('-') && name != "root";
+    let hint = "up to 32 letters, digits and . _ - $; never \"root\"";
+    text(item, right, "not a name of a local group", hint)
+}
+
+/// The rule of the instance metadata service for tags: EC2 User Guide, "View tags using instance metadata".
+pub(crate) fn instance_tag(item: &Item) -> Read<String> {
+    let right = |key: &str| made_of(key, "+-=.,_:@", 1, 128) && ![".", "..", "_index"].contains(&key);
+    let hint = "1 to 128 letters, digits and + - = . , _ : @, such as \"nss-iam:groups\"";
+    text(item, right, "not a tag that instance metadata can show", hint)
+}
+
+pub(crate) fn role(item: &Item) -> Read<String> {
+    let hint = "a name such as \"IAMKeyLookup\", or \"arn:aws:iam::123456789012:role/IAMKeyLookup\"";
+    text(item, is_role, "neither a name of a role nor a role's ARN", hint)
+}
+
+fn is_role(role: &str) -> bool {
+    let path = match role.splitn(6, ':').collect::<Vec<_>>().as_slice() {
+        ["arn", partition, "iam", "", account, resource] => {
+            let digits = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+            if !digits || !partition.starts_with("aws") || !made_of(partition, "-", 3, 32) {
+                return false;
+            }
+            let Some(path) = resource.strip_prefix("role/") else {
+                return false;
+            };
+            path
+        }
+        _ => role,
+    };
+    // IAM's limits: API reference, CreateRole: 64 for the name, 512 for the path.
+    path.len() <= 512 && path.split('/').all(|part| made_of(part, "+=,.@_-", 1, 64))
+}
+
+/// The limits of external_id and session_name are those of the STS API reference, AssumeRole.
+pub(crate) fn external_id(item: &Item) -> Read<String> {
+    let right = |id: &str| made_of(id, "_+=,.@:/-", 2, 1224);
+    text(item, right, "not an external id", "2 to 1224 letters, digits and _ + = , . @ : / -")
+}
+
+/// The default may be written out as the manual shows it.
+pub(crate) fn session_name(item: &Item) -> Read<Option<String>> {
+    if item.text()? == "nss-iam@<instance-id>" {
+        return Ok(None);
+    }
+    let right = |name: &str| made_of(name, "_+=,.@-", 2, 64);
+    text(item, right, "not a session name", "2 to 64 letters, digits and _ + = , . @ -").map(Some)
+}
+
+pub(crate) fn region(item: &Item) -> Read<String> {
+    let right = |region: &str| made_of(region, "-", 1, 32) && region.to_ascii_lowercase() == region;
+    text(item, right, "not a name of a region", "such as \"eu-west-1\"")
+}
+
+pub(crate) fn http_url(item: &Item) -> Read<String> {
+    let right = |url: &str| {
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        rest.is_some_and(|rest| {
+            !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(|b| b.is_ascii_graphic())
+        })
+    };
+    text(item, right, "not an http or https URL", "such as \"https://host.example:8443\"")
+}
+
+pub(crate) fn no_proxy(item: &Item) -> Read<String> {
+    let right = |hosts: &str| !hosts.is_empty() && printable(hosts);
+    text(item, right, "not a list of hosts", "such as \"169.254.169.254,.internal.example\"")
+}
+
+pub(crate) fn absolute_path(item: &Item) -> Read<String> {
+    text(item, is_absolute, "not an absolute path", "a path that begins with '/', without control characters")
+}
+
+fn is_absolute(path: &str) -> bool {
+    path.starts_with('/') && !path.contains(char::is_control)
+}
+
+pub(crate) fn source(item: &Item) -> Read<String> {
+    let url = item.text()?;
+    if url.starts_with("s3://") {
+        return Err(item.wrong("S3 is no source in this release", "\"iam:\" or \"file:///…\""));
+    }
+    let right = |url: &str| url == "iam:" || url.strip_prefix("file://").is_some_and(is_absolute);
+    text(item, right, "not a source", "\"iam:\", or \"file://\" and an absolute path, so three '/' in all")
+}
+
+/// Fit for a field of passwd(5).
+fn is_field(text: &str) -> bool {
+    printable(text) && !text.contains(':')
+}
+
+pub(crate) fn shell(item: &Item) -> Read<String> {
+    let right = |shell: &str| shell.starts_with('/') && is_field(shell) && !shell.contains(['{', '}']);
+    let hint = "an absolute path in printable ASCII without ':', such as \"/bin/bash\"";
+    text(item, right, "not a shell", hint)
+}
+
+pub(crate) fn gecos(item: &Item) -> Read<String> {
+    let right = |gecos: &str| is_field(gecos) && !gecos.contains(['{', '}']);
+    let hint = "printable ASCII without ':'; there are no {placeholders} here";
+    text(item, right, "not fit for the comment field", hint)
+}
+
+pub(crate) fn home(item: &Item) -> Read<String> {
+    let right =
+        |home: &str| home.starts_with('/') && is_field(home) && !home.split('/').any(|part| part == "..");
+    let hint = "an absolute path in printable ASCII without ':' and '..', such as \"/home/{name}\"";
+    let home = text(item, right, "not a home", hint)?;
+    if !placeholders_are_known(&home) {
+        return Err(item.wrong("unknown {placeholder}", "there are {name}, {uid}, {iam_name} and {account}"));
+    }
+    Ok(home)
+}
+
+fn placeholders_are_known(mut rest: &str) -> bool {
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((name, tail)) = after.split_once('}') else {
+            return false;
+        };
+        if before.contains('}') || !["name", "uid", "iam_name", "account"].contains(&name) {
+            return false;
+        }
+        rest = tail;
+    }
+    !rest.contains('}')
+}
+
+pub(crate) fn common_group(item: &Item) -> Read<String> {
+    let right = |name: &str| {
+        made_of(name, "._@-", 1, 32)
+            && name.to_ascii_lowercase() == name
+            && name.starts_with(|c: char| c == '_' || c.is_ascii_alphanumeric())
+            && !name.bytes().all(|b| b.is_ascii_digit())
+            && name != "iam-disabled"
+    };
+    let hint = "up to 32 of a-z 0-9 . _ @ -, the first a-z 0-9 _, not all digits; \"iam-disabled\" is taken";
+    text(item, right, "not a name of a group", hint)
+}
+
+/// In lower case, as user names are when the domain is cut off.
+pub(crate) fn domain(item: &Item) -> Read<String> {
+    let right = |domain: &str| made_of(domain, ".-", 1, 253);
+    text(item, right, "not a domain", "without the '@', such as \"example.com\"")
+        .map(|d| d.to_ascii_lowercase())
+}
+
+/// A part of `{account}` homes, so a name that is safe in a path.
+pub(crate) fn account_name(item: &Item) -> Read<String> {
+    let right =
+        |name: &str| made_of(name, "._-", 1, 64) && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    text(
+        item,
+        right,
+        "not a name of an account",
+        "up to 64 letters, digits and . _ -, the first a letter or digit",
+    )
+}
+
+/// IAM's rule for keys of tags, as far as it is ASCII; the rest of the key needs room: API reference, Tag.
+pub(crate) fn tag_prefix(item: &Item) -> Read<String> {
+    let right = |prefix: &str| {
+        made_of(prefix, " _.:/=+-@", 1, 100) && !prefix.to_ascii_lowercase().starts_with("aws:")
+    };
+    let hint = "1 to 100 letters, digits, spaces and _ . : / = + - @, not beginning with \"aws:\"";
+    text(item, right, "not a beginning of an IAM tag", hint)
+}
+
+pub(crate) fn ids(item: &Item) -> Read<BTreeMap<String, u32>> {
+    let mut ids: BTreeMap<String, u32> = BTreeMap::new();
+    for (iam_id, item) in item.table()? {
+        if !made_of(iam_id, "_-:.@", 1, 128) {
+            return Err(item.wrong("its key is not a UserId or GroupId", "AIDAEXAMPLE = 1003"));
+        }
+        let id: u32 = integer(item, 1000, HIGHEST_ID)?;
+        if NOBODY_IDS.contains(&id.into()) {
+            return Err(item.wrong("the system uses it for nobody", "any other id"));
+        }
+        if ids.values().any(|other| *other == id) {
+            return Err(
+                item.wrong("another entry of [ids] has it", "users and groups share one space of ids")
+            );
+        }
+        ids.insert(iam_id.clone(), id);
+    }
+    Ok(ids)
+}
+
+/// sshd(8), "AUTHORIZED_KEYS FILE FORMAT". Stricter than sshd, which takes what follows a blank for the key.
+pub(crate) fn key_options(item: &Item) -> Read<String> {
+    let right = |options: &str| options.is_empty() || (printable(options) && are_options(options));
+    let hint = "NAME or NAME=\"VALUE\" in printable ASCII, joined by ',' without blanks";
+    text(item, right, "not authorized_keys options", hint)
+}
+
+fn are_options(mut rest: &str) -> bool {
+    loop {
+        let after = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '-');
+        if after.len() == rest.len() {
+            return false;
+        }
+        rest = match after.strip_prefix("=\"").map(after_value) {
+            Some(Some(tail)) => tail,
+            Some(None) => return false,
+            None => after,
+        };
+        if rest.is_empty() {
+            return true;
+        }
+        let Some(next) = rest.strip_prefix(',') else {
+            return false;
+        };
+        rest = next;
+    }
+}
+
+/// What follows the closing quote; a quote behind a backslash does not close, as in sshd's `opt_dequote`.
+fn after_value(mut rest: &str) -> Option<&str> {
+    loop {
+        let (value, tail) = rest.split_once('"')?;
+        rest = tail;
+        if !value.ends_with('\\') {
+            return Some(tail);
+        }
+    }
+}

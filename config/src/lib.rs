@@ -1,0 +1,277 @@
+//! The only configuration of nss-iam: its model, its defaults and its reader. Manual: nss-iam.toml(5).
+//!
+//! Every value is checked here, so that nothing further down does it again. Whether what is named exists
+//! (a group in IAM, a shell on this host) is not known here. The shipped file is `config/config.toml`.
+#![forbid(unsafe_code)]
+
+mod check;
+mod load;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use check::parse_duration;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Everything that an administrator can set. [`Config::default`] is what holds where a file is silent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// IAM groups of the first account whose members become users.
+    pub groups: Vec<String>,
+    /// The instance tag that names further such groups, `:` or space separated.
+    pub groups_from_instance_tag: Option<String>,
+    /// How AWS is reached.
+    pub aws: Aws,
+    /// Further accounts, in order of precedence for names.
+    pub account: Vec<Account>,
+    /// Where the listing comes from.
+    pub source: Source,
+    /// How users look.
+    pub users: Users,
+    /// IAM group of the first account -> local groups that its members join.
+    pub local_groups: BTreeMap<String, Vec<String>>,
+    /// Which IAM tags are obeyed.
+    pub tags: Tags,
+    /// UserId, GroupId, or `group:` and the name of a group of ours -> its id; no id occurs twice.
+    pub ids: BTreeMap<String, u32>,
+    /// What sshd is offered.
+    pub keys: Keys,
+    /// Limits.
+    pub safety: Safety,
+}
+
+/// `[aws]`: how AWS is reached. The unset is the SDK's own business, but for the role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aws {
+    /// Role name (with its path, if it has one) or role ARN; none: the instance's own role.
+    pub role: Option<String>,
+    /// sts:ExternalId.
+    pub external_id: Option<String>,
+    /// RoleSessionName; none: `nss-iam@` and the instance id.
+    pub session_name: Option<String>,
+    /// Region, of which only STS depends.
+    pub region: Option<String>,
+    /// For a whole fetch; never zero.
+    pub timeout: Duration,
+    /// Calls at once, 1 to 64.
+    pub concurrency: usize,
+    /// Endpoint of every service.
+    pub endpoint_url: Option<String>,
+    /// Endpoint of IAM.
+    pub endpoint_url_iam: Option<String>,
+    /// Endpoint of STS.
+    pub endpoint_url_sts: Option<String>,
+    /// Proxy for calls to AWS.
+    pub https_proxy: Option<String>,
+    /// Hosts that are reached without the proxy, comma separated.
+    pub no_proxy: Option<String>,
+    /// Certificates to trust, a PEM file; an absolute path.
+    pub ca_bundle: Option<PathBuf>,
+    /// Use FIPS endpoints.
+    pub use_fips: bool,
+    /// Use endpoints that have IPv6 too.
+    pub use_dualstack: bool,
+}
+
+impl Default for Aws {
+    fn default() -> Self {
+        Self {
+            role: None,
+            external_id: None,
+            session_name: None,
+            region: None,
+            timeout: Duration::from_secs(120),
+            concurrency: 8,
+            endpoint_url: None,
+            endpoint_url_iam: None,
+            endpoint_url_sts: None,
+            https_proxy: None,
+            no_proxy: None,
+            ca_bundle: None,
+            use_fips: false,
+            use_dualstack: false,
+        }
+    }
+}
+
+/// `[[account]]`: one further account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Unlike any other account's, and never empty: the empty name is the first account's.
+    pub name: String,
+    /// As [`Aws::role`].
+    pub role: Option<String>,
+    /// IAM groups whose members become users.
+    pub groups: Vec<String>,
+    /// IAM group of this account -> local groups.
+    pub local_groups: BTreeMap<String, Vec<String>>,
+    /// sts:ExternalId.
+    pub external_id: Option<String>,
+}
+
+/// `[source]`: where the listing comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// `iam:`, or `file://` and an absolute path that is taken as it stands.
+    pub url: String,
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self { url: "iam:".to_owned() }
+    }
+}
+
+/// `[users]`: how users look, and what becomes of those who left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Users {
+    /// An absolute path.
+    pub shell: String,
+    /// An absolute path with the placeholders `{name}`, `{uid}`, `{iam_name}`, `{account}` and no others.
+    pub home: String,
+    /// The comment field.
+    pub gecos: String,
+    /// The group that every active user is a member of.
+    pub common_group: String,
+    /// Domains that are cut off user names; in lower case, as names are compared.
+    pub strip_domains: Vec<String>,
+    /// How characters that Linux names lack are replaced.
+    pub name_style: NameStyle,
+    /// What becomes of a user who left.
+    pub removed: Removed,
+    /// How long a disabled user stays resolvable; never zero.
+    pub removed_keep: Duration,
+    /// Whether sessions and processes of users who left are ended.
+    pub terminate_sessions: bool,
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Self {
+            shell: "/bin/bash".to_owned(),
+            home: "/home/{name}".to_owned(),
+            gecos: "AWS User".to_owned(),
+            common_group: "iam-users".to_owned(),
+            strip_domains: Vec::new(),
+            name_style: NameStyle::Plain,
+            removed: Removed::Disable,
+            removed_keep: 90 * DAY,
+            terminate_sessions: true,
+        }
+    }
+}
+
+/// How `+ = , @` of IAM names are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameStyle {
+    /// `+ = ,` become `_`, `@` stays.
+    Plain,
+    /// `.plus.`, `.equal.`, `.comma.`, `.at.`, as the program aws-ec2-ssh has it.
+    AwsEc2Ssh,
+}
+
+/// What becomes of a user who left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// Resolvable for [`Users::removed_keep`], without any way to log in.
+    Disable,
+    /// No longer resolvable at once.
+    Hide,
+}
+
+/// `[tags]`: which IAM tags are obeyed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tags {
+    /// Key `use`: none unless named.
+    pub uses: Vec<TagUse>,
+    /// What the tags' keys begin with; never empty.
+    pub prefix: String,
+}
+
+impl Default for Tags {
+    fn default() -> Self {
+        Self { uses: Vec::new(), prefix: "nss-iam:".to_owned() }
+    }
+}
+
+/// A tag that can be obeyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TagUse {
+    /// `ssh-key`, `ssh-key-2`, …: public keys.
+    SshKey,
+    /// `name`: the login name.
+    Name,
+    /// `uid`: the uid.
+    Uid,
+    /// `shell`: the shell.
+    Shell,
+    /// `gecos`: the comment field.
+    Gecos,
+}
+
+/// `[keys]`: what sshd is offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// Well-formed authorized_keys options, or empty.
+    pub options: String,
+    /// Older keys are not offered; none: they always are.
+    pub max_age: Option<Duration>,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { options: String::new(), max_age: Some(3 * DAY) }
+    }
+}
+
+/// `[safety]`: limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Safety {
+    /// More of the active users than this are not disabled at once; 0 to 100.
+    pub max_removed_percent: u8,
+}
+
+impl Default for Safety {
+    fn default() -> Self {
+        Self { max_removed_percent: 100 }
+    }
+}
+
+/// Why a configuration is refused. The message names the file and ends with a line `hint: …`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder that cannot be read.
+    #[error("cannot read '{}': {cause}\nhint: {hint}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A file or folder that anyone on the host may write.
+    #[error("'{}' refused: everyone may write it\nhint: chmod o-w '{}'", path.display(), path.display())]
+    Writable {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Something in a file is wrong.
+    #[error("'{}' line {line}: {what}\nhint: {hint}", path.display())]
+    Wrong {
+        /// In which file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// The key, and what is wrong.
+        what: String,
+        /// What would be right.
+        hint: String,
+    },
+}

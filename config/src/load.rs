@@ -1,0 +1,189 @@
+//! From files to a checked [`Config`]: which files, in which order, and which key goes where.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::check::{self, list, some};
+use crate::tree::{self, Item, Section, Table};
+use crate::{Account, Aws, Config, Error, NameStyle, Removed, Safety, TagUse, Users};
+
+impl Config {
+    /// Reads `main`, then the files `*.toml` of the folder `config.d` beside it in the order of their names.
+    ///
+    /// # Errors
+    /// See [`Error`]. A missing `main` is one, a missing folder is not.
+    pub fn load(main: &Path) -> Result<Self, Error> {
+        let mut texts = vec![(main.to_owned(), read(main)?)];
+        for path in drop_ins(&main.with_file_name("config.d"))? {
+            let text = read(&path)?;
+            texts.push((path, text));
+        }
+        Self::parse(&texts)
+    }
+
+    /// Merges files, the later over the earlier, and checks the outcome. The paths are for messages alone.
+    ///
+    /// # Errors
+    /// [`Error::Wrong`], of the first mistake found.
+    pub fn parse(texts: &[(PathBuf, String)]) -> Result<Self, Error> {
+        let mut merged = Table::new();
+        for (path, text) in texts {
+            tree::merge(&mut merged, tree::parse(path, text)?);
+        }
+        root(merged)
+    }
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    let failed = |cause: io::Error| Error::Read {
+        path: path.to_owned(),
+        hint: match cause.kind() {
+            io::ErrorKind::NotFound => "install the package's file again, or name another with --config",
+            io::ErrorKind::InvalidData => "write the file in UTF-8",
+            _ => "make it a file that the refresher's user may read: chmod 0644",
+        },
+        cause,
+    };
+    let mut file = File::open(path).map_err(failed)?;
+    refuse_world_writable(path, &file.metadata().map_err(failed)?)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
+}
+
+fn drop_ins(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |cause| Error::Read {
+        path: folder.to_owned(),
+        cause,
+        hint: "make it a folder that the refresher's user may read: chmod 0755",
+    };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(failed(e)),
+    };
+    refuse_world_writable(folder, &fs::metadata(folder).map_err(failed)?)?;
+    let paths =
+        entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    // Hidden files are an editor's, as in the shell's `*.toml`.
+    let wanted = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        name.ends_with(b".toml") && !name.starts_with(b".")
+    };
+    let mut paths: Vec<_> = paths.into_iter().filter(wanted).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn refuse_world_writable(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
+    if metadata.permissions().mode() & 0o002 != 0 {
+        return Err(Error::Writable { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+fn root(entries: Table) -> Result<Config, Error> {
+    let mut config = Config::default();
+    let mut root = Section::new("the top level", entries);
+    root.set("groups", &mut config.groups, list(check::iam_group))?;
+    root.set("groups_from_instance_tag", &mut config.groups_from_instance_tag, some(check::instance_tag))?;
+    config.aws = aws(root.section("aws")?)?;
+    root.set("account", &mut config.account, accounts)?;
+    let mut source = root.section("source")?;
+    source.set("url", &mut config.source.url, check::source)?;
+    source.end()?;
+    config.users = users(root.section("users")?)?;
+    root.set("local_groups", &mut config.local_groups, check::local_groups)?;
+    let mut tags = root.section("tags")?;
+    tags.set("use", &mut config.tags.uses, list(tag_use))?;
+    tags.set("prefix", &mut config.tags.prefix, check::tag_prefix)?;
+    tags.end()?;
+    root.set("ids", &mut config.ids, check::ids)?;
+    let mut keys = root.section("keys")?;
+    keys.set("options", &mut config.keys.options, check::key_options)?;
+    keys.set("max_age", &mut config.keys.max_age, check::max_age)?;
+    keys.end()?;
+    config.safety = safety(root.section("safety")?)?;
+    root.end()?;
+    Ok(config)
+}
+
+fn aws(mut section: Section) -> Result<Aws, Error> {
+    let mut aws = Aws::default();
+    section.set("role", &mut aws.role, some(check::role))?;
+    section.set("external_id", &mut aws.external_id, some(check::external_id))?;
+    section.set("session_name", &mut aws.session_name, check::session_name)?;
+    section.set("region", &mut aws.region, some(check::region))?;
+    section.set("timeout", &mut aws.timeout, check::duration)?;
+    section.set("concurrency", &mut aws.concurrency, |item| check::integer(item, 1, 64))?;
+    section.set("endpoint_url", &mut aws.endpoint_url, some(check::http_url))?;
+    section.set("endpoint_url_iam", &mut aws.endpoint_url_iam, some(check::http_url))?;
+    section.set("endpoint_url_sts", &mut aws.endpoint_url_sts, some(check::http_url))?;
+    section.set("https_proxy", &mut aws.https_proxy, some(check::http_url))?;
+    section.set("no_proxy", &mut aws.no_proxy, some(check::no_proxy))?;
+    section.set("ca_bundle", &mut aws.ca_bundle, |item| Ok(Some(check::absolute_path(item)?.into())))?;
+    section.set("use_fips", &mut aws.use_fips, Item::bool)?;
+    section.set("use_dualstack", &mut aws.use_dualstack, Item::bool)?;
+    section.end()?;
+    Ok(aws)
+}
+
+fn accounts(item: &Item) -> Result<Vec<Account>, Error> {
+    let mut accounts: Vec<Account> = Vec::new();
+    for item in item.array()? {
+        let mut section = Section::new("[[account]]", item.table()?.clone());
+        let mut account = Account::default();
+        let name = section.take("name").ok_or_else(|| {
+            item.wrong("an [[account]] without a name", "add name = \"…\", by which logs tell it from others")
+        })?;
+        account.name = check::account_name(&name)?;
+        if accounts.iter().any(|other| other.name == account.name) {
+            return Err(name.wrong("another [[account]] has this name", "give each account its own"));
+        }
+        section.set("role", &mut account.role, some(check::role))?;
+        section.set("external_id", &mut account.external_id, some(check::external_id))?;
+        section.set("groups", &mut account.groups, list(check::iam_group))?;
+        section.set("local_groups", &mut account.local_groups, check::local_groups)?;
+        section.end()?;
+        accounts.push(account);
+    }
+    Ok(accounts)
+}
+
+fn users(mut section: Section) -> Result<Users, Error> {
+    let mut users = Users::default();
+    section.set("shell", &mut users.shell, check::shell)?;
+    section.set("home", &mut users.home, check::home)?;
+    section.set("gecos", &mut users.gecos, check::gecos)?;
+    section.set("common_group", &mut users.common_group, check::common_group)?;
+    section.set("strip_domains", &mut users.strip_domains, list(check::domain))?;
+    let styles = [("plain", NameStyle::Plain), ("aws-ec2-ssh", NameStyle::AwsEc2Ssh)];
+    section.set("name_style", &mut users.name_style, |item| check::choice(item, &styles))?;
+    let removed = [("disable", Removed::Disable), ("hide", Removed::Hide)];
+    section.set("removed", &mut users.removed, |item| check::choice(item, &removed))?;
+    section.set("removed_keep", &mut users.removed_keep, check::duration)?;
+    section.set("terminate_sessions", &mut users.terminate_sessions, Item::bool)?;
+    section.end()?;
+    Ok(users)
+}
+
+fn tag_use(item: &Item) -> Result<TagUse, Error> {
+    let uses = [
+        ("ssh-key", TagUse::SshKey),
+        ("name", TagUse::Name),
+        ("uid", TagUse::Uid),
+        ("shell", TagUse::Shell),
+        ("gecos", TagUse::Gecos),
+    ];
+    check::choice(item, &uses)
+}
+
+fn safety(mut section: Section) -> Result<Safety, Error> {
+    let mut safety = Safety::default();
+    section
+        .set("max_removed_percent", &mut safety.max_removed_percent, |item| check::integer(item, 0, 100))?;
+    section.end()?;
+    Ok(safety)
+}

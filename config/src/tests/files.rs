@@ -1,0 +1,197 @@
+//! Files: the shipped one, their order, what is refused before it is parsed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::{parse, refusal};
+use crate::tree::{self, Table};
+use crate::{Account, Aws, Config, Error};
+
+const SHIPPED: &str = include_str!("../../config.toml");
+
+/// The shipped file with every line that shows a key or a header put in force.
+fn uncommented() -> String {
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| c == '[' || c.is_ascii_alphabetic()) => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    SHIPPED.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A folder with config.toml and config.d, removed at the end.
+fn folder(files: &[(&str, &str)]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let drop_ins = folder.path().join("config.d");
+    fs::create_dir(&drop_ins).unwrap();
+    chmod(&drop_ins, 0o755);
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        chmod(&path, 0o644);
+    }
+    let main = folder.path().join("config.toml");
+    (folder, main)
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn the_shipped_file_as_it_is_changes_nothing() {
+    assert_eq!(parse(&[SHIPPED]).unwrap(), Config::default());
+}
+
+#[test]
+fn the_shipped_file_shows_the_default_wherever_it_does_not_say_example() {
+    let text = |s: &str| Some(s.to_owned());
+    let expected = Config {
+        groups: vec!["JumpHostAccess".to_owned()],
+        groups_from_instance_tag: text("nss-iam:groups"),
+        aws: Aws {
+            role: text("IAMKeyLookup"),
+            external_id: text("jump-hosts"),
+            region: text("eu-west-1"),
+            endpoint_url: text("https://vpce-0example.eu-west-1.vpce.amazonaws.com"),
+            endpoint_url_iam: text("https://iam.amazonaws.com"),
+            endpoint_url_sts: text("https://sts.eu-west-1.amazonaws.com"),
+            https_proxy: text("http://proxy.example:3128"),
+            no_proxy: text("169.254.169.254,.example"),
+            ca_bundle: Some("/etc/ssl/certs/ca-certificates.crt".into()),
+            ..Aws::default()
+        },
+        account: vec![Account {
+            name: "partner".to_owned(),
+            role: text("arn:aws:iam::123456789012:role/IAMKeyLookup"),
+            external_id: text("jump-hosts"),
+            groups: vec!["JumpHostAccess".to_owned()],
+            local_groups: BTreeMap::from([("JumpHostAdmins".to_owned(), vec!["adm".to_owned()])]),
+        }],
+        local_groups: BTreeMap::from([(
+            "JumpHostAdmins".to_owned(),
+            vec!["sudo".to_owned(), "wheel".to_owned()],
+        )]),
+        ids: BTreeMap::from([("AIDAEXAMPLE".to_owned(), 1003)]),
+        ..Config::default()
+    };
+    assert_eq!(parse(&[&uncommented()]).unwrap(), expected);
+}
+
+#[test]
+fn the_shipped_file_shows_every_key() {
+    fn keys(of: &str, table: &Table, all: &mut BTreeSet<String>) {
+        for (key, item) in table {
+            let name = format!("{of}{key}");
+            if let Ok(inner) = item.table() {
+                keys(&format!("{name}."), inner, all);
+            } else if key == "account" {
+                item.array().unwrap().iter().for_each(|a| keys("account.", a.table().unwrap(), all));
+            } else {
+                all.insert(name);
+            }
+        }
+    }
+    let mut shown = BTreeSet::new();
+    keys("", &tree::parse(Path::new("config.toml"), &uncommented()).unwrap(), &mut shown);
+    let all = "groups groups_from_instance_tag \
+        aws.role aws.external_id aws.session_name aws.region aws.timeout aws.concurrency aws.endpoint_url \
+        aws.endpoint_url_iam aws.endpoint_url_sts aws.https_proxy aws.no_proxy aws.ca_bundle aws.use_fips \
+        aws.use_dualstack account.name account.role account.external_id account.groups \
+        account.local_groups.JumpHostAdmins source.url users.shell users.home users.gecos users.common_group \
+        users.strip_domains users.name_style users.removed users.removed_keep users.terminate_sessions \
+        local_groups.JumpHostAdmins tags.use tags.prefix ids.AIDAEXAMPLE keys.options keys.max_age \
+        safety.max_removed_percent";
+    assert_eq!(shown, all.split_whitespace().map(str::to_owned).collect());
+}
+
+#[test]
+fn later_files_are_laid_over_earlier_ones_key_by_key() {
+    let base = "groups = ['A', 'B']\n[users]\nshell = '/bin/sh'\ngecos = 'x'\n\
+        [local_groups]\nA = ['adm', 'sudo']\nB = ['adm']";
+    let over = "groups = ['C']\n[users]\nshell = '/bin/zsh'\n[local_groups]\nA = ['wheel']";
+    let config = parse(&[base, over]).unwrap();
+    assert_eq!(config.groups, ["C"]);
+    assert_eq!((config.users.shell.as_str(), config.users.gecos.as_str()), ("/bin/zsh", "x"));
+    assert_eq!(config.local_groups["A"], ["wheel"]);
+    assert_eq!(config.local_groups["B"], ["adm"]);
+}
+
+#[test]
+fn accounts_of_all_files_stand_in_the_order_of_the_files() {
+    let texts = ["[[account]]\nname = 'one'\n[[account]]\nname = 'two'", "[[account]]\nname = 'three'"];
+    let config = parse(&texts).unwrap();
+    let names: Vec<_> = config.account.iter().map(|a| a.name.as_str()).collect();
+    assert_eq!(names, ["one", "two", "three"]);
+}
+
+#[test]
+fn a_mistake_is_told_with_the_file_and_line_it_stands_in() {
+    let texts = ["[users]\nshell = '/bin/sh'\n", "\n[users]\n\nshell = 'zsh'\n", "[users]\ngecos = 'x'\n"];
+    assert!(refusal(&texts).starts_with("'1.toml' line 4: 'zsh' is no value for 'users.shell'"));
+    assert!(refusal(&["[users]", "[users]\nshel = 'x'"]).starts_with("'1.toml' line 2: unknown key 'shel'"));
+    let twice = ["[[account]]\nname = 'one'", "\n[[account]]\nname = 'one'"];
+    assert!(refusal(&twice).starts_with("'1.toml' line 3: 'one' is no value for 'account.name': another"));
+}
+
+#[test]
+fn what_a_later_file_replaces_is_not_judged() {
+    assert_eq!(parse(&["[users]\nshell = 1", "[users]\nshell = '/bin/sh'"]).unwrap().users.shell, "/bin/sh");
+}
+
+#[test]
+fn drop_ins_are_read_by_name_and_only_if_visible_and_toml() {
+    let (_folder, main) = folder(&[
+        ("config.toml", "groups = ['main']\n[users]\ngecos = 'main'"),
+        ("config.d/20-b.toml", "groups = ['b']"),
+        ("config.d/10-a.toml", "groups = ['a']\n[users]\ngecos = 'a'"),
+        ("config.d/30-c.toml.bak", "bogus"),
+        ("config.d/.40-d.toml", "bogus"),
+    ]);
+    let config = Config::load(&main).unwrap();
+    assert_eq!((config.groups, config.users.gecos), (vec!["b".to_owned()], "a".to_owned()));
+}
+
+#[test]
+fn no_folder_of_drop_ins_is_no_mistake() {
+    let (folder, main) = folder(&[("config.toml", "groups = ['A']")]);
+    fs::remove_dir(folder.path().join("config.d")).unwrap();
+    assert_eq!(Config::load(&main).unwrap().groups, ["A"]);
+}
+
+#[test]
+fn a_missing_file_is_refused_with_its_name_and_a_hint() {
+    let (_folder, main) = folder(&[]);
+    let error = Config::load(&main).unwrap_err();
+    assert!(matches!(error, Error::Read { .. }));
+    let message = error.to_string();
+    assert!(message.starts_with(&format!("cannot read '{}': ", main.display())), "{message}");
+    assert!(message.contains("\nhint: "), "{message}");
+}
+
+#[test]
+fn what_cannot_be_read_as_text_is_refused() {
+    let (folder, main) = folder(&[("config.toml", "")]);
+    fs::write(&main, b"groups = ['\xff']").unwrap();
+    assert!(matches!(Config::load(&main), Err(Error::Read { path, .. }) if path == main));
+    fs::write(&main, "").unwrap();
+    let drop_in = folder.path().join("config.d/a.toml");
+    fs::create_dir(&drop_in).unwrap();
+    assert!(matches!(Config::load(&main), Err(Error::Read { path, .. }) if path == drop_in));
+}
+
+#[test]
+fn what_everyone_may_write_is_refused() {
+    let (folder, main) = folder(&[("config.toml", ""), ("config.d/a.toml", "")]);
+    assert!(Config::load(&main).is_ok());
+    for path in [main.clone(), folder.path().join("config.d/a.toml"), folder.path().join("config.d")] {
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        chmod(&path, mode | 0o002);
+        let error = Config::load(&main).unwrap_err();
+        assert!(matches!(&error, Error::Writable { path: named } if *named == path), "{error}");
+        chmod(&path, mode);
+    }
+}

@@ -1,0 +1,180 @@
+//! Keys: each has its effect; what is no key, or of another type, is refused.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{assert_refused, parse, refusal};
+use crate::{Account, Aws, Config, Keys, NameStyle, Removed, Safety, Source, TagUse, Tags, Users};
+
+const DAY: u64 = 86_400;
+
+fn texts(all: &[&str]) -> Vec<String> {
+    all.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    let config = parse(&[""]).unwrap();
+    assert_eq!(config, Config::default());
+    assert_eq!(config.aws.timeout, Duration::from_secs(120));
+    assert_eq!(config.aws.concurrency, 8);
+    assert_eq!(config.source.url, "iam:");
+    assert_eq!(config.users.home, "/home/{name}");
+    assert_eq!(config.users.removed_keep, Duration::from_secs(90 * DAY));
+    assert!(config.users.terminate_sessions);
+    assert_eq!(config.keys.max_age, Some(Duration::from_secs(3 * DAY)));
+    assert_eq!(config.safety.max_removed_percent, 100);
+}
+
+const EVERY_KEY: &str = r#"
+groups = ["A", "B+=,.@_-9"]
+groups_from_instance_tag = "team:groups"
+[aws]
+role = "arn:aws-cn:iam::123456789012:role/ops/Lookup"
+external_id = "ext:1/2"
+session_name = "host@7"
+region = "cn-north-1"
+timeout = "5m"
+concurrency = 64
+endpoint_url = "http://127.0.0.1:5000"
+endpoint_url_iam = "https://iam.example"
+endpoint_url_sts = "https://sts.example/"
+https_proxy = "http://user:pw@proxy:3128"
+no_proxy = "a.example, b.example"
+ca_bundle = "/etc/ca.pem"
+use_fips = true
+use_dualstack = true
+[[account]]
+name = "b"
+role = "arn:aws:iam::210987654321:role/Lookup"
+external_id = "x1"
+groups = ["C"]
+local_groups = { C = ["adm"] }
+[[account]]
+name = "c"
+[source]
+url = "file:///srv/users.json"
+[users]
+shell = "/bin/zsh"
+home = "/srv/{account}/{iam_name}/{uid}-{name}"
+gecos = "Cloud, User"
+common_group = "cloud"
+strip_domains = ["Example.com"]
+name_style = "aws-ec2-ssh"
+removed = "hide"
+removed_keep = "36h"
+terminate_sessions = false
+[local_groups]
+A = ["sudo", "Debian-exim"]
+"B+=,.@_-9" = []
+[tags]
+use = ["ssh-key", "name", "uid", "shell", "gecos"]
+prefix = "corp/"
+[ids]
+AIDAEXAMPLE = 1000
+AGPAEXAMPLE = 0x7ffdffff
+[keys]
+options = 'restrict,from="10.0.0.0/8,!10.1.0.0/16",environment="A=\"b c\"",no-X11-forwarding'
+max_age = "90s"
+[safety]
+max_removed_percent = 0
+"#;
+
+fn of_every_key() -> Config {
+    let text = |s: &str| Some(s.to_owned());
+    let second = Account {
+        name: "b".to_owned(),
+        role: text("arn:aws:iam::210987654321:role/Lookup"),
+        external_id: text("x1"),
+        groups: texts(&["C"]),
+        local_groups: BTreeMap::from([("C".to_owned(), texts(&["adm"]))]),
+    };
+    Config {
+        groups: texts(&["A", "B+=,.@_-9"]),
+        groups_from_instance_tag: text("team:groups"),
+        aws: Aws {
+            role: text("arn:aws-cn:iam::123456789012:role/ops/Lookup"),
+            external_id: text("ext:1/2"),
+            session_name: text("host@7"),
+            region: text("cn-north-1"),
+            timeout: Duration::from_secs(300),
+            concurrency: 64,
+            endpoint_url: text("http://127.0.0.1:5000"),
+            endpoint_url_iam: text("https://iam.example"),
+            endpoint_url_sts: text("https://sts.example/"),
+            https_proxy: text("http://user:pw@proxy:3128"),
+            no_proxy: text("a.example, b.example"),
+            ca_bundle: Some("/etc/ca.pem".into()),
+            use_fips: true,
+            use_dualstack: true,
+        },
+        account: vec![second, Account { name: "c".to_owned(), ..Account::default() }],
+        source: Source { url: "file:///srv/users.json".to_owned() },
+        users: Users {
+            shell: "/bin/zsh".to_owned(),
+            home: "/srv/{account}/{iam_name}/{uid}-{name}".to_owned(),
+            gecos: "Cloud, User".to_owned(),
+            common_group: "cloud".to_owned(),
+            strip_domains: texts(&["example.com"]),
+            name_style: NameStyle::AwsEc2Ssh,
+            removed: Removed::Hide,
+            removed_keep: Duration::from_secs(36 * 3600),
+            terminate_sessions: false,
+        },
+        local_groups: BTreeMap::from([
+            ("A".to_owned(), texts(&["sudo", "Debian-exim"])),
+            ("B+=,.@_-9".to_owned(), Vec::new()),
+        ]),
+        tags: Tags {
+            uses: vec![TagUse::SshKey, TagUse::Name, TagUse::Uid, TagUse::Shell, TagUse::Gecos],
+            prefix: "corp/".to_owned(),
+        },
+        ids: BTreeMap::from([("AIDAEXAMPLE".to_owned(), 1000), ("AGPAEXAMPLE".to_owned(), 0x7ffd_ffff)]),
+        keys: Keys {
+            options: r#"restrict,from="10.0.0.0/8,!10.1.0.0/16",environment="A=\"b c\"",no-X11-forwarding"#
+                .to_owned(),
+            max_age: Some(Duration::from_secs(90)),
+        },
+        safety: Safety { max_removed_percent: 0 },
+    }
+}
+
+#[test]
+fn every_key_has_its_effect() {
+    assert_eq!(parse(&[EVERY_KEY]).unwrap(), of_every_key());
+}
+
+#[test]
+fn an_unknown_key_is_refused_wherever_it_stands_and_a_near_one_proposed() {
+    assert_refused("[users]\nshel = '/bin/sh'", 2, "unknown key 'shel' in [users]");
+    assert!(refusal(&["[users]\nshel = '/bin/sh'"]).ends_with("hint: did you mean 'shell'?"));
+    assert!(refusal(&["[user]\nshell = '/bin/sh'"]).ends_with("hint: did you mean 'users'?"));
+    let far = refusal(&["[source]\nshell = '/bin/sh'"]);
+    assert!(far.ends_with("hint: the keys of [source] are url"), "{far}");
+    for section in ["[aws]", "[source]", "[users]", "[tags]", "[keys]", "[safety]", "[elsewhere]", ""] {
+        let line = if section == "[elsewhere]" { 1 } else { 2 };
+        assert_refused(&format!("{section}\nbogus = 1"), line, "unknown key");
+    }
+    assert_refused("[[account]]\nname = 'b'\nbogus = 1", 3, "unknown key 'bogus' in [[account]]");
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_refused_at_its_line() {
+    assert_refused("\ngroups = 'A'", 2, "'groups' is a text");
+    assert_refused("groups = [\n'A',\n1]", 3, "'groups' is a number");
+    assert_refused("[aws]\ntimeout = 120", 2, "'aws.timeout' is a number");
+    assert_refused("[aws]\nconcurrency = '8'", 2, "'aws.concurrency' is a text");
+    assert_refused("[aws]\nconcurrency = 8.0", 2, "'aws.concurrency' is a number with a fraction");
+    assert_refused("[ids]\nA = 99999999999999999999", 2, "'ids.A' is too large a number");
+    assert_refused("[users]\nterminate_sessions = 'no'", 2, "'users.terminate_sessions' is a text");
+    assert_refused("users = true", 1, "'users' is true or false");
+    assert_refused("[account]\nname = 'b'", 1, "'account' is a table");
+    assert_refused("[local_groups]\nA = 'sudo'", 2, "'local_groups.A' is a text");
+    assert_refused("[local_groups]\nA.b = ['sudo']", 2, "'local_groups.A' is a table (a dot outside quotes");
+}
+
+#[test]
+fn what_is_not_toml_is_refused_at_its_line() {
+    assert_refused("[users]\nshell = /bin/sh", 2, "");
+    assert_refused("[users]\nshell = '/bin/a'\nshell = '/bin/b'", 3, "duplicate");
+}

@@ -1,0 +1,210 @@
+//! Values: each key takes what it should, and nothing else.
+
+use super::{assert_refused, parse, refusal};
+
+/// As values of `key` in `section`, the `right` are taken and each of the `wrong` is refused.
+fn assert_values(section: &str, key: &str, right: &[&str], wrong: &[&str]) {
+    for value in right {
+        parse(&[&format!("{section}\n{key} = {value}")]).unwrap();
+    }
+    let dot = if section.is_empty() { "" } else { "." };
+    let name = format!("'{}{dot}{key}'", section.trim_matches(['[', ']']));
+    for value in wrong {
+        assert_refused(&format!("{section}\n{key} = {value}"), 2, &name);
+    }
+}
+
+#[test]
+fn names_of_iam_groups_follow_iams_rule() {
+    let longest = format!("['{}']", "g".repeat(128));
+    let too_long = format!("['{}']", "g".repeat(129));
+    let wrong =
+        ["['']", "['a b']", "['a:b']", "['a/b']", "['é']", r#"["a\n"]"#, "['A', 'a']", too_long.as_str()];
+    assert_values("", "groups", &["[]", "['a.b@c']", &longest], &wrong);
+    assert_refused("[local_groups]\n\"a b\" = ['adm']", 2, "'local_groups.a b'");
+    let wrong = ["['']", "['root']", "['a:b']", "['a,b']", "['-a']", "['adm', 'adm']"];
+    assert_values("[local_groups]", "A", &["['adm', 'sudo']"], &wrong);
+    let wrong = ["''", "'a b'", "'a/b'", "'_index'", "'.'", "'..'"];
+    assert_values("", "groups_from_instance_tag", &["'nss-iam:groups'"], &wrong);
+}
+
+#[test]
+fn a_role_is_a_name_or_an_arn() {
+    let right = [
+        "'Role'",
+        "'ops/Role'",
+        "'arn:aws:iam::123456789012:role/R'",
+        "'arn:aws-us-gov:iam::123456789012:role/a/R'",
+    ];
+    let wrong = [
+        "''",
+        "'a b'",
+        "'/Role'",
+        "'a//b'",
+        "'arn:aws:iam::12345:role/R'",
+        "'arn:aws:iam::123456789012:user/R'",
+        "'arn:aws:iam::123456789012:role/'",
+        "'arn:aws:sts::123456789012:role/R'",
+        "'arn:aws:iam::123456789012:role/R:x'",
+        "'arn:other:iam::123456789012:role/R'",
+    ];
+    assert_values("[aws]", "role", &right, &wrong);
+    assert_refused("[[account]]\nname = 'b'\nrole = 'a b'", 3, "'account.role'");
+}
+
+#[test]
+fn settings_of_aws_are_checked() {
+    assert_values("[aws]", "external_id", &["'ab'"], &["''", "'a'", "'a b'"]);
+    assert_values("[aws]", "session_name", &["'ab'", "'nss-iam@<instance-id>'"], &["'a'", "'x<y>'"]);
+    assert_eq!(parse(&["[aws]\nsession_name = 'nss-iam@<instance-id>'"]).unwrap().aws.session_name, None);
+    assert_values("[aws]", "region", &["'eu-west-1'"], &["''", "'EU-WEST-1'", "'eu west'"]);
+    assert_values("[aws]", "concurrency", &["1", "64"], &["0", "65", "-1"]);
+    let wrong = ["''", "'ftp://a'", "'https://'", "'https:///a'", "'http://a b'", "'a.example'"];
+    for key in ["endpoint_url", "endpoint_url_iam", "endpoint_url_sts", "https_proxy"] {
+        assert_values("[aws]", key, &["'https://a'", "'http://[::1]:1/b'"], &wrong);
+    }
+    assert_values("[aws]", "no_proxy", &["'a, b'"], &["''", "'é'"]);
+    assert_values("[aws]", "ca_bundle", &["'/a b'"], &["''", "'a.pem'", r#""/a\n""#]);
+}
+
+#[test]
+fn lengths_of_time_have_a_unit_and_are_above_zero() {
+    let right = ["'1s'", "'5m'", "'36h'", "'36500d'"];
+    let wrong = [
+        "''",
+        "'0'",
+        "'0s'",
+        "'5'",
+        "'s'",
+        "'+5s'",
+        "'-5s'",
+        "'5 m'",
+        "'1.5h'",
+        "'1h30m'",
+        "'3D'",
+        "'36501d'",
+        "'99999999999999999999d'",
+        "'9999999999999999999d'",
+    ];
+    assert_values("[aws]", "timeout", &right, &wrong);
+    assert_values("[users]", "removed_keep", &right, &wrong);
+    let not_zero: Vec<_> = wrong.into_iter().filter(|value| *value != "'0'").collect();
+    assert_values("[keys]", "max_age", &right, &not_zero);
+    assert_eq!(parse(&["[keys]\nmax_age = '0'"]).unwrap().keys.max_age, None);
+}
+
+#[test]
+fn an_account_has_a_name_of_its_own() {
+    assert_refused("\n[[account]]\nrole = 'R'", 2, "without a name");
+    assert_values("[[account]]", "name", &["'b.c-1'"], &["''", "'.'", "'..'", "'a/b'", "'a b'", "'a:b'"]);
+}
+
+#[test]
+fn a_source_is_iam_or_an_absolute_file() {
+    let wrong =
+        ["''", "'iam'", "'file:'", "'file://srv/a'", "'/srv/a'", "'https://a'", r#""file:///a\u0000""#];
+    assert_values("[source]", "url", &["'iam:'", "'file:///srv/a b.json'"], &wrong);
+    assert_refused("[source]\nurl = 's3://bucket/key'", 2, "in this release");
+}
+
+#[test]
+fn fields_of_passwd_take_no_colon_control_or_foreign_character() {
+    let hostile = ["'/a:b'", r#""/a\nb""#, r#""/a\u0000""#, r#""/a\u007f""#, "'/é'"];
+    for key in ["shell", "home", "gecos"] {
+        assert_values("[users]", key, &["'/a'"], &hostile);
+    }
+    assert_values("[users]", "shell", &[], &["''", "'bash'", "'/bin/{name}'"]);
+    assert_values("[users]", "gecos", &["''"], &["'{name}'", "'a}'"]);
+    let right = ["'/home'", "'/{name}{uid}'", "'/home/a..b'"];
+    let wrong = [
+        "''",
+        "'home/{name}'",
+        "'~'",
+        "'/a/../{name}'",
+        "'/{user}'",
+        "'/{name'",
+        "'/name}'",
+        "'/{{name}}'",
+        "'/{}'",
+        "'/{Name}'",
+    ];
+    assert_values("[users]", "home", &right, &wrong);
+}
+
+#[test]
+fn the_common_group_has_a_name_that_a_group_may_have() {
+    let longest = format!("'{}'", "g".repeat(32));
+    let too_long = format!("'{}'", "g".repeat(33));
+    let wrong = [
+        "''",
+        "'Users'",
+        "'a b'",
+        "'-a'",
+        "'.a'",
+        "'123'",
+        "'a:b'",
+        "'é'",
+        "'iam-disabled'",
+        too_long.as_str(),
+    ];
+    assert_values("[users]", "common_group", &["'_a.b@c-1'", "'1a'", &longest], &wrong);
+}
+
+#[test]
+fn choices_are_closed() {
+    assert_values("[users]", "name_style", &["'plain'", "'aws-ec2-ssh'"], &["''", "'Plain'"]);
+    assert_values("[users]", "removed", &["'disable'", "'hide'"], &["'delete'"]);
+    assert_values("[users]", "strip_domains", &["['a.b']"], &["['@a.b']", "['']", "['a.b', 'A.B']"]);
+    assert_values("[tags]", "use", &["[]"], &["['home']", "['uid', 'uid']"]);
+    assert_values("[tags]", "prefix", &["'a b/'"], &["''", "'aws:x'", "'AWS:x'", "'é'", "'a*'"]);
+    assert!(refusal(&["[users]\nremoved = 'delete'"]).ends_with(r#"hint: choose from "disable", "hide""#));
+    assert_values("[safety]", "max_removed_percent", &["0", "100"], &["101", "-1", "256"]);
+}
+
+#[test]
+fn ids_are_neither_low_nor_shared() {
+    let right = ["1000", "65533", "65536", "2147352575"];
+    assert_values(
+        "[ids]",
+        "AIDA1",
+        &right,
+        &["999", "0", "-1", "65534", "65535", "2147352576", "4294967295"],
+    );
+    assert_refused("[ids]\nA = 1000\nB = 1001\nC = 1000", 4, "'1000' is no value for 'ids.C': another");
+    assert_refused("[ids]\n\"\" = 1000", 2, "UserId");
+    assert_refused("[ids]\n\"a b\" = 1000", 2, "UserId");
+}
+
+/// sshd(8): "The options (if present) consist of comma-separated option specifications. No spaces are
+/// permitted, except within double quotes."
+#[test]
+fn key_options_cannot_reach_into_the_key_or_the_next_line() {
+    let right = [
+        "''",
+        "'restrict'",
+        "'restrict,pty'",
+        r#"'from="a b",pty'"#,
+        r#"'command="say \"hi\""'"#,
+        r#"'from=""'"#,
+    ];
+    let wrong = [
+        "' '",
+        "'restrict '",
+        "'restrict, pty'",
+        "',restrict'",
+        "'restrict,'",
+        "'a,,b'",
+        "'#restrict'",
+        "'from=a'",
+        r#"'from="a'"#,
+        r#"'from="a\"'"#,
+        r#"'from="a"b'"#,
+        r#"'from="a" ssh-rsa'"#,
+        r#"'"a"'"#,
+        r#""restrict\nssh-rsa""#,
+        r#""from=\"a\nb\"""#,
+        r#""a\u0000""#,
+        "'é'",
+    ];
+    assert_values("[keys]", "options", &right, &wrong);
+}

@@ -1,0 +1,302 @@
+//! The listing: what was read of IAM, or of another source, as one versioned JSON document.
+//!
+//! The fetch half writes it, the apply half reads it and trusts nothing in it. It is the truth to be published:
+//! who is in it is active, who is not is disabled. A removal that the fetch half could not confirm therefore
+//! stays in it, marked `missing`. Its schema for people and other tools is `docs/listing.schema.json`.
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The `version` that this release writes and reads.
+pub const VERSION: u32 = 1;
+
+/// The largest document that is read, in bytes: 50 000 users with five RSA keys and ten tags each fit.
+pub const MAX_BYTES: u64 = 256 << 20;
+
+/// One document, whatever the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listing {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Where it was read: `iam:`, or the URL of a file.
+    #[serde(default)]
+    pub source: String,
+    /// When it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<Timestamp>,
+    /// In the order of the configuration, which is the order of precedence for names.
+    pub accounts: Vec<Account>,
+}
+
+/// One AWS account, or one directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// Its name in the configuration; the first account's is empty.
+    #[serde(default)]
+    pub name: String,
+    /// The AWS account id, twelve digits; empty while unknown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// Whether `users` and `groups` are all there is. If not, nobody of this account is disabled.
+    #[serde(default = "yes")]
+    pub complete: bool,
+    /// When the memberships were last read whole. Older than `Listing::read` after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
+    /// IAM groups asked for that exist.
+    #[serde(default)]
+    pub groups: Vec<Group>,
+    /// Members of at least one of `groups`.
+    #[serde(default)]
+    pub users: Vec<User>,
+    /// What went wrong at the last attempt, one entry a cause. The rest then is what was known before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Failure>,
+}
+
+/// An IAM group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// GroupId, `AGPA…`: it decides the gid.
+    pub id: String,
+    /// GroupName, as IAM spells it.
+    pub name: String,
+    /// UserIds.
+    #[serde(default)]
+    pub members: Vec<String>,
+}
+
+/// An IAM user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// UserId, `AIDA…`: it decides the uid. A re-created user has another.
+    pub id: String,
+    /// UserName, as IAM spells it.
+    pub name: String,
+    /// CreateDate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
+    /// Only those that the configuration uses, keys with their prefix.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// SSH public keys of every status.
+    #[serde(default)]
+    pub keys: Vec<Key>,
+    /// When `keys` and `tags` were last read; none: never yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Timestamp>,
+    /// Set while the groups' answers lack this user, and nobody could confirm it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+}
+
+/// An SSH public key as the source holds it; nothing in it is trusted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// SSHPublicKeyId, `APKA…`: a body never changes under its id.
+    #[serde(default)]
+    pub id: String,
+    /// Offered to sshd only if true.
+    #[serde(default = "yes")]
+    pub active: bool,
+    /// SSHPublicKeyBody in authorized_keys form. Inactive keys may be without.
+    #[serde(default)]
+    pub body: String,
+}
+
+/// A removal that is not confirmed yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Missing {
+    /// When a refresh that counts (at least two minutes after the one before) last missed the user.
+    pub last: Timestamp,
+    /// How many refreshes that count have missed the user.
+    pub times: u32,
+}
+
+/// A failed call, in words that an administrator can act on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// `iam:GetGroup`, `sts:AssumeRole`, `open`.
+    pub call: String,
+    /// On what: a group's, user's or role's name, a file.
+    pub on: String,
+    /// `AccessDenied: …`, `no answer within 30s`.
+    pub cause: String,
+    /// What to do; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+    /// Which exit status it stands for.
+    pub kind: FailureKind,
+}
+
+/// Why a call failed, as far as an exit status tells it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// 65: an answer that contradicts itself, or a removal that could not be confirmed.
+    Held,
+    /// 75: unreachable, throttled, out of time.
+    Unavailable,
+    /// 77: denied.
+    Denied,
+    /// 78: the configuration names what does not exist.
+    Configuration,
+    /// 70: anything else.
+    Other,
+}
+
+/// Why a document is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not JSON, or not of this form; the message has line and column.
+    #[error("not a listing: {0}")]
+    Form(#[from] serde_json::Error),
+    /// Of another version.
+    #[error("listing version {0} is not {VERSION}, the one that this release reads")]
+    Version(u32),
+    /// Two users or two groups with one id, or a member who is not among the users.
+    #[error("listing contradicts itself: {0}")]
+    Contradiction(String),
+}
+
+impl Listing {
+    /// Parses and checks a document.
+    ///
+    /// # Errors
+    /// See [`Error`]. Names, tags and key bodies are not judged here, but where they are used.
+    pub fn parse(json: &[u8]) -> Result<Self, Error> {
+        let version = serde_json::from_slice::<Versioned>(json)?.version;
+        if version != VERSION {
+            return Err(Error::Version(version));
+        }
+        let listing: Self = serde_json::from_slice(json)?;
+        listing.check()?;
+        Ok(listing)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let mut accounts = BTreeSet::new();
+        let mut ids = BTreeSet::new();
+        for account in &self.accounts {
+            if !accounts.insert(&account.name) {
+                return Err(Error::Contradiction(format!(
+                    "two accounts are called '{}'",
+                    account.name.escape_default()
+                )));
+            }
+            let users: BTreeSet<&str> = account.users.iter().map(|user| user.id.as_str()).collect();
+            for id in
+                account.users.iter().map(|user| &user.id).chain(account.groups.iter().map(|group| &group.id))
+            {
+                if !is_id(id) {
+                    return Err(Error::Contradiction(format!(
+                        "'{}' is no id: 1 to 128 of A-Z a-z 0-9 _ - are",
+                        id.escape_default()
+                    )));
+                }
+                if !ids.insert(id) {
+                    return Err(Error::Contradiction(format!("id '{id}' is given twice")));
+                }
+            }
+            for group in &account.groups {
+                if let Some(member) = group.members.iter().find(|member| !users.contains(member.as_str())) {
+                    return Err(Error::Contradiction(format!(
+                        "group '{}' has member '{}', who is not among the users",
+                        group.name.escape_default(),
+                        member.escape_default()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The part of a document that every version has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// Ids of IAM are upper-case letters and digits, those of an Identity Center have lower-case letters and `-`.
+/// A colon would let a listing take the id of a group of ours (`group:iam-users`).
+fn is_id(id: &str) -> bool {
+    (1..=128).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Listing, String> {
+        Listing::parse(text.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_least_document_that_a_person_would_write_is_read() {
+        let listing = parse(
+            r#"{"version": 1, "accounts": [{
+                "groups": [{"id": "ops", "name": "Ops", "members": ["1"]}],
+                "users": [{"id": "1", "name": "ana", "keys": [{"body": "ssh-ed25519 AAAA"}]}]
+            }]}"#,
+        )
+        .unwrap();
+        assert!(listing.accounts[0].complete);
+        assert!(listing.accounts[0].users[0].keys[0].active);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let text = r#"{"version": 1, "source": "iam:", "read": "2026-11-22T18:00:00Z", "accounts": [{
+            "id": "123456789012", "complete": false, "users": [
+                {"id": "AIDA1", "name": "ana", "missing": {"last": "2026-11-22T18:00:00Z", "times": 2}}],
+            "errors": [{"call": "iam:GetGroup", "on": "G", "cause": "AccessDenied", "kind": "denied"}]}]}"#;
+        let listing = parse(text).unwrap();
+        assert_eq!(Listing::parse(&serde_json::to_vec(&listing).unwrap()).unwrap(), listing);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for (text, cause) in [
+            (r#"{"version": 2, "accounts": [], "future": 1}"#, "listing version 2 is not 1"),
+            (r#"{"version": 1, "accounts": [], "acounts": []}"#, "unknown field `acounts`"),
+            (
+                r#"{"version": 1, "accounts": [{"users": [{"id": "1", "name": "a"}, {"id": "1", "name": "b"}]}]}"#,
+                "id '1' is given twice",
+            ),
+            (
+                r#"{"version": 1, "accounts": [{"users": [{"id": "1", "name": "a"}]}, {"name": "b", "users": [{"id": "1", "name": "a"}]}]}"#,
+                "given twice",
+            ),
+            (r#"{"version": 1, "accounts": [{}, {}]}"#, "two accounts are called ''"),
+            (
+                r#"{"version": 1, "accounts": [{"groups": [{"id": "g", "name": "G", "members": ["2"]}]}]}"#,
+                "not among the users",
+            ),
+            (
+                r#"{"version": 1, "accounts": [{"users": [{"id": "group:iam-users", "name": "a"}]}]}"#,
+                "is no id",
+            ),
+            (r#"{"version": 1, "accounts": [{"users": [{"id": "", "name": "a"}]}]}"#, "is no id"),
+            (r#"{"version": 1, "accounts": ["#, "EOF"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(cause), "{text}: {error}");
+        }
+    }
+}

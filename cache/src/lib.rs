@@ -1,0 +1,12 @@
+//! The contract between the one writer and the readers of the cache: its schema, the values in it, how it is
+//! published. Readers do not link this crate (they link `reader`); policy is in `cache-refresher`.
+#![forbid(unsafe_code)]
+
+pub mod model;
+pub mod publish;
+pub mod schema;
+pub mod snapshot;
+pub mod state;
+
+/// Where the files are; compiled into the readers, too.
+pub const FOLDER: &str = "/var/lib/nss-iam";

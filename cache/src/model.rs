@@ -1,0 +1,295 @@
+//! Values that are valid by construction: names, ids, fields of passwd(5), public keys.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// Longest login or group name that is given out, in bytes (`UT_NAMESIZE` of utmp(5)).
+pub const NAME_MAX: usize = 32;
+
+/// First of the ids that are computed. The range ends at 0x7ffdffff; systemd's UIDS-GIDS leaves it unused.
+pub const ID_FIRST: u32 = 0x7000_0000;
+/// How many ids can be computed.
+pub const ID_COUNT: u32 = 0x0ffe_0000;
+/// Lowest id that may be pinned; below are the system's.
+pub const PINNED_FIRST: u32 = 1000;
+
+/// Why a value is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// Of a name.
+    #[error("name is empty")]
+    Empty,
+    /// Of a name: its length in bytes.
+    #[error("name has {0} bytes, more than {NAME_MAX}")]
+    Long(usize),
+    /// Of a name.
+    #[error("name has {0:?}, which no login name may have")]
+    Character(char),
+    /// Of a name.
+    #[error("name may not begin with {0:?}")]
+    First(char),
+    /// Of a name.
+    #[error("name of digits only would be taken for an id")]
+    Digits,
+    /// Of gecos, home or shell.
+    #[error("':', control and non-ASCII characters cannot stand in a passwd field")]
+    Field,
+    /// Of an id.
+    #[error("{0} is below {PINNED_FIRST}, or one of 65534, 65535 and 4294967295, which mean nobody")]
+    Id(u32),
+    /// Of a key.
+    #[error("not a public key line")]
+    Key,
+}
+
+/// A login or group name: `[a-z0-9._@-]` and `_`, the first of `[a-z0-9_]`, not all digits, 1 to [`NAME_MAX`] bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(String);
+
+impl Name {
+    /// # Errors
+    /// [`Invalid`] for anything but such a name.
+    pub fn new(name: &str) -> Result<Self, Invalid> {
+        if name.len() > NAME_MAX {
+            return Err(Invalid::Long(name.len()));
+        }
+        Self::unbounded(name)
+    }
+
+    /// The name of a disabled user whose name another now has: `<name>-<uid>`, up to 43 bytes.
+    #[must_use]
+    pub fn with_id(&self, id: Id) -> Self {
+        Self(format!("{self}-{id}"))
+    }
+
+    fn unbounded(name: &str) -> Result<Self, Invalid> {
+        let first = name.chars().next().ok_or(Invalid::Empty)?;
+        let kept = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._@-".contains(c);
+        if let Some(other) = name.chars().find(|&c| !kept(c)) {
+            return Err(Invalid::Character(other));
+        }
+        if ".@-".contains(first) {
+            return Err(Invalid::First(first));
+        }
+        if name.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Invalid::Digits);
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// A name as it stands in a file of ours, where disabled users may have long ones.
+    pub(crate) fn stored(name: &str) -> Result<Self, Invalid> {
+        Self::unbounded(name)
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An id of the source: UserId, GroupId, or `group:` and the name of a group of ours.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IamId(String);
+
+impl IamId {
+    /// A UserId or GroupId; `listing` has checked its characters.
+    #[must_use]
+    pub fn new(id: &str) -> Self {
+        Self(id.to_owned())
+    }
+
+    /// The id of a group that only we know: `common_group`, `iam-disabled`.
+    #[must_use]
+    pub fn of_own_group(name: &Name) -> Self {
+        Self(format!("group:{name}"))
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A uid or gid: users and groups share one space.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(u32);
+
+impl Id {
+    /// The id that every host computes: `0x70000000 + sha256("nss-iam:" + id)[0..8, big-endian] mod 0x0ffe0000`.
+    #[must_use]
+    pub fn computed(iam_id: &IamId) -> Self {
+        let digest = Sha256::digest(format!("nss-iam:{iam_id}"));
+        let head = digest.iter().take(8).fold(0_u64, |sum, &byte| sum << 8 | u64::from(byte));
+        let rest = u32::try_from(head % u64::from(ID_COUNT)).unwrap_or_default();
+        Self(ID_FIRST + rest)
+    }
+
+    /// An id that `[ids]`, a tag or `adopt` gives.
+    ///
+    /// # Errors
+    /// [`Invalid::Id`] for the system's ids and for those that mean nobody.
+    pub fn pinned(id: u32) -> Result<Self, Invalid> {
+        if id < PINNED_FIRST || matches!(id, 65534 | 65535 | u32::MAX) {
+            return Err(Invalid::Id(id));
+        }
+        Ok(Self(id))
+    }
+
+    /// As a number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// What may stand in gecos, home or shell: printable ASCII without `:`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Field(String);
+
+impl Field {
+    /// # Errors
+    /// [`Invalid::Field`] for what would break a line of passwd(5).
+    pub fn new(text: &str) -> Result<Self, Invalid> {
+        let fits = text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b':');
+        if fits { Ok(Self(text.to_owned())) } else { Err(Invalid::Field) }
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A public key in the form of `login.keys`: `SHA256:<base64> <type> <base64>`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyLine(String);
+
+impl KeyLine {
+    /// # Errors
+    /// [`Invalid::Key`] unless it is three words of the characters that such words have.
+    pub fn new(line: &str) -> Result<Self, Invalid> {
+        let word = |text: &str, more: &str| {
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            [fingerprint, kind, body]
+                if fingerprint.strip_prefix("SHA256:").is_some_and(|hash| word(hash, "+/"))
+                    && word(kind, "-@.")
+                    && word(body, "+/=") =>
+            {
+                Ok(Self(line.to_owned()))
+            }
+            _ => Err(Invalid::Key),
+        }
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `SHA256:…`, as `ssh-keygen -l` prints it.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+}
+
+macro_rules! shown_as_text {
+    ($($type:ty),*) => {$(
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "'{}'", self.0)
+            }
+        }
+    )*};
+}
+shown_as_text!(Name, IamId, Id, Field, KeyLine);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_the_documented_hash() {
+        // printf nss-iam:AIDAEXAMPLE | sha256sum | head -c16; python3 -c 'print(0x70000000 + 0x… % 0x0ffe0000)'
+        for (iam_id, id) in [("AIDAEXAMPLE", 1_895_840_708), ("group:iam-users", 1_962_406_056)] {
+            assert_eq!(Id::computed(&IamId::new(iam_id)).get(), id);
+        }
+    }
+
+    #[test]
+    fn names_are_what_the_design_says() {
+        for name in ["ana", "a", "_a", "0a", "a.b_c-d@e", "jane@example.com", &"a".repeat(32)] {
+            assert_eq!(Name::new(name).unwrap().as_str(), name);
+        }
+        for (name, why) in [
+            ("", Invalid::Empty),
+            ("Ana", Invalid::Character('A')),
+            ("a:b", Invalid::Character(':')),
+            ("a\nb", Invalid::Character('\n')),
+            ("añ", Invalid::Character('ñ')),
+            ("a b", Invalid::Character(' ')),
+            ("-a", Invalid::First('-')),
+            (".", Invalid::First('.')),
+            ("..", Invalid::First('.')),
+            ("@a", Invalid::First('@')),
+            ("1003", Invalid::Digits),
+            (&"a".repeat(33), Invalid::Long(33)),
+        ] {
+            assert_eq!(Name::new(name), Err(why), "{name}");
+        }
+    }
+
+    #[test]
+    fn ids_that_mean_the_system_or_nobody_cannot_be_pinned() {
+        for id in [0, 1, 999, 65534, 65535, u32::MAX] {
+            assert_eq!(Id::pinned(id), Err(Invalid::Id(id)));
+        }
+        assert_eq!(Id::pinned(1000).unwrap().get(), 1000);
+    }
+
+    #[test]
+    fn a_key_line_carries_nothing_but_a_key() {
+        assert!(KeyLine::new("SHA256:ab+/ ssh-ed25519 AAAA=").is_ok());
+        for line in [
+            "SHA256:a ssh-rsa AA x",
+            "SHA256:a ssh-rsa A\nA",
+            "a ssh-rsa AA",
+            "SHA256:a  AA",
+            "SHA256:a command=\"x\" AA",
+            "",
+        ] {
+            assert_eq!(KeyLine::new(line), Err(Invalid::Key), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_computed_id_is_in_the_range_that_nobody_uses(iam_id in "[A-Z0-9]{1,30}") {
+            let id = Id::computed(&IamId::new(&iam_id)).get();
+            prop_assert!((0x7000_0000..=0x7ffd_ffff).contains(&id));
+        }
+
+        #[test]
+        fn a_field_never_breaks_a_line(text in ".*") {
+            if let Ok(field) = Field::new(&text) {
+                prop_assert!(!field.as_str().contains([':', '\n', '\0']));
+            }
+        }
+    }
+}

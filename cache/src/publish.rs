@@ -1,0 +1,238 @@
+//! Replaces a file of the cache, so that a reader and a crash at any instant see the old one or the new one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use rustix::fs::OFlags;
+
+use crate::schema::{self, Schema};
+use crate::snapshot::{Cache, Keys};
+
+/// Offset of the file format write version in SQLite's header. 3 makes SQLite refuse to write to the file
+/// (sqlite.org/fileformat2.html, 1.3.3).
+const WRITE_VERSION: u64 = 18;
+const READ_ONLY: u8 = 3;
+/// Offset of `user_version`, big-endian, in the header; its top bit is the mark of a retired file.
+const USER_VERSION: u64 = 60;
+const RETIRED: u8 = 0x80;
+const SELINUX: &str = "security.selinux";
+
+/// Why nothing was published. The present file then still is the one that readers see.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Of the operating system.
+    #[error("cannot {what} '{}': {cause}", path.display())]
+    Io {
+        /// The verb.
+        what: &'static str,
+        /// The object.
+        path: PathBuf,
+        /// The cause.
+        cause: io::Error,
+    },
+    /// Of SQLite.
+    #[error("cannot fill '{}': {cause}", path.display())]
+    Sqlite {
+        /// The object.
+        path: PathBuf,
+        /// The cause.
+        cause: rusqlite::Error,
+    },
+    /// What was written is not what was to be written.
+    #[error("'{}' is not what was written to it: {found}", path.display())]
+    Differs {
+        /// The object.
+        path: PathBuf,
+        /// The contradiction.
+        found: String,
+    },
+}
+
+impl Error {
+    /// Whether file modes or a read-only file system are the cause.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Io { cause, .. }
+            if matches!(cause.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem))
+    }
+}
+
+/// Publishes `cache.db` in `folder`.
+///
+/// # Errors
+/// See [`Error`].
+pub fn cache(folder: &Path, snapshot: &Cache) -> Result<(), Error> {
+    publish(
+        folder,
+        schema::CACHE,
+        None,
+        |db| snapshot.write(db),
+        |file| Cache::read(file).map(|read| read == *snapshot),
+    )
+}
+
+/// Publishes `keys.db` in `folder`, readable by the group `gid`.
+///
+/// # Errors
+/// See [`Error`].
+pub fn keys(folder: &Path, snapshot: &Keys, gid: u32) -> Result<(), Error> {
+    publish(
+        folder,
+        schema::KEYS,
+        Some(gid),
+        |db| snapshot.write(db),
+        |file| Keys::read(file).map(|read| read == *snapshot),
+    )
+}
+
+fn publish(
+    folder: &Path,
+    schema: Schema,
+    gid: Option<u32>,
+    fill: impl Fn(&Connection) -> rusqlite::Result<()>,
+    same: impl Fn(&Path) -> Result<bool, crate::snapshot::Error>,
+) -> Result<(), Error> {
+    let path = folder.join(schema.name);
+    remove_leftovers(folder)?;
+    let new = folder.join(format!("{}.new-{}", schema.name, std::process::id()));
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)
+        .map_err(io_error("create", &new))?;
+    let written = write(&new, schema, fill)
+        .and_then(|()| finish(&file, &new, &path, schema, gid))
+        .and_then(|()| verify(&new, same))
+        .and_then(|()| file.sync_all().map_err(io_error("sync", &new)))
+        .and_then(|()| replace(folder, &new, &path));
+    if written.is_err() {
+        // A leftover does no harm, and the next attempt removes it; the error that matters is the first one.
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+/// Removes what a killed refresher left; the caller holds the lock, so no other refresher is at work.
+///
+/// # Errors
+/// See [`Error`].
+pub fn remove_leftovers(folder: &Path) -> Result<(), Error> {
+    let ours = [schema::CACHE, schema::KEYS].map(|schema| format!("{}.new-", schema.name));
+    for entry in fs::read_dir(folder).map_err(io_error("read", folder))? {
+        let entry = entry.map_err(io_error("read", folder))?;
+        let name = entry.file_name();
+        if ours.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
+            fs::remove_file(entry.path()).map_err(io_error("remove", &entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the present file has the kind, owner, mode and version that readers ask for. What it says is another matter.
+#[must_use]
+pub fn is_sound(folder: &Path, schema: Schema, gid: Option<u32>) -> bool {
+    let look = || {
+        let file = options().open(folder.join(schema.name))?;
+        let found = file.metadata()?;
+        let mut header = [0; 64];
+        file.read_exact_at(&mut header, 0)?;
+        let [.., write_version, _] = header.first_chunk::<20>().copied().unwrap_or_default();
+        Ok::<_, io::Error>(
+            found.is_file()
+                && found.uid() == rustix::process::geteuid().as_raw()
+                && gid.is_none_or(|gid| found.gid() == gid)
+                && found.mode() & 0o7777 == schema.mode
+                && write_version == READ_ONLY
+                && header.ends_with(&schema::USER_VERSION.to_be_bytes()),
+        )
+    };
+    look().unwrap_or(false)
+}
+
+/// For reading, without waiting for a FIFO or following a link.
+fn options() -> OpenOptions {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags);
+    options
+}
+
+fn write(
+    new: &Path,
+    schema: Schema,
+    fill: impl Fn(&Connection) -> rusqlite::Result<()>,
+) -> Result<(), Error> {
+    let attempt = || {
+        let db = Connection::open(new)?;
+        // Nobody reads this file yet, and a crash makes it a leftover: no journal, no sync before the end.
+        db.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA page_size = 4096;")?;
+        db.execute_batch(&format!("BEGIN; {}", schema.ddl()))?;
+        fill(&db)?;
+        db.execute_batch("COMMIT;")?;
+        let found: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+        db.close().map_err(|(_, cause)| cause)?;
+        Ok(found)
+    };
+    match attempt() {
+        Ok(found) if found == "ok" => Ok(()),
+        Ok(found) => Err(Error::Differs { path: new.to_owned(), found }),
+        Err(cause) => Err(Error::Sqlite { path: new.to_owned(), cause }),
+    }
+}
+
+/// Write version, owner, SELinux label, and the mode last: with it, others may read the file.
+fn finish(file: &File, new: &Path, present: &Path, schema: Schema, gid: Option<u32>) -> Result<(), Error> {
+    file.write_all_at(&[READ_ONLY], WRITE_VERSION).map_err(io_error("write", new))?;
+    if gid.is_some() {
+        fchown(file, None, gid).map_err(io_error("change the group of", new))?;
+    }
+    copy_label(file, present).map_err(io_error("label", new))?;
+    file.set_permissions(fs::Permissions::from_mode(schema.mode)).map_err(io_error("change the mode of", new))
+}
+
+/// The label that the administrator or the policy gave the present file; without one the folder decides.
+fn copy_label(file: &File, present: &Path) -> io::Result<()> {
+    let mut label = [0; 4096];
+    let Ok(length) = rustix::fs::lgetxattr(present, SELINUX, &mut label) else {
+        return Ok(());
+    };
+    let label = label.get(..length).unwrap_or_default();
+    Ok(rustix::fs::fsetxattr(file, SELINUX, label, rustix::fs::XattrFlags::empty())?)
+}
+
+fn verify(new: &Path, same: impl Fn(&Path) -> Result<bool, crate::snapshot::Error>) -> Result<(), Error> {
+    let found = match same(new) {
+        Ok(true) => return Ok(()),
+        Ok(false) => "rows differ".to_owned(),
+        Err(cause) => cause.to_string(),
+    };
+    Err(Error::Differs { path: new.to_owned(), found })
+}
+
+fn replace(folder: &Path, new: &Path, path: &Path) -> Result<(), Error> {
+    let old = options().write(true).open(path).ok();
+    fs::rename(new, path).map_err(io_error("replace", path))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))?;
+    if let Some(old) = old {
+        // The new file is in place: whoever still maps the old one learns of it here, or by `stat` later.
+        let _ = retire(old);
+    }
+    Ok(())
+}
+
+fn retire(mut old: File) -> io::Result<()> {
+    let mut byte = [0];
+    old.seek(SeekFrom::Start(USER_VERSION))?;
+    old.read_exact(&mut byte)?;
+    old.seek(SeekFrom::Start(USER_VERSION))?;
+    old.write_all(&byte.map(|byte| byte | RETIRED))
+}
+
+fn io_error<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
+    move |cause| Error::Io { what, path: path.to_owned(), cause }
+}

@@ -1,0 +1,53 @@
+//! `schema.sql`, cut into its three files, and their identification.
+
+/// DDL of `cache.db`.
+pub const CACHE: Schema = Schema { name: "cache.db", mode: 0o644 };
+/// DDL of `keys.db`.
+pub const KEYS: Schema = Schema { name: "keys.db", mode: 0o640 };
+/// DDL of `state.db`.
+pub const STATE: Schema = Schema { name: "state.db", mode: 0o600 };
+
+/// Major×100 + minor; a reader accepts any minor version of its major one.
+pub const USER_VERSION: u32 = 100;
+
+/// One of the files.
+#[derive(Debug, Clone, Copy)]
+pub struct Schema {
+    /// Its name in [`crate::FOLDER`].
+    pub name: &'static str,
+    /// Its permissions.
+    pub mode: u32,
+}
+
+impl Schema {
+    /// The statements that make the file, `user_version` included.
+    #[must_use]
+    pub fn ddl(&self) -> String {
+        let part = include_str!("schema.sql")
+            .split("-- file: ")
+            .find_map(|part| part.strip_prefix(self.name))
+            .unwrap_or_default();
+        format!("{part}\nPRAGMA user_version = {USER_VERSION};")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_has_its_own_application_id_and_tables() {
+        let ids: Vec<i64> = [CACHE, KEYS, STATE]
+            .iter()
+            .map(|schema| {
+                let db = rusqlite::Connection::open_in_memory().unwrap();
+                db.execute_batch(&schema.ddl()).unwrap();
+                let tables: i64 =
+                    db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+                assert!(tables >= 3, "{}", schema.name);
+                db.query_row("PRAGMA application_id", [], |row| row.get(0)).unwrap()
+            })
+            .collect();
+        assert_eq!(ids, [0x6e69_6163, 0x6e69_616b, 0x6e69_6173]);
+    }
+}

@@ -1,0 +1,242 @@
+//! What is published, as values: a snapshot of `cache.db` and one of `keys.db`, and how they are read back.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, Row};
+
+use crate::model::{Field, IamId, Id, Invalid, KeyLine, Name};
+
+/// Content of `cache.db`. Equal snapshots give equal answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cache {
+    /// By uid.
+    pub users: Vec<User>,
+    /// By gid. Private groups included.
+    pub groups: Vec<Group>,
+}
+
+/// A row of passwd and shadow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// And the gid of the private group.
+    pub uid: Id,
+    /// Login name.
+    pub name: Name,
+    /// Whether the id was given by hand.
+    pub pinned: bool,
+    /// Whether the user may log in.
+    pub active: bool,
+    /// passwd(5).
+    pub gecos: Field,
+    /// passwd(5).
+    pub home: Field,
+    /// passwd(5).
+    pub shell: Field,
+    /// Days since 1970, > 0.
+    pub lastchg: u32,
+    /// Supplementary groups among [`Cache::groups`], sorted.
+    pub groups: Vec<Id>,
+    /// Supplementary groups of /etc/group, sorted; never 0.
+    pub local: Vec<u32>,
+}
+
+/// A row of group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its id.
+    pub gid: Id,
+    /// Its name.
+    pub name: Name,
+    /// Whether the id was given by hand.
+    pub pinned: bool,
+    /// Login names, sorted.
+    pub members: Vec<Name>,
+}
+
+/// Content of `keys.db`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// machine-id(5) of this host.
+    pub machine_id: String,
+    /// Seconds; 0: no limit.
+    pub max_age: u32,
+    /// authorized_keys options before every key; may be empty.
+    pub options: String,
+    /// By uid.
+    pub logins: Vec<Login>,
+}
+
+/// An active user's keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// As in [`User`].
+    pub uid: Id,
+    /// As in [`User`].
+    pub name: Name,
+    /// UserId.
+    pub iam_id: IamId,
+    /// When the source last listed these keys, seconds since 1970; 0: never.
+    pub confirmed: i64,
+    /// Which source.
+    pub source: String,
+    /// In the source's order.
+    pub keys: Vec<KeyLine>,
+}
+
+/// Why a file could not be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Of SQLite.
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A value that was never written.
+    #[error("{0}")]
+    Invalid(#[from] Invalid),
+}
+
+impl Cache {
+    /// Reads a published file back.
+    ///
+    /// # Errors
+    /// When it is missing, corrupt, or holds what we never write.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let db = open(file)?;
+        let users = rows(&db, "SELECT * FROM passwd ORDER BY uid", |row| {
+            Ok(User {
+                uid: id(row, "uid")?,
+                name: Name::stored(&row.get::<_, String>("name")?)?,
+                pinned: row.get("pinned")?,
+                active: row.get("active")?,
+                gecos: Field::new(&row.get::<_, String>("gecos")?)?,
+                home: Field::new(&row.get::<_, String>("home")?)?,
+                shell: Field::new(&row.get::<_, String>("shell")?)?,
+                lastchg: row.get("lastchg")?,
+                groups: words(row, "groups")?
+                    .map(|gid| Id::pinned(gid).map_err(Error::from))
+                    .collect::<Result<_, _>>()?,
+                local: words(row, "local")?.collect(),
+            })
+        })?;
+        let groups = rows(&db, "SELECT * FROM grp ORDER BY gid", |row| {
+            Ok(Group {
+                gid: id(row, "gid")?,
+                name: Name::stored(&row.get::<_, String>("name")?)?,
+                pinned: row.get("pinned")?,
+                members: row
+                    .get::<_, String>("members")?
+                    .split(',')
+                    .filter(|name| !name.is_empty())
+                    .map(|name| Ok(Name::stored(name)?))
+                    .collect::<Result<_, Error>>()?,
+            })
+        })?;
+        Ok(Self { users, groups })
+    }
+
+    pub(crate) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
+        let mut passwd = db.prepare("INSERT INTO passwd VALUES (?,?,?,?,?,?,?,?,?,?,?,?)")?;
+        for user in &self.users {
+            let uid = user.uid.get();
+            // An account that expired on day 1 is refused by pam_unix; -1 stands for no expiry (shadow(5)).
+            let expire = if user.active { -1 } else { 1 };
+            passwd.execute(rusqlite::params![
+                uid,
+                user.name.as_str(),
+                uid,
+                user.pinned,
+                user.active,
+                user.gecos.as_str(),
+                user.home.as_str(),
+                user.shell.as_str(),
+                user.lastchg,
+                expire,
+                joined(&user.groups, " "),
+                joined(&user.local, " "),
+            ])?;
+        }
+        let mut grp = db.prepare("INSERT INTO grp VALUES (?,?,?,?,?)")?;
+        for group in &self.groups {
+            grp.execute(rusqlite::params![
+                group.gid.get(),
+                group.name.as_str(),
+                group.pinned,
+                u32::try_from(group.members.len()).unwrap_or(u32::MAX),
+                joined(&group.members, ","),
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+impl Keys {
+    /// Reads a published file back.
+    ///
+    /// # Errors
+    /// When it is missing, corrupt, or holds what we never write.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let db = open(file)?;
+        let (machine_id, max_age, options) =
+            db.query_row("SELECT machine_id, max_age, options FROM about", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+        let logins = rows(&db, "SELECT * FROM login ORDER BY uid", |row| {
+            Ok(Login {
+                uid: id(row, "uid")?,
+                name: Name::stored(&row.get::<_, String>("name")?)?,
+                iam_id: IamId::new(&row.get::<_, String>("iam_id")?),
+                confirmed: row.get("confirmed")?,
+                source: row.get("source")?,
+                keys: key_lines(&row.get::<_, String>("keys")?)?,
+            })
+        })?;
+        Ok(Self { machine_id, max_age, options, logins })
+    }
+
+    pub(crate) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
+        db.execute(
+            "INSERT INTO about VALUES (1,?,?,?)",
+            rusqlite::params![self.machine_id, self.max_age, self.options],
+        )?;
+        let mut login = db.prepare("INSERT INTO login VALUES (?,?,?,?,?,?)")?;
+        for user in &self.logins {
+            login.execute(rusqlite::params![
+                user.uid.get(),
+                user.name.as_str(),
+                user.iam_id.as_str(),
+                user.confirmed,
+                user.source,
+                joined(&user.keys, "\n"),
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn key_lines(text: &str) -> Result<Vec<KeyLine>, Invalid> {
+    text.lines().map(KeyLine::new).collect()
+}
+
+pub(crate) fn joined<T: ToString>(values: &[T], with: &str) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(with)
+}
+
+/// A published file never changes, so SQLite needs neither locks nor journals; the name is ours, and has no `?`.
+fn open(file: &Path) -> rusqlite::Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(format!("file:{}?immutable=1", file.display()), flags)
+}
+
+fn rows<T>(db: &Connection, sql: &str, row: impl Fn(&Row<'_>) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    db.prepare(sql)?.query_and_then([], row)?.collect()
+}
+
+fn id(row: &Row<'_>, column: &str) -> Result<Id, Error> {
+    Ok(Id::pinned(row.get(column)?)?)
+}
+
+fn words(row: &Row<'_>, column: &str) -> Result<impl Iterator<Item = u32>, Error> {
+    let text: String = row.get(column)?;
+    let numbers: Result<Vec<u32>, _> = text.split_ascii_whitespace().map(str::parse).collect();
+    Ok(numbers.map_err(|_| Invalid::Id(0))?.into_iter())
+}

@@ -1,0 +1,239 @@
+//! `state.db`: which id was given to whom, for ever, and who is disabled since when. Only apply reads it.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::model::{Field, IamId, Id, Invalid, KeyLine, Name};
+use crate::schema::{STATE, USER_VERSION};
+use crate::snapshot::{joined, key_lines};
+
+/// All that is remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// Every id that was ever given.
+    pub identities: BTreeMap<IamId, Identity>,
+    /// Everyone who was ever published.
+    pub users: BTreeMap<IamId, User>,
+    /// IAM groups that were published last.
+    pub groups: BTreeMap<IamId, Group>,
+}
+
+/// A uid or gid that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The uid or gid.
+    pub id: Id,
+    /// Whether it was given by hand.
+    pub pinned: bool,
+}
+
+/// A user as last published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The account's name in the configuration.
+    pub account: String,
+    /// UserName.
+    pub iam_name: String,
+    /// CreateDate, RFC 3339; may be empty.
+    pub created: String,
+    /// The login name held, or last held.
+    pub name: Name,
+    /// passwd(5).
+    pub gecos: Field,
+    /// passwd(5).
+    pub home: Field,
+    /// passwd(5), as it is while active.
+    pub shell: Field,
+    /// Days since 1970.
+    pub lastchg: u32,
+    /// IAM groups that the user was a member of, sorted.
+    pub groups: Vec<IamId>,
+    /// Since when, in seconds since 1970; none: active.
+    pub disabled: Option<i64>,
+    /// No longer published.
+    pub hidden: bool,
+    /// As last confirmed.
+    pub keys: Vec<KeyLine>,
+    /// Seconds since 1970; 0: never.
+    pub confirmed: i64,
+    /// Which source confirmed them.
+    pub source: String,
+}
+
+/// An IAM group as last published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The account's name in the configuration.
+    pub account: String,
+    /// The name of the Unix group.
+    pub name: Name,
+}
+
+/// Why the state cannot be used. Nothing is published then: ids could be given twice.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Of the operating system.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// Of SQLite.
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A value that was never written.
+    #[error("{0}")]
+    Invalid(#[from] Invalid),
+    /// Made by a later release.
+    #[error("its format {0} is later than {USER_VERSION}, the one of this release")]
+    Later(u32),
+}
+
+impl Error {
+    /// Whether the file itself is the trouble, not the disk or what was to be written.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            Self::Sqlite(cause) => matches!(cause.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)),
+            Self::Invalid(_) => true,
+            Self::Io(_) | Self::Later(_) => false,
+        }
+    }
+}
+
+/// The open file.
+#[derive(Debug)]
+pub struct StateFile(Connection);
+
+impl StateFile {
+    /// Opens or makes `state.db` in `folder`. The caller holds the lock of the refresher.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(STATE.name);
+        // SQLite would make it with the umask's mode.
+        OpenOptions::new().append(true).create(true).mode(STATE.mode).open(&path)?;
+        let db = Connection::open(&path)?;
+        db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        match version {
+            0 => db.execute_batch(&format!("BEGIN; {} COMMIT;", STATE.ddl()))?,
+            version if version / 100 > USER_VERSION / 100 => return Err(Error::Later(version)),
+            _ => {}
+        }
+        Ok(Self(db))
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn load(&self) -> Result<State, Error> {
+        let identity = |row: &Row<'_>| {
+            Ok((iam_id(row)?, Identity { id: Id::pinned(row.get("id")?)?, pinned: row.get("pinned")? }))
+        };
+        let group = |row: &Row<'_>| {
+            let name = Name::stored(&row.get::<_, String>("name")?)?;
+            Ok((iam_id(row)?, Group { account: row.get("account")?, name }))
+        };
+        Ok(State {
+            identities: self.rows("SELECT * FROM identity", identity)?,
+            users: self.rows("SELECT * FROM user", user)?,
+            groups: self.rows("SELECT * FROM member_group", group)?,
+        })
+    }
+
+    /// Writes `state`, in one transaction. Identities are added, never changed or removed.
+    ///
+    /// # Errors
+    /// See [`Error`]; an id that would change, or be shared, is one.
+    pub fn save(&mut self, state: &State) -> Result<(), Error> {
+        let transaction = self.0.transaction()?;
+        for (iam_id, identity) in &state.identities {
+            let present: Option<u32> = transaction
+                .query_row("SELECT id FROM identity WHERE iam_id = ?", [iam_id.as_str()], |row| row.get(0))
+                .optional()?;
+            // A pin may come later than the id; the id itself then is the same, or the insert fails.
+            if present == Some(identity.id.get()) {
+                transaction.execute(
+                    "UPDATE identity SET pinned = ? WHERE iam_id = ?",
+                    rusqlite::params![identity.pinned, iam_id.as_str()],
+                )?;
+            } else {
+                transaction.execute(
+                    "INSERT INTO identity VALUES (?,?,?)",
+                    rusqlite::params![iam_id.as_str(), identity.id.get(), identity.pinned],
+                )?;
+            }
+        }
+        transaction.execute_batch("DELETE FROM user; DELETE FROM member_group;")?;
+        for (iam_id, user) in &state.users {
+            insert_user(&transaction, iam_id, user)?;
+        }
+        for (iam_id, group) in &state.groups {
+            transaction.execute(
+                "INSERT INTO member_group VALUES (?,?,?)",
+                rusqlite::params![iam_id.as_str(), group.account, group.name.as_str()],
+            )?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        row: impl Fn(&Row<'_>) -> Result<(IamId, T), Error>,
+    ) -> Result<BTreeMap<IamId, T>, Error> {
+        self.0.prepare(sql)?.query_and_then([], row)?.collect()
+    }
+}
+
+fn iam_id(row: &Row<'_>) -> Result<IamId, Error> {
+    Ok(IamId::new(&row.get::<_, String>("iam_id")?))
+}
+
+fn user(row: &Row<'_>) -> Result<(IamId, User), Error> {
+    let text = |column: &str| row.get::<_, String>(column);
+    Ok((
+        iam_id(row)?,
+        User {
+            account: text("account")?,
+            iam_name: text("iam_name")?,
+            created: text("created")?,
+            name: Name::stored(&text("name")?)?,
+            gecos: Field::new(&text("gecos")?)?,
+            home: Field::new(&text("home")?)?,
+            shell: Field::new(&text("shell")?)?,
+            lastchg: row.get("lastchg")?,
+            groups: text("groups")?.split_ascii_whitespace().map(IamId::new).collect(),
+            disabled: row.get("disabled")?,
+            hidden: row.get("hidden")?,
+            keys: key_lines(&text("keys")?)?,
+            confirmed: row.get("confirmed")?,
+            source: text("source")?,
+        },
+    ))
+}
+
+fn insert_user(db: &Connection, iam_id: &IamId, user: &User) -> rusqlite::Result<usize> {
+    db.prepare_cached("INSERT INTO user VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")?.execute(rusqlite::params![
+        iam_id.as_str(),
+        user.account,
+        user.iam_name,
+        user.created,
+        user.name.as_str(),
+        user.gecos.as_str(),
+        user.home.as_str(),
+        user.shell.as_str(),
+        user.lastchg,
+        joined(&user.groups, " "),
+        user.disabled,
+        user.hidden,
+        joined(&user.keys, "\n"),
+        user.confirmed,
+        user.source,
+    ])
+}

@@ -1,0 +1,108 @@
+//! `keys.db`: what sshd is offered. The columns are those of `cache/src/schema.sql`.
+//!
+//! Rows have no `pinned` mark, so the floor here is the lowest of all, 1000; keys-cmd compares the uid with sshd's.
+#![forbid(unsafe_code)]
+
+use crate::check;
+use crate::pages::{Pages, Text};
+use crate::record::Record;
+use crate::tree;
+use crate::{Error, Result};
+
+/// "niak".
+const APPLICATION: u32 = 0x6e69_616b;
+
+/// An open `keys.db`.
+#[derive(Clone, Copy)]
+pub struct Keys<'a> {
+    pages: Pages<'a>,
+    about: u32,
+    login: u32,
+    login_name: u32,
+}
+
+/// What holds for all keys.
+pub struct About<'a> {
+    /// `machine-id(5)` of the host that the file was made for.
+    pub machine_id: Text<'a>,
+    /// Seconds for which a key is offered after it was confirmed; 0: for ever.
+    pub max_age: i64,
+    /// `authorized_keys` options before every key, one line of printable ASCII; may be empty.
+    pub options: Text<'a>,
+}
+
+/// An active user's keys.
+pub struct Login<'a> {
+    /// 1000 or more.
+    pub uid: u32,
+    /// At most [`crate::NAME_MAX`] bytes.
+    pub name: Text<'a>,
+    /// IAM's UserId; any text.
+    pub iam_id: Text<'a>,
+    /// When the source last listed these keys, seconds since 1970.
+    pub confirmed: i64,
+    /// Where they were listed; any text.
+    pub source: Text<'a>,
+    /// Lines `SHA256:<base64> <type> <base64>`, of printable ASCII, joined by newlines.
+    pub keys: Text<'a>,
+}
+
+impl<'a> Keys<'a> {
+    /// Checks the header and finds the tables.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] and [`Error::Corrupt`], as all functions of this.
+    pub fn open(file: &'a [u8]) -> Result<Self> {
+        let pages = Pages::open(file, APPLICATION)?;
+        let [about, login, login_name] = tree::roots(pages, ["about", "login", "login_name"])?;
+        Ok(Keys { pages, about, login, login_name })
+    }
+
+    /// The one row of `about`.
+    pub fn about(&self) -> Result<About<'a>> {
+        let Some(row) = tree::row(self.pages, self.about, 1)? else {
+            return Err(Error::Corrupt("no row in 'about'"));
+        };
+        let mut row = Record::new(row)?;
+        row.rowid()?;
+        let about =
+            About { machine_id: row.text()?, max_age: row.int()?, options: check::line(row.text()?)? };
+        if about.max_age < 0 { Err(Error::Corrupt("impossible age")) } else { Ok(about) }
+    }
+
+    /// The keys of that login name.
+    pub fn login_by_name(&self, name: &[u8]) -> Result<Option<Login<'a>>> {
+        let Some(uid) = tree::rowid_of(self.pages, self.login_name, name)? else {
+            return Ok(None);
+        };
+        match tree::row(self.pages, self.login, uid)?.map(|row| Login::read(uid, row)).transpose()? {
+            Some(login) if login.name.compare(name).is_eq() => Ok(Some(login)),
+            _ => Err(Error::Corrupt("an index differs from its table")),
+        }
+    }
+
+    /// The keys of that uid.
+    pub fn login_by_uid(&self, uid: u32) -> Result<Option<Login<'a>>> {
+        let row = tree::row(self.pages, self.login, i64::from(uid))?;
+        row.map(|row| Login::read(i64::from(uid), row)).transpose()
+    }
+}
+
+impl<'a> Login<'a> {
+    fn read(uid: i64, row: Text<'a>) -> Result<Self> {
+        let uid = match u32::try_from(uid) {
+            Ok(uid) if check::floor(uid, true) => uid,
+            _ => return Err(Error::Corrupt("uid below the floor")),
+        };
+        let mut row = Record::new(row)?;
+        row.rowid()?;
+        Ok(Login {
+            uid,
+            name: check::name(row.text()?)?,
+            iam_id: row.text()?,
+            confirmed: row.int()?,
+            source: row.text()?,
+            keys: check::lines(row.text()?)?,
+        })
+    }
+}

@@ -1,0 +1,52 @@
+//! Answers questions from a cache file's bytes: a read-only walker of SQLite's file format ("Database File Format",
+//! sqlite.org), for files that other processes write and that nobody may trust.
+//!
+//! No allocation, no lock, no panic: a later issue has the linker prove the last. So no indexing, no `[a..b]`, no
+//! `%` by a variable in here, and arithmetic on what the file says is checked. What is odd is [`Error::Corrupt`].
+#![no_std]
+#![deny(unsafe_code)]
+
+mod cache;
+mod check;
+mod file;
+mod keys;
+mod pages;
+mod record;
+mod tree;
+
+pub use cache::{Cache, Group, Members, User};
+pub use check::{LEAST, NAME_MAX, floor, name_is_ours};
+pub use file::Map;
+pub use keys::{About, Keys, Login};
+pub use pages::{Chunks, Text};
+
+use core::fmt;
+
+/// The `user_version` of a file is its major × 100 + its minor; a reader accepts any minor of its major.
+pub const MAJOR: u32 = 1;
+
+/// Why a file gives no answer. An entry that is not in a good file is no error, but `Ok(None)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Error {
+    /// It could not be opened or mapped: an errno.
+    System(i32),
+    /// It is not what may be read at this place: its type, mode, owner, application or version.
+    Foreign(&'static str),
+    /// It breaks the file format, or a row breaks the rules of the cache.
+    Corrupt(&'static str),
+}
+
+/// `Ok(None)`: the file is good, and has no such entry.
+pub type Result<T> = core::result::Result<T, Error>;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::System(errno) => write!(f, "system error {errno}"),
+            Error::Foreign(what) => f.write_str(what),
+            Error::Corrupt(what) => write!(f, "corrupt: {what}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}

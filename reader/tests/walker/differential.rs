@@ -1,0 +1,214 @@
+//! The walker answers as SQLite does, on whatever SQLite writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cache::schema::CACHE;
+use proptest::prelude::*;
+use reader::{Cache, Text};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::support::{Group, Layout, Sample, User};
+
+fn layouts() -> impl Strategy<Value = Layout> {
+    (9u32..=16, prop_oneof![Just(0), 0..=32])
+        .prop_map(|(bits, reserved)| Layout { page_size: 1 << bits, reserved })
+}
+
+/// Names that are prefixes of each other more often than not.
+fn names() -> impl Strategy<Value = String> {
+    prop_oneof![4 => "[ab_][ab0.@-]{0,4}", 1 => "[a-z_][a-z0-9._@-]{0,41}"]
+}
+
+fn ids() -> impl Strategy<Value = u32> {
+    prop_oneof![6 => 0x7000_0000..=0x7ffd_ffffu32, 1 => 1000..65534u32, 1 => 65536..0x7000_0000u32, 1 => 0x7ffe_0000..u32::MAX]
+}
+
+fn texts() -> impl Strategy<Value = String> {
+    prop_oneof![8 => "[ -9;-~]{0,20}", 1 => "[ -9;-~]{400,600}", 1 => "[ -9;-~]{3000,9000}"]
+}
+
+fn user() -> impl Strategy<Value = User> {
+    let dates = prop_oneof![1..40_000i64, 1..i64::MAX];
+    let gids = proptest::collection::vec(0x7000_0000..=0x7ffd_ffffu32, 0..200);
+    let local = proptest::collection::vec(1..u32::MAX, 0..4);
+    (ids(), names(), any::<bool>(), texts(), texts(), dates, gids, local).prop_map(
+        |(uid, name, active, gecos, home, lastchg, groups, local)| User {
+            uid,
+            name,
+            active,
+            gecos,
+            home: format!("/{home}"),
+            shell: "/bin/bash".into(),
+            lastchg,
+            groups,
+            local: if active { local } else { Vec::new() },
+        },
+    )
+}
+
+fn group() -> impl Strategy<Value = Group> {
+    (ids(), names(), proptest::collection::vec(names(), 0..300)).prop_map(|(gid, name, members)| Group {
+        gid,
+        name,
+        members,
+    })
+}
+
+fn text(text: Text<'_>) -> String {
+    String::from_utf8(crate::bytes(text)).unwrap()
+}
+
+/// A user as one line, as [`sql_user`] makes it.
+fn line(cache: Cache<'_>, user: &reader::User<'_>) -> String {
+    let gids: Vec<String> = cache.supplementary(user).unwrap().map(|gid| gid.to_string()).collect();
+    let (name, gecos, home, shell) = (text(user.name), text(user.gecos), text(user.home), text(user.shell));
+    let (uid, active, lastchg, expire) = (user.uid, i32::from(user.active), user.lastchg, user.expire);
+    format!("{uid}:{name}:{active}:{gecos}:{home}:{shell}:{lastchg}:{expire}:{}", gids.join(" "))
+}
+
+fn sql_user(sql: &Connection, filter: &str, value: impl rusqlite::ToSql) -> Option<String> {
+    let columns =
+        "concat_ws(':', uid, name, active, gecos, home, shell, lastchg, expire, trim(groups||' '||local))";
+    let query = format!("SELECT {columns} FROM passwd WHERE {filter} ORDER BY uid LIMIT 1");
+    sql.query_row(&query, [value], |row| row.get(0)).optional().unwrap()
+}
+
+fn group_line(group: &reader::Group<'_>) -> String {
+    let mut members = vec![0xff; group.members.size()];
+    group.members.copy_to(&mut members).unwrap();
+    let names: Vec<&str> = std::str::from_utf8(&members).unwrap().split_terminator('\0').collect();
+    assert_eq!(names.len(), group.members.count());
+    format!("{}:{}:{}", group.gid, text(group.name), names.join(","))
+}
+
+fn sql_group(sql: &Connection, filter: &str, value: impl rusqlite::ToSql) -> Option<String> {
+    let columns = "concat_ws(':', gid, name, members)";
+    let query = format!("SELECT {columns} FROM grp WHERE {filter} ORDER BY gid LIMIT 1");
+    sql.query_row(&query, [value], |row| row.get(0)).optional().unwrap()
+}
+
+/// Every question about every present name and id, about neighbours of theirs, and both enumerations.
+fn compare(sample: &Sample, users: &[User], groups: &[Group]) {
+    let sql = &sample.sql;
+    let cache = Cache::open(&sample.bytes).unwrap();
+    let mut names: BTreeSet<String> = users.iter().map(|user| user.name.clone()).collect();
+    names.extend(groups.iter().map(|group| group.name.clone()));
+    for name in names.clone() {
+        names.extend([format!("{name}0"), format!("{name}-"), name[1..].to_owned()]);
+    }
+    for name in names {
+        let user = cache.user_by_name(name.as_bytes()).unwrap().map(|user| line(cache, &user));
+        assert_eq!(user, sql_user(sql, "name = ?", &name));
+        let group = cache.group_by_name(name.as_bytes()).unwrap().map(|group| group_line(&group));
+        assert_eq!(group, sql_group(sql, "name = ?", &name));
+    }
+    let mut ids: BTreeSet<u32> = [0, 1, u32::MAX].into();
+    for id in users.iter().map(|user| user.uid).chain(groups.iter().map(|group| group.gid)) {
+        ids.extend([id - 1, id, id + 1]);
+    }
+    for id in ids {
+        let user = |user: Option<reader::User<'_>>| user.map(|user| line(cache, &user));
+        assert_eq!(user(cache.user_by_uid(id).unwrap()), sql_user(sql, "uid = ?", id));
+        assert_eq!(user(cache.user_after(id).unwrap()), sql_user(sql, "uid > ?", id));
+        let group = |group: Option<reader::Group<'_>>| group.map(|group| group_line(&group));
+        assert_eq!(group(cache.group_by_gid(id).unwrap()), sql_group(sql, "gid = ?", id));
+        assert_eq!(group(cache.group_after(id).unwrap()), sql_group(sql, "gid > ?", id));
+    }
+    let (mut count, mut last) = (0, 0);
+    while let Some(user) = cache.user_after(last).unwrap() {
+        assert!(user.uid > last);
+        last = user.uid;
+        count += 1;
+    }
+    assert_eq!(count, users.len());
+}
+
+fn unique(users: Vec<User>, groups: Vec<Group>) -> (Vec<User>, Vec<Group>) {
+    let mut seen = BTreeSet::new();
+    let users: BTreeMap<u32, User> = users
+        .into_iter()
+        .filter(|user| seen.insert(user.name.clone()))
+        .map(|user| (user.uid, user))
+        .collect();
+    seen.clear();
+    let groups: BTreeMap<u32, Group> = groups
+        .into_iter()
+        .filter(|group| seen.insert(group.name.clone()))
+        .map(|group| (group.gid, group))
+        .collect();
+    (users.into_values().collect(), groups.into_values().collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn every_answer_is_sqlites(
+        layout in layouts(),
+        users in proptest::collection::vec(user(), 0..120),
+        groups in proptest::collection::vec(group(), 0..40),
+    ) {
+        let (users, groups) = unique(users, groups);
+        compare(&Sample::cache(layout, &users, &groups), &users, &groups);
+    }
+}
+
+/// Trees of several levels, at small, usual and large pages; every third user is deleted again, so that pages are left half full
+/// and interior keys name rows that are gone.
+#[test]
+fn two_thousand_users_are_answered_as_by_sqlite_also_after_deletions() {
+    for bits in [9, 12, 16] {
+        let mut users: Vec<User> = (0..2000u32)
+            .map(|n| User {
+                uid: 0x7000_0000 + n.wrapping_mul(2_654_435_761) % 0x0ffe_0000,
+                name: format!("user{n}"),
+                active: n % 5 != 0,
+                gecos: "x".repeat((n % 50) as usize * if n % 100 == 0 { 100 } else { 1 }),
+                home: format!("/home/user{n}"),
+                shell: "/bin/bash".into(),
+                lastchg: i64::from(n) + 1,
+                groups: vec![0x7100_0000],
+                local: Vec::new(),
+            })
+            .collect();
+        let everyone = users.iter().map(|user| user.name.clone()).collect();
+        let groups = [Group { gid: 0x7100_0000, name: "everyone".into(), members: everyone }];
+        let layout = Layout { page_size: 1 << bits, reserved: 0 };
+        let gone = |user: &User| user.lastchg % 3 == 0 || (500..900).contains(&user.lastchg);
+        let sample = Sample::new(CACHE, layout, |sql| {
+            for user in &users {
+                crate::support::insert_user(sql, user);
+            }
+            crate::support::insert_group(sql, &groups[0]);
+            sql.execute("DELETE FROM passwd WHERE lastchg % 3 = 0 OR lastchg BETWEEN 500 AND 899", [])
+                .unwrap();
+        });
+        users.retain(|user| !gone(user));
+        compare(&sample, &users, &groups);
+    }
+}
+
+/// "A reader accepts any minor of its major": columns, tables and indexes are added.
+#[test]
+fn a_later_minor_version_is_read() {
+    let user = User {
+        uid: 0x7000_0001,
+        name: "ana".into(),
+        active: true,
+        gecos: String::new(),
+        home: "/home/ana".into(),
+        shell: "/bin/sh".into(),
+        lastchg: 20_000,
+        groups: vec![],
+        local: vec![27],
+    };
+    let layout = Layout { page_size: 512, reserved: 0 };
+    let sample = Sample::new(CACHE, layout, |sql| {
+        let extra: String =
+            (0..20).map(|n| format!("CREATE TABLE t{n} (a, b, c); CREATE INDEX i{n} ON t{n} (a);")).collect();
+        sql.execute_batch(&extra).unwrap();
+        crate::support::insert_user(sql, &user);
+        sql.execute_batch("ALTER TABLE passwd ADD COLUMN more REAL NOT NULL DEFAULT 1.5").unwrap();
+        sql.execute_batch("UPDATE passwd SET more = 2.5; PRAGMA user_version = 199").unwrap();
+    });
+    compare(&sample, &[user], &[]);
+}

@@ -1,0 +1,15 @@
+//! The walker against SQLite: the same answers from good files, no wrong ones from bad files.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod differential;
+mod hostile;
+mod rules;
+mod support;
+
+use reader::Text;
+
+fn bytes(text: Text<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; text.len()];
+    text.copy_to(&mut bytes).unwrap();
+    bytes
+}

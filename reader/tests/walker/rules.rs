@@ -1,0 +1,190 @@
+//! Rows that break a rule of the cache are errors, not answers.
+
+use crate::bytes;
+use crate::support::{Group, SMALL, Sample, user};
+use cache::schema::{CACHE, KEYS};
+use reader::{Cache, Error, Keys};
+
+#[test]
+fn a_row_that_breaks_a_rule_is_no_answer() {
+    let bad = [
+        "uid = 0, gid = 0",
+        "uid = 0, gid = 0, pinned = 1",
+        "uid = 999, gid = 999, pinned = 1",
+        "uid = 1000, gid = 1000",
+        "uid = 1879048191, gid = 1879048191",
+        "uid = 2147352576, gid = 2147352576",
+        "uid = 4294967295, gid = 4294967295, pinned = 1",
+        "uid = 4294967296, gid = 4294967296, pinned = 1",
+        "uid = 65534, gid = 65534, pinned = 1",
+        "uid = -5, gid = -5, pinned = 1",
+        "gid = 0",
+        "gid = 27",
+        "pinned = 2",
+        "active = 7",
+        "active = 0",
+        "name = ''",
+        "name = 'Ana'",
+        "name = 'a:b'",
+        "name = 'a' || char(10)",
+        "name = 'jos\u{e9}'",
+        "name = '1234'",
+        "name = '-a'",
+        "name = '.'",
+        "name = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'",
+        "name = x'616263'",
+        "gecos = 'a:b'",
+        "gecos = 'a' || char(0) || 'b'",
+        "gecos = char(7)",
+        "gecos = x'6162'",
+        "lastchg = 1.5",
+        "home = 'home'",
+        "home = ''",
+        "home = '/\u{e9}'",
+        "shell = '/bin/sh' || char(10) || 'root::0:0::/:/bin/sh'",
+        "lastchg = 0",
+        "lastchg = -1",
+        "expire = -2",
+    ];
+    for change in bad {
+        let sample = Sample::new(CACHE, SMALL, |sql| {
+            crate::support::insert_user(sql, &user(1));
+            sql.execute(&format!("UPDATE passwd SET {change}"), []).unwrap();
+        });
+        let cache = Cache::open(&sample.bytes).unwrap();
+        let uid: i64 = sample.sql.query_row("SELECT uid FROM passwd", [], |row| row.get(0)).unwrap();
+        let name: Vec<u8> =
+            sample.sql.query_row("SELECT CAST(name AS BLOB) FROM passwd", [], |row| row.get(0)).unwrap();
+        assert!(cache.user_by_name(&name).is_err(), "{change}");
+        if let Ok(uid) = u32::try_from(uid) {
+            assert!(cache.user_by_uid(uid).is_err(), "{change}");
+        }
+        if uid > 0 {
+            assert!(cache.user_after(0).is_err(), "{change}");
+        }
+    }
+}
+
+#[test]
+fn a_group_that_breaks_a_rule_is_no_answer() {
+    let bad = [
+        "gid = 999, pinned = 1",
+        "gid = 1001",
+        "name = 'docker:'",
+        "count = 3",
+        "count = 1",
+        "count = 0",
+        "count = -1",
+        "count = 4000000000",
+        "members = ''",
+        "members = 'ana,'",
+        "members = ',ana'",
+        "members = 'ana,,bob'",
+        "members = 'ana,b b'",
+        "members = 'ana,12'",
+        "members = 'ana;bob'",
+        "members = 'ana,bob' || char(0)",
+    ];
+    for change in bad {
+        let sample = Sample::new(CACHE, SMALL, |sql| {
+            let members = vec!["ana".into(), "bob".into()];
+            crate::support::insert_group(sql, &Group { gid: 0x7100_0000, name: "all".into(), members });
+            sql.execute(&format!("UPDATE grp SET {change}"), []).unwrap();
+        });
+        let refused = Cache::open(&sample.bytes).unwrap().group_after(0).and_then(|group| {
+            let group = group.unwrap();
+            let mut members = vec![0; group.members.size()];
+            group.members.copy_to(&mut members)
+        });
+        assert!(refused.is_err(), "{change}");
+    }
+}
+
+#[test]
+fn supplementary_groups_keep_to_the_floor() {
+    let lists = |groups: &str, local: &str, active: bool| {
+        let sample = Sample::new(CACHE, SMALL, |sql| {
+            crate::support::insert_user(sql, &user(1));
+            crate::support::insert_group(
+                sql,
+                &Group { gid: 1003, name: "given".into(), members: Vec::new() },
+            );
+            let change = "UPDATE passwd SET groups = ?, local = ?, active = ?, expire = iif(active, -1, 1)";
+            sql.execute(change, (groups, local, active)).unwrap();
+            sql.execute("UPDATE passwd SET expire = iif(active, -1, 1)", []).unwrap();
+        });
+        let cache = Cache::open(&sample.bytes).unwrap();
+        let user = cache.user_by_name(b"user1").unwrap().unwrap();
+        cache.supplementary(&user).map(Iterator::collect::<Vec<u32>>)
+    };
+    assert_eq!(lists("", "", true), Ok(vec![]));
+    assert_eq!(lists("1879048193 1879048194", "27 4", true), Ok(vec![0x7000_0001, 0x7000_0002, 27, 4]));
+    assert_eq!(lists("1003", "", true), Ok(vec![1003]), "a pinned group of ours");
+    assert_eq!(lists("1879048193", "", false), Ok(vec![0x7000_0001]));
+    let bad = [
+        "0",
+        "27",
+        "1004",
+        "4294967295",
+        "99999999999",
+        " ",
+        "1879048193 ",
+        " 1879048193",
+        "1879048193,5",
+        "-1",
+        "x",
+    ];
+    for groups in bad {
+        assert!(lists(groups, "", true).is_err(), "{groups:?}");
+    }
+    for local in ["0", "27 0", "4294967295", "4294967296", "27  4", "+27"] {
+        assert!(lists("", local, true).is_err(), "{local:?}");
+    }
+    assert!(lists("", "27", false).is_err(), "a user who is not active in a local group");
+}
+
+#[test]
+fn keys_are_read_and_checked() {
+    let fill = |change: &str| {
+        Sample::new(KEYS, SMALL, |sql| {
+            let keys = format!("SHA256:x ssh-ed25519 AAAA\nSHA256:y ssh-rsa {}", "A".repeat(700));
+            sql.execute("INSERT INTO about VALUES (1, 'abc', 3600, 'restrict')", []).unwrap();
+            sql.execute("INSERT INTO login VALUES (1003, 'ana', 'AIDA1', 5, 'iam:1', ?)", [keys]).unwrap();
+            sql.execute_batch(change).unwrap();
+        })
+    };
+    let good = fill("");
+    let keys = Keys::open(&good.bytes).unwrap();
+    let about = keys.about().unwrap();
+    assert_eq!((bytes(about.machine_id), about.max_age), (b"abc".to_vec(), 3600));
+    assert_eq!(bytes(about.options), b"restrict");
+    for login in [keys.login_by_name(b"ana"), keys.login_by_uid(1003)] {
+        let login = login.unwrap().unwrap();
+        assert_eq!((login.uid, login.confirmed), (1003, 5));
+        assert_eq!(
+            [bytes(login.name), bytes(login.iam_id), bytes(login.source)],
+            [&b"ana"[..], b"AIDA1", b"iam:1"]
+        );
+        assert_eq!(bytes(login.keys).len(), 25 + 1 + 17 + 700);
+    }
+    assert!(keys.login_by_name(b"bob").unwrap().is_none());
+    assert!(keys.login_by_uid(1004).unwrap().is_none());
+    let bad = [
+        "UPDATE login SET uid = 0",
+        "UPDATE login SET uid = 999",
+        "UPDATE login SET keys = 'a' || char(0)",
+        "UPDATE login SET keys = 'a' || char(13)",
+        "UPDATE login SET confirmed = 'long ago'",
+        "DELETE FROM about",
+        "UPDATE about SET options = 'restrict' || char(10) || 'x'",
+        "UPDATE about SET max_age = -1",
+    ];
+    for change in bad {
+        let file = fill(change).bytes;
+        let keys = Keys::open(&file).unwrap();
+        assert!(keys.about().is_err() || keys.login_by_name(b"ana").is_err(), "{change}");
+    }
+    let cache = Sample::new(CACHE, SMALL, |_| ());
+    let opened = Keys::open(&cache.bytes);
+    assert!(matches!(opened, Err(Error::Foreign(_))), "cache.db is not keys.db");
+}

@@ -1,0 +1,141 @@
+//! What sshd is told: a function from the question, the cache's rows and the host's facts to lines and log lines.
+//!
+//! Whatever is in doubt offers nothing and says why. A user without keys is no doubt, and neither is a key that
+//! does not fit: ssh offers all it has.
+
+use crate::key::Key;
+use crate::request::Request;
+use crate::syslog::{Line, Severity, shown};
+
+/// Keys that were not confirmed for so many seconds are offered with a warning.
+const STALE: i64 = 60 * 60;
+
+/// So many seconds may a confirmation lie in the future, since clocks are set while they run. Beyond, the keys' age
+/// is unknown: nothing is offered until the next refresh, unless age does not matter.
+const CLOCK_TOLERANCE: i64 = 5 * 60;
+
+/// The row of `about` in `keys.db`.
+pub(crate) struct About {
+    pub(crate) machine_id: Vec<u8>,
+    pub(crate) max_age: i64,
+    pub(crate) options: String,
+}
+
+/// The user's row of `login` in `keys.db`.
+pub(crate) struct Login {
+    pub(crate) uid: u32,
+    pub(crate) iam_id: Vec<u8>,
+    pub(crate) confirmed: i64,
+    pub(crate) source: Vec<u8>,
+    pub(crate) keys: String,
+}
+
+/// What only this host knows; the errors are reasons.
+pub(crate) struct Host {
+    /// `machine-id(5)`.
+    pub(crate) machine_id: Result<String, String>,
+    /// Whose keys are asked for: sshd's UID, or what getpwnam(3) says of the name.
+    pub(crate) uid: Result<u32, String>,
+    /// Seconds since 1970.
+    pub(crate) now: i64,
+}
+
+/// For stdout, and for the log.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) lines: String,
+    pub(crate) log: Vec<Line>,
+}
+
+impl Answer {
+    /// Nothing, for a reason.
+    pub(crate) fn nothing(user: &[u8], reason: &str) -> Self {
+        let text = format!("offered no key of user '{}': {reason}", shown(user));
+        Self { lines: String::new(), log: vec![Line { severity: Severity::Warning, text }] }
+    }
+}
+
+/// The keys of a user whom the cache knows.
+pub(crate) fn answer(request: &Request, host: &Host, about: &About, login: &Login) -> Answer {
+    match age(host, about, login) {
+        Ok(age) => offer(request, about, login, age),
+        Err(reason) => Answer::nothing(request.user.as_bytes(), &reason),
+    }
+}
+
+/// Seconds since the keys were confirmed, if they may be offered here at all.
+fn age(host: &Host, about: &About, login: &Login) -> Result<i64, String> {
+    let machine_id = host.machine_id.as_ref().map_err(Clone::clone)?;
+    if machine_id.is_empty() || about.machine_id != machine_id.as_bytes() {
+        return Err(
+            "the cache was made for another machine-id than this host's; the next refresh makes a new one"
+                .to_owned(),
+        );
+    }
+    let uid = *host.uid.as_ref().map_err(Clone::clone)?;
+    if uid != login.uid {
+        return Err(format!("the user of that name has uid {uid}, and the IAM user has {}", login.uid));
+    }
+    if login.confirmed <= 0 {
+        return Err("no source has confirmed a key yet".to_owned());
+    }
+    let age = host.now.saturating_sub(login.confirmed);
+    if about.max_age > 0 && age < -CLOCK_TOLERANCE {
+        return Err(format!(
+            "its keys were confirmed {} s in the future; the clock is wrong, or was",
+            age.saturating_neg()
+        ));
+    }
+    if about.max_age > 0 && age > about.max_age {
+        return Err(format!(
+            "its keys were last confirmed {age} s ago, max_age is {} s; hint: find out why no refresh succeeds",
+            about.max_age
+        ));
+    }
+    Ok(age.max(0))
+}
+
+fn offer(request: &Request, about: &About, login: &Login, age: i64) -> Answer {
+    let mut answer = Answer::default();
+    let mut offered = 0;
+    let mut refused = Vec::new();
+    for stored in login.keys.lines() {
+        match Key::parse(stored) {
+            Ok(key) if request.fits(&key.fingerprint) => {
+                offered += 1;
+                if !about.options.is_empty() {
+                    answer.lines.extend([&about.options, " "]);
+                }
+                answer.lines.extend([&key.line, "\n"]);
+            }
+            Ok(_) => {}
+            Err(cause) => refused.push(cause),
+        }
+    }
+    if let [cause, ..] = refused.as_slice() {
+        let text =
+            format!("left out {} of the lines stored for user '{}': {cause}", refused.len(), request.user);
+        answer.log.push(Line { severity: Severity::Warning, text });
+    }
+    let what = match &request.fingerprint {
+        Some(_) if offered == 0 => return answer,
+        Some(fingerprint) => format!("offered key {fingerprint}"),
+        None => format!("offered {offered} keys"),
+    };
+    let (severity, remark) = if age > STALE {
+        (Severity::Warning, "; hint: find out why no refresh succeeds")
+    } else {
+        (Severity::Info, "")
+    };
+    let text = format!(
+        "{what} of user '{}' ({}), confirmed {age} s ago by '{}'{remark}",
+        request.user,
+        shown(&login.iam_id),
+        shown(&login.source)
+    );
+    answer.log.push(Line { severity, text });
+    answer
+}
+
+#[cfg(test)]
+mod tests;

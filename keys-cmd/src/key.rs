@@ -1,0 +1,123 @@
+//! One stored key: parsed again and printed anew, so that nothing but a public key can reach sshd, whoever wrote it.
+
+use ssh_key::{HashAlg, PublicKey};
+
+/// The types that a key may have: those of `PubkeyAcceptedAlgorithms` in `sshd_config(5)`, but for certificates.
+const TYPES: [&str; 7] = [
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+
+/// An RSA key of 16384 bits, the largest that sshd takes, has 2.8 kB.
+const MAX_LINE: usize = 16 << 10;
+
+/// A public key as an `authorized_keys` line without options, and its fingerprint.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// `SHA256:` and base64, as `ssh-keygen -l` prints it.
+    pub(crate) fingerprint: String,
+    /// `type base64`.
+    pub(crate) line: String,
+}
+
+impl Key {
+    /// Reads a line of `login.keys`: `SHA256:<base64> <type> <base64>`.
+    ///
+    /// # Errors
+    /// Why it is no such line, never with anything of it: it may be a private key.
+    pub(crate) fn parse(stored: &str) -> Result<Self, String> {
+        if stored.len() > MAX_LINE {
+            return Err(format!("{} bytes are too long for a public key", stored.len()));
+        }
+        let Some((fingerprint, line)) = stored.split_once(' ') else {
+            return Err("it is not of three words".to_owned());
+        };
+        let kind = line.split(' ').next().unwrap_or_default();
+        if !TYPES.contains(&kind) {
+            return Err("its type is none that sshd may be offered".to_owned());
+        }
+        let mut key = PublicKey::from_openssh(line).map_err(|cause| cause.to_string())?;
+        key.set_comment("");
+        let key = Self {
+            fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+            line: key.to_openssh().map_err(|cause| cause.to_string())?,
+        };
+        // A comment, other spaces, another way to write the same base64: not what the publisher prints.
+        if key.line != line {
+            return Err("it is not in the form that it was published in".to_owned());
+        }
+        if key.fingerprint != fingerprint {
+            return Err("its fingerprint is another key's".to_owned());
+        }
+        Ok(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key of each type as ssh-keygen makes it, with the fingerprint that `ssh-keygen -l` shows.
+    const STORED: &str = include_str!("stored-keys.txt");
+
+    #[test]
+    fn a_key_of_each_type_is_printed_as_it_was_published() {
+        let types: Vec<&str> = STORED
+            .lines()
+            .map(|stored| {
+                let (fingerprint, line) = stored.split_once(' ').unwrap();
+                let key = Key::parse(stored).unwrap();
+                assert_eq!((&*key.fingerprint, &*key.line), (fingerprint, line));
+                line.split(' ').next().unwrap()
+            })
+            .collect();
+        for kind in TYPES {
+            assert!(types.contains(&kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_one_public_key_is_refused() {
+        let good = STORED.lines().next().unwrap();
+        let (fingerprint, line) = good.split_once(' ').unwrap();
+        let (kind, body) = line.split_once(' ').unwrap();
+        // The agent protocol's form of a private key begins like the public one; the file's form is "openssh-key-v1".
+        let agent = "AAAAC3NzaC1lZDI1NTE5AAAAIP1N6VQDUYBOwaENo4Zbh/ew5/ow16LgGf5pb1aYJuMUAAAAQJZWAgisIcvAU/k+KPTs6wM\
+                     dMqq2/2TLl+EOXqh73e5H/U3pVANRgE7BoQ2jhluH97Dn+jDXouAZ/mlvVpgm4xQ=";
+        let file = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAA=";
+        for stored in [
+            String::new(),
+            line.to_owned(),
+            format!("{fingerprint} {body}"),
+            format!("{fingerprint} command=\"sh\" {line}"),
+            format!("{fingerprint} command=\"sh\",{line}"),
+            format!("command=\"sh\" {line}"),
+            format!("{good} command=\"sh\""),
+            format!("{good} "),
+            format!("{good}\n"),
+            format!("{good}\n{line}"),
+            format!("{good}\0"),
+            format!("{fingerprint}  {line}"),
+            format!("{fingerprint} {kind}\t{body}"),
+            format!("#{good}"),
+            format!("{fingerprint} ssh-rsa {body}"),
+            format!("{fingerprint} ssh-ed25519-cert-v01@openssh.com {body}"),
+            format!("{fingerprint} {kind} {agent}"),
+            format!("{fingerprint} {kind} {file}"),
+            format!("{fingerprint} {kind} AAAA"),
+            format!("{fingerprint} {kind} {body}{}", "A".repeat(1 << 20)),
+            format!("MD5:00 {line}"),
+            format!("SHA256:{} {line}", "A".repeat(43)),
+            "-----BEGIN OPENSSH PRIVATE KEY-----".to_owned(),
+            "ñ ñ ñ".to_owned(),
+        ] {
+            let refused = Key::parse(&stored).expect_err(&stored);
+            assert!(!refused.contains("AAAA") && !refused.contains("command"), "{refused}");
+        }
+    }
+}

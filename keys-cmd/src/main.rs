@@ -1,0 +1,163 @@
+//! sshd's AuthorizedKeysCommand: prints a user's keys from the cache, one `authorized_keys` line each.
+//!
+//! sshd runs it for each key that a client offers, and again for the signature, and throws standard error away:
+//! hence no argument parser, no network, no configuration, and syslog. This file asks the system; `answer` decides.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod key;
+mod request;
+mod syslog;
+
+use std::ffi::{CStr, OsString};
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use answer::{About, Answer, Host, Login, answer};
+use nix::unistd::User;
+use reader::{Keys, Map, Text};
+use request::Request;
+use syslog::{Line, Severity};
+
+const CACHE: &CStr = c"/var/lib/nss-iam/keys.db";
+const MACHINE_ID: &str = "/etc/machine-id";
+
+/// `EX_USAGE` of `sysexits.h(3head)`: no question was asked.
+const USAGE: u8 = 64;
+
+const HELP: &str = "\
+usage: keys-cmd USER [UID [FINGERPRINT]]
+
+Prints the active SSH keys of an IAM user from '/var/lib/nss-iam/keys.db', one authorized_keys line each.
+In sshd_config: AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f
+
+  UID          print keys only if it is the user's uid in the cache; without it, getpwnam(3) must say so
+  FINGERPRINT  print only the key with it: 'SHA256:...'
+
+What is offered, or why nothing is, stands in syslog (authpriv).
+
+exit status:
+  0   keys were printed, or there is none to print: the user is not in the cache, UID or FINGERPRINT do not fit,
+      the cache was made on another machine, or its keys were not confirmed for longer than 'max_age'
+  1   the cache cannot be used, or its answer cannot be written
+  64  USER is missing, or there are too many words
+";
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let (user, uid, key) = match words.as_slice() {
+        [word] if word == "--help" => return finish(print(HELP)),
+        [word] if word == "--version" => {
+            return finish(print(concat!("keys-cmd ", env!("CARGO_PKG_VERSION"), "\n")));
+        }
+        [user] => (user, None, None),
+        [user, uid] => (user, Some(uid), None),
+        [user, uid, key] => (user, Some(uid), Some(key)),
+        _ => {
+            complain("usage: keys-cmd USER [UID [FINGERPRINT]]");
+            return ExitCode::from(USAGE);
+        }
+    };
+    #[expect(clippy::disallowed_methods, reason = "`main` reads the clock")]
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+    let answered = match Request::parse(user, uid, key) {
+        Ok(request) => ask(&request, now),
+        Err(nothing) => Ok(nothing),
+    };
+    finish(answered.and_then(|answer| {
+        print(&answer.lines)?;
+        syslog::log(&answer.log);
+        Ok(())
+    }))
+}
+
+/// Looks the user up, and everything that decides on the keys.
+fn ask(request: &Request, now: i64) -> Result<Answer, String> {
+    let rows = read(&request.user).map_err(|cause| {
+        let cause = match cause {
+            reader::Error::System(errno) => io::Error::from_raw_os_error(errno).to_string(),
+            other => other.to_string(),
+        };
+        let path = CACHE.to_string_lossy();
+        format!("cannot use '{path}': {cause}; offered no key of user '{}'", request.user)
+    })?;
+    let Some((about, login)) = rows else {
+        return Ok(Answer::default());
+    };
+    let host = Host {
+        machine_id: std::fs::read_to_string(MACHINE_ID)
+            .map(|id| id.trim().to_owned())
+            .map_err(|cause| format!("cannot read '{MACHINE_ID}': {cause}")),
+        uid: request.uid.map_or_else(|| uid_of(&request.user), Ok),
+        now,
+    };
+    Ok(answer(request, &host, &about, &login))
+}
+
+/// The user's row and what holds for all, or nothing for a user whom the cache does not know.
+fn read(user: &str) -> reader::Result<Option<(About, Login)>> {
+    let map = Map::open(CACHE)?;
+    let keys = Keys::open(map.bytes())?;
+    let Some(login) = keys.login_by_name(user.as_bytes())? else {
+        return Ok(None);
+    };
+    let about = keys.about()?;
+    let about = About {
+        machine_id: owned(about.machine_id)?,
+        max_age: about.max_age,
+        options: ascii(about.options)?,
+    };
+    let login = Login {
+        uid: login.uid,
+        iam_id: owned(login.iam_id)?,
+        confirmed: login.confirmed,
+        source: owned(login.source)?,
+        keys: ascii(login.keys)?,
+    };
+    Ok(Some((about, login)))
+}
+
+fn owned(text: Text<'_>) -> reader::Result<Vec<u8>> {
+    let mut bytes = vec![0; text.len()];
+    text.copy_to(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn ascii(text: Text<'_>) -> reader::Result<String> {
+    String::from_utf8(owned(text)?).map_err(|_| reader::Error::Corrupt("impossible characters"))
+}
+
+/// As sshd asks, for versions of it that have no `%U` (before OpenSSH 7.8).
+fn uid_of(user: &str) -> Result<u32, String> {
+    match User::from_name(user) {
+        Ok(Some(found)) => Ok(found.uid.as_raw()),
+        Ok(None) => Err("getpwnam finds no such user".to_owned()),
+        Err(cause) => Err(format!("getpwnam failed: {}", cause.desc())),
+    }
+}
+
+/// All at once. sshd closes its end as soon as it has found the key that it looks for.
+fn print(text: &str) -> Result<(), String> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write the keys: {cause}")),
+        _ => Ok(()),
+    }
+}
+
+fn finish(done: Result<(), String>) -> ExitCode {
+    let Err(text) = done else {
+        return ExitCode::SUCCESS;
+    };
+    complain(&text);
+    syslog::log(&[Line { severity: Severity::Error, text }]);
+    ExitCode::FAILURE
+}
+
+fn complain(text: &str) {
+    // If nobody reads standard error there is nobody to tell.
+    let _ = writeln!(io::stderr(), "keys-cmd: {text}");
+}

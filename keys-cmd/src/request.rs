@@ -1,0 +1,119 @@
+//! The question: USER [UID [FINGERPRINT]], as sshd's `%u %U %f` give it (TOKENS of `sshd_config(5)`).
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::answer::Answer;
+use crate::syslog::shown;
+
+/// A question that may have an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// A login name that IAM users can have.
+    pub(crate) user: String,
+    /// Unless this is given, getpwnam(3) decides.
+    pub(crate) uid: Option<u32>,
+    /// `SHA256:` and base64. Unless this is given, all keys are asked for.
+    pub(crate) fingerprint: Option<String>,
+}
+
+impl Request {
+    /// # Errors
+    /// The answer to a question that cannot be about a key of ours.
+    pub(crate) fn parse(
+        user: &OsString,
+        uid: Option<&OsString>,
+        key: Option<&OsString>,
+    ) -> Result<Self, Answer> {
+        let user = user.as_bytes();
+        let parsed = || {
+            if !reader::name_is_ours(user) {
+                return Err("no IAM user has such a login name".to_owned());
+            }
+            Ok(Self {
+                user: String::from_utf8_lossy(user).into_owned(),
+                uid: uid.map(|uid| number(uid.as_bytes())).transpose()?,
+                fingerprint: key.map(|key| fingerprint(key.as_bytes())).transpose()?,
+            })
+        };
+        parsed().map_err(|reason| Answer::nothing(user, &reason))
+    }
+
+    /// Whether the key with that fingerprint is asked for.
+    pub(crate) fn fits(&self, fingerprint: &str) -> bool {
+        self.fingerprint.as_ref().is_none_or(|asked| asked == fingerprint)
+    }
+}
+
+/// Digits only: `str::parse` takes a sign, too.
+fn number(uid: &[u8]) -> Result<u32, String> {
+    let digits = str::from_utf8(uid).ok().filter(|uid| uid.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|uid| uid.parse().ok()).ok_or_else(|| format!("'{}' is no uid", shown(uid)))
+}
+
+/// Only SHA256: with another FingerprintHash in its configuration, sshd asks for a hash that the cache does not have.
+fn fingerprint(key: &[u8]) -> Result<String, String> {
+    let base64 = |hash: &str| hash.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte));
+    str::from_utf8(key)
+        .ok()
+        .filter(|key| key.strip_prefix("SHA256:").is_some_and(|hash| !hash.is_empty() && base64(hash)))
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            let key = shown(key);
+            format!("'{key}' is no SHA256 fingerprint; hint: 'FingerprintHash sha256' in sshd_config")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    fn parse(words: &[&[u8]]) -> Result<Request, Answer> {
+        let words: Vec<OsString> = words.iter().map(|word| OsString::from_vec(word.to_vec())).collect();
+        Request::parse(&words[0], words.get(1), words.get(2))
+    }
+
+    #[test]
+    fn uid_and_fingerprint_are_optional() {
+        let mut wanted = Request { user: "jane@example.com".to_owned(), uid: None, fingerprint: None };
+        assert_eq!(parse(&[b"jane@example.com"]).unwrap(), wanted);
+        wanted.uid = Some(1_879_048_192);
+        assert_eq!(parse(&[b"jane@example.com", b"1879048192"]).unwrap(), wanted);
+        wanted.fingerprint = Some("SHA256:a+/".to_owned());
+        assert_eq!(parse(&[b"jane@example.com", b"1879048192", b"SHA256:a+/"]).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_question_in_doubt_has_no_answer_but_a_reason() {
+        let long = [b'a'; 300];
+        for words in [
+            &[&b""[..]][..],
+            &[b"-l"],
+            &[b"--help", b"1000", b"SHA256:a"],
+            &[b"Ana"],
+            &[b"a\nb"],
+            &[b"\xff\xfe"],
+            &[b"1000"],
+            &[&long],
+            &[b"ana", b""],
+            &[b"ana", b"+1000"],
+            &[b"ana", b"-1"],
+            &[b"ana", b" 1000"],
+            &[b"ana", b"4294967296"],
+            &[b"ana", b"0x3e8"],
+            &[b"ana", b"\xff"],
+            &[b"ana", b"1000", b""],
+            &[b"ana", b"1000", b"SHA256:"],
+            &[b"ana", b"1000", b"SHA256:a\n"],
+            &[b"ana", b"1000", b"MD5:16:27:ac"],
+        ] {
+            let answer = parse(words).unwrap_err();
+            assert_eq!((&*answer.lines, answer.log.len()), ("", 1), "{words:?}");
+            let text = &answer.log[0].text;
+            assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
+            assert!(text.len() < 1000, "{text}");
+        }
+    }
+}

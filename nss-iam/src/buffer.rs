@@ -1,0 +1,67 @@
+//! The caller's buffer, carved up from its beginning. Too small is always `BufferTooSmall`, never a cut value.
+#![expect(
+    unsafe_code,
+    reason = "the buffer is C's: a pointer, a length, and bytes that nobody has written yet"
+)]
+
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use std::slice;
+
+use libc::{c_char, size_t};
+use reader::Text;
+
+use crate::outcome::{Miss, Outcome};
+
+/// What is left of it.
+pub(crate) struct Buffer<'a>(&'a mut [MaybeUninit<u8>]);
+
+impl<'a> Buffer<'a> {
+    /// # Safety
+    /// `start` is null, or `len` bytes from it are the caller's to write for `'a`, and nobody else's.
+    pub(crate) unsafe fn new(start: *mut c_char, len: size_t) -> Self {
+        if start.is_null() {
+            return Buffer(&mut []);
+        }
+        // No object is larger than isize::MAX, whatever a caller says.
+        let len = len.min(isize::MAX.unsigned_abs());
+        // SAFETY: the caller of this function vouches for start and len; a MaybeUninit may be any byte.
+        Buffer(unsafe { slice::from_raw_parts_mut(start.cast(), len) })
+    }
+
+    /// The next `len` bytes, zeroed.
+    pub(crate) fn bytes(&mut self, len: usize) -> Outcome<&'a mut [u8]> {
+        let whole = std::mem::take(&mut self.0);
+        let (taken, rest) = whole.split_at_mut_checked(len).ok_or(Miss::BufferTooSmall)?;
+        self.0 = rest;
+        for byte in taken.iter_mut() {
+            byte.write(0);
+        }
+        // SAFETY: `taken` is exclusively ours for `'a`, and each byte of it was written in the loop above.
+        Ok(unsafe { slice::from_raw_parts_mut(taken.as_mut_ptr().cast(), taken.len()) })
+    }
+
+    /// A table of null pointers, aligned as C wants it.
+    pub(crate) fn table(&mut self, len: usize) -> Outcome<&'a mut [*mut c_char]> {
+        self.bytes(self.0.as_ptr().align_offset(align_of::<*mut c_char>()))?;
+        let size = len.checked_mul(size_of::<*mut c_char>()).ok_or(Miss::BufferTooSmall)?;
+        let bytes = self.bytes(size)?;
+        // SAFETY: `bytes` is exclusively ours for `'a`, begins at a multiple of the pointers' alignment, has room for
+        // `len` of them, and all bytes zero are null pointers.
+        Ok(unsafe { slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), len) })
+    }
+
+    /// A value of the cache as a C string. It has no NUL of its own: `reader` checked that.
+    pub(crate) fn text(&mut self, text: Text<'_>) -> Outcome<*mut c_char> {
+        let bytes = self.bytes(text.len().saturating_add(1))?;
+        text.copy_to(bytes)?;
+        Ok(bytes.as_mut_ptr().cast())
+    }
+
+    /// A constant as a C string that the caller may write to.
+    pub(crate) fn literal(&mut self, text: &CStr) -> Outcome<*mut c_char> {
+        let bytes = self.bytes(text.count_bytes() + 1)?;
+        bytes.copy_from_slice(text.to_bytes_with_nul());
+        Ok(bytes.as_mut_ptr().cast())
+    }
+}

@@ -1,0 +1,82 @@
+//! What came of a call, and the one place where that becomes a status and an errno.
+#![forbid(unsafe_code)]
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use libc::c_int;
+use reader::Error;
+
+/// Found, or why not.
+pub(crate) type Outcome<T> = Result<T, Miss>;
+
+/// Why there is nothing in `*result`.
+#[derive(Debug)]
+pub(crate) enum Miss {
+    /// The cache is good, and has no such entry, or no more of them.
+    NotFound,
+    /// The caller is to come again with a larger buffer.
+    BufferTooSmall,
+    /// No memory for a longer list of groups.
+    OutOfMemory,
+    /// Nobody can tell: the next service is asked.
+    Unavailable(Error),
+    /// A mistake of ours, which is no reason to end the caller's process.
+    Panicked,
+}
+
+impl From<Error> for Miss {
+    fn from(error: Error) -> Self {
+        Miss::Unavailable(error)
+    }
+}
+
+/// `enum nss_status` of nss.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub(crate) enum Status {
+    TryAgain = -2,
+    Unavailable = -1,
+    NotFound = 0,
+    Success = 1,
+}
+
+/// What glibc is told: the status, and the errno unless it is to stay as it was.
+///
+/// The GNU C Library manual, "NSS Modules Interface", has the table: TRYAGAIN with ERANGE, "the provided buffer is not
+/// large enough"; UNAVAIL with ENOENT, "a necessary input file cannot be found"; NOTFOUND with ENOENT.
+pub(crate) fn tell(outcome: &Outcome<()>) -> (Status, Option<c_int>) {
+    match outcome {
+        Ok(()) => (Status::Success, None),
+        Err(Miss::NotFound) => (Status::NotFound, Some(libc::ENOENT)),
+        Err(Miss::BufferTooSmall) => (Status::TryAgain, Some(libc::ERANGE)),
+        Err(Miss::OutOfMemory) => (Status::TryAgain, Some(libc::ENOMEM)),
+        Err(Miss::Unavailable(Error::System(errno))) => (Status::Unavailable, Some(*errno)),
+        Err(Miss::Unavailable(Error::Foreign(_))) => (Status::Unavailable, Some(libc::EPERM)),
+        Err(Miss::Unavailable(Error::Corrupt(_)) | Miss::Panicked) => {
+            (Status::Unavailable, Some(libc::EBADMSG))
+        }
+    }
+}
+
+/// Runs what a call does, and keeps a panic from leaving it: unwinding into C would end the process.
+pub(crate) fn guard(call: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
+    // The std linked in here is our own, so its hook is too. No `Once`: a child that was forked while another thread
+    // was inside it would wait for ever.
+    static SILENT: AtomicBool = AtomicBool::new(false);
+    if !SILENT.swap(true, Ordering::Relaxed) {
+        panic::set_hook(Box::new(|_| {}));
+    }
+    panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or(Err(Miss::Panicked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_unavailable_and_stays_inside() {
+        let outcome = guard(|| panic!("a mistake"));
+        assert_eq!(tell(&outcome), (Status::Unavailable, Some(libc::EBADMSG)));
+    }
+}

@@ -1,0 +1,215 @@
+//! The apply half: power, no network. Validates the listing, plans, publishes, ends sessions, reports.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cache::snapshot::{Cache, Keys};
+use cache::state::StateFile;
+use cache::{publish, schema};
+use config::Config;
+use jiff::Timestamp;
+use listing::Listing;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::unistd::{Group, User};
+
+use crate::changes::{self, Published};
+use crate::local::Local;
+use crate::plan;
+use crate::report::Report;
+use crate::{exit, sessions};
+
+/// Where the fetch half leaves its listing.
+pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
+/// The user of the fetch half.
+pub(crate) const FETCH_USER: &str = "nss-iam-fetch";
+/// The group that may read `keys.db`.
+const KEYS_GROUP: &str = "nss-iam";
+
+/// What stopped the apply half. Nothing then was changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot {what} '{}': {cause}; nothing was changed", path.display())]
+    Io { what: &'static str, path: PathBuf, cause: io::Error },
+    #[error(
+        "there is no listing '{LISTING}' yet; nothing was changed\nhint: run 'cache-refresher fetch' first"
+    )]
+    NoListing,
+    #[error("listing '{LISTING}' refused: {0}; nothing was changed")]
+    Untrusted(String),
+    #[error(
+        "listing '{LISTING}' refused: {0}; nothing was changed\nhint: docs/listing.md describes the form"
+    )]
+    Listing(#[from] listing::Error),
+    #[error("{0}; nothing was changed")]
+    Local(#[from] crate::local::Unreadable),
+    #[error("{0}")]
+    Impossible(#[from] plan::Impossible),
+    #[error("cannot use '{}/state.db': {cause}; nothing was changed{}", folder.display(), hint(cause))]
+    State { folder: PathBuf, cause: cache::state::Error },
+    #[error("{0}; the present file stays")]
+    Publish(#[from] cache::publish::Error),
+    #[error(
+        "group '{KEYS_GROUP}' does not exist; nothing was changed\nhint: run 'systemd-sysusers nss-iam.conf'"
+    )]
+    NoGroup,
+}
+
+impl Error {
+    /// The exit status that it stands for.
+    pub(crate) fn exit(&self) -> u8 {
+        match self {
+            Self::Io { cause, .. } => exit::of_io(cause),
+            Self::Local(unreadable) => exit::of_io(&unreadable.cause),
+            Self::State { cause: cache::state::Error::Io(cause), .. } => exit::of_io(cause),
+            Self::Publish(cause) if cause.is_denied() => exit::DENIED,
+            Self::Untrusted(_) | Self::Listing(_) => exit::HELD,
+            Self::Impossible(_) | Self::NoGroup => exit::CONFIGURATION,
+            Self::NoListing | Self::State { .. } | Self::Publish(_) => exit::OTHER,
+        }
+    }
+}
+
+/// Only a file that is damaged, or not ours, is a case for a backup.
+fn hint(cause: &cache::state::Error) -> &'static str {
+    if cause.is_damage() { "\nhint: it holds the ids that were given; restore it from a backup" } else { "" }
+}
+
+/// What the caller decides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub config: &'a Config,
+    pub force: bool,
+    /// Only say what would be published.
+    pub dry_run: bool,
+    pub now: Timestamp,
+}
+
+/// Applies the listing at [`LISTING`], or `given`, which a dry run has instead.
+///
+/// # Errors
+/// See [`Error`]; the caller holds the lock.
+pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Report, Error> {
+    let folder = Path::new(cache::FOLDER);
+    let listing = match given {
+        Some(listing) => listing,
+        None => read_listing(Path::new(LISTING))?,
+    };
+    let io_error = |what| move |cause| Error::Io { what, path: folder.to_owned(), cause };
+    let state_error = |cause| Error::State { folder: folder.to_owned(), cause };
+    let (mut file, state) = if request.dry_run && !folder.join("state.db").exists() {
+        (None, cache::state::State::default())
+    } else {
+        fs::metadata(folder).map_err(io_error("open"))?;
+        let file = StateFile::open(folder).map_err(state_error)?;
+        let state = file.load().map_err(state_error)?;
+        (Some(file), state)
+    };
+    let local = Local::read(folder, state.users.values().map(|user| user.home.to_string()))?;
+    let input = plan::Input {
+        state: &state,
+        listing: &listing,
+        config: request.config,
+        local: &local,
+        now: request.now.as_second(),
+        force: request.force,
+    };
+    let plan = plan::plan(input)?;
+    let (cache, keys) = (Cache::read(&folder.join("cache.db")), Keys::read(&folder.join("keys.db")));
+    let group = Group::from_name(KEYS_GROUP).ok().flatten().map(|group| group.gid.as_raw());
+    // A file that readers would refuse is replaced, whatever it says.
+    let differs = (
+        cache.as_ref().ok() != Some(&plan.cache) || !publish::is_sound(folder, schema::CACHE, None),
+        keys.as_ref().ok() != Some(&plan.keys) || !publish::is_sound(folder, schema::KEYS, group),
+    );
+    let before = Published { cache: cache.unwrap_or_default(), keys: keys.unwrap_or_default() };
+    let after = Published { cache: plan.cache.clone(), keys: plan.keys.clone() };
+    let changes = changes::between(&before, &after);
+    let mut report = Report::of(&listing, &plan, &changes, request.now);
+    if plan.keys.machine_id.is_empty() {
+        let text =
+            "'/etc/machine-id' is empty, so no key will be offered\nhint: run 'systemd-machine-id-setup'";
+        report.warnings.push(text.to_owned());
+    }
+    if request.dry_run {
+        report.diff = Some(changes::diff(&before, &after));
+        return Ok(report);
+    }
+    let group = group.ok_or(Error::NoGroup)?;
+    if let Some(file) = &mut file {
+        file.save(&plan.state).map_err(state_error)?;
+    }
+    publish::remove_leftovers(folder)?;
+    // Keys first: who is added finds keys when the name appears, who is removed has none while the name is there.
+    if differs.1 {
+        publish::keys(folder, &plan.keys, group)?;
+    }
+    if differs.0 {
+        publish::cache(folder, &plan.cache)?;
+    }
+    for change in &changes {
+        log::info!("{}", change.text());
+    }
+    if differs.0 {
+        invalidate_nscd();
+    }
+    if request.config.users.terminate_sessions {
+        report.warnings.extend(sessions::end_of_disabled(&plan, &local));
+    }
+    report.published = differs.0 || !changes.is_empty();
+    Ok(report)
+}
+
+/// Reads what the fetch half left: a file of that user or of root, which nobody else can write.
+fn read_listing(path: &Path) -> Result<Listing, Error> {
+    let io_error = |what| move |cause| Error::Io { what, path: path.to_owned(), cause };
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file =
+        fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(
+            |cause| match cause.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::ENOENT) => Error::NoListing,
+                // open(2): a symbolic link, and a socket.
+                Some(Errno::ELOOP | Errno::ENXIO) => Error::Untrusted("it is not a regular file".to_owned()),
+                _ => io_error("open")(cause),
+            },
+        )?;
+    let found = file.metadata().map_err(io_error("read"))?;
+    let fetcher = User::from_name(FETCH_USER).ok().flatten().map(|user| user.uid.as_raw());
+    let refused = |cause: String| Err(Error::Untrusted(cause));
+    if !found.is_file() {
+        return refused("it is not a regular file".to_owned());
+    }
+    if found.uid() != 0 && Some(found.uid()) != fetcher {
+        return refused(format!("it belongs to uid {}, not to '{FETCH_USER}' or root", found.uid()));
+    }
+    if found.mode() & 0o022 != 0 {
+        return refused("others than its owner may write it".to_owned());
+    }
+    let mut json = Vec::new();
+    file.take(listing::MAX_BYTES + 1).read_to_end(&mut json).map_err(io_error("read"))?;
+    if json.len() as u64 > listing::MAX_BYTES {
+        return refused(format!("it is larger than {} MiB", listing::MAX_BYTES >> 20));
+    }
+    Ok(Listing::parse(&json)?)
+}
+
+/// nscd(8) would go on answering from its own cache.
+fn invalidate_nscd() {
+    if !Path::new("/run/nscd/socket").exists() && !Path::new("/var/run/nscd/socket").exists() {
+        return;
+    }
+    for table in ["passwd", "group"] {
+        let done = Command::new("nscd")
+            .args(["-i", table])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        if !done.is_ok_and(|status| status.success()) {
+            log::warn!("'nscd -i {table}' failed; its old answers stay until they time out");
+        }
+    }
+}

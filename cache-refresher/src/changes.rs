@@ -1,0 +1,148 @@
+//! What differs between two snapshots: for the log, the summary line, and `--dry-run`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use cache::model::Id;
+use cache::snapshot::{Cache, Group, Keys, Login, User};
+use similar::TextDiff;
+
+/// What is, or is to be, published.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Published {
+    pub cache: Cache,
+    pub keys: Keys,
+}
+
+/// A change that somebody notices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    Added(String),
+    Removed(String),
+    Changed(String),
+    /// Of a group, or of a user who had left before: told, not counted.
+    Told(String),
+}
+
+impl Change {
+    /// One line for the log.
+    pub(crate) fn text(&self) -> &str {
+        let (Self::Added(text) | Self::Removed(text) | Self::Changed(text) | Self::Told(text)) = self;
+        text
+    }
+}
+
+/// Per user and group, by id. When a user's keys were confirmed is no change.
+pub(crate) fn between(before: &Published, after: &Published) -> Vec<Change> {
+    let old: BTreeMap<Id, &User> = before.cache.users.iter().map(|user| (user.uid, user)).collect();
+    let new: BTreeMap<Id, &User> = after.cache.users.iter().map(|user| (user.uid, user)).collect();
+    let mut changes = Vec::new();
+    for (uid, user) in &old {
+        match new.get(uid) {
+            None if user.active => {
+                changes.push(Change::Removed(format!("user '{}' ({uid}) removed", user.name)))
+            }
+            None => changes.push(Change::Told(format!("user '{}' ({uid}) no longer shown", user.name))),
+            Some(new) if user.active && !new.active => {
+                changes.push(Change::Removed(format!("user '{}' ({uid}) disabled", user.name)));
+            }
+            Some(_) => {}
+        }
+    }
+    for (uid, user) in &new {
+        let back = old.get(uid).is_some_and(|old| !old.active && user.active);
+        match old.get(uid) {
+            Some(_) if back => changes.push(Change::Added(format!("user '{}' ({uid}) is back", user.name))),
+            Some(old) if old.active == user.active => changes.extend(changed(before, after, old, user)),
+            None if user.active => changes.push(Change::Added(format!("user '{}' ({uid}) added", user.name))),
+            _ => {}
+        }
+    }
+    changes.extend(groups(&before.cache, &after.cache));
+    changes
+}
+
+fn changed(before: &Published, after: &Published, old: &User, new: &User) -> Option<Change> {
+    let mut what = Vec::new();
+    if old.name != new.name {
+        what.push(format!("was '{}'", old.name));
+    }
+    for (field, old, new) in
+        [("home", &old.home, &new.home), ("shell", &old.shell, &new.shell), ("gecos", &old.gecos, &new.gecos)]
+    {
+        if old != new {
+            what.push(format!("{field} '{new}'"));
+        }
+    }
+    if (&old.groups, &old.local) != (&new.groups, &new.local) {
+        what.push("groups".to_owned());
+    }
+    let keys = |published: &Published| {
+        login(&published.keys, new.uid).map(|login| login.keys.clone()).unwrap_or_default()
+    };
+    let (old_keys, new_keys) = (keys(before), keys(after));
+    what.extend(
+        new_keys
+            .iter()
+            .filter(|key| !old_keys.contains(key))
+            .map(|key| format!("key {} added", key.fingerprint())),
+    );
+    what.extend(
+        old_keys
+            .iter()
+            .filter(|key| !new_keys.contains(key))
+            .map(|key| format!("key {} removed", key.fingerprint())),
+    );
+    let text = format!("user '{}' ({}): {}", new.name, new.uid, what.join(", "));
+    (!what.is_empty()).then_some(Change::Changed(text))
+}
+
+fn login(keys: &Keys, uid: Id) -> Option<&Login> {
+    let index = keys.logins.binary_search_by_key(&uid, |login| login.uid).ok()?;
+    keys.logins.get(index)
+}
+
+/// Groups of the source and ours; a private group comes and goes with its user.
+fn groups(before: &Cache, after: &Cache) -> Vec<Change> {
+    let old = shared_groups(before);
+    let new = shared_groups(after);
+    let gone = old.iter().filter(|(gid, _)| !new.contains_key(gid));
+    let come = new.iter().filter(|(gid, _)| !old.contains_key(gid));
+    gone.map(|(gid, group)| Change::Told(format!("group '{}' ({gid}) removed", group.name)))
+        .chain(come.map(|(gid, group)| Change::Told(format!("group '{}' ({gid}) added", group.name))))
+        .collect()
+}
+
+/// All groups but the private ones.
+pub(crate) fn shared_groups(cache: &Cache) -> BTreeMap<Id, &Group> {
+    let private = |gid| cache.users.binary_search_by_key(&gid, |user: &User| user.uid).is_ok();
+    cache.groups.iter().filter(|group| !private(group.gid)).map(|group| (group.gid, group)).collect()
+}
+
+/// Both as text, in a unified diff; empty if nothing differs.
+pub(crate) fn diff(before: &Published, after: &Published) -> String {
+    let (before, after) = (text(before), text(after));
+    TextDiff::from_lines(&before, &after).unified_diff().header("published", "planned").to_string()
+}
+
+fn text(published: &Published) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    for user in &published.cache.users {
+        let state = if user.active { "active" } else { "disabled" };
+        let local: String = user.local.iter().map(|gid| format!(" +{gid}")).collect();
+        let _ = writeln!(
+            text,
+            "user {}:x:{}:{}:{}:{}:{} {state}{local}",
+            user.name, user.uid, user.uid, user.gecos, user.home, user.shell
+        );
+        for key in login(&published.keys, user.uid).map(|login| login.keys.as_slice()).unwrap_or_default() {
+            let _ = writeln!(text, "key  {} {} {}", user.name, crate::keys::kind(key), key.fingerprint());
+        }
+    }
+    for (gid, group) in shared_groups(&published.cache) {
+        let members: Vec<&str> = group.members.iter().map(cache::model::Name::as_str).collect();
+        let _ = writeln!(text, "group {}:x:{gid}:{}", group.name, members.join(","));
+    }
+    text
+}

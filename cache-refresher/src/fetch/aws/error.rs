@@ -1,0 +1,195 @@
+//! What an error of the SDK means: its cause in words, its weight, and what to do about it.
+
+use std::error::Error as StdError;
+
+use aws_sdk_iam::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
+use listing::FailureKind;
+
+/// An error, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Told {
+    /// AWS's error code.
+    pub(super) code: Option<String>,
+    /// `AccessDenied: User … is not authorized …`.
+    pub(super) cause: String,
+    pub(super) kind: FailureKind,
+}
+
+impl Told {
+    /// An answer of AWS.
+    pub(super) fn by_service(
+        error: &(dyn StdError + 'static),
+        meta: &ErrorMetadata,
+        status: Option<u16>,
+    ) -> Self {
+        let Some(code) = meta.code() else {
+            let cause = match status {
+                Some(status) if !(200..300).contains(&status) => format!("HTTP status {status}"),
+                _ => format!("not understood: {}", cause_of(error)),
+            };
+            return Self { code: None, cause, kind: kind(None, status) };
+        };
+        let cause = match meta.message() {
+            Some(message) => format!("{code}: {message}"),
+            None => code.to_owned(),
+        };
+        Self { code: Some(code.to_owned()), cause, kind: kind(Some(code), status) }
+    }
+}
+
+pub(super) fn told<E>(error: &SdkError<E>) -> Told
+where
+    E: StdError + ProvideErrorMetadata + 'static,
+{
+    match error {
+        SdkError::ServiceError(context) => {
+            let status = context.raw().status().as_u16();
+            Told::by_service(context.err(), context.err().meta(), Some(status))
+        }
+        _ => {
+            let cause = cause_of(error);
+            // There is no type for it to be told by that the SDK shows.
+            let kind = if no_credentials(&cause) { FailureKind::Denied } else { FailureKind::Unavailable };
+            Told { code: None, cause, kind }
+        }
+    }
+}
+
+/// The messages of an error and what caused it, those that repeat each other once. The outermost is the SDK's
+/// own classification, which says little.
+pub(super) fn cause_of(error: &(dyn StdError + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    let mut next = error.source().or(Some(error));
+    while let Some(error) = next {
+        let text = error.to_string();
+        let is_news = !said.iter().any(|before| before.contains(&text));
+        // An interceptor's own error follows.
+        if is_news && !text.ends_with("interceptor encountered an error") {
+            said.push(text);
+        }
+        next = error.source();
+    }
+    said.join(": ")
+}
+
+pub(super) fn no_credentials(cause: &str) -> bool {
+    cause.contains("credential")
+}
+
+fn kind(code: Option<&str>, status: Option<u16>) -> FailureKind {
+    match (code, status) {
+        (Some(code), _) if is_throttling(code) => FailureKind::Unavailable,
+        (_, Some(500..)) => FailureKind::Unavailable,
+        (Some("NoSuchEntity" | "ValidationError" | "RegionDisabledException"), _) => {
+            FailureKind::Configuration
+        }
+        (Some(code), _) if is_denial(code) => FailureKind::Denied,
+        (_, Some(401 | 403)) => FailureKind::Denied,
+        // 407: the proxy wants a name and password. A success that was not understood is not AWS's either.
+        (None, _) => FailureKind::Unavailable,
+        (Some(_), _) => FailureKind::Other,
+    }
+}
+
+fn is_throttling(code: &str) -> bool {
+    code.contains("Throttl") || code.contains("LimitExceeded") || code.starts_with("TooManyRequests")
+}
+
+fn is_denial(code: &str) -> bool {
+    code.starts_with("AccessDenied") || is_stale(code) || is_skewed(code) || code == "UnauthorizedOperation"
+}
+
+fn is_stale(code: &str) -> bool {
+    code.starts_with("ExpiredToken")
+        || code == "InvalidClientTokenId"
+        || code == "UnrecognizedClientException"
+}
+
+fn is_skewed(code: &str) -> bool {
+    ["RequestTimeTooSkewed", "RequestExpired", "SignatureDoesNotMatch"].contains(&code)
+}
+
+/// What to do; `who` is the caller.
+pub(super) fn hint(action: &str, told: &Told, who: &str) -> String {
+    match told.code.as_deref() {
+        Some(code) if code.starts_with("AccessDenied") && action == "sts:AssumeRole" => format!(
+            "names of roles are case-sensitive; does the role exist, and does its trust policy name {who}?"
+        ),
+        Some(code) if code.starts_with("AccessDenied") => format!("attach config/iam-policy.json to {who}"),
+        Some(code) if is_stale(code) => {
+            "the credentials are no longer valid: check the instance profile and the host's clock".to_owned()
+        }
+        Some(code) if is_skewed(code) => "check the host's clock".to_owned(),
+        Some(code) if is_throttling(code) => {
+            "AWS limits the rate of calls of the account; the next refresh goes on from here".to_owned()
+        }
+        _ if no_credentials(&told.cause) => "attach an instance profile to the instance; from a container, \
+             instance metadata needs a hop limit of 2"
+            .to_owned(),
+        _ if told.cause.contains("certificate") => {
+            "a proxy that opens TLS needs its certificate in [aws] ca_bundle".to_owned()
+        }
+        _ if told.kind == FailureKind::Unavailable => {
+            "is AWS reachable from here? see [aws] https_proxy, endpoint_url and timeout".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by_service(code: &str, status: u16) -> Told {
+        let meta = ErrorMetadata::builder().code(code).message("why").build();
+        Told::by_service(&std::io::Error::other("x"), &meta, Some(status))
+    }
+
+    #[test]
+    fn codes_of_aws_weigh_what_the_manual_of_exit_statuses_says() {
+        use FailureKind::{Configuration, Denied, Other, Unavailable};
+        for (code, status, kind) in [
+            ("Throttling", 400, Unavailable),
+            ("RequestLimitExceeded", 400, Unavailable),
+            ("ServiceFailure", 500, Unavailable),
+            ("ServiceUnavailable", 503, Unavailable),
+            ("AccessDenied", 403, Denied),
+            ("ExpiredToken", 403, Denied),
+            ("ExpiredTokenException", 400, Denied),
+            ("RequestTimeTooSkewed", 400, Denied),
+            ("NotYetInvented", 403, Denied),
+            ("NoSuchEntity", 404, Configuration),
+            ("NotYetInvented", 400, Other),
+        ] {
+            assert_eq!(by_service(code, status).kind, kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_denied_role_and_a_denied_call_get_different_hints() {
+        let denied = by_service("AccessDenied", 403);
+        assert_eq!(denied.cause, "AccessDenied: why");
+        assert!(hint("sts:AssumeRole", &denied, "the role 'R'").contains("case-sensitive"));
+        assert_eq!(
+            hint("iam:GetGroup", &denied, "the role 'R'"),
+            "attach config/iam-policy.json to the role 'R'"
+        );
+    }
+
+    #[test]
+    fn a_chain_of_errors_is_told_from_the_second_on_and_nothing_twice() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{text}")]
+        struct Link {
+            text: &'static str,
+            source: Option<Box<Link>>,
+        }
+        let link = |text, source| Link { text, source: Option::map(source, Box::new) };
+        let chain = link(
+            "dispatch failure",
+            Some(link("connect: refused", Some(link("refused", Some(link("os error 111", None)))))),
+        );
+        assert_eq!(cause_of(&chain), "connect: refused: os error 111");
+        assert_eq!(cause_of(&link("alone", None)), "alone");
+    }
+}

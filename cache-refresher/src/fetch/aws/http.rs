@@ -1,0 +1,121 @@
+//! The HTTP client below the SDK: proxy and trusted certificates, which the SDK itself has no settings for.
+
+use std::path::Path;
+use std::time::Duration;
+
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use listing::{Failure, FailureKind};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::fetch::failure::failure;
+
+/// A lost SYN is repeated after a second. Instance metadata, which may be out of reach, is waited for as long.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// Until the head of an answer: a server that accepts and never answers is noticed, and asked again.
+const READ: Duration = Duration::from_secs(15);
+
+/// A client with one pool of connections for all services and accounts.
+pub(super) fn client(config: &config::Aws) -> Result<SharedHttpClient, Failure> {
+    let trusted = match &config.ca_bundle {
+        Some(path) => TrustStore::empty().with_pem_certificate(certificates(path)?),
+        None => TrustStore::default(),
+    };
+    let tls = TlsContext::builder().with_trust_store(trusted).build().map_err(|error| {
+        failure(
+            "TLS",
+            "certificates",
+            &error.to_string(),
+            "check [aws] ca_bundle",
+            FailureKind::Configuration,
+        )
+    })?;
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(READ).build();
+    let connector = SharedHttpConnector::new(
+        Connector::builder()
+            .connector_settings(settings)
+            .proxy_config(proxy(config)?)
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .tls_context(tls)
+            .build(),
+    );
+    Ok(http_client_fn(move |_, _| connector.clone()))
+}
+
+/// For https only: instance metadata is http, and must not be asked of a proxy.
+fn proxy(config: &config::Aws) -> Result<ProxyConfig, Failure> {
+    let Some(url) = &config.https_proxy else {
+        return Ok(ProxyConfig::disabled());
+    };
+    let proxy = ProxyConfig::https(url.as_str()).map_err(|error| {
+        failure("proxy", url, &error.to_string(), "correct [aws] https_proxy", FailureKind::Configuration)
+    })?;
+    Ok(match &config.no_proxy {
+        Some(hosts) => proxy.no_proxy(hosts),
+        None => proxy,
+    })
+}
+
+/// The client panics on a certificate that it cannot use, so each is tried here first.
+fn certificates(path: &Path) -> Result<Vec<u8>, Failure> {
+    let wrong = |cause: &str, kind| {
+        failure(
+            "open",
+            &path.to_string_lossy(),
+            cause,
+            "correct [aws] ca_bundle, a file of PEM certificates",
+            kind,
+        )
+    };
+    let pem = std::fs::read(path).map_err(|error| {
+        let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        wrong(&error.to_string(), if denied { FailureKind::Denied } else { FailureKind::Configuration })
+    })?;
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate =
+            certificate.map_err(|error| wrong(&error.to_string(), FailureKind::Configuration))?;
+        store.add(certificate).map_err(|error| wrong(&error.to_string(), FailureKind::Configuration))?;
+    }
+    if store.is_empty() {
+        return Err(wrong("it holds no certificate", FailureKind::Configuration));
+    }
+    Ok(pem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(bundle: &[u8]) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bundle).unwrap();
+        let config = config::Aws { ca_bundle: Some(file.path().to_owned()), ..config::Aws::default() };
+        client(&config).unwrap_err().cause
+    }
+
+    #[test]
+    fn a_bundle_that_the_client_would_panic_on_is_refused() {
+        assert_eq!(refused(b""), "it holds no certificate");
+        assert_eq!(refused(b"not a certificate"), "it holds no certificate");
+        let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(!refused(junk.as_bytes()).is_empty());
+        assert!(!refused(b"-----BEGIN CERTIFICATE-----\n%%\n-----END CERTIFICATE-----\n").is_empty());
+    }
+
+    #[test]
+    fn a_missing_bundle_and_a_bad_proxy_are_faults_of_the_configuration() {
+        let absent = config::Aws { ca_bundle: Some("/nonexistent/ca.pem".into()), ..config::Aws::default() };
+        assert_eq!(client(&absent).unwrap_err().kind, FailureKind::Configuration);
+        let proxy = config::Aws { https_proxy: Some("ftp://proxy".to_owned()), ..config::Aws::default() };
+        assert_eq!(client(&proxy).unwrap_err().call, "proxy");
+    }
+}

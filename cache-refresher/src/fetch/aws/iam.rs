@@ -1,0 +1,260 @@
+//! IAM's answers: all pages, checked for what no honest answer lacks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_iam::Client;
+use aws_sdk_iam::config::{Builder, Credentials};
+use aws_sdk_iam::types::{EncodingType, StatusType, User};
+use jiff::Timestamp;
+use listing::FailureKind;
+
+use super::Aws;
+use super::watch::Caller;
+use crate::fetch::directory::{Directory, GroupAnswer, ListedKey, Member};
+use crate::fetch::failure::{Refusal, What, failure};
+
+/// The largest page that GetGroup takes; the default is a tenth.
+const PAGE: i32 = 1000;
+
+/// IAM allows 5000 users in an account, and pages may be small; more is an answer without an end.
+const MOST_PAGES: u32 = 5000;
+
+/// IAM of one account, as one role sees it.
+#[derive(Debug)]
+pub(crate) struct Iam {
+    client: Client,
+    caller: Caller,
+}
+
+impl Aws<'_> {
+    /// With the host's own credentials unless others are given.
+    pub(super) fn iam(&self, account: &str, who: String, credentials: Option<Credentials>) -> Iam {
+        let mut builder = Builder::from(&self.sdk).retry_partition(super::retries("iam", account));
+        if let Some(url) = &self.config.endpoint_url_iam {
+            builder = builder.endpoint_url(url);
+        }
+        if let Some(credentials) = credentials {
+            builder = builder.credentials_provider(credentials);
+        }
+        let caller = Caller { deadline: self.deadline, calls: self.calls.clone(), who };
+        Iam { client: Client::from_conf(builder.build()), caller }
+    }
+}
+
+impl Directory for Iam {
+    async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal> {
+        const ACTION: &str = "iam:GetGroup";
+        let mut group: Option<GroupAnswer> = None;
+        let mut pages = Pages::of(ACTION, name);
+        while let Some(marker) = pages.next() {
+            let answer = self
+                .caller
+                .call(ACTION, name, |watch| {
+                    let call = self.client.get_group().group_name(name).max_items(PAGE).set_marker(marker);
+                    call.customize().interceptor(watch).send()
+                })
+                .await?;
+            pages.turn(answer.is_truncated, answer.marker)?;
+            let about = answer.group.filter(|about| about.group_name.eq_ignore_ascii_case(name));
+            let about =
+                about.ok_or_else(|| contradiction(ACTION, name, "the answer is about another group"))?;
+            if !is_id(&about.group_id) || group.as_ref().is_some_and(|group| group.id != about.group_id) {
+                return Err(contradiction(ACTION, name, "the answer has no GroupId, or two"));
+            }
+            let group = group.get_or_insert_with(|| GroupAnswer {
+                id: about.group_id,
+                name: about.group_name,
+                members: Vec::new(),
+            });
+            for user in answer.users {
+                let member = member(user)
+                    .ok_or_else(|| contradiction(ACTION, name, "a member without UserId or UserName"))?;
+                group.members.push(member);
+            }
+        }
+        group.ok_or_else(|| contradiction(ACTION, name, "no answer"))
+    }
+
+    async fn groups_of(&self, user: &str) -> Result<Vec<String>, Refusal> {
+        const ACTION: &str = "iam:ListGroupsForUser";
+        let mut groups = Vec::new();
+        let mut pages = Pages::of(ACTION, user);
+        while let Some(marker) = pages.next() {
+            let answer = self
+                .caller
+                .call(ACTION, user, |watch| {
+                    let call = self.client.list_groups_for_user().user_name(user).set_marker(marker);
+                    call.customize().interceptor(watch).send()
+                })
+                .await?;
+            pages.turn(answer.is_truncated, answer.marker)?;
+            groups.extend(answer.groups.into_iter().map(|group| group.group_name));
+        }
+        Ok(groups)
+    }
+
+    async fn keys(&self, user: &str) -> Result<Vec<ListedKey>, Refusal> {
+        const ACTION: &str = "iam:ListSSHPublicKeys";
+        let mut keys: Vec<ListedKey> = Vec::new();
+        let mut pages = Pages::of(ACTION, user);
+        while let Some(marker) = pages.next() {
+            let answer = self
+                .caller
+                .call(ACTION, user, |watch| {
+                    let call = self.client.list_ssh_public_keys().user_name(user).set_marker(marker);
+                    call.customize().interceptor(watch).send()
+                })
+                .await?;
+            pages.turn(answer.is_truncated, answer.marker)?;
+            for key in answer.ssh_public_keys.unwrap_or_default() {
+                if key.ssh_public_key_id.is_empty() {
+                    return Err(contradiction(ACTION, user, "a key without an id"));
+                }
+                let active = key.status == StatusType::Active;
+                if !keys.iter().any(|other| other.id == key.ssh_public_key_id) {
+                    keys.push(ListedKey { id: key.ssh_public_key_id, active });
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    async fn key(&self, user: &str, id: &str) -> Result<String, Refusal> {
+        const ACTION: &str = "iam:GetSSHPublicKey";
+        let answer = self
+            .caller
+            .call(ACTION, user, |watch| {
+                let call = self.client.get_ssh_public_key().user_name(user).ssh_public_key_id(id);
+                call.encoding(EncodingType::Ssh).customize().interceptor(watch).send()
+            })
+            .await?;
+        match answer.ssh_public_key {
+            Some(key) if key.ssh_public_key_id == id && key.user_name == user => Ok(key.ssh_public_key_body),
+            _ => Err(contradiction(ACTION, user, "the answer is about another key")),
+        }
+    }
+
+    async fn tags(&self, user: &str) -> Result<BTreeMap<String, String>, Refusal> {
+        const ACTION: &str = "iam:ListUserTags";
+        let mut tags = BTreeMap::new();
+        let mut pages = Pages::of(ACTION, user);
+        while let Some(marker) = pages.next() {
+            let answer = self
+                .caller
+                .call(ACTION, user, |watch| {
+                    let call = self.client.list_user_tags().user_name(user).set_marker(marker);
+                    call.customize().interceptor(watch).send()
+                })
+                .await?;
+            pages.turn(answer.is_truncated, answer.marker)?;
+            tags.extend(answer.tags.into_iter().map(|tag| (tag.key, tag.value)));
+        }
+        Ok(tags)
+    }
+
+    fn time_left(&self) -> Duration {
+        self.caller.deadline.left()
+    }
+}
+
+fn member(user: User) -> Option<Member> {
+    // The SDK puts 1970 where an answer has no CreateDate.
+    let created = match user.create_date.secs() {
+        0 => None,
+        seconds => Timestamp::from_second(seconds).ok(),
+    };
+    let member = Member { id: user.user_id, name: user.user_name, created };
+    (is_id(&member.id) && !member.name.is_empty()).then_some(member)
+}
+
+/// What a listing takes for an id.
+fn is_id(id: &str) -> bool {
+    (1..=128).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+fn contradiction(action: &str, on: &str, cause: &str) -> Refusal {
+    let hint = "an answer of AWS would not say that: see [aws] endpoint_url and https_proxy";
+    Refusal { what: What::Failed, failure: failure(action, on, cause, hint, FailureKind::Held) }
+}
+
+/// Walks the pages of one list, and ends even if the list does not.
+#[derive(Debug)]
+struct Pages<'a> {
+    action: &'a str,
+    on: &'a str,
+    state: State,
+    turned: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    First,
+    Next(String),
+    Done,
+}
+
+impl<'a> Pages<'a> {
+    fn of(action: &'a str, on: &'a str) -> Self {
+        Self { action, on, state: State::First, turned: 0 }
+    }
+
+    /// The Marker to ask with; the outer None ends the walk.
+    fn next(&self) -> Option<Option<String>> {
+        match &self.state {
+            State::First => Some(None),
+            State::Next(marker) => Some(Some(marker.clone())),
+            State::Done => None,
+        }
+    }
+
+    fn turn(&mut self, truncated: bool, marker: Option<String>) -> Result<(), Refusal> {
+        self.turned += 1;
+        let next = match marker {
+            _ if !truncated => State::Done,
+            Some(marker) if !marker.is_empty() => State::Next(marker),
+            _ => {
+                return Err(contradiction(
+                    self.action,
+                    self.on,
+                    "a page says that more follow, but not where",
+                ));
+            }
+        };
+        if next == self.state || self.turned >= MOST_PAGES && next != State::Done {
+            return Err(contradiction(self.action, self.on, "its pages have no end"));
+        }
+        self.state = next;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_walked_to_the_one_that_is_not_truncated() {
+        let mut pages = Pages::of("iam:GetGroup", "G");
+        assert_eq!(pages.next(), Some(None));
+        pages.turn(true, Some("a".to_owned())).unwrap();
+        assert_eq!(pages.next(), Some(Some("a".to_owned())));
+        pages.turn(false, Some("ignored".to_owned())).unwrap();
+        assert_eq!(pages.next(), None);
+    }
+
+    #[test]
+    fn pages_that_never_end_are_a_contradiction_and_no_endless_loop() {
+        let mut same = Pages::of("iam:GetGroup", "G");
+        same.turn(true, Some("a".to_owned())).unwrap();
+        assert_eq!(same.turn(true, Some("a".to_owned())).unwrap_err().failure.cause, "its pages have no end");
+
+        let mut circle = Pages::of("iam:GetGroup", "G");
+        let turns = (0..).take_while(|turn| circle.turn(true, Some((turn % 2).to_string())).is_ok()).count();
+        assert_eq!(turns, MOST_PAGES as usize - 1);
+
+        let mut nowhere = Pages::of("iam:GetGroup", "G");
+        assert_eq!(nowhere.turn(true, None).unwrap_err().failure.kind, FailureKind::Held);
+    }
+}

@@ -1,0 +1,161 @@
+//! Looks over the SDK's shoulder during its retries: counts requests, remembers the last refusal for the day the
+//! deadline comes first, and refuses an answer that is not whole.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_iam::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+    FinalizerInterceptorContextRef,
+};
+use aws_sdk_iam::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_iam::error::{BoxError, ProvideErrorMetadata, SdkError};
+use listing::FailureKind;
+use tokio::time::timeout_at;
+
+use super::error::{Told, cause_of, hint, told};
+use super::{Calls, Deadline};
+use crate::fetch::failure::{Refusal, What, failure};
+
+/// Makes calls in the name of one role.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) deadline: Deadline,
+    pub(super) calls: Calls,
+    /// Who calls, for hints: `the role 'IAMKeyLookup'`.
+    pub(super) who: String,
+}
+
+impl Caller {
+    /// Makes one call; `send` gets the interceptor that belongs to it.
+    pub(super) async fn call<T, E, F>(
+        &self,
+        action: &'static str,
+        on: &str,
+        send: impl FnOnce(Watch<E>) -> F,
+    ) -> Result<T, Refusal>
+    where
+        E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
+        let last = Last::default();
+        let outcome = if self.deadline.left().is_zero() {
+            None
+        } else {
+            let watch =
+                Watch { action, calls: self.calls.clone(), last: Arc::clone(&last), error: PhantomData };
+            timeout_at(self.deadline.at, send(watch)).await.ok()
+        };
+        let told = match outcome {
+            Some(Ok(answer)) => return Ok(answer),
+            Some(Err(error)) => told(&error),
+            None => self.out_of_time(&last),
+        };
+        let what = match told.code.as_deref() {
+            Some("NoSuchEntity") => What::NotFound,
+            Some("AccessDenied" | "AccessDeniedException") => What::Denied,
+            _ => What::Failed,
+        };
+        let hint = hint(action, &told, &self.who);
+        Err(Refusal { what, failure: failure(action, on, &told.cause, &hint, told.kind) })
+    }
+
+    fn out_of_time(&self, last: &Last) -> Told {
+        let missed = self.deadline.missed();
+        let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match last {
+            Some(last) => Told { cause: format!("{}; {missed}", last.cause), ..last },
+            None => Told { code: None, cause: missed, kind: FailureKind::Unavailable },
+        }
+    }
+}
+
+/// What the last attempt of a call failed with.
+type Last = Arc<Mutex<Option<Told>>>;
+
+/// The interceptor of one call that fails with `E`.
+pub(super) struct Watch<E> {
+    action: &'static str,
+    calls: Calls,
+    last: Last,
+    error: PhantomData<fn() -> E>,
+}
+
+impl<E> std::fmt::Debug for Watch<E> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Watch").field("action", &self.action).finish_non_exhaustive()
+    }
+}
+
+impl<E: StdError + ProvideErrorMetadata + Send + Sync + 'static> Intercept for Watch<E> {
+    fn name(&self) -> &'static str {
+        "Watch"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.calls.count(self.action);
+        Ok(())
+    }
+
+    /// The SDK's XML reader takes the end of the text for the end of a list: a body that was cut short between
+    /// two members would be a group that lost the rest.
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response();
+        let body = response.body().bytes().unwrap_or_default();
+        // What was not understood is an error already, and one that may be tried again.
+        if context.output_or_error().is_ok() && !is_whole(self.action, body) {
+            return Err("the answer is cut short, or is none of AWS's".into());
+        }
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(Err(error)) = context.output_or_error() {
+            let status = context.response().map(|response| response.status().as_u16());
+            let told = match error.as_operation_error().and_then(|error| error.downcast_ref::<E>()) {
+                Some(refusal) => Told::by_service(refusal, refusal.meta(), status),
+                None => Told { code: None, cause: cause_of(error), kind: FailureKind::Unavailable },
+            };
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+        }
+        Ok(())
+    }
+}
+
+/// Answers of the query protocol end with `</GetGroupResponse>` for the action GetGroup.
+fn is_whole(action: &str, body: &[u8]) -> bool {
+    let name = action.split_once(':').map_or(action, |(_, name)| name);
+    body.trim_ascii_end().ends_with(format!("</{name}Response>").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_its_last_tag_is_not_whole() {
+        let whole = b"<GetGroupResponse xmlns=\"x\"><GetGroupResult/></GetGroupResponse>\n";
+        assert!(is_whole("iam:GetGroup", whole));
+        assert!(!is_whole("iam:GetGroup", &whole[..40]));
+        assert!(!is_whole("iam:ListSSHPublicKeys", whole));
+        assert!(!is_whole("iam:GetGroup", b"<html>log in to the hotel</html>"));
+        assert!(!is_whole("iam:GetGroup", b""));
+    }
+}

@@ -1,0 +1,117 @@
+//! The source `file:///…`: a listing that something else has written.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use jiff::Timestamp;
+use listing::{Failure, FailureKind, Listing, MAX_BYTES};
+
+use super::failure::failure;
+
+/// Reads the listing behind a `file://` URL.
+pub(crate) fn read(url: &str, now: Timestamp) -> Result<Listing, Failure> {
+    let path = url.strip_prefix("file://").unwrap_or(url);
+    let bytes = bytes(path)?;
+    let mut listing = Listing::parse(&bytes).map_err(|error| {
+        let hint = "docs/listing.md shows the form";
+        failure("parse", path, &error.to_string(), hint, FailureKind::Held)
+    })?;
+    // As old as its writer says, but not from the future.
+    let age = |stated: Option<Timestamp>| stated.unwrap_or(now).min(now);
+    let written = age(listing.read);
+    for account in &mut listing.accounts {
+        account.as_of = Some(age(account.as_of.or(Some(written))));
+        account.errors.clear();
+        for user in &mut account.users {
+            user.confirmed = Some(age(user.confirmed.or(Some(written))));
+            user.missing = None;
+        }
+    }
+    url.clone_into(&mut listing.source);
+    listing.read = Some(now);
+    Ok(listing)
+}
+
+fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
+    let file = open(path).map_err(|error| {
+        let kind = match error.kind() {
+            ErrorKind::NotFound => FailureKind::Configuration,
+            ErrorKind::PermissionDenied => FailureKind::Denied,
+            _ => FailureKind::Other,
+        };
+        let hint = "the file of [source] url has to be there, and readable for the user nss-iam-fetch";
+        failure("open", path, &error.to_string(), hint, kind)
+    })?;
+    let refused = |cause: &str| failure("read", path, cause, "", FailureKind::Held);
+    let about = file.metadata().map_err(|error| refused(&error.to_string()))?;
+    if !about.is_file() {
+        return Err(refused("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    let read =
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| refused(&error.to_string()))?;
+    if read as u64 > MAX_BYTES {
+        return Err(refused(&format!("larger than {} MiB", MAX_BYTES >> 20)));
+    }
+    Ok(bytes)
+}
+
+/// A FIFO must not make the refresher wait for a writer.
+fn open(path: &str) -> std::io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-22T18:00:00Z".parse().unwrap()
+    }
+
+    fn read_text(text: &str) -> Result<Listing, Failure> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read(&format!("file://{}", file.path().display()), now())
+    }
+
+    #[test]
+    fn a_file_that_says_nothing_of_its_age_is_as_old_as_the_reading() {
+        let listing = read_text(
+            r#"{"version": 1, "source": "other", "accounts": [{"users": [{"id": "1", "name": "ana"}]}]}"#,
+        )
+        .unwrap();
+        assert!(listing.source.starts_with("file:///"), "{}", listing.source);
+        assert_eq!(listing.accounts[0].as_of, Some(now()));
+        assert_eq!(listing.accounts[0].users[0].confirmed, Some(now()));
+    }
+
+    #[test]
+    fn a_file_may_be_older_than_the_reading_but_not_newer() {
+        let listing = read_text(
+            r#"{"version": 1, "read": "2026-11-20T00:00:00Z", "accounts": [{"users": [
+                {"id": "1", "name": "ana"}, {"id": "2", "name": "bob", "confirmed": "2030-01-01T00:00:00Z"}]}]}"#,
+        )
+        .unwrap();
+        let users = &listing.accounts[0].users;
+        assert_eq!(users[0].confirmed, Some("2026-11-20T00:00:00Z".parse().unwrap()));
+        assert_eq!(users[1].confirmed, Some(now()));
+    }
+
+    #[test]
+    fn what_is_no_listing_is_refused_with_its_call_and_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let of = |path: &std::path::Path| {
+            let refused = read(&format!("file://{}", path.display()), now()).unwrap_err();
+            (refused.call, refused.kind)
+        };
+        assert_eq!(of(&fifo), ("read".to_owned(), FailureKind::Held));
+        assert_eq!(of(folder.path()), ("read".to_owned(), FailureKind::Held));
+        assert_eq!(of(&folder.path().join("none")), ("open".to_owned(), FailureKind::Configuration));
+        let cut = read_text("{\"version\": 1").unwrap_err();
+        assert_eq!((cut.call.as_str(), cut.kind), ("parse", FailureKind::Held));
+    }
+}

@@ -1,0 +1,208 @@
+//! The half that talks to the network and has no power: reads what the configuration names, and never fails as
+//! a whole. What cannot be read is as the previous listing has it, and the failure stands beside it.
+
+mod account;
+mod aws;
+mod confirm;
+mod directory;
+mod failure;
+mod file;
+mod merge;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use config::Config;
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use listing::{Account, Failure, FailureKind, Listing, VERSION};
+
+use account::Plan;
+pub(crate) use aws::Calls;
+use aws::{Aws, Identity};
+use failure::failure;
+
+/// Told how the reading goes on.
+pub(crate) trait Progress {
+    /// So many more steps are to be done.
+    fn more(&self, steps: usize);
+    /// One step is done.
+    fn done(&self);
+}
+
+/// What to read.
+pub(crate) struct Request<'a> {
+    /// The whole configuration.
+    pub(crate) config: &'a Config,
+    /// What the last fetch returned.
+    pub(crate) previous: Option<Listing>,
+    /// Take removals for true that could not be confirmed.
+    pub(crate) force: bool,
+    /// The time of day.
+    pub(crate) now: Timestamp,
+    /// Who is told how it goes on.
+    pub(crate) progress: &'a dyn Progress,
+}
+
+/// What was read.
+pub(crate) struct Fetched {
+    pub(crate) listing: Listing,
+    /// Requests to AWS.
+    pub(crate) calls: Calls,
+    /// Everything that went wrong: `errors` of all accounts of the listing.
+    pub(crate) failures: Vec<Failure>,
+}
+
+/// Reads the configured source. Blocks; at most for `[aws] timeout`.
+pub(crate) fn fetch(request: Request<'_>) -> Fetched {
+    let calls = Calls::default();
+    // A listing has no use for parts of a second.
+    let now = Timestamp::from_second(request.now.as_second()).unwrap_or(request.now);
+    let request = Request { now, ..request };
+    let listing = if request.config.source.url.starts_with("file:") {
+        from_file(request)
+    } else {
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(from_iam(request, calls.clone())),
+            Err(error) => {
+                let failure = failure("fetch", "this host", &error.to_string(), "", FailureKind::Other);
+                kept(request, failure)
+            }
+        }
+    };
+    let failures = listing.accounts.iter().flat_map(|account| account.errors.iter().cloned()).collect();
+    Fetched { listing, calls, failures }
+}
+
+fn from_file(request: Request<'_>) -> Listing {
+    match file::read(&request.config.source.url, request.now) {
+        Ok(listing) => listing,
+        Err(failure) => kept(request, failure),
+    }
+}
+
+/// The previous listing where the source as a whole cannot be read; the failure stands with its first account.
+fn kept(request: Request<'_>, failure: Failure) -> Listing {
+    let mut accounts = request.previous.map(|listing| listing.accounts).unwrap_or_default().into_iter();
+    let mut kept = vec![merge::kept(accounts.next(), "", vec![failure])];
+    kept.extend(accounts.map(|account| Account { errors: Vec::new(), ..account }));
+    listing(request.config, request.now, kept)
+}
+
+fn listing(config: &Config, now: Timestamp, accounts: Vec<Account>) -> Listing {
+    Listing { version: VERSION, source: config.source.url.clone(), read: Some(now), accounts }
+}
+
+/// An account of the configuration; the first one's name is empty.
+struct Configured<'a> {
+    name: &'a str,
+    role: Option<&'a str>,
+    external_id: Option<&'a str>,
+    groups: &'a [String],
+    tag: Option<&'a str>,
+}
+
+/// In the order of precedence. An account without groups is none.
+fn configured(config: &Config) -> Vec<Configured<'_>> {
+    let first = Configured {
+        name: "",
+        role: config.aws.role.as_deref(),
+        external_id: config.aws.external_id.as_deref(),
+        groups: &config.groups,
+        tag: config.groups_from_instance_tag.as_deref(),
+    };
+    let others = config.account.iter().map(|account| Configured {
+        name: &account.name,
+        role: account.role.as_deref(),
+        external_id: account.external_id.as_deref(),
+        groups: &account.groups,
+        tag: None,
+    });
+    std::iter::once(first)
+        .chain(others)
+        .filter(|account| !account.groups.is_empty() || account.tag.is_some())
+        .collect()
+}
+
+async fn from_iam(request: Request<'_>, calls: Calls) -> Listing {
+    let accounts = configured(request.config);
+    let mut known: BTreeMap<String, Account> = request
+        .previous
+        .into_iter()
+        .flat_map(|listing| listing.accounts)
+        .map(|account| (account.name.clone(), account))
+        .collect();
+    if accounts.is_empty() {
+        return listing(request.config, request.now, Vec::new());
+    }
+    let reached = async {
+        let aws = Aws::reach(&request.config.aws, calls).await?;
+        let identity = aws.identity().await?;
+        Ok::<_, Failure>((aws, identity))
+    };
+    let mut read = match reached.await {
+        Ok((aws, identity)) => {
+            let reading = accounts.iter().map(|account| {
+                let known = known.remove(account.name);
+                let plan = Plan {
+                    name: account.name,
+                    groups: account.groups,
+                    tags: &request.config.tags,
+                    concurrency: request.config.aws.concurrency,
+                    force: request.force,
+                    now: request.now,
+                    progress: request.progress,
+                };
+                one_account(&aws, &identity, account, plan, known)
+            });
+            join_all(reading).await
+        }
+        Err(failure) => accounts
+            .iter()
+            .map(|account| merge::kept(known.remove(account.name), account.name, vec![failure.clone()]))
+            .collect(),
+    };
+    for account in &mut read {
+        for failure in &mut account.errors {
+            if !account.name.is_empty() {
+                failure.on = format!("{}/{}", account.name, failure.on);
+            }
+        }
+    }
+    merge::each_id_once(&mut read);
+    listing(request.config, request.now, read)
+}
+
+/// Gets at an account and reads it; another account's trouble is none of this one's.
+async fn one_account(
+    aws: &Aws<'_>,
+    identity: &Identity,
+    account: &Configured<'_>,
+    plan: Plan<'_>,
+    known: Option<Account>,
+) -> Account {
+    let groups = match account.tag {
+        None => Ok(Vec::new()),
+        Some(tag) => aws.groups_in_tag(tag).await,
+    };
+    let groups = match groups {
+        Ok(tagged) => without_repeats(account.groups, tagged),
+        Err(failure) => return merge::kept(known, account.name, vec![failure]),
+    };
+    match aws.account(identity, account.name, account.role, account.external_id).await {
+        Ok((iam, id)) => account::refresh(&Plan { groups: &groups, ..plan }, &iam, &id, known).await,
+        Err(failure) => merge::kept(known, account.name, vec![failure]),
+    }
+}
+
+/// IAM tells names of groups apart without regard to case.
+fn without_repeats(configured: &[String], tagged: Vec<String>) -> Vec<String> {
+    let mut groups: Vec<String> = Vec::new();
+    for name in configured.iter().cloned().chain(tagged) {
+        if !groups.iter().any(|group| group.eq_ignore_ascii_case(&name)) {
+            groups.push(name);
+        }
+    }
+    groups
+}

@@ -1,0 +1,143 @@
+//! An account as a table: what IAM holds, and how it answers.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use listing::FailureKind;
+
+use crate::fetch::directory::{Directory, GroupAnswer, ListedKey, Member};
+use crate::fetch::failure::{Refusal, What, failure};
+
+/// Everything is true and allowed but what a test says otherwise.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Table {
+    /// Name -> GroupId, names of members.
+    pub(super) groups: BTreeMap<String, (String, BTreeSet<String>)>,
+    pub(super) users: BTreeMap<String, TableUser>,
+    /// Call and what it is on -> refused so.
+    pub(super) refuse: BTreeMap<(&'static str, String), What>,
+    /// Members that GetGroup leaves out, group -> how many times.
+    pub(super) forget: RefCell<BTreeMap<(String, String), u32>>,
+    pub(super) asked: RefCell<Vec<(&'static str, String)>>,
+    pub(super) short_of_time: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct TableUser {
+    pub(super) id: String,
+    pub(super) keys: BTreeMap<String, (bool, String)>,
+    pub(super) tags: BTreeMap<String, String>,
+}
+
+impl Table {
+    pub(super) fn user(mut self, name: &str, groups: &[&str]) -> Self {
+        let key = (true, format!("ssh-ed25519 {name}"));
+        let user = TableUser {
+            id: format!("AIDA{name}"),
+            keys: [(format!("APKA{name}"), key)].into(),
+            tags: BTreeMap::new(),
+        };
+        self.users.insert(name.to_owned(), user);
+        for group in groups {
+            let group = self.groups.entry((*group).to_owned()).or_default();
+            group.1.insert(name.to_owned());
+        }
+        for (name, group) in &mut self.groups {
+            group.0 = format!("AGPA{name}");
+        }
+        self
+    }
+
+    pub(super) fn refusing(mut self, call: &'static str, on: &str, what: What) -> Self {
+        self.refuse.insert((call, on.to_owned()), what);
+        self
+    }
+
+    pub(super) fn forgetting(self, group: &str, user: &str, times: u32) -> Self {
+        self.forget.borrow_mut().insert((group.to_owned(), user.to_owned()), times);
+        self
+    }
+
+    /// Leaves every group and is deleted.
+    pub(super) fn delete(&mut self, name: &str) {
+        self.users.remove(name);
+        for (_, members) in self.groups.values_mut() {
+            members.remove(name);
+        }
+    }
+
+    pub(super) fn asked(&self, call: &str) -> usize {
+        self.asked.borrow().iter().filter(|(asked, _)| *asked == call).count()
+    }
+
+    fn ask(&self, call: &'static str, on: &str) -> Result<(), Refusal> {
+        self.asked.borrow_mut().push((call, on.to_owned()));
+        match self.refuse.get(&(call, on.to_owned())) {
+            Some(what) => Err(refusal(call, on, *what)),
+            None => Ok(()),
+        }
+    }
+
+    fn known(&self, call: &'static str, name: &str) -> Result<&TableUser, Refusal> {
+        self.ask(call, name)?;
+        self.users.get(name).ok_or_else(|| refusal(call, name, What::NotFound))
+    }
+}
+
+fn refusal(call: &str, on: &str, what: What) -> Refusal {
+    let (cause, kind) = match what {
+        What::NotFound => ("NoSuchEntity: no", FailureKind::Configuration),
+        What::Denied => ("AccessDenied: no", FailureKind::Denied),
+        What::Failed => ("Throttling: slow down", FailureKind::Unavailable),
+    };
+    Refusal { what, failure: failure(call, on, cause, "", kind) }
+}
+
+impl Directory for Table {
+    async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal> {
+        self.ask("GetGroup", name)?;
+        let Some((id, members)) = self.groups.get(name) else {
+            return Err(refusal("GetGroup", name, What::NotFound));
+        };
+        let mut forget = self.forget.borrow_mut();
+        let mut listed = |member: &&String| match forget.get_mut(&(name.to_owned(), (*member).clone())) {
+            Some(times) if *times > 0 => {
+                *times -= 1;
+                false
+            }
+            _ => true,
+        };
+        let members = members.iter().filter(|member| listed(member)).map(|member| Member {
+            id: self.users.get(member).map(|user| user.id.clone()).unwrap_or_default(),
+            name: member.clone(),
+            created: None,
+        });
+        Ok(GroupAnswer { id: id.clone(), name: name.to_owned(), members: members.collect() })
+    }
+
+    async fn groups_of(&self, user: &str) -> Result<Vec<String>, Refusal> {
+        self.known("ListGroupsForUser", user)?;
+        let groups = self.groups.iter().filter(|(_, (_, members))| members.contains(user));
+        Ok(groups.map(|(name, _)| name.clone()).collect())
+    }
+
+    async fn keys(&self, user: &str) -> Result<Vec<ListedKey>, Refusal> {
+        let user = self.known("ListSSHPublicKeys", user)?;
+        Ok(user.keys.iter().map(|(id, (active, _))| ListedKey { id: id.clone(), active: *active }).collect())
+    }
+
+    async fn key(&self, user: &str, id: &str) -> Result<String, Refusal> {
+        self.ask("GetSSHPublicKey", id)?;
+        let key = self.users.get(user).and_then(|user| user.keys.get(id));
+        key.map(|(_, body)| body.clone()).ok_or_else(|| refusal("GetSSHPublicKey", id, What::NotFound))
+    }
+
+    async fn tags(&self, user: &str) -> Result<BTreeMap<String, String>, Refusal> {
+        Ok(self.known("ListUserTags", user)?.tags.clone())
+    }
+
+    fn time_left(&self) -> Duration {
+        if self.short_of_time { Duration::from_secs(9) } else { Duration::from_secs(100) }
+    }
+}

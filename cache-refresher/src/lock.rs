@@ -1,0 +1,81 @@
+//! One refresher at a time. What is locked is there anyway, and nobody else can open it: with a lock on something that
+//! everyone may read, any user of the host could keep refreshes away (flock(2) asks for no write permission).
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use cache::schema::STATE;
+
+use crate::exit;
+
+/// How long a second refresher waits.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(100);
+
+/// Held until dropped; the kernel drops it with the process.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "what is locked is the open file")] File);
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("another refresher still holds '{0}' after 30 s; nothing was done")]
+    Busy(String),
+    #[error("cannot lock '{0}': {1}; nothing was done{hint}", hint = hint(.1))]
+    Io(String, io::Error),
+}
+
+fn hint(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => "\nhint: run as root, or as the user that it belongs to",
+        io::ErrorKind::NotFound => "\nhint: run 'systemd-tmpfiles --create nss-iam.conf'",
+        _ => "",
+    }
+}
+
+impl Error {
+    /// The exit status that it stands for.
+    pub(crate) fn exit(&self) -> u8 {
+        match self {
+            Self::Busy(_) => exit::UNAVAILABLE,
+            Self::Io(_, cause) => exit::of_io(cause),
+        }
+    }
+}
+
+/// For the apply half: `state.db` in `folder`, which is its own and never replaced. Made if missing, unless in a dry
+/// run, which then has nothing to wait for.
+pub(crate) fn of_apply(folder: &Path, dry_run: bool) -> Result<Option<Lock>, Error> {
+    let path = folder.join(STATE.name);
+    let opened = OpenOptions::new().read(true).append(!dry_run).create(!dry_run).mode(STATE.mode).open(&path);
+    match opened {
+        Err(cause) if dry_run && cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => wait(&path, opened).map(Some),
+    }
+}
+
+/// For the fetch half: its folder, which is closed to others.
+pub(crate) fn of_fetch(folder: &Path) -> Result<Lock, Error> {
+    wait(folder, File::open(folder))
+}
+
+/// Up to 30 s.
+fn wait(path: &Path, opened: io::Result<File>) -> Result<Lock, Error> {
+    let name = || path.display().to_string();
+    let file = opened.map_err(|cause| Error::Io(name(), cause))?;
+    let mut waited = Duration::ZERO;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) if waited < PATIENCE => {
+                std::thread::sleep(POLL);
+                waited += POLL;
+            }
+            Err(TryLockError::WouldBlock) => return Err(Error::Busy(name())),
+            Err(TryLockError::Error(cause)) => return Err(Error::Io(name(), cause)),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! cache-refresher: reads IAM and publishes the cache. This file: which half runs where, and what is printed.
+#![forbid(unsafe_code)]
+
+mod apply;
+mod changes;
+mod cli;
+mod exit;
+mod fetch;
+mod halves;
+mod keys;
+mod local;
+mod lock;
+mod logger;
+mod names;
+mod plan;
+mod progress;
+mod report;
+mod sessions;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use nix::sys::signal::{SigSet, Signal};
+
+use cli::{Cli, Half};
+
+fn main() -> ExitCode {
+    // Signals that a parent has blocked would keep us from being told to leave.
+    let _ = SigSet::empty().thread_set_mask();
+    if let Some(status) = ended_processes() {
+        return status;
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // The words are clap's; where nobody reads them there is nobody to tell.
+            let _ = usage.print();
+            return ExitCode::from(if usage.use_stderr() { exit::CONFIGURATION } else { exit::OK });
+        }
+    };
+    #[expect(clippy::disallowed_methods, reason = "whether standard error is the journal, see sd-daemon(3)")]
+    let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    logger::install(to_journal);
+    if cli.repeat.is_some() {
+        leave_when_told();
+    }
+    loop {
+        let status = match cli.half {
+            Some(Half::Fetch) => halves::fetch(&cli),
+            Some(Half::Apply) => halves::apply(&cli),
+            None => halves::both(&cli),
+        };
+        match cli.repeat {
+            Some(pause) => std::thread::sleep(pause),
+            None => return ExitCode::from(status),
+        }
+    }
+}
+
+/// `sessions` runs this program again to send a signal.
+fn ended_processes() -> Option<ExitCode> {
+    let words: Vec<_> = std::env::args_os().skip(1).take(4).collect();
+    match words.as_slice() {
+        [word, uid, signal] if word == sessions::END_PROCESSES => {
+            let done = sessions::end_processes(&uid.to_string_lossy(), &signal.to_string_lossy());
+            Some(done.map_or_else(
+                |cause| {
+                    let _ = writeln!(std::io::stderr(), "cannot end processes: {cause}");
+                    ExitCode::from(exit::OTHER)
+                },
+                |()| ExitCode::from(exit::OK),
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// As the first process of a container, whose default is to ignore SIGTERM (pid_namespaces(7)). What is published is
+/// whole at any instant.
+fn leave_when_told() {
+    let told = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
+    if told.thread_block().is_ok() {
+        #[expect(clippy::exit, reason = "the other thread may be waiting for AWS")]
+        std::thread::spawn(move || told.wait().map(|_| std::process::exit(exit::OK.into())));
+    }
+}

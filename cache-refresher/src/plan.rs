@@ -1,0 +1,227 @@
+//! The plan: previous state, listing, configuration, host and time in; the next state, what is published and what
+//! has to be told out. Pure: it reads and writes nothing, and planning twice changes nothing.
+
+mod candidates;
+mod ids;
+mod naming;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use cache::model::{Field, IamId, Name};
+use cache::snapshot::{Cache, Keys};
+use cache::state::{self, State};
+use config::Config;
+use listing::Listing;
+use serde::{Deserialize, Serialize};
+
+use crate::local::Local;
+use candidates::Candidates;
+use ids::Ids;
+
+/// Everything that a plan depends on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Input<'a> {
+    pub state: &'a State,
+    pub listing: &'a Listing,
+    pub config: &'a Config,
+    pub local: &'a Local,
+    /// Seconds since 1970.
+    pub now: i64,
+    /// Disable more users at once than `max_removed_percent` allows.
+    pub force: bool,
+}
+
+/// What is to be done and told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub state: State,
+    pub cache: Cache,
+    pub keys: Keys,
+    /// Sorted.
+    pub skips: Vec<Skip>,
+    /// About the host and the configuration.
+    pub warnings: Vec<String>,
+    /// What was refused as a whole.
+    pub held: Option<String>,
+}
+
+/// Something of the listing that is not published as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Skip {
+    /// The account's name in the configuration.
+    pub account: String,
+    /// `user`, `group`, `key` or `tag`.
+    pub what: String,
+    /// As IAM spells it.
+    pub name: String,
+    /// UserId or GroupId.
+    pub id: String,
+    pub reason: String,
+}
+
+/// A configuration that this host cannot carry out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Impossible(pub String);
+
+/// The group of those who may not log in.
+pub(crate) const DISABLED_GROUP: &str = "iam-disabled";
+
+/// Makes the plan.
+///
+/// # Errors
+/// When the configuration cannot be carried out on this host; nothing then changes.
+pub(crate) fn plan(input: Input<'_>) -> Result<Plan, Impossible> {
+    let own = OwnGroups::check(&input)?;
+    let percent = usize::from(input.config.safety.max_removed_percent);
+    if input.force || percent >= 100 {
+        return Ok(attempt(&input, &own, false));
+    }
+    let listed: BTreeSet<IamId> =
+        Candidates::of(&input, false).users.into_iter().map(|user| user.iam_id).collect();
+    let mut held = attempt(&input, &own, true);
+    let stays = |iam_id| held.state.users.get(iam_id).is_some_and(|user| user.disabled.is_none());
+    // Whom holding would not save (a lock, a name that is refused now) does not count.
+    let active: Vec<_> = input.state.users.iter().filter(|(_, user)| user.disabled.is_none()).collect();
+    let saved = active.iter().filter(|(iam_id, _)| !listed.contains(iam_id) && stays(iam_id)).count();
+    if saved * 100 <= active.len() * percent {
+        return Ok(attempt(&input, &own, false));
+    }
+    held.held = Some(format!(
+        "{saved} of {} active users would be disabled, more than max_removed_percent = {percent}; they stay, and \
+         nobody new comes\nhint: if they are to leave, run 'cache-refresher --force'",
+        active.len()
+    ));
+    Ok(held)
+}
+
+/// The two groups that no listing knows.
+struct OwnGroups {
+    common: Name,
+    disabled: Name,
+}
+
+impl OwnGroups {
+    fn check(input: &Input<'_>) -> Result<Self, Impossible> {
+        let users = &input.config.users;
+        let name =
+            |text: &str| Name::new(text).map_err(|cause| Impossible(format!("group '{text}': {cause}")));
+        let own = Self { common: name(&users.common_group)?, disabled: name(DISABLED_GROUP)? };
+        for (name, way_out) in
+            [(&own.common, "choose another [users] common_group"), (&own.disabled, "rename it")]
+        {
+            if input.local.gids.contains_key(name.as_str()) || input.local.uids.contains_key(name.as_str()) {
+                return Err(Impossible(format!(
+                    "'{name}' is a local user or group, which would stand before ours of that name\nhint: {way_out}"
+                )));
+            }
+        }
+        if !input.local.shells.contains(&users.shell) {
+            return Err(Impossible(format!(
+                "[users] shell '{}' is not in /etc/shells\nhint: add it there, or choose another",
+                users.shell
+            )));
+        }
+        Ok(own)
+    }
+}
+
+fn attempt(input: &Input<'_>, own: &OwnGroups, hold: bool) -> Plan {
+    let mut told = Told::default();
+    let candidates = Candidates::of(input, hold);
+    let mut ids = Ids::new(input);
+    let fixed = ids.own_groups(own, &mut told);
+    let groups = naming::groups(input, own, &candidates, &mut ids, &mut told);
+    let members = naming::users(input, own, &candidates, &groups, &mut ids, &mut told);
+    let users = rows::users(input, &candidates.groups, &members, &mut told);
+    let state = next_state(input, &groups, &users, ids);
+    let (cache, keys) = rows::snapshots(input, own, fixed, &groups, &users, &state);
+    told.skips.sort();
+    told.skips.dedup();
+    Plan { state, cache, keys, skips: told.skips, warnings: told.warnings.into_iter().collect(), held: None }
+}
+
+/// What an administrator has to hear.
+#[derive(Debug, Default)]
+struct Told {
+    skips: Vec<Skip>,
+    warnings: BTreeSet<String>,
+}
+
+impl Told {
+    fn skip(&mut self, account: &str, what: &'static str, name: &str, id: &IamId, reason: String) {
+        let name = name.escape_default().to_string();
+        self.skips.push(Skip {
+            account: account.escape_default().to_string(),
+            what: what.to_owned(),
+            name,
+            id: id.to_string(),
+            reason,
+        });
+    }
+}
+
+fn next_state(
+    input: &Input<'_>,
+    groups: &[naming::Group<'_>],
+    users: &[rows::User<'_>],
+    ids: Ids<'_>,
+) -> State {
+    let mut next = State { identities: ids.given(), users: input.state.users.clone(), ..State::default() };
+    for user in users {
+        let previous = input.state.users.get(user.iam_id);
+        let disabled = user.locked.then(|| previous.and_then(|user| user.disabled).unwrap_or(input.now));
+        next.users.insert(
+            user.iam_id.clone(),
+            state::User {
+                account: user.account.to_owned(),
+                iam_name: user.iam_name.to_owned(),
+                created: user.created.map(|date| date.to_string()).unwrap_or_default(),
+                name: user.name.clone(),
+                gecos: user.gecos.clone(),
+                home: user.home.clone(),
+                shell: user.shell.clone(),
+                lastchg: user.lastchg,
+                groups: user.groups.clone(),
+                disabled,
+                hidden: false,
+                keys: user.keys.clone(),
+                confirmed: user.confirmed,
+                source: user.source.clone(),
+            },
+        );
+    }
+    let present: BTreeSet<&IamId> = users.iter().map(|user| user.iam_id).collect();
+    let keep = i64::try_from(input.config.users.removed_keep.as_secs()).unwrap_or(i64::MAX);
+    let hide = input.config.users.removed == config::Removed::Hide;
+    for (iam_id, user) in &mut next.users {
+        let left = !present.contains(iam_id);
+        if left {
+            user.disabled.get_or_insert(input.now);
+        }
+        let over = user.disabled.is_some_and(|since| left && hide || input.now.saturating_sub(since) > keep);
+        let pinned = next.identities.get(iam_id).is_some_and(|identity| identity.pinned);
+        user.hidden = over && !pinned;
+    }
+    for group in groups {
+        next.groups.insert(
+            group.iam_id.clone(),
+            state::Group { account: group.account.to_owned(), name: group.name.clone() },
+        );
+    }
+    next
+}
+
+/// A field of passwd(5) from IAM, or none and a word about it.
+fn field(told: &mut Told, user: &candidates::User<'_>, tag: &str, text: &str) -> Option<Field> {
+    match Field::new(text) {
+        Ok(field) => Some(field),
+        Err(cause) => {
+            told.skip(user.account, "tag", user.iam_name, &user.iam_id, format!("tag '{tag}': {cause}"));
+            None
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Who could be a user, and which IAM groups there are: from the listing, and from the state where the listing
+//! does not say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cache::model::IamId;
+use cache::state;
+use jiff::Timestamp;
+use listing::Key;
+
+use super::Input;
+
+/// In no order that matters: each has the rank of its account.
+pub(super) struct Candidates<'a> {
+    pub users: Vec<User<'a>>,
+    pub groups: Vec<Group<'a>>,
+}
+
+pub(super) struct User<'a> {
+    pub iam_id: IamId,
+    /// Position of the account in the configuration.
+    pub rank: usize,
+    pub account: &'a str,
+    pub iam_name: &'a str,
+    pub created: Option<Timestamp>,
+    /// Of the groups that the user is a member of, sorted.
+    pub groups: Vec<IamId>,
+    pub known: Known<'a>,
+}
+
+/// Where the rest of a user comes from.
+pub(super) enum Known<'a> {
+    /// The listing.
+    Listed {
+        tags: &'a BTreeMap<String, String>,
+        keys: &'a [Key],
+        confirmed: Option<Timestamp>,
+        source: String,
+    },
+    /// The state, since the listing is incomplete or may not remove anyone.
+    Kept(&'a state::User),
+}
+
+impl User<'_> {
+    /// The value of a tag that the configuration lets decide.
+    pub(super) fn tag(&self, input: &Input<'_>, usage: config::TagUse, name: &str) -> Option<&str> {
+        let Known::Listed { tags, .. } = &self.known else {
+            return None;
+        };
+        let tag = format!("{}{name}", input.config.tags.prefix);
+        input.config.tags.uses.contains(&usage).then(|| tags.get(&tag).map(String::as_str))?
+    }
+
+    /// First-created first; who has no date comes last.
+    pub(super) fn age(&self) -> (bool, Option<Timestamp>, &IamId) {
+        (self.created.is_none(), self.created, &self.iam_id)
+    }
+}
+
+pub(super) struct Group<'a> {
+    pub iam_id: IamId,
+    pub rank: usize,
+    pub account: &'a str,
+    /// As IAM spells it; as it was published if `kept`.
+    pub iam_name: &'a str,
+    /// Only the state knows it.
+    pub kept: bool,
+}
+
+impl<'a> Candidates<'a> {
+    /// With `hold`, nobody who is active leaves, whatever the listing says, and nobody else comes: both may be
+    /// signs of a listing of another account.
+    pub(super) fn of(input: &Input<'a>, hold: bool) -> Self {
+        let mut all = Self { users: Vec::new(), groups: Vec::new() };
+        for (rank, account) in input.listing.accounts.iter().enumerate() {
+            all.add_listed(input, rank, account);
+        }
+        if hold {
+            all.users
+                .retain(|user| input.state.users.get(&user.iam_id).is_some_and(|user| is_in(input, user)));
+        }
+        let whole: BTreeSet<&str> = input
+            .listing
+            .accounts
+            .iter()
+            .filter(|account| account.complete && !hold)
+            .map(|account| account.name.as_str())
+            .collect();
+        let named: BTreeSet<&str> =
+            input.listing.accounts.iter().map(|account| account.name.as_str()).collect();
+        all.add_kept(input, |account| !whole.contains(account) && (hold || named.contains(account)));
+        all
+    }
+
+    fn add_listed(&mut self, input: &Input<'a>, rank: usize, account: &'a listing::Account) {
+        let mut groups: BTreeMap<&str, Vec<IamId>> = BTreeMap::new();
+        for group in &account.groups {
+            let iam_id = IamId::new(&group.id);
+            for member in &group.members {
+                groups.entry(member).or_default().push(iam_id.clone());
+            }
+            self.groups.push(Group {
+                iam_id,
+                rank,
+                account: &account.name,
+                iam_name: &group.name,
+                kept: false,
+            });
+        }
+        for user in &account.users {
+            let mut groups = groups.remove(user.id.as_str()).unwrap_or_default();
+            groups.sort();
+            groups.dedup();
+            self.users.push(User {
+                iam_id: IamId::new(&user.id),
+                rank,
+                account: &account.name,
+                iam_name: &user.name,
+                created: user.created,
+                groups,
+                known: Known::Listed {
+                    tags: &user.tags,
+                    keys: &user.keys,
+                    confirmed: user.confirmed,
+                    source: source(input, account),
+                },
+            });
+        }
+    }
+
+    fn add_kept(&mut self, input: &Input<'a>, keep: impl Fn(&str) -> bool) {
+        let rank_of = |name: &str| {
+            let accounts = &input.listing.accounts;
+            accounts.iter().position(|account| account.name == name).unwrap_or(accounts.len())
+        };
+        let listed: BTreeSet<IamId> = self.users.iter().map(|user| user.iam_id.clone()).collect();
+        let active =
+            input.state.users.iter().filter(|(iam_id, user)| {
+                is_in(input, user) && keep(&user.account) && !listed.contains(*iam_id)
+            });
+        let mut needed = BTreeSet::new();
+        for (iam_id, user) in active {
+            needed.extend(user.groups.iter().cloned());
+            self.users.push(User {
+                iam_id: iam_id.clone(),
+                rank: rank_of(&user.account),
+                account: &user.account,
+                iam_name: &user.iam_name,
+                created: user.created.parse().ok(),
+                groups: user.groups.clone(),
+                known: Known::Kept(user),
+            });
+        }
+        let listed: BTreeSet<IamId> = self.groups.iter().map(|group| group.iam_id.clone()).collect();
+        for (iam_id, group) in &input.state.groups {
+            if (keep(&group.account) || needed.contains(iam_id)) && !listed.contains(iam_id) {
+                let rank = rank_of(&group.account);
+                let iam_name = group.name.as_str();
+                self.groups.push(Group {
+                    iam_id: iam_id.clone(),
+                    rank,
+                    account: &group.account,
+                    iam_name,
+                    kept: true,
+                });
+            }
+        }
+    }
+}
+
+/// Whether a user is active, or would be if the name were not locked here.
+fn is_in(input: &Input<'_>, user: &state::User) -> bool {
+    user.disabled.is_none() || input.local.locked.contains(user.name.as_str())
+}
+
+/// What `login.source` says: the account where the source is IAM.
+fn source(input: &Input<'_>, account: &listing::Account) -> String {
+    let source = if input.listing.source.is_empty() { "listing" } else { &input.listing.source };
+    let text = if source == "iam:" { format!("iam:{}", account.id) } else { source.to_owned() };
+    text.escape_default().to_string()
+}

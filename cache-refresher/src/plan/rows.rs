@@ -1,0 +1,407 @@
+//! What is published of those who have a name and an id: the rows of `cache.db` and `keys.db`.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use cache::model::{Field, IamId, Id, KeyLine, Name};
+use cache::snapshot::{self, Cache, Keys, Login};
+use cache::state::{Identity, State};
+use config::TagUse;
+use jiff::Timestamp;
+
+use super::candidates::{self, Known};
+use super::naming::{self, Group, Member};
+use super::{Input, OwnGroups, Told, field};
+use crate::local::NOLOGIN;
+use crate::{keys, names};
+
+/// A member with everything that passwd, shadow and sshd are told.
+pub(super) struct User<'a> {
+    pub iam_id: &'a IamId,
+    pub identity: Identity,
+    pub account: &'a str,
+    pub iam_name: &'a str,
+    pub created: Option<Timestamp>,
+    pub name: Name,
+    pub locked: bool,
+    pub gecos: Field,
+    pub home: Field,
+    pub shell: Field,
+    pub lastchg: u32,
+    /// IAM groups, published or not.
+    pub groups: Vec<IamId>,
+    pub local: Vec<u32>,
+    pub keys: Vec<KeyLine>,
+    pub confirmed: i64,
+    pub source: String,
+}
+
+pub(super) fn users<'a>(
+    input: &Input<'_>,
+    all_groups: &'a [candidates::Group<'a>],
+    members: &[Member<'a>],
+    told: &mut Told,
+) -> Vec<User<'a>> {
+    let local = LocalGroups::of(input, all_groups, told);
+    let homes = Homes::of(input, members);
+    members.iter().filter_map(|member| user(input, member, &local, &homes, told)).collect()
+}
+
+fn user<'a>(
+    input: &Input<'_>,
+    member: &Member<'a>,
+    local: &LocalGroups,
+    homes: &Homes,
+    told: &mut Told,
+) -> Option<User<'a>> {
+    let candidate = member.candidate;
+    let previous = input.state.users.get(&candidate.iam_id);
+    let Some(home) = homes.of_member(input, member) else {
+        let reason = "its home would not be a plain path".to_owned();
+        told.skip(candidate.account, "user", candidate.iam_name, &candidate.iam_id, reason);
+        return None;
+    };
+    let (keys, confirmed, source) = keys_of(input, candidate, told);
+    let today = u32::try_from(input.now / 86_400).unwrap_or(1).max(1);
+    Some(User {
+        iam_id: &candidate.iam_id,
+        identity: member.identity,
+        account: candidate.account,
+        iam_name: candidate.iam_name,
+        created: candidate.created,
+        name: member.name.clone(),
+        locked: input.local.locked.contains(member.name.as_str()),
+        gecos: gecos(input, candidate, told)?,
+        home,
+        shell: shell(input, candidate, told)?,
+        lastchg: previous.map_or(today, |user| user.lastchg),
+        groups: candidate.groups.clone(),
+        local: local.of_user(candidate),
+        keys,
+        confirmed,
+        source,
+    })
+}
+
+fn gecos(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Option<Field> {
+    if let Known::Kept(kept) = user.known {
+        return Some(kept.gecos.clone());
+    }
+    let tag = user.tag(input, TagUse::Gecos, "gecos").and_then(|text| field(told, user, "gecos", text));
+    tag.or_else(|| Field::new(&input.config.users.gecos).ok())
+}
+
+fn shell(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Option<Field> {
+    if let Known::Kept(kept) = user.known {
+        return Some(kept.shell.clone());
+    }
+    let tag = user.tag(input, TagUse::Shell, "shell").and_then(|tag| {
+        if input.local.shells.contains(tag) {
+            return field(told, user, "shell", tag);
+        }
+        let reason = format!("tag 'shell': '{}' is not in /etc/shells", tag.escape_default());
+        told.skip(user.account, "tag", user.iam_name, &user.iam_id, reason);
+        None
+    });
+    tag.or_else(|| Field::new(&input.config.users.shell).ok())
+}
+
+/// The homes `<home>-<uid>` that members have, or could come to have.
+struct Homes(BTreeSet<String>);
+
+impl Homes {
+    fn of(input: &Input<'_>, members: &[Member<'_>]) -> Self {
+        let own = |member| Some(own_home(&home(input, member)?, member));
+        Self(members.iter().filter_map(own).collect())
+    }
+
+    /// The home by the template; `<home>-<uid>` for a user who would come into the home of another: of one who had
+    /// the name before while that home exists, or of one who has it by that rule.
+    fn of_member(&self, input: &Input<'_>, member: &Member<'_>) -> Option<Field> {
+        let home = home(input, member)?;
+        let own = own_home(&home, member);
+        let users = &input.state.users;
+        let previous = users.get(&member.candidate.iam_id).map(|user| user.home.as_str());
+        let of_another = || {
+            self.0.contains(&home)
+                || input.local.homes.contains(&home) && users.values().any(|user| user.home.as_str() == home)
+        };
+        let shared = !input.config.users.home.contains('{');
+        let moved =
+            previous == Some(own.as_str()) || previous != Some(home.as_str()) && !shared && of_another();
+        Field::new(if moved { &own } else { &home }).ok()
+    }
+}
+
+fn own_home(home: &str, member: &Member<'_>) -> String {
+    format!("{home}-{}", member.identity.id)
+}
+
+/// The home by the template.
+fn home(input: &Input<'_>, member: &Member<'_>) -> Option<String> {
+    let candidate = member.candidate;
+    let plain = |text: &str| !text.contains('/') && text != ".." && text != ".";
+    if candidate.iam_name.is_empty() || !plain(candidate.iam_name) || !plain(candidate.account) {
+        return None;
+    }
+    let home = input
+        .config
+        .users
+        .home
+        .replace("{name}", member.name.as_str())
+        .replace("{uid}", &member.identity.id.to_string())
+        .replace("{iam_name}", candidate.iam_name)
+        .replace("{account}", candidate.account);
+    Some(home)
+}
+
+/// Keys, when they were confirmed (seconds since 1970; 0: never), and by which source.
+fn keys_of(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> (Vec<KeyLine>, i64, String) {
+    let previous = input.state.users.get(&user.iam_id);
+    match (&user.known, previous) {
+        (Known::Kept(kept), _) => (kept.keys.clone(), kept.confirmed, kept.source.clone()),
+        // The fetch half never reached this user's keys, and has forgotten what it once knew.
+        (Known::Listed { confirmed: None, keys: [], .. }, Some(known)) => {
+            (known.keys.clone(), known.confirmed, known.source.clone())
+        }
+        (Known::Listed { keys, confirmed, source, .. }, _) => {
+            let confirmed = confirmed.or_else(|| keys.first().and(input.listing.read));
+            // A listing from the future would never age.
+            let seconds = confirmed.map_or(0, |time| time.as_second().min(input.now).max(0));
+            (active_keys(input, user, keys, told), seconds, source.clone())
+        }
+    }
+}
+
+fn active_keys(
+    input: &Input<'_>,
+    user: &candidates::User<'_>,
+    keys: &[listing::Key],
+    told: &mut Told,
+) -> Vec<KeyLine> {
+    let mut lines = BTreeSet::new();
+    for key in keys.iter().filter(|key| key.active) {
+        match keys::parse(&key.body) {
+            Ok(line) => drop(lines.insert(line)),
+            Err(reason) => {
+                let reason = format!("key '{}': {reason}", key.id.escape_default());
+                told.skip(user.account, "key", user.iam_name, &user.iam_id, reason);
+            }
+        }
+    }
+    if let Known::Listed { tags, .. } = &user.known
+        && input.config.tags.uses.contains(&TagUse::SshKey)
+    {
+        for (tag, body) in tags.iter().filter(|(tag, _)| is_key_tag(tag, &input.config.tags.prefix)) {
+            let parsed = keys::parse(body).and_then(|line| match keys::kind(&line) {
+                kind @ ("ssh-rsa" | "ssh-dss") => {
+                    Err(format!("{kind} belongs into IAM itself, not into a tag"))
+                }
+                _ => Ok(line),
+            });
+            match parsed {
+                Ok(line) => drop(lines.insert(line)),
+                Err(reason) => {
+                    let reason = format!("tag '{}': {reason}", tag.escape_default());
+                    told.skip(user.account, "key", user.iam_name, &user.iam_id, reason);
+                }
+            }
+        }
+    }
+    lines.into_iter().collect()
+}
+
+/// `ssh-key`, `ssh-key-2`, …, after the prefix.
+fn is_key_tag(tag: &str, prefix: &str) -> bool {
+    match tag.strip_prefix(prefix).and_then(|tag| tag.strip_prefix("ssh-key")) {
+        Some("") => true,
+        Some(rest) => rest.strip_prefix('-').is_some_and(|number| number.parse::<u32>().is_ok()),
+        None => false,
+    }
+}
+
+/// Which local groups the members of an IAM group join.
+struct LocalGroups(BTreeMap<IamId, Vec<u32>>);
+
+impl LocalGroups {
+    /// By account, so that account B gains nothing through what account A's groups may join.
+    fn of(input: &Input<'_>, groups: &[candidates::Group<'_>], told: &mut Told) -> Self {
+        let config = input.config;
+        let mut joined: BTreeMap<IamId, Vec<u32>> = BTreeMap::new();
+        for group in groups {
+            let map = match group.account {
+                "" => Some(&config.local_groups),
+                name => config
+                    .account
+                    .iter()
+                    .find(|account| account.name == name)
+                    .map(|account| &account.local_groups),
+            };
+            let targets =
+                map.into_iter().flatten().filter(|(iam_name, _)| group.is_called(iam_name, &config.users));
+            for target in targets.flat_map(|(_, targets)| targets) {
+                match input.local.gids.get(target) {
+                    Some(&gid) if gid != 0 => joined.entry(group.iam_id.clone()).or_default().push(gid),
+                    Some(_) => drop(told.warnings.insert(format!(
+                        "[local_groups] '{target}' left out: its gid is 0, which is never given to IAM users"
+                    ))),
+                    None => drop(told.warnings.insert(format!(
+                        "[local_groups] '{target}' left out: there is no such group in /etc/group"
+                    ))),
+                }
+            }
+        }
+        Self(joined)
+    }
+
+    fn of_user(&self, user: &candidates::User<'_>) -> Vec<u32> {
+        let gids: BTreeSet<u32> =
+            user.groups.iter().filter_map(|id| self.0.get(id)).flatten().copied().collect();
+        gids.into_iter().collect()
+    }
+}
+
+impl candidates::Group<'_> {
+    /// IAM's group names are unique without regard to case; of a kept group only the Unix name is known, which of
+    /// a listed one would not do: `ops+admins` and `ops_admins` have the same.
+    fn is_called(&self, iam_name: &str, users: &config::Users) -> bool {
+        if self.kept {
+            return names::of_group(iam_name, users).is_ok_and(|name| name.as_str() == self.iam_name);
+        }
+        self.iam_name.eq_ignore_ascii_case(iam_name)
+    }
+}
+
+pub(super) fn snapshots(
+    input: &Input<'_>,
+    own: &OwnGroups,
+    [common, disabled]: [Option<Identity>; 2],
+    groups: &[Group<'_>],
+    users: &[User<'_>],
+    state: &State,
+) -> (Cache, Keys) {
+    let mut cache = Cache::default();
+    let mut members: BTreeMap<Id, Vec<Name>> = BTreeMap::new();
+    let gids: BTreeMap<&IamId, Id> = groups.iter().map(|group| (group.iam_id, group.identity.id)).collect();
+    for user in users.iter().filter(|user| !user.locked) {
+        let mut joins: Vec<Id> = user.groups.iter().filter_map(|id| gids.get(id).copied()).collect();
+        joins.extend(common.map(|identity| identity.id));
+        joins.sort();
+        for &gid in &joins {
+            members.entry(gid).or_default().push(user.name.clone());
+        }
+        cache.users.push(snapshot::User {
+            uid: user.identity.id,
+            name: user.name.clone(),
+            pinned: user.identity.pinned,
+            active: true,
+            gecos: user.gecos.clone(),
+            home: user.home.clone(),
+            shell: user.shell.clone(),
+            lastchg: user.lastchg,
+            groups: joins,
+            local: user.local.clone(),
+        });
+    }
+    let mut taken: BTreeSet<Name> = users.iter().map(|user| user.name.clone()).collect();
+    taken.extend(groups.iter().map(|group| group.name.clone()));
+    taken.extend([own.common.clone(), own.disabled.clone()]);
+    let locked = users.iter().filter(|user| user.locked).map(|user| user.iam_id);
+    for user in disabled_users(input, own, state, taken, &locked.collect(), disabled) {
+        for &gid in &user.groups {
+            members.entry(gid).or_default().push(user.name.clone());
+        }
+        cache.users.push(user);
+    }
+    let named = groups.iter().map(|group| (group.identity, &group.name));
+    let ours = [(common, &own.common), (disabled, &own.disabled)];
+    let ours = ours.into_iter().filter_map(|(identity, name)| Some((identity?, name)));
+    for (identity, name) in named.chain(ours) {
+        let mut members = members.remove(&identity.id).unwrap_or_default();
+        members.sort();
+        cache.groups.push(snapshot::Group {
+            gid: identity.id,
+            name: name.clone(),
+            pinned: identity.pinned,
+            members,
+        });
+    }
+    for user in &cache.users {
+        let (gid, name) = (user.uid, user.name.clone());
+        cache.groups.push(snapshot::Group { gid, name, pinned: user.pinned, members: Vec::new() });
+    }
+    cache.users.sort_by_key(|user| user.uid);
+    cache.groups.sort_by_key(|group| group.gid);
+    (cache, logins(input, users))
+}
+
+/// Those who left or are locked: `ls -l` shows them as owners, and nothing lets them in. `taken` are the names of
+/// groups and of those who did not leave, the locked ones among them.
+fn disabled_users(
+    input: &Input<'_>,
+    own: &OwnGroups,
+    state: &State,
+    mut taken: BTreeSet<Name>,
+    locked: &BTreeSet<&IamId>,
+    group: Option<Identity>,
+) -> Vec<snapshot::User> {
+    let reserved = naming::reserved(input, own);
+    let mut disabled: Vec<_> = state
+        .users
+        .iter()
+        .filter(|(_, user)| user.disabled.is_some() && !user.hidden)
+        .filter_map(|(iam_id, user)| Some((iam_id, state.identities.get(iam_id)?, user)))
+        .filter(|(_, identity, _)| !input.local.has_id(identity.id.get()))
+        .collect();
+    // Of two who left and had one name, the later one keeps it.
+    disabled.sort_by_key(|(iam_id, _, user)| (Reverse(user.disabled), *iam_id));
+    let row = |(iam_id, identity, user): (&IamId, &Identity, &cache::state::User)| {
+        let mut name = user.name.clone();
+        if !locked.contains(iam_id) {
+            if names::refusal(name.as_str(), input.local, &reserved).is_some() {
+                name = name.with_id(identity.id);
+            }
+            // At most 43 bytes, since only names of at most 32 can stand in the way.
+            while taken.contains(&name) {
+                name = name.with_id(identity.id);
+            }
+            taken.insert(name.clone());
+        }
+        Some(snapshot::User {
+            uid: identity.id,
+            name,
+            pinned: identity.pinned,
+            active: false,
+            gecos: user.gecos.clone(),
+            home: user.home.clone(),
+            shell: Field::new(NOLOGIN).ok()?,
+            lastchg: user.lastchg,
+            groups: group.iter().map(|identity| identity.id).collect(),
+            local: Vec::new(),
+        })
+    };
+    disabled.into_iter().filter_map(row).collect()
+}
+
+fn logins(input: &Input<'_>, users: &[User<'_>]) -> Keys {
+    let mut logins: Vec<Login> = users
+        .iter()
+        .filter(|user| !user.locked)
+        .map(|user| Login {
+            uid: user.identity.id,
+            name: user.name.clone(),
+            iam_id: user.iam_id.clone(),
+            confirmed: user.confirmed,
+            source: user.source.clone(),
+            keys: user.keys.clone(),
+        })
+        .collect();
+    logins.sort_by_key(|login| login.uid);
+    let max_age = input.config.keys.max_age.map_or(0, |age| u32::try_from(age.as_secs()).unwrap_or(u32::MAX));
+    Keys {
+        machine_id: input.local.machine_id.clone(),
+        max_age,
+        options: input.config.keys.options.clone(),
+        logins,
+    }
+}

@@ -1,0 +1,202 @@
+//! A small world to plan in: a listing that changes, a host, a configuration. Every plan that is made of it is
+//! checked against what must hold of all plans (`invariants`).
+
+mod fields;
+mod ids;
+mod invariants;
+mod keys;
+mod names;
+mod properties;
+mod states;
+
+use std::collections::BTreeSet;
+
+use cache::model::Id;
+use cache::snapshot::{self, Login};
+use config::{Account, TagUse};
+use listing::{Group, Key};
+
+use super::*;
+use crate::local::Locked;
+
+const NOW: i64 = 1_795_000_000;
+const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC4FxjZ4/k2RiYAlUYdjzx4sBKjWq+CzUiAkwYXAc4HA";
+
+#[derive(Debug, Clone)]
+struct World {
+    state: State,
+    listing: Listing,
+    config: Config,
+    local: Local,
+    now: i64,
+    force: bool,
+}
+
+impl World {
+    /// One account, whose group `Ops` (`G-OPS`) has these members; their ids are `U-` and the name.
+    fn of(names: &[&str]) -> Self {
+        let set = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        let mut world = Self {
+            state: State::default(),
+            listing: Listing {
+                version: listing::VERSION,
+                source: "iam:".to_owned(),
+                read: Some(at(NOW)),
+                accounts: Vec::new(),
+            },
+            config: Config::default(),
+            local: Local {
+                uids: [("root".to_owned(), 0), ("local".to_owned(), 1000)].into(),
+                gids: [("root".to_owned(), 0), ("local".to_owned(), 1000), ("adm".to_owned(), 4)].into(),
+                shells: set(&["/bin/sh", "/bin/bash", "/usr/sbin/nologin"]),
+                sysusers: set(&["of-sysusers"]),
+                sudoers: set(&["of-sudoers"]),
+                machine_id: "0123".to_owned(),
+                ..Local::default()
+            },
+            now: NOW,
+            force: false,
+        };
+        world.group("", "G-OPS", "Ops");
+        for name in names {
+            world.member("", &format!("U-{name}"), name, "G-OPS");
+        }
+        world
+    }
+
+    fn account(&mut self, name: &str) -> &mut listing::Account {
+        let accounts = &mut self.listing.accounts;
+        let place = accounts.iter().position(|account| account.name == name).unwrap_or_else(|| {
+            accounts.push(listing::Account { name: name.to_owned(), complete: true, ..Default::default() });
+            accounts.len() - 1
+        });
+        &mut accounts[place]
+    }
+
+    fn group(&mut self, account: &str, id: &str, name: &str) -> &mut Group {
+        let groups = &mut self.account(account).groups;
+        groups.push(Group { id: id.to_owned(), name: name.to_owned(), members: Vec::new() });
+        groups.last_mut().unwrap()
+    }
+
+    fn user(&mut self, account: &str, id: &str, name: &str) -> &mut listing::User {
+        let users = &mut self.account(account).users;
+        users.push(listing::User {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            confirmed: Some(at(NOW - 5)),
+            ..Default::default()
+        });
+        users.last_mut().unwrap()
+    }
+
+    fn member(&mut self, account: &str, id: &str, name: &str, group: &str) -> &mut listing::User {
+        let groups = &mut self.account(account).groups;
+        groups.iter_mut().find(|known| known.id == group).unwrap().members.push(id.to_owned());
+        self.user(account, id, name)
+    }
+
+    fn listed(&mut self, id: &str) -> &mut listing::User {
+        let mut users = self.listing.accounts.iter_mut().flat_map(|account| &mut account.users);
+        users.find(|user| user.id == id).unwrap()
+    }
+
+    fn tag(&mut self, id: &str, key: &str, value: &str) {
+        self.listed(id).tags.insert(format!("nss-iam:{key}"), value.to_owned());
+    }
+
+    fn gone(&mut self, id: &str) {
+        for account in &mut self.listing.accounts {
+            account.users.retain(|user| user.id != id);
+            account.groups.iter_mut().for_each(|group| group.members.retain(|member| member != id));
+        }
+    }
+
+    fn uses(mut self, tags: &[TagUse]) -> Self {
+        self.config.tags.uses = tags.to_vec();
+        self
+    }
+
+    fn lock(&mut self, names: &[&str]) {
+        self.local.locked = Locked(names.iter().map(ToString::to_string).collect());
+    }
+
+    /// A second account in the configuration.
+    fn second(&mut self, name: &str) -> &mut Account {
+        self.config.account.push(Account { name: name.to_owned(), ..Account::default() });
+        self.config.account.last_mut().unwrap()
+    }
+
+    fn input(&self) -> Input<'_> {
+        Input {
+            state: &self.state,
+            listing: &self.listing,
+            config: &self.config,
+            local: &self.local,
+            now: self.now,
+            force: self.force,
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        // What a document cannot say needs no plan.
+        Listing::parse(&serde_json::to_vec(&self.listing).unwrap()).unwrap();
+        let plan = plan(self.input()).unwrap();
+        invariants::check(self, &plan);
+        plan
+    }
+
+    /// Plans, remembers, and lets a minute pass.
+    fn run(&mut self) -> Plan {
+        let plan = self.plan();
+        self.state = plan.state.clone();
+        self.now += 60;
+        plan
+    }
+}
+
+fn at(seconds: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(seconds).unwrap()
+}
+
+fn key(body: &str) -> Key {
+    Key { id: "APKA1".to_owned(), active: true, body: body.to_owned() }
+}
+
+impl Plan {
+    fn named(&self, name: &str) -> Option<&snapshot::User> {
+        self.cache.users.iter().find(|user| user.name.as_str() == name)
+    }
+
+    /// The row of a UserId.
+    fn row(&self, iam_id: &str) -> Option<&snapshot::User> {
+        let identity = self.state.identities.get(&IamId::new(iam_id))?;
+        self.cache.users.iter().find(|user| user.uid == identity.id)
+    }
+
+    /// The name under which a UserId may log in.
+    fn active(&self, iam_id: &str) -> Option<&str> {
+        self.row(iam_id).filter(|user| user.active).map(|user| user.name.as_str())
+    }
+
+    fn group(&self, name: &str) -> Option<&snapshot::Group> {
+        self.cache.groups.iter().find(|group| group.name.as_str() == name)
+    }
+
+    fn members(&self, group: &str) -> Vec<&str> {
+        self.group(group).unwrap().members.iter().map(Name::as_str).collect()
+    }
+
+    fn login(&self, iam_id: &str) -> Option<&Login> {
+        self.keys.logins.iter().find(|login| login.iam_id.as_str() == iam_id)
+    }
+
+    fn id(&self, iam_id: &str) -> u32 {
+        self.state.identities[&IamId::new(iam_id)].id.get()
+    }
+
+    /// Whether someone with this id was told of, in these words.
+    fn told(&self, id: &str, words: &str) -> bool {
+        self.skips.iter().any(|skip| skip.id == id && skip.reason.contains(words))
+    }
+}

@@ -1,0 +1,206 @@
+//! Who gets which id, and who gets none.
+
+use super::*;
+
+/// Two UserIds, and a GroupId and a UserId, of one computed id; found by trying.
+const TWINS: [&str; 2] = ["AIDATWIN10726", "AIDATWIN11697"];
+const TWIN_ID: u32 = 2_007_905_670;
+const GROUP_TWINS: [&str; 2] = ["AGPATWIN10484", "AIDATWIN52804"];
+
+#[test]
+fn the_id_of_a_user_and_of_a_group_is_the_documented_hash() {
+    // printf nss-iam:ID | sha256sum | head -c16; python3 -c 'print(0x70000000 + 0x… % 0x0ffe0000)'
+    let mut world = World::of(&[]);
+    world.member("", "AIDAEXAMPLE", "ana", "G-OPS");
+    let plan = world.run();
+    assert_eq!(plan.named("ana").unwrap().uid.get(), 1_895_840_708);
+    assert_eq!(plan.group("ana").unwrap().gid.get(), 1_895_840_708);
+    assert_eq!(plan.group("iam-users").unwrap().gid.get(), 1_962_406_056);
+}
+
+#[test]
+fn of_two_who_come_at_once_with_one_id_the_first_created_gets_it_and_the_other_is_told() {
+    for (dates, winner) in [([1, 2], 0), ([2, 1], 1), ([1, 1], 0)] {
+        let mut world = World::of(&[]);
+        for (id, date) in TWINS.into_iter().zip(dates) {
+            world.member("", id, &id.to_lowercase(), "G-OPS").created = Some(at(date));
+        }
+        let plan = world.run();
+        let (has, lacks) = (TWINS[winner], TWINS[1 - winner]);
+        assert_eq!(plan.row(has).unwrap().uid.get(), TWIN_ID);
+        assert_eq!(plan.row(lacks), None);
+        assert!(plan.told(lacks, &format!("its id {TWIN_ID} is that of '{has}'")), "{:?}", plan.skips);
+        assert!(plan.told(lacks, "[ids]"));
+    }
+}
+
+#[test]
+fn who_holds_an_id_keeps_it_whoever_comes_later_even_when_disabled() {
+    for [first, second] in [TWINS, [TWINS[1], TWINS[0]]] {
+        let mut world = World::of(&[]);
+        world.member("", first, "first", "G-OPS").created = Some(at(2));
+        world.run();
+        world.member("", second, "second", "G-OPS").created = Some(at(1));
+        let told = |plan: &Plan| plan.told(second, "its id") && plan.active(second).is_none();
+        assert!(told(&world.run()));
+        world.gone(first);
+        let plan = world.run();
+        assert!(told(&plan));
+        assert_eq!(plan.id(first), TWIN_ID);
+    }
+}
+
+#[test]
+fn a_collision_ends_with_an_entry_in_ids() {
+    let mut world = World::of(&[]);
+    world.member("", TWINS[0], "ana", "G-OPS");
+    world.member("", TWINS[1], "bob", "G-OPS");
+    world.run();
+    world.config.ids.insert(TWINS[1].to_owned(), 1003);
+    let plan = world.run();
+    assert_eq!((plan.id(TWINS[0]), plan.id(TWINS[1])), (TWIN_ID, 1003));
+    assert!(plan.row(TWINS[1]).unwrap().pinned && plan.row(TWINS[1]).unwrap().active);
+}
+
+#[test]
+fn users_and_groups_share_one_space_of_ids() {
+    let mut world = World::of(&["ana"]);
+    world.group("", GROUP_TWINS[0], "twins").members = vec!["U-ana".to_owned()];
+    world.member("", GROUP_TWINS[1], "bob", "G-OPS");
+    let plan = world.run();
+    assert_eq!(plan.members("twins"), ["ana"]);
+    assert!(plan.told(GROUP_TWINS[1], "is that of 'AGPATWIN10484'"), "{:?}", plan.skips);
+}
+
+#[test]
+fn a_group_whose_id_a_user_holds_is_left_out_and_its_members_stay() {
+    let mut world = World::of(&[]);
+    world.member("", GROUP_TWINS[1], "bob", "G-OPS");
+    world.run();
+    world.group("", GROUP_TWINS[0], "twins").members = vec![GROUP_TWINS[1].to_owned()];
+    let plan = world.run();
+    assert!(plan.told(GROUP_TWINS[0], "is that of 'AIDATWIN52804'") && plan.group("twins").is_none());
+    assert_eq!(plan.active(GROUP_TWINS[1]), Some("bob"));
+}
+
+#[test]
+fn an_entry_in_ids_that_comes_later_changes_nothing_and_is_told() {
+    let mut world = World::of(&["ana"]).uses(&[TagUse::Uid]);
+    let uid = world.run().id("U-ana");
+    world.config.ids.insert("U-ana".to_owned(), 1003);
+    let plan = world.run();
+    assert_eq!(plan.id("U-ana"), uid);
+    assert!(plan.warnings.iter().any(|text| text.contains("'U-ana' keeps id")), "{:?}", plan.warnings);
+    world.config.ids.clear();
+    world.tag("U-ana", "uid", "1004");
+    let plan = world.run();
+    assert_eq!(plan.id("U-ana"), uid);
+    assert!(plan.warnings.iter().any(|text| text.contains("1004 is not used")), "{:?}", plan.warnings);
+}
+
+#[test]
+fn a_pinned_id_stays_after_its_entry_is_gone() {
+    let mut world = World::of(&["ana"]);
+    world.config.ids = [("U-ana".to_owned(), 1003), ("G-OPS".to_owned(), 1004)].into();
+    world.run();
+    world.config.ids.clear();
+    let plan = world.run();
+    assert_eq!((plan.id("U-ana"), plan.id("G-OPS")), (1003, 1004));
+    assert!(plan.row("U-ana").unwrap().pinned && plan.group("ops").unwrap().pinned);
+}
+
+#[test]
+fn an_id_of_the_host_is_given_to_nobody() {
+    let mut world = World::of(&["ana", "bob"]).uses(&[TagUse::Uid]);
+    world.tag("U-bob", "uid", "1000");
+    let plan = world.run();
+    assert!(plan.told("U-bob", "its id 1000 is that of a local user or group"));
+    world.local.gids.insert("later".to_owned(), plan.id("U-ana"));
+    let plan = world.run();
+    assert!(plan.told("U-ana", "local user or group") && plan.row("U-ana").is_none());
+    assert!(plan.login("U-ana").is_none());
+}
+
+#[test]
+fn who_lost_the_id_to_the_host_leaves_the_name_to_another() {
+    let mut world = World::of(&["ana"]);
+    let uid = world.run().id("U-ana");
+    world.local.gids.insert("later".to_owned(), uid);
+    world.account("").complete = false;
+    world.gone("U-ana");
+    world.user("b", "U-new", "Ana");
+    assert_eq!(world.run().active("U-new"), Some("ana"));
+}
+
+#[test]
+fn hostile_uid_tags_are_told_and_the_computed_id_stays() {
+    for uid in [
+        "0",
+        "999",
+        "65534",
+        "65535",
+        "4294967295",
+        "4294967294",
+        "2147483648",
+        "2147352576",
+        "-1",
+        "1e3",
+        "",
+    ] {
+        let mut world = World::of(&["ana"]).uses(&[TagUse::Uid]);
+        world.tag("U-ana", "uid", uid);
+        let plan = world.run();
+        assert_eq!(plan.id("U-ana"), Id::computed(&IamId::new("U-ana")).get(), "{uid}");
+        assert!(plan.told("U-ana", "tag 'uid': "), "{uid}");
+    }
+}
+
+#[test]
+fn a_uid_tag_takes_no_id_from_one_without_a_tag() {
+    let victim = Id::computed(&IamId::new("U-victim"));
+    let mut world = World::of(&["victim", "eve"]).uses(&[TagUse::Uid]);
+    world.listed("U-eve").created = Some(at(1));
+    world.tag("U-eve", "uid", &victim.to_string());
+    let plan = world.run();
+    assert_eq!(plan.row("U-victim").unwrap().uid, victim);
+    assert!(plan.told("U-eve", "is that of 'U-victim'"), "{:?}", plan.skips);
+    let ids = [world.state.identities[&IamId::new("G-OPS")].id, Id::computed(&IamId::new("group:iam-users"))];
+    for id in ids {
+        world.tag("U-eve", "uid", &id.to_string());
+        assert!(world.run().told("U-eve", "is that of '"));
+    }
+}
+
+#[test]
+fn an_entry_in_ids_stands_above_a_tag() {
+    let mut world = World::of(&["ana", "eve"]).uses(&[TagUse::Uid]);
+    world.config.ids.insert("U-ana".to_owned(), 1003);
+    world.listed("U-eve").created = Some(at(1));
+    for id in ["U-ana", "U-eve"] {
+        world.tag(id, "uid", if id == "U-ana" { "1004" } else { "1003" });
+    }
+    let plan = world.run();
+    assert_eq!(plan.id("U-ana"), 1003);
+    assert!(plan.told("U-eve", "is that of 'U-ana'"));
+}
+
+#[test]
+fn where_common_group_finds_its_id_taken_it_is_left_out_and_told() {
+    let mut world = World::of(&["ana"]);
+    world.local.gids.insert("odd".to_owned(), Id::computed(&IamId::new("group:iam-users")).get());
+    let plan = world.run();
+    assert!(plan.group("iam-users").is_none());
+    assert!(plan.warnings.iter().any(|text| text.contains("'iam-users' left out")), "{:?}", plan.warnings);
+}
+
+#[test]
+fn a_host_whose_own_group_is_called_like_ours_is_not_planned_for() {
+    for name in ["iam-users", "iam-disabled"] {
+        let mut world = World::of(&["ana"]);
+        world.local.gids.insert(name.to_owned(), 5000);
+        assert!(plan(world.input()).unwrap_err().to_string().contains("local user or group"), "{name}");
+    }
+    let mut world = World::of(&["ana"]);
+    world.config.users.shell = "/bin/zsh".to_owned();
+    assert!(plan(world.input()).unwrap_err().to_string().contains("/etc/shells"));
+}

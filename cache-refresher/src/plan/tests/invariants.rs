@@ -1,0 +1,148 @@
+//! What must hold of every plan, whatever it is made of.
+
+use std::collections::BTreeMap;
+
+use cache::model::{ID_COUNT, ID_FIRST, PINNED_FIRST};
+
+use super::*;
+use crate::local::NOLOGIN;
+use crate::names;
+
+pub(super) fn check(world: &World, plan: &Plan) {
+    ids(&world.state, &plan.state);
+    rows(world, plan);
+    groups(plan);
+    active_names(world, plan);
+    keys(world, plan);
+    again(world, plan);
+}
+
+/// "An id once given is kept in state.db for ever and never given to another."
+fn ids(before: &State, after: &State) {
+    for (iam_id, identity) in &before.identities {
+        assert_eq!(after.identities.get(iam_id).map(|now| now.id), Some(identity.id), "{iam_id} moved");
+    }
+    let distinct: BTreeSet<_> = after.identities.values().map(|identity| identity.id).collect();
+    assert_eq!(distinct.len(), after.identities.len(), "an id is shared: {:?}", after.identities);
+    for (iam_id, identity) in &after.identities {
+        assert!(identity.pinned || identity.id == Id::computed(iam_id), "{iam_id}");
+    }
+    assert!(after.users.keys().all(|iam_id| after.identities.contains_key(iam_id)));
+    assert!(after.groups.keys().all(|iam_id| after.identities.contains_key(iam_id)));
+}
+
+fn rows(world: &World, plan: &Plan) {
+    let disabled_group = plan.group(DISABLED_GROUP).map(|group| group.gid);
+    for user in &plan.cache.users {
+        floor(world, user.uid, user.pinned);
+        assert!(user.lastchg > 0 && user.name.as_str().len() <= 43, "{user:?}");
+        let fields = [&user.gecos, &user.home, &user.shell];
+        assert!(fields.iter().all(|field| !field.as_str().contains([':', '\n', '\0'])), "{user:?}");
+        assert!(user.home.as_str().starts_with('/') && !user.home.as_str().contains("/../"), "{user:?}");
+        assert!(world.local.shells.contains(user.shell.as_str()), "{user:?}");
+        assert!(
+            user.local.iter().all(|gid| *gid != 0 && world.local.gids.values().any(|known| known == gid))
+        );
+        if user.active {
+            let common = plan.group(&world.config.users.common_group).map(|group| group.gid);
+            assert!(common.is_none_or(|gid| user.groups.contains(&gid)), "{user:?}");
+            assert!(disabled_group.is_none_or(|gid| !user.groups.contains(&gid)), "{user:?}");
+        } else {
+            assert_eq!(user.shell.as_str(), NOLOGIN);
+            assert_eq!(user.groups, Vec::from_iter(disabled_group), "{user:?}");
+            assert!(user.local.is_empty(), "{user:?}");
+        }
+    }
+    assert!(plan.cache.users.is_sorted_by_key(|user| user.uid));
+    unique(plan.cache.users.iter().map(|user| user.uid.to_string()));
+    unique(plan.cache.users.iter().map(|user| user.name.to_string()));
+    unique(plan.cache.users.iter().filter(|user| user.active).map(|user| user.home.to_string()));
+}
+
+/// "Never gid or uid 0, nothing below 1000; below 0x70000000 only rows that `apply` marked as pinned."
+fn floor(world: &World, id: Id, pinned: bool) {
+    let first = if pinned { PINNED_FIRST } else { ID_FIRST };
+    assert!((first..ID_FIRST + ID_COUNT).contains(&id.get()), "{id}");
+    assert!(![65534, 65535].contains(&id.get()) && !world.local.has_id(id.get()), "{id}");
+}
+
+fn groups(plan: &Plan) {
+    assert!(plan.cache.groups.is_sorted_by_key(|group| group.gid));
+    unique(plan.cache.groups.iter().map(|group| group.gid.to_string()));
+    unique(plan.cache.groups.iter().map(|group| group.name.to_string()));
+    let mut members: BTreeMap<Id, Vec<Name>> = BTreeMap::new();
+    for user in &plan.cache.users {
+        let own = plan.group(user.name.as_str()).expect("a private group");
+        assert_eq!((own.gid, own.pinned, own.members.len()), (user.uid, user.pinned, 0));
+        assert!(user.groups.is_sorted() && user.local.is_sorted());
+        unique(user.groups.iter().map(ToString::to_string));
+        user.groups.iter().for_each(|gid| members.entry(*gid).or_default().push(user.name.clone()));
+    }
+    for group in &plan.cache.groups {
+        let mut members = members.remove(&group.gid).unwrap_or_default();
+        members.sort();
+        assert_eq!(group.members, members, "{group:?}");
+    }
+    assert!(members.is_empty(), "supplementary groups that are not published: {members:?}");
+}
+
+/// "Refused names, for users and groups."
+fn active_names(world: &World, plan: &Plan) {
+    let config = &world.config;
+    let accounts = config.account.iter().map(|account| &account.local_groups);
+    let targets = accounts.chain([&config.local_groups]).flat_map(|map| map.values().flatten().cloned());
+    let mut refused: BTreeSet<String> = targets.collect();
+    let own = [config.users.common_group.clone(), DISABLED_GROUP.to_owned()];
+    let private: BTreeSet<Id> = plan.cache.users.iter().map(|user| user.uid).collect();
+    for group in plan.cache.groups.iter().filter(|group| !private.contains(&group.gid)) {
+        let name = group.name.as_str();
+        assert!(
+            own.iter().any(|own| own == name) || names::refusal(name, &world.local, &refused).is_none(),
+            "group {name}"
+        );
+    }
+    refused.extend(own);
+    refused.extend(plan.state.groups.values().map(|group| group.name.to_string()));
+    let locked = |user: &snapshot::User| world.local.locked.contains(user.name.as_str());
+    for user in plan.cache.users.iter().filter(|user| user.active || locked(user)) {
+        let name = user.name.as_str();
+        assert_eq!(names::refusal(name, &world.local, &refused), None, "user {name}");
+    }
+}
+
+fn keys(world: &World, plan: &Plan) {
+    let logins: Vec<_> = plan.keys.logins.iter().map(|login| (login.uid, &login.name)).collect();
+    let active: Vec<_> = plan.cache.users.iter().filter(|user| user.active).collect();
+    assert_eq!(logins, active.iter().map(|user| (user.uid, &user.name)).collect::<Vec<_>>());
+    for login in &plan.keys.logins {
+        assert_eq!(plan.state.identities[&login.iam_id].id, login.uid);
+        assert!((0..=world.now).contains(&login.confirmed), "{login:?}");
+    }
+    assert!(active.iter().all(|user| !world.local.locked.contains(user.name.as_str())));
+}
+
+/// "Planning twice changes nothing."
+fn again(world: &World, plan: &Plan) {
+    let again = World { state: plan.state.clone(), ..world.clone() };
+    let next = super::plan(again.input()).unwrap();
+    assert_eq!(next.state, plan.state);
+    assert_eq!(next.cache, plan.cache);
+    assert_eq!(next.keys, plan.keys);
+    // Nothing is heard again of someone whom only the state knew, and who lost the name; of a locked one's tag; of
+    // keys that were never read.
+    let complete = world.listing.accounts.iter().all(|account| account.complete) && plan.held.is_none();
+    if complete && world.local.locked == Locked::default() {
+        let names = |plan: &Plan| -> Vec<_> {
+            let skips = plan.skips.iter().filter(|skip| skip.what != "key");
+            skips.map(|skip| (skip.what.clone(), skip.id.clone())).collect()
+        };
+        assert_eq!(names(&next), names(plan));
+    }
+}
+
+fn unique(values: impl Iterator<Item = String>) {
+    let mut seen = BTreeSet::new();
+    for value in values {
+        assert!(seen.insert(value.clone()), "'{value}' occurs twice");
+    }
+}

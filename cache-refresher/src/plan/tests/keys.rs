@@ -1,0 +1,111 @@
+//! Which keys sshd is offered.
+
+use super::*;
+
+const ECDSA: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBIpGjX2H51x+no9afPsRzMhAfAAL/YqGZ00NON6L4U178Lqb5tqUJvO1b4Ir5UtVyJqUQyUaJVZTJW477k9ubiY=";
+const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDK91LO9BcKgAB5emqK+jSRfvLZBC9GKpKOstMWBemt0GS50acoM32z3+Zkjk5WCBy2Qralr5GYD2LrPEMnBbDlQgpQtc/+9fdQM6NkvWWxCrT0okfXRyi0Kty07WLAcPjnl0jyw9T8wMflV7QMXBtPMLDI+rV1lXes8W1pLUj1o/UN5aovKvrTMR34JiZaGKqjsyI301l9iYwsq9lignko/puFUH44o2YLV/BruMKmSE54Uxucz4WeSG5yc68z31XtGQVX8adJEH/gJXH4dZC43BtCdZ2JzsgBU0KKvmNwZIEv329wp/M2eXbC24HOu0VVrHAipVVFIHVgQhtRlOZt";
+
+/// The keys without their fingerprints.
+fn keys(plan: &Plan, id: &str) -> BTreeSet<String> {
+    let lines = plan.login(id).unwrap().keys.iter();
+    lines.map(|line| line.as_str().split_once(' ').unwrap().1.to_owned()).collect()
+}
+
+#[test]
+fn only_active_keys_are_offered_and_each_once() {
+    let mut world = World::of(&["ana"]);
+    world.listed("U-ana").keys = vec![
+        key(ED25519),
+        key(&format!("{ED25519} comment")),
+        Key { active: false, ..key(RSA) },
+        Key { active: false, ..key("not a key") },
+    ];
+    let plan = world.run();
+    assert_eq!(keys(&plan, "U-ana"), [ED25519.to_owned()].into());
+    assert!(plan.skips.is_empty(), "{:?}", plan.skips);
+}
+
+#[test]
+fn a_bad_key_is_told_and_the_good_ones_stay() {
+    let certificate = ED25519.replace("ssh-ed25519 ", "ssh-ed25519-cert-v01@openssh.com ");
+    let foreign = "x@example.com AAAADXhAZXhhbXBsZS5jb20AAAABAA==";
+    for (body, words) in [
+        (format!("command=\"sh\" {ED25519}"), "not a public key"),
+        (format!("{ED25519}\n{RSA}"), "several lines"),
+        (format!("{ED25519}\0"), "control characters"),
+        ("-----BEGIN RSA PRIVATE KEY-----".to_owned(), "private key"),
+        ("x".repeat(1 << 20), "too long"),
+        (ED25519.replace("ssh-ed25519", "ssh-rsa"), "not a public key"),
+        (certificate, "not a public key"),
+        (foreign.to_owned(), "not a public key"),
+        (String::new(), "not a public key"),
+    ] {
+        let mut world = World::of(&["ana"]);
+        world.listed("U-ana").keys =
+            vec![Key { id: "APKA\nBAD".to_owned(), ..key(&body) }, key(RSA), key(ECDSA)];
+        let plan = world.run();
+        assert_eq!(keys(&plan, "U-ana"), [RSA.to_owned(), ECDSA.to_owned()].into(), "{words}");
+        let skip = &plan.skips[0];
+        assert!(skip.reason.contains(words) && skip.reason.contains(r"'APKA\nBAD'"), "{skip:?}");
+        assert!(!skip.reason.contains("AAAA"), "a body in {skip:?}");
+    }
+}
+
+#[test]
+fn keys_in_tags_are_of_the_kinds_that_iams_upload_refuses() {
+    let mut world = World::of(&["ana"]).uses(&[TagUse::SshKey]);
+    world.tag("U-ana", "ssh-key", ED25519);
+    world.tag("U-ana", "ssh-key-2", ECDSA);
+    world.tag("U-ana", "ssh-key-3", RSA);
+    world.tag("U-ana", "ssh-keyring", RSA);
+    let plan = world.run();
+    assert_eq!(keys(&plan, "U-ana"), [ED25519.to_owned(), ECDSA.to_owned()].into());
+    assert_eq!(plan.skips.len(), 1, "{:?}", plan.skips);
+    assert!(plan.told("U-ana", "tag 'nss-iam:ssh-key-3': ssh-rsa belongs into IAM"));
+}
+
+#[test]
+fn keys_that_were_never_read_leave_those_of_the_state_at_their_age() {
+    let mut world = World::of(&["ana"]);
+    world.listed("U-ana").keys = vec![key(ED25519)];
+    let before = world.run();
+    world.listed("U-ana").keys.clear();
+    world.listed("U-ana").confirmed = None;
+    let after = world.run();
+    assert_eq!(after.login("U-ana"), before.login("U-ana"));
+    assert_eq!(after.login("U-ana").unwrap().confirmed, NOW - 5);
+}
+
+#[test]
+fn keys_that_were_read_and_are_none_take_the_old_ones_away() {
+    let mut world = World::of(&["ana"]);
+    world.listed("U-ana").keys = vec![key(ED25519)];
+    world.run();
+    world.listed("U-ana").keys.clear();
+    assert!(keys(&world.run(), "U-ana").is_empty());
+}
+
+#[test]
+fn no_key_is_from_the_future_or_from_before_the_clock() {
+    for (stated, confirmed) in [(NOW + 10_000, NOW), (-1, 0)] {
+        let mut world = World::of(&["ana"]);
+        world.listed("U-ana").confirmed = Some(at(stated));
+        assert_eq!(world.run().login("U-ana").unwrap().confirmed, confirmed);
+    }
+}
+
+#[test]
+fn keys_db_says_of_which_host_source_and_account_it_is() {
+    let mut world = World::of(&["ana"]);
+    world.account("").id = "123456789012".to_owned();
+    world.config.keys.options = "restrict".to_owned();
+    let plan = world.run();
+    assert_eq!((plan.keys.machine_id.as_str(), plan.keys.max_age), ("0123", 3 * 86_400));
+    assert_eq!(plan.keys.options, "restrict");
+    assert_eq!(plan.login("U-ana").unwrap().source, "iam:123456789012");
+    world.listing.source = "file:///a\nb".to_owned();
+    world.config.keys.max_age = None;
+    let plan = world.run();
+    assert_eq!(plan.login("U-ana").unwrap().source, r"file:///a\nb");
+    assert_eq!(plan.keys.max_age, 0);
+}

@@ -1,0 +1,302 @@
+//! Active, disabled, locked, hidden, held.
+
+use config::Removed;
+
+use super::*;
+use crate::local::NOLOGIN;
+
+const DAY: i64 = 86_400;
+
+#[test]
+fn a_user_who_leaves_stays_resolvable_and_can_do_nothing() {
+    let mut world = World::of(&["ana", "bob"]);
+    world.config.local_groups = [("ops".to_owned(), vec!["adm".to_owned()])].into();
+    world.listed("U-ana").keys = vec![key(ED25519)];
+    let before = world.run();
+    let active = before.row("U-ana").unwrap();
+    assert_eq!((active.local.as_slice(), before.members("iam-users")), (&[4][..], vec!["ana", "bob"]));
+    world.gone("U-ana");
+    let after = world.run();
+    let row = after.row("U-ana").unwrap();
+    assert_eq!((row.uid, row.name.as_str(), row.active), (active.uid, "ana", false));
+    assert_eq!((row.shell.as_str(), row.local.is_empty()), (NOLOGIN, true));
+    assert_eq!(row.groups, [after.group("iam-disabled").unwrap().gid]);
+    assert_eq!((after.members("iam-users"), after.members("iam-disabled")), (vec!["bob"], vec!["ana"]));
+    assert_eq!(after.members("ops"), ["bob"]);
+    assert!(after.login("U-ana").is_none());
+}
+
+#[test]
+fn a_user_who_comes_back_has_the_old_id_and_is_active() {
+    let mut world = World::of(&["ana"]);
+    let first = world.run();
+    let listing = world.listing.clone();
+    world.gone("U-ana");
+    world.run();
+    world.now += 400 * DAY;
+    assert!(world.run().row("U-ana").is_none(), "hidden by now");
+    world.listing = listing;
+    let back = world.run();
+    assert_eq!(back.row("U-ana"), first.row("U-ana"));
+}
+
+#[test]
+fn a_re_created_user_has_a_new_id_and_keeps_off_the_old_home() {
+    let mut world = World::of(&["ana"]);
+    let old = world.run().id("U-ana");
+    world.local.homes.insert("/home/ana".to_owned());
+    world.gone("U-ana");
+    world.member("", "U-new", "ana", "G-OPS");
+    let plan = world.run();
+    let new = plan.id("U-new");
+    let home = format!("/home/ana-{new}");
+    assert_ne!(new, old);
+    assert_eq!(plan.row("U-new").unwrap().home.as_str(), home);
+    let row = plan.row("U-ana").unwrap();
+    assert_eq!((row.active, row.name.as_str()), (false, format!("ana-{old}").as_str()));
+    assert_eq!(row.home.as_str(), "/home/ana");
+    // The old home goes, the new one has come: nobody moves again.
+    world.local.homes = [home.clone()].into();
+    assert_eq!(world.run().row("U-new").unwrap().home.as_str(), home);
+}
+
+#[test]
+fn a_re_created_user_has_the_plain_home_if_there_is_no_old_one() {
+    let mut world = World::of(&["ana"]);
+    world.run();
+    world.gone("U-ana");
+    world.member("", "U-new", "ana", "G-OPS");
+    assert_eq!(world.run().row("U-new").unwrap().home.as_str(), "/home/ana");
+    // Nor does it matter that a home exists that nobody had.
+    world.local.homes.insert("/home/bob".to_owned());
+    world.member("", "U-bob", "bob", "G-OPS");
+    assert_eq!(world.run().row("U-bob").unwrap().home.as_str(), "/home/bob");
+}
+
+#[test]
+fn a_user_renamed_to_a_name_that_was_anothers_keeps_off_that_home() {
+    let mut world = World::of(&["ana", "bob"]);
+    world.run();
+    world.local.homes = ["/home/ana".to_owned(), "/home/bob".to_owned()].into();
+    world.gone("U-ana");
+    world.listed("U-bob").name = "ana".to_owned();
+    let plan = world.run();
+    assert_eq!(plan.row("U-bob").unwrap().home.as_str(), format!("/home/ana-{}", plan.id("U-bob")));
+}
+
+#[test]
+fn nobody_comes_into_the_home_of_a_re_created_user_by_a_clever_name() {
+    let mut world = World::of(&["ana"]);
+    world.run();
+    world.local.homes.insert("/home/ana".to_owned());
+    world.gone("U-ana");
+    world.member("", "U-new", "ana", "G-OPS");
+    let home = format!("/home/ana-{}", Id::computed(&IamId::new("U-new")));
+    world.member("", "U-eve", &home["/home/".len()..], "G-OPS");
+    let plan = world.run();
+    assert_eq!(plan.row("U-new").unwrap().home.as_str(), home);
+    assert_eq!(plan.row("U-eve").unwrap().home.as_str(), format!("{home}-{}", plan.id("U-eve")));
+}
+
+#[test]
+fn a_disabled_user_is_hidden_after_removed_keep_and_a_pinned_one_never() {
+    let mut world = World::of(&["ana", "bob"]);
+    world.config.ids.insert("U-bob".to_owned(), 1003);
+    world.run();
+    world.gone("U-ana");
+    world.gone("U-bob");
+    let left = world.now;
+    world.run();
+    world.now = left + 90 * DAY;
+    assert!(world.plan().row("U-ana").is_some());
+    world.now += 1;
+    let plan = world.plan();
+    assert_eq!((plan.row("U-ana"), plan.row("U-bob").map(|row| row.active)), (None, Some(false)));
+    assert!(plan.group("ana").is_none() && plan.group("bob").is_some());
+}
+
+#[test]
+fn removed_hide_hides_who_left_at_once_but_nobody_who_is_pinned_or_only_locked() {
+    let mut world = World::of(&["ana", "bob", "eve"]);
+    world.config.users.removed = Removed::Hide;
+    world.config.ids.insert("U-bob".to_owned(), 1003);
+    world.run();
+    world.gone("U-ana");
+    world.gone("U-bob");
+    world.lock(&["eve"]);
+    let plan = world.run();
+    assert!(plan.row("U-ana").is_none());
+    assert_eq!(plan.members("iam-disabled"), ["bob", "eve"]);
+}
+
+#[test]
+fn a_lock_disables_until_it_is_taken_away() {
+    let mut world = World::of(&["ana", "bob"]);
+    world.listed("U-ana").keys = vec![key(ED25519)];
+    let before = world.run();
+    for names in [&["ana"][..], &["*"]] {
+        world.lock(names);
+        let plan = world.run();
+        assert_eq!((plan.active("U-ana"), plan.login("U-ana")), (None, None));
+        assert_eq!(plan.active("U-bob").is_some(), names != ["*"]);
+        world.lock(&[]);
+        assert_eq!(world.run().cache, before.cache);
+    }
+    world.lock(&["ana"]);
+    world.run();
+    world.now += 91 * DAY;
+    assert!(world.run().row("U-ana").is_none(), "hidden after removed_keep");
+}
+
+#[test]
+fn a_locked_user_keeps_the_name_against_newcomers_and_against_a_new_name_in_iam() {
+    let mut world = World::of(&["ana"]).uses(&[TagUse::Name]);
+    world.run();
+    world.lock(&["ana"]);
+    world.run();
+    world.member("", "U-new", "ANA", "G-OPS").created = Some(at(0));
+    assert!(world.run().told("U-new", "already the name"));
+    for _ in 0..2 {
+        world.listed("U-ana").name = "free".to_owned();
+        let plan = world.run();
+        assert_eq!((plan.active("U-ana"), plan.row("U-ana").unwrap().name.as_str()), (None, "ana"));
+        world.tag("U-ana", "name", "freer");
+    }
+    world.lock(&[]);
+    assert_eq!(world.run().active("U-ana"), Some("freer"));
+}
+
+#[test]
+fn a_user_who_is_re_created_stays_locked() {
+    let mut world = World::of(&["ana"]);
+    world.run();
+    world.lock(&["ana"]);
+    world.gone("U-ana");
+    world.member("", "U-new", "ana", "G-OPS").keys = vec![key(ED25519)];
+    let plan = world.run();
+    assert!(!plan.row("U-new").unwrap().active && plan.keys.logins.is_empty());
+}
+
+#[test]
+fn more_than_max_removed_percent_is_held_until_forced() {
+    let mut world = World::of(&["a1", "a2", "a3", "a4"]);
+    world.config.safety.max_removed_percent = 50;
+    let before = world.run();
+    world.gone("U-a1");
+    world.gone("U-a2");
+    assert_eq!(world.plan().held, None, "50 % are not more than 50 %");
+    world.gone("U-a3");
+    world.member("", "U-new", "new", "G-OPS");
+    world.member("", "U-new2", "new2", "G-OPS");
+    for _ in 0..2 {
+        let held = world.run();
+        assert!(held.held.unwrap().contains("3 of 4"));
+        assert_eq!(held.cache, before.cache, "nobody leaves, nobody comes");
+    }
+    world.force = true;
+    let forced = world.run();
+    assert_eq!((&forced.held, forced.members("iam-users")), (&None, vec!["a4", "new", "new2"]));
+}
+
+#[test]
+fn what_is_held_back_in_a_listing_still_takes_keys_away() {
+    let mut world = World::of(&["ana", "bob"]);
+    world.config.safety.max_removed_percent = 0;
+    world.listed("U-ana").keys = vec![key(ED25519)];
+    world.listed("U-bob").keys = vec![key(ED25519)];
+    world.run();
+    world.gone("U-bob");
+    world.listed("U-ana").keys.clear();
+    let plan = world.run();
+    assert!(plan.held.is_some() && plan.login("U-ana").unwrap().keys.is_empty());
+    assert_eq!(plan.login("U-bob").unwrap().keys.len(), 1);
+}
+
+#[test]
+fn a_lock_or_a_refused_name_is_never_held_back() {
+    let mut world = World::of(&["ana", "bob"]);
+    world.config.safety.max_removed_percent = 0;
+    world.run();
+    world.lock(&["ana"]);
+    world.local.sudoers.insert("bob".to_owned());
+    let plan = world.run();
+    assert_eq!((plan.held.as_ref(), plan.active("U-ana"), plan.active("U-bob")), (None, None, None));
+}
+
+#[test]
+fn an_empty_listing_is_held_too() {
+    let mut world = World::of(&["ana"]);
+    world.config.safety.max_removed_percent = 99;
+    let before = world.run();
+    world.listing.accounts.clear();
+    let held = world.run();
+    assert!(held.held.is_some());
+    assert_eq!((held.cache, held.keys), (before.cache, before.keys));
+}
+
+#[test]
+fn an_incomplete_account_loses_nobody_and_no_group() {
+    let mut world = World::of(&["ana", "bob"]);
+    world.config.local_groups = [("OPS".to_owned(), vec!["adm".to_owned()])].into();
+    world.listed("U-ana").keys = vec![key(ED25519)];
+    world.group("", "G-EMPTY", "empty");
+    world.user("b", "U-B", "eve");
+    let before = world.run();
+    let account = world.account("");
+    *account = listing::Account { name: String::new(), complete: false, ..Default::default() };
+    let plan = world.run();
+    assert_eq!((plan.cache, plan.keys), (before.cache, before.keys));
+}
+
+#[test]
+fn an_incomplete_account_holds_nobody_of_another_account() {
+    let mut world = World::of(&["ana"]);
+    world.user("b", "U-B", "bob");
+    world.run();
+    world.account("").complete = false;
+    world.gone("U-ana");
+    world.gone("U-B");
+    let plan = world.run();
+    assert_eq!((plan.active("U-ana"), plan.active("U-B")), (Some("ana"), None));
+}
+
+#[test]
+fn an_account_that_is_no_longer_listed_disables_its_users() {
+    let mut world = World::of(&["ana"]);
+    world.user("b", "U-B", "bob");
+    world.run();
+    world.listing.accounts.retain(|account| account.name.is_empty());
+    assert_eq!(world.run().members("iam-disabled"), ["bob"]);
+}
+
+#[test]
+fn a_user_who_moves_to_another_account_keeps_id_and_name() {
+    let mut world = World::of(&["ana"]);
+    let before = world.run();
+    world.gone("U-ana");
+    world.user("b", "U-ana", "ana");
+    let after = world.run();
+    assert_eq!((after.id("U-ana"), after.active("U-ana")), (before.id("U-ana"), Some("ana")));
+}
+
+#[test]
+fn an_emptied_group_disables_its_members_and_stays() {
+    let mut world = World::of(&["ana", "bob"]);
+    world.run();
+    world.gone("U-ana");
+    world.gone("U-bob");
+    let plan = world.run();
+    assert!(plan.members("ops").is_empty() && plan.keys.logins.is_empty());
+    assert_eq!(plan.members("iam-disabled"), ["ana", "bob"]);
+}
+
+/// "`cache.db` is replaced only when an answer changes."
+#[test]
+fn that_time_passes_changes_no_answer() {
+    let mut world = World::of(&["ana", "bob"]);
+    world.run();
+    world.gone("U-bob");
+    let before = world.run();
+    world.now += 30 * DAY;
+    assert_eq!(world.run().cache, before.cache);
+}

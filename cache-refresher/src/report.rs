@@ -1,0 +1,274 @@
+//! What a run has to say: the summary line, `--json`, and `status.json` for everyone on the host.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use listing::{Failure, Listing};
+use serde::{Deserialize, Serialize};
+
+use crate::changes::Change;
+use crate::exit;
+use crate::plan::{Plan, Skip};
+
+/// Calls by their names, `iam:GetGroup`.
+pub(crate) type Calls = BTreeMap<String, u64>;
+
+const STATUS: &str = "status.json";
+
+/// What the fetch half tells the one that started it, on standard output.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Fetched {
+    pub exit: u8,
+    pub seconds: f64,
+    pub users: usize,
+    pub groups: usize,
+    pub accounts: usize,
+    pub calls: Calls,
+    pub failures: Vec<Failure>,
+    /// In a dry run only, which leaves none on disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listing: Option<Listing>,
+}
+
+/// What the apply half did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Report {
+    pub time: Timestamp,
+    pub exit: u8,
+    /// Whether an answer changed.
+    pub published: bool,
+    /// Active users.
+    pub users: usize,
+    pub disabled: usize,
+    /// IAM groups.
+    pub groups: usize,
+    pub keys: usize,
+    pub added: usize,
+    pub removed: usize,
+    pub changed: usize,
+    pub changes: Vec<String>,
+    pub skips: Vec<Skip>,
+    pub warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+    /// What stopped this run, if anything did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    pub accounts: Vec<Account>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fetch: Option<Fetched>,
+    #[serde(skip)]
+    pub diff: Option<String>,
+}
+
+/// How an account stands.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Account {
+    pub name: String,
+    pub id: String,
+    pub complete: bool,
+    pub as_of: Option<Timestamp>,
+    pub users: usize,
+    pub errors: Vec<Failure>,
+}
+
+/// What the last run said, as far as it was written to `status.json`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Last {
+    skips: Vec<Skip>,
+    warnings: Vec<String>,
+}
+
+impl Last {
+    /// Nothing, if there was no last run that can be read.
+    pub(crate) fn read(folder: &Path) -> Self {
+        let json = fs::read(folder.join(STATUS)).unwrap_or_default();
+        serde_json::from_slice(&json).unwrap_or_default()
+    }
+}
+
+impl Report {
+    pub(crate) fn of(listing: &Listing, plan: &Plan, changes: &[Change], now: Timestamp) -> Self {
+        let count = |kind: fn(&Change) -> bool| changes.iter().filter(|change| kind(change)).count();
+        let accounts = listing.accounts.iter().map(|account| Account {
+            name: account.name.clone(),
+            id: account.id.clone(),
+            complete: account.complete,
+            as_of: account.as_of,
+            users: account.users.len(),
+            errors: account.errors.clone(),
+        });
+        let active = plan.cache.users.iter().filter(|user| user.active).count();
+        Self {
+            time: now,
+            exit: if plan.held.is_some() { exit::HELD } else { exit::OK },
+            users: active,
+            disabled: plan.cache.users.len() - active,
+            groups: plan.state.groups.len(),
+            keys: plan.keys.logins.iter().map(|login| login.keys.len()).sum(),
+            added: count(|change| matches!(change, Change::Added(_))),
+            removed: count(|change| matches!(change, Change::Removed(_))),
+            changed: count(|change| matches!(change, Change::Changed(_))),
+            changes: changes.iter().map(|change| change.text().to_owned()).collect(),
+            skips: plan.skips.clone(),
+            warnings: plan.warnings.clone(),
+            held: plan.held.clone(),
+            accounts: accounts.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What stopped the apply half.
+    pub(crate) fn failed(error: &crate::apply::Error, now: Timestamp) -> Self {
+        Self { time: now, exit: error.exit(), error: Some(error.to_string()), ..Self::default() }
+    }
+
+    /// `published 412 users, 9 groups, 530 keys: +2 -1 ~3 in 1.8 s, 47 calls (…)`
+    pub(crate) fn summary(&self, took: Duration) -> String {
+        let Self { users, groups, keys, added, removed, changed, .. } = self;
+        let calls = self.fetch.as_ref().map(|fetch| format!(", {}", calls(&fetch.calls))).unwrap_or_default();
+        let seconds = took.as_secs_f64();
+        if self.published {
+            format!(
+                "published {users} users, {groups} groups, {keys} keys: +{added} -{removed} ~{changed} in {seconds:.1} s{calls}"
+            )
+        } else {
+            format!("unchanged {users} users, {groups} groups, {keys} keys in {seconds:.1} s{calls}")
+        }
+    }
+
+    /// Skips, warnings and what was held, for the log. What the last run said already is said again only to
+    /// whoever watches: the timer would fill the log with it.
+    pub(crate) fn log(&self, last: &Last) {
+        let level = |known: bool| if known { log::Level::Debug } else { log::Level::Warn };
+        for skip in &self.skips {
+            let Skip { account, what, name, reason, .. } = skip;
+            let account = account.escape_default().to_string();
+            let of = if account.is_empty() { String::new() } else { format!(" of account '{account}'") };
+            let level = level(last.skips.contains(skip));
+            match what.as_str() {
+                "user" | "group" => log::log!(level, "IAM {what} '{name}'{of} skipped: {reason}"),
+                _ => log::log!(level, "IAM user '{name}'{of}: {reason}; left out"),
+            }
+        }
+        for text in &self.warnings {
+            log::log!(level(last.warnings.contains(text)), "{text}");
+        }
+        if let Some(held) = &self.held {
+            log::warn!("{held}");
+        }
+        if let Some(error) = &self.error {
+            log::error!("{error}");
+        }
+    }
+
+    /// Replaces `status.json` in `folder`.
+    ///
+    /// # Errors
+    /// Of the operating system.
+    pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
+        replace(&folder.join("status.json"), 0o644, &serde_json::to_vec_pretty(self)?)
+    }
+}
+
+impl Fetched {
+    /// `read 412 users, 9 groups of 2 accounts in 1.8 s, 47 calls (…)`
+    pub(crate) fn summary(&self) -> String {
+        let Self { users, groups, accounts, seconds, .. } = self;
+        format!(
+            "read {users} users, {groups} groups of {accounts} accounts in {seconds:.1} s, {}",
+            calls(&self.calls)
+        )
+    }
+}
+
+/// `47 calls (1 GetGroup, 46 ListSSHPublicKeys)`
+fn calls(calls: &Calls) -> String {
+    let total: u64 = calls.values().sum();
+    let each: Vec<String> = calls
+        .iter()
+        .map(|(call, count)| format!("{count} {}", call.rsplit(':').next().unwrap_or(call).escape_default()))
+        .collect();
+    if each.is_empty() { format!("{total} calls") } else { format!("{total} calls ({})", each.join(", ")) }
+}
+
+/// Writes a file so that a crash leaves the old one or the new one.
+///
+/// # Errors
+/// Of the operating system.
+pub(crate) fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    match fs::remove_file(&new) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+        _ => {}
+    }
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(content)?;
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    };
+    if let Err(cause) = write() {
+        // On a full disk, what little was written would be in the way.
+        let _ = fs::remove_file(&new);
+        return Err(cause);
+    }
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// The diff of a dry run, or a word that there is none.
+pub(crate) fn shown_diff(report: &Report) -> String {
+    match report.diff.as_deref() {
+        None | Some("") => "nothing would change\n".to_owned(),
+        Some(diff) => diff.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_is_the_documented_line() {
+        let mut report = Report {
+            published: true,
+            users: 412,
+            groups: 9,
+            keys: 530,
+            added: 2,
+            removed: 1,
+            changed: 3,
+            ..Report::default()
+        };
+        let took = Duration::from_millis(1800);
+        assert_eq!(report.summary(took), "published 412 users, 9 groups, 530 keys: +2 -1 ~3 in 1.8 s");
+        let calls = [("iam:GetGroup".to_owned(), 1), ("iam:ListSSHPublicKeys".to_owned(), 46)].into();
+        report.fetch = Some(Fetched { calls, ..Fetched::default() });
+        assert_eq!(
+            report.summary(took),
+            "published 412 users, 9 groups, 530 keys: +2 -1 ~3 in 1.8 s, 47 calls (1 GetGroup, 46 ListSSHPublicKeys)"
+        );
+        report.published = false;
+        assert!(
+            report.summary(took).starts_with("unchanged 412 users, 9 groups, 530 keys in 1.8 s, 47 calls")
+        );
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_has_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("status.json");
+        fs::write(folder.path().join("status.new"), "half").unwrap();
+        replace(&path, 0o644, b"{}").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"{}");
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap()) & 0o777, 0o644);
+        assert!(!folder.path().join("status.new").exists());
+    }
+}

@@ -1,0 +1,189 @@
+//! Ends what runs under the uids of users who may no longer log in: lingering, sessions, then every process.
+//!
+//! Signals are sent by a child that has taken the user's uid: the kernel then lets it reach that user's processes and no
+//! others, all at once (kill(2), pid -1), which a list of pids could never promise.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use cache::model::{Id, Name};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
+
+use crate::local::Local;
+use crate::plan::Plan;
+
+/// The hidden word by which the program runs itself to send a signal.
+pub(crate) const END_PROCESSES: &str = "end-processes";
+
+/// How long processes have between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_secs(3);
+const POLL: Duration = Duration::from_millis(50);
+/// SIGKILL is sent again for processes that were being made; more rounds mean that they cannot die.
+const ROUNDS: u32 = 20;
+
+/// Added to a uid, real and saved uid of the child that sends signals: kill(2) goes by those of the receiver, so the
+/// user's own processes cannot stop it. Nobody has such ids (systemd's UIDS-GIDS leaves the upper half unused).
+const STAND_IN: u32 = 0x8000_0000;
+
+/// Who left, or was locked.
+struct Left<'a> {
+    uid: u32,
+    name: &'a Name,
+    /// loginctl(1): exists while the user lingers.
+    linger: Option<PathBuf>,
+}
+
+/// Ends them for every disabled user, shown or hidden. Returns what could not be ended.
+pub(crate) fn end_of_disabled(plan: &Plan, local: &Local) -> Vec<String> {
+    let running = running_uids();
+    let left = disabled(plan, local, |left| running.contains(&left.uid) || left.linger.is_some());
+    for user in &left {
+        log::info!("user '{}' ({}) is disabled: ending sessions and processes", user.name, user.uid);
+        if Path::new("/run/systemd/system").exists() {
+            // logind may know nothing of this user; what counts is that no process is left.
+            for verb in ["disable-linger", "terminate-user"] {
+                let _ = quiet("loginctl").args([verb, &user.uid.to_string()]).stderr(Stdio::null()).status();
+            }
+        }
+        if let Some(file) = &user.linger {
+            let _ = fs::remove_file(file);
+        }
+    }
+    let mut remaining = signal(left, Signal::SIGTERM);
+    let mut waited = Duration::ZERO;
+    while waited < GRACE && !remaining.is_empty() {
+        std::thread::sleep(POLL);
+        waited += POLL;
+        remaining = still_there(remaining);
+    }
+    for _ in 0..ROUNDS {
+        if remaining.is_empty() {
+            break;
+        }
+        remaining = signal(remaining, Signal::SIGKILL);
+        std::thread::sleep(POLL);
+        remaining = still_there(remaining);
+    }
+    let text = |left: Left<'_>| format!("cannot end all processes of '{}' ({})", left.name, left.uid);
+    remaining.into_iter().map(text).collect()
+}
+
+/// An id that a local user has is no business of ours, nor is what stands under a name that somebody else now has.
+fn disabled<'a>(plan: &'a Plan, local: &Local, concerns: impl Fn(&Left<'_>) -> bool) -> Vec<Left<'a>> {
+    let active: BTreeSet<&Name> =
+        plan.cache.users.iter().filter(|user| user.active).map(|user| &user.name).collect();
+    let left =
+        plan.state.users.iter().filter(|(_, user)| user.disabled.is_some()).filter_map(|(id, user)| {
+            let uid = plan.state.identities.get(id)?.id.get();
+            let name = &user.name;
+            let file = Path::new("/var/lib/systemd/linger").join(name.as_str());
+            let own = !active.contains(name) && !local.uids.contains_key(name.as_str());
+            Some(Left { uid, name, linger: (own && file.exists()).then_some(file) })
+        });
+    left.filter(|left| !local.has_id(left.uid) && concerns(left)).collect()
+}
+
+fn still_there(mut users: Vec<Left<'_>>) -> Vec<Left<'_>> {
+    let running = running_uids();
+    users.retain(|user| running.contains(&user.uid));
+    users
+}
+
+/// Returns the users again; whether it helped is seen in /proc, and why not is told by the child.
+fn signal(users: Vec<Left<'_>>, signal: Signal) -> Vec<Left<'_>> {
+    for user in &users {
+        let mut command = quiet("/proc/self/exe");
+        command.args([END_PROCESSES, &user.uid.to_string(), signal.as_str()]).current_dir("/").env_clear();
+        if let Err(cause) = command.status() {
+            log::error!("cannot run '{END_PROCESSES}': {cause}");
+        }
+    }
+    users
+}
+
+/// What the child does. From root it becomes one who has no power but over `uid`.
+pub(crate) fn end_processes(uid: &str, signal: &str) -> io::Result<()> {
+    let refused = |why: &str| Err(io::Error::other(why.to_owned()));
+    let signal: Signal = signal.parse()?;
+    let Some(uid) = uid.parse().ok().filter(|&uid| Id::pinned(uid).is_ok()) else {
+        return refused("not the uid of a user of ours");
+    };
+    // The last one would stand for "leave it as it is" (setresuid(2)).
+    let Some(stand_in) = uid.checked_add(STAND_IN).filter(|&id| id != u32::MAX) else {
+        return refused("uids from 2147483647 on cannot be signalled");
+    };
+    setgroups(&[])?;
+    let gid = Gid::from_raw(stand_in);
+    setresgid(gid, gid, gid)?;
+    let other = Uid::from_raw(stand_in);
+    setresuid(other, Uid::from_raw(uid), other)?;
+    // Whoever may still signal init has kept root's power, and would end this host.
+    if kill(Pid::from_raw(1), None) != Err(Errno::EPERM) {
+        return refused("root's power is still there");
+    }
+    match kill(Pid::from_raw(-1), signal) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(cause) => Err(cause.into()),
+    }
+}
+
+fn quiet(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// Real and saved uids of all processes, which are those that kill(2) goes by. A zombie only waits for its parent.
+fn running_uids() -> BTreeSet<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return BTreeSet::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit))
+        .filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok())
+        .flat_map(|status| uids(&status))
+        .collect()
+}
+
+/// proc_pid_status(5): `Uid:` has real, effective, saved and file system uid.
+fn uids(status: &str) -> Vec<u32> {
+    let value = |key| status.lines().find_map(|line| line.strip_prefix(key));
+    if value("State:").is_some_and(|state| state.trim_start().starts_with(['Z', 'X'])) {
+        return Vec::new();
+    }
+    let mut uids = value("Uid:").unwrap_or_default().split_whitespace().filter_map(|uid| uid.parse().ok());
+    [uids.next(), uids.nth(1)].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_counts_by_its_real_and_its_saved_uid_and_a_zombie_not_at_all() {
+        let status = "Name:\tsleep\nState:\tS (sleeping)\nUid:\t1\t2\t3\t4\n";
+        assert_eq!(uids(status), [1, 3]);
+        assert_eq!(uids(&status.replace("S (", "Z (")), [0; 0]);
+    }
+
+    #[test]
+    fn what_is_no_uid_of_ours_is_never_signalled() {
+        for uid in ["0", "-1", "999", "65534", "4294967295", "", "ana"] {
+            let refused = end_processes(uid, "SIGKILL").unwrap_err();
+            assert_eq!(refused.to_string(), "not the uid of a user of ours", "{uid}");
+        }
+        for uid in ["2147483647", "2147483648", "2147484648"] {
+            assert!(
+                end_processes(uid, "SIGKILL").unwrap_err().to_string().contains("cannot be signalled"),
+                "{uid}"
+            );
+        }
+    }
+}

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Installs what building and testing need beside Rust, as far as it is missing: a C compiler (SQLite, AWS-LC),
+# Python with venv (the IAM emulator), and the tools that the tests compare with.
+set -eu
+
+missing=""
+need() { # command, Debian package
+    command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need cc build-essential
+need python3 python3
+need sqlite3 sqlite3
+need setpriv util-linux
+need nm binutils
+need openssl openssl
+need strace strace
+python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
+command -v cargo >/dev/null 2>&1 || { echo "setup: cargo is missing: install Rust first (rustup.rs)" >&2; exit 1; }
+
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "setup: missing:$missing" >&2
+    echo "hint: as root: apt-get install$missing" >&2
+    exit 1
+fi
+echo "setup: installing$missing"
+apt-get update -qq
+# shellcheck disable=SC2086 # a list of words
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing

@@ -1,0 +1,141 @@
+//! `make bench`: what a refresh and a look at the keys cost as whole processes, each beside its floor in the same run.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "it is a program for a person at a terminal, and ends at the first surprise"
+)]
+
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use serde_json::json;
+use tests::{Account, Machine, client, text};
+
+const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
+const KEYS_CMD: &str = "/usr/libexec/nss-iam/keys-cmd";
+const USERS: usize = 1000;
+const CONCURRENCY: usize = 8;
+
+fn main() {
+    let account = Account::new();
+    let Some(machine) = Machine::enter() else { panic!("the benchmark needs root") };
+    machine.install();
+    refresh(&machine, &account);
+    keys(&machine);
+}
+
+fn refresh(machine: &Machine, account: &Account) {
+    let names: Vec<String> = (0..USERS).map(|n| format!("user{n:04}")).collect();
+    let users: Vec<_> = names.iter().map(|name| json!({"name": name, "keys": 1})).collect();
+    let seeded = account.seed(json!({"users": users, "groups": {"G": names}}));
+    machine.config(&format!("groups = [\"G\"]\n[aws]\nconcurrency = {CONCURRENCY}\n"));
+    let floor = floor(account, &names, &seeded);
+    println!(
+        "the same 2010 requests by {CONCURRENCY} plain HTTP clients, the emulator's floor: {:.1} s",
+        floor.as_secs_f64()
+    );
+    for what in ["first refresh", "second refresh"] {
+        let started = Instant::now();
+        let output = machine.command(&[REFRESHER]).envs(account.direct()).output().unwrap();
+        let took = started.elapsed().as_secs_f64();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        println!(
+            "{what}: {took:.1} s ({:.2} of the floor): {}",
+            took / floor.as_secs_f64(),
+            text(&output.stdout).trim()
+        );
+        if what == "first refresh" {
+            // Of the largest child so far, of which the emulator is none: it still runs.
+            let peak = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss();
+            println!("{what}: largest process {:.1} MiB resident", peak as f64 / 1024.0);
+        }
+    }
+}
+
+/// What the refresher has to ask, asked by something that does nothing else.
+fn floor(account: &Account, names: &[String], seeded: &serde_json::Value) -> Duration {
+    let group = (0..USERS).step_by(100).map(|marker| format!("Action=GetGroup&GroupName=G&Marker={marker}"));
+    let lists = names.iter().map(|name| format!("Action=ListSSHPublicKeys&UserName={name}"));
+    let bodies = names.iter().map(|name| {
+        let key = seeded["users"][name]["keys"][0]["id"].as_str().unwrap();
+        format!("Action=GetSSHPublicKey&UserName={name}&SSHPublicKeyId={key}&Encoding=SSH")
+    });
+    let requests = Mutex::new(group.chain(lists).chain(bodies));
+    let credentials = credentials(account);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..CONCURRENCY {
+            scope.spawn(|| {
+                let client = client();
+                loop {
+                    let Some(request) = requests.lock().unwrap().next() else { break };
+                    let mut answer = client
+                        .post(format!("http://{}/", account.address()))
+                        .header("Authorization", &credentials)
+                        .header("Content-Type", "application/x-www-form-urlencoded")
+                        .send(format!("{request}&Version=2010-05-08"))
+                        .unwrap();
+                    assert_eq!(answer.status(), 200, "{request}");
+                    answer.body_mut().read_to_vec().unwrap();
+                }
+            });
+        }
+    });
+    started.elapsed()
+}
+
+/// A header that the emulator takes for the instance role's: it looks at the access key and checks no signature.
+fn credentials(account: &Account) -> String {
+    let imds = format!("http://{}/_imds/{}/latest", account.address(), account.id());
+    let client = client();
+    let token =
+        client.put(format!("{imds}/api/token")).header("X-aws-ec2-metadata-token-ttl-seconds", "60").send("");
+    let token = token.unwrap().body_mut().read_to_string().unwrap();
+    let role = format!("{imds}/meta-data/iam/security-credentials/{}", tests::INSTANCE_ROLE);
+    let mut answer = client.get(role).header("X-aws-ec2-metadata-token", &token).call().unwrap();
+    let answer: serde_json::Value =
+        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
+    let key = answer["AccessKeyId"].as_str().unwrap();
+    format!(
+        "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0"
+    )
+}
+
+/// keys-cmd at 5000 users beside the cheapest process there is.
+fn keys(machine: &Machine) {
+    let body = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF";
+    let users: Vec<_> = (0..5000)
+        .map(|n| json!({"id": format!("u{n}"), "name": format!("user{n}"), "keys": [{"body": body}]}))
+        .collect();
+    std::fs::create_dir_all("/srv").unwrap();
+    std::fs::write("/srv/users.json", json!({"version": 1, "accounts": [{"users": users}]}).to_string())
+        .unwrap();
+    machine.config("[source]\nurl = \"file:///srv/users.json\"\n");
+    let output = machine.run(&[REFRESHER]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    machine.nsswitch();
+    std::fs::copy(tests::artefact("libnss_iam.so"), tests::module()).unwrap();
+    let uid = text(&machine.run(&["id", "-u", "user4711"]).stdout).trim().to_owned();
+    let ours = median(|| machine.command(&[KEYS_CMD, "user4711", &uid]));
+    let nothing = median(|| machine.command(&["/bin/true"]));
+    println!(
+        "keys-cmd USER UID at 5000 users: {ours:.2} ms; /bin/true: {nothing:.2} ms; median of 300 processes each"
+    );
+}
+
+fn median(command: impl Fn() -> std::process::Command) -> f64 {
+    let mut times: Vec<f64> = (0..300)
+        .map(|_| {
+            let started = Instant::now();
+            assert!(command().stdout(Stdio::null()).status().unwrap().success());
+            started.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}

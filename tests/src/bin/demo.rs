@@ -1,0 +1,215 @@
+//! `make demo`: the main job from end to end, in a private copy of this machine that is gone afterwards. Each step
+//! says what is done, shows what came out, and stops the demo if that is not what should have come out.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "it is a program for a person at a terminal, and ends at the first surprise"
+)]
+
+use std::process::Output;
+
+use serde_json::json;
+use tests::{Account, Emulator, Machine, text};
+
+const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
+const KEYS_CMD: &str = "/usr/libexec/nss-iam/keys-cmd";
+const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF";
+
+fn main() {
+    let Some(machine) = Machine::enter() else {
+        println!("the demo needs root: it makes a private copy of this machine\nhint: sudo make demo");
+        panic!("not root");
+    };
+    let demo = Demo { machine };
+    title("nss-iam: members of IAM groups are users of this host, without useradd and without access keys");
+    demo.machine.install();
+    demo.machine.nsswitch();
+    demo.with_iam();
+    demo.with_a_file();
+    title("demo finished: every step came out as it should; exit status 0");
+}
+
+struct Demo {
+    machine: Machine,
+}
+
+/// What a step printed, and with which status.
+struct Shown {
+    out: String,
+    status: Option<i32>,
+}
+
+impl Demo {
+    fn with_iam(&self) {
+        step(1, "an AWS account (an emulator on loopback) with the odd cases of real ones");
+        let emulator = Emulator::start(&[]);
+        let account = Account::of(&emulator);
+        seed(&account);
+        account.enforce("IAMKeyLookup");
+        say(
+            "Groups JumpHostAccess and JumpHostAdmins. Members: 'Ana.Silva' (two keys, one of them inactive), \
+             \
+             'jane@example.com' (an ed25519 key in a tag), 'build+bot', 'Bob' and 'bob@example.com', who want the \
+             same login name, and 'root', 'admin', 'docker'.\n\
+             The instance may only assume the role IAMKeyLookup, which has config/iam-policy.json and nothing else.",
+        );
+
+        step(
+            2,
+            "one refresh: the fetch half reads IAM without power, the apply half publishes without network",
+        );
+        let config = "groups = [\"JumpHostAccess\", \"JumpHostAdmins\"]\n\n[aws]\nrole = \"IAMKeyLookup\"\n\n\
+                      [users]\nstrip_domains = [\"example.com\"]\n\n[tags]\nuse = [\"ssh-key\", \"name\"]\n\n\
+                      [local_groups]\nJumpHostAdmins = [\"adm\"]\n";
+        self.machine.config(config);
+        self.show(&["cat", "/etc/nss-iam/config.toml"]);
+        let refresh = |status| self.refresh(&account, status);
+        refresh(0).has("published 4 users, 2 groups, 4 keys: +4 -0 ~0");
+
+        step(3, "what the host sees, through glibc (nsswitch.conf: passwd: files iam)");
+        self.show(&["getent", "passwd", "ana.silva", "jane", "build_bot", "bob"]).has("ana.silva:x:");
+        self.show(&["id", "ana.silva"]).has("(iam-users)").has("(adm)");
+        self.show(&["getent", "group", "jumphostaccess", "iam-users", "iam-disabled"])
+            .has("ana.silva,bob,build_bot,jane");
+        self.show(&["getent", "shadow", "ana.silva"]).has("ana.silva:*:");
+        say(
+            "The uid comes from IAM's UserId, so it is the same on every host. There is no password hash at all.",
+        );
+        self.show(&["getent", "passwd", "root"]).has("root:x:0:0");
+        let id = self.show(&["sh", "-c", "id admin; id docker 2>&1 | head -1; true"]);
+        assert!(
+            !id.out.contains("uid=1879") && !id.out.contains("iam-users"),
+            "an IAM user got a name of the host"
+        );
+        say("IAM's 'root', 'admin' and 'docker' got nothing: a name that means power is never given.");
+
+        step(
+            4,
+            "the keys, as sshd asks for them (keys-cmd USER UID): active ones, and the ed25519 key of a tag",
+        );
+        let uid = self.uid("ana.silva");
+        let lines = self.show(&[KEYS_CMD, "ana.silva", &uid]);
+        assert_eq!(lines.out.lines().count(), 1, "the inactive key is not offered");
+        self.show(&[KEYS_CMD, "jane", &self.uid("jane")]).has(ED25519);
+        let nothing = self.show(&[KEYS_CMD, "ana.silva", "0"]);
+        assert_eq!((nothing.out.as_str(), nothing.status), ("", Some(0)));
+        say("Nothing for another uid: a local account of the same name never gets an IAM user's key.");
+
+        step(5, "in IAM, Ana leaves the group and Jane's key is deleted; then the next refresh");
+        account.change(json!({"do": "remove_member", "group": "JumpHostAccess", "user": "Ana.Silva"}));
+        account.change(json!({"do": "remove_member", "group": "JumpHostAdmins", "user": "Ana.Silva"}));
+        account.change(json!({"do": "remove_tag", "user": "jane@example.com", "key": "nss-iam:ssh-key"}));
+        refresh(0).has("+0 -1 ~1");
+        self.show(&["getent", "passwd", "ana.silva"]).has("/usr/sbin/nologin");
+        self.show(&["getent", "shadow", "ana.silva"]).has(":1:");
+        self.show(&["id", "ana.silva"]).has("(iam-disabled)");
+        assert_eq!(self.uid("ana.silva"), uid, "the uid stays");
+        assert_eq!(self.show(&[KEYS_CMD, "ana.silva", &uid]).out, "");
+        assert!(!self.show(&[KEYS_CMD, "jane", &self.uid("jane")]).out.contains("ed25519"));
+        say(
+            "Ana is out: nologin, expired, no keys. Her uid still has her name, so 'ls -l' says whose files they are.",
+        );
+
+        step(6, "AWS is gone (the emulator is stopped); then a refresh");
+        let before = self.show(&["getent", "passwd", "bob"]).out;
+        drop(emulator);
+        refresh(75).has("sts:").has("hint:");
+        assert_eq!(self.show(&["getent", "passwd", "bob"]).out, before, "nothing is lost");
+        self.show(&[KEYS_CMD, "bob", &self.uid("bob")]).has("ssh-rsa");
+        say("Exit status 75, a message that says why, and everybody is still there with their keys.");
+    }
+
+    fn with_a_file(&self) {
+        step(7, "the shorter way, without any AWS: a listing file (docs/listing.md)");
+        let listing = json!({"version": 1, "accounts": [{
+            "groups": [{"id": "g-ops", "name": "Ops", "members": ["u-1"]}],
+            "users": [{"id": "u-1", "name": "Carol", "keys": [{"body": format!("{ED25519} carol@laptop")}]}],
+        }]});
+        std::fs::create_dir_all("/srv/nss-iam").unwrap();
+        std::fs::write("/srv/nss-iam/users.json", serde_json::to_string_pretty(&listing).unwrap()).unwrap();
+        self.machine.config("[source]\nurl = \"file:///srv/nss-iam/users.json\"\n");
+        self.show(&["cat", "/etc/nss-iam/config.toml", "/srv/nss-iam/users.json"]);
+        self.show(&[REFRESHER, "--dry-run"]).has("+user carol:x:");
+        self.show(&[REFRESHER]).has("published 1 users, 1 groups, 1 keys");
+        self.show(&["id", "carol"]).has("(ops)");
+        self.show(&[KEYS_CMD, "carol", &self.uid("carol")]).has(ED25519);
+    }
+
+    /// Runs a refresh as the instance would: credentials come from its metadata service.
+    fn refresh(&self, account: &Account, status: i32) -> Shown {
+        println!("\n# {REFRESHER}");
+        let mut command = self.machine.command(&[REFRESHER]);
+        let shown = shown(&command.envs(account.direct()).output().unwrap());
+        assert_eq!(shown.status, Some(status), "exit status");
+        println!("(exit status {status})");
+        shown
+    }
+
+    fn show(&self, line: &[&str]) -> Shown {
+        println!("\n# {}", line.join(" "));
+        shown(&self.machine.run(line))
+    }
+
+    fn uid(&self, name: &str) -> String {
+        let output = self.machine.run(&["id", "-u", name]);
+        text(&output.stdout).trim().to_owned()
+    }
+}
+
+impl Shown {
+    /// Ends the demo unless this was printed.
+    fn has(self, expected: &str) -> Self {
+        assert!(self.out.contains(expected), "'{expected}' should have been printed");
+        self
+    }
+}
+
+fn shown(output: &Output) -> Shown {
+    let out = format!("{}{}", text(&output.stderr), text(&output.stdout));
+    for line in out.lines() {
+        // A key's body says nothing to a person.
+        let width = if line.starts_with("ssh-rsa ") { 60 } else { 400 };
+        let cut = if line.len() > width { "…" } else { "" };
+        println!("    {}{cut}", line.chars().take(width).collect::<String>());
+    }
+    if out.is_empty() {
+        println!("    (nothing)");
+    }
+    Shown { out, status: output.status.code() }
+}
+
+fn seed(account: &Account) {
+    account.seed(json!({
+        "roles": [{"name": "IAMKeyLookup"}],
+        "users": [
+            {"name": "Ana.Silva", "keys": 1, "created": "2024-01-01T00:00:00Z"},
+            {"name": "jane@example.com", "keys": 1, "tags": {"nss-iam:ssh-key": ED25519}},
+            {"name": "build+bot"},
+            {"name": "Bob", "keys": 1, "created": "2024-01-01T00:00:00Z"},
+            {"name": "bob@example.com", "keys": 1, "created": "2025-01-01T00:00:00Z"},
+            {"name": "root", "keys": 1}, {"name": "admin", "keys": 1}, {"name": "docker", "keys": 1},
+        ],
+        "groups": {
+            "JumpHostAccess": ["Ana.Silva", "jane@example.com", "build+bot", "Bob", "bob@example.com", "root", "admin", "docker"],
+            "JumpHostAdmins": ["Ana.Silva"],
+        },
+    }));
+    let inactive = account.seed(json!({"users": [{"name": "spare", "keys": 1}]}));
+    let body = inactive["users"]["spare"]["keys"][0]["body"].clone();
+    account.change(json!({"do": "add_key", "user": "Ana.Silva", "body": body, "status": "Inactive"}));
+}
+
+fn title(line: &str) {
+    println!("\n\x1b[1m{line}\x1b[0m");
+}
+
+fn step(number: u32, what: &str) {
+    title(&format!("{number}. {what}"));
+}
+
+fn say(words: &str) {
+    println!("\n{words}");
+}

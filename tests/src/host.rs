@@ -1,0 +1,158 @@
+//! A machine with the product installed, and the refresher on it: listings in, answers out.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::{Machine, text};
+
+/// The installed program.
+pub const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
+/// Where the cache is.
+pub const CACHE: &str = "/var/lib/nss-iam";
+/// Where the listing is that the fetch half leaves.
+pub const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
+
+const BODY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF";
+
+/// A user of a listing, with one key.
+#[must_use]
+pub fn user(id: &str, name: &str) -> Value {
+    json!({"id": id, "name": name, "keys": [{"id": format!("APKA{id}"), "body": BODY}]})
+}
+
+/// A listing of one account, read just now: these users, all of them members of the group `Ops`.
+#[must_use]
+pub fn listing(users: &[Value]) -> Value {
+    let members: Vec<&Value> = users.iter().map(|user| &user["id"]).collect();
+    let group = json!({"id": "g-ops", "name": "Ops", "members": members});
+    let read = jiff::Timestamp::now().to_string();
+    json!({"version": 1, "read": read, "accounts": [{"groups": [group], "users": users}]})
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Exit status; none: by a signal.
+    pub status: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let read = |bytes| text(bytes).to_owned();
+        Self { status: output.status.code(), out: read(&output.stdout), err: read(&output.stderr) }
+    }
+}
+
+/// A [`Machine`] with the product installed.
+#[derive(Debug)]
+pub struct Host {
+    /// The machine.
+    pub machine: Machine,
+}
+
+impl Host {
+    /// As [`Machine::enter`], with an empty configuration and a machine-id.
+    #[must_use]
+    pub fn new() -> Option<Self> {
+        let machine = Machine::enter()?;
+        machine.install();
+        machine.config("");
+        machine.nsswitch();
+        fs::write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n").unwrap();
+        Some(Self { machine })
+    }
+
+    /// Leaves a listing where the apply half finds it, as the fetch half does.
+    pub fn list(&self, listing: &Value) {
+        self.list_bytes(listing.to_string().as_bytes());
+    }
+
+    /// As [`Host::list`], whatever it is.
+    pub fn list_bytes(&self, listing: &[u8]) {
+        let folder = fs::metadata(Path::new(LISTING).parent().unwrap()).unwrap();
+        let new = format!("{LISTING}.test");
+        fs::write(&new, listing).unwrap();
+        fs::set_permissions(&new, Permissions::from_mode(0o600)).unwrap();
+        chown(&new, Some(folder.uid()), Some(folder.gid())).unwrap();
+        fs::rename(new, LISTING).unwrap();
+    }
+
+    /// Runs the refresher with these words.
+    #[must_use]
+    pub fn refresher(&self, words: &[&str]) -> Ran {
+        self.run(&[&[REFRESHER], words].concat())
+    }
+
+    /// Runs `cache-refresher apply`, which must succeed, on this listing.
+    pub fn apply(&self, listing: &Value) -> Ran {
+        self.list(listing);
+        let ran = self.refresher(&["apply"]);
+        assert_eq!(ran.status, Some(0), "{}", ran.err);
+        ran
+    }
+
+    /// Runs anything to its end.
+    #[must_use]
+    pub fn run(&self, line: &[&str]) -> Ran {
+        self.machine.run(line).into()
+    }
+
+    /// The line that `getent -s iam TABLE KEY` prints, if it finds one.
+    #[must_use]
+    pub fn getent(&self, table: &str, key: &str) -> Option<String> {
+        let ran = self.run(&["getent", "-s", "iam", table, key]);
+        assert!(matches!(ran.status, Some(0 | 2)), "{ran:?}");
+        (ran.status == Some(0)).then(|| ran.out.trim_end().to_owned())
+    }
+
+    /// A field of the user's line in passwd(5).
+    ///
+    /// # Panics
+    /// If there is no such user.
+    #[must_use]
+    pub fn passwd(&self, user: &str, field: usize) -> String {
+        let line = self.getent("passwd", user).unwrap_or_else(|| panic!("no user '{user}'"));
+        line.split(':').nth(field).unwrap().to_owned()
+    }
+
+    /// What keys-cmd prints for a user; it must succeed.
+    #[must_use]
+    pub fn keys(&self, user: &str) -> String {
+        let ran = self.run(&["/usr/libexec/nss-iam/keys-cmd", user]);
+        assert_eq!(ran.status, Some(0), "{}", ran.err);
+        ran.out
+    }
+
+    /// `status.json`.
+    ///
+    /// # Panics
+    /// If it is not there, or not JSON.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        serde_json::from_slice(&fs::read(format!("{CACHE}/status.json")).unwrap()).unwrap()
+    }
+}
+
+/// Every file of a folder: its name, inode, mode, owner, and content.
+///
+/// # Panics
+/// If something in it is no plain file.
+#[must_use]
+pub fn files(folder: &str) -> BTreeMap<String, (u64, u32, u32, Vec<u8>)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        let found = fs::symlink_metadata(&path).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, (found.ino(), found.mode(), found.uid(), fs::read(path).unwrap()))
+    });
+    entries.collect()
+}

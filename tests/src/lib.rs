@@ -1,0 +1,65 @@
+//! The harness: private machines, an IAM emulator, and a proxy that breaks things on the way to it.
+//!
+//! A test starts with [`Machine::enter`] or [`Account::new`] and stays a few lines long. Nothing here is linked
+//! into what is shipped.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a harness fails its test by panicking"
+)]
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+mod emulator;
+mod host;
+mod http;
+mod machine;
+mod proxy;
+
+pub use emulator::{Account, Emulator, INSTANCE, INSTANCE_ROLE, REGION, client};
+pub use host::{CACHE, Host, LISTING, REFRESHER, Ran, files, listing, user};
+pub use machine::{Machine, module};
+pub use proxy::{Call, Fault, FaultProxy, ForwardProxy};
+
+/// The root of the repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is below the root").to_path_buf()
+}
+
+/// The folder that cargo builds into: `target`, two above `debug/deps/this-test`.
+#[must_use]
+pub fn target() -> PathBuf {
+    profile().parent().expect("a profile's folder is below the target folder").to_path_buf()
+}
+
+/// What cargo built: `artefact("libnss_iam.so")`, `artefact("keys-cmd")`, of the profile of this test.
+///
+/// # Panics
+/// If it is not built: `cargo test` of one crate does not build the others.
+#[must_use]
+pub fn artefact(name: &str) -> PathBuf {
+    let path = profile().join(name);
+    assert!(path.is_file(), "'{}' is missing\nhint: make build", path.display());
+    path
+}
+
+/// What a program printed.
+///
+/// # Panics
+/// If it is not UTF-8.
+#[must_use]
+pub fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+fn profile() -> &'static Path {
+    static EXE: LazyLock<PathBuf> = LazyLock::new(|| std::env::current_exe().expect("the path of this test"));
+    let folder = EXE.parent().expect("a program is in a folder");
+    // A test runs from `<profile>/deps`, the demo from `<profile>`.
+    if folder.ends_with("deps") { folder.parent().expect("deps is in a folder") } else { folder }
+}

@@ -1,0 +1,331 @@
+//! What can go wrong between the refresher and AWS, made to go wrong on purpose.
+//!
+//! [`FaultProxy`] stands in for AWS's endpoint and passes calls on to the emulator, or does not, as the test says
+//! call by call. [`ForwardProxy`] is the company's https proxy: it knows CONNECT only and counts.
+
+use std::collections::HashMap;
+use std::io::{self, BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::Account;
+use crate::http::{self, Message};
+
+/// One call to AWS, as the proxy saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// `iam`, `sts`; empty if the request was not signed.
+    pub service: String,
+    /// `GetGroup`; of a request that is not of AWS's query protocol, its method and path.
+    pub action: String,
+    /// `GroupName`, `Marker`, `UserName` ...
+    pub params: HashMap<String, String>,
+    /// How many calls of this action there were, this one included: the first is 1.
+    pub nth_of_action: usize,
+    /// How many calls there were, this one included.
+    pub total: usize,
+}
+
+/// What becomes of a call.
+pub enum Fault {
+    /// It reaches the emulator, and the answer the client.
+    Pass,
+    /// It never reaches the emulator; this is the answer.
+    Answer {
+        /// Of HTTP.
+        status: u16,
+        /// Of HTTP.
+        headers: Vec<(String, String)>,
+        /// With its length declared.
+        body: String,
+    },
+    /// The connection is reset.
+    Reset,
+    /// The emulator's answer stops after so many bytes of its body, though more were announced.
+    CutOff(usize),
+    /// Nothing comes back, ever, until the client or the proxy is gone.
+    Hang,
+    /// The emulator's answer, with another body.
+    Edit(Box<dyn FnOnce(String) -> String + Send>),
+}
+
+impl Fault {
+    /// IAM's own way to say that there were too many calls: HTTP 400, not 429.
+    #[must_use]
+    pub fn throttling() -> Self {
+        Self::error(400, "Throttling", "Rate exceeded")
+    }
+
+    /// HTTP 500.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::error(500, "InternalFailure", "The request processing has failed because of an unknown error")
+    }
+
+    /// HTTP 503.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        Self::error(503, "ServiceUnavailable", "Service is unavailable")
+    }
+
+    /// HTTP 403 for, say, `iam:GetGroup`.
+    #[must_use]
+    pub fn access_denied(action: &str) -> Self {
+        let who = "arn:aws:sts::123456789012:assumed-role/fault/proxy";
+        Self::error(403, "AccessDenied", &format!("User: {who} is not authorized to perform: {action}"))
+    }
+
+    /// HTTP 403, as after a role's session ended.
+    #[must_use]
+    pub fn expired_token() -> Self {
+        Self::error(403, "ExpiredToken", "The security token included in the request is expired")
+    }
+
+    /// HTTP 404, as for a user who is gone.
+    #[must_use]
+    pub fn no_such_entity(what: &str) -> Self {
+        Self::error(404, "NoSuchEntity", &format!("{what} cannot be found."))
+    }
+
+    /// Another error, in the form of AWS's query protocol.
+    #[must_use]
+    pub fn error(status: u16, code: &str, message: &str) -> Self {
+        let kind = if status < 500 { "Sender" } else { "Receiver" };
+        let error =
+            format!("<Error><Type>{kind}</Type><Code>{code}</Code><Message>{message}</Message></Error>");
+        let body = format!("<ErrorResponse>{error}<RequestId>fault-proxy</RequestId></ErrorResponse>");
+        Self::Answer { status, headers: vec![("Content-Type".into(), "text/xml".into())], body }
+    }
+
+    /// The emulator's answer without the elements `<member>...</member>` that contain `text`: `drop_member("ana")`
+    /// makes GetGroup forget a user.
+    #[must_use]
+    pub fn drop_member(text: &str) -> Self {
+        let text = text.to_owned();
+        Self::Edit(Box::new(move |body| {
+            let mut kept = String::new();
+            for (n, piece) in body.split("<member>").enumerate() {
+                match piece.split_once("</member>") {
+                    Some((member, rest)) if n > 0 && member.contains(&text) => kept.push_str(rest),
+                    _ if n > 0 => kept.extend(["<member>", piece]),
+                    _ => kept.push_str(piece),
+                }
+            }
+            kept
+        }))
+    }
+}
+
+/// Stands before the emulator; gone, with all its connections, when dropped.
+pub struct FaultProxy {
+    server: Server,
+    seen: Arc<Mutex<Vec<Call>>>,
+}
+
+impl FaultProxy {
+    /// Starts one before an account's emulator. `decide` is asked once a call; it may change the account first.
+    ///
+    /// # Panics
+    /// If loopback has no port left.
+    #[must_use]
+    pub fn start(account: &Account, decide: impl Fn(&Call) -> Fault + Send + Sync + 'static) -> Self {
+        let upstream: SocketAddr = account.address().parse().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let record = Arc::clone(&seen);
+        let server = Server::start(move |client| {
+            let mut from = BufReader::new(client);
+            while serve(client, &mut from, upstream, &record, &decide).unwrap_or(false) {}
+        });
+        Self { server, seen }
+    }
+
+    /// The endpoint for the refresher, `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    /// The calls so far, whatever became of them.
+    ///
+    /// # Panics
+    /// If a test's `decide` panicked.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// How many calls of an action there were.
+    #[must_use]
+    pub fn count(&self, action: &str) -> usize {
+        self.calls().iter().filter(|call| call.action == action).count()
+    }
+}
+
+/// Handles one request of a client. Whether the connection goes on.
+fn serve(
+    mut client: &TcpStream,
+    from: &mut BufReader<&TcpStream>,
+    upstream: SocketAddr,
+    seen: &Mutex<Vec<Call>>,
+    decide: &impl Fn(&Call) -> Fault,
+) -> io::Result<bool> {
+    let Some(request) = Message::read(from, false)? else {
+        return Ok(false);
+    };
+    let call = record(&request, seen);
+    let answer = match decide(&call) {
+        Fault::Pass => forward(&request, upstream)?,
+        Fault::Edit(edit) => {
+            let answer = forward(&request, upstream)?;
+            let body = edit(String::from_utf8_lossy(&answer.body).into_owned());
+            Message { body: body.into_bytes(), ..answer }
+        }
+        Fault::Answer { status, headers, body } => {
+            Message { start: format!("HTTP/1.1 {status} Fault"), headers, body: body.into_bytes() }
+        }
+        Fault::CutOff(length) => {
+            let answer = forward(&request, upstream)?;
+            let whole = answer.bytes();
+            let end = (whole.len() - answer.body.len() + length).min(whole.len() - 1);
+            client.write_all(whole.get(..end).unwrap_or_default())?;
+            return Ok(false);
+        }
+        Fault::Reset => {
+            // socket(7): with SO_LINGER of zero seconds, close(2) sends a reset.
+            socket2::SockRef::from(client).set_linger(Some(Duration::ZERO))?;
+            return Ok(false);
+        }
+        Fault::Hang => {
+            io::copy(from, &mut io::sink())?;
+            return Ok(false);
+        }
+    };
+    client.write_all(&answer.bytes())?;
+    Ok(true)
+}
+
+fn record(request: &Message, seen: &Mutex<Vec<Call>>) -> Call {
+    let mut params: HashMap<_, _> = http::form(&request.body);
+    params.remove("Version");
+    let path =
+        || request.start.rsplit_once(' ').map_or(&*request.start, |(method_and_path, _)| method_and_path);
+    let action = params.remove("Action").unwrap_or_else(|| path().to_owned());
+    let scope = request.header("authorization").and_then(|value| value.split('/').nth(3));
+    let service = scope.unwrap_or_default().to_owned();
+    let mut seen = seen.lock().unwrap();
+    let nth_of_action = 1 + seen.iter().filter(|call| call.action == action).count();
+    let call = Call { service, action, params, nth_of_action, total: seen.len() + 1 };
+    seen.push(call.clone());
+    call
+}
+
+/// One connection for each request, as the emulator closes them after each answer.
+fn forward(request: &Message, upstream: SocketAddr) -> io::Result<Message> {
+    let mut stream = TcpStream::connect(upstream)?;
+    stream.write_all(&request.bytes())?;
+    let mut answer = Message::read(&mut BufReader::new(stream), true)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("connection"));
+    Ok(answer)
+}
+
+/// A proxy in the sense of `https_proxy`; gone, with all its connections, when dropped.
+pub struct ForwardProxy {
+    server: Server,
+    connections: Arc<AtomicUsize>,
+}
+
+impl ForwardProxy {
+    /// Starts one that connects to addresses on loopback only.
+    #[must_use]
+    pub fn start() -> Self {
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
+        let server = Server::start(move |client| drop(tunnel(client, &count)));
+        Self { server, connections }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    /// How many connections it made for its clients.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+fn tunnel(mut client: &TcpStream, count: &AtomicUsize) -> io::Result<()> {
+    let Some(request) = Message::read(&mut BufReader::new(client), false)? else {
+        return Ok(());
+    };
+    let to = request.start.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+    let Some(to) = to.filter(|to: &SocketAddr| to.ip().is_loopback()) else {
+        return client.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    };
+    let server = TcpStream::connect(to)?;
+    count.fetch_add(1, Ordering::SeqCst);
+    client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
+    thread::scope(|threads| {
+        threads.spawn(|| {
+            let _ = io::copy(&mut &*client, &mut &server);
+            let _ = server.shutdown(Shutdown::Write);
+        });
+        let _ = io::copy(&mut &server, &mut client);
+        let _ = client.shutdown(Shutdown::Both);
+    });
+    Ok(())
+}
+
+/// A listener on loopback with a thread for each connection; dropped, it ends them and waits for them.
+struct Server {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    accepting: Option<thread::JoinHandle<()>>,
+}
+
+impl Server {
+    fn start(serve: impl Fn(&TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let accepting = thread::spawn(move || {
+            let open = Mutex::new(HashMap::new());
+            thread::scope(|threads| {
+                while let Ok((client, from)) = listener.accept() {
+                    if stopped.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    let _ = client.set_nodelay(true);
+                    open.lock().unwrap().insert(from, client.try_clone().unwrap());
+                    let (open, serve) = (&open, &serve);
+                    threads.spawn(move || {
+                        let served = catch_unwind(AssertUnwindSafe(|| serve(&client)));
+                        // The last copy of a socket closes it: only then a reset, or the end, is sent.
+                        drop(open.lock().unwrap().remove(&from));
+                        served.unwrap_or_else(|panic| resume_unwind(panic));
+                    });
+                }
+                open.lock().unwrap().values().for_each(|client| drop(client.shutdown(Shutdown::Both)));
+            });
+        });
+        Self { address, stop, accepting: Some(accepting) }
+    }
+}
+
+impl Drop for Server {
+    /// Passes on a panic of the test's own function.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address); // wakes accept(2)
+        let ended = self.accepting.take().map_or(Ok(()), thread::JoinHandle::join);
+        assert!(ended.is_ok() || thread::panicking(), "the proxy panicked, see above");
+    }
+}

@@ -1,0 +1,149 @@
+//! SIGKILL at every system call with which a run changes a file: readers see the old or the new snapshot and never an
+//! error, and the next run finds nothing that it could trip over.
+
+use std::collections::BTreeSet;
+use std::ffi::CStr;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+use tests::{CACHE, Host, REFRESHER, Ran, files, listing, user};
+
+use crate::reader::{Entry, Module};
+
+/// What changes a file system, and what makes a file. A name that this architecture lacks is left out by the `?`.
+const CHANGING: &str = "openat,write,pwrite64,pwritev,fsync,fdatasync,?rename,renameat,renameat2,?unlink,unlinkat,\
+                        fchmod,?chmod,fchmodat,fchown,?chown,fchownat,ftruncate,fallocate,fsetxattr";
+
+const NOLOGIN: &str = "/usr/sbin/nologin";
+
+/// More calls than a run makes; a run that never survives would go on for ever.
+const LIMIT: u32 = 2000;
+
+/// Runs `apply` and kills it just before its `n`th changing call. Whether it had so many.
+fn kill_before(host: &Host, n: u32) -> bool {
+    let inject = format!("inject={CHANGING}:signal=SIGKILL:when={n}");
+    let trace = format!("trace={CHANGING}");
+    let ran = host.run(&["strace", "-o", "/dev/null", "-e", &trace, "-e", &inject, REFRESHER, "apply"]);
+    assert!(matches!(ran.status, None | Some(0)), "{ran:?}");
+    ran.status.is_none()
+}
+
+/// The next run succeeds, removes what was left behind, and publishes whole files.
+fn recovers(host: &Host, document: &Value, n: u32) {
+    host.list(document);
+    let ran = host.refresher(&["apply"]);
+    assert_eq!(ran.status, Some(0), "after call {n}: {}", ran.err);
+    let names: Vec<String> = files(CACHE).into_keys().collect();
+    assert_eq!(names, ["cache.db", "keys.db", "state.db", "status.json"], "after call {n}");
+    for name in &names[..3] {
+        let db = rusqlite::Connection::open(format!("{CACHE}/{name}")).unwrap();
+        let found: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(found, "ok", "'{name}' after call {n}");
+    }
+}
+
+/// Asks until told to stop. Every answer must be there; the different ones.
+fn watch(module: &Module, name: &CStr, stop: &AtomicBool) -> BTreeSet<Entry> {
+    let mut seen = BTreeSet::new();
+    while !stop.load(Ordering::Relaxed) {
+        match module.passwd(name) {
+            Ok(entry) => drop(seen.insert(entry)),
+            Err(failure) => panic!("{name:?}: status and errno {failure:?}"),
+        }
+        assert_eq!(module.passwd(c"nobody-such"), Err((0, libc::ENOENT)), "not unavailable");
+        std::thread::yield_now();
+    }
+    seen
+}
+
+/// Every output of keys-cmd, which must succeed.
+fn watch_keys(user: &str, uid: u32, stop: &AtomicBool) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    while !stop.load(Ordering::Relaxed) {
+        let asked = Command::new("/usr/libexec/nss-iam/keys-cmd").args([user, &uid.to_string()]).output();
+        let ran = Ran::from(asked.unwrap());
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+        seen.insert(ran.out);
+    }
+    seen
+}
+
+/// ana always, with another comment each time; bob in the first only.
+fn two_listings() -> [Value; 2] {
+    let ana = |gecos: &str| {
+        let mut ana = user("ki-1", "ana");
+        ana["tags"] = json!({"nss-iam:gecos": gecos});
+        ana
+    };
+    [listing(&[ana("one"), user("ki-2", "bob")]), listing(&[ana("two")])]
+}
+
+/// Kills a run at its first, second, third ... call, until one survives. How many there were.
+fn kill_all_along(host: &Host, documents: &[Value; 2]) -> u32 {
+    let mut published = 0;
+    for n in 1..LIMIT {
+        host.list(&documents[1 - published]);
+        if !kill_before(host, n) {
+            return n;
+        }
+        // Keys come before the user and go before him.
+        let (shell, key) = (host.passwd("bob", 6), !host.keys("bob").is_empty());
+        let wrong = if published == 0 { (NOLOGIN, true) } else { ("/bin/bash", false) };
+        assert_ne!((shell.as_str(), key), wrong, "after call {n}");
+        // Now to what it was about to publish, now back to what was published.
+        published = if n % 2 == 0 { 1 - published } else { published };
+        recovers(host, &documents[published], n);
+    }
+    panic!("the calls of a run do not end");
+}
+
+#[test]
+fn readers_see_the_old_or_the_new_snapshot_whenever_the_refresher_is_killed() {
+    let Some(host) = Host::new() else { return };
+    host.machine.config("[tags]\nuse = [\"gecos\"]\n");
+    let documents = two_listings();
+    host.apply(&documents[0]);
+    let module = Module::load();
+    let (ana, bob) = (module.passwd(c"ana").unwrap(), module.passwd(c"bob").unwrap());
+    let (uid_of_ana, uid_of_bob, key) = (ana.uid, bob.uid, host.keys("bob"));
+    let stop = &AtomicBool::new(false);
+    let module = &module;
+    std::thread::scope(|scope| {
+        let of_ana = scope.spawn(|| watch(module, c"ana", stop));
+        let of_bob = scope.spawn(|| watch(module, c"bob", stop));
+        let keys_of_ana = scope.spawn(move || watch_keys("ana", uid_of_ana, stop));
+        let keys_of_bob = scope.spawn(move || watch_keys("bob", uid_of_bob, stop));
+        let killed = catch_unwind(AssertUnwindSafe(|| kill_all_along(&host, &documents)));
+        stop.store(true, Ordering::Relaxed);
+        let calls = killed.unwrap_or_else(|cause| resume_unwind(cause));
+        assert!(calls > 40, "only {calls} calls: were they the refresher's?");
+
+        let changed = Entry { gecos: "two".to_owned(), ..ana.clone() };
+        assert_eq!(of_ana.join().unwrap(), [ana, changed].into());
+        let disabled = Entry { shell: NOLOGIN.to_owned(), ..bob.clone() };
+        assert_eq!(of_bob.join().unwrap(), [bob, disabled].into());
+        assert_eq!(keys_of_ana.join().unwrap(), [key.clone()].into());
+        assert_eq!(keys_of_bob.join().unwrap(), [key, String::new()].into());
+    });
+}
+
+#[test]
+fn a_first_run_may_be_killed_at_any_call_and_gives_the_same_ids_then() {
+    let Some(host) = Host::new() else { return };
+    let document = listing(&[user("AIDAEXAMPLE", "ana")]);
+    for n in 1..LIMIT {
+        fs::remove_dir_all(CACHE).unwrap();
+        fs::create_dir(CACHE).unwrap();
+        host.list(&document);
+        if !kill_before(&host, n) {
+            assert!(n > 40, "only {n} calls: were they the refresher's?");
+            return;
+        }
+        recovers(&host, &document, n);
+        assert_eq!(host.passwd("ana", 2), "1895840708");
+    }
+    panic!("the calls of a run do not end");
+}

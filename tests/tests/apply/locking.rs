@@ -1,0 +1,91 @@
+//! One refresher at a time, and nobody but a refresher can keep it from its work.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use tests::{CACHE, Host, LISTING, REFRESHER, Ran, files, listing, user};
+
+/// Starts the refresher and returns when it has the file open that it locks.
+fn start(host: &Host, line: &[&str], locked: &File) -> Child {
+    let mut command = host.machine.command(line);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let inode = locked.metadata().unwrap().ino();
+    loop {
+        let open = fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
+        if open.filter_map(|fd| fs::metadata(fd.path()).ok()).any(|file| file.ino() == inode) {
+            return child;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it did not wait for the lock");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn end(child: Child) -> Ran {
+    child.wait_with_output().unwrap().into()
+}
+
+#[test]
+fn two_refreshers_at_once_work_one_after_the_other() {
+    let Some(host) = Host::new() else { return };
+    host.apply(&listing(&[user("lo-11", "ana")]));
+    let held = File::open(format!("{CACHE}/state.db")).unwrap();
+    held.lock().unwrap();
+    host.list(&listing(&[user("lo-11", "ana"), user("lo-12", "bob")]));
+    let before = files(CACHE);
+    let [one, two] = [(); 2].map(|()| start(&host, &[REFRESHER, "apply"], &held));
+    assert!(files(CACHE) == before, "both wait");
+    held.unlock().unwrap();
+    let (one, two) = (end(one), end(two));
+    assert_eq!((one.status, two.status), (Some(0), Some(0)), "{one:?} {two:?}");
+    let mut said = [one.out.split(' ').next().unwrap(), two.out.split(' ').next().unwrap()];
+    said.sort_unstable();
+    assert_eq!(said, ["published", "unchanged"]);
+}
+
+/// 30 s, which this test takes.
+#[test]
+fn a_refresher_that_waits_for_too_long_leaves_with_75_and_has_done_nothing() {
+    let Some(host) = Host::new() else { return };
+    host.apply(&listing(&[user("lo-21", "ana")]));
+    let folder = "/var/lib/nss-iam-fetch";
+    let (state, fetch) = (File::open(format!("{CACHE}/state.db")).unwrap(), File::open(folder).unwrap());
+    state.lock().unwrap();
+    fetch.lock().unwrap();
+    host.list(&listing(&[user("lo-22", "bob")]));
+    let before = (files(CACHE), files(folder));
+    let apply = start(&host, &[REFRESHER, "apply"], &state);
+    let as_user = ["setpriv", "--reuid", "nss-iam-fetch", "--regid", "nss-iam-fetch", "--clear-groups"];
+    let fetch = start(&host, &[&as_user[..], &[REFRESHER, "fetch"]].concat(), &fetch);
+    for (ran, what) in [(end(apply), format!("{CACHE}/state.db")), (end(fetch), folder.to_owned())] {
+        assert_eq!((ran.status, ran.out.as_str()), (Some(75), ""), "{}", ran.err);
+        let why = format!("error: another refresher still holds '{what}' after 30 s; nothing was done\n");
+        assert_eq!(ran.err, why);
+    }
+    assert!((files(CACHE), files(folder)) == before);
+}
+
+#[test]
+fn no_user_of_the_host_can_keep_refreshes_away() {
+    let Some(host) = Host::new() else { return };
+    host.apply(&listing(&[user("lo-31", "ana")]));
+    let open_to_all = [CACHE, "/var/lib/nss-iam/cache.db", "/var/lib/nss-iam/status.json"];
+    let closed = ["/var/lib/nss-iam/keys.db", "/var/lib/nss-iam/state.db", "/var/lib/nss-iam-fetch", LISTING];
+    let as_nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let mut held = Vec::new();
+    for path in open_to_all {
+        let file = File::open(path).unwrap();
+        file.lock().unwrap();
+        held.push(file);
+    }
+    for path in closed {
+        let ran = host.run(&[&as_nobody[..], &["test", "-r", path]].concat());
+        assert_eq!(ran.status, Some(1), "'{path}' is closed to others");
+    }
+    host.list(&listing(&[]));
+    let ran = host.run(&["timeout", "25", REFRESHER, "apply"]);
+    assert_eq!(ran.status, Some(0), "it waited for a lock that anyone could have: {}", ran.err);
+    assert_eq!(host.passwd("ana", 6), "/usr/sbin/nologin");
+}

@@ -1,0 +1,67 @@
+//! The refresher on a machine of its own, as root runs it: listings go in, and what glibc, sshd and the log are told
+//! comes out. Every test has its own copy of the machine.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unsafe_code,
+    reason = "a test fails by panicking, and asks the module as glibc does"
+)]
+
+mod disk;
+mod distrust;
+mod killed;
+mod locking;
+mod reader;
+mod refresh;
+mod report;
+mod sessions;
+mod states;
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+
+use tests::{Host, REFRESHER};
+
+/// A process of a test, ended with it whatever comes.
+struct Running(Child);
+
+impl Running {
+    fn silent(mut command: Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs the refresher under strace(1) until one of its processes is stopped just before a system call, shows that
+/// one's pid and proc_pid_status(5), and lets it go on. The refresher must succeed.
+fn stopped_at(host: &Host, call: &[&str], words: &[&str], look: impl FnOnce(&str, &dyn Fn(&str) -> String)) {
+    let trace = "/tmp/trace";
+    let line = [&["strace", "-f", "-o", trace], call, &[REFRESHER], words].concat();
+    let mut strace = Running::silent(host.machine.command(&line));
+    let pid = loop {
+        let seen = fs::read_to_string(trace).unwrap_or_default();
+        if let Some(line) = seen.lines().find(|line| line.contains("stopped by SIGSTOP")) {
+            break line.split_whitespace().next().unwrap().to_owned();
+        }
+        assert!(strace.0.try_wait().unwrap().is_none(), "it was never stopped: {seen}");
+        std::thread::yield_now();
+    };
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let value = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    look(&pid, &value);
+    assert_eq!(host.run(&["kill", "-CONT", &pid]).status, Some(0));
+    assert!(strace.0.wait().unwrap().success());
+}
+
+/// The capabilities that a process could use or pass on.
+const POWER: [&str; 4] = ["CapInh", "CapPrm", "CapEff", "CapAmb"];

@@ -1,0 +1,210 @@
+//! Both halves, as root runs them from a file: who they run as, what they leave, what they refuse.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use serde_json::{Value, json};
+use tests::{CACHE, Host, LISTING, REFRESHER, files, listing, user};
+
+use crate::{POWER, Running, stopped_at};
+
+const SOURCE: &str = "/srv/users.json";
+const FETCH: &str = "/var/lib/nss-iam-fetch";
+
+/// ana's listing is the source, and nothing was refreshed yet.
+fn with_source() -> Option<Host> {
+    let host = Host::new()?;
+    host.machine.config(&format!("[source]\nurl = \"file://{SOURCE}\"\n"));
+    fs::create_dir_all("/srv").unwrap();
+    put(&listing(&[user("rf-1", "ana")]));
+    Some(host)
+}
+
+fn put(listing: &Value) {
+    fs::write(SOURCE, listing.to_string()).unwrap();
+    fs::set_permissions(SOURCE, Permissions::from_mode(0o644)).unwrap();
+}
+
+/// The run ends with this status and message, and no file of either half has changed.
+fn fails(host: &Host, words: &[&str], status: i32, why: &[&str]) {
+    let before = (files(CACHE), files(FETCH));
+    let ran = host.refresher(words);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(status), ""), "{}", ran.err);
+    for why in why {
+        assert!(ran.err.contains(why), "{why}: {}", ran.err);
+    }
+    assert!((files(CACHE), files(FETCH)) == before, "{}", ran.err);
+}
+
+#[test]
+fn a_refresh_from_a_file_publishes_and_the_next_one_leaves_the_cache_alone() {
+    let Some(host) = with_source() else { return };
+    let ran = host.refresher(&[]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert!(ran.out.starts_with("published 1 users, 1 groups, 1 keys: +1 -0 ~"), "{}", ran.out);
+    assert!(ran.out.ends_with(" s, 0 calls\n"), "{}", ran.out);
+    assert!(host.getent("passwd", "ana").is_some() && !host.keys("ana").is_empty());
+
+    let before = files(CACHE);
+    let ran = host.refresher(&[]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert!(ran.out.starts_with("unchanged 1 users, 1 groups, 1 keys in "), "{}", ran.out);
+    assert!(files(CACHE)["cache.db"] == before["cache.db"], "not even another inode");
+}
+
+#[test]
+fn json_tells_of_both_halves_and_is_what_status_json_says() {
+    let Some(host) = with_source() else { return };
+    let report: Value = serde_json::from_str(&host.refresher(&["--json"]).out).unwrap();
+    assert_eq!(report, host.status());
+    for (pointer, value) in [
+        ("/exit", json!(0)),
+        ("/published", json!(true)),
+        ("/users", json!(1)),
+        ("/added", json!(1)),
+        ("/skips", json!([])),
+        ("/accounts/0/complete", json!(true)),
+        ("/fetch/exit", json!(0)),
+        ("/fetch/calls", json!({})),
+        ("/fetch/failures", json!([])),
+    ] {
+        assert_eq!(report.pointer(pointer), Some(&value), "{pointer}");
+    }
+}
+
+#[test]
+fn the_fetch_half_of_root_runs_as_its_own_user_and_without_any_power() {
+    let Some(host) = with_source() else { return };
+    let owner = fs::metadata(FETCH).unwrap();
+    let opens_the_source = ["-P", SOURCE, "-e", "trace=openat", "-e", "inject=openat:signal=SIGSTOP"];
+    stopped_at(&host, &opens_the_source, &[], |_, value| {
+        for (key, id) in [("Uid", owner.uid()), ("Gid", owner.gid())] {
+            assert_eq!(value(key), format!("{id} {id} {id} {id}"), "{key}");
+        }
+        assert_eq!((value("Groups"), value("NoNewPrivs")), (String::new(), "1".to_owned()));
+        for set in POWER {
+            assert_eq!(value(set), "0".repeat(16), "{set}");
+        }
+    });
+    let left = fs::metadata(LISTING).unwrap();
+    assert_eq!((left.uid(), left.mode() & 0o7777), (owner.uid(), 0o600));
+}
+
+#[test]
+fn a_dry_run_shows_a_unified_diff_and_leaves_nothing_on_disk() {
+    let Some(host) = with_source() else { return };
+    let before = (files(CACHE), files(FETCH));
+    let ran = host.refresher(&["--dry-run"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert!(ran.out.starts_with("--- published\n+++ planned\n@@ "), "{}", ran.out);
+    for line in ["+user ana:x:", "+key  ana ssh-ed25519 SHA256:", "+group ops:x:"] {
+        assert!(ran.out.lines().any(|shown| shown.starts_with(line)), "{line}: {}", ran.out);
+    }
+    assert!((files(CACHE), files(FETCH)) == before && before.0.is_empty());
+
+    assert_eq!(host.refresher(&[]).status, Some(0));
+    assert_eq!(host.refresher(&["--dry-run"]).out, "nothing would change\n");
+    put(&listing(&[user("rf-2", "bob")]));
+    let before = (files(CACHE), files(FETCH));
+    let shown = host.refresher(&["--dry-run"]).out;
+    let starts = |text: &str| shown.lines().filter(|line| line.starts_with(text)).count();
+    assert_eq!(
+        (starts("-user ana:x:"), starts("+user ana:x:"), starts("+user bob:x:")),
+        (1, 1, 1),
+        "{shown}"
+    );
+    assert!(shown.contains(":/usr/sbin/nologin disabled\n"), "{shown}");
+    assert!((files(CACHE), files(FETCH)) == before);
+}
+
+#[test]
+fn a_dry_run_that_fails_does_not_say_that_nothing_would_change() {
+    let Some(host) = with_source() else { return };
+    fs::write("/etc/shells", "/bin/sh\n").unwrap();
+    fails(&host, &["--dry-run"], 78, &["[users] shell '/bin/bash' is not in /etc/shells", "hint: "]);
+}
+
+#[test]
+fn without_its_user_the_fetch_half_does_not_run_at_all() {
+    let Some(host) = with_source() else { return };
+    assert_eq!(host.run(&["sed", "-i", "/^nss-iam-fetch:/d", "/etc/passwd"]).status, Some(0));
+    let ran = host.refresher(&[]);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(78), ""));
+    let why = "error: user 'nss-iam-fetch' does not exist; nothing was done\nhint: run 'systemd-sysusers nss-iam.conf'\n";
+    assert_eq!(ran.err, why);
+    assert!(fs::metadata(LISTING).is_err());
+}
+
+#[test]
+fn a_wrong_configuration_is_told_with_file_and_line_and_nothing_is_lost() {
+    let Some(host) = with_source() else { return };
+    assert_eq!(host.refresher(&[]).status, Some(0));
+    host.machine.config(&format!("[source]\nurl = \"file://{SOURCE}\"\n\n[users]\nshel = \"/bin/sh\"\n"));
+    fails(&host, &[], 78, &["'/etc/nss-iam/config.toml' line 5: ", "'shel'"]);
+    fails(&host, &["apply"], 78, &["'/etc/nss-iam/config.toml' line 5: ", "'shel'"]);
+
+    host.machine.config(&format!("[source]\nurl = \"file://{SOURCE}\"\n"));
+    fs::create_dir_all("/etc/nss-iam/config.d").unwrap();
+    fs::write("/etc/nss-iam/config.d/50-local.toml", "\n[keys]\nmax_age = 3\n").unwrap();
+    fails(&host, &[], 78, &["'/etc/nss-iam/config.d/50-local.toml' line 3: ", "max_age"]);
+    fs::remove_file("/etc/nss-iam/config.d/50-local.toml").unwrap();
+
+    fs::remove_file("/etc/nss-iam/config.toml").unwrap();
+    fs::create_dir("/etc/nss-iam/config.toml").unwrap();
+    fails(&host, &[], 78, &["/etc/nss-iam/config.toml"]);
+    assert!(host.getent("passwd", "ana").is_some() && !host.keys("ana").is_empty());
+}
+
+#[test]
+fn a_configuration_that_only_root_can_read_stops_the_fetch_half_and_nothing_is_lost() {
+    let Some(host) = with_source() else { return };
+    assert_eq!(host.refresher(&[]).status, Some(0));
+    fs::set_permissions("/etc/nss-iam/config.toml", Permissions::from_mode(0o600)).unwrap();
+    fails(&host, &[], 78, &["cannot read '/etc/nss-iam/config.toml': Permission denied"]);
+}
+
+#[test]
+fn a_relative_path_of_the_configuration_means_the_same_file_to_both_halves() {
+    let Some(host) = with_source() else { return };
+    fs::rename("/etc/nss-iam/config.toml", "/srv/here.toml").unwrap();
+    let line = ["sh", "-c", "cd /srv && exec /usr/libexec/nss-iam/cache-refresher --config here.toml"];
+    let ran = host.run(&line);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert!(host.getent("passwd", "ana").is_some());
+}
+
+#[test]
+fn only_root_publishes() {
+    let Some(host) = with_source() else { return };
+    assert_eq!(host.refresher(&[]).status, Some(0));
+    let before = (files(CACHE), files(FETCH));
+    for words in [&[][..], &["apply"], &["fetch"]] {
+        let as_nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", REFRESHER];
+        let ran = host.run(&[&as_nobody[..], words].concat());
+        assert_eq!((ran.status, ran.out.as_str()), (Some(77), ""), "{words:?}: {}", ran.err);
+        assert!(ran.err.contains("nothing was done\nhint: run as root"), "{words:?}: {}", ran.err);
+    }
+    assert!((files(CACHE), files(FETCH)) == before);
+}
+
+/// As the first process of a container, for which a signal's default is to be ignored (pid_namespaces(7)).
+#[test]
+fn a_loop_refreshes_again_and_ends_when_it_is_told_to() {
+    let Some(host) = with_source() else { return };
+    let line = ["unshare", "--pid", "--fork", "--kill-child", REFRESHER, "--loop", "1s"];
+    let mut outside = Running::silent(host.machine.command(&line));
+    let mut times = std::collections::BTreeSet::new();
+    while times.len() < 2 {
+        if fs::metadata(format!("{CACHE}/status.json")).is_ok() {
+            times.insert(host.status()["time"].as_str().unwrap().to_owned());
+        }
+        assert!(outside.0.try_wait().unwrap().is_none(), "it left");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let pid = outside.0.id();
+    let first = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    assert_eq!(host.run(&["kill", "-TERM", first.trim()]).status, Some(0));
+    let gone = host.run(&["timeout", "30", "tail", "-f", "/dev/null", &format!("--pid={}", first.trim())]);
+    assert_eq!(gone.status, Some(0), "it is still there");
+    assert_eq!(outside.0.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,126 @@
+//! Who a listing adds, disables, brings back or re-creates, as glibc tells it.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+
+use tests::{CACHE, Host, listing, user};
+
+/// Login shells of passwd(5), the flag of shadow(5), the supplementary groups of one user.
+fn standing(host: &Host, name: &str) -> (String, String, Vec<String>) {
+    let shadow = host.getent("shadow", name).unwrap();
+    let fields: Vec<&str> = shadow.split(':').collect();
+    assert_eq!((fields[0], fields[1]), (name, "*"), "{shadow}");
+    assert!(fields[2].parse::<u32>().unwrap() > 19_000, "{shadow}");
+    let groups = ["ops", "iam-users", "iam-disabled"].into_iter().filter(|group| {
+        let line = host.getent("group", group).unwrap();
+        line.rsplit(':').next().unwrap().split(',').any(|member| member == name)
+    });
+    (host.passwd(name, 6), fields[7].to_owned(), groups.map(str::to_owned).collect())
+}
+
+fn active() -> (String, String, Vec<String>) {
+    ("/bin/bash".to_owned(), String::new(), vec!["ops".to_owned(), "iam-users".to_owned()])
+}
+
+fn disabled() -> (String, String, Vec<String>) {
+    ("/usr/sbin/nologin".to_owned(), "1".to_owned(), vec!["iam-disabled".to_owned()])
+}
+
+#[test]
+fn a_listed_user_has_an_id_a_home_a_private_group_and_his_key() {
+    let Some(host) = Host::new() else { return };
+    host.apply(&listing(&[user("AIDAEXAMPLE", "Ana")]));
+    let line = "ana:x:1895840708:1895840708:AWS User:/home/ana:/bin/bash";
+    assert_eq!(host.getent("passwd", "ana").as_deref(), Some(line));
+    assert_eq!(host.getent("passwd", "1895840708").as_deref(), Some(line));
+    assert_eq!(host.getent("group", "ana").as_deref(), Some("ana:x:1895840708:"));
+    assert_eq!(standing(&host, "ana"), active());
+    assert!(host.keys("ana").starts_with("ssh-ed25519 AAAA") && host.keys("ana").lines().count() == 1);
+    let id = host.run(&["id", "ana"]).out;
+    assert!(id.contains("(ops)") && id.contains("(iam-users)") && !id.contains("disabled"), "{id}");
+}
+
+#[test]
+fn who_leaves_is_disabled_under_the_same_uid_and_who_comes_back_is_as_before() {
+    let Some(host) = Host::new() else { return };
+    let (ana, bob) = (user("st-1", "ana"), user("st-2", "bob"));
+    host.apply(&listing(&[ana.clone(), bob.clone()]));
+    let (before, keys) = (host.getent("passwd", "ana").unwrap(), host.keys("ana"));
+
+    host.apply(&listing(std::slice::from_ref(&bob)));
+    assert_eq!(host.getent("passwd", "ana").unwrap(), before.replace("/bin/bash", "/usr/sbin/nologin"));
+    assert_eq!((standing(&host, "ana"), standing(&host, "bob")), (disabled(), active()));
+    assert_eq!(host.keys("ana"), "");
+    assert!(!host.keys("bob").is_empty());
+    let ids = host.run(&["id", "-Gn", "ana"]).out;
+    assert_eq!(ids.trim(), "ana iam-disabled");
+
+    host.apply(&listing(&[ana, bob]));
+    assert_eq!(host.getent("passwd", "ana").unwrap(), before);
+    assert_eq!((standing(&host, "ana"), host.keys("ana")), (active(), keys));
+}
+
+#[test]
+fn a_recreated_user_has_another_uid_and_home_and_the_old_files_keep_an_owner() {
+    let Some(host) = Host::new() else { return };
+    host.apply(&listing(&[user("re-1", "ana")]));
+    let old = host.passwd("ana", 2);
+    fs::create_dir_all("/home/ana").unwrap();
+
+    host.apply(&listing(&[user("re-2", "ana")]));
+    let new = host.passwd("ana", 2);
+    assert_ne!(new, old);
+    assert_eq!(host.passwd("ana", 5), format!("/home/ana-{new}"));
+    assert_eq!(standing(&host, "ana"), active());
+    let renamed = format!("ana-{old}");
+    assert_eq!(host.passwd(&old, 0), renamed);
+    assert_eq!(standing(&host, &renamed), disabled());
+    assert_eq!(host.keys(&renamed), "");
+    host.apply(&listing(&[user("re-2", "ana")]));
+    assert_eq!((host.passwd("ana", 2), host.passwd(&old, 0)), (new, renamed), "as it was");
+}
+
+#[test]
+fn a_local_account_of_the_same_name_takes_it_and_the_iam_user_is_skipped() {
+    let Some(host) = Host::new() else { return };
+    let everyone = listing(&[user("lo-1", "ana"), user("lo-2", "bob")]);
+    host.apply(&everyone);
+    let uid = host.passwd("ana", 2);
+    let mut passwd = OpenOptions::new().append(true).open("/etc/passwd").unwrap();
+    writeln!(passwd, "ana:x:1234:1234::/home/ana:/bin/sh").unwrap();
+
+    let ran = host.apply(&everyone);
+    assert!(ran.err.contains("IAM user 'ana' skipped: 'ana' is a user of /etc/passwd"), "{}", ran.err);
+    assert_eq!(host.getent("passwd", "ana"), None, "nothing that could be taken for the local user");
+    assert_eq!(host.passwd(&uid, 0), format!("ana-{uid}"));
+    assert_eq!((host.keys("ana"), host.status()["disabled"].as_u64()), (String::new(), Some(1)));
+    assert_eq!(standing(&host, "bob"), active());
+}
+
+#[test]
+fn whom_the_lock_names_is_disabled_until_unlocked() {
+    let Some(host) = Host::new() else { return };
+    let everyone = listing(&[user("lk-1", "ana"), user("lk-2", "bob")]);
+    host.apply(&everyone);
+    let lock = format!("{CACHE}/locked");
+    for (locked, ana, bob) in [("ana\n", false, true), ("*\n", false, false), ("", true, true)] {
+        fs::write(&lock, locked).unwrap();
+        host.apply(&everyone);
+        for (name, is_active) in [("ana", ana), ("bob", bob)] {
+            assert_eq!(standing(&host, name), if is_active { active() } else { disabled() }, "{locked:?}");
+            assert_eq!(!host.keys(name).is_empty(), is_active, "{locked:?}");
+        }
+    }
+}
+
+#[test]
+fn with_removed_hide_nobody_is_shown_but_the_uid_stays_reserved() {
+    let Some(host) = Host::new() else { return };
+    host.machine.config("[users]\nremoved = \"hide\"\n");
+    host.apply(&listing(&[user("hi-1", "ana"), user("hi-2", "bob")]));
+    let uid = host.passwd("ana", 2);
+    host.apply(&listing(&[user("hi-2", "bob")]));
+    assert_eq!((host.getent("passwd", "ana"), host.getent("passwd", &uid)), (None, None));
+    host.apply(&listing(&[user("hi-1", "ana"), user("hi-2", "bob")]));
+    assert_eq!(host.passwd("ana", 2), uid);
+}

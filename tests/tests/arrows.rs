@@ -1,0 +1,51 @@
+//! What may be linked into what (CONTRIBUTING.md), by `cargo tree`.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+/// Names of all that is linked into a crate, itself included.
+fn linked(package: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{lib}"])
+        .args(["--package", package])
+        .current_dir(tests::repository())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", tests::text(&output.stderr));
+    tests::text(&output.stdout).split_whitespace().map(str::to_owned).collect()
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_module_links_the_reader_and_libc_and_nothing_else() {
+    assert_eq!(linked("nss-iam"), set(&["nss_iam", "reader", "libc"]));
+}
+
+#[test]
+fn only_the_refresher_links_tokio_or_the_aws_sdk() {
+    let heavy = |name: &String| name == "tokio" || name.starts_with("aws_");
+    assert!(linked("cache-refresher").iter().any(heavy), "this test looks for the wrong names");
+    for package in ["keys-cmd", "cache", "config", "listing", "reader", "tests"] {
+        let found: Vec<_> = linked(package).into_iter().filter(heavy).collect();
+        assert!(found.is_empty(), "{package} links {found:?}");
+    }
+}
+
+#[test]
+fn what_sshd_runs_links_neither_sqlite_nor_a_tls_library() {
+    let linked = linked("keys-cmd");
+    for name in ["rusqlite", "libsqlite3_sys", "rustls", "serde_json"] {
+        assert!(!linked.contains(name), "keys-cmd links {name}");
+    }
+}
+
+#[test]
+fn nothing_depends_on_the_refresher() {
+    for package in ["nss-iam", "keys-cmd", "cache", "config", "listing", "reader", "tests"] {
+        assert!(!linked(package).contains("cache_refresher"), "{package}");
+    }
+}

@@ -1,0 +1,210 @@
+//! Who the host is in AWS: instance role, assumed roles, and a network that is not plain.
+
+use serde_json::json;
+use tests::{Account, Emulator, Fault, ForwardProxy, INSTANCE, Machine, text};
+
+use crate::host::{Host, five};
+
+fn with_role(role: &str) -> String {
+    format!("groups = [\"G\", \"H\"]\n[aws]\nrole = \"{role}\"\n")
+}
+
+fn seeded_with_role(external_id: Option<&str>) -> Option<Host> {
+    let mut wish = five();
+    wish["roles"] = match external_id {
+        Some(id) => json!([{"name": "KeyLookup", "external_id": id}]),
+        None => json!([{"name": "KeyLookup"}]),
+    };
+    Host::seeded(&wish)
+}
+
+/// No access key is anywhere: the instance's role may do nothing but assume the role, and that may do what the
+/// shipped policy says.
+#[test]
+fn the_shipped_policy_on_an_assumed_role_is_enough() {
+    let Some(host) = seeded_with_role(None) else { return };
+    host.account.enforce("KeyLookup");
+    host.machine.config(&with_role("KeyLookup"));
+    let ended = host.refresh();
+    ended.told(0, &[]);
+    assert_eq!(ended.names().len(), 5);
+    let calls = host.account.calls();
+    assert_eq!(calls[1]["params"]["RoleArn"], host.account.role_arn("KeyLookup"));
+    assert_eq!(calls[1]["params"]["RoleSessionName"], format!("nss-iam@{INSTANCE}"));
+
+    // Everything that a refresh ever calls.
+    host.account.change(json!({"do": "delete_user", "user": "zoe"}));
+    host.machine.config(&format!("{}[tags]\nuse = [\"uid\"]\n", with_role("KeyLookup")));
+    let ended = host.refresh();
+    ended.told(0, &[]);
+    assert_eq!(ended.names().len(), 4);
+    for action in ["ListGroupsForUser", "ListUserTags", "GetSSHPublicKey"] {
+        assert!(host.account.actions().iter().any(|called| called == action), "{action}");
+    }
+}
+
+/// The policy of the article that this program replaces has no ListGroupsForUser.
+#[test]
+fn the_articles_policy_does_too() {
+    let Some(host) = seeded_with_role(None) else { return };
+    let actions = ["ListUsers", "GetGroup", "GetSSHPublicKey", "ListSSHPublicKeys", "GetUser", "ListGroups"];
+    let actions = actions.map(|action| format!("iam:{action}"));
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}],
+    });
+    host.account.enforce_policy("KeyLookup", &policy);
+    host.machine.config(&with_role("KeyLookup"));
+    host.refresh().told(0, &[]);
+    host.account.change(json!({"do": "delete_user", "user": "zoe"}));
+    let ended = host.refresh();
+    ended.told(0, &["iam:ListGroupsForUser is denied; GetGroup is asked again"]);
+    assert_eq!(ended.names().len(), 4);
+}
+
+#[test]
+fn a_role_in_the_wrong_case_is_denied_with_the_hint_that_names_are_case_sensitive() {
+    let Some(host) = seeded_with_role(None) else { return };
+    host.machine.config(&with_role("keylookup"));
+    let ended = host.refresh();
+    ended
+        .told(77, &["sts:AssumeRole on 'arn:aws:iam::", "role/keylookup'", "AccessDenied", "case-sensitive"]);
+    let listing = ended.listing.unwrap();
+    assert!(!listing.accounts[0].complete, "nobody is disabled because of it");
+}
+
+#[test]
+fn an_external_id_and_a_session_name_are_sent_as_configured() {
+    let Some(host) = seeded_with_role(Some("jump-hosts")) else { return };
+    host.machine.config(&with_role("KeyLookup"));
+    host.refresh().told(77, &["sts:AssumeRole"]);
+    let more = "external_id = \"jump-hosts\"\nsession_name = \"jump\"\n";
+    host.machine.config(&format!("{}{more}", with_role("KeyLookup")));
+    let ended = host.refresh();
+    ended.told(0, &[]);
+    let calls = host.account.calls();
+    let assumed = calls.iter().rfind(|call| call["action"] == "AssumeRole").unwrap();
+    assert_eq!(assumed["params"]["RoleSessionName"], "jump");
+}
+
+#[test]
+fn expired_credentials_are_told_as_such() {
+    let Some((host, before)) = Host::refreshed() else { return };
+    let (ended, _proxy) = host.refresh_through(|call| match call.action.as_str() {
+        "GetGroup" => Fault::expired_token(),
+        _ => Fault::Pass,
+    });
+    ended.told(77, &["iam:GetGroup on '", "ExpiredToken", "hint: the credentials are no longer valid"]);
+    ended.kept(&before);
+}
+
+#[test]
+fn a_host_without_credentials_is_told_where_they_come_from() {
+    let Some((host, before)) = Host::refreshed() else { return };
+    let mut environment = host.account.direct();
+    let nowhere = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+    environment.retain(|(name, _)| *name != nowhere);
+    environment.push((nowhere, format!("http://{}/nowhere", host.account.address())));
+    let ended = host.refresh_with(&environment, &[]);
+    ended.told(
+        75,
+        &["sts:GetCallerIdentity", "instance metadata did not answer", "hint: attach an instance profile"],
+    );
+    ended.kept(&before);
+}
+
+#[test]
+fn an_instance_without_a_role_is_a_denial_and_not_an_outage() {
+    let Some((host, before)) = Host::refreshed() else { return };
+    host.account.change(json!({"do": "detach_instance_role"}));
+    let ended = host.refresh();
+    ended
+        .told(77, &["sts:GetCallerIdentity", "the instance has no role", "hint: attach an instance profile"]);
+    ended.kept(&before);
+}
+
+#[test]
+fn groups_may_be_named_by_a_tag_of_the_instance() {
+    let mut wish = five();
+    wish["instance_tags"] = json!({"nss-iam:groups": "H:h"});
+    let Some(host) = Host::seeded(&wish) else { return };
+    host.machine.config("groups_from_instance_tag = \"nss-iam:groups\"\n");
+    let ended = host.refresh();
+    ended.told(0, &[]);
+    assert_eq!(ended.names(), ["ana"]);
+
+    host.account.seed(json!({"instance_tags": {"nss-iam:groups": "H ../G"}}));
+    let ended = host.refresh();
+    ended.told(78, &["imds:GetInstanceTag on 'nss-iam:groups'", "'../G' is no name of an IAM group"]);
+    assert_eq!(ended.names(), ["ana"], "what was known is kept");
+
+    host.machine.config("groups_from_instance_tag = \"another\"\n");
+    let ended = host.refresh();
+    ended.told(0, &[]);
+    assert!(ended.names().is_empty(), "an instance without the tag has no groups");
+}
+
+#[test]
+fn an_instance_that_shows_no_tags_keeps_what_is_known() {
+    let Some((host, before)) = Host::refreshed() else { return };
+    host.machine.config("groups_from_instance_tag = \"nss-iam:groups\"\n");
+    let ended = host.refresh();
+    ended.told(78, &["imds:GetInstanceTag", "shows no tags", "hint: needs the instance metadata option"]);
+    ended.kept(&before);
+}
+
+#[test]
+fn tls_goes_through_the_proxy_and_trusts_the_bundle_alone() {
+    let Some(machine) = Machine::enter() else { return };
+    machine.install();
+    let folder = tempfile::tempdir().unwrap();
+    let emulator = Emulator::tls(folder.path());
+    let account = Account::of(&emulator);
+    account.seed(five());
+    let proxy = ForwardProxy::start();
+    let ca = "/etc/nss-iam/ca.pem";
+    std::fs::copy(emulator.ca(), ca).unwrap();
+    let config = format!(
+        "groups = [\"G\", \"H\"]\n[aws]\nendpoint_url = \"https://{}\"\nhttps_proxy = \"{}\"\ntimeout = \"30s\"\n",
+        emulator.tls_address(),
+        proxy.url()
+    );
+    let metadata: Vec<_> =
+        account.direct().into_iter().filter(|(name, _)| *name != "AWS_ENDPOINT_URL").collect();
+    let run = |config: &str| {
+        machine.config(config);
+        let mut command = machine.command(&["/usr/libexec/nss-iam/cache-refresher", "fetch"]);
+        command.envs(metadata.clone()).output().unwrap()
+    };
+    let ran = run(&format!("{config}ca_bundle = \"{ca}\"\n"));
+    assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+    let tunnels = proxy.connections();
+    assert!(tunnels > 0);
+    assert_eq!(account.actions().len(), 3 + 5 + 5);
+
+    // Without it the certificate is nobody's.
+    let ran = run(&config.replace("30s", "3s"));
+    assert_eq!(ran.status.code(), Some(75), "{}", text(&ran.stderr));
+    assert!(text(&ran.stderr).contains("[aws] ca_bundle"), "{}", text(&ran.stderr));
+
+    // Hosts that need no proxy get none.
+    let used = proxy.connections();
+    let ran = run(&format!("{config}ca_bundle = \"{ca}\"\nno_proxy = \"127.0.0.1\"\n"));
+    assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+    assert_eq!(proxy.connections(), used);
+}
+
+#[test]
+fn an_endpoint_of_one_service_is_its_own() {
+    let Some(host) = Host::seeded(&five()) else { return };
+    let proxy = tests::FaultProxy::start(&host.account, |_| Fault::Pass);
+    let address = host.account.address();
+    host.machine.config(&format!(
+        "groups = [\"G\", \"H\"]\n[aws]\nendpoint_url_iam = \"{}\"\nendpoint_url_sts = \"http://{address}\"\n",
+        proxy.url()
+    ));
+    let environment = host.account.env("http://127.0.0.1:9");
+    let ended = host.refresh_with(&environment, &[]);
+    ended.told(0, &[]);
+    assert_eq!((proxy.count("GetCallerIdentity"), proxy.count("GetGroup")), (0, 2));
+}

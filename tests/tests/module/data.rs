@@ -1,0 +1,129 @@
+//! What the tests publish.
+
+use std::path::Path;
+
+use cache::model::{Field, IamId, Id, Name};
+use cache::snapshot::{Cache, Group, User};
+
+pub(crate) const FOLDER: &str = "/var/lib/nss-iam";
+pub(crate) const FILE: &str = "/var/lib/nss-iam/cache.db";
+
+/// The local group that every third user joins.
+pub(crate) const LOCAL: u32 = 27;
+
+pub(crate) fn name(name: &str) -> Name {
+    Name::new(name).unwrap()
+}
+
+fn id(of: &str) -> Id {
+    Id::computed(&IamId::new(of))
+}
+
+pub(crate) fn user(login: &str) -> User {
+    User {
+        uid: id(login),
+        name: name(login),
+        pinned: false,
+        active: true,
+        gecos: Field::new("AWS User").unwrap(),
+        home: Field::new(&format!("/home/{login}")).unwrap(),
+        shell: Field::new("/bin/bash").unwrap(),
+        lastchg: 20_000,
+        groups: Vec::new(),
+        local: Vec::new(),
+    }
+}
+
+/// A snapshot of these users: a private group for each, `iam-users`, `iam-disabled`, and `jump` with every other user.
+pub(crate) fn snapshot(mut users: Vec<User>) -> Cache {
+    let mut groups: Vec<Group> = users
+        .iter()
+        .map(|user| Group {
+            gid: user.uid,
+            name: user.name.clone(),
+            pinned: user.pinned,
+            members: Vec::new(),
+        })
+        .collect();
+    let shared = ["iam-users", "iam-disabled", "jump"];
+    for (which, group) in shared.into_iter().enumerate() {
+        let gid = id(&format!("group:{group}"));
+        let mut members = Vec::new();
+        for (n, user) in users.iter_mut().enumerate() {
+            if user.active == (group != "iam-disabled") && (which < 2 || n % 2 == 0) {
+                user.groups.push(gid);
+                user.groups.sort();
+                members.push(user.name.clone());
+            }
+        }
+        members.sort();
+        groups.push(Group { gid, name: name(group), pinned: false, members });
+    }
+    users.sort_by_key(|user| user.uid);
+    groups.sort_by_key(|group| group.gid);
+    Cache { users, groups }
+}
+
+/// So many ordinary users: `user0`, `user1`, ...
+pub(crate) fn many(count: usize) -> Cache {
+    snapshot((0..count).map(|n| user(&format!("user{n}"))).collect())
+}
+
+/// Users of every kind that the publisher knows.
+pub(crate) fn odd() -> Cache {
+    let mut users: Vec<User> = (0..60).map(|n| user(&format!("user{n}"))).collect();
+    for (n, user) in users.iter_mut().enumerate() {
+        if n % 3 == 0 {
+            user.local.push(LOCAL);
+        }
+        if n % 7 == 0 {
+            user.active = false;
+            user.local.clear();
+            user.shell = Field::new("/usr/sbin/nologin").unwrap();
+        }
+    }
+    let names =
+        ["jane.doe@example.com", "a", "_x", "0-9", "ana_maria.plus.test", "abcdefghijklmnopqrstuvwxyz012345"];
+    users.extend(names.map(user));
+    let mut given = user("adopted");
+    (given.uid, given.pinned) = (Id::pinned(1003).unwrap(), true);
+    given.gecos = Field::new("").unwrap();
+    let mut gone = user("re-created");
+    gone.active = false;
+    gone.name = gone.name.with_id(gone.uid);
+    let mut long = user("long");
+    long.gecos = Field::new(&"Long Name ".repeat(900)).unwrap();
+    users.extend([given, gone, long, user("re-created2")]);
+    snapshot(users)
+}
+
+/// Publishes as apply does.
+pub(crate) fn publish(cache: &Cache) {
+    std::fs::create_dir_all(FOLDER).unwrap();
+    cache::publish::cache(Path::new(FOLDER), cache).unwrap();
+}
+
+/// Puts bytes at the cache's place, as a rename does.
+pub(crate) fn replace(bytes: &[u8]) {
+    let new = format!("{FILE}.test");
+    std::fs::write(&new, bytes).unwrap();
+    std::fs::rename(new, FILE).unwrap();
+}
+
+/// The line of passwd(5).
+pub(crate) fn passwd_line(user: &User) -> String {
+    let (name, uid, gecos, home, shell) = (&user.name, user.uid, &user.gecos, &user.home, &user.shell);
+    format!("{name}:x:{uid}:{uid}:{}:{}:{}", gecos.as_str(), home.as_str(), shell.as_str())
+}
+
+/// The line of shadow(5).
+pub(crate) fn shadow_line(user: &User) -> String {
+    let expire = if user.active { "" } else { "1" };
+    format!("{}:*:{}:::::{expire}:", user.name, user.lastchg)
+}
+
+/// The line of group(5).
+pub(crate) fn group_line(group: &Group) -> String {
+    let members: Vec<&str> = group.members.iter().map(Name::as_str).collect();
+    format!("{}:x:{}:{}", group.name, group.gid, members.join(","))
+}

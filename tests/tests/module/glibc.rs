@@ -1,0 +1,172 @@
+//! The module through the real glibc: `getent -s iam` beside glibc's own `files` and the reference module, all three
+//! on the same data.
+
+use std::fs;
+
+use cache::snapshot::Cache;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use tests::{Machine, artefact, module, text};
+
+use crate::data::{self, LOCAL};
+
+/// A machine with the module and the reference module where glibc looks for them, and this published.
+fn machine(published: &Cache) -> Option<Machine> {
+    let machine = Machine::enter()?;
+    data::publish(published);
+    fs::copy(artefact("libnss_iam.so"), module()).unwrap();
+    fs::copy(artefact("libnss_iamref.so"), module().with_file_name("libnss_iamref.so.2")).unwrap();
+    Some(machine)
+}
+
+/// The same users and groups, and the local group, in /etc: as `apply` would write them if it were useradd(8).
+fn etc(published: &Cache) {
+    let lines = |lines: &mut dyn Iterator<Item = String>| lines.map(|line| line + "\n").collect::<String>();
+    fs::write("/etc/passwd", lines(&mut published.users.iter().map(data::passwd_line))).unwrap();
+    fs::write("/etc/shadow", lines(&mut published.users.iter().map(data::shadow_line))).unwrap();
+    let joined = published.users.iter().filter(|user| !user.local.is_empty()).map(|user| user.name.as_str());
+    let local = format!("sudo:x:{LOCAL}:{}\n", joined.collect::<Vec<_>>().join(","));
+    fs::write("/etc/group", lines(&mut published.groups.iter().map(data::group_line)) + &local).unwrap();
+}
+
+/// What getent(1) prints, and its exit status.
+fn getent(machine: &Machine, service: &str, database: &str, keys: &[String]) -> (String, Option<i32>) {
+    let mut line = vec!["getent".to_owned(), "-s".into(), service.into(), database.into()];
+    line.extend_from_slice(keys);
+    let output = machine.run(&line);
+    assert_eq!(text(&output.stderr), "");
+    (text(&output.stdout).to_owned(), output.status.code())
+}
+
+/// One key at a time and all in one go, known and unknown.
+fn compare(machine: &Machine, published: &Cache, peer: &str) {
+    let mut users: Vec<String> = published.users.iter().map(|user| user.name.to_string()).collect();
+    users.extend(["root", "nobody-here", "User1", "user1x", ""].map(Into::into));
+    let mut groups: Vec<String> = published.groups.iter().map(|group| group.name.to_string()).collect();
+    groups.extend(["wheel-", "nobody-here"].map(Into::into));
+    let uids: Vec<String> = published.users.iter().map(|user| user.uid.to_string()).collect();
+    let gids: Vec<String> = published.groups.iter().map(|group| group.gid.to_string()).collect();
+    for (database, keys) in [("passwd", users.as_slice()), ("passwd", &uids), ("shadow", &users)]
+        .into_iter()
+        .chain([("group", groups.as_slice()), ("group", &gids)])
+    {
+        let (ours, theirs) = (getent(machine, "iam", database, keys), getent(machine, peer, database, keys));
+        assert_eq!(ours, theirs, "{database}");
+        let known = ours.0.lines().count();
+        assert!(known >= published.users.len(), "{database}: {known} known");
+    }
+    for user in &users {
+        let key = std::slice::from_ref(user);
+        for database in ["passwd", "shadow"] {
+            assert_eq!(getent(machine, "iam", database, key), getent(machine, peer, database, key), "{user}");
+        }
+        let (ours, theirs) = ("iam", peer);
+        let [ours, theirs] =
+            [ours, theirs].map(|service| sorted_groups(&getent(machine, service, "initgroups", key).0));
+        assert_eq!(ours, theirs, "{user}");
+    }
+}
+
+/// `getent initgroups` prints the name and the gids in the order of the file, which is of no meaning.
+fn sorted_groups(line: &str) -> Vec<String> {
+    let mut words: Vec<String> = line.split_whitespace().map(Into::into).collect();
+    words.sort();
+    words
+}
+
+#[test]
+fn getent_prints_line_for_line_what_files_does() {
+    let published = data::odd();
+    let Some(machine) = machine(&published) else { return };
+    etc(&published);
+    compare(&machine, &published, "files");
+    for database in ["passwd", "shadow"] {
+        let ours = getent(&machine, "iam", database, &[]);
+        assert_eq!(ours, getent(&machine, "files", database, &[]), "all of {database}");
+        assert_eq!(ours.0.lines().count(), published.users.len());
+    }
+    let (files, status) = getent(&machine, "files", "group", &[]);
+    let (files, _local) = files.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(getent(&machine, "iam", "group", &[]), (format!("{files}\n"), status), "all of group");
+}
+
+#[test]
+fn getent_prints_line_for_line_what_the_reference_module_does() {
+    let published = data::odd();
+    let Some(machine) = machine(&published) else { return };
+    compare(&machine, &published, "iamref");
+    for database in ["passwd", "shadow", "group"] {
+        let ours = getent(&machine, "iam", database, &[]);
+        assert_eq!(ours, getent(&machine, "iamref", database, &[]), "all of {database}");
+        assert!(ours.0.lines().count() >= published.users.len());
+    }
+}
+
+#[test]
+fn five_thousand_users_and_their_group_are_as_the_reference_modules() {
+    let published = data::many(5000);
+    let Some(machine) = machine(&published) else { return };
+    for database in ["passwd", "shadow", "group"] {
+        let ours = getent(&machine, "iam", database, &[]);
+        assert!(ours.0.lines().count() >= 5000);
+        assert!(ours == getent(&machine, "iamref", database, &[]), "all of {database}");
+    }
+    let key = ["iam-users".to_owned()];
+    let ours = getent(&machine, "iam", "group", &key);
+    assert_eq!(ours.0.split(',').count(), 5000);
+    assert!(ours == getent(&machine, "iamref", "group", &key));
+}
+
+#[test]
+fn programs_see_users_behind_files() {
+    let published = data::odd();
+    let Some(machine) = machine(&published) else { return };
+    machine.nsswitch();
+    fs::write("/etc/group", fs::read_to_string("/etc/group").unwrap() + "user3-local:x:4242:user3\n")
+        .unwrap();
+    let user = published.users.iter().find(|user| user.name.as_str() == "user3").unwrap();
+    let output = machine.run(&["id", "user3"]);
+    let shown = text(&output.stdout);
+    assert!(shown.starts_with(&format!("uid={0}(user3) gid={0}(user3) groups=", user.uid)), "{shown}");
+    for group in ["iam-users", "user3-local"] {
+        assert!(shown.contains(&format!("({group})")), "{shown}");
+    }
+    assert!(shown.contains(&format!("{LOCAL}(")), "the local group that the configuration names: {shown}");
+    assert_eq!(text(&machine.run(&["id", "-u", "root"]).stdout), "0\n");
+    fs::write("/tmp/file", "").unwrap();
+    std::os::unix::fs::chown("/tmp/file", Some(user.uid.get()), Some(user.uid.get())).unwrap();
+    assert_eq!(text(&machine.run(&["stat", "-c", "%U:%G", "/tmp/file"]).stdout), "user3:user3\n");
+}
+
+/// There the file's owner, root, is shown as 65534. user_namespaces(7): none can be made after chroot(2), so this has
+/// only a /var/lib of its own.
+#[test]
+fn it_works_in_a_user_namespace_that_does_not_map_root() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: needs root");
+        return;
+    }
+    let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    mount(Some("tmpfs"), "/var/lib", Some("tmpfs"), MsFlags::empty(), Some("mode=0755")).unwrap();
+    data::publish(&data::odd());
+    fs::create_dir("/var/lib/modules").unwrap();
+    fs::copy(artefact("libnss_iam.so"), "/var/lib/modules/libnss_iam.so.2").unwrap();
+    let line = ["-U", "sh", "-c", "stat -c %u /var/lib/nss-iam/cache.db; getent -s iam passwd user3"];
+    let mut command = std::process::Command::new("unshare");
+    let output = command.args(line).env("LD_LIBRARY_PATH", "/var/lib/modules").output().unwrap();
+    let shown = text(&output.stdout);
+    assert!(shown.starts_with("65534\nuser3:x:"), "{shown}{}", text(&output.stderr));
+}
+
+/// "A host whose cache is missing": local users are found, and nobody else is, without a word.
+#[test]
+fn without_a_cache_local_users_still_resolve() {
+    let Some(machine) = machine(&data::odd()) else { return };
+    machine.nsswitch();
+    fs::remove_file(data::FILE).unwrap();
+    assert_eq!(text(&machine.run(&["id", "-u", "root"]).stdout), "0\n");
+    assert_eq!(machine.run(&["getent", "passwd", "user3"]).status.code(), Some(2));
+    assert_eq!(machine.run(&["getent", "group", "root"]).status.code(), Some(0));
+}

@@ -43,7 +43,7 @@ pub(crate) struct Module {
     pub(crate) getspnam: ByName<libc::spwd>,
     pub(crate) getspent: Next<libc::spwd>,
     initgroups: Dyn,
-    library: Library,
+    module: Library,
 }
 
 impl Module {
@@ -64,13 +64,13 @@ impl Module {
             getspnam: symbol(&library, "getspnam_r"),
             getspent: symbol(&library, "getspent_r"),
             initgroups: symbol(&library, "initgroups_dyn"),
-            library,
+            module: library,
         }
     }
 
     /// `set*ent` for `rewind("setpwent")`, or `end*ent`.
     pub(crate) fn rewind(&self, function: &str) {
-        let function: unsafe extern "C" fn(c_int) -> c_int = symbol(&self.library, function);
+        let function: unsafe extern "C" fn(c_int) -> c_int = symbol(&self.module, function);
         // SAFETY: set*ent takes an int, end*ent takes nothing and leaves the register alone.
         assert_eq!(unsafe { function(0) }, SUCCESS);
     }

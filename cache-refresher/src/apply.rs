@@ -11,7 +11,7 @@ use cache::state::StateFile;
 use cache::{publish, schema};
 use config::Config;
 use jiff::Timestamp;
-use listing::Listing;
+use listing::{Listing, VERSION};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{Group, User};
@@ -34,16 +34,8 @@ const KEYS_GROUP: &str = "nss-iam";
 pub(crate) enum Error {
     #[error("cannot {what} '{}': {cause}; nothing was changed", path.display())]
     Io { what: &'static str, path: PathBuf, cause: io::Error },
-    #[error(
-        "there is no listing '{LISTING}' yet; nothing was changed\nhint: run 'cache-refresher fetch' first"
-    )]
-    NoListing,
-    #[error("listing '{LISTING}' refused: {0}; nothing was changed")]
-    Untrusted(String),
-    #[error(
-        "listing '{LISTING}' refused: {0}; nothing was changed\nhint: docs/listing.md describes the form"
-    )]
-    Listing(#[from] listing::Error),
+    #[error("{0}; nothing was changed{hint}", hint = .0.hint())]
+    Unread(#[from] Unread),
     #[error("{0}; nothing was changed")]
     Local(#[from] crate::local::Unreadable),
     #[error("{0}")]
@@ -62,13 +54,36 @@ impl Error {
     /// The exit status that it stands for.
     pub(crate) fn exit(&self) -> u8 {
         match self {
-            Self::Io { cause, .. } => exit::of_io(cause),
+            Self::Io { cause, .. } | Self::Unread(Unread::Io { cause, .. }) => exit::of_io(cause),
             Self::Local(unreadable) => exit::of_io(&unreadable.cause),
             Self::State { cause: cache::state::Error::Io(cause), .. } => exit::of_io(cause),
             Self::Publish(cause) if cause.is_denied() => exit::DENIED,
-            Self::Untrusted(_) | Self::Listing(_) => exit::HELD,
+            Self::Unread(Unread::Untrusted(_) | Unread::Form(_)) => exit::HELD,
             Self::Impossible(_) | Self::NoGroup => exit::CONFIGURATION,
-            Self::NoListing | Self::State { .. } | Self::Publish(_) => exit::OTHER,
+            Self::Unread(Unread::Missing) | Self::State { .. } | Self::Publish(_) => exit::OTHER,
+        }
+    }
+}
+
+/// Why there is no listing that could be believed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unread {
+    #[error("cannot {what} '{LISTING}': {cause}")]
+    Io { what: &'static str, cause: io::Error },
+    #[error("there is no listing '{LISTING}' yet")]
+    Missing,
+    #[error("listing '{LISTING}' refused: {0}")]
+    Untrusted(String),
+    #[error("listing '{LISTING}' refused: {0}")]
+    Form(#[from] listing::Error),
+}
+
+impl Unread {
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Missing => "\nhint: run 'cache-refresher fetch' first",
+            Self::Form(_) => "\nhint: docs/listing.md describes the form",
+            Self::Io { .. } | Self::Untrusted(_) => "",
         }
     }
 }
@@ -88,15 +103,19 @@ pub(crate) struct Request<'a> {
     pub now: Timestamp,
 }
 
-/// Applies the listing at [`LISTING`], or `given`, which a dry run has instead.
+/// Applies the listing at [`LISTING`], or `given`, which a dry run has instead. Without one that can be believed, what
+/// this host decides by itself (whom it locks) still acts; everyone else stays as published.
 ///
 /// # Errors
 /// See [`Error`]; the caller holds the lock.
 pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Report, Error> {
     let folder = Path::new(cache::FOLDER);
-    let listing = match given {
-        Some(listing) => listing,
-        None => read_listing(Path::new(LISTING))?,
+    let (listing, unread) = match given.map_or_else(read_listing, Ok) {
+        Ok(listing) => (listing, None),
+        Err(unread) => (
+            Listing { version: VERSION, source: String::new(), read: None, accounts: Vec::new() },
+            Some(unread),
+        ),
     };
     let io_error = |what| move |cause| Error::Io { what, path: folder.to_owned(), cause };
     let state_error = |cause| Error::State { folder: folder.to_owned(), cause };
@@ -117,7 +136,7 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
         now: request.now.as_second(),
         force: request.force,
     };
-    let plan = plan::plan(input)?;
+    let mut plan = if unread.is_none() { plan::plan(input)? } else { plan::hold(input)? };
     let (cache, keys) = (Cache::read(&folder.join("cache.db")), Keys::read(&folder.join("keys.db")));
     let group = Group::from_name(KEYS_GROUP).ok().flatten().map(|group| group.gid.as_raw());
     // A file that readers would refuse is replaced, whatever it says.
@@ -125,6 +144,12 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
         cache.as_ref().ok() != Some(&plan.cache) || !publish::is_sound(folder, schema::CACHE, None),
         keys.as_ref().ok() != Some(&plan.keys) || !publish::is_sound(folder, schema::KEYS, group),
     );
+    if let Some(unread) = unread {
+        if state.users.is_empty() || !differs.0 && !differs.1 && plan.state == state {
+            return Err(unread.into());
+        }
+        plan.held = Some(format!("{unread}; all but the locked stay as published{}", unread.hint()));
+    }
     let before = Published { cache: cache.unwrap_or_default(), keys: keys.unwrap_or_default() };
     let after = Published { cache: plan.cache.clone(), keys: plan.keys.clone() };
     let changes = changes::between(&before, &after);
@@ -164,21 +189,21 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
 }
 
 /// Reads what the fetch half left: a file of that user or of root, which nobody else can write.
-fn read_listing(path: &Path) -> Result<Listing, Error> {
-    let io_error = |what| move |cause| Error::Io { what, path: path.to_owned(), cause };
+fn read_listing() -> Result<Listing, Unread> {
+    let io_error = |what| move |cause| Unread::Io { what, cause };
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file =
-        fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(
-            |cause| match cause.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::ENOENT) => Error::NoListing,
+        fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(LISTING).map_err(|cause| {
+            match cause.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::ENOENT) => Unread::Missing,
                 // open(2): a symbolic link, and a socket.
-                Some(Errno::ELOOP | Errno::ENXIO) => Error::Untrusted("it is not a regular file".to_owned()),
+                Some(Errno::ELOOP | Errno::ENXIO) => Unread::Untrusted("it is not a regular file".to_owned()),
                 _ => io_error("open")(cause),
-            },
-        )?;
+            }
+        })?;
     let found = file.metadata().map_err(io_error("read"))?;
     let fetcher = User::from_name(FETCH_USER).ok().flatten().map(|user| user.uid.as_raw());
-    let refused = |cause: String| Err(Error::Untrusted(cause));
+    let refused = |cause: String| Err(Unread::Untrusted(cause));
     if !found.is_file() {
         return refused("it is not a regular file".to_owned());
     }

@@ -98,6 +98,14 @@ pub(crate) fn plan(input: Input<'_>) -> Result<Plan, Impossible> {
     Ok(held)
 }
 
+/// Without a listing: nobody leaves and nobody comes, but for whom this host locks or refuses by itself.
+///
+/// # Errors
+/// As [`plan`].
+pub(crate) fn hold(input: Input<'_>) -> Result<Plan, Impossible> {
+    Ok(attempt(&input, &OwnGroups::check(&input)?, true))
+}
+
 /// The two groups that no listing knows.
 struct OwnGroups {
     common: Name,

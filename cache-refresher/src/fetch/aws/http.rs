@@ -27,6 +27,13 @@ const READ: Duration = Duration::from_secs(15);
 pub(super) fn client(config: &config::Aws) -> Result<SharedHttpClient, Failure> {
     let trusted = match &config.ca_bundle {
         Some(path) => TrustStore::empty().with_pem_certificate(certificates(path)?),
+        None if rustls_native_certs::load_native_certs().certs.is_empty() => {
+            // The SDK's own store would panic in a debug build, and say nothing in another.
+            log::warn!(
+                "this host has no CA certificates: https will fail\nhint: install ca-certificates, or set [aws] ca_bundle"
+            );
+            TrustStore::empty()
+        }
         None => TrustStore::default(),
     };
     let tls = TlsContext::builder().with_trust_store(trusted).build().map_err(|error| {

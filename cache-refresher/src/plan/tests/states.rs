@@ -300,3 +300,23 @@ fn that_time_passes_changes_no_answer() {
     world.now += 30 * DAY;
     assert_eq!(world.run().cache, before.cache);
 }
+
+#[test]
+fn without_a_listing_a_lock_acts_and_nothing_else_changes() {
+    let mut world = World::of(&["ana", "bob", "eve"]);
+    world.second("partner");
+    world.group("partner", "G-DEV", "Dev");
+    world.member("partner", "U-carl", "carl", "G-DEV");
+    world.config.local_groups = [("Ops".to_owned(), vec!["adm".to_owned()])].into();
+    world.listed("U-ana").keys = vec![key(ED25519)];
+    world.run();
+    world.gone("U-eve");
+    let before = world.run();
+    world.listing.accounts.clear();
+    assert_eq!(hold(world.input()).unwrap(), Plan { skips: Vec::new(), ..before.clone() });
+    world.lock(&["ana"]);
+    let locked = hold(world.input()).unwrap();
+    assert_eq!((locked.active("U-ana"), locked.login("U-ana")), (None, None));
+    assert_eq!((locked.row("U-bob"), locked.row("U-carl")), (before.row("U-bob"), before.row("U-carl")));
+    assert_eq!(locked.login("U-carl"), before.login("U-carl"));
+}

@@ -1,0 +1,110 @@
+//! Whether anyone but IAM users could still log in: who breaks the way to IAM must have another one.
+
+use crate::error::Error;
+use crate::files;
+use crate::host::Host;
+use crate::sshd::config::matches;
+use crate::sshd::effective::Effective;
+use crate::sshd::{LocalUser, Sshd, local_users};
+
+/// So many local users are looked at; each costs a run of sshd.
+const LOCALS: usize = 20;
+
+/// The first local user found whom sshd would let in, with a key or a password of his own.
+///
+/// # Errors
+/// When sshd does not tell, or the users cannot be read.
+pub(crate) fn other_way_in(host: &Host, sshd: &Sshd<'_>) -> Result<Option<String>, Error> {
+    let shadow = files::read(&host.path("/etc/shadow"))?.unwrap_or_default();
+    for user in local_users(host)?.into_iter().take(LOCALS) {
+        let settings = sshd.settings(&user.name)?;
+        if is_let_in(&settings, &user.name)
+            && (has_key(host, &settings, &user) || has_password(&settings, &shadow, &user.name))
+        {
+            return Ok(Some(user.name));
+        }
+    }
+    Ok(None)
+}
+
+/// By the lists of users; those of groups are left out, and so taken as letting in.
+fn is_let_in(settings: &Effective, user: &str) -> bool {
+    let fits = |keyword: &str| {
+        let patterns = settings.list(keyword).into_iter();
+        patterns.map(|pattern| pattern.split('@').next().unwrap_or("")).any(|pattern| matches(pattern, user))
+    };
+    let allowed = settings.list("allowusers").is_empty() || fits("allowusers");
+    allowed && !fits("denyusers") && !(user == "root" && settings.get("permitrootlogin") == "no")
+}
+
+fn has_key(host: &Host, settings: &Effective, user: &LocalUser) -> bool {
+    if settings.get("pubkeyauthentication") == "no" {
+        return false;
+    }
+    // EC2 Instance Connect and its like bring keys of their own.
+    if !["", "none"].contains(&settings.get("authorizedkeyscommand")) {
+        return true;
+    }
+    settings.list("authorizedkeysfile").into_iter().filter(|file| *file != "none").any(|file| {
+        let file = file.replace("%h", &user.home).replace("%u", &user.name).replace("%%", "%");
+        let path = if file.starts_with('/') { file } else { format!("{}/{file}", user.home) };
+        let text = std::fs::read(host.path(&path)).unwrap_or_default();
+        text.split(|byte| *byte == b'\n').any(|line| line.first().is_some_and(|first| *first != b'#'))
+    })
+}
+
+fn has_password(settings: &Effective, shadow: &str, user: &str) -> bool {
+    let asked = ["passwordauthentication", "kbdinteractiveauthentication", "challengeresponseauthentication"]
+        .into_iter()
+        .any(|keyword| settings.get(keyword) == "yes");
+    let root_by_key_only = user == "root" && settings.get("permitrootlogin") != "yes";
+    let hash = shadow.lines().find_map(|line| line.strip_prefix(user)?.strip_prefix(':')?.split(':').next());
+    asked && !root_by_key_only && hash.is_some_and(|hash| hash.starts_with('$') || hash.starts_with('_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_counts_only_where_it_is_asked_for() {
+        let shadow = "root:$6$x:1::::::\nana:$y$x:1::::::\nbob:!$y$x:1::::::\nubuntu:*:1::::::\n";
+        let yes = Effective::parse("passwordauthentication yes\npermitrootlogin prohibit-password\n");
+        let no = Effective::parse("passwordauthentication no\npermitrootlogin yes\n");
+        assert!(has_password(&yes, shadow, "ana"));
+        for (settings, user) in [(&no, "ana"), (&yes, "bob"), (&yes, "ubuntu"), (&yes, "root"), (&yes, "an")]
+        {
+            assert!(!has_password(settings, shadow, user), "{user}");
+        }
+    }
+
+    #[test]
+    fn a_key_counts_only_if_there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::this_folder(folder.path());
+        let user = LocalUser { name: "ana".to_owned(), home: "/home/ana".to_owned() };
+        let settings = Effective::parse(
+            "authorizedkeysfile .ssh/authorized_keys /keys/%u\nauthorizedkeyscommand none\n",
+        );
+        assert!(!has_key(&host, &settings, &user));
+        std::fs::create_dir_all(folder.path().join("keys")).unwrap();
+        std::fs::write(folder.path().join("keys/ana"), "# none\n\n").unwrap();
+        assert!(!has_key(&host, &settings, &user));
+        std::fs::write(folder.path().join("keys/ana"), "# one\nssh-ed25519 AAAA\n").unwrap();
+        assert!(has_key(&host, &settings, &user));
+        assert!(has_key(&host, &Effective::parse("authorizedkeyscommand /opt/eic\n"), &user));
+        assert!(!has_key(
+            &host,
+            &Effective::parse("authorizedkeyscommand /x\npubkeyauthentication no\n"),
+            &user
+        ));
+    }
+
+    #[test]
+    fn lists_of_users_count() {
+        assert!(is_let_in(&Effective::parse("allowusers ubuntu@10.0.0.0/8\n"), "ubuntu"));
+        assert!(!is_let_in(&Effective::parse("allowusers ubuntu\n"), "ana"));
+        assert!(!is_let_in(&Effective::parse("denyusers a*\n"), "ana"));
+        assert!(!is_let_in(&Effective::parse("permitrootlogin no\n"), "root"));
+    }
+}

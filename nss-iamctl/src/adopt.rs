@@ -1,0 +1,120 @@
+//! `adopt`: takes over the accounts that a useradd script or aws-ec2-ssh made. The IAM user gets the id that the
+//! account had, so that every file keeps its owner, or else the files get the id of the IAM user.
+//!
+//! Nothing is done unless `--apply` asks for it. Only accounts are touched that have an IAM user; homes stay.
+
+mod accounts;
+mod carry_out;
+mod changes;
+mod facts;
+mod judge;
+mod losses;
+mod pair;
+mod plan;
+mod script;
+mod tell;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::block;
+use crate::cli::Adopt;
+use crate::error::{self, Error};
+use crate::files;
+use crate::host::Host;
+use crate::say;
+use crate::sshd::{config::MAIN, drop_in};
+use facts::Facts;
+use plan::{Plan, Request, World};
+
+/// The pins, merged into the configuration with whatever else is in config.d.
+const PINS: &str = "/etc/nss-iam/config.d/50-adopt.toml";
+
+/// Plans, and does it if asked to. `now` is in seconds since 1970.
+///
+/// # Errors
+/// When it cannot be planned, or failed; every file then is as it was.
+pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
+    let request =
+        Request { names: args.names.clone(), renumber: args.renumber, elsewhere: args.print_config };
+    // While the lock is held, nobody else changes what the plan goes by.
+    let _lock = args.apply.then(|| carry_out::lock(host)).transpose()?;
+    let facts = Facts::read(host)?;
+    let world = World::of(&facts);
+    let plan = plan::plan(&world, &request)?;
+    if args.print_config {
+        let text = tell::config(&plan, &changes::pins("", &plan.adopt)?);
+        return print(out, &text);
+    }
+    let changes = changes::changes(&world, &plan, args.renumber)?;
+    let shown = tell::plan(&plan, &changes);
+    print(out, &shown)?;
+    if plan.adopt.is_empty() {
+        say(&nobody(&world, &plan));
+        return Ok(status(args, &plan));
+    }
+    let obstacle = tell::obstacle(&facts, !sshd_asks(host)?);
+    if !args.apply {
+        tell::remarks(&world, &plan).iter().for_each(|remark| say(remark));
+        if let Some(why) = obstacle {
+            say(&format!("{why}\nhint: nss-iamctl enable"));
+        }
+        say("nothing was changed; with --apply it is");
+        return Ok(error::OK);
+    }
+    if let Some(why) = obstacle {
+        return Err(Error::configuration(format!("{why}; nothing was changed")).hint("nss-iamctl enable"));
+    }
+    let kept = carry_out::carry_out(host, &plan, &changes, &shown, now)?;
+    tell::remarks(&world, &plan).iter().for_each(|remark| say(remark));
+    done(&plan, &kept);
+    Ok(status(args, &plan))
+}
+
+/// Who was named and stays is a failure; of those whom a script made, some are always left.
+fn status(args: &Adopt, plan: &Plan) -> u8 {
+    if args.apply && !args.names.is_empty() && !plan.leave.is_empty() {
+        error::CONFIGURATION
+    } else {
+        error::OK
+    }
+}
+
+fn done(plan: &Plan, kept: &Path) {
+    let count = plan.adopt.len();
+    let accounts = if count == 1 { "account" } else { "accounts" };
+    say(&format!("{count} {accounts} taken over; the old files are in '{}'", kept.display()));
+}
+
+fn nobody(world: &World<'_>, plan: &Plan) -> String {
+    if plan.leave.is_empty() {
+        return format!(
+            "no account has the comment '{}' or is in group '{}'; nothing was done\n\
+             hint: name the accounts: nss-iamctl adopt NAME...",
+            script::COMMENT,
+            world.marker
+        );
+    }
+    "no account can be taken over; nothing was done".to_owned()
+}
+
+/// Whether our part of sshd's configuration is there; whether it is in force is for `doctor`.
+fn sshd_asks(host: &Host) -> Result<bool, Error> {
+    if host.find("sshd").is_none() || host.exists(drop_in::PATH) {
+        return Ok(true);
+    }
+    Ok(files::read(&host.path(MAIN))?.is_some_and(|text| text.contains(block::BEGIN)))
+}
+
+fn print(out: &mut dyn Write, text: &str) -> Result<u8, Error> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Who closed it does not want it.
+        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::other(format!("cannot print: {cause}; nothing was done")))
+        }
+        _ => Ok(error::OK),
+    }
+}

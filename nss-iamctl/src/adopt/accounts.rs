@@ -1,0 +1,160 @@
+//! passwd(5), shadow(5), group(5) and gshadow(5) as bytes: what a line says, and the files without some of it.
+//!
+//! Whatever is not a whole line of an account (NIS's `+` and `-`, comments, damage) is never taken for one, and stays.
+
+use std::collections::BTreeSet;
+
+/// An account of passwd(5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Account {
+    pub name: String,
+    pub uid: u32,
+    pub gid: u32,
+    pub gecos: String,
+    pub home: String,
+    pub shell: String,
+}
+
+/// A group of group(5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Group {
+    pub name: String,
+    pub gid: u32,
+    pub members: Vec<String>,
+}
+
+pub(super) fn accounts(passwd: &[u8]) -> Vec<Account> {
+    let account = |line: &[u8]| {
+        let [name, _, uid, gid, gecos, home, shell] = fields(line)?;
+        Some(Account { name: named(name)?, uid: id(&uid)?, gid: id(&gid)?, gecos, home, shell })
+    };
+    lines(passwd).filter_map(account).collect()
+}
+
+pub(super) fn groups(group: &[u8]) -> Vec<Group> {
+    let of = |line: &[u8]| {
+        let [name, _, gid, members] = fields(line)?;
+        let members = members.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        Some(Group { name: named(name)?, gid: id(&gid)?, members })
+    };
+    lines(group).filter_map(of).collect()
+}
+
+/// Whether one can log in by password: shadow(5) has a hash, or passwd(5) itself has.
+pub(super) fn has_password(passwd: &[u8], shadow: &[u8], name: &str) -> bool {
+    let second = |text: &[u8]| {
+        let line = lines(text).find(|line| first(line) == name.as_bytes())?.to_owned();
+        line.split(|byte| *byte == b':').nth(1).map(<[u8]>::to_owned)
+    };
+    let is_hash = |field: Vec<u8>| field.len() > 1 && !field.starts_with(b"!") && !field.starts_with(b"*");
+    second(shadow).is_some_and(is_hash) || second(passwd).is_some_and(is_hash)
+}
+
+/// passwd(5), shadow(5), or group(5) for groups as a whole: without the lines of these names.
+pub(super) fn without(text: &[u8], names: &BTreeSet<&str>) -> Vec<u8> {
+    let kept = |line: &&[u8]| !std::str::from_utf8(first(line)).is_ok_and(|name| names.contains(name));
+    text.split_inclusive(|byte| *byte == b'\n').filter(kept).flatten().copied().collect()
+}
+
+/// group(5) and gshadow(5) without these names in the lists of members and, in the latter, administrators.
+pub(super) fn without_members(text: &[u8], lists: &[usize], names: &BTreeSet<&str>) -> Vec<u8> {
+    let mut new = Vec::with_capacity(text.len());
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let (body, end) = line.split_at(line.len() - usize::from(line.ends_with(b"\n")));
+        for (index, field) in body.split(|byte| *byte == b':').enumerate() {
+            if index > 0 {
+                new.push(b':');
+            }
+            let kept = |name: &&[u8]| !std::str::from_utf8(name).is_ok_and(|name| names.contains(name));
+            if lists.contains(&index) && !field.split(|byte| *byte == b',').all(|name| kept(&name)) {
+                let left: Vec<&[u8]> = field.split(|byte| *byte == b',').filter(kept).collect();
+                new.extend(left.join(&b','));
+            } else {
+                new.extend(field);
+            }
+        }
+        new.extend(end);
+    }
+    new
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n')
+}
+
+fn first(line: &[u8]) -> &[u8] {
+    line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii_end()
+}
+
+/// What is not UTF-8 is shown with a mark in its place; such a name fits no line and no IAM user.
+fn fields<const N: usize>(line: &[u8]) -> Option<[String; N]> {
+    let line = String::from_utf8_lossy(line);
+    line.split(':').map(str::to_owned).collect::<Vec<_>>().try_into().ok()
+}
+
+fn named(name: String) -> Option<String> {
+    (!name.is_empty() && !name.starts_with(['+', '-', '#'])).then_some(name)
+}
+
+/// As the C library reads it, but for signs and blanks, with which it is no account of a script.
+fn id(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/bash\nana:x:1001:1002:AWS User:/home/ana:/bin/bash\n\
+        +ana::::::\n+\n-bob\nhalf:x:1003\nsign:x:+1004:1004::/:/bin/sh\nlatin:x:1005:1005:Jos\xe9:/home/latin:/bin/sh";
+
+    #[test]
+    fn only_whole_lines_are_accounts() {
+        let names: Vec<String> = accounts(PASSWD).into_iter().map(|account| account.name).collect();
+        assert_eq!(names, ["root", "ana", "latin"]);
+        let ana = &accounts(PASSWD)[1];
+        assert_eq!(
+            (ana.uid, ana.gid, ana.gecos.as_str(), ana.home.as_str()),
+            (1001, 1002, "AWS User", "/home/ana")
+        );
+        let groups = groups(b"a:x:10:\nb:x:11:x,y\n+:::\nc:x:-1:\n");
+        assert_eq!(groups.iter().map(|group| group.members.len()).collect::<Vec<_>>(), [0, 2]);
+    }
+
+    #[test]
+    fn lines_go_and_every_other_byte_stays() {
+        let without_ana = without(PASSWD, &BTreeSet::from(["ana"]));
+        let line: &[u8] = b"ana:x:1001:1002:AWS User:/home/ana:/bin/bash\n";
+        let at = PASSWD.windows(line.len()).position(|window| window == line).unwrap();
+        assert_eq!(without_ana, [&PASSWD[..at], &PASSWD[at + line.len()..]].concat());
+        assert_eq!(without(PASSWD, &BTreeSet::from(["an", "nobody"])), PASSWD);
+        assert_eq!(without(b"a:1\nb:2", &BTreeSet::from(["b"])), b"a:1\n");
+        assert_eq!(without(b"a:1\nb:2", &BTreeSet::from(["a"])), b"b:2");
+    }
+
+    #[test]
+    fn members_leave_their_groups_and_odd_lines_stay_as_they_are() {
+        let names = BTreeSet::from(["ana", "bob"]);
+        for (before, after) in [
+            ("sudo:x:27:ana\n", "sudo:x:27:\n"),
+            ("adm:x:4:syslog,ana,carl,bob", "adm:x:4:syslog,carl"),
+            ("anna:x:5:anna,ana2\n", "anna:x:5:anna,ana2\n"),
+            ("odd:x:6:,,carl,\n", "odd:x:6:,,carl,\n"),
+            ("ana:x:7:\n+:::\n\n# ana\nx\n", "ana:x:7:\n+:::\n\n# ana\nx\n"),
+        ] {
+            assert_eq!(without_members(before.as_bytes(), &[3], &names), after.as_bytes());
+        }
+        let gshadow = b"sudo:!:ana,root:ana,carl\n";
+        assert_eq!(without_members(gshadow, &[2, 3], &names), b"sudo:!:root:carl\n");
+    }
+
+    #[test]
+    fn a_locked_or_empty_password_is_none() {
+        let shadow = b"a:$6$salt$hash:1::::::\nb:!:1\nc:*:1\nd:!$6$x:1\ne::1\nf:!!:1\n";
+        let has = |name| has_password(b"g:$1$x:1:1:::\nh:x:1:1:::\n", shadow, name);
+        assert!(has("a") && has("g"));
+        for name in ["b", "c", "d", "e", "f", "h", "none"] {
+            assert!(!has(name), "{name}");
+        }
+    }
+}

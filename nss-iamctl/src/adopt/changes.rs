@@ -1,0 +1,98 @@
+//! Which files of the host change, in the order in which they do. Pure.
+
+use std::collections::BTreeSet;
+
+use toml_edit::{DocumentMut, Item, Table, Value};
+
+use super::accounts;
+use super::facts::{GROUP, GSHADOW, PASSWD, SHADOW};
+use super::plan::{Adoption, Plan, World};
+use super::{PINS, script};
+use crate::error::Error;
+
+/// A file that becomes another, or goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    pub path: String,
+    /// None: the file goes.
+    pub after: Option<Vec<u8>>,
+}
+
+/// The pins first: a refresh that comes in between must know them. The accounts go last, out of passwd(5) last of
+/// all: what is left over of them elsewhere is of no use to anyone, while an account without its shadow line is.
+///
+/// # Errors
+/// When the pins of an earlier run cannot be read.
+pub(super) fn changes(world: &World<'_>, plan: &Plan, renumber: bool) -> Result<Vec<Change>, Error> {
+    let facts = world.facts;
+    if plan.adopt.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: BTreeSet<&str> = plan.adopt.iter().map(|adoption| adoption.name.as_str()).collect();
+    let mut changes = Vec::new();
+    let mut change = |path: &str, before: &[u8], after: Option<Vec<u8>>| {
+        if after.as_deref() != Some(before) {
+            changes.push(Change { path: path.to_owned(), after });
+        }
+    };
+    if !renumber {
+        let before = facts.pins.as_deref().unwrap_or_default();
+        change(PINS, before.as_bytes(), Some(pins(before, &plan.adopt)?.into_bytes()));
+    }
+    for (path, text) in &facts.sudoers {
+        if script::sudoers_of(text).is_some_and(|user| names.contains(user.as_str())) {
+            change(path, text, None);
+        }
+    }
+    for (path, text) in &facts.cron {
+        if script::job(text) == script::Job::Whole {
+            change(path, text, None);
+        }
+    }
+    if plan.remaining.is_empty() {
+        for (path, text) in &facts.sshd {
+            let after = script::without_keys_command(text);
+            change(path, text, Some(after.unwrap_or_else(|| text.clone())));
+        }
+    }
+    let mut groups: BTreeSet<&str> =
+        plan.adopt.iter().filter_map(|adoption| adoption.private_group.as_deref()).collect();
+    if plan.marker_goes {
+        groups.insert(&world.marker);
+    }
+    let without_groups =
+        |text: &[u8], lists| accounts::without_members(&accounts::without(text, &groups), lists, &names);
+    if let Some(text) = &facts.gshadow {
+        change(GSHADOW, text, Some(without_groups(text, &[2, 3])));
+    }
+    change(GROUP, &facts.group, Some(without_groups(&facts.group, &[3])));
+    if let Some(text) = &facts.shadow {
+        change(SHADOW, text, Some(accounts::without(text, &names)));
+    }
+    change(PASSWD, &facts.passwd, Some(accounts::without(&facts.passwd, &names)));
+    Ok(changes)
+}
+
+/// The drop-in with an entry in `[ids]` for each.
+///
+/// # Errors
+/// When what is there is no TOML, or has another `ids`.
+pub(super) fn pins(before: &str, adopt: &[Adoption]) -> Result<String, Error> {
+    let refused =
+        |why: &str| Error::configuration(format!("cannot add to '{PINS}': {why}; nothing was done"));
+    let mut document: DocumentMut =
+        before.parse().map_err(|cause: toml_edit::TomlError| refused(cause.message()))?;
+    if before.is_empty() {
+        document
+            .decor_mut()
+            .set_prefix("# By 'nss-iamctl adopt': ids that users of IAM had on this host before.\n");
+    }
+    let ids = document.entry("ids").or_insert(Item::Table(Table::new()));
+    let Some(ids) = ids.as_table_like_mut() else { return Err(refused("'ids' is no table")) };
+    for adoption in adopt {
+        let mut value = Value::from(i64::from(adoption.id));
+        value.decor_mut().set_suffix(format!(" # {}", adoption.name.escape_default()));
+        ids.insert(&adoption.iam_id, Item::Value(value));
+    }
+    Ok(document.to_string())
+}

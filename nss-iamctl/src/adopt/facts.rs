@@ -1,0 +1,204 @@
+//! What a plan depends on, read from the host; nothing is judged here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use cache::model::IamId;
+use cache::state::{Identity, State};
+use config::Config;
+
+use super::{PINS, accounts};
+use crate::error::Error;
+use crate::host::Host;
+use crate::published::{LISTING, Published, Trouble};
+use crate::{files, settings};
+
+/// The accounts' own files.
+pub(super) const PASSWD: &str = "/etc/passwd";
+pub(super) const SHADOW: &str = "/etc/shadow";
+pub(super) const GROUP: &str = "/etc/group";
+pub(super) const GSHADOW: &str = "/etc/gshadow";
+const SUDOERS: [&str; 3] = ["/etc/sudoers", "/usr/etc/sudoers", "/etc/opt/sudoers"];
+const SUDOERS_FOLDERS: [&str; 2] = ["/etc/sudoers.d", "/usr/etc/sudoers.d"];
+const CRON_FOLDER: &str = "/etc/cron.d";
+const ROOTS_JOBS: [&str; 3] = ["/etc/crontab", "/var/spool/cron/crontabs/root", "/var/spool/cron/root"];
+const CRONTABS: [&str; 2] = ["/var/spool/cron/crontabs", "/var/spool/cron"];
+const LINGER: &str = "/var/lib/systemd/linger";
+/// Of aws-ec2-ssh.
+const CONF: &str = "/etc/aws-ec2-ssh.conf";
+
+/// Everything.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub passwd: Vec<u8>,
+    pub shadow: Option<Vec<u8>>,
+    pub group: Vec<u8>,
+    pub gshadow: Option<Vec<u8>>,
+    pub subuid: Vec<u8>,
+    pub subgid: Vec<u8>,
+    /// Path and content.
+    pub sudoers: Vec<(String, Vec<u8>)>,
+    pub cron: Vec<(String, Vec<u8>)>,
+    /// Where else root's jobs are.
+    pub roots_jobs: Vec<(String, Vec<u8>)>,
+    pub sshd: Vec<(String, Vec<u8>)>,
+    /// aws-ec2-ssh.conf, if there is one.
+    pub script_conf: Vec<u8>,
+    pub nsswitch: String,
+    pub accounts_of_iam: Vec<listing::Account>,
+    pub config: Config,
+    pub identities: BTreeMap<IamId, Identity>,
+    /// What is there at each home that passwd(5) names.
+    pub homes: BTreeMap<String, Home>,
+    /// Homes with keys of the user's own.
+    pub own_keys: BTreeSet<String>,
+    /// How many processes run as each uid, real or effective.
+    pub running: BTreeMap<u32, usize>,
+    /// Names that have a crontab, or linger.
+    pub crontabs: BTreeSet<String>,
+    pub lingering: BTreeSet<String>,
+    /// Who logged in to run this; proc(5), loginuid.
+    pub invoker: Option<u32>,
+    /// The pins of an earlier run.
+    pub pins: Option<String>,
+}
+
+/// What a home is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Home {
+    Missing,
+    Folder,
+    /// A symbolic link, or no folder.
+    Other,
+}
+
+impl Facts {
+    /// Reads the host.
+    ///
+    /// # Errors
+    /// When something that must be known cannot be read.
+    pub(super) fn read(host: &Host) -> Result<Self, Error> {
+        let passwd = required(host, PASSWD)?;
+        let (accounts_of_iam, state) = published(host)?;
+        let mut facts = Self {
+            shadow: optional(host, SHADOW)?,
+            group: required(host, GROUP)?,
+            gshadow: optional(host, GSHADOW)?,
+            subuid: optional(host, "/etc/subuid")?.unwrap_or_default(),
+            subgid: optional(host, "/etc/subgid")?.unwrap_or_default(),
+            cron: folder(host, CRON_FOLDER)?,
+            roots_jobs: existing(host, &ROOTS_JOBS)?,
+            sudoers: existing(host, &SUDOERS)?,
+            sshd: existing(host, &[crate::sshd::config::MAIN])?,
+            script_conf: optional(host, CONF)?.unwrap_or_default(),
+            nsswitch: files::read(&host.path(crate::nsswitch::PATH))?.unwrap_or_default(),
+            accounts_of_iam,
+            config: settings::load(host)?,
+            identities: state.identities,
+            running: running(host),
+            crontabs: CRONTABS.iter().flat_map(|path| names(host, path)).collect(),
+            lingering: names(host, LINGER).into_iter().collect(),
+            invoker: files::read(&host.path("/proc/self/loginuid"))?.and_then(|uid| uid.trim().parse().ok()),
+            pins: files::read(&host.path(PINS))?,
+            passwd,
+            ..Self::default()
+        };
+        for path in SUDOERS_FOLDERS {
+            facts.sudoers.extend(folder(host, path)?);
+        }
+        facts.sshd.extend(folder(host, "/etc/ssh/sshd_config.d")?);
+        for account in accounts::accounts(&facts.passwd) {
+            let path = host.path(&account.home);
+            let found = match fs::symlink_metadata(&path) {
+                Ok(meta) if meta.is_dir() => Home::Folder,
+                Ok(_) => Home::Other,
+                Err(_) => Home::Missing,
+            };
+            if fs::symlink_metadata(path.join(".ssh/authorized_keys")).is_ok_and(|meta| meta.len() > 0) {
+                facts.own_keys.insert(account.home.clone());
+            }
+            facts.homes.insert(account.home, found);
+        }
+        Ok(facts)
+    }
+}
+
+fn required(host: &Host, path: &str) -> Result<Vec<u8>, Error> {
+    let path = host.path(path);
+    fs::read(&path).map_err(|cause| Error::io("read", &path, &cause))
+}
+
+fn optional(host: &Host, path: &str) -> Result<Option<Vec<u8>>, Error> {
+    let path = host.path(path);
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(cause) => Err(Error::io("read", &path, &cause)),
+    }
+}
+
+fn existing(host: &Host, paths: &[&str]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let mut found = Vec::new();
+    for path in paths {
+        found.extend(optional(host, path)?.map(|bytes| ((*path).to_owned(), bytes)));
+    }
+    Ok(found)
+}
+
+fn folder(host: &Host, path: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let mut found = Vec::new();
+    for name in files::names(&host.path(path))? {
+        let path = format!("{path}/{name}");
+        if host.path(&path).is_file() {
+            found.extend(optional(host, &path)?.map(|bytes| (path, bytes)));
+        }
+    }
+    Ok(found)
+}
+
+fn names(host: &Host, folder: &str) -> Vec<String> {
+    files::names(&host.path(folder)).unwrap_or_default()
+}
+
+/// What the refresher left.
+fn published(host: &Host) -> Result<(Vec<listing::Account>, State), Error> {
+    let published = Published::read(host);
+    let listing = published.listing.map_err(|trouble| {
+        Error::configuration(format!("cannot use '{LISTING}': {trouble}; nothing was done"))
+            .hint("nss-iamctl refresh, or cache-refresher fetch where nobody is to be published yet")
+    })?;
+    let state = match published.state {
+        // The first refresh makes it.
+        Err(Trouble::Missing) => State::default(),
+        state => state.map_err(|trouble| {
+            Error::other(format!("cannot use '{}/state.db': {trouble}; nothing was done", cache::FOLDER))
+        })?,
+    };
+    Ok((listing.accounts, state))
+}
+
+/// proc(5): the second line of numbers in `status`.
+fn running(host: &Host) -> BTreeMap<u32, usize> {
+    let mut running = BTreeMap::new();
+    let Ok(entries) = fs::read_dir(host.path("/proc")) else { return running };
+    for entry in entries.flatten().filter(|entry| is_pid(Path::new(&entry.file_name()))) {
+        let Ok(status) = fs::read_to_string(entry.path().join("status")) else { continue };
+        let ids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+        let uids: BTreeSet<u32> = ids.split_whitespace().filter_map(|uid| uid.parse().ok()).collect();
+        for uid in uids {
+            *running.entry(uid).or_default() += 1;
+        }
+    }
+    running
+}
+
+fn is_pid(name: &Path) -> bool {
+    name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The processes of a user now.
+pub(super) fn processes(host: &Host, uid: u32) -> usize {
+    running(host).get(&uid).copied().unwrap_or_default()
+}

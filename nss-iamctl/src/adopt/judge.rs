@@ -1,0 +1,251 @@
+//! Whether an account can be taken over, as far as it can be said of it by itself. Pure.
+
+use std::path::Path;
+
+use cache::model::{IamId, Id};
+use config::TagUse;
+
+use super::accounts::{Account, Group};
+use super::facts::Home;
+use super::pair::{self, IamUser, Pair};
+use super::plan::{Adoption, Request, World};
+use super::{losses, script, tree};
+
+/// Names that are given to nobody, as the refresher has them.
+const RESERVED: &str = include_str!("../../../config/reserved-names.txt");
+const ID_LAST: u32 = 0x7ffd_ffff;
+
+/// Why not, and what to do.
+pub(super) type Refusal = (String, Option<String>);
+
+fn because<T>(why: impl Into<String>, hint: &str) -> Result<T, Refusal> {
+    Err((why.into(), (!hint.is_empty()).then(|| hint.to_owned())))
+}
+
+/// What becomes of the account.
+///
+/// # Errors
+/// Why it stays.
+pub(super) fn judge(world: &World<'_>, name: &str, request: &Request) -> Result<Adoption, Refusal> {
+    let Some(account) = the_one(world, name)? else { return because("it is no account", "") };
+    let iam = paired(world, account)?;
+    let login = pair::login(&iam, &world.facts.config);
+    free_name(world, account, &login)?;
+    if !request.elsewhere {
+        same_home(world, account, &iam, &login)?;
+    }
+    let id = if request.renumber { id_of(world, &iam)? } else { pin(world, account, &iam)? };
+    let private = private_group(world, account)?;
+    let mut adoption = Adoption {
+        name: account.name.clone(),
+        uid: account.uid,
+        private_gid: private.is_some().then_some(account.gid),
+        private_group: private.flatten(),
+        home: account.home.clone(),
+        iam_id: iam.user.id.clone(),
+        iam_name: iam.user.name.escape_default().to_string(),
+        login,
+        id,
+        loses: Vec::new(),
+        notes: Vec::new(),
+    };
+    if let Some(moves) = adoption.moves().filter(|_| !request.elsewhere) {
+        movable(world, account, moves)?;
+    }
+    losses::tell(world, account, &iam, &mut adoption);
+    Ok(adoption)
+}
+
+fn the_one<'a>(world: &'a World<'_>, name: &str) -> Result<Option<&'a Account>, Refusal> {
+    let mut found = world.accounts.iter().filter(|account| account.name == name);
+    let (first, second) = (found.next(), found.next());
+    if second.is_some() {
+        return because("it has two lines in '/etc/passwd'", "remove one of them");
+    }
+    let Some(account) = first else { return Ok(None) };
+    if !(1000..=ID_LAST).contains(&account.uid) || Id::pinned(account.uid).is_err() {
+        return because(format!("uid {} is the system's", account.uid), "");
+    }
+    if let Some(other) = world.accounts.iter().find(|other| other.uid == account.uid && other.name != name) {
+        return because(
+            format!("'{}' has the same uid {}", other.name, account.uid),
+            "give one of them another uid",
+        );
+    }
+    Ok(Some(account))
+}
+
+fn paired<'a>(world: &World<'a>, account: &Account) -> Result<IamUser<'a>, Refusal> {
+    match pair::find(&account.name, &world.iam, &world.facts.config) {
+        Pair::One(iam) => Ok(iam),
+        Pair::None => because(
+            "no IAM user of the configured groups is called like this",
+            "add the user to such a group, or remove the account with userdel(8) if the person has left",
+        ),
+        Pair::Two(one, two) => because(
+            format!(
+                "both IAM users '{}' ({}) and '{}' ({}) could be meant",
+                one.user.name.escape_default(),
+                one.user.id,
+                two.user.name.escape_default(),
+                two.user.id
+            ),
+            "rename one of them in IAM, or take the other out of the configured groups",
+        ),
+    }
+}
+
+/// Names that the refresher would not give, once the account is gone.
+fn free_name(world: &World<'_>, account: &Account, login: &str) -> Result<(), Refusal> {
+    let reserved =
+        RESERVED.lines().filter(|line| !line.starts_with('#')).any(|line| match line.strip_suffix('*') {
+            Some(prefix) => login.starts_with(prefix),
+            None => login == line,
+        });
+    if reserved {
+        return because(format!("'{login}' is a name that no IAM user gets, see nss-iam(7)"), "");
+    }
+    if let Err(cause) = cache::model::Name::new(login) {
+        return because(format!("'{}' cannot be a login name: {cause}", login.escape_default()), "");
+    }
+    let is_taken = world.accounts.iter().any(|other| other.name == login)
+        || world.groups.iter().any(|group| group.name == login);
+    if login != account.name && is_taken {
+        return because(
+            format!("'{login}', as the IAM user will be called, is another account or group"),
+            "",
+        );
+    }
+    let mention = world.facts.sudoers.iter().find(|(_, text)| {
+        script::sudoers_of(text).as_deref() != Some(account.name.as_str())
+            && script::names_in_sudoers(text, login)
+    });
+    if let Some((path, _)) = mention {
+        return because(
+            format!("its name stands in '{path}', and such a name is given to no IAM user"),
+            "put the rule on a local group, and the IAM group into [local_groups]",
+        );
+    }
+    Ok(())
+}
+
+/// An account that finds itself in another home would have lost its files.
+fn same_home(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &str) -> Result<(), Refusal> {
+    if world.facts.homes.get(&account.home).is_none_or(|home| *home == Home::Missing) {
+        return Ok(());
+    }
+    let template = &world.facts.config.users.home;
+    let home = template.replace("{name}", login).replace("{iam_name}", &iam.user.name);
+    let home = home.replace("{account}", iam.account);
+    // With {uid} it is known only when the id is; who has set that means it.
+    if home == account.home || home.contains("{uid}") {
+        return Ok(());
+    }
+    let same = account.name == iam.user.name && template.contains("{name}");
+    let hint = match account.home.rsplit_once('/') {
+        Some((folder, last)) if same && last == iam.user.name => {
+            format!("[users] home = \"{folder}/{{iam_name}}\"")
+        }
+        _ if account.name.contains(".at.") || account.name.contains(".plus.") => {
+            "[users] name_style = \"aws-ec2-ssh\"".to_owned()
+        }
+        _ => format!("move '{}' there, or set [users] home", account.home),
+    };
+    because(format!("its home '{}' would become '{home}'", account.home.escape_default()), &hint)
+}
+
+/// The account's own uid.
+fn pin(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<u32, Refusal> {
+    let given = world.facts.identities.get(&IamId::new(&iam.user.id)).map(|identity| identity.id.get());
+    if let Some(given) = given.filter(|given| *given != account.uid) {
+        return because(
+            format!("IAM user '{}' was published with id {given} already, which never changes", iam.user.id),
+            &format!("nss-iamctl adopt --renumber {}: moves the account's files to that id", account.name),
+        );
+    }
+    if let Some(other) = world.facts.config.ids.get(&iam.user.id).filter(|id| **id != account.uid) {
+        return because(
+            format!("[ids] gives '{}' the id {other}", iam.user.id),
+            "correct [ids], or use --renumber",
+        );
+    }
+    Ok(account.uid)
+}
+
+/// The id that the IAM user has, or will get: as the refresher decides it.
+fn id_of(world: &World<'_>, iam: &IamUser<'_>) -> Result<u32, Refusal> {
+    let (facts, iam_id) = (world.facts, IamId::new(&iam.user.id));
+    let tag = || {
+        let tags = &facts.config.tags;
+        let tag =
+            iam.user.tags.get(&format!("{}uid", tags.prefix)).filter(|_| tags.uses.contains(&TagUse::Uid));
+        tag.and_then(|tag| tag.parse().ok()).filter(|id| Id::pinned(*id).is_ok() && *id <= ID_LAST)
+    };
+    let given = facts.identities.get(&iam_id).map(|identity| identity.id.get());
+    let id = given.or_else(|| facts.config.ids.get(&iam.user.id).copied()).or_else(tag);
+    Ok(id.unwrap_or_else(|| Id::computed(&iam_id).get()))
+}
+
+/// Whether the primary group is the account's own, and its name if it has one. None: it is shared, and stays.
+fn private_group(world: &World<'_>, account: &Account) -> Result<Option<Option<String>>, Refusal> {
+    let own_name = world.groups.iter().find(|group| group.name == account.name);
+    if let Some(group) = own_name.filter(|group| group.gid != account.gid) {
+        return because(
+            format!("group '{}' (gid {}) is not its primary group, but has its name", group.name, group.gid),
+            "rename that group with groupmod(8)",
+        );
+    }
+    let of_another = |group: &&Group| group.gid == account.gid && group.name != account.name;
+    match (own_name, world.groups.iter().find(of_another)) {
+        (Some(_), Some(other)) => {
+            return because(
+                format!("group '{}' has the gid of its group too", other.name),
+                "give one another gid",
+            );
+        }
+        (Some(_), None) if account.gid < 1000 => {
+            return because(format!("gid {} of its group is the system's", account.gid), "");
+        }
+        (None, Some(_)) => return Ok(None),
+        (None, None) if account.gid < 1000 => return Ok(None),
+        (_, None) => {}
+    }
+    if let Some(other) =
+        world.accounts.iter().find(|other| other.gid == account.gid && other.name != account.name)
+    {
+        return because(
+            format!("its group, gid {}, is the primary group of '{}' too", account.gid, other.name),
+            "give one of them another with usermod(8) -g",
+        );
+    }
+    if let Some(other) =
+        own_name.and_then(|group| group.members.iter().find(|member| **member != account.name))
+    {
+        return because(format!("'{other}' is a member of its group"), "take them out with gpasswd(1) -d");
+    }
+    Ok(Some(own_name.map(|group| group.name.clone())))
+}
+
+/// Whether files can be moved to other ids.
+fn movable(world: &World<'_>, account: &Account, moves: tree::Moves) -> Result<(), Refusal> {
+    let ids = moves.to_string();
+    if let Some(count) = world.facts.running.get(&account.uid) {
+        return because(
+            format!("{count} processes run as it, and its files have to change: {ids}"),
+            &format!("wait until it has logged out, or end them: loginctl terminate-user {}", account.name),
+        );
+    }
+    if Path::new(&account.home).file_name().is_none() {
+        return because(format!("its home '{}' is no place of its own", account.home.escape_default()), "");
+    }
+    if world.facts.homes.get(&account.home) == Some(&Home::Other) {
+        return because(
+            format!(
+                "its home '{}' is no folder but a link, and its files have to change: {ids}",
+                account.home
+            ),
+            "put the folder itself there, or mount it there",
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! What an account loses by becoming an IAM user, and what its person should know.
+
+use super::accounts::{self, Account};
+use super::pair::IamUser;
+use super::plan::{Adoption, World};
+use super::script;
+
+pub(super) fn tell(world: &World<'_>, account: &Account, iam: &IamUser<'_>, adoption: &mut Adoption) {
+    let facts = world.facts;
+    let name = account.name.as_str();
+    let renamed = adoption.login != name;
+    let mut loses = Vec::new();
+    if accounts::has_password(&facts.passwd, facts.shadow.as_deref().unwrap_or_default(), name) {
+        loses.push("its password".to_owned());
+    }
+    let groups = world.groups.iter().filter(|group| {
+        let primary = group.gid == account.gid && adoption.private_gid.is_none();
+        group.name != world.marker
+            && group.name != name
+            && (primary || group.members.iter().any(|member| member == name))
+    });
+    let groups: Vec<&str> = groups.map(|group| group.name.as_str()).collect();
+    if !groups.is_empty() {
+        loses.push(format!("membership of local groups {} (see [local_groups])", groups.join(", ")));
+    }
+    for (path, text) in &facts.sudoers {
+        if script::sudoers_of(text).as_deref() == Some(name) {
+            let text = String::from_utf8_lossy(text);
+            loses.push(format!(
+                "sudo rule '{}' of '{path}'",
+                script::rules(&text).join("; ").escape_default()
+            ));
+        }
+    }
+    if facts.own_keys.contains(&account.home) {
+        loses
+            .push(format!("keys of its own in '{}/.ssh/authorized_keys', once sshd is set up", account.home));
+    }
+    if account.shell != facts.config.users.shell {
+        loses.push(format!(
+            "shell '{}', which becomes '{}'",
+            account.shell.escape_default(),
+            facts.config.users.shell
+        ));
+    }
+    if renamed {
+        loses.push(format!("the name '{name}': it will be '{}'", adoption.login));
+        let by_name = [
+            (owns_range(&facts.subuid, name), "its range in /etc/subuid"),
+            (owns_range(&facts.subgid, name), "its range in /etc/subgid"),
+            (facts.crontabs.contains(name), "its crontab, which has the old name"),
+            (facts.lingering.contains(name), "lingering, see loginctl(1)"),
+        ];
+        loses.extend(by_name.iter().filter(|(lost, _)| *lost).map(|(_, what)| (*what).to_owned()));
+    }
+    adoption.loses = loses;
+    adoption.notes = notes(world, account, iam, adoption);
+}
+
+fn notes(world: &World<'_>, account: &Account, iam: &IamUser<'_>, adoption: &Adoption) -> Vec<String> {
+    let facts = world.facts;
+    let mut notes = Vec::new();
+    if !iam.user.keys.iter().any(|key| key.active) {
+        notes
+            .push("IAM has no active SSH key of this user, who cannot log in before there is one".to_owned());
+    }
+    if let Some(count) = facts.running.get(&account.uid) {
+        notes.push(format!("{count} processes run as it; they go on, in the groups that they have"));
+    }
+    if facts.invoker == Some(account.uid) {
+        notes.push(
+            "you are logged in as this user: keep this session until a new login has worked".to_owned(),
+        );
+    }
+    let uid = account.uid.to_string();
+    let numbered = owns_range(&facts.subuid, &uid) || owns_range(&facts.subgid, &uid);
+    if adoption.id != account.uid && numbered {
+        notes.push(format!("/etc/subuid and /etc/subgid name uid {uid}, which it no longer has"));
+    }
+    notes
+}
+
+/// subuid(5): a name, or a uid.
+fn owns_range(text: &[u8], owner: &str) -> bool {
+    text.split(|byte| *byte == b'\n')
+        .any(|line| line.split(|byte| *byte == b':').next() == Some(owner.as_bytes()))
+}

@@ -1,0 +1,120 @@
+//! The plan as people read it, and what is left for them to do.
+
+use std::fmt::Write;
+
+use super::changes::Change;
+use super::facts::Facts;
+use super::plan::{Adoption, Plan, World};
+use super::script::{self, Job};
+
+/// What will be, and what will not.
+pub(super) fn plan(plan: &Plan, changes: &[Change]) -> String {
+    let mut text = String::new();
+    for adoption in &plan.adopt {
+        adopted(adoption, &mut text);
+    }
+    for left in &plan.leave {
+        line(&mut text, &format!("{}: stays as it is: {}", left.name.escape_default(), left.why));
+        if let Some(hint) = &left.hint {
+            line(&mut text, &format!("    hint: {hint}"));
+        }
+    }
+    for change in changes {
+        let verb = if change.after.is_some() { "write" } else { "remove" };
+        line(&mut text, &format!("{verb} '{}'", change.path));
+    }
+    text
+}
+
+fn adopted(adoption: &Adoption, text: &mut String) {
+    let Adoption { name, uid, iam_name, iam_id, id, .. } = adoption;
+    let becomes = format!("{name} (uid {uid}): becomes IAM user '{iam_name}' ({iam_id})");
+    line(
+        text,
+        &if uid == id { format!("{becomes}, keeps its uid") } else { format!("{becomes}, gets uid {id}") },
+    );
+    if let Some(moves) = adoption.moves() {
+        line(
+            text,
+            &format!("    files: {moves}, in '{}', mail and crontabs", adoption.home.escape_default()),
+        );
+    }
+    for loss in &adoption.loses {
+        line(text, &format!("    loses: {loss}"));
+    }
+    for note in &adoption.notes {
+        line(text, &format!("    note: {note}"));
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+/// What the plan does not do, and somebody should.
+pub(super) fn remarks(world: &World<'_>, plan: &Plan) -> Vec<String> {
+    let facts = world.facts;
+    let mut remarks = Vec::new();
+    if plan.adopt.is_empty() {
+        return remarks;
+    }
+    for (path, text) in facts.roots_jobs.iter().chain(&facts.cron) {
+        let elsewhere = facts.roots_jobs.iter().any(|(other, _)| other == path);
+        if script::job(text) == Job::Among || elsewhere && script::job(text) == Job::Whole {
+            remarks.push(format!(
+                "'{path}' runs the script that makes accounts, among other things, and stays\n\
+                 hint: take the script's line out, or the accounts come back"
+            ));
+        }
+    }
+    if !plan.remaining.is_empty() {
+        let names = plan.remaining.join(", ");
+        remarks.push(format!(
+            "no script looks after these accounts any more, and they stay until somebody removes them: {names}"
+        ));
+        if facts.sshd.iter().any(|(_, text)| script::without_keys_command(text).is_some()) {
+            remarks.push("sshd goes on asking the script for their keys".to_owned());
+        }
+    }
+    if plan.adopt.iter().any(|adoption| adoption.moves().is_some()) {
+        let find: Vec<String> = plan.adopt.iter().filter(|a| a.moves().is_some()).map(find_rest).collect();
+        remarks.push(format!(
+            "files elsewhere keep the old ids\nhint: find / -xdev \\( {} \\)",
+            find.join(" -o ")
+        ));
+    }
+    if !facts.script_conf.is_empty() {
+        remarks.push(
+            "aws-ec2-ssh itself stays installed\n\
+             hint: remove its package, or /opt/import_users.sh, /opt/authorized_keys_command.sh, /etc/aws-ec2-ssh.conf"
+                .to_owned(),
+        );
+    }
+    remarks
+}
+
+fn find_rest(adoption: &Adoption) -> String {
+    match adoption.private_gid.filter(|gid| *gid != adoption.id) {
+        Some(gid) if adoption.uid != adoption.id => format!("-uid {} -o -gid {gid}", adoption.uid),
+        Some(gid) => format!("-uid {} -gid {gid}", adoption.uid),
+        None => format!("-uid {}", adoption.uid),
+    }
+}
+
+/// `[ids]` for an image: of everyone who can be pinned, and why not of the others.
+pub(super) fn config(plan: &Plan, pins: &str) -> String {
+    let mut text = pins.to_owned();
+    for left in &plan.leave {
+        line(&mut text, &format!("# {}: {}", left.name.escape_default(), left.why));
+    }
+    text
+}
+
+/// What stands in the way of the whole.
+pub(super) fn obstacle(facts: &Facts, asks_sshd: bool) -> Option<&'static str> {
+    if !crate::nsswitch::asks_iam(&facts.nsswitch) {
+        return Some("'/etc/nsswitch.conf' does not ask for IAM users, so nobody would find them");
+    }
+    asks_sshd.then_some("sshd does not ask for the keys of IAM users, so nobody could log in")
+}

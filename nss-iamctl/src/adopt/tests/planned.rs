@@ -1,0 +1,164 @@
+//! Ids that depend on each other, what is lost, and what is written.
+
+use super::*;
+use crate::adopt::changes::{self, Change};
+use crate::adopt::{PINS, tell};
+
+/// As aws-ec2-ssh leaves it where the marker group was made first: each gid is the next one's uid.
+fn shifted(iam: &[&str]) -> Facts {
+    let passwd = line("ana", 1001, 1002) + &line("bob", 1002, 1003);
+    facts(&passwd, "iam-synced-users:x:1001:ana,bob\nana:x:1002:\nbob:x:1003:\n", iam)
+}
+
+fn changed(facts: &Facts, names: &[&str], renumber: bool) -> Vec<Change> {
+    let world = World::of(facts);
+    changes::changes(&world, &planned(facts, names, renumber), renumber).unwrap()
+}
+
+fn after(changes: &[Change], path: &str) -> String {
+    let change =
+        changes.iter().find(|change| change.path == path).unwrap_or_else(|| panic!("{path}: {changes:?}"));
+    String::from_utf8(change.after.clone().unwrap()).unwrap()
+}
+
+#[test]
+fn ids_that_chain_are_taken_over_together_or_not_at_all() {
+    let plan = planned(&shifted(&["ana", "bob"]), &[], false);
+    assert_eq!(summary(&plan), ["ana -> AIDA-ana 1001", "bob -> AIDA-bob 1002"]);
+    assert!(plan.marker_goes);
+    let moves: Vec<String> =
+        plan.adopt.iter().filter_map(|a| a.moves().map(|moves| moves.to_string())).collect();
+    assert_eq!(moves, ["gid 1002 to 1001", "gid 1003 to 1002"]);
+    let half = planned(&shifted(&["ana"]), &[], false);
+    assert!(half.adopt.is_empty() && !half.marker_goes, "{:?}", summary(&half));
+    let why = summary(&half).join("\n");
+    assert!(why.contains("1001, as its group is to have, is the gid of group 'iam-synced-users'"), "{why}");
+    let other_half = summary(&planned(&shifted(&["bob"]), &[], false)).join("\n");
+    assert!(other_half.contains("1002 is the uid or primary group of 'ana'"), "{other_half}");
+}
+
+#[test]
+fn files_move_to_the_id_that_the_refresher_would_give() {
+    let mut facts = shifted(&["ana=AIDA1", "bob=AIDA2"]);
+    let computed = Id::computed(&IamId::new("AIDA1")).get();
+    given(&mut facts, "AIDA2", 0x7000_0002);
+    let plan = planned(&facts, &[], true);
+    assert_eq!(summary(&plan), [format!("ana -> AIDA1 {computed}"), "bob -> AIDA2 1879048194".to_owned()]);
+    assert_eq!(plan.adopt[1].moves().unwrap().to_string(), "uid 1002 to 1879048194, gid 1003 to 1879048194");
+    facts.config.ids.insert("AIDA1".to_owned(), 5000);
+    assert_eq!(planned(&facts, &["ana"], true).adopt[0].id, 5000);
+    assert!(!changed(&facts, &[], true).iter().any(|change| change.path == PINS), "nothing is pinned");
+}
+
+#[test]
+fn what_is_lost_is_told() {
+    let passwd = "jane.doe:x:1003:100:AWS User,,,:/home/jane.doe:/bin/zsh\n";
+    let group =
+        "users:x:100:\nsudo:x:27:jane.doe\ndocker:x:998:x,jane.doe\niam-synced-users:x:1010:jane.doe\n";
+    let mut facts = facts(passwd, group, &["jane.doe"]);
+    facts.shadow = Some(b"jane.doe:$6$a$b:19000:0:99999:7:::\n".to_vec());
+    facts.sudoers =
+        vec![("/etc/sudoers.d/jane doe".to_owned(), b"jane.doe ALL=(ALL) NOPASSWD:ALL\n".to_vec())];
+    facts.own_keys.insert("/home/jane.doe".to_owned());
+    facts.accounts_of_iam[0].users[0].keys[0].active = false;
+    facts.invoker = Some(1003);
+    let plan = planned(&facts, &[], false);
+    let told = tell::plan(&plan, &changed(&facts, &[], false));
+    for expected in [
+        "jane.doe (uid 1003): becomes IAM user 'jane.doe' (AIDA-jane-doe), keeps its uid",
+        "loses: its password",
+        "loses: membership of local groups users, sudo, docker (see [local_groups])",
+        "loses: sudo rule 'jane.doe ALL=(ALL) NOPASSWD:ALL' of '/etc/sudoers.d/jane doe'",
+        "loses: keys of its own",
+        "loses: shell '/bin/zsh', which becomes '/bin/bash'",
+        "note: IAM has no active SSH key",
+        "note: you are logged in as this user",
+        "remove '/etc/sudoers.d/jane doe'",
+        "write '/etc/passwd'",
+    ] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+}
+
+#[test]
+fn a_new_name_leaves_behind_what_goes_by_the_old_one() {
+    let mut facts = facts(&line("Jane", 1003, 1003), "", &["Jane"]);
+    facts.config.users.home = "/home/{iam_name}".to_owned();
+    facts.subuid = b"Jane:100000:65536\n".to_vec();
+    facts.crontabs.insert("Jane".to_owned());
+    facts.lingering.insert("Jane".to_owned());
+    let loses = planned(&facts, &[], false).adopt[0].loses.join("\n");
+    for expected in ["/etc/subuid", "crontab", "lingering"] {
+        assert!(loses.contains(expected), "{expected}: {loses}");
+    }
+    assert!(!loses.contains("/etc/subgid"), "{loses}");
+}
+
+#[test]
+fn only_what_belongs_to_the_accounts_is_written() {
+    let mut facts = facts(
+        &("root:x:0:0::/root:/bin/sh\n".to_owned()
+            + &line("ana", 1003, 1003)
+            + "+::::::\nlast:x:1500:1500::/:/bin/sh"),
+        "root:x:0:\nana:x:1003:\nsudo:x:27:ana,last\niam-synced-users:x:1010:ana\n+:::",
+        &["ana"],
+    );
+    facts.shadow = Some(b"root:*:1\nana:!:1:0:99999:7:::\nlast:!:1".to_vec());
+    facts.gshadow = Some(b"ana:!::\nsudo:*:ana:ana,last\niam-synced-users:!::ana\n".to_vec());
+    let changes = changed(&facts, &[], false);
+    let order: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(order, [PINS, "/etc/gshadow", "/etc/group", "/etc/shadow", "/etc/passwd"]);
+    assert_eq!(
+        after(&changes, "/etc/passwd"),
+        "root:x:0:0::/root:/bin/sh\n+::::::\nlast:x:1500:1500::/:/bin/sh"
+    );
+    assert_eq!(after(&changes, "/etc/shadow"), "root:*:1\nlast:!:1");
+    assert_eq!(after(&changes, "/etc/group"), "root:x:0:\nsudo:x:27:last\n+:::");
+    assert_eq!(after(&changes, "/etc/gshadow"), "sudo:*::last\n");
+}
+
+#[test]
+fn sshd_asks_the_script_as_long_as_somebody_depends_on_it() {
+    let script =
+        b"Port 22\nAuthorizedKeysCommand /opt/authorized_keys_command.sh\nAuthorizedKeysCommandUser nobody\n";
+    let job = b"*/10 * * * * root /opt/import_users.sh\n";
+    for (iam, goes) in [(&["ana", "bob"][..], true), (&["ana"], false)] {
+        let mut facts = facts(&(line("ana", 1003, 1003) + &line("bob", 1004, 1004)), "", iam);
+        facts.sshd = vec![("/etc/ssh/sshd_config".to_owned(), script.to_vec())];
+        facts.cron = vec![("/etc/cron.d/import_users".to_owned(), job.to_vec())];
+        let changes = changed(&facts, &[], false);
+        assert!(
+            changes.iter().any(|change| change.path == "/etc/cron.d/import_users" && change.after.is_none())
+        );
+        assert_eq!(changes.iter().any(|change| change.path == "/etc/ssh/sshd_config"), goes);
+        let remarks = tell::remarks(&World::of(&facts), &planned(&facts, &[], false)).join("\n");
+        assert_eq!(remarks.contains("until somebody removes them: bob"), !goes, "{remarks}");
+    }
+}
+
+#[test]
+fn pins_are_a_configuration_and_join_those_of_an_earlier_run() {
+    let plan = planned(&shifted(&["ana=AIDA1", "bob=AIDA2"]), &[], false);
+    let before = "# mine\n[users]\nshell = \"/bin/sh\"\n[ids]\nAIDA0 = 1500 # zoe\n";
+    for before in ["", before] {
+        let text = changes::pins(before, &plan.adopt).unwrap();
+        assert!(before.is_empty() || text.starts_with(before), "{text}");
+        assert!(text.contains("AIDA1 = 1001 # ana\nAIDA2 = 1002 # bob\n"), "{text}");
+        let config = config::Config::parse(&[("50-adopt.toml".into(), text)]).unwrap();
+        assert_eq!(config.ids.get("AIDA2"), Some(&1002));
+    }
+    assert!(changes::pins("ids = 3\n", &plan.adopt).is_err());
+    assert!(changes::pins("[", &plan.adopt).is_err());
+}
+
+#[test]
+fn the_section_for_an_image_says_who_is_missing_in_it_and_why() {
+    let mut facts =
+        facts(&(line("ana", 1003, 1004) + &line("bob", 1005, 1005)), "ana:x:1004:\n", &["ana=AIDA1"]);
+    facts.running.insert(1003, 1);
+    let request = Request { elsewhere: true, ..Request::default() };
+    let plan = plan::plan(&World::of(&facts), &request).unwrap();
+    let text = tell::config(&plan, &changes::pins("", &plan.adopt).unwrap());
+    assert!(text.contains("[ids]\nAIDA1 = 1003 # ana\n# bob: no IAM user"), "{text}");
+    assert!(config::Config::parse(&[("c".into(), text)]).is_ok());
+}

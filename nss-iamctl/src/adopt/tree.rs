@@ -1,0 +1,149 @@
+//! Gives files of one id to another, in folders that their owner can change while we look.
+//!
+//! Everything is opened from the folder that holds it, never by a path, and nothing is followed; what is changed is
+//! the very file that was looked at. Only files of that owner are: a link to another's file is of no use to anyone.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path};
+
+use rustix::fs::{AtFlags, CWD, Dir, Gid, Mode, OFlags, Stat, Uid, chownat, fstat, openat};
+
+/// Folders within folders, each of which stays open: fewer than the 1024 files that a process may have open.
+const DEPTH: usize = 500;
+
+/// Old and new ids of files of one user. The group changes only on files of that user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moves {
+    pub uid: (u32, u32),
+    pub gid: Option<(u32, u32)>,
+}
+
+impl fmt::Display for Moves {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uid = (self.uid.0 != self.uid.1).then(|| format!("uid {} to {}", self.uid.0, self.uid.1));
+        let gid = self.gid.filter(|(old, new)| old != new).map(|(old, new)| format!("gid {old} to {new}"));
+        let all: Vec<String> = uid.into_iter().chain(gid).collect();
+        write!(f, "{}", all.join(", "))
+    }
+}
+
+/// Files that were changed, by device and inode.
+pub(super) type Changed = BTreeSet<(u64, u64)>;
+
+/// Changes what is at `path` and, if it is a folder, all within it on the same file system. Adds to `changed`, also
+/// when it fails on the way. A symbolic link at `path` is changed itself.
+///
+/// # Errors
+/// Of the operating system; a path that is not there is none.
+pub(super) fn walk(path: &Path, moves: Moves, changed: &mut Changed) -> io::Result<()> {
+    let mut change = |stat: &Stat, moves: Moves| {
+        let done = moves.of(stat);
+        if done.is_some() {
+            changed.insert((stat.st_dev, stat.st_ino));
+        }
+        done
+    };
+    visit(path, true, &mut |stat| change(stat, moves))
+}
+
+/// Takes back what [`walk`] did: to the files in `changed` alone, wherever it got to.
+///
+/// # Errors
+/// Of the operating system.
+pub(super) fn undo(path: &Path, moves: Moves, changed: &Changed) -> io::Result<()> {
+    let back = |(old, new): (u32, u32)| (new, old);
+    let moves = Moves { uid: back(moves.uid), gid: moves.gid.map(back) };
+    visit(path, false, &mut |stat| moves.of(stat).filter(|_| changed.contains(&(stat.st_dev, stat.st_ino))))
+}
+
+impl Moves {
+    /// The ids that a file gets, if it gets others.
+    fn of(self, stat: &Stat) -> Option<(u32, u32)> {
+        if stat.st_uid != self.uid.0 {
+            return None;
+        }
+        let gid = self.gid.filter(|(old, _)| *old == stat.st_gid).map_or(stat.st_gid, |(_, new)| new);
+        ((self.uid.1, gid) != (stat.st_uid, stat.st_gid)).then_some((self.uid.1, gid))
+    }
+}
+
+type Change<'a> = dyn FnMut(&Stat) -> Option<(u32, u32)> + 'a;
+
+/// With `all`, folders that lie too deep are an error; else they are left out.
+fn visit(path: &Path, all: bool, change: &mut Change<'_>) -> io::Result<()> {
+    let Some(top) = open_plainly(path)? else { return Ok(()) };
+    let device = fstat(&top)?.st_dev;
+    let mut open: Vec<Dir> = folder(&top, device, change)?.into_iter().collect();
+    while let Some(within) = open.last_mut() {
+        let entry = match within.next() {
+            None => {
+                open.pop();
+                continue;
+            }
+            Some(entry) => entry?,
+        };
+        if matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = match openat(within.fd()?, entry.file_name(), flags, Mode::empty()) {
+            // Gone since.
+            Err(rustix::io::Errno::NOENT) => continue,
+            opened => opened?,
+        };
+        if let Some(inner) = folder(&opened, device, change)? {
+            match (open.len() < DEPTH, all) {
+                (true, _) => open.push(inner),
+                (false, false) => {}
+                (false, true) => {
+                    return Err(io::Error::other(format!(
+                        "folders lie more than {DEPTH} deep within each other"
+                    )));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Changes one file, and opens it if it is a folder of this file system.
+fn folder(file: &OwnedFd, device: u64, change: &mut Change<'_>) -> io::Result<Option<Dir>> {
+    let stat = fstat(file)?;
+    let is_folder = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
+    // Of folders only, as in find(1) -xdev: on overlayfs a plain file shows another device than its folder.
+    if is_folder && stat.st_dev != device {
+        return Ok(None);
+    }
+    if let Some((uid, gid)) = change(&stat) {
+        chownat(file, c"", Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::EMPTY_PATH)?;
+    }
+    if !is_folder {
+        return Ok(None);
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // "." of the folder that was looked at, whatever its name now stands for.
+    Ok(Some(Dir::new(openat(file, c".", flags, Mode::empty())?)?))
+}
+
+/// Opens what is at a path, the folder above it by its real name, so that no part is a symbolic link any more.
+fn open_plainly(path: &Path) -> io::Result<Option<OwnedFd>> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let folder = match folder.canonicalize() {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        folder => folder?,
+    };
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut current = openat(CWD, c"/", flags, Mode::empty())?;
+    for part in folder.components().filter(|part| *part != Component::RootDir) {
+        current = openat(&current, part.as_os_str(), flags | OFlags::DIRECTORY, Mode::empty())?;
+    }
+    match openat(&current, name, flags, Mode::empty()) {
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        opened => Ok(Some(opened?)),
+    }
+}

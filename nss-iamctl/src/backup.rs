@@ -1,0 +1,195 @@
+//! What `enable` changed, so that `disable` gives it back: one file beside the cache, readable by root alone.
+//!
+//! A file that is still as `enable` left it gets its old bytes back. Where somebody edited it since, only what is ours
+//! is taken out, and the old bytes are of no use any more.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::block;
+use crate::error::Error;
+use crate::files;
+use crate::host::Host;
+use crate::nsswitch;
+
+/// The folder, which nobody but root may enter.
+pub(crate) const FOLDER: &str = "/var/lib/nss-iam/backup";
+/// The file.
+pub(crate) const PATH: &str = "/var/lib/nss-iam/backup/manifest.json";
+const VERSION: u32 = 1;
+
+/// All that `enable` changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    version: u32,
+    /// In the order in which they were changed.
+    pub files: Vec<Saved>,
+    /// Folders that were made, and go again if nothing else is in them.
+    pub folders: Vec<String>,
+    /// The profile of authselect that was in force, and its features.
+    pub authselect: Option<Vec<String>>,
+    /// Whether pam-auth-update was asked for our profile.
+    pub pam_auth_update: bool,
+    /// Units of systemd that were switched on.
+    pub units: Vec<String>,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    pub path: String,
+    pub kind: Kind,
+    /// Its text before; none: there was no such file.
+    pub original: Option<String>,
+    /// SHA-256 of what was written; none: it was removed.
+    written: Option<String>,
+    pub mode: u32,
+}
+
+/// What of a file is ours, should somebody have edited it since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// All of it.
+    Whole,
+    /// The words in nsswitch.conf.
+    Nsswitch,
+    /// What stands between our marks.
+    Block,
+    /// Nothing: the administrator's settings, or another program's output.
+    Theirs,
+}
+
+impl Kind {
+    /// The text without what is ours; none: no file.
+    ///
+    /// # Errors
+    /// When a mark is missing.
+    pub(crate) fn without_ours(self, path: &str, text: Option<&str>) -> Result<Option<String>, Error> {
+        let Some(text) = text else { return Ok(None) };
+        match self {
+            Kind::Whole => Ok(None),
+            Kind::Nsswitch => Ok(Some(nsswitch::disable(text))),
+            Kind::Block => block::remove(text).map(Some).map_err(|block::Unclosed| {
+                let message = format!("'{path}' has '{}' without its end", block::BEGIN);
+                Error::configuration(message).hint("remove the lines of nss-iam by hand, with both marks")
+            }),
+            Kind::Theirs => Ok(Some(text.to_owned())),
+        }
+    }
+}
+
+/// A file to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Edit {
+    pub path: String,
+    pub kind: Kind,
+    pub before: Option<String>,
+    pub after: Option<String>,
+    /// Of a file that is new.
+    pub mode: u32,
+}
+
+impl Manifest {
+    /// What the last `enable` left; none: nothing is enabled.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is of another version.
+    pub(crate) fn load(host: &Host) -> Result<Option<Self>, Error> {
+        let path = host.path(PATH);
+        let Some(text) = files::read(&path)? else { return Ok(None) };
+        let refused = |why: String| {
+            Error::configuration(format!("cannot use '{}': {why}", path.display()))
+                .hint("it holds the files' old content; see what is in it, and move it away")
+        };
+        let manifest: Self = serde_json::from_str(&text).map_err(|cause| refused(cause.to_string()))?;
+        if manifest.version == VERSION {
+            Ok(Some(manifest))
+        } else {
+            Err(refused("another version".to_owned()))
+        }
+    }
+
+    /// As it is kept.
+    ///
+    /// # Errors
+    /// None that can happen with these fields.
+    pub(crate) fn text(&self) -> Result<String, Error> {
+        let manifest = Self { version: VERSION, ..self.clone() };
+        let text = serde_json::to_string_pretty(&manifest);
+        text.map_err(|cause| Error::other(format!("cannot write '{PATH}': {cause}")))
+    }
+
+    /// Notes a change that is about to be made. What was saved first stays the original, unless others edited the
+    /// file since: then it is what they left, without ours.
+    ///
+    /// # Errors
+    /// When ours cannot be told from theirs.
+    pub(crate) fn note(&mut self, edit: &Edit, mode: u32) -> Result<(), Error> {
+        let written = edit.after.as_deref().map(hash);
+        if let Some(saved) = self.files.iter_mut().find(|saved| saved.path == edit.path) {
+            if !saved.is_untouched(edit.before.as_deref()) {
+                saved.original = edit.kind.without_ours(&edit.path, edit.before.as_deref())?;
+            }
+            saved.written = written;
+            return Ok(());
+        }
+        let original = edit.before.clone();
+        self.files.push(Saved { path: edit.path.clone(), kind: edit.kind, original, written, mode });
+        Ok(())
+    }
+}
+
+impl Saved {
+    /// Whether nobody changed the file since.
+    pub(crate) fn is_untouched(&self, current: Option<&str>) -> bool {
+        self.written == current.map(hash)
+    }
+
+    /// What the file is to be without us.
+    ///
+    /// # Errors
+    /// When ours cannot be told from theirs.
+    pub(crate) fn restored(&self, current: Option<&str>) -> Result<Option<String>, Error> {
+        if self.is_untouched(current) {
+            return Ok(self.original.clone());
+        }
+        self.kind.without_ours(&self.path, current)
+    }
+}
+
+fn hash(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edit(before: &str, after: &str) -> Edit {
+        let [before, after] = [before, after].map(|text| Some(text.to_owned()));
+        Edit { path: "/f".to_owned(), kind: Kind::Block, before, after, mode: 0o644 }
+    }
+
+    #[test]
+    fn an_untouched_file_gets_its_bytes_and_an_edited_one_loses_only_ours() {
+        let ours = block::insert("a\n", 1, "x");
+        let mut manifest = Manifest::default();
+        manifest.note(&edit("a\n", &ours), 0o644).unwrap();
+        let saved = &manifest.files[0];
+        assert_eq!(saved.restored(Some(&ours)).unwrap().as_deref(), Some("a\n"));
+        assert_eq!(saved.restored(Some(&format!("new\n{ours}"))).unwrap().as_deref(), Some("new\na\n"));
+        assert_eq!(saved.restored(None).unwrap(), None, "a file that somebody removed stays away");
+    }
+
+    #[test]
+    fn the_first_original_outlives_a_second_enable_and_an_edit_in_between_does_too() {
+        let (first, second) = (block::insert("a\n", 1, "x"), block::insert("a\n", 1, "y"));
+        let mut manifest = Manifest::default();
+        manifest.note(&edit("a\n", &first), 0o644).unwrap();
+        manifest.note(&edit(&first, &second), 0o644).unwrap();
+        assert_eq!(manifest.files[0].original.as_deref(), Some("a\n"));
+        manifest.note(&edit(&format!("b\n{second}"), &first), 0o644).unwrap();
+        assert_eq!(manifest.files[0].original.as_deref(), Some("b\na\n"));
+    }
+}

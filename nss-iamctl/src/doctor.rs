@@ -1,0 +1,67 @@
+//! `doctor`: what keeps IAM users from this host, or soon will, link by link, each with its remedy.
+//!
+//! What is asked is in `facts`; what is said about it are pure functions, of which `why` uses those of a single user.
+
+pub(crate) mod answers;
+pub(crate) mod logins;
+pub(crate) mod refresh;
+pub(crate) mod setup;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::cli::Doctor;
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::facts::probe::Probe;
+use crate::finding::{self, Finding, Level, written};
+use crate::host::Host;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    verdict: Level,
+    findings: &'a [Finding],
+}
+
+pub(crate) fn run(host: &Host, args: &Doctor, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
+    let facts = Facts::gather(host, now);
+    let findings = judge(&facts, &samples(host, &facts));
+    let verdict = finding::worst(&findings);
+    if args.json {
+        let json = serde_json::to_string_pretty(&Report { verdict, findings: &findings });
+        let json = json.map_err(|cause| Error::other(format!("cannot print the report: {cause}")))?;
+        written(writeln!(out, "{json}"))?;
+    } else {
+        written(finding::print(&findings, out).and_then(|()| writeln!(out, "{}", verdict_line(&findings))))?;
+    }
+    Ok(verdict as u8)
+}
+
+/// Everything that is found.
+pub(crate) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
+    let mut findings = setup::judge(facts);
+    findings.extend(refresh::judge(facts));
+    findings.extend(answers::judge(facts, samples));
+    findings.extend(logins::judge(facts, samples));
+    findings
+}
+
+/// An active and a disabled user stand for all.
+fn samples(host: &Host, facts: &Facts) -> Vec<Probe> {
+    let users = facts.published.cache.as_ref().map_or(&[][..], |cache| &cache.users);
+    let one = |active| users.iter().find(|user| user.active == active);
+    [true, false].into_iter().filter_map(one).map(|user| Probe::of(host, facts, user)).collect()
+}
+
+fn verdict_line(findings: &[Finding]) -> String {
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    match (count(Level::Bad), count(Level::Warn)) {
+        (0, 0) => "verdict: everything is as it should be".to_owned(),
+        (0, warnings) => format!("verdict: logins work; {warnings} to look at"),
+        (bad, 0) => format!("verdict: broken: {bad} to repair"),
+        (bad, warnings) => format!("verdict: broken: {bad} to repair, then {warnings} to look at"),
+    }
+}

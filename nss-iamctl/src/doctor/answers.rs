@@ -1,0 +1,228 @@
+//! Whether glibc answers: the files as readers see them, nsswitch.conf, nscd, and what comes out for a user.
+
+use std::collections::BTreeSet;
+
+use crate::facts::Facts;
+use crate::facts::probe::Probe;
+use crate::finding::Finding;
+use crate::nsswitch;
+use crate::published::Trouble;
+use crate::show::count;
+
+pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
+    let mut findings = vec![cache(facts)];
+    findings.extend(keys(facts));
+    findings.extend(lines(facts.nsswitch.as_deref()));
+    for probe in samples {
+        findings.extend(told(facts, probe));
+    }
+    findings
+}
+
+fn cache(facts: &Facts) -> Finding {
+    match &facts.published.cache {
+        Ok(cache) => Finding::ok("cache", format!("it has {}", count(cache.users.len(), "user"))),
+        Err(Trouble::Missing) => Finding::bad(
+            "cache",
+            "there is no '/var/lib/nss-iam/cache.db', so no IAM user resolves",
+            "nss-iamctl refresh, and see what it says",
+        ),
+        Err(trouble) => Finding::bad(
+            "cache",
+            format!("readers refuse '/var/lib/nss-iam/cache.db': {trouble}"),
+            "nss-iamctl refresh makes it anew",
+        ),
+    }
+}
+
+/// What sshd's helper is to read, and for which machine it was made.
+pub(crate) fn keys(facts: &Facts) -> Vec<Finding> {
+    let path = "/var/lib/nss-iam/keys.db";
+    let keys = match &facts.published.keys {
+        Ok(keys) => keys,
+        Err(Trouble::Denied) if !facts.root => return Vec::new(),
+        Err(Trouble::Missing) => {
+            let what = format!("there is no '{path}', so no key is offered");
+            return vec![Finding::bad("keys", what, "nss-iamctl refresh, and see what it says")];
+        }
+        Err(trouble) => {
+            let what = format!("keys-cmd refuses '{path}': {trouble}; no key is offered");
+            return vec![Finding::bad("keys", what, "nss-iamctl refresh makes it anew")];
+        }
+    };
+    let mut findings = Vec::new();
+    if keys.machine_id.is_empty() || keys.machine_id != facts.machine_id {
+        let what =
+            "the keys were fetched for another machine-id (an image was baked with them); none is offered";
+        findings.push(Finding::bad(
+            "keys",
+            what,
+            "nss-iamctl refresh; and run 'nss-iamctl clean' before baking an image",
+        ));
+    }
+    let helper = facts.group.get("nss-iam");
+    if let (Some(node), Some(&gid)) = (&facts.keys_db, helper)
+        && (node.gid != gid || node.mode & 0o040 == 0)
+    {
+        let what = format!(
+            "'{path}' has mode {:04o} and group {}: the user 'nss-iam' cannot read it",
+            node.mode, node.gid
+        );
+        findings.push(Finding::bad("keys", what, "nss-iamctl refresh makes it anew"));
+    }
+    if findings.is_empty() {
+        let number = keys.logins.iter().map(|login| login.keys.len()).sum();
+        findings.push(Finding::ok(
+            "keys",
+            format!("{} of {}", count(number, "key"), count(keys.logins.len(), "user")),
+        ));
+    }
+    findings
+}
+
+/// nsswitch.conf(5): whether each line asks `iam`, and asks it where it is reached.
+pub(crate) fn lines(text: Option<&str>) -> Vec<Finding> {
+    let Some(text) = text else {
+        return vec![Finding::bad(
+            "nsswitch",
+            "'/etc/nsswitch.conf' is missing: glibc asks local files only",
+            "nss-iamctl enable",
+        )];
+    };
+    let wanted = match nsswitch::enable(text) {
+        Ok(wanted) => wanted,
+        Err(refusal) => {
+            let what = format!("'/etc/nsswitch.conf' {refusal}");
+            return vec![Finding::bad("nsswitch", what, refusal.hint)];
+        }
+    };
+    if wanted == text {
+        return vec![Finding::ok("nsswitch", "passwd, group and shadow ask 'iam', each at its place")];
+    }
+    let mut findings = Vec::new();
+    let names: Vec<&str> = ["passwd", "group", "shadow", "initgroups"]
+        .into_iter()
+        .filter(|name| wanted.lines().any(|line| services(line, name).is_some()))
+        .collect();
+    for name in names {
+        let of = |text: &str| -> Vec<String> {
+            text.lines().filter_map(|line| services(line, name)).map(str::to_owned).collect()
+        };
+        let (now, then) = (of(text), of(&wanted));
+        if now == then {
+            continue;
+        }
+        if name == "shadow" && now.is_empty() {
+            // nsswitch.conf(5) of glibc: without the line, the services of passwd are asked.
+            let what =
+                "nsswitch.conf has no line for shadow; glibc takes that of passwd, other programs need not";
+            findings.push(Finding::warn("nsswitch", what, "nss-iamctl enable adds one"));
+            continue;
+        }
+        let told = now.first().map_or("no such line".to_owned(), |line| format!("'{name}: {line}'"));
+        let then = then.first().map_or(String::new(), |line| format!("'{name}: {line}'"));
+        if now.iter().any(|line| line.split_whitespace().any(|word| word == "iam")) {
+            let what = format!("nsswitch.conf asks 'iam' at an odd place: {told} instead of {then}");
+            findings.push(Finding::warn("nsswitch", what, "nss-iamctl enable moves it"));
+        } else {
+            let what = format!("nsswitch.conf does not ask 'iam' for {name}: {told}; {}", consequence(name));
+            findings.push(Finding::bad(
+                "nsswitch",
+                what,
+                format!("nss-iamctl enable, which makes it {then}"),
+            ));
+        }
+    }
+    findings
+}
+
+fn services<'a>(line: &'a str, database: &str) -> Option<&'a str> {
+    let line = line.split('#').next().unwrap_or_default().trim();
+    Some(line.strip_prefix(database)?.trim_start().strip_prefix(':')?.trim())
+}
+
+fn consequence(database: &str) -> &'static str {
+    match database {
+        "passwd" => "no IAM user resolves",
+        "group" => "IAM users are in no group of theirs, and sshd's Match Group does not fit",
+        "shadow" => "PAM finds no shadow entry and denies the login",
+        _ => "at a login IAM users get none of their groups, and sshd's Match Group does not fit",
+    }
+}
+
+/// What comes out for one user.
+pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
+    let Probe { name, uid, .. } = probe;
+    let mut findings = Vec::new();
+    match (probe.told_uid(), &probe.module) {
+        (Some(told), _) if told == *uid => {
+            findings.push(Finding::ok("getent", format!("'{name}' resolves to uid {uid}")));
+        }
+        (Some(told), _) => {
+            let what = format!(
+                "'{name}' resolves to uid {told}, and the IAM user has {uid}: another service answers first"
+            );
+            findings.push(Finding::bad(
+                "getent",
+                what,
+                format!("getent passwd {name}; is there a local or LDAP user of that name?"),
+            ));
+            return findings;
+        }
+        (None, Some(_)) if facts.nscd => {
+            let what =
+                format!("nscd says that '{name}' does not exist, from its memory; the module knows better");
+            findings.push(Finding::bad("nscd", what, "nscd -i passwd && nscd -i group"));
+            return findings;
+        }
+        (None, Some(_)) => {
+            let what = format!(
+                "'{name}' does not resolve, though the module knows the user: nsswitch.conf does not ask it"
+            );
+            findings.push(Finding::bad("getent", what, "nss-iamctl enable"));
+            return findings;
+        }
+        (None, None) => {
+            let what = format!("the module does not answer for '{name}', who is in the cache");
+            let remedy = if facts.module {
+                "is it of this release, and may this process read /var/lib/nss-iam/cache.db? (SELinux, AppArmor, a chroot)"
+            } else {
+                "install the package nss-iam again"
+            };
+            findings.push(Finding::bad("getent", what, remedy));
+            return findings;
+        }
+    }
+    findings.extend(shadow(facts, probe));
+    findings.extend(groups(facts, probe));
+    findings
+}
+
+fn shadow(facts: &Facts, probe: &Probe) -> Option<Finding> {
+    if !facts.root || probe.shadow.is_some() {
+        return None;
+    }
+    let what = format!("'{}' has no shadow entry, and PAM denies the login without", probe.name);
+    Some(Finding::bad("shadow", what, "nss-iamctl enable adds 'iam' to the shadow line of nsswitch.conf"))
+}
+
+/// sshd's Match looks at the groups that initgroups gives.
+fn groups(facts: &Facts, probe: &Probe) -> Option<Finding> {
+    let cache = facts.published.cache.as_ref().ok()?;
+    let common = facts.configured().users.common_group;
+    let wanted = if probe.active { common.as_str() } else { crate::sshd::drop_in::DISABLED_GROUP };
+    let gid = cache.groups.iter().find(|group| group.name.as_str() == wanted)?.gid.get();
+    let has: BTreeSet<u32> = probe.groups.iter().copied().collect();
+    if has.contains(&gid) {
+        return None;
+    }
+    let what = format!(
+        "at a login '{}' does not get the group '{wanted}', by which sshd knows IAM users",
+        probe.name
+    );
+    Some(Finding::bad(
+        "groups",
+        what,
+        format!("getent initgroups {}; nss-iamctl enable sets group and initgroups", probe.name),
+    ))
+}

@@ -1,0 +1,254 @@
+//! Whether a login goes through once glibc answers: sshd, PAM, homes, shells, and what SELinux or AppArmor forbid.
+
+use crate::facts::Facts;
+use crate::facts::log::Denial;
+use crate::facts::probe::Probe;
+use crate::facts::sshd::SshdFacts;
+use crate::finding::Finding;
+use crate::show::{count, some, time};
+use crate::sshd::drop_in;
+use crate::sshd::effective::{self, Effective};
+
+pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
+    let mut findings = daemon(facts);
+    for probe in samples {
+        findings.extend(settings(facts, probe));
+        findings.extend(shell(facts, probe));
+    }
+    findings.extend(nologin(facts));
+    findings.extend(homes(facts));
+    findings.extend(without_keys(facts));
+    findings.extend(facts.denials.iter().map(denial));
+    findings
+}
+
+/// sshd itself, for whomever.
+pub(crate) fn daemon(facts: &Facts) -> Vec<Finding> {
+    let Some(sshd) = &facts.sshd else {
+        return vec![Finding::warn(
+            "sshd",
+            "no sshd is installed, so nobody logs in over the network",
+            "install openssh-server, if people are to",
+        )];
+    };
+    if let Some(why) = &sshd.refused {
+        let (what, hint) = why.split_once("\nhint: ").unwrap_or((why, "sshd -t shows the line"));
+        return vec![Finding::bad("sshd", what, hint)];
+    }
+    if !sshd.ours {
+        let what = format!("'{}' is missing, so sshd asks for no IAM user's keys", drop_in::PATH);
+        return vec![Finding::bad("sshd", what, "nss-iamctl enable")];
+    }
+    let mut findings = Vec::new();
+    if let Some(why) = &sshd.out_of_force {
+        findings.push(Finding::bad(
+            "sshd",
+            format!("sshd does not obey '{}': {why}", drop_in::PATH),
+            "nss-iamctl enable",
+        ));
+    }
+    findings.extend(reloaded(sshd));
+    if findings.is_empty() {
+        findings.push(Finding::ok("sshd", "it accepts its configuration, and ours is in it"));
+    }
+    findings
+}
+
+fn reloaded(sshd: &SshdFacts) -> Option<Finding> {
+    let (loaded, (file, changed)) = (sshd.loaded?, sshd.changed.as_ref()?);
+    if *changed <= loaded {
+        return None;
+    }
+    let what =
+        format!("sshd last read its files {}, and '{file}' was changed {}", time(loaded), time(*changed));
+    let remedy = "systemctl reload ssh (sshd on Red Hat), or kill -HUP $(cat /run/sshd.pid)";
+    Some(if file == drop_in::PATH {
+        Finding::bad("reload", what, remedy)
+    } else {
+        Finding::warn("reload", what, remedy)
+    })
+}
+
+/// What sshd has in force for a user.
+pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
+    let (Some(sshd), Some(asked)) = (&facts.sshd, &probe.sshd) else { return Vec::new() };
+    if !sshd.ours || sshd.refused.is_some() {
+        return Vec::new();
+    }
+    let Probe { name, .. } = probe;
+    let settings = match asked {
+        Ok(settings) => settings,
+        Err(cause) => {
+            let (what, hint) = cause.split_once("\nhint: ").unwrap_or((cause, ""));
+            return vec![Finding::bad("sshd", what, hint)];
+        }
+    };
+    if !probe.active {
+        return match effective::disabled_differs(settings) {
+            Some(why) => vec![Finding::bad(
+                "sshd",
+                format!("sshd would not shut out '{name}', who is disabled: {why}"),
+                format!("nss-iamctl enable; does 'id {name}' show '{}'?", drop_in::DISABLED_GROUP),
+            )],
+            None => vec![Finding::ok("sshd", format!("it shuts out '{name}', who is disabled"))],
+        };
+    }
+    let group = facts.configured().users.common_group;
+    let mut findings = Vec::new();
+    if let Some(why) = effective::active_differs(settings, name, &group, &sshd.arguments) {
+        findings.push(Finding::bad(
+            "sshd",
+            format!("sshd does not treat '{name}' as an IAM user: {why}"),
+            format!("an earlier Match overrides ours, or AllowUsers, AllowGroups: nss-iamctl enable; sshd -T -C user={name}"),
+        ));
+    }
+    if let Some((why, hint)) = effective::obstacle(settings, &group) {
+        findings.push(Finding::bad("sshd", why, format!("{hint}, in sshd's own configuration")));
+    } else if let Some(denied) = denied(settings, name) {
+        findings.push(Finding::bad("sshd", denied, "take the user out of DenyUsers"));
+    }
+    findings.extend(restrictions(settings));
+    if findings.is_empty() {
+        findings.push(Finding::ok(
+            "sshd",
+            format!("for '{name}' it asks keys-cmd, and nothing shuts the user out"),
+        ));
+    }
+    findings
+}
+
+fn denied(settings: &Effective, name: &str) -> Option<String> {
+    let users = settings.list("denyusers");
+    let pattern = users.into_iter().find(|pattern| crate::sshd::config::matches(pattern, name))?;
+    Some(format!("sshd has 'DenyUsers {pattern}', which denies '{name}'"))
+}
+
+/// What an administrator may have meant, and a user may stumble over.
+fn restrictions(settings: &Effective) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let users = settings.list("allowusers");
+    if !users.is_empty() && users.iter().all(|pattern| pattern.starts_with("*@")) {
+        let what = format!("logins only from certain addresses: AllowUsers {}", users.join(" "));
+        findings.push(Finding::warn("sshd", what, "log in from there, or change AllowUsers"));
+    }
+    let methods = settings.list("authenticationmethods");
+    if !methods.is_empty() && methods != ["any"] && !methods.contains(&"publickey") {
+        let what = format!("a key alone does not do: AuthenticationMethods {}", methods.join(" "));
+        findings.push(Finding::warn(
+            "sshd",
+            what,
+            "IAM users have no password; the second factor must not ask for one",
+        ));
+    }
+    if settings.get("usepam") == "no" {
+        let what = "sshd has 'UsePAM no': nobody makes homes at the first login";
+        findings.push(Finding::warn("sshd", what, "UsePAM yes, or make the homes otherwise"));
+    }
+    let algorithms = settings.get("pubkeyacceptedalgorithms");
+    if !algorithms.is_empty() && !algorithms.contains("rsa-sha2") {
+        let what =
+            "sshd takes no RSA key (PubkeyAcceptedAlgorithms), and IAM's own upload takes nothing else";
+        findings.push(Finding::warn(
+            "sshd",
+            what,
+            "add rsa-sha2-512, or keep keys in tags: [tags] use = [\"ssh-key\"]",
+        ));
+    }
+    findings
+}
+
+/// sshd refuses a user whose shell cannot be run.
+pub(crate) fn shell(facts: &Facts, probe: &Probe) -> Option<Finding> {
+    if !probe.active {
+        return None;
+    }
+    let Probe { name, shell, .. } = probe;
+    if !probe.shell_node.as_ref().is_some_and(|node| !node.folder && node.mode & 0o111 != 0) {
+        let what =
+            format!("the shell '{shell}' of '{name}' is missing or cannot be run, so sshd refuses the login");
+        return Some(Finding::bad(
+            "shell",
+            what,
+            "install it, or set [users] shell to another of /etc/shells",
+        ));
+    }
+    let listed = facts.shells.as_ref().is_some_and(|shells| shells.contains(shell));
+    if !listed {
+        let what = format!("the shell '{shell}' of '{name}' is not in /etc/shells");
+        return Some(Finding::warn("shell", what, format!("echo {shell} >> /etc/shells")));
+    }
+    None
+}
+
+pub(crate) fn nologin(facts: &Facts) -> Option<Finding> {
+    let (path, text) = facts.nologin.as_ref()?;
+    let what = format!("'{path}' exists, so that PAM lets nobody in but root: '{text}'");
+    Some(Finding::bad("nologin", what, format!("wait for the end of the boot or shutdown, or rm {path}")))
+}
+
+fn homes(facts: &Facts) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    for (name, uid, node) in &facts.homes {
+        findings.extend(home(name, *uid, node).filter(|finding| finding.level != crate::finding::Level::Ok));
+    }
+    if facts.makes_homes == Some(false) {
+        let what = "no PAM file of sshd names pam_mkhomedir: users without a home land in '/'";
+        findings.push(Finding::warn("homes", what, "nss-iamctl enable"));
+    }
+    findings
+}
+
+/// A home that exists.
+pub(crate) fn home(name: &str, uid: u32, node: &crate::facts::Node) -> Option<Finding> {
+    let path = &node.path;
+    if !node.folder {
+        let what = format!("the home '{path}' of '{name}' is no folder");
+        return Some(Finding::warn(
+            "home",
+            what,
+            format!("mv {path} {path}.old; it is made anew at the next login"),
+        ));
+    }
+    if node.uid != uid {
+        let what = format!("the home '{path}' of '{name}' belongs to uid {}, not to {uid}", node.uid);
+        let remedy = format!(
+            "nss-iamctl uid {} says whose that is; if it is the same person: chown -Rh --from={} {uid}:{uid} {path}",
+            node.uid, node.uid
+        );
+        return Some(Finding::warn("home", what, remedy));
+    }
+    if node.mode & 0o022 != 0 {
+        let what = format!("others may write to the home '{path}' of '{name}' (mode {:04o})", node.mode);
+        return Some(Finding::warn("home", what, format!("chmod go-w {path}")));
+    }
+    Some(Finding::ok("home", format!("'{path}' belongs to '{name}', mode {:04o}", node.mode)))
+}
+
+fn without_keys(facts: &Facts) -> Option<Finding> {
+    let logins = &facts.published.keys.as_ref().ok()?.logins;
+    let names: Vec<&str> =
+        logins.iter().filter(|login| login.keys.is_empty()).map(|login| login.name.as_str()).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let what = format!("{} without an active key: {}", count(names.len(), "user"), some(&names));
+    Some(Finding::warn("keys", what, "nss-iamctl why USER"))
+}
+
+fn denial(denial: &Denial) -> Finding {
+    let Denial { by, program, path } = denial;
+    match *by {
+        "apparmor" => Finding::bad(
+            "apparmor",
+            format!("AppArmor kept '{program}' from '{path}'"),
+            "let that profile include <abstractions/nameservice>, or add '/var/lib/nss-iam/cache.db r,' to its file in \
+             /etc/apparmor.d/local; then apparmor_parser -r the profile",
+        ),
+        _ => Finding::bad(
+            "selinux",
+            format!("SELinux kept '{program}' from '{path}'"),
+            "semodule -i /usr/share/selinux/packages/nss-iam.cil && restorecon -RFv /var/lib/nss-iam; if it goes on: \
+             ausearch -m avc -ts recent",
+        ),
+    }
+}

@@ -1,0 +1,254 @@
+//! Whether what is published is fresh, and why not: the last run, AWS's refusals, the timer, the clock.
+
+use listing::{Failure, FailureKind};
+
+use crate::facts::{Facts, TIMER, Unit};
+use crate::finding::{Finding, Level};
+use crate::keys;
+use crate::published::{Status, Trouble};
+use crate::show::{ago, count, length, some, time};
+
+/// keys-cmd warns from here on.
+pub(crate) const STALE: i64 = 3600;
+/// So many seconds may a confirmation lie in the future, as in keys-cmd.
+pub(crate) const CLOCK_TOLERANCE: i64 = 300;
+/// So many skips are told one by one.
+const TOLD: usize = 10;
+
+pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
+    let mut findings = vec![last_run(facts)];
+    findings.extend(failures(facts));
+    findings.extend(age(facts));
+    findings.extend(other_account(facts));
+    findings.extend(clock(facts));
+    findings.extend(units(facts));
+    if let Ok(status) = &facts.published.status {
+        findings.extend(skips(status));
+        findings.extend(status.warnings.iter().map(|text| {
+            let (what, hint) = text.split_once("\nhint: ").unwrap_or((text, ""));
+            Finding::warn("warning", what, hint)
+        }));
+    }
+    findings.extend(locks(facts));
+    findings
+}
+
+fn last_run(facts: &Facts) -> Finding {
+    let status = match &facts.published.status {
+        Ok(status) => status,
+        Err(Trouble::Missing) => {
+            return Finding::bad(
+                "refresh",
+                "there was no refresh yet, so nobody is published",
+                "nss-iamctl refresh",
+            );
+        }
+        Err(trouble) => {
+            let what = format!("the last report '{}' cannot be read: {trouble}", crate::published::STATUS);
+            return Finding::warn("refresh", what, "nss-iamctl refresh");
+        }
+    };
+    let at = status.time.map_or(0, jiff::Timestamp::as_second);
+    let when = format!("{} ({})", time(at), ago(at, facts.now));
+    if let Some(error) = &status.error {
+        let (what, hint) = error.split_once("\nhint: ").unwrap_or((error, "nss-iamctl refresh"));
+        return Finding::warn("refresh", format!("the refresh of {when} failed: {what}"), hint);
+    }
+    if let Some(held) = &status.held {
+        let (what, hint) = held.split_once("\nhint: ").unwrap_or((held, ""));
+        return Finding::warn("refresh", format!("the refresh of {when} held something back: {what}"), hint);
+    }
+    let people = format!("{}, {}", count(status.users, "active user"), count(status.keys, "key"));
+    Finding::ok("refresh", format!("last one {when}: {people}"))
+}
+
+/// What AWS, or another source, refused.
+fn failures(facts: &Facts) -> Vec<Finding> {
+    facts.published.failures().into_iter().map(|(account, failure)| refused(&account, &failure)).collect()
+}
+
+fn refused(account: &str, failure: &Failure) -> Finding {
+    let Failure { call, on, cause, hint, kind } = failure;
+    let within = if account.is_empty() { String::new() } else { format!(" (account {account})") };
+    let what = format!("{call} on '{on}'{within} failed: {cause}");
+    let missing = *kind == FailureKind::Configuration && cause.contains("NoSuchEntity");
+    if missing && call == "iam:GetGroup" {
+        let remedy = format!(
+            "create the group, or correct `groups`; if it is in another account than {}, [aws] role must be the ARN of a \
+             role there",
+            if account.is_empty() { "this one" } else { account }
+        );
+        return Finding::warn("aws", what, remedy);
+    }
+    let skewed = ["RequestTimeTooSkewed", "RequestExpired", "SignatureDoesNotMatch"];
+    if skewed.iter().any(|code| cause.contains(code)) {
+        let remedy =
+            "set the host's clock: AWS refuses what is signed more than 5 minutes off; see timedatectl(1)";
+        return Finding::warn("clock", what, remedy);
+    }
+    let remedy = match (hint.as_str(), kind) {
+        ("", FailureKind::Denied) => "nss-iamctl policy --format json shows what the role must be allowed",
+        ("", FailureKind::Unavailable) => {
+            "the next refresh tries again; see [aws] https_proxy, endpoint_url and timeout"
+        }
+        ("", FailureKind::Configuration) => "correct /etc/nss-iam/config.toml",
+        ("", FailureKind::Held) => "if the removals are meant: nss-iamctl refresh --force",
+        (hint, _) => hint,
+    };
+    Finding::warn("aws", what, remedy)
+}
+
+/// How long ago the source was last heard of.
+fn age(facts: &Facts) -> Option<Finding> {
+    let users = facts
+        .published
+        .cache
+        .as_ref()
+        .map_or(0, |cache| cache.users.iter().filter(|user| user.active).count());
+    if users == 0 {
+        return None;
+    }
+    let keys = facts.published.keys.as_ref();
+    let logins = keys.map_or(&[][..], |keys| &keys.logins);
+    let newest = logins.iter().map(|login| login.confirmed).max();
+    let confirmed = newest.or_else(|| facts.published.as_of()).filter(|at| *at > 0)?;
+    let max_age = keys.map_or_else(
+        |_| facts.configured().keys.max_age.map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)),
+        |keys| i64::from(keys.max_age),
+    );
+    let age = facts.now.saturating_sub(confirmed);
+    let what = format!("users and keys were last confirmed {}", ago(confirmed, facts.now));
+    if max_age > 0 && age > max_age {
+        let what = format!("{what}, longer than max_age = {}: no key is offered any more", length(max_age));
+        return Some(Finding::bad("age", what, "nss-iamctl refresh, and see above why no refresh succeeds"));
+    }
+    if age > STALE {
+        let until = if max_age > 0 {
+            format!("; logins stop in {}", length(max_age.saturating_sub(age)))
+        } else {
+            String::new()
+        };
+        return Some(Finding::warn(
+            "age",
+            format!("{what}{until}"),
+            "nss-iamctl refresh, and see why no refresh succeeds",
+        ));
+    }
+    let old = logins.iter().filter(|login| facts.now.saturating_sub(login.confirmed) > STALE);
+    let old: Vec<&str> = old.map(|login| login.name.as_str()).collect();
+    if !old.is_empty() {
+        let what = format!(
+            "the keys of {} were not confirmed for more than {}: {}",
+            count(old.len(), "user"),
+            length(STALE),
+            some(&old)
+        );
+        return Some(Finding::warn("age", what, "see above which of their calls fail"));
+    }
+    Some(Finding::ok("age", what))
+}
+
+/// The host asks another account than the one that its users came from.
+fn other_account(facts: &Facts) -> Option<Finding> {
+    let (Ok(status), Ok(state)) = (&facts.published.status, &facts.published.state) else { return None };
+    status.accounts.iter().find_map(|account| {
+        let (id, wanted) = (&account.id, format!("iam:{}", account.id));
+        let here = state.users.values().filter(|user| user.account == account.name);
+        let others = here.filter(|user| user.source.starts_with("iam:") && user.source != wanted);
+        let other = others.filter(|_| !id.is_empty()).map(|user| user.source.trim_start_matches("iam:")).next()?;
+        let what = format!("users of this host came from AWS account {other}, and account {id} is asked now");
+        let remedy = format!(
+            "if {other} is the right one, set [aws] role to the ARN of a role in it; if {id} is, this passes with removed_keep"
+        );
+        Some(Finding::warn("account", what, remedy))
+    })
+}
+
+fn clock(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let logins = facts.published.keys.as_ref().map_or(&[][..], |keys| &keys.logins);
+    let latest = logins.iter().map(|login| login.confirmed).max().unwrap_or(0);
+    let remedy = "set the clock (timedatectl set-ntp true), then nss-iamctl refresh";
+    if latest.saturating_sub(facts.now) > CLOCK_TOLERANCE {
+        let what = format!(
+            "keys were confirmed {}: the clock is wrong, or was; they are not offered",
+            ago(latest, facts.now)
+        );
+        findings.push(Finding::bad("clock", what, remedy));
+    }
+    if facts.synchronised == Some(false) {
+        let what = "no time server sets the clock; when it is 5 minutes off, AWS refuses every call";
+        findings.push(Finding::warn("clock", what, remedy));
+    }
+    findings
+}
+
+fn units(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match &facts.timer {
+        Some(timer) if timer.load == "not-found" => {
+            let what = format!("systemd has no '{TIMER}', so nothing refreshes by itself");
+            findings.push(Finding::warn(
+                "timer",
+                what,
+                "install the package nss-iam again, or run cache-refresher --loop 5m",
+            ));
+        }
+        Some(timer) if timer.active != "active" => {
+            let what = format!("'{TIMER}' is {}, so nothing refreshes by itself", timer.active);
+            findings.push(Finding::warn("timer", what, format!("systemctl enable --now {TIMER}")));
+        }
+        Some(_) => findings.push(Finding::ok("timer", format!("'{TIMER}' runs"))),
+        None => {}
+    }
+    let failed = facts.services.iter().filter(|unit| !unit.result.is_empty() && unit.result != "success");
+    findings.extend(failed.map(|Unit { name, result, status, .. }| {
+        let what = format!("'{name}' ended with {result}, status {status}{}", meaning(status));
+        Finding::warn("timer", what, format!("journalctl -u {name}"))
+    }));
+    findings
+}
+
+/// Exit statuses of cache-refresher.
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "65" => " (something was held or refused)",
+        "75" => " (AWS unreachable or throttled, or another refresher at work)",
+        "77" => " (denied by AWS or by file modes)",
+        "78" => " (configuration)",
+        _ => "",
+    }
+}
+
+fn skips(status: &Status) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = status
+        .skips
+        .iter()
+        .take(TOLD)
+        .map(|skip| {
+            let what = match skip.what.as_str() {
+                "user" | "group" => format!("IAM {} '{}' left out: {}", skip.what, skip.name, skip.reason),
+                _ => format!("of IAM user '{}': {}; left out", skip.name, skip.reason),
+            };
+            Finding::warn("skipped", what, keys::skip_remedy(&skip.what, &skip.reason))
+        })
+        .collect();
+    if let Some(more @ 1..) = status.skips.len().checked_sub(TOLD) {
+        findings.push(Finding::warn(
+            "skipped",
+            format!("and {more} more"),
+            format!("see `skips` in {}", crate::published::STATUS),
+        ));
+    }
+    findings
+}
+
+fn locks(facts: &Facts) -> Option<Finding> {
+    let locked = facts.published.locked.as_ref().ok().filter(|locked| !locked.is_empty())?;
+    if locked.contains("*") {
+        let what = "everyone is locked here ('nss-iamctl lock --all')";
+        return Some(Finding::warn("locked", what, "nss-iamctl unlock --all").at(Level::Bad));
+    }
+    let names: Vec<&String> = locked.iter().collect();
+    Some(Finding::warn("locked", format!("locked here: {}", some(&names)), "nss-iamctl unlock USER"))
+}

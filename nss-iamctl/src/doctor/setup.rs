@@ -1,0 +1,134 @@
+//! Whether what an installation and `enable` bring is there: configuration, users, folders, programs.
+
+use crate::facts::{Facts, KEYS_CMD, Node, REFRESHER};
+use crate::finding::{Finding, Level};
+use crate::show::some;
+
+const USERS: [&str; 2] = ["nss-iam", "nss-iam-fetch"];
+
+pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !facts.root {
+        let what = "not run by root: keys, ids, sshd's settings and parts of the log were not looked at";
+        findings.push(Finding::warn("root", what, "sudo nss-iamctl doctor"));
+    }
+    findings.push(configuration(facts));
+    findings.push(users(facts));
+    findings.push(folder(facts));
+    findings.extend(programs(facts));
+    findings
+}
+
+fn configuration(facts: &Facts) -> Finding {
+    let config = match &facts.config {
+        Ok(config) => config,
+        Err(cause) => {
+            let (what, hint) =
+                cause.split_once("\nhint: ").unwrap_or((cause, "correct it; see nss-iam.toml(5)"));
+            return Finding::bad("config", what, hint);
+        }
+    };
+    let groups: Vec<&String> =
+        config.groups.iter().chain(config.account.iter().flat_map(|account| &account.groups)).collect();
+    if config.source.url != "iam:" {
+        return Finding::ok("config", format!("users come from '{}'", config.source.url));
+    }
+    match (groups.as_slice(), &config.groups_from_instance_tag) {
+        ([], None) => Finding::bad(
+            "config",
+            "no IAM group is configured, so nobody becomes a user",
+            "nss-iamctl enable --group GROUP, or set `groups` in /etc/nss-iam/config.toml",
+        ),
+        ([], Some(tag)) => Finding::ok("config", format!("groups come from the instance tag '{tag}'")),
+        (groups, _) => Finding::ok("config", format!("users come from the IAM groups {}", some(groups))),
+    }
+}
+
+fn users(facts: &Facts) -> Finding {
+    let missing: Vec<&str> = USERS.into_iter().filter(|user| !facts.passwd.contains_key(*user)).collect();
+    if missing.is_empty() {
+        return Finding::ok("users", "the system users 'nss-iam' and 'nss-iam-fetch' exist");
+    }
+    Finding::bad(
+        "users",
+        format!(
+            "system user {} is missing; sshd runs keys-cmd as 'nss-iam', IAM is read as 'nss-iam-fetch'",
+            some(&missing)
+        ),
+        "systemd-sysusers nss-iam.conf",
+    )
+}
+
+fn folder(facts: &Facts) -> Finding {
+    match &facts.folder {
+        Some(node) if !node.folder => {
+            Finding::bad("folder", format!("'{}' is no folder", cache::FOLDER), "install the package again")
+        }
+        Some(node) if is_safe(node) && node.mode & 0o005 == 0o005 => {
+            Finding::ok("folder", format!("'{}' has the right owner and mode", cache::FOLDER))
+        }
+        Some(node) => Finding::bad(
+            "folder",
+            format!(
+                "'{}' has mode {:04o} and owner {}; everyone must read it, only root write",
+                node.path, node.mode, node.uid
+            ),
+            format!("chown root:root {0} && chmod 0755 {0}", cache::FOLDER),
+        ),
+        None => Finding::bad(
+            "folder",
+            format!("'{}' is missing", cache::FOLDER),
+            "systemd-tmpfiles --create nss-iam.conf",
+        ),
+    }
+}
+
+fn programs(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !facts.module {
+        let what = "libnss_iam.so.2 is in none of the folders where glibc looks, so nobody resolves";
+        findings.push(Finding::bad("module", what, "install the package nss-iam again"));
+    }
+    if !facts.refresher {
+        let what = format!("'{REFRESHER}' is missing or cannot be run");
+        findings.push(Finding::bad("programs", what, "install the package nss-iam again"));
+    }
+    findings.push(keys_cmd(&facts.keys_cmd));
+    findings
+}
+
+/// sshd(8): root must own keys-cmd and every folder on the way, and nobody else may write there.
+pub(crate) fn keys_cmd(way: &[Node]) -> Finding {
+    let there = way.last().is_some_and(|node| node.path == KEYS_CMD && !node.folder);
+    // Debian's sshd lets a group write that has nobody in it; others do not.
+    let worst =
+        way.iter().filter(|node| !is_safe(node)).max_by_key(|node| (node.uid != 0, node.mode & 0o002 != 0));
+    if let Some(node) = worst {
+        let group_only = node.uid == 0 && node.mode & 0o002 == 0;
+        let does = if group_only { "may refuse" } else { "refuses" };
+        let what = format!(
+            "sshd {does} to run '{KEYS_CMD}': '{}' has mode {:04o} and owner {}, and nobody but root may write there",
+            node.path, node.mode, node.uid
+        );
+        let remedy = format!("chown root {0} && chmod go-w {0}", node.path);
+        let found = Finding::bad("keys-cmd", what, remedy);
+        return if group_only { found.at(Level::Warn) } else { found };
+    }
+    match way.last() {
+        Some(node) if there && node.mode & 0o001 != 0 => {
+            Finding::ok("keys-cmd", "sshd may run it: nobody but root can write on the way to it")
+        }
+        Some(node) if there => Finding::bad(
+            "keys-cmd",
+            format!("'{KEYS_CMD}' has mode {:04o}: the user 'nss-iam' cannot run it", node.mode),
+            format!("chmod 0755 {KEYS_CMD}"),
+        ),
+        _ => {
+            Finding::bad("keys-cmd", format!("'{KEYS_CMD}' is missing"), "install the package nss-iam again")
+        }
+    }
+}
+
+fn is_safe(node: &Node) -> bool {
+    node.uid == 0 && node.mode & 0o022 == 0
+}

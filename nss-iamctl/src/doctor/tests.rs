@@ -1,0 +1,338 @@
+//! What is said of a host where one thing after the other is broken.
+
+mod well;
+
+use config::Config;
+use listing::{Failure, FailureKind};
+
+use super::judge;
+use crate::facts::Facts;
+use crate::facts::log::Denial;
+use crate::facts::probe::Probe;
+use crate::facts::sshd::SshdFacts;
+use crate::finding::{Finding, Level, worst};
+use crate::published::{Skip, Status, Trouble};
+use crate::sshd::effective::Effective;
+pub(crate) use well::{ANA, BOB, KEY, NOW, good, keys_of, probe};
+use well::{IN_FORCE, SHUT_OUT};
+pub(crate) use well::{MACHINE, published};
+
+/// What is wrong once `break_it` has had its way.
+fn broken(break_it: impl Fn(&mut Facts, &mut [Probe])) -> Vec<Finding> {
+    let (mut facts, mut probes) = (good(), vec![probe(true), probe(false)]);
+    break_it(&mut facts, &mut probes);
+    judge(&facts, &probes).into_iter().filter(|finding| finding.level != Level::Ok).collect()
+}
+
+/// The one finding with these words, as bad as it should be, and a remedy with those.
+fn finds(level: Level, what: &str, remedy: &str, break_it: impl Fn(&mut Facts, &mut [Probe])) {
+    let findings = broken(break_it);
+    let found = findings.iter().find(|finding| finding.what.contains(what));
+    let found = found.unwrap_or_else(|| panic!("'{what}' is not in {findings:#?}"));
+    assert_eq!(found.level, level, "{found:?}");
+    assert!(
+        found.remedy.as_ref().is_some_and(|text| text.contains(remedy)),
+        "'{remedy}' is not in {found:?}"
+    );
+    assert_eq!(worst(&findings), level, "{findings:#?}");
+}
+
+fn status(facts: &mut Facts) -> &mut Status {
+    facts.published.status.as_mut().unwrap()
+}
+
+fn failed(facts: &mut Facts, call: &str, cause: &str, kind: FailureKind, hint: &str) {
+    let [call, on, cause, hint] = [call, "Ops", cause, hint].map(str::to_owned);
+    facts.published.listing.as_mut().unwrap().accounts[0].errors.push(Failure {
+        call,
+        on,
+        cause,
+        hint,
+        kind,
+    });
+}
+
+fn sshd(facts: &mut Facts) -> &mut SshdFacts {
+    facts.sshd.as_mut().unwrap()
+}
+
+fn settings(probe: &mut Probe, from: &str, to: &str) {
+    let text = if probe.active { IN_FORCE } else { SHUT_OUT };
+    assert!(text.contains(from), "{from}");
+    probe.sshd = Some(Ok(Effective::parse(&text.replace(from, to))));
+}
+
+#[test]
+fn on_a_host_where_all_is_well_nothing_is_found() {
+    assert_eq!(broken(|_, _| ()), []);
+}
+
+#[test]
+fn what_an_installation_brings_is_missed() {
+    use Level::Bad;
+    finds(Bad, "config.toml' is missing", "enable --group", |facts, _| {
+        facts.config =
+            Err("'/etc/nss-iam/config.toml' is missing\nhint: nss-iamctl enable --group GROUP".to_owned());
+    });
+    finds(Bad, "line 3: unknown key", "delete", |facts, _| {
+        facts.config = Err("'config.toml' line 3: unknown key 'x'\nhint: delete it".to_owned());
+    });
+    finds(Bad, "no IAM group is configured", "enable --group", |facts, _| {
+        facts.config = Ok(Config::default())
+    });
+    finds(Bad, "system user 'nss-iam' is missing", "systemd-sysusers", |facts, _| {
+        facts.passwd.remove("nss-iam");
+    });
+    finds(Bad, "'/var/lib/nss-iam' is missing", "systemd-tmpfiles", |facts, _| facts.folder = None);
+    finds(Bad, "mode 0750", "chmod 0755", |facts, _| facts.folder.as_mut().unwrap().mode = 0o750);
+    finds(Bad, "libnss_iam.so.2 is in none", "install", |facts, _| facts.module = false);
+    finds(Bad, "cache-refresher' is missing", "install", |facts, _| facts.refresher = false);
+    finds(Bad, "keys-cmd' is missing", "install", |facts, _| drop(facts.keys_cmd.pop()));
+    finds(Bad, "refuses to run", "chmod go-w /usr/libexec", |facts, _| facts.keys_cmd[2].mode = 0o777);
+    finds(Level::Warn, "'/usr/libexec' has mode 0775", "chmod go-w", |facts, _| {
+        facts.keys_cmd[2].mode = 0o775
+    });
+    finds(Bad, "'/usr' has mode 0755 and owner 1000", "chown root /usr", |facts, _| {
+        facts.keys_cmd[1].uid = 1000
+    });
+    finds(Bad, "'nss-iam' cannot run it", "chmod 0755", |facts, _| facts.keys_cmd[4].mode = 0o750);
+}
+
+#[test]
+fn what_keeps_the_cache_from_being_fresh_is_named() {
+    use FailureKind::{Configuration, Denied, Held, Unavailable};
+    use Level::{Bad, Warn};
+    finds(Bad, "there was no refresh yet", "nss-iamctl refresh", |facts, _| {
+        facts.published.status = Err(Trouble::Missing);
+    });
+    finds(Warn, "failed: listing refused", "docs/listing.md", |facts, _| {
+        status(facts).error = Some("listing refused; nothing was changed\nhint: docs/listing.md".to_owned());
+    });
+    finds(Warn, "would be disabled", "--force", |facts, _| {
+        status(facts).held =
+            Some("5 of 9 active users would be disabled\nhint: cache-refresher --force".to_owned());
+    });
+    finds(Warn, "AccessDenied", "attach config/iam-policy.json", |facts, _| {
+        failed(
+            facts,
+            "iam:GetGroup",
+            "AccessDenied: no",
+            Denied,
+            "attach config/iam-policy.json to the role 'R'",
+        );
+    });
+    finds(Warn, "no credentials", "instance profile", |facts, _| {
+        failed(
+            facts,
+            "sts:GetCallerIdentity",
+            "no credentials",
+            Denied,
+            "attach an instance profile to the instance",
+        );
+    });
+    finds(Warn, "AccessDenied", "nss-iamctl policy", |facts, _| {
+        failed(facts, "iam:X", "AccessDenied", Denied, "")
+    });
+    finds(Warn, "account 123456789012", "ARN of a role there", |facts, _| {
+        failed(facts, "iam:GetGroup", "NoSuchEntity: the group does not exist", Configuration, "");
+    });
+    finds(Warn, "RequestTimeTooSkewed", "clock", |facts, _| {
+        failed(facts, "sts:AssumeRole", "RequestTimeTooSkewed: x", Denied, "");
+    });
+    finds(Warn, "Throttling", "next refresh", |facts, _| {
+        failed(facts, "iam:X", "Throttling", Unavailable, "")
+    });
+    finds(Warn, "not confirmed", "--force", |facts, _| failed(facts, "iam:X", "not confirmed", Held, ""));
+    finds(Warn, "confirmed 2 h ago; logins stop in 2 d", "refresh", |facts, _| facts.now += 7200 - 60);
+    finds(Bad, "longer than max_age", "refresh", |facts, _| facts.now += 260_000);
+    finds(Bad, "in the future", "set the clock", |facts, _| facts.now -= 4000);
+    finds(Warn, "no time server", "timedatectl", |facts, _| facts.synchronised = Some(false));
+    finds(
+        Warn,
+        "came from AWS account 123456789012, and account 999999999999 is asked",
+        "[aws] role",
+        |facts, _| {
+            status(facts).accounts[0].id = "999999999999".to_owned();
+        },
+    );
+    finds(Warn, "is inactive", "systemctl enable --now", |facts, _| {
+        facts.timer.as_mut().unwrap().active = "inactive".to_owned();
+    });
+    finds(Warn, "status 77 (denied", "journalctl -u nss-iam-fetch.service", |facts, _| {
+        facts.services[0].result = "exit-code".to_owned();
+        facts.services[0].status = "77".to_owned();
+    });
+    finds(Bad, "everyone is locked", "unlock --all", |facts, _| {
+        facts.published.locked = Ok(["*".to_owned()].into())
+    });
+    finds(Warn, "locked here: 'ana'", "unlock", |facts, _| {
+        facts.published.locked = Ok(["ana".to_owned()].into())
+    });
+}
+
+#[test]
+fn names_that_were_refused_are_told_with_a_way_out() {
+    let skip = |what: &str, reason: &str, remedy: &str| {
+        finds(Level::Warn, reason, remedy, |facts, _| {
+            let [account, what, name, id, reason] = ["", what, "Admin", "AIDAX", reason].map(str::to_owned);
+            status(facts).skips.push(Skip { account, what, name, id, reason });
+        });
+    };
+    skip("user", "'admin' is reserved for the system", "nss-iam:name");
+    skip("user", "'admin' is a user of /etc/passwd", "adopt");
+    skip("user", "name has 40 bytes, more than 32", "strip_domains");
+    skip("user", "its id 5 is that of 'AIDAY'; give one", "[ids]");
+    skip("group", "'admin' is in sudoers", "[local_groups]");
+    skip("key", "key 'APKA1': it is a private key; treat it as compromised", "make a new pair");
+    let many = broken(|facts, _| {
+        status(facts).skips = (0..25)
+            .map(|n| Skip { what: "user".to_owned(), name: n.to_string(), ..Skip::default() })
+            .collect();
+    });
+    assert_eq!(many.len(), 11, "{many:?}");
+    assert_eq!(many[10].what, "and 15 more");
+}
+
+#[test]
+fn what_keeps_glibc_from_answering_is_named() {
+    use Level::Bad;
+    let line = |from: &'static str, to: &'static str| {
+        move |facts: &mut Facts, _: &mut [Probe]| {
+            let text = facts.nsswitch.as_mut().unwrap();
+            assert!(text.contains(from));
+            *text = text.replace(from, to);
+        }
+    };
+    finds(Bad, "nsswitch.conf' is missing", "enable", |facts, _| facts.nsswitch = None);
+    finds(
+        Bad,
+        "does not ask 'iam' for passwd: 'passwd: files'",
+        "passwd: files iam",
+        line("passwd: files iam", "passwd: files"),
+    );
+    finds(Bad, "'iam' for group: 'group: files'", "merge", line("files [SUCCESS=merge] iam", "files"));
+    finds(
+        Bad,
+        "'iam' for shadow: 'shadow: files'; PAM finds no shadow entry",
+        "shadow: files iam",
+        line("shadow: files iam", "shadow: files"),
+    );
+    finds(Level::Warn, "no line for shadow", "enable adds one", line("shadow: files iam\n", ""));
+    finds(
+        Bad,
+        "'iam' for initgroups: 'initgroups: files'",
+        "initgroups:",
+        line("shadow:", "initgroups: files\nshadow:"),
+    );
+    finds(Level::Warn, "at an odd place", "enable moves it", line("passwd: files iam", "passwd: iam files"));
+    finds(Bad, "there is no '/var/lib/nss-iam/cache.db'", "refresh", |facts, _| {
+        facts.published.cache = Err(Trouble::Missing);
+    });
+    finds(Bad, "refuse '/var/lib/nss-iam/cache.db': not owned by root", "refresh", |facts, _| {
+        facts.published.cache = Err(Trouble::Unusable("not owned by root".to_owned()));
+    });
+    finds(Bad, "there is no '/var/lib/nss-iam/keys.db'", "refresh", |facts, _| {
+        facts.published.keys = Err(Trouble::Missing);
+    });
+    finds(Bad, "another machine-id", "nss-iamctl clean", |facts, _| facts.machine_id = "other".to_owned());
+    finds(Bad, "'nss-iam' cannot read it", "refresh", |facts, _| facts.keys_db.as_mut().unwrap().gid = 0);
+    finds(Bad, "nscd says that 'ana' does not exist", "nscd -i passwd", |facts, probes| {
+        facts.nscd = true;
+        probes[0].passwd = None;
+    });
+    finds(Bad, "'ana' does not resolve, though the module knows", "enable", |_, probes| {
+        probes[0].passwd = None
+    });
+    finds(Bad, "the module does not answer for 'ana'", "SELinux", |_, probes| {
+        probes[0].passwd = None;
+        probes[0].module = None;
+    });
+    finds(Bad, "'ana' resolves to uid 1234", "LDAP", |_, probes| {
+        probes[0].passwd = Some("ana:x:1234:1234::/:/bin/sh".to_owned());
+    });
+    finds(Bad, "'ana' has no shadow entry", "shadow line", |_, probes| probes[0].shadow = None);
+    finds(Bad, "'ana' does not get the group 'iam-users'", "initgroups", |_, probes| {
+        probes[0].groups.clear()
+    });
+}
+
+#[test]
+fn what_keeps_sshd_from_letting_in_is_named() {
+    use Level::{Bad, Warn};
+    finds(Warn, "no sshd is installed", "", |facts, _| {
+        facts.sshd = None;
+        facts.timer = None;
+    });
+    finds(Bad, "refuses its configuration: line 5", "sshd -t", |facts, _| {
+        sshd(facts).refused = Some("sshd refuses its configuration: line 5".to_owned());
+    });
+    finds(Bad, "00-nss-iam.conf' is missing", "enable", |facts, _| sshd(facts).ours = false);
+    finds(Bad, "does not obey", "enable", |facts, _| {
+        sshd(facts).out_of_force = Some("no Include reads it".to_owned())
+    });
+    finds(Bad, "00-nss-iam.conf' was changed", "reload", |facts, _| sshd(facts).loaded = Some(NOW - 200));
+    finds(Warn, "'/etc/ssh/sshd_config' was changed", "reload", |facts, _| {
+        sshd(facts).changed = Some(("/etc/ssh/sshd_config".to_owned(), NOW));
+    });
+    finds(Bad, "authorizedkeyscommand is '/opt/other', not", "earlier Match", |_, probes| {
+        settings(&mut probes[0], "/usr/libexec/nss-iam/keys-cmd %u %U %f", "/opt/other");
+    });
+    finds(Bad, "AllowUsers has 'ubuntu'", "enable", |_, probes| {
+        settings(&mut probes[0], "usepam yes", "allowusers ubuntu");
+    });
+    finds(Bad, "PubkeyAuthentication no", "yes", |_, probes| {
+        settings(&mut probes[0], "pubkeyauthentication yes", "pubkeyauthentication no");
+    });
+    finds(Bad, "DenyUsers a*", "DenyUsers", |_, probes| {
+        settings(&mut probes[0], "usepam yes", "denyusers x\ndenyusers a*")
+    });
+    finds(Warn, "only from certain addresses", "AllowUsers", |_, probes| {
+        settings(&mut probes[0], "usepam yes", "allowusers *@10.0.0.0/8");
+    });
+    finds(Warn, "a key alone does not do", "second factor", |_, probes| {
+        settings(&mut probes[0], "methods any", "methods publickey,keyboard-interactive");
+    });
+    finds(Warn, "UsePAM no", "homes", |_, probes| settings(&mut probes[0], "usepam yes", "usepam no"));
+    finds(Warn, "takes no RSA key", "rsa-sha2-512", |_, probes| {
+        settings(&mut probes[0], ",rsa-sha2-512", "")
+    });
+    finds(Bad, "would not shut out 'bob'", "iam-disabled", |_, probes| {
+        settings(&mut probes[1], "denyusers *", "denyusers x")
+    });
+    finds(Bad, "does not tell the settings", "sshd -T", |_, probes| {
+        probes[0].sshd =
+            Some(Err("sshd does not tell the settings of user 'ana': x\nhint: sshd -T".to_owned()));
+    });
+}
+
+#[test]
+fn what_else_stands_in_the_way_of_a_login_is_named() {
+    use Level::{Bad, Warn};
+    finds(Bad, "'/etc/nologin' exists", "rm /etc/nologin", |facts, _| {
+        facts.nologin = Some(("/etc/nologin".to_owned(), "down".to_owned()));
+    });
+    finds(Bad, "the shell '/bin/bash' of 'ana' is missing", "[users] shell", |_, probes| {
+        probes[0].shell_node = None
+    });
+    finds(Warn, "is not in /etc/shells", "/etc/shells", |facts, _| facts.shells = Some(Vec::new()));
+    finds(Warn, "belongs to uid 1001, not to 1895840708", "chown -Rh --from=1001", |facts, _| {
+        facts.homes[0].2.uid = 1001
+    });
+    finds(Warn, "is no folder", "mv", |facts, _| facts.homes[0].2.folder = false);
+    finds(Warn, "others may write to the home", "chmod go-w", |facts, _| facts.homes[0].2.mode = 0o770);
+    finds(Warn, "no PAM file of sshd names pam_mkhomedir", "enable", |facts, _| {
+        facts.makes_homes = Some(false)
+    });
+    finds(Warn, "1 user without an active key: 'ana'", "why", |facts, _| {
+        facts.published.keys.as_mut().unwrap().logins[0].keys.clear();
+    });
+    let denied = |by| {
+        move |facts: &mut Facts, _: &mut [Probe]| {
+            let (program, path) = ("sshd".to_owned(), "/var/lib/nss-iam/cache.db".to_owned());
+            facts.denials.push(Denial { by, program, path });
+        }
+    };
+    finds(Bad, "SELinux kept 'sshd' from", "restorecon", denied("selinux"));
+    finds(Bad, "AppArmor kept 'sshd' from", "/etc/apparmor.d/local", denied("apparmor"));
+    finds(Warn, "not run by root", "sudo", |facts, _| facts.root = false);
+}

@@ -1,0 +1,374 @@
+mod authselect;
+mod machine;
+
+use crate::cli::{Enable, Sudo};
+use crate::error::CONFIGURATION;
+
+use machine::Machine;
+
+const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
+const MAIN: &str = "/etc/ssh/sshd_config";
+
+fn enable() -> Enable {
+    Enable { groups: vec!["Ops".to_owned()], role: Some("Lookup".to_owned()), ..Enable::default() }
+}
+
+fn sudo(how: Sudo) -> Enable {
+    Enable { sudo: Some(how), ..enable() }
+}
+
+/// Ours get in, the disabled do not, and nothing changed for local users.
+fn assert_ours_get_in(machine: &Machine, why: &str) {
+    assert!(
+        machine.sshd("ana", "authorizedkeyscommand").starts_with("/usr/libexec/nss-iam/keys-cmd"),
+        "{why}"
+    );
+    assert_eq!(machine.sshd("ana", "authorizedkeysfile"), "none", "{why}");
+    assert_eq!(machine.sshd("gone", "authorizedkeyscommand"), "none", "{why}");
+    assert!(machine.sshd("gone", "denyusers").contains('*'), "{why}");
+    assert!(!machine.sshd("ubuntu", "authorizedkeyscommand").contains("nss-iam"), "{why}");
+}
+
+macro_rules! distribution {
+    ($name:literal, $version:literal) => {
+        (
+            $name,
+            $version,
+            include_str!(concat!("../../tests/files/", $name, "/nsswitch.conf")),
+            include_str!(concat!("../../tests/files/", $name, "/sshd_config")),
+        )
+    };
+}
+
+const DISTRIBUTIONS: [(&str, &str, &str, &str); 10] = [
+    distribution!("debian11", "8.4"),
+    distribution!("debian12", "9.2"),
+    distribution!("debian13", "10.0"),
+    distribution!("ubuntu2204", "8.9"),
+    distribution!("ubuntu2404", "9.6"),
+    distribution!("amzn2", "7.4"),
+    distribution!("amzn2023", "8.7"),
+    distribution!("rhel8", "8.0"),
+    distribution!("rhel9", "8.7"),
+    distribution!("sles15", "7.9"),
+];
+
+#[test]
+fn enable_and_disable_leave_every_file_of_ten_distributions_as_it_was() {
+    for (name, version, nsswitch, sshd_config) in DISTRIBUTIONS {
+        let machine = Machine::of(nsswitch, sshd_config);
+        machine.write("/sshd-version", version);
+        let before = machine.files();
+        machine.enable(&enable()).unwrap_or_else(|failed| panic!("{name}: {failed}"));
+        assert_ours_get_in(&machine, name);
+        let enabled = machine.files();
+        let printed = machine.enable(&enable()).unwrap();
+        assert_eq!(printed, "", "{name}: enabling twice has nothing to show");
+        assert_eq!(machine.files(), enabled, "{name}: enabling twice changes nothing");
+        machine.disable().unwrap_or_else(|failed| panic!("{name}: {failed}"));
+        assert_eq!(machine.files(), before, "{name}");
+    }
+}
+
+#[test]
+fn what_is_printed_is_what_is_changed_and_a_dry_run_changes_nothing() {
+    let machine = Machine::debian();
+    let before = machine.files();
+    let dry = machine.enable(&Enable { dry_run: true, ..enable() }).unwrap();
+    assert_eq!(machine.files(), before);
+    for line in [
+        "+passwd:         files iam systemd",
+        "--- /dev/null\n+++ /etc/ssh/sshd_config.d/00-nss-iam.conf",
+        "+groups = [\"Ops\"]",
+        "+session optional pam_mkhomedir.so umask=0077",
+    ] {
+        assert!(dry.contains(line), "{line} in {dry}");
+    }
+    assert_eq!(machine.enable(&enable()).unwrap(), dry);
+}
+
+#[test]
+fn hardened_images_let_ours_in_and_keep_their_restrictions() {
+    for (more, allow_users, allow_groups) in [
+        ("AllowUsers ubuntu", "*", ""),
+        ("AllowUsers *@10.0.0.0/8", "*@10.0.0.0/8", ""),
+        ("AllowUsers ubuntu@10.0.0.0/8", "*@10.0.0.0/8", ""),
+        ("AllowGroups sudo", "", "*"),
+        ("DenyUsers guest", "", ""),
+        ("AuthenticationMethods publickey,keyboard-interactive", "", ""),
+        ("AuthorizedKeysCommand /opt/other %u\nAuthorizedKeysCommandUser nobody", "", ""),
+        ("Match User ubuntu\nAuthorizedKeysFile /keys/%u", "", ""),
+        ("Match User *\nAuthorizedKeysFile /keys/%u", "", ""),
+    ] {
+        let machine = Machine::debian();
+        machine.write("/etc/ssh/sshd_config.d/00-aaa.conf", &format!("{more}\n"));
+        let before = machine.files();
+        let keywords = ["authorizedkeysfile", "authorizedkeyscommand", "allowusers", "authenticationmethods"];
+        let local = keywords.map(|keyword| machine.sshd("ubuntu", keyword));
+        machine.enable(&enable()).unwrap_or_else(|failed| panic!("{more}: {failed}"));
+        assert_ours_get_in(&machine, more);
+        assert_eq!(machine.sshd("ana", "allowusers"), allow_users, "{more}");
+        assert_eq!(machine.sshd("ana", "allowgroups"), allow_groups, "{more}");
+        assert_eq!(
+            keywords.map(|keyword| machine.sshd("ubuntu", keyword)),
+            local,
+            "{more}: local users keep theirs"
+        );
+        assert_eq!(
+            machine.sshd("ana", "authenticationmethods"),
+            machine.sshd("ubuntu", "authenticationmethods"),
+            "{more}"
+        );
+        assert!(machine.enable(&enable()).unwrap().is_empty(), "{more}: enabling twice changes nothing");
+        machine.disable().unwrap();
+        assert_eq!(machine.files(), before, "{more}");
+    }
+}
+
+#[test]
+fn what_is_overridden_and_what_stays_is_told() {
+    for (more, told) in [
+        ("AllowUsers ubuntu", "'AllowUsers ubuntu' is overridden for IAM users by 'AllowUsers *'"),
+        ("AllowUsers *@10.0.0.0/8", "'AllowUsers *@10.0.0.0/8' stays in force"),
+        ("AllowGroups sudo", "'AllowGroups sudo' is overridden for IAM users by 'AllowGroups *'"),
+        ("DenyUsers ana", "'DenyUsers ana' stays in force, and names IAM user 'ana'"),
+        (
+            "AuthenticationMethods publickey,password",
+            "'AuthenticationMethods publickey,password' stays in force",
+        ),
+        ("UsePAM no", "nobody makes the homes"),
+    ] {
+        let machine = Machine::of("passwd: files\n", &format!("{more}\n"));
+        machine.enable(&enable()).unwrap();
+        let said = machine.said();
+        assert!(said.contains(told), "{told} in {said}");
+    }
+}
+
+#[test]
+fn an_include_at_a_wrong_place_is_helped_by_one_at_the_top() {
+    for main in [
+        "Port 22\n",
+        "Match User git\nX11Forwarding no\nInclude /etc/ssh/sshd_config.d/*.conf",
+        "Match all\nInclude sshd_config.d/*.conf\n",
+    ] {
+        let machine = Machine::of("passwd: files\n", main);
+        let before = machine.files();
+        machine.enable(&enable()).unwrap();
+        assert!(
+            machine.read(MAIN).starts_with(&format!("# BEGIN nss-iam\nInclude {DROP_IN}\n# END nss-iam\n")),
+            "{main}"
+        );
+        assert_ours_get_in(&machine, main);
+        machine.disable().unwrap();
+        assert_eq!(machine.files(), before, "{main}");
+    }
+}
+
+#[test]
+fn where_ours_could_never_log_in_nothing_is_changed_and_the_reason_is_told() {
+    for (more, why) in [
+        ("PubkeyAuthentication no", "PubkeyAuthentication no"),
+        ("AuthenticationMethods password", "AuthenticationMethods password"),
+        ("DenyUsers *", "DenyUsers *"),
+        ("DenyGroups iam-users", "DenyGroups iam-users"),
+        ("FingerprintHash md5", "FingerprintHash md5"),
+    ] {
+        let machine = Machine::debian();
+        machine.write("/etc/ssh/sshd_config.d/10-hard.conf", &format!("{more}\n"));
+        let before = machine.files();
+        let refused = machine.enable(&enable()).unwrap_err();
+        assert_eq!(refused.status(), CONFIGURATION);
+        let message = refused.to_string();
+        assert!(
+            message.contains(why) && message.contains("nothing was changed") && message.contains("hint: "),
+            "{message}"
+        );
+        assert_eq!(machine.files(), before, "{more}");
+    }
+    let machine = Machine::of("passwd: nis [NOTFOUND=return] files\n", "PasswordAuthentication no\n");
+    let before = machine.files();
+    assert!(machine.enable(&enable()).unwrap_err().to_string().contains("'/etc/nsswitch.conf' line 1"));
+    assert_eq!(machine.files(), before);
+}
+
+/// Each is found only after the files are written.
+#[test]
+fn whatever_sshd_then_shows_otherwise_puts_every_file_back() {
+    for (file, text, why) in [
+        // The name of a local group: members of it would be taken for ours.
+        ("/ubuntu-in-iam-users", "", "local user 'ubuntu' in another way"),
+        ("/module-missing", "", "glibc does not find IAM user 'ana'"),
+        ("/etc/ssh/sshd_config.d/00-aaa.conf", "Broken yes\n", "Bad configuration option"),
+    ] {
+        let machine = Machine::debian();
+        machine.write(file, text);
+        let before = machine.files();
+        let failed = machine.enable(&sudo(Sudo::Nopasswd)).unwrap_err().to_string();
+        assert!(failed.contains(why) && failed.contains("; every file is as it was"), "{failed}");
+        assert_eq!(machine.files(), before, "{why}");
+    }
+}
+
+#[test]
+fn who_has_no_other_way_in_is_warned() {
+    let warning = "if IAM users cannot log in, nobody can";
+    let machine = Machine::debian();
+    machine.enable(&Enable { dry_run: true, ..enable() }).unwrap();
+    assert!(!machine.said().contains(warning));
+    machine.write("/home/ubuntu/.ssh/authorized_keys", "# none yet\n");
+    machine.enable(&Enable { dry_run: true, ..enable() }).unwrap();
+    assert!(machine.said().contains(warning));
+}
+
+#[test]
+fn what_cannot_be_tried_yet_is_told() {
+    let machine = Machine::debian();
+    std::fs::remove_file(machine.path("/var/lib/nss-iam/cache.db")).unwrap();
+    machine.enable(&Enable::default()).unwrap();
+    let said = machine.said();
+    assert!(said.contains("no IAM group is set") && said.contains("no IAM user in the cache yet"), "{said}");
+    machine.disable().unwrap();
+}
+
+/// Where a socket starts sshd for each connection, its folder in /run comes and goes.
+#[test]
+fn an_sshd_that_was_never_started_can_be_asked() {
+    let machine = Machine::debian();
+    std::fs::create_dir(machine.path("/run")).unwrap();
+    machine.enable(&enable()).unwrap();
+    assert!(!machine.has("/run/sshd"));
+}
+
+#[test]
+fn edits_by_others_survive_disable() {
+    let machine = Machine::debian();
+    machine.enable(&enable()).unwrap();
+    let edited = machine
+        .read("/etc/nsswitch.conf")
+        .replace("hosts:          files dns", "hosts: files myhostname dns");
+    machine.write("/etc/nsswitch.conf", &edited);
+    machine.write("/etc/nss-iam/config.toml", "groups = [\"Other\"]\n");
+    machine.disable().unwrap();
+    let left = machine.read("/etc/nsswitch.conf");
+    assert!(left.contains("hosts: files myhostname dns") && !left.contains("iam"), "{left}");
+    assert_eq!(machine.read("/etc/nss-iam/config.toml"), "groups = [\"Other\"]\n");
+    assert!(!machine.has(DROP_IN) && !machine.has("/var/lib/nss-iam/backup"));
+}
+
+#[test]
+fn edits_between_two_enables_are_what_disable_gives_back() {
+    let machine = Machine::debian();
+    machine.enable(&enable()).unwrap();
+    let edited =
+        machine.read("/etc/nsswitch.conf").replace("passwd:         files iam", "passwd: files sss iam");
+    machine.write(
+        "/etc/nsswitch.conf",
+        &edited.replace("group:          files [SUCCESS=merge] iam", "group: files"),
+    );
+    machine.enable(&enable()).unwrap();
+    machine.disable().unwrap();
+    let left = machine.read("/etc/nsswitch.conf");
+    assert!(left.contains("passwd: files sss systemd\ngroup: files systemd\n"), "{left}");
+}
+
+#[test]
+fn without_the_backup_disable_still_takes_ours_out() {
+    let machine = Machine::debian();
+    let before = ["/etc/nsswitch.conf", MAIN, "/etc/pam.d/sshd"].map(|path| machine.read(path));
+    machine.enable(&sudo(Sudo::Nopasswd)).unwrap();
+    std::fs::remove_file(machine.path("/var/lib/nss-iam/backup/manifest.json")).unwrap();
+    machine.disable().unwrap();
+    assert_eq!(["/etc/nsswitch.conf", MAIN, "/etc/pam.d/sshd"].map(|path| machine.read(path)), before);
+    assert!(!machine.has(DROP_IN) && !machine.has("/etc/sudoers.d/nss-iam"));
+    assert_eq!(machine.disable().unwrap(), "", "and twice finds nothing");
+}
+
+#[test]
+fn pam_auth_update_makes_homes_where_it_is() {
+    let machine = Machine::debian();
+    machine.write("/usr/sbin/pam-auth-update", "");
+    machine.write("/usr/share/pam-configs/unix", "");
+    machine.write("/etc/pam.d/common-session", "session required pam_unix.so\n");
+    machine.write("/var/lib/pam/seen", "unix\n");
+    let before = machine.files();
+    machine.enable(&enable()).unwrap();
+    assert!(machine.read("/etc/pam.d/common-session").contains("umask=0077"));
+    assert_eq!(machine.read("/etc/pam.d/sshd"), "@include common-session\n");
+    assert!(machine.enable(&enable()).unwrap().is_empty());
+    machine.disable().unwrap();
+    assert_eq!(machine.files(), before);
+
+    // A file that it does not dare to touch: then a line of ours, elsewhere.
+    machine.write("/etc/pam.d/common-session", "# edited by hand\n");
+    let before = machine.files();
+    machine.enable(&enable()).unwrap();
+    assert!(machine.read("/etc/pam.d/sshd").contains("pam_mkhomedir.so umask=0077"));
+    machine.disable().unwrap();
+    assert_eq!(machine.files(), before);
+
+    // Another package's profile came in between: its line stays.
+    machine.write("/etc/pam.d/common-session", "session required pam_unix.so\n");
+    machine.enable(&enable()).unwrap();
+    machine.write(
+        "/etc/pam.d/common-session",
+        &(machine.read("/etc/pam.d/common-session") + "session optional new.so\n"),
+    );
+    machine.disable().unwrap();
+    assert_eq!(
+        machine.read("/etc/pam.d/common-session"),
+        "session required pam_unix.so\nsession optional new.so\n"
+    );
+    assert_eq!(machine.read("/var/lib/pam/seen"), "unix\n");
+}
+
+#[test]
+fn sudo_without_password_asks_local_users_as_before() {
+    let machine = Machine::debian();
+    machine.write("/etc/nss-iam/config.toml", "[local_groups]\nAdmins = [\"sudo\"]\n");
+    let before = machine.files();
+    machine.enable(&sudo(Sudo::Nopasswd)).unwrap();
+    let rule = machine.read("/etc/sudoers.d/nss-iam");
+    let rules: Vec<&str> = rule.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(rules, ["Defaults:%iam-users !authenticate"], "no rule gives power, and none is for all");
+    assert_eq!(machine.files()[&machine.path("/etc/sudoers.d/nss-iam")].0 & 0o777, 0o440);
+    machine.disable().unwrap();
+    assert_eq!(machine.files(), before);
+}
+
+#[test]
+fn sudo_by_agent_needs_its_module_and_is_asked_first() {
+    let machine = Machine::debian();
+    machine.write("/etc/pam.d/sudo", "#%PAM-1.0\n@include common-auth\n");
+    let refused = machine.enable(&sudo(Sudo::Agent)).unwrap_err().to_string();
+    assert!(
+        refused.contains("pam_ssh_agent_auth.so") && refused.contains("libpam-ssh-agent-auth"),
+        "{refused}"
+    );
+    machine.write("/usr/lib64/security/pam_ssh_agent_auth.so", "");
+    let before = machine.files();
+    machine.enable(&sudo(Sudo::Agent)).unwrap();
+    let lines = machine.read("/etc/pam.d/sudo");
+    let auth = lines.lines().nth(2).unwrap();
+    assert!(
+        auth.starts_with("auth sufficient pam_ssh_agent_auth.so") && auth.contains("keys-cmd"),
+        "{lines}"
+    );
+    // The other way instead: the agent is no longer asked.
+    machine.enable(&sudo(Sudo::Nopasswd)).unwrap();
+    assert_eq!(machine.read("/etc/pam.d/sudo"), "#%PAM-1.0\n@include common-auth\n");
+    machine.disable().unwrap();
+    assert_eq!(machine.files(), before);
+}
+
+/// systemctl(1): `--no-block` does not wait for the start to complete.
+#[test]
+fn the_timer_of_the_package_is_switched_on_without_waiting_and_off_again() {
+    let machine = Machine::debian();
+    machine.write("/lib/systemd/system/nss-iam-refresh.timer", "");
+    machine.enable(&enable()).unwrap();
+    let on = "systemctl enable --now --no-block nss-iam-refresh.timer\n";
+    assert!(machine.ran().ends_with(on), "{}", machine.ran());
+    machine.disable().unwrap();
+    assert!(machine.ran().contains("systemctl disable --now nss-iam-refresh.timer\n"), "{}", machine.ran());
+}

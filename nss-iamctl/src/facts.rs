@@ -1,0 +1,234 @@
+//! How the host stands, gathered once, so that what is judged of it is a pure function. What cannot be asked, since
+//! root does not ask or a program is missing, is none: nothing is made up, and nothing is hidden.
+
+pub(crate) mod log;
+pub(crate) mod probe;
+pub(crate) mod sshd;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use config::Config;
+
+use crate::files;
+use crate::host::Host;
+use crate::nsswitch;
+use crate::published::Published;
+use crate::settings;
+use log::{Denial, Line};
+use sshd::SshdFacts;
+
+pub(crate) const KEYS_CMD: &str = "/usr/libexec/nss-iam/keys-cmd";
+pub(crate) const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
+
+/// Everything that is not about one user.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// Seconds since 1970.
+    pub now: i64,
+    pub root: bool,
+    pub config: Result<Config, String>,
+    pub published: Published,
+    /// /etc/passwd and /etc/group: name -> id.
+    pub passwd: BTreeMap<String, u32>,
+    pub group: BTreeMap<String, u32>,
+    /// machine-id(5).
+    pub machine_id: String,
+    /// Whether libnss_iam.so.2 is in a folder where glibc looks.
+    pub module: bool,
+    pub nsswitch: Option<String>,
+    /// Whether nscd answers in glibc's place.
+    pub nscd: bool,
+    /// pam_nologin(8): the file, and its first line.
+    pub nologin: Option<(String, String)>,
+    /// /etc/shells; none: it is missing.
+    pub shells: Option<Vec<String>>,
+    /// The folder of the cache, and `keys.db` in it.
+    pub folder: Option<Node>,
+    pub keys_db: Option<Node>,
+    /// From `/` down to keys-cmd; the last one that exists may be a folder.
+    pub keys_cmd: Vec<Node>,
+    pub refresher: bool,
+    pub sshd: Option<SshdFacts>,
+    /// Whether some PAM file makes homes; none: no PAM file of sshd was found.
+    pub makes_homes: Option<bool>,
+    /// Of systemd; none: it does not run here.
+    pub timer: Option<Unit>,
+    pub services: Vec<Unit>,
+    /// Whether the clock is set by a time server; none: nobody knows.
+    pub synchronised: Option<bool>,
+    pub log: Vec<Line>,
+    pub denials: Vec<Denial>,
+    /// Homes that exist, of active users.
+    pub homes: Vec<(String, u32, Node)>,
+}
+
+/// A file or folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub path: String,
+    pub uid: u32,
+    pub gid: u32,
+    /// Permission bits.
+    pub mode: u32,
+    pub folder: bool,
+}
+
+impl Node {
+    /// None: there is nothing, or it cannot be seen. A link is followed.
+    pub(crate) fn of(host: &Host, path: &str) -> Option<Self> {
+        let found = fs::metadata(host.path(path)).ok()?;
+        let (uid, gid, mode) = (found.uid(), found.gid(), found.mode() & 0o7777);
+        Some(Self { path: path.to_owned(), uid, gid, mode, folder: found.is_dir() })
+    }
+}
+
+/// A unit of systemd, `systemctl show`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Unit {
+    pub name: &'static str,
+    /// `loaded`, `not-found`.
+    pub load: String,
+    /// `active`, `inactive`, `failed`.
+    pub active: String,
+    /// `success`, `exit-code`.
+    pub result: String,
+    /// Of the main process.
+    pub status: String,
+}
+
+pub(crate) const TIMER: &str = "nss-iam-refresh.timer";
+const SERVICES: [&str; 2] = ["nss-iam-fetch.service", "nss-iam-refresh.service"];
+
+impl Facts {
+    /// Asks everything.
+    pub(crate) fn gather(host: &Host, now: i64) -> Self {
+        let published = Published::read(host);
+        let systemd = host.exists("/run/systemd/system");
+        Self {
+            now,
+            root: nix::unistd::geteuid().is_root(),
+            config: config(host),
+            passwd: ids(host, "/etc/passwd"),
+            group: ids(host, "/etc/group"),
+            machine_id: text(host, "/etc/machine-id").unwrap_or_default().trim().to_owned(),
+            module: module(host),
+            nsswitch: text(host, nsswitch::PATH),
+            nscd: ["/run/nscd/socket", "/var/run/nscd/socket"].iter().any(|path| host.exists(path)),
+            nologin: ["/etc/nologin", "/run/nologin"].iter().find_map(|path| {
+                let text = text(host, path)?;
+                Some(((*path).to_owned(), text.lines().next().unwrap_or_default().to_owned()))
+            }),
+            shells: text(host, "/etc/shells").map(|text| {
+                text.lines().map(str::trim).filter(|line| line.starts_with('/')).map(str::to_owned).collect()
+            }),
+            folder: Node::of(host, cache::FOLDER),
+            keys_db: Node::of(host, "/var/lib/nss-iam/keys.db"),
+            keys_cmd: way(host, KEYS_CMD),
+            refresher: Node::of(host, REFRESHER).is_some_and(|node| !node.folder && node.mode & 0o111 != 0),
+            sshd: sshd::gather(host),
+            makes_homes: makes_homes(host),
+            timer: systemd.then(|| unit(host, TIMER)),
+            services: if systemd {
+                SERVICES.iter().map(|name| unit(host, name)).collect()
+            } else {
+                Vec::new()
+            },
+            synchronised: synchronised(host),
+            log: log::logins(host),
+            denials: log::denials(host),
+            homes: homes(host, &published),
+            published,
+        }
+    }
+
+    /// What the configuration, or else its defaults, say.
+    pub(crate) fn configured(&self) -> Config {
+        self.config.clone().unwrap_or_default()
+    }
+}
+
+/// A missing file is told apart from an empty one: the refresher refuses to run without.
+fn config(host: &Host) -> Result<Config, String> {
+    if !host.exists(settings::PATH) {
+        return Err(format!("'{}' is missing\nhint: nss-iamctl enable --group GROUP", settings::PATH));
+    }
+    settings::load(host).map_err(|cause| cause.to_string())
+}
+
+fn text(host: &Host, path: &str) -> Option<String> {
+    fs::read(host.path(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Name -> id of passwd(5) and group(5), where both stand in the same columns.
+fn ids(host: &Host, path: &str) -> BTreeMap<String, u32> {
+    let text = text(host, path).unwrap_or_default();
+    let id = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty() && !name.starts_with('#'))?;
+        Some((name.to_owned(), fields.nth(1).and_then(|id| id.parse().ok()).unwrap_or(0)))
+    };
+    text.lines().filter_map(id).collect()
+}
+
+/// ld.so(8): the multiarch folders of Debian, and those of the others.
+fn module(host: &Host) -> bool {
+    const NAME: &str = "libnss_iam.so.2";
+    let folders = ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"];
+    let multiarch = files::names(&host.path("/usr/lib")).unwrap_or_default();
+    let multiarch =
+        multiarch.iter().filter(|name| name.ends_with("-linux-gnu")).map(|name| format!("/usr/lib/{name}"));
+    let mut folders = folders.iter().map(|folder| (*folder).to_owned()).chain(multiarch);
+    folders.any(|folder| host.exists(&format!("{folder}/{NAME}")))
+}
+
+/// Each folder on the way, as sshd looks at them, and the file itself.
+fn way(host: &Host, path: &str) -> Vec<Node> {
+    let mut ways: Vec<&Path> = Path::new(path).ancestors().collect();
+    ways.reverse();
+    ways.into_iter().filter_map(|part| Node::of(host, part.to_str()?)).collect()
+}
+
+fn homes(host: &Host, published: &Published) -> Vec<(String, u32, Node)> {
+    let users = published.cache.iter().flat_map(|cache| &cache.users).filter(|user| user.active);
+    users
+        .filter_map(|user| Some((user.name.to_string(), user.uid.get(), Node::of(host, user.home.as_str())?)))
+        .collect()
+}
+
+/// pam.d(5): what sshd's file includes is one of these on Debian, Red Hat and openSUSE.
+fn makes_homes(host: &Host) -> Option<bool> {
+    let files = ["sshd", "common-session", "password-auth", "system-auth", "postlogin"];
+    let texts: Vec<String> =
+        files.iter().filter_map(|file| text(host, &format!("/etc/pam.d/{file}"))).collect();
+    let makes = |line: &str| {
+        let line = line.trim_start();
+        !line.starts_with('#') && (line.contains("pam_mkhomedir") || line.contains("pam_oddjob_mkhomedir"))
+    };
+    (!texts.is_empty()).then(|| texts.iter().flat_map(|text| text.lines()).any(makes))
+}
+
+fn unit(host: &Host, name: &'static str) -> Unit {
+    let line = ["systemctl", "show", "-p", "LoadState,ActiveState,Result,ExecMainStatus", name];
+    let output = host.run(&line).map(|output| output.stdout).unwrap_or_default();
+    let value = |key: &str| {
+        let value = output.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        value.unwrap_or_default().to_owned()
+    };
+    let (load, active) = (value("LoadState"), value("ActiveState"));
+    Unit { name, load, active, result: value("Result"), status: value("ExecMainStatus") }
+}
+
+fn synchronised(host: &Host) -> Option<bool> {
+    host.find("timedatectl").filter(|_| host.exists("/run/systemd/system"))?;
+    let output = host.run(&["timedatectl", "show", "-p", "NTPSynchronized", "--value"]).ok()?;
+    match output.stdout.trim() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,72 @@
+//! How sshd stands: whether it would start, what its files say, and when the running one last read them.
+
+use std::fs;
+use std::time::SystemTime;
+
+use crate::files;
+use crate::host::Host;
+use crate::sshd::config::{self, Files};
+use crate::sshd::{Sshd, drop_in};
+
+/// Of an installed sshd.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SshdFacts {
+    /// What `sshd -t` complains about.
+    pub refused: Option<String>,
+    /// The words behind keys-cmd that this version can fill in.
+    pub arguments: String,
+    /// Whether our drop-in, or our block in the main file, is there.
+    pub ours: bool,
+    /// Why the drop-in is not in force, as far as the files' text tells.
+    pub out_of_force: Option<String>,
+    /// When the running daemon last read its files, seconds since 1970: it writes its pid file anew.
+    pub loaded: Option<i64>,
+    /// The file that was changed last, and when.
+    pub changed: Option<(String, i64)>,
+}
+
+/// None: there is no sshd.
+pub(crate) fn gather(host: &Host) -> Option<SshdFacts> {
+    let (version, test) = match Sshd::find(host) {
+        Ok(Some(sshd)) => (sshd.version, sshd.test()),
+        Ok(None) => return None,
+        Err(cause) => return Some(SshdFacts { refused: Some(cause.to_string()), ..SshdFacts::default() }),
+    };
+    let main = config::main(&Here(host));
+    let block = |path: &str| Here(host).text(path).is_some_and(|text| text.contains(crate::block::BEGIN));
+    let drop_in = host.exists(drop_in::PATH);
+    let folder = "/etc/ssh/sshd_config.d";
+    let mut read = vec![main.to_owned()];
+    read.extend(Here(host).names(folder).into_iter().map(|name| format!("{folder}/{name}")));
+    Some(SshdFacts {
+        // Without root it cannot read the host keys.
+        refused: test.err().filter(|_| nix::unistd::geteuid().is_root()).map(|cause| cause.to_string()),
+        arguments: version.arguments().to_owned(),
+        ours: drop_in || block(main),
+        out_of_force: if drop_in { drop_in::out_of_force(&Here(host)) } else { None },
+        loaded: ["/run/sshd.pid", "/var/run/sshd.pid"].iter().find_map(|path| modified(host, path)),
+        changed: read
+            .into_iter()
+            .filter_map(|path| Some((modified(host, &path)?, path)))
+            .max()
+            .map(|(at, path)| (path, at)),
+    })
+}
+
+fn modified(host: &Host, path: &str) -> Option<i64> {
+    let at = fs::metadata(host.path(path)).ok()?.modified().ok()?;
+    i64::try_from(at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()).ok()
+}
+
+/// The files as they are.
+struct Here<'a>(&'a Host);
+
+impl Files for Here<'_> {
+    fn text(&self, path: &str) -> Option<String> {
+        fs::read(self.0.path(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        files::names(&self.0.path(folder)).unwrap_or_default()
+    }
+}

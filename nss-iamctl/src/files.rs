@@ -1,0 +1,188 @@
+//! Files of the host: read as text, and replaced as a whole, so that nobody ever sees half of one.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// The text of a file; none if there is no such file.
+///
+/// # Errors
+/// When it cannot be read, or is not UTF-8.
+pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(cause) if cause.kind() == ErrorKind::InvalidData => {
+            let message = format!("cannot read '{}': it is not UTF-8", path.display());
+            Err(Error::configuration(message).hint("write it in UTF-8, or without its special characters"))
+        }
+        Err(cause) => Err(Error::io("read", path, &cause)),
+    }
+}
+
+/// Names of what is in a folder, sorted by their bytes; none if there is no such folder.
+///
+/// # Errors
+/// When it cannot be read. Names that are not UTF-8 are left out.
+pub(crate) fn names(folder: &Path) -> Result<Vec<String>, Error> {
+    let failed = |cause: &io::Error| Error::io("read", folder, cause);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(cause) => return Err(failed(&cause)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(|cause| failed(&cause))?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The permission bits of a file; none if it is not there.
+pub(crate) fn mode(path: &Path) -> Option<u32> {
+    fs::metadata(path).ok().map(|meta| meta.permissions().mode() & 0o7777)
+}
+
+/// Puts a new file in the place of `path`: written beside it, made durable, renamed. It gets mode, owner and extended
+/// attributes (SELinux's label, access lists) of the old one; a file that was not there gets `mode`. What a symbolic
+/// link names is replaced, not the link.
+///
+/// # Errors
+/// When that fails; the old file then is as it was.
+pub(crate) fn replace(path: &Path, text: impl AsRef<[u8]>, mode: u32) -> Result<(), Error> {
+    let target = target(path).map_err(|cause| Error::io("follow", path, &cause))?;
+    let like = match File::open(&target) {
+        Ok(old) => Like::File(old),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Like::Mode(mode),
+        Err(cause) => return Err(Error::io("write", &target, &cause)),
+    };
+    write_beside(&target, text.as_ref(), &like).map_err(|cause| Error::io("write", &target, &cause))
+}
+
+/// Puts a copy of `from`, with its mode, owner and extended attributes, in the place of `to`.
+///
+/// # Errors
+/// When that fails; what was at `to` then is as it was.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let target = target(to).map_err(|cause| Error::io("follow", to, &cause))?;
+    let bytes = fs::read(from).map_err(|cause| Error::io("read", from, &cause))?;
+    let like = File::open(from).map_err(|cause| Error::io("read", from, &cause))?;
+    write_beside(&target, &bytes, &Like::File(like)).map_err(|cause| Error::io("write", &target, &cause))
+}
+
+/// Where a new file has its mode from.
+enum Like {
+    /// And owner and attributes.
+    File(File),
+    Mode(u32),
+}
+
+/// Removes a file that may be gone already.
+///
+/// # Errors
+/// When it is still there.
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    let removed = fs::remove_file(path).and_then(|()| sync_folder(path));
+    match removed {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, &cause)),
+        _ => Ok(()),
+    }
+}
+
+fn target(path: &Path) -> io::Result<PathBuf> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_symlink() => fs::canonicalize(path),
+        _ => Ok(path.to_owned()),
+    }
+}
+
+fn write_beside(path: &Path, bytes: &[u8], like: &Like) -> io::Result<()> {
+    let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
+    // sudo skips names with a dot, sshd and we read *.conf and *.toml: nobody takes the file for a real one.
+    let name = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    let mut new = tempfile::Builder::new().prefix(&name).suffix(".new").tempfile_in(folder)?;
+    new.write_all(bytes)?;
+    match like {
+        Like::File(old) => take_over(old, new.as_file())?,
+        Like::Mode(mode) => new.as_file().set_permissions(Permissions::from_mode(*mode))?,
+    }
+    new.as_file().sync_all()?;
+    new.persist(path).map_err(|failed| failed.error)?;
+    sync_folder(path)
+}
+
+fn take_over(old: &File, new: &File) -> io::Result<()> {
+    let (from, to) = (old.metadata()?, new.metadata()?);
+    if (from.uid(), from.gid()) != (to.uid(), to.gid()) {
+        fchown(new, Some(from.uid()), Some(from.gid()))?;
+    }
+    // After the owner, whose change clears set-id bits (chown(2)).
+    new.set_permissions(from.permissions())?;
+    let mut list = vec![0; 64 << 10];
+    let size = match rustix::fs::flistxattr(old, &mut list) {
+        // A file system without them.
+        Err(rustix::io::Errno::NOTSUP) => return Ok(()),
+        size => size?,
+    };
+    for name in list.get(..size).unwrap_or_default().split(|byte| *byte == 0).filter(|name| !name.is_empty())
+    {
+        let mut value = vec![0; 64 << 10];
+        let size = rustix::fs::fgetxattr(old, name, &mut value)?;
+        let value = value.get(..size).unwrap_or_default();
+        rustix::fs::fsetxattr(new, name, value, rustix::fs::XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path.parent().ok_or(ErrorKind::InvalidInput)?)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_keeps_mode_and_attributes_and_leaves_nothing_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sudoers");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o440)).unwrap();
+        let flags = rustix::fs::XattrFlags::empty();
+        let marked = rustix::fs::setxattr(&path, "user.mark", b"kept", flags).is_ok();
+        replace(&path, "new", 0o644).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(mode(&path), Some(0o440));
+        if marked {
+            let mut value = [0; 8];
+            assert_eq!(rustix::fs::getxattr(&path, "user.mark", &mut value).unwrap(), 4);
+        }
+        assert_eq!(names(folder.path()).unwrap(), ["sudoers"]);
+    }
+
+    #[test]
+    fn what_a_link_names_is_replaced_and_the_link_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        replace(&link, "new", 0o644).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+    }
+
+    #[test]
+    fn a_missing_file_is_not_an_unreadable_one() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(&folder.path().join("none")), Ok(None));
+        assert!(read(folder.path()).is_err());
+        fs::write(folder.path().join("latin1"), b"caf\xe9").unwrap();
+        assert_eq!(read(&folder.path().join("latin1")).unwrap_err().status(), crate::error::CONFIGURATION);
+    }
+}

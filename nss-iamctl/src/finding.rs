@@ -1,0 +1,112 @@
+//! What `why` and `doctor` have to say: one finding a link of the chain, each with what to do about it.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::show::printable;
+
+/// How bad it is, and the exit status that it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Level {
+    /// As it should be.
+    Ok = 0,
+    /// Logins work, and something is not as it should be; or it could not be looked at.
+    Warn = 1,
+    /// Logins fail because of it.
+    Bad = 2,
+}
+
+/// One link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    pub level: Level,
+    /// A word for the link: `sshd`.
+    pub check: &'static str,
+    pub what: String,
+    /// What to do: a command to copy where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+impl Finding {
+    pub(crate) fn ok(check: &'static str, what: impl AsRef<str>) -> Self {
+        Self { level: Level::Ok, check, what: printable(what.as_ref()), remedy: None }
+    }
+
+    pub(crate) fn warn(check: &'static str, what: impl AsRef<str>, remedy: impl AsRef<str>) -> Self {
+        Self { level: Level::Warn, ..Self::bad(check, what, remedy) }
+    }
+
+    pub(crate) fn bad(check: &'static str, what: impl AsRef<str>, remedy: impl AsRef<str>) -> Self {
+        let remedy = Some(printable(remedy.as_ref())).filter(|remedy| !remedy.is_empty());
+        Self { level: Level::Bad, check, what: printable(what.as_ref()), remedy }
+    }
+
+    /// As bad as `level` says.
+    pub(crate) fn at(self, level: Level) -> Self {
+        Self { level, ..self }
+    }
+}
+
+/// The worst of all.
+pub(crate) fn worst(findings: &[Finding]) -> Level {
+    findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok)
+}
+
+/// One finding a line, its remedy below.
+///
+/// # Errors
+/// Of the writer.
+pub(crate) fn print(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
+    for Finding { level, check, what, remedy } in findings {
+        let level = match level {
+            Level::Ok => "ok",
+            Level::Warn => "warn",
+            Level::Bad => "BAD",
+        };
+        writeln!(out, "{level:<5} {check:<9} {what}")?;
+        if let Some(remedy) = remedy {
+            writeln!(out, "{:<15} -> {remedy}", "")?;
+        }
+    }
+    Ok(())
+}
+
+/// Standard output that nobody reads is no failure; what else is, is.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn written(done: io::Result<()>) -> Result<(), Error> {
+    match done {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::other(format!("cannot write to standard output: {cause}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remedy_stands_below_its_finding_and_nothing_moves_the_cursor() {
+        let findings = [
+            Finding::ok("cache", "good"),
+            Finding::bad("keys", "none \u{1b}[2J", "upload one"),
+            Finding::warn("x", "y", ""),
+        ];
+        let mut out = Vec::new();
+        print(&findings, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "ok    cache     good\nBAD   keys      none \\u{1b}[2J\n                -> upload one\nwarn  x         y\n"
+        );
+        assert_eq!(worst(&findings), Level::Bad);
+        assert_eq!((worst(&[]), worst(&findings[..1])), (Level::Ok, Level::Ok));
+    }
+}

@@ -1,0 +1,147 @@
+//! The host: where its files are, and how its programs are run. Tests put a folder and a stand-in for both.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::error::Error;
+
+/// Every absolute path goes through [`Host::path`], every program through [`Host::run`].
+pub(crate) struct Host {
+    root: PathBuf,
+    programs: Box<dyn Programs>,
+}
+
+/// How a program is run.
+pub(crate) trait Programs {
+    /// Runs `line` to its end with that standard input.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    fn run(&self, line: &[&str], stdin: &str) -> io::Result<Output>;
+}
+
+/// What a program left behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Output {
+    /// Its exit status; none: a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    pub(crate) fn success(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// What it complained about, on one line: the end of standard error, or how it ended.
+    pub(crate) fn complaint(&self) -> String {
+        let lines: Vec<&str> = self.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let last = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default();
+        match (last, self.code) {
+            ([], Some(code)) => format!("exit status {code}"),
+            ([], None) => "ended by a signal".to_owned(),
+            (lines, _) => lines.join(" / "),
+        }
+    }
+}
+
+/// Where programs are looked for; the caller's PATH does not count.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+impl Host {
+    /// The machine that this runs on.
+    pub(crate) fn this() -> Self {
+        Self { root: PathBuf::from("/"), programs: Box::new(System) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(root: PathBuf, programs: Box<dyn Programs>) -> Self {
+        Self { root, programs }
+    }
+
+    /// A folder in which nothing can be run.
+    #[cfg(test)]
+    pub(crate) fn this_folder(root: &std::path::Path) -> Self {
+        struct Nothing;
+        impl Programs for Nothing {
+            fn run(&self, _: &[&str], _: &str) -> io::Result<Output> {
+                Err(io::ErrorKind::NotFound.into())
+            }
+        }
+        Self::of(root.to_owned(), Box::new(Nothing))
+    }
+
+    /// Where the file at the absolute path `path` is.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// Whether something is at that absolute path.
+    pub(crate) fn exists(&self, path: &str) -> bool {
+        self.path(path).exists()
+    }
+
+    /// The absolute path of a program, if it is installed.
+    pub(crate) fn find(&self, program: &str) -> Option<String> {
+        PATH.split(':').map(|folder| format!("{folder}/{program}")).find(|path| self.path(path).is_file())
+    }
+
+    /// Runs a program to its end; how it ended is for the caller to judge.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn run(&self, line: &[&str]) -> Result<Output, Error> {
+        self.run_with(line, "")
+    }
+
+    /// As [`Self::run`], with that standard input.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn run_with(&self, line: &[&str], stdin: &str) -> Result<Output, Error> {
+        self.programs
+            .run(line, stdin)
+            .map_err(|cause| Error::other(format!("cannot run '{}': {cause}", line.join(" "))))
+    }
+
+    /// Runs a program that must succeed.
+    ///
+    /// # Errors
+    /// When it cannot be started or says that it failed.
+    pub(crate) fn must(&self, line: &[&str]) -> Result<Output, Error> {
+        let output = self.run(line)?;
+        if output.success() {
+            return Ok(output);
+        }
+        Err(Error::other(format!("'{}' failed: {}", line.join(" "), output.complaint())))
+    }
+}
+
+struct System;
+
+impl Programs for System {
+    fn run(&self, line: &[&str], stdin: &str) -> io::Result<Output> {
+        let (program, words) = line.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut child = Command::new(program)
+            .args(words)
+            .env_clear()
+            .envs([("PATH", PATH), ("LC_ALL", "C"), ("HOME", "/root"), ("DEBIAN_FRONTEND", "noninteractive")])
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // A program that ends without reading has its reason, and says it by its exit status.
+            let _ = pipe.write_all(stdin.as_bytes());
+        }
+        let done = child.wait_with_output()?;
+        Ok(Output {
+            code: done.status.code(),
+            stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
+        })
+    }
+}

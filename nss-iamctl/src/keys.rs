@@ -1,0 +1,196 @@
+//! `keys USER`: each key with its fingerprint, and whether sshd is offered it now; and why not, as keys-cmd decides.
+
+use std::io::Write;
+
+use cache::model::KeyLine;
+use cache::snapshot::{Keys, Login};
+
+use crate::cli;
+use crate::doctor::refresh::CLOCK_TOLERANCE;
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::finding::written;
+use crate::host::Host;
+use crate::published::Trouble;
+use crate::show::{ago, length, printable, table, word};
+use crate::why::who::Who;
+
+pub(crate) fn run(host: &Host, args: &cli::Keys, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
+    let facts = Facts::gather(host, now);
+    let keys = facts.published.keys.as_ref().map_err(|trouble| {
+        let error = match trouble {
+            Trouble::Denied => Error::configuration("only root may read keys")
+                .hint(format!("sudo nss-iamctl keys {}", word(&args.user))),
+            other => Error::other(format!("cannot use '/var/lib/nss-iam/keys.db': {other}")),
+        };
+        if *trouble == Trouble::Missing { error.hint("nss-iamctl refresh") } else { error }
+    })?;
+    let who = Who::find(&args.user, &facts);
+    let rows = rows(&facts, keys, &who);
+    if rows.is_empty() {
+        let message = format!("there is no key of '{}' here", printable(&args.user));
+        return Err(Error::configuration(message).hint(format!("nss-iamctl why {}", word(&args.user))));
+    }
+    written(write!(out, "{}", table(["FINGERPRINT", "TYPE", "CONFIRMED", "OFFERED"], &rows)))?;
+    Ok(crate::error::OK)
+}
+
+fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<[String; 4]> {
+    let mut rows = Vec::new();
+    if let Some(login) = who.login {
+        let offered = withheld(keys, login, &facts.machine_id, facts.now)
+            .map_or("yes".to_owned(), |(why, _)| format!("no: {why}"));
+        let confirmed =
+            if login.confirmed > 0 { ago(login.confirmed, facts.now) } else { "never".to_owned() };
+        for key in &login.keys {
+            rows.push([
+                key.fingerprint().to_owned(),
+                kind(key).to_owned(),
+                confirmed.clone(),
+                offered.clone(),
+            ]);
+        }
+    } else if let Some((_, user)) = who.remembered {
+        let why = if user.disabled.is_some() {
+            "no: the user is disabled"
+        } else {
+            "no: the user is not published"
+        };
+        for key in &user.keys {
+            let confirmed = ago(user.confirmed, facts.now);
+            rows.push([key.fingerprint().to_owned(), kind(key).to_owned(), confirmed, why.to_owned()]);
+        }
+    }
+    for key in who.inactive() {
+        let shown = key.fingerprint.unwrap_or_else(|| key.id.clone());
+        rows.push([shown, "?".to_owned(), String::new(), format!("no: '{}' is inactive in IAM", key.id)]);
+    }
+    for skip in who.skips.iter().filter(|skip| skip.what == "key") {
+        rows.push([String::new(), "?".to_owned(), String::new(), format!("no: {}", skip.reason)]);
+    }
+    rows
+}
+
+/// The type, as `ssh-ed25519`.
+pub(crate) fn kind(key: &KeyLine) -> &str {
+    key.as_str().split(' ').nth(1).unwrap_or_default()
+}
+
+/// Why keys-cmd offers none of a user's keys, and what to do; none: it does.
+pub(crate) fn withheld(keys: &Keys, login: &Login, machine_id: &str, now: i64) -> Option<(String, String)> {
+    let told = |why: String, remedy: &str| Some((why, remedy.to_owned()));
+    if keys.machine_id.is_empty() || keys.machine_id != machine_id {
+        return told("they were fetched for another machine-id".to_owned(), "nss-iamctl refresh");
+    }
+    if login.confirmed <= 0 {
+        return told(
+            "no source has confirmed them yet".to_owned(),
+            "nss-iamctl refresh, and see which call fails",
+        );
+    }
+    let age = now.saturating_sub(login.confirmed);
+    if keys.max_age > 0 && age < -CLOCK_TOLERANCE {
+        let why = format!("they were confirmed {}: the clock is wrong, or was", ago(login.confirmed, now));
+        return told(why, "set the clock, then nss-iamctl refresh");
+    }
+    if keys.max_age > 0 && age > i64::from(keys.max_age) {
+        let limit = length(i64::from(keys.max_age));
+        return told(
+            format!("they were last confirmed {}, and max_age is {limit}", ago(login.confirmed, now)),
+            "nss-iamctl refresh; nss-iamctl doctor says why no refresh succeeds",
+        );
+    }
+    None
+}
+
+/// What to do about something that was left out, by its reason.
+pub(crate) fn skip_remedy(what: &str, reason: &str) -> &'static str {
+    let says = |words: &str| reason.contains(words);
+    match what {
+        "group" => {
+            "its members are users all the same; rename the group in IAM, and give power by [local_groups], not by names in sudoers"
+        }
+        "key" if says("private key") => {
+            "delete it in IAM and make a new pair: a private key that was uploaded is known to others"
+        }
+        "key" if says("belongs into IAM") => "upload it: aws iam upload-ssh-public-key",
+        "key" => "upload the line of the .pub file again; ssh-keygen -l -f FILE must show it",
+        "tag" => "correct the tag in IAM",
+        _ if says("/etc/passwd") => {
+            "a local user of that name comes first: 'nss-iamctl adopt' takes it over, or give the IAM user another login name \
+             (tag 'nss-iam:name' with [tags] use = [\"name\"])"
+        }
+        _ if says("bytes, more than")
+            || says("which no login name")
+            || says("may not begin")
+            || says("digits only") =>
+        {
+            "give another login name by a tag ('nss-iam:name' with [tags] use = [\"name\"]); [users] strip_domains shortens addresses"
+        }
+        _ if says("its id") => "give the user another id in [ids], the same on every host",
+        _ if says("home") => "set [users] home to a path without {iam_name} or {account}",
+        _ => {
+            "give the IAM user another login name (tag 'nss-iam:name' with [tags] use = [\"name\"]), or rename it in IAM"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::tests::{NOW, good, keys_of};
+
+    #[test]
+    fn keys_are_withheld_for_the_reasons_of_keys_cmd_and_no_others() {
+        let keys = keys_of("ana", 3600 * 24);
+        let judge = |change: &dyn Fn(&mut Keys), machine: &str| {
+            let mut keys = keys.clone();
+            change(&mut keys);
+            let login = keys.logins[0].clone();
+            withheld(&keys, &login, machine, NOW).map(|(why, _)| why)
+        };
+        let machine = keys.machine_id.clone();
+        assert_eq!(judge(&|_| {}, &machine), None);
+        assert!(judge(&|_| {}, "other").unwrap().contains("machine-id"));
+        assert!(judge(&|keys| keys.machine_id.clear(), "").unwrap().contains("machine-id"));
+        assert!(judge(&|keys| keys.logins[0].confirmed = 0, &machine).unwrap().contains("no source"));
+        assert!(
+            judge(&|keys| keys.logins[0].confirmed = NOW + 301, &machine).unwrap().contains("in the future")
+        );
+        assert_eq!(judge(&|keys| keys.logins[0].confirmed = NOW + 300, &machine), None);
+        assert_eq!(judge(&|keys| keys.logins[0].confirmed = NOW - 3600 * 24, &machine), None);
+        assert!(
+            judge(&|keys| keys.logins[0].confirmed = NOW - 3600 * 24 - 1, &machine)
+                .unwrap()
+                .contains("max_age is 24 h")
+        );
+        let forever = |keys: &mut Keys| {
+            keys.max_age = 0;
+            keys.logins[0].confirmed = 1;
+        };
+        assert_eq!(judge(&forever, &machine), None);
+    }
+
+    #[test]
+    fn every_key_is_listed_with_what_stands_against_it() {
+        let mut facts = good();
+        let key = |id: &str| listing::Key { id: id.to_owned(), active: false, body: String::new() };
+        facts.published.listing.as_mut().unwrap().accounts[0].users[0].keys.push(key("APKA9"));
+        let listed = |facts: &Facts, name: &str| -> Vec<String> {
+            let who = Who::find(name, facts);
+            rows(facts, facts.published.keys.as_ref().unwrap(), &who)
+                .iter()
+                .map(|row| row.join("|"))
+                .collect()
+        };
+        let inactive = "APKA9|?||no: 'APKA9' is inactive in IAM";
+        assert_eq!(listed(&facts, "Ana"), ["SHA256:ABCD|ssh-rsa|60 s ago|yes", inactive]);
+        assert_eq!(listed(&facts, "bob"), ["SHA256:ABCD|ssh-rsa|60 s ago|no: the user is disabled"]);
+        assert!(listed(&facts, "eve").is_empty());
+        facts.machine_id.clear();
+        assert_eq!(
+            listed(&facts, "ana")[0],
+            "SHA256:ABCD|ssh-rsa|60 s ago|no: they were fetched for another machine-id"
+        );
+    }
+}

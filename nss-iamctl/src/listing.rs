@@ -1,0 +1,94 @@
+//! `listing validate`: whether a document is one that the refresher would read.
+
+use std::io::Write;
+use std::path::Path;
+
+use listing::{Listing, MAX_BYTES};
+
+use crate::cli;
+use crate::error::Error;
+use crate::finding::written;
+use crate::show::count;
+
+/// Not a listing (EX_DATAERR), as cache-refresher has it.
+const REFUSED: u8 = 65;
+
+pub(crate) fn run(args: &cli::Listing, out: &mut dyn Write) -> Result<u8, Error> {
+    let cli::ListingCommand::Validate { file } = &args.command;
+    let json = read(file)?;
+    match Listing::parse(&json) {
+        Ok(listing) => {
+            written(writeln!(out, "{}", counts(&listing)))?;
+            Ok(crate::error::OK)
+        }
+        Err(cause) => {
+            let message = Error::other(format!("'{}' is refused: {cause}", file.display()));
+            crate::say(&message.hint("docs/listing.md describes the form").to_string());
+            Ok(REFUSED)
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Error> {
+    let size = std::fs::metadata(file).map_err(|cause| Error::io("read", file, &cause))?.len();
+    if size > MAX_BYTES {
+        return Err(Error::other(format!("'{}' is larger than {} MiB", file.display(), MAX_BYTES >> 20)));
+    }
+    std::fs::read(file).map_err(|cause| Error::io("read", file, &cause))
+}
+
+/// `412 users, 9 groups, 530 keys, 3 of them inactive, of 2 accounts`
+fn counts(listing: &Listing) -> String {
+    let users: Vec<_> = listing.accounts.iter().flat_map(|account| &account.users).collect();
+    let keys: Vec<_> = users.iter().flat_map(|user| &user.keys).collect();
+    let groups = listing.accounts.iter().map(|account| account.groups.len()).sum();
+    let inactive = match keys.iter().filter(|key| !key.active).count() {
+        0 => String::new(),
+        inactive => format!(", {inactive} of them inactive"),
+    };
+    format!(
+        "{}, {}, {}{inactive}, of {}",
+        count(users.len(), "user"),
+        count(groups, "group"),
+        count(keys.len(), "key"),
+        count(listing.accounts.len(), "account")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn validated(json: &str) -> (u8, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("users.json");
+        std::fs::write(&file, json).unwrap();
+        let mut out = Vec::new();
+        let command = cli::ListingCommand::Validate { file };
+        let status = run(&cli::Listing { command }, &mut out).unwrap();
+        (status, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn a_listing_is_counted() {
+        let keys = r#"[{"body": "x"}, {"id": "APKA1", "active": false}]"#;
+        let json = format!(
+            r#"{{"version": 1, "accounts": [{{"groups": [{{"id": "g", "name": "G", "members": ["1"]}}],
+                "users": [{{"id": "1", "name": "ana", "keys": {keys}}}, {{"id": "2", "name": "bob"}}]}}]}}"#
+        );
+        assert_eq!(
+            validated(&json),
+            (0, "2 users, 1 group, 2 keys, 1 of them inactive, of 1 account\n".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_is_no_listing_is_refused_with_line_and_column() {
+        assert_eq!(validated("{\n \"version\": 1,\n \"acounts\": []}"), (65, String::new()));
+        crate::SAID.with_borrow(|said| {
+            assert!(said.contains("unknown field `acounts`") && said.contains("line 3"), "{said}");
+        });
+        let missing = cli::ListingCommand::Validate { file: "/nonexistent/x".into() };
+        assert!(run(&cli::Listing { command: missing }, &mut Vec::new()).is_err());
+    }
+}

@@ -1,0 +1,202 @@
+//! `lock` and `unlock`: keep a user, or everyone, out of this host: now, and without IAM.
+//!
+//! The list is the refresher's to obey: it is written, then the apply half runs, which needs no network.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use cache::snapshot::{Cache, User};
+
+use crate::cli;
+use crate::error::Error;
+use crate::facts::REFRESHER;
+use crate::files;
+use crate::finding::written;
+use crate::host::Host;
+use crate::published::{LOCKED, locked};
+use crate::show::{count, printable, some, word};
+
+const ALL: &str = "*";
+
+pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<u8, Error> {
+    let cache = cached(host);
+    let name = args.user.as_deref().unwrap_or(ALL);
+    if !args.all && !args.force {
+        is_user(&cache, name)?;
+    }
+    plain(name)?;
+    change(host, |names| {
+        names.insert(name.to_owned());
+        Ok(())
+    })?;
+    let concerned = |user: &&User| name == ALL || user.name.as_str() == name;
+    let before: Vec<(u32, String)> =
+        cache.users.iter().filter(concerned).map(|user| (user.uid.get(), user.name.to_string())).collect();
+    let ran_before = processes(host);
+    let applied = apply(host)?;
+    let still: Vec<String> = cached(host)
+        .users
+        .iter()
+        .filter(|user| user.active)
+        .filter(concerned)
+        .map(|user| user.name.to_string())
+        .collect();
+    if !still.is_empty() {
+        let message = format!("the lock is written, and {} can still log in: {}", some(&still), applied.why);
+        return Err(
+            Error::other(message).hint("it acts with the next refresh that publishes: nss-iamctl refresh")
+        );
+    }
+    let who = if name == ALL { "everyone".to_owned() } else { format!("'{name}'") };
+    written(writeln!(out, "locked {who}: no login and no key on this host until 'nss-iamctl unlock'"))?;
+    for (uid, name) in before {
+        let Some(ran) = ran_before.get(&uid).filter(|ran| !ran.is_empty()) else { continue };
+        let left = processes(host).remove(&uid).unwrap_or_default();
+        let told = if left.is_empty() {
+            format!("ended what ran as '{name}': {}", some(ran))
+        } else {
+            format!("still running as '{name}': {}", some(&left))
+        };
+        written(writeln!(out, "{told}"))?;
+        if !left.is_empty() {
+            crate::say(
+                "sessions go on\nhint: [users] terminate_sessions = true ends them; or: loginctl terminate-user",
+            );
+        }
+    }
+    Ok(crate::error::OK)
+}
+
+pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<u8, Error> {
+    let name = args.user.as_deref().unwrap_or(ALL);
+    change(host, |names| {
+        if args.all {
+            names.clear();
+            return Ok(());
+        }
+        if names.remove(name) {
+            return Ok(());
+        }
+        let error = Error::configuration(format!("'{}' is not locked; nothing was done", printable(name)));
+        Err(match names {
+            names if names.contains(ALL) => error.hint("everyone is: nss-iamctl unlock --all"),
+            names if names.is_empty() => error.hint("nobody is"),
+            names => error.hint(format!("locked: {}", some(&names.iter().collect::<Vec<_>>()))),
+        })
+    })?;
+    let applied = apply(host)?;
+    let cache = cached(host);
+    if args.all {
+        let active = cache.users.iter().filter(|user| user.active).count();
+        written(writeln!(out, "unlocked everyone: {} may log in", count(active, "user")))?;
+    } else if cache.users.iter().any(|user| user.active && user.name.as_str() == name) {
+        written(writeln!(out, "unlocked '{name}'"))?;
+    } else {
+        let why =
+            if applied.status == 0 { "IAM's groups do not have the user".to_owned() } else { applied.why };
+        crate::say(&format!(
+            "unlocked '{}', who stays disabled: {why}\nhint: nss-iamctl why {}",
+            printable(name),
+            word(name)
+        ));
+    }
+    Ok(crate::error::OK)
+}
+
+fn cached(host: &Host) -> Cache {
+    Cache::read(&host.path("/var/lib/nss-iam/cache.db")).unwrap_or_default()
+}
+
+fn is_user(cache: &Cache, name: &str) -> Result<(), Error> {
+    if cache.users.iter().any(|user| user.name.as_str() == name) {
+        return Ok(());
+    }
+    let lower = name.to_ascii_lowercase();
+    let error = Error::configuration(format!(
+        "no IAM user of this host has the login name '{}'; nothing was done",
+        printable(name)
+    ));
+    let like = cache
+        .users
+        .iter()
+        .map(|user| user.name.as_str())
+        .find(|known| known.split('@').next() == lower.split('@').next());
+    Err(match like {
+        Some(like) => error.hint(format!("did you mean '{like}'?")),
+        None => error.hint("nss-iamctl users lists them; --force locks a name that nobody has yet"),
+    })
+}
+
+/// One line of the list.
+fn plain(name: &str) -> Result<(), Error> {
+    if name == ALL || cache::model::Name::new(name).is_ok() {
+        return Ok(());
+    }
+    Err(Error::configuration(format!("'{}' is no login name; nothing was done", printable(name))))
+}
+
+/// Changes the list under a lock, so that of two administrators neither undoes the other's word.
+fn change(host: &Host, with: impl FnOnce(&mut BTreeSet<String>) -> Result<(), Error>) -> Result<(), Error> {
+    let path = host.path(LOCKED);
+    let _held = hold(&path).map_err(|cause| Error::io("lock", &path, &cause))?;
+    let mut names = locked(&files::read(&path)?.unwrap_or_default());
+    with(&mut names)?;
+    let text: String = names.iter().map(|name| format!("{name}\n")).collect();
+    files::replace(&path, &text, 0o600)
+}
+
+/// The file is replaced by each change: who waited for an old one waits again.
+fn hold(path: &Path) -> std::io::Result<File> {
+    loop {
+        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        file.lock()?;
+        let (ours, there) = (file.metadata()?, fs::metadata(path)?);
+        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            return Ok(file);
+        }
+    }
+}
+
+/// How the apply half ended.
+struct Applied {
+    status: i32,
+    why: String,
+}
+
+fn apply(host: &Host) -> Result<Applied, Error> {
+    let output = host.run(&[REFRESHER, "apply"]).map_err(|cause| {
+        cause
+            .done("the list is written")
+            .hint("it acts with the next refresh; install the package nss-iam again")
+    })?;
+    let status = output.code.unwrap_or(-1);
+    // What else was held or warned of is the next refresh's to tell.
+    Ok(Applied { status, why: format!("'{REFRESHER} apply' said: {}", output.complaint()) })
+}
+
+/// proc_pid_status(5): uid -> names of what runs under it, real or saved.
+fn processes(host: &Host) -> BTreeMap<u32, Vec<String>> {
+    let mut found: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    let pids = files::names(&host.path("/proc")).unwrap_or_default();
+    for pid in pids.iter().filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit())) {
+        let status = fs::read(host.path(&format!("/proc/{pid}/status"))).unwrap_or_default();
+        let status = String::from_utf8_lossy(&status);
+        let value = |key| status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().trim();
+        if value("State:").starts_with(['Z', 'X']) {
+            continue;
+        }
+        let uids: BTreeSet<u32> =
+            value("Uid:").split_whitespace().filter_map(|uid| uid.parse().ok()).collect();
+        for uid in uids {
+            found.entry(uid).or_default().push(format!("{} ({pid})", value("Name:")));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

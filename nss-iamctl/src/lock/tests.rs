@@ -1,0 +1,130 @@
+//! On a folder, with a stand-in for the refresher that obeys the list as the real one does.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use cache::snapshot::Cache;
+use tempfile::TempDir;
+
+use super::{lock, unlock};
+use crate::cli::Who;
+use crate::doctor::tests::published;
+use crate::error::CONFIGURATION;
+use crate::host::{Host, Output, Programs};
+
+/// `apply`: active is who is in IAM's group, ana alone, and not locked.
+struct Refresher {
+    folder: PathBuf,
+    works: bool,
+}
+
+impl Programs for Refresher {
+    fn run(&self, line: &[&str], _: &str) -> io::Result<Output> {
+        assert_eq!(line, ["/usr/libexec/nss-iam/cache-refresher", "apply"]);
+        if !self.works {
+            return Ok(Output {
+                code: Some(75),
+                stderr: "cache-refresher: another refresher\n".to_owned(),
+                ..Output::default()
+            });
+        }
+        let locked = fs::read_to_string(self.folder.join("locked")).unwrap();
+        let mut cache = published().cache.unwrap();
+        let names: Vec<&str> = locked.lines().collect();
+        cache.users[0].active = !names.contains(&"*") && !names.contains(&"ana");
+        publish(&self.folder, &cache);
+        Ok(Output { code: Some(0), ..Output::default() })
+    }
+}
+
+fn publish(folder: &Path, cache: &Cache) {
+    cache::publish::cache(folder, cache).unwrap();
+}
+
+/// A host on which ana is active and bob left.
+fn host(works: bool) -> (TempDir, Host) {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("var/lib/nss-iam");
+    fs::create_dir_all(&folder).unwrap();
+    publish(&folder, &published().cache.unwrap());
+    let host = Host::of(root.path().to_owned(), Box::new(Refresher { folder, works }));
+    (root, host)
+}
+
+fn who(user: &str) -> Who {
+    Who { user: Some(user.to_owned()), ..Who::default() }
+}
+
+fn list(root: &TempDir) -> String {
+    fs::read_to_string(root.path().join("var/lib/nss-iam/locked")).unwrap_or_default()
+}
+
+#[test]
+fn a_lock_is_written_acts_at_once_and_is_undone() {
+    let (root, host) = host(true);
+    let mut out = Vec::new();
+    assert_eq!(lock(&host, &who("ana"), &mut out), Ok(0));
+    assert_eq!(list(&root), "ana\n");
+    let mode = fs::metadata(root.path().join("var/lib/nss-iam/locked")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    assert_eq!(lock(&host, &Who { all: true, ..Who::default() }, &mut out), Ok(0));
+    assert_eq!(list(&root), "*\nana\n");
+    assert_eq!(unlock(&host, &Who { all: true, ..Who::default() }, &mut out), Ok(0));
+    assert_eq!(list(&root), "");
+    assert_eq!(lock(&host, &who("ana"), &mut out), Ok(0));
+    assert_eq!(unlock(&host, &who("ana"), &mut out), Ok(0));
+    assert_eq!(list(&root), "");
+    let told = String::from_utf8(out).unwrap();
+    let told: Vec<&str> = told.lines().map(|line| line.split(':').next().unwrap()).collect();
+    assert_eq!(
+        told,
+        ["locked 'ana'", "locked everyone", "unlocked everyone", "locked 'ana'", "unlocked 'ana'"]
+    );
+}
+
+#[test]
+fn names_that_nobody_has_are_refused_with_the_one_that_was_meant() {
+    let (root, host) = host(true);
+    for (name, hint) in [("eve", "--force"), ("Ana", "did you mean 'ana'?"), ("ana@example.com", "'ana'")] {
+        let refused = lock(&host, &who(name), &mut Vec::new()).unwrap_err();
+        assert_eq!(refused.status(), CONFIGURATION);
+        assert!(refused.to_string().contains(hint), "{refused}");
+    }
+    let forced = |name: &str| lock(&host, &Who { force: true, ..who(name) }, &mut Vec::new());
+    assert!(forced("a\nroot").is_err(), "a name a line");
+    assert_eq!(list(&root), "");
+    assert_eq!(forced("eve"), Ok(0));
+    assert_eq!(list(&root), "eve\n");
+}
+
+#[test]
+fn a_lock_that_does_not_act_is_a_failure_that_says_so() {
+    let (root, host) = host(false);
+    let failed = lock(&host, &who("ana"), &mut Vec::new()).unwrap_err().to_string();
+    assert!(failed.contains("'ana' can still log in") && failed.contains("another refresher"), "{failed}");
+    assert_eq!(list(&root), "ana\n", "and it acts with the next refresh");
+}
+
+#[test]
+fn to_unlock_who_is_not_locked_is_an_error_that_says_who_is() {
+    let (root, host) = host(true);
+    let refused = |name: &str| unlock(&host, &who(name), &mut Vec::new()).unwrap_err().to_string();
+    assert!(refused("ana").contains("hint: nobody is"));
+    lock(&host, &who("ana"), &mut Vec::new()).unwrap();
+    assert!(refused("anna").contains("hint: locked: 'ana'"));
+    lock(&host, &Who { all: true, ..Who::default() }, &mut Vec::new()).unwrap();
+    assert!(refused("bob").contains("unlock --all"));
+    assert_eq!(list(&root), "*\nana\n");
+}
+
+#[test]
+fn who_left_meanwhile_stays_disabled_and_is_told() {
+    let (_root, host) = host(true);
+    lock(&host, &who("bob"), &mut Vec::new()).unwrap();
+    let mut out = Vec::new();
+    assert_eq!(unlock(&host, &who("bob"), &mut out), Ok(0));
+    assert_eq!(out, b"");
+    crate::SAID.with_borrow(|said| assert!(said.contains("unlocked 'bob', who stays disabled"), "{said}"));
+}

@@ -1,0 +1,127 @@
+//! nss-iamctl: the administrator's command. This file: which module answers which word, and how failures are told.
+//!
+//! It changes nothing of IAM and never asks AWS; for that it runs cache-refresher.
+#![forbid(unsafe_code)]
+
+mod access;
+mod adopt;
+mod authselect;
+mod backup;
+mod block;
+mod clean;
+mod cli;
+mod disable;
+mod doctor;
+mod enable;
+mod error;
+mod facts;
+mod files;
+mod finding;
+mod host;
+mod keys;
+mod listing;
+mod lock;
+mod nsswitch;
+mod pam;
+mod policy;
+mod published;
+mod refresh;
+mod restore;
+mod settings;
+mod show;
+mod sshd;
+mod status;
+mod sudo;
+mod transaction;
+mod users;
+mod why;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use error::Error;
+use host::Host;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // The words are clap's; where nobody reads them there is nobody to tell.
+            let _ = usage.print();
+            return ExitCode::from(if usage.use_stderr() { error::CONFIGURATION } else { error::OK });
+        }
+    };
+    let host = Host::this();
+    let out = &mut std::io::stdout().lock();
+    let done = dispatch(&host, &cli.command, out);
+    ExitCode::from(done.unwrap_or_else(|failed: Error| {
+        say(&failed.to_string());
+        failed.status()
+    }))
+}
+
+fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, Error> {
+    if let Some(word) = needs_root(command) {
+        error::require_root(word)?;
+    }
+    match command {
+        Command::Enable(args) => enable::run(host, args, out),
+        Command::Disable(args) => disable::run(host, args, out),
+        Command::Status(args) => status::run(host, args, now(), out),
+        Command::Users(args) => users::run(host, args, out),
+        Command::Keys(args) => keys::run(host, args, now(), out),
+        Command::Uid(args) => users::uid(host, args, out),
+        Command::Why(args) => why::run(host, args, now(), out),
+        Command::Doctor(args) => doctor::run(host, args, now(), out),
+        Command::Refresh(args) => refresh::run(host, args),
+        Command::Lock(args) => lock::lock(host, args, out),
+        Command::Unlock(args) => lock::unlock(host, args, out),
+        Command::Policy(args) => policy::run(host, args, out),
+        Command::Adopt(args) => adopt::run(host, args, now(), out),
+        Command::Clean(args) => clean::run(host, args, out),
+        Command::Restore(args) => restore::run(host, args, out),
+        Command::Listing(args) => listing::run(args, out),
+    }
+}
+
+/// The word of a command that changes this host.
+fn needs_root(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Enable(_) => Some("enable"),
+        Command::Disable(_) => Some("disable"),
+        Command::Refresh(_) => Some("refresh"),
+        Command::Lock(_) => Some("lock"),
+        Command::Unlock(_) => Some("unlock"),
+        Command::Adopt(_) => Some("adopt"),
+        Command::Clean(_) => Some("clean"),
+        Command::Restore(_) => Some("restore"),
+        _ => None,
+    }
+}
+
+/// Seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "here the clock is read, and handed down")]
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// A message to the administrator. If nobody reads standard error there is nobody to tell.
+#[cfg(not(test))]
+pub(crate) fn say(message: &str) {
+    let _ = writeln!(std::io::stderr(), "nss-iamctl: {message}");
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What [`say`] was told in this test.
+    pub(crate) static SAID: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
+}
+
+#[cfg(test)]
+pub(crate) fn say(message: &str) {
+    SAID.with_borrow_mut(|said| said.extend([message, "\n"]));
+}

@@ -1,0 +1,241 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// What each distribution ships, beside odd ones: name, text, and the lines that `enable` makes.
+macro_rules! shipped {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../tests/files/", $name, "/nsswitch.conf")))
+    };
+}
+
+const SHIPPED: [(&str, &str); 10] = [
+    shipped!("debian11"),
+    shipped!("debian12"),
+    shipped!("debian13"),
+    shipped!("ubuntu2204"),
+    shipped!("ubuntu2404"),
+    shipped!("amzn2"),
+    shipped!("amzn2023"),
+    shipped!("rhel8"),
+    shipped!("rhel9"),
+    shipped!("sles15"),
+];
+
+/// The services of a line, single-spaced.
+fn line(text: &str, database: &str) -> String {
+    let found: Vec<String> = text
+        .lines()
+        .filter(|line| line.trim_start().starts_with(&format!("{database}:")))
+        .map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>().join(" "))
+        .collect();
+    found.join(" | ")
+}
+
+#[test]
+fn the_files_of_ten_distributions_get_iam_behind_the_local_users() {
+    let merged = "files [SUCCESS=merge] iam";
+    for (name, passwd, group, shadow) in [
+        ("debian11", "files iam", merged, "files iam"),
+        ("debian12", "files iam systemd", "files [SUCCESS=merge] iam systemd", "files iam systemd"),
+        ("debian13", "files iam systemd", "files [SUCCESS=merge] iam systemd", "files iam systemd"),
+        ("ubuntu2204", "files iam systemd", "files [SUCCESS=merge] iam systemd", "files iam"),
+        ("ubuntu2404", "files iam systemd", "files [SUCCESS=merge] iam systemd", "files iam systemd"),
+        ("amzn2", "sss files iam", "sss files [SUCCESS=merge] iam", "files sss iam"),
+        ("amzn2023", "files iam systemd", "files [SUCCESS=merge] iam systemd", "files iam"),
+        ("rhel8", "sss files iam systemd", "sss files [SUCCESS=merge] iam systemd", "files iam"),
+        ("rhel9", "sss files iam systemd", "sss files [SUCCESS=merge] iam systemd", "files iam"),
+        ("sles15", "compat iam", "compat [SUCCESS=merge] iam", "compat iam"),
+    ] {
+        let (_, text) = SHIPPED.iter().find(|(shipped, _)| *shipped == name).unwrap();
+        let enabled = enable(text).unwrap();
+        assert_eq!(line(&enabled, "passwd"), passwd, "{name}");
+        assert_eq!(line(&enabled, "group"), group, "{name}");
+        assert_eq!(line(&enabled, "shadow"), shadow, "{name}");
+        assert_eq!(enable(&enabled).unwrap(), enabled, "{name}: enabling twice changes nothing");
+        assert_eq!(disable(&enabled), *text, "{name}: disabling gives back every byte");
+    }
+}
+
+#[test]
+fn odd_lines_get_iam_where_it_is_asked() {
+    for (before, after) in [
+        // Comments, blanks, no blanks, no end of line, ends of line from elsewhere.
+        ("passwd:files # ours\n", "passwd:files iam # ours\n"),
+        ("  passwd:\tfiles\tsystemd\t\n", "  passwd:\tfiles iam\tsystemd\t\n"),
+        ("passwd: files", "passwd: files iam"),
+        ("passwd: files systemd\r\n", "passwd: files iam systemd\r\n"),
+        ("passwd files\n", "passwd files iam\n"),
+        ("#passwd: files\npasswd: files\n", "#passwd: files\npasswd: files iam\n"),
+        ("passwd_compat: nis\npasswd: compat\n", "passwd_compat: nis\npasswd: compat iam\n"),
+        // Both lines of a database, since glibc's versions do not agree on which one counts.
+        ("passwd: files\npasswd: files sss\n", "passwd: files iam\npasswd: files sss iam\n"),
+        // Behind whoever knows users of its own, before systemd, wherever that is.
+        ("passwd: files ldap winbind systemd\n", "passwd: files ldap winbind iam systemd\n"),
+        ("passwd: files systemd sss\n", "passwd: files systemd sss iam\n"),
+        ("passwd: files extrausers\n", "passwd: files extrausers iam\n"),
+        // A service that ends the search.
+        ("passwd: files [NOTFOUND=return] sss\n", "passwd: files iam [NOTFOUND=return] sss\n"),
+        ("passwd: files[NOTFOUND=return]sss\n", "passwd: files iam[NOTFOUND=return]sss\n"),
+        ("passwd: compat [!SUCCESS=return] nis\n", "passwd: compat iam [!SUCCESS=return] nis\n"),
+        (
+            "passwd: files ldap [NOTFOUND=return] systemd\n",
+            "passwd: files iam ldap [NOTFOUND=return] systemd\n",
+        ),
+        ("passwd: files sss [!UNAVAIL=return] ldap\n", "passwd: files iam sss [!UNAVAIL=return] ldap\n"),
+        ("passwd: files ldap [UNAVAIL=return]\n", "passwd: files ldap [UNAVAIL=return] iam\n"),
+        (
+            "passwd: files sss [NOTFOUND=return NOTFOUND=continue]\n",
+            "passwd: files sss [NOTFOUND=return NOTFOUND=continue] iam\n",
+        ),
+        ("passwd: files systemd [NOTFOUND=return]\n", "passwd: files iam systemd [NOTFOUND=return]\n"),
+        // Merging: with the one before, and on to the one behind as before.
+        ("group: files\n", "group: files [SUCCESS=merge] iam\n"),
+        ("group: files sss\n", "group: files sss [SUCCESS=merge] iam\n"),
+        (
+            "group: files [success=MERGE] systemd\n",
+            "group: files [success=MERGE] iam [SUCCESS=merge] systemd\n",
+        ),
+        ("group: files [SUCCESS=merge] sss\n", "group: files [SUCCESS=merge] sss [SUCCESS=merge] iam\n"),
+        ("group: files [SUCCESS=merge]\n", "group: files [SUCCESS=merge] iam [SUCCESS=merge]\n"),
+        (
+            "group: files [SUCCESS=merge]systemd\n",
+            "group: files [SUCCESS=merge]iam [SUCCESS=merge] systemd\n",
+        ),
+        (
+            "group: files [SUCCESS=continue] sss [SUCCESS=return]\n",
+            "group: files [SUCCESS=continue] sss [SUCCESS=return] iam\n",
+        ),
+        ("group: files [NOTFOUND=return] sss\n", "group: files [SUCCESS=merge] iam [NOTFOUND=return] sss\n"),
+        // The line that decides alone on supplementary groups where it exists.
+        ("initgroups: files\n", "initgroups: iam [SUCCESS=continue] files\n"),
+        (
+            "initgroups:\tfiles [SUCCESS=continue] systemd # x\n",
+            "initgroups:\tiam [SUCCESS=continue] files [SUCCESS=continue] systemd # x\n",
+        ),
+        (
+            "initgroups: files [NOTFOUND=return]\n",
+            "initgroups: iam [SUCCESS=continue] files [NOTFOUND=return]\n",
+        ),
+    ] {
+        // Lines that the text lacks are added, and are not what this is about.
+        let enabled = enable(before).unwrap();
+        let ours: String = enabled.split_inclusive('\n').filter(|line| !line.contains(ADDED)).collect();
+        let unended = !before.ends_with('\n');
+        assert_eq!(if unended { ours.trim_end() } else { &ours }, after);
+        assert_eq!(disable(&enabled), before);
+        assert_eq!(enable(&enabled).unwrap(), enabled);
+    }
+}
+
+#[test]
+fn missing_lines_are_added_beside_their_like() {
+    assert_eq!(
+        enable("passwd: files\ngroup: files\nhosts: dns\n").unwrap(),
+        "passwd: files iam\ngroup: files [SUCCESS=merge] iam\n\
+         shadow:         files iam # added by nss-iamctl\nhosts: dns\n"
+    );
+    let made = "passwd:         files iam # added by nss-iamctl\n\
+                group:          files [SUCCESS=merge] iam # added by nss-iamctl\n\
+                shadow:         files iam # added by nss-iamctl\n";
+    assert_eq!(enable("").unwrap(), made);
+    assert_eq!(disable(made), "");
+    assert_eq!(enable("passwd: files\r\ngroup: files\r\n").unwrap().matches("\r\n").count(), 3);
+}
+
+#[test]
+fn iam_at_a_wrong_place_is_moved() {
+    for wrong in [
+        "passwd: iam files\n",
+        "passwd: files systemd iam\n",
+        "passwd: files iam systemd iam\n",
+        "passwd: iam files iam\n",
+    ] {
+        let services = if wrong.contains("systemd") { "files iam systemd" } else { "files iam" };
+        assert_eq!(line(&enable(wrong).unwrap(), "passwd"), services, "{wrong}");
+    }
+    assert_eq!(line(&enable("group: files iam\n").unwrap(), "group"), "files [SUCCESS=merge] iam");
+    // A comment is no service.
+    assert_eq!(line(&enable("passwd: files # iam\n").unwrap(), "passwd"), "files iam # iam");
+}
+
+#[test]
+fn where_iam_would_never_be_asked_or_come_first_the_file_is_refused() {
+    for (text, why) in [
+        ("passwd: nis [NOTFOUND=return] files\n", "'nis [NOTFOUND=return]' ends the search"),
+        ("\n\nshadow: sss [!UNAVAIL=return] files\n", "line 3"),
+        ("group: files [SUCCESS=merge NOTFOUND=return] sss\n", "ends the search"),
+        ("passwd: files [NOTFOUND=return sss\n", "'[' without ']'"),
+        ("passwd:\n", "names no service"),
+        ("shadow: systemd\n", "'files'"),
+    ] {
+        let refusal = enable(text).unwrap_err().to_string();
+        assert!(refusal.contains(why), "{refusal}");
+    }
+}
+
+#[test]
+fn a_template_of_authselect_keeps_its_conditions() {
+    for (before, after) in [
+        (
+            "passwd:     files {if \"with-altfiles\":altfiles }systemd {exclude if \"with-custom-passwd\"}\n",
+            "passwd:     files {if \"with-altfiles\":altfiles }iam systemd {exclude if \"with-custom-passwd\"}\n",
+        ),
+        (
+            "group:      files [SUCCESS=merge] {if \"with-altfiles\":altfiles [SUCCESS=merge] }systemd {exclude if \"x\"}\n",
+            "group:      files [SUCCESS=merge] {if \"with-altfiles\":altfiles [SUCCESS=merge] }iam [SUCCESS=merge] systemd {exclude if \"x\"}\n",
+        ),
+        (
+            "passwd:     {if \"with-files-domain\":sss files|files sss} systemd   {exclude if \"with-custom-passwd\"}\n",
+            "passwd:     {if \"with-files-domain\":sss files|files sss} iam systemd   {exclude if \"with-custom-passwd\"}\n",
+        ),
+        (
+            "shadow:     files   {exclude if \"with-custom-shadow\"}\n",
+            "shadow:     files iam   {exclude if \"with-custom-shadow\"}\n",
+        ),
+    ] {
+        assert!(enable(before).unwrap().contains(after), "{}", enable(before).unwrap());
+    }
+}
+
+fn service() -> impl Strategy<Value = String> {
+    let name =
+        prop::sample::select(vec!["files", "compat", "sss", "ldap", "winbind", "systemd", "altfiles", "db"]);
+    let action = prop::sample::select(vec![
+        "",
+        "",
+        "",
+        " [NOTFOUND=return]",
+        " [SUCCESS=merge]",
+        " [!UNAVAIL=return]",
+        "\t[SUCCESS=continue  UNAVAIL=return]",
+    ]);
+    (name, action).prop_map(|(name, action)| format!("{name}{action}"))
+}
+
+fn entry() -> impl Strategy<Value = String> {
+    let database =
+        prop::sample::select(vec!["passwd", "group", "shadow", "initgroups", "hosts", "#passwd", "sudoers"]);
+    let blank = prop::sample::select(vec![" ", "\t", "   "]);
+    let end = prop::sample::select(vec!["\n", " # note\n", "\t\n", "\r\n", ""]);
+    (database, blank, prop::collection::vec(service(), 1..4), end).prop_map(
+        |(database, blank, services, end)| format!("{database}:{blank}{}{end}", services.join(blank)),
+    )
+}
+
+proptest! {
+    #[test]
+    fn disabling_gives_back_every_byte_of_any_file(lines in prop::collection::vec(entry(), 0..6)) {
+        let text = lines.concat();
+        if let Ok(enabled) = enable(&text) {
+            prop_assert_eq!(disable(&enabled), text);
+            prop_assert_eq!(enable(&enabled).unwrap(), enabled);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_fall_over(text in "(passwd|group|initgroups|shadow)?[: \\t]?[a-z\\[\\]{}=!# \\n\\t]{0,40}") {
+        let _ = enable(&text);
+        let _ = disable(&text);
+    }
+}

@@ -1,0 +1,114 @@
+//! Homes at the first login: pam_mkhomedir(8) with umask 0077, by whatever looks after /etc/pam.d here.
+
+use crate::backup::{Edit, Kind};
+use crate::block;
+use crate::error::Error;
+use crate::files;
+use crate::host::Host;
+
+/// A profile of pam-auth-update(8); Debian's own of that kind leaves homes readable to all.
+const PROFILE: &str = "nss-iam-mkhomedir";
+const PROFILE_PATH: &str = "/usr/share/pam-configs/nss-iam-mkhomedir";
+const PROFILE_TEXT: &str = include_str!("../../config/pam-mkhomedir");
+const LINE: &str = "session optional pam_mkhomedir.so umask=0077";
+const SSHD: &str = "/etc/pam.d/sshd";
+/// What sshd's stack is made of, on one distribution or another.
+const STACK: [&str; 5] = [
+    SSHD,
+    "/etc/pam.d/common-session",
+    "/etc/pam.d/password-auth",
+    "/etc/pam.d/system-auth",
+    "/etc/pam.d/postlogin",
+];
+/// What pam-auth-update writes.
+pub(crate) const WATCHED: [&str; 11] = [
+    "/etc/pam.d/common-account",
+    "/etc/pam.d/common-auth",
+    "/etc/pam.d/common-password",
+    "/etc/pam.d/common-session",
+    "/etc/pam.d/common-session-noninteractive",
+    "/var/lib/pam/account",
+    "/var/lib/pam/auth",
+    "/var/lib/pam/password",
+    "/var/lib/pam/seen",
+    "/var/lib/pam/session",
+    "/var/lib/pam/session-noninteractive",
+];
+
+/// How homes come to be made.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Homes {
+    /// They are already; perhaps with a remark.
+    Made(Option<String>),
+    /// By pam-auth-update, after this file is there.
+    Update(Option<Edit>),
+    /// By a line of ours.
+    Line(Edit),
+}
+
+/// Finds out.
+///
+/// # Errors
+/// When files cannot be read, or there is none to put a line into.
+pub(crate) fn plan(host: &Host) -> Result<Homes, Error> {
+    if let Some(line) = existing(host)? {
+        let private = line.contains("umask=0077") || line.contains("umask=077") || line.contains("oddjob");
+        let remark =
+            format!("homes are made by '{line}', so their modes are not ours; hint: add umask=0077 there");
+        return Ok(Homes::Made((!private).then_some(remark)));
+    }
+    if host.find("pam-auth-update").is_some() {
+        let before = files::read(&host.path(PROFILE_PATH))?;
+        let edit = before.is_none().then(|| Edit {
+            path: PROFILE_PATH.to_owned(),
+            kind: Kind::Whole,
+            before,
+            after: Some(PROFILE_TEXT.to_owned()),
+            mode: 0o644,
+        });
+        return Ok(Homes::Update(edit));
+    }
+    line(host).map(Homes::Line)
+}
+
+/// A line of ours at the end of sshd's stack, which no tool generates.
+///
+/// # Errors
+/// When it cannot be read, or is not there.
+pub(crate) fn line(host: &Host) -> Result<Edit, Error> {
+    let before = files::read(&host.path(SSHD))?;
+    let Some(text) = before.as_deref() else {
+        return Err(Error::configuration(format!("cannot have homes made: there is no '{SSHD}'"))
+            .hint("install the distribution's openssh-server"));
+    };
+    let after = Some(block::insert(text, usize::MAX, LINE));
+    Ok(Edit { path: SSHD.to_owned(), kind: Kind::Block, before, after, mode: 0o644 })
+}
+
+/// The line that makes homes, if one is in force.
+///
+/// # Errors
+/// When files cannot be read.
+pub(crate) fn existing(host: &Host) -> Result<Option<String>, Error> {
+    for path in STACK {
+        let text = files::read(&host.path(path))?.unwrap_or_default();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        if let Some(line) = lines.find(|line| line.contains("mkhomedir.so")) {
+            return Ok(Some(line.split_whitespace().collect::<Vec<_>>().join(" ")));
+        }
+    }
+    Ok(None)
+}
+
+/// Asks pam-auth-update for our profile; it keeps silent about files that it will not touch.
+///
+/// # Errors
+/// When it fails.
+pub(crate) fn update(host: &Host) -> Result<(), Error> {
+    host.must(&["pam-auth-update", "--enable", PROFILE]).map(drop)
+}
+
+/// What takes [`update`] back, before the profile's file goes.
+pub(crate) fn removal() -> [&'static str; 4] {
+    ["pam-auth-update", "--package", "--remove", PROFILE]
+}

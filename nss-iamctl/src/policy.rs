@@ -1,0 +1,208 @@
+//! `policy`: the least that AWS must allow, from config/iam-policy.json and the configuration: as a document, or with
+//! the role and its trust as a template.
+
+mod terraform;
+#[cfg(test)]
+mod tests;
+
+use std::io::Write;
+
+use config::{Config, Source};
+use serde_json::{Value, json};
+
+use crate::cli::{self, Format};
+use crate::error::Error;
+use crate::finding::written;
+use crate::host::Host;
+use crate::settings;
+use crate::show::printable;
+
+/// What the refresher calls, on everything; the groups are put in here.
+const SHIPPED: &str = include_str!("../../config/iam-policy.json");
+const VERSION: &str = "2012-10-17";
+
+/// What is asked for, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    groups: Vec<String>,
+    /// Whether tags are read.
+    tags: bool,
+    partition: String,
+    /// Twelve digits; none: any.
+    account: Option<String>,
+    /// The role to make for the instance's own to assume; none: the instance's own.
+    role: Option<String>,
+    external_id: Option<String>,
+}
+
+pub(crate) fn run(host: &Host, args: &cli::Policy, out: &mut dyn Write) -> Result<u8, Error> {
+    let wanted = Wanted::of(args, &settings::load(host)?)?;
+    let text = match args.format {
+        Format::Json => pretty(&policy(&wanted, &arn(&wanted))?)?,
+        Format::Cfn => pretty(&cfn(&wanted)?)?,
+        Format::Terraform => terraform::text(&wanted, &actions()?),
+    };
+    written(writeln!(out, "{}", text.trim_end()))?;
+    if wanted.role.is_some() && args.format != Format::Json {
+        crate::say(
+            "hint: the instance's own role needs sts:AssumeRole on this role, too, if it is in another account",
+        );
+    }
+    Ok(crate::error::OK)
+}
+
+impl Wanted {
+    fn of(args: &cli::Policy, config: &Config) -> Result<Self, Error> {
+        let groups = if args.groups.is_empty() { config.groups.clone() } else { args.groups.clone() };
+        let wrong = |what: String| Error::configuration(what);
+        if groups.is_empty() {
+            let error = wrong("no IAM group is configured, so there is nothing to allow".to_owned());
+            return Err(error.hint("nss-iamctl policy --format json --group GROUP"));
+        }
+        if let Some(group) = groups.iter().find(|group| !is_name(group)) {
+            return Err(wrong(format!("'{}' is no name of an IAM group", printable(group))));
+        }
+        if config.source != Source::default() {
+            crate::say(&format!("users come from '{}', and not from IAM", printable(&config.source.url)));
+        }
+        // arn:aws:iam::123456789012:role/path/Name
+        let configured = config.aws.role.as_deref().unwrap_or_default();
+        let mut parts = configured.split(':').skip(1);
+        let (partition, account) = (parts.next().unwrap_or("aws"), parts.nth(2));
+        let account = args.account.as_deref().or(account);
+        if let Some(account) =
+            account.filter(|id| id.len() != 12 || !id.bytes().all(|byte| byte.is_ascii_digit()))
+        {
+            return Err(wrong(format!(
+                "'{}' is no id of an AWS account: it has twelve digits",
+                printable(account)
+            )));
+        }
+        let role = args
+            .role
+            .as_deref()
+            .or(config.aws.role.as_deref())
+            .map(|role| role.rsplit('/').next().unwrap_or(role));
+        if let Some(role) = role.filter(|role| !is_name(role)) {
+            return Err(wrong(format!("'{}' is no name of an IAM role", printable(role))));
+        }
+        Ok(Self {
+            groups,
+            tags: !config.tags.uses.is_empty(),
+            partition: partition.to_owned(),
+            account: account.map(str::to_owned),
+            role: role.map(str::to_owned),
+            external_id: config.aws.external_id.clone(),
+        })
+    }
+}
+
+/// IAM's own rule for names; none of these characters means anything in an ARN pattern, a template or HCL.
+fn is_name(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c))
+}
+
+/// `arn:aws:iam::123456789012`
+fn arn(wanted: &Wanted) -> String {
+    format!("arn:{}:iam::{}", wanted.partition, wanted.account.as_deref().unwrap_or("*"))
+}
+
+/// The ARNs of a group, which may have a path that GetGroup does not ask for.
+fn group_arns(wanted: &Wanted, arn: &str) -> Vec<String> {
+    wanted
+        .groups
+        .iter()
+        .flat_map(|group| [format!("{arn}:group/{group}"), format!("{arn}:group/*/{group}")])
+        .collect()
+}
+
+fn shipped() -> Result<Value, Error> {
+    serde_json::from_str(SHIPPED).map_err(|cause| Error::other(format!("config/iam-policy.json: {cause}")))
+}
+
+/// The policy document. A tag is read only where tags are used.
+fn policy(wanted: &Wanted, arn: &str) -> Result<Value, Error> {
+    let mut policy = shipped()?;
+    for statement in policy.pointer_mut("/Statement").and_then(Value::as_array_mut).into_iter().flatten() {
+        let of_groups = statement.pointer("/Action").and_then(Value::as_str) == Some("iam:GetGroup");
+        if let Some(Value::Array(actions)) = statement.pointer_mut("/Action")
+            && !wanted.tags
+        {
+            actions.retain(|action| action.as_str() != Some("iam:ListUserTags"));
+        }
+        if let Some(resource) = statement.pointer_mut("/Resource") {
+            *resource =
+                if of_groups { json!(group_arns(wanted, arn)) } else { json!(format!("{arn}:user/*")) };
+        }
+    }
+    Ok(policy)
+}
+
+/// The calls on users, tags among them.
+fn actions() -> Result<Vec<String>, Error> {
+    let shipped = shipped()?;
+    let actions = shipped.pointer("/Statement/1/Action").and_then(Value::as_array);
+    Ok(actions.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
+/// A template; JSON is a form of it that every tool reads.
+fn cfn(wanted: &Wanted) -> Result<Value, Error> {
+    let sub = |text: &str| json!({ "Fn::Sub": text });
+    let account = wanted.account.as_deref().unwrap_or("${AWS::AccountId}");
+    let mut document = policy(wanted, &format!("arn:${{AWS::Partition}}:iam::{account}"))?;
+    for statement in document.pointer_mut("/Statement").and_then(Value::as_array_mut).into_iter().flatten() {
+        let Some(resource) = statement.pointer_mut("/Resource") else { continue };
+        *resource = match &*resource {
+            Value::Array(arns) => arns.iter().filter_map(Value::as_str).map(sub).collect(),
+            other => sub(other.as_str().unwrap_or_default()),
+        };
+    }
+    let policies = json!([{ "PolicyName": "nss-iam", "PolicyDocument": document }]);
+    let Some(role) = &wanted.role else {
+        let trust = trust(json!({ "Service": "ec2.amazonaws.com" }), None);
+        return Ok(json!({
+            "AWSTemplateFormatVersion": "2010-09-09",
+            "Description": "The role of instances with nss-iam: reads members and SSH keys of IAM groups",
+            "Resources": {
+                "InstanceRole": {
+                    "Type": "AWS::IAM::Role",
+                    "Properties": { "AssumeRolePolicyDocument": trust, "Policies": policies },
+                },
+                "InstanceProfile": {
+                    "Type": "AWS::IAM::InstanceProfile",
+                    "Properties": { "Roles": [{ "Ref": "InstanceRole" }] },
+                },
+            },
+            "Outputs": { "InstanceProfile": { "Value": { "Ref": "InstanceProfile" } } },
+        }));
+    };
+    let trust = trust(json!({ "AWS": { "Ref": "InstanceRoleArn" } }), wanted.external_id.as_deref());
+    Ok(json!({
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": "The role that instances with nss-iam assume: reads members and SSH keys of IAM groups",
+        "Parameters": {
+            "InstanceRoleArn": { "Type": "String", "Description": "ARN of the role in the instances' profile" },
+        },
+        "Resources": {
+            "LookupRole": {
+                "Type": "AWS::IAM::Role",
+                "Properties": { "RoleName": role, "AssumeRolePolicyDocument": trust, "Policies": policies },
+            },
+        },
+        "Outputs": { "RoleArn": { "Value": { "Fn::GetAtt": ["LookupRole", "Arn"] } } },
+    }))
+}
+
+fn trust(principal: Value, external_id: Option<&str>) -> Value {
+    let mut statement = json!({ "Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole" });
+    if let (Some(id), Some(fields)) = (external_id, statement.as_object_mut()) {
+        fields.insert("Condition".to_owned(), json!({ "StringEquals": { "sts:ExternalId": id } }));
+    }
+    json!({ "Version": VERSION, "Statement": [statement] })
+}
+
+fn pretty(value: &Value) -> Result<String, Error> {
+    serde_json::to_string_pretty(value)
+        .map_err(|cause| Error::other(format!("cannot print the policy: {cause}")))
+}

@@ -1,0 +1,191 @@
+//! What the refresher left on this host: the published files, its own memory where root asks, its last report, and
+//! the listing. Each is read as whoever uses it would read it, and whatever is wrong with it is told, not hidden.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::fs;
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use cache::schema::{CACHE, KEYS, STATE, Schema};
+use cache::snapshot::{Cache, Keys};
+use cache::state::{State, StateFile};
+use jiff::Timestamp;
+use listing::{Failure, Listing};
+use nix::fcntl::OFlag;
+use serde::Deserialize;
+
+use crate::host::Host;
+
+/// Where the fetch half leaves its listing.
+pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
+/// The report of the last run.
+pub(crate) const STATUS: &str = "/var/lib/nss-iam/status.json";
+/// Who is locked here: a login name a line, or `*`.
+pub(crate) const LOCKED: &str = "/var/lib/nss-iam/locked";
+
+/// Why something cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Trouble {
+    #[error("it is missing")]
+    Missing,
+    #[error("permission denied")]
+    Denied,
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl From<&io::Error> for Trouble {
+    fn from(cause: &io::Error) -> Self {
+        match cause.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Self::Missing,
+            ErrorKind::PermissionDenied => Self::Denied,
+            _ => Self::Unusable(cause.to_string()),
+        }
+    }
+}
+
+/// All of it.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub cache: Result<Cache, Trouble>,
+    /// Readable by root and sshd's helper.
+    pub keys: Result<Keys, Trouble>,
+    /// Readable by root.
+    pub state: Result<State, Trouble>,
+    pub status: Result<Status, Trouble>,
+    /// Readable by root.
+    pub listing: Result<Listing, Trouble>,
+    /// Readable by root.
+    pub locked: Result<BTreeSet<String>, Trouble>,
+}
+
+/// `status.json`, as far as it is told on.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Status {
+    /// When the apply half last ran.
+    pub time: Option<Timestamp>,
+    pub exit: u8,
+    pub users: usize,
+    pub disabled: usize,
+    pub groups: usize,
+    pub keys: usize,
+    pub skips: Vec<Skip>,
+    pub warnings: Vec<String>,
+    pub held: Option<String>,
+    pub error: Option<String>,
+    pub accounts: Vec<Account>,
+}
+
+/// Something of the listing that was not published as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Skip {
+    pub account: String,
+    /// `user`, `group`, `key` or `tag`.
+    pub what: String,
+    /// As IAM spells it.
+    pub name: String,
+    pub id: String,
+    pub reason: String,
+}
+
+/// How an account stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Account {
+    pub name: String,
+    pub id: String,
+    pub complete: bool,
+    /// When its memberships were last read whole.
+    pub as_of: Option<Timestamp>,
+    pub users: usize,
+    pub errors: Vec<Failure>,
+}
+
+impl Published {
+    pub(crate) fn read(host: &Host) -> Self {
+        let folder = host.path(cache::FOLDER);
+        let status = fs::read(host.path(STATUS)).map_err(|cause| Trouble::from(&cause));
+        let state = match fs::File::open(folder.join(STATE.name)) {
+            // Opening would make it.
+            Err(cause) => Err(Trouble::from(&cause)),
+            Ok(_) => StateFile::open(&folder).and_then(|file| file.load()).map_err(unusable),
+        };
+        let locked = match fs::read_to_string(host.path(LOCKED)) {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(BTreeSet::new()),
+            text => text.map(|text| locked(&text)).map_err(|cause| Trouble::from(&cause)),
+        };
+        Self {
+            cache: published(&folder, CACHE)
+                .and_then(|()| Cache::read(&folder.join(CACHE.name)).map_err(unusable)),
+            keys: published(&folder, KEYS)
+                .and_then(|()| Keys::read(&folder.join(KEYS.name)).map_err(unusable)),
+            state,
+            status: status.and_then(|json| serde_json::from_slice(&json).map_err(unusable)),
+            listing: read_listing(&host.path(LISTING)),
+            locked,
+        }
+    }
+
+    /// What the last fetch could not read, by account. The listing is newer where both halves do not run together.
+    pub(crate) fn failures(&self) -> Vec<(String, Failure)> {
+        if let Ok(listing) = &self.listing {
+            let accounts = listing.accounts.iter();
+            let failures = accounts
+                .map(|account| account.errors.iter().map(|error| (account.id.clone(), error.clone())));
+            return failures.flatten().collect();
+        }
+        let accounts = self.status.iter().flat_map(|status| &status.accounts);
+        accounts
+            .flat_map(|account| account.errors.iter().map(|error| (account.id.clone(), error.clone())))
+            .collect()
+    }
+
+    /// When what is published was last confirmed by its sources: the oldest of the accounts' memberships.
+    pub(crate) fn as_of(&self) -> Option<i64> {
+        let status = self.status.as_ref().ok()?;
+        status.accounts.iter().map(|account| account.as_of.map_or(0, Timestamp::as_second)).min()
+    }
+}
+
+/// A name a line; `#` begins a remark.
+pub(crate) fn locked(text: &str) -> BTreeSet<String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(str::to_owned).collect()
+}
+
+fn unusable(cause: impl std::fmt::Display) -> Trouble {
+    Trouble::Unusable(cause.to_string())
+}
+
+/// Asks as the readers do: they accept no file that others could have written, and no other release's.
+fn published(folder: &Path, schema: Schema) -> Result<(), Trouble> {
+    let path = CString::new(folder.join(schema.name).as_os_str().as_bytes()).map_err(unusable)?;
+    let told = |cause| match cause {
+        reader::Error::System(errno) => Trouble::from(&io::Error::from_raw_os_error(errno)),
+        other => unusable(other),
+    };
+    let map = reader::Map::open(&path).map_err(told)?;
+    match schema.name {
+        name if name == KEYS.name => reader::Keys::open(map.bytes()).map(drop),
+        _ => reader::Cache::open(map.bytes()).map(drop),
+    }
+    .map_err(told)
+}
+
+/// The folder belongs to a user without power, who may have put anything there.
+fn read_listing(path: &Path) -> Result<Listing, Trouble> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let open = || fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
+    let file = open().map_err(|cause| Trouble::from(&cause))?;
+    if !file.metadata().is_ok_and(|found| found.is_file()) {
+        return Err(Trouble::Unusable("it is not a regular file".to_owned()));
+    }
+    let mut json = Vec::new();
+    file.take(listing::MAX_BYTES).read_to_end(&mut json).map_err(|cause| Trouble::from(&cause))?;
+    Listing::parse(&json).map_err(unusable)
+}

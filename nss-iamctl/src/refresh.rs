@@ -1,0 +1,19 @@
+//! `refresh`: runs cache-refresher in our place, so that its progress bar, its words and its exit status are its own.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use crate::cli;
+use crate::error::Error;
+use crate::facts::REFRESHER;
+use crate::host::Host;
+
+pub(crate) fn run(host: &Host, args: &cli::Refresh) -> Result<u8, Error> {
+    let mut command = Command::new(host.path(REFRESHER));
+    command.args(args.force.then_some("--force"));
+    command.args(args.dry_run.then_some("--dry-run"));
+    command.args(args.json.then_some("--json"));
+    // It returns only if it fails.
+    let cause = command.exec();
+    Err(Error::other(format!("cannot run '{REFRESHER}': {cause}")).hint("install the package nss-iam again"))
+}

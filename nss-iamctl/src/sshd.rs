@@ -1,0 +1,313 @@
+//! sshd: what is to be written, whether it is in force afterwards, and how the running daemon hears of it.
+//!
+//! What is decided is decided by text alone in `config` and `drop_in`; what is true is asked of `sshd -T`, which
+//! alone knows what its Match blocks amount to. `sshd -t` sees neither an unknown token nor an Include within a Match.
+
+pub(crate) mod config;
+pub(crate) mod drop_in;
+pub(crate) mod effective;
+pub(crate) mod reload;
+
+use std::collections::BTreeMap;
+
+use cache::snapshot::Cache;
+
+use crate::backup::{Edit, Kind};
+use crate::error::Error;
+use crate::files;
+use crate::host::{Host, Output};
+use config::Files;
+use drop_in::Version;
+use effective::{Effective, allow};
+
+/// Nobody's name, so that no Match by user or group but one for all applies.
+const NOBODY: &str = "nss-iam-nobody";
+/// Where a connection comes from and goes to, for criteria that ask; a documentation address (RFC 5737).
+const CONNECTION: &str = "host=client.example,addr=203.0.113.1,laddr=192.0.2.1,lport=22";
+/// So many local users are asked for; each costs a run of sshd.
+const LOCALS: usize = 5;
+
+/// An installed sshd.
+pub(crate) struct Sshd<'a> {
+    host: &'a Host,
+    program: String,
+    pub version: Version,
+}
+
+impl<'a> Sshd<'a> {
+    /// None: there is none.
+    ///
+    /// # Errors
+    /// When it does not tell its version.
+    pub(crate) fn find(host: &'a Host) -> Result<Option<Self>, Error> {
+        let Some(program) = host.find("sshd") else { return Ok(None) };
+        let output = host.run(&[&program, "-V"])?;
+        let version = Version::parse(&output.stderr).or_else(|| Version::parse(&output.stdout));
+        let version =
+            version.ok_or_else(|| Error::other(format!("cannot tell the version of '{program}'")))?;
+        Ok(Some(Self { host, program, version }))
+    }
+
+    /// Whether its files are such that it would start.
+    ///
+    /// # Errors
+    /// What it complains about.
+    pub(crate) fn test(&self) -> Result<(), Error> {
+        let output = self.run(&["-t"])?;
+        if output.success() {
+            return Ok(());
+        }
+        Err(Error::configuration(format!("sshd refuses its configuration: {}", output.complaint())))
+    }
+
+    /// The settings in force for a user, who need not exist.
+    ///
+    /// # Errors
+    /// What it complains about.
+    pub(crate) fn settings(&self, user: &str) -> Result<Effective, Error> {
+        let output = self.run(&["-T", "-C", &format!("user={user},{CONNECTION}")])?;
+        if output.success() {
+            return Ok(Effective::parse(&output.stdout));
+        }
+        let why = output.complaint();
+        Err(Error::configuration(format!("sshd does not tell the settings of user '{user}': {why}"))
+            .hint(format!("{} -T -C user={user},{CONNECTION}", self.program)))
+    }
+
+    /// Before its first start, or where a socket starts it, its folder in /run is missing, which it insists on.
+    fn run(&self, words: &[&str]) -> Result<Output, Error> {
+        let line: Vec<&str> = std::iter::once(self.program.as_str()).chain(words.iter().copied()).collect();
+        let output = self.host.run(&line)?;
+        let missing = output
+            .stderr
+            .lines()
+            .find_map(|line| line.strip_prefix("Missing privilege separation directory: "));
+        let Some(folder) = missing.map(|folder| self.host.path(folder.trim())) else { return Ok(output) };
+        std::fs::create_dir(&folder).map_err(|cause| Error::io("make", &folder, &cause))?;
+        let output = self.host.run(&line);
+        // If sshd has been started meanwhile, it is in use, and as sshd's own service would have made it.
+        let _ = std::fs::remove_dir(&folder);
+        output
+    }
+}
+
+/// What is to be written for sshd, and what there is to say about it.
+pub(crate) struct Plan {
+    pub edits: Vec<Edit>,
+    pub notes: Vec<String>,
+}
+
+/// Plans the drop-in, and what the main file needs so that it is in force.
+///
+/// # Errors
+/// When sshd refuses its configuration as it is, or has settings under which nobody of ours could ever log in.
+pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
+    let host = sshd.host;
+    let settings = sshd.settings(NOBODY)?;
+    if let Some((why, hint)) = effective::obstacle(&settings, group) {
+        return Err(Error::configuration(why).hint(hint));
+    }
+    let allow = allow(&settings, group);
+    let text = drop_in::text(group, sshd.version.arguments(), &allow);
+    let mut notes = overridden(&settings, &allow);
+    if settings.get("usepam") == "no" {
+        notes.push(
+            "sshd has 'UsePAM no': nobody makes the homes of IAM users at their first login".to_owned(),
+        );
+    }
+    let view = View { host, planned: BTreeMap::new() };
+    let path = config::main(&view);
+    let before = files::read(&host.path(path))?;
+    let bare = Kind::Block.without_ours(path, before.as_deref())?;
+    let (drop_in_text, main) = if sshd.version.has_include() {
+        (Some(text.clone()), included(host, path, bare.as_deref().unwrap_or_default(), &text, &mut notes)?)
+    } else {
+        (None, Some(drop_in::main_with_blocks(bare.as_deref().unwrap_or_default(), &text)))
+    };
+    let edits = [
+        (drop_in::PATH, Kind::Whole, files::read(&host.path(drop_in::PATH))?, drop_in_text),
+        (path, Kind::Block, before, main.or(bare)),
+    ];
+    let edits = edits.into_iter().filter(|(_, _, before, after)| before != after).map(
+        |(path, kind, before, after)| {
+            let mode = if path == config::MAIN { 0o600 } else { 0o644 };
+            Edit { path: path.to_owned(), kind, before, after, mode }
+        },
+    );
+    Ok(Plan { edits: edits.collect(), notes })
+}
+
+/// The main file with an Include of ours at its top, if the drop-in would not be in force without.
+fn included(
+    host: &Host,
+    path: &str,
+    bare: &str,
+    text: &str,
+    notes: &mut Vec<String>,
+) -> Result<Option<String>, Error> {
+    let planned = |main: &str| View {
+        host,
+        planned: BTreeMap::from([
+            (path.to_owned(), main.to_owned()),
+            (drop_in::PATH.to_owned(), text.to_owned()),
+        ]),
+    };
+    let Some(why) = drop_in::out_of_force(&planned(bare)) else { return Ok(None) };
+    if path != config::MAIN {
+        let message = format!("sshd would not obey '{}': {why}", drop_in::PATH);
+        return Err(Error::configuration(message)
+            .hint(format!("copy '{path}' to '{}' and change it there", config::MAIN)));
+    }
+    notes.push(format!("{why}: '{path}' therefore gets an Include of ours at its top"));
+    Ok(Some(drop_in::main_with_include(bare)))
+}
+
+fn overridden(settings: &Effective, allow: &effective::Allow) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !allow.users.is_empty() {
+        let (theirs, ours) = (settings.list("allowusers").join(" "), allow.users.join(" "));
+        notes.push(format!("'AllowUsers {theirs}' is overridden for IAM users by 'AllowUsers {ours}'"));
+    }
+    let users = settings.list("allowusers");
+    if allow.users.is_empty() && !users.is_empty() && !users.contains(&"*") {
+        notes.push(format!("'AllowUsers {}' stays in force for IAM users", users.join(" ")));
+    }
+    if allow.groups {
+        let theirs = settings.list("allowgroups").join(" ");
+        notes.push(format!("'AllowGroups {theirs}' is overridden for IAM users by 'AllowGroups *'"));
+    }
+    let methods = settings.list("authenticationmethods");
+    if !methods.is_empty() && methods != ["any"] {
+        notes.push(format!("'AuthenticationMethods {}' stays in force for IAM users", methods.join(" ")));
+    }
+    notes
+}
+
+/// The host's files with what is planned laid over them.
+struct View<'a> {
+    host: &'a Host,
+    planned: BTreeMap<String, String>,
+}
+
+impl Files for View<'_> {
+    fn text(&self, path: &str) -> Option<String> {
+        // sshd reads bytes; here only keywords count.
+        let read = || std::fs::read(self.host.path(path)).ok();
+        self.planned.get(path).cloned().or_else(|| Some(String::from_utf8_lossy(&read()?).into_owned()))
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let mut names = files::names(&self.host.path(folder)).unwrap_or_default();
+        let planned = self.planned.keys().filter_map(|path| path.strip_prefix(folder)?.strip_prefix('/'));
+        names.extend(planned.filter(|name| !name.contains('/')).map(str::to_owned));
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+/// The settings of users whom our files must not touch.
+pub(crate) struct Baseline(Vec<(String, Effective)>);
+
+/// Asks for root and a few local users, before anything is changed.
+///
+/// # Errors
+/// When sshd does not tell.
+pub(crate) fn baseline(sshd: &Sshd<'_>) -> Result<Baseline, Error> {
+    let users = local_users(sshd.host)?.into_iter().map(|user| user.name).take(LOCALS);
+    let settings = users.map(|user| sshd.settings(&user).map(|settings| (user, settings)));
+    Ok(Baseline(settings.collect::<Result<_, _>>()?))
+}
+
+/// Whether sshd now shows what it should: the same as before for local users, ours for IAM users, an active one and
+/// a disabled one if the cache has any. Gives back what there is to say.
+///
+/// # Errors
+/// What is not as it should be.
+pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result<Vec<String>, Error> {
+    sshd.test()?;
+    for (user, before) in &baseline.0 {
+        let differ = before.differing(&sshd.settings(user)?);
+        if !differ.is_empty() {
+            return Err(Error::configuration(format!(
+                "sshd would treat local user '{user}' in another way than before: {}",
+                differ.join(", ")
+            ))
+            .hint(format!(
+                "is '{user}' a member of '{group}' or '{}' in /etc/group?",
+                drop_in::DISABLED_GROUP
+            )));
+        }
+    }
+    let Some(cache) = cached(sshd.host) else {
+        return Ok(vec![
+            "there is no IAM user in the cache yet, so what sshd does with them was not tried\n\
+             hint: nss-iamctl refresh, then nss-iamctl doctor"
+                .to_owned(),
+        ]);
+    };
+    let mut notes = Vec::new();
+    for active in [true, false] {
+        let Some(user) = cache.users.iter().find(|user| user.active == active) else { continue };
+        let user = user.name.as_str();
+        resolves(sshd.host, user)?;
+        let settings = sshd.settings(user)?;
+        let wrong = if active {
+            effective::active_differs(&settings, user, group, sshd.version.arguments())
+        } else {
+            effective::disabled_differs(&settings)
+        };
+        if let Some(why) = wrong {
+            let state = if active { "" } else { "disabled " };
+            return Err(Error::configuration(format!(
+                "sshd does not treat {state}IAM user '{user}' as one: {why}"
+            ))
+            .hint(format!(
+                "does 'id {user}' show '{}'?",
+                if active { group } else { drop_in::DISABLED_GROUP }
+            )));
+        }
+        if let Some((why, hint)) = effective::obstacle(&settings, group).filter(|_| active) {
+            notes.push(format!("IAM user '{user}' cannot log in: {why}\nhint: {hint}"));
+        }
+        if let Some(pattern) = effective::denied(&settings, user).filter(|_| active) {
+            notes.push(format!("'DenyUsers {pattern}' stays in force, and names IAM user '{user}'"));
+        }
+    }
+    Ok(notes)
+}
+
+/// The published users, if there are any.
+fn cached(host: &Host) -> Option<Cache> {
+    Cache::read(&host.path("/var/lib/nss-iam/cache.db")).ok().filter(|cache| !cache.users.is_empty())
+}
+
+fn resolves(host: &Host, user: &str) -> Result<(), Error> {
+    if host.run(&["getent", "passwd", user])?.success() {
+        return Ok(());
+    }
+    Err(Error::other(format!("glibc does not find IAM user '{user}', who is in the cache"))
+        .hint("is libnss_iam.so.2 in the folder of the system's libraries, and is it of this release?"))
+}
+
+/// A line of /etc/passwd whose user could log in.
+pub(crate) struct LocalUser {
+    pub name: String,
+    pub home: String,
+}
+
+/// Root and the people among the local users, those with a shell.
+///
+/// # Errors
+/// When /etc/passwd cannot be read.
+pub(crate) fn local_users(host: &Host) -> Result<Vec<LocalUser>, Error> {
+    let text = files::read(&host.path("/etc/passwd"))?.unwrap_or_default();
+    let user = |line: &str| {
+        let [name, _, uid, _, _, home, shell] = line.split(':').collect::<Vec<_>>().try_into().ok()?;
+        let uid: u32 = uid.parse().ok()?;
+        let person = uid == 0 || (1000..65534).contains(&uid);
+        let shell = !shell.ends_with("/nologin") && !shell.ends_with("/false");
+        (person && shell).then(|| LocalUser { name: name.to_owned(), home: home.to_owned() })
+    };
+    Ok(text.lines().filter_map(user).collect())
+}

@@ -1,0 +1,221 @@
+//! What is written for sshd, and where it must stand: text in, text out.
+
+use crate::block;
+use crate::sshd::config::{Directive, Files, directives, parse};
+use crate::sshd::effective::Allow;
+
+/// First of its folder, since the first Match that sets a keyword wins (sshd_config(5)).
+pub(crate) const PATH: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
+/// AuthorizedKeysCommand without its arguments.
+pub(crate) const COMMAND: &str = "/usr/libexec/nss-iam/keys-cmd";
+/// AuthorizedKeysCommandUser.
+pub(crate) const COMMAND_USER: &str = "nss-iam";
+/// Whoever left or is locked.
+pub(crate) const DISABLED_GROUP: &str = "iam-disabled";
+
+/// OpenSSH's version, major and minor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Version(pub u32, pub u32);
+
+impl Version {
+    /// Finds `OpenSSH_9.2p1` in what `sshd -V` prints, which before 9.3 is a complaint about `-V`.
+    pub(crate) fn parse(output: &str) -> Option<Self> {
+        let (_, rest) = output.split_once("OpenSSH_")?;
+        let (major, rest) = rest.split_once('.')?;
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        Some(Self(major.parse().ok()?, digits.parse().ok()?))
+    }
+
+    pub(crate) fn has_include(self) -> bool {
+        self >= Self(8, 2)
+    }
+
+    /// Arguments of keys-cmd: a `%U` that sshd does not know would end every login.
+    pub(crate) fn arguments(self) -> &'static str {
+        if self >= Self(7, 8) { "%u %U %f" } else { "%u" }
+    }
+}
+
+/// The two Match blocks.
+pub(crate) fn text(group: &str, arguments: &str, allow: &Allow) -> String {
+    let mut text = format!(
+        "# Written by 'nss-iamctl enable': users from IAM log in with their keys in IAM. See nss-iam(7).\n\
+         Match Group {group}\n    \
+             AuthorizedKeysCommand {COMMAND} {arguments}\n    \
+             AuthorizedKeysCommandUser {COMMAND_USER}\n    \
+             AuthorizedKeysFile none\n"
+    );
+    if !allow.users.is_empty() {
+        text.push_str(&format!("    AllowUsers {}\n", allow.users.join(" ")));
+    }
+    if allow.groups {
+        text.push_str("    AllowGroups *\n");
+    }
+    text.push_str(&format!(
+        "Match Group {DISABLED_GROUP}\n    DenyUsers *\n    AuthorizedKeysFile none\n    AuthorizedKeysCommand none\n"
+    ));
+    text
+}
+
+/// The main file for an sshd without Include: our blocks before the first Match, or at the end. The Match that
+/// follows ends ours, and global settings cannot follow a Match.
+pub(crate) fn main_with_blocks(main: &str, blocks: &str) -> String {
+    let is_match = |line: &str| parse(line).is_some_and(|(keyword, _)| keyword == "match");
+    let at = main.lines().position(is_match).unwrap_or(usize::MAX);
+    block::insert(main, at, blocks)
+}
+
+/// The main file with our drop-in included before everything else; a Match in it ends with it.
+pub(crate) fn main_with_include(main: &str) -> String {
+    block::insert(main, 0, &format!("Include {PATH}"))
+}
+
+/// Why our drop-in would not be in force where it is, if it would not.
+pub(crate) fn out_of_force(files: &dyn Files) -> Option<String> {
+    let all = directives(files);
+    let first = all.iter().position(|line| line.file == PATH);
+    let Some((before, ours)) = first.and_then(|at| Some((all.get(..at)?, all.get(at)?))) else {
+        return Some(format!("no Include reads '{PATH}'"));
+    };
+    let own = ours.arguments.join(" ");
+    if ours.within.as_deref().is_some_and(|within| within != own) {
+        return Some(format!("'{PATH}' is read within 'Match {}'", around(ours, &own)));
+    }
+    let wins = |line: &&Directive| {
+        line.within.is_some()
+            && ["authorizedkeyscommand", "authorizedkeyscommanduser", "authorizedkeysfile"]
+                .contains(&line.keyword.as_str())
+    };
+    let winner = before.iter().find(wins)?;
+    let within = winner.within.as_deref().unwrap_or_default();
+    Some(format!("{} sets {} in 'Match {within}', before ours", winner.place(), winner.keyword))
+}
+
+fn around<'a>(ours: &'a Directive, own: &str) -> &'a str {
+    let within = ours.within.as_deref().unwrap_or_default();
+    within.strip_suffix(own).and_then(|outer| outer.strip_suffix(" and ")).unwrap_or(within)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sshd::config::MAIN;
+    use crate::sshd::config::tests::Tree;
+
+    #[test]
+    fn the_text_is_that_of_the_design() {
+        let design = "Match Group iam-users\n    \
+                      AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f\n    \
+                      AuthorizedKeysCommandUser nss-iam\n    AuthorizedKeysFile none\n\
+                      Match Group iam-disabled\n    DenyUsers *\n    AuthorizedKeysFile none\n    \
+                      AuthorizedKeysCommand none\n";
+        let text = |allow| {
+            let text = text("iam-users", "%u %U %f", &allow);
+            text.split_once('\n').unwrap().1.to_owned()
+        };
+        assert_eq!(text(Allow::default()), design);
+        let both = text(Allow { users: vec!["*@10.0.0.0/8".to_owned()], groups: true });
+        let added = "    AuthorizedKeysFile none\n    AllowUsers *@10.0.0.0/8\n    AllowGroups *\nMatch";
+        assert_eq!(both, design.replacen("    AuthorizedKeysFile none\nMatch", added, 1));
+    }
+
+    #[test]
+    fn versions_are_found_in_whatever_sshd_prints() {
+        for (output, version) in [
+            ("OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19\n", Some(Version(9, 2))),
+            (
+                "unknown option -- V\nOpenSSH_7.4p1, OpenSSL 1.0.2k-fips\nusage: sshd [-46DdeiqTt]\n",
+                Some(Version(7, 4)),
+            ),
+            ("OpenSSH_10.0p2 Debian-5", Some(Version(10, 0))),
+            ("usage: sshd", None),
+        ] {
+            assert_eq!(Version::parse(output), version);
+        }
+        assert!(Version(10, 0).has_include() && Version(8, 2).has_include() && !Version(8, 1).has_include());
+        assert_eq!((Version(7, 4).arguments(), Version(7, 8).arguments()), ("%u", "%u %U %f"));
+    }
+
+    #[test]
+    fn our_blocks_stand_before_the_first_match_and_come_out_again() {
+        for (main, wanted) in [
+            ("Port 22\n", "Port 22\n# BEGIN nss-iam\nX\n# END nss-iam\n"),
+            ("Port 22", "Port 22\n# BEGIN nss-iam\nX\n# END nss-iam"),
+            (
+                "Port 22\n  match user git\n X11Forwarding no\nMatch all\n",
+                "Port 22\n# BEGIN nss-iam\nX\n# END nss-iam\n  match user git\n X11Forwarding no\nMatch all\n",
+            ),
+            ("#Match User x\n", "#Match User x\n# BEGIN nss-iam\nX\n# END nss-iam\n"),
+        ] {
+            let with = main_with_blocks(main, "X");
+            assert_eq!(with, wanted);
+            assert_eq!(block::remove(&with).unwrap(), main);
+        }
+        let with = main_with_include("Port 22\n");
+        assert!(
+            with.starts_with(
+                "# BEGIN nss-iam\nInclude /etc/ssh/sshd_config.d/00-nss-iam.conf\n# END nss-iam\n"
+            )
+        );
+        assert_eq!(block::remove(&with).unwrap(), "Port 22\n");
+    }
+
+    #[test]
+    fn a_drop_in_that_would_not_be_in_force_is_noticed() {
+        let ours = text("iam-users", "%u %U %f", &Allow::default());
+        let include = "Include /etc/ssh/sshd_config.d/*.conf\n";
+        let judge = |main: &str, more: &[(&'static str, &str)]| {
+            let mut tree = Tree::of(more);
+            tree.0.insert(MAIN, main.to_owned());
+            tree.0.insert(PATH, ours.clone());
+            out_of_force(&tree)
+        };
+        assert_eq!(judge(include, &[]), None);
+        assert_eq!(
+            judge(&format!("AuthorizedKeysFile x\n{include}Match User y\nAuthorizedKeysFile z\n"), &[]),
+            None
+        );
+        assert!(judge(&format!("Match User git\nForceCommand x\nMatch all\n{include}"), &[]).is_some());
+        assert!(judge("Port 22\n", &[]).unwrap().contains("no Include"));
+        assert!(
+            judge(&format!("Match User git\n{include}"), &[]).unwrap().contains("within 'Match User git'")
+        );
+        let earlier = ("/etc/ssh/sshd_config.d/00-aaa.conf", "Match User *\nAuthorizedKeysFile /keys/%u\n");
+        let why = judge(include, &[earlier]).unwrap();
+        assert!(why.contains("00-aaa.conf' line 2 sets authorizedkeysfile in 'Match User *'"), "{why}");
+        // Whatever stands there, an Include at the top is in force.
+        for main in ["Port 22\n", "Match User git\nInclude /etc/ssh/sshd_config.d/*.conf\n", include] {
+            assert_eq!(judge(&main_with_include(main), &[earlier]), None, "{main}");
+        }
+    }
+
+    #[test]
+    fn the_files_of_ten_distributions_take_a_drop_in_or_a_block() {
+        macro_rules! shipped {
+            ($name:literal) => {
+                ($name, include_str!(concat!("../../tests/files/", $name, "/sshd_config")))
+            };
+        }
+        let ours = text("iam-users", "%u %U %f", &Allow::default());
+        for ((name, main), has_include) in [
+            (shipped!("debian11"), true),
+            (shipped!("debian12"), true),
+            (shipped!("debian13"), true),
+            (shipped!("ubuntu2204"), true),
+            (shipped!("ubuntu2404"), true),
+            (shipped!("amzn2023"), true),
+            (shipped!("rhel9"), true),
+            (shipped!("amzn2"), false),
+            (shipped!("rhel8"), false),
+            (shipped!("sles15"), false),
+        ] {
+            let tree = Tree::of(&[(MAIN, main), (PATH, &ours)]);
+            assert_eq!(out_of_force(&tree).is_none(), has_include, "{name}");
+            let with = main_with_blocks(main, &ours);
+            assert_eq!(block::remove(&with).unwrap(), main, "{name}");
+            let tree = Tree::of(&[(MAIN, &with)]);
+            let first = directives(&tree).into_iter().find(|line| line.within.is_some()).unwrap();
+            assert_eq!(first.arguments, ["Group", "iam-users"], "{name}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What `sshd -T -C user=…` printed: the settings in force for one user, and whether an IAM user can log in with them.
+
+use std::collections::BTreeMap;
+
+use crate::sshd::config::matches;
+use crate::sshd::drop_in::{COMMAND, COMMAND_USER};
+
+/// Keyword, in lower case, to its values, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Effective(BTreeMap<String, Vec<String>>);
+
+impl Effective {
+    /// Reads the output of `sshd -T`.
+    pub(crate) fn parse(output: &str) -> Self {
+        let mut settings: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for line in output.lines() {
+            let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
+            settings.entry(keyword.to_ascii_lowercase()).or_default().push(value.trim().to_owned());
+        }
+        Self(settings)
+    }
+
+    /// The setting; empty if sshd does not print it.
+    pub(crate) fn get(&self, keyword: &str) -> &str {
+        self.0.get(keyword).and_then(|values| values.first()).map_or("", String::as_str)
+    }
+
+    /// A setting of several words, whether sshd prints them on one line or on several.
+    pub(crate) fn list(&self, keyword: &str) -> Vec<&str> {
+        self.0.get(keyword).into_iter().flatten().flat_map(|value| value.split_whitespace()).collect()
+    }
+
+    /// The keywords whose settings differ.
+    pub(crate) fn differing(&self, other: &Self) -> Vec<String> {
+        let keywords: std::collections::BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        let differ = keywords.into_iter().filter(|keyword| self.0.get(*keyword) != other.0.get(*keyword));
+        differ.cloned().collect()
+    }
+}
+
+/// What is to be laid over AllowUsers and AllowGroups for IAM users.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Allow {
+    /// Patterns for AllowUsers; none: it lets them in, or is not set.
+    pub users: Vec<String>,
+    /// Whether AllowGroups must be overridden.
+    pub groups: bool,
+}
+
+/// What the settings that hold for everyone keep from members of `group`. Where every pattern names a source, ours
+/// name the same ones; a pattern for all users with a source stays what it is, a restriction.
+pub(crate) fn allow(settings: &Effective, group: &str) -> Allow {
+    let users = settings.list("allowusers");
+    let groups = settings.list("allowgroups");
+    let mut patterns: Vec<String> = Vec::new();
+    if !users.is_empty() && !users.iter().any(|pattern| split(pattern).0 == "*") {
+        for (_, source) in users.iter().map(|pattern| split(pattern)) {
+            let pattern = source.map_or("*".to_owned(), |source| format!("*@{source}"));
+            if !patterns.contains(&pattern) {
+                patterns.push(pattern);
+            }
+        }
+        if patterns.iter().any(|pattern| pattern == "*") {
+            patterns = vec!["*".to_owned()];
+        }
+    }
+    let groups = !groups.is_empty() && !groups.iter().any(|pattern| matches(pattern, group));
+    Allow { users: patterns, groups }
+}
+
+/// USER, or USER@HOST; a user's name may have an `@` itself, so the last one counts, as in sshd.
+fn split(pattern: &str) -> (&str, Option<&str>) {
+    pattern.rsplit_once('@').map_or((pattern, None), |(user, source)| (user, Some(source)))
+}
+
+/// Why nobody of `group` could log in whatever we write, with what to do about it.
+pub(crate) fn obstacle(settings: &Effective, group: &str) -> Option<(String, &'static str)> {
+    let no = |why: &str, hint| Some((why.to_owned(), hint));
+    if settings.get("pubkeyauthentication") == "no" {
+        return no(
+            "sshd has 'PubkeyAuthentication no', and IAM users have nothing but keys",
+            "set it to yes",
+        );
+    }
+    let methods = settings.list("authenticationmethods");
+    let with_key = |chain: &str| chain.split(',').any(|method| method.starts_with("publickey"));
+    if !methods.is_empty() && methods != ["any"] && !methods.iter().any(|chain| with_key(chain)) {
+        let why = format!(
+            "sshd has 'AuthenticationMethods {}', and IAM users have nothing but keys",
+            methods.join(" ")
+        );
+        return Some((why, "add a list that begins with publickey"));
+    }
+    if settings.get("fingerprinthash").eq_ignore_ascii_case("md5") {
+        return no("sshd has 'FingerprintHash md5', and keys are looked up by SHA256", "set it to sha256");
+    }
+    if settings.list("denyusers").contains(&"*") {
+        return no("sshd has 'DenyUsers *', which is not overridden", "name in DenyUsers whom you mean");
+    }
+    if let Some(denied) = settings.list("denygroups").into_iter().find(|pattern| matches(pattern, group)) {
+        let why = format!("sshd has 'DenyGroups {denied}', which denies '{group}' and is not overridden");
+        return Some((why, "name in DenyGroups whom you mean"));
+    }
+    None
+}
+
+/// The pattern of DenyUsers that names a user, and perhaps a source.
+pub(crate) fn denied<'a>(settings: &'a Effective, user: &str) -> Option<&'a str> {
+    settings.list("denyusers").into_iter().find(|pattern| matches(split(pattern).0, user))
+}
+
+/// What a user of ours has who is to be let in.
+pub(crate) fn active_differs(
+    settings: &Effective,
+    user: &str,
+    group: &str,
+    arguments: &str,
+) -> Option<String> {
+    let command = format!("{COMMAND} {arguments}");
+    for (keyword, wanted) in [
+        ("authorizedkeyscommand", command.as_str()),
+        ("authorizedkeyscommanduser", COMMAND_USER),
+        ("authorizedkeysfile", "none"),
+    ] {
+        if settings.get(keyword) != wanted {
+            return Some(format!("{keyword} is '{}', not '{wanted}'", settings.get(keyword)));
+        }
+    }
+    let users = settings.list("allowusers");
+    if !users.is_empty() && !users.iter().any(|pattern| matches(split(pattern).0, user)) {
+        return Some(format!("AllowUsers has '{}'", users.join(" ")));
+    }
+    let groups = settings.list("allowgroups");
+    if !groups.is_empty() && !groups.iter().any(|pattern| matches(pattern, group)) {
+        return Some(format!("AllowGroups has '{}'", groups.join(" ")));
+    }
+    None
+}
+
+/// What a user of ours has who is to be kept out.
+pub(crate) fn disabled_differs(settings: &Effective) -> Option<String> {
+    if !settings.list("denyusers").contains(&"*") {
+        return Some("DenyUsers lacks '*'".to_owned());
+    }
+    let wanted = ["authorizedkeysfile", "authorizedkeyscommand"];
+    let other = wanted.into_iter().find(|keyword| settings.get(keyword) != "none")?;
+    Some(format!("{other} is '{}', not 'none'", settings.get(other)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allow_lines_are_written_only_where_they_are_needed_and_keep_sources() {
+        for (users, wanted) in [
+            ("", &[][..]),
+            ("ubuntu", &["*"]),
+            ("ubuntu\nallowusers ec2-user", &["*"]),
+            ("ubuntu ec2-user", &["*"]),
+            ("*", &[]),
+            ("*@10.0.0.0/8", &[]),
+            ("ubuntu\nallowusers *@10.0.0.0/8", &[]),
+            ("ubuntu@10.0.0.0/8", &["*@10.0.0.0/8"]),
+            ("a@10.0.0.0/8 b@10.0.0.0/8 c@192.168.0.0/16", &["*@10.0.0.0/8", "*@192.168.0.0/16"]),
+            ("a@10.0.0.0/8 b", &["*"]),
+            ("jump-*", &["*"]),
+            ("jane@example.com@10.0.0.1", &["*@10.0.0.1"]),
+        ] {
+            let output = if users.is_empty() { String::new() } else { format!("allowusers {users}\n") };
+            assert_eq!(allow(&Effective::parse(&output), "iam-users").users, wanted, "{users}");
+        }
+        for (groups, wanted) in [
+            ("", false),
+            ("allowgroups sudo", true),
+            ("allowgroups sudo\nallowgroups iam-*", false),
+            ("allowgroups *", false),
+        ] {
+            assert_eq!(allow(&Effective::parse(groups), "iam-users").groups, wanted, "{groups}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_overridden_is_an_obstacle() {
+        for (line, why) in [
+            ("pubkeyauthentication no", "PubkeyAuthentication"),
+            ("authenticationmethods keyboard-interactive:pam password", "AuthenticationMethods"),
+            ("fingerprinthash MD5", "FingerprintHash"),
+            ("denyusers root\ndenyusers *", "DenyUsers *"),
+            ("denygroups iam-*", "DenyGroups iam-*"),
+        ] {
+            let (found, _) = obstacle(&Effective::parse(line), "iam-users").unwrap();
+            assert!(found.contains(why), "{found}");
+        }
+        for line in [
+            "pubkeyauthentication yes",
+            "authenticationmethods any",
+            "authenticationmethods publickey,keyboard-interactive",
+            "authenticationmethods password publickey",
+            "fingerprinthash SHA256",
+            "denyusers root guest *@10.0.0.1",
+            "denygroups ops",
+            "",
+        ] {
+            assert_eq!(obstacle(&Effective::parse(line), "iam-users"), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn each_setting_of_ours_is_looked_at() {
+        let good = "authorizedkeyscommand /usr/libexec/nss-iam/keys-cmd %u %U %f\nauthorizedkeyscommanduser nss-iam\n\
+                    authorizedkeysfile none\n";
+        let judge = |text: &str| active_differs(&Effective::parse(text), "ana", "iam-users", "%u %U %f");
+        assert_eq!(judge(good), None);
+        for line in good.lines() {
+            let keyword = line.split(' ').next().unwrap();
+            let other = format!("{keyword} other");
+            assert!(judge(&good.replace(line, &other)).unwrap().contains(keyword), "{line}");
+        }
+        assert!(judge(&format!("{good}allowusers ubuntu\n")).unwrap().contains("AllowUsers"));
+        assert!(judge(&format!("{good}allowgroups sudo\n")).unwrap().contains("AllowGroups"));
+        assert_eq!(judge(&format!("{good}allowusers ubuntu\nallowusers *@10.0.0.0/8\n")), None);
+
+        let out = "denyusers *\nauthorizedkeysfile none\nauthorizedkeyscommand none\n";
+        let judge = |text: &str| disabled_differs(&Effective::parse(text));
+        assert_eq!(judge(out), None);
+        assert!(judge(&out.replace("denyusers *", "denyusers x")).is_some());
+        assert!(judge(&out.replace("file none", "file .ssh/authorized_keys")).is_some());
+
+        let settings = Effective::parse("denyusers root b*@10.0.0.0/8\n");
+        assert_eq!((denied(&settings, "bob"), denied(&settings, "ana")), (Some("b*@10.0.0.0/8"), None));
+    }
+
+    #[test]
+    fn settings_that_changed_are_named() {
+        let (a, b) = (Effective::parse("port 22\nx 1\n"), Effective::parse("port 22\nx 2\ny\n"));
+        assert_eq!(a.differing(&b), ["x", "y"]);
+        assert!(a.differing(&a).is_empty());
+    }
+}

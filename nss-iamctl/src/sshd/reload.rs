@@ -1,0 +1,57 @@
+//! Tells the running sshd to read its files again: reloaded, never restarted, since a restart can fail.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::error::Error;
+use crate::files;
+use crate::host::Host;
+use crate::sshd::Sshd;
+
+const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
+const SOCKETS: [&str; 2] = ["ssh.socket", "sshd.socket"];
+const PID_FILES: [&str; 2] = ["/run/sshd.pid", "/var/run/sshd.pid"];
+
+/// Reloads whatever runs, and says what was done.
+///
+/// # Errors
+/// When sshd refuses its files, which a reload would end it by, or cannot be told.
+pub(crate) fn reload(sshd: &Sshd<'_>) -> Result<String, Error> {
+    let host = sshd.host;
+    sshd.test().map_err(|refused| refused.done("it was not reloaded"))?;
+    // sd_booted(3)
+    if host.exists("/run/systemd/system") {
+        for unit in UNITS {
+            if host.run(&["systemctl", "is-active", "--quiet", unit])?.success() {
+                host.must(&["systemctl", "reload", unit])?;
+                return Ok(format!("reloaded {unit}"));
+            }
+        }
+        for unit in SOCKETS {
+            if host.run(&["systemctl", "is-active", "--quiet", unit])?.success() {
+                return Ok(format!("{unit} starts an sshd for each connection: nothing to reload"));
+            }
+        }
+    }
+    match running(host)? {
+        Some(pid) => {
+            kill(pid, Signal::SIGHUP)
+                .map_err(|cause| Error::other(format!("cannot signal sshd ({pid}): {cause}")))?;
+            Ok(format!("told sshd ({pid}) to read its files again"))
+        }
+        None => Ok("no sshd is running: nothing to reload".to_owned()),
+    }
+}
+
+/// The process of the pid file, if it is an sshd.
+fn running(host: &Host) -> Result<Option<Pid>, Error> {
+    for path in PID_FILES {
+        let Some(pid) = files::read(&host.path(path))? else { continue };
+        let Ok(pid) = pid.trim().parse::<i32>() else { continue };
+        let name = files::read(&host.path(&format!("/proc/{pid}/comm")))?;
+        if pid > 1 && name.is_some_and(|name| name.trim() == "sshd") {
+            return Ok(Some(Pid::from_raw(pid)));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,185 @@
+//! `status`: how the last refresh went and how fresh everything is; for people, programs, and monitoring.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::cli;
+use crate::doctor::refresh::STALE;
+use crate::error::Error;
+use crate::finding::{Level, written};
+use crate::host::Host;
+use crate::published::{Published, Trouble};
+use crate::show::{ago, count, length, some, time};
+
+/// Of monitoring plugins: not even that can be told.
+const UNKNOWN: u8 = 3;
+
+/// What is told, in every form.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+struct Summary {
+    level: Option<Level>,
+    /// What the level is for.
+    because: String,
+    users: usize,
+    disabled: usize,
+    groups: usize,
+    keys: usize,
+    locked: Vec<String>,
+    /// Seconds since 1970.
+    refreshed: Option<i64>,
+    /// When the sources last confirmed users and keys.
+    confirmed: Option<i64>,
+    age: Option<i64>,
+    exit: Option<u8>,
+    held: Option<String>,
+    error: Option<String>,
+    /// Calls that failed at the last fetch.
+    failures: Vec<String>,
+    skipped: usize,
+    warnings: Vec<String>,
+}
+
+pub(crate) fn run(host: &Host, args: &cli::Status, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
+    let published = Published::read(host);
+    let machine_id = std::fs::read_to_string(host.path("/etc/machine-id")).unwrap_or_default();
+    let summary = summary(&published, machine_id.trim(), now);
+    if args.check {
+        let level = match summary.level {
+            Some(Level::Ok) => "OK",
+            Some(Level::Warn) => "WARNING",
+            Some(Level::Bad) => "CRITICAL",
+            None => "UNKNOWN",
+        };
+        let age = summary.age.map_or(String::new(), |age| format!(" age={age}s;{STALE}"));
+        let numbers = format!("users={} keys={}{age}", summary.users, summary.keys);
+        written(writeln!(out, "NSS_IAM {level} - {} | {numbers}", summary.because))?;
+        return Ok(summary.level.map_or(UNKNOWN, |level| level as u8));
+    }
+    if args.json {
+        let json = serde_json::to_string_pretty(&summary);
+        let json = json.map_err(|cause| Error::other(format!("cannot print the status: {cause}")))?;
+        written(writeln!(out, "{json}"))?;
+    } else {
+        written(write!(out, "{}", text(&summary, now)))?;
+    }
+    Ok(crate::error::OK)
+}
+
+fn summary(published: &Published, machine_id: &str, now: i64) -> Summary {
+    let mut summary = Summary::default();
+    if let Ok(cache) = &published.cache {
+        summary.users = cache.users.iter().filter(|user| user.active).count();
+        summary.disabled = cache.users.len() - summary.users;
+    }
+    if let Ok(status) = &published.status {
+        summary.groups = status.groups;
+        summary.keys = status.keys;
+        summary.refreshed = status.time.map(jiff::Timestamp::as_second);
+        summary.exit = Some(status.exit);
+        summary.held = status.held.clone();
+        summary.error = status.error.clone();
+        summary.skipped = status.skips.len();
+        summary.warnings = status.warnings.clone();
+    }
+    if let Ok(keys) = &published.keys {
+        summary.keys = keys.logins.iter().map(|login| login.keys.len()).sum();
+        // How long ago nothing at all was confirmed; a user here and there may be older.
+        summary.confirmed = keys.logins.iter().map(|login| login.confirmed).max();
+    }
+    summary.confirmed = summary.confirmed.or_else(|| published.as_of()).filter(|at| *at > 0);
+    summary.age = summary.confirmed.map(|at| now.saturating_sub(at));
+    summary.locked = published.locked.iter().flatten().cloned().collect();
+    summary.failures = published
+        .failures()
+        .iter()
+        .map(|(_, failure)| format!("{} on '{}' failed: {}", failure.call, failure.on, failure.cause))
+        .collect();
+    let (level, because) = judge(published, &summary, machine_id);
+    Summary { level, because: crate::show::printable(&because), ..summary }
+}
+
+fn judge(published: &Published, summary: &Summary, machine_id: &str) -> (Option<Level>, String) {
+    let critical = |why: String| (Some(Level::Bad), why);
+    let warning = |why: String| (Some(Level::Warn), why);
+    match &published.cache {
+        Err(Trouble::Denied) => return (None, "cache.db cannot be read: permission denied".to_owned()),
+        Err(trouble) => return critical(format!("cache.db cannot be used: {trouble}")),
+        Ok(_) => {}
+    }
+    if let Ok(keys) = &published.keys {
+        if keys.machine_id.is_empty() || keys.machine_id != machine_id {
+            return critical("keys are of another machine-id, none is offered".to_owned());
+        }
+        if let Some(age) = summary.age.filter(|age| keys.max_age > 0 && *age > i64::from(keys.max_age)) {
+            return critical(format!("nothing was confirmed for {}, no key is offered", length(age)));
+        }
+    } else if !matches!(published.keys, Err(Trouble::Denied)) {
+        return critical("keys.db cannot be used, no key is offered".to_owned());
+    }
+    if summary.locked.iter().any(|name| name == "*") {
+        return critical("everyone is locked".to_owned());
+    }
+    match &published.status {
+        Err(trouble) => return warning(format!("the last report cannot be read: {trouble}")),
+        Ok(status) if status.error.is_some() || status.held.is_some() => {
+            let why = status
+                .error
+                .as_ref()
+                .or(status.held.as_ref())
+                .map_or("", |text| text.lines().next().unwrap_or(""));
+            return warning(why.to_owned());
+        }
+        Ok(_) => {}
+    }
+    if let Some(failure) = summary.failures.first() {
+        return warning(failure.clone());
+    }
+    if let Some(age) = summary.age.filter(|age| *age > STALE) {
+        return warning(format!("nothing was confirmed for {}", length(age)));
+    }
+    match summary.exit {
+        Some(0) | None => (Some(Level::Ok), people(summary)),
+        Some(exit) => warning(format!("the last refresh ended with status {exit}")),
+    }
+}
+
+fn people(summary: &Summary) -> String {
+    let age = summary.age.map_or(String::new(), |age| format!(", confirmed {} ago", length(age)));
+    format!("{}, {}{age}", count(summary.users, "user"), count(summary.keys, "key"))
+}
+
+fn text(summary: &Summary, now: i64) -> String {
+    let mut lines = vec![
+        ("users", format!("{} active, {} disabled", summary.users, summary.disabled)),
+        ("groups", format!("{} of IAM", summary.groups)),
+        ("keys", summary.keys.to_string()),
+    ];
+    let at = |at: i64| format!("{} ({})", time(at), ago(at, now));
+    lines.push(("confirmed", summary.confirmed.map_or("never, or not readable without root".to_owned(), at)));
+    let exit = summary.exit.map_or(String::new(), |exit| format!(", exit status {exit}"));
+    lines.push((
+        "refresh",
+        summary.refreshed.map_or("none yet".to_owned(), |time| format!("{}{exit}", at(time))),
+    ));
+    if !summary.locked.is_empty() {
+        lines.push(("locked", some(&summary.locked)));
+    }
+    let told = |text: &str| crate::show::printable(&text.replace('\n', "; "));
+    lines.extend(summary.error.as_deref().map(|text| ("error", told(text))));
+    lines.extend(summary.held.as_deref().map(|text| ("held", told(text))));
+    lines.extend(summary.failures.iter().map(|text| ("failed", told(text))));
+    lines.extend(summary.warnings.iter().map(|text| ("warning", told(text))));
+    if summary.skipped > 0 {
+        lines.push(("skipped", format!("{}; 'nss-iamctl doctor' says why", summary.skipped)));
+    }
+    let verdict = match summary.level {
+        Some(Level::Ok) => "fine".to_owned(),
+        _ => format!("{}; 'nss-iamctl doctor' says more", summary.because),
+    };
+    lines.push(("state", verdict));
+    lines.iter().map(|(what, text)| format!("{what:<10} {text}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! Which state is what for monitoring, and that the same is told to people and programs.
+
+use super::{judge, summary, text};
+use crate::doctor::tests::{MACHINE, NOW, published};
+use crate::finding::Level;
+use crate::published::{Published, Trouble};
+use listing::{Failure, FailureKind};
+
+fn judged(now: i64, change: impl Fn(&mut Published)) -> (Option<Level>, String) {
+    let mut published = published();
+    change(&mut published);
+    let summary = summary(&published, MACHINE, now);
+    assert_eq!((summary.level, summary.because.clone()), judge(&published, &summary, MACHINE));
+    (summary.level, summary.because)
+}
+
+#[test]
+fn a_fresh_cache_is_fine() {
+    assert_eq!(judged(NOW, |_| ()), (Some(Level::Ok), "1 user, 1 key, confirmed 60 s ago".to_owned()));
+}
+
+#[test]
+fn what_an_administrator_should_look_at_is_a_warning() {
+    let warns = |now, why: &str, change: &dyn Fn(&mut Published)| {
+        let (level, because) = judged(now, change);
+        assert!(level == Some(Level::Warn) && because.contains(why), "{level:?}: {because}");
+    };
+    warns(NOW + 3541, "nothing was confirmed for 60 min", &|_| ());
+    warns(NOW, "5 of 9", &|published| {
+        published.status.as_mut().unwrap().held = Some("5 of 9\nhint: x".to_owned())
+    });
+    warns(NOW, "refused", &|published| published.status.as_mut().unwrap().error = Some("refused".to_owned()));
+    warns(NOW, "status 75", &|published| published.status.as_mut().unwrap().exit = 75);
+    warns(NOW, "report cannot be read", &|published| published.status = Err(Trouble::Missing));
+    warns(NOW, "iam:GetGroup on 'Ops' failed: AccessDenied", &|published| {
+        let [call, on, cause, hint] = ["iam:GetGroup", "Ops", "AccessDenied", ""].map(str::to_owned);
+        let failure = Failure { call, on, cause, hint, kind: FailureKind::Denied };
+        published.listing.as_mut().unwrap().accounts[0].errors.push(failure);
+    });
+}
+
+#[test]
+fn what_keeps_people_out_is_critical_and_what_cannot_be_seen_is_unknown() {
+    let critical = |now, why: &str, change: &dyn Fn(&mut Published)| {
+        let (level, because) = judged(now, change);
+        assert!(level == Some(Level::Bad) && because.contains(why), "{level:?}: {because}");
+    };
+    critical(NOW + 259_200, "no key is offered", &|_| ());
+    critical(NOW, "machine-id", &|published| published.keys.as_mut().unwrap().machine_id.clear());
+    critical(NOW, "cache.db cannot be used: it is missing", &|published| {
+        published.cache = Err(Trouble::Missing)
+    });
+    critical(NOW, "keys.db cannot be used", &|published| published.keys = Err(Trouble::Missing));
+    critical(NOW, "everyone is locked", &|published| published.locked = Ok(["*".to_owned()].into()));
+    assert_eq!(judged(NOW, |published| published.cache = Err(Trouble::Denied)).0, None);
+    // Without root keys.db is closed, and the report is all there is.
+    let others = |published: &mut Published| {
+        published.keys = Err(Trouble::Denied);
+        published.listing = Err(Trouble::Denied);
+    };
+    assert_eq!(judged(NOW, others), (Some(Level::Ok), "1 user, 1 key, confirmed 60 s ago".to_owned()));
+    assert_eq!(judged(NOW + 4000, others).0, Some(Level::Warn));
+}
+
+#[test]
+fn people_are_told_the_numbers_and_what_is_wrong() {
+    let mut published = published();
+    published.status.as_mut().unwrap().held = Some("odd \u{1b}[2J\nhint: x".to_owned());
+    let told = text(&summary(&published, MACHINE, NOW), NOW);
+    assert!(told.starts_with("users      1 active, 1 disabled\n"), "{told}");
+    assert!(told.contains("held       odd \\u{1b}[2J; hint: x\n"), "{told}");
+    assert!(told.ends_with("state      odd \\u{1b}[2J; 'nss-iamctl doctor' says more\n"), "{told}");
+}

@@ -1,0 +1,150 @@
+//! How IAM users become root: who may is decided by local groups that sudoers names (sudo, wheel), which
+//! `[local_groups]` puts them in; here only what they are asked for. Never a rule for a person, nor one that gives power.
+
+use std::collections::BTreeSet;
+
+use config::Config;
+
+use crate::backup::{Edit, Kind};
+use crate::block;
+use crate::cli::Sudo;
+use crate::error::Error;
+use crate::files;
+use crate::host::Host;
+use crate::sshd::drop_in::{COMMAND, COMMAND_USER};
+
+/// sudo reads names without a dot only.
+const PATH: &str = "/etc/sudoers.d/nss-iam";
+const MAIN: &str = "/etc/sudoers";
+const FOLDER: &str = "/etc/sudoers.d";
+/// sudo's services; the second is that of `sudo -i` on Debian.
+const SUDO: &str = "/etc/pam.d/sudo";
+const SERVICES: [&str; 2] = [SUDO, "/etc/pam.d/sudo-i"];
+const MODULE: &str = "pam_ssh_agent_auth.so";
+
+/// What is to be written, and what there is to say about it.
+pub(crate) struct Plan {
+    pub edits: Vec<Edit>,
+    pub notes: Vec<String>,
+}
+
+/// Plans sudo's files. What visudo would refuse is never written.
+///
+/// # Errors
+/// When sudo or the PAM module is missing, sudoers does not read its folder, or visudo refuses the rule.
+pub(crate) fn plan(host: &Host, how: Sudo, config: &Config) -> Result<Plan, Error> {
+    let group = &config.users.common_group;
+    let rule = text(how, group);
+    let Some(visudo) = host.find("visudo") else {
+        return Err(Error::configuration("'--sudo' needs sudo, which is not installed").hint("install sudo"));
+    };
+    let main = files::read(&host.path(MAIN))?.unwrap_or_default();
+    if !reads_folder(&main) {
+        return Err(Error::configuration(format!("'{MAIN}' does not read '{FOLDER}'"))
+            .hint(format!("visudo, and add: #includedir {FOLDER}")));
+    }
+    let checked = host.run_with(&[&visudo, "-c", "-f", "-"], &rule)?;
+    if !checked.success() {
+        let why =
+            if checked.stderr.is_empty() { checked.stdout.trim().to_owned() } else { checked.complaint() };
+        return Err(Error::other(format!("visudo refuses the rule for '{PATH}': {why}")));
+    }
+    if how == Sudo::Agent && !has_module(host) {
+        return Err(Error::configuration(format!("'--sudo agent' needs {MODULE}, which is not installed"))
+            .hint("install libpam-ssh-agent-auth (Debian, Ubuntu) or pam_ssh_agent_auth (EPEL)"));
+    }
+    let before = files::read(&host.path(PATH))?;
+    let rule = Edit { path: PATH.to_owned(), kind: Kind::Whole, before, after: Some(rule), mode: 0o440 };
+    let mut edits = services(host, how)?;
+    edits.push(rule);
+    edits.retain(|edit| edit.before != edit.after);
+    let notes = powerless(host, &main, config)?;
+    Ok(Plan { edits, notes: notes.into_iter().collect() })
+}
+
+/// sudoers(5): `Defaults:%group` holds for its members, whatever rule lets them.
+fn text(how: Sudo, group: &str) -> String {
+    // An '@' begins a host in this place.
+    let who = if group.contains('@') { format!("\"%{group}\"") } else { format!("%{group}") };
+    match how {
+        Sudo::Nopasswd => format!(
+            "# Written by 'nss-iamctl enable --sudo nopasswd'. IAM users have no password to be asked for. What they\n\
+             # may run is what sudoers gives to the local groups that [local_groups] puts them in.\n\
+             Defaults:{who} !authenticate\n"
+        ),
+        Sudo::Agent => format!(
+            "# Written by 'nss-iamctl enable --sudo agent'. IAM users are asked by their SSH agent. What they\n\
+             # may run is what sudoers gives to the local groups that [local_groups] puts them in.\n\
+             Defaults:{who} env_keep += \"SSH_AUTH_SOCK\"\n"
+        ),
+    }
+}
+
+/// PAM's line for the agent is in sudo's services, or is not.
+fn services(host: &Host, how: Sudo) -> Result<Vec<Edit>, Error> {
+    let line = format!(
+        "auth sufficient {MODULE} authorized_keys_command={COMMAND} authorized_keys_command_user={COMMAND_USER}"
+    );
+    let mut edits = Vec::new();
+    for path in SERVICES {
+        let before = files::read(&host.path(path))?;
+        let Some(bare) = Kind::Block.without_ours(path, before.as_deref())? else { continue };
+        // Behind the first line, which says what file it is.
+        let at = usize::from(bare.starts_with("#%PAM"));
+        let after = if how == Sudo::Agent { block::insert(&bare, at, &line) } else { bare };
+        edits.push(Edit {
+            path: path.to_owned(),
+            kind: Kind::Block,
+            before,
+            after: Some(after),
+            mode: 0o644,
+        });
+    }
+    if how == Sudo::Agent && !edits.iter().any(|edit| edit.path == SUDO) {
+        return Err(Error::configuration(format!("'--sudo agent' needs '{SUDO}', which is not there")));
+    }
+    Ok(edits)
+}
+
+fn reads_folder(sudoers: &str) -> bool {
+    sudoers.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        matches!(words.next(), Some("#includedir" | "@includedir"))
+            && words.next().is_some_and(|folder| folder.trim_end_matches('/') == FOLDER)
+    })
+}
+
+fn has_module(host: &Host) -> bool {
+    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let folders = [format!("/usr/lib/{multiarch}"), format!("/lib/{multiarch}")];
+    let plain = ["/usr/lib64", "/lib64", "/usr/lib", "/lib"].map(str::to_owned);
+    folders.iter().chain(&plain).any(|folder| host.exists(&format!("{folder}/security/{MODULE}")))
+}
+
+/// Says so if no IAM group joins a group that sudoers knows: then nobody becomes root by this.
+fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<String>, Error> {
+    let mut rules = main.to_owned();
+    let folder = host.path(FOLDER);
+    for name in files::names(&folder)?.into_iter().filter(|name| !name.contains('.') && !name.ends_with('~'))
+    {
+        rules.push_str(&files::read(&folder.join(name))?.unwrap_or_default());
+    }
+    let named: BTreeSet<&str> = rules
+        .lines()
+        .filter(|line| !line.starts_with("Defaults"))
+        .flat_map(|line| line.split([' ', '\t', ',']))
+        .filter_map(|word| word.strip_prefix('%'))
+        .collect();
+    let accounts = config.account.iter().flat_map(|account| account.local_groups.values());
+    let joined: Vec<&String> = config.local_groups.values().chain(accounts).flatten().collect();
+    if joined.iter().any(|group| named.contains(group.as_str())) {
+        return Ok(None);
+    }
+    let known = named.into_iter().collect::<Vec<_>>().join(", ");
+    Ok(Some(format!(
+        "no IAM group joins a local group that sudoers names ({known}), so no IAM user can use sudo yet\n\
+         hint: [local_groups] in '{}': JumpHostAdmins = [\"{}\"]",
+        crate::settings::PATH,
+        known.split(", ").next().unwrap_or("sudo")
+    )))
+}

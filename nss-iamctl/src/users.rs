@@ -1,0 +1,244 @@
+//! `users`: who is a user of this host; `uid`: whose a uid or gid is, or was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+
+use cache::model::{IamId, Id, Name};
+use cache::snapshot::Cache;
+use cache::state::State;
+
+use crate::cli;
+use crate::error::Error;
+use crate::finding::written;
+use crate::host::Host;
+use crate::published::{Published, Trouble};
+use crate::show::{printable, table, time};
+
+/// `uid` found nobody.
+const NOBODY: u8 = 1;
+
+pub(crate) fn run(host: &Host, args: &cli::Users, out: &mut dyn Write) -> Result<u8, Error> {
+    let published = Published::read(host);
+    match &published.state {
+        Ok(state) => {
+            let rows = all(state, &published, args.all);
+            let heading = ["NAME", "UID", "STATE", "IAM NAME", "ACCOUNT", "GROUPS", "KEYS", "SINCE"];
+            written(write!(out, "{}", table(heading, &rows)))?;
+        }
+        // Others than root see what glibc tells everyone.
+        Err(_) => {
+            let cache = published.cache.as_ref().map_err(no_cache)?;
+            written(write!(out, "{}", table(["NAME", "UID", "STATE", "GROUPS"], &cached(cache, args.all))))?;
+        }
+    }
+    Ok(crate::error::OK)
+}
+
+fn no_cache(trouble: &Trouble) -> Error {
+    Error::other(format!("cannot use '/var/lib/nss-iam/cache.db': {trouble}")).hint("nss-iamctl refresh")
+}
+
+/// The names of the groups, the private one left out.
+fn groups(cache: &Cache) -> BTreeMap<Id, &Name> {
+    cache.groups.iter().map(|group| (group.gid, &group.name)).collect()
+}
+
+fn cached(cache: &Cache, everyone: bool) -> Vec<[String; 4]> {
+    let names = groups(cache);
+    let shown = cache.users.iter().filter(|user| everyone || user.active);
+    let mut rows: Vec<[String; 4]> = shown
+        .map(|user| {
+            let groups: Vec<&str> =
+                user.groups.iter().filter_map(|gid| names.get(gid)).map(|name| name.as_str()).collect();
+            let state = if user.active { "active" } else { "disabled" };
+            [user.name.to_string(), user.uid.to_string(), state.to_owned(), groups.join(",")]
+        })
+        .collect();
+    rows.sort();
+    rows
+}
+
+fn all(state: &State, published: &Published, everyone: bool) -> Vec<[String; 8]> {
+    let locked = published.locked.as_ref().map_or_else(|_| BTreeSet::new(), Clone::clone);
+    let is_locked = |name: &Name| locked.contains("*") || locked.contains(name.as_str());
+    let names: BTreeMap<Id, &Name> = published.cache.as_ref().map_or_else(
+        |_| BTreeMap::new(),
+        |cache| cache.users.iter().map(|user| (user.uid, &user.name)).collect(),
+    );
+    let mut rows: Vec<[String; 8]> = state
+        .users
+        .iter()
+        .filter(|(_, user)| everyone || user.disabled.is_none() || is_locked(&user.name) && !user.hidden)
+        .map(|(iam_id, user)| {
+            let id = state.identities.get(iam_id).map(|known| known.id);
+            // The name of one who left goes to whom it now belongs.
+            let name = id.and_then(|id| names.get(&id).copied()).unwrap_or(&user.name);
+            let what = match user.disabled {
+                None => "active",
+                Some(_) if user.hidden => "hidden",
+                Some(_) if is_locked(&user.name) => "locked",
+                Some(_) => "disabled",
+            };
+            let of = |id: &IamId| state.groups.get(id).map(|group| group.name.as_str());
+            [
+                name.to_string(),
+                id.map_or(String::new(), |id| id.to_string()),
+                what.to_owned(),
+                user.iam_name.clone(),
+                if user.account.is_empty() { "-".to_owned() } else { user.account.clone() },
+                user.groups.iter().filter_map(of).collect::<Vec<_>>().join(","),
+                user.keys.len().to_string(),
+                user.disabled.map_or(String::new(), time),
+            ]
+        })
+        .collect();
+    rows.sort();
+    rows
+}
+
+/// Says who has an id, or had it.
+pub(crate) fn uid(host: &Host, args: &cli::Uid, out: &mut dyn Write) -> Result<u8, Error> {
+    let published = Published::read(host);
+    let mut lines: Vec<String> =
+        ["/etc/passwd", "/etc/group"].iter().flat_map(|path| local(host, path, args.id)).collect();
+    match &published.state {
+        Ok(state) => lines.extend(remembered(state, &published, args.id)),
+        Err(_) => lines.extend(shown(published.cache.as_ref().map_err(no_cache)?, args.id)),
+    }
+    if lines.is_empty() {
+        let root = if published.state.is_err() { "; root sees those who left, too" } else { "" };
+        crate::say(&format!("nobody has uid or gid {} on this host, and nobody had it{root}", args.id));
+        return Ok(NOBODY);
+    }
+    written(writeln!(out, "{}", lines.join("\n")))?;
+    Ok(crate::error::OK)
+}
+
+fn local(host: &Host, path: &str, id: u32) -> Vec<String> {
+    let text = std::fs::read(host.path(path)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let name = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| format!("{id} is '{}' of {path}", printable(name)))
+    };
+    text.lines().filter_map(name).collect()
+}
+
+fn shown(cache: &Cache, id: u32) -> Option<String> {
+    let user = cache.users.iter().find(|user| user.uid.get() == id).map(|user| {
+        let state = if user.active { "active" } else { "disabled" };
+        format!("{id} is IAM user '{}', {state}", user.name)
+    });
+    user.or_else(|| {
+        cache
+            .groups
+            .iter()
+            .find(|group| group.gid.get() == id)
+            .map(|group| format!("{id} is group '{}'", group.name))
+    })
+}
+
+fn remembered(state: &State, published: &Published, id: u32) -> Option<String> {
+    let (iam_id, identity) = state.identities.iter().find(|(_, identity)| identity.id.get() == id)?;
+    let pinned = if identity.pinned { "; the id was given by hand" } else { "" };
+    let Some(user) = state.users.get(iam_id) else {
+        let group = state.groups.get(iam_id).map(|group| group.name.to_string());
+        let own = iam_id.as_str().strip_prefix("group:").map(str::to_owned);
+        let told = group.or(own).map_or_else(
+            || format!("was IAM group {}, which is no longer published", printable(iam_id.as_str())),
+            |name| format!("is group '{name}'"),
+        );
+        return Some(format!("{id} {told}{pinned}"));
+    };
+    let name =
+        published.cache.as_ref().ok().and_then(|cache| cache.users.iter().find(|user| user.uid.get() == id));
+    let name = name.map_or_else(|| user.name.to_string(), |user| user.name.to_string());
+    let iam = format!("IAM user '{}' ({iam_id})", printable(&user.iam_name));
+    let told = match user.disabled {
+        None => format!("is '{name}', {iam}, active"),
+        Some(since) if user.hidden => format!("was '{name}', {iam}, who left {}", time(since)),
+        Some(since) => format!("is '{name}', {iam}, disabled since {}", time(since)),
+    };
+    Some(format!("{id} {told}; home '{}'{pinned}", user.home))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::tests::{ANA, BOB, NOW, published};
+
+    fn printed(published: &Published, everyone: bool) -> String {
+        let rows = all(published.state.as_ref().unwrap(), published, everyone);
+        rows.iter().map(|row| row.join("|") + "\n").collect()
+    }
+
+    #[test]
+    fn who_is_active_or_locked_is_listed_and_who_left_on_demand() {
+        let mut published = published();
+        let ana = format!("ana|{ANA}|active|Ana|-||1|\n");
+        let bob = |state: &str| format!("bob|{BOB}|{state}|Bob|-||1|{}\n", time(NOW - 7200));
+        assert_eq!(printed(&published, false), ana);
+        assert_eq!(printed(&published, true), ana.clone() + &bob("disabled"));
+        published.locked = Ok(["bob".to_owned()].into());
+        assert_eq!(printed(&published, false), ana.clone() + &bob("locked"));
+        published
+            .state
+            .as_mut()
+            .unwrap()
+            .users
+            .values_mut()
+            .for_each(|user| user.hidden = user.disabled.is_some());
+        assert_eq!(printed(&published, false), ana);
+        assert_eq!(printed(&published, true), ana + &bob("hidden"));
+        let rows = cached(published.cache.as_ref().unwrap(), true);
+        let rows: Vec<String> = rows.iter().map(|row| row.join("|")).collect();
+        assert_eq!(rows, [format!("ana|{ANA}|active|iam-users"), format!("bob|{BOB}|disabled|iam-disabled")]);
+        assert_eq!(cached(published.cache.as_ref().unwrap(), false).len(), 1);
+    }
+
+    #[test]
+    fn an_id_tells_whose_it_is_and_whose_it_was() {
+        let mut published = published();
+        let state = published.state.clone().unwrap();
+        let of = |published: &Published, id| remembered(published.state.as_ref().unwrap(), published, id);
+        let ana = format!("{ANA} is 'ana', IAM user 'Ana' (AIDAANA), active; home '/home/ana'");
+        assert_eq!(of(&published, ANA), Some(ana));
+        let since = time(NOW - 7200);
+        let bob =
+            format!("{BOB} is 'bob', IAM user 'Bob' (AIDABOB), disabled since {since}; home '/home/bob'");
+        assert_eq!(of(&published, BOB), Some(bob));
+        assert_eq!(of(&published, 5), None);
+        let state_of = |change: &dyn Fn(&mut State)| {
+            let mut state = state.clone();
+            change(&mut state);
+            Ok(state)
+        };
+        published.state = state_of(&|state| {
+            let identity = cache::state::Identity { id: Id::pinned(2000).unwrap(), pinned: true };
+            state.identities.insert(IamId::new("group:iam-users"), identity);
+        });
+        assert_eq!(
+            of(&published, 2000).as_deref(),
+            Some("2000 is group 'iam-users'; the id was given by hand")
+        );
+        published.state = state_of(&|state| state.users.clear());
+        let gone = format!("{ANA} was IAM group AIDAANA, which is no longer published");
+        assert_eq!(of(&published, ANA), Some(gone));
+        assert_eq!(
+            shown(published.cache.as_ref().unwrap(), BOB),
+            Some(format!("{BOB} is IAM user 'bob', disabled"))
+        );
+    }
+
+    #[test]
+    fn local_ids_are_told_from_their_files() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("etc")).unwrap();
+        std::fs::write(root.path().join("etc/passwd"), "a:x:1000:1::/:/x\nb\u{1b}:x:1000:1::/:/x\n").unwrap();
+        let host = Host::this_folder(root.path());
+        let told = local(&host, "/etc/passwd", 1000);
+        assert_eq!(told, ["1000 is 'a' of /etc/passwd", "1000 is 'b\\u{1b}' of /etc/passwd"]);
+        assert!(local(&host, "/etc/group", 1000).is_empty());
+    }
+}

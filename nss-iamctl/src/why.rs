@@ -1,0 +1,74 @@
+//! `why USER`: the whole chain of one login, from the name in IAM to what sshd's log says, and a verdict.
+
+pub(crate) mod chain;
+pub(crate) mod log;
+#[cfg(test)]
+mod tests;
+pub(crate) mod who;
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::cli;
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::facts::probe::Probe;
+use crate::finding::{self, Finding, Level, written};
+use crate::host::Host;
+use crate::show::printable;
+use who::Who;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    user: &'a str,
+    iam_name: Option<&'a str>,
+    iam_id: Option<&'a str>,
+    uid: Option<u32>,
+    verdict: Level,
+    because: &'a str,
+    findings: &'a [Finding],
+}
+
+pub(crate) fn run(host: &Host, args: &cli::Why, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
+    let facts = Facts::gather(host, now);
+    let who = Who::find(&args.user, &facts);
+    let probe = who.cached.map(|user| Probe::of(host, &facts, user));
+    let findings = chain::judge(&facts, &who, &args.user, probe.as_ref());
+    let verdict = finding::worst(&findings);
+    let because = verdict_line(&who.name, &findings);
+    if args.json {
+        let report = Report {
+            user: &who.name,
+            iam_name: who.iam_name(),
+            iam_id: who.id.as_deref(),
+            uid: who.cached.map(|user| user.uid.get()),
+            verdict,
+            because: &because,
+            findings: &findings,
+        };
+        let json = serde_json::to_string_pretty(&report);
+        let json = json.map_err(|cause| Error::other(format!("cannot print the report: {cause}")))?;
+        written(writeln!(out, "{json}"))?;
+    } else {
+        let remedy = culprit(&findings).and_then(|finding| finding.remedy.as_ref());
+        let hint = remedy.map_or(String::new(), |remedy| format!("hint: {remedy}\n"));
+        written(finding::print(&findings, out).and_then(|()| write!(out, "verdict: {because}\n{hint}")))?;
+    }
+    Ok(verdict as u8)
+}
+
+/// The first link that breaks the chain, else the first that is odd.
+fn culprit(findings: &[Finding]) -> Option<&Finding> {
+    let first = |level| findings.iter().find(|finding| finding.level == level);
+    first(Level::Bad).or_else(|| first(Level::Warn))
+}
+
+fn verdict_line(name: &str, findings: &[Finding]) -> String {
+    let name = printable(name);
+    match culprit(findings) {
+        Some(Finding { level: Level::Bad, what, .. }) => format!("'{name}' cannot log in: {what}"),
+        Some(Finding { what, .. }) => format!("nothing shuts '{name}' out, but look at this: {what}"),
+        None => format!("nothing on this host keeps '{name}' from logging in"),
+    }
+}

@@ -1,0 +1,288 @@
+//! The links of one user's chain, in the order in which a login goes through them: pure functions of the facts.
+
+use cache::model::KeyLine;
+
+use crate::doctor::{answers, logins, setup};
+use crate::facts::Facts;
+use crate::facts::probe::Probe;
+use crate::finding::{Finding, Level};
+use crate::keys::{kind, skip_remedy, withheld};
+use crate::show::{ago, some, time, word};
+use crate::why::log::{Asked, activate, last, upload};
+use crate::why::who::Who;
+
+/// All of them. Links behind one that is not there are left out.
+pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Probe>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !facts.root {
+        let what = "not run by root: ids, keys, sshd's settings and parts of the log were not looked at";
+        findings.push(Finding::warn("root", what, format!("sudo nss-iamctl why {}", word(asked))));
+    }
+    findings.extend(name(facts, who, asked));
+    findings.extend(membership(facts, who));
+    findings.extend(state(facts, who));
+    if who.cached.is_some_and(|user| user.active) {
+        findings.extend(keys(facts, who));
+    }
+    if let Some(probe) = probe {
+        findings.extend(answers::lines(facts.nsswitch.as_deref()).into_iter().filter(not_ok));
+        findings.extend(answers::told(facts, probe));
+        findings.extend(home(facts, probe));
+        findings.extend(logins::shell(facts, probe));
+        findings.extend(logins::daemon(facts).into_iter().filter(not_ok));
+        findings.extend(logins::settings(facts, probe));
+        findings.extend(Some(setup::keys_cmd(&facts.keys_cmd)).filter(not_ok));
+        findings.extend(logins::nologin(facts));
+    }
+    findings.extend(tries(facts, who));
+    findings
+}
+
+fn not_ok(finding: &Finding) -> bool {
+    finding.level != Level::Ok
+}
+
+/// Who it is, and whether a local account stands in the way.
+fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
+    let name = &who.name;
+    let mut findings = Vec::new();
+    if let Some(uid) = facts.passwd.get(name) {
+        let what = format!(
+            "'{name}' is a local user of this host, uid {uid}: local users are never offered keys of IAM"
+        );
+        let remedy = if who.is_known() {
+            "log in with the local user's own keys; or take the account over: nss-iamctl adopt; or give the IAM user another \
+             name (tag 'nss-iam:name' with [tags] use = [\"name\"])"
+        } else {
+            "log in with the local user's own keys"
+        };
+        findings.push(Finding::bad("name", what, remedy));
+    }
+    if !who.is_known() {
+        if findings.is_empty() {
+            findings.push(unknown(facts, asked));
+        }
+        return findings;
+    }
+    if let (Some(iam_name), Some(id)) = (who.iam_name(), &who.id) {
+        let account = who.listed.map(|(account, _)| account.id.as_str()).filter(|id| !id.is_empty());
+        let account = account.map_or(String::new(), |id| format!(" of AWS account {id}"));
+        findings.push(Finding::ok("name", format!("'{name}' is IAM user '{iam_name}' ({id}){account}")));
+    }
+    for skip in &who.skips {
+        let finding = match skip.what.as_str() {
+            "user" => Finding::bad(
+                "skipped",
+                format!("left out: {}", skip.reason),
+                skip_remedy("user", &skip.reason),
+            ),
+            what => Finding::warn(
+                "skipped",
+                format!("left out: {}", skip.reason),
+                skip_remedy(what, &skip.reason),
+            ),
+        };
+        findings.push(finding);
+    }
+    findings
+}
+
+fn unknown(facts: &Facts, asked: &str) -> Finding {
+    let like = like(facts, asked);
+    if !like.is_empty() {
+        let what = format!("no IAM user is called '{asked}' here, neither by login name nor in IAM");
+        return Finding::bad("name", what, format!("did you mean {}?", some(&like)));
+    }
+    let what = format!("no IAM user is called '{asked}' here, and none left or was left out under that name");
+    let config = facts.configured();
+    let remedy = match config.groups.first() {
+        Some(group) => format!("if IAM has such a user: {}; then nss-iamctl refresh", join(group, asked)),
+        None => "is the user in one of the IAM groups of the configuration? nss-iamctl doctor".to_owned(),
+    };
+    Finding::bad("name", what, remedy)
+}
+
+fn join(group: &str, iam_name: &str) -> String {
+    format!("aws iam add-user-to-group --group-name {} --user-name {}", word(group), word(iam_name))
+}
+
+/// Login names that begin alike, as far as an `@`.
+fn like(facts: &Facts, asked: &str) -> Vec<String> {
+    let users = facts.published.cache.iter().flat_map(|cache| &cache.users);
+    let head = |name: &str| name.split('@').next().unwrap_or_default().to_ascii_lowercase();
+    let asked = head(asked);
+    let is_like = |name: &&str| {
+        let name = head(name);
+        asked.len() > 1 && (name.starts_with(&asked) || asked.starts_with(&name))
+    };
+    users.map(|user| user.name.as_str()).filter(is_like).map(str::to_owned).collect()
+}
+
+/// The IAM groups that brought the user here.
+fn membership(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
+    let (account, user) = who.listed?;
+    let groups: Vec<&str> = account
+        .groups
+        .iter()
+        .filter(|group| group.members.contains(&user.id))
+        .map(|group| group.name.as_str())
+        .collect();
+    if let Some(missing) = &user.missing {
+        let what = format!(
+            "IAM's groups no longer have the user ({} times, last {}), which nobody could confirm yet",
+            missing.times,
+            ago(missing.last.as_second(), facts.now)
+        );
+        return Some(Finding::warn(
+            "groups",
+            what,
+            "the next refreshes decide; nss-iamctl refresh --force at once",
+        ));
+    }
+    if groups.is_empty() {
+        return Some(Finding::warn(
+            "groups",
+            "the listing has the user in no group",
+            "is that meant? nss-iamctl refresh",
+        ));
+    }
+    Some(Finding::ok("groups", format!("member of {} in IAM", some(&groups))))
+}
+
+/// Whether the user is published, and may log in.
+fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
+    if !who.is_known() || who.skips.iter().any(|skip| skip.what == "user") && who.cached.is_none() {
+        return None;
+    }
+    let Some(user) = who.cached else {
+        return Some(unpublished(facts, who));
+    };
+    if user.active {
+        let pinned = if user.pinned { ", given by hand" } else { "" };
+        return Some(Finding::ok("state", format!("active, uid {}{pinned}", user.uid)));
+    }
+    let since = who
+        .remembered
+        .and_then(|(_, user)| user.disabled)
+        .map_or(String::new(), |at| format!(" since {} ({})", time(at), ago(at, facts.now)));
+    let locked = facts.published.locked.as_ref().ok();
+    if locked.is_some_and(|locked| locked.contains(&who.name)) {
+        let remedy = format!("nss-iamctl unlock {}", word(&who.name));
+        return Some(Finding::bad("state", format!("locked on this host{since}"), remedy));
+    }
+    if locked.is_some_and(|locked| locked.contains("*")) {
+        return Some(Finding::bad(
+            "state",
+            format!("everyone is locked on this host{since}"),
+            "nss-iamctl unlock --all",
+        ));
+    }
+    let groups = facts.configured().groups;
+    let remedy = match (groups.first(), who.iam_name()) {
+        (Some(group), Some(iam_name)) => format!("to let the user back in: {}; then nss-iamctl refresh", join(group, iam_name)),
+        _ => "to let the user back in: make the user a member of a configured IAM group; then nss-iamctl refresh".to_owned(),
+    };
+    let what = if who.listed.is_some() {
+        format!("disabled{since}, and the listing has the user: it was not applied yet")
+    } else {
+        format!("disabled{since}: the user left the IAM groups{}, or was deleted", some_groups(&groups))
+    };
+    Some(Finding::bad(
+        "state",
+        what,
+        if who.listed.is_some() { "nss-iamctl refresh".to_owned() } else { remedy },
+    ))
+}
+
+fn some_groups(groups: &[String]) -> String {
+    if groups.is_empty() { String::new() } else { format!(" {}", some(groups)) }
+}
+
+fn unpublished(facts: &Facts, who: &Who<'_>) -> Finding {
+    if facts.published.cache.is_err() {
+        let what = "nobody is published: the cache cannot be used";
+        return Finding::bad("state", what, "nss-iamctl refresh; nss-iamctl doctor says more");
+    }
+    if let Some((_, user)) = who.remembered.filter(|(_, user)| user.hidden) {
+        let since = user.disabled.map_or(String::new(), |at| format!(" {}", ago(at, facts.now)));
+        let what =
+            format!("no longer shown: disabled{since}, and removed_keep is over; uid and home are kept");
+        return Finding::bad("state", what, "a member of the IAM groups again, the user gets the same uid");
+    }
+    Finding::bad("state", "the listing has the user, and the cache does not yet", "nss-iamctl refresh")
+}
+
+/// Each key, and whether sshd is offered it.
+fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = answers::keys(facts).into_iter().filter(not_ok).collect();
+    let iam_name = who.iam_name().unwrap_or(&who.name);
+    let inactive = who.inactive();
+    if let (Some(login), Ok(published)) = (who.login, &facts.published.keys) {
+        match withheld(published, login, &facts.machine_id, facts.now) {
+            Some((why, remedy)) => {
+                findings.push(Finding::bad("keys", format!("no key is offered: {why}"), remedy))
+            }
+            None => {
+                let age = ago(login.confirmed, facts.now);
+                let offered = |key: &KeyLine| {
+                    Finding::ok(
+                        "keys",
+                        format!(
+                            "{} {} is offered; confirmed {age} by '{}'",
+                            kind(key),
+                            key.fingerprint(),
+                            login.source
+                        ),
+                    )
+                };
+                findings.extend(login.keys.iter().map(offered));
+            }
+        }
+        if login.keys.is_empty() {
+            let what = if inactive.is_empty() {
+                "IAM has no SSH key of the user"
+            } else {
+                "IAM has no active SSH key of the user"
+            };
+            let remedy = inactive.first().map_or_else(|| upload(iam_name), |key| activate(iam_name, &key.id));
+            findings.push(Finding::bad("keys", what, remedy));
+        }
+    }
+    findings.extend(inactive.iter().map(|key| {
+        let fingerprint =
+            key.fingerprint.as_ref().map_or(String::new(), |fingerprint| format!(" ({fingerprint})"));
+        let what = format!("key '{}'{fingerprint} is inactive in IAM, so it is not offered", key.id);
+        Finding::warn("keys", what, activate(iam_name, &key.id))
+    }));
+    findings
+}
+
+fn home(facts: &Facts, probe: &Probe) -> Option<Finding> {
+    match &probe.home_node {
+        Some(node) => logins::home(&probe.name, probe.uid, node),
+        None if !probe.active => None,
+        None if facts.makes_homes == Some(false) => {
+            let what = format!(
+                "the home '{}' does not exist, and no PAM file of sshd names pam_mkhomedir",
+                probe.home
+            );
+            Some(Finding::warn("home", what, "nss-iamctl enable"))
+        }
+        None => Some(Finding::ok("home", format!("'{}' is made at the first login", probe.home))),
+    }
+}
+
+/// What was tried.
+fn tries(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
+    let remembered = || who.remembered.map_or(&[][..], |(_, user)| &user.keys);
+    let active = who.login.map_or_else(remembered, |login| &login.keys);
+    let inactive = who.inactive().into_iter().filter_map(|key| Some((key.id, key.fingerprint?)));
+    let asked = Asked {
+        name: &who.name,
+        iam_name: who.iam_name().unwrap_or(&who.name),
+        active: active.iter().map(KeyLine::fingerprint).collect(),
+        inactive: inactive.collect(),
+        tags: facts.configured().tags.uses.contains(&config::TagUse::SshKey),
+    };
+    last(&facts.log, &asked)
+}

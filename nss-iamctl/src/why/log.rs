@@ -1,0 +1,219 @@
+//! What the log says of a user's last tries: which keys were offered, and why sshd or PAM refused.
+
+use std::collections::BTreeSet;
+
+use crate::facts::log::Line;
+use crate::finding::Finding;
+use crate::show::{some, word};
+
+/// The user as the log is read for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked<'a> {
+    pub name: &'a str,
+    pub iam_name: &'a str,
+    /// Fingerprints of the active keys.
+    pub active: Vec<&'a str>,
+    /// Ids and fingerprints of those that are inactive in IAM.
+    pub inactive: Vec<(String, String)>,
+    /// Whether keys may stand in tags.
+    pub tags: bool,
+}
+
+/// What a line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Event {
+    Accepted(String),
+    /// Kind, as sshd prints it (`RSA`, `ED25519`), and fingerprint.
+    Offered(String, String),
+    /// Why, and what to do.
+    Refused(String, String),
+    /// The client went away, or nothing was left to try.
+    GaveUp,
+}
+
+/// The newest that is told; none: the log knows of no try.
+pub(crate) fn last(lines: &[Line], asked: &Asked<'_>) -> Option<Finding> {
+    let pids: BTreeSet<&str> =
+        lines.iter().filter(|line| names(&line.text, asked.name)).map(|line| line.pid.as_str()).collect();
+    let mut tries = Vec::new();
+    for line in lines.iter().rev().filter(|line| pids.contains(line.pid.as_str())) {
+        match event(&line.text, asked.name) {
+            Some(Event::Accepted(with)) if tries.is_empty() => {
+                return Some(Finding::ok(
+                    "log",
+                    format!("the last login, {}, was accepted with {with}", line.time),
+                ));
+            }
+            Some(Event::Accepted(_)) => break,
+            Some(event) => tries.push((line, event)),
+            None => {}
+        }
+    }
+    let (newest, _) = tries.first()?;
+    let refused = tries.iter().find_map(|(line, event)| match event {
+        Event::Refused(why, remedy) => Some((line, why, remedy)),
+        _ => None,
+    });
+    if let Some((line, why, remedy)) = refused {
+        return Some(Finding::warn("log", format!("{}: {why}", line.time), remedy));
+    }
+    let mut offered: Vec<(&str, &str)> = Vec::new();
+    for (_, event) in &tries {
+        if let Event::Offered(kind, fingerprint) = event
+            && !offered.contains(&(kind, fingerprint))
+        {
+            offered.push((kind, fingerprint));
+        }
+    }
+    Some(judge(&newest.time, &offered, asked))
+}
+
+/// Keys that were offered, and none of them did.
+fn judge(time: &str, offered: &[(&str, &str)], asked: &Asked<'_>) -> Finding {
+    let Asked { iam_name, active, .. } = asked;
+    let has = if active.is_empty() { "no active key".to_owned() } else { some(active) };
+    if offered.is_empty() {
+        let what = format!("{time}: the client offered no key that fits, and gave up; IAM has {has}");
+        let remedy = "compare with the client's 'ssh-add -l', and see 'ssh -v'; sshd logs what was offered from LogLevel VERBOSE on";
+        return Finding::warn("log", what, remedy);
+    }
+    let fingerprints: Vec<&str> = offered.iter().map(|(_, fingerprint)| *fingerprint).collect();
+    let what = format!("{time}: offered {}; IAM has {has}", some(&fingerprints));
+    if let Some((id, _)) =
+        asked.inactive.iter().find(|(_, inactive)| fingerprints.contains(&inactive.as_str()))
+    {
+        let what = format!("{what}; '{id}' was offered, and is inactive in IAM");
+        return Finding::warn("log", what, activate(iam_name, id));
+    }
+    if fingerprints.iter().any(|fingerprint| active.contains(fingerprint)) {
+        let what = format!(
+            "{what}: the key is right now, and was not when it was tried, or its signature was refused"
+        );
+        return Finding::warn("log", what, "try again; then 'ssh -v' on the client");
+    }
+    let rsa = offered.iter().any(|(kind, _)| *kind == "RSA");
+    let remedy = if rsa { upload(iam_name) } else { tag(asked.tags) };
+    Finding::warn("log", what, remedy)
+}
+
+/// What makes an inactive key an active one.
+pub(crate) fn activate(iam_name: &str, id: &str) -> String {
+    format!(
+        "aws iam update-ssh-public-key --user-name {} --ssh-public-key-id {} --status Active; then nss-iamctl refresh",
+        word(iam_name),
+        word(id)
+    )
+}
+
+/// How an RSA key gets into IAM.
+pub(crate) fn upload(iam_name: &str) -> String {
+    format!(
+        "aws iam upload-ssh-public-key --user-name {} --ssh-public-key-body file://KEY.pub; then nss-iamctl refresh",
+        word(iam_name)
+    )
+}
+
+/// How another key does.
+fn tag(used: bool) -> String {
+    let how = "IAM's own upload takes RSA keys only: put the line of the .pub file into the IAM user's tag 'nss-iam:ssh-key'";
+    if used { how.to_owned() } else { format!("{how}, and set [tags] use = [\"ssh-key\"]") }
+}
+
+fn names(text: &str, user: &str) -> bool {
+    text.split_whitespace().any(|word| word.trim_matches(|c| "':,".contains(c)) == user)
+}
+
+fn event(text: &str, user: &str) -> Option<Event> {
+    let text = text.strip_prefix("error: ").or_else(|| text.strip_prefix("fatal: ")).unwrap_or(text);
+    let of = |start: &str, end: &str| text.strip_prefix(start)?.strip_prefix(user)?.strip_prefix(end);
+    let key = || {
+        let (head, fingerprint) = text.rsplit_once(' ')?;
+        let kind = head.rsplit(' ').next()?;
+        fingerprint.starts_with("SHA256:").then(|| (kind.to_owned(), fingerprint.to_owned()))
+    };
+    if of("Accepted publickey for ", " from ").is_some() {
+        return Some(Event::Accepted(
+            key().map_or("a key".to_owned(), |(kind, fingerprint)| format!("{kind} {fingerprint}")),
+        ));
+    }
+    if of("Failed publickey for ", " from ")
+        .or_else(|| of("Failed publickey for invalid user ", " from "))
+        .is_some()
+    {
+        return Some(key().map_or(Event::GaveUp, |(kind, fingerprint)| Event::Offered(kind, fingerprint)));
+    }
+    if let Some(reason) = of("offered no key of user '", "': ") {
+        let (why, hint) =
+            reason.split_once("; hint: ").unwrap_or((reason, "nss-iamctl keys shows what stands now"));
+        return refused(&format!("keys-cmd offered no key: {why}"), hint);
+    }
+    if of("User ", " ").is_some() {
+        let reason = text.split_once(" not allowed because ")?.1;
+        return refused(&format!("sshd refused the user because {reason}"), not_allowed(reason));
+    }
+    if of("Invalid user ", " from ").or_else(|| of("Illegal user ", " from ")).is_some() {
+        return refused(
+            "sshd did not know the user then",
+            "is the name right? after a refresh the user is there at once",
+        );
+    }
+    if of("Access denied for user ", " by PAM").is_some() {
+        return refused(
+            "PAM refused the account (expired, no shadow entry, nologin, pam_access)",
+            "see the lines of pam_* at that time",
+        );
+    }
+    if of("pam_unix(sshd:account): account ", " has expired").is_some() {
+        return refused(
+            "PAM: the account has expired, as that of every disabled user has",
+            "see the state above",
+        );
+    }
+    let many = of("maximum authentication attempts exceeded for ", " from ");
+    if many.is_some() || text.contains("Too many authentication failures") {
+        return refused(
+            "the client's agent offered too many other keys first",
+            "ssh -o IdentitiesOnly=yes -i KEY; or MaxAuthTries",
+        );
+    }
+    anonymous(text)
+        .or_else(|| text.contains(" by authenticating user ").then_some(Event::GaveUp))
+        .or_else(|| text.contains(" from authenticating user ").then_some(Event::GaveUp))
+}
+
+/// Lines without the user's name, of a connection that has other lines with it.
+fn anonymous(text: &str) -> Option<Event> {
+    if text.starts_with("Unsafe AuthorizedKeysCommand") {
+        return refused(&format!("sshd did not run keys-cmd: {text}"), "nss-iamctl doctor names the folder");
+    }
+    if text.contains("AuthorizedKeysCommandUser") && text.contains("not found") {
+        return refused("sshd did not find the user 'nss-iam'", "systemd-sysusers nss-iam.conf");
+    }
+    if text.starts_with("AuthorizedKeysCommand ") && text.contains("failed") {
+        return refused(&format!("keys-cmd failed: {text}"), "nss-iamctl doctor");
+    }
+    if text.contains("not in PubkeyAcceptedAlgorithms") || text.contains("not in PubkeyAcceptedKeyTypes") {
+        let remedy = "with 'ssh-rsa' there, the client is older than OpenSSH 7.2 and signs with SHA-1: update it, or use another kind of key";
+        return refused(&format!("sshd does not take what the client signs with: {text}"), remedy);
+    }
+    None
+}
+
+fn refused(why: &str, remedy: &str) -> Option<Event> {
+    Some(Event::Refused(why.to_owned(), remedy.to_owned()))
+}
+
+fn not_allowed(reason: &str) -> &'static str {
+    if reason.contains("AllowUsers") || reason.contains("AllowGroups") {
+        "nss-iamctl enable lays AllowUsers and AllowGroups over it for IAM users"
+    } else if reason.contains("DenyUsers") || reason.contains("DenyGroups") {
+        "disabled users are denied so; for an active one, see DenyUsers and DenyGroups in sshd_config"
+    } else if reason.contains("shell") {
+        "install the shell, or set [users] shell"
+    } else {
+        "nss-iamctl doctor"
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,231 @@
+//! Each link of the chain, broken, and what is said of it. The host is the one of `doctor`'s tests.
+
+use cache::model::IamId;
+use cache::snapshot::User;
+use config::Config;
+use listing::{Key, Listing};
+
+use super::who::Who;
+use super::{chain, verdict_line};
+use crate::doctor::tests::{KEY, NOW, good, probe};
+use crate::facts::Facts;
+use crate::facts::probe::Probe;
+use crate::finding::{Finding, Level, worst};
+use crate::published::{Skip, Trouble};
+
+/// As the command does, with the probe that glibc and sshd would give.
+fn why(facts: &Facts, asked: &str) -> (Vec<Finding>, String) {
+    let who = Who::find(asked, facts);
+    let probe = who.cached.map(|user| probe(user.active));
+    with(facts, &who, asked, probe.as_ref())
+}
+
+fn with(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Probe>) -> (Vec<Finding>, String) {
+    let findings = chain::judge(facts, who, asked, probe);
+    let verdict = verdict_line(&who.name, &findings);
+    (findings, verdict)
+}
+
+/// Breaks the host, and finds these words with that remedy, and the verdict that follows from it.
+fn finds(asked: &str, level: Level, what: &str, remedy: &str, break_it: impl Fn(&mut Facts)) {
+    let mut facts = good();
+    break_it(&mut facts);
+    let (findings, verdict) = why(&facts, asked);
+    let found = findings.iter().find(|finding| finding.what.contains(what));
+    let found = found.unwrap_or_else(|| panic!("'{what}' is not in {findings:#?}"));
+    assert_eq!(found.level, level, "{found:?}");
+    assert!(
+        found.remedy.as_ref().is_some_and(|text| text.contains(remedy)),
+        "'{remedy}' is not in {found:?}"
+    );
+    assert_eq!(worst(&findings), level, "{findings:#?}");
+    let expected = if level == Level::Bad { "cannot log in: " } else { "look at this: " };
+    assert!(verdict.contains(expected), "{verdict}");
+}
+
+fn listing(facts: &mut Facts) -> &mut Listing {
+    facts.published.listing.as_mut().unwrap()
+}
+
+fn row(facts: &mut Facts) -> &mut User {
+    &mut facts.published.cache.as_mut().unwrap().users[0]
+}
+
+fn skip(facts: &mut Facts, what: &str, name: &str, id: &str, reason: &str) {
+    let [account, what, name, id, reason] = ["", what, name, id, reason].map(str::to_owned);
+    facts.published.status.as_mut().unwrap().skips.push(Skip { account, what, name, id, reason });
+}
+
+#[test]
+fn the_chain_of_one_who_can_log_in_is_told_link_by_link() {
+    for asked in ["ana", "Ana", "ANA"] {
+        let (findings, verdict) = why(&good(), asked);
+        let told: Vec<(&str, &str)> =
+            findings.iter().map(|finding| (finding.check, finding.what.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                ("name", "'ana' is IAM user 'Ana' (AIDAANA) of AWS account 123456789012"),
+                ("groups", "member of 'Ops' in IAM"),
+                ("state", "active, uid 1895840708"),
+                ("keys", "ssh-rsa SHA256:ABCD is offered; confirmed 60 s ago by 'iam:123456789012'"),
+                ("getent", "'ana' resolves to uid 1895840708"),
+                ("home", "'/home/ana' belongs to 'ana', mode 0700"),
+                ("sshd", "for 'ana' it asks keys-cmd, and nothing shuts the user out"),
+            ]
+        );
+        assert_eq!(
+            (worst(&findings), verdict.as_str()),
+            (Level::Ok, "nothing on this host keeps 'ana' from logging in")
+        );
+    }
+}
+
+#[test]
+fn a_name_that_leads_nowhere_is_explained() {
+    use Level::Bad;
+    finds(
+        "eve",
+        Bad,
+        "no IAM user is called 'eve' here",
+        "add-user-to-group --group-name Ops --user-name eve",
+        |_| (),
+    );
+    finds("eve", Bad, "no IAM user is called 'eve'", "doctor", |facts| facts.config = Ok(Config::default()));
+    finds("an", Bad, "no IAM user is called 'an'", "did you mean 'ana'?", |_| ());
+    finds("ubuntu", Bad, "'ubuntu' is a local user of this host, uid 1000", "own keys", |_| ());
+    finds("ana", Bad, "'ana' is a local user of this host, uid 1001", "nss-iamctl adopt", |facts| {
+        facts.passwd.insert("ana".to_owned(), 1001);
+    });
+    finds("Admin", Bad, "left out: 'admin' is reserved", "nss-iam:name", |facts| {
+        skip(facts, "user", "Admin", "AIDAADM", "'admin' is reserved for the system");
+    });
+}
+
+#[test]
+fn of_two_who_want_a_name_the_one_who_is_asked_for_is_explained() {
+    let mut facts = good();
+    let mut other = listing(&mut facts).accounts[0].users[0].clone();
+    (other.id, other.name) = ("AIDATWO".to_owned(), "ana+".to_owned());
+    (facts.config.as_mut().unwrap().users.strip_domains) = vec!["example.com".to_owned()];
+    other.name = "Ana@example.com".to_owned();
+    listing(&mut facts).accounts[0].users.push(other);
+    skip(&mut facts, "user", "Ana@example.com", "AIDATWO", "'ana' is already the name of IAM user 'Ana'");
+    let (findings, verdict) = why(&facts, "Ana@example.com");
+    assert!(findings[0].what.contains("IAM user 'Ana@example.com' (AIDATWO)"), "{findings:#?}");
+    assert!(verdict.contains("already the name of IAM user 'Ana'"), "{verdict}");
+    assert!(
+        !findings.iter().any(|finding| finding.what.contains("is offered")),
+        "the key of the other: {findings:#?}"
+    );
+    assert_eq!(worst(&why(&facts, "ana").0), Level::Ok);
+}
+
+#[test]
+fn who_left_or_is_locked_is_told_since_when_and_how_to_come_back() {
+    use Level::{Bad, Warn};
+    finds(
+        "bob",
+        Bad,
+        "(2 h ago): the user left the IAM groups 'Ops'",
+        "--group-name Ops --user-name Bob",
+        |_| (),
+    );
+    let disabled = |facts: &mut Facts| {
+        row(facts).active = false;
+        let users = &mut facts.published.state.as_mut().unwrap().users;
+        users.get_mut(&IamId::new("AIDAANA")).unwrap().disabled = Some(NOW - 60);
+    };
+    finds("ana", Bad, "locked on this host since", "nss-iamctl unlock ana", |facts| {
+        disabled(facts);
+        facts.published.locked = Ok(["ana".to_owned()].into());
+    });
+    finds("ana", Bad, "everyone is locked", "unlock --all", |facts| {
+        disabled(facts);
+        facts.published.locked = Ok(["*".to_owned()].into());
+    });
+    finds("ana", Bad, "it was not applied yet", "nss-iamctl refresh", disabled);
+    finds("ana", Bad, "the cache does not yet", "nss-iamctl refresh", |facts| {
+        facts.published.cache.as_mut().unwrap().users.remove(0);
+    });
+    finds("bob", Bad, "removed_keep is over", "same uid", |facts| {
+        facts.published.cache.as_mut().unwrap().users.remove(1);
+        facts.published.state.as_mut().unwrap().users.get_mut(&IamId::new("AIDABOB")).unwrap().hidden = true;
+    });
+    finds("ana", Bad, "nobody is published", "doctor", |facts| facts.published.cache = Err(Trouble::Missing));
+    finds("ana", Warn, "nobody could confirm yet", "--force", |facts| {
+        let last = jiff::Timestamp::from_second(NOW - 100).unwrap();
+        listing(facts).accounts[0].users[0].missing = Some(listing::Missing { last, times: 1 });
+    });
+}
+
+#[test]
+fn keys_that_do_not_do_are_told_one_by_one() {
+    use Level::{Bad, Warn};
+    let inactive = |facts: &mut Facts| {
+        let key = Key { id: "APKA9".to_owned(), active: false, body: String::new() };
+        listing(facts).accounts[0].users[0].keys = vec![key];
+    };
+    let without = |facts: &mut Facts| facts.published.keys.as_mut().unwrap().logins[0].keys.clear();
+    finds(
+        "ana",
+        Bad,
+        "IAM has no SSH key of the user",
+        "aws iam upload-ssh-public-key --user-name Ana",
+        without,
+    );
+    finds("ana", Bad, "IAM has no active SSH key", "--ssh-public-key-id APKA9 --status Active", |facts| {
+        inactive(facts);
+        without(facts);
+    });
+    finds("ana", Warn, "key 'APKA9' is inactive in IAM", "update-ssh-public-key --user-name Ana", inactive);
+    finds("ana", Warn, "key 'APKA8': not a public key", "ssh-keygen -l", |facts| {
+        skip(facts, "key", "Ana", "AIDAANA", "key 'APKA8': not a public key of OpenSSH");
+    });
+    finds("ana", Bad, "no key is offered: they were last confirmed", "refresh", |facts| facts.now += 300_000);
+    finds("ana", Bad, "another machine-id", "refresh", |facts| facts.machine_id.clear());
+    finds("ana", Bad, "there is no '/var/lib/nss-iam/keys.db'", "refresh", |facts| {
+        facts.published.keys = Err(Trouble::Missing);
+    });
+}
+
+#[test]
+fn what_is_wrong_with_the_host_is_told_as_far_as_it_concerns_the_login() {
+    use Level::{Bad, Warn};
+    finds("ana", Bad, "'iam' for shadow: 'shadow: files'", "enable", |facts| {
+        facts.nsswitch =
+            Some("passwd: files iam\ngroup: files [SUCCESS=merge] iam\nshadow: files\n".to_owned());
+    });
+    finds("ana", Bad, "00-nss-iam.conf' is missing", "enable", |facts| {
+        facts.sshd.as_mut().unwrap().ours = false
+    });
+    finds("ana", Bad, "mode 0777", "chmod go-w", |facts| facts.keys_cmd[3].mode = 0o777);
+    finds("ana", Bad, "nologin' exists", "rm", |facts| {
+        facts.nologin = Some(("/run/nologin".to_owned(), String::new()))
+    });
+    finds("ana", Warn, "not run by root", "sudo nss-iamctl why ana", |facts| facts.root = false);
+    let judged = |change: &dyn Fn(&mut Probe)| {
+        let (facts, mut probe) = (good(), probe(true));
+        change(&mut probe);
+        with(&facts, &Who::find("ana", &facts), "ana", Some(&probe)).1
+    };
+    assert!(judged(&|probe| probe.home_node.as_mut().unwrap().uid = 5).contains("belongs to uid 5"));
+    assert!(judged(&|probe| probe.shell_node = None).contains("the shell '/bin/bash' of 'ana' is missing"));
+    assert!(judged(&|probe| probe.shadow = None).contains("no shadow entry"));
+    assert!(judged(&|probe| probe.home_node = None).contains("nothing on this host"));
+}
+
+#[test]
+fn the_last_refusal_is_compared_with_what_iam_has() {
+    let line = "Failed publickey for ana from 10.0.0.1 port 5 ssh2: RSA SHA256:WXYZ";
+    finds(
+        "ana",
+        Level::Warn,
+        "offered 'SHA256:WXYZ'; IAM has 'SHA256:ABCD'",
+        "upload-ssh-public-key",
+        |facts| {
+            facts.log = super::log::tests::lines(&[line]);
+        },
+    );
+    assert!(KEY.starts_with("SHA256:ABCD "));
+}

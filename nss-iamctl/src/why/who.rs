@@ -1,0 +1,136 @@
+//! Whom a name means: the login name, what was published and is remembered under it, and the IAM user behind it.
+
+use cache::model::IamId;
+use cache::snapshot::{Login, User};
+use cache::state;
+use config::{Config, NameStyle};
+use ssh_key::{HashAlg, PublicKey};
+
+use crate::facts::Facts;
+use crate::published::Skip;
+
+/// A user, as far as anything here knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Who<'a> {
+    /// The login name; what was asked for, if nobody has it.
+    pub name: String,
+    /// UserId.
+    pub id: Option<String>,
+    /// The account's name in the configuration, and the user of the listing.
+    pub listed: Option<(&'a listing::Account, &'a listing::User)>,
+    pub remembered: Option<(&'a IamId, &'a state::User)>,
+    pub cached: Option<&'a User>,
+    pub login: Option<&'a Login>,
+    pub skips: Vec<&'a Skip>,
+}
+
+/// A key that is not active in IAM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Inactive {
+    /// SSHPublicKeyId.
+    pub id: String,
+    pub fingerprint: Option<String>,
+}
+
+impl<'a> Who<'a> {
+    /// By login name, else by IAM name in any case.
+    pub(crate) fn find(asked: &str, facts: &'a Facts) -> Self {
+        let config = facts.configured();
+        let published = &facts.published;
+        let remembered = published.state.iter().flat_map(|state| &state.users);
+        let mut remembered: Vec<_> =
+            remembered.filter(|(_, user)| is(user.name.as_str(), &user.iam_name, asked)).collect();
+        // Of several who had the name: the one who has it, else the last to leave.
+        remembered.sort_by_key(|(_, user)| (user.disabled.is_some(), std::cmp::Reverse(user.disabled)));
+        let remembered = remembered.first().copied();
+        let listed = || published.listing.iter().flat_map(|listing| &listing.accounts);
+        let all = || listed().flat_map(|account| account.users.iter().map(move |user| (account, user)));
+        let listed = all()
+            .find(|(_, user)| {
+                remembered.is_some_and(|(id, known)| id.as_str() == user.id && known.disabled.is_none())
+            })
+            .or_else(|| all().find(|(_, user)| is(&login_name(&user.name, &config), &user.name, asked)));
+        let id = listed.map(|(_, user)| user.id.clone()).or_else(|| remembered.map(|(id, _)| id.to_string()));
+        let remembered = match listed {
+            Some((_, user)) => published
+                .state
+                .as_ref()
+                .ok()
+                .and_then(|state| state.users.get_key_value(&IamId::new(&user.id))),
+            None => remembered,
+        };
+        let name = remembered.map_or_else(|| asked.to_owned(), |(_, user)| user.name.to_string());
+        let name = if remembered.is_none() && listed.is_some() {
+            listed.map_or(name, |(_, user)| login_name(&user.name, &config))
+        } else {
+            name
+        };
+        let users = published.cache.as_ref().map_or(&[][..], |cache| &cache.users);
+        let by_uid = remembered
+            .and_then(|(id, _)| published.state.as_ref().ok()?.identities.get(id))
+            .map(|known| known.id);
+        let cached = match by_uid {
+            Some(uid) => users.iter().find(|user| user.uid == uid),
+            // The row of that name is another's, if this one was never published.
+            None if id.is_some() && published.state.is_ok() => None,
+            None => users.iter().find(|user| user.name.as_str() == name),
+        };
+        let logins = published.keys.as_ref().map_or(&[][..], |keys| &keys.logins);
+        let login = logins.iter().find(|login| cached.is_some_and(|user| user.uid == login.uid));
+        let id = id.or_else(|| login.map(|login| login.iam_id.to_string()));
+        let skips = published.status.iter().flat_map(|status| &status.skips);
+        let skips = skips.filter(|skip| {
+            skip.what != "group"
+                && match &id {
+                    Some(id) => skip.id == *id,
+                    None => is(&login_name(&skip.name, &config), &skip.name, asked),
+                }
+        });
+        let skips = skips.collect();
+        Self { name, id, listed, remembered, cached, login, skips }
+    }
+
+    /// As IAM spells it.
+    pub(crate) fn iam_name(&self) -> Option<&str> {
+        let listed = self.listed.map(|(_, user)| user.name.as_str());
+        let remembered = self.remembered.map(|(_, user)| user.iam_name.as_str());
+        listed.or(remembered).or_else(|| self.skips.first().map(|skip| skip.name.as_str()))
+    }
+
+    /// Keys that IAM has, and lets nobody in with: their ids, and fingerprints where they were active once.
+    pub(crate) fn inactive(&self) -> Vec<Inactive> {
+        let keys = self.listed.map_or(&[][..], |(_, user)| &user.keys);
+        let fingerprint = |body: &str| {
+            let key = PublicKey::from_openssh(body.trim()).ok()?;
+            Some(key.fingerprint(HashAlg::Sha256).to_string())
+        };
+        let inactive = keys.iter().filter(|key| !key.active);
+        inactive.map(|key| Inactive { id: key.id.clone(), fingerprint: fingerprint(&key.body) }).collect()
+    }
+
+    /// Whether anything here knows of such a user.
+    pub(crate) fn is_known(&self) -> bool {
+        self.id.is_some() || self.cached.is_some() || !self.skips.is_empty()
+    }
+}
+
+fn is(login: &str, iam_name: &str, asked: &str) -> bool {
+    login == asked || iam_name.eq_ignore_ascii_case(asked)
+}
+
+/// The name that the refresher gives, unless a tag or another user stands against it.
+fn login_name(iam_name: &str, config: &Config) -> String {
+    let lower = iam_name.to_ascii_lowercase();
+    let stripped = config
+        .users
+        .strip_domains
+        .iter()
+        .find_map(|domain| lower.strip_suffix(domain.as_str())?.strip_suffix('@'));
+    let name = stripped.unwrap_or(&lower);
+    match config.users.name_style {
+        NameStyle::Plain => name.replace(['+', '=', ','], "_"),
+        NameStyle::AwsEc2Ssh => {
+            name.replace('+', ".plus.").replace('=', ".equal.").replace(',', ".comma.").replace('@', ".at.")
+        }
+    }
+}

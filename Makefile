@@ -10,10 +10,17 @@ DESTDIR ?=
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 LIBDIR ?= /usr/lib$(if $(MULTIARCH),/$(MULTIARCH),64)
 LIBEXECDIR ?= /usr/libexec/nss-iam
+UNITDIR ?= /usr/lib/systemd/system
+MANDIR ?= /usr/share/man
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv/installed
+ZIG := .venv/released
+# What is shipped runs on every C library from 2.17 on, the oldest that Rust's standard library works with.
+TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
+GLIBC := 2.17
+RELEASED := $(TARGET)/$(TRIPLE)/release
 
-.PHONY: help setup build release demo test bench lint install clean
+.PHONY: help setup trees build release demo test bench lint install install-debian install-rpm deb rpm clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
@@ -26,17 +33,28 @@ $(VENV): tests/emulator/requirements.txt | setup
 	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
+$(ZIG): tests/packages/requirements.txt $(VENV)
+	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+# Small systems that tests lay private machines over.
+trees: setup
+	@tests/trees.sh
+
 build: setup ## Build everything, for tests and the demo
 	$(CARGO) build --workspace --locked
 
-release: setup ## Build what is shipped
-	$(CARGO) build --release --locked -p nss-iam -p keys-cmd -p cache-refresher
+# Packagers' flags are for the compiler of this machine, not for zig.
+release: setup $(ZIG) ## Build what is shipped
+	export PATH="$(CURDIR)/.venv/bin:$$PATH"; unset CFLAGS CXXFLAGS CPPFLAGS LDFLAGS; \
+	$(CARGO) zigbuild --release --locked --target $(TRIPLE).$(GLIBC) -p nss-iam -p keys-cmd -p cache-refresher -p nss-iamctl
+	docs/third-party.py $(TRIPLE) >$(RELEASED)/THIRD-PARTY
 
-demo: build $(VENV) ## The main job on an IAM emulator, step by step
+demo: build trees $(VENV) ## The main job on an IAM emulator, step by step
 	$(TARGET)/debug/demo
 
 # cargo ends with the summary of the last test program; the last line adds all of them up.
-test: build $(VENV) lint ## All tests
+test: build trees $(VENV) lint ## All tests
 	@set +e; $(CARGO) test --workspace --locked --lib --bins --tests --no-fail-fast 2>&1 | tee $(TARGET)/test.log; \
 	status=$${PIPESTATUS[0]}; \
 	awk '/^skipped: /{s++} /^test result:/{p+=$$4; f+=$$6} \
@@ -54,16 +72,47 @@ lint: setup
 	fi
 
 install: ## Install what was built by 'make release' below DESTDIR
-	install -D -m 0644 $(TARGET)/release/libnss_iam.so $(DESTDIR)$(LIBDIR)/libnss_iam.so.2
-	install -D -m 0755 $(TARGET)/release/keys-cmd $(DESTDIR)$(LIBEXECDIR)/keys-cmd
-	install -D -m 0755 $(TARGET)/release/cache-refresher $(DESTDIR)$(LIBEXECDIR)/cache-refresher
+	install -D -m 0644 $(RELEASED)/libnss_iam.so $(DESTDIR)$(LIBDIR)/libnss_iam.so.2
+	install -D -m 0755 $(RELEASED)/keys-cmd $(DESTDIR)$(LIBEXECDIR)/keys-cmd
+	install -D -m 0755 $(RELEASED)/cache-refresher $(DESTDIR)$(LIBEXECDIR)/cache-refresher
+	install -D -m 0755 $(RELEASED)/nss-iamctl $(DESTDIR)/usr/sbin/nss-iamctl
 	install -D -m 0644 config/config.toml $(DESTDIR)/etc/nss-iam/config.toml
 	install -D -m 0755 systemd/imds $(DESTDIR)$(LIBEXECDIR)/imds
 	install -D -m 0644 config/imds.nft $(DESTDIR)/usr/share/nss-iam/imds.nft
-	install -D -m 0644 systemd/nss-iam-imds.service $(DESTDIR)/usr/lib/systemd/system/nss-iam-imds.service
+	for unit in systemd/*.service systemd/*.timer; do install -D -m 0644 $$unit $(DESTDIR)$(UNITDIR)/$${unit##*/}; done
+	install -D -m 0644 config/iam-policy.json $(DESTDIR)/usr/share/nss-iam/iam-policy.json
+	install -D -m 0644 config/cloud-init.yaml $(DESTDIR)/usr/share/nss-iam/cloud-init.yaml
 	install -d -m 0755 $(DESTDIR)/etc/nss-iam/config.d $(DESTDIR)/var/lib/nss-iam
 	install -D -m 0644 systemd/nss-iam.sysusers $(DESTDIR)/usr/lib/sysusers.d/nss-iam.conf
 	install -D -m 0644 systemd/nss-iam.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/nss-iam.conf
+	for page in man/*; do install -D -m 0644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+
+# What only these distributions have a place for.
+install-debian:
+	install -D -m 0644 config/pam-mkhomedir $(DESTDIR)/usr/share/pam-configs/nss-iam-mkhomedir
+	install -D -m 0644 config/apparmor-nameservice $(DESTDIR)/etc/apparmor.d/abstractions/nameservice.d/nss-iam
+	install -D -m 0644 $(RELEASED)/THIRD-PARTY $(DESTDIR)/usr/share/doc/nss-iam/THIRD-PARTY
+
+install-rpm:
+	install -D -m 0644 config/nss-iam.cil $(DESTDIR)/usr/share/selinux/packages/nss-iam.cil
+	install -D -m 0644 $(RELEASED)/THIRD-PARTY $(DESTDIR)/usr/share/licenses/nss-iam/THIRD-PARTY
+	install -D -m 0644 LICENSE $(DESTDIR)/usr/share/licenses/nss-iam/LICENSE
+
+deb: release ## Build dist/nss-iam_*.deb
+	tests/setup.sh packages
+	mkdir -p dist
+	rm -f dist/*.deb dist/*.buildinfo dist/*.changes
+	dpkg-buildpackage --build=binary --no-sign --buildinfo-option=-udist --changes-option=-udist \
+		--buildinfo-file=dist/nss-iam.buildinfo --changes-file=dist/nss-iam.changes
+	lintian --fail-on error,warning --info dist/nss-iam.changes
+
+rpm: release ## Build dist/nss-iam-*.rpm
+	tests/setup.sh packages
+	mkdir -p dist
+	rm -f dist/*.rpm
+	rpmbuild -bb --build-in-place --define '_topdir $(abspath $(TARGET))/rpm' --define '_rpmdir $(CURDIR)/dist' \
+		--define '_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' rpm/nss-iam.spec
+	rpmlint --config rpm/rpmlint.toml dist/*.rpm
 
 clean: ## Remove what was built
 	rm -rf $(TARGET) dist .venv

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what building and testing need beside Rust, as far as it is missing: a C compiler (SQLite, AWS-LC),
-# Python with venv (the IAM emulator), and the tools that the tests compare with.
+# Python with venv (the IAM emulator), and the tools that the tests compare with. `setup.sh packages`: what builds and
+# checks packages, too.
 set -eu
 
 missing=""
@@ -14,6 +15,17 @@ need setpriv util-linux
 need nm binutils
 need openssl openssl
 need strace strace
+need groff groff-base
+if [ "$(id -u)" = 0 ]; then
+    need mmdebstrap mmdebstrap             # tests/trees.sh
+    need systemd-nspawn systemd-container # boots what that made
+fi
+if [ "${1:-}" = packages ]; then
+    need dh debhelper
+    need lintian lintian
+    need rpmbuild rpm
+    need rpmlint rpmlint
+fi
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
 command -v cargo >/dev/null 2>&1 || { echo "setup: cargo is missing: install Rust first (rustup.rs)" >&2; exit 1; }
 

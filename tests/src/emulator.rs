@@ -88,6 +88,11 @@ impl Drop for Emulator {
 /// closes its stdin.
 static SHARED: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(&[]));
 
+/// Starts the emulator of [`Account::new`], for a thread that will not be able to.
+pub(crate) fn start_shared() {
+    LazyLock::force(&SHARED);
+}
+
 /// An AWS account of the shared emulator that no other test uses, with an instance in it.
 #[derive(Debug, Clone)]
 pub struct Account {

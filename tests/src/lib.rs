@@ -14,9 +14,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+pub mod boot;
 mod emulator;
 mod host;
 mod http;
+mod log;
+pub mod login;
 mod machine;
 mod proxy;
 

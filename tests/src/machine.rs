@@ -46,11 +46,23 @@ impl Machine {
         Self::over(Path::new("/"))
     }
 
+    /// Like [`Machine::enter`], over a tree of `tests/trees.sh` in place of the host's files.
+    ///
+    /// # Panics
+    /// If the tree is not made yet.
+    #[must_use]
+    pub fn enter_tree(name: &str) -> Option<Self> {
+        let tree = crate::target().join("trees").join(name);
+        if nix::unistd::geteuid().is_root() {
+            assert!(tree.is_dir(), "'{}' is missing\nhint: tests/trees.sh", tree.display());
+            // It needs Python, which no tree has.
+            crate::emulator::start_shared();
+        }
+        Self::over(&tree)
+    }
+
     fn over(lower: &Path) -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() {
-            // Not println, whose text libtest keeps to itself when a test passes.
-            let test = std::thread::current().name().unwrap_or_default().to_owned();
-            let _ = writeln!(std::io::stdout(), "skipped: needs root: {test}");
+        if !is_root() {
             return None;
         }
         unshare(CloneFlags::CLONE_NEWNS).expect("unshare a mount namespace");
@@ -98,6 +110,7 @@ impl Machine {
         for program in ["keys-cmd", "cache-refresher"] {
             copy(&artefact(program), &programs.join(program), "0755");
         }
+        copy(&artefact("nss-iamctl"), Path::new("/usr/sbin/nss-iamctl"), "0755");
         let fetch = system_user("nss-iam-fetch");
         system_user("nss-iam");
         folder("/etc/nss-iam", 0o755);
@@ -178,6 +191,17 @@ fn devices() {
     }
 }
 
+/// Whether this is root; if not, says that the test is skipped.
+pub(crate) fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        // Not println, whose text libtest keeps to itself when a test passes.
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        let _ = writeln!(std::io::stdout(), "skipped: needs root: {test}");
+    }
+    root
+}
+
 fn inside(path: impl AsRef<Path>) -> PathBuf {
     Path::new(ROOT).join(path.as_ref().strip_prefix("/").expect("an absolute path"))
 }
@@ -190,7 +214,7 @@ fn tmpfs(at: impl AsRef<Path>, mode: &str) {
     attach(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some(&format!("mode={mode}")));
 }
 
-fn attach<S: AsRef<Path>>(
+pub(crate) fn attach<S: AsRef<Path>>(
     what: Option<S>,
     at: impl AsRef<Path>,
     kind: Option<&str>,

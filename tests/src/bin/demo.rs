@@ -12,6 +12,7 @@
 use std::process::Output;
 
 use serde_json::json;
+use tests::login::JumpHost;
 use tests::{Account, Emulator, Machine, text};
 
 const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
@@ -19,17 +20,52 @@ const KEYS_CMD: &str = "/usr/libexec/nss-iam/keys-cmd";
 const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF";
 
 fn main() {
-    let Some(machine) = Machine::enter() else {
-        println!("the demo needs root: it makes a private copy of this machine\nhint: sudo make demo");
+    if !nix::unistd::geteuid().is_root() {
+        println!("the demo needs root: it makes private copies of this machine\nhint: sudo make demo");
         panic!("not root");
-    };
-    let demo = Demo { machine };
+    }
     title("nss-iam: members of IAM groups are users of this host, without useradd and without access keys");
+    // A machine is a thread's own, and ends with it.
+    for part in [first_part, login] {
+        assert!(std::thread::spawn(part).join().is_ok(), "the demo stops here");
+    }
+    title("demo finished: every step came out as it should; exit status 0");
+}
+
+fn first_part() {
+    let Some(machine) = Machine::enter() else { return };
+    let demo = Demo { machine };
     demo.machine.install();
     demo.machine.nsswitch();
     demo.with_iam();
     demo.with_a_file();
-    title("demo finished: every step came out as it should; exit status 0");
+}
+
+/// A real sshd, set up by `nss-iamctl enable`, and a real ssh client.
+fn login() {
+    step(8, "a real login: nss-iamctl enable on a fresh Debian, its own sshd, ssh on loopback");
+    let Some(host) = JumpHost::bare() else { return };
+    host.configure("");
+    println!("\n# nss-iamctl enable");
+    shown(&host.machine.run(&["nss-iamctl", "enable"]));
+    host.restart_sshd(&[]);
+    let ana = host.user("Ana.Silva");
+    let bob = host.user("Bob");
+    println!("\n# {REFRESHER}");
+    print!("{}", indented(&host.refresh()));
+    println!("\n$ ssh ana.silva@{} 'id; pwd; ls -ld ~'", host.address);
+    print!("{}", indented(&host.login("ana.silva", &ana, "id; pwd; ls -ld ~")));
+    say(
+        "The home was made at the first login. Now Bob is taken out of the group, and the next refresh has run:",
+    );
+    host.remove_member("Bob");
+    print!("\n{}", indented(&host.refresh()));
+    println!("\n$ ssh bob@{}", host.address);
+    host.refused("bob", &bob);
+    println!("    Permission denied");
+    println!("\n# nss-iamctl why bob");
+    let why = shown(&host.machine.run(&["nss-iamctl", "why", "bob"]));
+    why.has("disabled");
 }
 
 struct Demo {
@@ -169,16 +205,18 @@ impl Shown {
 
 fn shown(output: &Output) -> Shown {
     let out = format!("{}{}", text(&output.stderr), text(&output.stdout));
-    for line in out.lines() {
-        // A key's body says nothing to a person.
-        let width = if line.starts_with("ssh-rsa ") { 60 } else { 400 };
-        let cut = if line.len() > width { "…" } else { "" };
-        println!("    {}{cut}", line.chars().take(width).collect::<String>());
-    }
+    print!("{}", indented(&out));
     if out.is_empty() {
         println!("    (nothing)");
     }
     Shown { out, status: output.status.code() }
+}
+
+fn indented(text: &str) -> String {
+    // A key's body says nothing to a person.
+    let width = |line: &str| if line.starts_with("ssh-rsa ") { 60 } else { 400 };
+    let cut = |line: &str| if line.len() > width(line) { "…" } else { "" };
+    text.lines().map(|line| format!("    {:.*}{}\n", width(line), line, cut(line))).collect()
 }
 
 fn seed(account: &Account) {

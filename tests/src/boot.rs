@@ -1,0 +1,265 @@
+//! A whole system: a tree of `tests/trees.sh`, booted with systemd in a container of systemd-nspawn, on an overlay that
+//! is thrown away. It shares loopback with the host, so the IAM emulator is there, and nothing else of the network is
+//! needed.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::mount::MsFlags;
+use nix::sched::{CloneFlags, unshare};
+use serde_json::json;
+
+use crate::login::{GROUP, Key};
+use crate::machine::{attach, is_root};
+use crate::{Account, text};
+
+/// In the mount namespace of the test's thread; the system sees it as `/`.
+const ROOT: &str = "/mnt/root";
+const PORT: &str = "2222";
+const PATIENCE: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(100);
+const NOTHING: Option<&str> = None;
+
+/// The system. It does not leave the thread that it was started in.
+#[derive(Debug)]
+pub struct Booted {
+    /// Who its users are.
+    pub account: Account,
+    address: String,
+    cgroup: PathBuf,
+    container: RefCell<Option<Child>>,
+}
+
+impl Booted {
+    /// Boots a tree, its /etc/machine-id of the same digit throughout; None without root.
+    ///
+    /// # Panics
+    /// If the tree is not made yet, or does not boot.
+    #[must_use]
+    pub fn start(tree: &str) -> Option<Self> {
+        if !is_root() {
+            return None;
+        }
+        let lower = crate::target().join("trees").join(tree);
+        assert!(lower.is_dir(), "'{}' is missing\nhint: make trees", lower.display());
+        let account = Account::new();
+        account.seed(json!({"groups": {GROUP: []}}));
+        unshare(CloneFlags::CLONE_NEWNS).expect("unshare a mount namespace");
+        attach(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING);
+        attach(Some("tmpfs"), "/mnt", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"));
+        for folder in ["upper", "work", "root"] {
+            fs::create_dir(Path::new("/mnt").join(folder)).unwrap();
+        }
+        let layers = format!("lowerdir={},upperdir=/mnt/upper,workdir=/mnt/work", lower.display());
+        attach(Some("overlay"), ROOT, Some("overlay"), MsFlags::empty(), Some(&layers));
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let (pid, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        // The one form of cgroups that every systemd knows; the host may have another there.
+        attach(Some("tmpfs"), "/sys/fs/cgroup", Some("tmpfs"), MsFlags::empty(), NOTHING);
+        attach(Some("cgroup2"), "/sys/fs/cgroup", Some("cgroup2"), MsFlags::empty(), NOTHING);
+        let cgroup = PathBuf::from(format!("/sys/fs/cgroup/nss-iam-test-{pid}-{number}"));
+        // One of loopback's addresses (RFC 1122, 3.2.1.3) that no other system of a test has.
+        let address = format!("127.{}.{}.{number}", 192 + (pid >> 8) % 60, pid % 256);
+        let booted = Self { account, address, cgroup, container: RefCell::new(None) };
+        booted.machine_id('1');
+        booted.write("/etc/hostname", tree);
+        let sshd = format!("ListenAddress {}\nPort {PORT}\nLogLevel VERBOSE\n", booted.address);
+        booted.write("/etc/ssh/sshd_config.d/50-test.conf", &sshd);
+        booted.boot();
+        Some(booted)
+    }
+
+    /// Another machine-id, 32 times this hexadecimal digit, from the next boot on.
+    pub fn machine_id(&self, digit: char) {
+        self.write("/etc/machine-id", &format!("{}\n", String::from(digit).repeat(32)));
+    }
+
+    /// A file of the system, as the test reaches it.
+    #[must_use]
+    pub fn path(&self, path: &str) -> PathBuf {
+        Path::new(ROOT).join(path.trim_start_matches('/'))
+    }
+
+    /// Writes a file of the system, and the folders that it is in.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub fn write(&self, path: &str, content: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Starts the system and waits until it has booted; its services may have failed.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn boot(&self) {
+        fs::create_dir_all(&self.cgroup).unwrap();
+        // systemd-nspawn makes cgroups below its own.
+        let line = r#"echo $$ >"$1/cgroup.procs" && shift && exec "$@""#;
+        let container = Command::new("sh")
+            .args(["-c", line, "sh"])
+            .arg(&self.cgroup)
+            .args(["systemd-nspawn", "--quiet", "--settings=no", "--register=no", "--keep-unit"])
+            .args(["--resolv-conf=off", "--timezone=off", "--console=pipe", "--boot"])
+            .args(["--directory", ROOT, "--machine"])
+            .arg(self.address.replace('.', "-"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("start systemd-nspawn");
+        *self.container.borrow_mut() = Some(container);
+        self.until("booted", || {
+            let state = self.leader().map(|_| self.sh("systemctl is-system-running --wait"));
+            state.is_some_and(|(_, said)| ["running", "degraded"].contains(&said.trim()))
+        });
+    }
+
+    /// Stops it as a person would.
+    ///
+    /// # Panics
+    /// If it does not stop.
+    pub fn power_off(&self) {
+        self.sh("systemctl poweroff --no-block");
+        self.until("powered off", || {
+            self.container.borrow_mut().as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+        });
+        *self.container.borrow_mut() = None;
+    }
+
+    /// The first process of the system, as the host counts.
+    fn leader(&self) -> Option<String> {
+        let nspawn = self.container.borrow().as_ref()?.id();
+        let children = fs::read_to_string(format!("/proc/{nspawn}/task/{nspawn}/children")).ok()?;
+        children.split_whitespace().next().map(str::to_owned)
+    }
+
+    /// A command in the system, as root.
+    ///
+    /// # Panics
+    /// If the system does not run.
+    #[must_use]
+    pub fn command<S: AsRef<std::ffi::OsStr>>(&self, line: &[S]) -> Command {
+        let leader = self.leader().expect("the system runs");
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd=/", "--target"])
+            .arg(leader);
+        command.args(line).stdin(Stdio::null()).env_clear();
+        command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        command.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C.UTF-8").env("SYSTEMD_COLORS", "0");
+        command
+    }
+
+    /// Runs a line of the shell, whether it succeeds or not; its status and all it printed.
+    ///
+    /// # Panics
+    /// If the system does not run.
+    pub fn sh(&self, line: &str) -> (Option<i32>, String) {
+        let ran = self.command(&["sh", "-c", line]).output().unwrap();
+        (ran.status.code(), format!("{}{}", text(&ran.stdout), text(&ran.stderr)))
+    }
+
+    /// Runs a line of the shell, which must succeed; all it printed.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn done(&self, line: &str) -> String {
+        let (status, said) = self.sh(line);
+        assert_eq!(status, Some(0), "{line}: {said}{}", self.journal());
+        said
+    }
+
+    /// Makes a key pair and an IAM user with it, in [`GROUP`].
+    ///
+    /// # Panics
+    /// If ssh-keygen fails.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Key {
+        let file = PathBuf::from(format!("/root/{name}"));
+        self.done(&format!("ssh-keygen -q -t rsa -b 2048 -N '' -C {name} -f {}", file.display()));
+        let public = fs::read_to_string(self.path(&format!("/root/{name}.pub"))).unwrap();
+        let (public, _comment) = public.trim().rsplit_once(' ').unwrap();
+        self.account.seed(json!({"users": [{"name": name, "keys": [{"body": public}]}]}));
+        self.account.change(json!({"do": "add_member", "group": GROUP, "user": name}));
+        Key { public: public.to_owned(), file }
+    }
+
+    /// Logs in and runs `id -un`.
+    ///
+    /// # Panics
+    /// If ssh cannot be started.
+    #[must_use]
+    pub fn ssh(&self, user: &str, key: &Key) -> Output {
+        let file = key.file.display().to_string();
+        let options = "BatchMode=yes StrictHostKeyChecking=no IdentitiesOnly=yes UserKnownHostsFile=/dev/null LogLevel=ERROR";
+        let mut command =
+            self.command(&["timeout", "60", "ssh", "-F", "none", "-p", PORT, "-l", user, "-i", &file]);
+        command.args(options.split(' ').flat_map(|option| ["-o", option]));
+        command.args([&self.address, "id -un"]).output().unwrap()
+    }
+
+    /// Whether the user gets in.
+    ///
+    /// # Panics
+    /// If ssh fails in another way than by being refused.
+    #[must_use]
+    pub fn logs_in(&self, user: &str, key: &Key) -> bool {
+        let ran = self.ssh(user, key);
+        let said = text(&ran.stderr);
+        match ran.status.code() {
+            Some(0) => text(&ran.stdout).trim() == user,
+            Some(255) if said.contains("Permission denied (") || said.contains("Connection closed by") => {
+                false
+            }
+            other => panic!("{user}: ssh: {other:?}: {said}{}", self.journal()),
+        }
+    }
+
+    /// Waits until `condition` holds.
+    ///
+    /// # Panics
+    /// If it does not, for far longer than it could take.
+    pub fn until(&self, what: &str, mut condition: impl FnMut() -> bool) {
+        let started = Instant::now();
+        while !condition() {
+            assert!(started.elapsed() < PATIENCE, "still not: {what}{}", self.journal());
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// The end of the journal, for the message of a test that fails.
+    fn journal(&self) -> String {
+        let journal = self
+            .leader()
+            .map(|_| self.sh("journalctl --no-pager -n 40 -o cat; systemctl --failed --no-pager"));
+        journal.map_or(String::new(), |(_, said)| format!("\n{said}"))
+    }
+}
+
+impl Drop for Booted {
+    fn drop(&mut self) {
+        if let Some(mut container) = self.container.borrow_mut().take() {
+            // The system's first process is killed with the one that made it (PR_SET_PDEATHSIG).
+            let _ = container.kill();
+            let _ = container.wait();
+        }
+        let started = Instant::now();
+        while self.cgroup.exists() && started.elapsed() < PATIENCE {
+            remove_cgroup(&self.cgroup);
+        }
+    }
+}
+
+/// From the leaves on; what still has a process in it stays.
+fn remove_cgroup(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
+        remove_cgroup(&entry.path());
+    }
+    let _ = fs::remove_dir(folder);
+}

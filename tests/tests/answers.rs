@@ -1,0 +1,217 @@
+//! nss-iamctl on a machine of its own: what it says of real files, through the real glibc, and what a lock does.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use tests::{CACHE, Host, LISTING, Ran, listing, user};
+
+const CTL: &str = "/usr/sbin/nss-iamctl";
+
+/// ana and bob are published, with a key each.
+fn host() -> Option<Host> {
+    let host = Host::new()?;
+    host.machine.config("groups = [\"Ops\"]\n");
+    host.apply(&everyone());
+    Some(host)
+}
+
+fn everyone() -> Value {
+    listing(&[user("AIDAEXAMPLE", "Ana"), user("an-2", "bob")])
+}
+
+fn ctl(host: &Host, words: &[&str]) -> Ran {
+    host.run(&[&[CTL], words].concat())
+}
+
+/// What `why` and `doctor` found, as JSON.
+fn findings(ran: &Ran) -> Vec<(String, String)> {
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let all = report["findings"].as_array().unwrap();
+    all.iter().map(|finding| (text(finding, "level"), text(finding, "what"))).collect()
+}
+
+#[test]
+fn users_keys_ids_and_status_are_told_from_what_is_published() {
+    let Some(host) = host() else { return };
+    let users = ctl(&host, &["users"]);
+    assert_eq!(users.status, Some(0), "{users:?}");
+    let row: Vec<&str> = users.out.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row, ["ana", "1895840708", "active", "Ana", "-", "ops", "1"]);
+    let keys = ctl(&host, &["keys", "Ana"]);
+    assert!(keys.out.lines().nth(1).unwrap().ends_with("  yes"), "{keys:?}");
+    assert_eq!(ctl(&host, &["keys", "eve"]).status, Some(78));
+    let uid = ctl(&host, &["uid", "1895840708"]);
+    assert!(uid.out.starts_with("1895840708 is 'ana', IAM user 'Ana' (AIDAEXAMPLE), active"), "{uid:?}");
+    assert_eq!(ctl(&host, &["uid", "1895840707"]).status, Some(1));
+    let check = ctl(&host, &["status", "--check"]);
+    assert_eq!(check.status, Some(0), "{check:?}");
+    assert!(check.out.starts_with("NSS_IAM OK - 2 users, 2 keys, confirmed "), "{check:?}");
+    fs::remove_file(format!("{CACHE}/cache.db")).unwrap();
+    let check = ctl(&host, &["status", "--check"]);
+    assert_eq!(check.status, Some(2));
+    assert!(check.out.starts_with("NSS_IAM CRITICAL - cache.db cannot be used: it is missing"), "{check:?}");
+}
+
+#[test]
+fn others_than_root_are_told_what_glibc_tells_them_and_no_keys() {
+    let Some(host) = host() else { return };
+    let other = |words: &[&str]| {
+        host.run(&[&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", CTL], words].concat())
+    };
+    let users = other(&["users"]);
+    assert_eq!(users.out.lines().next().unwrap().split_whitespace().last(), Some("GROUPS"), "{users:?}");
+    let keys = other(&["keys", "ana"]);
+    assert_eq!((keys.status, keys.out.as_str()), (Some(78), ""));
+    assert!(keys.err.contains("sudo nss-iamctl keys ana"), "{keys:?}");
+    for words in
+        [&["lock", "ana"][..], &["unlock", "--all"], &["clean"], &["restore", "/etc/passwd"], &["refresh"]]
+    {
+        assert_eq!(other(words).status, Some(77), "{words:?}");
+    }
+    let why = other(&["why", "ana", "--json"]);
+    assert_eq!(findings(&why)[0].0, "warn", "{why:?}");
+    assert!(!why.out.contains("SHA256:"), "{why:?}");
+}
+
+#[test]
+fn a_lock_acts_at_once_even_without_a_listing_or_with_a_broken_one() {
+    let Some(host) = host() else { return };
+    let shell = |name: &str| host.passwd(name, 6);
+    for broken in [None, Some("{}"), Some("")] {
+        match broken {
+            None => fs::remove_file(LISTING).unwrap(),
+            Some(text) => host.list_bytes(text.as_bytes()),
+        }
+        let uid = host.passwd("ana", 2);
+        let mut running = Command::new("setpriv")
+            .args([&format!("--reuid={uid}"), &format!("--regid={uid}"), "--clear-groups", "sleep", "600"])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        while !fs::read_to_string(format!("/proc/{}/comm", running.id())).unwrap().starts_with("sleep") {
+            std::thread::yield_now();
+        }
+        let locked = ctl(&host, &["lock", "ana"]);
+        assert_eq!(locked.status, Some(0), "{broken:?}: {locked:?}");
+        assert!(
+            locked.out.contains("locked 'ana'") && locked.out.contains("ended what ran as 'ana': 'sleep ("),
+            "{locked:?}"
+        );
+        assert!(!running.wait().unwrap().success());
+        assert_eq!((shell("ana").as_str(), shell("bob").as_str()), ("/usr/sbin/nologin", "/bin/bash"));
+        assert_eq!((host.keys("ana").is_empty(), host.keys("bob").is_empty()), (true, false));
+        let status = host.status();
+        assert_eq!(status["exit"], 65);
+        assert!(
+            status["held"].as_str().unwrap().contains("all but the locked stay as published"),
+            "{status}"
+        );
+        let why = ctl(&host, &["why", "ana"]);
+        assert_eq!(why.status, Some(2));
+        assert!(
+            why.out.ends_with("hint: nss-iamctl unlock ana\n")
+                && why.out.contains("locked on this host since"),
+            "{why:?}"
+        );
+
+        let unlocked = ctl(&host, &["unlock", "ana"]);
+        assert!(
+            unlocked.err.contains("who stays disabled"),
+            "whether IAM still has the user, nobody knows: {unlocked:?}"
+        );
+        host.apply(&everyone());
+        assert_eq!((shell("ana").as_str(), host.keys("ana").is_empty()), ("/bin/bash", false));
+    }
+    assert_eq!(host.run(&["stat", "-c", "%a", &format!("{CACHE}/locked")]).out.trim(), "600");
+}
+
+#[test]
+fn everyone_is_locked_and_unlocked_again() {
+    let Some(host) = host() else { return };
+    let locked = ctl(&host, &["lock", "--all"]);
+    assert_eq!((locked.status, host.passwd("bob", 6).as_str()), (Some(0), "/usr/sbin/nologin"), "{locked:?}");
+    let doctor = ctl(&host, &["doctor", "--json"]);
+    assert_eq!(doctor.status, Some(2));
+    assert!(
+        findings(&doctor).iter().any(|(level, what)| level == "bad" && what.contains("everyone is locked")),
+        "{doctor:?}"
+    );
+    let unlocked = ctl(&host, &["unlock", "--all"]);
+    assert_eq!(unlocked.out, "unlocked everyone: 2 users may log in\n", "{unlocked:?}");
+    assert_eq!(ctl(&host, &["lock", "eve"]).status, Some(78));
+}
+
+#[test]
+fn why_and_doctor_hear_of_what_glibc_really_answers() {
+    let Some(host) = host() else { return };
+    let found = |words: &[&str], level: &str, text: &str| {
+        let ran = ctl(&host, &[words, &["--json"]].concat());
+        let findings = findings(&ran);
+        assert!(
+            findings.iter().any(|(is, what)| is == level && what.contains(text)),
+            "{text}: {findings:#?}"
+        );
+    };
+    found(&["why", "ana"], "ok", "'ana' is IAM user 'Ana' (AIDAEXAMPLE)");
+    found(&["why", "Ana"], "ok", "'ana' resolves to uid 1895840708");
+    found(&["why", "eve"], "bad", "no IAM user is called 'eve'");
+    found(&["doctor"], "ok", "passwd, group and shadow ask 'iam'");
+    fs::write("/etc/nsswitch.conf", "passwd: files\ngroup: files [SUCCESS=merge] iam\nshadow: files\n")
+        .unwrap();
+    found(&["why", "ana"], "bad", "'ana' does not resolve, though the module knows the user");
+    found(&["doctor"], "bad", "does not ask 'iam' for shadow");
+    fs::write("/etc/nsswitch.conf", "passwd: files iam\ngroup: files [SUCCESS=merge] iam\nshadow: files\n")
+        .unwrap();
+    found(&["why", "ana"], "bad", "'ana' has no shadow entry");
+    // Without the line glibc asks the services of passwd.
+    fs::write("/etc/nsswitch.conf", "passwd: files iam\ngroup: files [SUCCESS=merge] iam\n").unwrap();
+    found(&["why", "ana"], "warn", "no line for shadow");
+    assert!(host.run(&["getent", "shadow", "ana"]).out.starts_with("ana:*:"));
+    fs::write("/etc/nsswitch.conf", "passwd: files iam\ngroup: files\nshadow: files iam\n").unwrap();
+    found(&["why", "ana"], "bad", "does not ask 'iam' for group");
+    host.machine.nsswitch();
+    fs::remove_file(tests::module()).unwrap();
+    found(&["doctor"], "bad", "libnss_iam.so.2 is in none of the folders");
+    found(&["why", "ana"], "bad", "the module does not answer for 'ana'");
+}
+
+#[test]
+fn an_image_is_cleaned_and_a_backup_is_put_in_place() {
+    let Some(host) = host() else { return };
+    let ana = host.getent("passwd", "ana");
+    for name in ["cache.db", "keys.db"] {
+        fs::copy(format!("{CACHE}/{name}"), format!("/root/{name}")).unwrap();
+    }
+    let cleaned = ctl(&host, &["clean"]);
+    assert_eq!(cleaned.status, Some(0), "{cleaned:?}");
+    assert!(!fs::exists(LISTING).unwrap() && fs::read_dir(CACHE).unwrap().next().is_none(), "{cleaned:?}");
+    assert!(fs::exists("/etc/nss-iam/config.toml").unwrap());
+    assert_eq!(host.getent("passwd", "ana"), None);
+    for name in ["cache.db", "keys.db"] {
+        let restored = ctl(&host, &["restore", &format!("/root/{name}")]);
+        assert_eq!(restored.status, Some(0), "{restored:?}");
+    }
+    assert_eq!(host.getent("passwd", "ana"), ana);
+    assert!(!host.keys("ana").is_empty());
+    let refused = ctl(&host, &["restore", "/etc/passwd"]);
+    assert_eq!(refused.status, Some(78), "{refused:?}");
+}
+
+#[test]
+fn refresh_runs_the_refresher_and_passes_its_words_and_status_on() {
+    let Some(host) = host() else { return };
+    let source = "/srv/users.json";
+    fs::create_dir_all("/srv").unwrap();
+    fs::write(source, listing(&[user("AIDAEXAMPLE", "Ana")]).to_string()).unwrap();
+    host.machine.config(&format!("[source]\nurl = \"file://{source}\"\n"));
+    let dry = ctl(&host, &["refresh", "--dry-run"]);
+    assert!(dry.out.contains("-user bob:"), "{dry:?}");
+    let json = ctl(&host, &["refresh", "--json", "--force"]);
+    let report: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((json.status, &report["removed"]), (Some(0), &json!(1)), "{json:?}");
+    host.machine.config("no such key\n");
+    assert_eq!(ctl(&host, &["refresh"]).status, Some(78));
+}

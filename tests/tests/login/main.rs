@@ -1,0 +1,14 @@
+//! People log in: a real sshd, PAM, sudo and cron on a host of its own, a real ssh client, IAM's emulator.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod enable;
+mod forwarding;
+mod hardened;
+mod imds;
+mod keys;
+mod leaving;
+mod load;
+mod names;
+mod outage;
+mod session;
+mod support;

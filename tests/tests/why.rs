@@ -1,0 +1,208 @@
+//! `nss-iamctl why` and `doctor` on a host with a real sshd that was broken in one way: what they name is what keeps the
+//! client out.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+
+use serde_json::Value;
+use tests::login::{GROUP, JumpHost, Key, append};
+
+const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
+
+/// A host on which ana can log in, and her key.
+fn host() -> Option<(JumpHost, Key)> {
+    let host = JumpHost::start()?;
+    let key = host.refreshed_user("ana");
+    host.login("ana", &key, "true");
+    Some((host, key))
+}
+
+/// `(level, what, remedy)` of everything that is found.
+fn findings(host: &JumpHost, words: &[&str]) -> Vec<(String, String, String)> {
+    let ran = host.machine.run(&[&["nss-iamctl"], words, &["--json"]].concat());
+    let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let all = report["findings"].as_array().unwrap();
+    all.iter()
+        .map(|finding| (text(finding, "level"), text(finding, "what"), text(finding, "remedy")))
+        .collect()
+}
+
+fn finds(host: &JumpHost, words: &[&str], level: &str, what: &str, remedy: &str) {
+    let findings = findings(host, words);
+    let fits = |found: &&(String, String, String)| {
+        found.0 == level && found.1.contains(what) && found.2.contains(remedy)
+    };
+    assert!(
+        findings.iter().any(|found| fits(&found)),
+        "{words:?}: {level}: {what} -> {remedy}: {findings:#?}"
+    );
+}
+
+/// Both commands say so.
+fn both(host: &JumpHost, level: &str, what: &str, remedy: &str) {
+    finds(host, &["why", "ana"], level, what, remedy);
+    finds(host, &["doctor"], level, what, remedy);
+}
+
+fn mode(path: &str, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// What syslog has of this goes to the file in which it would be.
+fn logged(host: &JumpHost, words: &[&str]) {
+    let line = host.logged(words);
+    let (_, text) = line.split_once("sshd[").unwrap();
+    append("/var/log/auth.log", &format!("Nov 22 18:00:00 jump sshd[{text}\n"));
+}
+
+#[test]
+fn on_a_host_that_lets_in_nothing_is_broken() {
+    let Some((host, _)) = host() else { return };
+    for words in [&["doctor"][..], &["why", "ana"]] {
+        let bad: Vec<_> = findings(&host, words).into_iter().filter(|found| found.0 == "bad").collect();
+        assert!(bad.is_empty(), "{bad:?}");
+    }
+    finds(&host, &["why", "ana"], "ok", "for 'ana' it asks keys-cmd, and nothing shuts the user out", "");
+    let (status, text) = host.sh("nss-iamctl why ana");
+    assert!(status < Some(2) && text.contains("verdict: nothing"), "{text}");
+}
+
+#[test]
+fn a_folder_of_keys_cmds_path_that_others_can_write_to() {
+    let Some((host, key)) = host() else { return };
+    mode("/usr/libexec/nss-iam", 0o777);
+    host.refused("ana", &key);
+    both(&host, "bad", "'/usr/libexec/nss-iam' has mode 0777", "chmod go-w /usr/libexec/nss-iam");
+    logged(&host, &["Unsafe AuthorizedKeysCommand"]);
+    mode("/usr/libexec/nss-iam", 0o755);
+    host.login("ana", &key, "true");
+}
+
+#[test]
+fn a_drop_in_that_is_missing_overridden_not_included_or_not_read_yet() {
+    let Some((host, key)) = host() else { return };
+    let ours = fs::read_to_string(DROP_IN).unwrap();
+    let main = fs::read_to_string("/etc/ssh/sshd_config").unwrap();
+    let refused = |what: &str| {
+        host.restart_sshd(&[]);
+        host.refused("ana", &key);
+        both(&host, "bad", what, "nss-iamctl enable");
+    };
+    fs::remove_file(DROP_IN).unwrap();
+    refused("00-nss-iam.conf' is missing");
+    fs::write(DROP_IN, &ours).unwrap();
+    let earlier = "/etc/ssh/sshd_config.d/00-a.conf";
+    fs::write(earlier, "Match User ana\nAuthorizedKeysCommand none\n").unwrap();
+    refused("authorizedkeyscommand is 'none', not '/usr/libexec/nss-iam/keys-cmd");
+    fs::remove_file(earlier).unwrap();
+    fs::write("/etc/ssh/sshd_config", main.replace("Include", "#Include")).unwrap();
+    refused("no Include reads");
+    fs::write("/etc/ssh/sshd_config", main).unwrap();
+    host.restart_sshd(&[]);
+    host.login("ana", &key, "true");
+    let later =
+        fs::metadata("/run/sshd.pid").unwrap().modified().unwrap() + std::time::Duration::from_secs(5);
+    fs::File::options().append(true).open(DROP_IN).unwrap().set_modified(later).unwrap();
+    both(&host, "bad", "00-nss-iam.conf' was changed", "reload");
+}
+
+#[test]
+fn a_hardened_list_that_came_after_enable() {
+    let Some((host, key)) = host() else { return };
+    append("/etc/ssh/sshd_config.d/60-hard.conf", "AllowUsers root\n");
+    host.restart_sshd(&[]);
+    host.refused("ana", &key);
+    both(&host, "bad", "AllowUsers has 'root'", "nss-iamctl enable");
+    logged(&host, &["User ana from", "not listed in AllowUsers"]);
+    finds(&host, &["why", "ana"], "warn", "because not listed in AllowUsers", "nss-iamctl enable");
+}
+
+#[test]
+fn nologin_and_a_home_of_another() {
+    let Some((host, key)) = host() else { return };
+    chown("/home/ana", Some(1234), Some(1234)).unwrap();
+    both(&host, "warn", "the home '/home/ana' of 'ana' belongs to uid 1234", "--from=1234");
+    fs::write("/etc/nologin", "maintenance\n").unwrap();
+    host.refused("ana", &key);
+    both(&host, "bad", "'/etc/nologin' exists", "rm /etc/nologin");
+}
+
+#[test]
+fn a_shell_that_is_gone() {
+    let Some((host, key)) = host() else { return };
+    fs::rename("/bin/bash", "/bin/bash.gone").unwrap();
+    let ran = host.ssh("ana", &key, "true");
+    assert_eq!(ran.status.code(), Some(255));
+    both(&host, "bad", "the shell '/bin/bash' of 'ana' is missing", "[users] shell");
+    logged(&host, &["User ana not allowed because shell"]);
+    finds(&host, &["why", "ana"], "warn", "because shell /bin/bash does not exist", "install the shell");
+}
+
+#[test]
+fn the_helper_user_is_missing() {
+    let Some((host, key)) = host() else { return };
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let without: String = passwd.split_inclusive('\n').filter(|line| !line.starts_with("nss-iam:")).collect();
+    fs::write("/etc/passwd", without).unwrap();
+    host.refused("ana", &key);
+    finds(&host, &["doctor"], "bad", "system user 'nss-iam' is missing", "systemd-sysusers");
+    logged(&host, &["AuthorizedKeysCommandUser", "not found"]);
+}
+
+#[test]
+fn nscd_with_a_stale_no() {
+    let Some((host, _)) = host() else { return };
+    fs::create_dir_all("/run/nscd").unwrap();
+    host.done(&["nscd"]);
+    host.until("nscd answers", || fs::exists("/run/nscd/socket").unwrap());
+    assert_eq!(host.machine.run(&["getent", "passwd", "zoe"]).status.code(), Some(2));
+    // A refresh that cannot tell nscd.
+    fs::rename("/usr/sbin/nscd", "/usr/sbin/nscd.gone").unwrap();
+    let _key = host.refreshed_user("zoe");
+    fs::rename("/usr/sbin/nscd.gone", "/usr/sbin/nscd").unwrap();
+    finds(&host, &["why", "zoe"], "bad", "nscd says that 'zoe' does not exist", "nscd -i passwd");
+    host.done(&["nscd", "-i", "passwd"]);
+    finds(&host, &["why", "zoe"], "ok", "'zoe' resolves to uid", "");
+}
+
+#[test]
+fn a_key_that_iam_does_not_have_and_one_of_a_kind_that_it_cannot_hold() {
+    let Some((host, _)) = host() else { return };
+    let other = host.key("other");
+    host.refused("ana", &other);
+    logged(&host, &["Failed publickey for ana", "RSA SHA256:"]);
+    finds(
+        &host,
+        &["why", "ana"],
+        "warn",
+        "; IAM has 'SHA256:",
+        "aws iam upload-ssh-public-key --user-name ana",
+    );
+    let file = std::path::PathBuf::from("/root/keys/modern");
+    host.done(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file.to_str().unwrap()]);
+    host.refused("ana", &Key { file, public: String::new() });
+    fs::remove_file("/var/log/auth.log").unwrap();
+    logged(&host, &["Failed publickey for ana", "ED25519 SHA256:"]);
+    finds(&host, &["why", "ana"], "warn", "; IAM has 'SHA256:", "nss-iam:ssh-key");
+}
+
+#[test]
+fn a_key_that_is_inactive_a_user_who_left_and_a_stranger() {
+    let Some((host, key)) = host() else { return };
+    let body = &key.public;
+    host.account.seed(
+        serde_json::json!({"users": [{"name": "ivan", "keys": [{"body": body, "status": "Inactive"}]}]}),
+    );
+    host.account.change(serde_json::json!({"do": "add_member", "group": GROUP, "user": "ivan"}));
+    host.remove_member("ana");
+    host.refresh();
+    host.refused("ivan", &key);
+    finds(&host, &["why", "ivan"], "bad", "IAM has no active SSH key of the user", "--status Active");
+    host.refused("ana", &key);
+    finds(&host, &["why", "ana"], "bad", "the user left the IAM groups", "aws iam add-user-to-group");
+    finds(&host, &["why", "ana"], "ok", "it shuts out 'ana', who is disabled", "");
+    host.refused("mallory", &key);
+    finds(&host, &["why", "mallory"], "bad", "no IAM user is called 'mallory'", "add-user-to-group");
+}

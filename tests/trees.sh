@@ -1,0 +1,39 @@
+#!/bin/sh
+# Makes the small systems that tests lay their private machines over, `target/trees/NAME`, as far as they are
+# missing or their packages have changed since. A tree is the same on every developer's machine, and has a daemon or two
+# that nobody wants on theirs.
+set -eu
+cd "$(dirname "$0")/.."
+trees=${CARGO_TARGET_DIR:-target}/trees
+
+tree() { # name, release of Debian, packages separated by commas
+    name=$1 release=$2 packages=$3
+    stamp="$release $packages"
+    [ "$(cat "$trees/$name.stamp" 2>/dev/null)" != "$stamp" ] || return 0
+    echo "trees: making $trees/$name"
+    rm -rf "$trees/$name.stamp" "$trees/$name" "$trees/$name.new"
+    # The mirror is mmdebstrap's own choice: the one that this host's apt is set up for.
+    mmdebstrap --quiet --variant=apt --include="$packages" "$release" "$trees/$name.new"
+    mv "$trees/$name.new" "$trees/$name"
+    echo "$stamp" >"$trees/$name.stamp"
+}
+
+if [ "$(id -u)" != 0 ]; then
+    echo "trees: left out: needs root, as the tests do that use them"
+    exit 0
+fi
+mkdir -p "$trees"
+exec 9>"$trees/lock" # two `make test` at once
+flock 9
+
+# OpenSSH 9.2, the version that the design was tried with.
+tree login bookworm \
+    ca-certificates,cron,iproute2,libpam-ssh-agent-auth,nftables,nscd,openssh-client,openssh-server,pamtester,procps,sudo
+
+# Whole systems, which boot, and which packages are installed on.
+for release in 11:bullseye 12:bookworm 13:trixie; do
+    tree "debian${release%:*}" "${release#*:}" \
+        ca-certificates,cron,dbus,libpam-systemd,libpam-ssh-agent-auth,openssh-client,openssh-server,procps,sudo,systemd-sysv
+done
+# Nothing of rpm's distributions is to be had here, but rpm itself.
+tree rpm bookworm ca-certificates,dbus,openssh-client,openssh-server,procps,rpm,systemd-sysv

@@ -50,7 +50,8 @@ release: setup $(ZIG) ## Build what is shipped
 	$(CARGO) zigbuild --release --locked --target $(TRIPLE).$(GLIBC) -p nss-iam -p keys-cmd -p cache-refresher -p nss-iamctl
 	docs/third-party.py $(TRIPLE) >$(RELEASED)/THIRD-PARTY
 
-demo: build trees $(VENV) ## The main job on an IAM emulator, step by step
+demo: build $(VENV) ## The main job on an IAM emulator, step by step
+	@tests/trees.sh login
 	$(TARGET)/debug/demo
 
 # cargo ends with the summary of the last test program; the last line adds all of them up.

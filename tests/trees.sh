@@ -1,13 +1,15 @@
 #!/bin/sh
 # Makes the small systems that tests lay their private machines over, `target/trees/NAME`, as far as they are
 # missing or their packages have changed since. A tree is the same on every developer's machine, and has a daemon or two
-# that nobody wants on theirs.
+# that nobody wants on theirs. `trees.sh login` makes that one only.
 set -eu
+wanted=" $* "
 cd "$(dirname "$0")/.."
 trees=${CARGO_TARGET_DIR:-target}/trees
 
 tree() { # name, release of Debian, packages separated by commas
     name=$1 release=$2 packages=$3
+    case $wanted in "  " | *" $name "*) ;; *) return 0 ;; esac
     stamp="$release $packages"
     [ "$(cat "$trees/$name.stamp" 2>/dev/null)" != "$stamp" ] || return 0
     echo "trees: making $trees/$name"

@@ -138,6 +138,11 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
     };
     let mut plan = if unread.is_none() { plan::plan(input)? } else { plan::hold(input)? };
     let (cache, keys) = (Cache::read(&folder.join("cache.db")), Keys::read(&folder.join("keys.db")));
+    let elsewhere = keys.as_ref().ok().filter(|known| are_of_another_machine(known, &plan.keys));
+    if let Some(known) = elsewhere {
+        plan.keys.machine_id.clone_from(&known.machine_id);
+    }
+    let elsewhere = elsewhere.is_some();
     let group = Group::from_name(KEYS_GROUP).ok().flatten().map(|group| group.gid.as_raw());
     // A file that readers would refuse is replaced, whatever it says.
     let differs = (
@@ -157,6 +162,11 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
     if plan.keys.machine_id.is_empty() {
         let text =
             "'/etc/machine-id' is empty, so no key will be offered\nhint: run 'systemd-machine-id-setup'";
+        report.warnings.push(text.to_owned());
+    }
+    if elsewhere {
+        let text =
+            "the keys were confirmed on another machine, and none is offered before a fetch on this one";
         report.warnings.push(text.to_owned());
     }
     if request.dry_run {
@@ -186,6 +196,13 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
     }
     report.published = differs.0 || !changes.is_empty();
     Ok(report)
+}
+
+/// Whether these keys are still those that an image brought: without a fetch of its own, all that this machine could do is
+/// to publish the image's listing once more.
+fn are_of_another_machine(known: &Keys, keys: &Keys) -> bool {
+    let newest = |keys: &Keys| keys.logins.iter().map(|login| login.confirmed).max();
+    !keys.machine_id.is_empty() && known.machine_id != keys.machine_id && newest(keys) <= newest(known)
 }
 
 /// Reads what the fetch half left: a file of that user or of root, which nobody else can write.

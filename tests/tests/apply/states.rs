@@ -124,3 +124,22 @@ fn with_removed_hide_nobody_is_shown_but_the_uid_stays_reserved() {
     host.apply(&listing(&[user("hi-1", "ana"), user("hi-2", "bob")]));
     assert_eq!(host.passwd("ana", 2), uid);
 }
+
+/// An image that was not cleaned brings its listing along, too.
+#[test]
+fn the_listing_of_another_machine_offers_no_key_here() {
+    let Some(host) = Host::new() else { return };
+    let mut image = listing(&[user("st-9", "ana")]);
+    image["read"] = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1)).to_string().into();
+    host.apply(&image);
+    assert!(!host.keys("ana").is_empty());
+
+    fs::write("/etc/machine-id", "76543210fedcba9876543210fedcba98\n").unwrap();
+    for _ in 0..2 {
+        let ran = host.apply(&image);
+        assert!(host.getent("passwd", "ana").is_some() && host.keys("ana").is_empty(), "{ran:?}");
+    }
+    assert!(host.status()["warnings"].to_string().contains("another machine"));
+    host.apply(&listing(&[user("st-9", "ana")]));
+    assert!(!host.keys("ana").is_empty());
+}

@@ -41,8 +41,9 @@ $(ZIG): tests/packages/requirements.txt $(VENV)
 trees: setup
 	@tests/trees.sh
 
+# With the tests: what they need of a dependency would else have it built twice.
 build: setup ## Build everything, for tests and the demo
-	$(CARGO) build --workspace --locked
+	$(CARGO) build --workspace --all-targets --locked
 
 # Packagers' flags are for the compiler of this machine, not for zig.
 release: setup $(ZIG) ## Build what is shipped
@@ -85,6 +86,7 @@ install: ## Install what was built by 'make release' below DESTDIR
 	install -D -m 0644 config/cloud-init.yaml $(DESTDIR)/usr/share/nss-iam/cloud-init.yaml
 	install -d -m 0755 $(DESTDIR)/etc/nss-iam/config.d $(DESTDIR)/var/lib/nss-iam
 	install -D -m 0644 systemd/nss-iam.sysusers $(DESTDIR)/usr/lib/sysusers.d/nss-iam.conf
+	install -D -m 0644 systemd/nss-iam.preset $(DESTDIR)/usr/lib/systemd/system-preset/90-nss-iam.preset
 	install -D -m 0644 systemd/nss-iam.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/nss-iam.conf
 	for page in man/*; do install -D -m 0644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
 

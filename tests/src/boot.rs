@@ -54,6 +54,8 @@ impl Booted {
         for folder in ["upper", "work", "root"] {
             fs::create_dir(Path::new("/mnt").join(folder)).unwrap();
         }
+        // systemd-nspawn leaves folders there.
+        attach(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"));
         let layers = format!("lowerdir={},upperdir=/mnt/upper,workdir=/mnt/work", lower.display());
         attach(Some("overlay"), ROOT, Some("overlay"), MsFlags::empty(), Some(&layers));
         static NEXT: AtomicU8 = AtomicU8::new(1);
@@ -148,7 +150,7 @@ impl Booted {
         let leader = self.leader().expect("the system runs");
         let mut command = Command::new("nsenter");
         command
-            .args(["--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd=/", "--target"])
+            .args(["--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd", "--target"])
             .arg(leader);
         command.args(line).stdin(Stdio::null()).env_clear();
         command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");

@@ -1,0 +1,114 @@
+# What nss-iam needs of AWS: a role that reads groups and SSH keys, and an instance profile that may assume it.
+
+terraform {
+  required_version = ">= 1.3"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 4.0"
+    }
+  }
+}
+
+variable "groups" {
+  description = "IAM groups whose members become users of the hosts"
+  type        = list(string)
+  default     = ["JumpHostAccess"]
+}
+
+variable "role_name" {
+  description = "The role to assume, as in config.toml"
+  type        = string
+  default     = "IAMKeyLookup"
+}
+
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+
+locals {
+  iam = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}"
+}
+
+data "aws_iam_policy_document" "lookup" {
+  statement {
+    sid       = "ReadMembersOfGroups"
+    actions   = ["iam:GetGroup"]
+    resources = [for group in var.groups : "${local.iam}:group/${group}"]
+  }
+  statement {
+    sid = "ReadKeysGroupsAndTagsOfUsers"
+    actions = [
+      "iam:GetSSHPublicKey",
+      "iam:ListGroupsForUser",
+      "iam:ListSSHPublicKeys",
+      "iam:ListUserTags",
+    ]
+    resources = ["${local.iam}:user/*"]
+  }
+}
+
+data "aws_iam_policy_document" "lookup_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "AWS"
+      identifiers = [aws_iam_role.instance.arn]
+    }
+  }
+}
+
+resource "aws_iam_role" "lookup" {
+  name               = var.role_name
+  description        = "Reads members and SSH keys of IAM groups"
+  assume_role_policy = data.aws_iam_policy_document.lookup_trust.json
+}
+
+resource "aws_iam_role_policy" "lookup" {
+  name   = "nss-iam"
+  role   = aws_iam_role.lookup.id
+  policy = data.aws_iam_policy_document.lookup.json
+}
+
+data "aws_iam_policy_document" "instance_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "Service"
+      identifiers = ["ec2.${data.aws_partition.current.dns_suffix}"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "instance" {
+  statement {
+    actions   = ["sts:AssumeRole"]
+    resources = [aws_iam_role.lookup.arn]
+  }
+}
+
+resource "aws_iam_role" "instance" {
+  name_prefix        = "nss-iam-"
+  description        = "Of hosts with nss-iam"
+  assume_role_policy = data.aws_iam_policy_document.instance_trust.json
+}
+
+resource "aws_iam_role_policy" "instance" {
+  name   = "nss-iam"
+  role   = aws_iam_role.instance.id
+  policy = data.aws_iam_policy_document.instance.json
+}
+
+resource "aws_iam_instance_profile" "hosts" {
+  name_prefix = "nss-iam-"
+  role        = aws_iam_role.instance.name
+}
+
+output "instance_profile" {
+  description = "For the launch template"
+  value       = aws_iam_instance_profile.hosts.name
+}
+
+output "lookup_role" {
+  description = "For [aws] role in config.toml"
+  value       = aws_iam_role.lookup.arn
+}

@@ -15,6 +15,7 @@ need setpriv util-linux
 need nm binutils
 need openssl openssl
 need strace strace
+need valgrind valgrind
 need groff groff-base
 if [ "$(id -u)" = 0 ]; then
     need mmdebstrap mmdebstrap             # tests/trees.sh

@@ -100,7 +100,7 @@ fn ask(request: &Request, now: i64) -> Result<Answer, String> {
 /// The user's row and what holds for all, or nothing for a user whom the cache does not know.
 fn read(user: &str) -> reader::Result<Option<(About, Login)>> {
     let map = Map::open(CACHE)?;
-    let keys = Keys::open(map.bytes())?;
+    let keys = Keys::of(&map)?;
     let Some(login) = keys.login_by_name(user.as_bytes())? else {
         return Ok(None);
     };

@@ -4,9 +4,9 @@
     reason = "the buffer is C's: a pointer, a length, and bytes that nobody has written yet"
 )]
 
-use std::ffi::CStr;
-use std::mem::MaybeUninit;
-use std::slice;
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+use core::slice;
 
 use libc::{c_char, size_t};
 use reader::Text;
@@ -31,7 +31,7 @@ impl<'a> Buffer<'a> {
 
     /// The next `len` bytes, zeroed.
     pub(crate) fn bytes(&mut self, len: usize) -> Outcome<&'a mut [u8]> {
-        let whole = std::mem::take(&mut self.0);
+        let whole = core::mem::take(&mut self.0);
         let (taken, rest) = whole.split_at_mut_checked(len).ok_or(Miss::BufferTooSmall)?;
         self.0 = rest;
         for byte in taken.iter_mut() {
@@ -52,16 +52,33 @@ impl<'a> Buffer<'a> {
     }
 
     /// A value of the cache as a C string. It has no NUL of its own: `reader` checked that.
+    #[inline(always)]
     pub(crate) fn text(&mut self, text: Text<'_>) -> Outcome<*mut c_char> {
-        let bytes = self.bytes(text.len().saturating_add(1))?;
-        text.copy_to(bytes)?;
-        Ok(bytes.as_mut_ptr().cast())
+        self.string(text.len(), text.chunks())
     }
 
     /// A constant as a C string that the caller may write to.
-    pub(crate) fn literal(&mut self, text: &CStr) -> Outcome<*mut c_char> {
-        let bytes = self.bytes(text.count_bytes() + 1)?;
-        bytes.copy_from_slice(text.to_bytes_with_nul());
-        Ok(bytes.as_mut_ptr().cast())
+    #[inline(always)]
+    pub(crate) fn literal(&mut self, text: &'static CStr) -> Outcome<*mut c_char> {
+        self.string(text.count_bytes(), core::iter::once(text.to_bytes()))
+    }
+
+    #[inline(always)]
+    fn string<'c>(&mut self, len: usize, chunks: impl Iterator<Item = &'c [u8]>) -> Outcome<*mut c_char> {
+        let whole = core::mem::take(&mut self.0);
+        let start = whole.as_mut_ptr();
+        let (taken, rest) = whole.split_at_mut_checked(len.saturating_add(1)).ok_or(Miss::BufferTooSmall)?;
+        self.0 = rest;
+        let mut places = taken;
+        for chunk in chunks {
+            let (now, later) = places.split_at_mut_checked(chunk.len()).ok_or(Miss::BufferTooSmall)?;
+            // SAFETY: what is written may be read as perhaps not written.
+            now.copy_from_slice(unsafe { slice::from_raw_parts(chunk.as_ptr().cast(), chunk.len()) });
+            places = later;
+        }
+        if let Some(end) = places.first_mut() {
+            end.write(0);
+        }
+        Ok(start.cast())
     }
 }

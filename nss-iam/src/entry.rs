@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "the C ABI: exported symbols, and pointers that glibc passes")]
 #![expect(clippy::missing_safety_doc, reason = "the same for all, at the top of the file")]
 
-use std::slice;
+use core::slice;
 
 use libc::{c_char, c_int, c_long, gid_t, size_t, uid_t};
 use reader::{NAME_MAX, name_is_ours};

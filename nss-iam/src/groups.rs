@@ -1,7 +1,7 @@
 //! The caller's growing list of groups: `initgroups_dyn`'s start, size, groupsp and limit.
 #![expect(unsafe_code, reason = "the list is C's, and is made longer with realloc(3)")]
 
-use std::slice;
+use core::slice;
 
 use libc::{c_long, gid_t};
 

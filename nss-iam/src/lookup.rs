@@ -1,49 +1,90 @@
-//! The answers: cache.db is mapped, asked, and let go of in each call, so that a replaced file is seen at once.
+//! The answers, from the cache as it is at each call.
 //!
-//! An enumeration keeps nothing but the last id it gave, so it goes on in the file that is there by then.
+//! An enumeration keeps the last id it gave, so it goes on in whatever file is there by then; and where in the file that
+//! was, which is good as long as the file is the same.
 #![forbid(unsafe_code)]
 
-use std::ffi::CStr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use core::num::NonZero;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use libc::c_long;
-use reader::{Cache, Group, LEAST, Map, User};
+use libc::{c_char, c_long};
+use reader::{Cache, Group, LEAST, Place, Snapshot, User};
 
 use crate::buffer::Buffer;
+use crate::here::KEPT;
+use crate::kept::Held;
 use crate::outcome::{Miss, Outcome};
+use crate::slots::Version;
 
-const CACHE: &CStr = c"/var/lib/nss-iam/cache.db";
-
-/// Where an enumeration stands: the last id that was given, 0 before the first. getpwent(3) has one per process.
-pub(crate) struct Cursor(AtomicU32);
+/// Where an enumeration stands. getpwent(3) has one per process.
+pub(crate) struct Cursor {
+    /// The last id that was given, 0 before the first.
+    last: AtomicU32,
+    /// Its [`Place`], and the low bits of the file's version. Threads that share an enumeration can leave one that is
+    /// not that of `last`; `reader` notices.
+    place: AtomicU64,
+}
 
 impl Cursor {
     pub(crate) const fn new() -> Self {
-        Cursor(AtomicU32::new(0))
+        Cursor { last: AtomicU32::new(0), place: AtomicU64::new(0) }
     }
 
     pub(crate) fn rewind(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.place.store(0, Ordering::Relaxed);
+        self.last.store(0, Ordering::Relaxed);
     }
 
     /// The next user, as `fill` puts it. A user for whom the buffer is too small comes again.
     pub(crate) fn next_user<T>(&self, fill: impl FnOnce(&User<'_>) -> Outcome<T>) -> Outcome<T> {
-        ask(|cache| {
-            let user = cache.user_after(self.0.load(Ordering::Relaxed))?.ok_or(Miss::NotFound)?;
-            let entry = fill(&user)?;
-            self.0.store(user.uid, Ordering::Relaxed);
+        let last = self.last.load(Ordering::Relaxed);
+        let give = |user: &User<'_>, held: &Held<'_, Snapshot>| {
+            let entry = fill(user)?;
+            self.stands_at(user.uid, user.place, held);
             Ok(entry)
-        })
+        };
+        if let Some((held, place)) = self.same_file()
+            && let Some(found) = &held.file().cache().user_behind(place, last)
+        {
+            return give(found.as_ref().map_err(|error| *error)?, &held);
+        }
+        let held = KEPT.file()?;
+        let cache = held.file().cache();
+        let found = &cache.user_after(last)?;
+        give(found.as_ref().ok_or(Miss::NotFound)?, &held)
     }
 
     /// The next group, likewise.
     pub(crate) fn next_group<T>(&self, fill: impl FnOnce(&Group<'_>) -> Outcome<T>) -> Outcome<T> {
-        ask(|cache| {
-            let group = cache.group_after(self.0.load(Ordering::Relaxed))?.ok_or(Miss::NotFound)?;
-            let entry = fill(&group)?;
-            self.0.store(group.gid, Ordering::Relaxed);
+        let last = self.last.load(Ordering::Relaxed);
+        let give = |group: &Group<'_>, held: &Held<'_, Snapshot>| {
+            let entry = fill(group)?;
+            self.stands_at(group.gid, group.place, held);
             Ok(entry)
-        })
+        };
+        if let Some((held, place)) = self.same_file()
+            && let Some(found) = &held.file().cache().group_behind(place, last)
+        {
+            return give(found.as_ref().map_err(|error| *error)?, &held);
+        }
+        let held = KEPT.file()?;
+        let cache = held.file().cache();
+        let found = &cache.group_after(last)?;
+        give(found.as_ref().ok_or(Miss::NotFound)?, &held)
+    }
+
+    /// The file that the last entry is from, and the place of it, while that file is the kept one.
+    fn same_file(&self) -> Option<(Held<'_, Snapshot>, Place)> {
+        let bits = self.place.load(Ordering::Relaxed);
+        let held = KEPT.same(NonZero::new(bits >> Place::BITS)?)?;
+        Some((held, Place::from_bits(bits)))
+    }
+
+    fn stands_at(&self, id: u32, place: Place, held: &Held<'_, Snapshot>) {
+        const { assert!(Version::BITS + Place::BITS <= u64::BITS) };
+        let version = held.version().map_or(0, NonZero::get);
+        self.place.store(version << Place::BITS | place.to_bits(), Ordering::Relaxed);
+        self.last.store(id, Ordering::Relaxed);
     }
 }
 
@@ -94,15 +135,16 @@ pub(crate) fn passwd(user: &User<'_>, buffer: &mut Buffer<'_>) -> Outcome<libc::
 /// shadow(5). The password is `*`, which none can match; `!` would be a locked account, which sshd refuses. Fields
 /// that are not set are -1, as glibc reads empty ones.
 pub(crate) fn shadow(user: &User<'_>, buffer: &mut Buffer<'_>) -> Outcome<libc::spwd> {
+    let dates = user.dates()?;
     Ok(libc::spwd {
         sp_namp: buffer.text(user.name)?,
         sp_pwdp: buffer.literal(c"*")?,
-        sp_lstchg: days(user.lastchg),
+        sp_lstchg: days(dates.lastchg),
         sp_min: -1,
         sp_max: -1,
         sp_warn: -1,
         sp_inact: -1,
-        sp_expire: days(user.expire),
+        sp_expire: days(dates.expire),
         sp_flag: libc::c_ulong::MAX,
     })
 }
@@ -119,14 +161,17 @@ pub(crate) fn group(group: &Group<'_>, buffer: &mut Buffer<'_>) -> Outcome<libc:
     let gr_name = buffer.text(group.name)?;
     let gr_passwd = buffer.literal(c"x")?;
     let names = buffer.bytes(members.size())?;
-    members.copy_to(names)?;
-    for (place, name) in table.iter_mut().zip(names.split_inclusive_mut(|byte| *byte == 0)) {
-        *place = name.as_mut_ptr().cast();
-    }
+    let start: *mut c_char = names.as_mut_ptr().cast();
+    let mut places = table.iter_mut();
+    members.copy_to(names, |begin| {
+        if let Some(place) = places.next() {
+            *place = start.wrapping_add(begin);
+        }
+    })?;
     Ok(libc::group { gr_name, gr_passwd, gr_gid: group.gid, gr_mem: table.as_mut_ptr() })
 }
 
 fn ask<T>(question: impl FnOnce(Cache<'_>) -> Outcome<T>) -> Outcome<T> {
-    let map = Map::open(CACHE)?;
-    question(Cache::open(map.bytes())?)
+    let held = KEPT.file()?;
+    question(held.file().cache())
 }

@@ -1,9 +1,6 @@
 //! What came of a call, and the one place where that becomes a status and an errno.
 #![forbid(unsafe_code)]
 
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use libc::c_int;
 use reader::Error;
 
@@ -22,6 +19,7 @@ pub(crate) enum Miss {
     /// Nobody can tell: the next service is asked.
     Unavailable(Error),
     /// A mistake of ours, which is no reason to end the caller's process.
+    #[cfg(any(test, panic = "unwind"))]
     Panicked,
 }
 
@@ -53,14 +51,24 @@ pub(crate) fn tell(outcome: &Outcome<()>) -> (Status, Option<c_int>) {
         Err(Miss::OutOfMemory) => (Status::TryAgain, Some(libc::ENOMEM)),
         Err(Miss::Unavailable(Error::System(errno))) => (Status::Unavailable, Some(*errno)),
         Err(Miss::Unavailable(Error::Foreign(_))) => (Status::Unavailable, Some(libc::EPERM)),
-        Err(Miss::Unavailable(Error::Corrupt(_)) | Miss::Panicked) => {
-            (Status::Unavailable, Some(libc::EBADMSG))
-        }
+        Err(Miss::Unavailable(Error::Corrupt(_))) => (Status::Unavailable, Some(libc::EBADMSG)),
+        #[cfg(any(test, panic = "unwind"))]
+        Err(Miss::Panicked) => (Status::Unavailable, Some(libc::EBADMSG)),
     }
 }
 
-/// Runs what a call does, and keeps a panic from leaving it: unwinding into C would end the process.
+/// Runs what a call does. The shipped form has no panic that could leave it.
+#[cfg(all(not(test), panic = "abort"))]
+#[inline(always)]
 pub(crate) fn guard(call: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
+    call()
+}
+
+/// Runs what a call does, and keeps a panic from leaving it: unwinding into C would end the process.
+#[cfg(any(test, panic = "unwind"))]
+pub(crate) fn guard(call: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
+    use std::panic::{self, AssertUnwindSafe};
+    use std::sync::atomic::{AtomicBool, Ordering};
     // The std linked in here is our own, so its hook is too. No `Once`: a child that was forked while another thread
     // was inside it would wait for ever.
     static SILENT: AtomicBool = AtomicBool::new(false);

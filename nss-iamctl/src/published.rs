@@ -169,10 +169,11 @@ fn published(folder: &Path, schema: Schema) -> Result<(), Trouble> {
         reader::Error::System(errno) => Trouble::from(&io::Error::from_raw_os_error(errno)),
         other => unusable(other),
     };
-    let map = reader::Map::open(&path).map_err(told)?;
     match schema.name {
-        name if name == KEYS.name => reader::Keys::open(map.bytes()).map(drop),
-        _ => reader::Cache::open(map.bytes()).map(drop),
+        name if name == KEYS.name => {
+            reader::Map::open(&path).and_then(|map| reader::Keys::of(&map).map(drop))
+        }
+        _ => reader::Snapshot::open(&path).map(drop),
     }
     .map_err(told)
 }

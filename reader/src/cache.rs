@@ -4,26 +4,46 @@
 //! does, so such a row means that the file cannot be trusted.
 #![forbid(unsafe_code)]
 
+use core::ffi::CStr;
+
+use crate::bytes::Bytes;
 use crate::check;
-use crate::pages::{Chunks, Pages, Text};
+use crate::file::{Id, Map};
+use crate::gids::Gids;
+use crate::pages::{HEADER, Pages, Sizes};
 use crate::record::Record;
-use crate::tree;
+use crate::text::Text;
+use crate::tree::{self, Found, Place};
 use crate::{Error, Result};
 
 /// "niac".
 const APPLICATION: u32 = 0x6e69_6163;
 
-/// An open `cache.db`.
-#[derive(Clone, Copy)]
+/// A `cache.db` of which the header was checked, and whose tables were found.
+#[derive(Debug, Clone, Copy)]
 pub struct Cache<'a> {
     pages: Pages<'a>,
+    roots: Roots,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Roots {
     passwd: u32,
     passwd_name: u32,
     grp: u32,
     grp_name: u32,
 }
 
+/// A mapped `cache.db`. What was found at its opening is kept beside the map, for all questions to come.
+#[derive(Debug)]
+pub struct Snapshot {
+    map: Map,
+    sizes: Sizes,
+    roots: Roots,
+}
+
 /// A user: `passwd(5)`, `shadow(5)` and the supplementary groups. The primary group's gid is the uid.
+#[derive(Debug, Clone, Copy)]
 pub struct User<'a> {
     /// Never below the floor.
     pub uid: u32,
@@ -37,15 +57,30 @@ pub struct User<'a> {
     pub home: Text<'a>,
     /// An absolute path.
     pub shell: Text<'a>,
-    /// Days since 1970, more than 0.
-    pub lastchg: i64,
-    /// Days since 1970; -1: none. 1 for everyone who is not active.
-    pub expire: i64,
+    /// Where an enumeration goes on.
+    pub place: Place,
+    /// The columns of the [`Tail`].
+    rest: Record<'a, Text<'a>>,
+}
+
+/// The last columns of a user. Only `shadow(5)` and initgroups(3) need them, so only these read them.
+struct Tail<'a> {
+    dates: Dates,
     groups: Text<'a>,
     local: Text<'a>,
 }
 
+/// The dates of `shadow(5)`, in days since 1970.
+#[derive(Debug, Clone, Copy)]
+pub struct Dates {
+    /// More than 0.
+    pub lastchg: i64,
+    /// -1: none. 1 for everyone who is not active.
+    pub expire: i64,
+}
+
 /// A group: `group(5)`.
+#[derive(Debug, Clone, Copy)]
 pub struct Group<'a> {
     /// Never below the floor.
     pub gid: u32,
@@ -53,13 +88,49 @@ pub struct Group<'a> {
     pub name: Text<'a>,
     /// Login names.
     pub members: Members<'a>,
+    /// Where an enumeration goes on.
+    pub place: Place,
     pinned: bool,
 }
 
 /// The members of a group.
+#[derive(Debug, Clone, Copy)]
 pub struct Members<'a> {
     count: usize,
     text: Text<'a>,
+}
+
+impl Snapshot {
+    /// Maps the file at `path`, checks its header and finds the tables.
+    ///
+    /// # Errors
+    /// Those of [`Map::open`] and [`Cache::open`].
+    pub fn open(path: &CStr) -> Result<Self> {
+        let map = Map::open(path)?;
+        let Cache { pages, roots } = Cache::read(&map.header(), map.body())?;
+        let sizes = pages.sizes();
+        Ok(Snapshot { map, sizes, roots })
+    }
+
+    /// For questions.
+    #[must_use]
+    #[inline]
+    pub fn cache(&self) -> Cache<'_> {
+        Cache { pages: Pages::again(self.map.body(), self.sizes), roots: self.roots }
+    }
+
+    /// Which file it is.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        self.map.id()
+    }
+
+    /// See [`Map::retired`].
+    #[must_use]
+    #[inline]
+    pub fn retired(&self) -> bool {
+        self.map.retired()
+    }
 }
 
 impl<'a> Cache<'a> {
@@ -68,124 +139,233 @@ impl<'a> Cache<'a> {
     /// # Errors
     /// [`Error::Foreign`] and [`Error::Corrupt`], as all functions of this.
     pub fn open(file: &'a [u8]) -> Result<Self> {
-        let pages = Pages::open(file, APPLICATION)?;
-        let roots = tree::roots(pages, ["passwd", "passwd_name", "grp", "grp_name"])?;
+        match file.split_first_chunk() {
+            Some((header, body)) => Self::read(header, body),
+            None => Err(Error::Corrupt("shorter than a header")),
+        }
+    }
+
+    fn read(header: &[u8; HEADER], body: &'a [u8]) -> Result<Self> {
+        let pages = Pages::open(header, body, APPLICATION)?;
+        let roots = tree::roots(&pages, ["passwd", "passwd_name", "grp", "grp_name"])?;
         let [passwd, passwd_name, grp, grp_name] = roots;
-        Ok(Cache { pages, passwd, passwd_name, grp, grp_name })
+        Ok(Cache { pages, roots: Roots { passwd, passwd_name, grp, grp_name } })
     }
 
     /// The user of that login name.
-    pub fn user_by_name(&self, name: &[u8]) -> Result<Option<User<'a>>> {
-        let Some(uid) = tree::rowid_of(self.pages, self.passwd_name, name)? else {
+    pub fn user_by_name(&self, name: &[u8]) -> Result<Option<User<'_>>> {
+        let Some(uid) = tree::rowid_of(&self.pages, self.roots.passwd_name, name)? else {
             return Ok(None);
         };
-        match tree::row(self.pages, self.passwd, uid)?.map(|row| User::read(uid, row)).transpose()? {
-            Some(user) if user.name.compare(name).is_eq() => Ok(Some(user)),
+        match self.user_from(uid)? {
+            Some(user) if i64::from(user.uid) == uid && user.name.compare(name).is_eq() => Ok(Some(user)),
             _ => Err(INDEX_DIFFERS),
         }
     }
 
     /// The user of that uid.
-    pub fn user_by_uid(&self, uid: u32) -> Result<Option<User<'a>>> {
-        let row = tree::row(self.pages, self.passwd, i64::from(uid))?;
-        row.map(|row| User::read(i64::from(uid), row)).transpose()
+    pub fn user_by_uid(&self, uid: u32) -> Result<Option<User<'_>>> {
+        let found = tree::row_from(&self.pages, self.roots.passwd, i64::from(uid))?;
+        found
+            .filter(|found| found.rowid == i64::from(uid))
+            .map(|found| User::read(&self.pages, &found))
+            .transpose()
     }
 
     /// The user with the smallest uid above `uid`.
-    pub fn user_after(&self, uid: u32) -> Result<Option<User<'a>>> {
-        let row = tree::row_from(self.pages, self.passwd, i64::from(uid) + 1)?;
-        row.map(|(uid, row)| User::read(uid, row)).transpose()
+    pub fn user_after(&self, uid: u32) -> Result<Option<User<'_>>> {
+        self.user_from(i64::from(uid) + 1)
+    }
+
+    /// As [`Self::user_after`], if `uid` is that of a user who was found at `place` of this very file, and not the last of
+    /// its page.
+    #[inline(always)]
+    #[must_use]
+    pub fn user_behind(&self, place: Place, uid: u32) -> Option<Result<User<'_>>> {
+        let found = tree::row_behind(&self.pages, place, i64::from(uid))?;
+        Some(User::read(&self.pages, &found))
+    }
+
+    fn user_from(&self, least: i64) -> Result<Option<User<'_>>> {
+        tree::row_from(&self.pages, self.roots.passwd, least)?
+            .map(|found| User::read(&self.pages, &found))
+            .transpose()
     }
 
     /// The group of that name.
-    pub fn group_by_name(&self, name: &[u8]) -> Result<Option<Group<'a>>> {
-        let Some(gid) = tree::rowid_of(self.pages, self.grp_name, name)? else {
+    pub fn group_by_name(&self, name: &[u8]) -> Result<Option<Group<'_>>> {
+        let Some(gid) = tree::rowid_of(&self.pages, self.roots.grp_name, name)? else {
             return Ok(None);
         };
-        match tree::row(self.pages, self.grp, gid)?.map(|row| Group::read(gid, row)).transpose()? {
-            Some(group) if group.name.compare(name).is_eq() => Ok(Some(group)),
+        match self.group_from(gid)? {
+            Some(group) if i64::from(group.gid) == gid && group.name.compare(name).is_eq() => Ok(Some(group)),
             _ => Err(INDEX_DIFFERS),
         }
     }
 
     /// The group of that gid.
-    pub fn group_by_gid(&self, gid: u32) -> Result<Option<Group<'a>>> {
-        let row = tree::row(self.pages, self.grp, i64::from(gid))?;
-        row.map(|row| Group::read(i64::from(gid), row)).transpose()
+    pub fn group_by_gid(&self, gid: u32) -> Result<Option<Group<'_>>> {
+        let found = tree::row_from(&self.pages, self.roots.grp, i64::from(gid))?;
+        found
+            .filter(|found| found.rowid == i64::from(gid))
+            .map(|found| Group::read(&self.pages, &found))
+            .transpose()
     }
 
     /// The group with the smallest gid above `gid`.
-    pub fn group_after(&self, gid: u32) -> Result<Option<Group<'a>>> {
-        let row = tree::row_from(self.pages, self.grp, i64::from(gid) + 1)?;
-        row.map(|(gid, row)| Group::read(gid, row)).transpose()
+    pub fn group_after(&self, gid: u32) -> Result<Option<Group<'_>>> {
+        self.group_from(i64::from(gid) + 1)
+    }
+
+    /// As [`Self::group_after`], if `gid` is that of a group that was found at `place` of this very file, and not the last of
+    /// its page.
+    #[inline(always)]
+    #[must_use]
+    pub fn group_behind(&self, place: Place, gid: u32) -> Option<Result<Group<'_>>> {
+        let found = tree::row_behind(&self.pages, place, i64::from(gid))?;
+        Some(Group::read(&self.pages, &found))
+    }
+
+    fn group_from(&self, least: i64) -> Result<Option<Group<'_>>> {
+        tree::row_from(&self.pages, self.roots.grp, least)?
+            .map(|found| Group::read(&self.pages, &found))
+            .transpose()
     }
 
     /// The supplementary groups of a user, all checked before the first is handed out: those published here keep to
     /// the floor, and local ones are anything but root's group, and none for a user who is not active.
-    pub fn supplementary(&self, user: &User<'a>) -> Result<impl Iterator<Item = u32> + use<'a>> {
-        if !user.active && !user.local.is_empty() {
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], also for dates that [`User::dates`] refuses.
+    pub fn supplementary<'u>(&self, user: &User<'u>) -> Result<impl Iterator<Item = u32> + use<'u>> {
+        let Tail { groups, local, .. } = user.tail()?;
+        if !user.active && !local.is_empty() {
             return Err(Error::Corrupt("local groups of a user who is not active"));
         }
-        for gid in Gids::of(user.groups) {
+        for gid in Gids::of(groups) {
             let gid = gid?;
             let pinned = || self.group_by_gid(gid).map(|group| group.is_some_and(|group| group.pinned));
             if !check::floor(gid, false) && !pinned()? {
                 return Err(Error::Corrupt("gid below the floor"));
             }
         }
-        for gid in Gids::of(user.local) {
+        for gid in Gids::of(local) {
             if matches!(gid?, 0 | u32::MAX) {
                 return Err(Error::Corrupt("root's group"));
             }
         }
-        Ok(Gids::of(user.groups).chain(Gids::of(user.local)).flatten())
+        Ok(Gids::of(groups).chain(Gids::of(local)).flatten())
     }
 }
 
+// An entry is built where it is returned to: moving one takes as long as reading it.
 impl<'a> User<'a> {
-    fn read(uid: i64, row: Text<'a>) -> Result<Self> {
+    #[inline(never)]
+    fn read(pages: &'a Pages<'a>, found: &Found<'a>) -> Result<Self> {
+        match found.local() {
+            Some(row) => Self::decode(pages, found, row),
+            None => Self::decode_spilled(pages, found),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn decode_spilled(pages: &'a Pages<'a>, found: &Found<'a>) -> Result<Self> {
+        Self::decode(pages, found, found.row()?)
+    }
+
+    #[inline(always)]
+    fn decode(pages: &'a Pages<'a>, found: &Found<'a>, row: impl Bytes<'a>) -> Result<Self> {
         let mut row = Record::new(row)?;
         row.rowid()?;
         let name = check::name(row.text()?)?;
         let gid = row.int()?;
         let pinned = row.bool()?;
-        let uid = published(uid, pinned)?;
+        let uid = published(found.rowid, pinned)?;
         if gid != i64::from(uid) {
             return Err(Error::Corrupt("gid is not the uid"));
         }
-        let user = User {
+        let active = row.bool()?;
+        let gecos = check::field(row.text()?)?;
+        let home = check::path(row.text()?)?;
+        let shell = check::path(row.text()?)?;
+        Ok(User {
             uid,
-            name,
-            active: row.bool()?,
-            gecos: check::field(row.text()?)?,
-            home: check::path(row.text()?)?,
-            shell: check::path(row.text()?)?,
-            lastchg: row.int()?,
-            expire: row.int()?,
-            groups: row.text()?,
-            local: row.text()?,
-        };
-        if user.lastchg < 1 || if user.active { user.expire < -1 } else { user.expire != 1 } {
+            name: name.text(pages),
+            active,
+            gecos: gecos.text(pages),
+            home: home.text(pages),
+            shell: shell.text(pages),
+            place: found.place,
+            rest: row.text_in(pages),
+        })
+    }
+
+    /// When the account was made, and when it expires.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    pub fn dates(&self) -> Result<Dates> {
+        self.tail().map(|tail| tail.dates)
+    }
+
+    fn tail(&self) -> Result<Tail<'a>> {
+        let pages = self.rest.pages();
+        match self.rest.local() {
+            Some(row) => Tail::decode(pages, self.active, row),
+            None => Tail::decode_spilled(pages, self.active, self.rest),
+        }
+    }
+}
+
+impl<'a> Tail<'a> {
+    #[cold]
+    #[inline(never)]
+    fn decode_spilled(pages: &'a Pages<'a>, active: bool, row: Record<'a, Text<'a>>) -> Result<Self> {
+        Self::decode(pages, active, row)
+    }
+
+    #[inline(always)]
+    fn decode<B: Bytes<'a>>(pages: &'a Pages<'a>, active: bool, mut row: Record<'a, B>) -> Result<Self> {
+        let (lastchg, expire) = (row.int()?, row.int()?);
+        if lastchg < 1 || if active { expire < -1 } else { expire != 1 } {
             return Err(Error::Corrupt("impossible dates"));
         }
-        Ok(user)
+        let (groups, local) = (row.text()?, row.text()?);
+        Ok(Tail { dates: Dates { lastchg, expire }, groups: groups.text(pages), local: local.text(pages) })
     }
 }
 
 impl<'a> Group<'a> {
-    fn read(gid: i64, row: Text<'a>) -> Result<Self> {
+    #[inline(never)]
+    fn read(pages: &'a Pages<'a>, found: &Found<'a>) -> Result<Self> {
+        match found.local() {
+            Some(row) => Self::decode(pages, found, row),
+            None => Self::decode_spilled(pages, found),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn decode_spilled(pages: &'a Pages<'a>, found: &Found<'a>) -> Result<Self> {
+        Self::decode(pages, found, found.row()?)
+    }
+
+    #[inline(always)]
+    fn decode(pages: &'a Pages<'a>, found: &Found<'a>, row: impl Bytes<'a>) -> Result<Self> {
         let mut row = Record::new(row)?;
         row.rowid()?;
         let name = check::name(row.text()?)?;
         let pinned = row.bool()?;
-        let gid = published(gid, pinned)?;
+        let gid = published(found.rowid, pinned)?;
         let count = row.u32()? as usize;
         let text = row.text()?;
         // A name and a comma are two bytes at least; without this a count could ask for any buffer.
-        if count > text.len().div_ceil(2) || (count == 0) != text.is_empty() {
+        if count > text.count().div_ceil(2) || (count == 0) != (text.count() == 0) {
             return Err(WRONG_COUNT);
         }
-        Ok(Group { gid, name, members: Members { count, text }, pinned })
+        let members = Members { count, text: text.text(pages) };
+        Ok(Group { gid, name: name.text(pages), members, place: found.place, pinned })
     }
 }
 
@@ -202,31 +382,21 @@ impl Members<'_> {
         if self.count == 0 { 0 } else { self.text.len() + 1 }
     }
 
-    /// Copies the names, each with a NUL behind it.
+    /// Copies the names, each with a NUL behind it, and tells where each begins.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if a name is not one of ours, if they are not `count`, or if `out` is not of `size`.
-    pub fn copy_to(&self, out: &mut [u8]) -> Result<()> {
+    pub fn copy_to(&self, out: &mut [u8], begins: impl FnMut(usize)) -> Result<()> {
         if out.len() != self.size() {
             return Err(Error::Corrupt("no room for the members"));
         }
-        let mut count = 0;
-        let mut check = check::Name::default();
+        let Some((last, text)) = out.split_last_mut() else {
+            return Ok(());
+        };
+        self.text.copy_to(text)?;
         // The NUL behind the last name comes where the next comma would be.
-        let bytes = self.text.bytes().chain((self.count > 0).then_some(b','));
-        for (byte, place) in bytes.zip(out) {
-            *place = byte;
-            if byte == b',' {
-                *place = 0;
-                if !core::mem::take(&mut check).end() {
-                    return Err(Error::Corrupt("impossible name"));
-                }
-                count += 1;
-            } else if !check.push(byte) {
-                return Err(Error::Corrupt("impossible name"));
-            }
-        }
-        if count == self.count { Ok(()) } else { Err(WRONG_COUNT) }
+        *last = b',';
+        if check::split_names(out, begins)? == self.count { Ok(()) } else { Err(WRONG_COUNT) }
     }
 }
 
@@ -237,39 +407,5 @@ fn published(id: i64, pinned: bool) -> Result<u32> {
     match u32::try_from(id) {
         Ok(id) if check::floor(id, pinned) => Ok(id),
         _ => Err(Error::Corrupt("id below the floor")),
-    }
-}
-
-/// Numbers with one space between them.
-struct Gids<'a> {
-    chunks: core::iter::Copied<core::iter::Flatten<Chunks<'a>>>,
-    more: bool,
-}
-
-impl<'a> Gids<'a> {
-    fn of(text: Text<'a>) -> Self {
-        Gids { chunks: text.chunks().flatten().copied(), more: !text.is_empty() }
-    }
-
-    fn number(&mut self) -> Option<u32> {
-        let mut number: Option<u32> = None;
-        self.more = false;
-        for byte in self.chunks.by_ref() {
-            if byte == b' ' {
-                self.more = true;
-                break;
-            }
-            let digit = char::from(byte).to_digit(10)?;
-            number = Some(number.unwrap_or(0).checked_mul(10)?.checked_add(digit)?);
-        }
-        number
-    }
-}
-
-impl Iterator for Gids<'_> {
-    type Item = Result<u32>;
-
-    fn next(&mut self) -> Option<Result<u32>> {
-        self.more.then(|| self.number().ok_or(Error::Corrupt("impossible list of gids")))
     }
 }

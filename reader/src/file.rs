@@ -1,18 +1,24 @@
 //! A cache file as bytes: checked, mapped, and the descriptor closed again. The crate's only unsafe code.
 //!
 //! Published files are replaced by rename and never written in place, but for one byte of the header, the mark of a
-//! replaced file, whose every value reads alike (see `pages`). That is what makes a shared map a `&[u8]`.
+//! replaced file. The header is therefore read as atomics, and only what is behind it is a `&[u8]`.
 //! Whoever truncates the live file in place as root makes its readers fault; the manual says so.
+//!
+//! System calls go through syscall(2): open(2) and close(2) are cancellation points (`pthreads(7)`), and a thread that
+//! ends in the middle of one would leave a descriptor behind in a process that is not ours; and `fstat` is a
+//! symbol of glibc only since 2.33.
 #![expect(
     unsafe_code,
-    reason = "open, fstat, mmap and munmap are C functions, and std is not to be had here"
+    reason = "open, fstat, mmap, munmap and the clock are C functions, and std is not to be had here"
 )]
 
-use core::ffi::{CStr, c_void};
+use core::ffi::{CStr, c_int, c_long, c_void};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU8, Ordering};
 
+use crate::pages::{HEADER, MARK};
 use crate::{Error, Result};
 
 /// The largest file that is mapped, in bytes: far above 50 000 users with five RSA keys each.
@@ -24,12 +30,29 @@ const MIN_SIZE: usize = 512;
 /// How `nobody` is shown: any owner that a user namespace does not map (`user_namespaces(7)`).
 const OVERFLOW_UID: libc::uid_t = 65534;
 
+// With fewer bits the kernel's structures are not those of the C library.
+const _: () = assert!(size_of::<usize>() == 8);
+
 /// A cache file, mapped read-only until this is dropped. Keeps no descriptor: sshd runs `closefrom(3)` between two
 /// lookups, and nobody else's descriptor may end up being ours.
+#[derive(Debug)]
 pub struct Map {
     start: NonNull<u8>,
     len: usize,
+    id: Id,
     _owns: PhantomData<[u8]>,
+}
+
+// SAFETY: the memory belongs to the process, not to a thread, and nothing in it is written through this.
+unsafe impl Send for Map {}
+// SAFETY: as above; the one byte that others write is read as an atomic.
+unsafe impl Sync for Map {}
+
+/// Which file it is. While one is mapped, its number is given to no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Id {
+    device: libc::dev_t,
+    inode: libc::ino_t,
 }
 
 impl Map {
@@ -42,40 +65,111 @@ impl Map {
         // O_NONBLOCK: opening a FIFO must not wait for a writer (`fifo(7)`).
         let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
         // SAFETY: `path` ends with a NUL, as every CStr does.
-        let fd = unsafe { libc::open(path.as_ptr(), flags) };
+        let fd = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0) };
         if fd < 0 {
             return Err(last_error());
         }
-        let map = size_of_trusted(fd).and_then(|len| map(fd, len));
+        // SAFETY: fstat(2) writes a `stat`, for which there is room.
+        let found = stat(|stat| unsafe { libc::syscall(libc::SYS_fstat, fd, stat) });
+        let map = found.and_then(|found| map(fd, found));
         // SAFETY: `fd` was opened above and has been given to nobody.
-        unsafe { libc::close(fd) };
+        unsafe { libc::syscall(libc::SYS_close, fd) };
         map
     }
 
-    /// The file.
+    /// Which file this is.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        // SAFETY: mmap gave `len` readable bytes at `start`, which live until `self` is dropped; the publisher, the
-        // only one who may write to the file, writes nothing but the mark that the top of this file names.
-        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Whether the publisher has marked the file as replaced. May change at any time.
+    #[must_use]
+    pub fn retired(&self) -> bool {
+        let (at, bit) = MARK;
+        self.shared_header().get(at).is_some_and(|byte| byte.load(Ordering::Relaxed) & bit != 0)
+    }
+
+    /// A copy of the file's header.
+    pub(crate) fn header(&self) -> [u8; HEADER] {
+        let mut header = [0; HEADER];
+        for (to, from) in header.iter_mut().zip(self.shared_header()) {
+            *to = from.load(Ordering::Relaxed);
+        }
+        header
+    }
+
+    /// The file behind its header.
+    pub(crate) fn body(&self) -> &[u8] {
+        // SAFETY: the map has MIN_SIZE bytes or more, and a header is less.
+        let start = unsafe { self.start.add(HEADER) };
+        // SAFETY: mmap gave `len` readable bytes at `self.start`, which live until `self` is dropped; the publisher,
+        // the only one who may write to the file, writes to nothing but its header.
+        unsafe { core::slice::from_raw_parts(start.as_ptr(), self.len - HEADER) }
+    }
+
+    fn shared_header(&self) -> &[AtomicU8; HEADER] {
+        // SAFETY: the map has MIN_SIZE bytes or more, all readable, and lives until `self` is dropped. Bytes are aligned
+        // anywhere, and are only loaded, which is allowed where writing is not (`core::sync::atomic`).
+        unsafe { self.start.cast().as_ref() }
     }
 }
 
 impl Drop for Map {
     fn drop(&mut self) {
-        // SAFETY: `start` and `len` are those of a map that only `self` holds, and `bytes` borrows `self`.
+        // SAFETY: `start` and `len` are those of a map that only `self` holds, and what it lends borrows `self`.
         unsafe { libc::munmap(self.start.as_ptr().cast::<c_void>(), self.len) };
     }
 }
 
-fn size_of_trusted(fd: libc::c_int) -> Result<usize> {
-    let mut stat = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: `stat` has room for what fstat writes.
-    if unsafe { libc::fstat(fd, stat.as_mut_ptr()) } != 0 {
+/// Which file is at `path`.
+///
+/// # Errors
+/// As [`Map::open`].
+pub fn at(path: &CStr) -> Result<Id> {
+    const HERE: c_int = libc::AT_SYMLINK_NOFOLLOW;
+    // SAFETY: `path` ends with a NUL, and newfstatat(2) writes a `stat`, for which there is room.
+    let found = stat(|stat| unsafe {
+        libc::syscall(libc::SYS_newfstatat, libc::AT_FDCWD, path.as_ptr(), stat, HERE)
+    })?;
+    trusted(&found)?;
+    Ok(id(&found))
+}
+
+/// Which folder is the root of this process; none if it cannot be seen.
+#[must_use]
+pub fn root() -> Option<Id> {
+    let root = c"/".as_ptr();
+    // SAFETY: the path ends with a NUL, and newfstatat(2) writes a `stat`, for which there is room.
+    let found = stat(|stat| unsafe { libc::syscall(libc::SYS_newfstatat, libc::AT_FDCWD, root, stat, 0) });
+    found.ok().map(|found| id(&found))
+}
+
+/// A clock in milliseconds that nobody sets, and that is read without a system call (`vdso(7)`). It is some
+/// milliseconds late.
+#[must_use]
+pub fn now() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime writes a timespec. It knows this clock since Linux 2.6.32.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
+    now.tv_sec.cast_unsigned().wrapping_mul(1000).wrapping_add(now.tv_nsec.cast_unsigned() / 1_000_000)
+}
+
+fn stat(call: impl FnOnce(*mut libc::stat) -> c_long) -> Result<libc::stat> {
+    let mut stat = MaybeUninit::<libc::stat>::zeroed();
+    if call(stat.as_mut_ptr()) != 0 {
         return Err(last_error());
     }
-    // SAFETY: fstat returned 0, so it filled the structure (`stat(2)`).
-    let stat = unsafe { stat.assume_init() };
+    // SAFETY: any bytes are a `stat`, and all are zero or written by the kernel.
+    Ok(unsafe { stat.assume_init() })
+}
+
+fn id(stat: &libc::stat) -> Id {
+    Id { device: stat.st_dev, inode: stat.st_ino }
+}
+
+/// Gives its size.
+fn trusted(stat: &libc::stat) -> Result<usize> {
     if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
         return Err(Error::Foreign("not a regular file"));
     }
@@ -92,14 +186,16 @@ fn size_of_trusted(fd: libc::c_int) -> Result<usize> {
     }
 }
 
-fn map(fd: libc::c_int, len: usize) -> Result<Map> {
+fn map(fd: c_long, found: libc::stat) -> Result<Map> {
+    let len = trusted(&found)?;
+    let fd = c_int::try_from(fd).map_err(|_| Error::System(libc::EBADF))?;
     // SAFETY: a new map at a place of the kernel's choice touches no memory of ours (`mmap(2)`).
     let start = unsafe { libc::mmap(ptr::null_mut(), len, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
     if start == libc::MAP_FAILED {
         return Err(last_error());
     }
     match NonNull::new(start.cast::<u8>()) {
-        Some(start) => Ok(Map { start, len, _owns: PhantomData }),
+        Some(start) => Ok(Map { start, len, id: id(&found), _owns: PhantomData }),
         None => Err(Error::System(libc::EFAULT)),
     }
 }

@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 
 use crate::check;
-use crate::pages::{Pages, Text};
+use crate::file::Map;
+use crate::pages::{HEADER, Pages};
 use crate::record::Record;
+use crate::text::Text;
 use crate::tree;
 use crate::{Error, Result};
 
@@ -48,19 +50,34 @@ pub struct Login<'a> {
 }
 
 impl<'a> Keys<'a> {
-    /// Checks the header and finds the tables.
+    /// Checks the header and finds the tables of a mapped file.
     ///
     /// # Errors
     /// [`Error::Foreign`] and [`Error::Corrupt`], as all functions of this.
+    pub fn of(map: &'a Map) -> Result<Self> {
+        Self::read(&map.header(), map.body())
+    }
+
+    /// The same of bytes that nobody writes to.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
     pub fn open(file: &'a [u8]) -> Result<Self> {
-        let pages = Pages::open(file, APPLICATION)?;
-        let [about, login, login_name] = tree::roots(pages, ["about", "login", "login_name"])?;
+        match file.split_first_chunk() {
+            Some((header, body)) => Self::read(header, body),
+            None => Err(Error::Corrupt("shorter than a header")),
+        }
+    }
+
+    fn read(header: &[u8; HEADER], body: &'a [u8]) -> Result<Self> {
+        let pages = Pages::open(header, body, APPLICATION)?;
+        let [about, login, login_name] = tree::roots(&pages, ["about", "login", "login_name"])?;
         Ok(Keys { pages, about, login, login_name })
     }
 
     /// The one row of `about`.
-    pub fn about(&self) -> Result<About<'a>> {
-        let Some(row) = tree::row(self.pages, self.about, 1)? else {
+    pub fn about(&self) -> Result<About<'_>> {
+        let Some(row) = tree::row(&self.pages, self.about, 1)? else {
             return Err(Error::Corrupt("no row in 'about'"));
         };
         let mut row = Record::new(row)?;
@@ -71,19 +88,19 @@ impl<'a> Keys<'a> {
     }
 
     /// The keys of that login name.
-    pub fn login_by_name(&self, name: &[u8]) -> Result<Option<Login<'a>>> {
-        let Some(uid) = tree::rowid_of(self.pages, self.login_name, name)? else {
+    pub fn login_by_name(&self, name: &[u8]) -> Result<Option<Login<'_>>> {
+        let Some(uid) = tree::rowid_of(&self.pages, self.login_name, name)? else {
             return Ok(None);
         };
-        match tree::row(self.pages, self.login, uid)?.map(|row| Login::read(uid, row)).transpose()? {
+        match tree::row(&self.pages, self.login, uid)?.map(|row| Login::read(uid, row)).transpose()? {
             Some(login) if login.name.compare(name).is_eq() => Ok(Some(login)),
             _ => Err(Error::Corrupt("an index differs from its table")),
         }
     }
 
     /// The keys of that uid.
-    pub fn login_by_uid(&self, uid: u32) -> Result<Option<Login<'a>>> {
-        let row = tree::row(self.pages, self.login, i64::from(uid))?;
+    pub fn login_by_uid(&self, uid: u32) -> Result<Option<Login<'_>>> {
+        let row = tree::row(&self.pages, self.login, i64::from(uid))?;
         row.map(|row| Login::read(i64::from(uid), row)).transpose()
     }
 }

@@ -1,24 +1,28 @@
 //! Answers questions from a cache file's bytes: a read-only walker of SQLite's file format ("Database File Format",
 //! sqlite.org), for files that other processes write and that nobody may trust.
 //!
-//! No allocation, no lock, no panic: a later issue has the linker prove the last. So no indexing, no `[a..b]`, no
+//! No allocation, no lock, no panic: the linker proves the last (see `nss-iam`). So no indexing, no `[a..b]`, no
 //! `%` by a variable in here, and arithmetic on what the file says is checked. What is odd is [`Error::Corrupt`].
 #![no_std]
 #![deny(unsafe_code)]
 
+mod bytes;
 mod cache;
 mod check;
 mod file;
+mod gids;
 mod keys;
 mod pages;
 mod record;
+mod text;
 mod tree;
 
-pub use cache::{Cache, Group, Members, User};
+pub use cache::{Cache, Dates, Group, Members, Snapshot, User};
 pub use check::{LEAST, NAME_MAX, floor, name_is_ours};
-pub use file::Map;
+pub use file::{Id, Map, at, now, root};
 pub use keys::{About, Keys, Login};
-pub use pages::{Chunks, Text};
+pub use text::{Chunks, Text};
+pub use tree::Place;
 
 use core::fmt;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cache::schema::CACHE;
 use proptest::prelude::*;
-use reader::{Cache, Text};
+use reader::{Cache, Dates, Text};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::support::{Group, Layout, Sample, User};
@@ -58,32 +58,34 @@ fn text(text: Text<'_>) -> String {
     String::from_utf8(crate::bytes(text)).unwrap()
 }
 
-/// A user as one line, as [`sql_user`] makes it.
+/// A user and a group as one line, by SQLite.
+const USER: &str =
+    "concat_ws(':', uid, name, active, gecos, home, shell, lastchg, expire, trim(groups||' '||local))";
+const GROUP: &str = "concat_ws(':', gid, name, members)";
+
+/// A user as one line, as [`USER`] makes it.
 fn line(cache: Cache<'_>, user: &reader::User<'_>) -> String {
     let gids: Vec<String> = cache.supplementary(user).unwrap().map(|gid| gid.to_string()).collect();
     let (name, gecos, home, shell) = (text(user.name), text(user.gecos), text(user.home), text(user.shell));
-    let (uid, active, lastchg, expire) = (user.uid, i32::from(user.active), user.lastchg, user.expire);
+    let (uid, active, Dates { lastchg, expire }) = (user.uid, i32::from(user.active), user.dates().unwrap());
     format!("{uid}:{name}:{active}:{gecos}:{home}:{shell}:{lastchg}:{expire}:{}", gids.join(" "))
 }
 
 fn sql_user(sql: &Connection, filter: &str, value: impl rusqlite::ToSql) -> Option<String> {
-    let columns =
-        "concat_ws(':', uid, name, active, gecos, home, shell, lastchg, expire, trim(groups||' '||local))";
-    let query = format!("SELECT {columns} FROM passwd WHERE {filter} ORDER BY uid LIMIT 1");
+    let query = format!("SELECT {USER} FROM passwd WHERE {filter} ORDER BY uid LIMIT 1");
     sql.query_row(&query, [value], |row| row.get(0)).optional().unwrap()
 }
 
 fn group_line(group: &reader::Group<'_>) -> String {
     let mut members = vec![0xff; group.members.size()];
-    group.members.copy_to(&mut members).unwrap();
+    group.members.copy_to(&mut members, |_| ()).unwrap();
     let names: Vec<&str> = std::str::from_utf8(&members).unwrap().split_terminator('\0').collect();
     assert_eq!(names.len(), group.members.count());
     format!("{}:{}:{}", group.gid, text(group.name), names.join(","))
 }
 
 fn sql_group(sql: &Connection, filter: &str, value: impl rusqlite::ToSql) -> Option<String> {
-    let columns = "concat_ws(':', gid, name, members)";
-    let query = format!("SELECT {columns} FROM grp WHERE {filter} ORDER BY gid LIMIT 1");
+    let query = format!("SELECT {GROUP} FROM grp WHERE {filter} ORDER BY gid LIMIT 1");
     sql.query_row(&query, [value], |row| row.get(0)).optional().unwrap()
 }
 
@@ -114,13 +116,30 @@ fn compare(sample: &Sample, users: &[User], groups: &[Group]) {
         assert_eq!(group(cache.group_by_gid(id).unwrap()), sql_group(sql, "gid = ?", id));
         assert_eq!(group(cache.group_after(id).unwrap()), sql_group(sql, "gid > ?", id));
     }
-    let (mut count, mut last) = (0, 0);
-    while let Some(user) = cache.user_after(last).unwrap() {
-        assert!(user.uid > last);
-        last = user.uid;
-        count += 1;
+    enumerate(sample);
+}
+
+/// Both enumerations from their beginning to their end, as the module does them: from row to row within a page.
+fn enumerate(sample: &Sample) {
+    let (sql, cache) = (&sample.sql, Cache::open(&sample.bytes).unwrap());
+    let mut query = sql.prepare(&format!("SELECT {USER} FROM passwd ORDER BY uid")).unwrap();
+    let mut lines = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let mut next = cache.user_after(0).unwrap();
+    while let Some(user) = next {
+        assert_eq!(line(cache, &user), lines.next().unwrap().unwrap());
+        let behind = cache.user_behind(user.place, user.uid);
+        next = behind.map_or_else(|| cache.user_after(user.uid), |user| user.map(Some)).unwrap();
     }
-    assert_eq!(count, users.len());
+    assert!(lines.next().is_none());
+    let mut query = sql.prepare(&format!("SELECT {GROUP} FROM grp ORDER BY gid")).unwrap();
+    let mut lines = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let mut next = cache.group_after(0).unwrap();
+    while let Some(group) = next {
+        assert_eq!(group_line(&group), lines.next().unwrap().unwrap());
+        let behind = cache.group_behind(group.place, group.gid);
+        next = behind.map_or_else(|| cache.group_after(group.gid), |group| group.map(Some)).unwrap();
+    }
+    assert!(lines.next().is_none());
 }
 
 fn unique(users: Vec<User>, groups: Vec<Group>) -> (Vec<User>, Vec<Group>) {
@@ -184,6 +203,28 @@ fn two_thousand_users_are_answered_as_by_sqlite_also_after_deletions() {
         });
         users.retain(|user| !gone(user));
         compare(&sample, &users, &groups);
+    }
+}
+
+#[test]
+fn fifty_thousand_users_are_answered_as_by_sqlite() {
+    let users: Vec<User> = (0..50_000).map(crate::support::user).collect();
+    let mut groups: Vec<Group> = users
+        .iter()
+        .map(|user| Group { gid: user.uid, name: user.name.clone(), members: Vec::new() })
+        .collect();
+    let everyone = users.iter().map(|user| user.name.clone()).collect();
+    groups.push(Group { gid: 0x7100_0000, name: "everyone".into(), members: everyone });
+    let sample = Sample::cache(Layout { page_size: 4096, reserved: 0 }, &users, &groups);
+    enumerate(&sample);
+    let some: Vec<User> = users.into_iter().step_by(997).collect();
+    compare(&sample, &some, &groups[49_998..]);
+}
+
+#[test]
+fn a_cache_of_nobody_has_nobody() {
+    for bits in 9..=16 {
+        compare(&Sample::cache(Layout { page_size: 1 << bits, reserved: 0 }, &[], &[]), &[], &[]);
     }
 }
 

@@ -1,9 +1,8 @@
-//! Whatever the bytes are: an answer that keeps the rules, or an error, and soon. Never a panic.
+//! Whatever the bytes are: an answer that keeps the rules (`fuzz::ask` has them), or an error, and soon. Never a panic.
 
 use proptest::prelude::*;
-use reader::{Cache, Error, floor, name_is_ours};
+use reader::{Cache, Error};
 
-use crate::bytes;
 use crate::support::{Group, SMALL, Sample, User, user};
 
 /// Several levels, overflow chains of tables and of the schema, and every kind of page.
@@ -11,57 +10,6 @@ fn sample(users: u32) -> Sample {
     let users: Vec<User> = (0..users).map(user).collect();
     let members = users.iter().map(|user| user.name.clone()).collect();
     Sample::cache(SMALL, &users, &[Group { gid: 0x7100_0000, name: "all".into(), members }])
-}
-
-fn check_user(cache: Cache<'_>, user: &reader::User<'_>) {
-    assert!(floor(user.uid, true));
-    assert!(name_is_ours(&bytes(user.name)));
-    for field in [user.gecos, user.home, user.shell] {
-        assert!(bytes(field).iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b':'));
-    }
-    assert!(user.lastchg > 0 && (user.active || user.expire == 1));
-    if let Ok(mut gids) = cache.supplementary(user) {
-        assert!(gids.all(|gid| gid > 0));
-    }
-}
-
-fn check_group(group: &reader::Group<'_>) {
-    assert!(floor(group.gid, true));
-    assert!(name_is_ours(&bytes(group.name)));
-    let mut members = vec![b'?'; group.members.size()];
-    if group.members.copy_to(&mut members).is_ok() {
-        let names: Vec<&[u8]> = members.split_inclusive(|byte| *byte == 0).collect();
-        assert_eq!(names.len(), group.members.count());
-        assert!(names.iter().all(|name| name_is_ours(&name[..name.len() - 1])));
-    }
-}
-
-/// Asks everything; what is answered must keep the rules.
-fn ask(file: &[u8]) {
-    let Ok(cache) = Cache::open(file) else { return };
-    for n in [0, 1, 57, 119, 120, 5000] {
-        let name = format!("user{n}");
-        let users = [cache.user_by_name(name.as_bytes()), cache.user_by_uid(0x7000_0000 + n)];
-        for user in users.into_iter().flatten().flatten() {
-            check_user(cache, &user);
-        }
-    }
-    let groups = [cache.group_by_name(b"all"), cache.group_by_gid(0x7100_0000), cache.group_by_name(b"none")];
-    for group in groups.into_iter().flatten().flatten() {
-        check_group(&group);
-    }
-    let mut last = 0;
-    while let Ok(Some(user)) = cache.user_after(last) {
-        check_user(cache, &user);
-        assert!(user.uid > last, "an enumeration ends");
-        last = user.uid;
-    }
-    let mut last = 0;
-    while let Ok(Some(group)) = cache.group_after(last) {
-        check_group(&group);
-        assert!(group.gid > last, "an enumeration ends");
-        last = group.gid;
-    }
 }
 
 proptest! {
@@ -77,7 +25,7 @@ proptest! {
             let at = at.index(file.len());
             file[at] = byte;
         }
-        ask(&file);
+        fuzz::ask(&file);
     }
 
     /// Page headers, cell pointers and the numbers at the beginning of cells: where the walker takes decisions.
@@ -94,7 +42,7 @@ proptest! {
                 file[at] = byte;
             }
         }
-        ask(&file);
+        fuzz::ask(&file);
     }
 }
 
@@ -128,7 +76,7 @@ fn circles_end() {
                 file[at..at + 4].copy_from_slice(&number);
             }
         }
-        ask(&file);
+        fuzz::ask(&file);
     }
 }
 

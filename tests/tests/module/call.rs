@@ -42,7 +42,7 @@ pub(crate) struct Module {
     pub(crate) getgrent: Next<libc::group>,
     pub(crate) getspnam: ByName<libc::spwd>,
     pub(crate) getspent: Next<libc::spwd>,
-    initgroups: Dyn,
+    pub(crate) initgroups: Dyn,
     module: Library,
 }
 
@@ -51,7 +51,7 @@ impl Module {
     pub(crate) fn load(_: &Machine) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let path = format!("/tmp/libnss_iam-{}.so", COUNT.fetch_add(1, Ordering::Relaxed));
-        std::fs::copy(tests::artefact("libnss_iam.so"), &path).unwrap();
+        std::fs::copy(crate::library(), &path).unwrap();
         // SAFETY: the module has no constructors that need anything of this process.
         let library = unsafe { Library::new(path) }.unwrap();
         Module {

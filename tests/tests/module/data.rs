@@ -1,5 +1,7 @@
 //! What the tests publish.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use cache::model::{Field, IamId, Id, Name};
@@ -7,6 +9,9 @@ use cache::snapshot::{Cache, Group, User};
 
 pub(crate) const FOLDER: &str = "/var/lib/nss-iam";
 pub(crate) const FILE: &str = "/var/lib/nss-iam/cache.db";
+
+/// The byte of the header whose top bit says that the file was replaced.
+const MARK: u64 = 60;
 
 /// The local group that every third user joins.
 pub(crate) const LOCAL: u32 = 27;
@@ -103,8 +108,25 @@ pub(crate) fn publish(cache: &Cache) {
     cache::publish::cache(Path::new(FOLDER), cache).unwrap();
 }
 
-/// Puts bytes at the cache's place, as a rename does.
+/// Puts bytes at the cache's place as the publisher does: a rename, and then the mark in what was there before.
 pub(crate) fn replace(bytes: &[u8]) {
+    let old = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(FILE);
+    rename(bytes);
+    let mut mark = [0];
+    if let Ok(old) = old
+        && old.metadata().unwrap().is_file()
+        && old.read_exact_at(&mut mark, MARK).is_ok()
+    {
+        old.write_all_at(&[mark[0] | 0x80], MARK).unwrap();
+    }
+}
+
+/// Puts bytes at the cache's place as a publisher does that is killed before the mark.
+pub(crate) fn rename(bytes: &[u8]) {
     let new = format!("{FILE}.test");
     std::fs::write(&new, bytes).unwrap();
     std::fs::rename(new, FILE).unwrap();

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::process::Command;
 
 use cache::model::Name;
-use tests::{Machine, artefact, repository, text};
+use tests::{Machine, repository, text};
 
 use crate::call::{
     Failure, Line, Module, NO_SUCH, TOO_SMALL, UNAVAIL, by_id, by_name, by_name_at, by_pointer, next,
@@ -24,7 +24,7 @@ fn c(text: &str) -> CString {
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).arg(artefact("libnss_iam.so")).output().unwrap();
+    let output = Command::new(program).args(arguments).arg(crate::library()).output().unwrap();
     assert!(output.status.success());
     text(&output.stdout).to_owned()
 }
@@ -123,6 +123,7 @@ fn unknown_is_notfound_with_enoent() {
 fn impossible_names_are_notfound_even_without_a_cache() {
     let Some(module) = module() else { return };
     std::fs::remove_file(data::FILE).unwrap();
+    // The module has not opened it yet.
     assert_eq!(by_name(module.getpwnam, c"possible", ROOM).err(), Some(Failure(UNAVAIL, libc::ENOENT)));
     let long = [44, 255, 100_000].map(|len| c(&"a".repeat(len)));
     let odd = [

@@ -14,7 +14,7 @@ use crate::data::{self, LOCAL};
 fn machine(published: &Cache) -> Option<Machine> {
     let machine = Machine::enter()?;
     data::publish(published);
-    fs::copy(artefact("libnss_iam.so"), module()).unwrap();
+    fs::copy(crate::library(), module()).unwrap();
     fs::copy(artefact("libnss_iamref.so"), module().with_file_name("libnss_iamref.so.2")).unwrap();
     Some(machine)
 }
@@ -152,7 +152,7 @@ fn it_works_in_a_user_namespace_that_does_not_map_root() {
     mount(Some("tmpfs"), "/var/lib", Some("tmpfs"), MsFlags::empty(), Some("mode=0755")).unwrap();
     data::publish(&data::odd());
     fs::create_dir("/var/lib/modules").unwrap();
-    fs::copy(artefact("libnss_iam.so"), "/var/lib/modules/libnss_iam.so.2").unwrap();
+    fs::copy(crate::library(), "/var/lib/modules/libnss_iam.so.2").unwrap();
     let line = ["-U", "sh", "-c", "stat -c %u /var/lib/nss-iam/cache.db; getent -s iam passwd user3"];
     let mut command = std::process::Command::new("unshare");
     let output = command.args(line).env("LD_LIBRARY_PATH", "/var/lib/modules").output().unwrap();

@@ -16,3 +16,11 @@ mod data;
 mod dlopen;
 mod glibc;
 mod process;
+
+use std::path::PathBuf;
+
+/// The module under test: with std and all checks of the debug profile. The suite `speed` runs the same tests on the
+/// shipped form.
+fn library() -> PathBuf {
+    tests::artefact("libnss_iam.so")
+}

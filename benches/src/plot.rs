@@ -1,0 +1,156 @@
+//! A figure as an SVG: time against the number of users, both on a logarithmic scale.
+
+use std::fmt::Write;
+
+use crate::figure::Figure;
+use crate::peer::Peer;
+
+const WIDTH: f64 = 740.0;
+const HEIGHT: f64 = 400.0;
+const LEFT: f64 = 76.0;
+const RIGHT: f64 = 540.0;
+const TOP: f64 = 52.0;
+const BOTTOM: f64 = 346.0;
+
+/// Both backgrounds have enough contrast to each colour.
+const STYLE: &str = "text{font:13px sans-serif;fill:#24292f}.title{font-size:16px;font-weight:bold}\
+    .back{fill:#fff}.grid{stroke:#d0d7de;stroke-width:1}.end{text-anchor:end}.middle{text-anchor:middle}\
+    @media (prefers-color-scheme:dark){text{fill:#e6edf3}.back{fill:#0d1117}.grid{stroke:#30363d}}";
+
+const fn colour(peer: Peer) -> &'static str {
+    match peer {
+        Peer::Files => "#8c8c8c",
+        Peer::Cache => "#2f81d6",
+        Peer::Extrausers => "#b07d00",
+        Peer::Sssd => "#a45ad1",
+        Peer::Reference => "#1f9a83",
+        Peer::NssIam => "#e0452f",
+    }
+}
+
+/// A dash for each, for those who do not tell the colours apart; ours is whole, and thick.
+const fn dash(peer: Peer) -> &'static str {
+    match peer {
+        Peer::Files => "9 4",
+        Peer::Cache => "2 3",
+        Peer::Extrausers => "9 3 2 3",
+        Peer::Sssd => "5 3",
+        Peer::Reference => "2 6",
+        Peer::NssIam => "none",
+    }
+}
+
+/// A logarithmic axis: from which to which power of ten, and where these are drawn.
+struct Scale {
+    low: f64,
+    high: f64,
+    from: f64,
+    to: f64,
+}
+
+impl Scale {
+    fn place(&self, value: f64) -> f64 {
+        let share = (value.log10() - self.low) / (self.high - self.low);
+        self.from + share * (self.to - self.from)
+    }
+}
+
+/// The whole file.
+#[must_use]
+pub fn svg(figure: &Figure) -> String {
+    let points = |peer: Peer| {
+        let cells = figure
+            .cells
+            .iter()
+            .filter_map(move |(size, cells)| Some((*size as f64, cells.get(&peer)?.value().ok()?)));
+        cells.collect::<Vec<_>>()
+    };
+    let all: Vec<f64> = Peer::ALL.into_iter().flat_map(points).map(|(_, value)| value).collect();
+    let least = all.iter().copied().fold(f64::INFINITY, f64::min).log10();
+    let most = all.iter().copied().fold(0.0, f64::max).log10();
+    let y = Scale { low: least.floor(), high: most.ceil().max(least.floor() + 1.0), from: BOTTOM, to: TOP };
+    let sizes: Vec<f64> = figure.cells.keys().map(|size| *size as f64).collect();
+    let (first, last) = (sizes[0].log10(), sizes[sizes.len() - 1].log10());
+    let x = Scale { low: first, high: last.max(first + 1.0), from: LEFT + 16.0, to: RIGHT - 16.0 };
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
+         role=\"img\" aria-label=\"{0}\">\n<style>{STYLE}</style>\n\
+         <rect class=\"back\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>\n\
+         <text class=\"title\" x=\"{LEFT}\" y=\"28\">{0} ({1})</text>\n",
+        figure.title, figure.unit
+    );
+    grid(&mut out, &x, &y, &sizes);
+    let mut drawn: Vec<_> =
+        Peer::ALL.into_iter().map(|peer| (peer, points(peer))).filter(|(_, p)| !p.is_empty()).collect();
+    for (peer, points) in &drawn {
+        let line: Vec<_> =
+            points.iter().map(|(n, v)| format!("{:.1},{:.1}", x.place(*n), y.place(*v))).collect();
+        let (colour, dash, width) = (colour(*peer), dash(*peer), width(*peer));
+        writeln!(
+            out,
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\" stroke-dasharray=\"{dash}\"/>",
+            line.join(" ")
+        )
+        .unwrap();
+        for (n, v) in points {
+            let (x, y) = (x.place(*n), y.place(*v));
+            writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{:.1}\" fill=\"{colour}\"/>", width + 1.5)
+                .unwrap();
+        }
+    }
+    // The legend is in the order of the lines' right ends, from the top.
+    drawn.sort_by(|(_, a), (_, b)| b[b.len() - 1].1.total_cmp(&a[a.len() - 1].1));
+    for (at, (peer, _)) in drawn.iter().enumerate() {
+        legend(&mut out, *peer, 70.0 + 24.0 * at as f64);
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
+const fn width(peer: Peer) -> f64 {
+    if matches!(peer, Peer::NssIam) { 3.0 } else { 1.8 }
+}
+
+fn grid(out: &mut String, x: &Scale, y: &Scale, sizes: &[f64]) {
+    for power in y.low as i32..=y.high as i32 {
+        let value = 10_f64.powi(power);
+        let at = y.place(value);
+        writeln!(out, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>")
+            .unwrap();
+        let label = short(value);
+        writeln!(out, "<text class=\"end\" x=\"{}\" y=\"{:.1}\">{label}</text>", LEFT - 8.0, at + 4.0)
+            .unwrap();
+    }
+    for size in sizes {
+        let at = x.place(*size);
+        writeln!(out, "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{BOTTOM}\"/>")
+            .unwrap();
+        writeln!(out, "<text class=\"middle\" x=\"{at:.1}\" y=\"{}\">{}</text>", BOTTOM + 20.0, short(*size))
+            .unwrap();
+    }
+    let middle = f64::midpoint(LEFT, RIGHT);
+    writeln!(out, "<text class=\"middle\" x=\"{middle}\" y=\"{}\">users</text>", BOTTOM + 40.0).unwrap();
+}
+
+fn legend(out: &mut String, peer: Peer, at: f64) {
+    let (from, to) = (RIGHT + 14.0, RIGHT + 44.0);
+    let (colour, dash, width) = (colour(peer), dash(peer), width(peer));
+    writeln!(
+        out,
+        "<line x1=\"{from}\" x2=\"{to}\" y1=\"{0:.1}\" y2=\"{0:.1}\" stroke=\"{colour}\" stroke-width=\"{width}\" \
+         stroke-dasharray=\"{dash}\"/>\n<text x=\"{1}\" y=\"{at:.1}\">{2}</text>",
+        at - 4.5,
+        to + 8.0,
+        peer.title()
+    )
+    .unwrap();
+}
+
+/// 0.1, 10, 1k, 50k, 1M.
+fn short(value: f64) -> String {
+    match value {
+        1e6.. => format!("{}M", value / 1e6),
+        1e3.. => format!("{}k", value / 1e3),
+        _ => format!("{value}"),
+    }
+}

@@ -1,0 +1,146 @@
+//! What must hold of any file at the cache's place: an answer that keeps all rules, or an error; never a panic, and
+//! work in proportion to the file's size.
+//!
+//! The targets in `fuzz_targets/` give this to libFuzzer, `tests/minute.rs` runs it in every test run.
+#![forbid(unsafe_code)]
+#![expect(clippy::indexing_slicing, clippy::expect_used, reason = "a property that fails panics")]
+
+use reader::{Cache, Group, Keys, Text, User, floor, name_is_ours};
+
+/// Good files, made by SQLite: pages of 512 bytes, trees of several levels, overflow chains of tables, indexes and
+/// the schema.
+pub const GOOD: [&[u8]; 3] = [
+    include_bytes!("../good/small.db"),
+    include_bytes!("../good/deep.db"),
+    include_bytes!("../good/keys.db"),
+];
+
+/// Asks everything of a file, as `cache.db` and as `keys.db`.
+///
+/// # Panics
+/// If an answer breaks a rule.
+pub fn ask(file: &[u8]) {
+    if let Ok(cache) = Cache::open(file) {
+        ask_cache(cache, file.len());
+    }
+    if let Ok(keys) = Keys::open(file) {
+        let _ = keys.about().map(|about| all(about.options, |byte| matches!(byte, b' '..=b'~')));
+        for login in
+            [keys.login_by_name(b"user1"), keys.login_by_uid(0x7000_0001)].into_iter().flatten().flatten()
+        {
+            assert!(login.uid >= reader::LEAST && name_is_ours(&bytes(login.name)));
+            all(login.keys, |byte| matches!(byte, b' '..=b'~' | b'\n'));
+            bytes(login.iam_id);
+            bytes(login.source);
+        }
+    }
+}
+
+fn ask_cache(cache: Cache<'_>, len: usize) {
+    for n in [0u32, 1, 57, 119, 120, 5000] {
+        let name = format!("user{n}");
+        let by_name = cache.user_by_name(name.as_bytes());
+        if let Ok(Some(user)) = &by_name {
+            assert_eq!(bytes(user.name), name.as_bytes());
+        }
+        for user in [by_name, cache.user_by_uid(0x7000_0000 + n)].into_iter().flatten().flatten() {
+            check_user(cache, &user);
+        }
+    }
+    let groups = [cache.group_by_name(b"all"), cache.group_by_gid(0x7100_0000), cache.group_by_name(b"none")];
+    for group in groups.into_iter().flatten().flatten() {
+        check_group(&group);
+    }
+    // Each step gives another row, and each row has a byte of its own to begin with.
+    let mut last = 0;
+    for step in 0.. {
+        let Ok(Some(user)) = cache.user_after(last) else { break };
+        assert!(user.uid > last && step < len, "an enumeration ends");
+        check_user(cache, &user);
+        last = user.uid;
+        if let Some(Ok(next)) = cache.user_behind(user.place, last) {
+            assert!(next.uid > last, "an enumeration ends");
+            check_user(cache, &next);
+        }
+    }
+    let mut last = 0;
+    for step in 0.. {
+        let Ok(Some(group)) = cache.group_after(last) else { break };
+        assert!(group.gid > last && step < len, "an enumeration ends");
+        check_group(&group);
+        last = group.gid;
+    }
+}
+
+fn check_user(cache: Cache<'_>, user: &User<'_>) {
+    assert!(floor(user.uid, true), "an id below the floor");
+    assert!(name_is_ours(&bytes(user.name)));
+    for field in [user.gecos, user.home, user.shell] {
+        all(field, |byte| matches!(byte, b' '..=b'~') && byte != b':');
+    }
+    assert!(bytes(user.home).starts_with(b"/") && bytes(user.shell).starts_with(b"/"));
+    if let Ok(dates) = user.dates() {
+        assert!(dates.lastchg > 0 && (user.active || dates.expire == 1));
+    }
+    if let Ok(mut gids) = cache.supplementary(user) {
+        assert!(gids.all(|gid| gid > 0), "root's group");
+    }
+}
+
+fn check_group(group: &Group<'_>) {
+    assert!(floor(group.gid, true), "an id below the floor");
+    assert!(name_is_ours(&bytes(group.name)));
+    let mut members = vec![b'?'; group.members.size()];
+    let mut begins = Vec::new();
+    if group.members.copy_to(&mut members, |at| begins.push(at)).is_ok() {
+        let names: Vec<&[u8]> = members.split_inclusive(|byte| *byte == 0).collect();
+        assert_eq!(names.len(), group.members.count());
+        assert!(names.iter().all(|name| name_is_ours(&name[..name.len() - 1])));
+        let starts: Vec<usize> =
+            names.iter().map(|name| name.as_ptr().addr() - members.as_ptr().addr()).collect();
+        assert_eq!(begins, starts);
+    }
+}
+
+fn bytes(text: Text<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; text.len()];
+    text.copy_to(&mut bytes).expect("all of a value that was handed out can be read");
+    bytes
+}
+
+fn all(text: Text<'_>, good: impl Fn(u8) -> bool) {
+    assert!(bytes(text).into_iter().all(good), "a character that must not be there");
+}
+
+/// One of the good files with some changes: the first byte says which file, then each five bytes are a change: a page
+/// of 512 bytes, an offset in it, how, and a value.
+#[must_use]
+pub fn changed(changes: &[u8]) -> Vec<u8> {
+    let (which, changes) = changes.split_first().unwrap_or((&0, &[]));
+    let mut file = GOOD[usize::from(*which) % GOOD.len()].to_vec();
+    for change in changes.as_chunks().0 {
+        let [page, low, high, how, value] = *change;
+        let pages = file.len() / 512;
+        if pages == 0 {
+            break;
+        }
+        // Half of the changes among the first bytes of a page, where its structure is.
+        let offset = usize::from(u16::from_le_bytes([low, high]));
+        let offset = if how & 1 == 0 { offset % 24 } else { offset % 512 };
+        let at = usize::from(page) % pages * 512 + offset;
+        match how >> 1 & 7 {
+            0..=2 => file[at] = value,
+            3 => file[at] ^= 1 << (value & 7),
+            4 => file[at] = file[at].wrapping_add(value),
+            // Another page of the same file here: children that were never in one tree.
+            5 => {
+                let from = usize::from(value) % pages * 512;
+                let to = at / 512 * 512;
+                file.copy_within(from..from + 512, to);
+            }
+            6 => file.truncate(at),
+            _ => file[at] = [0, 1, 0x7f, 0x80, 0xff, 0x0d, 0x05, 0x0a][usize::from(value & 7)],
+        }
+    }
+    file
+}

@@ -1,0 +1,359 @@
+//! Tests of `kept`: every rule of freshness, on a machine of which the test is the clock, the file system and the publisher.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use reader::{Error, Result};
+
+use crate::kept::{File, HIDDEN, Held, Kept, SECOND, System};
+use crate::slots::{Slot, Slots};
+use crate::sync::{AtomicU32, AtomicU64, UnsafeCell};
+
+const GONE: Error = Error::System(libc::ENOENT);
+const FOREIGN: Error = Error::Foreign("not ours");
+
+#[derive(Default)]
+struct Fake {
+    now: Cell<u64>,
+    root: Cell<u32>,
+    path: RefCell<Option<Result<Inode>>>,
+    looks: Cell<u32>,
+    opens: Cell<u32>,
+    open_files: Rc<Cell<i32>>,
+}
+
+#[derive(Clone)]
+struct Inode {
+    id: u32,
+    retired: Rc<Cell<bool>>,
+}
+
+struct Opened {
+    inode: Inode,
+    open_files: Rc<Cell<i32>>,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.open_files.set(self.open_files.get() - 1);
+    }
+}
+
+impl File for Opened {
+    type Id = u32;
+
+    fn id(&self) -> u32 {
+        self.inode.id
+    }
+
+    fn retired(&self) -> bool {
+        self.inode.retired.get()
+    }
+}
+
+impl Fake {
+    fn inode(&self) -> Result<Inode> {
+        self.path.borrow().clone().unwrap_or(Err(GONE))
+    }
+}
+
+impl System for Fake {
+    type File = Opened;
+
+    fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    fn open(&self) -> Result<Opened> {
+        self.opens.set(self.opens.get() + 1);
+        let inode = self.inode()?;
+        self.open_files.set(self.open_files.get() + 1);
+        Ok(Opened { inode, open_files: Rc::clone(&self.open_files) })
+    }
+
+    fn at_path(&self) -> Result<u32> {
+        self.looks.set(self.looks.get() + 1);
+        self.inode().map(|inode| inode.id)
+    }
+
+    fn root(&self) -> Option<u32> {
+        Some(self.root.get())
+    }
+}
+
+type World = Kept<Fake, 2>;
+
+/// At some time, with the file 1 at the path.
+fn world() -> World {
+    let slot = || Slot { state: AtomicU32::new(0), value: UnsafeCell::new(std::mem::MaybeUninit::uninit()) };
+    let world = Kept {
+        system: Fake::default(),
+        slots: Slots { current: AtomicU64::new(0), slots: [slot(), slot()] },
+        missing: AtomicU64::new(0),
+    };
+    world.later(1_000_000);
+    world.put(1);
+    world
+}
+
+impl World {
+    fn later(&self, milliseconds: u64) {
+        self.system.now.set(self.system.now.get() + milliseconds);
+    }
+
+    /// Renames another file to the path.
+    fn put(&self, id: u32) -> Inode {
+        let inode = Inode { id, retired: Rc::default() };
+        self.system.path.replace(Some(Ok(inode.clone())));
+        inode
+    }
+
+    /// As a publisher does that is not killed.
+    fn publish(&self, id: u32) {
+        let old = self.system.inode();
+        self.put(id);
+        old.unwrap().retired.set(true);
+    }
+
+    fn fails(&self, error: Error) {
+        self.system.path.replace(Some(Err(error)));
+    }
+
+    /// The file that a call is answered from.
+    fn answer(&self) -> Result<u32> {
+        self.file().map(|held| held.file().id())
+    }
+
+    fn calls(&self) -> (u32, u32) {
+        (self.system.looks.take(), self.system.opens.take())
+    }
+}
+
+#[test]
+fn a_warm_lookup_makes_no_call_but_one_look_a_second() {
+    let world = world();
+    assert_eq!(world.answer(), Ok(1));
+    assert_eq!(world.calls(), (0, 1));
+    for _ in 0..10 {
+        for _ in 0..100 {
+            world.later(SECOND / 100 - 1);
+            assert_eq!(world.answer(), Ok(1));
+        }
+        assert_eq!(world.calls(), (0, 0));
+        world.later(100);
+        assert_eq!(world.answer(), Ok(1));
+        assert_eq!(world.calls(), (1, 0));
+    }
+}
+
+#[test]
+fn a_published_file_is_seen_by_the_next_lookup_and_the_old_one_is_let_go_of() {
+    let world = world();
+    for id in 1..100 {
+        assert_eq!(world.answer(), Ok(id));
+        assert_eq!(world.system.open_files.get(), 1);
+        world.publish(id + 1);
+    }
+}
+
+#[test]
+fn a_file_whose_publisher_was_killed_before_the_mark_is_seen_within_a_second() {
+    let world = world();
+    assert_eq!(world.answer(), Ok(1));
+    world.put(2);
+    world.later(SECOND - 1);
+    assert_eq!(world.answer(), Ok(1));
+    world.later(1);
+    assert_eq!(world.answer(), Ok(2));
+    assert_eq!(world.system.open_files.get(), 1);
+}
+
+#[test]
+fn a_missing_file_is_looked_for_once_a_second() {
+    let world = world();
+    world.fails(GONE);
+    assert_eq!(world.answer(), Err(GONE));
+    world.put(1);
+    world.later(SECOND - 1);
+    assert_eq!(world.answer(), Err(GONE));
+    assert_eq!(world.calls(), (0, 1));
+    world.later(1);
+    assert_eq!(world.answer(), Ok(1));
+}
+
+#[test]
+fn a_file_that_was_missing_at_the_first_tick_of_the_clock_is_found_later() {
+    let world = world();
+    world.system.now.set(0);
+    world.fails(GONE);
+    assert_eq!(world.answer(), Err(GONE));
+    world.put(1);
+    world.later(SECOND + 1);
+    assert_eq!(world.answer(), Ok(1));
+}
+
+#[test]
+fn a_deleted_file_answers_for_a_second_at_most() {
+    let world = world();
+    assert_eq!(world.answer(), Ok(1));
+    world.fails(GONE);
+    world.later(SECOND);
+    assert_eq!(world.answer(), Err(GONE));
+    assert_eq!(world.system.open_files.get(), 0);
+    world.put(2);
+    world.later(SECOND);
+    assert_eq!(world.answer(), Ok(2));
+}
+
+#[test]
+fn a_file_that_is_no_longer_trusted_is_an_error_until_it_is() {
+    let world = world();
+    assert_eq!(world.answer(), Ok(1));
+    world.fails(FOREIGN);
+    world.later(SECOND);
+    assert_eq!(world.answer(), Err(FOREIGN));
+    assert_eq!(world.answer(), Err(FOREIGN), "not the file that was good a moment ago");
+    world.put(2);
+    assert_eq!(world.answer(), Ok(2));
+}
+
+/// "A marked file that still is the one at the path (a restored hard link) is used, and rechecked once a second."
+#[test]
+fn a_restored_hard_link_is_used_and_looked_at_once_a_second() {
+    let world = world();
+    let first = world.put(1);
+    assert_eq!(world.answer(), Ok(1));
+    world.publish(2);
+    world.system.path.replace(Some(Ok(first)));
+    world.calls();
+    for _ in 0..5 {
+        for _ in 0..10 {
+            assert_eq!(world.answer(), Ok(1));
+            world.later(SECOND / 10);
+        }
+        assert!(world.calls().0 <= 2);
+    }
+    // The mark is set already: this is what the look is for.
+    world.publish(3);
+    world.later(SECOND);
+    assert_eq!(world.answer(), Ok(3));
+}
+
+/// Marked while it is opened: it was the one at the path, but no longer is.
+#[test]
+fn a_file_that_is_marked_when_it_is_opened_is_looked_at_by_the_next_lookup() {
+    let world = world();
+    let first = world.put(1);
+    first.retired.set(true);
+    assert_eq!(world.answer(), Ok(1));
+    world.put(2);
+    assert_eq!(world.answer(), Ok(2));
+}
+
+fn chrooted() -> World {
+    let world = world();
+    assert_eq!(world.answer(), Ok(1));
+    world.system.root.set(7);
+    world
+}
+
+#[test]
+fn in_a_chroot_a_file_that_is_not_replaced_serves_on() {
+    let world = chrooted();
+    world.fails(GONE);
+    for _ in 0..3 {
+        world.later(HIDDEN);
+        assert_eq!(world.answer(), Ok(1));
+    }
+}
+
+/// "A retired map whose path is gone (chroot) serves 10 minutes, then UNAVAIL."
+#[test]
+fn in_a_chroot_a_replaced_file_serves_ten_minutes() {
+    let world = chrooted();
+    world.publish(2);
+    world.fails(GONE);
+    assert_eq!(world.answer(), Ok(1));
+    let mut served = 0;
+    while world.answer().is_ok() {
+        world.calls();
+        assert_eq!(world.answer(), Ok(1));
+        assert_eq!(world.calls(), (0, 0), "one look a second");
+        world.later(SECOND);
+        served += SECOND;
+    }
+    assert_eq!(served, HIDDEN);
+    assert_eq!(world.answer(), Err(GONE));
+    assert_eq!(world.system.open_files.get(), 0);
+}
+
+#[test]
+fn a_process_that_sees_the_path_again_sees_the_file_there() {
+    let world = chrooted();
+    world.publish(2);
+    let second = world.system.path.replace(Some(Err(GONE)));
+    assert_eq!(world.answer(), Ok(1));
+    world.later(SECOND);
+    world.system.path.replace(second);
+    assert_eq!(world.answer(), Ok(2));
+}
+
+/// A sandbox that forbids stat(2) is no proof that the file is gone.
+#[test]
+fn a_path_that_may_not_be_looked_at_is_as_hidden_as_by_a_chroot() {
+    let world = world();
+    let first = world.put(1);
+    assert_eq!(world.answer(), Ok(1));
+    world.fails(Error::System(libc::EACCES));
+    world.later(SECOND);
+    assert_eq!(world.answer(), Ok(1));
+    first.retired.set(true);
+    assert_eq!(world.answer(), Ok(1));
+    world.later(HIDDEN);
+    assert_eq!(world.answer(), Err(Error::System(libc::EACCES)));
+}
+
+/// As in a child in another time namespace.
+#[test]
+fn a_clock_that_is_set_back_makes_nothing_stale() {
+    let world = world();
+    assert_eq!(world.answer(), Ok(1));
+    world.system.now.set(500);
+    world.put(2);
+    assert_eq!(world.answer(), Ok(2));
+    world.system.now.set(100);
+    world.put(3);
+    world.later(SECOND - 400);
+    assert_eq!(world.answer(), Ok(2), "less than a second away");
+    world.later(800 + SECOND);
+    assert_eq!(world.answer(), Ok(3));
+}
+
+#[test]
+fn without_a_free_place_each_lookup_opens_the_file() {
+    let world = world();
+    // What a fork leaves in the child: threads in both files that the child does not have.
+    for id in [2, 3] {
+        std::mem::forget(world.file().unwrap());
+        world.publish(id);
+    }
+    for id in 3..10 {
+        assert_eq!(world.answer(), Ok(id));
+        assert_eq!(world.answer(), Ok(id));
+        assert_eq!(world.system.open_files.get(), 2, "no more than those two");
+        world.publish(id + 1);
+    }
+}
+
+#[test]
+fn an_enumeration_goes_on_in_the_same_file_without_the_clock_until_it_is_replaced() {
+    let world = world();
+    let version = world.file().unwrap().version().unwrap();
+    world.later(10 * SECOND);
+    assert!(matches!(world.same(version), Some(Held::Kept(_))));
+    assert_eq!(world.calls(), (0, 1));
+    world.publish(2);
+    assert!(world.same(version).is_none());
+    assert_eq!(world.answer(), Ok(2));
+    assert!(world.same(version).is_none());
+}

@@ -1,0 +1,167 @@
+//! A few places for values that threads share, one of them the current one. Nobody ever waits: whoever finds no
+//! current value, or no free place, helps itself otherwise.
+//!
+//! A thread that uses a value is counted in the value's slot; a value that is replaced is dropped by whoever takes
+//! the count to zero. fork(2) copies counts of threads that the child does not have: such a slot is lost to the child,
+//! with what is in it, and the others go on. So at most `N` values are ever lost, and then every caller is on its own.
+#![expect(unsafe_code, reason = "a value is shared by count, which the compiler cannot see")]
+
+use core::mem::MaybeUninit;
+use core::ops::Deref;
+
+use crate::sync::{AtomicU32, AtomicU64, Ordering, UnsafeCell};
+
+/// Has a value that may be used. With neither flag a slot is free.
+const LIVE: u32 = 1 << 31;
+/// Has a value that is to be dropped when nobody uses it any more.
+const OLD: u32 = 1 << 30;
+/// One thread is filling or emptying it.
+const BUSY: u32 = 1 << 29;
+
+/// `N` slots.
+pub(crate) struct Slots<T, const N: usize> {
+    /// See [`Version`].
+    pub(crate) current: AtomicU64,
+    pub(crate) slots: [Slot<T>; N],
+}
+
+/// One.
+#[repr(align(64))]
+pub(crate) struct Slot<T> {
+    /// A flag, and in the lower bits how many threads use it, or have just come to see whether they may.
+    pub(crate) state: AtomicU32,
+    pub(crate) value: UnsafeCell<MaybeUninit<T>>,
+}
+
+/// A state of `current`: in the low byte the slot's number and one, or none; above, how often that changed, so that a
+/// slot that was used again is not taken for what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Version(u64);
+
+/// A value in use.
+pub(crate) struct Used<'a, T> {
+    slot: &'a Slot<T>,
+    pub(crate) version: Version,
+}
+
+// SAFETY: a value is dropped by any thread, and used by several at once.
+unsafe impl<T: Send + Sync, const N: usize> Sync for Slots<T, N> {}
+
+impl Version {
+    /// More files than are published while a process stands in the middle of a call.
+    pub(crate) const BITS: u32 = 28;
+
+    fn slot(self) -> Option<usize> {
+        ((self.0 & 0xff) as usize).checked_sub(1)
+    }
+
+    fn next(self, slot: Option<usize>) -> Self {
+        let slot = slot.map_or(0, |slot| slot as u64 + 1);
+        let count = (self.count() + 1) % (1 << Self::BITS);
+        Version(count << 8 | slot)
+    }
+
+    /// How often the current value has changed; in [`Self::BITS`] bits.
+    pub(crate) fn count(self) -> u64 {
+        self.0 >> 8
+    }
+}
+
+impl<T, const N: usize> Slots<T, N> {
+    /// The current value; without one, the version that says so.
+    #[inline]
+    pub(crate) fn current(&self) -> Result<Used<'_, T>, Version> {
+        let version = Version(self.current.load(Ordering::Acquire));
+        let slot = version.slot().and_then(|slot| self.slots.get(slot)).ok_or(version)?;
+        if slot.enter() { Ok(Used { slot, version }) } else { Err(version) }
+    }
+
+    /// Makes `value` the current one, if `version` still is, and lends it in any case. Gives it back if no slot is free.
+    pub(crate) fn put(&self, value: T, version: Version) -> Result<Used<'_, T>, T> {
+        let free = self.slots.iter().enumerate().find(|(_, slot)| slot.claim(0));
+        let Some((at, slot)) = free else {
+            return Err(value);
+        };
+        // SAFETY: a claimed slot is this thread's alone, and has no value.
+        slot.value.with_mut(|place| unsafe { (*place).write(value) });
+        // Used by one from the beginning. Others may have come to see meanwhile, and are still counted: no store.
+        slot.state.fetch_add(LIVE - BUSY + 1, Ordering::Release);
+        let new = version.next(Some(at));
+        if !self.exchange(version, new) {
+            slot.retire();
+        }
+        Ok(Used { slot, version: new })
+    }
+
+    /// Leaves nothing current, if `version` still is.
+    pub(crate) fn clear(&self, version: Version) {
+        self.exchange(version, version.next(None));
+    }
+
+    fn exchange(&self, old: Version, new: Version) -> bool {
+        let done = self.current.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if done && let Some(slot) = old.slot().and_then(|slot| self.slots.get(slot)) {
+            slot.retire();
+        }
+        done
+    }
+}
+
+impl<T> Slot<T> {
+    /// Whether there is a value to use, which is then counted.
+    #[inline]
+    fn enter(&self) -> bool {
+        let live = self.state.fetch_add(1, Ordering::Acquire) & LIVE != 0;
+        if !live {
+            self.leave();
+        }
+        live
+    }
+
+    #[inline]
+    fn leave(&self) {
+        if self.state.fetch_sub(1, Ordering::Release) == OLD + 1 {
+            self.empty();
+        }
+    }
+
+    /// Takes a slot that nobody is in, in this state.
+    fn claim(&self, state: u32) -> bool {
+        self.state.compare_exchange(state, BUSY, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Once for each value, by the thread that made it no longer the current one.
+    fn retire(&self) {
+        if self.state.fetch_sub(LIVE - OLD, Ordering::Release) == LIVE {
+            self.empty();
+        }
+    }
+
+    /// Drops the value unless somebody has come meanwhile: the last to leave tries again.
+    #[cold]
+    fn empty(&self) {
+        if self.claim(OLD) {
+            // SAFETY: an old slot has a value; nobody uses it, since the count was 0, and nobody will, since it is
+            // claimed and so not live.
+            self.value.with_mut(|place| unsafe { place.cast::<T>().drop_in_place() });
+            self.state.fetch_sub(BUSY, Ordering::Release);
+        }
+    }
+}
+
+impl<T> Deref for Used<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the slot was live when this was counted in it, so it has a value, and keeps it while this is counted.
+        self.slot.value.with(|place| unsafe { &*place.cast::<T>() })
+    }
+}
+
+impl<T> Drop for Used<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.slot.leave();
+    }
+}

@@ -1,0 +1,196 @@
+//! Byte runs: values of rows, which go on in overflow pages where one page is too small.
+#![forbid(unsafe_code)]
+
+use core::cmp::Ordering;
+
+use crate::bytes::{Bytes, TOO_LONG, signed};
+use crate::pages::Pages;
+use crate::{Error, Result};
+
+/// A run of bytes: a value of a row, or what is left of one. Long ones are spread over pages, hence the chunks.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a> {
+    pages: &'a Pages<'a>,
+    /// The first bytes, at most `len`.
+    chunk: &'a [u8],
+    /// The overflow page that holds the bytes behind `chunk`, while `len` is more.
+    next: u32,
+    len: u32,
+}
+
+impl<'a> Text<'a> {
+    #[inline]
+    pub(crate) fn new(pages: &'a Pages<'a>, chunk: &'a [u8], next: u32, len: u32) -> Self {
+        Text { pages, chunk, next, len }
+    }
+
+    /// In bytes.
+    #[must_use]
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn pages(&self) -> &'a Pages<'a> {
+        self.pages
+    }
+
+    /// All of it, if it lies in one page.
+    #[inline]
+    pub(crate) fn local(&self) -> Option<&'a [u8]> {
+        (self.chunk.len() == self.len()).then_some(self.chunk)
+    }
+
+    /// The bytes, piece by piece. A chain of pages that ends too early ends it too; of a row's values the chain was
+    /// walked before, so that this cannot happen.
+    #[must_use]
+    #[inline]
+    pub fn chunks(&self) -> Chunks<'a> {
+        Chunks(*self)
+    }
+
+    /// One by one.
+    pub fn bytes(&self) -> impl Iterator<Item = u8> + use<'a> {
+        self.chunks().flatten().copied()
+    }
+
+    /// Copies all of it to the beginning of `out`.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if `out` is shorter than `len`; `out` then holds some of the bytes.
+    pub fn copy_to(&self, out: &mut [u8]) -> Result<()> {
+        let mut rest = out;
+        let mut copied = 0;
+        for chunk in self.chunks() {
+            let Some((now, later)) = rest.split_at_mut_checked(chunk.len()) else {
+                return Err(Error::Corrupt("no room for a value"));
+            };
+            now.copy_from_slice(chunk);
+            copied += chunk.len();
+            rest = later;
+        }
+        if copied == self.len() { Ok(()) } else { Err(BROKEN_CHAIN) }
+    }
+
+    /// SQLite's BINARY collation: as `memcmp(3)` orders, and a prefix before what it begins.
+    #[must_use]
+    #[inline]
+    pub fn compare(&self, other: &[u8]) -> Ordering {
+        self.local().map_or_else(|| self.compare_chunks(other), |all| all.cmp(other))
+    }
+
+    #[cold]
+    fn compare_chunks(&self, other: &[u8]) -> Ordering {
+        let mut rest = other;
+        for chunk in self.chunks() {
+            let (now, later) = rest.split_at_checked(chunk.len()).unwrap_or((rest, &[]));
+            match chunk.cmp(now) {
+                Ordering::Equal => rest = later,
+                unequal => return unequal,
+            }
+        }
+        if rest.is_empty() { Ordering::Equal } else { Ordering::Less }
+    }
+
+    /// Goes to the next overflow page. `len` must already be what is left.
+    fn turn(&mut self) -> Result<()> {
+        let (page, skipped) = self.pages.page(self.next)?;
+        let Some((next, content)) = page.split_first_chunk::<4>().filter(|_| skipped == 0) else {
+            return Err(BROKEN_CHAIN);
+        };
+        self.next = u32::from_be_bytes(*next);
+        self.chunk = content.get(..self.len()).unwrap_or(content);
+        Ok(())
+    }
+}
+
+/// See [`Text::chunks`].
+#[derive(Debug, Clone)]
+pub struct Chunks<'a>(Text<'a>);
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.chunk.is_empty() {
+            if self.0.len == 0 {
+                return None;
+            }
+            self.0.turn().ok()?;
+        }
+        let chunk = self.0.chunk;
+        // A chunk is never longer than what is left.
+        self.0.len = self.0.len.wrapping_sub(chunk.len() as u32);
+        self.0.chunk = &[];
+        Some(chunk)
+    }
+}
+
+impl<'a> Bytes<'a> for Text<'a> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn take(&mut self, count: usize) -> Result<Self> {
+        let len = u32::try_from(count).ok().filter(|len| *len <= self.len).ok_or(TOO_LONG)?;
+        let chunk = self.chunk.get(..count).unwrap_or(self.chunk);
+        let taken = Text { chunk, len, ..*self };
+        let rest = self.len - len;
+        let mut to_skip = count;
+        // At most `len` bytes of payload are walked, which is at most the file's size: a circle ends.
+        loop {
+            match self.chunk.get(to_skip..) {
+                Some(chunk) => {
+                    self.chunk = chunk;
+                    self.len = rest;
+                    return Ok(taken);
+                }
+                None => to_skip -= self.chunk.len(),
+            }
+            self.len -= self.chunk.len() as u32;
+            self.turn()?;
+        }
+    }
+
+    fn varint(&mut self) -> Result<u64> {
+        let mut value = 0;
+        for at in 0..9 {
+            let byte = self.take(1)?.chunks().next().and_then(<[u8]>::first);
+            let byte = *byte.ok_or(BROKEN_CHAIN)?;
+            if at == 8 {
+                value = value << 8 | u64::from(byte);
+                break;
+            }
+            value = value << 7 | u64::from(byte & 0x7f);
+            if byte < 0x80 {
+                break;
+            }
+        }
+        Ok(value)
+    }
+
+    fn number(&mut self, bytes: usize) -> Result<i64> {
+        let mut number = [0; 8];
+        let number = number.get_mut(..bytes).ok_or(TOO_LONG)?;
+        self.take(bytes)?.copy_to(number)?;
+        Ok(signed(number))
+    }
+
+    fn pieces(self) -> impl Iterator<Item = &'a [u8]> {
+        self.chunks()
+    }
+
+    fn text(self, _: &'a Pages<'a>) -> Text<'a> {
+        self
+    }
+}
+
+const BROKEN_CHAIN: Error = Error::Corrupt("broken chain of overflow pages");

@@ -77,8 +77,9 @@ impl Peer {
     }
 }
 
-/// Puts ours, as it is shipped, and the reference module where glibc looks for them.
-pub fn install() {
+/// Puts ours, as it is shipped, and the reference module where glibc looks for them, and has them found there without a
+/// search, as a package does.
+pub fn install(machine: &Machine) {
     let modules = [
         (target().join("module/libnss_iam.so"), module()),
         (target().join("release/libnss_iamref.so"), module().with_file_name("libnss_iamref.so.2")),
@@ -87,6 +88,7 @@ pub fn install() {
         fs::copy(&from, to)
             .unwrap_or_else(|e| panic!("cannot install '{}': {e}\nhint: make bench", from.display()));
     }
+    assert!(machine.run(&["/sbin/ldconfig"]).status.success(), "ldconfig failed");
 }
 
 /// A running sssd that has read the users. It stops when this is dropped.

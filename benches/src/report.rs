@@ -38,11 +38,12 @@ pub struct Report {
 }
 
 /// A reason that is known, for a line that we do not win.
-fn why(figure: &Figure, best: Peer) -> &'static str {
-    match (figure.slug.as_str(), best) {
+fn why(figure: &Figure, verdict: Verdict) -> &'static str {
+    match (figure.slug.as_str(), verdict.best) {
         ("cold-instructions" | "cold-time", Peer::Files) => {
             "`files` is part of libc: nothing has to be found, mapped and linked first; it pays with every line that it reads"
         }
+        _ if 3 * verdict.ahead >= verdict.rounds => "the rounds disagree: no difference is shown",
         _ => "no reason is known",
     }
 }
@@ -209,7 +210,7 @@ fn loss(figure: &Figure, size: usize, verdict: Verdict) -> String {
         verdict.best.title(),
         verdict.ahead,
         verdict.rounds,
-        why(figure, verdict.best)
+        why(figure, verdict)
     )
 }
 

@@ -44,7 +44,7 @@ fn ask_cache(cache: Cache<'_>, len: usize) {
             assert_eq!(bytes(user.name), name.as_bytes());
         }
         for user in [by_name, cache.user_by_uid(0x7000_0000 + n)].into_iter().flatten().flatten() {
-            check_user(cache, &user);
+            check_user(cache, &user, len);
         }
     }
     let groups = [cache.group_by_name(b"all"), cache.group_by_gid(0x7100_0000), cache.group_by_name(b"none")];
@@ -56,11 +56,11 @@ fn ask_cache(cache: Cache<'_>, len: usize) {
     for step in 0.. {
         let Ok(Some(user)) = cache.user_after(last) else { break };
         assert!(user.uid > last && step < len, "an enumeration ends");
-        check_user(cache, &user);
+        check_user(cache, &user, len);
         last = user.uid;
         if let Some(Ok(next)) = cache.user_behind(user.place, last) {
             assert!(next.uid > last, "an enumeration ends");
-            check_user(cache, &next);
+            check_user(cache, &next, len);
         }
     }
     let mut last = 0;
@@ -72,7 +72,7 @@ fn ask_cache(cache: Cache<'_>, len: usize) {
     }
 }
 
-fn check_user(cache: Cache<'_>, user: &User<'_>) {
+fn check_user(cache: Cache<'_>, user: &User<'_>, len: usize) {
     assert!(floor(user.uid, true), "an id below the floor");
     assert!(name_is_ours(&bytes(user.name)));
     for field in [user.gecos, user.home, user.shell] {
@@ -82,8 +82,11 @@ fn check_user(cache: Cache<'_>, user: &User<'_>) {
     if let Ok(dates) = user.dates() {
         assert!(dates.lastchg > 0 && (user.active || dates.expire == 1));
     }
-    if let Ok(mut gids) = cache.supplementary(user) {
-        assert!(gids.all(|gid| gid > 0), "root's group");
+    if let Ok(gids) = cache.supplementary(user) {
+        for (step, gid) in gids.enumerate() {
+            assert!(gid != Ok(0), "root's group");
+            assert!(step < len, "a list of groups ends");
+        }
     }
 }
 

@@ -8,12 +8,16 @@
     reason = "a test fails by panicking, and says what it did"
 )]
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// For both targets together.
 const TIME: Duration = Duration::from_secs(60);
+/// A hundred inputs take some milliseconds.
+const FOR_EVER: Duration = Duration::from_secs(120);
 
 /// A generator that gives the same numbers everywhere (Steele et al., SplitMix64).
 struct Random(u64);
@@ -40,14 +44,35 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     files.into_iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-/// Runs a property, and shows the input that breaks it.
-fn run(input: &[u8], property: impl Fn(&[u8])) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| property(input))) {
+/// Runs a property on each input, and shows the one that breaks it, or that it never comes to an end with.
+fn run(inputs: &[Vec<u8>], property: impl Fn(&[u8])) {
+    let at = AtomicUsize::new(0);
+    let show = |how: &str| {
         let path = std::env::temp_dir().join(format!("nss-iam-fuzz-{}", std::process::id()));
-        std::fs::write(&path, input).unwrap();
-        eprintln!("the input is in '{}'; add it to fuzz/corpus", path.display());
-        std::panic::resume_unwind(panic);
-    }
+        std::fs::write(&path, &inputs[at.load(Ordering::Relaxed)]).unwrap();
+        eprintln!("the input that {how} is in '{}'; add it to fuzz/corpus", path.display());
+    };
+    let (done, ended) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let show = &show;
+        scope.spawn(move || {
+            if ended.recv_timeout(FOR_EVER) == Err(RecvTimeoutError::Timeout) {
+                show("takes for ever");
+                std::process::abort();
+            }
+        });
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            for (number, input) in inputs.iter().enumerate() {
+                at.store(number, Ordering::Relaxed);
+                property(input);
+            }
+        }));
+        drop(done);
+        if let Err(panic) = outcome {
+            show("breaks it");
+            resume_unwind(panic);
+        }
+    });
 }
 
 /// Changes of an input as libFuzzer makes them: single bytes, runs, pieces of another.
@@ -75,15 +100,14 @@ fn vary(random: &mut Random, inputs: &[Vec<u8>]) -> Vec<u8> {
 fn target(name: &str, property: impl Fn(&[u8])) {
     let inputs = corpus(name);
     assert!(!inputs.is_empty());
-    inputs.iter().for_each(|input| run(input, &property));
+    run(&inputs, &property);
     let start = Instant::now();
     let mut random = Random(u64::from(std::process::id()));
     let mut runs = 0;
     while start.elapsed() < TIME / 2 {
-        for _ in 0..100 {
-            run(&vary(&mut random, &inputs), &property);
-        }
-        runs += 100;
+        let varied: Vec<Vec<u8>> = (0..100).map(|_| vary(&mut random, &inputs)).collect();
+        run(&varied, &property);
+        runs += varied.len();
     }
     println!("{name}: {} inputs, {runs} variations", inputs.len());
 }

@@ -214,8 +214,9 @@ pub unsafe extern "C" fn _nss_iam_initgroups_dyn(
     // SAFETY: glibc keeps an array from malloc with `*size` places, of which `*start` are set (nss/initgroups.c).
     let list = unsafe { List::new(start, size, groupsp, limit) };
     let call = || {
-        let mut list = list.ok_or(Miss::NotFound)?;
-        lookup::groups_of(name?, |gid| if gid == group { Ok(()) } else { list.add(gid) })
+        list.ok_or(Miss::NotFound)?.all_or_none(|list| {
+            lookup::groups_of(name?, |gid| if gid == group { Ok(()) } else { list.add(gid) })
+        })
     };
     // SAFETY: glibc passes a pointer to the thread's errno.
     unsafe { reply(errnop, call) }

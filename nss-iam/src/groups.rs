@@ -43,6 +43,12 @@ impl<'a> List<'a> {
         })
     }
 
+    /// What `fill` adds stays only if it succeeds.
+    pub(crate) fn all_or_none(&mut self, fill: impl FnOnce(&mut Self) -> Outcome<()>) -> Outcome<()> {
+        let before = *self.start;
+        fill(self).inspect_err(|_| *self.start = before)
+    }
+
     /// Adds a group unless it is in the list, or the list has come to its limit, as glibc's own `files` does.
     pub(crate) fn add(&mut self, gid: gid_t) -> Outcome<()> {
         let full = self.limit > 0 && *self.start >= self.limit;

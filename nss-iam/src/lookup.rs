@@ -115,7 +115,7 @@ pub(crate) fn group_by_gid<T>(gid: u32, fill: impl FnOnce(&Group<'_>) -> Outcome
 pub(crate) fn groups_of(name: &[u8], mut add: impl FnMut(u32) -> Outcome<()>) -> Outcome<()> {
     ask(|cache| {
         let user = cache.user_by_name(name)?.ok_or(Miss::NotFound)?;
-        cache.supplementary(&user)?.try_for_each(&mut add)
+        cache.supplementary(&user)?.try_for_each(|gid| add(gid?))
     })
 }
 

@@ -232,29 +232,30 @@ impl<'a> Cache<'a> {
             .transpose()
     }
 
-    /// The supplementary groups of a user, all checked before the first is handed out: those published here keep to
-    /// the floor, and local ones are anything but root's group, and none for a user who is not active.
+    /// The supplementary groups of a user. Those published here keep to the floor; local ones are anything but root's
+    /// group, and none for a user who is not active. Behind an error may stand more of them: none of the list is to be
+    /// used then.
     ///
     /// # Errors
     /// [`Error::Corrupt`], also for dates that [`User::dates`] refuses.
-    pub fn supplementary<'u>(&self, user: &User<'u>) -> Result<impl Iterator<Item = u32> + use<'u>> {
+    pub fn supplementary<'u>(
+        &self,
+        user: &User<'u>,
+    ) -> Result<impl Iterator<Item = Result<u32>> + use<'_, 'a, 'u>> {
         let Tail { groups, local, .. } = user.tail()?;
         if !user.active && !local.is_empty() {
             return Err(Error::Corrupt("local groups of a user who is not active"));
         }
-        for gid in Gids::of(groups) {
+        let published = Gids::of(groups).map(|gid| {
             let gid = gid?;
             let pinned = || self.group_by_gid(gid).map(|group| group.is_some_and(|group| group.pinned));
-            if !check::floor(gid, false) && !pinned()? {
-                return Err(Error::Corrupt("gid below the floor"));
-            }
-        }
-        for gid in Gids::of(local) {
-            if matches!(gid?, 0 | u32::MAX) {
-                return Err(Error::Corrupt("root's group"));
-            }
-        }
-        Ok(Gids::of(groups).chain(Gids::of(local)).flatten())
+            if check::floor(gid, false) || pinned()? { Ok(gid) } else { Err(BELOW_FLOOR) }
+        });
+        let local = Gids::of(local).map(|gid| match gid? {
+            0 | u32::MAX => Err(Error::Corrupt("root's group")),
+            gid => Ok(gid),
+        });
+        Ok(published.chain(local))
     }
 }
 
@@ -401,11 +402,12 @@ impl Members<'_> {
 }
 
 const INDEX_DIFFERS: Error = Error::Corrupt("an index differs from its table");
+const BELOW_FLOOR: Error = Error::Corrupt("id below the floor");
 const WRONG_COUNT: Error = Error::Corrupt("wrong count of members");
 
 fn published(id: i64, pinned: bool) -> Result<u32> {
     match u32::try_from(id) {
         Ok(id) if check::floor(id, pinned) => Ok(id),
-        _ => Err(Error::Corrupt("id below the floor")),
+        _ => Err(BELOW_FLOOR),
     }
 }

@@ -46,7 +46,13 @@ impl<'a> Gids<'a> {
 impl Iterator for Gids<'_> {
     type Item = Result<u32>;
 
+    /// An error is the last item.
     fn next(&mut self) -> Option<Result<u32>> {
-        self.more.then(|| self.number().ok_or(Error::Corrupt("impossible list of gids")))
+        if !self.more {
+            return None;
+        }
+        let number = self.number();
+        self.more &= number.is_some();
+        Some(number.ok_or(Error::Corrupt("impossible list of gids")))
     }
 }

@@ -46,7 +46,7 @@ fn main() {
 fn run(sizes: &[usize], effort: Effort) -> Report {
     let Some(machine) = Machine::enter_tree("bench") else { panic!("the benchmark needs root") };
     assert!(peer::is_complete(), "the tree is incomplete\nhint: tests/trees.sh");
-    peer::install();
+    peer::install(&machine);
     let mut report = Report {
         machine: describe(&machine),
         effort,

@@ -65,7 +65,7 @@ const GROUP: &str = "concat_ws(':', gid, name, members)";
 
 /// A user as one line, as [`USER`] makes it.
 fn line(cache: Cache<'_>, user: &reader::User<'_>) -> String {
-    let gids: Vec<String> = cache.supplementary(user).unwrap().map(|gid| gid.to_string()).collect();
+    let gids: Vec<String> = cache.supplementary(user).unwrap().map(|gid| gid.unwrap().to_string()).collect();
     let (name, gecos, home, shell) = (text(user.name), text(user.gecos), text(user.home), text(user.shell));
     let (uid, active, Dates { lastchg, expire }) = (user.uid, i32::from(user.active), user.dates().unwrap());
     format!("{uid}:{name}:{active}:{gecos}:{home}:{shell}:{lastchg}:{expire}:{}", gids.join(" "))

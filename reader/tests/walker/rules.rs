@@ -126,7 +126,7 @@ fn supplementary_groups_keep_to_the_floor() {
         });
         let cache = Cache::open(&sample.bytes).unwrap();
         let user = cache.user_by_name(b"user1").unwrap().unwrap();
-        cache.supplementary(&user).map(Iterator::collect::<Vec<u32>>)
+        cache.supplementary(&user).and_then(Iterator::collect::<reader::Result<Vec<u32>>>)
     };
     assert_eq!(lists("", "", true), Ok(vec![]));
     assert_eq!(lists("1879048193 1879048194", "27 4", true), Ok(vec![0x7000_0001, 0x7000_0002, 27, 4]));

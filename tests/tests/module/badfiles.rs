@@ -1,6 +1,7 @@
 //! The module against files that are not what they should be: UNAVAIL, so that the next service is asked. Never a
 //! crash, never a wait, never a row below the floor.
 
+use std::ffi::CString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
@@ -43,6 +44,28 @@ fn unavailable(module: &Module, errno: Option<i32>, what: &str) {
             other => panic!("{function}, {what}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn of_a_list_of_groups_with_one_below_the_floor_none_is_given() {
+    let Some(machine) = Machine::enter() else { return };
+    let published = data::many(3);
+    let user = published.users.iter().find(|user| user.groups.len() == 2).unwrap();
+    data::publish(&published);
+    let mut file = fs::read(FILE).unwrap();
+    let last = user.groups[1].get().to_string();
+    let places: Vec<usize> =
+        (0..file.len() - last.len()).filter(|at| file[*at..].starts_with(last.as_bytes())).collect();
+    assert!(!places.is_empty(), "the list stands in the file as text");
+    for at in places {
+        file[at..at + last.len()].copy_from_slice(b"0000000027");
+    }
+    data::rename(&file);
+    let module = Module::load(&machine);
+    let name = CString::new(user.name.as_str()).unwrap();
+    let mut list = vec![4];
+    let failure = module.initgroups(&name, 0, &mut list, 64, -1).unwrap_err();
+    assert_eq!((failure.0, list), (UNAVAIL, vec![4]));
 }
 
 #[test]

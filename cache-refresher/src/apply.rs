@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use cache::snapshot::{Cache, Keys};
 use cache::state::StateFile;
@@ -178,6 +179,7 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
         file.save(&plan.state).map_err(state_error)?;
     }
     publish::remove_leftovers(folder)?;
+    let first = !folder.join("cache.db").exists();
     // Keys first: who is added finds keys when the name appears, who is removed has none while the name is there.
     if differs.1 {
         publish::keys(folder, &plan.keys, group)?;
@@ -189,7 +191,7 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
         log::info!("{}", change.text());
     }
     if differs.0 {
-        invalidate_nscd();
+        invalidate_nscd(first);
     }
     if request.config.users.terminate_sessions {
         report.warnings.extend(sessions::end_of_disabled(&plan, &local));
@@ -238,10 +240,16 @@ fn read_listing() -> Result<Listing, Unread> {
     Ok(Listing::parse(&json)?)
 }
 
+/// How long the module remembers, in nscd as everywhere, that there is no cache.
+const ABSENCE: Duration = Duration::from_millis(1100);
+
 /// nscd(8) would go on answering from its own cache.
-fn invalidate_nscd() {
+fn invalidate_nscd(first: bool) {
     if !Path::new("/run/nscd/socket").exists() && !Path::new("/var/run/nscd/socket").exists() {
         return;
+    }
+    if first {
+        std::thread::sleep(ABSENCE);
     }
     for table in ["passwd", "group"] {
         let done = Command::new("nscd")

@@ -6,7 +6,7 @@ use std::io::Write;
 use crate::authselect;
 use crate::backup::{self, Edit, Kind, Manifest};
 use crate::cli::Disable;
-use crate::enable::{diff, invalidate_nscd, print};
+use crate::enable::{diff, invalidate_nscd, print, switch, words};
 use crate::error::{self, Error};
 use crate::files;
 use crate::host::Host;
@@ -113,9 +113,8 @@ fn change(
     transaction: &mut Transaction<'_>,
 ) -> Result<(), Error> {
     for unit in &manifest.units {
-        let undo = ["systemctl", "enable", "--now", unit].map(str::to_owned);
-        transaction.before(Undo::Run(undo.to_vec()));
-        host.must(&["systemctl", "disable", "--now", unit])?;
+        transaction.before(Undo::Run(switch(host, "enable", unit)));
+        host.must(&words(&switch(host, "disable", unit)))?;
     }
     // Where others changed PAM's files since, pam-auth-update takes its lines out of them.
     let watched = |path: &str| pam::WATCHED.contains(&path);
@@ -139,7 +138,7 @@ fn change(
             "select".to_owned(),
             "custom/nss-iam".to_owned(),
         ]));
-        host.must(&line.iter().map(String::as_str).collect::<Vec<_>>())?;
+        host.must(&words(&line))?;
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ pub(crate) fn run(host: &Host, args: &Enable, out: &mut dyn Write) -> Result<u8,
     let sshd = Sshd::find(host).map_err(unchanged)?;
     let plan = plan(host, sshd.as_ref(), args).map_err(unchanged)?;
     for step in &plan.steps {
-        show(step, out)?;
+        show(host, step, out)?;
     }
     plan.notes.iter().for_each(|note| say(note));
     if args.dry_run {
@@ -179,14 +179,15 @@ impl Plan {
             ),
             _ => {}
         }
-        if installed(TIMER) && !enabled(TIMER) {
+        // Without systemctl, 'cache-refresher --loop' does the timer's work.
+        if installed(TIMER) && host.find("systemctl").is_some() && !enabled(TIMER) {
             self.steps.push(Step::Unit(TIMER));
         }
         Ok(())
     }
 }
 
-fn show(step: &Step, out: &mut dyn Write) -> Result<(), Error> {
+fn show(host: &Host, step: &Step, out: &mut dyn Write) -> Result<(), Error> {
     let shown = match step {
         Step::Edit(edit) => diff(&edit.path, edit.before.as_deref(), edit.after.as_deref()),
         Step::Authselect(change) => {
@@ -200,7 +201,7 @@ fn show(step: &Step, out: &mut dyn Write) -> Result<(), Error> {
                 )
         }
         Step::PamAuthUpdate => "run: pam-auth-update --enable nss-iam-mkhomedir\n".to_owned(),
-        Step::Unit(unit) => format!("run: systemctl enable --now {unit}\n"),
+        Step::Unit(unit) => format!("run: {}\n", switch(host, "enable", unit).join(" ")),
     };
     print(out, &shown)
 }
@@ -259,11 +260,8 @@ fn change(
             Step::Unit(unit) => {
                 manifest.units.push((*unit).to_owned());
                 save(transaction, &manifest)?;
-                let undo = ["systemctl", "disable", "--now", unit].map(str::to_owned);
-                transaction.before(Undo::Run(undo.to_vec()));
-                // cloud-init runs us while the host boots, and the timer may wait for what comes later (time-sync.target).
-                let wait = if *unit == TIMER { "--no-block" } else { "--quiet" };
-                host.must(&["systemctl", "enable", "--now", wait, unit])?;
+                transaction.before(Undo::Run(switch(host, "disable", unit)));
+                host.must(&words(&switch(host, "enable", unit)))?;
             }
         }
     }
@@ -272,6 +270,20 @@ fn change(
         (Some(sshd), Some(baseline)) => sshd::check(sshd, baseline, &plan.group),
         _ => Ok(Vec::new()),
     }
+}
+
+/// The line that enables or disables a unit: at once, where systemd runs (sd_booted(3)), and not in a container, nor while an
+/// image is built.
+pub(crate) fn switch(host: &Host, verb: &str, unit: &str) -> Vec<String> {
+    let now = host.exists("/run/systemd/system").then_some("--now");
+    // cloud-init runs us while the host boots, and the timer may wait for what comes later (time-sync.target).
+    let wait = now.filter(|_| verb == "enable" && unit == TIMER).map(|_| "--no-block");
+    let line = ["systemctl", verb].into_iter().chain(now).chain(wait).chain([unit]);
+    line.map(str::to_owned).collect()
+}
+
+pub(crate) fn words(line: &[String]) -> Vec<&str> {
+    line.iter().map(String::as_str).collect()
 }
 
 /// The backup comes before what it is a backup of: a crash in between leaves `disable` all that it needs.

@@ -366,9 +366,21 @@ fn sudo_by_agent_needs_its_module_and_is_asked_first() {
 fn the_timer_of_the_package_is_switched_on_without_waiting_and_off_again() {
     let machine = Machine::debian();
     machine.write("/lib/systemd/system/nss-iam-refresh.timer", "");
+    machine.write("/run/systemd/system/.keep", "");
     machine.enable(&enable()).unwrap();
     let on = "systemctl enable --now --no-block nss-iam-refresh.timer\n";
     assert!(machine.ran().ends_with(on), "{}", machine.ran());
     machine.disable().unwrap();
     assert!(machine.ran().contains("systemctl disable --now nss-iam-refresh.timer\n"), "{}", machine.ran());
+}
+
+/// An image that is built in a chroot, a container: systemctl(1) can write its links there, and start nothing.
+#[test]
+fn where_systemd_does_not_run_the_timer_is_switched_on_for_the_next_boot() {
+    let machine = Machine::debian();
+    machine.write("/lib/systemd/system/nss-iam-refresh.timer", "");
+    machine.enable(&enable()).unwrap();
+    assert!(machine.ran().ends_with("systemctl enable nss-iam-refresh.timer\n"), "{}", machine.ran());
+    machine.disable().unwrap();
+    assert!(machine.ran().contains("systemctl disable nss-iam-refresh.timer\n"), "{}", machine.ran());
 }

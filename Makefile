@@ -51,9 +51,9 @@ build: setup ## Build everything, for tests and the demo
 module: setup ## Build the NSS module as it is shipped
 	$(CARGO) rustc --profile module --locked -p nss-iam --lib --crate-type cdylib -- -C link-arg=-nostartfiles
 
-# Packagers' flags are for the compiler of this machine, not for zig.
+# Packagers' flags are for the compiler of this machine, not for zig; nor is all to be built again for their date.
 release: module $(ZIG) ## Build what is shipped
-	export PATH="$(CURDIR)/.venv/bin:$$PATH"; unset CFLAGS CXXFLAGS CPPFLAGS LDFLAGS; \
+	export PATH="$(CURDIR)/.venv/bin:$$PATH"; unset CFLAGS CXXFLAGS CPPFLAGS LDFLAGS SOURCE_DATE_EPOCH; \
 	$(CARGO) zigbuild --release --locked --target $(TRIPLE).$(GLIBC) -p keys-cmd -p cache-refresher -p nss-iamctl
 	docs/third-party.py $(TRIPLE) >$(RELEASED)/THIRD-PARTY
 
@@ -62,7 +62,7 @@ demo: build $(VENV) ## The main job on an IAM emulator, step by step
 	$(TARGET)/debug/demo
 
 # cargo ends with the summary of the last test program; the last line adds all of them up.
-test: build module trees $(VENV) lint ## All tests
+test: build module deb rpm trees $(VENV) lint ## All tests
 	@set +e; $(CARGO) test --workspace --locked --lib --bins --tests --no-fail-fast 2>&1 | tee $(TARGET)/test.log; \
 	status=$${PIPESTATUS[0]}; \
 	awk '/^skipped: /{s++} /^test result:/{p+=$$4; f+=$$6} \

@@ -39,6 +39,8 @@ for release in 11:bullseye 12:bookworm 13:trixie; do
 done
 # Nothing of rpm's distributions is to be had here, but rpm itself.
 tree rpm bookworm ca-certificates,dbus,openssh-client,openssh-server,procps,rpm,systemd-sysv
+# A policy that the SELinux module of the .rpm is added to.
+tree selinux bookworm policycoreutils,selinux-policy-default,setools
 
 # Every peer of `make bench`, which alone asks for this one, and what counts their instructions and system calls.
 case $wanted in *" bench "*)

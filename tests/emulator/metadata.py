@@ -27,6 +27,8 @@ def metadata(account, method, path, environ):
         if not seconds.isdigit():
             return "400 Bad Request", [], ""
         return "200 OK", [("x-aws-ec2-metadata-token-ttl-seconds", seconds)], f"token-{account.number}"
+    if path == "/v2/credentials/task":  # as the agent of ECS, which has an address of its own and no tokens
+        return "200 OK", [], json.dumps(credentials(account))
     if environ.get("HTTP_X_AWS_EC2_METADATA_TOKEN") != f"token-{account.number}":
         return "401 Unauthorized", [], ""
     role = f"/latest/meta-data/iam/security-credentials/{INSTANCE_ROLE}"

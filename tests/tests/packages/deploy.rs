@@ -1,0 +1,102 @@
+//! `deploy/` allows what `config/iam-policy.json` says, and its templates are templates.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use tests::{repository, text};
+
+use crate::support::done;
+
+/// Every call that the shipped policy allows.
+fn allowed() -> BTreeSet<String> {
+    let policy = fs::read_to_string(repository().join("config/iam-policy.json")).unwrap();
+    let policy: Value = serde_json::from_str(&policy).unwrap();
+    let actions = policy["Statement"].as_array().unwrap().iter().map(|statement| &statement["Action"]);
+    let words = |action: &Value| match action {
+        Value::Array(all) => all.iter().map(|one| one.as_str().unwrap().to_owned()).collect(),
+        one => vec![one.as_str().unwrap().to_owned()],
+    };
+    actions.flat_map(words).collect()
+}
+
+/// `iam:…` and `sts:…`, wherever they stand.
+fn named(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != ':');
+    words.filter(|word| word.starts_with("iam:") && word.len() > 4).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_templates_allow_what_the_shipped_policy_does_and_nothing_else() {
+    for file in ["deploy/cloudformation.yaml", "deploy/terraform/main.tf"] {
+        let text = fs::read_to_string(repository().join(file)).unwrap();
+        assert_eq!(named(&text.replace("arn:aws:iam::", "").replace(":iam::", "")), allowed(), "{file}");
+    }
+}
+
+#[test]
+fn cfn_lint_finds_nothing_wrong_with_the_template() {
+    let lint = repository().join(".venv/bin/cfn-lint");
+    assert!(lint.is_file(), "'{}' is missing\nhint: make release", lint.display());
+    let ran = Command::new(lint).arg(repository().join("deploy/cloudformation.yaml")).output().unwrap();
+    assert!(ran.status.success(), "{}{}", text(&ran.stdout), text(&ran.stderr));
+}
+
+#[test]
+fn the_terraform_module_is_valid_hcl() {
+    let read = "import hcl2, json, sys; print(json.dumps(hcl2.load(open(sys.argv[1]))))";
+    let parsed = python(read, "deploy/terraform/main.tf");
+    assert_eq!(parsed["variable"].as_array().unwrap().len(), 2, "{parsed}");
+}
+
+/// Neither Terraform nor its provider is in a registry of packages: both are asked where they are installed.
+#[test]
+fn terraform_finds_the_module_formatted_and_valid() {
+    let find = "find -L /opt /usr/share/terraform /usr/local/share/terraform -name 'terraform-provider-aws_*' -print -quit";
+    let found = Command::new("sh").args(["-c", find]).output().unwrap();
+    let (found, terraform) =
+        (Path::new(text(&found.stdout).trim()), Command::new("terraform").arg("version").output());
+    // HOST/hashicorp/aws/VERSION/PLATFORM/terraform-provider-aws_…
+    let (Some(plugins), Ok(_)) = (found.ancestors().nth(6), terraform) else {
+        let _ = writeln!(std::io::stdout(), "skipped: needs terraform and its provider for AWS");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(repository().join("deploy/terraform/main.tf"), folder.path().join("main.tf")).unwrap();
+    let plugins = format!("-plugin-dir={}", plugins.display());
+    for line in [&["fmt", "-check", "-diff"][..], &["init", "-backend=false", &plugins], &["validate"]] {
+        let mut command = Command::new("terraform");
+        command.args(line).arg("-no-color").current_dir(folder.path()).env("CHECKPOINT_DISABLE", "1");
+        let ran = command.output().unwrap();
+        assert!(ran.status.success(), "{line:?}: {}{}", text(&ran.stdout), text(&ran.stderr));
+    }
+}
+
+/// `config/cloud-init.yaml`.
+pub(crate) fn cloud_init() -> Value {
+    python(
+        "import yaml, json, sys; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))",
+        "config/cloud-init.yaml",
+    )
+}
+
+/// What a script of Python makes of a file of the repository.
+fn python(script: &str, file: &str) -> Value {
+    let (python, file) = (repository().join(".venv/bin/python"), repository().join(file));
+    let said = done(python.to_str().unwrap(), &["-c", script, file.to_str().unwrap()]);
+    serde_json::from_str(&said).unwrap()
+}
+
+#[test]
+fn the_cloud_init_snippet_is_a_cloud_config_that_enables_by_one_command() {
+    let text = fs::read_to_string(repository().join("config/cloud-init.yaml")).unwrap();
+    assert!(text.starts_with("#cloud-config\n"));
+    let parsed = cloud_init();
+    // The rules for the metadata, --imds, are nft's.
+    assert_eq!(parsed["packages"], serde_json::json!(["nss-iam", "nftables"]));
+    assert_eq!(parsed["runcmd"][0][0], "nss-iamctl");
+    assert_eq!(parsed["runcmd"][0][1], "enable");
+}

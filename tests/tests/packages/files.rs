@@ -1,0 +1,136 @@
+//! What the .deb has in it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use tests::repository;
+
+use crate::support::{done, package, tree, unpacked};
+
+/// The oldest C library that the programs are for: Amazon Linux 2 has 2.26, SLES 15 2.31, RHEL 8 2.28.
+const GLIBC: (u32, u32) = (2, 17);
+
+#[test]
+fn no_shipped_program_needs_a_symbol_newer_than_glibc_2_17() {
+    let folder = unpacked();
+    let mut programs = 0;
+    for path in tree(folder.path()).iter().map(|path| folder.path().join(path)).filter(|path| path.is_file())
+    {
+        if !fs::read(&path).unwrap().starts_with(b"\x7fELF") {
+            continue;
+        }
+        programs += 1;
+        let symbols = done("objdump", &["-T", path.to_str().unwrap()]);
+        let versions: Vec<(u32, u32)> = symbols.split("GLIBC_").skip(1).filter_map(version).collect();
+        let newest =
+            versions.iter().max().unwrap_or_else(|| panic!("{}: no symbol of glibc", path.display()));
+        assert!(newest <= &GLIBC, "{}: {newest:?}", path.display());
+        // Nothing but the C library and its parts: no libgcc_s, no libssl that a distribution would have to have.
+        let needed = done("objdump", &["-p", path.to_str().unwrap()]);
+        let others: Vec<&str> = needed
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("NEEDED"))
+            .map(str::trim)
+            .filter(|name| {
+                let parts = ["libc.", "libm.", "libdl.", "libpthread.", "librt.", "libutil.", "ld-linux"];
+                !parts.iter().any(|part| name.starts_with(part))
+            })
+            .collect();
+        assert!(others.is_empty(), "{}: {others:?}", path.display());
+    }
+    assert_eq!(programs, 4, "the module and three programs");
+}
+
+/// `2.17) memcpy` begins with a version.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (major, rest) = text[..end].split_once('.')?;
+    Some((major.parse().ok()?, rest.split('.').next()?.parse().ok()?))
+}
+
+#[test]
+fn paths_and_modes_are_those_of_the_design() {
+    let folder = unpacked();
+    let multiarch = format!("usr/lib/{}-linux-gnu/libnss_iam.so.2", std::env::consts::ARCH);
+    for (path, mode) in [
+        (multiarch.as_str(), 0o644),
+        ("usr/libexec/nss-iam/keys-cmd", 0o755),
+        ("usr/libexec/nss-iam/cache-refresher", 0o755),
+        ("usr/libexec/nss-iam/imds", 0o755),
+        ("usr/sbin/nss-iamctl", 0o755),
+        ("etc/nss-iam/config.toml", 0o644),
+        ("etc/nss-iam/config.d", 0o755),
+        ("var/lib/nss-iam", 0o755),
+        ("lib/systemd/system/nss-iam-refresh.timer", 0o644),
+        ("lib/systemd/system/nss-iam-refresh.service", 0o644),
+        ("lib/systemd/system/nss-iam-fetch.service", 0o644),
+        ("lib/systemd/system/nss-iam-imds.service", 0o644),
+        ("usr/lib/sysusers.d/nss-iam.conf", 0o644),
+        ("usr/lib/tmpfiles.d/nss-iam.conf", 0o644),
+        ("usr/share/pam-configs/nss-iam-mkhomedir", 0o644),
+        ("etc/apparmor.d/abstractions/nameservice.d/nss-iam", 0o644),
+        ("usr/share/doc/nss-iam/copyright", 0o644),
+    ] {
+        let found = fs::metadata(folder.path().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+        assert_eq!(found.permissions().mode() & 0o7777, mode, "{path}");
+    }
+    let pages = tree(folder.path())
+        .into_iter()
+        .filter(|path| path.starts_with("usr/share/man") && path.extension().is_some());
+    assert_eq!(pages.count(), fs::read_dir(repository().join("man")).unwrap().count(), "manual pages");
+}
+
+#[test]
+fn the_module_says_by_which_name_glibc_finds_it() {
+    let folder = unpacked();
+    let module = folder.path().join(format!("usr/lib/{}-linux-gnu/libnss_iam.so.2", std::env::consts::ARCH));
+    let headers = done("objdump", &["-p", module.to_str().unwrap()]);
+    assert!(
+        headers.lines().any(|line| line.split_whitespace().eq(["SONAME", "libnss_iam.so.2"])),
+        "{headers}"
+    );
+    let exported = done("nm", &["-D", "--defined-only", module.to_str().unwrap()]);
+    let mut exported: Vec<&str> =
+        exported.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+    exported.sort_unstable();
+    let listed = fs::read_to_string(repository().join("nss-iam/exports.txt")).unwrap();
+    let mut listed: Vec<&str> = listed.lines().filter(|line| line.starts_with("_nss")).collect();
+    listed.sort_unstable();
+    assert_eq!(exported, listed);
+}
+
+#[test]
+fn every_configuration_file_is_kept_by_dpkg() {
+    let control = done("dpkg-deb", &["-I", package("deb").to_str().unwrap(), "conffiles"]);
+    let folder = unpacked();
+    for path in tree(&folder.path().join("etc")) {
+        if folder.path().join("etc").join(&path).is_file() {
+            let line = format!("/etc/{}", path.display());
+            assert!(control.lines().any(|other| other == line), "{line}: {control}");
+        }
+    }
+}
+
+#[test]
+fn all_packages_have_the_version_of_the_programs() {
+    let version = env!("CARGO_PKG_VERSION");
+    let read = |path: &str| fs::read_to_string(repository().join(path)).unwrap();
+    assert!(read("debian/changelog").starts_with(&format!("nss-iam ({version}) ")));
+    assert!(read("rpm/nss-iam.spec").lines().any(|line| line == format!("Version: {version}")));
+    let field = done("dpkg-deb", &["--field", package("deb").to_str().unwrap(), "Version"]);
+    assert_eq!(field.trim(), version);
+}
+
+#[test]
+fn what_is_contained_is_named_with_its_license() {
+    let folder = unpacked();
+    let path = folder.path().join("usr/share/doc/nss-iam/THIRD-PARTY.gz");
+    let named = done("gzip", &["-dc", path.to_str().unwrap()]);
+    for name in ["aws-lc-sys", "libsqlite3-sys", "rustls", "tokio"] {
+        assert!(
+            named.lines().any(|line| line.starts_with(&format!("{name} ")) && line.contains(": ")),
+            "{name}"
+        );
+    }
+    assert!(!named.lines().any(|line| line.ends_with(": see below")), "a crate that names no license");
+}

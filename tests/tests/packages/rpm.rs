@@ -1,0 +1,137 @@
+//! The .rpm: what is in it, what it asks for, what its scriptlets do. No distribution of rpm's is to be had where this is
+//! tested, so its files and scripts are tried on Debian with rpm, and what only a Red Hat or SUSE has (SELinux in force,
+//! authselect, presets) is not; the SELinux module is built into Debian's reference policy.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use tests::boot::Booted;
+use tests::login::GROUP;
+use tests::{Machine, text};
+
+use crate::support::{aws, done, package, tree, unpacked};
+
+fn query(words: &[&str]) -> String {
+    let package = package("rpm");
+    done("rpm", &[&["-qp"], words, &[package.to_str().unwrap()]].concat())
+}
+
+#[test]
+fn the_rpm_installs_the_programs_of_the_deb() {
+    let deb = unpacked();
+    let rpm: BTreeSet<String> = query(&["--list"]).lines().map(str::to_owned).collect();
+    for path in tree(deb.path()).into_iter().filter(|path| deb.path().join(path).is_file()) {
+        let multiarch = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+        let path = match path.strip_prefix(&multiarch) {
+            Ok(module) => Path::new("usr/lib64").join(module),
+            Err(_) => path,
+        };
+        let path = path.strip_prefix("lib").map_or(path.clone(), |unit| Path::new("usr/lib").join(unit));
+        let debian = ["usr/share/doc", "usr/share/lintian", "usr/share/pam-configs", "etc/apparmor.d"];
+        if !debian.iter().any(|only| path.starts_with(only)) {
+            assert!(rpm.contains(&format!("/{}", path.display())), "{}", path.display());
+        }
+    }
+    assert!(rpm.contains("/usr/share/selinux/packages/nss-iam.cil"));
+}
+
+#[test]
+fn the_rpm_asks_for_nothing_that_amazon_linux_2_lacks() {
+    for line in query(&["--requires"]).lines() {
+        let word = line.split(['(', ' ']).next().unwrap();
+        let version = line
+            .split("GLIBC_2.")
+            .nth(1)
+            .and_then(|rest| rest.split(')').next()?.split('.').next()?.parse().ok());
+        assert!(version.unwrap_or(0) <= 17, "{line}");
+        let known = [
+            "libc",
+            "libm",
+            "libdl",
+            "libpthread",
+            "librt",
+            "libutil",
+            "ld-linux",
+            "rtld",
+            "rpmlib",
+            "/bin/sh",
+        ];
+        let known = known.iter().chain(&[
+            "ca-certificates",
+            "systemd",
+            "/usr/sbin/groupadd",
+            "/usr/sbin/useradd",
+            "config",
+        ]);
+        assert!(known.clone().any(|known| word.starts_with(known)), "{line}");
+        assert!(!line.contains("Zstd") && !line.contains("RichDependencies"), "{line}");
+    }
+}
+
+#[test]
+fn the_configuration_is_kept_and_only_the_configuration() {
+    assert_eq!(query(&["--configfiles"]), "/etc/nss-iam/config.toml\n");
+}
+
+#[test]
+fn the_rpm_installs_enables_upgrades_and_goes_again() {
+    let Some(host) = Booted::start("rpm") else { return };
+    fs::copy(package("rpm"), host.path("/srv/nss-iam.rpm")).unwrap();
+    let files = ["/etc/nsswitch.conf", "/etc/pam.d/sshd", "/etc/ssh/sshd_config"];
+    let read = || files.map(|file| fs::read_to_string(host.path(file)).unwrap());
+    let before = read();
+    // What rpm's distributions have under these names is not in rpm's database here.
+    let said = host.done("rpm --install --nodeps /srv/nss-iam.rpm 2>&1");
+    assert!(!said.contains("scriptlet failed"), "{said}");
+    // glibc of Debian looks into its multiarch folder, and into lib64 only where ld.so.conf names it.
+    host.write("/etc/ld.so.conf.d/lib64.conf", "/usr/lib64\n");
+    host.done("ldconfig");
+    assert_eq!(read(), before, "installing does no harm");
+    assert_eq!(host.sh("systemctl is-enabled nss-iam-refresh.timer").1, "disabled\n");
+    for user in ["nss-iam", "nss-iam-fetch"] {
+        assert!(host.done(&format!("getent passwd {user}")).contains("/usr/sbin/nologin"), "{user}");
+    }
+    aws(&host, None);
+    let ana = host.user("ana");
+    host.done(&format!("nss-iamctl enable --group {GROUP}"));
+    host.until("ana came by the timer", || host.sh("getent passwd ana").0 == Some(0));
+    assert!(host.logs_in("ana", &ana));
+
+    let said = host.done("rpm --upgrade --force --nodeps /srv/nss-iam.rpm 2>&1");
+    assert!(!said.contains("scriptlet failed"), "{said}");
+    assert!(host.logs_in("ana", &ana), "an upgrade changes nothing");
+
+    let said = host.done("rpm --erase --nodeps nss-iam 2>&1");
+    assert!(!said.contains("scriptlet failed"), "{said}");
+    assert_eq!(read(), before, "removing gives back what enable changed");
+    assert!(!host.logs_in("ana", &ana));
+}
+
+/// The policy is asked, as no kernel here enforces one.
+#[test]
+fn the_selinux_module_lets_whoever_looks_up_users_read_and_map_the_cache() {
+    let Some(machine) = Machine::enter_tree("selinux") else { return };
+    let run = |line: &str| {
+        let ran = machine.run(&["sh", "-c", line]);
+        assert!(ran.status.success(), "{line}: {}{}", text(&ran.stderr), text(&ran.stdout));
+        text(&ran.stdout).to_owned()
+    };
+    run(&format!("semodule -n -s default -i {}", tests::repository().join("config/nss-iam.cil").display()));
+    let policy = "/etc/selinux/default/policy/policy.*";
+    for domain in ["sshd_t", "crond_t", "system_dbusd_t", "systemd_logind_t"] {
+        let rules = run(&format!("sesearch -A -s {domain} -t nss_iam_cache_t -c file {policy}"));
+        for permission in ["getattr", "open", "read", "map"] {
+            assert!(
+                rules.split_whitespace().any(|word| word == permission),
+                "{domain}: {permission}: {rules}"
+            );
+        }
+    }
+    let others = run(&format!("sesearch -A -s ping_t -t nss_iam_cache_t -c file -p write {policy}"));
+    assert_eq!(others.trim(), "");
+    let contexts = "/etc/selinux/default/contexts/files/file_contexts";
+    let label = |path: &str| run(&format!("matchpathcon -n -f {contexts} {path}"));
+    assert_eq!(label("/var/lib/nss-iam/cache.db").trim(), "system_u:object_r:nss_iam_cache_t:s0");
+    assert!(!label("/var/lib/nss-iam-fetch/listing.json").contains("nss_iam"));
+}

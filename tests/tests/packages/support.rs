@@ -1,0 +1,87 @@
+//! Where the packages are, what is in them, and what a host is given of the world: a repository, and AWS.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tests::boot::Booted;
+use tests::text;
+
+/// The version of a package that is alike but for that.
+pub(crate) const OLDER: &str = "0.0.9";
+
+/// `dist/nss-iam*.deb` or `.rpm`.
+pub(crate) fn package(extension: &str) -> PathBuf {
+    let folder = fs::read_dir(tests::repository().join("dist")).into_iter().flatten().flatten();
+    let mut found =
+        folder.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == extension));
+    found.next().unwrap_or_else(|| panic!("there is no dist/nss-iam*.{extension}\nhint: make deb rpm"))
+}
+
+/// Runs a program to its end, which must be a success; what it printed.
+pub(crate) fn done(program: &str, arguments: &[&str]) -> String {
+    let ran = Command::new(program)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|e| panic!("cannot run {program}: {e}"));
+    assert!(ran.status.success(), "{program} {arguments:?}: {}{}", text(&ran.stderr), text(&ran.stdout));
+    text(&ran.stdout).to_owned()
+}
+
+/// What the .deb installs, below a folder.
+pub(crate) fn unpacked() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    done("dpkg-deb", &["-x", package("deb").to_str().unwrap(), folder.path().to_str().unwrap()]);
+    folder
+}
+
+/// Every file, link and folder below `folder`, relative to it.
+pub(crate) fn tree(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(next) = open.pop() {
+        for path in fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() && !path.is_symlink() {
+                open.push(path.clone());
+            }
+            found.push(path.strip_prefix(folder).unwrap().to_path_buf());
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A repository of apt on the host, with the package, and with the same as an older version.
+pub(crate) fn repository(host: &Booted) {
+    let (folder, built) = (host.path("/srv/packages"), package("deb"));
+    fs::create_dir_all(&folder).unwrap();
+    let place = folder.to_str().unwrap();
+    done("cp", &[built.to_str().unwrap(), place]);
+    let work = tempfile::tempdir().unwrap();
+    let root = work.path().join("root");
+    done("dpkg-deb", &["-R", built.to_str().unwrap(), root.to_str().unwrap()]);
+    let control = root.join("DEBIAN/control");
+    let text = fs::read_to_string(&control).unwrap();
+    let version = text.lines().find(|line| line.starts_with("Version: ")).unwrap();
+    fs::write(&control, text.replace(version, &format!("Version: {OLDER}"))).unwrap();
+    done("dpkg-deb", &["-Zgzip", "-z1", "--root-owner-group", "-b", root.to_str().unwrap(), place]);
+    let index =
+        done("sh", &["-c", &format!("cd '{place}' && dpkg-scanpackages --multiversion . 2>/dev/null")]);
+    fs::write(folder.join("Packages"), index).unwrap();
+    // Nothing else is asked: what the package depends on is there, or the tree is wrong.
+    host.done("rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*");
+    host.write("/etc/apt/sources.list.d/nss-iam.list", "deb [trusted=yes] file:/srv/packages ./\n");
+    host.done("apt-get update -qq");
+}
+
+/// Where the fetch half finds AWS; in place of the emulator, another endpoint.
+pub(crate) fn aws(host: &Booted, endpoint: Option<&str>) {
+    let environment = match endpoint {
+        None => host.account.direct(),
+        Some(endpoint) => host.account.env(endpoint),
+    };
+    let lines: String =
+        environment.iter().map(|(key, value)| format!("Environment={key}={value}\n")).collect();
+    host.write("/etc/systemd/system/nss-iam-fetch.service.d/test.conf", &format!("[Service]\n{lines}"));
+    host.done("systemctl daemon-reload");
+}

@@ -51,13 +51,17 @@ impl Version {
     /// More files than are published while a process stands in the middle of a call.
     pub(crate) const BITS: u32 = 28;
 
+    /// That of a value which is not the current one.
+    const NONE: Self = Version(0);
+
     fn slot(self) -> Option<usize> {
         ((self.0 & 0xff) as usize).checked_sub(1)
     }
 
     fn next(self, slot: Option<usize>) -> Self {
         let slot = slot.map_or(0, |slot| slot as u64 + 1);
-        let count = (self.count() + 1) % (1 << Self::BITS);
+        // Never 0 again, which is nobody's.
+        let count = self.count() % ((1 << Self::BITS) - 1) + 1;
         Version(count << 8 | slot)
     }
 
@@ -87,10 +91,12 @@ impl<T, const N: usize> Slots<T, N> {
         // Used by one from the beginning. Others may have come to see meanwhile, and are still counted: no store.
         slot.state.fetch_add(LIVE - BUSY + 1, Ordering::Release);
         let new = version.next(Some(at));
-        if !self.exchange(version, new) {
-            slot.retire();
+        if self.exchange(version, new) {
+            return Ok(Used { slot, version: new });
         }
-        Ok(Used { slot, version: new })
+        slot.retire();
+        // Somebody else's value may have the version that this would have had.
+        Ok(Used { slot, version: Version::NONE })
     }
 
     /// Leaves nothing current, if `version` still is.

@@ -278,11 +278,13 @@ fn what_was_opened_before_others_were_published_does_not_become_the_current_one(
         assert!(put(&slots, 1));
         let late = thread::spawn({
             let (slots, stale) = (Arc::clone(&slots), version(&slots));
-            move || drop(slots.put([10; 2], stale))
+            move || slots.put([10; 2], stale).map(|used| used.version.count()).ok()
         });
-        assert!(put(&slots, 2) && put(&slots, 3));
-        late.join().unwrap();
+        let second = slots.put([2; 2], version(&slots)).map(|used| used.version.count()).ok();
+        assert!(put(&slots, 3));
+        let late = late.join().unwrap();
         assert_eq!(slots.current().map(|used| used[0]).ok(), Some(3));
+        assert_ne!(late, second, "a walk of one would go on in the other");
     });
 }
 

@@ -6,7 +6,6 @@ use cache::model::KeyLine;
 use cache::snapshot::{Keys, Login};
 
 use crate::cli;
-use crate::doctor::refresh::CLOCK_TOLERANCE;
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::finding::written;
@@ -14,6 +13,9 @@ use crate::host::Host;
 use crate::published::Trouble;
 use crate::show::{ago, length, printable, table, word};
 use crate::why::who::Who;
+
+/// So many seconds may a confirmation lie in the future, as in keys-cmd.
+pub(crate) const CLOCK_TOLERANCE: i64 = 300;
 
 pub(crate) fn run(host: &Host, args: &cli::Keys, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
     let facts = Facts::gather(host, now);

@@ -11,7 +11,7 @@ use crate::cli::Sudo;
 use crate::error::Error;
 use crate::files;
 use crate::host::Host;
-use crate::sshd::drop_in::{COMMAND, COMMAND_USER};
+use crate::sshd::effective::{COMMAND, COMMAND_USER};
 
 /// sudo reads names without a dot only.
 const PATH: &str = "/etc/sudoers.d/nss-iam";

@@ -6,13 +6,12 @@
 
 use core::ffi::CStr;
 
-use crate::bytes::Bytes;
 use crate::check;
 use crate::file::{Id, Map};
 use crate::gids::Gids;
 use crate::pages::{HEADER, Pages, Sizes};
 use crate::record::Record;
-use crate::text::Text;
+use crate::text::{Bytes, Text};
 use crate::tree::{self, Found, Place};
 use crate::{Error, Result};
 

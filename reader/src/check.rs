@@ -2,7 +2,7 @@
 //! the floor that is compiled into every reader.
 #![forbid(unsafe_code)]
 
-use crate::bytes::Bytes;
+use crate::text::Bytes;
 use crate::{Error, Result};
 
 /// The longest login or group name in bytes: 32, and `-<uid>` behind it where a disabled user had to give up the name.

@@ -6,12 +6,12 @@
 #![no_std]
 #![deny(unsafe_code)]
 
-mod bytes;
 mod cache;
 mod check;
 mod file;
 mod gids;
 mod keys;
+mod numbers;
 mod pages;
 mod record;
 mod text;

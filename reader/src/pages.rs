@@ -4,8 +4,7 @@
 //! one page: that case is short and stands first everywhere, the other is apart.
 #![forbid(unsafe_code)]
 
-use crate::bytes::{be16, be32};
-use crate::text::Text;
+use crate::numbers::{be16, be32};
 use crate::{Error, MAJOR, Result};
 
 /// The header is the first 100 bytes of the file, and of page 1. The pages below begin behind it, so that a mark in
@@ -111,28 +110,16 @@ impl<'a> Pages<'a> {
         cell.get(..len)
     }
 
-    /// The same, also of a payload of which only the beginning stands in the cell: "B-tree Cell Payload Overflow Pages".
-    pub(crate) fn payload<'p>(&'p self, cell: &'p [u8], size: u64, table: bool) -> Result<Text<'p>> {
-        match self.local(cell, size, table) {
-            Some(chunk) => Ok(self.text(chunk)),
-            None => self.spilled(cell, size, table),
-        }
-    }
-
-    /// Bytes that lie in one page.
-    #[inline]
-    pub(crate) fn text<'p>(&'p self, chunk: &'p [u8]) -> Text<'p> {
-        Text::new(self, chunk, 0, chunk.len() as u32)
-    }
-
     #[inline]
     fn most_local(&self, table: bool) -> usize {
         if table { self.sizes.usable - 35 } else { self.sizes.index_local }
     }
 
+    /// Of a payload that goes on elsewhere: its beginning, the next page, and how long all of it is ("B-tree Cell Payload
+    /// Overflow Pages").
     #[cold]
     #[inline(never)]
-    fn spilled<'p>(&'p self, cell: &'p [u8], size: u64, table: bool) -> Result<Text<'p>> {
+    pub(crate) fn spilled<'p>(&self, cell: &'p [u8], size: u64, table: bool) -> Result<(&'p [u8], u32, u32)> {
         let max = self.most_local(table);
         let len = match (usize::try_from(size), u32::try_from(size)) {
             (Ok(size), _) if size <= max => return Err(OUTSIDE),
@@ -143,7 +130,7 @@ impl<'a> Pages<'a> {
         let rest = (len as usize).saturating_sub(min).checked_rem(self.sizes.usable - 4).unwrap_or(0);
         let local = if min + rest <= max { min + rest } else { min };
         let (chunk, rest) = cell.split_at_checked(local).ok_or(OUTSIDE)?;
-        Ok(Text::new(self, chunk, be32(rest, 0)?, len))
+        Ok((chunk, be32(rest, 0)?, len))
     }
 }
 

@@ -3,9 +3,8 @@
 
 use core::marker::PhantomData;
 
-use crate::bytes::Bytes;
 use crate::pages::Pages;
-use crate::text::Text;
+use crate::text::{Bytes, Text};
 use crate::{Error, Result};
 
 /// A row whose first columns may have been taken off. Columns behind those that a reader knows are left alone: a

@@ -3,7 +3,7 @@
 
 use core::cmp::Ordering;
 
-use crate::bytes::{Bytes, TOO_LONG, signed};
+use crate::numbers::{SHORT, signed, varint};
 use crate::pages::Pages;
 use crate::{Error, Result};
 
@@ -19,9 +19,21 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// Bytes that lie in one page.
     #[inline]
-    pub(crate) fn new(pages: &'a Pages<'a>, chunk: &'a [u8], next: u32, len: u32) -> Self {
-        Text { pages, chunk, next, len }
+    pub(crate) fn of(pages: &'a Pages<'a>, chunk: &'a [u8]) -> Self {
+        Text { pages, chunk, next: 0, len: chunk.len() as u32 }
+    }
+
+    /// A cell's payload of `size` bytes, of which perhaps only the beginning stands in the cell.
+    pub(crate) fn payload(pages: &'a Pages<'a>, cell: &'a [u8], size: u64, table: bool) -> Result<Self> {
+        match pages.local(cell, size, table) {
+            Some(chunk) => Ok(Text::of(pages, chunk)),
+            None => {
+                let (chunk, next, len) = pages.spilled(cell, size, table)?;
+                Ok(Text { pages, chunk, next, len })
+            }
+        }
     }
 
     /// In bytes.
@@ -134,6 +146,63 @@ impl<'a> Iterator for Chunks<'a> {
     }
 }
 
+/// What a row is read from: a [`Text`], or the plain bytes of one that lies in one page, as nearly every row does.
+pub(crate) trait Bytes<'a>: Copy {
+    fn count(&self) -> usize;
+    /// Takes the first `count` bytes off, having walked all the pages that they lie in.
+    fn take(&mut self, count: usize) -> Result<Self>;
+    /// A varint, taken off: big-endian groups of seven bits, each but the last with the top bit set; a ninth byte has
+    /// eight.
+    fn varint(&mut self) -> Result<u64>;
+    /// A big-endian number with a sign, of 1 to 8 bytes, taken off.
+    fn number(&mut self, bytes: usize) -> Result<i64>;
+    fn pieces(self) -> impl Iterator<Item = &'a [u8]>;
+    fn text(self, pages: &'a Pages<'a>) -> Text<'a>;
+}
+
+impl<'a> Bytes<'a> for &'a [u8] {
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    fn take(&mut self, count: usize) -> Result<Self> {
+        let (taken, rest) = self.split_at_checked(count).ok_or(TOO_LONG)?;
+        *self = rest;
+        Ok(taken)
+    }
+
+    #[inline(always)]
+    fn varint(&mut self) -> Result<u64> {
+        let (value, rest) = varint(self).ok_or(SHORT)?;
+        *self = rest;
+        Ok(value)
+    }
+
+    #[inline(always)]
+    fn number(&mut self, bytes: usize) -> Result<i64> {
+        let number = self.take(bytes)?;
+        let known = match bytes {
+            1 => number.first_chunk().map(|bytes| i64::from(i8::from_be_bytes(*bytes))),
+            2 => number.first_chunk().map(|bytes| i64::from(i16::from_be_bytes(*bytes))),
+            4 => number.first_chunk().map(|bytes| i64::from(i32::from_be_bytes(*bytes))),
+            _ => None,
+        };
+        Ok(known.unwrap_or_else(|| signed(number)))
+    }
+
+    #[inline(always)]
+    fn pieces(self) -> impl Iterator<Item = &'a [u8]> {
+        core::iter::once(self)
+    }
+
+    #[inline(always)]
+    fn text(self, pages: &'a Pages<'a>) -> Text<'a> {
+        Text::of(pages, self)
+    }
+}
+
 impl<'a> Bytes<'a> for Text<'a> {
     fn count(&self) -> usize {
         self.len()
@@ -194,3 +263,4 @@ impl<'a> Bytes<'a> for Text<'a> {
 }
 
 const BROKEN_CHAIN: Error = Error::Corrupt("broken chain of overflow pages");
+const TOO_LONG: Error = Error::Corrupt("value longer than its row");

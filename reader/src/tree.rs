@@ -5,7 +5,7 @@
 
 use core::cmp::Ordering;
 
-use crate::bytes::{any_varint, be16, be32, varint};
+use crate::numbers::{any_varint, be16, be32, varint};
 use crate::pages::{OUTSIDE, Pages};
 use crate::record::Record;
 use crate::text::Text;
@@ -74,7 +74,7 @@ impl<'a> Found<'a> {
 
     /// The row.
     pub(crate) fn row(&self) -> Result<Text<'a>> {
-        self.pages.payload(self.cell, self.size, true)
+        Text::payload(self.pages, self.cell, self.size, true)
     }
 }
 
@@ -165,13 +165,13 @@ impl<'a> Node<'a> {
     #[cold]
     #[inline(never)]
     fn compare_spilled(&self, cell: &[u8], size: u64, key: &[u8]) -> Result<Ordering> {
-        Ok(Record::new(self.pages.payload(cell, size, false)?)?.text()?.compare(key))
+        Ok(Record::new(Text::payload(self.pages, cell, size, false)?)?.text()?.compare(key))
     }
 
     /// The rowid of an index's cell, which is its last column.
     fn indexed(&self, at: usize) -> Result<i64> {
         let (size, cell) = varint(self.content(at)?).ok_or(OUTSIDE)?;
-        let mut columns = Record::new(self.pages.payload(cell, size, false)?)?;
+        let mut columns = Record::new(Text::payload(self.pages, cell, size, false)?)?;
         columns.text()?;
         columns.int()
     }

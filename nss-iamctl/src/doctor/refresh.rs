@@ -10,8 +10,6 @@ use crate::show::{ago, count, length, some, time};
 
 /// keys-cmd warns from here on.
 pub(crate) const STALE: i64 = 3600;
-/// So many seconds may a confirmation lie in the future, as in keys-cmd.
-pub(crate) const CLOCK_TOLERANCE: i64 = 300;
 /// So many skips are told one by one.
 const TOLD: usize = 10;
 
@@ -169,7 +167,7 @@ fn clock(facts: &Facts) -> Vec<Finding> {
     let logins = facts.published.keys.as_ref().map_or(&[][..], |keys| &keys.logins);
     let latest = logins.iter().map(|login| login.confirmed).max().unwrap_or(0);
     let remedy = "set the clock (timedatectl set-ntp true), then nss-iamctl refresh";
-    if latest.saturating_sub(facts.now) > CLOCK_TOLERANCE {
+    if latest.saturating_sub(facts.now) > keys::CLOCK_TOLERANCE {
         let what = format!(
             "keys were confirmed {}: the clock is wrong, or was; they are not offered",
             ago(latest, facts.now)

@@ -2,14 +2,10 @@
 
 use crate::block;
 use crate::sshd::config::{Directive, Files, directives, parse};
-use crate::sshd::effective::Allow;
+use crate::sshd::effective::{Allow, COMMAND, COMMAND_USER};
 
 /// First of its folder, since the first Match that sets a keyword wins (sshd_config(5)).
 pub(crate) const PATH: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
-/// AuthorizedKeysCommand without its arguments.
-pub(crate) const COMMAND: &str = "/usr/libexec/nss-iam/keys-cmd";
-/// AuthorizedKeysCommandUser.
-pub(crate) const COMMAND_USER: &str = "nss-iam";
 /// Whoever left or is locked.
 pub(crate) const DISABLED_GROUP: &str = "iam-disabled";
 

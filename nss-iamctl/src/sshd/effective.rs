@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::sshd::config::matches;
-use crate::sshd::drop_in::{COMMAND, COMMAND_USER};
+
+/// AuthorizedKeysCommand without its arguments.
+pub(crate) const COMMAND: &str = "/usr/libexec/nss-iam/keys-cmd";
+/// AuthorizedKeysCommandUser.
+pub(crate) const COMMAND_USER: &str = "nss-iam";
 
 /// Keyword, in lower case, to its values, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

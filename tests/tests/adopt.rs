@@ -31,7 +31,7 @@ fn host(first: u32) -> Option<(JumpHost, Key)> {
     }
     host.done(&["useradd", "--create-home", "--comment", "AWS User", "zoe"]);
     host.done(&["sh", "-c", "echo ana:secret | chpasswd"]);
-    host.done(&["su", "ana", "-c", "umask 077; mkdir ~/work; echo hers >~/work/notes"]);
+    host.done(&["su", "ana", "-c", "umask 077; mkdir ~/papers; echo hers >~/papers/notes"]);
     fs::write("/etc/sudoers.d/jane doe", "jane.doe ALL=(ALL) NOPASSWD:ALL\n").unwrap();
     fs::write("/etc/cron.d/import_users", "*/10 * * * * root /opt/import_users.sh\n").unwrap();
     let command = "AuthorizedKeysCommand /opt/authorized_keys_command.sh\nAuthorizedKeysCommandUser nobody\n";
@@ -84,7 +84,7 @@ fn accounts_become_iam_users_with_their_uids_homes_and_keys() {
         assert_eq!(owners(&host, name), format!("{uid}:{uid}"));
     }
     assert!(host.passwd("zoe", 4) == "AWS User", "who has no IAM user stays");
-    assert_eq!(host.login("ana", &key, "cat ~/work/notes"), "hers\n");
+    assert_eq!(host.login("ana", &key, "cat ~/papers/notes"), "hers\n");
     // In the order of the gids, which are made from ids that IAM draws.
     let groups = host.login("ana", &key, "id -nG");
     let mut groups: Vec<_> = groups.split_whitespace().collect();
@@ -114,19 +114,19 @@ fn what_the_refresher_will_not_publish_leaves_everything_as_it_was() {
     assert_eq!((contents(), owners(&host, "ana")), (before, owned));
     assert!(!fs::exists("/etc/nss-iam/config.d/50-adopt.toml").unwrap());
     assert_eq!(host.passwd("ana", 2), "47100");
-    host.done(&["su", "ana", "-c", "cat ~/work/notes"]);
+    host.done(&["su", "ana", "-c", "cat ~/papers/notes"]);
 }
 
 #[test]
 fn files_get_the_ids_of_iam_users_with_renumber() {
     let Some((host, key)) = host(47_200) else { return };
-    host.done(&["su", "ana", "-c", "ln -s /etc/shadow ~/work/link"]);
+    host.done(&["su", "ana", "-c", "ln -s /etc/shadow ~/papers/link"]);
     let (status, told) = host.sh("nss-iamctl adopt --renumber --apply ana");
     assert_eq!(status, Some(0), "{told}");
     let uid: u32 = host.passwd("ana", 2).parse().expect("a uid");
     assert!(uid >= 0x7000_0000, "{uid}");
     assert_eq!(owners(&host, "ana"), format!("{uid}:{uid}"));
-    assert_eq!(host.login("ana", &key, "cat ~/work/notes").trim(), "hers");
+    assert_eq!(host.login("ana", &key, "cat ~/papers/notes").trim(), "hers");
     assert_eq!(host.done(&["stat", "-c", "%u", "/etc/shadow"]).trim(), "0");
     assert_eq!(host.passwd("jane.doe", 2), "47201", "who was not named stays");
 }

@@ -1,0 +1,74 @@
+//! Whose a name is on this host, if nss-iam were not there: what glibc, sudo, systemd and the other places that grant
+//! something by name say of it. Facts only; what follows from them is decided in `cache-refresher` and `nss-iamctl`.
+#![deny(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Which part of the host uses a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A rule of sudoers(5), also of sudo-rs.
+    Sudo,
+    /// A rule of doas.conf(5).
+    Doas,
+    /// `User=`, `Group=` or `DynamicUser=` of a systemd unit, systemd.exec(5): it runs as that user or group.
+    Unit,
+    /// sysusers.d(5): systemd-sysusers(8) takes an existing account of that name.
+    Sysusers,
+    /// Anything else that grants by name and takes nothing over.
+    Grant,
+}
+
+/// One use of a name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Use {
+    /// Of which part.
+    pub kind: Kind,
+    /// What it does with the name, ready to stand behind the name and "is" or "are":
+    /// "in a sudo rule", "the user of 'mosquitto.service'", "in AllowUsers".
+    pub what: String,
+    /// The file, as `/etc/sudoers`.
+    pub place: String,
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ('{}')", self.what, self.place)
+    }
+}
+
+/// A place that could name anyone, since it cannot be read or resolved. No new name is given while there is one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unresolved {
+    /// Of which part.
+    pub kind: Kind,
+    /// The file.
+    pub place: String,
+    /// Why, for a message: "line 7 includes '/etc/sudoers.%x', which has an unknown escape".
+    pub why: String,
+}
+
+/// The names that a part of the host uses. Lower case, as names from IAM are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// By user or group name.
+    pub names: BTreeMap<String, BTreeSet<Use>>,
+    /// What is not known.
+    pub unresolved: BTreeSet<Unresolved>,
+}
+
+impl Uses {
+    /// Adds one use of `name`.
+    pub fn add(&mut self, name: &str, used: Use) {
+        self.names.entry(name.to_ascii_lowercase()).or_default().insert(used);
+    }
+
+    /// Adds all of another part.
+    pub fn extend(&mut self, other: Uses) {
+        for (name, uses) in other.names {
+            self.names.entry(name).or_default().extend(uses);
+        }
+        self.unresolved.extend(other.unresolved);
+    }
+}

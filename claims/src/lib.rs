@@ -2,6 +2,8 @@
 //! something by name say of it. Facts only; what follows from them is decided in `cache-refresher` and `nss-iamctl`.
 #![deny(unsafe_code)]
 
+pub mod nss;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 

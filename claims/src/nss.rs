@@ -1,0 +1,260 @@
+//! Every service of nsswitch.conf(5) but `iam`, asked one by one through glibc whose a name or an id is.
+//!
+//! A service is asked in a process of its own: glibc before 2.34 keeps the first service that a process has asked, a
+//! module that hangs or crashes takes nothing down with it, and it is known which one it was.
+
+mod child;
+mod glibc;
+mod services;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+pub use child::{WORD, serve};
+pub use services::{Databases, of_nsswitch};
+
+/// How long a service may take for one name. sssd waits for its own back end for 6 s (`ldap_search_timeout`).
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long one service may take for all names. The names that are left then are asked for at the next refresh.
+const ALL: Duration = Duration::from_secs(240);
+
+/// What is asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Each as a user, as a group, and as a member of groups.
+    pub names: BTreeSet<String>,
+    /// Each as a uid and as a gid.
+    pub ids: BTreeSet<u32>,
+}
+
+/// What one service says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Name -> uid.
+    pub users: BTreeMap<String, u32>,
+    /// Name -> gid.
+    pub groups: BTreeMap<String, u32>,
+    /// Name -> names (or gids, where there is no name) of groups that have it as a member.
+    pub memberships: BTreeMap<String, Vec<String>>,
+    /// Id -> the user or group that has it.
+    pub ids: BTreeMap<u32, String>,
+    /// All that was answered, also with "nobody".
+    pub asked: Question,
+    /// Why the rest was not.
+    pub failed: Option<String>,
+    /// nsswitch.conf names the service, and its module is not on this host: it can answer nobody.
+    pub absent: bool,
+}
+
+/// What all services say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answers(pub BTreeMap<String, Answer>);
+
+impl Answers {
+    /// The service that has a user of this name, and the uid.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<(&str, u32)> {
+        self.0.iter().find_map(|(service, answer)| Some((service.as_str(), *answer.users.get(name)?)))
+    }
+
+    /// The service that has a group of this name, and the gid.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<(&str, u32)> {
+        self.0.iter().find_map(|(service, answer)| Some((service.as_str(), *answer.groups.get(name)?)))
+    }
+
+    /// A service that lists this name as a member of groups, and the groups; never an empty list.
+    #[must_use]
+    pub fn groups_of(&self, name: &str) -> Option<(&str, &[String])> {
+        self.0
+            .iter()
+            .find_map(|(service, answer)| Some((service.as_str(), answer.memberships.get(name)?.as_slice())))
+    }
+
+    /// The service that has this uid or gid, and its name there.
+    #[must_use]
+    pub fn id(&self, id: u32) -> Option<(&str, &str)> {
+        self.0.iter().find_map(|(service, answer)| Some((service.as_str(), answer.ids.get(&id)?.as_str())))
+    }
+
+    /// The first service that has not answered for this name, and why.
+    #[must_use]
+    pub fn missing(&self, name: &str) -> Option<(&str, &str)> {
+        let unasked = |answer: &Answer| !answer.asked.names.contains(name);
+        self.failures().find(|(service, _)| self.0.get(*service).is_some_and(unasked))
+    }
+
+    /// Services that could not be asked, and why.
+    pub fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter_map(|(service, answer)| Some((service.as_str(), answer.failed.as_deref()?)))
+    }
+}
+
+/// Users and groups of `files`, all of them, as glibc reads /etc/passwd and /etc/group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Files {
+    /// Name -> uid; of two lines the first counts.
+    pub users: BTreeMap<String, u32>,
+    /// By name, likewise.
+    pub groups: BTreeMap<String, FileGroup>,
+}
+
+/// A group of /etc/group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileGroup {
+    /// Its gid.
+    pub gid: u32,
+    /// Names, of users who exist or not.
+    pub members: BTreeSet<String>,
+}
+
+/// What a child says, a line of JSON each.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    /// Of a name.
+    Name { name: String, uid: Option<u32>, gid: Option<u32>, groups: Vec<String> },
+    /// Of an id.
+    Id { id: u32, holder: Option<String> },
+    /// Everything of `files`.
+    Files(Files),
+    /// The module is not installed.
+    Absent,
+    /// The service cannot be asked.
+    Failed(String),
+    /// That was all.
+    End,
+}
+
+/// Reads all of `files`.
+///
+/// # Errors
+/// Why it could not be read.
+pub fn files() -> Result<Files, String> {
+    let mut found = None;
+    converse(services::FILES, Databases::ALL, &Question::default(), |line| {
+        if let Line::Files(files) = line {
+            found = Some(files);
+        }
+    })?;
+    found.ok_or_else(|| "no answer".to_owned())
+}
+
+/// Asks each of these services, see [`of_nsswitch`].
+#[must_use]
+pub fn ask(services: &BTreeMap<String, Databases>, question: &Question) -> Answers {
+    let answers = services.iter().map(|(service, &databases)| {
+        let mut answer = Answer::default();
+        let done = converse(service, databases, question, |line| answer.add(line));
+        if let Err(why) = done {
+            answer.failed.get_or_insert(why);
+        }
+        if answer.absent {
+            answer.asked = question.clone();
+        }
+        (service.clone(), answer)
+    });
+    Answers(answers.collect())
+}
+
+impl Answer {
+    fn add(&mut self, line: Line) {
+        match line {
+            Line::Name { name, uid, gid, groups } => {
+                self.users.extend(uid.map(|uid| (name.clone(), uid)));
+                self.groups.extend(gid.map(|gid| (name.clone(), gid)));
+                if !groups.is_empty() {
+                    self.memberships.insert(name.clone(), groups);
+                }
+                self.asked.names.insert(name);
+            }
+            Line::Id { id, holder } => {
+                self.ids.extend(holder.map(|holder| (id, holder)));
+                self.asked.ids.insert(id);
+            }
+            Line::Absent => self.absent = true,
+            Line::Failed(why) => self.failed = Some(why),
+            Line::Files(_) | Line::End => {}
+        }
+    }
+}
+
+/// Runs this program as a child that asks one service, see [`serve`].
+fn converse(
+    service: &str,
+    databases: Databases,
+    question: &Question,
+    mut take: impl FnMut(Line),
+) -> Result<(), String> {
+    let mut child = Command::new("/proc/self/exe")
+        .args([WORD, service, databases.word()])
+        // Modules obey variables (LDAPCONF, SSS_NSS_USE_MEMCACHE); what our caller has set is no reason to believe them.
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|cause| format!("cannot run the process that asks it: {cause}"))?;
+    let said = match (child.stdin.take(), child.stdout.take()) {
+        (Some(mut stdin), Some(stdout)) => {
+            let json = serde_json::to_vec(question).unwrap_or_default();
+            // It reads all before it asks, so this never waits for a service. What it did not read it says itself.
+            let _ = stdin.write_all(&json);
+            drop(stdin);
+            listen(stdout, &mut take)
+        }
+        _ => Err("the process that asks it has no pipes".to_owned()),
+    };
+    if said.is_err() {
+        let _ = child.kill();
+    }
+    let ended = wait(child);
+    said.map_err(|why| why + &ended)
+}
+
+fn listen(stdout: ChildStdout, take: &mut impl FnMut(Line)) -> Result<(), String> {
+    let (send, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines() {
+            if line.is_err() || send.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let end = Instant::now() + ALL;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let line = match lines.recv_timeout(PATIENCE.min(left)) {
+            Ok(Ok(line)) => line,
+            Err(mpsc::RecvTimeoutError::Timeout) if left.is_zero() => {
+                return Err(format!("it answered only a part within {} s", ALL.as_secs()));
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                return Err(format!("no answer within {} s", PATIENCE.as_secs()));
+            }
+            Ok(Err(_)) | Err(mpsc::RecvTimeoutError::Disconnected) => {
+                return Err("the process that asks it ended early".to_owned());
+            }
+        };
+        match serde_json::from_str(&line) {
+            Ok(Line::End) => return Ok(()),
+            Ok(line) => take(line),
+            // A module may print to standard output.
+            Err(_) => {}
+        }
+    }
+}
+
+fn wait(mut child: Child) -> String {
+    match child.wait() {
+        Ok(status) if status.success() => String::new(),
+        Ok(status) => format!(" ({status})"),
+        Err(cause) => format!(" ({cause})"),
+    }
+}

@@ -1,0 +1,126 @@
+//! The child: asks one service, and says what it answers on standard output.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use nix::errno::Errno;
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+
+use super::glibc::{self, Module};
+use super::services::{Databases, FILES};
+use super::{FileGroup, Files, Line, Question};
+
+/// The hidden word by which a program runs itself to ask a service; its arguments follow.
+pub const WORD: &str = "ask-service";
+
+/// (gid_t)-1, which no group has: getgrouplist(3) puts the primary group into the list that it returns.
+const NO_GROUP: Gid = Gid::from_raw(u32::MAX);
+
+/// What the child does: `arguments` are those behind [`WORD`].
+///
+/// # Errors
+/// Nobody reads what it says.
+pub fn serve(arguments: &[String]) -> io::Result<()> {
+    let [service, databases] = arguments else {
+        return Err(io::Error::other("not to be run by hand"));
+    };
+    let mut json = Vec::new();
+    io::stdin().lock().read_to_end(&mut json)?;
+    let question: Question = serde_json::from_slice(&json).unwrap_or_default();
+    let mut out = io::stdout().lock();
+    // A line at a time: what a hanging service has answered so far is not lost.
+    let mut say = |line: Line| {
+        let mut text = serde_json::to_vec(&line)?;
+        text.push(b'\n');
+        out.write_all(&text)?;
+        out.flush()
+    };
+    if glibc::use_only(service) {
+        if service == FILES {
+            say(files().map_or_else(Line::Failed, Line::Files))?;
+        } else {
+            ask(service, Databases::of_word(databases), &question, &mut say)?;
+        }
+    } else {
+        say(Line::Failed("glibc refuses its name".to_owned()))?;
+    }
+    say(Line::End)
+}
+
+fn ask(
+    service: &str,
+    databases: Databases,
+    question: &Question,
+    say: &mut impl FnMut(Line) -> io::Result<()>,
+) -> io::Result<()> {
+    match glibc::module(service) {
+        Module::Loaded => {}
+        Module::Absent => return say(Line::Absent),
+        Module::Broken(why) => return say(Line::Failed(why)),
+    }
+    // The names first: without an answer for a name nobody gets it, and ids are only a second line.
+    for name in &question.names {
+        let line = of_name(name, databases);
+        let failed = line.is_err();
+        say(line.unwrap_or_else(|cause| Line::Failed(cause.desc().to_owned())))?;
+        if failed {
+            return Ok(());
+        }
+    }
+    for &id in &question.ids {
+        let line = of_id(id, databases);
+        let failed = line.is_err();
+        say(line.unwrap_or_else(|cause| Line::Failed(cause.desc().to_owned())))?;
+        if failed {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn of_name(name: &str, databases: Databases) -> Result<Line, Errno> {
+    let (mut uid, mut gid, mut groups) = (None, None, Vec::new());
+    if databases.passwd {
+        uid = User::from_name(name)?.map(|user| user.uid.as_raw());
+    }
+    if databases.group {
+        gid = Group::from_name(name)?.map(|group| group.gid.as_raw());
+        let c_name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+        let listed = getgrouplist(&c_name, NO_GROUP)?;
+        for gid in listed.into_iter().filter(|&gid| gid != NO_GROUP) {
+            let group = Group::from_gid(gid)?;
+            groups.push(group.map_or_else(|| gid.to_string(), |group| group.name));
+        }
+    }
+    Ok(Line::Name { name: name.to_owned(), uid, gid, groups })
+}
+
+fn of_id(id: u32, databases: Databases) -> Result<Line, Errno> {
+    let mut holder = None;
+    if databases.passwd {
+        holder = User::from_uid(Uid::from_raw(id))?.map(|user| user.name);
+    }
+    if databases.group && holder.is_none() {
+        holder = Group::from_gid(Gid::from_raw(id))?.map(|group| group.name);
+    }
+    Ok(Line::Id { id, holder })
+}
+
+/// getpwent(3) does not tell a file that cannot be read from an empty one.
+fn files() -> Result<Files, String> {
+    for path in ["/etc/passwd", "/etc/group"] {
+        File::open(path).map_err(|cause| format!("cannot read '{path}': {cause}"))?;
+    }
+    let mut files = Files::default();
+    for (name, uid) in glibc::users() {
+        files.users.entry(name).or_insert(uid);
+    }
+    for (name, gid, members) in glibc::groups() {
+        let group = files.groups.entry(name).or_insert_with(|| FileGroup { gid, members: BTreeSet::new() });
+        // initgroups(3) reads every line.
+        group.members.extend(members);
+    }
+    Ok(files)
+}

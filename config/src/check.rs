@@ -241,13 +241,7 @@ fn placeholders_are_known(mut rest: &str) -> bool {
 }
 
 pub(crate) fn common_group(item: &Item) -> Read<String> {
-    let right = |name: &str| {
-        made_of(name, "._@-", 1, 32)
-            && name.to_ascii_lowercase() == name
-            && name.starts_with(|c: char| c == '_' || c.is_ascii_alphanumeric())
-            && !name.bytes().all(|b| b.is_ascii_digit())
-            && name != "iam-disabled"
-    };
+    let right = |name: &str| is_name(name) && name != "iam-disabled";
     let hint = "up to 32 of a-z 0-9 . _ @ -, the first a-z 0-9 _, not all digits; \"iam-disabled\" is taken";
     text(item, right, "not a name of a group", hint)
 }
@@ -269,6 +263,43 @@ pub(crate) fn account_name(item: &Item) -> Read<String> {
         "not a name of an account",
         "up to 64 letters, digits and . _ -, the first a letter or digit",
     )
+}
+
+/// A login or group name, as the cache has it.
+fn is_name(name: &str) -> bool {
+    made_of(name, "._@-", 1, 32)
+        && name.to_ascii_lowercase() == name
+        && name.starts_with(|c: char| c == '_' || c.is_ascii_alphanumeric())
+        && !name.bytes().all(|b| b.is_ascii_digit())
+}
+
+pub(crate) fn reserved_name(item: &Item) -> Read<String> {
+    let right = |name: &str| is_name(name.strip_suffix('*').unwrap_or(name));
+    let hint = "up to 32 of a-z 0-9 . _ @ -; a '*' at the end stands for any rest";
+    text(item, right, "not a name of a user or group", hint)
+}
+
+/// A service of nsswitch.conf(5), or one of [`crate::PARTS`]. Users of /etc/passwd always win.
+pub(crate) fn part_of_host(item: &Item) -> Read<String> {
+    let right = |part: &str| made_of(part, "_-", 1, 64) && part != "files";
+    let hint = "a service of nsswitch.conf but \"files\", or \"sudo\", \"doas\", \"systemd-units\", \"sysusers\"";
+    text(item, right, "not a part of the host that can be left out", hint)
+}
+
+pub(crate) fn allowed_names(item: &Item) -> Read<BTreeMap<String, String>> {
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    for (iam_id, item) in item.table()? {
+        if !made_of(iam_id, "_-", 1, 128) {
+            return Err(item.wrong("its key is not a UserId or GroupId", "AIDAEXAMPLE = \"ana\""));
+        }
+        let hint = "up to 32 of a-z 0-9 . _ @ -, the first a-z 0-9 _, not all digits";
+        let name = text(item, is_name, "not a name of a user or group", hint)?;
+        if names.values().any(|other| *other == name) {
+            return Err(item.wrong("another entry of [names.allow] has it", "only one user can have a name"));
+        }
+        names.insert(iam_id.clone(), name);
+    }
+    Ok(names)
 }
 
 /// IAM's rule for keys of tags, as far as it is ASCII; the rest of the key needs room: API reference, Tag.

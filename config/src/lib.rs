@@ -36,6 +36,8 @@ pub struct Config {
     pub users: Users,
     /// IAM group of the first account -> local groups that its members join.
     pub local_groups: BTreeMap<String, Vec<String>>,
+    /// Whose names are given.
+    pub names: Names,
     /// Which IAM tags are obeyed.
     pub tags: Tags,
     /// UserId, GroupId, or `group:` and the name of a group of ours -> its id; no id occurs twice.
@@ -184,6 +186,20 @@ pub enum Removed {
     /// No longer resolvable at once.
     Hide,
 }
+
+/// `[names]`: which names are given, and which are not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Names that no user or group of the source gets, besides the shipped list; a `*` at the end stands for any rest.
+    pub reserved: Vec<String>,
+    /// Parts of this host that are not asked whose a name is: services of nsswitch.conf, and [`PARTS`].
+    pub exclude: Vec<String>,
+    /// UserId or GroupId -> the name that it may have though the host uses it already; no name occurs twice.
+    pub allow: BTreeMap<String, String>,
+}
+
+/// What [`Names::exclude`] can name besides services of nsswitch.conf.
+pub const PARTS: [&str; 4] = ["sudo", "doas", "systemd-units", "sysusers"];
 
 /// `[tags]`: which IAM tags are obeyed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -96,6 +96,11 @@ fn root(entries: Table) -> Result<Config, Error> {
     source.end()?;
     config.users = users(root.section("users")?)?;
     root.set("local_groups", &mut config.local_groups, check::local_groups)?;
+    let mut names = root.section("names")?;
+    names.set("reserved", &mut config.names.reserved, list(check::reserved_name))?;
+    names.set("exclude", &mut config.names.exclude, list(check::part_of_host))?;
+    names.set("allow", &mut config.names.allow, check::allowed_names)?;
+    names.end()?;
     let mut tags = root.section("tags")?;
     tags.set("use", &mut config.tags.uses, list(tag_use))?;
     tags.set("prefix", &mut config.tags.prefix, check::tag_prefix)?;

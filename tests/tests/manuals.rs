@@ -278,7 +278,7 @@ fn whatever_command_or_flag_a_page_mentions_exists() {
 type Keys = BTreeMap<(String, String), Option<String>>;
 
 /// Sections whose keys are the administrator's names.
-const MAPS: [&str; 2] = ["[local_groups]", "[ids]"];
+const MAPS: [&str; 3] = ["[local_groups]", "[names.allow]", "[ids]"];
 
 /// The shipped file shows each key; what is an example and no default stands in a paragraph that says so.
 fn shipped() -> (BTreeSet<String>, Keys) {

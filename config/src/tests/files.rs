@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{parse, refusal};
 use crate::tree::{self, Table};
-use crate::{Account, Aws, Config, Error};
+use crate::{Account, Aws, Config, Error, Names};
 
 const SHIPPED: &str = include_str!("../../config.toml");
 
@@ -75,6 +75,10 @@ fn the_shipped_file_shows_the_default_wherever_it_does_not_say_example() {
             "JumpHostAdmins".to_owned(),
             vec!["sudo".to_owned(), "wheel".to_owned()],
         )]),
+        names: Names {
+            allow: BTreeMap::from([("AIDAEXAMPLE".to_owned(), "ana".to_owned())]),
+            ..Names::default()
+        },
         ids: BTreeMap::from([("AIDAEXAMPLE".to_owned(), 1003)]),
         ..Config::default()
     };
@@ -103,7 +107,7 @@ fn the_shipped_file_shows_every_key() {
         aws.use_dualstack account.name account.role account.external_id account.groups \
         account.local_groups.JumpHostAdmins source.url users.shell users.home users.gecos users.common_group \
         users.strip_domains users.name_style users.removed users.removed_keep users.terminate_sessions \
-        local_groups.JumpHostAdmins tags.use tags.prefix ids.AIDAEXAMPLE keys.options keys.max_age \
+        local_groups.JumpHostAdmins names.reserved names.exclude names.allow.AIDAEXAMPLE tags.use tags.prefix ids.AIDAEXAMPLE keys.options keys.max_age \
         safety.max_removed_percent";
     assert_eq!(shown, all.split_whitespace().map(str::to_owned).collect());
 }

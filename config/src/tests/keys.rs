@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{assert_refused, parse, refusal};
-use crate::{Account, Aws, Config, Keys, NameStyle, Removed, Safety, Source, TagUse, Tags, Users};
+use crate::{Account, Aws, Config, Keys, NameStyle, Names, Removed, Safety, Source, TagUse, Tags, Users};
 
 const DAY: u64 = 86_400;
 
@@ -67,6 +67,11 @@ terminate_sessions = false
 [local_groups]
 A = ["sudo", "Debian-exim"]
 "B+=,.@_-9" = []
+[names]
+reserved = ["team-*", "oracle"]
+exclude = ["ldap", "sudo"]
+[names.allow]
+AIDAEXAMPLE = "gina"
 [tags]
 use = ["ssh-key", "name", "uid", "shell", "gecos"]
 prefix = "corp/"
@@ -125,6 +130,11 @@ fn of_every_key() -> Config {
             ("A".to_owned(), texts(&["sudo", "Debian-exim"])),
             ("B+=,.@_-9".to_owned(), Vec::new()),
         ]),
+        names: Names {
+            reserved: texts(&["team-*", "oracle"]),
+            exclude: texts(&["ldap", "sudo"]),
+            allow: BTreeMap::from([("AIDAEXAMPLE".to_owned(), "gina".to_owned())]),
+        },
         tags: Tags {
             uses: vec![TagUse::SshKey, TagUse::Name, TagUse::Uid, TagUse::Shell, TagUse::Gecos],
             prefix: "corp/".to_owned(),
@@ -151,7 +161,7 @@ fn an_unknown_key_is_refused_wherever_it_stands_and_a_near_one_proposed() {
     assert!(refusal(&["[user]\nshell = '/bin/sh'"]).ends_with("hint: did you mean 'users'?"));
     let far = refusal(&["[source]\nshell = '/bin/sh'"]);
     assert!(far.ends_with("hint: the keys of [source] are url"), "{far}");
-    for section in ["[aws]", "[source]", "[users]", "[tags]", "[keys]", "[safety]", "[elsewhere]", ""] {
+    for section in ["[aws]", "[source]", "[users]", "[names]", "[tags]", "[keys]", "[safety]", "[elsewhere]", ""] {
         let line = if section == "[elsewhere]" { 1 } else { 2 };
         assert_refused(&format!("{section}\nbogus = 1"), line, "unknown key");
     }

@@ -32,6 +32,9 @@ pub enum Invalid {
     /// Of a name.
     #[error("name of digits only would be taken for an id")]
     Digits,
+    /// Of a name.
+    #[error("name would be read as the number {0} by programs that take a name or an id")]
+    Number(String),
     /// Of gecos, home or shell.
     #[error("':', control and non-ASCII characters cannot stand in a passwd field")]
     Field,
@@ -54,7 +57,16 @@ impl Name {
         if name.len() > NAME_MAX {
             return Err(Invalid::Long(name.len()));
         }
-        Self::unbounded(name)
+        let name = Self::unbounded(name)?;
+        // strtoul(3) with base 0: `ps -u 0x0` lists the processes of root. `0b` is a number since C23.
+        let number = |prefix, base| {
+            let digits = name.0.strip_prefix(prefix)?;
+            (!digits.is_empty() && digits.chars().all(|c| c.is_digit(base))).then(|| name.0.clone())
+        };
+        match number("0x", 16).or_else(|| number("0b", 2)) {
+            Some(number) => Err(Invalid::Number(number)),
+            None => Ok(name),
+        }
     }
 
     /// The name of a disabled user whose name another now has: `<name>-<uid>`, up to 43 bytes.
@@ -105,6 +117,19 @@ impl IamId {
     #[must_use]
     pub fn of_own_group(name: &Name) -> Self {
         Self(format!("group:{name}"))
+    }
+
+    /// Stands in for the id of the source of one whose uid or gid is known, but not whose it was. No source can have
+    /// it: `listing` takes no ':' in an id.
+    #[must_use]
+    pub fn of_lost(id: Id) -> Self {
+        Self(format!("lost:{id}"))
+    }
+
+    /// Whether it is one of [`Self::of_lost`].
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.0.starts_with("lost:")
     }
 
     /// As text.
@@ -223,6 +248,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_strtoul_reads_as_a_number_is_no_name() {
+        for name in ["0x0", "0x10", "0xdeadbeef", "0b1", "0b101", "0", "00", "007"] {
+            assert!(matches!(Name::new(name), Err(Invalid::Number(_) | Invalid::Digits)), "{name}");
+        }
+        for name in ["0x", "0b", "0xg", "x0", "0day", "0b2", "a0x1", "0x1g", "1e3"] {
+            assert!(Name::new(name).is_ok(), "{name}");
+        }
+        // One that an earlier release gave must not make the state unreadable.
+        assert!(Name::stored("0x10").is_ok());
+    }
 
     #[test]
     fn ids_are_the_documented_hash() {

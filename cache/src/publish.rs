@@ -148,7 +148,7 @@ pub fn is_sound(folder: &Path, schema: Schema, gid: Option<u32>) -> bool {
                 && gid.is_none_or(|gid| found.gid() == gid)
                 && found.mode() & 0o7777 == schema.mode
                 && write_version == READ_ONLY
-                && header.ends_with(&schema::USER_VERSION.to_be_bytes()),
+                && header.ends_with(&schema.version.to_be_bytes()),
         )
     };
     look().unwrap_or(false)

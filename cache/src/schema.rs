@@ -1,14 +1,14 @@
 //! `schema.sql`, cut into its three files, and their identification.
 
 /// DDL of `cache.db`.
-pub const CACHE: Schema = Schema { name: "cache.db", mode: 0o644 };
+pub const CACHE: Schema = Schema { name: "cache.db", mode: 0o644, version: 100 };
 /// DDL of `keys.db`.
-pub const KEYS: Schema = Schema { name: "keys.db", mode: 0o640 };
+pub const KEYS: Schema = Schema { name: "keys.db", mode: 0o640, version: 100 };
 /// DDL of `state.db`.
-pub const STATE: Schema = Schema { name: "state.db", mode: 0o600 };
+pub const STATE: Schema = Schema { name: "state.db", mode: 0o600, version: 101 };
 
-/// Major×100 + minor; a reader accepts any minor version of its major one.
-pub const USER_VERSION: u32 = 100;
+/// The major version of all three.
+pub const MAJOR: u32 = 1;
 
 /// One of the files.
 #[derive(Debug, Clone, Copy)]
@@ -17,17 +17,31 @@ pub struct Schema {
     pub name: &'static str,
     /// Its permissions.
     pub mode: u32,
+    /// `user_version`: [`MAJOR`]×100 + minor; a reader accepts any minor version of its major one.
+    pub version: u32,
 }
 
 impl Schema {
     /// The statements that make the file, `user_version` included.
     #[must_use]
     pub fn ddl(&self) -> String {
-        let part = include_str!("schema.sql")
+        format!("{}\nPRAGMA user_version = {};", self.part(), self.version)
+    }
+
+    /// The statements that make of a file of the version before `minor` one of today; each addition is headed by
+    /// `-- Since <version>.`
+    #[must_use]
+    pub(crate) fn ddl_since(&self, minor: &str) -> String {
+        let head = format!("-- Since {minor}.");
+        let (_, added) = self.part().split_once(&head).unwrap_or_default();
+        format!("--{added}\nPRAGMA user_version = {};", self.version)
+    }
+
+    fn part(&self) -> &'static str {
+        include_str!("schema.sql")
             .split("-- file: ")
             .find_map(|part| part.strip_prefix(self.name))
-            .unwrap_or_default();
-        format!("{part}\nPRAGMA user_version = {USER_VERSION};")
+            .unwrap_or_default()
     }
 }
 

@@ -86,3 +86,16 @@ CREATE TABLE member_group (                     -- IAM groups that were publishe
   account   TEXT NOT NULL,
   name      TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- Since 101. No home is ever given to a second user, whoever had it and wherever that user lives now.
+CREATE TABLE home (
+  path      TEXT PRIMARY KEY,
+  iam_id    TEXT NOT NULL REFERENCES identity (iam_id)
+) WITHOUT ROWID;
+
+-- Since 101.
+CREATE TABLE about (
+  id        INTEGER PRIMARY KEY CHECK (id = 1),
+  asked     INTEGER NOT NULL,                   -- until when the host was asked for the names that are due, seconds since 1970
+  rebuilt   INTEGER                             -- when this file was last rebuilt from cache.db, having been lost; NULL: never
+);

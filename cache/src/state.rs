@@ -8,7 +8,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::model::{Field, IamId, Id, Invalid, KeyLine, Name};
-use crate::schema::{STATE, USER_VERSION};
+use crate::schema::{MAJOR, STATE};
 use crate::snapshot::{joined, key_lines};
 
 /// All that is remembered.
@@ -20,6 +20,12 @@ pub struct State {
     pub users: BTreeMap<IamId, User>,
     /// IAM groups that were published last.
     pub groups: BTreeMap<IamId, Group>,
+    /// Every home that was ever given, and to whom.
+    pub homes: BTreeMap<String, IamId>,
+    /// Until when the host was asked again for names that were given, seconds since 1970; 0: never.
+    pub asked: i64,
+    /// When this was last rebuilt from `cache.db`, having been lost, seconds since 1970.
+    pub rebuilt: Option<i64>,
 }
 
 /// A uid or gid that was given.
@@ -86,7 +92,7 @@ pub enum Error {
     #[error("{0}")]
     Invalid(#[from] Invalid),
     /// Made by a later release.
-    #[error("its format {0} is later than {USER_VERSION}, the one of this release")]
+    #[error("its format {0} is later than {ours}, the one of this release", ours = STATE.version)]
     Later(u32),
 }
 
@@ -121,7 +127,8 @@ impl StateFile {
         let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match version {
             0 => db.execute_batch(&format!("BEGIN; {} COMMIT;", STATE.ddl()))?,
-            version if version / 100 > USER_VERSION / 100 => return Err(Error::Later(version)),
+            100 => db.execute_batch(&format!("BEGIN; {} COMMIT;", STATE.ddl_since("101")))?,
+            version if version / 100 > MAJOR => return Err(Error::Later(version)),
             _ => {}
         }
         Ok(Self(db))
@@ -143,42 +150,53 @@ impl StateFile {
             identities: self.rows("SELECT * FROM identity", identity)?,
             users: self.rows("SELECT * FROM user", user)?,
             groups: self.rows("SELECT * FROM member_group", group)?,
+            homes: self.homes()?,
+            asked: self.about("asked")?.unwrap_or(0),
+            rebuilt: self.about("rebuilt")?,
         })
     }
 
-    /// Writes `state`, in one transaction. Identities are added, never changed or removed.
+    fn homes(&self) -> Result<BTreeMap<String, IamId>, Error> {
+        let mut statement = self.0.prepare("SELECT path, iam_id FROM home")?;
+        let home = |row: &Row<'_>| Ok::<_, Error>((row.get("path")?, iam_id(row)?));
+        statement.query_and_then([], home)?.collect()
+    }
+
+    fn about(&self, column: &str) -> Result<Option<i64>, Error> {
+        let row = self.0.query_row(&format!("SELECT {column} FROM about"), [], |row| row.get(0));
+        Ok(row.optional()?.flatten())
+    }
+
+    /// Writes `state`, in one transaction. Identities are added, never changed or removed, but for those that a lost
+    /// state left without their UserId (see [`IamId::of_lost`]).
     ///
     /// # Errors
     /// See [`Error`]; an id that would change, or be shared, is one.
     pub fn save(&mut self, state: &State) -> Result<(), Error> {
         let transaction = self.0.transaction()?;
+        transaction.execute_batch("DELETE FROM user; DELETE FROM member_group; DELETE FROM home;")?;
+        forget_lost(&transaction, state)?;
         for (iam_id, identity) in &state.identities {
-            let present: Option<u32> = transaction
-                .query_row("SELECT id FROM identity WHERE iam_id = ?", [iam_id.as_str()], |row| row.get(0))
-                .optional()?;
-            // A pin may come later than the id; the id itself then is the same, or the insert fails.
-            if present == Some(identity.id.get()) {
-                transaction.execute(
-                    "UPDATE identity SET pinned = ? WHERE iam_id = ?",
-                    rusqlite::params![identity.pinned, iam_id.as_str()],
-                )?;
-            } else {
-                transaction.execute(
-                    "INSERT INTO identity VALUES (?,?,?)",
-                    rusqlite::params![iam_id.as_str(), identity.id.get(), identity.pinned],
-                )?;
-            }
+            give(&transaction, iam_id, *identity)?;
         }
-        transaction.execute_batch("DELETE FROM user; DELETE FROM member_group;")?;
         for (iam_id, user) in &state.users {
             insert_user(&transaction, iam_id, user)?;
         }
         for (iam_id, group) in &state.groups {
             transaction.execute(
-                "INSERT INTO member_group VALUES (?,?,?)",
+                "INSERT INTO member_group (iam_id, account, name) VALUES (?,?,?)",
                 rusqlite::params![iam_id.as_str(), group.account, group.name.as_str()],
             )?;
         }
+        for (path, iam_id) in &state.homes {
+            transaction
+                .prepare_cached("INSERT INTO home (path, iam_id) VALUES (?,?)")?
+                .execute([path, iam_id.as_str()])?;
+        }
+        transaction.execute(
+            "INSERT OR REPLACE INTO about (id, asked, rebuilt) VALUES (1,?,?)",
+            rusqlite::params![state.asked, state.rebuilt],
+        )?;
         Ok(transaction.commit()?)
     }
 
@@ -189,6 +207,35 @@ impl StateFile {
     ) -> Result<BTreeMap<IamId, T>, Error> {
         self.0.prepare(sql)?.query_and_then([], row)?.collect()
     }
+}
+
+/// Whoever had such an id is known by the UserId from now on.
+fn forget_lost(db: &Connection, state: &State) -> Result<(), Error> {
+    let lost: Vec<String> = db
+        .prepare("SELECT iam_id FROM identity WHERE iam_id LIKE 'lost:%'")?
+        .query_and_then([], |row| row.get(0))?
+        .collect::<Result<_, rusqlite::Error>>()?;
+    for iam_id in lost.iter().filter(|&iam_id| !state.identities.contains_key(&IamId::new(iam_id))) {
+        db.execute("DELETE FROM identity WHERE iam_id = ?", [iam_id])?;
+    }
+    Ok(())
+}
+
+fn give(db: &Connection, iam_id: &IamId, identity: Identity) -> Result<(), Error> {
+    let present: Option<u32> = db
+        .prepare_cached("SELECT id FROM identity WHERE iam_id = ?")?
+        .query_row([iam_id.as_str()], |row| row.get(0))
+        .optional()?;
+    let (id, pinned) = (identity.id.get(), identity.pinned);
+    // A pin may come later than the id; the id itself then is the same, or the insert fails.
+    if present == Some(id) {
+        db.prepare_cached("UPDATE identity SET pinned = ? WHERE iam_id = ?")?
+            .execute(rusqlite::params![pinned, iam_id.as_str()])?;
+    } else {
+        db.prepare_cached("INSERT INTO identity (iam_id, id, pinned) VALUES (?,?,?)")?
+            .execute(rusqlite::params![iam_id.as_str(), id, pinned])?;
+    }
+    Ok(())
 }
 
 fn iam_id(row: &Row<'_>) -> Result<IamId, Error> {

@@ -282,7 +282,8 @@ pub(crate) fn reserved_name(item: &Item) -> Read<String> {
 /// A service of nsswitch.conf(5), or one of [`crate::PARTS`]. Users of /etc/passwd always win.
 pub(crate) fn part_of_host(item: &Item) -> Read<String> {
     let right = |part: &str| made_of(part, "_-", 1, 64) && part != "files";
-    let hint = "a service of nsswitch.conf but \"files\", or \"sudo\", \"doas\", \"systemd-units\", \"sysusers\"";
+    let hint =
+        "a service of nsswitch.conf but \"files\", or \"sudo\", \"doas\", \"systemd-units\", \"sysusers\"";
     text(item, right, "not a part of the host that can be left out", hint)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cache::publish;
-use cache::schema::{STATE, USER_VERSION};
+use cache::schema::{MAJOR, STATE};
 use cache::snapshot::{Cache, Keys};
 
 use crate::cli;
@@ -83,10 +83,8 @@ fn kind(file: &Path) -> Result<Kind, Error> {
         |at: usize| header.get(at..).and_then(|tail| tail.first_chunk::<4>()).copied().unwrap_or_default();
     // The top bit marks a file that has been replaced, as a copy of it may be.
     let version = u32::from_be_bytes(word(60)) & 0x7fff_ffff;
-    if version / 100 != USER_VERSION / 100 {
-        return Ok(Kind::Other(format!(
-            "its format {version} is not {USER_VERSION}, the one of this release"
-        )));
+    if version / 100 != MAJOR {
+        return Ok(Kind::Other(format!("its format {version} is not one of this release, {MAJOR}00 and up")));
     }
     Ok(match word(68) {
         CACHE_ID => Kind::Cache,

@@ -161,7 +161,9 @@ fn an_unknown_key_is_refused_wherever_it_stands_and_a_near_one_proposed() {
     assert!(refusal(&["[user]\nshell = '/bin/sh'"]).ends_with("hint: did you mean 'users'?"));
     let far = refusal(&["[source]\nshell = '/bin/sh'"]);
     assert!(far.ends_with("hint: the keys of [source] are url"), "{far}");
-    for section in ["[aws]", "[source]", "[users]", "[names]", "[tags]", "[keys]", "[safety]", "[elsewhere]", ""] {
+    for section in
+        ["[aws]", "[source]", "[users]", "[names]", "[tags]", "[keys]", "[safety]", "[elsewhere]", ""]
+    {
         let line = if section == "[elsewhere]" { 1 } else { 2 };
         assert_refused(&format!("{section}\nbogus = 1"), line, "unknown key");
     }

@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 pub mod nss;
+pub mod reserved;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -1,0 +1,125 @@
+//! The shipped list of names that no IAM user or group gets: users and groups that the distributions' packages create or
+//! expect, and names that get power by a rule. It holds on every host, whatever is installed there.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+/// Its format and its sources are in the file's head.
+const LIST: &str = include_str!("../../config/reserved-names.txt");
+
+static RESERVED: LazyLock<Reserved> = LazyLock::new(|| Reserved::new(LIST));
+
+#[derive(Default)]
+struct Reserved {
+    names: HashSet<&'static str>,
+    /// What stands before a `*`. A dozen.
+    prefixes: Vec<&'static str>,
+}
+
+impl Reserved {
+    fn new(list: &'static str) -> Self {
+        let mut reserved = Self::default();
+        for line in entries(list) {
+            match line.strip_suffix('*') {
+                Some(prefix) => reserved.prefixes.push(prefix),
+                None => {
+                    reserved.names.insert(line);
+                }
+            }
+        }
+        reserved
+    }
+}
+
+fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
+    list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// Whether no IAM user or group gets this name. `name` is in lower case, as all names from IAM are.
+///
+/// The list is read at the first call; each call then costs one look-up in a set and a dozen comparisons of prefixes.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    let reserved = &*RESERVED;
+    reserved.names.contains(name) || reserved.prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_of_packages_are_reserved() {
+        let names = "root daemon games news ftp man nobody nogroup ssl-cert wwwrun mock stapdev stapusr debian-tor \
+            debian-exim debian-snmp mosquitto opendkim opendmarc postfix postdrop nm-openvpn chrony _chrony _ssh _apt \
+            tss polkitd sssd gnome-initial-setup qemu libvirt-qemu geoclue www-data messagebus sshd nginx postgres";
+        for name in names.split_whitespace() {
+            assert!(is_reserved(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn groups_with_power_and_users_of_images_are_reserved() {
+        let names = "sudo wheel admin adm docker lxd incus-admin libvirt kvm disk shadow empower nopasswdlogin ubuntu \
+            ec2-user debian centos fedora rocky almalinux cloud-user opc ssm-user azureuser";
+        for name in names.split_whitespace() {
+            assert!(is_reserved(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_star_is_any_rest() {
+        let names = "systemd-network systemd-of-tomorrow _du0123456789abcdef nixbld1 nixbld32 libvirt-any \
+            nss-iam nss-iam-refresher systemd-";
+        for name in names.split_whitespace() {
+            assert!(is_reserved(name), "{name}");
+        }
+        for name in ["systemdx", "system", "_d", "nixbl", "nss-ia", "nss-iamx", ""] {
+            assert!(!is_reserved(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_people_and_teams_are_free() {
+        let names = "ana ana.silva bob eve dana grace alice mallory jane erik gina carol homer ivan max moe zoe steve \
+            jumphostaccess ops platform developers bedrock registry systems sudoku rooted";
+        for name in names.split_whitespace() {
+            assert!(!is_reserved(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_entry_could_be_a_name_and_is_there_once() {
+        let mut seen = HashSet::new();
+        for entry in entries(LIST) {
+            let name = entry.strip_suffix('*').unwrap_or(entry);
+            let kept = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._@-".contains(c);
+            assert!(name.chars().all(kept), "{entry}");
+            assert!((1..=32).contains(&name.len()), "{entry}");
+            assert!(!name.starts_with(['.', '@', '-']), "{entry}");
+            assert!(!name.bytes().all(|byte| byte.is_ascii_digit()), "{entry}");
+            assert!(seen.insert(entry), "{entry} is there twice");
+        }
+        assert!(seen.len() > 1000);
+    }
+
+    /// A comment begins a section.
+    #[test]
+    fn each_section_is_sorted() {
+        let mut last = "";
+        for line in LIST.lines() {
+            assert!(!line.is_empty(), "after '{last}'");
+            let first = line.starts_with('#') || last.starts_with('#');
+            assert!(first || last < line, "'{line}' after '{last}'");
+            last = line;
+        }
+    }
+
+    #[test]
+    fn the_list_has_all_of_its_hand_written_part() {
+        let list: HashSet<_> = entries(LIST).collect();
+        for name in entries(include_str!("../../config/reserved-names.in")).flat_map(str::split_whitespace) {
+            assert!(list.contains(name), "{name}: run config/reserved-names.py");
+        }
+    }
+}

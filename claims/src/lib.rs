@@ -23,6 +23,20 @@ pub enum Kind {
     Grant,
 }
 
+impl Kind {
+    /// The word by which `[names] exclude` leaves it out; none for what only is reported.
+    #[must_use]
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Sudo => Some("sudo"),
+            Self::Doas => Some("doas"),
+            Self::Unit => Some("systemd-units"),
+            Self::Sysusers => Some("sysusers"),
+            Self::Grant => None,
+        }
+    }
+}
+
 /// One use of a name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Use {
@@ -52,6 +66,12 @@ pub struct Unresolved {
     pub why: String,
 }
 
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "what '{}' grants is not known: {}", self.place, self.why)
+    }
+}
+
 /// The names that a part of the host uses. Lower case, as names from IAM are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Uses {
@@ -74,4 +94,18 @@ impl Uses {
         }
         self.unresolved.extend(other.unresolved);
     }
+}
+
+/// What installed software takes for itself by name: units and sysusers.d(5). `exclude` has words of [`Kind::word`].
+#[must_use]
+pub fn of_installed(root: &std::path::Path, exclude: &[String]) -> Uses {
+    let _ = (root, exclude);
+    Uses::default()
+}
+
+/// What rules grant by name: sudo and doas.
+#[must_use]
+pub fn of_rules(root: &std::path::Path, exclude: &[String]) -> Uses {
+    let _ = (root, exclude);
+    Uses::default()
 }

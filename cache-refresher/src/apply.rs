@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cache::snapshot::{Cache, Keys};
-use cache::state::StateFile;
+use cache::state::{State, StateFile};
 use cache::{publish, schema};
 use config::Config;
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use nix::unistd::{Group, User};
 
 use crate::changes::{self, Published};
 use crate::local::Local;
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::report::Report;
 use crate::{exit, sessions};
 
@@ -121,24 +121,15 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
     let io_error = |what| move |cause| Error::Io { what, path: folder.to_owned(), cause };
     let state_error = |cause| Error::State { folder: folder.to_owned(), cause };
     let (mut file, state) = if request.dry_run && !folder.join("state.db").exists() {
-        (None, cache::state::State::default())
+        (None, State::default())
     } else {
         fs::metadata(folder).map_err(io_error("open"))?;
         let file = StateFile::open(folder).map_err(state_error)?;
         let state = file.load().map_err(state_error)?;
         (Some(file), state)
     };
-    let local = Local::read(folder, state.users.values().map(|user| user.home.to_string()))?;
-    let input = plan::Input {
-        state: &state,
-        listing: &listing,
-        config: request.config,
-        local: &local,
-        now: request.now.as_second(),
-        force: request.force,
-    };
-    let mut plan = if unread.is_none() { plan::plan(input)? } else { plan::hold(input)? };
     let (cache, keys) = (Cache::read(&folder.join("cache.db")), Keys::read(&folder.join("keys.db")));
+    let (mut plan, local) = planned(request, &state, &listing, unread.is_some(), folder)?;
     let elsewhere = keys.as_ref().ok().filter(|known| are_of_another_machine(known, &plan.keys));
     if let Some(known) = elsewhere {
         plan.keys.machine_id.clone_from(&known.machine_id);
@@ -150,11 +141,13 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
         cache.as_ref().ok() != Some(&plan.cache) || !publish::is_sound(folder, schema::CACHE, None),
         keys.as_ref().ok() != Some(&plan.keys) || !publish::is_sound(folder, schema::KEYS, group),
     );
+    // When the host was asked is nothing that anyone is told, so it is no change.
+    let is_asked = local.directory.failures().next().is_none();
     if let Some(unread) = unread {
         if state.users.is_empty() || !differs.0 && !differs.1 && plan.state == state {
             return Err(unread.into());
         }
-        plan.held = Some(format!("{unread}; all but the locked stay as published{}", unread.hint()));
+        plan.hold(format!("{unread}; all but the locked stay as published{}", unread.hint()));
     }
     let before = Published { cache: cache.unwrap_or_default(), keys: keys.unwrap_or_default() };
     let after = Published { cache: plan.cache.clone(), keys: plan.keys.clone() };
@@ -175,6 +168,9 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
         return Ok(report);
     }
     let group = group.ok_or(Error::NoGroup)?;
+    if is_asked {
+        plan.state.asked = request.now.as_second();
+    }
     if let Some(file) = &mut file {
         file.save(&plan.state).map_err(state_error)?;
     }
@@ -198,6 +194,31 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
     }
     report.published = differs.0 || !changes.is_empty();
     Ok(report)
+}
+
+/// Asks the host what the plan depends on, and makes it. `hold`: without a listing that can be believed.
+fn planned(
+    request: Request<'_>,
+    state: &State,
+    listing: &Listing,
+    hold: bool,
+    folder: &Path,
+) -> Result<(Plan, Local), Error> {
+    fn input<'a>(
+        request: Request<'a>,
+        state: &'a State,
+        listing: &'a Listing,
+        local: &'a Local,
+    ) -> plan::Input<'a> {
+        let (config, now, force) = (request.config, request.now.as_second(), request.force);
+        plan::Input { state, listing, config, local, now, force }
+    }
+    let mut local = Local::read(folder)?;
+    let questions = plan::questions(&input(request, state, listing, &local), hold);
+    local.answer(questions, &request.config.names.exclude)?;
+    let input = input(request, state, listing, &local);
+    let plan = if hold { plan::hold(input)? } else { plan::plan(input)? };
+    Ok((plan, local))
 }
 
 /// Whether these keys are still those that an image brought: without a fetch of its own, all that this machine could do is

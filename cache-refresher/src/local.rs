@@ -1,30 +1,36 @@
-//! What this host has already: users, groups, shells, names that other software will claim. Read as files, not
-//! through NSS, which would show our own users.
+//! What this host has already: users, groups and shells, whose names are, who owns a home. From the host itself: none
+//! of it is what we published.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+
+use claims::Uses;
+use claims::nss::{Answers, Files};
+
+use crate::plan::Questions;
 
 /// Facts about the host, none of them from IAM.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Local {
-    /// /etc/passwd: name -> uid.
-    pub uids: BTreeMap<String, u32>,
-    /// /etc/group: name -> gid.
-    pub gids: BTreeMap<String, u32>,
+    /// All of /etc/passwd and /etc/group.
+    pub files: Files,
+    /// What other services of nsswitch.conf(5) say of those who were asked for.
+    pub directory: Answers,
+    /// Names that sudoers, units and sysusers.d use.
+    pub uses: Uses,
     /// /etc/shells, nologin added.
     pub shells: BTreeSet<String>,
-    /// Names in sysusers.d(5).
-    pub sysusers: BTreeSet<String>,
-    /// Words in sudoers(5) that could be a user or group.
-    pub sudoers: BTreeSet<String>,
     /// machine-id(5); empty if there is none.
     pub machine_id: String,
     /// Whom `nss-iamctl lock` named.
     pub locked: Locked,
-    /// Homes of IAM users that exist.
-    pub homes: BTreeSet<String>,
+    /// Folders that were looked at: who owns each, or that there is none.
+    pub folders: BTreeMap<String, Option<u32>>,
+    /// Ranges of subuid(5) and subgid(5).
+    pub sub_ids: Vec<RangeInclusive<u32>>,
 }
 
 /// `/var/lib/nss-iam/locked`: a login name a line, or `*`.
@@ -48,64 +54,67 @@ pub(crate) struct Unreadable {
 /// Where the C library finds nologin; Debian and RHEL differ in the link only.
 pub(crate) const NOLOGIN: &str = "/usr/sbin/nologin";
 
-const SYSUSERS: [&str; 4] =
-    ["/etc/sysusers.d", "/run/sysusers.d", "/usr/local/lib/sysusers.d", "/usr/lib/sysusers.d"];
-const SUDOERS: [&str; 5] =
-    ["/etc/sudoers", "/etc/sudoers.d", "/usr/etc/sudoers", "/usr/etc/sudoers.d", "/etc/opt/sudoers"];
+/// Stands for the owner of a folder that cannot be looked at: nobody has this uid.
+const UNKNOWN_OWNER: u32 = u32::MAX;
 
 impl Local {
-    /// Reads the host. `homes` are the homes to look for.
+    /// Reads what every plan needs.
     ///
     /// # Errors
     /// Where a file exists and cannot be read: a name in it could then be given away.
-    pub(crate) fn read(state: &Path, homes: impl Iterator<Item = String>) -> Result<Self, Unreadable> {
-        let mut local = Self {
-            uids: ids(&required("/etc/passwd")?),
-            gids: ids(&required("/etc/group")?),
+    pub(crate) fn read(state: &Path) -> Result<Self, Unreadable> {
+        let mut sub_ids = Vec::new();
+        for path in ["/etc/subuid", "/etc/subgid"] {
+            sub_ids.extend(ranges(&optional(Path::new(path))?.unwrap_or_default()));
+        }
+        Ok(Self {
+            files: claims::nss::files()
+                .map_err(|cause| Unreadable { path: "/etc/passwd".into(), cause: io::Error::other(cause) })?,
             shells: shells(optional(Path::new("/etc/shells"))?.as_deref()),
             machine_id: machine_id(&optional(Path::new("/etc/machine-id"))?.unwrap_or_default()),
             locked: locked(&optional(&state.join("locked"))?.unwrap_or_default()),
-            homes: homes.filter(|home| fs::symlink_metadata(home).is_ok()).collect(),
+            sub_ids,
             ..Self::default()
-        };
-        for folder in SYSUSERS {
-            for file in files(Path::new(folder))? {
-                local.sysusers.extend(sysusers(&optional(&file)?.unwrap_or_default()));
-            }
-        }
-        local.read_sudoers()?;
-        Ok(local)
+        })
     }
 
-    /// sudoers, and whatever they include.
-    fn read_sudoers(&mut self) -> Result<(), Unreadable> {
-        let mut open: Vec<PathBuf> = SUDOERS.iter().map(PathBuf::from).collect();
-        let mut seen = BTreeSet::new();
-        while let Some(path) = open.pop() {
-            if !seen.insert(path.clone()) {
-                continue;
-            }
-            if path.is_dir() {
-                open.extend(files(&path)?);
-            } else if let Some(text) = optional(&path)? {
-                self.sudoers.extend(sudoers(&text));
-                open.extend(included(&text, &path));
-            }
+    /// Finds out what a plan asks. `exclude` is of the configuration.
+    ///
+    /// # Errors
+    /// Where nsswitch.conf cannot be read.
+    pub(crate) fn answer(&mut self, questions: Questions, exclude: &[String]) -> Result<(), Unreadable> {
+        let nsswitch = optional(Path::new("/etc/nsswitch.conf"))?.unwrap_or_default();
+        self.directory = claims::nss::ask(&claims::nss::of_nsswitch(&nsswitch, exclude), &questions.nss);
+        self.uses = claims::of_installed(Path::new("/"), exclude);
+        if questions.newcomers {
+            self.uses.extend(claims::of_rules(Path::new("/"), exclude));
         }
+        self.look_at(questions.folders);
         Ok(())
     }
 
-    /// Whether a local user or group has this id.
-    pub(crate) fn has_id(&self, id: u32) -> bool {
-        self.uids.values().chain(self.gids.values()).any(|&taken| taken == id)
+    /// Looks at folders, not through links: lstat(2).
+    fn look_at(&mut self, folders: impl IntoIterator<Item = String>) {
+        for folder in folders {
+            let owner = match fs::symlink_metadata(&folder) {
+                Ok(found) => Some(std::os::unix::fs::MetadataExt::uid(&found)),
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+                Err(_) => Some(UNKNOWN_OWNER),
+            };
+            self.folders.insert(folder, owner);
+        }
     }
-}
 
-fn required(path: &str) -> Result<String, Unreadable> {
-    let path = Path::new(path);
-    fs::read(path)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .map_err(|cause| Unreadable { path: path.to_owned(), cause })
+    /// Who has this id as a user or group: a name, and the service that knows it.
+    pub(crate) fn holder_of(&self, id: u32) -> Option<(&str, &str)> {
+        let users = self.files.users.iter().map(|(name, &uid)| (name, uid));
+        let groups = self.files.groups.iter().map(|(name, group)| (name, group.gid));
+        let local = users.chain(groups).find(|&(_, taken)| taken == id);
+        local.map(|(name, _)| (name.as_str(), "files")).or_else(|| {
+            let (service, name) = self.directory.id(id)?;
+            Some((name, service))
+        })
+    }
 }
 
 fn optional(path: &Path) -> Result<Option<String>, Unreadable> {
@@ -118,31 +127,6 @@ fn optional(path: &Path) -> Result<Option<String>, Unreadable> {
     }
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>, Unreadable> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(cause) => {
-            return Err(Unreadable { path: folder.to_owned(), cause });
-        }
-    };
-    let paths = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file());
-    Ok(paths.collect())
-}
-
-/// Name -> id of passwd(5) and group(5), where both stand in the same columns.
-fn ids(text: &str) -> BTreeMap<String, u32> {
-    text.lines()
-        .filter_map(|line| {
-            let mut fields = line.split(':');
-            let name = fields.next().filter(|name| !name.is_empty() && !name.starts_with('#'))?;
-            // A line without an id still claims its name; the id then is root's, which nobody can be given.
-            let id = fields.nth(1).and_then(|id| id.parse().ok()).unwrap_or(0);
-            Some((name.to_owned(), id))
-        })
-        .collect()
-}
-
 /// getusershell(3) takes /bin/sh and /bin/csh where the file is missing.
 fn shells(text: Option<&str>) -> BTreeSet<String> {
     let listed =
@@ -150,45 +134,14 @@ fn shells(text: Option<&str>) -> BTreeSet<String> {
     listed.chain([NOLOGIN, "/sbin/nologin"]).map(str::to_owned).collect()
 }
 
-/// sysusers.d(5): `u`, `u!`, `g` name a user or group; `m` and `r` do not create one, but `m` names both.
-fn sysusers(text: &str) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for line in text.lines() {
-        let mut words = line.split_whitespace().map(|word| word.trim_matches('"'));
-        match words.next() {
-            Some("u" | "u!" | "g") => names.extend(words.next().map(str::to_owned)),
-            Some("m") => names.extend(words.take(2).map(str::to_owned)),
-            _ => {}
-        }
-    }
-    names
-}
-
-/// Any word that could be a name: to leave one out could give root away, one too many refuses a name.
-fn sudoers(text: &str) -> BTreeSet<String> {
-    text.lines()
-        .filter(|line| {
-            let line = line.trim_start();
-            !line.starts_with("@include") && !line.starts_with("#include") && !line.starts_with("# ")
-        })
-        .flat_map(|line| line.split(|c: char| c.is_whitespace() || ",=:!()\"".contains(c)))
-        // Lower-cased, since sudo compares without regard to case by default (`case_insensitive_user`).
-        .map(|word| word.trim_start_matches(['%', '+', '#']).replace('\\', "").to_ascii_lowercase())
-        .filter(|word| !word.is_empty() && !word.contains('/'))
-        .collect()
-}
-
-/// Files and folders that sudoers(5) includes, relative to its own folder.
-fn included(text: &str, file: &Path) -> Vec<PathBuf> {
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    text.lines()
-        .filter_map(|line| {
-            let (word, path) = line.trim().split_once(char::is_whitespace)?;
-            let word = word.strip_prefix(['@', '#'])?;
-            let path = path.trim().trim_matches('"').replace('\\', "");
-            matches!(word, "include" | "includedir").then(|| folder.join(path))
-        })
-        .collect()
+/// `name:first:count` of subuid(5); what is no such line gives nothing away.
+fn ranges(text: &str) -> Vec<RangeInclusive<u32>> {
+    let range = |line: &str| {
+        let mut numbers = line.split(':').skip(1).map(|number| number.trim().parse::<u32>().ok());
+        let (first, count) = (numbers.next()??, numbers.next()??);
+        Some(first..=first.saturating_add(count.checked_sub(1)?))
+    };
+    text.lines().filter_map(range).collect()
 }
 
 /// machine-id(5): an image has none yet, or the word `uninitialized`; both are no id.
@@ -207,43 +160,20 @@ fn locked(text: &str) -> Locked {
 mod tests {
     use super::*;
 
-    fn set(words: &str) -> BTreeSet<String> {
-        words.split_whitespace().map(str::to_owned).collect()
+    #[test]
+    fn ranges_are_those_of_subuid() {
+        let text = "kate:100000:65536\n\n# x:1:1\nbad\nnone:5:0\nall:4294967295:2\n";
+        assert_eq!(ranges(text), [100_000..=165_535, 1..=1, u32::MAX..=u32::MAX]);
     }
 
     #[test]
-    fn passwd_and_group_give_names_and_ids() {
-        let ids = ids("root:x:0:0:root:/root:/bin/bash\n# old\n\nana:x:1000:\nbroken\nodd:x:x:\n+nis\n");
-        assert_eq!(ids["ana"], 1000);
-        assert_eq!(
-            ids.keys().map(String::as_str).collect::<Vec<_>>(),
-            ["+nis", "ana", "broken", "odd", "root"]
-        );
-    }
-
-    #[test]
-    fn sudoers_names_are_found_wherever_they_stand() {
-        let text = "# see the manual\nDefaults env_reset\nroot ALL=(ALL:ALL) ALL\n%admin ALL=(ALL) ALL\n\
-                    User_Alias OPS = ana, !bob\n%dom\\ users ALL=ALL\njane@example.com ALL=(www) NOPASSWD: /bin/ls\n\
-                    #1000 ALL=ALL\nCarl ALL=ALL\n@includedir /etc/sudoers.d\n";
-        let names = sudoers(text);
-        for name in ["root", "admin", "ana", "bob", "jane@example.com", "www", "carl"] {
-            assert!(names.contains(name), "{name} in {names:?}");
-        }
-        assert!(!names.iter().any(|name| name.contains('/') || name == "manual"), "{names:?}");
-    }
-
-    #[test]
-    fn what_sudoers_include_is_read_too() {
-        let text = "@include more\n  @includedir /etc/team.d\n#include \"old style\"\n# include nothing\nana ALL=ALL\n";
-        let paths = included(text, Path::new("/etc/sudoers"));
-        assert_eq!(paths, ["/etc/more", "/etc/team.d", "/etc/old style"].map(PathBuf::from));
-    }
-
-    #[test]
-    fn sysusers_names_are_those_that_it_creates() {
-        let text = "#Type Name ID\nu  _apt 100 \"APT\" -\ng kvm -\nu! sealed -\nm bob disk\nr - 500-900\n";
-        assert_eq!(sysusers(text), set("_apt kvm sealed bob disk"));
+    fn an_id_is_that_of_a_user_or_a_group() {
+        let mut local = Local::default();
+        local.files.users.insert("ana".to_owned(), 1000);
+        local.files.groups.insert("adm".to_owned(), claims::nss::FileGroup { gid: 4, ..Default::default() });
+        assert_eq!(local.holder_of(1000), Some(("ana", "files")));
+        assert_eq!(local.holder_of(4), Some(("adm", "files")));
+        assert_eq!(local.holder_of(5), None);
     }
 
     #[test]
@@ -260,5 +190,19 @@ mod tests {
         let one = locked("# by root\nana\n\n");
         assert!(one.contains("ana") && !one.contains("bob"));
         assert!(locked("*\n").contains("bob"));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_looked_at_is_nobodys_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let [there, below, gone] = [file.clone(), file.join("home"), folder.path().join("gone")]
+            .map(|path| path.to_string_lossy().into_owned());
+        let mut local = Local::default();
+        local.look_at([there.clone(), below.clone(), gone.clone()]);
+        let owner = nix::unistd::geteuid().as_raw();
+        assert_eq!(local.folders[&there], Some(owner));
+        assert_eq!((local.folders[&below], local.folders[&gone]), (Some(UNKNOWN_OWNER), None));
     }
 }

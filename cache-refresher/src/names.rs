@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use cache::model::{Invalid, Name};
+use cache::model::{IamId, Invalid, Name};
+use claims::reserved::is_reserved;
 use config::{NameStyle, Users};
 
-/// Names that are never given, shipped with the program; see the file's head.
-const RESERVED: &str = include_str!("../../config/reserved-names.txt");
+use crate::local::Local;
 
 /// The name that an IAM user gets if nobody else has it.
 pub(crate) fn of_user(iam_name: &str, users: &Users) -> Result<Name, Invalid> {
@@ -39,35 +39,124 @@ fn replaced(name: &str, style: NameStyle) -> String {
     text
 }
 
-/// Why a name is not given to anyone.
-pub(crate) fn refusal(
-    name: &str,
-    local: &crate::local::Local,
-    own: &BTreeSet<String>,
-) -> Option<&'static str> {
-    if local.uids.contains_key(name) {
-        Some("is a user of /etc/passwd")
-    } else if local.gids.contains_key(name) {
-        Some("is a group of /etc/group")
-    } else if own.contains(name) {
-        Some("is the name of a group that is published or joined")
-    } else if local.sysusers.contains(name) {
-        Some("is in sysusers.d")
-    } else if local.sudoers.contains(name) {
-        Some("is in sudoers")
-    } else if is_reserved(name) {
-        Some("is reserved for the system")
-    } else {
-        None
+/// How the one who asks for a name stands to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Has it at present, or is locked under it.
+    Present,
+    /// Was the last to have it, and left since.
+    Former,
+    /// Never had it, or somebody else had it since.
+    New,
+}
+
+/// Why a name is not given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("'{name}' is a user of this host (uid {id}, from '{service}')")]
+    User { name: String, id: u32, service: String },
+    #[error("'{name}' is a group of this host (gid {id}, from '{service}')")]
+    Group { name: String, id: u32, service: String },
+    #[error("'{0}' is the name of a group that is published or joined")]
+    Own(String),
+    #[error("'{name}' is a member of '{}' on this host (from '{service}')", groups.join("', '"))]
+    Member { name: String, groups: Vec<String>, service: String },
+    #[error("'{name}' is {used} on this host")]
+    Used { name: String, used: claims::Use },
+    #[error("'{0}' is reserved for the system")]
+    Reserved(String),
+    #[error("'{name}' cannot be given: service '{service}' cannot be asked whose it is: {why}")]
+    Unasked { name: String, service: String, why: String },
+    #[error("'{name}' cannot be given: {unresolved}")]
+    Unresolved { name: String, unresolved: String },
+}
+
+impl Refusal {
+    /// Whether it may be different as soon as the host can be asked.
+    pub(crate) fn is_ignorance(&self) -> bool {
+        matches!(self, Self::Unasked { .. } | Self::Unresolved { .. })
     }
 }
 
-fn is_reserved(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    RESERVED.lines().filter(|line| !line.starts_with('#')).any(|line| match line.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => name == line,
-    })
+/// What decides about a name besides its holder.
+pub(crate) struct Names<'a> {
+    pub local: &'a Local,
+    pub config: &'a config::Names,
+    /// Groups that are published or joined.
+    pub own: BTreeSet<String>,
+}
+
+impl Names<'_> {
+    /// Whether `name` can be given to `iam_id`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn check(&self, name: &str, iam_id: &IamId, standing: Standing) -> Result<(), Refusal> {
+        if self.own.contains(name) {
+            return Err(Refusal::Own(name.to_owned()));
+        }
+        Self::not_of_host(self.local, name)?;
+        if standing == Standing::Present {
+            return Ok(());
+        }
+        if let Some((service, why)) = self.local.directory.missing(name) {
+            let (service, why) = (service.to_owned(), why.to_owned());
+            return Err(Refusal::Unasked { name: name.to_owned(), service, why });
+        }
+        let allowed = self.config.allow.get(iam_id.as_str()).is_some_and(|allowed| allowed == name);
+        // What a name was granted while this very user had it, stays granted to the same user.
+        if standing == Standing::Former || allowed { Ok(()) } else { self.granted(name) }
+    }
+
+    /// Whether the host has no user or group of this name: they always win.
+    ///
+    /// # Errors
+    /// [`Refusal::User`] and [`Refusal::Group`].
+    pub(crate) fn not_of_host(local: &Local, name: &str) -> Result<(), Refusal> {
+        let Local { files, directory, .. } = local;
+        let user = files.users.get(name).map(|&uid| ("files", uid)).or_else(|| directory.user(name));
+        if let Some((service, id)) = user {
+            return Err(Refusal::User { name: name.to_owned(), id, service: service.to_owned() });
+        }
+        let group = files.groups.get(name).map(|group| ("files", group.gid));
+        if let Some((service, id)) = group.or_else(|| directory.group(name)) {
+            return Err(Refusal::Group { name: name.to_owned(), id, service: service.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// What the host gives to whoever has this name.
+    fn granted(&self, name: &str) -> Result<(), Refusal> {
+        let Local { files, directory, uses, .. } = self.local;
+        let groups: Vec<String> = files
+            .groups
+            .iter()
+            .filter(|(_, group)| group.members.contains(name))
+            .map(|(group, _)| group.clone())
+            .collect();
+        let of_files = (!groups.is_empty()).then_some(("files", groups));
+        let of_directory = || directory.groups_of(name).map(|(service, groups)| (service, groups.to_vec()));
+        if let Some((service, groups)) = of_files.or_else(of_directory) {
+            return Err(Refusal::Member { name: name.to_owned(), groups, service: service.to_owned() });
+        }
+        if let Some(used) = uses.names.get(name).and_then(BTreeSet::first) {
+            return Err(Refusal::Used { name: name.to_owned(), used: used.clone() });
+        }
+        if is_reserved(name) || self.config.reserved.iter().any(|entry| matches(entry, name)) {
+            return Err(Refusal::Reserved(name.to_owned()));
+        }
+        match uses.unresolved.first() {
+            None => Ok(()),
+            Some(unresolved) => {
+                Err(Refusal::Unresolved { name: name.to_owned(), unresolved: unresolved.to_string() })
+            }
+        }
+    }
+}
+
+/// As an entry of `[names] reserved`.
+fn matches(entry: &str, name: &str) -> bool {
+    entry.strip_suffix('*').map_or(entry == name, |prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! The plan: previous state, listing, configuration, host and time in; the next state, what is published and what
 //! has to be told out. Pure: it reads and writes nothing, and planning twice changes nothing.
 
+mod adopted;
 mod candidates;
+pub(crate) mod homes;
 mod ids;
 mod naming;
+mod questions;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -18,8 +21,10 @@ use listing::Listing;
 use serde::{Deserialize, Serialize};
 
 use crate::local::Local;
+use crate::names::Names;
 use candidates::Candidates;
 use ids::Ids;
+pub(crate) use questions::{Questions, questions};
 
 /// Everything that a plan depends on.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +51,13 @@ pub(crate) struct Plan {
     pub warnings: Vec<String>,
     /// What was refused as a whole.
     pub held: Option<String>,
+}
+
+impl Plan {
+    /// Says that something was refused as a whole.
+    pub(crate) fn hold(&mut self, text: String) {
+        self.held = Some(self.held.take().map_or(text.clone(), |before| format!("{before}\n{text}")));
+    }
 }
 
 /// Something of the listing that is not published as it stands.
@@ -90,7 +102,7 @@ pub(crate) fn plan(input: Input<'_>) -> Result<Plan, Impossible> {
     if saved * 100 <= active.len() * percent {
         return Ok(attempt(&input, &own, false));
     }
-    held.held = Some(format!(
+    held.hold(format!(
         "{saved} of {} active users would be disabled, more than max_removed_percent = {percent}; they stay, and \
          nobody new comes\nhint: if they are to leave, run 'cache-refresher --force'",
         active.len()
@@ -113,6 +125,10 @@ struct OwnGroups {
 }
 
 impl OwnGroups {
+    fn names<'a>(input: &Input<'a>) -> impl Iterator<Item = &'a str> {
+        [input.config.users.common_group.as_str(), DISABLED_GROUP].into_iter()
+    }
+
     fn check(input: &Input<'_>) -> Result<Self, Impossible> {
         let users = &input.config.users;
         let name =
@@ -121,10 +137,8 @@ impl OwnGroups {
         for (name, way_out) in
             [(&own.common, "choose another [users] common_group"), (&own.disabled, "rename it")]
         {
-            if input.local.gids.contains_key(name.as_str()) || input.local.uids.contains_key(name.as_str()) {
-                return Err(Impossible(format!(
-                    "'{name}' is a local user or group, which would stand before ours of that name\nhint: {way_out}"
-                )));
+            if let Err(refusal) = Names::not_of_host(input.local, name.as_str()) {
+                return Err(Impossible(format!("{refusal}, which would stand before ours\nhint: {way_out}")));
             }
         }
         if !input.local.shells.contains(&users.shell) {
@@ -147,9 +161,11 @@ fn attempt(input: &Input<'_>, own: &OwnGroups, hold: bool) -> Plan {
     let users = rows::users(input, &candidates.groups, &members, &mut told);
     let state = next_state(input, &groups, &users, ids);
     let (cache, keys) = rows::snapshots(input, own, fixed, &groups, &users, &state);
+    adopted::warn(input, &groups, &users, &mut told);
+    let held = unasked(input, &told);
     told.skips.sort();
     told.skips.dedup();
-    Plan { state, cache, keys, skips: told.skips, warnings: told.warnings.into_iter().collect(), held: None }
+    Plan { state, cache, keys, skips: told.skips, warnings: told.warnings.into_iter().collect(), held }
 }
 
 /// What an administrator has to hear.
@@ -157,6 +173,8 @@ fn attempt(input: &Input<'_>, own: &OwnGroups, hold: bool) -> Plan {
 struct Told {
     skips: Vec<Skip>,
     warnings: BTreeSet<String>,
+    /// Whether somebody got no name because the host could not be asked.
+    ignorant: bool,
 }
 
 impl Told {
@@ -170,6 +188,25 @@ impl Told {
             reason,
         });
     }
+}
+
+/// What of the host could not be asked, so that nobody new gets a name.
+fn unasked(input: &Input<'_>, told: &Told) -> Option<String> {
+    let services = input.local.directory.failures().map(|(service, why)| {
+        format!(
+            "service '{service}' of nsswitch.conf cannot be asked: {why}; nobody new gets a name\nhint: mend it, or leave \
+             it out: [names] exclude = [\"{service}\"]"
+        )
+    });
+    let unresolved = input.local.uses.unresolved.iter().filter(|_| told.ignorant).map(|unresolved| {
+        let word = unresolved.kind.word().unwrap_or_default();
+        format!(
+            "{unresolved}; nobody new gets a name\nhint: write it so that it can be resolved, or leave it out: \
+             [names] exclude = [\"{word}\"]"
+        )
+    });
+    let texts: Vec<String> = services.chain(unresolved).collect();
+    (!texts.is_empty()).then(|| texts.join("\n"))
 }
 
 fn next_state(
@@ -220,6 +257,9 @@ fn next_state(
             state::Group { account: group.account.to_owned(), name: group.name.clone() },
         );
     }
+    next.homes = input.state.homes.clone();
+    next.homes = homes::memory(&next);
+    (next.asked, next.rebuilt) = (input.state.asked, input.state.rebuilt);
     next
 }
 

@@ -83,10 +83,10 @@ fn disabled<'a>(plan: &'a Plan, local: &Local, concerns: impl Fn(&Left<'_>) -> b
             let uid = plan.state.identities.get(id)?.id.get();
             let name = &user.name;
             let file = Path::new("/var/lib/systemd/linger").join(name.as_str());
-            let own = !active.contains(name) && !local.uids.contains_key(name.as_str());
+            let own = !active.contains(name) && !local.files.users.contains_key(name.as_str());
             Some(Left { uid, name, linger: (own && file.exists()).then_some(file) })
         });
-    left.filter(|left| !local.has_id(left.uid) && concerns(left)).collect()
+    left.filter(|left| local.holder_of(left.uid).is_none() && concerns(left)).collect()
 }
 
 fn still_there(mut users: Vec<Left<'_>>) -> Vec<Left<'_>> {

@@ -169,7 +169,7 @@ impl<'a> Candidates<'a> {
 }
 
 /// Whether a user is active, or would be if the name were not locked here.
-fn is_in(input: &Input<'_>, user: &state::User) -> bool {
+pub(super) fn is_in(input: &Input<'_>, user: &state::User) -> bool {
     user.disabled.is_none() || input.local.locked.contains(user.name.as_str())
 }
 

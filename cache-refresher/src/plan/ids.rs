@@ -1,11 +1,20 @@
 //! Who gets which uid or gid. An id once given stays; a collision is told, never resolved by who came first here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
-use cache::model::{IamId, Id};
+use cache::model::{ID_COUNT, ID_FIRST, IamId, Id};
 use cache::state::Identity;
 
 use super::{Input, OwnGroups, Told};
+
+/// Ids that others give: systemd's "Users, Groups, UIDs and GIDs on systemd Systems" has all of them.
+const RANGES: [(RangeInclusive<u32>, &str); 4] = [
+    (60_001..=60_513, "of systemd-homed"),
+    (61_184..=65_519, "of systemd's DynamicUser="),
+    (524_288..=0x6fff_ffff, "of containers"),
+    (ID_FIRST..=ID_FIRST + ID_COUNT - 1, "of computed ids, of which each belongs to one UserId or GroupId"),
+];
 
 /// The ids given so far.
 pub(super) struct Ids<'a> {
@@ -23,6 +32,11 @@ impl<'a> Ids<'a> {
         Self { input, given, holders, asked: BTreeSet::new() }
     }
 
+    /// Whether this very id was given to `iam_id` before.
+    pub(super) fn has(&self, iam_id: &IamId, id: Id) -> bool {
+        self.given.get(iam_id).is_some_and(|identity| identity.id == id)
+    }
+
     /// Whether the id that was given before, if any, still can be.
     ///
     /// # Errors
@@ -32,10 +46,32 @@ impl<'a> Ids<'a> {
     }
 
     fn not_of_host(&self, id: Id) -> Result<(), String> {
-        if self.input.local.has_id(id.get()) {
-            return Err(format!("its id {id} is that of a local user or group"));
+        match self.input.local.holder_of(id.get()) {
+            Some((name, service)) => {
+                Err(format!("its id {id} is that of '{name}' on this host (from '{service}')"))
+            }
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether `[ids]` or a tag may give an id: nobody else has it, or will come to have it. One that was given stays.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn may_be_pinned(&self, id: Id, iam_id: &IamId) -> Result<(), String> {
+        let number = id.get();
+        if Id::computed(iam_id) == id {
+            return Ok(());
+        }
+        let ranges = RANGES.iter().map(|(range, whose)| (range, *whose));
+        let subordinate =
+            self.input.local.sub_ids.iter().map(|range| (range, "of /etc/subuid or /etc/subgid"));
+        match ranges.chain(subordinate).find(|(range, _)| range.contains(&number)) {
+            Some((range, whose)) => {
+                Err(format!("{id} is in the range {}-{} {whose}", range.start(), range.end()))
+            }
+            None => self.not_of_host(id),
+        }
     }
 
     /// The id of `iam_id`: the one that it has, else `tagged` or the one in `[ids]`, else the computed one.
@@ -53,6 +89,7 @@ impl<'a> Ids<'a> {
             return Err(format!("'{iam_id}' is also the id of a group"));
         }
         let configured = self.input.config.ids.get(iam_id.as_str()).and_then(|&id| Id::pinned(id).ok());
+        let tagged = tagged.filter(|_| configured.is_none());
         let pinned = configured.or(tagged);
         let wanted = match self.given.get(iam_id) {
             Some(present) => {
@@ -65,7 +102,12 @@ impl<'a> Ids<'a> {
                 }
                 Identity { id: present.id, pinned: present.pinned || pinned == Some(present.id) }
             }
-            None => Identity { id: pinned.unwrap_or_else(|| Id::computed(iam_id)), pinned: pinned.is_some() },
+            None => {
+                if let Some(pinned) = configured {
+                    self.may_be_pinned(pinned, iam_id).map_err(|why| format!("[ids]: {why}"))?;
+                }
+                Identity { id: pinned.unwrap_or_else(|| Id::computed(iam_id)), pinned: pinned.is_some() }
+            }
         };
         self.not_of_host(wanted.id)?;
         if let Some(holder) = self.holders.get(&wanted.id).filter(|&holder| holder != iam_id) {

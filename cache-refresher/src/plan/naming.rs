@@ -1,7 +1,7 @@
 //! Which names and ids the candidates get. Groups come before users: a user must never be called like a group.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use cache::model::{ID_COUNT, ID_FIRST, IamId, Id, Name};
 use cache::state::Identity;
@@ -10,7 +10,7 @@ use config::TagUse;
 use super::candidates::{self, Candidates, Known};
 use super::ids::Ids;
 use super::{Input, OwnGroups, Told};
-use crate::names;
+use crate::names::{self, Names, Standing};
 
 /// The end of the computed ids; `config` takes none above it either.
 const ID_LAST: u32 = ID_FIRST + ID_COUNT - 1;
@@ -37,9 +37,9 @@ pub(super) fn groups<'a>(
     ids: &mut Ids<'_>,
     told: &mut Told,
 ) -> Vec<Group<'a>> {
-    let reserved = reserved(input, own);
+    let names = names_of(input, own);
     let mut sorted: Vec<_> =
-        candidates.groups.iter().map(|group| (group, group_name(input, group, &reserved))).collect();
+        candidates.groups.iter().map(|group| (group, group_name(input, group, &names, told))).collect();
     // The present holder, then the order of the accounts, then GroupId.
     sorted.sort_by_key(|(group, name)| {
         let held = input.state.groups.get(&group.iam_id).map(|group| &group.name);
@@ -66,20 +66,49 @@ pub(super) fn groups<'a>(
 fn group_name(
     input: &Input<'_>,
     group: &candidates::Group<'_>,
-    reserved: &BTreeSet<String>,
+    names: &Names<'_>,
+    told: &mut Told,
 ) -> Result<Name, String> {
     if input.state.users.contains_key(&group.iam_id) {
         return Err(format!("'{}' was the id of a user", group.iam_id));
     }
-    let name = names::of_group(group.iam_name, &input.config.users).map_err(|cause| cause.to_string())?;
-    allowed(input, name, reserved)
+    let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
+    let wanted = names::of_group(group.iam_name, &input.config.users).map_err(|cause| cause.to_string());
+    let named = wanted.and_then(|name| {
+        let standing = if present == Some(&name) { Standing::Present } else { Standing::New };
+        allowed(names, name, &group.iam_id, standing, told)
+    });
+    named.or_else(|reason| keep(names, present, &group.iam_id, &reason, told).ok_or(reason))
 }
 
-fn allowed(input: &Input<'_>, name: Name, reserved: &BTreeSet<String>) -> Result<Name, String> {
-    match names::refusal(name.as_str(), input.local, reserved) {
-        Some(refusal) => Err(format!("'{name}' {refusal}")),
-        None => Ok(name),
+fn allowed(
+    names: &Names<'_>,
+    name: Name,
+    iam_id: &IamId,
+    standing: Standing,
+    told: &mut Told,
+) -> Result<Name, String> {
+    match names.check(name.as_str(), iam_id, standing) {
+        Ok(()) => Ok(name),
+        Err(refusal) => {
+            told.ignorant |= refusal.is_ignorance();
+            Err(refusal.to_string())
+        }
     }
+}
+
+/// The name that was given before, where the new one of IAM is refused: a mistake in a name costs nobody the access.
+fn keep(
+    names: &Names<'_>,
+    present: Option<&Name>,
+    iam_id: &IamId,
+    reason: &str,
+    told: &mut Told,
+) -> Option<Name> {
+    let present = present.filter(|name| names.check(name.as_str(), iam_id, Standing::Present).is_ok())?;
+    told.warnings
+        .insert(format!("'{iam_id}' keeps the name '{present}', since the one in IAM is refused: {reason}"));
+    Some(present.clone())
 }
 
 /// `holder` is as IAM spells it, or worse.
@@ -95,12 +124,12 @@ pub(super) fn users<'a>(
     ids: &mut Ids<'_>,
     told: &mut Told,
 ) -> Vec<Member<'a>> {
-    let mut reserved = reserved(input, own);
-    reserved.extend(groups.iter().map(|group| group.name.to_string()));
-    let holders = holders(input);
+    let mut names = names_of(input, own);
+    names.own.extend(groups.iter().map(|group| group.name.to_string()));
+    let holders = Holders::of(input);
     let mut claims = Vec::new();
     for user in &candidates.users {
-        match ids.usable(&user.iam_id).and_then(|()| claim(input, user, &holders, &reserved, told)) {
+        match ids.usable(&user.iam_id).and_then(|()| claim(input, user, &holders, &names, told)) {
             Ok(claim) => claims.push(claim),
             Err(reason) => told.skip(user.account, "user", user.iam_name, &user.iam_id, reason),
         }
@@ -131,7 +160,7 @@ fn with_ids<'a>(
         .into_iter()
         .map(|claim| {
             let configured = input.config.ids.contains_key(claim.user.iam_id.as_str());
-            let tagged = tagged_id(input, claim.user, told);
+            let tagged = tagged_id(input, claim.user, ids, told);
             (claim, configured, tagged)
         })
         .collect();
@@ -152,11 +181,34 @@ fn with_ids<'a>(
 }
 
 /// Whose each login name is now, or was last.
-fn holders<'a>(input: &Input<'a>) -> BTreeMap<&'a Name, &'a IamId> {
-    let mut users: Vec<_> = input.state.users.iter().collect();
-    // The last one counts.
-    users.sort_by_key(|(iam_id, user)| (user.disabled.is_none(), user.disabled, Reverse(*iam_id)));
-    users.into_iter().map(|(iam_id, user)| (&user.name, iam_id)).collect()
+pub(super) struct Holders<'a> {
+    input: &'a Input<'a>,
+    last: BTreeMap<&'a Name, &'a IamId>,
+}
+
+impl<'a> Holders<'a> {
+    pub(super) fn of(input: &'a Input<'a>) -> Self {
+        let mut users: Vec<_> = input.state.users.iter().collect();
+        // The last one counts.
+        users.sort_by_key(|(iam_id, user)| (user.disabled.is_none(), user.disabled, Reverse(*iam_id)));
+        Self { input, last: users.into_iter().map(|(iam_id, user)| (&user.name, iam_id)).collect() }
+    }
+
+    pub(super) fn standing(&self, iam_id: &IamId, name: &Name) -> Standing {
+        let holds = self.last.get(name) == Some(&iam_id);
+        let user = self.input.state.users.get(iam_id).filter(|_| holds);
+        match user {
+            Some(user) if candidates::is_in(self.input, user) => Standing::Present,
+            Some(_) => Standing::Former,
+            None => Standing::New,
+        }
+    }
+
+    /// The name that a user has at present, in use or locked.
+    fn present(&self, iam_id: &IamId) -> Option<&'a Name> {
+        let name = &self.input.state.users.get(iam_id)?.name;
+        (self.standing(iam_id, name) == Standing::Present).then_some(name)
+    }
 }
 
 /// A name that a user asks for.
@@ -170,50 +222,61 @@ struct Claim<'a> {
 fn claim<'a>(
     input: &Input<'_>,
     user: &'a candidates::User<'a>,
-    holders: &BTreeMap<&Name, &IamId>,
-    reserved: &BTreeSet<String>,
+    holders: &Holders<'_>,
+    names: &Names<'_>,
     told: &mut Told,
 ) -> Result<Claim<'a>, String> {
-    let holds = |name: &Name| holders.get(name) == Some(&&user.iam_id);
     let natural = names::of_user(user.iam_name, &input.config.users).map_err(|cause| cause.to_string());
-    let previous = input.state.users.get(&user.iam_id).map(|user| &user.name);
-    let locked = previous.filter(|name| holds(name) && input.local.locked.contains(name.as_str()));
-    let name = match (locked, &user.known) {
+    let present = holders.present(&user.iam_id);
+    let locked = present.filter(|name| input.local.locked.contains(name.as_str()));
+    let wanted = match (locked, &user.known) {
         // Who is locked here keeps the name: another one in IAM must not undo the lock.
-        (Some(name), _) => name.clone(),
-        (None, Known::Kept(kept)) => kept.name.clone(),
-        (None, Known::Listed { .. }) => match tagged_name(input, user, reserved, told) {
-            Some(name) => name,
-            None => natural.clone()?,
-        },
+        (Some(name), _) => Ok(name.clone()),
+        (None, Known::Kept(kept)) => Ok(kept.name.clone()),
+        (None, Known::Listed { .. }) => {
+            tagged_name(input, user, holders, names, told).map_or_else(|| natural.clone(), Ok)
+        }
     };
-    let name = allowed(input, name, reserved)?;
-    let tagged = locked.is_none() && natural.as_ref() != Ok(&name);
-    Ok(Claim { user, tagged, held: holds(&name), name })
+    let named = wanted.and_then(|name| {
+        let standing = holders.standing(&user.iam_id, &name);
+        let tagged = locked.is_none() && natural.as_ref() != Ok(&name);
+        Ok((allowed(names, name, &user.iam_id, standing, told)?, tagged))
+    });
+    let (name, tagged) = named.or_else(|reason| {
+        keep(names, present, &user.iam_id, &reason, told).map(|name| (name, false)).ok_or(reason)
+    })?;
+    let held = holders.standing(&user.iam_id, &name) != Standing::New;
+    Ok(Claim { user, name, tagged, held })
 }
 
 fn tagged_name(
     input: &Input<'_>,
     user: &candidates::User<'_>,
-    reserved: &BTreeSet<String>,
+    holders: &Holders<'_>,
+    names: &Names<'_>,
     told: &mut Told,
 ) -> Option<Name> {
     let tag = user.tag(input, TagUse::Name, "name")?;
     Name::new(tag)
         .map_err(|cause| cause.to_string())
-        .and_then(|name| allowed(input, name, reserved))
+        .and_then(|name| {
+            let standing = holders.standing(&user.iam_id, &name);
+            allowed(names, name, &user.iam_id, standing, told)
+        })
         .map_err(|reason| {
             told.skip(user.account, "tag", user.iam_name, &user.iam_id, format!("tag 'name': {reason}"));
         })
         .ok()
 }
 
-fn tagged_id(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Option<Id> {
+fn tagged_id(input: &Input<'_>, user: &candidates::User<'_>, ids: &Ids<'_>, told: &mut Told) -> Option<Id> {
     let tag = user.tag(input, TagUse::Uid, "uid")?;
     let id = tag.parse().map_err(|_| "not a number".to_owned());
     id.and_then(|id: u32| Id::pinned(id).map_err(|cause| cause.to_string()))
         .and_then(|id| match id.get() {
-            ..=ID_LAST => Ok(id),
+            // What was given before is no question any more.
+            _ if ids.has(&user.iam_id, id) => Ok(id),
+            ..=ID_LAST => ids.may_be_pinned(id, &user.iam_id).map(|()| id),
             _ => Err(format!("{id} is above {ID_LAST}")),
         })
         .map_err(|cause| {
@@ -222,11 +285,12 @@ fn tagged_id(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) ->
         .ok()
 }
 
-/// Names that neither a group of IAM nor a user gets, besides those of the host.
-pub(super) fn reserved(input: &Input<'_>, own: &OwnGroups) -> BTreeSet<String> {
+/// What decides about names; the groups of IAM that are published come on top of its own ones.
+pub(super) fn names_of<'a>(input: &Input<'a>, own: &OwnGroups) -> Names<'a> {
     let config = input.config;
     let targets = std::iter::once(&config.local_groups)
         .chain(config.account.iter().map(|account| &account.local_groups))
         .flat_map(|map| map.values().flatten().cloned());
-    targets.chain([own.common.to_string(), own.disabled.to_string()]).collect()
+    let own = targets.chain([own.common.to_string(), own.disabled.to_string()]).collect();
+    Names { local: input.local, config: &config.names, own }
 }

@@ -10,10 +10,12 @@ use config::TagUse;
 use jiff::Timestamp;
 
 use super::candidates::{self, Known};
+use super::homes::Homes;
 use super::naming::{self, Group, Member};
 use super::{Input, OwnGroups, Told, field};
+use crate::keys;
 use crate::local::NOLOGIN;
-use crate::{keys, names};
+use crate::names::{self, Standing};
 
 /// A member with everything that passwd, shadow and sshd are told.
 pub(super) struct User<'a> {
@@ -37,30 +39,32 @@ pub(super) struct User<'a> {
 }
 
 pub(super) fn users<'a>(
-    input: &Input<'_>,
+    input: &'a Input<'a>,
     all_groups: &'a [candidates::Group<'a>],
-    members: &[Member<'a>],
+    members: &'a [Member<'a>],
     told: &mut Told,
 ) -> Vec<User<'a>> {
     let local = LocalGroups::of(input, all_groups, told);
-    let homes = Homes::of(input, members);
-    members.iter().filter_map(|member| user(input, member, &local, &homes, told)).collect()
+    let mut homes = Homes::of(input, members);
+    // Those who have a home keep it, so they come first.
+    let mut sorted: Vec<&Member<'_>> = members.iter().collect();
+    sorted.sort_by_key(|member| !input.state.users.contains_key(&member.candidate.iam_id));
+    sorted.into_iter().filter_map(|member| user(input, member, &local, &mut homes, told)).collect()
 }
 
 fn user<'a>(
     input: &Input<'_>,
     member: &Member<'a>,
     local: &LocalGroups,
-    homes: &Homes,
+    homes: &mut Homes<'a>,
     told: &mut Told,
 ) -> Option<User<'a>> {
     let candidate = member.candidate;
     let previous = input.state.users.get(&candidate.iam_id);
-    let Some(home) = homes.of_member(input, member) else {
-        let reason = "its home would not be a plain path".to_owned();
+    let home = homes.give(member).map_err(|reason| {
         told.skip(candidate.account, "user", candidate.iam_name, &candidate.iam_id, reason);
-        return None;
-    };
+    });
+    let home = home.ok()?;
     let (keys, confirmed, source) = keys_of(input, candidate, told);
     let today = u32::try_from(input.now / 86_400).unwrap_or(1).max(1);
     Some(User {
@@ -104,55 +108,6 @@ fn shell(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Opt
         None
     });
     tag.or_else(|| Field::new(&input.config.users.shell).ok())
-}
-
-/// The homes `<home>-<uid>` that members have, or could come to have.
-struct Homes(BTreeSet<String>);
-
-impl Homes {
-    fn of(input: &Input<'_>, members: &[Member<'_>]) -> Self {
-        let own = |member| Some(own_home(&home(input, member)?, member));
-        Self(members.iter().filter_map(own).collect())
-    }
-
-    /// The home by the template; `<home>-<uid>` for a user who would come into the home of another: of one who had
-    /// the name before while that home exists, or of one who has it by that rule.
-    fn of_member(&self, input: &Input<'_>, member: &Member<'_>) -> Option<Field> {
-        let home = home(input, member)?;
-        let own = own_home(&home, member);
-        let users = &input.state.users;
-        let previous = users.get(&member.candidate.iam_id).map(|user| user.home.as_str());
-        let of_another = || {
-            self.0.contains(&home)
-                || input.local.homes.contains(&home) && users.values().any(|user| user.home.as_str() == home)
-        };
-        let shared = !input.config.users.home.contains('{');
-        let moved =
-            previous == Some(own.as_str()) || previous != Some(home.as_str()) && !shared && of_another();
-        Field::new(if moved { &own } else { &home }).ok()
-    }
-}
-
-fn own_home(home: &str, member: &Member<'_>) -> String {
-    format!("{home}-{}", member.identity.id)
-}
-
-/// The home by the template.
-fn home(input: &Input<'_>, member: &Member<'_>) -> Option<String> {
-    let candidate = member.candidate;
-    let plain = |text: &str| !text.contains('/') && text != ".." && text != ".";
-    if candidate.iam_name.is_empty() || !plain(candidate.iam_name) || !plain(candidate.account) {
-        return None;
-    }
-    let home = input
-        .config
-        .users
-        .home
-        .replace("{name}", member.name.as_str())
-        .replace("{uid}", &member.identity.id.to_string())
-        .replace("{iam_name}", candidate.iam_name)
-        .replace("{account}", candidate.account);
-    Some(home)
 }
 
 /// Keys, when they were confirmed (seconds since 1970; 0: never), and by which source.
@@ -240,8 +195,8 @@ impl LocalGroups {
             let targets =
                 map.into_iter().flatten().filter(|(iam_name, _)| group.is_called(iam_name, &config.users));
             for target in targets.flat_map(|(_, targets)| targets) {
-                match input.local.gids.get(target) {
-                    Some(&gid) if gid != 0 => joined.entry(group.iam_id.clone()).or_default().push(gid),
+                match input.local.files.groups.get(target).map(|group| group.gid) {
+                    Some(gid) if gid != 0 => joined.entry(group.iam_id.clone()).or_default().push(gid),
                     Some(_) => drop(told.warnings.insert(format!(
                         "[local_groups] '{target}' left out: its gid is 0, which is never given to IAM users"
                     ))),
@@ -345,20 +300,20 @@ fn disabled_users(
     locked: &BTreeSet<&IamId>,
     group: Option<Identity>,
 ) -> Vec<snapshot::User> {
-    let reserved = naming::reserved(input, own);
+    let names = naming::names_of(input, own);
     let mut disabled: Vec<_> = state
         .users
         .iter()
         .filter(|(_, user)| user.disabled.is_some() && !user.hidden)
         .filter_map(|(iam_id, user)| Some((iam_id, state.identities.get(iam_id)?, user)))
-        .filter(|(_, identity, _)| !input.local.has_id(identity.id.get()))
+        .filter(|(_, identity, _)| input.local.holder_of(identity.id.get()).is_none())
         .collect();
     // Of two who left and had one name, the later one keeps it.
     disabled.sort_by_key(|(iam_id, _, user)| (Reverse(user.disabled), *iam_id));
     let row = |(iam_id, identity, user): (&IamId, &Identity, &cache::state::User)| {
         let mut name = user.name.clone();
         if !locked.contains(iam_id) {
-            if names::refusal(name.as_str(), input.local, &reserved).is_some() {
+            if names.check(name.as_str(), iam_id, Standing::Present).is_err() {
                 name = name.with_id(identity.id);
             }
             // At most 43 bytes, since only names of at most 32 can stand in the way.

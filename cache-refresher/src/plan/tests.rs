@@ -8,11 +8,14 @@ mod keys;
 mod names;
 mod properties;
 mod states;
+mod whose;
 
 use std::collections::BTreeSet;
 
 use cache::model::Id;
 use cache::snapshot::{self, Login};
+use claims::nss::{Answer, FileGroup, Files};
+use claims::{Kind, Use};
 use config::{Account, TagUse};
 use listing::{Group, Key};
 
@@ -23,18 +26,18 @@ const NOW: i64 = 1_795_000_000;
 const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC4FxjZ4/k2RiYAlUYdjzx4sBKjWq+CzUiAkwYXAc4HA";
 
 #[derive(Debug, Clone)]
-struct World {
-    state: State,
+pub(super) struct World {
+    pub(super) state: State,
     listing: Listing,
     config: Config,
     local: Local,
-    now: i64,
+    pub(super) now: i64,
     force: bool,
 }
 
 impl World {
     /// One account, whose group `Ops` (`G-OPS`) has these members; their ids are `U-` and the name.
-    fn of(names: &[&str]) -> Self {
+    pub(super) fn of(names: &[&str]) -> Self {
         let set = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
         let mut world = Self {
             state: State::default(),
@@ -46,22 +49,50 @@ impl World {
             },
             config: Config::default(),
             local: Local {
-                uids: [("root".to_owned(), 0), ("local".to_owned(), 1000)].into(),
-                gids: [("root".to_owned(), 0), ("local".to_owned(), 1000), ("adm".to_owned(), 4)].into(),
+                files: Files {
+                    users: [("root".to_owned(), 0), ("local".to_owned(), 1000)].into(),
+                    ..Files::default()
+                },
                 shells: set(&["/bin/sh", "/bin/bash", "/usr/sbin/nologin"]),
-                sysusers: set(&["of-sysusers"]),
-                sudoers: set(&["of-sudoers"]),
                 machine_id: "0123".to_owned(),
                 ..Local::default()
             },
             now: NOW,
             force: false,
         };
+        for (name, gid) in [("root", 0), ("local", 1000), ("adm", 4)] {
+            world.local_group(name, gid);
+        }
+        world.local_group("disk", 6).insert("of-group".to_owned());
+        world.used("of-sysusers", Kind::Sysusers);
+        world.used("of-sudoers", Kind::Sudo);
         world.group("", "G-OPS", "Ops");
         for name in names {
             world.member("", &format!("U-{name}"), name, "G-OPS");
         }
         world
+    }
+
+    /// A group of /etc/group; its members are returned.
+    fn local_group(&mut self, name: &str, gid: u32) -> &mut BTreeSet<String> {
+        let group = FileGroup { gid, members: BTreeSet::new() };
+        &mut self.local.files.groups.entry(name.to_owned()).or_insert(group).members
+    }
+
+    /// The host uses this name.
+    fn used(&mut self, name: &str, kind: Kind) {
+        let used = Use { kind, what: format!("named by {kind:?}"), place: "/etc/it".to_owned() };
+        self.local.uses.add(name, used);
+    }
+
+    /// A folder exists, and is this user's.
+    fn folder(&mut self, path: &str, owner: u32) {
+        self.local.folders.insert(path.to_owned(), Some(owner));
+    }
+
+    /// What other services than `files` say: nothing until a test says otherwise.
+    fn service(&mut self, name: &str) -> &mut Answer {
+        self.local.directory.0.entry(name.to_owned()).or_default()
     }
 
     fn account(&mut self, name: &str) -> &mut listing::Account {
@@ -101,7 +132,7 @@ impl World {
         users.find(|user| user.id == id).unwrap()
     }
 
-    fn tag(&mut self, id: &str, key: &str, value: &str) {
+    pub(super) fn tag(&mut self, id: &str, key: &str, value: &str) {
         self.listed(id).tags.insert(format!("nss-iam:{key}"), value.to_owned());
     }
 
@@ -112,7 +143,7 @@ impl World {
         }
     }
 
-    fn uses(mut self, tags: &[TagUse]) -> Self {
+    pub(super) fn uses(mut self, tags: &[TagUse]) -> Self {
         self.config.tags.uses = tags.to_vec();
         self
     }
@@ -127,7 +158,7 @@ impl World {
         self.config.account.last_mut().unwrap()
     }
 
-    fn input(&self) -> Input<'_> {
+    pub(super) fn input(&self) -> Input<'_> {
         Input {
             state: &self.state,
             listing: &self.listing,
@@ -138,16 +169,29 @@ impl World {
         }
     }
 
+    /// Answers what a plan asks, as far as the test has not done so: the folder is not there, nobody has the name.
+    fn answered(&self) -> Self {
+        let mut world = self.clone();
+        let asked = questions(&self.input(), false);
+        for folder in asked.folders {
+            world.local.folders.entry(folder).or_default();
+        }
+        for answer in world.local.directory.0.values_mut().filter(|answer| answer.failed.is_none()) {
+            answer.asked = asked.nss.clone();
+        }
+        world
+    }
+
     fn plan(&self) -> Plan {
         // What a document cannot say needs no plan.
         Listing::parse(&serde_json::to_vec(&self.listing).unwrap()).unwrap();
-        let plan = plan(self.input()).unwrap();
+        let plan = plan(self.answered().input()).unwrap();
         invariants::check(self, &plan);
         plan
     }
 
     /// Plans, remembers, and lets a minute pass.
-    fn run(&mut self) -> Plan {
+    pub(super) fn run(&mut self) -> Plan {
         let plan = self.plan();
         self.state = plan.state.clone();
         self.now += 60;

@@ -83,7 +83,8 @@ fn members_join_local_groups_by_iams_name_of_the_group_without_regard_to_case() 
     let mut world = World::of(&["ana"]);
     world.user("", "U-none", "none");
     world.group("", "G-REFUSED", "sudo").members = vec!["U-none".to_owned()];
-    world.local.gids.extend([("sudo".to_owned(), 27), ("twice".to_owned(), 4)]);
+    world.local_group("sudo", 27);
+    world.local_group("twice", 4);
     world.config.local_groups = [
         ("oPS".to_owned(), vec!["adm".to_owned(), "twice".to_owned()]),
         ("Sudo".to_owned(), vec!["sudo".to_owned()]),
@@ -97,7 +98,7 @@ fn members_join_local_groups_by_iams_name_of_the_group_without_regard_to_case() 
 #[test]
 fn a_local_group_that_is_missing_or_roots_is_left_out_and_told() {
     let mut world = World::of(&["ana"]);
-    world.local.gids.insert("wheel0".to_owned(), 0);
+    world.local_group("wheel0", 0);
     world.config.local_groups = [("Ops".to_owned(), vec!["wheel0".to_owned(), "nowhere".to_owned()])].into();
     let plan = world.run();
     assert!(plan.row("U-ana").unwrap().local.is_empty());

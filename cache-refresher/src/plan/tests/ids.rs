@@ -114,10 +114,11 @@ fn an_id_of_the_host_is_given_to_nobody() {
     let mut world = World::of(&["ana", "bob"]).uses(&[TagUse::Uid]);
     world.tag("U-bob", "uid", "1000");
     let plan = world.run();
-    assert!(plan.told("U-bob", "its id 1000 is that of a local user or group"));
-    world.local.gids.insert("later".to_owned(), plan.id("U-ana"));
+    assert!(plan.told("U-bob", "tag 'uid': its id 1000 is that of 'local' on this host"), "{:?}", plan.skips);
+    assert_eq!(plan.id("U-bob"), Id::computed(&IamId::new("U-bob")).get());
+    world.local_group("later", plan.id("U-ana"));
     let plan = world.run();
-    assert!(plan.told("U-ana", "local user or group") && plan.row("U-ana").is_none());
+    assert!(plan.told("U-ana", "is that of 'later' on this host") && plan.row("U-ana").is_none());
     assert!(plan.login("U-ana").is_none());
 }
 
@@ -125,7 +126,7 @@ fn an_id_of_the_host_is_given_to_nobody() {
 fn who_lost_the_id_to_the_host_leaves_the_name_to_another() {
     let mut world = World::of(&["ana"]);
     let uid = world.run().id("U-ana");
-    world.local.gids.insert("later".to_owned(), uid);
+    world.local_group("later", uid);
     world.account("").complete = false;
     world.gone("U-ana");
     world.user("b", "U-new", "Ana");
@@ -157,18 +158,67 @@ fn hostile_uid_tags_are_told_and_the_computed_id_stays() {
 
 #[test]
 fn a_uid_tag_takes_no_id_from_one_without_a_tag() {
-    let victim = Id::computed(&IamId::new("U-victim"));
     let mut world = World::of(&["victim", "eve"]).uses(&[TagUse::Uid]);
+    world.config.ids.insert("U-victim".to_owned(), 1003);
     world.listed("U-eve").created = Some(at(1));
-    world.tag("U-eve", "uid", &victim.to_string());
+    world.tag("U-eve", "uid", "1003");
     let plan = world.run();
-    assert_eq!(plan.row("U-victim").unwrap().uid, victim);
+    assert_eq!(plan.id("U-victim"), 1003);
     assert!(plan.told("U-eve", "is that of 'U-victim'"), "{:?}", plan.skips);
-    let ids = [world.state.identities[&IamId::new("G-OPS")].id, Id::computed(&IamId::new("group:iam-users"))];
-    for id in ids {
-        world.tag("U-eve", "uid", &id.to_string());
-        assert!(world.run().told("U-eve", "is that of '"));
+}
+
+#[test]
+fn an_id_that_could_be_anothers_is_neither_tagged_nor_pinned() {
+    let computed = |iam_id: &str| Id::computed(&IamId::new(iam_id)).get();
+    for id in [
+        60_001,
+        60_513,
+        61_184,
+        65_519,
+        524_288,
+        0x6fff_ffff,
+        0x7000_0000,
+        computed("U-NOBODY-YET"),
+        computed("group:iam-users"),
+        100_000,
+        165_535,
+        5000,
+    ] {
+        let mut world = World::of(&["ana", "bob"]).uses(&[TagUse::Uid]);
+        world.local.sub_ids = vec![100_000..=165_535];
+        world.service("sss").ids.insert(5000, "dana".to_owned());
+        world.tag("U-ana", "uid", &id.to_string());
+        world.config.ids.insert("U-bob".to_owned(), id);
+        let plan = world.run();
+        assert_eq!(plan.id("U-ana"), computed("U-ana"), "{id}");
+        assert!(plan.told("U-ana", "tag 'uid': "), "{id}: {:?}", plan.skips);
+        assert!(plan.told("U-bob", "[ids]: ") && plan.row("U-bob").is_none(), "{id}: {:?}", plan.skips);
     }
+    for id in [1000 + 1, 60_000, 60_514, 65_520, 99_999, 524_287, computed("U-ana")] {
+        let mut world = World::of(&["ana"]).uses(&[TagUse::Uid]);
+        world.tag("U-ana", "uid", &id.to_string());
+        assert_eq!(world.run().id("U-ana"), id);
+    }
+}
+
+#[test]
+fn a_pinned_id_that_was_given_stays_whatever_its_range_becomes() {
+    let mut world = World::of(&["ana"]).uses(&[TagUse::Uid]);
+    world.config.ids.insert("U-ana".to_owned(), 100_005);
+    world.tag("U-ana", "uid", "100005");
+    world.run();
+    world.local.sub_ids = vec![100_000..=165_535];
+    let plan = world.run();
+    assert_eq!((plan.id("U-ana"), plan.active("U-ana"), plan.skips.len()), (100_005, Some("ana"), 0));
+}
+
+#[test]
+fn a_computed_id_that_another_service_has_is_given_to_nobody() {
+    let mut world = World::of(&["ana"]);
+    let id = Id::computed(&IamId::new("U-ana")).get();
+    world.service("sss").ids.insert(id, "dana".to_owned());
+    let plan = world.run();
+    assert!(plan.told("U-ana", "is that of 'dana' on this host (from 'sss')") && plan.row("U-ana").is_none());
 }
 
 #[test]
@@ -187,7 +237,7 @@ fn an_entry_in_ids_stands_above_a_tag() {
 #[test]
 fn where_common_group_finds_its_id_taken_it_is_left_out_and_told() {
     let mut world = World::of(&["ana"]);
-    world.local.gids.insert("odd".to_owned(), Id::computed(&IamId::new("group:iam-users")).get());
+    world.local_group("odd", Id::computed(&IamId::new("group:iam-users")).get());
     let plan = world.run();
     assert!(plan.group("iam-users").is_none());
     assert!(plan.warnings.iter().any(|text| text.contains("'iam-users' left out")), "{:?}", plan.warnings);
@@ -197,8 +247,8 @@ fn where_common_group_finds_its_id_taken_it_is_left_out_and_told() {
 fn a_host_whose_own_group_is_called_like_ours_is_not_planned_for() {
     for name in ["iam-users", "iam-disabled"] {
         let mut world = World::of(&["ana"]);
-        world.local.gids.insert(name.to_owned(), 5000);
-        assert!(plan(world.input()).unwrap_err().to_string().contains("local user or group"), "{name}");
+        world.local_group(name, 5000);
+        assert!(plan(world.input()).unwrap_err().to_string().contains("is a group of this host"), "{name}");
     }
     let mut world = World::of(&["ana"]);
     world.config.users.shell = "/bin/zsh".to_owned();

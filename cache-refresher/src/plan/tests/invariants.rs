@@ -6,13 +6,13 @@ use cache::model::{ID_COUNT, ID_FIRST, PINNED_FIRST};
 
 use super::*;
 use crate::local::NOLOGIN;
-use crate::names;
 
 pub(super) fn check(world: &World, plan: &Plan) {
     ids(&world.state, &plan.state);
     rows(world, plan);
     groups(plan);
     active_names(world, plan);
+    homes(world, plan);
     keys(world, plan);
     again(world, plan);
 }
@@ -41,7 +41,9 @@ fn rows(world: &World, plan: &Plan) {
         assert!(user.home.as_str().starts_with('/') && !user.home.as_str().contains("/../"), "{user:?}");
         assert!(world.local.shells.contains(user.shell.as_str()), "{user:?}");
         assert!(
-            user.local.iter().all(|gid| *gid != 0 && world.local.gids.values().any(|known| known == gid))
+            user.local
+                .iter()
+                .all(|gid| *gid != 0 && world.local.files.groups.values().any(|known| known.gid == *gid))
         );
         if user.active {
             let common = plan.group(&world.config.users.common_group).map(|group| group.gid);
@@ -63,7 +65,7 @@ fn rows(world: &World, plan: &Plan) {
 fn floor(world: &World, id: Id, pinned: bool) {
     let first = if pinned { PINNED_FIRST } else { ID_FIRST };
     assert!((first..ID_FIRST + ID_COUNT).contains(&id.get()), "{id}");
-    assert!(![65534, 65535].contains(&id.get()) && !world.local.has_id(id.get()), "{id}");
+    assert!(![65534, 65535].contains(&id.get()) && world.local.holder_of(id.get()).is_none(), "{id}");
 }
 
 fn groups(plan: &Plan) {
@@ -86,27 +88,68 @@ fn groups(plan: &Plan) {
     assert!(members.is_empty(), "supplementary groups that are not published: {members:?}");
 }
 
-/// "Refused names, for users and groups."
+/// No published name is anyone else's on this host, or earns what the host gives to somebody else.
 fn active_names(world: &World, plan: &Plan) {
     let config = &world.config;
     let accounts = config.account.iter().map(|account| &account.local_groups);
     let targets = accounts.chain([&config.local_groups]).flat_map(|map| map.values().flatten().cloned());
-    let mut refused: BTreeSet<String> = targets.collect();
+    let joined: BTreeSet<String> = targets.collect();
     let own = [config.users.common_group.clone(), DISABLED_GROUP.to_owned()];
-    let private: BTreeSet<Id> = plan.cache.users.iter().map(|user| user.uid).collect();
-    for group in plan.cache.groups.iter().filter(|group| !private.contains(&group.gid)) {
+    for (iam_id, group) in &plan.state.groups {
         let name = group.name.as_str();
-        assert!(
-            own.iter().any(|own| own == name) || names::refusal(name, &world.local, &refused).is_none(),
-            "group {name}"
-        );
+        assert!(!joined.contains(name) && !own.iter().any(|own| own == name), "group {name}");
+        let held = world.state.groups.get(iam_id).is_some_and(|known| known.name == group.name);
+        nobody_elses(world, iam_id, name, held);
     }
-    refused.extend(own);
-    refused.extend(plan.state.groups.values().map(|group| group.name.to_string()));
-    let locked = |user: &snapshot::User| world.local.locked.contains(user.name.as_str());
-    for user in plan.cache.users.iter().filter(|user| user.active || locked(user)) {
+    let published: BTreeSet<&str> = plan.state.groups.values().map(|group| group.name.as_str()).collect();
+    for (iam_id, user) in plan.state.users.iter().filter(|(_, user)| user.disabled.is_none()) {
         let name = user.name.as_str();
-        assert_eq!(names::refusal(name, &world.local, &refused), None, "user {name}");
+        assert!(!joined.contains(name) && !own.iter().any(|own| own == name), "user {name}");
+        assert!(!published.contains(name), "user {name} and a group");
+        nobody_elses(world, iam_id, name, holder(world, name) == Some(iam_id));
+    }
+}
+
+/// Who has or last had a name, by the state before.
+fn holder<'a>(world: &'a World, name: &str) -> Option<&'a IamId> {
+    let mut users: Vec<_> = world.state.users.iter().filter(|(_, user)| user.name.as_str() == name).collect();
+    users.sort_by_key(|(iam_id, user)| (user.disabled.is_none(), user.disabled, std::cmp::Reverse(*iam_id)));
+    users.last().map(|(iam_id, _)| *iam_id)
+}
+
+fn nobody_elses(world: &World, iam_id: &IamId, name: &str, held: bool) {
+    let Local { files, directory, uses, .. } = &world.local;
+    assert!(!files.users.contains_key(name) && !files.groups.contains_key(name), "'{name}' is local");
+    assert_eq!((directory.user(name), directory.group(name)), (None, None), "'{name}' is another service's");
+    let present = held && world.state.users.get(iam_id).is_none_or(|user| user.disabled.is_none());
+    assert!(
+        present || directory.missing(name).is_none() || world.local.locked.contains(name),
+        "'{name}' came unasked"
+    );
+    let allowed = world.config.names.allow.get(iam_id.as_str()).is_some_and(|allowed| allowed == name);
+    if !held && !allowed {
+        assert!(
+            files.groups.values().all(|group| !group.members.contains(name)),
+            "'{name}' inherits a group"
+        );
+        assert!(!uses.names.contains_key(name), "'{name}' inherits a rule");
+    }
+}
+
+/// No home belongs to another uid, or was ever given to another user.
+fn homes(world: &World, plan: &Plan) {
+    for (home, iam_id) in &world.state.homes {
+        assert_eq!(plan.state.homes.get(home), Some(iam_id), "'{home}' is forgotten");
+    }
+    for (iam_id, user) in plan.state.users.iter().filter(|(_, user)| user.disabled.is_none()) {
+        let (home, uid) = (user.home.as_str(), plan.state.identities[iam_id].id.get());
+        assert_eq!(plan.state.homes.get(home), Some(iam_id), "'{home}' is another's");
+        let kept = world.state.users.get(iam_id).is_some_and(|known| known.home == user.home);
+        let owner = world.local.folders.get(home).copied().flatten();
+        assert!(
+            owner.is_none_or(|owner| owner == uid || kept && owner == 0),
+            "'{home}' belongs to {owner:?}"
+        );
     }
 }
 
@@ -124,7 +167,7 @@ fn keys(world: &World, plan: &Plan) {
 /// "Planning twice changes nothing."
 fn again(world: &World, plan: &Plan) {
     let again = World { state: plan.state.clone(), ..world.clone() };
-    let next = super::plan(again.input()).unwrap();
+    let next = super::plan(again.answered().input()).unwrap();
     assert_eq!(next.state, plan.state);
     assert_eq!(next.cache, plan.cache);
     assert_eq!(next.keys, plan.keys);

@@ -48,7 +48,7 @@ fn hostile_names_are_skipped_and_told_escaped() {
 fn refused_names_stay_out_as_user_as_group_and_as_private_group() {
     let reserved =
         "admin wheel sudo docker lxd disk shadow nginx postgres ubuntu ec2-user nobody _apt systemd-x root";
-    let here = "local adm of-sysusers of-sudoers iam-users iam-disabled joined joined-by-b";
+    let here = "local adm of-group of-sysusers of-sudoers iam-users iam-disabled joined joined-by-b";
     for name in reserved.split(' ').chain(here.split(' ')) {
         let mut world = World::of(&["ana"]);
         world.config.local_groups = [("Ops".to_owned(), vec!["joined".to_owned()])].into();
@@ -82,9 +82,9 @@ fn a_user_called_like_a_published_group_stays_out_even_as_present_holder() {
 fn a_user_whose_name_a_package_takes_later_is_disabled_under_another() {
     let mut world = World::of(&["ana"]);
     let uid = world.run().id("U-ana");
-    world.local.uids.insert("ana".to_owned(), 999);
+    world.local.files.users.insert("ana".to_owned(), 999);
     let plan = world.run();
-    assert!(plan.told("U-ana", "'ana' is a user of /etc/passwd"));
+    assert!(plan.told("U-ana", "'ana' is a user of this host (uid 999, from 'files')"));
     assert_eq!(plan.row("U-ana").unwrap().name.as_str(), format!("ana-{uid}"));
     assert!(!plan.row("U-ana").unwrap().active);
 }

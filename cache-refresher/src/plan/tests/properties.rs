@@ -59,7 +59,15 @@ struct Step {
     locked: Vec<&'static str>,
     /// Users of the host besides the usual ones.
     local: Vec<&'static str>,
-    homes: Vec<&'static str>,
+    /// Folders and their owners.
+    homes: BTreeMap<&'static str, u32>,
+    /// Members of a group of the host.
+    members: Vec<&'static str>,
+    /// Names that rules and units of the host use.
+    used: Vec<&'static str>,
+    /// Users of another service of nsswitch.conf, and whether it can be asked.
+    directory: Vec<&'static str>,
+    answers: bool,
     strip: bool,
     hide: bool,
     percent: u8,
@@ -108,14 +116,21 @@ fn step() -> impl Strategy<Value = Step> {
     let host = (
         subsequence(&["ana", "a_b", "bob", "*"][..], 0..=2),
         subsequence(&["ana", "dev"][..], 0..=1),
-        subsequence(&["/home/ana", "/home/bob", "/home/a_b"][..], 0..=3),
+        btree_map(
+            select(&["/home/ana", "/home/bob", "/home/a_b", "/home/ana-2007905670"][..]),
+            select(&[0_u32, 1001, 2_007_905_670, 2_147_000_000][..]),
+            0..=3,
+        ),
+        subsequence(&["ana", "a_b", "bob", "dev"][..], 0..=2),
+        subsequence(&["ana", "bob", "ops"][..], 0..=2),
+        (subsequence(&["ana", "bob"][..], 0..=1), mostly()),
     );
     let config = (subsequence(uses.to_vec(), 0..=5), pins, any::<bool>(), any::<bool>());
     let run = (select(&[0_u8, 40, 100, 100][..]), any::<bool>(), select(&[1_i64, 60, 200_000][..]));
     (listing, host, config, run).prop_map(
         |(
             (people, groups, listed, complete),
-            (locked, local, homes),
+            (locked, local, homes, members, used, (directory, answers)),
             (uses, ids, strip, hide),
             (percent, force, minutes),
         )| {
@@ -129,6 +144,10 @@ fn step() -> impl Strategy<Value = Step> {
                 locked,
                 local,
                 homes,
+                members,
+                used,
+                directory,
+                answers,
                 strip,
                 hide,
                 percent,
@@ -157,9 +176,19 @@ impl World {
         self.config.users.strip_domains = step.strip.then(|| "example.com".to_owned()).into_iter().collect();
         self.config.users.removed = if step.hide { Removed::Hide } else { Removed::Disable };
         self.config.safety.max_removed_percent = step.percent;
-        self.local.uids.retain(|_, uid| *uid <= 1000);
-        self.local.uids.extend(step.local.iter().map(|name| ((*name).to_owned(), 2_007_905_670)));
-        self.local.homes = step.homes.iter().map(ToString::to_string).collect();
+        let users = &mut self.local.files.users;
+        users.retain(|_, uid| *uid <= 1000);
+        users.extend(step.local.iter().map(|name| ((*name).to_owned(), 2_007_905_670)));
+        self.local.folders =
+            step.homes.iter().map(|(path, owner)| ((*path).to_owned(), Some(*owner))).collect();
+        *self.local_group("adm", 4) = step.members.iter().map(ToString::to_string).collect();
+        self.local.uses = claims::Uses::default();
+        for name in &step.used {
+            self.used(name, Kind::Unit);
+        }
+        let users = step.directory.iter().map(|name| ((*name).to_owned(), 5000)).collect();
+        let failed = (!step.answers).then(|| "down".to_owned());
+        *self.service("sss") = Answer { users, failed, ..Answer::default() };
         self.lock(&step.locked);
         self.force = step.force;
         self.now += step.minutes * 60;

@@ -44,7 +44,7 @@ fn a_user_who_comes_back_has_the_old_id_and_is_active() {
 fn a_re_created_user_has_a_new_id_and_keeps_off_the_old_home() {
     let mut world = World::of(&["ana"]);
     let old = world.run().id("U-ana");
-    world.local.homes.insert("/home/ana".to_owned());
+    world.folder("/home/ana", old);
     world.gone("U-ana");
     world.member("", "U-new", "ana", "G-OPS");
     let plan = world.run();
@@ -56,39 +56,40 @@ fn a_re_created_user_has_a_new_id_and_keeps_off_the_old_home() {
     assert_eq!((row.active, row.name.as_str()), (false, format!("ana-{old}").as_str()));
     assert_eq!(row.home.as_str(), "/home/ana");
     // The old home goes, the new one has come: nobody moves again.
-    world.local.homes = [home.clone()].into();
+    world.local.folders = [(home.clone(), Some(new))].into();
     assert_eq!(world.run().row("U-new").unwrap().home.as_str(), home);
 }
 
 #[test]
-fn a_re_created_user_has_the_plain_home_if_there_is_no_old_one() {
+fn a_re_created_user_never_has_the_home_of_the_old_one_even_if_it_is_gone() {
     let mut world = World::of(&["ana"]);
     world.run();
     world.gone("U-ana");
     world.member("", "U-new", "ana", "G-OPS");
-    assert_eq!(world.run().row("U-new").unwrap().home.as_str(), "/home/ana");
-    // Nor does it matter that a home exists that nobody had.
-    world.local.homes.insert("/home/bob".to_owned());
-    world.member("", "U-bob", "bob", "G-OPS");
-    assert_eq!(world.run().row("U-bob").unwrap().home.as_str(), "/home/bob");
+    let home = format!("/home/ana-{}", world.run().id("U-new"));
+    assert_eq!(
+        world.run().row("U-new").unwrap().home.as_str(),
+        home,
+        "it may be on a disk that is not mounted"
+    );
 }
 
 #[test]
-fn a_user_renamed_to_a_name_that_was_anothers_keeps_off_that_home() {
+fn a_user_who_is_renamed_keeps_the_home_and_never_gets_anothers() {
     let mut world = World::of(&["ana", "bob"]);
     world.run();
-    world.local.homes = ["/home/ana".to_owned(), "/home/bob".to_owned()].into();
     world.gone("U-ana");
     world.listed("U-bob").name = "ana".to_owned();
     let plan = world.run();
-    assert_eq!(plan.row("U-bob").unwrap().home.as_str(), format!("/home/ana-{}", plan.id("U-bob")));
+    assert_eq!(plan.active("U-bob"), Some("ana"));
+    assert_eq!(plan.row("U-bob").unwrap().home.as_str(), "/home/bob");
 }
 
 #[test]
 fn nobody_comes_into_the_home_of_a_re_created_user_by_a_clever_name() {
     let mut world = World::of(&["ana"]);
-    world.run();
-    world.local.homes.insert("/home/ana".to_owned());
+    let old = world.run().id("U-ana");
+    world.folder("/home/ana", old);
     world.gone("U-ana");
     world.member("", "U-new", "ana", "G-OPS");
     let home = format!("/home/ana-{}", Id::computed(&IamId::new("U-new")));
@@ -218,7 +219,7 @@ fn a_lock_or_a_refused_name_is_never_held_back() {
     world.config.safety.max_removed_percent = 0;
     world.run();
     world.lock(&["ana"]);
-    world.local.sudoers.insert("bob".to_owned());
+    world.local.files.users.insert("bob".to_owned(), 1500);
     let plan = world.run();
     assert_eq!((plan.held.as_ref(), plan.active("U-ana"), plan.active("U-bob")), (None, None, None));
 }
@@ -313,9 +314,9 @@ fn without_a_listing_a_lock_acts_and_nothing_else_changes() {
     world.gone("U-eve");
     let before = world.run();
     world.listing.accounts.clear();
-    assert_eq!(hold(world.input()).unwrap(), Plan { skips: Vec::new(), ..before.clone() });
+    assert_eq!(hold(world.answered().input()).unwrap(), Plan { skips: Vec::new(), ..before.clone() });
     world.lock(&["ana"]);
-    let locked = hold(world.input()).unwrap();
+    let locked = hold(world.answered().input()).unwrap();
     assert_eq!((locked.active("U-ana"), locked.login("U-ana")), (None, None));
     assert_eq!((locked.row("U-bob"), locked.row("U-carl")), (before.row("U-bob"), before.row("U-carl")));
     assert_eq!(locked.login("U-carl"), before.login("U-carl"));

@@ -1,0 +1,31 @@
+//! Accounts of ours that other software of this host takes for its own: a package that is installed later adopts the
+//! account that it finds, and its daemon then runs as a person.
+
+use std::collections::BTreeMap;
+
+use claims::Kind;
+
+use super::naming::Group;
+use super::rows::User;
+use super::{Input, Told};
+
+/// Warns, at every refresh, of each unit that would run as somebody who is published.
+pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], told: &mut Told) {
+    let users =
+        users.iter().filter(|user| !user.locked).map(|user| (user.name.as_str(), (user.iam_id, "user")));
+    let groups = groups.iter().map(|group| (group.name.as_str(), (group.iam_id, "group")));
+    let published: BTreeMap<&str, _> = users.chain(groups).collect();
+    for (name, (iam_id, what)) in published {
+        if input.config.names.allow.get(iam_id.as_str()).is_some_and(|allowed| allowed == name) {
+            continue;
+        }
+        let uses = input.local.uses.names.get(name).into_iter().flatten();
+        for used in uses.filter(|used| matches!(used.kind, Kind::Unit | Kind::Sysusers)) {
+            told.warnings.insert(format!(
+                "IAM {what} '{name}' is {used} on this host: what runs there has this {what}'s files and keys, and the \
+                 reverse\nhint: give the unit a user of its own, or rename the IAM {what}; if it is meant so: \
+                 [names.allow] {iam_id} = \"{name}\""
+            ));
+        }
+    }
+}

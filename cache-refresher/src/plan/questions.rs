@@ -1,0 +1,154 @@
+//! What must be asked of the host before a plan can be made: whose the names are that would be given, and who owns the
+//! folders that would be homes. Pure.
+
+use std::collections::BTreeSet;
+
+use cache::model::{IamId, Id, Name};
+use claims::nss::Question;
+use config::TagUse;
+
+use super::candidates::{Candidates, Known, User, is_in};
+use super::naming::Holders;
+use super::{Input, OwnGroups, homes};
+use crate::names::{self, Standing};
+
+/// Names that were given are asked for again within this time, in seconds: a conflict that appears later is found
+/// within a day, whatever the time between two refreshes.
+const ROUND: i64 = 12 * 60 * 60;
+
+/// What is to be asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Questions {
+    /// Of the services of nsswitch.conf(5).
+    pub nss: Question,
+    /// Whom each of these folders belongs to.
+    pub folders: BTreeSet<String>,
+    /// Whether somebody would get a name that he does not have yet: what uses names decides then.
+    pub newcomers: bool,
+}
+
+/// Makes the questions of [`super::plan`], or of [`super::hold`]. `input.local` needs only what [`crate::local::Local::read`] has.
+pub(crate) fn questions(input: &Input<'_>, hold: bool) -> Questions {
+    let mut asked = Questions::default();
+    let candidates = Candidates::of(input, hold);
+    let holders = Holders::of(input);
+    for user in &candidates.users {
+        asked.user(input, user, &holders);
+    }
+    for group in &candidates.groups {
+        let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
+        let wanted = names::of_group(group.iam_name, &input.config.users).ok();
+        let is_new = wanted.is_some() && present != wanted.as_ref();
+        if is_new || is_due(input, &group.iam_id) {
+            asked.newcomers |= is_new;
+            asked.nss.names.extend(wanted.iter().chain(present).map(Name::to_string));
+            asked.nss.ids.extend(ids(input, &group.iam_id, None));
+        }
+    }
+    // Nor only those whom the listing has: all who have a home keep it as long as it can be theirs.
+    for (iam_id, user) in input.state.users.iter().filter(|(_, user)| is_in(input, user)) {
+        let known = input.state.identities.get(iam_id).map(|identity| identity.id);
+        asked.folders.extend(known.into_iter().flat_map(|id| homes::kept(&user.home, id)));
+    }
+    // These two always: so each refresh asks every service something, and a dead one is noticed.
+    asked.nss.names.extend(OwnGroups::names(input).map(str::to_owned));
+    asked
+}
+
+impl Questions {
+    fn user(&mut self, input: &Input<'_>, user: &User<'_>, holders: &Holders<'_>) {
+        let names = possible_names(input, user);
+        let new: Vec<&Name> =
+            names.iter().filter(|name| holders.standing(&user.iam_id, name) != Standing::Present).collect();
+        let tag = user.tag(input, TagUse::Uid, "uid").and_then(|tag| Id::pinned(tag.parse().ok()?).ok());
+        let ids = ids(input, &user.iam_id, tag);
+        for &id in &ids {
+            if let Ok(id) = Id::pinned(id) {
+                self.folders.extend(homes::folders(input, (user.iam_name, user.account), &names, id));
+            }
+        }
+        let due = is_due(input, &user.iam_id);
+        if !new.is_empty() || due {
+            self.newcomers |= !new.is_empty();
+            self.nss.ids.extend(ids);
+            let old = names.iter().filter(|_| due);
+            self.nss.names.extend(new.into_iter().chain(old).map(Name::to_string));
+        }
+    }
+}
+
+/// Every name that this plan could give to the user.
+fn possible_names(input: &Input<'_>, user: &User<'_>) -> BTreeSet<Name> {
+    let known = input.state.users.get(&user.iam_id).map(|user| user.name.clone());
+    let mut names: BTreeSet<Name> = known.into_iter().collect();
+    if let Known::Listed { .. } = user.known {
+        names.extend(names::of_user(user.iam_name, &input.config.users));
+        names.extend(user.tag(input, TagUse::Name, "name").and_then(|tag| Name::new(tag).ok()));
+    }
+    names
+}
+
+/// Every id that this plan could give.
+fn ids(input: &Input<'_>, iam_id: &IamId, tag: Option<Id>) -> BTreeSet<u32> {
+    match input.state.identities.get(iam_id) {
+        Some(identity) => [identity.id.get()].into(),
+        None => {
+            let configured = input.config.ids.get(iam_id.as_str()).copied();
+            let computed = Id::computed(iam_id).get();
+            configured.into_iter().chain(tag.map(Id::get)).chain([computed]).collect()
+        }
+    }
+}
+
+/// Whether the turn of this one came since the host was asked last. Turns are spread over the round by a hash.
+fn is_due(input: &Input<'_>, iam_id: &IamId) -> bool {
+    let since = input.now.saturating_sub(input.state.asked);
+    // After a jump of the clock all are asked.
+    if input.state.asked <= 0 || !(0..ROUND).contains(&since) {
+        return true;
+    }
+    let turn = i64::from(Id::computed(iam_id).get()) % ROUND;
+    (input.now - turn).rem_euclid(ROUND) < since
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::World;
+    use super::*;
+
+    #[test]
+    fn a_newcomer_is_asked_for_with_every_name_and_id_that_could_be_given() {
+        let mut world = World::of(&["ana"]).uses(&[TagUse::Name, TagUse::Uid]);
+        world.tag("U-ana", "name", "anna");
+        world.tag("U-ana", "uid", "1003");
+        let asked = questions(&world.input(), false);
+        let names: Vec<&str> = asked.nss.names.iter().map(String::as_str).collect();
+        assert_eq!(names, ["ana", "anna", "iam-disabled", "iam-users", "ops"]);
+        assert!(asked.nss.ids.contains(&1003) && asked.newcomers);
+        let uid = Id::computed(&IamId::new("U-ana"));
+        for folder in ["/home", "/home/anna", &format!("/home/ana-{uid}"), "/home/anna-1003"] {
+            assert!(asked.folders.contains(folder), "{folder}");
+        }
+    }
+
+    #[test]
+    fn those_who_have_their_names_are_asked_for_once_in_a_round_and_not_all_at_once() {
+        let names: Vec<String> = (0..200).map(|number| format!("user{number}")).collect();
+        let mut world = World::of(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        world.run();
+        world.state.asked = world.now;
+        let (mut asked, mut most) = (BTreeSet::new(), 0);
+        for _ in 0..12 {
+            world.now += ROUND / 12;
+            let now = questions(&world.input(), false);
+            assert!(!now.newcomers);
+            most = most.max(now.nss.names.len());
+            asked.extend(now.nss.names);
+            world.state.asked = world.now;
+        }
+        assert_eq!(asked.len(), 200 + 3);
+        assert!(most < 40, "{most} at once");
+        world.state.asked = world.now + 5;
+        assert_eq!(questions(&world.input(), false).nss.names.len(), 203, "after a jump of the clock");
+    }
+}

@@ -1,0 +1,299 @@
+//! Whose a name is on this host, and what a name earns: never given to another UserId.
+
+use super::*;
+
+/// Words of the reason, and what happens to the host.
+type Case = (&'static str, fn(&mut World));
+
+#[test]
+fn a_user_or_group_of_any_service_wins_over_newcomers_and_present_holders() {
+    let cases: [Case; 4] = [
+        ("is a user of this host (uid 5000, from 'sss')", |world| {
+            world.service("sss").users.insert("ana".to_owned(), 5000);
+        }),
+        ("is a group of this host (gid 5000, from 'systemd')", |world| {
+            world.service("systemd").groups.insert("ana".to_owned(), 5000);
+        }),
+        ("is a user of this host (uid 1500, from 'files')", |world| {
+            world.local.files.users.insert("ana".to_owned(), 1500);
+        }),
+        ("is a group of this host (gid 1500, from 'files')", |world| {
+            drop(world.local_group("ana", 1500).clone())
+        }),
+    ];
+    for (words, happens) in cases {
+        for held in [false, true] {
+            let mut world = World::of(&["ana"]);
+            world.config.names.allow.insert("U-ana".to_owned(), "ana".to_owned());
+            if held {
+                world.run();
+            }
+            happens(&mut world);
+            for _ in 0..2 {
+                let plan = world.run();
+                assert!(plan.told("U-ana", words), "{words}: {:?}", plan.skips);
+                assert_eq!((plan.active("U-ana"), plan.named("ana")), (None, None), "{words}");
+            }
+        }
+    }
+}
+
+/// What the host gives by name.
+const GRANTS: [Case; 8] = [
+    ("is a member of 'disk', 'sudo'", |world| {
+        world.local_group("sudo", 27).insert("ana".to_owned());
+        world.local_group("disk", 6).insert("ana".to_owned());
+    }),
+    ("is a member of 'admins' on this host (from 'sss')", |world| {
+        world.service("sss").memberships.insert("ana".to_owned(), vec!["admins".to_owned()]);
+    }),
+    ("is named by Sudo", |world| world.used("ana", Kind::Sudo)),
+    ("is named by Doas", |world| world.used("Ana", Kind::Doas)),
+    ("is named by Unit", |world| world.used("ana", Kind::Unit)),
+    ("is named by Sysusers", |world| world.used("ana", Kind::Sysusers)),
+    ("is reserved", |world| world.config.names.reserved.push("ana".to_owned())),
+    ("is reserved", |world| world.config.names.reserved.push("an*".to_owned())),
+];
+
+#[test]
+fn what_a_name_earns_is_never_given_to_a_newcomer_but_by_the_administrators_word() {
+    for (words, happens) in GRANTS {
+        let mut world = World::of(&["Ana"]);
+        world.group("", "G-ANA", "ana2");
+        happens(&mut world);
+        let plan = world.run();
+        assert!(plan.told("U-Ana", words), "{words}: {:?}", plan.skips);
+        assert_eq!((plan.active("U-Ana"), plan.held.as_ref()), (None, None), "{words}");
+        world.config.names.allow.insert("U-Ana".to_owned(), "ana".to_owned());
+        assert_eq!(world.run().active("U-Ana"), Some("ana"), "{words}");
+    }
+}
+
+#[test]
+fn the_administrators_word_is_for_one_user_and_one_name() {
+    for (id, name) in [("U-other", "ana"), ("U-ana", "bob")] {
+        let mut world = World::of(&["ana"]);
+        world.used("ana", Kind::Sudo);
+        world.config.names.allow.insert(id.to_owned(), name.to_owned());
+        assert_eq!(world.run().active("U-ana"), None, "{id} {name}");
+    }
+}
+
+#[test]
+fn a_holder_keeps_name_and_grants_also_after_a_leave_and_another_never_inherits_them() {
+    for (words, happens) in GRANTS {
+        let mut world = World::of(&["ana"]);
+        let listing = world.listing.clone();
+        world.run();
+        happens(&mut world);
+        assert_eq!(world.run().active("U-ana"), Some("ana"), "{words}");
+        world.gone("U-ana");
+        world.run();
+        world.member("", "U-new", "ana", "G-OPS");
+        let plan = world.run();
+        assert!(plan.told("U-new", words) && plan.active("U-new").is_none(), "{words}: {:?}", plan.skips);
+        world.listing = listing;
+        assert_eq!(world.run().active("U-ana"), Some("ana"), "{words}");
+    }
+}
+
+#[test]
+fn a_group_of_iam_earns_nothing_either() {
+    for (words, happens) in GRANTS {
+        let mut world = World::of(&["bob"]);
+        world.group("", "G-ANA", "Ana");
+        happens(&mut world);
+        let plan = world.run();
+        assert!(plan.told("G-ANA", words) && plan.group("ana").is_none(), "{words}: {:?}", plan.skips);
+        world.config.names.allow.insert("G-ANA".to_owned(), "ana".to_owned());
+        assert!(world.run().group("ana").is_some(), "{words}");
+    }
+}
+
+#[test]
+fn a_service_that_cannot_be_asked_lets_nobody_new_in_and_touches_nobody_else() {
+    let mut world = World::of(&["ana", "bob"]);
+    let before = world.run();
+    world.service("sss").failed = Some("connection refused".to_owned());
+    let mut plan = world.run();
+    assert_eq!((&plan.cache, &plan.keys), (&before.cache, &before.keys));
+    let held = plan.held.take().unwrap();
+    assert!(
+        held.contains("'sss'") && held.contains("connection refused") && held.contains("exclude"),
+        "{held}"
+    );
+    world.member("", "U-new", "new", "G-OPS");
+    world.group("", "G-NEW", "dev").members = vec!["U-ana".to_owned()];
+    world.gone("U-bob");
+    let plan = world.run();
+    assert!(
+        plan.told("U-new", "service 'sss' cannot be asked") && plan.told("G-NEW", "'sss'"),
+        "{:?}",
+        plan.skips
+    );
+    assert_eq!((plan.active("U-new"), plan.active("U-bob"), plan.active("U-ana")), (None, None, Some("ana")));
+    assert!(plan.group("dev").is_none());
+    world.service("sss").failed = None;
+    assert_eq!(world.run().active("U-new"), Some("new"));
+}
+
+#[test]
+fn who_was_answered_for_before_a_service_failed_gets_the_name() {
+    let mut world = World::of(&["ana", "bob"]);
+    let answer = world.service("sss");
+    answer.failed = Some("no answer within 15 s".to_owned());
+    answer.asked.names.extend(["ana", "ops"].map(str::to_owned));
+    let plan = world.run();
+    assert_eq!((plan.active("U-ana"), plan.active("U-bob")), (Some("ana"), None));
+    assert!(plan.held.is_some());
+}
+
+#[test]
+fn rules_that_cannot_be_resolved_let_nobody_new_in() {
+    let mut world = World::of(&["ana"]);
+    world.run();
+    let unresolved = claims::Unresolved {
+        kind: Kind::Sudo,
+        place: "/etc/sudoers".to_owned(),
+        why: "line 7 includes '/etc/%x'".to_owned(),
+    };
+    world.local.uses.unresolved.insert(unresolved);
+    assert_eq!(world.run().held, None, "nobody is new");
+    world.member("", "U-new", "new", "G-OPS");
+    let plan = world.run();
+    assert!(plan.told("U-new", "line 7 includes '/etc/%x'"), "{:?}", plan.skips);
+    assert!(plan.held.unwrap().contains("exclude = [\"sudo\"]"));
+    world.config.names.allow.insert("U-new".to_owned(), "new".to_owned());
+    assert_eq!(world.run().active("U-new"), Some("new"));
+}
+
+#[test]
+fn who_is_renamed_to_a_refused_name_keeps_the_old_one() {
+    let names = ["local", "of-group", "of-sudoers", "root", "iam-users", "a:b", "1003"];
+    for new in names {
+        let mut world = World::of(&["ana"]);
+        world.run();
+        world.listed("U-ana").name = new.to_owned();
+        for _ in 0..2 {
+            let plan = world.run();
+            assert_eq!(plan.active("U-ana"), Some("ana"), "{new}: {:?}", plan.skips);
+            assert!(plan.warnings.iter().any(|text| text.contains("'U-ana' keeps the name 'ana'")), "{new}");
+        }
+        // And keeps it against one who now has it in IAM.
+        world.member("", "U-new", "ana", "G-OPS");
+        assert_eq!(world.run().active("U-ana"), Some("ana"), "{new}");
+    }
+    let mut world = World::of(&["ana"]);
+    world.run();
+    world.service("sss").failed = Some("down".to_owned());
+    world.listed("U-ana").name = "anna".to_owned();
+    world.account("").groups[0].name = "Operators".to_owned();
+    let plan = world.run();
+    assert_eq!(plan.active("U-ana"), Some("ana"));
+    assert_eq!(plan.members("ops"), ["ana"]);
+    world.service("sss").failed = None;
+    let plan = world.run();
+    assert_eq!((plan.active("U-ana"), plan.members("operators")), (Some("anna"), vec!["anna"]));
+}
+
+#[test]
+fn a_unit_that_would_run_as_somebody_is_told_at_every_refresh_until_it_is_allowed() {
+    let mut world = World::of(&["ana"]);
+    world.run();
+    for name in ["ana", "ops"] {
+        world.used(name, Kind::Unit);
+    }
+    for _ in 0..2 {
+        let warnings = world.run().warnings.join("\n");
+        assert!(warnings.contains("IAM user 'ana' is named by Unit"), "{warnings}");
+        assert!(warnings.contains("IAM group 'ops' is named by Unit"), "{warnings}");
+    }
+    world.config.names.allow.insert("U-ana".to_owned(), "ana".to_owned());
+    assert!(!world.run().warnings.join("\n").contains("IAM user 'ana'"));
+}
+
+#[test]
+fn a_home_that_belongs_to_another_uid_is_given_to_nobody() {
+    let uid = Id::computed(&IamId::new("U-ana")).get();
+    let own = format!("/home/ana-{uid}");
+    for (owner, home) in [(0, own.as_str()), (1001, &own), (u32::MAX, &own), (uid, "/home/ana")] {
+        let mut world = World::of(&["ana"]);
+        world.folder("/home/ana", owner);
+        assert_eq!(world.run().row("U-ana").unwrap().home.as_str(), home, "{owner}");
+    }
+    let mut world = World::of(&["ana"]);
+    world.folder("/home/ana", 1001);
+    world.folder(&own, 1001);
+    let plan = world.run();
+    assert!(plan.told("U-ana", "can be its home") && plan.row("U-ana").is_none(), "{:?}", plan.skips);
+    world.folder(&own, uid);
+    assert_eq!(world.run().row("U-ana").unwrap().home.as_str(), own);
+}
+
+#[test]
+fn a_home_that_was_given_is_kept_until_it_is_anothers() {
+    let mut world = World::of(&["ana"]);
+    let uid = world.run().id("U-ana");
+    world.config.users.home = "/srv/{name}".to_owned();
+    for owner in [uid, 0] {
+        world.folder("/home/ana", owner);
+        assert_eq!(world.run().row("U-ana").unwrap().home.as_str(), "/home/ana", "{owner}");
+    }
+    world.folder("/home/ana", 1001);
+    assert_eq!(world.run().row("U-ana").unwrap().home.as_str(), "/srv/ana");
+    world.folder("/home/ana", uid);
+    assert_eq!(world.run().row("U-ana").unwrap().home.as_str(), "/srv/ana");
+    // What somebody had once is nobody else's later.
+    world.gone("U-ana");
+    world.config.users.home = "/home/{name}".to_owned();
+    world.member("", "U-new", "ana", "G-OPS");
+    let plan = world.run();
+    assert_eq!(plan.row("U-new").unwrap().home.as_str(), format!("/home/ana-{}", plan.id("U-new")));
+}
+
+#[test]
+fn no_two_users_have_one_home_whatever_the_template() {
+    for (template, names) in [
+        ("/srv/all", ["ana", "bob"]),
+        ("/", ["ana", "bob"]),
+        ("/home/{account}", ["ana", "bob"]),
+        ("/home/x{account}x", ["ana", "bob"]),
+    ] {
+        let mut world = World::of(&names);
+        world.config.users.home = template.to_owned();
+        let plan = world.run();
+        assert_eq!(plan.cache.users.len(), 2, "{template}: {:?}", plan.skips);
+        assert_ne!(plan.cache.users[0].home, plan.cache.users[1].home, "{template}");
+    }
+    let mut world = World::of(&["jane"]).uses(&[TagUse::Name]);
+    world.config.users.home = "/home/{iam_name}".to_owned();
+    world.user("b", "U-B", "jane");
+    world.tag("U-B", "name", "jane2");
+    let plan = world.run();
+    assert_eq!(plan.row("U-B").unwrap().home.as_str(), "/home/jane");
+    assert_eq!(plan.row("U-jane").unwrap().home.as_str(), format!("/home/jane-{}", plan.id("U-jane")));
+}
+
+#[test]
+fn homes_that_an_earlier_release_gave_twice_are_told_apart() {
+    let mut world = World::of(&["ana", "bob"]);
+    world.run();
+    world.state.homes.clear();
+    for user in world.state.users.values_mut() {
+        user.home = Field::new("/srv//all/").unwrap();
+    }
+    let plan = world.run();
+    assert_eq!(plan.row("U-ana").unwrap().home.as_str(), "/srv/all");
+    assert_eq!(plan.row("U-bob").unwrap().home.as_str(), "/home/bob");
+}
+
+#[test]
+fn nobody_lives_in_a_folder_of_another_user() {
+    let mut world = World::of(&["alice"]);
+    let alice = world.run().id("U-alice");
+    world.folder("/home/alice", alice);
+    world.config.users.home = "/home/{account}/{name}".to_owned();
+    world.user("alice", "U-B", "bob");
+    let plan = world.run();
+    assert!(plan.told("U-B", "can be its home") && plan.row("U-B").is_none(), "{:?}", plan.skips);
+}

@@ -20,6 +20,7 @@ use nix::unistd::{Group, User};
 use crate::changes::{self, Published};
 use crate::local::Local;
 use crate::plan::{self, Plan};
+use crate::recover::{self, Sources};
 use crate::report::Report;
 use crate::{exit, sessions};
 
@@ -120,7 +121,7 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
     };
     let io_error = |what| move |cause| Error::Io { what, path: folder.to_owned(), cause };
     let state_error = |cause| Error::State { folder: folder.to_owned(), cause };
-    let (mut file, state) = if request.dry_run && !folder.join("state.db").exists() {
+    let (mut file, mut state) = if request.dry_run && !folder.join("state.db").exists() {
         (None, State::default())
     } else {
         fs::metadata(folder).map_err(io_error("open"))?;
@@ -129,6 +130,7 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
         (Some(file), state)
     };
     let (cache, keys) = (Cache::read(&folder.join("cache.db")), Keys::read(&folder.join("keys.db")));
+    let lost = remember(request, &mut state, &listing, cache.as_ref().ok(), keys.as_ref().ok());
     let (mut plan, local) = planned(request, &state, &listing, unread.is_some(), folder)?;
     let elsewhere = keys.as_ref().ok().filter(|known| are_of_another_machine(known, &plan.keys));
     if let Some(known) = elsewhere {
@@ -141,10 +143,18 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
         cache.as_ref().ok() != Some(&plan.cache) || !publish::is_sound(folder, schema::CACHE, None),
         keys.as_ref().ok() != Some(&plan.keys) || !publish::is_sound(folder, schema::KEYS, group),
     );
+    if lost > 0 {
+        plan.hold(format!(
+            "'{}/state.db' did not know {lost} of the users and groups in cache.db: it was lost, emptied or restored from \
+             an older copy; they were put back from cache.db and keys.db\nhint: restore a newer copy of it if there is \
+             one; else check with 'nss-iamctl users --all' that nobody is missing",
+            folder.display()
+        ));
+    }
     // When the host was asked is nothing that anyone is told, so it is no change.
     let is_asked = local.directory.failures().next().is_none();
     if let Some(unread) = unread {
-        if state.users.is_empty() || !differs.0 && !differs.1 && plan.state == state {
+        if state.users.is_empty() || lost == 0 && !differs.0 && !differs.1 && plan.state == state {
             return Err(unread.into());
         }
         plan.hold(format!("{unread}; all but the locked stay as published{}", unread.hint()));
@@ -194,6 +204,24 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
     }
     report.published = differs.0 || !changes.is_empty();
     Ok(report)
+}
+
+/// Puts back what a lost memory does not know. Returns of how many users and groups that was.
+fn remember(
+    request: Request<'_>,
+    state: &mut State,
+    listing: &Listing,
+    cache: Option<&Cache>,
+    keys: Option<&Keys>,
+) -> usize {
+    let sources = Sources::new(listing, request.config, request.now.as_second());
+    let nobody = Keys::default();
+    let lost = cache.map_or(0, |cache| recover::recover(state, cache, keys.unwrap_or(&nobody), &sources));
+    recover::reclaim(state, &sources);
+    if lost > 0 {
+        state.rebuilt = Some(request.now.as_second());
+    }
+    lost
 }
 
 /// Asks the host what the plan depends on, and makes it. `hold`: without a listing that can be believed.

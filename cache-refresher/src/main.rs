@@ -14,6 +14,7 @@ mod logger;
 mod names;
 mod plan;
 mod progress;
+mod recover;
 mod report;
 mod sessions;
 

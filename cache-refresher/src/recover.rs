@@ -1,0 +1,261 @@
+//! A lost memory: `state.db` was removed, emptied or restored from an older copy while `cache.db` still says who is
+//! published. What the two published files tell is put back, so that nobody gets an id, name or home that was
+//! another's, and those who leave meanwhile are still disabled. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cache::model::{IamId, Id};
+use cache::snapshot::{self, Cache, Keys, Login};
+use cache::state::{Group, Identity, State, User};
+use config::Config;
+use listing::Listing;
+
+/// Puts back what the published files know and the memory does not. Returns how many users and groups that were.
+pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sources<'_>) -> usize {
+    let known: BTreeSet<Id> = state.identities.values().map(|identity| identity.id).collect();
+    let logins: BTreeMap<Id, &Login> = keys.logins.iter().map(|login| (login.uid, login)).collect();
+    let whose = input.whose();
+    let lost_users: Vec<&snapshot::User> =
+        cache.users.iter().filter(|user| !known.contains(&user.uid)).collect();
+    let private: BTreeSet<Id> = cache.users.iter().map(|user| user.uid).collect();
+    let lost_groups: Vec<&snapshot::Group> = cache
+        .groups
+        .iter()
+        .filter(|group| !known.contains(&group.gid) && !private.contains(&group.gid))
+        .collect();
+    for group in &lost_groups {
+        let own = IamId::of_own_group(&group.name);
+        let iam_id = if Id::computed(&own) == group.gid {
+            own
+        } else {
+            let iam_id = whose.get(&group.gid).cloned().unwrap_or_else(|| IamId::of_lost(group.gid));
+            let known = Group { account: input.account.to_owned(), name: group.name.clone() };
+            state.groups.insert(iam_id.clone(), known);
+            iam_id
+        };
+        state.identities.insert(iam_id, Identity { id: group.gid, pinned: group.pinned });
+    }
+    let ids: BTreeMap<Id, IamId> =
+        state.identities.iter().map(|(iam_id, identity)| (identity.id, iam_id.clone())).collect();
+    for user in &lost_users {
+        let login = logins.get(&user.uid);
+        let iam_id = login
+            .map(|login| login.iam_id.clone())
+            .or_else(|| whose.get(&user.uid).cloned())
+            .unwrap_or_else(|| IamId::of_lost(user.uid));
+        state.identities.insert(iam_id.clone(), Identity { id: user.uid, pinned: user.pinned });
+        let groups =
+            user.groups.iter().filter_map(|gid| ids.get(gid)).filter(|id| state.groups.contains_key(id));
+        let groups = groups.cloned().collect();
+        state.users.insert(iam_id, input.user(user, login.copied(), groups));
+    }
+    // A home is remembered also of those whom an older copy knows, and who have another since.
+    let ids: BTreeMap<Id, IamId> =
+        state.identities.iter().map(|(iam_id, identity)| (identity.id, iam_id.clone())).collect();
+    for user in &cache.users {
+        if let Some(iam_id) = ids.get(&user.uid) {
+            state.homes.entry(user.home.to_string()).or_insert_with(|| iam_id.clone());
+        }
+    }
+    lost_users.len() + lost_groups.len()
+}
+
+/// Those whose UserId or GroupId was lost are known again when the listing names them.
+pub(crate) fn reclaim(state: &mut State, sources: &Sources<'_>) {
+    if !state.identities.keys().any(IamId::is_lost) {
+        return;
+    }
+    for (id, iam_id) in sources.whose() {
+        let lost = IamId::of_lost(id);
+        if state.identities.contains_key(&iam_id) {
+            continue;
+        }
+        if let Some(identity) = state.identities.remove(&lost) {
+            state.identities.insert(iam_id.clone(), identity);
+            if let Some(user) = state.users.remove(&lost) {
+                state.users.insert(iam_id.clone(), user);
+            }
+            if let Some(group) = state.groups.remove(&lost) {
+                state.groups.insert(iam_id.clone(), group);
+            }
+            state
+                .homes
+                .values_mut()
+                .filter(|holder| **holder == lost)
+                .for_each(|holder| *holder = iam_id.clone());
+            for user in state.users.values_mut() {
+                user.groups
+                    .iter_mut()
+                    .filter(|group| **group == lost)
+                    .for_each(|group| *group = iam_id.clone());
+                user.groups.sort();
+            }
+        }
+    }
+}
+
+/// What else can tell whose an id is.
+pub(crate) struct Sources<'a> {
+    listing: &'a Listing,
+    config: &'a Config,
+    /// Of those whose account is forgotten: one that may not remove anyone now, if there is one.
+    account: &'a str,
+    now: i64,
+}
+
+impl<'a> Sources<'a> {
+    pub(crate) fn new(listing: &'a Listing, config: &'a Config, now: i64) -> Self {
+        let accounts = &listing.accounts;
+        let account = accounts.iter().find(|account| !account.complete).or(accounts.first());
+        Self { listing, config, account: account.map_or("", |account| &account.name), now }
+    }
+
+    /// The UserId or GroupId that would be given this id.
+    fn whose(&self) -> BTreeMap<Id, IamId> {
+        let accounts = self.listing.accounts.iter();
+        let listed = accounts.flat_map(|account| {
+            let users = account.users.iter().map(|user| user.id.as_str());
+            users.chain(account.groups.iter().map(|group| group.id.as_str()))
+        });
+        listed
+            .map(|id| {
+                let iam_id = IamId::new(id);
+                let pinned = self.config.ids.get(id).and_then(|&id| Id::pinned(id).ok());
+                (pinned.unwrap_or_else(|| Id::computed(&iam_id)), iam_id)
+            })
+            .collect()
+    }
+
+    fn user(&self, user: &snapshot::User, login: Option<&Login>, groups: Vec<IamId>) -> User {
+        User {
+            account: self.account.to_owned(),
+            iam_name: user.name.to_string(),
+            created: String::new(),
+            name: user.name.clone(),
+            gecos: user.gecos.clone(),
+            home: user.home.clone(),
+            shell: user.shell.clone(),
+            lastchg: user.lastchg,
+            groups,
+            disabled: (!user.active).then_some(self.now),
+            hidden: false,
+            keys: login.map(|login| login.keys.clone()).unwrap_or_default(),
+            confirmed: login.map_or(0, |login| login.confirmed),
+            source: login.map(|login| login.source.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cache::model::{Field, Name};
+
+    use super::*;
+
+    fn row(iam_id: &str, name: &str, active: bool) -> snapshot::User {
+        let field = |text: &str| Field::new(text).unwrap();
+        snapshot::User {
+            uid: Id::computed(&IamId::new(iam_id)),
+            name: Name::new(name).unwrap(),
+            pinned: false,
+            active,
+            gecos: field("AWS User"),
+            home: field(&format!("/home/{name}")),
+            shell: field("/bin/bash"),
+            lastchg: 20_000,
+            groups: vec![Id::computed(&IamId::new("G-OPS"))],
+            local: Vec::new(),
+        }
+    }
+
+    fn group(iam_id: &str, name: &str) -> snapshot::Group {
+        let (gid, name) = (Id::computed(&IamId::new(iam_id)), Name::new(name).unwrap());
+        snapshot::Group { gid, name, pinned: false, members: Vec::new() }
+    }
+
+    fn published() -> (Cache, Keys) {
+        let users = vec![row("U-ana", "ana", true), row("U-eve", "eve", true), row("U-old", "old", false)];
+        let mut groups: Vec<_> =
+            [("U-ana", "ana"), ("U-eve", "eve"), ("G-OPS", "ops"), ("group:iam-users", "iam-users")]
+                .map(|(iam_id, name)| group(iam_id, name))
+                .into();
+        groups.sort_by_key(|group| group.gid);
+        let login = |row: &snapshot::User, iam_id: &str| Login {
+            uid: row.uid,
+            name: row.name.clone(),
+            iam_id: IamId::new(iam_id),
+            confirmed: 7,
+            source: "iam:1".to_owned(),
+            keys: Vec::new(),
+        };
+        let logins = vec![login(&users[0], "U-ana"), login(&users[1], "U-eve")];
+        (Cache { users, groups }, Keys { logins, ..Keys::default() })
+    }
+
+    fn listing(json: &str) -> Listing {
+        Listing::parse(json.as_bytes()).unwrap()
+    }
+
+    const ONE: &str = r#"{"version":1,"accounts":[{"groups":[{"id":"G-OPS","name":"Ops","members":["U-ana"]}],
+        "users":[{"id":"U-ana","name":"ana"}]}]}"#;
+
+    #[test]
+    fn all_that_was_published_is_known_again() {
+        let ((cache, keys), listing, config) = (published(), listing(ONE), Config::default());
+        let mut state = State::default();
+        let sources = Sources::new(&listing, &config, 9);
+        // Three users, the group of IAM, and ours.
+        assert_eq!(recover(&mut state, &cache, &keys, &sources), 5);
+        let old = IamId::of_lost(Id::computed(&IamId::new("U-old")));
+        let ids: Vec<&str> = state.users.keys().map(IamId::as_str).collect();
+        assert_eq!(ids, ["U-ana", "U-eve", old.as_str()]);
+        let state_of = |iam_id: &IamId| (state.users[iam_id].disabled, state.users[iam_id].home.to_string());
+        assert_eq!(state_of(&IamId::new("U-eve")), (None, "/home/eve".to_owned()));
+        assert_eq!(state_of(&old), (Some(9), "/home/old".to_owned()));
+        assert_eq!(state.users[&IamId::new("U-ana")].groups, [IamId::new("G-OPS")]);
+        assert_eq!(state.homes["/home/old"], old);
+        for iam_id in ["U-ana", "U-eve", "G-OPS", "group:iam-users"].map(IamId::new) {
+            assert_eq!(state.identities[&iam_id].id, Id::computed(&iam_id));
+        }
+        assert_eq!(recover(&mut state, &cache, &keys, &sources), 0, "nothing is lost any more");
+    }
+
+    #[test]
+    fn an_older_copy_gets_those_who_came_since_and_keeps_what_it_knows() {
+        let ((cache, keys), listing, config) = (published(), listing(ONE), Config::default());
+        let sources = Sources::new(&listing, &config, 9);
+        let mut whole = State::default();
+        recover(&mut whole, &cache, &keys, &sources);
+        let mut state = whole.clone();
+        let ana = IamId::new("U-ana");
+        state.identities.remove(&ana);
+        state.users.remove(&ana);
+        state.homes.clear();
+        assert_eq!(recover(&mut state, &cache, &keys, &sources), 1);
+        assert_eq!(state, whole);
+    }
+
+    #[test]
+    fn one_who_is_listed_again_is_known_by_the_id_that_was_lost() {
+        let ((cache, _), config) = (published(), Config::default());
+        let nobody = listing(r#"{"version":1,"accounts":[]}"#);
+        let mut state = State::default();
+        recover(&mut state, &cache, &Keys::default(), &Sources::new(&nobody, &config, 9));
+        assert!(state.users.keys().all(IamId::is_lost));
+        let listing = listing(ONE);
+        reclaim(&mut state, &Sources::new(&listing, &config, 10));
+        let ana = IamId::new("U-ana");
+        assert_eq!(state.users[&ana].name.as_str(), "ana");
+        assert_eq!(state.homes["/home/ana"], ana);
+        assert_eq!(state.users[&ana].groups, [IamId::new("G-OPS")]);
+        assert!(state.groups.contains_key(&IamId::new("G-OPS")));
+        assert_eq!(state.users.keys().filter(|iam_id| iam_id.is_lost()).count(), 2);
+    }
+
+    #[test]
+    fn of_a_lost_account_nobody_leaves_while_another_is_incomplete() {
+        let listing = listing(r#"{"version":1,"accounts":[{"name":""},{"name":"b","complete":false}]}"#);
+        let config = Config::default();
+        assert_eq!(Sources::new(&listing, &config, 0).account, "b");
+    }
+}

@@ -4,6 +4,11 @@
 
 pub mod nss;
 pub mod reserved;
+pub mod sudoers;
+
+mod nsswitch;
+mod program;
+mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

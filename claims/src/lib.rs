@@ -2,6 +2,7 @@
 //! something by name say of it. Facts only; what follows from them is decided in `cache-refresher` and `nss-iamctl`.
 #![deny(unsafe_code)]
 
+pub mod doas;
 pub mod nss;
 pub mod reserved;
 pub mod sudoers;

@@ -83,11 +83,13 @@ impl Local {
     /// # Errors
     /// Where nsswitch.conf cannot be read.
     pub(crate) fn answer(&mut self, questions: Questions, exclude: &[String]) -> Result<(), Unreadable> {
-        let nsswitch = optional(Path::new("/etc/nsswitch.conf"))?.unwrap_or_default();
-        self.directory = claims::nss::ask(&claims::nss::of_nsswitch(&nsswitch, exclude), &questions.nss);
-        self.uses = claims::of_installed(Path::new("/"), exclude);
+        let root = Path::new("/");
+        let services = claims::nss::services(root, exclude)
+            .map_err(|cause| Unreadable { path: "/etc/nsswitch.conf".into(), cause })?;
+        self.directory = claims::nss::ask(&services, &questions.nss);
+        self.uses = claims::of_installed(root, exclude);
         if questions.newcomers {
-            self.uses.extend(claims::of_rules(Path::new("/"), exclude));
+            self.uses.extend(claims::of_rules(root, exclude));
         }
         self.look_at(questions.folders);
         Ok(())

@@ -6,6 +6,7 @@ pub mod doas;
 pub mod nss;
 pub mod reserved;
 pub mod sudoers;
+pub mod units;
 
 mod nsswitch;
 mod program;
@@ -13,6 +14,7 @@ mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 
 /// Which part of the host uses a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,14 +106,24 @@ impl Uses {
 
 /// What installed software takes for itself by name: units and sysusers.d(5). `exclude` has words of [`Kind::word`].
 #[must_use]
-pub fn of_installed(root: &std::path::Path, exclude: &[String]) -> Uses {
-    let _ = (root, exclude);
-    Uses::default()
+pub fn of_installed(root: &Path, exclude: &[String]) -> Uses {
+    all_of(root, exclude, &[(Kind::Unit, units::read)])
 }
 
-/// What rules grant by name: sudo and doas.
+/// What rules grant by name: those of sudo and doas. `exclude` as above.
 #[must_use]
-pub fn of_rules(root: &std::path::Path, exclude: &[String]) -> Uses {
-    let _ = (root, exclude);
-    Uses::default()
+pub fn of_rules(root: &Path, exclude: &[String]) -> Uses {
+    all_of(root, exclude, &[(Kind::Sudo, sudoers::read), (Kind::Doas, doas::read)])
+}
+
+type Reader = fn(&Path) -> Uses;
+
+fn all_of(root: &Path, exclude: &[String], parts: &[(Kind, Reader)]) -> Uses {
+    let mut uses = Uses::default();
+    for (kind, read) in parts {
+        if !kind.word().is_some_and(|word| exclude.iter().any(|part| part == word)) {
+            uses.extend(read(root));
+        }
+    }
+    uses
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 pub use child::{WORD, serve};
-pub use services::{Databases, of_nsswitch};
+pub use services::{Databases, services};
 
 /// How long a service may take for one name. sssd waits for its own back end for 6 s (`ldap_search_timeout`).
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -145,7 +145,7 @@ pub fn files() -> Result<Files, String> {
     found.ok_or_else(|| "no answer".to_owned())
 }
 
-/// Asks each of these services, see [`of_nsswitch`].
+/// Asks each of these services, see [`services()`].
 #[must_use]
 pub fn ask(services: &BTreeMap<String, Databases>, question: &Question) -> Answers {
     let answers = services.iter().map(|(service, &databases)| {

@@ -20,6 +20,8 @@ pub(crate) struct Tree<'a>(pub(crate) &'a Path);
 pub(crate) struct Entry {
     pub path: PathBuf,
     pub name: String,
+    pub is_dir: bool,
+    pub is_link: bool,
 }
 
 impl Tree<'_> {
@@ -54,6 +56,17 @@ impl Tree<'_> {
             open.extend(components(&target));
         }
         Ok(self.0.join(found))
+    }
+
+    /// `path` for the kernel, which exists, without links and `..`.
+    pub(crate) fn canonical(self, path: &Path) -> io::Result<PathBuf> {
+        self.real(path).and_then(fs::canonicalize)
+    }
+
+    /// Whether a link ends at /dev/null, by which systemd's folders hide a file.
+    pub(crate) fn is_masked(self, path: &Path) -> bool {
+        self.canonical(path)
+            .is_ok_and(|real| real == Path::new("/dev/null") || real == self.0.join("dev/null"))
     }
 
     /// The text of a regular file; `None` where there is no file.
@@ -92,8 +105,13 @@ impl Tree<'_> {
         let mut found = Vec::new();
         for entry in entries {
             let entry = entry?;
-            let name = entry.file_name();
-            found.push(Entry { path: folder.join(&name), name: name.to_string_lossy().into_owned() });
+            let (name, kind) = (entry.file_name(), entry.file_type()?);
+            found.push(Entry {
+                path: folder.join(&name),
+                name: name.to_string_lossy().into_owned(),
+                is_dir: kind.is_dir(),
+                is_link: kind.is_symlink(),
+            });
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)

@@ -1,6 +1,11 @@
-//! Which services nsswitch.conf(5) names, as glibc's nss/nss_database.c and nss_action_parse.c read it.
+//! Which services nsswitch.conf(5) names for users and groups.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use crate::nsswitch;
+use crate::tree::Tree;
 
 /// Our own, which is not asked.
 const IAM: &str = "iam";
@@ -35,43 +40,27 @@ impl Databases {
 
 /// The services that could know a name, but `iam`, `files` and those of `except`.
 ///
-/// Every line counts: glibc before 2.33 takes the first of a database, later ones the last. A missing file or line
-/// means `files`.
-#[must_use]
-pub fn of_nsswitch(text: &str, except: &[String]) -> BTreeMap<String, Databases> {
+/// # Errors
+/// Where nsswitch.conf cannot be read.
+pub fn services(root: &Path, except: &[String]) -> io::Result<BTreeMap<String, Databases>> {
     let mut services: BTreeMap<String, Databases> = BTreeMap::new();
-    for line in text.lines() {
-        let line = line.split('#').next().unwrap_or_default().trim_start();
-        let Some((database, rest)) = line.split_once(':') else { continue };
-        let (passwd, group) = match database.trim_end() {
-            "passwd" | "passwd_compat" => (true, false),
-            "group" | "initgroups" | "group_compat" => (false, true),
-            _ => continue,
-        };
-        for service in without_actions(rest).split_whitespace() {
-            if service != IAM && service != FILES && !except.iter().any(|other| other == service) {
-                let databases = services.entry(service.to_owned()).or_default();
+    for (database, passwd, group) in [
+        ("passwd", true, false),
+        ("passwd_compat", true, false),
+        ("group", false, true),
+        ("group_compat", false, true),
+        ("initgroups", false, true),
+    ] {
+        // Where there is no line, glibc asks `files`.
+        for service in nsswitch::services(Tree(root), database)?.unwrap_or_default() {
+            if service != IAM && service != FILES && !except.contains(&service) {
+                let databases = services.entry(service).or_default();
                 databases.passwd |= passwd;
                 databases.group |= group;
             }
         }
     }
-    services
-}
-
-/// Without `[NOTFOUND=return]` and the like, which may stand without a blank before it.
-fn without_actions(text: &str) -> String {
-    let mut depth = 0_u32;
-    let keep = |c: char| {
-        match c {
-            '[' => depth += 1,
-            ']' => depth = depth.saturating_sub(1),
-            c if depth == 0 => return c,
-            _ => {}
-        }
-        ' '
-    };
-    text.chars().map(keep).collect()
+    Ok(services)
 }
 
 #[cfg(test)]
@@ -90,13 +79,18 @@ mod tests {
             ("shadow: files ldap\nhosts: files dns\n#passwd: ldap\n", ""),
             ("passwd: files gone\n", ""),
         ] {
-            let services = of_nsswitch(text, &["gone".to_owned()]);
+            let root = tempfile::tempdir().unwrap();
+            std::fs::create_dir(root.path().join("etc")).unwrap();
+            std::fs::write(root.path().join("etc/nsswitch.conf"), text).unwrap();
+            let services = services(root.path(), &["gone".to_owned()]).unwrap();
             let shown: Vec<String> = services
                 .iter()
                 .map(|(service, databases)| format!("{service}={}", databases.word()))
                 .collect();
             assert_eq!(shown.join(" "), found, "{text:?}");
         }
+        let missing = tempfile::tempdir().unwrap();
+        assert!(services(missing.path(), &[]).unwrap().is_empty());
     }
 
     #[test]

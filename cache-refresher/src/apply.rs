@@ -10,12 +10,12 @@ use std::time::Duration;
 use cache::snapshot::{Cache, Keys};
 use cache::state::{State, StateFile};
 use cache::{publish, schema};
+use claims::nss::Files;
 use config::Config;
 use jiff::Timestamp;
 use listing::{Listing, VERSION};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::unistd::{Group, User};
 
 use crate::changes::{self, Published};
 use crate::local::Local;
@@ -112,7 +112,8 @@ pub(crate) struct Request<'a> {
 /// See [`Error`]; the caller holds the lock.
 pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Report, Error> {
     let folder = Path::new(cache::FOLDER);
-    let (listing, unread) = match given.map_or_else(read_listing, Ok) {
+    let local = Local::read(folder)?;
+    let (listing, unread) = match given.map_or_else(|| read_listing(&local.files), Ok) {
         Ok(listing) => (listing, None),
         Err(unread) => (
             Listing { version: VERSION, source: String::new(), read: None, accounts: Vec::new() },
@@ -131,13 +132,14 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
     };
     let (cache, keys) = (Cache::read(&folder.join("cache.db")), Keys::read(&folder.join("keys.db")));
     let lost = remember(request, &mut state, &listing, cache.as_ref().ok(), keys.as_ref().ok());
-    let (mut plan, local) = planned(request, &state, &listing, unread.is_some(), folder)?;
+    let (mut plan, local) = planned(request, &state, &listing, unread.is_some(), local)?;
     let elsewhere = keys.as_ref().ok().filter(|known| are_of_another_machine(known, &plan.keys));
     if let Some(known) = elsewhere {
         plan.keys.machine_id.clone_from(&known.machine_id);
     }
     let elsewhere = elsewhere.is_some();
-    let group = Group::from_name(KEYS_GROUP).ok().flatten().map(|group| group.gid.as_raw());
+    // Not through NSS: a service that hangs or crashes is no reason not to publish.
+    let group = local.files.groups.get(KEYS_GROUP).map(|group| group.gid);
     // A file that readers would refuse is replaced, whatever it says.
     let differs = (
         cache.as_ref().ok() != Some(&plan.cache) || !publish::is_sound(folder, schema::CACHE, None),
@@ -230,7 +232,7 @@ fn planned(
     state: &State,
     listing: &Listing,
     hold: bool,
-    folder: &Path,
+    mut local: Local,
 ) -> Result<(Plan, Local), Error> {
     fn input<'a>(
         request: Request<'a>,
@@ -241,7 +243,6 @@ fn planned(
         let (config, now, force) = (request.config, request.now.as_second(), request.force);
         plan::Input { state, listing, config, local, now, force }
     }
-    let mut local = Local::read(folder)?;
     let questions = plan::questions(&input(request, state, listing, &local), hold);
     local.answer(questions, &request.config.names.exclude)?;
     let input = input(request, state, listing, &local);
@@ -257,7 +258,7 @@ fn are_of_another_machine(known: &Keys, keys: &Keys) -> bool {
 }
 
 /// Reads what the fetch half left: a file of that user or of root, which nobody else can write.
-fn read_listing() -> Result<Listing, Unread> {
+fn read_listing(files: &Files) -> Result<Listing, Unread> {
     let io_error = |what| move |cause| Unread::Io { what, cause };
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file =
@@ -270,7 +271,7 @@ fn read_listing() -> Result<Listing, Unread> {
             }
         })?;
     let found = file.metadata().map_err(io_error("read"))?;
-    let fetcher = User::from_name(FETCH_USER).ok().flatten().map(|user| user.uid.as_raw());
+    let fetcher = files.users.get(FETCH_USER).copied();
     let refused = |cause: String| Err(Unread::Untrusted(cause));
     if !found.is_file() {
         return refused("it is not a regular file".to_owned());

@@ -9,7 +9,7 @@ use std::time::Instant;
 use config::Config;
 use jiff::Timestamp;
 use listing::Listing;
-use nix::unistd::{User, geteuid};
+use nix::unistd::geteuid;
 
 use crate::apply::{self, FETCH_USER, LISTING};
 use crate::cli::Cli;
@@ -173,13 +173,18 @@ fn fetch_as_user(cli: &Cli) -> Result<Fetched, u8> {
     command.args(cli.force.then_some("--force")).args(cli.dry_run.then_some("--dry-run"));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     if geteuid().is_root() {
-        let Some(user) = User::from_name(FETCH_USER).ok().flatten() else {
+        // Not through NSS, where another service could hang or crash.
+        let files = claims::nss::files().map_err(|cause| {
+            failed(exit::OTHER, &format!("cannot read '/etc/passwd': {cause}; nothing was done"))
+        })?;
+        let (user, group) = (files.users.get(FETCH_USER), files.groups.get(FETCH_USER));
+        let (Some(&uid), Some(group)) = (user, group) else {
             let hint = "run 'systemd-sysusers nss-iam.conf'";
-            let text = format!("user '{FETCH_USER}' does not exist; nothing was done\nhint: {hint}");
+            let text = format!("user or group '{FETCH_USER}' does not exist; nothing was done\nhint: {hint}");
             return Err(failed(exit::CONFIGURATION, &text));
         };
         // The standard library drops the supplementary groups along with the uid.
-        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        command.uid(uid).gid(group.gid);
     }
     let mut run = || {
         let mut child = command.spawn()?;

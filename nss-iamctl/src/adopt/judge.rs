@@ -11,8 +11,6 @@ use super::pair::{self, IamUser, Pair};
 use super::plan::{Adoption, Request, World};
 use super::{losses, script, tree};
 
-/// Names that are given to nobody, as the refresher has them.
-const RESERVED: &str = include_str!("../../../config/reserved-names.txt");
 const ID_LAST: u32 = 0x7ffd_ffff;
 
 /// Why not, and what to do.
@@ -97,12 +95,7 @@ fn paired<'a>(world: &World<'a>, account: &Account) -> Result<IamUser<'a>, Refus
 
 /// Names that the refresher would not give, once the account is gone.
 fn free_name(world: &World<'_>, account: &Account, login: &str) -> Result<(), Refusal> {
-    let reserved =
-        RESERVED.lines().filter(|line| !line.starts_with('#')).any(|line| match line.strip_suffix('*') {
-            Some(prefix) => login.starts_with(prefix),
-            None => login == line,
-        });
-    if reserved {
+    if claims::reserved::is_reserved(login) {
         return because(format!("'{login}' is a name that no IAM user gets, see nss-iam(7)"), "");
     }
     if let Err(cause) = cache::model::Name::new(login) {

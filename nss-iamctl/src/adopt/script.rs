@@ -85,8 +85,8 @@ pub(super) fn rules(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_comment(line)).collect()
 }
 
-/// Whether a word of a sudoers file is that name: such a name is given to no IAM user (docs/decisions/0004). The
-/// refresher reads the same words.
+/// Whether a word of a sudoers file is that name: the refresher would refuse it. It asks sudo
+/// itself when the accounts are gone; these words tell it before.
 pub(super) fn names_in_sudoers(text: &[u8], name: &str) -> bool {
     let text = String::from_utf8_lossy(text);
     let include =

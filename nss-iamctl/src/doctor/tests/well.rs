@@ -1,7 +1,5 @@
 //! A host on which all is well: ana is active, bob left.
 
-use std::collections::BTreeMap;
-
 use cache::model::{Field, IamId, Id, KeyLine, Name};
 use cache::snapshot::{Cache, Group, Keys, Login, User};
 use cache::state::{self, Identity, State};
@@ -110,7 +108,7 @@ pub(crate) fn published() -> Published {
                 (IamId::new("AIDABOB"), remembered("Bob", Some(NOW - 7200))),
             ]
             .into(),
-            groups: BTreeMap::new(),
+            ..State::default()
         }),
         status: Ok(Status {
             time: at(NOW - 60),

@@ -30,7 +30,7 @@ flock 9
 
 # OpenSSH 9.2, the version that the design was tried with.
 tree login bookworm \
-    ca-certificates,cron,iproute2,libpam-ssh-agent-auth,nftables,nscd,openssh-client,openssh-server,pamtester,procps,sudo
+    ca-certificates,cron,iproute2,libnss-systemd,libpam-ssh-agent-auth,nftables,nscd,openssh-client,openssh-server,pamtester,procps,sudo
 
 # Whole systems, which boot, and which packages are installed on.
 for release in 11:bullseye 12:bookworm 13:trixie; do

@@ -63,12 +63,21 @@ impl Host {
     /// As [`Machine::enter`], with an empty configuration and a machine-id.
     #[must_use]
     pub fn new() -> Option<Self> {
-        let machine = Machine::enter()?;
+        Some(Self::on(Machine::enter()?))
+    }
+
+    /// As [`Machine::enter_tree`], likewise.
+    #[must_use]
+    pub fn in_tree(name: &str) -> Option<Self> {
+        Some(Self::on(Machine::enter_tree(name)?))
+    }
+
+    fn on(machine: Machine) -> Self {
         machine.install();
         machine.config("");
         machine.nsswitch();
         fs::write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n").unwrap();
-        Some(Self { machine })
+        Self { machine }
     }
 
     /// Leaves a listing where the apply half finds it, as the fetch half does.

@@ -1,0 +1,167 @@
+//! What this host gives by name: members of groups, rules of sudo. The judge is sudo itself.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+const RULES: &str = "Defaults env_reset\nroot ALL=(ALL:ALL) ALL\n%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n";
+
+fn write(path: &str, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o440)).unwrap();
+}
+
+/// Whether a user can become root by sudo(8). One who does not exist cannot.
+fn becomes_root(host: &Host, name: &str) -> bool {
+    let ran = host.run(&["su", "-s", "/bin/bash", name, "-c", "sudo -n id -un"]);
+    ran.out.trim() == "root"
+}
+
+#[test]
+fn a_member_line_gives_nothing_to_a_new_user_whether_or_not_the_name_exists() {
+    let Some(host) = Host::in_tree("login") else { return };
+    write("/etc/sudoers", RULES);
+    host.run(&["sed", "-i", "s/^sudo:x:27:.*/sudo:x:27:grace,dana/", "/etc/group"]);
+    append("/etc/group", "extra:x:4000:ops,kate\nsudo:x:27:late\n");
+    refresh(&host, &named(&["Grace", "dana", "kate", "late", "free"]));
+    for (id, name) in [("U-Grace", "grace"), ("U-dana", "dana"), ("U-kate", "kate"), ("U-late", "late")] {
+        assert!(!becomes_root(&host, name), "{name}");
+        assert!(reason(&host, id).unwrap().starts_with(&format!("'{name}' is a member of '")), "{name}");
+    }
+    assert!(host.getent("passwd", "free").is_some());
+    assert!(reason(&host, "g-ops").unwrap().contains("'ops' is a member of 'extra'"), "groups, too");
+}
+
+#[test]
+fn who_was_put_into_a_group_keeps_it_and_another_user_id_never_inherits_it() {
+    let Some(host) = Host::in_tree("login") else { return };
+    write("/etc/sudoers", RULES);
+    refresh(&host, &listing(&[user("U-5", "Dana")]));
+    assert_eq!(host.run(&["gpasswd", "-a", "dana", "sudo"]).status, Some(0));
+    refresh(&host, &listing(&[user("U-5", "Dana")]));
+    assert!(becomes_root(&host, "dana"));
+    // The same name in IAM, another person.
+    refresh(&host, &listing(&[user("U-9", "dana")]));
+    assert!(!becomes_root(&host, "dana"));
+    assert!(reason(&host, "U-9").unwrap().contains("is a member of 'sudo'"));
+    // The first one comes back.
+    refresh(&host, &listing(&[user("U-5", "dana")]));
+    assert!(becomes_root(&host, "dana"));
+    // A word of the administrator: what the name has is for the second one.
+    refresh(&host, &nobody());
+    host.machine.config("[names.allow]\nU-9 = \"dana\"\n");
+    refresh(&host, &listing(&[user("U-9", "dana")]));
+    assert!(becomes_root(&host, "dana"));
+}
+
+#[test]
+fn a_rule_that_names_a_present_user_takes_nothing_from_her() {
+    let Some(host) = Host::in_tree("login") else { return };
+    write("/etc/sudoers", RULES);
+    refresh(&host, &named(&["gina"]));
+    write("/etc/sudoers.d/gina", "gina ALL=(root) NOPASSWD: /usr/bin/id\n");
+    write("/etc/sudoers", &format!("{RULES}@includedir /etc/sudoers.d\n"));
+    let ran = refresh(&host, &named(&["gina"]));
+    assert_eq!((ran.status, host.keys("gina").is_empty()), (Some(0), false), "{}", ran.err);
+    assert!(becomes_root(&host, "gina"), "what the administrator wrote is hers");
+    refresh(&host, &listing(&[user("U-other", "gina")]));
+    assert!(!becomes_root(&host, "gina"));
+}
+
+/// Rules, beside those of [`RULES`]; each of them makes `dana` root, if she exists.
+#[test]
+fn a_name_in_sudoers_is_given_to_nobody_however_it_is_written() {
+    let rule = "dana ALL=(ALL:ALL) NOPASSWD: ALL\n";
+    for (case, sudoers, conf) in [
+        ("a plain rule", rule.to_owned(), ""),
+        ("@include FILE # comment", "@include /etc/site.sudoers # site\n".to_owned(), ""),
+        ("@include with %h", "@include /etc/sudoers.%h\n".to_owned(), ""),
+        ("#include", "#include /etc/site.sudoers\n".to_owned(), ""),
+        ("a quoted include", "@include \"/etc/site.sudoers\"\n".to_owned(), ""),
+        ("an escaped include", "@include /etc/site\\ two\n".to_owned(), ""),
+        ("a relative include", "@include site.sudoers\n".to_owned(), ""),
+        ("an include of an include", "@include /etc/outer\n".to_owned(), ""),
+        ("@includedir", "@includedir /etc/more.d\n".to_owned(), ""),
+        ("an escape", format!("\\x64{}", &rule[1..]), ""),
+        ("another case", rule.replacen("dana", "DANA", 1), ""),
+        ("quotes", rule.replacen("dana", "\"dana\"", 1), ""),
+        ("a continued line", format!("dana \\\n{}", &rule[4..]), ""),
+        ("an alias", "User_Alias OPS = bob, dana\nOPS ALL=(ALL:ALL) NOPASSWD: ALL\n".to_owned(), ""),
+        ("a group", format!("%{rule}"), ""),
+        ("sudo.conf", String::new(), "Plugin sudoers_policy sudoers.so sudoers_file=/etc/site.sudoers\n"),
+    ] {
+        let Some(host) = Host::in_tree("login") else { return };
+        write("/etc/sudoers", &format!("{RULES}{sudoers}"));
+        let name = host.run(&["hostname"]).out;
+        for path in ["/etc/site.sudoers", &format!("/etc/sudoers.{}", name.trim()), "/etc/site two"] {
+            write(path, rule);
+        }
+        write("/etc/outer", "@include /etc/site.sudoers\n");
+        fs::create_dir("/etc/more.d").unwrap();
+        write("/etc/more.d/site", rule);
+        if !conf.is_empty() {
+            fs::write("/etc/sudo.conf", conf).unwrap();
+        }
+        // The judge: a local user of that name is root by this rule.
+        host.run(&["useradd", "-M", "-s", "/bin/bash", "dana"]);
+        assert!(becomes_root(&host, "dana"), "{case}: the rule is none");
+        host.run(&["userdel", "dana"]);
+        refresh(&host, &named(&["Dana", "bea"]));
+        assert!(!becomes_root(&host, "dana"), "{case}");
+        assert!(reason(&host, "U-Dana").is_some_and(|reason| reason.contains("dana")), "{case}");
+        assert!(host.getent("passwd", "bea").is_some(), "{case}: {:?}", reason(&host, "U-bea"));
+    }
+}
+
+#[test]
+fn words_of_comments_and_commands_are_no_names() {
+    let Some(host) = Host::in_tree("login") else { return };
+    write(
+        "/etc/sudoers",
+        "## Networking\n## Ask Grace or Will.\n# ops\nroot ALL=(ALL) ALL # will\nroot ALL=(ALL) /usr/bin/id grace\n",
+    );
+    let ran = refresh(&host, &named(&["Grace", "will"]));
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    for name in ["grace", "will"] {
+        assert!(host.getent("passwd", name).is_some(), "{name}: {}", ran.err);
+    }
+    assert!(host.getent("group", "ops").is_some());
+}
+
+#[test]
+fn rules_that_nobody_can_resolve_let_nobody_new_in_and_say_which() {
+    for (case, path, text) in [
+        ("a missing include", "/etc/sudoers", "@include /etc/missing/%x\n"),
+        (
+            "another policy",
+            "/etc/sudo.conf",
+            "Plugin approve_all /opt/policy.so\nPlugin policy /opt/policy.so\n",
+        ),
+        ("doas", "/etc/doas.conf", "permit \\\n"),
+        ("sudo-rs", "/etc/sudoers-rs", "@include /etc/%z\n"),
+    ] {
+        let Some(host) = Host::in_tree("login") else { return };
+        write("/etc/sudoers", RULES);
+        refresh(&host, &named(&["ana"]));
+        append(path, text);
+        let ran = refresh(&host, &named(&["ana", "new"]));
+        assert_eq!(ran.status, HELD, "{case}: {}", ran.err);
+        assert!(ran.err.contains(path) && ran.err.contains("exclude"), "{case}: {}", ran.err);
+        assert!(host.getent("passwd", "new").is_none() && host.getent("passwd", "ana").is_some(), "{case}");
+    }
+}
+
+#[test]
+fn a_name_in_doas_conf_or_sudo_rss_file_is_given_to_nobody() {
+    for (path, text) in [
+        ("/etc/doas.conf", "# bob\npermit nopass dana\n"),
+        ("/etc/doas.conf", "permit persist :dana as root\n"),
+        ("/etc/sudoers-rs", "dana ALL=(ALL:ALL) NOPASSWD: ALL\n"),
+    ] {
+        let Some(host) = Host::in_tree("login") else { return };
+        write(path, text);
+        refresh(&host, &named(&["dana", "bob"]));
+        assert!(reason(&host, "U-dana").is_some_and(|reason| reason.contains(path)), "{text}");
+        assert!(host.getent("passwd", "bob").is_some(), "{text}");
+    }
+}

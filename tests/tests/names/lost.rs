@@ -1,0 +1,85 @@
+//! `state.db` lost, emptied or older than `cache.db`.
+
+use std::os::unix::fs::chown;
+use std::process::Stdio;
+
+use super::*;
+
+const STATE: &str = "/var/lib/nss-iam/state.db";
+
+fn lose(how: &str, older: &[u8]) {
+    match how {
+        "removed" => fs::remove_file(STATE).unwrap(),
+        "emptied" => fs::write(STATE, "").unwrap(),
+        "no rows" => {
+            let state = rusqlite::Connection::open(STATE).unwrap();
+            let tables = "home about user member_group identity";
+            for table in tables.split(' ') {
+                state.execute(&format!("DELETE FROM {table}"), []).unwrap();
+            }
+        }
+        _ => fs::write(STATE, older).unwrap(),
+    }
+}
+
+#[test]
+fn a_lost_memory_is_loud_and_nobody_gains_by_it() {
+    for how in ["removed", "emptied", "no rows", "older"] {
+        let Some(host) = Host::in_tree("login") else { return };
+        refresh(&host, &listing(&[user("U1", "ana")]));
+        let older = fs::read(STATE).unwrap();
+        refresh(&host, &listing(&[user("U1", "ana"), user("U2", "eve")]));
+        let (ana, eve) = (host.getent("passwd", "ana").unwrap(), host.passwd("eve", 2));
+        let id: u32 = eve.parse().unwrap();
+        fs::create_dir_all("/home/eve").unwrap();
+        chown("/home/eve", Some(id), Some(id)).unwrap();
+        let mut sleep = host.machine.command(&["setpriv", "--reuid", &eve, "--clear-groups", "sleep", "600"]);
+        let mut process = sleep.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+
+        lose(how, &older);
+        let ran = refresh(&host, &listing(&[user("U1", "ana")]));
+        assert_eq!(ran.status, HELD, "{how}: {}", ran.err);
+        assert!(ran.err.contains("state.db"), "{how}: {}", ran.err);
+        assert_eq!(host.getent("passwd", "ana").unwrap(), ana, "{how}");
+        assert!(host.getent("passwd", &eve).is_some(), "{how}: a leaver's files have an owner");
+        assert_eq!(host.keys("eve"), "", "{how}");
+        let ended = process.wait().unwrap();
+        assert!(!ended.success(), "{how}: a leaver's processes end");
+
+        // Once is enough.
+        assert_eq!(refresh(&host, &listing(&[user("U1", "ana")])).status, Some(0), "{how}");
+        refresh(&host, &listing(&[user("U1", "ana"), user("U9", "eve")]));
+        assert_ne!(host.passwd("eve", 2), eve, "{how}");
+        assert_eq!(host.passwd("eve", 5), format!("/home/eve-{}", host.passwd("eve", 2)), "{how}");
+        // The first one comes back: as before.
+        refresh(&host, &listing(&[user("U1", "ana"), user("U2", "evelyn")]));
+        assert_eq!(
+            (host.passwd("evelyn", 2), host.passwd("evelyn", 5)),
+            (eve, "/home/eve".to_owned()),
+            "{how}"
+        );
+    }
+}
+
+#[test]
+fn with_the_keys_lost_too_ids_and_homes_are_still_nobody_elses() {
+    let Some(host) = Host::in_tree("login") else { return };
+    refresh(&host, &listing(&[user("U1", "ana"), user("U2", "eve")]));
+    let eve = host.passwd("eve", 2);
+    for file in ["state.db", "keys.db"] {
+        fs::remove_file(format!("/var/lib/nss-iam/{file}")).unwrap();
+    }
+    assert_eq!(refresh(&host, &listing(&[user("U1", "ana"), user("U9", "eve")])).status, HELD);
+    assert_ne!(host.passwd("eve", 2), eve);
+    assert_ne!(host.passwd("eve", 5), "/home/eve");
+    assert!(!host.keys("ana").is_empty());
+    // The UserId is known again by the id that it computes to.
+    refresh(&host, &listing(&[user("U1", "ana"), user("U2", "evelyn")]));
+    assert_eq!((host.passwd("evelyn", 2), host.passwd("evelyn", 5)), (eve, "/home/eve".to_owned()));
+}
+
+#[test]
+fn a_host_without_a_past_is_no_loss() {
+    let Some(host) = Host::in_tree("login") else { return };
+    assert_eq!(refresh(&host, &named(&["ana"])).status, Some(0));
+}

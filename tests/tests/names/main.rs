@@ -1,0 +1,47 @@
+//! Whose a name is, with the host's own programs as the judges: glibc, sudo, systemd. What IAM users are called gains
+//! them nothing.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod directory;
+mod grants;
+mod homes;
+mod ids;
+mod lost;
+mod units;
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tests::{Host, Ran, listing, user};
+
+/// Exit status: something was held.
+const HELD: Option<i32> = Some(65);
+
+/// Applies a listing, whatever comes of it.
+fn refresh(host: &Host, listing: &Value) -> Ran {
+    host.list(listing);
+    host.refresher(&["apply"])
+}
+
+/// A listing of users called like this, whose UserIds are `U-` and the name.
+fn named(names: &[&str]) -> Value {
+    listing(&names.iter().map(|name| user(&format!("U-{name}"), name)).collect::<Vec<_>>())
+}
+
+/// The reason of a skip; none, if it was not skipped.
+fn reason(host: &Host, id: &str) -> Option<String> {
+    let status = host.status();
+    let skips = status["skips"].as_array().unwrap();
+    let found = skips.iter().find(|skip| skip["id"] == id)?;
+    Some(found["reason"].as_str().unwrap().to_owned())
+}
+
+fn append(path: &str, text: &str) {
+    let before = fs::read_to_string(path).unwrap_or_default();
+    fs::write(path, before + text).unwrap();
+}
+
+/// A listing in which `Ops` has no members.
+fn nobody() -> Value {
+    json!({"version": 1, "accounts": [{"groups": [{"id": "g-ops", "name": "Ops", "members": []}], "users": []}]})
+}

@@ -180,7 +180,7 @@ fn fetch_as_user(cli: &Cli) -> Result<Fetched, u8> {
         let (user, group) = (files.users.get(FETCH_USER), files.groups.get(FETCH_USER));
         let (Some(&uid), Some(group)) = (user, group) else {
             let hint = "run 'systemd-sysusers nss-iam.conf'";
-            let text = format!("user or group '{FETCH_USER}' does not exist; nothing was done\nhint: {hint}");
+            let text = format!("user '{FETCH_USER}' does not exist; nothing was done\nhint: {hint}");
             return Err(failed(exit::CONFIGURATION, &text));
         };
         // The standard library drops the supplementary groups along with the uid.

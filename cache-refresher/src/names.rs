@@ -53,13 +53,13 @@ pub(crate) enum Standing {
 /// Why a name is not given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("'{name}' is a user of this host (uid {id}, from '{service}')")]
+    #[error("'{name}' is a user of {} (uid {id})", place(service, "/etc/passwd"))]
     User { name: String, id: u32, service: String },
-    #[error("'{name}' is a group of this host (gid {id}, from '{service}')")]
+    #[error("'{name}' is a group of {} (gid {id})", place(service, "/etc/group"))]
     Group { name: String, id: u32, service: String },
     #[error("'{0}' is the name of a group that is published or joined")]
     Own(String),
-    #[error("'{name}' is a member of '{}' on this host (from '{service}')", groups.join("', '"))]
+    #[error("'{name}' is a member of '{}' in {}", groups.join("', '"), place(service, "/etc/group"))]
     Member { name: String, groups: Vec<String>, service: String },
     #[error("'{name}' is {used} on this host")]
     Used { name: String, used: claims::Use },
@@ -69,6 +69,11 @@ pub(crate) enum Refusal {
     Unasked { name: String, service: String, why: String },
     #[error("'{name}' cannot be given: {unresolved}")]
     Unresolved { name: String, unresolved: String },
+}
+
+/// What an administrator knows the service by.
+fn place(service: &str, file: &str) -> String {
+    if service == "files" { file.to_owned() } else { format!("service '{service}' of nsswitch.conf") }
 }
 
 impl Refusal {

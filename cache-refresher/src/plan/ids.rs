@@ -48,7 +48,7 @@ impl<'a> Ids<'a> {
     fn not_of_host(&self, id: Id) -> Result<(), String> {
         match self.input.local.holder_of(id.get()) {
             Some((name, service)) => {
-                Err(format!("its id {id} is that of '{name}' on this host (from '{service}')"))
+                Err(format!("its id {id} is that of '{name}' on this host (service '{service}')"))
             }
             None => Ok(()),
         }

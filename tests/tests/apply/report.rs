@@ -44,7 +44,7 @@ fn status_json_is_for_everyone_and_says_who_was_skipped_and_why() {
         .map(|skip| ["what", "name", "reason"].map(|field| skip[field].as_str().unwrap()))
         .collect();
     assert_eq!(told.len(), 3, "{told:?}");
-    assert!(told.contains(&["user", "root", "'root' is a user of /etc/passwd"]), "{told:?}");
+    assert!(told.contains(&["user", "root", "'root' is a user of /etc/passwd (uid 0)"]), "{told:?}");
     assert!(told.contains(&["user", "ana maria", "name has ' ', which no login name may have"]), "{told:?}");
     assert!(
         told.iter().any(|[what, name, why]| (*what, *name) == ("key", "eve") && why.contains("private key"))
@@ -67,7 +67,7 @@ fn each_change_is_one_line_in_the_log_and_a_run_without_any_is_silent() {
     let mut lines = logged(&syslog);
     lines.sort();
     let wanted = [
-        "IAM user 'root' skipped: 'root' is a user of /etc/passwd".to_owned(),
+        "IAM user 'root' skipped: 'root' is a user of /etc/passwd (uid 0)".to_owned(),
         format!("user 'bob' ({bob}) disabled"),
     ];
     assert_eq!(lines, wanted);

@@ -22,9 +22,9 @@ fn a_name_that_another_service_knows_is_given_to_nobody_and_its_user_gains_nothi
     assert_eq!(refresh(&host, &named(&["Dana", "fin", "erik", "ana"])).status, Some(0));
     assert_eq!(host.run(&["id", "dana"]).out, before);
     for (id, words) in [
-        ("U-Dana", "'dana' is a user of this host (uid 5000, from 'sss')"),
-        ("U-fin", "'fin' is a group of this host (gid 5001, from 'sss')"),
-        ("U-erik", "'erik' is a member of 'admins' on this host (from 'sss')"),
+        ("U-Dana", "'dana' is a user of service 'sss' of nsswitch.conf (uid 5000)"),
+        ("U-fin", "'fin' is a group of service 'sss' of nsswitch.conf (gid 5001)"),
+        ("U-erik", "'erik' is a member of 'admins' in service 'sss' of nsswitch.conf"),
     ] {
         assert_eq!(reason(&host, id).as_deref(), Some(words));
     }
@@ -43,7 +43,7 @@ fn an_id_that_another_service_knows_is_given_to_nobody() {
         knows(&format!("{kind} other {uid}\n"));
         refresh(&host, &named(&["ana"]));
         assert!(host.getent("passwd", "ana").is_none(), "{kind}");
-        assert!(reason(&host, "U-ana").unwrap().contains("is that of 'other' on this host (from 'sss')"));
+        assert!(reason(&host, "U-ana").unwrap().contains("is that of 'other' on this host (service 'sss')"));
     }
 }
 
@@ -109,7 +109,7 @@ fn a_conflict_that_appears_later_is_found_and_the_other_directory_wins() {
     drop(state);
     for _ in 0..2 {
         refresh(&host, &named(&["dana"]));
-        assert!(reason(&host, "U-dana").unwrap().contains("uid 5000, from 'sss'"));
+        assert!(reason(&host, "U-dana").unwrap().contains("service 'sss' of nsswitch.conf (uid 5000)"));
         assert_eq!(host.keys("dana"), "");
         assert_eq!(host.passwd(&uid, 0), format!("dana-{uid}"));
     }
@@ -126,7 +126,7 @@ fn a_local_account_however_it_is_written_wins_at_once() {
         assert!(before.contains("1500"), "{before}");
         refresh(&host, &named(&["jane"]));
         assert_eq!(host.keys("jane"), "");
-        assert!(reason(&host, "U-jane").unwrap().contains("uid 1500, from 'files'"), "{line}");
+        assert!(reason(&host, "U-jane").unwrap().contains("/etc/passwd (uid 1500)"), "{line}");
         assert_eq!(host.run(&["id", "-Gn", "jane"]).out.split_whitespace().count(), 1);
     }
 }
@@ -142,7 +142,7 @@ fn a_user_of_systemds_database_is_the_hosts() {
     fs::write("/etc/userdb/dana.user", record.to_string()).unwrap();
     fs::write("/etc/userdb/dana.group", json!({"groupName": "dana", "gid": 1300}).to_string()).unwrap();
     assert_eq!(refresh(&host, &named(&["Dana", "ana"])).status, Some(0));
-    assert!(reason(&host, "U-Dana").unwrap().contains("uid 1300, from 'systemd'"));
+    assert!(reason(&host, "U-Dana").unwrap().contains("service 'systemd' of nsswitch.conf (uid 1300)"));
     assert!(host.run(&["getent", "passwd", "dana"]).out.contains(":1300:"));
     assert!(host.getent("passwd", "ana").is_some());
 }

@@ -218,7 +218,9 @@ fn a_computed_id_that_another_service_has_is_given_to_nobody() {
     let id = Id::computed(&IamId::new("U-ana")).get();
     world.service("sss").ids.insert(id, "dana".to_owned());
     let plan = world.run();
-    assert!(plan.told("U-ana", "is that of 'dana' on this host (from 'sss')") && plan.row("U-ana").is_none());
+    assert!(
+        plan.told("U-ana", "is that of 'dana' on this host (service 'sss')") && plan.row("U-ana").is_none()
+    );
 }
 
 #[test]
@@ -248,7 +250,7 @@ fn a_host_whose_own_group_is_called_like_ours_is_not_planned_for() {
     for name in ["iam-users", "iam-disabled"] {
         let mut world = World::of(&["ana"]);
         world.local_group(name, 5000);
-        assert!(plan(world.input()).unwrap_err().to_string().contains("is a group of this host"), "{name}");
+        assert!(plan(world.input()).unwrap_err().to_string().contains("is a group of /etc/group"), "{name}");
     }
     let mut world = World::of(&["ana"]);
     world.config.users.shell = "/bin/zsh".to_owned();

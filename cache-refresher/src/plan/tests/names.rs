@@ -84,7 +84,7 @@ fn a_user_whose_name_a_package_takes_later_is_disabled_under_another() {
     let uid = world.run().id("U-ana");
     world.local.files.users.insert("ana".to_owned(), 999);
     let plan = world.run();
-    assert!(plan.told("U-ana", "'ana' is a user of this host (uid 999, from 'files')"));
+    assert!(plan.told("U-ana", "'ana' is a user of /etc/passwd (uid 999)"));
     assert_eq!(plan.row("U-ana").unwrap().name.as_str(), format!("ana-{uid}"));
     assert!(!plan.row("U-ana").unwrap().active);
 }

@@ -8,18 +8,16 @@ type Case = (&'static str, fn(&mut World));
 #[test]
 fn a_user_or_group_of_any_service_wins_over_newcomers_and_present_holders() {
     let cases: [Case; 4] = [
-        ("is a user of this host (uid 5000, from 'sss')", |world| {
+        ("is a user of service 'sss' of nsswitch.conf (uid 5000)", |world| {
             world.service("sss").users.insert("ana".to_owned(), 5000);
         }),
-        ("is a group of this host (gid 5000, from 'systemd')", |world| {
+        ("is a group of service 'systemd' of nsswitch.conf (gid 5000)", |world| {
             world.service("systemd").groups.insert("ana".to_owned(), 5000);
         }),
-        ("is a user of this host (uid 1500, from 'files')", |world| {
+        ("is a user of /etc/passwd (uid 1500)", |world| {
             world.local.files.users.insert("ana".to_owned(), 1500);
         }),
-        ("is a group of this host (gid 1500, from 'files')", |world| {
-            drop(world.local_group("ana", 1500).clone())
-        }),
+        ("is a group of /etc/group (gid 1500)", |world| drop(world.local_group("ana", 1500).clone())),
     ];
     for (words, happens) in cases {
         for held in [false, true] {
@@ -44,7 +42,7 @@ const GRANTS: [Case; 8] = [
         world.local_group("sudo", 27).insert("ana".to_owned());
         world.local_group("disk", 6).insert("ana".to_owned());
     }),
-    ("is a member of 'admins' on this host (from 'sss')", |world| {
+    ("is a member of 'admins' in service 'sss'", |world| {
         world.service("sss").memberships.insert("ana".to_owned(), vec!["admins".to_owned()]);
     }),
     ("is named by Sudo", |world| world.used("ana", Kind::Sudo)),

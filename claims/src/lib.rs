@@ -6,6 +6,7 @@ pub mod doas;
 pub mod nss;
 pub mod reserved;
 pub mod sudoers;
+pub mod sysusers;
 pub mod units;
 
 mod nsswitch;

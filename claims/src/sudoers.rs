@@ -41,8 +41,11 @@ type Exporter = fn(&Path) -> Option<Result<Export, (Export, String)>>;
 fn read_with(tree: Tree<'_>, exporter: Exporter) -> Uses {
     let mut uses = Uses::default();
     let mut files: Vec<PathBuf> = FILES.iter().map(PathBuf::from).collect();
-    files.extend(conf::sudoers_files(tree, &mut uses).into_iter().map(PathBuf::from));
-    files.dedup();
+    for file in conf::sudoers_files(tree, &mut uses).into_iter().map(PathBuf::from) {
+        if !files.contains(&file) {
+            files.push(file);
+        }
+    }
     for file in files {
         read_file(tree, &file, exporter, &mut uses);
     }

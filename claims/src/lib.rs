@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 pub mod doas;
+pub mod grants;
 pub mod nss;
 pub mod reserved;
 pub mod sudoers;

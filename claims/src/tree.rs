@@ -122,6 +122,11 @@ impl Tree<'_> {
         self.real(path).is_ok_and(|path| path.exists())
     }
 
+    /// Whether it is a folder, links followed.
+    pub(crate) fn is_folder(self, path: &Path) -> bool {
+        self.real(path).is_ok_and(|path| path.is_dir())
+    }
+
     /// Whether it is a regular file, links followed.
     pub(crate) fn is_file(self, path: &Path) -> bool {
         self.real(path).is_ok_and(|path| path.is_file())

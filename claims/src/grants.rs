@@ -1,0 +1,115 @@
+//! Every other place that grants something by name, for reports: what it says of the names that are published. A name is
+//! not refused for it, since nothing there becomes the account.
+
+mod format;
+mod glob;
+mod places;
+mod sshd;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::tree::Tree;
+use crate::{Kind, Unresolved, Use, Uses};
+
+use self::format::{Found, How, parse};
+use self::places::{PLACES, Place};
+
+/// What the host below `root` grants to any of `names`, which are lower case.
+pub fn read(root: &Path, names: &BTreeSet<String>) -> Uses {
+    let mut report = Report { tree: Tree(root), names, seen: BTreeSet::new(), uses: Uses::default() };
+    for place in PLACES {
+        for pattern in place.paths {
+            report.files(place, pattern);
+        }
+        report.seen.clear();
+    }
+    report.uses
+}
+
+struct Report<'a> {
+    tree: Tree<'a>,
+    names: &'a BTreeSet<String>,
+    /// Files of this place: an include may come back to one.
+    seen: BTreeSet<PathBuf>,
+    uses: Uses,
+}
+
+impl Report<'_> {
+    fn files(&mut self, place: &Place, pattern: &str) {
+        match glob::expand(self.tree, pattern) {
+            Ok(files) => files.iter().for_each(|file| self.file(place, file)),
+            Err(cause) => self.cannot(Path::new(pattern), &cause),
+        }
+    }
+
+    fn file(&mut self, place: &Place, file: &Path) {
+        if !self.seen.insert(file.to_owned()) {
+            return;
+        }
+        if matches!(place.how, How::FileName) {
+            // A folder there is one of more such files, as /var/spool/cron/crontabs.
+            if self.tree.is_folder(file) {
+                return;
+            }
+            let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            return self.name(&name, place.what, file);
+        }
+        // A pattern finds folders and masks, too, which are not read as a file.
+        let Some(text) = self.text(file) else { return };
+        for found in parse(place.how, &text) {
+            match found {
+                Found::Name(name) => self.name(&name, place.what, file),
+                Found::Pattern(pattern, what) => self.pattern(&pattern, what, file),
+                Found::List(list) => {
+                    let text = self.text(Path::new(&list)).unwrap_or_default();
+                    text.lines().for_each(|name| self.name(name.trim(), place.what, Path::new(&list)));
+                }
+                // Relative to /etc/ssh, sshd_config(5).
+                Found::Include(pattern) => {
+                    let pattern = Path::new("/etc/ssh").join(pattern);
+                    self.files(place, &pattern.to_string_lossy());
+                }
+            }
+        }
+    }
+
+    fn text(&mut self, file: &Path) -> Option<String> {
+        match self.tree.read(file) {
+            Ok(text) => text,
+            Err(_) if self.tree.is_masked(file) || self.tree.is_folder(file) => None,
+            Err(cause) => {
+                self.cannot(file, &cause);
+                None
+            }
+        }
+    }
+
+    fn name(&mut self, name: &str, what: &str, file: &Path) {
+        if self.names.contains(&name.to_ascii_lowercase()) {
+            self.uses.add(name, used(what, file));
+        }
+    }
+
+    /// A pattern of all names says nothing of one.
+    fn pattern(&mut self, pattern: &str, what: &str, file: &Path) {
+        if pattern.chars().all(|c| c == '*') {
+            return;
+        }
+        let pattern = pattern.to_ascii_lowercase();
+        let names = self.names;
+        for name in names.iter().filter(|name| glob::matches(&pattern, name)) {
+            self.uses.add(name, used(what, file));
+        }
+    }
+
+    fn cannot(&mut self, file: &Path, cause: &io::Error) {
+        let place = file.display().to_string();
+        self.uses.unresolved.insert(Unresolved { kind: Kind::Grant, place, why: cause.to_string() });
+    }
+}
+
+fn used(what: &str, file: &Path) -> Use {
+    Use { kind: Kind::Grant, what: what.to_owned(), place: file.display().to_string() }
+}

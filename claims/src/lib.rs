@@ -109,7 +109,7 @@ impl Uses {
 /// What installed software takes for itself by name: units and sysusers.d(5). `exclude` has words of [`Kind::word`].
 #[must_use]
 pub fn of_installed(root: &Path, exclude: &[String]) -> Uses {
-    all_of(root, exclude, &[(Kind::Unit, units::read)])
+    all_of(root, exclude, &[(Kind::Unit, units::read), (Kind::Sysusers, sysusers::read)])
 }
 
 /// What rules grant by name: those of sudo and doas. `exclude` as above.

@@ -21,7 +21,7 @@ pub const GOOD: [&[u8]; 3] = [
 /// If an answer breaks a rule.
 pub fn ask(file: &[u8]) {
     if let Ok(cache) = Cache::open(file) {
-        ask_cache(cache, file.len());
+        ask_cache(cache, file);
     }
     if let Ok(keys) = Keys::open(file) {
         let _ = keys.about().map(|about| all(about.options, |byte| matches!(byte, b' '..=b'~')));
@@ -36,30 +36,41 @@ pub fn ask(file: &[u8]) {
     }
 }
 
-fn ask_cache(cache: Cache<'_>, len: usize) {
+fn ask_cache(cache: Cache<'_>, file: &[u8]) {
+    let len = file.len();
     for n in [0u32, 1, 57, 119, 120, 5000] {
         let name = format!("user{n}");
         let by_name = cache.user_by_name(name.as_bytes());
         if let Ok(Some(user)) = &by_name {
             assert_eq!(bytes(user.name), name.as_bytes());
+            assert!(user.active, "a name of one who is not active");
         }
         for user in [by_name, cache.user_by_uid(0x7000_0000 + n)].into_iter().flatten().flatten() {
             check_user(cache, &user, len);
         }
     }
-    let groups = [cache.group_by_name(b"all"), cache.group_by_gid(0x7100_0000), cache.group_by_name(b"none")];
-    for group in groups.into_iter().flatten().flatten() {
-        check_group(&group);
+    for name in ["all", "none", "user1", "user3", "user59"] {
+        if let Ok(Some(group)) = cache.group_by_name(name.as_bytes()) {
+            check_named(cache, &group, file);
+        }
+    }
+    for gid in [0x7000_0000, 0x7000_0003, 0x7100_0000] {
+        if let Ok(Some(group)) = cache.group_by_gid(gid) {
+            assert_eq!(group.gid, gid);
+            check_group(&group);
+        }
     }
     // Each step gives another row, and each row has a byte of its own to begin with.
     let mut last = 0;
     for step in 0.. {
         let Ok(Some(user)) = cache.user_after(last) else { break };
         assert!(user.uid > last && step < len, "an enumeration ends");
+        assert!(user.active, "one who is not active in an enumeration");
         check_user(cache, &user, len);
         last = user.uid;
         if let Some(Ok(next)) = cache.user_behind(user.place, last) {
             assert!(next.uid > last, "an enumeration ends");
+            assert!(next.active, "one who is not active in an enumeration");
             check_user(cache, &next, len);
         }
     }
@@ -67,8 +78,12 @@ fn ask_cache(cache: Cache<'_>, len: usize) {
     for step in 0.. {
         let Ok(Some(group)) = cache.group_after(last) else { break };
         assert!(group.gid > last && step < len, "an enumeration ends");
-        check_group(&group);
+        check_named(cache, &group, file);
         last = group.gid;
+        if let Some(Ok(next)) = cache.group_behind(group.place, last) {
+            assert!(next.gid > last, "an enumeration ends");
+            check_named(cache, &next, file);
+        }
     }
 }
 
@@ -87,6 +102,16 @@ fn check_user(cache: Cache<'_>, user: &User<'_>, len: usize) {
             assert!(gid != Ok(0), "root's group");
             assert!(step < len, "a list of groups ends");
         }
+    }
+}
+
+/// In files of minor version 0, which are those with such rows.
+fn check_named(cache: Cache<'_>, group: &Group<'_>, file: &[u8]) {
+    check_group(group);
+    let version = file.get(60..).and_then(|header| header.first_chunk()).map(|at| u32::from_be_bytes(*at));
+    if version.is_some_and(|version| (version & 0x7fff_ffff) % 100 == 0) {
+        let user = cache.user_by_uid(group.gid);
+        assert!(!matches!(user, Ok(Some(user)) if !user.active), "the group of one who is not active");
     }
 }
 

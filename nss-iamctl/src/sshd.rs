@@ -10,10 +10,11 @@ pub(crate) mod reload;
 
 use std::collections::BTreeMap;
 
-use cache::snapshot::Cache;
+use cache::snapshot::{Cache, User};
 
 use crate::backup::{Edit, Kind};
 use crate::error::Error;
+use crate::facts::probe::uid_of;
 use crate::files;
 use crate::host::{Host, Output};
 use config::Files;
@@ -219,8 +220,8 @@ pub(crate) fn baseline(sshd: &Sshd<'_>) -> Result<Baseline, Error> {
     Ok(Baseline(settings.collect::<Result<_, _>>()?))
 }
 
-/// Whether sshd now shows what it should: the same as before for local users, ours for IAM users, an active one and
-/// a disabled one if the cache has any. Gives back what there is to say.
+/// Whether sshd now shows what it should: the same as before for local users, ours for an active IAM user. A disabled one
+/// must not exist by name, so that sshd has nothing to show. Gives back what there is to say.
 ///
 /// # Errors
 /// What is not as it should be.
@@ -247,32 +248,24 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
         ]);
     };
     let mut notes = Vec::new();
-    for active in [true, false] {
-        let Some(user) = cache.users.iter().find(|user| user.active == active) else { continue };
+    if let Some(user) = cache.users.iter().find(|user| user.active) {
+        resolves(sshd.host, user, user.name.as_str())?;
         let user = user.name.as_str();
-        resolves(sshd.host, user)?;
         let settings = sshd.settings(user)?;
-        let wrong = if active {
-            effective::active_differs(&settings, user, group, sshd.version.arguments())
-        } else {
-            effective::disabled_differs(&settings)
-        };
-        if let Some(why) = wrong {
-            let state = if active { "" } else { "disabled " };
-            return Err(Error::configuration(format!(
-                "sshd does not treat {state}IAM user '{user}' as one: {why}"
-            ))
-            .hint(format!(
-                "does 'id {user}' show '{}'?",
-                if active { group } else { drop_in::DISABLED_GROUP }
-            )));
+        if let Some(why) = effective::active_differs(&settings, user, group, sshd.version.arguments()) {
+            let message = format!("sshd does not treat IAM user '{user}' as one: {why}");
+            return Err(Error::configuration(message).hint(format!("does 'id {user}' show '{group}'?")));
         }
-        if let Some((why, hint)) = effective::obstacle(&settings, group).filter(|_| active) {
+        if let Some((why, hint)) = effective::obstacle(&settings, group) {
             notes.push(format!("IAM user '{user}' cannot log in: {why}\nhint: {hint}"));
         }
-        if let Some(pattern) = effective::denied(&settings, user).filter(|_| active) {
+        if let Some(pattern) = effective::denied(&settings, user) {
             notes.push(format!("'DenyUsers {pattern}' stays in force, and names IAM user '{user}'"));
         }
+    }
+    if let Some(user) = cache.users.iter().find(|user| !user.active) {
+        resolves(sshd.host, user, &user.uid.to_string())?;
+        is_nameless(sshd.host, user)?;
     }
     Ok(notes)
 }
@@ -282,12 +275,24 @@ fn cached(host: &Host) -> Option<Cache> {
     Cache::read(&host.path("/var/lib/nss-iam/cache.db")).ok().filter(|cache| !cache.users.is_empty())
 }
 
-fn resolves(host: &Host, user: &str) -> Result<(), Error> {
-    if host.run(&["getent", "passwd", user])?.success() {
+/// By the name or the uid, `key`.
+fn resolves(host: &Host, user: &User, key: &str) -> Result<(), Error> {
+    if host.run(&["getent", "passwd", key])?.success() {
         return Ok(());
     }
-    Err(Error::other(format!("glibc does not find IAM user '{user}', who is in the cache"))
+    Err(Error::other(format!("glibc does not find IAM user '{}', who is in the cache", user.name))
         .hint("is libnss_iam.so.2 in the folder of the system's libraries, and is it of this release?"))
+}
+
+/// No login, job or unit finds a user who left or is locked. Another user may have the name.
+fn is_nameless(host: &Host, user: &User) -> Result<(), Error> {
+    let name = user.name.as_str();
+    let output = host.run(&["getent", "passwd", name])?;
+    if !output.success() || uid_of(&output.stdout) != Some(user.uid.get()) {
+        return Ok(());
+    }
+    Err(Error::other(format!("glibc finds IAM user '{name}' by name, who is disabled"))
+        .hint("is libnss_iam.so.2 of this release? where nscd runs: nscd -i passwd && nscd -i group"))
 }
 
 /// A line of /etc/passwd whose user could log in.

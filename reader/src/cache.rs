@@ -1,5 +1,8 @@
 //! `cache.db`: what NSS answers. The columns are those of `cache/src/schema.sql`.
 //!
+//! A user who is not active exists by uid only, and that user's private group by gid only: so that files keep an owner,
+//! and nothing runs or is allowed under the name. Neither is found by name or in an enumeration.
+//!
 //! A row that breaks a rule is `Corrupt`, also in an enumeration, which then ends: the writer checks more than this
 //! does, so such a row means that the file cannot be trusted.
 #![forbid(unsafe_code)]
@@ -17,6 +20,9 @@ use crate::{Error, Result};
 
 /// "niac".
 const APPLICATION: u32 = 0x6e69_6163;
+
+/// From this minor version on, grp has no private group of a user who is not active.
+const WITHOUT_INACTIVE: u32 = 1;
 
 /// A `cache.db` of which the header was checked, and whose tables were found.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +54,7 @@ pub struct User<'a> {
     pub uid: u32,
     /// At most [`crate::NAME_MAX`] bytes.
     pub name: Text<'a>,
-    /// Whether the user may log in.
+    /// Whether the user may log in. If not, the uid is all that the user is found by.
     pub active: bool,
     /// Printable ASCII.
     pub gecos: Text<'a>,
@@ -87,7 +93,7 @@ pub struct Group<'a> {
     pub name: Text<'a>,
     /// Login names.
     pub members: Members<'a>,
-    /// Where an enumeration goes on.
+    /// Where an enumeration goes on, if this is from one.
     pub place: Place,
     pinned: bool,
 }
@@ -151,18 +157,24 @@ impl<'a> Cache<'a> {
         Ok(Cache { pages, roots: Roots { passwd, passwd_name, grp, grp_name } })
     }
 
-    /// The user of that login name.
+    /// The active user of that login name.
     pub fn user_by_name(&self, name: &[u8]) -> Result<Option<User<'_>>> {
         let Some(uid) = tree::rowid_of(&self.pages, self.roots.passwd_name, name)? else {
             return Ok(None);
         };
         match self.user_from(uid)? {
-            Some(user) if i64::from(user.uid) == uid && user.name.compare(name).is_eq() => Ok(Some(user)),
+            Some(user) if i64::from(user.uid) == uid && user.name.compare(name).is_eq() => {
+                if user.active {
+                    Ok(Some(user))
+                } else {
+                    Ok(None)
+                }
+            }
             _ => Err(INDEX_DIFFERS),
         }
     }
 
-    /// The user of that uid.
+    /// The user of that uid, active or not.
     pub fn user_by_uid(&self, uid: u32) -> Result<Option<User<'_>>> {
         let found = tree::row_from(&self.pages, self.roots.passwd, i64::from(uid))?;
         found
@@ -171,18 +183,29 @@ impl<'a> Cache<'a> {
             .transpose()
     }
 
-    /// The user with the smallest uid above `uid`.
-    pub fn user_after(&self, uid: u32) -> Result<Option<User<'_>>> {
-        self.user_from(i64::from(uid) + 1)
+    /// The active user with the smallest uid above `uid`.
+    pub fn user_after(&self, mut uid: u32) -> Result<Option<User<'_>>> {
+        loop {
+            // Uids increase from step to step, so this ends.
+            match self.user_from(i64::from(uid) + 1)? {
+                Some(user) if !user.active => uid = user.uid,
+                found => return Ok(found),
+            }
+        }
     }
 
-    /// As [`Self::user_after`], if `uid` is that of a user who was found at `place` of this very file, and not the last of
-    /// its page.
+    /// As [`Self::user_after`], if `uid` is that of a user who was found at `place` of this very file, and if the next one
+    /// is in the same page.
     #[inline(always)]
     #[must_use]
-    pub fn user_behind(&self, place: Place, uid: u32) -> Option<Result<User<'_>>> {
-        let found = tree::row_behind(&self.pages, place, i64::from(uid))?;
-        Some(User::read(&self.pages, &found))
+    pub fn user_behind(&self, mut place: Place, mut uid: u32) -> Option<Result<User<'_>>> {
+        loop {
+            let found = tree::row_behind(&self.pages, place, i64::from(uid))?;
+            match User::read(&self.pages, &found) {
+                Ok(user) if !user.active => (place, uid) = (user.place, user.uid),
+                read => return Some(read),
+            }
+        }
     }
 
     fn user_from(&self, least: i64) -> Result<Option<User<'_>>> {
@@ -197,32 +220,82 @@ impl<'a> Cache<'a> {
             return Ok(None);
         };
         match self.group_from(gid)? {
-            Some(group) if i64::from(group.gid) == gid && group.name.compare(name).is_eq() => Ok(Some(group)),
+            Some(group) if i64::from(group.gid) == gid && group.name.compare(name).is_eq() => {
+                if self.has_no_name(group.gid)? { Ok(None) } else { Ok(Some(group)) }
+            }
             _ => Err(INDEX_DIFFERS),
         }
     }
 
-    /// The group of that gid.
+    /// The group of that gid, also the private one of a user who is not active.
     pub fn group_by_gid(&self, gid: u32) -> Result<Option<Group<'_>>> {
         let found = tree::row_from(&self.pages, self.roots.grp, i64::from(gid))?;
-        found
-            .filter(|found| found.rowid == i64::from(gid))
-            .map(|found| Group::read(&self.pages, &found))
-            .transpose()
+        match found.filter(|found| found.rowid == i64::from(gid)) {
+            Some(found) => Group::read(&self.pages, &found).map(Some),
+            None => self.private_group(gid),
+        }
     }
 
-    /// The group with the smallest gid above `gid`.
-    pub fn group_after(&self, gid: u32) -> Result<Option<Group<'_>>> {
-        self.group_from(i64::from(gid) + 1)
+    /// An active user's private group always is a row of grp, so that none is made up which a look by name would not find.
+    #[cold]
+    #[inline(never)]
+    fn private_group(&self, gid: u32) -> Result<Option<Group<'_>>> {
+        match self.user_by_uid(gid)? {
+            Some(user) if !user.active => Ok(Some(Group::private(&self.pages, &user))),
+            _ => Ok(None),
+        }
     }
 
-    /// As [`Self::group_after`], if `gid` is that of a group that was found at `place` of this very file, and not the last of
-    /// its page.
+    /// The group with the smallest gid above `gid`, of those that have a name.
+    pub fn group_after(&self, mut gid: u32) -> Result<Option<Group<'_>>> {
+        loop {
+            // Gids increase from step to step, so this ends.
+            match self.group_from(i64::from(gid) + 1)? {
+                Some(group) if self.has_no_name(group.gid)? => gid = group.gid,
+                found => return Ok(found),
+            }
+        }
+    }
+
+    /// As [`Self::group_after`], if `gid` is that of a group that was found at `place` of this very file, and if the next one
+    /// is in the same page.
     #[inline(always)]
     #[must_use]
     pub fn group_behind(&self, place: Place, gid: u32) -> Option<Result<Group<'_>>> {
+        if self.pages.minor() < WITHOUT_INACTIVE {
+            return self.named_behind(place, gid);
+        }
         let found = tree::row_behind(&self.pages, place, i64::from(gid))?;
         Some(Group::read(&self.pages, &found))
+    }
+
+    /// As [`Self::group_behind`], of a file that has groups without a name.
+    #[cold]
+    #[inline(never)]
+    fn named_behind(&self, mut place: Place, mut gid: u32) -> Option<Result<Group<'_>>> {
+        loop {
+            let found = tree::row_behind(&self.pages, place, i64::from(gid))?;
+            let read = Group::read(&self.pages, &found);
+            let Ok(group) = &read else { return Some(read) };
+            match self.is_private_of_inactive(group.gid) {
+                Ok(false) => return Some(read),
+                Ok(true) => (place, gid) = (group.place, group.gid),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// Whether the group of that gid, a row of grp, is the private one of a user who is not active. Only files of earlier
+    /// releases have such rows, until the next refresh: no other pays for a second search.
+    #[inline(always)]
+    fn has_no_name(&self, gid: u32) -> Result<bool> {
+        if self.pages.minor() >= WITHOUT_INACTIVE { Ok(false) } else { self.is_private_of_inactive(gid) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_private_of_inactive(&self, gid: u32) -> Result<bool> {
+        Ok(matches!(self.user_by_uid(gid)?, Some(user) if !user.active))
     }
 
     fn group_from(&self, least: i64) -> Result<Option<Group<'_>>> {
@@ -337,6 +410,12 @@ impl<'a> Tail<'a> {
 }
 
 impl<'a> Group<'a> {
+    /// That of a user who has no row for it. It gives nobody a supplementary group, so it is not pinned.
+    fn private(pages: &'a Pages<'a>, user: &User<'a>) -> Self {
+        let members = Members { count: 0, text: Text::of(pages, &[]) };
+        Group { gid: user.uid, name: user.name, members, place: user.place, pinned: false }
+    }
+
     #[inline(never)]
     fn read(pages: &'a Pages<'a>, found: &Found<'a>) -> Result<Self> {
         match found.local() {

@@ -22,9 +22,11 @@ pub(crate) struct Pages<'a> {
     sizes: Sizes,
 }
 
-/// What the header says of the pages.
+/// What the header says of the pages, and of the rows in them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
+    /// The minor version.
+    minor: u32,
     page: usize,
     /// Of a page, without the reserved bytes at its end.
     usable: usize,
@@ -43,7 +45,8 @@ impl<'a> Pages<'a> {
         if be32(header, 68)? != application {
             return Err(Error::Foreign("not this application's database"));
         }
-        if (be32(header, MARK.0)? & !(u32::from(MARK.1) << 24)) / 100 != MAJOR {
+        let version = be32(header, MARK.0)? & !(u32::from(MARK.1) << 24);
+        if version / 100 != MAJOR {
             return Err(Error::Foreign("of another major version"));
         }
         // Write version 3 keeps SQLite itself from writing; read version 2 would be WAL, whose pages are elsewhere.
@@ -74,7 +77,7 @@ impl<'a> Pages<'a> {
         }
         let end = count.saturating_mul(page).saturating_sub(HEADER);
         let index_local = portion(usable, 64);
-        Ok(Self::again(body, Sizes { page, usable, end, index_local }))
+        Ok(Self::again(body, Sizes { page, usable, end, index_local, minor: version % 100 }))
     }
 
     /// The same pages once more: `sizes` is what [`Self::sizes`] gave for this `body`.
@@ -84,6 +87,11 @@ impl<'a> Pages<'a> {
 
     pub(crate) fn sizes(&self) -> Sizes {
         self.sizes
+    }
+
+    #[inline]
+    pub(crate) fn minor(&self) -> u32 {
+        self.sizes.minor
     }
 
     /// The usable bytes of page `number`, and how many of its first bytes are missing: the header's, of page 1.

@@ -133,6 +133,21 @@ impl Host {
         line.split(':').nth(field).unwrap().to_owned()
     }
 
+    /// Whether this is the name of a user who is disabled: `ls -l` shows it for the uid, no shell is left, and nothing finds it.
+    ///
+    /// # Panics
+    /// If nobody has the uid.
+    #[must_use]
+    pub fn is_disabled(&self, name: &str, uid: &str) -> bool {
+        let shown = ["passwd", "group"].map(|table| self.getent(table, uid));
+        let shown = shown.map(|line| line.unwrap_or_else(|| panic!("nobody has the id {uid}")));
+        let found = ["passwd", "shadow", "group"].map(|table| self.getent(table, name));
+        shown[0].starts_with(&format!("{name}:x:{uid}:{uid}:"))
+            && shown[0].ends_with(":/usr/sbin/nologin")
+            && shown[1] == format!("{name}:x:{uid}:")
+            && found.iter().all(Option::is_none)
+    }
+
     /// What keys-cmd prints for a user; it must succeed.
     #[must_use]
     pub fn keys(&self, user: &str) -> String {

@@ -153,10 +153,15 @@ fn consequence(database: &str) -> &'static str {
 /// What comes out for one user.
 pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     let Probe { name, uid, .. } = probe;
+    let who = if probe.active { format!("'{name}'") } else { format!("uid {uid} ('{name}')") };
     let mut findings = Vec::new();
     match (probe.told_uid(), &probe.module) {
-        (Some(told), _) if told == *uid => {
+        (Some(told), _) if told == *uid && probe.active => {
             findings.push(Finding::ok("getent", format!("'{name}' resolves to uid {uid}")));
+        }
+        (Some(told), _) if told == *uid => {
+            findings.push(nameless(facts, probe));
+            return findings;
         }
         (Some(told), _) => {
             let what = format!(
@@ -171,19 +176,19 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
         }
         (None, Some(_)) if facts.nscd => {
             let what =
-                format!("nscd says that '{name}' does not exist, from its memory; the module knows better");
+                format!("nscd says that {who} does not exist, from its memory; the module knows better");
             findings.push(Finding::bad("nscd", what, "nscd -i passwd && nscd -i group"));
             return findings;
         }
         (None, Some(_)) => {
             let what = format!(
-                "'{name}' does not resolve, though the module knows the user: nsswitch.conf does not ask it"
+                "{who} does not resolve, though the module knows the user: nsswitch.conf does not ask it"
             );
             findings.push(Finding::bad("getent", what, "nss-iamctl enable"));
             return findings;
         }
         (None, None) => {
-            let what = format!("the module does not answer for '{name}', who is in the cache");
+            let what = format!("the module does not answer for {who}, who is in the cache");
             let remedy = if facts.module {
                 "is it of this release, and may this process read /var/lib/nss-iam/cache.db? (SELinux, AppArmor, a chroot)"
             } else {
@@ -198,6 +203,21 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     findings
 }
 
+/// Whoever is disabled has an owner's name in `ls -l`, and is nobody to a program that asks for the name.
+fn nameless(facts: &Facts, probe: &Probe) -> Finding {
+    let Probe { name, uid, .. } = probe;
+    if !probe.has_name() {
+        let what = format!("'{name}', who is disabled, owns files as uid {uid}, and does not exist by name");
+        return Finding::ok("getent", what);
+    }
+    let remedy = if facts.nscd {
+        "nscd -i passwd && nscd -i group; if it stays so: is libnss_iam.so.2 of this release?"
+    } else {
+        "is libnss_iam.so.2 of this release? install the package nss-iam again"
+    };
+    Finding::bad("getent", format!("'{name}' is disabled, and still exists by name"), remedy)
+}
+
 fn shadow(facts: &Facts, probe: &Probe) -> Option<Finding> {
     if !facts.root || probe.shadow.is_some() {
         return None;
@@ -209,8 +229,7 @@ fn shadow(facts: &Facts, probe: &Probe) -> Option<Finding> {
 /// sshd's Match looks at the groups that initgroups gives.
 fn groups(facts: &Facts, probe: &Probe) -> Option<Finding> {
     let cache = facts.published.cache.as_ref().ok()?;
-    let common = facts.configured().users.common_group;
-    let wanted = if probe.active { common.as_str() } else { crate::sshd::drop_in::DISABLED_GROUP };
+    let wanted = facts.configured().users.common_group;
     let gid = cache.groups.iter().find(|group| group.name.as_str() == wanted)?.gid.get();
     let has: BTreeSet<u32> = probe.groups.iter().copied().collect();
     if has.contains(&gid) {

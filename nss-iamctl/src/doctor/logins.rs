@@ -69,7 +69,7 @@ fn reloaded(sshd: &SshdFacts) -> Option<Finding> {
     })
 }
 
-/// What sshd has in force for a user.
+/// What sshd has in force for a user. It was not asked for one who is disabled, whom it does not know.
 pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     let (Some(sshd), Some(asked)) = (&facts.sshd, &probe.sshd) else { return Vec::new() };
     if !sshd.ours || sshd.refused.is_some() {
@@ -83,16 +83,6 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
             return vec![Finding::bad("sshd", what, hint)];
         }
     };
-    if !probe.active {
-        return match effective::disabled_differs(settings) {
-            Some(why) => vec![Finding::bad(
-                "sshd",
-                format!("sshd would not shut out '{name}', who is disabled: {why}"),
-                format!("nss-iamctl enable; does 'id {name}' show '{}'?", drop_in::DISABLED_GROUP),
-            )],
-            None => vec![Finding::ok("sshd", format!("it shuts out '{name}', who is disabled"))],
-        };
-    }
     let group = facts.configured().users.common_group;
     let mut findings = Vec::new();
     if let Some(why) = effective::active_differs(settings, name, &group, &sshd.arguments) {

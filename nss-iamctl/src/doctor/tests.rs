@@ -13,8 +13,8 @@ use crate::facts::sshd::SshdFacts;
 use crate::finding::{Finding, Level, worst};
 use crate::published::{Skip, Status, Trouble};
 use crate::sshd::effective::Effective;
+use well::IN_FORCE;
 pub(crate) use well::{ANA, BOB, KEY, NOW, good, keys_of, probe};
-use well::{IN_FORCE, SHUT_OUT};
 pub(crate) use well::{MACHINE, published};
 
 /// What is wrong once `break_it` has had its way.
@@ -57,9 +57,8 @@ fn sshd(facts: &mut Facts) -> &mut SshdFacts {
 }
 
 fn settings(probe: &mut Probe, from: &str, to: &str) {
-    let text = if probe.active { IN_FORCE } else { SHUT_OUT };
-    assert!(text.contains(from), "{from}");
-    probe.sshd = Some(Ok(Effective::parse(&text.replace(from, to))));
+    assert!(IN_FORCE.contains(from), "{from}");
+    probe.sshd = Some(Ok(Effective::parse(&IN_FORCE.replace(from, to))));
 }
 
 #[test]
@@ -250,6 +249,19 @@ fn what_keeps_glibc_from_answering_is_named() {
     finds(Bad, "'ana' resolves to uid 1234", "LDAP", |_, probes| {
         probes[0].passwd = Some("ana:x:1234:1234::/:/bin/sh".to_owned());
     });
+    finds(Bad, "the module does not answer for uid 1895840709 ('bob')", "SELinux", |_, probes| {
+        probes[1].passwd = None;
+        probes[1].module = None;
+    });
+    let line = |uid: u32| Some(format!("bob:x:{uid}:{uid}::/:/bin/sh"));
+    finds(Bad, "'bob' is disabled, and still exists by name", "of this release", |_, probes| {
+        probes[1].by_name = line(probes[1].uid);
+    });
+    finds(Bad, "'bob' is disabled, and still exists by name", "nscd -i passwd", |facts, probes| {
+        facts.nscd = true;
+        probes[1].by_name = line(probes[1].uid);
+    });
+    assert_eq!(broken(|_, probes| probes[1].by_name = line(1234)), [], "somebody else of that name");
     finds(Bad, "'ana' has no shadow entry", "shadow line", |_, probes| probes[0].shadow = None);
     finds(Bad, "'ana' does not get the group 'iam-users'", "initgroups", |_, probes| {
         probes[0].groups.clear()
@@ -295,9 +307,6 @@ fn what_keeps_sshd_from_letting_in_is_named() {
     finds(Warn, "UsePAM no", "homes", |_, probes| settings(&mut probes[0], "usepam yes", "usepam no"));
     finds(Warn, "takes no RSA key", "rsa-sha2-512", |_, probes| {
         settings(&mut probes[0], ",rsa-sha2-512", "")
-    });
-    finds(Bad, "would not shut out 'bob'", "iam-disabled", |_, probes| {
-        settings(&mut probes[1], "denyusers *", "denyusers x")
     });
     finds(Bad, "does not tell the settings", "sshd -T", |_, probes| {
         probes[0].sshd =

@@ -17,15 +17,19 @@ fn sudo(how: Sudo) -> Enable {
     Enable { sudo: Some(how), ..enable() }
 }
 
-/// Ours get in, the disabled do not, and nothing changed for local users.
+/// Ours get in, nothing changed for local users, and nobody of whom sshd knows nothing, as of the disabled, gets a key
+/// from us. With an earlier release of the module, which knows the disabled by name, sshd shuts them out.
 fn assert_ours_get_in(machine: &Machine, why: &str) {
     assert!(
         machine.sshd("ana", "authorizedkeyscommand").starts_with("/usr/libexec/nss-iam/keys-cmd"),
         "{why}"
     );
     assert_eq!(machine.sshd("ana", "authorizedkeysfile"), "none", "{why}");
+    assert!(!machine.sshd("gone", "authorizedkeyscommand").contains("nss-iam"), "{why}");
+    machine.write("/module-earlier", "");
     assert_eq!(machine.sshd("gone", "authorizedkeyscommand"), "none", "{why}");
     assert!(machine.sshd("gone", "denyusers").contains('*'), "{why}");
+    machine.remove("/module-earlier");
     assert!(!machine.sshd("ubuntu", "authorizedkeyscommand").contains("nss-iam"), "{why}");
 }
 
@@ -199,6 +203,7 @@ fn whatever_sshd_then_shows_otherwise_puts_every_file_back() {
         // The name of a local group: members of it would be taken for ours.
         ("/ubuntu-in-iam-users", "", "local user 'ubuntu' in another way"),
         ("/module-missing", "", "glibc does not find IAM user 'ana'"),
+        ("/module-earlier", "", "glibc finds IAM user 'gone' by name, who is disabled"),
         ("/etc/ssh/sshd_config.d/00-aaa.conf", "Broken yes\n", "Bad configuration option"),
     ] {
         let machine = Machine::debian();

@@ -6,7 +6,8 @@ use crate::sshd::effective::{Allow, COMMAND, COMMAND_USER};
 
 /// First of its folder, since the first Match that sets a keyword wins (sshd_config(5)).
 pub(crate) const PATH: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
-/// Whoever left or is locked.
+/// Who left or is locked, as a daemon sees it that has an earlier release of the module loaded: a second line only, since
+/// the module of this release finds nobody by such a name.
 pub(crate) const DISABLED_GROUP: &str = "iam-disabled";
 
 /// OpenSSH's version, major and minor.

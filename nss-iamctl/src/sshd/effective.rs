@@ -141,16 +141,6 @@ pub(crate) fn active_differs(
     None
 }
 
-/// What a user of ours has who is to be kept out.
-pub(crate) fn disabled_differs(settings: &Effective) -> Option<String> {
-    if !settings.list("denyusers").contains(&"*") {
-        return Some("DenyUsers lacks '*'".to_owned());
-    }
-    let wanted = ["authorizedkeysfile", "authorizedkeyscommand"];
-    let other = wanted.into_iter().find(|keyword| settings.get(keyword) != "none")?;
-    Some(format!("{other} is '{}', not 'none'", settings.get(other)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,12 +214,6 @@ mod tests {
         assert!(judge(&format!("{good}allowusers ubuntu\n")).unwrap().contains("AllowUsers"));
         assert!(judge(&format!("{good}allowgroups sudo\n")).unwrap().contains("AllowGroups"));
         assert_eq!(judge(&format!("{good}allowusers ubuntu\nallowusers *@10.0.0.0/8\n")), None);
-
-        let out = "denyusers *\nauthorizedkeysfile none\nauthorizedkeyscommand none\n";
-        let judge = |text: &str| disabled_differs(&Effective::parse(text));
-        assert_eq!(judge(out), None);
-        assert!(judge(&out.replace("denyusers *", "denyusers x")).is_some());
-        assert!(judge(&out.replace("file none", "file .ssh/authorized_keys")).is_some());
 
         let settings = Effective::parse("denyusers root b*@10.0.0.0/8\n");
         assert_eq!((denied(&settings, "bob"), denied(&settings, "ana")), (Some("b*@10.0.0.0/8"), None));

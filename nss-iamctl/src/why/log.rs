@@ -154,7 +154,7 @@ fn event(text: &str, user: &str) -> Option<Event> {
     if of("Invalid user ", " from ").or_else(|| of("Illegal user ", " from ")).is_some() {
         return refused(
             "sshd did not know the user then",
-            "is the name right? after a refresh the user is there at once",
+            "see the state above: who is disabled does not exist by name, and a new user is there after a refresh",
         );
     }
     if of("Access denied for user ", " by PAM").is_some() {

@@ -131,6 +131,10 @@ fn who_left_or_is_locked_is_told_since_when_and_how_to_come_back() {
         "--group-name Ops --user-name Bob",
         |_| (),
     );
+    let told = why(&good(), "bob").0.into_iter().map(|finding| (finding.check, finding.what));
+    let told: Vec<_> = told.filter(|(check, _)| ["getent", "sshd", "groups"].contains(check)).collect();
+    let nameless = "'bob', who is disabled, owns files as uid 1895840709, and does not exist by name";
+    assert_eq!(told, [("getent", nameless.to_owned())]);
     let disabled = |facts: &mut Facts| {
         row(facts).active = false;
         let users = &mut facts.published.state.as_mut().unwrap().users;

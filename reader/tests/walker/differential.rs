@@ -63,6 +63,15 @@ const USER: &str =
     "concat_ws(':', uid, name, active, gecos, home, shell, lastchg, expire, trim(groups||' '||local))";
 const GROUP: &str = "concat_ws(':', gid, name, members)";
 
+/// Who is found by name and in an enumeration.
+const NAMED_USER: &str = "active";
+/// And which groups: from minor version 1 on each row is one.
+const NAMED_GROUP: &str = "((SELECT user_version % 100 FROM pragma_user_version) >= 1
+    OR gid NOT IN (SELECT uid FROM passwd WHERE NOT active))";
+/// By gid, those of users who are not active besides, whether they have a row or not.
+const ALL_GROUPS: &str = "(SELECT gid, name, members FROM grp
+    UNION ALL SELECT uid, name, '' FROM passwd WHERE NOT active AND uid NOT IN (SELECT gid FROM grp))";
+
 /// A user as one line, as [`USER`] makes it.
 fn line(cache: Cache<'_>, user: &reader::User<'_>) -> String {
     let gids: Vec<String> = cache.supplementary(user).unwrap().map(|gid| gid.unwrap().to_string()).collect();
@@ -84,8 +93,13 @@ fn group_line(group: &reader::Group<'_>) -> String {
     format!("{}:{}:{}", group.gid, text(group.name), names.join(","))
 }
 
+fn named_group(sql: &Connection, filter: &str, value: impl rusqlite::ToSql) -> Option<String> {
+    let query = format!("SELECT {GROUP} FROM grp WHERE {NAMED_GROUP} AND {filter} ORDER BY gid LIMIT 1");
+    sql.query_row(&query, [value], |row| row.get(0)).optional().unwrap()
+}
+
 fn sql_group(sql: &Connection, filter: &str, value: impl rusqlite::ToSql) -> Option<String> {
-    let query = format!("SELECT {GROUP} FROM grp WHERE {filter} ORDER BY gid LIMIT 1");
+    let query = format!("SELECT {GROUP} FROM {ALL_GROUPS} WHERE {filter} ORDER BY gid LIMIT 1");
     sql.query_row(&query, [value], |row| row.get(0)).optional().unwrap()
 }
 
@@ -100,9 +114,9 @@ fn compare(sample: &Sample, users: &[User], groups: &[Group]) {
     }
     for name in names {
         let user = cache.user_by_name(name.as_bytes()).unwrap().map(|user| line(cache, &user));
-        assert_eq!(user, sql_user(sql, "name = ?", &name));
+        assert_eq!(user, sql_user(sql, &format!("{NAMED_USER} AND name = ?"), &name));
         let group = cache.group_by_name(name.as_bytes()).unwrap().map(|group| group_line(&group));
-        assert_eq!(group, sql_group(sql, "name = ?", &name));
+        assert_eq!(group, named_group(sql, "name = ?", &name));
     }
     let mut ids: BTreeSet<u32> = [0, 1, u32::MAX].into();
     for id in users.iter().map(|user| user.uid).chain(groups.iter().map(|group| group.gid)) {
@@ -111,10 +125,11 @@ fn compare(sample: &Sample, users: &[User], groups: &[Group]) {
     for id in ids {
         let user = |user: Option<reader::User<'_>>| user.map(|user| line(cache, &user));
         assert_eq!(user(cache.user_by_uid(id).unwrap()), sql_user(sql, "uid = ?", id));
-        assert_eq!(user(cache.user_after(id).unwrap()), sql_user(sql, "uid > ?", id));
+        let after = format!("{NAMED_USER} AND uid > ?");
+        assert_eq!(user(cache.user_after(id).unwrap()), sql_user(sql, &after, id));
         let group = |group: Option<reader::Group<'_>>| group.map(|group| group_line(&group));
         assert_eq!(group(cache.group_by_gid(id).unwrap()), sql_group(sql, "gid = ?", id));
-        assert_eq!(group(cache.group_after(id).unwrap()), sql_group(sql, "gid > ?", id));
+        assert_eq!(group(cache.group_after(id).unwrap()), named_group(sql, "gid > ?", id));
     }
     enumerate(sample);
 }
@@ -122,7 +137,8 @@ fn compare(sample: &Sample, users: &[User], groups: &[Group]) {
 /// Both enumerations from their beginning to their end, as the module does them: from row to row within a page.
 fn enumerate(sample: &Sample) {
     let (sql, cache) = (&sample.sql, Cache::open(&sample.bytes).unwrap());
-    let mut query = sql.prepare(&format!("SELECT {USER} FROM passwd ORDER BY uid")).unwrap();
+    let mut query =
+        sql.prepare(&format!("SELECT {USER} FROM passwd WHERE {NAMED_USER} ORDER BY uid")).unwrap();
     let mut lines = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
     let mut next = cache.user_after(0).unwrap();
     while let Some(user) = next {
@@ -131,7 +147,8 @@ fn enumerate(sample: &Sample) {
         next = behind.map_or_else(|| cache.user_after(user.uid), |user| user.map(Some)).unwrap();
     }
     assert!(lines.next().is_none());
-    let mut query = sql.prepare(&format!("SELECT {GROUP} FROM grp ORDER BY gid")).unwrap();
+    let mut query =
+        sql.prepare(&format!("SELECT {GROUP} FROM grp WHERE {NAMED_GROUP} ORDER BY gid")).unwrap();
     let mut lines = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
     let mut next = cache.group_after(0).unwrap();
     while let Some(group) = next {
@@ -165,9 +182,20 @@ proptest! {
         layout in layouts(),
         users in proptest::collection::vec(user(), 0..120),
         groups in proptest::collection::vec(group(), 0..40),
+        private in 0..3usize,
+        version in 100..=101u32,
     ) {
         let (users, groups) = unique(users, groups);
-        compare(&Sample::cache(layout, &users, &groups), &users, &groups);
+        // Of every user, of every second one, or of none.
+        let own = users.iter().step_by(private.max(1)).take(if private == 0 { 0 } else { users.len() });
+        let own = own.map(|user| Group { gid: user.uid, name: user.name.clone(), members: Vec::new() });
+        let (users, groups) = unique(users.clone(), own.chain(groups).collect());
+        let sample = Sample::new(CACHE, layout, |sql| {
+            sql.execute_batch(&format!("PRAGMA user_version = {version}")).unwrap();
+            users.iter().for_each(|user| crate::support::insert_user(sql, user));
+            groups.iter().for_each(|group| crate::support::insert_group(sql, group));
+        });
+        compare(&sample, &users, &groups);
     }
 }
 

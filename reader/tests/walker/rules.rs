@@ -1,7 +1,7 @@
 //! Rows that break a rule of the cache are errors, not answers.
 
 use crate::bytes;
-use crate::support::{Group, SMALL, Sample, user};
+use crate::support::{Group, SMALL, Sample, User, user};
 use cache::schema::{CACHE, KEYS};
 use reader::{Cache, Error, Keys};
 
@@ -70,10 +70,49 @@ fn impossible_dates_are_no_answer_and_take_the_groups_with_them() {
             sql.execute(&format!("UPDATE passwd SET {change}"), []).unwrap();
         });
         let cache = Cache::open(&sample.bytes).unwrap();
-        let user = cache.user_by_name(b"user1").unwrap().unwrap();
+        let user = cache.user_by_uid(0x7000_0001).unwrap().unwrap();
         assert!(user.dates().is_err(), "{change}");
         assert!(cache.supplementary(&user).is_err(), "{change}");
     }
+}
+
+/// user2 of three is not active. Files of version 100 have a row of grp for everyone, later ones for the active.
+#[test]
+fn who_is_not_active_is_found_by_id_only_whatever_version_the_file_has() {
+    for version in [100, 101, 199] {
+        let sample = Sample::new(CACHE, SMALL, |sql| {
+            for n in 1..=3 {
+                crate::support::insert_user(sql, &User { active: n != 2, local: Vec::new(), ..user(n) });
+                let own = Group { gid: user(n).uid, name: user(n).name, members: Vec::new() };
+                if n != 2 || version == 100 {
+                    crate::support::insert_group(sql, &own);
+                }
+            }
+            sql.execute_batch(&format!("PRAGMA user_version = {version}")).unwrap();
+        });
+        let cache = Cache::open(&sample.bytes).unwrap();
+        let [first, gone, last] = [1, 2, 3].map(|n| user(n).uid);
+        let found = cache.user_by_uid(gone).unwrap().unwrap();
+        assert_eq!((found.active, bytes(found.name)), (false, b"user2".to_vec()));
+        let found = cache.group_by_gid(gone).unwrap().unwrap();
+        assert_eq!((found.gid, found.members.count(), bytes(found.name)), (gone, 0, b"user2".to_vec()));
+        assert!(cache.user_by_name(b"user2").unwrap().is_none(), "{version}");
+        assert!(cache.group_by_name(b"user2").unwrap().is_none(), "{version}");
+        let user = cache.user_after(0).unwrap().unwrap();
+        assert_eq!(user.uid, first);
+        assert_eq!(cache.user_behind(user.place, first).unwrap().unwrap().uid, last);
+        assert_eq!(cache.user_after(first).unwrap().unwrap().uid, last);
+        let group = cache.group_after(0).unwrap().unwrap();
+        assert_eq!(group.gid, first);
+        assert_eq!(cache.group_behind(group.place, first).unwrap().unwrap().gid, last);
+        assert_eq!(cache.group_after(first).unwrap().unwrap().gid, last);
+    }
+}
+
+#[test]
+fn no_private_group_is_made_up_for_an_active_user() {
+    let sample = Sample::cache(SMALL, &[user(1)], &[]);
+    assert!(Cache::open(&sample.bytes).unwrap().group_by_gid(user(1).uid).unwrap().is_none());
 }
 
 #[test]
@@ -125,7 +164,7 @@ fn supplementary_groups_keep_to_the_floor() {
             sql.execute("UPDATE passwd SET expire = iif(active, -1, 1)", []).unwrap();
         });
         let cache = Cache::open(&sample.bytes).unwrap();
-        let user = cache.user_by_name(b"user1").unwrap().unwrap();
+        let user = cache.user_by_uid(user(1).uid).unwrap().unwrap();
         cache.supplementary(&user).and_then(Iterator::collect::<reader::Result<Vec<u32>>>)
     };
     assert_eq!(lists("", "", true), Ok(vec![]));

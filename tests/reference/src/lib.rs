@@ -9,6 +9,9 @@ use libnss::shadow::{Shadow, ShadowHooks};
 use libnss::{libnss_group_hooks, libnss_initgroups_hooks, libnss_passwd_hooks, libnss_shadow_hooks};
 use rusqlite::{Connection, OpenFlags, Params, Result, Row};
 
+/// All but the private groups of users who are not active: those exist by gid only, as the users by uid only.
+const NAMED_GROUPS: &str = "SELECT * FROM grp WHERE gid NOT IN (SELECT uid FROM passwd WHERE NOT active)";
+
 struct Reference;
 libnss_passwd_hooks!(iamref, Reference);
 libnss_group_hooks!(iamref, Reference);
@@ -17,7 +20,7 @@ libnss_initgroups_hooks!(iamref, Reference);
 
 impl PasswdHooks for Reference {
     fn get_all_entries() -> Response<Vec<Passwd>> {
-        all("SELECT * FROM passwd ORDER BY uid", (), passwd)
+        all("SELECT * FROM passwd WHERE active ORDER BY uid", (), passwd)
     }
 
     fn get_entry_by_uid(uid: libc::uid_t) -> Response<Passwd> {
@@ -25,38 +28,40 @@ impl PasswdHooks for Reference {
     }
 
     fn get_entry_by_name(name: String) -> Response<Passwd> {
-        one("SELECT * FROM passwd WHERE name = ?", (name,), passwd)
+        one("SELECT * FROM passwd WHERE active AND name = ?", (name,), passwd)
     }
 }
 
 impl GroupHooks for Reference {
     fn get_all_entries() -> Response<Vec<Group>> {
-        all("SELECT * FROM grp ORDER BY gid", (), group)
+        all(&format!("{NAMED_GROUPS} ORDER BY gid"), (), group)
     }
 
     fn get_entry_by_gid(gid: libc::gid_t) -> Response<Group> {
-        one("SELECT * FROM grp WHERE gid = ?", (gid,), group)
+        let private = "SELECT uid AS gid, name, '' AS members FROM passwd WHERE NOT active AND uid = ?1";
+        let query = format!("SELECT gid, name, members FROM grp WHERE gid = ?1 UNION ALL {private}");
+        one(&query, (gid,), group)
     }
 
     fn get_entry_by_name(name: String) -> Response<Group> {
-        one("SELECT * FROM grp WHERE name = ?", (name,), group)
+        one(&format!("{NAMED_GROUPS} AND name = ?"), (name,), group)
     }
 }
 
 impl ShadowHooks for Reference {
     fn get_all_entries() -> Response<Vec<Shadow>> {
-        all("SELECT * FROM passwd ORDER BY uid", (), shadow)
+        all("SELECT * FROM passwd WHERE active ORDER BY uid", (), shadow)
     }
 
     fn get_entry_by_name(name: String) -> Response<Shadow> {
-        one("SELECT * FROM passwd WHERE name = ?", (name,), shadow)
+        one("SELECT * FROM passwd WHERE active AND name = ?", (name,), shadow)
     }
 }
 
 impl InitgroupsHooks for Reference {
     fn get_entries_by_user(user: String) -> Response<Vec<Group>> {
         let gids = |row: &Row<'_>| row.get::<_, String>(0);
-        match one("SELECT groups || ' ' || local FROM passwd WHERE name = ?", (user,), gids) {
+        match one("SELECT groups || ' ' || local FROM passwd WHERE active AND name = ?", (user,), gids) {
             Response::Success(gids) => Response::Success(
                 gids.split_whitespace()
                     .filter_map(|gid| gid.parse().ok())

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use tests::{CACHE, Host, listing, user};
 
-/// Login shells of passwd(5), the flag of shadow(5), the supplementary groups of one user.
+/// Login shell of passwd(5), the expiry of shadow(5), the supplementary groups of an active user.
 fn standing(host: &Host, name: &str) -> (String, String, Vec<String>) {
     let shadow = host.getent("shadow", name).unwrap();
     let fields: Vec<&str> = shadow.split(':').collect();
@@ -20,10 +20,6 @@ fn standing(host: &Host, name: &str) -> (String, String, Vec<String>) {
 
 fn active() -> (String, String, Vec<String>) {
     ("/bin/bash".to_owned(), String::new(), vec!["ops".to_owned(), "iam-users".to_owned()])
-}
-
-fn disabled() -> (String, String, Vec<String>) {
-    ("/usr/sbin/nologin".to_owned(), "1".to_owned(), vec!["iam-disabled".to_owned()])
 }
 
 #[test]
@@ -48,12 +44,12 @@ fn who_leaves_is_disabled_under_the_same_uid_and_who_comes_back_is_as_before() {
     let (before, keys) = (host.getent("passwd", "ana").unwrap(), host.keys("ana"));
 
     host.apply(&listing(std::slice::from_ref(&bob)));
-    assert_eq!(host.getent("passwd", "ana").unwrap(), before.replace("/bin/bash", "/usr/sbin/nologin"));
-    assert_eq!((standing(&host, "ana"), standing(&host, "bob")), (disabled(), active()));
+    let uid = before.split(':').nth(2).unwrap();
+    assert_eq!(host.getent("passwd", uid).unwrap(), before.replace("/bin/bash", "/usr/sbin/nologin"));
+    assert!(host.is_disabled("ana", uid));
+    assert_eq!((host.run(&["id", "ana"]).status, standing(&host, "bob")), (Some(1), active()));
     assert_eq!(host.keys("ana"), "");
     assert!(!host.keys("bob").is_empty());
-    let ids = host.run(&["id", "-Gn", "ana"]).out;
-    assert_eq!(ids.trim(), "ana iam-disabled");
 
     host.apply(&listing(&[ana, bob]));
     assert_eq!(host.getent("passwd", "ana").unwrap(), before);
@@ -73,8 +69,7 @@ fn a_recreated_user_has_another_uid_and_home_and_the_old_files_keep_an_owner() {
     assert_eq!(host.passwd("ana", 5), format!("/home/ana-{new}"));
     assert_eq!(standing(&host, "ana"), active());
     let renamed = format!("ana-{old}");
-    assert_eq!(host.passwd(&old, 0), renamed);
-    assert_eq!(standing(&host, &renamed), disabled());
+    assert!(host.is_disabled(&renamed, &old));
     assert_eq!(host.keys(&renamed), "");
     host.apply(&listing(&[user("re-2", "ana")]));
     assert_eq!((host.passwd("ana", 2), host.passwd(&old, 0)), (new, renamed), "as it was");
@@ -106,12 +101,14 @@ fn whom_the_lock_names_is_disabled_until_unlocked() {
     let Some(host) = Host::new() else { return };
     let everyone = listing(&[user("lk-1", "ana"), user("lk-2", "bob")]);
     host.apply(&everyone);
+    let uids = ["ana", "bob"].map(|name| host.passwd(name, 2));
     let lock = format!("{CACHE}/locked");
     for (locked, ana, bob) in [("ana\n", false, true), ("*\n", false, false), ("", true, true)] {
         fs::write(&lock, locked).unwrap();
         host.apply(&everyone);
-        for (name, is_active) in [("ana", ana), ("bob", bob)] {
-            assert_eq!(standing(&host, name), if is_active { active() } else { disabled() }, "{locked:?}");
+        for ((name, is_active), uid) in [("ana", ana), ("bob", bob)].into_iter().zip(&uids) {
+            assert_eq!(host.is_disabled(name, uid), !is_active, "{locked:?}");
+            assert!(!is_active || standing(&host, name) == active(), "{locked:?}");
             assert_eq!(!host.keys(name).is_empty(), is_active, "{locked:?}");
         }
     }

@@ -75,10 +75,10 @@ impl Module {
         assert_eq!(unsafe { function(0) }, SUCCESS);
     }
 
-    /// Every way to ask for an entry, of users that `data::odd` has.
+    /// Every way to ask for an entry, of an active user and a group that `data::odd` has.
     pub(crate) fn everything<'a>(&'a self) -> Vec<(&'a str, Ask<'a>)> {
-        let (user, group) = (c"user7", c"iam-users");
-        let uid = cache::model::Id::computed(&cache::model::IamId::new("user7")).get();
+        let (user, group) = (c"user8", c"iam-users");
+        let uid = cache::model::Id::computed(&cache::model::IamId::new("user8")).get();
         let gid = cache::model::Id::computed(&cache::model::IamId::new("group:iam-users")).get();
         vec![
             (

@@ -1,5 +1,6 @@
 //! What the tests publish.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
@@ -67,6 +68,20 @@ pub(crate) fn snapshot(mut users: Vec<User>) -> Cache {
     users.sort_by_key(|user| user.uid);
     groups.sort_by_key(|group| group.gid);
     Cache { users, groups }
+}
+
+/// What is found by name and in enumerations: the active users, and all groups but the private ones of the others.
+pub(crate) fn named(cache: &Cache) -> Cache {
+    let gone: BTreeSet<Id> = inactive(cache).map(|user| user.uid).collect();
+    Cache {
+        users: cache.users.iter().filter(|user| user.active).cloned().collect(),
+        groups: cache.groups.iter().filter(|group| !gone.contains(&group.gid)).cloned().collect(),
+    }
+}
+
+/// Those who left or are locked.
+pub(crate) fn inactive(cache: &Cache) -> impl Iterator<Item = &User> {
+    cache.users.iter().filter(|user| !user.active)
 }
 
 /// So many ordinary users: `user0`, `user1`, ...

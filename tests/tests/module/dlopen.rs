@@ -3,7 +3,6 @@
 use std::ffi::CString;
 use std::process::Command;
 
-use cache::model::Name;
 use tests::{Machine, repository, text};
 
 use crate::call::{
@@ -45,7 +44,7 @@ fn its_soname_is_what_glibc_asks_for() {
 #[test]
 fn every_entry_is_as_published() {
     let Some(module) = module() else { return };
-    let published = data::odd();
+    let published = data::named(&data::odd());
     for user in &published.users {
         let (name, uid) = (c(user.name.as_str()), user.uid.get());
         assert_eq!(by_name(module.getpwnam, &name, ROOM).unwrap().line(), data::passwd_line(user));
@@ -106,7 +105,7 @@ fn gr_mem_is_aligned_wherever_the_buffer_begins() {
 #[test]
 fn unknown_is_notfound_with_enoent() {
     let Some(module) = module() else { return };
-    for name in [c"nobody-here", c"user", c"user70", c"user7 ", c"zzz"] {
+    for name in [c"nobody-here", c"user", c"user70", c"user8 ", c"zzz"] {
         assert_eq!(by_name(module.getpwnam, name, ROOM).err(), Some(NO_SUCH));
         assert_eq!(by_name(module.getspnam, name, ROOM).err(), Some(NO_SUCH));
         assert_eq!(by_name(module.getgrnam, name, ROOM).err(), Some(NO_SUCH));
@@ -156,7 +155,7 @@ fn impossible_names_are_notfound_even_without_a_cache() {
 #[test]
 fn lookups_do_not_move_an_enumeration_nor_enumerations_each_other() {
     let Some(module) = module() else { return };
-    let published = data::odd();
+    let published = data::named(&data::odd());
     for (user, group) in published.users.iter().zip(&published.groups) {
         assert_eq!(next(module.getpwent, ROOM).unwrap().line(), data::passwd_line(user));
         assert_eq!(next(module.getgrent, ROOM).unwrap().line(), data::group_line(group));
@@ -192,7 +191,7 @@ fn set_and_end_begin_anew() {
 #[test]
 fn an_enumeration_goes_on_in_a_replaced_file() {
     let Some(module) = module() else { return };
-    let before = data::odd();
+    let before = data::named(&data::odd());
     let half = before.users.len() / 2;
     let mut seen: Vec<String> = (0..half).map(|_| next(module.getpwent, ROOM).unwrap().line()).collect();
     let stay = before.users.iter().step_by(2).cloned();
@@ -205,6 +204,7 @@ fn an_enumeration_goes_on_in_a_replaced_file() {
         let line = data::passwd_line(user);
         assert_eq!(seen.iter().filter(|seen| **seen == line).count(), 1, "{line}");
     }
+    let after = data::named(&after);
     let late = after.users.iter().filter(|user| user.uid > before.users[half].uid);
     assert!(late.map(data::passwd_line).all(|line| seen.contains(&line)));
 }
@@ -258,18 +258,55 @@ fn initgroups_makes_a_list_of_any_size_longer() {
     }
 }
 
+/// "Who left does not exist by name": what runs under a name, or is allowed to it, does not work any more, and `ls -l`
+/// still shows an owner.
 #[test]
-fn disabled_users_resolve_and_may_nothing() {
+fn who_is_disabled_is_found_by_id_only() {
     let Some(module) = module() else { return };
     let published = data::odd();
-    let disabled = published.groups.iter().find(|group| group.name.as_str() == "iam-disabled").unwrap();
-    assert!(disabled.members.len() > 5);
-    for name in disabled.members.iter().map(Name::as_str).map(c) {
-        assert!(by_name(module.getpwnam, &name, ROOM).is_ok());
-        assert!(by_name(module.getspnam, &name, ROOM).unwrap().line().ends_with(":1:"), "expired");
-        assert_eq!(module.groups(&name, 0), Ok(vec![disabled.gid.get()]));
+    let users = || data::inactive(&published);
+    assert!(users().count() > 5 && users().any(|user| user.name.as_str().starts_with("re-created-")));
+    for user in users() {
+        let (name, id) = (c(user.name.as_str()), user.uid.get());
+        assert_eq!(by_id(module.getpwuid, id, ROOM).unwrap().line(), data::passwd_line(user));
+        assert_eq!(by_id(module.getgrgid, id, ROOM).unwrap().line(), format!("{}:x:{id}:", user.name));
+        assert_eq!(by_name(module.getpwnam, &name, ROOM).err(), Some(NO_SUCH), "{name:?}");
+        assert_eq!(by_name(module.getspnam, &name, ROOM).err(), Some(NO_SUCH), "{name:?}");
+        assert_eq!(by_name(module.getgrnam, &name, ROOM).err(), Some(NO_SUCH), "{name:?}");
+        for skip in [u32::MAX, 0, id] {
+            assert_eq!(module.groups(&name, skip), Err(NO_SUCH), "{name:?}");
+        }
     }
-    let renamed = published.users.iter().find(|user| user.name.as_str().starts_with("re-created-")).unwrap();
-    assert_eq!(renamed.name.as_str(), format!("re-created-{}", renamed.uid));
-    assert!(by_name(module.getpwnam, &c(renamed.name.as_str()), ROOM).is_ok());
+    let gone: Vec<String> = users().map(|user| format!("{}:", user.name)).collect();
+    let no_such = |line: String| assert!(!gone.iter().any(|name| line.starts_with(name)), "{line}");
+    let [mut users, mut groups, mut shadows] = [0; 3];
+    while let Ok(found) = next(module.getpwent, ROOM) {
+        no_such(found.line());
+        users += 1;
+    }
+    while let Ok(found) = next(module.getspent, ROOM) {
+        no_such(found.line());
+        shadows += 1;
+    }
+    while let Ok(found) = next(module.getgrent, ROOM) {
+        no_such(found.line());
+        groups += 1;
+    }
+    let named = data::named(&published);
+    assert_eq!((users, shadows, groups), (named.users.len(), named.users.len(), named.groups.len()));
+}
+
+/// Of an enumeration that ends with them, and of one that has nobody else.
+#[test]
+fn an_enumeration_ends_behind_disabled_users_too() {
+    let Some(module) = module() else { return };
+    for active in [0, 1, 2, 299, 300] {
+        let mut users: Vec<_> = (0..300).map(|n| data::user(&format!("user{n}"))).collect();
+        users.sort_by_key(|user| user.uid);
+        users.iter_mut().skip(active).for_each(|user| user.active = false);
+        data::publish(&data::snapshot(users));
+        module.rewind("setpwent");
+        let found = std::iter::from_fn(|| next(module.getpwent, ROOM).ok()).count();
+        assert_eq!((found, next(module.getpwent, ROOM).err()), (active, Some(NO_SUCH)));
+    }
 }

@@ -53,7 +53,8 @@ fn compare(machine: &Machine, published: &Cache, peer: &str) {
         let (ours, theirs) = (getent(machine, "iam", database, keys), getent(machine, peer, database, keys));
         assert_eq!(ours, theirs, "{database}");
         let known = ours.0.lines().count();
-        assert!(known >= published.users.len(), "{database}: {known} known");
+        let wanted = published.users.iter().filter(|user| user.active).count();
+        assert!(known >= wanted, "{database}: {known} known");
     }
     for user in &users {
         let key = std::slice::from_ref(user);
@@ -78,6 +79,7 @@ fn sorted_groups(line: &str) -> Vec<String> {
 fn getent_prints_line_for_line_what_files_does() {
     let published = data::odd();
     let Some(machine) = machine(&published) else { return };
+    let published = data::named(&published);
     etc(&published);
     compare(&machine, &published, "files");
     for database in ["passwd", "shadow"] {
@@ -98,7 +100,43 @@ fn getent_prints_line_for_line_what_the_reference_module_does() {
     for database in ["passwd", "shadow", "group"] {
         let ours = getent(&machine, "iam", database, &[]);
         assert_eq!(ours, getent(&machine, "iamref", database, &[]), "all of {database}");
-        assert!(ours.0.lines().count() >= published.users.len());
+        assert!(ours.0.lines().count() >= data::named(&published).users.len());
+    }
+}
+
+/// "A disabled or locked user answers by uid and gid, never by name and not in enumerations."
+#[test]
+fn programs_find_who_is_disabled_by_id_only() {
+    let published = data::odd();
+    let Some(machine) = machine(&published) else { return };
+    machine.nsswitch();
+    let run = |line: &[&str]| {
+        let output = machine.run(line);
+        (output.status.code(), text(&output.stdout).to_owned(), text(&output.stderr).to_owned())
+    };
+    let found = |line: String| (Some(0), line + "\n", String::new());
+    let (missing, nothing) = ((Some(2), String::new(), String::new()), String::new());
+    for user in data::inactive(&published) {
+        let (name, id) = (user.name.as_str(), user.uid.to_string());
+        for database in ["passwd", "shadow", "group"] {
+            assert_eq!(run(&["getent", database, name]), missing, "{database} {name}");
+        }
+        let none = (Some(0), format!("{name:<21}\n"), nothing.clone());
+        assert_eq!(run(&["getent", "initgroups", name]), none, "getgrouplist(3)");
+        let no_such = (Some(1), nothing.clone(), format!("id: '{name}': no such user\n"));
+        assert_eq!(run(&["env", "LC_ALL=C", "id", name]), no_such);
+        assert_eq!(run(&["getent", "passwd", &id]), found(data::passwd_line(user)));
+        assert_eq!(run(&["getent", "group", &id]), found(format!("{name}:x:{id}:")));
+        fs::write("/tmp/file", "").unwrap();
+        std::os::unix::fs::chown("/tmp/file", Some(user.uid.get()), Some(user.uid.get())).unwrap();
+        assert_eq!(run(&["stat", "-c", "%U:%G", "/tmp/file"]), found(format!("{name}:{name}")));
+    }
+    for database in ["passwd", "shadow", "group"] {
+        let (status, all, _) = run(&["getent", database]);
+        let names: Vec<&str> = all.lines().filter_map(|line| line.split(':').next()).collect();
+        assert!(status == Some(0) && names.contains(&"user8"), "{database}");
+        let gone = data::inactive(&published).find(|user| names.contains(&user.name.as_str()));
+        assert_eq!(gone, None, "{database}");
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use cache::snapshot::Cache;
 use tests::Machine;
 
 use crate::call::{Line, Module, by_id, by_name};
@@ -32,8 +33,16 @@ pub(crate) fn in_child(check: impl FnOnce() -> bool) -> bool {
     }
 }
 
+/// A machine on which this is published.
+fn published() -> Option<(Machine, Cache)> {
+    let machine = Machine::enter()?;
+    let published = data::odd();
+    data::publish(&published);
+    Some((machine, data::named(&published)))
+}
+
 /// Entries by name and by id of a user and a group, right or wrong.
-fn right(module: &Module, published: &cache::snapshot::Cache, n: usize) -> bool {
+fn right(module: &Module, published: &Cache, n: usize) -> bool {
     let user = &published.users[n % published.users.len()];
     let group = &published.groups[n % published.groups.len()];
     let name = CString::new(user.name.as_str()).unwrap();
@@ -50,9 +59,7 @@ fn right(module: &Module, published: &cache::snapshot::Cache, n: usize) -> bool 
 /// While all of them look up, the file is replaced again and again: each answer is right all the same.
 #[test]
 fn eight_threads_get_right_answers_while_the_file_is_replaced() {
-    let Some(machine) = Machine::enter() else { return };
-    let published = data::odd();
-    data::publish(&published);
+    let Some((machine, published)) = published() else { return };
     let module = Module::load(&machine);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -69,7 +76,7 @@ fn eight_threads_get_right_answers_while_the_file_is_replaced() {
             })
             .collect();
         for _ in 0..20 {
-            data::publish(published);
+            data::publish(&data::odd());
         }
         done.store(true, Ordering::Relaxed);
         for thread in threads {
@@ -80,9 +87,7 @@ fn eight_threads_get_right_answers_while_the_file_is_replaced() {
 
 #[test]
 fn a_child_forked_while_other_threads_look_up_can_look_up() {
-    let Some(machine) = Machine::enter() else { return };
-    let published = data::odd();
-    data::publish(&published);
+    let Some((machine, published)) = published() else { return };
     let module = Module::load(&machine);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -115,9 +120,7 @@ fn maps_of_the_cache() -> usize {
 /// sshd closes every descriptor that it does not know with closefrom(3), then asks for groups.
 #[test]
 fn closing_all_files_between_lookups_does_not_matter() {
-    let Some(machine) = Machine::enter() else { return };
-    let published = data::odd();
-    data::publish(&published);
+    let Some((machine, published)) = published() else { return };
     let module = Module::load(&machine);
     assert!(in_child(|| {
         let before = right(&module, &published, 1);
@@ -133,9 +136,7 @@ fn closing_all_files_between_lookups_does_not_matter() {
 /// "The file is mapped shared once and kept, the fd closed."
 #[test]
 fn one_map_and_no_file_stays_open_after_a_call() {
-    let Some(machine) = Machine::enter() else { return };
-    let published = data::odd();
-    data::publish(&published);
+    let Some((machine, published)) = published() else { return };
     let module = Module::load(&machine);
     // In a child, where no other test's thread opens or maps anything meanwhile; what they had mapped stays.
     assert!(in_child(|| {
@@ -144,9 +145,9 @@ fn one_map_and_no_file_stays_open_after_a_call() {
         let missed = by_name(module.getpwnam, c"nobody-here", ROOM).is_err();
         let kept = maps_of_the_cache() == theirs + 1;
         data::replace(&[0; 4096]);
-        let refused = by_name(module.getpwnam, c"user7", ROOM).is_err();
+        let refused = by_name(module.getpwnam, c"user8", ROOM).is_err();
         let dropped = maps_of_the_cache() == theirs;
-        data::publish(&published);
+        data::publish(&data::odd());
         let again = right(&module, &published, 1) && maps_of_the_cache() == theirs + 1;
         found && missed && kept && refused && dropped && again && before == open_files()
     }));

@@ -51,9 +51,11 @@ fn life(name: &str) {
     let ids = host.done("id ana");
     halves_have_only_the_power_that_they_need(&host);
 
+    let uid = host.done("id -u bob");
     host.account.change(json!({"do": "remove_member", "group": GROUP, "user": "bob"}));
     host.until("who left is out", || !host.logs_in("bob", &bob));
-    assert!(host.done("getent passwd bob").contains("/nologin"), "files of bob still show an owner");
+    assert_eq!(host.done("stat -c %U:%G /home/bob"), "bob:bob\n", "the owner is still shown");
+    nothing_runs_under_the_name_of_who_left(&host, &uid);
 
     users_are_there_without_aws(&host, &ana);
     a_clone_offers_no_key_before_its_own_refresh(&host, &ana);
@@ -75,6 +77,19 @@ fn life(name: &str) {
 }
 
 /// Path below /etc -> what it is. Without what the test itself writes there, and the caches and backups of others.
+/// systemd.exec(5): "User=... Takes a single user or group name". A unit that root wrote before ran as bob.
+fn nothing_runs_under_the_name_of_who_left(host: &Booted, uid: &str) {
+    assert_eq!(host.sh("id bob").0, Some(1));
+    let (status, said) = host.sh("systemd-run --quiet --wait -p User=bob id -u");
+    assert_eq!(status, Some(217), "systemd.exec(5), EXIT_USER: {said}");
+    for line in
+        ["loginctl enable-linger bob", "su -s /bin/sh bob -c id", "sudo -u bob id", "crontab -u bob -l"]
+    {
+        let (status, said) = host.sh(line);
+        assert!(status != Some(0) && !said.contains(uid.trim()), "{line}: {said}");
+    }
+}
+
 fn etc(host: &Booted) -> BTreeMap<String, String> {
     let folder = host.path("/etc");
     let others =

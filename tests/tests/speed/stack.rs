@@ -29,7 +29,7 @@ extern "C" fn calls(argument: *mut c_void) -> *mut c_void {
     let mut sp = MaybeUninit::uninit();
     let e: *mut c_int = &mut errno;
     let module = &it.module;
-    let (user, group) = (c"user7".as_ptr(), c"iam-users".as_ptr());
+    let (user, group) = (c"user8".as_ptr(), c"iam-users".as_ptr());
     let top = (&raw const errno).addr();
     for _ in 0..2 {
         let (mut start, mut size, mut groups) = (0, 0, std::ptr::null_mut());

@@ -23,7 +23,6 @@ const DISABLED: u32 = 1_962_406_057;
 pub(super) const IN_FORCE: &str = "pubkeyauthentication yes\nauthenticationmethods any\nfingerprinthash SHA256\nusepam yes\n\
     authorizedkeyscommand /usr/libexec/nss-iam/keys-cmd %u %U %f\nauthorizedkeyscommanduser nss-iam\n\
     authorizedkeysfile none\npubkeyacceptedalgorithms ssh-ed25519,rsa-sha2-512\n";
-pub(super) const SHUT_OUT: &str = "denyusers *\nauthorizedkeysfile none\nauthorizedkeyscommand none\n";
 
 /// Keys of one user, confirmed a minute ago.
 pub(crate) fn keys_of(name: &str, max_age: u32) -> Keys {
@@ -185,12 +184,13 @@ pub(crate) fn probe(active: bool) -> Probe {
         active,
         passwd: Some(line.clone()),
         module: Some(line),
-        shadow: Some(format!("{name}:*:20000:::::{}:", if active { "" } else { "1" })),
-        groups: vec![if active { COMMON } else { DISABLED }],
+        by_name: None,
+        shadow: active.then(|| format!("{name}:*:20000::::::")),
+        groups: if active { vec![COMMON] } else { Vec::new() },
         home: format!("/home/{name}"),
         home_node: active.then(|| node("/home/ana", uid, 0o700, true)),
         shell: shell.to_owned(),
         shell_node: Some(node(shell, 0, 0o755, false)),
-        sshd: Some(Ok(Effective::parse(if active { IN_FORCE } else { SHUT_OUT }))),
+        sshd: active.then(|| Ok(Effective::parse(IN_FORCE))),
     }
 }

@@ -80,6 +80,10 @@ impl Machine {
         fs::write(path, text).unwrap();
     }
 
+    pub(super) fn remove(&self, path: &str) {
+        fs::remove_file(self.path(path)).unwrap();
+    }
+
     pub(super) fn read(&self, path: &str) -> String {
         fs::read_to_string(self.path(path)).unwrap_or_default()
     }
@@ -177,7 +181,10 @@ impl Programs for Fakes {
             }
             ("visudo", _) if stdin.contains("Defaults:%iam-users ") => done(0, "stdin: parsed OK\n", ""),
             ("visudo", _) => done(1, "", "syntax error"),
-            ("getent", ["passwd", user]) => done(if self.groups(user).is_some() { 0 } else { 2 }, "", ""),
+            ("getent", ["passwd", key]) => match self.passwd(key) {
+                Some(line) => done(0, &line, ""),
+                None => done(2, "", ""),
+            },
             ("systemctl", ["is-active" | "is-enabled", ..]) => done(3, "", ""),
             ("systemctl", ["enable" | "disable", ..]) => {
                 self.note(line);
@@ -218,12 +225,31 @@ impl Fakes {
         self.put("/ran", &format!("{}{}\n", self.get("/ran"), line.join(" ")));
     }
 
+    /// Whether nsswitch.conf asks for ours, and the module is there.
+    fn asks_iam(&self) -> bool {
+        nsswitch::asks_iam(&self.get("/etc/nsswitch.conf")) && !self.at("/module-missing").exists()
+    }
+
+    /// An earlier release of the module finds a disabled user by name, too.
+    fn earlier(&self) -> bool {
+        self.at("/module-earlier").exists()
+    }
+
+    /// glibc, by name or uid.
+    fn passwd(&self, key: &str) -> Option<String> {
+        let gone = Id::computed(&IamId::new("gone"));
+        if self.asks_iam() && (key == gone.to_string() || self.earlier() && key == "gone") {
+            return Some(format!("gone:x:{gone}:{gone}::/home/x:/usr/sbin/nologin\n"));
+        }
+        self.groups(key).map(|_| format!("{key}:x:1:1::/:/bin/sh\n"))
+    }
+
     /// glibc: local users from the file, ours if nsswitch.conf asks for them.
     fn groups(&self, user: &str) -> Option<Vec<&'static str>> {
-        let iam = nsswitch::asks_iam(&self.get("/etc/nsswitch.conf")) && !self.at("/module-missing").exists();
+        let iam = self.asks_iam();
         match user {
             "ana" if iam => Some(vec!["ana", "iam-users"]),
-            "gone" if iam => Some(vec!["gone", "iam-disabled"]),
+            "gone" if iam && self.earlier() => Some(vec!["gone", "iam-disabled"]),
             "ubuntu" if self.at("/ubuntu-in-iam-users").exists() => Some(vec!["ubuntu", "iam-users"]),
             "root" | "ubuntu" => Some(vec!["sudo"]),
             _ => None,

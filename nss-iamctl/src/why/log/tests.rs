@@ -76,7 +76,7 @@ fn the_reason_that_was_given_is_the_one_that_is_told() {
         ),
         ("User ana from 10.0.0.1 not allowed because listed in DenyUsers", "DenyUsers", "disabled users"),
         ("User ana not allowed because shell /bin/zsh does not exist", "/bin/zsh", "install the shell"),
-        ("Invalid user ana from 10.0.0.1 port 5", "did not know the user", "refresh"),
+        ("Invalid user ana from 10.0.0.1 port 5", "did not know the user", "does not exist by name"),
         ("fatal: Access denied for user ana by PAM account configuration [preauth]", "PAM refused", "pam_*"),
         ("pam_unix(sshd:account): account ana has expired (account expired)", "expired", "state"),
         (

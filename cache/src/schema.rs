@@ -1,7 +1,8 @@
 //! `schema.sql`, cut into its three files, and their identification.
 
-/// DDL of `cache.db`.
-pub const CACHE: Schema = Schema { name: "cache.db", mode: 0o644, version: 100 };
+/// DDL of `cache.db`. From minor version 1 on `grp` has no private group of a user who is not active: the reader need not
+/// look for such ones.
+pub const CACHE: Schema = Schema { name: "cache.db", mode: 0o644, version: 101 };
 /// DDL of `keys.db`.
 pub const KEYS: Schema = Schema { name: "keys.db", mode: 0o640, version: 100 };
 /// DDL of `state.db`.

@@ -1,6 +1,7 @@
 -- The only DDL of nss-iam. Three files, split at the lines that begin with "-- file:".
 -- Readers (crate `reader`) walk cache.db and keys.db without SQLite, so both keep to: rowid tables, explicit
--- indexes, UTF-8, rollback journal format. A column is only ever added at the end, with a new minor version.
+-- indexes, UTF-8, rollback journal format. A column is only ever added at the end, with a new minor version, and so is
+-- a rule for rows that readers rely on.
 
 -- file: cache.db
 -- What NSS answers. Replaced only when an answer changes: no time of day, no counter in here.
@@ -11,24 +12,27 @@ CREATE TABLE passwd (
   name      TEXT NOT NULL,
   gid       INTEGER NOT NULL,                   -- the private group, gid = uid
   pinned    INTEGER NOT NULL,                   -- 1: [ids], a uid tag or `adopt` gave the id
-  active    INTEGER NOT NULL,                   -- 0: left, deleted or locked; resolvable, may not log in
+  active    INTEGER NOT NULL,                   -- 0: left, deleted or locked: found by uid only, never by name
   gecos     TEXT NOT NULL,
   home      TEXT NOT NULL,
   shell     TEXT NOT NULL,
   lastchg   INTEGER NOT NULL,                   -- shadow(5) sp_lstchg, days since 1970, > 0
   expire    INTEGER NOT NULL,                   -- shadow(5) sp_expire, days since 1970; -1: none
-  groups    TEXT NOT NULL,                      -- supplementary gids that cache.db publishes, "1879048200 1879048201"
+  groups    TEXT NOT NULL,                      -- supplementary gids that cache.db publishes, "1879048200 1879048201";
+                                                -- of one who is not active, that of iam-disabled, which only a module
+                                                -- of an earlier release gives out
   local     TEXT NOT NULL                       -- supplementary gids of local groups, > 0, "27"
 );
 CREATE UNIQUE INDEX passwd_name ON passwd (name);
 
+-- Groups that exist by name. The private group of a user who is not active has no row: readers make it of the user's.
 -- "groups" (a keyword since SQLite 3.28 in window clauses only) and "group" are avoided as table names.
 CREATE TABLE grp (
   gid       INTEGER PRIMARY KEY,
   name      TEXT NOT NULL,
   pinned    INTEGER NOT NULL,
   count     INTEGER NOT NULL,                   -- of members
-  members   TEXT NOT NULL                       -- ready-made: "ana,bob", sorted; no lookup joins
+  members   TEXT NOT NULL                       -- ready-made: "ana,bob", sorted, all active; no lookup joins
 );
 CREATE UNIQUE INDEX grp_name ON grp (name);
 

@@ -11,20 +11,20 @@ use crate::model::{Field, IamId, Id, Invalid, KeyLine, Name};
 pub struct Cache {
     /// By uid.
     pub users: Vec<User>,
-    /// By gid. Private groups included.
+    /// By gid. The private groups of active users included: no others exist by name.
     pub groups: Vec<Group>,
 }
 
 /// A row of passwd and shadow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// And the gid of the private group.
+    /// And the gid of the private group, which is a row of [`Cache::groups`] if the user is active.
     pub uid: Id,
     /// Login name.
     pub name: Name,
     /// Whether the id was given by hand.
     pub pinned: bool,
-    /// Whether the user may log in.
+    /// Whether the user may log in. If not, the uid is all that the user is found by.
     pub active: bool,
     /// passwd(5).
     pub gecos: Field,
@@ -49,7 +49,7 @@ pub struct Group {
     pub name: Name,
     /// Whether the id was given by hand.
     pub pinned: bool,
-    /// Login names, sorted.
+    /// Login names of active users, sorted.
     pub members: Vec<Name>,
 }
 

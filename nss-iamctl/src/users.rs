@@ -25,7 +25,7 @@ pub(crate) fn run(host: &Host, args: &cli::Users, out: &mut dyn Write) -> Result
             let heading = ["NAME", "UID", "STATE", "IAM NAME", "ACCOUNT", "GROUPS", "KEYS", "SINCE"];
             written(write!(out, "{}", table(heading, &rows)))?;
         }
-        // Others than root see what glibc tells everyone.
+        // Others than root see what the cache, which everyone may read, has.
         Err(_) => {
             let cache = published.cache.as_ref().map_err(no_cache)?;
             written(write!(out, "{}", table(["NAME", "UID", "STATE", "GROUPS"], &cached(cache, args.all))))?;

@@ -262,12 +262,7 @@ pub(super) fn snapshots(
     taken.extend(groups.iter().map(|group| group.name.clone()));
     taken.extend([own.common.clone(), own.disabled.clone()]);
     let locked = users.iter().filter(|user| user.locked).map(|user| user.iam_id);
-    for user in disabled_users(input, own, state, taken, &locked.collect(), disabled) {
-        for &gid in &user.groups {
-            members.entry(gid).or_default().push(user.name.clone());
-        }
-        cache.users.push(user);
-    }
+    cache.users.extend(disabled_users(input, own, state, taken, &locked.collect(), disabled));
     let named = groups.iter().map(|group| (group.identity, &group.name));
     let ours = [(common, &own.common), (disabled, &own.disabled)];
     let ours = ours.into_iter().filter_map(|(identity, name)| Some((identity?, name)));
@@ -281,7 +276,7 @@ pub(super) fn snapshots(
             members,
         });
     }
-    for user in &cache.users {
+    for user in cache.users.iter().filter(|user| user.active) {
         let (gid, name) = (user.uid, user.name.clone());
         cache.groups.push(snapshot::Group { gid, name, pinned: user.pinned, members: Vec::new() });
     }
@@ -290,8 +285,9 @@ pub(super) fn snapshots(
     (cache, logins(input, users))
 }
 
-/// Those who left or are locked: `ls -l` shows them as owners, and nothing lets them in. `taken` are the names of
-/// groups and of those who did not leave, the locked ones among them.
+/// Those who left or are locked: `ls -l` shows them as owners, and nothing finds them by name. In `groups` they have
+/// iam-disabled, for daemons with an earlier release of the module, which does: sshd then keeps them out by that group.
+/// `taken` are the names of groups and of those who did not leave, the locked ones among them.
 fn disabled_users(
     input: &Input<'_>,
     own: &OwnGroups,

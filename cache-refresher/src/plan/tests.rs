@@ -231,6 +231,14 @@ impl Plan {
         self.group(group).unwrap().members.iter().map(Name::as_str).collect()
     }
 
+    /// The names of those who may not log in, sorted.
+    fn disabled(&self) -> Vec<&str> {
+        let users = self.cache.users.iter().filter(|user| !user.active);
+        let mut names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
     fn login(&self, iam_id: &str) -> Option<&Login> {
         self.keys.logins.iter().find(|login| login.iam_id.as_str() == iam_id)
     }

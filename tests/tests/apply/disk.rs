@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{FileExt, PermissionsExt, chown};
 
 use nix::mount::{MsFlags, mount};
 use serde_json::Value;
@@ -104,11 +104,14 @@ fn files_that_readers_would_refuse_are_published_anew() {
     host.apply(&many(1));
     let (cache, keys) = (format!("{CACHE}/cache.db"), format!("{CACHE}/keys.db"));
     let wanted = files(CACHE);
-    let damage: [(&str, &dyn Fn()); 5] = [
+    let version =
+        |minor: u8| File::options().write(true).open(&cache).unwrap().write_all_at(&[100 + minor], 63);
+    let damage: [(&str, &dyn Fn()); 6] = [
         ("writable by others", &|| fs::set_permissions(&cache, Permissions::from_mode(0o666)).unwrap()),
         ("another owner", &|| chown(&cache, Some(1000), None).unwrap()),
         ("cut off", &|| File::options().write(true).open(&cache).unwrap().set_len(5000).unwrap()),
         ("gone", &|| fs::remove_file(&cache).unwrap()),
+        ("of an earlier release", &|| version(0).unwrap()),
         ("keys closed to sshd", &|| chown(&keys, None, Some(0)).unwrap()),
     ];
     for (what, damage) in damage {

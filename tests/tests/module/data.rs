@@ -1,6 +1,5 @@
 //! What the tests publish.
 
-use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
@@ -40,17 +39,10 @@ pub(crate) fn user(login: &str) -> User {
     }
 }
 
-/// A snapshot of these users: a private group for each, `iam-users`, `iam-disabled`, and `jump` with every other user.
+/// A snapshot of these users: a private group for each who is active, `iam-users`, `iam-disabled` without members, and
+/// `jump` with every other active user.
 pub(crate) fn snapshot(mut users: Vec<User>) -> Cache {
-    let mut groups: Vec<Group> = users
-        .iter()
-        .map(|user| Group {
-            gid: user.uid,
-            name: user.name.clone(),
-            pinned: user.pinned,
-            members: Vec::new(),
-        })
-        .collect();
+    let mut groups: Vec<Group> = users.iter().filter(|user| user.active).map(private).collect();
     let shared = ["iam-users", "iam-disabled", "jump"];
     for (which, group) in shared.into_iter().enumerate() {
         let gid = id(&format!("group:{group}"));
@@ -59,7 +51,7 @@ pub(crate) fn snapshot(mut users: Vec<User>) -> Cache {
             if user.active == (group != "iam-disabled") && (which < 2 || n % 2 == 0) {
                 user.groups.push(gid);
                 user.groups.sort();
-                members.push(user.name.clone());
+                members.extend(user.active.then(|| user.name.clone()));
             }
         }
         members.sort();
@@ -70,13 +62,28 @@ pub(crate) fn snapshot(mut users: Vec<User>) -> Cache {
     Cache { users, groups }
 }
 
-/// What is found by name and in enumerations: the active users, and all groups but the private ones of the others.
+fn private(user: &User) -> Group {
+    Group { gid: user.uid, name: user.name.clone(), pinned: user.pinned, members: Vec::new() }
+}
+
+/// What is found by name and in enumerations: the active users, and all groups.
 pub(crate) fn named(cache: &Cache) -> Cache {
-    let gone: BTreeSet<Id> = inactive(cache).map(|user| user.uid).collect();
-    Cache {
-        users: cache.users.iter().filter(|user| user.active).cloned().collect(),
-        groups: cache.groups.iter().filter(|group| !gone.contains(&group.gid)).cloned().collect(),
-    }
+    Cache { users: cache.users.iter().filter(|user| user.active).cloned().collect(), ..cache.clone() }
+}
+
+/// Publishes as an earlier release did: everybody has a private group, and the disabled are members of theirs.
+pub(crate) fn publish_as_before(cache: &Cache) {
+    let mut before = cache.clone();
+    before.groups.extend(inactive(cache).map(private));
+    before.groups.sort_by_key(|group| group.gid);
+    let disabled = before.groups.iter_mut().find(|group| group.name.as_str() == "iam-disabled").unwrap();
+    disabled.members = inactive(cache).map(|user| user.name.clone()).collect();
+    disabled.members.sort();
+    publish(&before);
+    let mut bytes = std::fs::read(FILE).unwrap();
+    assert_eq!(bytes[60..64], 101u32.to_be_bytes());
+    bytes[63] = 100;
+    replace(&bytes);
 }
 
 /// Those who left or are locked.

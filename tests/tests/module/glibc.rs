@@ -45,7 +45,9 @@ fn compare(machine: &Machine, published: &Cache, peer: &str) {
     let mut groups: Vec<String> = published.groups.iter().map(|group| group.name.to_string()).collect();
     groups.extend(["wheel-", "nobody-here"].map(Into::into));
     let uids: Vec<String> = published.users.iter().map(|user| user.uid.to_string()).collect();
-    let gids: Vec<String> = published.groups.iter().map(|group| group.gid.to_string()).collect();
+    // With those of private groups that are no rows.
+    let gids = published.groups.iter().map(|group| group.gid.to_string());
+    let gids: Vec<String> = gids.chain(uids.iter().cloned()).collect();
     for (database, keys) in [("passwd", users.as_slice()), ("passwd", &uids), ("shadow", &users)]
         .into_iter()
         .chain([("group", groups.as_slice()), ("group", &gids)])

@@ -74,10 +74,17 @@ fn groups(plan: &Plan) {
     unique(plan.cache.groups.iter().map(|group| group.name.to_string()));
     let mut members: BTreeMap<Id, Vec<Name>> = BTreeMap::new();
     for user in &plan.cache.users {
-        let own = plan.group(user.name.as_str()).expect("a private group");
-        assert_eq!((own.gid, own.pinned, own.members.len()), (user.uid, user.pinned, 0));
         assert!(user.groups.is_sorted() && user.local.is_sorted());
         unique(user.groups.iter().map(ToString::to_string));
+        assert!(user.groups.iter().all(|gid| plan.cache.groups.iter().any(|group| group.gid == *gid)));
+    }
+    for user in plan.cache.users.iter().filter(|user| !user.active) {
+        assert!(plan.group(user.name.as_str()).is_none(), "a group of the name of {user:?}");
+        assert!(plan.cache.groups.iter().all(|group| group.gid != user.uid), "a group of {user:?}");
+    }
+    for user in plan.cache.users.iter().filter(|user| user.active) {
+        let own = plan.group(user.name.as_str()).expect("a private group");
+        assert_eq!((own.gid, own.pinned, own.members.len()), (user.uid, user.pinned, 0));
         user.groups.iter().for_each(|gid| members.entry(*gid).or_default().push(user.name.clone()));
     }
     for group in &plan.cache.groups {

@@ -53,8 +53,8 @@ fn cached(name: &str, uid: u32, active: bool) -> User {
     }
 }
 
-fn group(name: &str, gid: u32, member: &str) -> Group {
-    let members = vec![Name::new(member).unwrap()];
+fn group(name: &str, gid: u32, members: &[&str]) -> Group {
+    let members = members.iter().map(|member| Name::new(member).unwrap()).collect();
     Group { gid: Id::pinned(gid).unwrap(), name: Name::new(name).unwrap(), pinned: false, members }
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn published() -> Published {
     Published {
         cache: Ok(Cache {
             users: vec![cached("ana", ANA, true), cached("bob", BOB, false)],
-            groups: vec![group("iam-users", COMMON, "ana"), group("iam-disabled", DISABLED, "bob")],
+            groups: vec![group("iam-users", COMMON, &["ana"]), group("iam-disabled", DISABLED, &[])],
         }),
         keys: Ok(keys_of("ana", 259_200)),
         state: Ok(State {

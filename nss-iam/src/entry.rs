@@ -198,7 +198,8 @@ pub extern "C" fn _nss_iam_endspent() -> c_int {
     Status::Success as c_int
 }
 
-/// For initgroups(3) and getgrouplist(3): adds the groups of `name` but `group`, which the caller has put in already.
+/// For initgroups(3) and getgrouplist(3): adds the groups of `name` but `group`, which the caller has put in already. None
+/// if `group` is the primary group of another user of that name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn _nss_iam_initgroups_dyn(
     name: *const c_char,
@@ -215,7 +216,7 @@ pub unsafe extern "C" fn _nss_iam_initgroups_dyn(
     let list = unsafe { List::new(start, size, groupsp, limit) };
     let call = || {
         list.ok_or(Miss::NotFound)?.all_or_none(|list| {
-            lookup::groups_of(name?, |gid| if gid == group { Ok(()) } else { list.add(gid) })
+            lookup::groups_of(name?, group, |gid| if gid == group { Ok(()) } else { list.add(gid) })
         })
     };
     // SAFETY: glibc passes a pointer to the thread's errno.

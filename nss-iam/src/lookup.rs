@@ -111,11 +111,19 @@ pub(crate) fn group_by_gid<T>(gid: u32, fill: impl FnOnce(&Group<'_>) -> Outcome
     ask(|cache| fill(&cache.group_by_gid(gid)?.ok_or(Miss::NotFound)?))
 }
 
-/// Gives each supplementary group of a user to `add`.
-pub(crate) fn groups_of(name: &[u8], mut add: impl FnMut(u32) -> Outcome<()>) -> Outcome<()> {
-    ask(|cache| {
-        let user = cache.user_by_name(name)?.ok_or(Miss::NotFound)?;
-        cache.supplementary(&user)?.try_for_each(|gid| add(gid?))
+/// The primary group of a caller of getgrouplist(3) that knows none, as nscd(8) and `getent initgroups` (glibc's
+/// nscd/initgrcache.c and nss/getent.c).
+const NO_GROUP: u32 = u32::MAX;
+
+/// Gives each supplementary group of a user to `add`. `group` is the primary group of the user that the caller has found by
+/// that name. If it is another than ours, so is the user: a local account, say, that was made since the last refresh and
+/// must not get the groups of the IAM user whose name it has.
+pub(crate) fn groups_of(name: &[u8], group: u32, mut add: impl FnMut(u32) -> Outcome<()>) -> Outcome<()> {
+    ask(|cache| match &cache.user_by_name(name)? {
+        Some(user) if group == user.uid || group == NO_GROUP => {
+            cache.supplementary(user)?.try_for_each(|gid| add(gid?))
+        }
+        _ => Err(Miss::NotFound),
     })
 }
 

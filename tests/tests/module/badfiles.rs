@@ -64,7 +64,7 @@ fn of_a_list_of_groups_with_one_below_the_floor_none_is_given() {
     let module = Module::load(&machine);
     let name = CString::new(user.name.as_str()).unwrap();
     let mut list = vec![4];
-    let failure = module.initgroups(&name, 0, &mut list, 64, -1).unwrap_err();
+    let failure = module.initgroups(&name, u32::MAX, &mut list, 64, -1).unwrap_err();
     assert_eq!((failure.0, list), (UNAVAIL, vec![4]));
 }
 

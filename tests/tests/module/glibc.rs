@@ -178,6 +178,67 @@ fn programs_see_users_behind_files() {
     assert_eq!(text(&machine.run(&["stat", "-c", "%U:%G", "/tmp/file"]).stdout), "user3:user3\n");
 }
 
+/// What glibc's getgrouplist(3) gives a caller with this primary group, sorted. In a process of its own, which has the machine's
+/// nsswitch.conf and module.
+fn grouplist(machine: &Machine, name: &str, group: u32) -> Vec<u32> {
+    let program = "import os, sys\nprint(*os.getgrouplist(sys.argv[1], int(sys.argv[2])))";
+    // As the int that Python takes for a gid: -1 is (gid_t) -1.
+    let group = group.cast_signed().to_string();
+    let output = machine.run(&["python3", "-c", program, name, &group]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let mut gids: Vec<u32> = text(&output.stdout)
+        .split_whitespace()
+        .map(|gid| gid.parse::<i64>().unwrap().rem_euclid(1 << 32).try_into().unwrap())
+        .collect();
+    gids.sort_unstable();
+    gids
+}
+
+/// With and without a local group that names the user, who keeps it whatever the caller's primary group is.
+#[test]
+fn getgrouplist_gives_our_groups_to_who_has_our_primary_group_or_none() {
+    let published = data::odd();
+    let Some(machine) = machine(&published) else { return };
+    machine.nsswitch();
+    fs::write("/etc/group", fs::read_to_string("/etc/group").unwrap() + "here:x:4242:user3,adopted\n")
+        .unwrap();
+    for name in ["user3", "user8", "adopted"] {
+        let user = published.users.iter().find(|user| user.name.as_str() == name).unwrap();
+        let own = user.uid.get();
+        let here = (name != "user8").then_some(4242);
+        let ours: Vec<u32> =
+            user.groups.iter().map(|gid| gid.get()).chain(user.local.iter().copied()).collect();
+        for (group, gets) in [
+            (u32::MAX, true),
+            (own, true),
+            (0, false),
+            (1500, false),
+            (LOCAL, false),
+            (user.groups[0].get(), false),
+        ] {
+            let added = if gets { ours.as_slice() } else { &[] };
+            let mut wanted: Vec<u32> = [group].into_iter().chain(here).chain(added.iter().copied()).collect();
+            wanted.sort_unstable();
+            assert_eq!(grouplist(&machine, name, group), wanted, "{name} with {group}");
+        }
+    }
+}
+
+/// "`jane` (uid 1500) created between two refreshes": the name is hers, the groups of IAM's jane are not.
+#[test]
+fn a_local_user_of_the_name_of_one_of_ours_gets_none_of_ours_groups() {
+    let published = data::odd();
+    let Some(machine) = machine(&published) else { return };
+    machine.nsswitch();
+    let append = |file: &str, line: &str| fs::write(file, fs::read_to_string(file).unwrap() + line).unwrap();
+    append("/etc/passwd", "user3:x:1500:1500::/home/user3:/bin/sh\n");
+    append("/etc/group", "user3:x:1500:\nhere:x:4242:user3\n");
+    assert_eq!(
+        text(&machine.run(&["id", "user3"]).stdout),
+        "uid=1500(user3) gid=1500(user3) groups=1500(user3),4242(here)\n"
+    );
+}
+
 /// There the file's owner, root, is shown as 65534. user_namespaces(7): none can be made after chroot(2), so this has
 /// only a /var/lib of its own.
 #[test]

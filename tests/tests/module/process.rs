@@ -53,7 +53,7 @@ fn right(module: &Module, published: &Cache, n: usize) -> bool {
         && by_name(module.getspnam, &name, ROOM).is_ok_and(|found| found.line() == data::shadow_line(user))
         && by_id(module.getgrgid, group.gid.get(), ROOM)
             .is_ok_and(|found| found.line() == data::group_line(group))
-        && module.groups(&name, 0).is_ok_and(|gids| gids.into_iter().eq(groups))
+        && module.groups(&name, user.uid.get()).is_ok_and(|gids| gids.into_iter().eq(groups))
 }
 
 /// While all of them look up, the file is replaced again and again: each answer is right all the same.

@@ -52,7 +52,7 @@ extern "C" fn calls(argument: *mut c_void) -> *mut c_void {
             // SAFETY: see above.
             unsafe { (module.getspent)(sp.as_mut_ptr(), buffer, room, e) },
             // SAFETY: see above; an empty list has a null pointer.
-            unsafe { (module.initgroups)(user, 0, &mut start, &mut size, &mut groups, -1, e) },
+            unsafe { (module.initgroups)(user, u32::MAX, &mut start, &mut size, &mut groups, -1, e) },
         ];
         it.answers += answers.iter().filter(|status| **status == SUCCESS).count();
         // SAFETY: from realloc, or null.

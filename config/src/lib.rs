@@ -147,7 +147,7 @@ pub struct Users {
     pub name_style: NameStyle,
     /// What becomes of a user who left.
     pub removed: Removed,
-    /// How long a disabled user stays resolvable; never zero.
+    /// How long a disabled user is found by uid; never zero.
     pub removed_keep: Duration,
     /// Whether sessions and processes of users who left are ended.
     pub terminate_sessions: bool,
@@ -181,9 +181,9 @@ pub enum NameStyle {
 /// What becomes of a user who left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removed {
-    /// Resolvable for [`Users::removed_keep`], without any way to log in.
+    /// Found by uid, and never by name, for [`Users::removed_keep`].
     Disable,
-    /// No longer resolvable at once.
+    /// No longer found at all, at once.
     Hide,
 }
 

@@ -12,3 +12,4 @@ mod names;
 mod outage;
 mod session;
 mod support;
+mod units;

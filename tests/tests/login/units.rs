@@ -1,0 +1,62 @@
+//! Units with `User=` on a booted system: systemd asks neither PAM nor shadow, only for the name.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use cache::model::{Field, IamId, Id, Name};
+use cache::snapshot::{Cache, Group, User};
+use tests::artefact;
+use tests::boot::Booted;
+
+/// Publishes bob, who is active or left.
+fn publish(host: &Booted, active: bool) {
+    let (name, field) = (Name::new("bob").unwrap(), |text| Field::new(text).unwrap());
+    let uid = Id::computed(&IamId::new("bob"));
+    let group = Group { gid: uid, name: name.clone(), pinned: false, members: Vec::new() };
+    let bob = User {
+        uid,
+        name,
+        pinned: false,
+        active,
+        gecos: field(""),
+        home: field("/home/bob"),
+        shell: field(if active { "/bin/bash" } else { "/usr/sbin/nologin" }),
+        lastchg: 20_000,
+        groups: Vec::new(),
+        local: Vec::new(),
+    };
+    let groups = if active { vec![group] } else { Vec::new() };
+    cache::publish::cache(&host.path("/var/lib/nss-iam"), &Cache { users: vec![bob], groups }).unwrap();
+}
+
+/// systemd.exec(5): a unit whose user does not exist ends with status 217, "EXIT_USER".
+#[test]
+fn a_unit_under_the_name_of_a_removed_user_does_not_start() {
+    let Some(host) = Booted::start("debian12") else { return };
+    let library = host.path(tests::module().to_str().unwrap());
+    fs::copy(artefact("libnss_iam.so"), library).unwrap();
+    fs::create_dir(host.path("/var/lib/nss-iam")).unwrap();
+    fs::set_permissions(host.path("/var/lib/nss-iam"), Permissions::from_mode(0o755)).unwrap();
+    host.done(
+        "sed -i -E 's/^(passwd|shadow):.*/& iam/; s/^group:.*/& [SUCCESS=merge] iam/' /etc/nsswitch.conf",
+    );
+    publish(&host, true);
+    let uid = host.done("id -u bob");
+    let home = format!("install -d -o {0} -g {0} /home/bob", uid.trim());
+    host.done(&home);
+    let unit = "systemd-run --quiet --wait --pipe -p User=bob";
+    assert_eq!(host.done(&format!("{unit} id -u")), uid);
+    // As the manual says: whoever chooses another primary group gets that one alone.
+    assert_eq!(host.done(&format!("{unit} -p Group=www-data id -Gn")), "www-data\n");
+    host.done("loginctl enable-linger bob");
+
+    publish(&host, false);
+    for group in ["", " -p Group=www-data"] {
+        assert_eq!(host.sh(&format!("{unit}{group} id -u")), (Some(217), String::new()));
+    }
+    assert_eq!(host.sh("loginctl enable-linger bob").0, Some(1));
+    assert_eq!(host.done("stat -c %U:%G /home/bob"), "bob:bob\n");
+    // By uid, as the refresher does it, logind still takes the linger away.
+    host.done(&format!("loginctl disable-linger {}", uid.trim()));
+    assert_eq!(host.done("ls /var/lib/systemd/linger"), "");
+}

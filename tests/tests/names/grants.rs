@@ -21,7 +21,7 @@ fn becomes_root(host: &Host, name: &str) -> bool {
 fn a_member_line_gives_nothing_to_a_new_user_whether_or_not_the_name_exists() {
     let Some(host) = Host::in_tree("login") else { return };
     write("/etc/sudoers", RULES);
-    host.run(&["sed", "-i", "s/^sudo:x:27:.*/sudo:x:27:grace,dana/", "/etc/group"]);
+    done(&host, &["sed", "-i", "s/^sudo:x:27:.*/sudo:x:27:grace,dana/", "/etc/group"]);
     append("/etc/group", "extra:x:4000:ops,kate\nsudo:x:27:late\n");
     refresh(&host, &named(&["Grace", "dana", "kate", "late", "free"]));
     for (id, name) in [("U-Grace", "grace"), ("U-dana", "dana"), ("U-kate", "kate"), ("U-late", "late")] {
@@ -37,7 +37,7 @@ fn who_was_put_into_a_group_keeps_it_and_another_user_id_never_inherits_it() {
     let Some(host) = Host::in_tree("login") else { return };
     write("/etc/sudoers", RULES);
     refresh(&host, &listing(&[user("U-5", "Dana")]));
-    assert_eq!(host.run(&["gpasswd", "-a", "dana", "sudo"]).status, Some(0));
+    done(&host, &["gpasswd", "-a", "dana", "sudo"]);
     refresh(&host, &listing(&[user("U-5", "Dana")]));
     assert!(becomes_root(&host, "dana"));
     // The same name in IAM, another person.
@@ -103,9 +103,9 @@ fn a_name_in_sudoers_is_given_to_nobody_however_it_is_written() {
             fs::write("/etc/sudo.conf", conf).unwrap();
         }
         // The judge: a local user of that name is root by this rule.
-        host.run(&["useradd", "-M", "-s", "/bin/bash", "dana"]);
+        done(&host, &["useradd", "-M", "-s", "/bin/bash", "dana"]);
         assert!(becomes_root(&host, "dana"), "{case}: the rule is none");
-        host.run(&["userdel", "dana"]);
+        done(&host, &["userdel", "dana"]);
         refresh(&host, &named(&["Dana", "bea"]));
         assert!(!becomes_root(&host, "dana"), "{case}");
         assert!(reason(&host, "U-Dana").is_some_and(|reason| reason.contains("dana")), "{case}");

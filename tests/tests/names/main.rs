@@ -36,6 +36,12 @@ fn reason(host: &Host, id: &str) -> Option<String> {
     Some(found["reason"].as_str().unwrap().to_owned())
 }
 
+/// Runs a program, which must succeed.
+fn done(host: &Host, line: &[&str]) {
+    let ran = host.run(line);
+    assert_eq!(ran.status, Some(0), "{line:?}: {}", ran.err);
+}
+
 fn append(path: &str, text: &str) {
     let before = fs::read_to_string(path).unwrap_or_default();
     fs::write(path, before + text).unwrap();

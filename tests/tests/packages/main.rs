@@ -6,5 +6,6 @@ mod deploy;
 mod files;
 mod image;
 mod life;
+mod names;
 mod rpm;
 mod support;

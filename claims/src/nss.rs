@@ -109,7 +109,7 @@ pub struct Files {
 pub struct FileGroup {
     /// Its gid.
     pub gid: u32,
-    /// Names, of users who exist or not.
+    /// Names, of users who exist or not; the administrators of gshadow(5) among them.
     pub members: BTreeSet<String>,
 }
 

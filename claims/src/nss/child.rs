@@ -110,9 +110,9 @@ fn of_id(id: u32, databases: Databases) -> Result<Line, Errno> {
 
 /// getpwent(3) does not tell a file that cannot be read from an empty one.
 fn files() -> Result<Files, String> {
-    for path in ["/etc/passwd", "/etc/group"] {
-        File::open(path).map_err(|cause| format!("cannot read '{path}': {cause}"))?;
-    }
+    let open = |path| File::open(path).map_err(|cause| format!("cannot read '{path}': {cause}"));
+    open("/etc/passwd")?;
+    open("/etc/group")?;
     let mut files = Files::default();
     for (name, uid) in glibc::users() {
         files.users.entry(name).or_insert(uid);
@@ -122,5 +122,40 @@ fn files() -> Result<Files, String> {
         // initgroups(3) reads every line.
         group.members.extend(members);
     }
+    match std::fs::read("/etc/gshadow") {
+        Ok(text) => add_gshadow(&String::from_utf8_lossy(&text), &mut files),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+        Err(cause) => return Err(format!("cannot read '/etc/gshadow': {cause}")),
+    }
     Ok(files)
+}
+
+/// gshadow(5), which glibc has no answer of that would matter: gpasswd(1) lets the administrators of a group put
+/// themselves into it.
+fn add_gshadow(text: &str, files: &mut Files) {
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split(':').map(str::trim).collect();
+        let [group, _, administrators, members, ..] = fields.as_slice() else { continue };
+        if let Some(group) = files.groups.get_mut(*group) {
+            let names = administrators.split(',').chain(members.split(','));
+            group.members.extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn administrators_of_a_group_are_as_good_as_members() {
+        let mut files = Files::default();
+        for name in ["sudo", "adm"] {
+            files.groups.insert(name.to_owned(), FileGroup::default());
+        }
+        add_gshadow("sudo:!:grace,dana:erik\nadm:*::\nodd\ngone:!:kate:\n", &mut files);
+        let members: Vec<&str> = files.groups["sudo"].members.iter().map(String::as_str).collect();
+        assert_eq!(members, ["dana", "erik", "grace"]);
+        assert!(files.groups["adm"].members.is_empty());
+    }
 }

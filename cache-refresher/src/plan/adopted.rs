@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use claims::Kind;
+use claims::{Kind, Use};
 
 use super::naming::Group;
 use super::rows::User;
@@ -20,7 +20,10 @@ pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], 
             continue;
         }
         let uses = input.local.uses.names.get(name).into_iter().flatten();
-        for used in uses.filter(|used| matches!(used.kind, Kind::Unit | Kind::Sysusers)) {
+        // A transient unit is no package's: somebody runs it as this user now, `systemd-run --uid`.
+        let is_installed = |used: &&Use| !used.place.starts_with("/run/systemd/transient/");
+        let takes = |used: &&Use| matches!(used.kind, Kind::Unit | Kind::Sysusers) && is_installed(used);
+        for used in uses.filter(takes) {
             told.warnings.insert(format!(
                 "IAM {what} '{name}' is {used} on this host: what runs there has this {what}'s files and keys, and the \
                  reverse\nhint: give the unit a user of its own, or rename the IAM {what}; if it is meant so: \

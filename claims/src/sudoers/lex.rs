@@ -85,7 +85,8 @@ impl Lexer<'_> {
         while self.continuation() {
             self.skip_blanks();
         }
-        let path = if self.rest.starts_with('"') { self.quoted() } else { self.bare_path() };
+        let path =
+            if self.rest.starts_with('"') { self.quoted().replace('\n', "") } else { self.bare_path() };
         self.found.push(Line::Include { number, path, is_dir });
         true
     }
@@ -107,13 +108,16 @@ impl Lexer<'_> {
         decode(&path)
     }
 
-    /// A string in double quotes, which end with the line at the latest.
+    /// A string in double quotes, which end with the line at the latest. Where it continues on the next line, it has a
+    /// newline here.
     fn quoted(&mut self) -> String {
         self.next();
         let mut string = String::new();
         while let Some(c) = self.rest.chars().next() {
             if self.continuation() {
                 self.skip_blanks();
+                string.push('\n');
+                self.include();
                 continue;
             }
             if c == '\n' {
@@ -145,6 +149,9 @@ impl Lexer<'_> {
         while let Some(c) = self.rest.chars().next() {
             if self.continuation() {
                 end(&mut word, None);
+                // sudo complains about an include on a continued line, and then reads it.
+                self.skip_blanks();
+                self.include();
                 continue;
             }
             if c == '#' && !is_id(self.rest) {
@@ -154,11 +161,11 @@ impl Lexer<'_> {
             if c == '"' {
                 let string = self.quoted();
                 end(&mut word, None);
-                // sudo's commands know no quotes: then each word inside is one.
+                // sudo's commands know no quotes, and sudo-rs no quotes over two lines: then each word inside is one.
                 for inner in string.split(|c: char| c.is_whitespace() || ",=:!()>".contains(c)) {
                     end(&mut inner.to_owned(), None);
                 }
-                end(&mut word, Some(Token::Word(string)));
+                end(&mut word, Some(Token::Word(string.replace('\n', ""))));
                 continue;
             }
             self.next();
@@ -246,7 +253,7 @@ mod tests {
             words(r#"\x64ana \xzz "%dom users" a\,b"#),
             ["dana", "xzz", "%dom", "users", "%dom users", "a,b"]
         );
-        assert_eq!(words("\"an\\\n  a\" x"), ["ana", "ana", "x"]);
+        assert_eq!(words("\"an\\\n  a\" x"), ["an", "a", "ana", "x"]);
         assert_eq!(words("Defaults>ana x"), ["Defaults", "ana", "x"]);
     }
 
@@ -261,6 +268,7 @@ mod tests {
             ("@include /a\\ b", "file /a b"),
             ("#includedir /a#b", "dir /a#b"),
             ("#include /a\\x2fb", "file /a/b"),
+            ("x \\\n#include /a", "file /a"),
         ] {
             assert_eq!(words(text).first().map(String::as_str), Some(path), "{text}");
         }

@@ -184,6 +184,12 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
     ),
     row(
+        "an include on a continued line",
+        &[(MAIN, "ann ALL = \\\n@include /etc/a\n"), ("/etc/a", "dana ALL=ALL\n")],
+        &["dana"],
+        &[],
+    ),
+    row(
         "an include of this host",
         &[(MAIN, "@include /etc/sudoers.%h\n"), ("/etc/sudoers.HOST", "dana ALL=ALL\n")],
         &["dana"],

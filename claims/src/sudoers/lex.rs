@@ -147,8 +147,13 @@ impl Lexer<'_> {
             tokens.extend(more);
         };
         while let Some(c) = self.rest.chars().next() {
+            let is_escaped_blank = !word.is_empty() && self.rest.starts_with("\\ ");
             if self.continuation() {
                 end(&mut word, None);
+                // In a word, a backslash and a blank are one character of it: then the line ends here for sudo.
+                if is_escaped_blank {
+                    break;
+                }
                 // sudo complains about an include on a continued line, and then reads it.
                 self.skip_blanks();
                 self.include();

@@ -184,6 +184,12 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
     ),
     row(
+        "a word with an escaped blank at the end of a line",
+        &[(MAIN, "Host_Alias WEB = web1\\ \ndana ALL=ALL\n")],
+        &["dana"],
+        &["web1"],
+    ),
+    row(
         "an include on a continued line",
         &[(MAIN, "ann ALL = \\\n@include /etc/a\n"), ("/etc/a", "dana ALL=ALL\n")],
         &["dana"],

@@ -4,6 +4,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod logins;
+pub(crate) mod names;
 pub(crate) mod refresh;
 pub(crate) mod setup;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use serde::Serialize;
 use crate::cli::Doctor;
 use crate::error::Error;
 use crate::facts::Facts;
+use crate::facts::names::{Names, holders};
 use crate::facts::probe::Probe;
 use crate::finding::{self, Finding, Level, written};
 use crate::host::Host;
@@ -27,7 +29,9 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(host: &Host, args: &Doctor, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
-    let facts = Facts::gather(host, now);
+    let mut facts = Facts::gather(host, now);
+    let holders = holders(&facts.published, &facts.configured().users.common_group);
+    facts.names = Names::gather(host, &facts, holders);
     let findings = judge(&facts, &samples(host, &facts));
     let verdict = finding::worst(&findings);
     if args.json {
@@ -46,6 +50,7 @@ pub(crate) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     findings.extend(refresh::judge(facts));
     findings.extend(answers::judge(facts, samples));
     findings.extend(logins::judge(facts, samples));
+    findings.extend(names::judge(facts));
     findings
 }
 

@@ -2,6 +2,7 @@
 //! root does not ask or a program is missing, is none: nothing is made up, and nothing is hidden.
 
 pub(crate) mod log;
+pub(crate) mod names;
 pub(crate) mod probe;
 pub(crate) mod sshd;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use crate::nsswitch;
 use crate::published::Published;
 use crate::settings;
 use log::{Denial, Line};
+use names::Names;
 use sshd::SshdFacts;
 
 pub(crate) const KEYS_CMD: &str = "/usr/libexec/nss-iam/keys-cmd";
@@ -65,6 +67,8 @@ pub(crate) struct Facts {
     pub denials: Vec<Denial>,
     /// Homes that exist, of active users.
     pub homes: Vec<(String, u32, Node)>,
+    /// What the host gives to names; nothing, unless a command has asked for it.
+    pub names: Names,
 }
 
 /// A file or folder.
@@ -142,6 +146,7 @@ impl Facts {
             log: log::logins(host),
             denials: log::denials(host),
             homes: homes(host, &published),
+            names: Names::default(),
             published,
         }
     }

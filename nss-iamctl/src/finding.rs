@@ -15,7 +15,7 @@ pub(crate) enum Level {
     Ok = 0,
     /// Logins work, and something is not as it should be; or it could not be looked at.
     Warn = 1,
-    /// Logins fail because of it.
+    /// Logins fail because of it, or somebody has what is another's.
     Bad = 2,
 }
 
@@ -56,6 +56,17 @@ pub(crate) fn worst(findings: &[Finding]) -> Level {
     findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok)
 }
 
+/// The first ten, and how many more there are, of findings of one kind.
+pub(crate) fn bounded(mut findings: Vec<Finding>, see: &str) -> Vec<Finding> {
+    const SHOWN: usize = 10;
+    let rest = findings.split_off(findings.len().min(SHOWN));
+    if let Some(first) = rest.first() {
+        let what = format!("and {} more", rest.len());
+        findings.push(Finding::bad(first.check, what, see).at(worst(&rest)));
+    }
+    findings
+}
+
 /// One finding a line, its remedy below.
 ///
 /// # Errors
@@ -91,6 +102,14 @@ pub(crate) fn written(done: io::Result<()>) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_findings_ten_are_told() {
+        let many = |number| vec![Finding::warn("x", "y", "z"); number];
+        assert_eq!(bounded(many(10), "see"), many(10));
+        let told = bounded(many(12), "see");
+        assert_eq!((told.len(), &told[10]), (11, &Finding::warn("x", "and 2 more", "see")));
+    }
 
     #[test]
     fn a_remedy_stands_below_its_finding_and_nothing_moves_the_cursor() {

@@ -1,8 +1,11 @@
 //! The host: where its files are, and how its programs are run. Tests put a folder and a stand-in for both.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+
+use claims::nss::{Answers, Databases, Question};
 
 use crate::error::Error;
 
@@ -19,6 +22,11 @@ pub(crate) trait Programs {
     /// # Errors
     /// When it cannot be started.
     fn run(&self, line: &[&str], stdin: &str) -> io::Result<Output>;
+
+    /// Asks services of nsswitch.conf(5). This program runs itself for that, which the tests' program cannot.
+    fn ask(&self, _services: &BTreeMap<String, Databases>, _question: &Question) -> Answers {
+        Answers::default()
+    }
 }
 
 /// What a program left behind.
@@ -106,6 +114,11 @@ impl Host {
             .map_err(|cause| Error::other(format!("cannot run '{}': {cause}", line.join(" "))))
     }
 
+    /// Asks services of nsswitch.conf(5), all at once.
+    pub(crate) fn ask(&self, services: &BTreeMap<String, Databases>, question: &Question) -> Answers {
+        self.programs.ask(services, question)
+    }
+
     /// Runs a program that must succeed.
     ///
     /// # Errors
@@ -143,5 +156,9 @@ impl Programs for System {
             stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
         })
+    }
+
+    fn ask(&self, services: &BTreeMap<String, Databases>, question: &Question) -> Answers {
+        claims::nss::ask(services, question)
     }
 }

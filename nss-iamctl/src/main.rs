@@ -26,6 +26,7 @@ mod pam;
 mod policy;
 mod published;
 mod refresh;
+mod remedy;
 mod restore;
 mod settings;
 mod show;
@@ -46,6 +47,9 @@ use error::Error;
 use host::Host;
 
 fn main() -> ExitCode {
+    if let Some(status) = asked_service() {
+        return status;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
@@ -61,6 +65,17 @@ fn main() -> ExitCode {
         say(&failed.to_string());
         failed.status()
     }))
+}
+
+/// `claims` runs this program again to ask one service of nsswitch.conf(5).
+fn asked_service() -> Option<ExitCode> {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).take(4).map(|word| word.to_string_lossy().into_owned()).collect();
+    let (word, arguments) = words.split_first()?;
+    (word == claims::nss::WORD).then(|| {
+        let done = claims::nss::serve(arguments);
+        ExitCode::from(if done.is_ok() { error::OK } else { error::OTHER })
+    })
 }
 
 fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, Error> {

@@ -22,7 +22,10 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     findings.extend(units(facts));
     if let Ok(status) = &facts.published.status {
         findings.extend(skips(status));
-        findings.extend(status.warnings.iter().map(|text| {
+        // Units are looked at now, too: see `names`.
+        let warnings =
+            status.warnings.iter().filter(|text| !facts.root || !text.contains("what runs there has this"));
+        findings.extend(warnings.map(|text| {
             let (what, hint) = text.split_once("\nhint: ").unwrap_or((text, ""));
             Finding::warn("warning", what, hint)
         }));

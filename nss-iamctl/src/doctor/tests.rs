@@ -1,5 +1,6 @@
 //! What is said of a host where one thing after the other is broken.
 
+pub(crate) mod names;
 mod well;
 
 use config::Config;

@@ -6,6 +6,7 @@ use cache::state::{self, Identity, State};
 use config::Config;
 use listing::Listing;
 
+use crate::facts::names::{Names, holders};
 use crate::facts::probe::Probe;
 use crate::facts::sshd::SshdFacts;
 use crate::facts::{Facts, Node, Unit};
@@ -170,6 +171,7 @@ pub(crate) fn good() -> Facts {
         log: Vec::new(),
         denials: Vec::new(),
         homes: vec![("ana".to_owned(), ANA, node("/home/ana", ANA, 0o700, true))],
+        names: Names { holders: holders(&published(), "iam-users"), ..Names::default() },
     }
 }
 

@@ -1,0 +1,143 @@
+//! What this host gives to the names of those who are published: groups, rules, units and every other place that knows
+//! them by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cache::model::IamId;
+use claims::nss::{Answers, Question};
+use claims::{Unresolved, Uses};
+
+use crate::facts::{Facts, text};
+use crate::host::Host;
+use crate::published::Published;
+
+/// The group of those who may not log in, see cache-refresher.
+const DISABLED_GROUP: &str = "iam-disabled";
+
+/// Who is published under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// `user` or `group`.
+    pub what: &'static str,
+    /// The uid or gid.
+    pub id: u32,
+    /// UserId or GroupId, where it is known.
+    pub iam_id: Option<IamId>,
+}
+
+/// All of it. Nothing of it is asked without root, who alone may read the rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// By login or group name.
+    pub holders: BTreeMap<String, Holder>,
+    /// Login name -> groups of /etc/group that list it as a member.
+    pub members: BTreeMap<String, Vec<String>>,
+    /// What other services of nsswitch.conf(5) say.
+    pub directory: Answers,
+    /// Why nsswitch.conf could not be read.
+    pub unread: Option<String>,
+    /// Of the holders' names: rules, units, sysusers.d and all other places.
+    pub uses: BTreeMap<String, BTreeSet<claims::Use>>,
+    /// What is not known.
+    pub unresolved: BTreeSet<Unresolved>,
+}
+
+impl Names {
+    /// Looks these names up.
+    pub(crate) fn gather(host: &Host, facts: &Facts, holders: BTreeMap<String, Holder>) -> Self {
+        if !facts.root {
+            return Self::default();
+        }
+        let config = facts.configured();
+        let (root, exclude) = (host.path("/"), &config.names.exclude);
+        let names: BTreeSet<String> = holders.keys().cloned().collect();
+        // These two always, as the refresher does: so a service is asked something even if nobody is published.
+        let own = [config.users.common_group.clone(), DISABLED_GROUP.to_owned()];
+        let question = Question { names: names.iter().cloned().chain(own).collect(), ids: BTreeSet::new() };
+        let (directory, unread) = match claims::nss::services(&root, exclude) {
+            Ok(services) => (host.ask(&services, &question), None),
+            Err(cause) => (Answers::default(), Some(cause.to_string())),
+        };
+        let mut uses = Uses::default();
+        for part in [
+            claims::of_installed(&root, exclude),
+            claims::of_rules(&root, exclude),
+            claims::grants::read(&root, &names),
+        ] {
+            uses.extend(part);
+        }
+        let Uses { names: mut uses, unresolved } = uses;
+        uses.retain(|name, _| names.contains(name));
+        let members = members(&text(host, "/etc/group").unwrap_or_default(), &names);
+        Self { holders, members, directory, unread, uses, unresolved }
+    }
+}
+
+/// Active users and IAM groups. Our own groups are not among them: they are named in sshd's and sudo's files on purpose.
+pub(crate) fn holders(published: &Published, common_group: &str) -> BTreeMap<String, Holder> {
+    let Ok(cache) = &published.cache else { return BTreeMap::new() };
+    let logins = published.keys.iter().flat_map(|keys| &keys.logins);
+    let mut iam_ids: BTreeMap<u32, &IamId> = logins.map(|login| (login.uid.get(), &login.iam_id)).collect();
+    let given = published.state.iter().flat_map(|state| &state.identities);
+    iam_ids.extend(given.map(|(iam_id, identity)| (identity.id.get(), iam_id)));
+    let holder = |what, id: u32| {
+        let iam_id = iam_ids.get(&id).filter(|iam_id| !iam_id.is_lost()).map(|&iam_id| iam_id.clone());
+        Holder { what, id, iam_id }
+    };
+    let groups =
+        cache.groups.iter().filter(|group| ![common_group, DISABLED_GROUP].contains(&group.name.as_str()));
+    let groups = groups.map(|group| (group.name.to_string(), holder("group", group.gid.get())));
+    // A private group has its user's name.
+    let users = cache.users.iter().filter(|user| user.active);
+    groups.chain(users.map(|user| (user.name.to_string(), holder("user", user.uid.get())))).collect()
+}
+
+/// group(5); of several lines of a group all count, as for initgroups(3).
+fn members(text: &str, names: &BTreeSet<String>) -> BTreeMap<String, Vec<String>> {
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in text.lines() {
+        let mut fields = line.split(':');
+        let (Some(group), Some(members)) = (fields.next(), fields.nth(2)) else { continue };
+        for member in members.split(',').map(str::trim).filter(|member| names.contains(*member)) {
+            let groups = groups.entry(member.to_owned()).or_default();
+            if !groups.iter().any(|known| known == group) {
+                groups.push(group.to_owned());
+            }
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use cache::model::{Id, Name};
+
+    use super::*;
+    use crate::doctor::tests::{ANA, published};
+
+    #[test]
+    fn the_names_of_active_users_and_of_iam_groups_are_looked_up() {
+        let mut published = published();
+        let holder = |what, id, iam_id: Option<&str>| Holder { what, id, iam_id: iam_id.map(IamId::new) };
+        let ana = ("ana".to_owned(), holder("user", ANA, Some("AIDAANA")));
+        assert_eq!(holders(&published, "iam-users"), [ana.clone()].into());
+        let groups = &mut published.cache.as_mut().unwrap().groups;
+        let mut private = groups[0].clone();
+        for (name, gid) in [("ana", ANA), ("ops", 5000)] {
+            (private.name, private.gid) = (Name::new(name).unwrap(), Id::pinned(gid).unwrap());
+            groups.push(private.clone());
+        }
+        let ops = ("ops".to_owned(), holder("group", 5000, None));
+        assert_eq!(holders(&published, "iam-users"), [ana, ops].into());
+    }
+
+    #[test]
+    fn members_are_those_of_every_line_of_a_group() {
+        let text = "adm:x:4:syslog, ana\nadm:x:4:bob,ana\nops:x:9:\nbad\ndisk:x:6:ana";
+        let names = ["ana".to_owned(), "eve".to_owned()].into();
+        assert_eq!(
+            members(text, &names),
+            [("ana".to_owned(), vec!["adm".to_owned(), "disk".to_owned()])].into()
+        );
+    }
+}

@@ -1,0 +1,38 @@
+//! Remedies that several commands name.
+
+use crate::show::printable;
+
+/// What gives somebody another login name.
+pub(crate) const ANOTHER_NAME: &str =
+    "give the IAM user another login name (tag 'nss-iam:name' with [tags] use = [\"name\"])";
+
+/// Commands that say "this UserId or GroupId may have this name", to be copied as they stand. Each name has a file of its
+/// own, since a file of TOML has each section once.
+pub(crate) fn allow_command(iam_id: &str, name: &str) -> String {
+    let (iam_id, name) = (printable(iam_id), printable(name));
+    format!(
+        "printf '[names.allow]\\n{iam_id} = \"{name}\"\\n' >/etc/nss-iam/config.d/60-name-{name}.toml && nss-iamctl refresh"
+    )
+}
+
+/// The setting that leaves one more part of the host out.
+pub(crate) fn exclude(excluded: &[String], part: &str) -> String {
+    let all: Vec<String> =
+        excluded.iter().map(String::as_str).chain([part]).map(|part| format!("\"{part}\"")).collect();
+    format!("[names] exclude = [{}]", all.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_allowed_by_a_command_to_copy() {
+        assert_eq!(
+            allow_command("AIDAANA", "ana"),
+            r#"printf '[names.allow]\nAIDAANA = "ana"\n' >/etc/nss-iam/config.d/60-name-ana.toml && nss-iamctl refresh"#
+        );
+        assert_eq!(exclude(&[], "sudo"), r#"[names] exclude = ["sudo"]"#);
+        assert_eq!(exclude(&["ldap".to_owned()], "sss"), r#"[names] exclude = ["ldap", "sss"]"#);
+    }
+}

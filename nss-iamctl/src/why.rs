@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::cli;
 use crate::error::Error;
 use crate::facts::Facts;
+use crate::facts::names::Names;
 use crate::facts::probe::Probe;
 use crate::finding::{self, Finding, Level, written};
 use crate::host::Host;
@@ -31,7 +32,9 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(host: &Host, args: &cli::Why, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
-    let facts = Facts::gather(host, now);
+    let mut facts = Facts::gather(host, now);
+    let names = Who::find(&args.user, &facts).names(&facts);
+    facts.names = Names::gather(host, &facts, names);
     let who = Who::find(&args.user, &facts);
     let probe = who.cached.map(|user| Probe::of(host, &facts, user));
     let findings = chain::judge(&facts, &who, &args.user, probe.as_ref());

@@ -210,3 +210,11 @@ fn memberships(facts: &Facts, name: &str) -> Vec<String> {
         |(groups, place): (&[String], String)| format!("'{name}' is a member of {} in {place}", some(groups));
     of_files.into_iter().chain(of_services).map(told).collect()
 }
+
+/// All that this host gives to `name`, but what [`adopted`] and [`taken`] find.
+pub(crate) fn given_to(facts: &Facts, name: &str) -> Vec<String> {
+    let mut told = memberships(facts, name);
+    let allow = facts.configured().names.allow;
+    told.extend(granted(facts, &allow, name).map(|used| format!("'{name}' is {used}")));
+    told
+}

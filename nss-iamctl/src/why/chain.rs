@@ -2,7 +2,7 @@
 
 use cache::model::KeyLine;
 
-use crate::doctor::{answers, logins, setup};
+use crate::doctor::{answers, logins, names, setup};
 use crate::facts::Facts;
 use crate::facts::probe::Probe;
 use crate::finding::{Finding, Level};
@@ -15,12 +15,14 @@ use crate::why::who::Who;
 pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Probe>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.root {
-        let what = "not run by root: ids, keys, sshd's settings and parts of the log were not looked at";
+        let what = "not run by root: ids, keys, what the host gives to the name, sshd's settings and parts of the log were not \
+                    looked at";
         findings.push(Finding::warn("root", what, format!("sudo nss-iamctl why {}", word(asked))));
     }
     findings.extend(name(facts, who, asked));
     findings.extend(membership(facts, who));
     findings.extend(state(facts, who));
+    findings.extend(given(facts));
     if who.cached.is_some_and(|user| user.active) {
         findings.extend(keys(facts, who));
     }
@@ -192,6 +194,16 @@ fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
         what,
         if who.listed.is_some() { "nss-iamctl refresh".to_owned() } else { remedy },
     ))
+}
+
+/// What this host gives to the names of the user and of the user's groups. A unit that runs as the user keeps nobody out.
+fn given(facts: &Facts) -> Vec<Finding> {
+    let mut findings: Vec<Finding> =
+        names::taken(facts).into_iter().filter(|finding| !finding.what.contains("/etc/passwd")).collect();
+    findings.extend(names::adopted(facts).into_iter().map(|finding| finding.at(Level::Warn)));
+    let given = facts.names.holders.keys().flat_map(|name| names::given_to(facts, name));
+    findings.extend(given.map(|text| Finding::ok("names", text)));
+    findings
 }
 
 fn some_groups(groups: &[String]) -> String {

@@ -1,12 +1,14 @@
 //! Each link of the chain, broken, and what is said of it. The host is the one of `doctor`'s tests.
 
-use cache::model::IamId;
+use cache::model::{IamId, Id, Name};
 use cache::snapshot::User;
+use claims::Kind;
 use config::Config;
 use listing::{Key, Listing};
 
 use super::who::Who;
 use super::{chain, verdict_line};
+use crate::doctor::tests::names::{answer, mosca, uses};
 use crate::doctor::tests::{KEY, NOW, good, probe};
 use crate::facts::Facts;
 use crate::facts::probe::Probe;
@@ -217,6 +219,45 @@ fn what_is_wrong_with_the_host_is_told_as_far_as_it_concerns_the_login() {
     assert!(judged(&|probe| probe.shell_node = None).contains("the shell '/bin/bash' of 'ana' is missing"));
     assert!(judged(&|probe| probe.shadow = None).contains("no shadow entry"));
     assert!(judged(&|probe| probe.home_node = None).contains("nothing on this host"));
+}
+
+#[test]
+fn what_the_host_gives_to_the_name_is_told_with_its_place() {
+    let mut facts = good();
+    facts.names.members.insert("ana".to_owned(), vec!["adm".to_owned(), "disk".to_owned()]);
+    uses(&mut facts, "ana", Kind::Sudo, "in a sudo rule", "/etc/sudoers.d/ana");
+    uses(&mut facts, "ana", Kind::Grant, "the owner of a crontab", "/var/spool/cron/crontabs/ana");
+    let (findings, verdict) = why(&facts, "ana");
+    let told =
+        findings.iter().filter(|finding| finding.check == "names").map(|finding| finding.what.as_str());
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            "'ana' is a member of 'adm', 'disk' in /etc/group",
+            "'ana' is in a sudo rule ('/etc/sudoers.d/ana')",
+            "'ana' is the owner of a crontab ('/var/spool/cron/crontabs/ana')",
+        ]
+    );
+    assert_eq!(verdict, "nothing on this host keeps 'ana' from logging in");
+    finds("ana", Level::Warn, "IAM user 'ana' is the user of 'mosca.service'", "[names.allow]", mosca);
+    finds("ana", Level::Bad, "a user of service 'sss' of nsswitch.conf (uid 9)", "nss-iam:name", |facts| {
+        answer(facts, "sss", |answer| answer.users.extend([("ana".to_owned(), 9)]));
+    });
+}
+
+#[test]
+fn the_names_of_the_user_and_of_the_users_groups_are_looked_up() {
+    let mut facts = good();
+    let cache = facts.published.cache.as_mut().unwrap();
+    for (name, gid) in [("ops", 5000), ("dev", 5001)] {
+        let mut group = cache.groups[0].clone();
+        (group.name, group.gid) = (Name::new(name).unwrap(), Id::pinned(gid).unwrap());
+        cache.groups.push(group);
+    }
+    cache.users[0].groups.push(Id::pinned(5000).unwrap());
+    let names = |asked: &str| Who::find(asked, &facts).names(&facts).into_keys().collect::<Vec<_>>();
+    assert_eq!(names("ana"), ["ana", "ops"]);
+    assert!(names("bob").is_empty() && names("eve").is_empty());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Whom a name means: the login name, what was published and is remembered under it, and the IAM user behind it.
 
+use std::collections::BTreeMap;
+
 use cache::model::IamId;
 use cache::snapshot::{Login, User};
 use cache::state;
@@ -7,6 +9,7 @@ use config::{Config, NameStyle};
 use ssh_key::{HashAlg, PublicKey};
 
 use crate::facts::Facts;
+use crate::facts::names::{Holder, holders};
 use crate::published::Skip;
 
 /// A user, as far as anything here knows.
@@ -106,6 +109,18 @@ impl<'a> Who<'a> {
         };
         let inactive = keys.iter().filter(|key| !key.active);
         inactive.map(|key| Inactive { id: key.id.clone(), fingerprint: fingerprint(&key.body) }).collect()
+    }
+
+    /// The user's published names: the login name, and those of IAM groups.
+    pub(crate) fn names(&self, facts: &Facts) -> BTreeMap<String, Holder> {
+        let mut names = holders(&facts.published, &facts.configured().users.common_group);
+        let user = self.cached.filter(|user| user.active);
+        names.retain(|_, holder| {
+            user.is_some_and(|user| {
+                user.uid.get() == holder.id || user.groups.iter().any(|gid| gid.get() == holder.id)
+            })
+        });
+        names
     }
 
     /// Whether anything here knows of such a user.

@@ -30,6 +30,7 @@ mod remedy;
 mod restore;
 mod settings;
 mod show;
+mod skipped;
 mod sshd;
 mod status;
 mod sudo;

@@ -7,6 +7,7 @@ use crate::finding::{Finding, Level};
 use crate::keys;
 use crate::published::{Status, Trouble};
 use crate::show::{ago, count, length, some, time};
+use crate::skipped;
 
 /// keys-cmd warns from here on.
 pub(crate) const STALE: i64 = 3600;
@@ -231,7 +232,7 @@ fn skips(status: &Status) -> Vec<Finding> {
                 "user" | "group" => format!("IAM {} '{}' left out: {}", skip.what, skip.name, skip.reason),
                 _ => format!("of IAM user '{}': {}; left out", skip.name, skip.reason),
             };
-            Finding::warn("skipped", what, keys::skip_remedy(&skip.what, &skip.reason))
+            Finding::warn("skipped", what, skipped::remedy(&skip.what, &skip.reason))
         })
         .collect();
     if let Some(more @ 1..) = status.skips.len().checked_sub(TOLD) {

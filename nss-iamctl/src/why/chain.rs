@@ -6,8 +6,9 @@ use crate::doctor::{answers, logins, names, setup};
 use crate::facts::Facts;
 use crate::facts::probe::Probe;
 use crate::finding::{Finding, Level};
-use crate::keys::{kind, skip_remedy, withheld};
+use crate::keys::{kind, withheld};
 use crate::show::{ago, some, time, word};
+use crate::skipped;
 use crate::why::log::{Asked, activate, last, upload};
 use crate::why::who::Who;
 
@@ -76,12 +77,12 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
             "user" => Finding::bad(
                 "skipped",
                 format!("left out: {}", skip.reason),
-                skip_remedy("user", &skip.reason),
+                skipped::remedy("user", &skip.reason),
             ),
             what => Finding::warn(
                 "skipped",
                 format!("left out: {}", skip.reason),
-                skip_remedy(what, &skip.reason),
+                skipped::remedy(what, &skip.reason),
             ),
         };
         findings.push(finding);

@@ -26,13 +26,16 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
         // Units are looked at now, too: see `names`.
         let warnings =
             status.warnings.iter().filter(|text| !facts.root || !text.contains("what runs there has this"));
-        findings.extend(warnings.map(|text| {
-            let (what, hint) = text.split_once("\nhint: ").unwrap_or((text, ""));
-            Finding::warn("warning", what, hint)
-        }));
+        findings.extend(warnings.map(|text| warning(text)));
     }
     findings.extend(locks(facts));
     findings
+}
+
+/// A line of the last report's warnings.
+pub(crate) fn warning(text: &str) -> Finding {
+    let (what, hint) = text.split_once("\nhint: ").unwrap_or((text, ""));
+    Finding::warn("warning", what, skipped::kept_name(what).unwrap_or_else(|| hint.to_owned()))
 }
 
 fn last_run(facts: &Facts) -> Finding {
@@ -232,7 +235,7 @@ fn skips(status: &Status) -> Vec<Finding> {
                 "user" | "group" => format!("IAM {} '{}' left out: {}", skip.what, skip.name, skip.reason),
                 _ => format!("of IAM user '{}': {}; left out", skip.name, skip.reason),
             };
-            Finding::warn("skipped", what, skipped::remedy(&skip.what, &skip.reason))
+            Finding::warn("skipped", what, skipped::remedy(&skip.what, &skip.id, &skip.reason))
         })
         .collect();
     if let Some(more @ 1..) = status.skips.len().checked_sub(TOLD) {

@@ -2,7 +2,7 @@
 
 use cache::model::KeyLine;
 
-use crate::doctor::{answers, logins, names, setup};
+use crate::doctor::{answers, logins, names, refresh, setup};
 use crate::facts::Facts;
 use crate::facts::probe::Probe;
 use crate::finding::{Finding, Level};
@@ -72,21 +72,16 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
         let account = account.map_or(String::new(), |id| format!(" of AWS account {id}"));
         findings.push(Finding::ok("name", format!("'{name}' is IAM user '{iam_name}' ({id}){account}")));
     }
-    for skip in &who.skips {
-        let finding = match skip.what.as_str() {
-            "user" => Finding::bad(
-                "skipped",
-                format!("left out: {}", skip.reason),
-                skipped::remedy("user", &skip.reason),
-            ),
-            what => Finding::warn(
-                "skipped",
-                format!("left out: {}", skip.reason),
-                skipped::remedy(what, &skip.reason),
-            ),
-        };
-        findings.push(finding);
-    }
+    findings.extend(who.skips.iter().map(|skip| {
+        let level = if skip.what == "user" { Level::Bad } else { Level::Warn };
+        let what = format!("left out: {}", skip.reason);
+        Finding::warn("skipped", what, skipped::remedy(&skip.what, &skip.id, &skip.reason)).at(level)
+    }));
+    // A name or id that IAM has now, and that was refused.
+    let warnings = facts.published.status.iter().flat_map(|status| &status.warnings);
+    let of_user =
+        |text: &&String| who.id.as_ref().is_some_and(|id| text.starts_with(&format!("'{id}' keeps ")));
+    findings.extend(warnings.filter(of_user).map(|text| refresh::warning(text)));
     findings
 }
 

@@ -105,6 +105,27 @@ fn a_name_that_leads_nowhere_is_explained() {
 }
 
 #[test]
+fn one_who_was_refused_can_be_allowed_and_a_new_name_that_was_refused_is_told() {
+    use Level::{Bad, Warn};
+    let allow = |id, name| {
+        format!("printf '[names.allow]\\n{id} = \"{name}\"\\n' >/etc/nss-iam/config.d/60-name-{name}.toml")
+    };
+    finds("grace", Bad, "left out: 'grace' is a member of 'sudo'", &allow("AIDAG", "grace"), |facts| {
+        skip(facts, "user", "Grace", "AIDAG", "'grace' is a member of 'sudo' in /etc/group");
+    });
+    finds("ana", Warn, "'AIDAANA' keeps the name 'ana'", &allow("AIDAANA", "anna"), |facts| {
+        let reason = "'anna' is in a sudo rule ('/etc/sudoers') on this host";
+        let text = format!("'AIDAANA' keeps the name 'ana', since the one in IAM is refused: {reason}");
+        facts.published.status.as_mut().unwrap().warnings.push(text);
+    });
+    finds("ana", Warn, "'AIDAANA' keeps id 5", "an id never", |facts| {
+        let text =
+            "'AIDAANA' keeps id 5, which it was given; 6 is not used\nhint: an id never changes on a host";
+        facts.published.status.as_mut().unwrap().warnings.push(text.to_owned());
+    });
+}
+
+#[test]
 fn of_two_who_want_a_name_the_one_who_is_asked_for_is_explained() {
     let mut facts = good();
     let mut other = listing(&mut facts).accounts[0].users[0].clone();

@@ -4,6 +4,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod logins;
+mod memory;
 pub(crate) mod names;
 pub(crate) mod refresh;
 pub(crate) mod setup;
@@ -48,6 +49,7 @@ pub(crate) fn run(host: &Host, args: &Doctor, now: i64, out: &mut dyn Write) -> 
 pub(crate) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     let mut findings = setup::judge(facts);
     findings.extend(refresh::judge(facts));
+    findings.extend(memory::judge(facts));
     findings.extend(answers::judge(facts, samples));
     findings.extend(logins::judge(facts, samples));
     findings.extend(names::judge(facts));

@@ -101,8 +101,13 @@ pub(crate) fn published() -> Published {
         }),
         keys: Ok(keys_of("ana", 259_200)),
         state: Ok(State {
-            identities: [(IamId::new("AIDAANA"), identity(ANA)), (IamId::new("AIDABOB"), identity(BOB))]
-                .into(),
+            identities: [
+                (IamId::new("AIDAANA"), identity(ANA)),
+                (IamId::new("AIDABOB"), identity(BOB)),
+                (IamId::new("group:iam-users"), identity(COMMON)),
+                (IamId::new("group:iam-disabled"), identity(DISABLED)),
+            ]
+            .into(),
             users: [
                 (IamId::new("AIDAANA"), remembered("Ana", None)),
                 (IamId::new("AIDABOB"), remembered("Bob", Some(NOW - 7200))),

@@ -1,0 +1,110 @@
+//! Whether the refresher remembers whom it gave ids and homes to: `state.db`, which a mistake or a backup may have set back.
+
+use std::collections::BTreeSet;
+
+use cache::model::Id;
+use cache::snapshot::Cache;
+use cache::state::State;
+
+use crate::facts::Facts;
+use crate::finding::Finding;
+use crate::published::Trouble;
+use crate::show::{ago, time};
+
+const FILE: &str = "/var/lib/nss-iam/state.db";
+/// How long a loss is told after it was repaired, in seconds: somebody must have looked at it.
+const TOLD: i64 = 7 * 24 * 60 * 60;
+
+pub(super) fn judge(facts: &Facts) -> Option<Finding> {
+    // Only root can look.
+    if !facts.root {
+        return None;
+    }
+    let nothing = State::default();
+    let state = match &facts.published.state {
+        Ok(state) => state,
+        Err(Trouble::Missing) => &nothing,
+        Err(trouble) => {
+            let what = format!("the refresher cannot use '{FILE}': {trouble}; nothing is published");
+            return Some(Finding::bad(
+                "state.db",
+                what,
+                "restore it from a backup: it holds the ids that were given",
+            ));
+        }
+    };
+    let lost = facts.published.cache.as_ref().map_or(0, |cache| lost(state, cache));
+    if lost > 0 {
+        let what = format!(
+            "'{FILE}' does not know {lost} of the users and groups in cache.db: it was removed, emptied or restored from an \
+             older copy"
+        );
+        let remedy = "if there is a newer copy, put it back before the next refresh (systemctl stop nss-iam-refresh.timer); \
+                      else nss-iamctl refresh puts back what cache.db and keys.db tell";
+        return Some(Finding::bad("state.db", what, remedy));
+    }
+    let at = state.rebuilt.filter(|at| facts.now.saturating_sub(*at) < TOLD)?;
+    let what = format!(
+        "'{FILE}' had been lost, and was rebuilt {} ({}) from cache.db and keys.db, which know only who was published then",
+        time(at),
+        ago(at, facts.now)
+    );
+    let remedy = "if there is a newer copy, put it back; else look through 'nss-iamctl users --all' for somebody who is missing, \
+                  and through /home for owners that 'nss-iamctl uid UID' does not know: their ids and homes are no longer \
+                  reserved";
+    Some(Finding::bad("state.db", what, remedy))
+}
+
+/// How many users and groups are published under an id that the memory does not have, as the refresher counts them.
+fn lost(state: &State, cache: &Cache) -> usize {
+    let known: BTreeSet<Id> = state.identities.values().map(|identity| identity.id).collect();
+    let private: BTreeSet<Id> = cache.users.iter().map(|user| user.uid).collect();
+    let users = private.iter().filter(|uid| !known.contains(uid)).count();
+    let groups = cache.groups.iter().map(|group| group.gid);
+    users + groups.filter(|gid| !known.contains(gid) && !private.contains(gid)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::tests::{NOW, good};
+
+    fn told(change: impl Fn(&mut Facts)) -> Option<String> {
+        let mut facts = good();
+        change(&mut facts);
+        judge(&facts).map(|finding| finding.what)
+    }
+
+    fn state(facts: &mut Facts) -> &mut State {
+        facts.published.state.as_mut().unwrap()
+    }
+
+    #[test]
+    fn a_memory_that_knows_less_than_the_cache_is_lost() {
+        assert_eq!(told(|_| ()), None);
+        // Two users, and the two groups of ours.
+        let all = format!("'{FILE}' does not know 4 of the users and groups in cache.db: it was removed");
+        let found = |change: &dyn Fn(&mut Facts)| told(change).unwrap_or_default();
+        assert!(found(&|facts| facts.published.state = Err(Trouble::Missing)).starts_with(&all));
+        assert!(found(&|facts| *state(facts) = State::default()).starts_with(&all));
+        assert!(found(&|facts| drop(state(facts).identities.pop_first())).contains("does not know 1 of"));
+        assert!(
+            found(&|facts| facts.published.state = Err(Trouble::Unusable("x".to_owned())))
+                .contains("cannot use")
+        );
+        let nobody = |facts: &mut Facts| {
+            facts.published.state = Err(Trouble::Missing);
+            facts.published.cache = Err(Trouble::Missing);
+        };
+        assert_eq!(told(nobody), None, "a host before its first refresh");
+        assert_eq!(told(|facts| (facts.root, facts.published.state) = (false, Err(Trouble::Denied))), None);
+    }
+
+    #[test]
+    fn a_memory_that_was_rebuilt_is_told_for_a_week() {
+        let since = |seconds: i64| told(|facts| state(facts).rebuilt = Some(NOW - seconds));
+        assert!(since(60).unwrap().contains("had been lost, and was rebuilt 2026-"));
+        assert!(since(TOLD - 1).is_some());
+        assert_eq!(since(TOLD), None);
+    }
+}

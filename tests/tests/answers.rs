@@ -33,6 +33,25 @@ fn findings(ran: &Ran) -> Vec<(String, String)> {
     all.iter().map(|finding| (text(finding, "level"), text(finding, "what"))).collect()
 }
 
+/// What both have found with these words in it: its level and its remedy.
+fn found(host: &Host, words: &[&str], text: &str) -> Option<(String, String)> {
+    let ran = ctl(host, &[words, &["--json"]].concat());
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    let all = report["findings"].as_array().unwrap();
+    let finding = all.iter().find(|finding| finding["what"].as_str().unwrap().contains(text))?;
+    let text = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    Some((text("level"), text("remedy")))
+}
+
+/// Does what a remedy says: the command in it that writes a file of the configuration, up to its end.
+fn follow(host: &Host, remedy: &str) {
+    let at = remedy.find("printf '[names.allow]").unwrap();
+    let (command, _refresh) = remedy[at..].rsplit_once(" && ").unwrap();
+    // As the package brings it.
+    fs::create_dir_all("/etc/nss-iam/config.d").unwrap();
+    assert_eq!(host.run(&["sh", "-c", command]).status, Some(0), "{command}");
+}
+
 #[test]
 fn users_keys_ids_and_status_are_told_from_what_is_published() {
     let Some(host) = host() else { return };
@@ -176,6 +195,102 @@ fn why_and_doctor_hear_of_what_glibc_really_answers() {
     fs::remove_file(tests::module()).unwrap();
     found(&["doctor"], "bad", "libnss_iam.so.2 is in none of the folders");
     found(&["why", "ana"], "bad", "the module does not answer for 'ana'");
+}
+
+#[test]
+fn a_unit_that_runs_as_a_published_user_is_bad_until_it_is_allowed() {
+    let Some(host) = host() else { return };
+    let unit = "/etc/systemd/system/bobs.service";
+    fs::create_dir_all("/etc/systemd/system").unwrap();
+    fs::write(unit, "[Service]\nUser=bob\nExecStart=/bin/true\n").unwrap();
+    let text = format!("IAM user 'bob' is the user of 'bobs.service' ('{unit}')");
+    let (level, remedy) = found(&host, &["doctor"], &text).unwrap();
+    assert_eq!(level, "bad");
+    assert_eq!(found(&host, &["why", "bob"], &text).unwrap().0, "warn", "it keeps nobody out");
+    host.apply(&everyone());
+    assert_eq!(
+        found(&host, &["doctor"], &text).unwrap(),
+        (level, remedy.clone()),
+        "once, the report's included"
+    );
+    follow(&host, &remedy);
+    assert_eq!(found(&host, &["doctor"], &text), None, "before a refresh");
+    host.apply(&everyone());
+    assert_eq!(found(&host, &["doctor"], &text), None);
+    let allowed = "units run as IAM users or groups, by [names.allow]: 'bob' is the user of 'bobs.service'";
+    assert_eq!(found(&host, &["doctor"], allowed).unwrap().0, "ok");
+}
+
+#[test]
+fn a_service_that_cannot_be_asked_is_bad_and_one_that_is_not_installed_is_a_note() {
+    let Some(host) = host() else { return };
+    let module = tests::module().with_file_name("libnss_ldap.so.2");
+    let _ = fs::remove_file(&module);
+    let conf = fs::read_to_string("/etc/nsswitch.conf").unwrap();
+    fs::write("/etc/nsswitch.conf", conf.replace("passwd: files", "passwd: files ldap")).unwrap();
+    let absent = "nsswitch.conf names the service 'ldap', whose module is not installed";
+    assert_eq!(found(&host, &["doctor"], absent).unwrap().0, "ok");
+    fs::write(&module, "no module").unwrap();
+    let text = "service 'ldap' of nsswitch.conf cannot be asked: ";
+    let (level, remedy) = found(&host, &["doctor"], text).unwrap();
+    assert!(level == "bad" && remedy.contains("mend it"), "{remedy}");
+    let exclude = "[names] exclude = [\"ldap\"]";
+    assert!(remedy.contains(exclude), "{remedy}");
+    host.list(&listing(&[user("AIDAEXAMPLE", "Ana"), user("an-2", "bob"), user("an-3", "zoe")]));
+    assert_eq!(host.refresher(&["apply"]).status, Some(65));
+    let (level, remedy) =
+        found(&host, &["why", "zoe"], "left out: 'zoe' cannot be given: service 'ldap'").unwrap();
+    assert!(level == "bad" && remedy.contains(exclude), "{remedy}");
+    host.machine.config("groups = [\"Ops\"]\n[names]\nexclude = [\"ldap\"]\n");
+    assert_eq!(host.refresher(&["apply"]).status, Some(0));
+    assert!(!host.keys("zoe").is_empty());
+    assert_eq!(found(&host, &["doctor"], text), None);
+    assert_eq!(found(&host, &["doctor"], "by [names] exclude: 'ldap'").unwrap().0, "ok");
+}
+
+#[test]
+fn a_refused_newcomer_comes_in_by_the_remedy_as_it_stands() {
+    let Some(host) = host() else { return };
+    fs::write("/etc/group", fs::read_to_string("/etc/group").unwrap() + "team-x:x:7777:zoe\n").unwrap();
+    fs::create_dir_all("/etc/sudoers.d").unwrap();
+    fs::write("/etc/sudoers.d/gina", "gina ALL=(root) /usr/bin/id\n").unwrap();
+    let users = [("an-3", "zoe"), ("an-4", "gina"), ("an-5", "wwwrun")];
+    let all = listing(&users.map(|(id, name)| user(id, name)));
+    host.apply(&all);
+    for ((_, name), reason) in users.iter().zip(["a member of 'team-x'", "in a sudo rule", "reserved"]) {
+        let (level, remedy) =
+            found(&host, &["why", name], &format!("left out: '{name}' is {reason}")).unwrap();
+        assert_eq!(level, "bad");
+        follow(&host, &remedy);
+        assert_eq!(host.getent("passwd", name), None);
+    }
+    host.apply(&all);
+    for (_, name) in users {
+        assert!(!host.keys(name).is_empty(), "{name}: {}", host.status());
+    }
+    // The other way: what the host gives to the name is taken away.
+    let all = listing(&[user("an-3", "zoe"), user("an-4", "gina"), user("an-6", "eve")]);
+    fs::write("/etc/group", fs::read_to_string("/etc/group").unwrap() + "team-y:x:7778:eve\n").unwrap();
+    host.apply(&all);
+    let (_, remedy) = found(&host, &["why", "eve"], "left out: 'eve' is a member of 'team-y'").unwrap();
+    assert!(remedy.contains("gpasswd -d eve team-y"), "{remedy}");
+    assert_eq!(host.run(&["gpasswd", "-d", "eve", "team-y"]).status, Some(0));
+    host.apply(&all);
+    assert!(!host.keys("eve").is_empty());
+}
+
+#[test]
+fn a_lost_state_is_bad_before_and_after_the_refresh_that_rebuilds_it() {
+    let Some(host) = host() else { return };
+    assert_eq!(found(&host, &["doctor"], "state.db"), None);
+    fs::remove_file(format!("{CACHE}/state.db")).unwrap();
+    let (level, remedy) = found(&host, &["doctor"], "state.db' does not know").unwrap();
+    assert!(level == "bad" && remedy.contains("newer copy"), "{remedy}");
+    host.list(&everyone());
+    assert_eq!(host.refresher(&["apply"]).status, Some(65));
+    host.apply(&everyone());
+    let (level, remedy) = found(&host, &["doctor"], "state.db' had been lost, and was rebuilt").unwrap();
+    assert!(level == "bad" && remedy.contains("nss-iamctl users --all"), "{remedy}");
 }
 
 #[test]

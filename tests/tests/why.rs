@@ -206,3 +206,20 @@ fn a_key_that_is_inactive_a_user_who_left_and_a_stranger() {
     host.refused("mallory", &key);
     finds(&host, &["why", "mallory"], "bad", "no IAM user is called 'mallory'", "add-user-to-group");
 }
+
+#[test]
+fn what_the_host_gives_to_the_name_of_a_present_user() {
+    let Some((host, key)) = host() else { return };
+    host.done(&["gpasswd", "-a", "ana", "adm"]);
+    fs::write("/etc/sudoers.d/ana", "ana ALL=(root) /usr/bin/id\n").unwrap();
+    host.done(&["sh", "-c", "echo '@daily true' | crontab -u ana -"]);
+    host.refresh();
+    host.login("ana", &key, "true");
+    for what in [
+        "'ana' is a member of 'adm' in /etc/group",
+        "'ana' is in a sudo rule ('/etc/sudoers.d/ana')",
+        "'ana' is the owner of a crontab ('/var/spool/cron/crontabs/ana')",
+    ] {
+        both(&host, "ok", what, "");
+    }
+}

@@ -50,8 +50,8 @@ pub(super) fn judge(facts: &Facts) -> Option<Finding> {
         ago(at, facts.now)
     );
     let remedy = "if there is a newer copy, put it back; else look through 'nss-iamctl users --all' for somebody who is missing, \
-                  and through /home for owners that 'nss-iamctl uid UID' does not know: their ids and homes are no longer \
-                  reserved";
+                  and through /home for owners that 'nss-iamctl uid UID' does not know: keep such homes, which are no longer \
+                  remembered as theirs";
     Some(Finding::bad("state.db", what, remedy))
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use claims::nss::{Answers, Databases, Question};
+use claims::nss::{Answers, Databases, Files, Question};
 
 use crate::error::Error;
 
@@ -26,6 +26,11 @@ pub(crate) trait Programs {
     /// Asks services of nsswitch.conf(5). This program runs itself for that, which the tests' program cannot.
     fn ask(&self, _services: &BTreeMap<String, Databases>, _question: &Question) -> Answers {
         Answers::default()
+    }
+
+    /// All of the service `files`, likewise.
+    fn users_and_groups(&self) -> Result<Files, String> {
+        Ok(Files::default())
     }
 }
 
@@ -119,6 +124,14 @@ impl Host {
         self.programs.ask(services, question)
     }
 
+    /// Reads the service `files` as the refresher does.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(crate) fn users_and_groups(&self) -> Result<Files, String> {
+        self.programs.users_and_groups()
+    }
+
     /// Runs a program that must succeed.
     ///
     /// # Errors
@@ -160,5 +173,9 @@ impl Programs for System {
 
     fn ask(&self, services: &BTreeMap<String, Databases>, question: &Question) -> Answers {
         claims::nss::ask(services, question)
+    }
+
+    fn users_and_groups(&self) -> Result<Files, String> {
+        claims::nss::files()
     }
 }

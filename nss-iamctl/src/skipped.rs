@@ -101,7 +101,10 @@ fn taken_out(name: &str, groups_and_place: &str) -> String {
     if let Some(groups) = groups_and_place.strip_suffix(" in /etc/group") {
         let commands: Vec<String> =
             quoted(groups).map(|group| format!("gpasswd -d {name} {group}")).collect();
-        return format!("take the name out: {}", commands.join("; "));
+        let commands = commands.join("; ");
+        return format!(
+            "take the name out: {commands} (from the administrators in /etc/gshadow: gpasswd -A)"
+        );
     }
     let service = quoted(groups_and_place).last().unwrap_or_default();
     format!("take '{name}' out of these groups in service '{service}'")
@@ -187,8 +190,11 @@ mod tests {
         ("'x' is a group of /etc/group (gid 7)", &["groupdel x", "nss-iam:name"]),
         ("'x' is a group of service 'sss' of nsswitch.conf (gid 7)", &["remove 'x' from service 'sss'"]),
         ("'x' is the name of a group that is published or joined", &["nss-iam:name"]),
-        ("'x' is a member of 'sudo' in /etc/group", &["gpasswd -d x sudo; if this person is", ALLOW]),
-        ("'x' is a member of 'adm', 'sudo' in /etc/group", &["gpasswd -d x adm; gpasswd -d x sudo", ALLOW]),
+        ("'x' is a member of 'sudo' in /etc/group", &["gpasswd -d x sudo (from", ALLOW]),
+        (
+            "'x' is a member of 'adm', 'sudo' in /etc/group",
+            &["gpasswd -d x adm; gpasswd -d x sudo (", "gpasswd -A", ALLOW],
+        ),
         ("'x' is a member of 'adm' in service 'sss' of nsswitch.conf", &["groups in service 'sss'", ALLOW]),
         ("'x' is in a sudo rule ('/etc/sudoers.d/x') on this host", &["visudo -f /etc/sudoers.d/x", ALLOW]),
         (

@@ -217,7 +217,7 @@ fn a_unit_that_runs_as_a_published_user_is_bad_until_it_is_allowed() {
     assert_eq!(found(&host, &["doctor"], &text), None, "before a refresh");
     host.apply(&everyone());
     assert_eq!(found(&host, &["doctor"], &text), None);
-    let allowed = "units run as IAM users or groups, by [names.allow]: 'bob' is the user of 'bobs.service'";
+    let allowed = "units run as IAM users or groups on purpose: 'bob' is the user of 'bobs.service'";
     assert_eq!(found(&host, &["doctor"], allowed).unwrap().0, "ok");
 }
 

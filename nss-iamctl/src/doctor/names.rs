@@ -55,7 +55,8 @@ pub(crate) fn adopted(facts: &Facts) -> Vec<Finding> {
 
 /// Whether something runs as the user or group.
 fn adopts(used: &Use) -> bool {
-    matches!(used.kind, Kind::Unit | Kind::Sysusers)
+    // A transient unit is no package's: somebody runs it as this user now, `systemd-run --uid`.
+    matches!(used.kind, Kind::Unit | Kind::Sysusers) && !used.place.starts_with("/run/systemd/transient/")
 }
 
 fn uses<'a>(facts: &'a Facts, name: &str) -> impl Iterator<Item = &'a Use> {
@@ -117,9 +118,8 @@ fn services(facts: &Facts) -> Vec<Finding> {
     let excluded = facts.configured().names.exclude;
     let mut findings = Vec::new();
     if let Some(why) = &facts.names.unread {
-        let what =
-            format!("cannot read '/etc/nsswitch.conf': {why}; nothing is published before it can be read");
-        findings.push(Finding::bad("service", what, "make it a readable file; nss-iamctl enable"));
+        let what = format!("{why}; nothing is published before it can be read");
+        findings.push(Finding::bad("service", what, "correct the file and its mode; nss-iamctl refresh"));
     }
     for (service, answer) in &facts.names.directory.0 {
         if let Some(why) = &answer.failed {
@@ -181,7 +181,7 @@ fn given(facts: &Facts) -> Vec<Finding> {
         names.flat_map(|name| granted(facts, &allow, name).map(move |used| (name, used))).collect();
     for (kinds, what) in [
         (&[Kind::Sudo, Kind::Doas][..], "rules name IAM users or groups"),
-        (&[Kind::Unit, Kind::Sysusers], "units run as IAM users or groups, by [names.allow]"),
+        (&[Kind::Unit, Kind::Sysusers], "units run as IAM users or groups on purpose"),
         (&[Kind::Grant], "other files name IAM users or groups"),
     ] {
         let of_kind = given.iter().filter(|(_, used)| kinds.contains(&used.kind));

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cache::model::IamId;
-use claims::nss::{Answers, Question};
+use claims::nss::{Answers, Files, Question};
 use claims::{Unresolved, Uses};
 
-use crate::facts::{Facts, text};
+use crate::facts::Facts;
 use crate::host::Host;
 use crate::published::Published;
 
@@ -34,7 +34,7 @@ pub(crate) struct Names {
     pub members: BTreeMap<String, Vec<String>>,
     /// What other services of nsswitch.conf(5) say.
     pub directory: Answers,
-    /// Why nsswitch.conf could not be read.
+    /// Why nsswitch.conf, or what `files` has, could not be read.
     pub unread: Option<String>,
     /// Of the holders' names: rules, units, sysusers.d and all other places.
     pub uses: BTreeMap<String, BTreeSet<claims::Use>>,
@@ -54,10 +54,11 @@ impl Names {
         // These two always, as the refresher does: so a service is asked something even if nobody is published.
         let own = [config.users.common_group.clone(), DISABLED_GROUP.to_owned()];
         let question = Question { names: names.iter().cloned().chain(own).collect(), ids: BTreeSet::new() };
-        let (directory, unread) = match claims::nss::services(&root, exclude) {
-            Ok(services) => (host.ask(&services, &question), None),
-            Err(cause) => (Answers::default(), Some(cause.to_string())),
-        };
+        let directory = claims::nss::services(&root, exclude)
+            .map(|services| host.ask(&services, &question))
+            .map_err(|cause| format!("cannot read '/etc/nsswitch.conf': {cause}"));
+        let files = host.users_and_groups();
+        let unread = directory.as_ref().err().or(files.as_ref().err()).cloned();
         let mut uses = Uses::default();
         for part in [
             claims::of_installed(&root, exclude),
@@ -68,7 +69,8 @@ impl Names {
         }
         let Uses { names: mut uses, unresolved } = uses;
         uses.retain(|name, _| names.contains(name));
-        let members = members(&text(host, "/etc/group").unwrap_or_default(), &names);
+        let members = members(&files.unwrap_or_default(), &names);
+        let directory = directory.unwrap_or_default();
         Self { holders, members, directory, unread, uses, unresolved }
     }
 }
@@ -92,17 +94,12 @@ pub(crate) fn holders(published: &Published, common_group: &str) -> BTreeMap<Str
     groups.chain(users.map(|user| (user.name.to_string(), holder("user", user.uid.get())))).collect()
 }
 
-/// group(5); of several lines of a group all count, as for initgroups(3).
-fn members(text: &str, names: &BTreeSet<String>) -> BTreeMap<String, Vec<String>> {
+/// Name -> groups that list it, administrators of gshadow(5) among them.
+fn members(files: &Files, names: &BTreeSet<String>) -> BTreeMap<String, Vec<String>> {
     let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in text.lines() {
-        let mut fields = line.split(':');
-        let (Some(group), Some(members)) = (fields.next(), fields.nth(2)) else { continue };
-        for member in members.split(',').map(str::trim).filter(|member| names.contains(*member)) {
-            let groups = groups.entry(member.to_owned()).or_default();
-            if !groups.iter().any(|known| known == group) {
-                groups.push(group.to_owned());
-            }
+    for (group, known) in &files.groups {
+        for member in known.members.intersection(names) {
+            groups.entry(member.clone()).or_default().push(group.clone());
         }
     }
     groups
@@ -111,6 +108,7 @@ fn members(text: &str, names: &BTreeSet<String>) -> BTreeMap<String, Vec<String>
 #[cfg(test)]
 mod tests {
     use cache::model::{Id, Name};
+    use claims::nss::FileGroup;
 
     use super::*;
     use crate::doctor::tests::{ANA, published};
@@ -132,12 +130,16 @@ mod tests {
     }
 
     #[test]
-    fn members_are_those_of_every_line_of_a_group() {
-        let text = "adm:x:4:syslog, ana\nadm:x:4:bob,ana\nops:x:9:\nbad\ndisk:x:6:ana";
+    fn members_are_told_by_name() {
+        let group = |members: &[&str]| FileGroup {
+            members: members.iter().map(|member| (*member).to_owned()).collect(),
+            ..FileGroup::default()
+        };
+        let groups = [("adm", group(&["syslog", "ana"])), ("disk", group(&["ana"])), ("ops", group(&[]))];
+        let groups = groups.map(|(name, group)| (name.to_owned(), group)).into();
+        let files = Files { groups, ..Files::default() };
         let names = ["ana".to_owned(), "eve".to_owned()].into();
-        assert_eq!(
-            members(text, &names),
-            [("ana".to_owned(), vec!["adm".to_owned(), "disk".to_owned()])].into()
-        );
+        let wanted = ("ana".to_owned(), vec!["adm".to_owned(), "disk".to_owned()]);
+        assert_eq!(members(&files, &names), [wanted].into());
     }
 }

@@ -50,11 +50,12 @@ fn a_unit_that_runs_as_a_published_user_is_named_unless_it_is_allowed() {
         mosca(facts);
         facts.names.holders.get_mut("ana").unwrap().iam_id = None;
     });
+    let transient = "/run/systemd/transient/run-u1.service";
+    let runs = |facts: &mut Facts| uses(facts, "ana", Kind::Unit, "the user of 'run-u1.service'", transient);
+    assert_eq!(broken(|facts, _| runs(facts)), [], "systemd-run --uid ana");
     let mut facts = super::good();
     allowed(&mut facts);
-    assert!(
-        notes(&facts)[0].what.starts_with("units run as IAM users or groups, by [names.allow]: 'ana' is")
-    );
+    assert!(notes(&facts)[0].what.starts_with("units run as IAM users or groups on purpose: 'ana' is"));
 }
 
 #[test]
@@ -109,8 +110,8 @@ fn what_cannot_be_asked_is_named_with_what_follows() {
         facts.config.as_mut().unwrap().names.exclude.push("nis".to_owned());
         broken_service(facts);
     });
-    finds(Bad, "cannot read '/etc/nsswitch.conf'", "readable", |facts, _| {
-        facts.names.unread = Some("Is a directory".to_owned());
+    finds(Bad, "cannot read '/etc/nsswitch.conf'", "its mode", |facts, _| {
+        facts.names.unread = Some("cannot read '/etc/nsswitch.conf': not a regular file".to_owned());
     });
     let unknown = |facts: &mut Facts, kind| {
         let [place, why] = ["/etc/sudoers", "line 7 includes '/x'"].map(str::to_owned);

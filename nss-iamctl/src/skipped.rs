@@ -53,11 +53,11 @@ fn of_name(what: &str, id: &str, reason: &str) -> Option<String> {
     let allow = allow_command(id, name);
     if let Some(of) = rest.strip_prefix("cannot be given: ") {
         let asked = cannot_be_asked(of);
-        let may = format!("; {meant} to have whatever this host gives to '{name}': {allow}");
+        let may = format!("; {meant} to have '{name}' and whatever this host gives to it: {allow}");
         return Some(if of.starts_with("service '") { asked } else { asked + &may });
     }
     if let Some(done) = undone(what, name, rest) {
-        return Some(format!("{done}; {meant} to have what this host gives to '{name}': {allow}"));
+        return Some(format!("{done}; {meant} to have '{name}' and what this host gives to it: {allow}"));
     }
     match rest {
         _ if rest.starts_with("is a user of /etc/passwd") && what != "group" => Some(format!(

@@ -48,9 +48,12 @@ pub(super) fn groups<'a>(
     let mut taken: BTreeMap<Name, &str> = BTreeMap::new();
     let mut published = Vec::new();
     for (group, name) in sorted {
-        let named = name.and_then(|name| match taken.get(&name) {
-            Some(holder) => Err(already(&name, "group", holder)),
-            None => Ok(name),
+        let named = name.and_then(|name| {
+            let Some(holder) = taken.get(&name) else { return Ok(name) };
+            let reason = already(&name, "group", holder);
+            let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
+            let present = present.filter(|present| !taken.contains_key(*present));
+            keep(&names, present, &group.iam_id, &reason, told).ok_or(reason)
         });
         match named.and_then(|name| Ok((name, ids.give(&group.iam_id, None, told)?))) {
             Ok((name, identity)) => {
@@ -138,14 +141,19 @@ pub(super) fn users<'a>(
     claims.sort_by_key(|claim| (claim.tagged, !claim.held, claim.user.rank, claim.user.age()));
     let mut taken: BTreeMap<Name, &str> = BTreeMap::new();
     let mut named = Vec::new();
-    for claim in claims {
+    for mut claim in claims {
+        let iam_id = &claim.user.iam_id;
         if let Some(holder) = taken.get(&claim.name) {
             let reason = already(&claim.name, "user", holder);
-            told.skip(claim.user.account, "user", claim.user.iam_name, &claim.user.iam_id, reason);
-        } else {
-            taken.insert(claim.name.clone(), claim.user.iam_name);
-            named.push(claim);
+            let present = holders.present(iam_id).filter(|present| !taken.contains_key(*present));
+            let Some(kept) = keep(&names, present, iam_id, &reason, told) else {
+                told.skip(claim.user.account, "user", claim.user.iam_name, iam_id, reason);
+                continue;
+            };
+            claim.name = kept;
         }
+        taken.insert(claim.name.clone(), claim.user.iam_name);
+        named.push(claim);
     }
     with_ids(input, named, ids, told)
 }

@@ -195,6 +195,41 @@ fn who_is_renamed_to_a_refused_name_keeps_the_old_one() {
 }
 
 #[test]
+fn two_who_swap_their_names_never_swap_what_the_names_earned_and_nobody_is_out() {
+    for earned in [&[][..], &["alice"], &["bob"], &["alice", "bob"]] {
+        let mut world = World::of(&["alice", "bob"]);
+        world.run();
+        world.local_group("sudo", 27).extend(earned.iter().map(ToString::to_string));
+        world.listed("U-alice").name = "bob".to_owned();
+        world.listed("U-bob").name = "alice".to_owned();
+        for _ in 0..2 {
+            let plan = world.run();
+            let names = (plan.active("U-alice"), plan.active("U-bob"));
+            let swapped = (Some("bob"), Some("alice"));
+            assert!(earned.is_empty() == (names == swapped), "{earned:?}: {names:?}");
+            assert!(names.0.is_some() && names.1.is_some(), "{earned:?}: {:?}", plan.skips);
+        }
+    }
+}
+
+#[test]
+fn who_is_renamed_to_a_name_that_another_has_keeps_the_old_one() {
+    let mut world = World::of(&["ana"]);
+    world.user("b", "U-B", "bob");
+    world.group("b", "G-DEV", "dev");
+    world.run();
+    world.listed("U-ana").name = "Bob".to_owned();
+    world.account("").groups[0].name = "Dev".to_owned();
+    for _ in 0..2 {
+        let plan = world.run();
+        assert_eq!((plan.active("U-ana"), plan.active("U-B")), (Some("ana"), Some("bob")));
+        assert_eq!(plan.members("ops"), ["ana"]);
+        assert!(plan.warnings.iter().any(|text| text.contains("'U-ana' keeps the name 'ana'")));
+        assert!(plan.warnings.iter().any(|text| text.contains("'G-OPS' keeps the name 'ops'")));
+    }
+}
+
+#[test]
 fn a_unit_that_would_run_as_somebody_is_told_at_every_refresh_until_it_is_allowed() {
     let mut world = World::of(&["ana"]);
     world.run();

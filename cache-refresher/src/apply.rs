@@ -1,15 +1,13 @@
-//! The apply half: power, no network. Validates the listing, plans, publishes, ends sessions, reports.
+//! The apply half: power, no network. Validates the listing, asks the host, plans, publishes, reports.
+
+mod here;
 
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use cache::snapshot::{Cache, Keys};
-use cache::state::{State, StateFile};
-use cache::{publish, schema};
 use claims::nss::Files;
 use config::Config;
 use jiff::Timestamp;
@@ -19,10 +17,9 @@ use nix::fcntl::OFlag;
 
 use crate::changes::{self, Published};
 use crate::local::Local;
-use crate::plan::{self, Plan};
-use crate::recover::{self, Sources};
 use crate::report::Report;
-use crate::{exit, sessions};
+use crate::{exit, plan};
+use here::{Done, Here};
 
 /// Where the fetch half leaves its listing.
 pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
@@ -105,14 +102,16 @@ pub(crate) struct Request<'a> {
     pub now: Timestamp,
 }
 
+/// How long other directories may take before those who leave go first.
+const SOON: Duration = Duration::from_millis(300);
+
 /// Applies the listing at [`LISTING`], or `given`, which a dry run has instead. Without one that can be believed, what
 /// this host decides by itself (whom it locks) still acts; everyone else stays as published.
 ///
 /// # Errors
 /// See [`Error`]; the caller holds the lock.
 pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Report, Error> {
-    let folder = Path::new(cache::FOLDER);
-    let local = Local::read(folder)?;
+    let mut local = Local::read(Path::new(cache::FOLDER))?;
     let (listing, unread) = match given.map_or_else(|| read_listing(&local.files), Ok) {
         Ok(listing) => (listing, None),
         Err(unread) => (
@@ -120,141 +119,41 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Repo
             Some(unread),
         ),
     };
-    let io_error = |what| move |cause| Error::Io { what, path: folder.to_owned(), cause };
-    let state_error = |cause| Error::State { folder: folder.to_owned(), cause };
-    let (mut file, mut state) = if request.dry_run && !folder.join("state.db").exists() {
-        (None, State::default())
-    } else {
-        fs::metadata(folder).map_err(io_error("open"))?;
-        let file = StateFile::open(folder).map_err(state_error)?;
-        let state = file.load().map_err(state_error)?;
-        (Some(file), state)
-    };
-    let (cache, keys) = (Cache::read(&folder.join("cache.db")), Keys::read(&folder.join("keys.db")));
-    let lost = remember(request, &mut state, &listing, cache.as_ref().ok(), keys.as_ref().ok());
-    let (mut plan, local) = planned(request, &state, &listing, unread.is_some(), local)?;
-    let elsewhere = keys.as_ref().ok().filter(|known| are_of_another_machine(known, &plan.keys));
-    if let Some(known) = elsewhere {
-        plan.keys.machine_id.clone_from(&known.machine_id);
-    }
-    let elsewhere = elsewhere.is_some();
-    // Not through NSS: a service that hangs or crashes is no reason not to publish.
-    let group = local.files.groups.get(KEYS_GROUP).map(|group| group.gid);
-    // A file that readers would refuse is replaced, whatever it says.
-    let differs = (
-        cache.as_ref().ok() != Some(&plan.cache) || !publish::is_sound(folder, schema::CACHE, None),
-        keys.as_ref().ok() != Some(&plan.keys) || !publish::is_sound(folder, schema::KEYS, group),
-    );
-    if lost > 0 {
-        plan.hold(format!(
-            "'{}/state.db' did not know {lost} of the users and groups in cache.db: it was lost, emptied or restored from \
-             an older copy; they were put back from cache.db and keys.db\nhint: restore a newer copy of it if there is \
-             one; else check with 'nss-iamctl users --all' that nobody is missing",
-            folder.display()
-        ));
-    }
-    // When the host was asked is nothing that anyone is told, so it is no change.
-    let is_asked = local.directory.failures().next().is_none();
-    if let Some(unread) = unread {
-        if state.users.is_empty() || lost == 0 && !differs.0 && !differs.1 && plan.state == state {
-            return Err(unread.into());
+    let mut here = Here::read(request, Path::new(cache::FOLDER), &listing)?;
+    let questions = plan::questions(&here.input(&listing, &local), unread.is_some());
+    let mut asking = local.answer(questions, &request.config.names.exclude)?;
+    let mut early = Done::default();
+    if !request.dry_run && !asking.is_done_within(SOON) {
+        // A lock, or somebody who left, does not wait for a directory that takes its time.
+        local.directory = asking.unanswered();
+        let plan = here.plan(&listing, &local, unread.as_ref())?;
+        if here.disables(&plan) {
+            early = here.publish(&plan, &local)?;
         }
-        plan.hold(format!("{unread}; all but the locked stay as published{}", unread.hint()));
     }
-    let before = Published { cache: cache.unwrap_or_default(), keys: keys.unwrap_or_default() };
-    let after = Published { cache: plan.cache.clone(), keys: plan.keys.clone() };
-    let changes = changes::between(&before, &after);
-    let mut report = Report::of(&listing, &plan, &changes, request.now);
-    if plan.keys.machine_id.is_empty() {
-        let text =
-            "'/etc/machine-id' is empty, so no key will be offered\nhint: run 'systemd-machine-id-setup'";
-        report.warnings.push(text.to_owned());
-    }
-    if elsewhere {
-        let text =
-            "the keys were confirmed on another machine, and none is offered before a fetch on this one";
-        report.warnings.push(text.to_owned());
+    local.directory = asking.answers();
+    let mut plan = here.plan(&listing, &local, unread.as_ref())?;
+    if let Some(unread) = unread
+        && !early.published
+        && here.is_as_planned(&plan, &local)
+    {
+        return Err(unread.into());
     }
     if request.dry_run {
+        let (before, after) = (here.published(), Published::of(&plan));
+        let mut report = Report::of(&listing, &plan, &changes::between(&before, &after), request.now);
         report.diff = Some(changes::diff(&before, &after));
         return Ok(report);
     }
-    let group = group.ok_or(Error::NoGroup)?;
-    if is_asked {
+    if local.directory.failures().next().is_none() {
         plan.state.asked = request.now.as_second();
     }
-    if let Some(file) = &mut file {
-        file.save(&plan.state).map_err(state_error)?;
-    }
-    publish::remove_leftovers(folder)?;
-    let first = !folder.join("cache.db").exists();
-    // Keys first: who is added finds keys when the name appears, who is removed has none while the name is there.
-    if differs.1 {
-        publish::keys(folder, &plan.keys, group)?;
-    }
-    if differs.0 {
-        publish::cache(folder, &plan.cache)?;
-    }
-    for change in &changes {
-        log::info!("{}", change.text());
-    }
-    if differs.0 {
-        invalidate_nscd(first);
-    }
-    if request.config.users.terminate_sessions {
-        report.warnings.extend(sessions::end_of_disabled(&plan, &local));
-    }
-    report.published = differs.0 || !changes.is_empty();
+    let mut done = here.publish(&plan, &local)?;
+    done.changes.splice(..0, early.changes);
+    let mut report = Report::of(&listing, &plan, &done.changes, request.now);
+    report.warnings.extend(early.warnings.into_iter().chain(done.warnings));
+    report.published = early.published || done.published;
     Ok(report)
-}
-
-/// Puts back what a lost memory does not know. Returns of how many users and groups that was.
-fn remember(
-    request: Request<'_>,
-    state: &mut State,
-    listing: &Listing,
-    cache: Option<&Cache>,
-    keys: Option<&Keys>,
-) -> usize {
-    let sources = Sources::new(listing, request.config, request.now.as_second());
-    let nobody = Keys::default();
-    let lost = cache.map_or(0, |cache| recover::recover(state, cache, keys.unwrap_or(&nobody), &sources));
-    recover::reclaim(state, &sources);
-    if lost > 0 {
-        state.rebuilt = Some(request.now.as_second());
-    }
-    lost
-}
-
-/// Asks the host what the plan depends on, and makes it. `hold`: without a listing that can be believed.
-fn planned(
-    request: Request<'_>,
-    state: &State,
-    listing: &Listing,
-    hold: bool,
-    mut local: Local,
-) -> Result<(Plan, Local), Error> {
-    fn input<'a>(
-        request: Request<'a>,
-        state: &'a State,
-        listing: &'a Listing,
-        local: &'a Local,
-    ) -> plan::Input<'a> {
-        let (config, now, force) = (request.config, request.now.as_second(), request.force);
-        plan::Input { state, listing, config, local, now, force }
-    }
-    let questions = plan::questions(&input(request, state, listing, &local), hold);
-    local.answer(questions, &request.config.names.exclude)?;
-    let input = input(request, state, listing, &local);
-    let plan = if hold { plan::hold(input)? } else { plan::plan(input)? };
-    Ok((plan, local))
-}
-
-/// Whether these keys are still those that an image brought: without a fetch of its own, all that this machine could do is
-/// to publish the image's listing once more.
-fn are_of_another_machine(known: &Keys, keys: &Keys) -> bool {
-    let newest = |keys: &Keys| keys.logins.iter().map(|login| login.confirmed).max();
-    !keys.machine_id.is_empty() && known.machine_id != keys.machine_id && newest(keys) <= newest(known)
 }
 
 /// Reads what the fetch half left: a file of that user or of root, which nobody else can write.
@@ -288,28 +187,4 @@ fn read_listing(files: &Files) -> Result<Listing, Unread> {
         return refused(format!("it is larger than {} MiB", listing::MAX_BYTES >> 20));
     }
     Ok(Listing::parse(&json)?)
-}
-
-/// How long the module remembers, in nscd as everywhere, that there is no cache.
-const ABSENCE: Duration = Duration::from_millis(1100);
-
-/// nscd(8) would go on answering from its own cache.
-fn invalidate_nscd(first: bool) {
-    if !Path::new("/run/nscd/socket").exists() && !Path::new("/var/run/nscd/socket").exists() {
-        return;
-    }
-    if first {
-        std::thread::sleep(ABSENCE);
-    }
-    for table in ["passwd", "group"] {
-        let done = Command::new("nscd")
-            .args(["-i", table])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        if !done.is_ok_and(|status| status.success()) {
-            log::warn!("'nscd -i {table}' failed; its old answers stay until they time out");
-        }
-    }
 }

@@ -7,11 +7,20 @@ use cache::model::Id;
 use cache::snapshot::{Cache, Group, Keys, Login, User};
 use similar::TextDiff;
 
+use crate::plan::Plan;
+
 /// What is, or is to be, published.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Published {
     pub cache: Cache,
     pub keys: Keys,
+}
+
+impl Published {
+    /// As a plan has it.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self { cache: plan.cache.clone(), keys: plan.keys.clone() }
+    }
 }
 
 /// A change that somebody notices.

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use claims::Uses;
-use claims::nss::{Answers, Files};
+use claims::nss::{Answers, Asking, Files};
 
 use crate::plan::Questions;
 
@@ -78,21 +78,22 @@ impl Local {
         })
     }
 
-    /// Finds out what a plan asks. `exclude` is of the configuration.
+    /// Finds out what a plan asks. `exclude` is of the configuration. Other services are still being asked when this
+    /// returns.
     ///
     /// # Errors
     /// Where nsswitch.conf cannot be read.
-    pub(crate) fn answer(&mut self, questions: Questions, exclude: &[String]) -> Result<(), Unreadable> {
+    pub(crate) fn answer(&mut self, questions: Questions, exclude: &[String]) -> Result<Asking, Unreadable> {
         let root = Path::new("/");
         let services = claims::nss::services(root, exclude)
             .map_err(|cause| Unreadable { path: "/etc/nsswitch.conf".into(), cause })?;
-        self.directory = claims::nss::ask(&services, &questions.nss);
+        let asking = Asking::start(services, questions.nss);
         self.uses = claims::of_installed(root, exclude);
         if questions.newcomers {
             self.uses.extend(claims::of_rules(root, exclude));
         }
         self.look_at(questions.folders);
-        Ok(())
+        Ok(asking)
     }
 
     /// Looks at folders, not through links: lstat(2).

@@ -145,6 +145,47 @@ pub fn files() -> Result<Files, String> {
     found.ok_or_else(|| "no answer".to_owned())
 }
 
+/// Services that are being asked.
+#[derive(Debug)]
+pub struct Asking {
+    services: BTreeMap<String, Databases>,
+    answers: mpsc::Receiver<Answers>,
+    arrived: Option<Answers>,
+}
+
+impl Asking {
+    /// Begins to ask, see [`ask`].
+    #[must_use]
+    pub fn start(services: BTreeMap<String, Databases>, question: Question) -> Self {
+        let (send, answers) = mpsc::channel();
+        let asked = services.clone();
+        std::thread::spawn(move || send.send(ask(&asked, &question)));
+        Self { services, answers, arrived: None }
+    }
+
+    /// Waits for so long at most.
+    pub fn is_done_within(&mut self, time: Duration) -> bool {
+        if self.arrived.is_none() {
+            self.arrived = self.answers.recv_timeout(time).ok();
+        }
+        self.arrived.is_some()
+    }
+
+    /// What is known before any of them has answered.
+    #[must_use]
+    pub fn unanswered(&self) -> Answers {
+        let answer = || Answer { failed: Some("it has not answered yet".to_owned()), ..Answer::default() };
+        Answers(self.services.keys().map(|service| (service.clone(), answer())).collect())
+    }
+
+    /// Waits for all of them, each no longer than a service may take.
+    #[must_use]
+    pub fn answers(self) -> Answers {
+        let unanswered = self.unanswered();
+        self.arrived.or_else(|| self.answers.recv().ok()).unwrap_or(unanswered)
+    }
+}
+
 /// Asks each of these services, see [`services()`].
 #[must_use]
 pub fn ask(services: &BTreeMap<String, Databases>, question: &Question) -> Answers {

@@ -1,6 +1,7 @@
 //! Another directory of the host, and local accounts that appear later.
 
 use std::fs;
+use std::process::Stdio;
 
 use tests::directory::{self, knows, services};
 
@@ -80,6 +81,27 @@ fn a_service_that_cannot_be_asked_lets_nobody_new_in_and_touches_nobody_else() {
     host.machine.config("[names]\nexclude = [\"sss\"]\n");
     assert_eq!(refresh(&host, &named(&["ana", "new"])).status, Some(0));
     assert!(host.getent("passwd", "new").is_some());
+}
+
+#[test]
+fn a_lock_and_those_who_leave_do_not_wait_for_a_service_that_hangs() {
+    let Some(host) = directory::host() else { return };
+    refresh(&host, &named(&["ana", "bob", "eve"]));
+    knows("status hang\n");
+    fs::write("/var/lib/nss-iam/locked", "ana\n").unwrap();
+    host.list(&named(&["ana", "eve", "new"]));
+    let mut refresher = host.machine.command(&[tests::REFRESHER, "apply"]);
+    let mut refresher = refresher.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while host.getent("passwd", "ana").is_some() || host.getent("passwd", "bob").is_some() {
+        assert!(refresher.try_wait().unwrap().is_none(), "it ended, and they are still there");
+        std::thread::yield_now();
+    }
+    assert!(refresher.try_wait().unwrap().is_none(), "they waited");
+    assert!(host.getent("passwd", "eve").is_some() && host.getent("passwd", "new").is_none());
+    assert_eq!(refresher.wait().unwrap().code(), HELD);
+    let status = host.status();
+    assert_eq!((status["removed"].as_u64(), status["added"].as_u64()), (Some(2), Some(0)), "{status}");
+    assert!(host.getent("passwd", "eve").is_some() && host.getent("passwd", "ana").is_none());
 }
 
 #[test]

@@ -110,7 +110,11 @@ fn what_the_refresher_will_not_publish_leaves_everything_as_it_was() {
     let (before, owned) = (contents(), owners(&host, "ana"));
     let (status, told) = host.sh("nss-iamctl adopt --apply");
     assert_eq!(status, Some(70), "{told}");
-    assert!(told.contains("'ana' is a system user ('/etc/sysusers.d/ana.conf')") && told.contains("every file is as it was"), "{told}");
+    assert!(
+        told.contains("'ana' is a system user ('/etc/sysusers.d/ana.conf')")
+            && told.contains("every file is as it was"),
+        "{told}"
+    );
     assert_eq!((contents(), owners(&host, "ana")), (before, owned));
     assert!(!fs::exists("/etc/nss-iam/config.d/50-adopt.toml").unwrap());
     assert_eq!(host.passwd("ana", 2), "47100");

@@ -8,6 +8,7 @@
 
 mod cache;
 mod check;
+mod entry;
 mod file;
 mod gids;
 mod keys;
@@ -17,8 +18,9 @@ mod record;
 mod text;
 mod tree;
 
-pub use cache::{Cache, Dates, Group, Members, Snapshot, User};
+pub use cache::{Cache, Snapshot};
 pub use check::{LEAST, NAME_MAX, floor, name_is_ours};
+pub use entry::{Dates, Group, Members, User};
 pub use file::{Id, Map, at, now, root};
 pub use keys::{About, Keys, Login};
 pub use text::{Chunks, Text};

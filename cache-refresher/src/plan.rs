@@ -11,7 +11,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cache::model::{Field, IamId, Name};
 use cache::snapshot::{Cache, Keys};
@@ -257,10 +257,27 @@ fn next_state(
             state::Group { account: group.account.to_owned(), name: group.name.clone() },
         );
     }
+    next.names = names(input.state, &next);
     next.homes = input.state.homes.clone();
     next.homes = homes::memory(&next);
     (next.asked, next.rebuilt) = (input.state.asked, input.state.rebuilt);
     next
+}
+
+/// Who had each name last: those who have one now, and of the others those who were known before.
+fn names(before: &State, next: &State) -> BTreeMap<Name, IamId> {
+    let own = |pairs: BTreeMap<&Name, &IamId>| -> BTreeMap<Name, IamId> {
+        pairs.into_iter().map(|(name, iam_id)| (name.clone(), iam_id.clone())).collect()
+    };
+    let mut names = own(naming::last_holders(before));
+    let users = next.users.iter().filter(|(_, user)| user.disabled.is_none());
+    names.extend(users.map(|(iam_id, user)| (user.name.clone(), iam_id.clone())));
+    names.extend(next.groups.iter().map(|(iam_id, group)| (group.name.clone(), iam_id.clone())));
+    // One who is locked from the beginning.
+    for (name, iam_id) in own(naming::last_holders(next)) {
+        names.entry(name).or_insert(iam_id);
+    }
+    names
 }
 
 /// A field of passwd(5) from IAM, or none and a word about it.

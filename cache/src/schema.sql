@@ -97,6 +97,12 @@ CREATE TABLE home (
   iam_id    TEXT NOT NULL REFERENCES identity (iam_id)
 ) WITHOUT ROWID;
 
+-- Since 101. Who had a name last, users and groups: only they get it back with what the host has granted to it meanwhile.
+CREATE TABLE name (
+  name      TEXT PRIMARY KEY,
+  iam_id    TEXT NOT NULL REFERENCES identity (iam_id)
+) WITHOUT ROWID;
+
 -- Since 101.
 CREATE TABLE about (
   id        INTEGER PRIMARY KEY CHECK (id = 1),

@@ -22,6 +22,8 @@ pub struct State {
     pub groups: BTreeMap<IamId, Group>,
     /// Every home that was ever given, and to whom.
     pub homes: BTreeMap<String, IamId>,
+    /// Every name that was ever given, and who had it last.
+    pub names: BTreeMap<Name, IamId>,
     /// Until when the host was asked again for names that were given, seconds since 1970; 0: never.
     pub asked: i64,
     /// When this was last rebuilt from `cache.db`, having been lost, seconds since 1970.
@@ -150,16 +152,21 @@ impl StateFile {
             identities: self.rows("SELECT * FROM identity", identity)?,
             users: self.rows("SELECT * FROM user", user)?,
             groups: self.rows("SELECT * FROM member_group", group)?,
-            homes: self.homes()?,
+            homes: self.pairs("SELECT path, iam_id FROM home", Ok)?,
+            names: self.pairs("SELECT name, iam_id FROM name", |name| Name::stored(&name))?,
             asked: self.about("asked")?.unwrap_or(0),
             rebuilt: self.about("rebuilt")?,
         })
     }
 
-    fn homes(&self) -> Result<BTreeMap<String, IamId>, Error> {
-        let mut statement = self.0.prepare("SELECT path, iam_id FROM home")?;
-        let home = |row: &Row<'_>| Ok::<_, Error>((row.get("path")?, iam_id(row)?));
-        statement.query_and_then([], home)?.collect()
+    fn pairs<K: Ord>(
+        &self,
+        sql: &str,
+        key: impl Fn(String) -> Result<K, Invalid>,
+    ) -> Result<BTreeMap<K, IamId>, Error> {
+        let mut statement = self.0.prepare(sql)?;
+        let pair = |row: &Row<'_>| Ok::<_, Error>((key(row.get(0)?)?, iam_id(row)?));
+        statement.query_and_then([], pair)?.collect()
     }
 
     fn about(&self, column: &str) -> Result<Option<i64>, Error> {
@@ -174,7 +181,9 @@ impl StateFile {
     /// See [`Error`]; an id that would change, or be shared, is one.
     pub fn save(&mut self, state: &State) -> Result<(), Error> {
         let transaction = self.0.transaction()?;
-        transaction.execute_batch("DELETE FROM user; DELETE FROM member_group; DELETE FROM home;")?;
+        transaction.execute_batch(
+            "DELETE FROM user; DELETE FROM member_group; DELETE FROM home; DELETE FROM name;",
+        )?;
         forget_lost(&transaction, state)?;
         for (iam_id, identity) in &state.identities {
             give(&transaction, iam_id, *identity)?;
@@ -192,6 +201,11 @@ impl StateFile {
             transaction
                 .prepare_cached("INSERT INTO home (path, iam_id) VALUES (?,?)")?
                 .execute([path, iam_id.as_str()])?;
+        }
+        for (name, iam_id) in &state.names {
+            transaction
+                .prepare_cached("INSERT INTO name (name, iam_id) VALUES (?,?)")?
+                .execute([name.as_str(), iam_id.as_str()])?;
         }
         transaction.execute(
             "INSERT OR REPLACE INTO about (id, asked, rebuilt) VALUES (1,?,?)",

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use cache::model::{ID_COUNT, ID_FIRST, IamId, Id, Name};
-use cache::state::Identity;
+use cache::state::{Identity, State};
 use config::TagUse;
 
 use super::candidates::{self, Candidates, Known};
@@ -38,8 +38,12 @@ pub(super) fn groups<'a>(
     told: &mut Told,
 ) -> Vec<Group<'a>> {
     let names = names_of(input, own);
-    let mut sorted: Vec<_> =
-        candidates.groups.iter().map(|group| (group, group_name(input, group, &names, told))).collect();
+    let holders = Holders::of(input);
+    let mut sorted: Vec<_> = candidates
+        .groups
+        .iter()
+        .map(|group| (group, group_name(input, group, &holders, &names, told)))
+        .collect();
     // The present holder, then the order of the accounts, then GroupId.
     sorted.sort_by_key(|(group, name)| {
         let held = input.state.groups.get(&group.iam_id).map(|group| &group.name);
@@ -69,6 +73,7 @@ pub(super) fn groups<'a>(
 fn group_name(
     input: &Input<'_>,
     group: &candidates::Group<'_>,
+    holders: &Holders<'_>,
     names: &Names<'_>,
     told: &mut Told,
 ) -> Result<Name, String> {
@@ -78,7 +83,7 @@ fn group_name(
     let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
     let wanted = names::of_group(group.iam_name, &input.config.users).map_err(|cause| cause.to_string());
     let named = wanted.and_then(|name| {
-        let standing = if present == Some(&name) { Standing::Present } else { Standing::New };
+        let standing = holders.standing(&group.iam_id, &name);
         allowed(names, name, &group.iam_id, standing, told)
     });
     named.or_else(|reason| keep(names, present, &group.iam_id, &reason, told).ok_or(reason))
@@ -188,27 +193,36 @@ fn with_ids<'a>(
     members
 }
 
-/// Whose each login name is now, or was last.
+/// Who has each name now, or had it last.
 pub(super) struct Holders<'a> {
     input: &'a Input<'a>,
     last: BTreeMap<&'a Name, &'a IamId>,
 }
 
+/// As the state remembers it; an earlier release remembered no more than the last name of each user.
+pub(super) fn last_holders(state: &State) -> BTreeMap<&Name, &IamId> {
+    let mut users: Vec<_> = state.users.iter().collect();
+    // The last one counts.
+    users.sort_by_key(|(iam_id, user)| (user.disabled.is_none(), user.disabled, Reverse(*iam_id)));
+    let users = users.into_iter().map(|(iam_id, user)| (&user.name, iam_id));
+    let groups = state.groups.iter().map(|(iam_id, group)| (&group.name, iam_id));
+    users.chain(groups).chain(&state.names).collect()
+}
+
 impl<'a> Holders<'a> {
     pub(super) fn of(input: &'a Input<'a>) -> Self {
-        let mut users: Vec<_> = input.state.users.iter().collect();
-        // The last one counts.
-        users.sort_by_key(|(iam_id, user)| (user.disabled.is_none(), user.disabled, Reverse(*iam_id)));
-        Self { input, last: users.into_iter().map(|(iam_id, user)| (&user.name, iam_id)).collect() }
+        Self { input, last: last_holders(input.state) }
     }
 
     pub(super) fn standing(&self, iam_id: &IamId, name: &Name) -> Standing {
-        let holds = self.last.get(name) == Some(&iam_id);
-        let user = self.input.state.users.get(iam_id).filter(|_| holds);
-        match user {
-            Some(user) if candidates::is_in(self.input, user) => Standing::Present,
-            Some(_) => Standing::Former,
-            None => Standing::New,
+        let state = self.input.state;
+        let user = state.users.get(iam_id);
+        let has_it = user.is_some_and(|user| user.name == *name && candidates::is_in(self.input, user))
+            || state.groups.get(iam_id).is_some_and(|group| group.name == *name);
+        match self.last.get(name) == Some(&iam_id) {
+            true if has_it => Standing::Present,
+            true => Standing::Former,
+            false => Standing::New,
         }
     }
 

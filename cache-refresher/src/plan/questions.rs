@@ -38,7 +38,8 @@ pub(crate) fn questions(input: &Input<'_>, hold: bool) -> Questions {
     for group in &candidates.groups {
         let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
         let wanted = names::of_group(group.iam_name, &input.config.users).ok();
-        let is_new = wanted.is_some() && present != wanted.as_ref();
+        let standing = |name| holders.standing(&group.iam_id, name);
+        let is_new = wanted.as_ref().is_some_and(|name| standing(name) != Standing::Present);
         if is_new || is_due(input, &group.iam_id) {
             asked.newcomers |= is_new;
             asked.nss.names.extend(wanted.iter().chain(present).map(Name::to_string));

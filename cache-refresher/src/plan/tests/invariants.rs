@@ -105,23 +105,20 @@ fn active_names(world: &World, plan: &Plan) {
     for (iam_id, group) in &plan.state.groups {
         let name = group.name.as_str();
         assert!(!joined.contains(name) && !own.iter().any(|own| own == name), "group {name}");
-        let held = world.state.groups.get(iam_id).is_some_and(|known| known.name == group.name);
-        nobody_elses(world, iam_id, name, held);
+        nobody_elses(world, iam_id, name, held(world, iam_id, &group.name));
     }
     let published: BTreeSet<&str> = plan.state.groups.values().map(|group| group.name.as_str()).collect();
     for (iam_id, user) in plan.state.users.iter().filter(|(_, user)| user.disabled.is_none()) {
         let name = user.name.as_str();
         assert!(!joined.contains(name) && !own.iter().any(|own| own == name), "user {name}");
         assert!(!published.contains(name), "user {name} and a group");
-        nobody_elses(world, iam_id, name, holder(world, name) == Some(iam_id));
+        nobody_elses(world, iam_id, name, held(world, iam_id, &user.name));
     }
 }
 
-/// Who has or last had a name, by the state before.
-fn holder<'a>(world: &'a World, name: &str) -> Option<&'a IamId> {
-    let mut users: Vec<_> = world.state.users.iter().filter(|(_, user)| user.name.as_str() == name).collect();
-    users.sort_by_key(|(iam_id, user)| (user.disabled.is_none(), user.disabled, std::cmp::Reverse(*iam_id)));
-    users.last().map(|(iam_id, _)| *iam_id)
+/// Whether this one has the name, or had it last.
+fn held(world: &World, iam_id: &IamId, name: &Name) -> bool {
+    naming::last_holders(&world.state).get(name) == Some(&iam_id)
 }
 
 fn nobody_elses(world: &World, iam_id: &IamId, name: &str, held: bool) {

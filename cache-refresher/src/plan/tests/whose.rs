@@ -96,6 +96,48 @@ fn a_holder_keeps_name_and_grants_also_after_a_leave_and_another_never_inherits_
 }
 
 #[test]
+fn of_several_who_had_a_name_only_the_last_one_gets_it_back_with_what_it_earned() {
+    let mut world = World::of(&["ana"]);
+    let first = world.listing.clone();
+    world.run();
+    world.gone("U-ana");
+    world.member("", "U-new", "ana", "G-OPS");
+    world.run();
+    world.local_group("sudo", 27).insert("ana".to_owned());
+    // The second one has it no longer, but is still here.
+    world.listed("U-new").name = "anna".to_owned();
+    assert_eq!(world.run().active("U-new"), Some("anna"));
+    world.listing.accounts[0].users.extend(first.accounts[0].users.clone());
+    world.listing.accounts[0].groups[0].members.push("U-ana".to_owned());
+    for _ in 0..2 {
+        let plan = world.run();
+        assert!(plan.told("U-ana", "is a member of 'sudo'") && plan.active("U-ana").is_none());
+    }
+    world.listed("U-new").name = "ana".to_owned();
+    assert_eq!(world.run().active("U-new"), Some("ana"));
+    // Nor does a group of that name count for less.
+    world.gone("U-ana");
+    world.gone("U-new");
+    world.group("", "G-ANA", "ana");
+    world.used("ana", Kind::Sudo);
+    assert!(world.run().group("ana").is_none());
+}
+
+#[test]
+fn a_group_of_iam_that_comes_back_has_what_it_earned() {
+    let mut world = World::of(&["bob"]);
+    let without = world.listing.clone();
+    world.group("", "G-DEV", "dev").members = vec!["U-bob".to_owned()];
+    let with = world.listing.clone();
+    world.run();
+    world.used("dev", Kind::Sudo);
+    world.listing = without;
+    assert!(world.run().group("dev").is_none());
+    world.listing = with;
+    assert_eq!(world.run().members("dev"), ["bob"]);
+}
+
+#[test]
 fn a_group_of_iam_earns_nothing_either() {
     for (words, happens) in GRANTS {
         let mut world = World::of(&["bob"]);

@@ -196,40 +196,46 @@ fn with_ids<'a>(
 /// Who has each name now, or had it last.
 pub(super) struct Holders<'a> {
     input: &'a Input<'a>,
+    /// Of users alone: a lock follows the user, whatever else is called so since.
+    users: BTreeMap<&'a Name, &'a IamId>,
     last: BTreeMap<&'a Name, &'a IamId>,
+}
+
+/// The last user of each name.
+fn users_of(state: &State) -> BTreeMap<&Name, &IamId> {
+    let mut users: Vec<_> = state.users.iter().collect();
+    // The last one counts.
+    users.sort_by_key(|(iam_id, user)| (user.disabled.is_none(), user.disabled, Reverse(*iam_id)));
+    users.into_iter().map(|(iam_id, user)| (&user.name, iam_id)).collect()
 }
 
 /// As the state remembers it; an earlier release remembered no more than the last name of each user.
 pub(super) fn last_holders(state: &State) -> BTreeMap<&Name, &IamId> {
-    let mut users: Vec<_> = state.users.iter().collect();
-    // The last one counts.
-    users.sort_by_key(|(iam_id, user)| (user.disabled.is_none(), user.disabled, Reverse(*iam_id)));
-    let users = users.into_iter().map(|(iam_id, user)| (&user.name, iam_id));
     let groups = state.groups.iter().map(|(iam_id, group)| (&group.name, iam_id));
-    users.chain(groups).chain(&state.names).collect()
+    users_of(state).into_iter().chain(groups).chain(&state.names).collect()
 }
 
 impl<'a> Holders<'a> {
     pub(super) fn of(input: &'a Input<'a>) -> Self {
-        Self { input, last: last_holders(input.state) }
+        Self { input, users: users_of(input.state), last: last_holders(input.state) }
     }
 
     pub(super) fn standing(&self, iam_id: &IamId, name: &Name) -> Standing {
-        let state = self.input.state;
-        let user = state.users.get(iam_id);
-        let has_it = user.is_some_and(|user| user.name == *name && candidates::is_in(self.input, user))
-            || state.groups.get(iam_id).is_some_and(|group| group.name == *name);
-        match self.last.get(name) == Some(&iam_id) {
-            true if has_it => Standing::Present,
-            true => Standing::Former,
-            false => Standing::New,
+        let group = self.input.state.groups.get(iam_id).map(|group| &group.name);
+        if self.present(iam_id) == Some(name) || group == Some(name) {
+            Standing::Present
+        } else if self.last.get(name) == Some(&iam_id) {
+            Standing::Former
+        } else {
+            Standing::New
         }
     }
 
     /// The name that a user has at present, in use or locked.
     fn present(&self, iam_id: &IamId) -> Option<&'a Name> {
-        let name = &self.input.state.users.get(iam_id)?.name;
-        (self.standing(iam_id, name) == Standing::Present).then_some(name)
+        let user = self.input.state.users.get(iam_id)?;
+        let has_it = candidates::is_in(self.input, user) && self.users.get(&user.name) == Some(&iam_id);
+        has_it.then_some(&user.name)
     }
 }
 

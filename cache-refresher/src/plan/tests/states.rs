@@ -170,6 +170,20 @@ fn a_locked_user_keeps_the_name_against_newcomers_and_against_a_new_name_in_iam(
 }
 
 #[test]
+fn a_lock_is_not_undone_by_a_group_that_takes_the_name() {
+    let mut world = World::of(&["ana"]);
+    world.run();
+    world.lock(&["ana"]);
+    world.run();
+    world.listed("U-ana").name = "free".to_owned();
+    world.group("", "G-ANA", "ana");
+    for _ in 0..3 {
+        let plan = world.run();
+        assert_eq!((plan.active("U-ana"), plan.group("ana").is_some()), (None, true));
+    }
+}
+
+#[test]
 fn a_user_who_is_re_created_stays_locked() {
     let mut world = World::of(&["ana"]);
     world.run();

@@ -13,7 +13,7 @@ fn lose(how: &str, older: &[u8]) {
         "emptied" => fs::write(STATE, "").unwrap(),
         "no rows" => {
             let state = rusqlite::Connection::open(STATE).unwrap();
-            let tables = "home about user member_group identity";
+            let tables = "home name about user member_group identity";
             for table in tables.split(' ') {
                 state.execute(&format!("DELETE FROM {table}"), []).unwrap();
             }

@@ -2,6 +2,7 @@
  *   user NAME UID
  *   group NAME GID [MEMBER,MEMBER]
  *   status unavailable | busy | hang | crash     (of every call, behind the lines above)
+ *   initgroups unavailable                       (of that call alone)
  * Built with -DSERVICE=sss it is libnss_sss.so.2. */
 #include <errno.h>
 #include <grp.h>
@@ -98,9 +99,14 @@ enum nss_status CALL(initgroups_dyn)(const char *name, gid_t primary, long *star
 {
     FILE *file = fopen("/etc/directory", "re");
     char line[512];
-    (void)primary, (void)limit, (void)error;
+    (void)primary, (void)limit;
     while (file && fgets(line, sizeof line, file)) {
         struct entry entry = {.members = ""};
+        if (!strcmp(line, "initgroups unavailable\n")) {
+            fclose(file);
+            *error = ECONNREFUSED;
+            return NSS_STATUS_UNAVAIL;
+        }
         if (sscanf(line, "%7s %63s %u %255s", entry.kind, entry.name, &entry.id, entry.members) < 4
             || strcmp(entry.kind, "group"))
             continue;

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist};
 
-use super::glibc::{self, Module};
+use super::glibc::{self, Functions, Module};
 use super::services::{Databases, FILES};
 use super::{FileGroup, Files, Line, Question};
 
@@ -38,7 +39,8 @@ pub fn serve(arguments: &[String]) -> io::Result<()> {
         out.flush()
     };
     if glibc::use_only(service) {
-        if service == FILES {
+        // Nothing is asked: all of it is wanted, which only this service can be asked for.
+        if service == FILES && question == Question::default() {
             say(files().map_or_else(Line::Failed, Line::Files))?;
         } else {
             ask(service, Databases::of_word(databases), &question, &mut say)?;
@@ -55,14 +57,14 @@ fn ask(
     question: &Question,
     say: &mut impl FnMut(Line) -> io::Result<()>,
 ) -> io::Result<()> {
-    match glibc::module(service) {
-        Module::Loaded => {}
+    let module = match glibc::module(service) {
+        Module::Loaded(module) => module,
         Module::Absent => return say(Line::Absent),
         Module::Broken(why) => return say(Line::Failed(why)),
-    }
+    };
     // The names first: without an answer for a name nobody gets it, and ids are only a second line.
     for name in &question.names {
-        let line = of_name(name, databases);
+        let line = of_name(service, name, databases, &module);
         let failed = line.is_err();
         say(line.unwrap_or_else(|cause| Line::Failed(cause.desc().to_owned())))?;
         if failed {
@@ -80,7 +82,7 @@ fn ask(
     Ok(())
 }
 
-fn of_name(name: &str, databases: Databases) -> Result<Line, Errno> {
+fn of_name(service: &str, name: &str, databases: Databases, module: &Functions) -> Result<Line, Errno> {
     let (mut uid, mut gid, mut groups) = (None, None, Vec::new());
     if databases.passwd {
         uid = User::from_name(name)?.map(|user| user.uid.as_raw());
@@ -89,12 +91,26 @@ fn of_name(name: &str, databases: Databases) -> Result<Line, Errno> {
         gid = Group::from_name(name)?.map(|group| group.gid.as_raw());
         let c_name = CString::new(name).map_err(|_| Errno::EINVAL)?;
         let listed = getgrouplist(&c_name, NO_GROUP)?;
+        // glibc does not tell "none" from "cannot say".
+        if listed.iter().all(|&gid| gid == NO_GROUP)
+            && !is_idle(service)
+            && let Some(cause) = module.no_groups(&c_name)
+        {
+            return Err(cause);
+        }
         for gid in listed.into_iter().filter(|&gid| gid != NO_GROUP) {
             let group = Group::from_gid(gid)?;
             groups.push(group.map_or_else(|| gid.to_string(), |group| group.name));
         }
     }
     Ok(Line::Name { name: name.to_owned(), uid, gid, groups })
+}
+
+/// Where systemd does not run, as in a container, its service still knows the users of /etc/userdb, and says of
+/// memberships, which it would ask other daemons for, that they are unavailable.
+fn is_idle(service: &str) -> bool {
+    // sd_booted(3).
+    service == "systemd" && !Path::new("/run/systemd/system").exists()
 }
 
 fn of_id(id: u32, databases: Databases) -> Result<Line, Errno> {

@@ -3,7 +3,8 @@
 
 use std::ffi::{CStr, CString};
 
-use libc::{c_char, c_int};
+use libc::{c_char, c_int, c_long};
+use nix::errno::Errno;
 
 unsafe extern "C" {
     // nss.h. Public since glibc 2.0, for programs that choose their services themselves (nscd, getent -s).
@@ -12,11 +13,90 @@ unsafe extern "C" {
 
 /// What dlopen(3) says of `libnss_SERVICE.so.2`.
 pub(super) enum Module {
-    Loaded,
+    /// One that is part of glibc, or was loaded.
+    Loaded(Functions),
     /// There is none.
     Absent,
     /// There is one that cannot be loaded, and why.
     Broken(String),
+}
+
+/// Functions of a module whose status glibc does not tell, nss.h.
+#[derive(Default)]
+pub(super) struct Functions {
+    initgroups: Option<InitGroups>,
+    set: Option<unsafe extern "C" fn(c_int) -> c_int>,
+    next: Option<unsafe extern "C" fn(*mut libc::group, *mut c_char, libc::size_t, *mut c_int) -> c_int>,
+}
+
+type InitGroups = unsafe extern "C" fn(
+    *const c_char,
+    libc::gid_t,
+    *mut c_long,
+    *mut c_long,
+    *mut *mut libc::gid_t,
+    c_long,
+    *mut c_int,
+) -> c_int;
+
+/// `enum nss_status`: from here on it is an answer, below one cannot tell.
+const NOT_FOUND: c_int = 0;
+/// getgrouplist(3) has this as a group if it has no other.
+const NO_GROUP: libc::gid_t = libc::gid_t::MAX;
+
+impl Functions {
+    fn of(service: &str, handle: *mut libc::c_void) -> Self {
+        let find = |function: &str| {
+            let name = CString::new(format!("_nss_{service}_{function}")).ok()?;
+            // SAFETY: a handle of dlopen(3) that is never closed, and a C string.
+            let found = unsafe { libc::dlsym(handle, name.as_ptr()) };
+            (!found.is_null()).then_some(found)
+        };
+        Self {
+            // SAFETY: a module's function of that name has this type (nss.h), and stays loaded.
+            initgroups: find("initgroups_dyn").map(|found| unsafe { std::mem::transmute(found) }),
+            // SAFETY: as above.
+            set: find("setgrent").map(|found| unsafe { std::mem::transmute(found) }),
+            // SAFETY: as above.
+            next: find("getgrent_r").map(|found| unsafe { std::mem::transmute(found) }),
+        }
+    }
+
+    /// Why the groups of a user cannot be asked, though getgrouplist(3) says that there are none. None: they can.
+    pub(super) fn no_groups(&self, name: &CStr) -> Option<Errno> {
+        match (self.initgroups, self.set, self.next) {
+            (Some(initgroups), ..) => {
+                let (mut start, mut size, mut errno) = (1, 8, 0);
+                // SAFETY: room for eight groups, which the function may make more of with realloc(3).
+                let mut groups: *mut libc::gid_t =
+                    unsafe { libc::calloc(8, size_of::<libc::gid_t>()) }.cast();
+                if groups.is_null() {
+                    return Some(Errno::ENOMEM);
+                }
+                // SAFETY: the first of the groups is inside of the array.
+                unsafe { groups.write(NO_GROUP) };
+                // SAFETY: all are this function's own, as glibc's internal_getgrouplist passes them.
+                let status = unsafe {
+                    initgroups(name.as_ptr(), NO_GROUP, &mut start, &mut size, &mut groups, 0, &mut errno)
+                };
+                // SAFETY: from calloc above, or from realloc of the function.
+                unsafe { libc::free(groups.cast()) };
+                (status < NOT_FOUND).then(|| Errno::from_raw(errno))
+            }
+            // glibc then looks through all groups.
+            (None, Some(set), Some(next)) => {
+                let mut group = std::mem::MaybeUninit::<libc::group>::uninit();
+                let (mut buffer, mut errno) = (vec![0; 1 << 20], 0);
+                // SAFETY: it takes a number.
+                unsafe { set(0) };
+                // SAFETY: a structure and a buffer of that size, which are this function's own.
+                let status =
+                    unsafe { next(group.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &mut errno) };
+                (status < NOT_FOUND).then(|| Errno::from_raw(errno))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// From now on this process asks `service` and no other. glibc then asks nscd(8) no more, either.
@@ -28,13 +108,20 @@ pub(super) fn use_only(service: &str) -> bool {
     })
 }
 
+/// Part of the C library since glibc 2.34.
+const BUILT_IN: [&str; 1] = ["files"];
+
 /// glibc takes a module that it cannot load for one that knows nobody.
 pub(super) fn module(service: &str) -> Module {
     let file = format!("libnss_{service}.so.2");
     let Ok(name) = CString::new(file.as_str()) else { return Module::Absent };
+    if BUILT_IN.contains(&service) {
+        return Module::Loaded(Functions::default());
+    }
     // SAFETY: a C string. The module's constructors run, as they do at the first lookup.
-    if !unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) }.is_null() {
-        return Module::Loaded;
+    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) };
+    if !handle.is_null() {
+        return Module::Loaded(Functions::of(service, handle));
     }
     // SAFETY: null or a C string that lives until the next call of this thread (dlerror(3)).
     let why = unsafe { libc::dlerror() };

@@ -38,12 +38,13 @@ impl Databases {
     }
 }
 
-/// The services that could know a name, but `iam`, `files` and those of `except`.
+/// The services that could know a name, but `iam` and those of `except`. `files` is always among them: its initgroups
+/// reads lines of /etc/group that no enumeration shows, such as `#sudo:x:27:ana`.
 ///
 /// # Errors
 /// Where nsswitch.conf cannot be read.
 pub fn services(root: &Path, except: &[String]) -> io::Result<BTreeMap<String, Databases>> {
-    let mut services: BTreeMap<String, Databases> = BTreeMap::new();
+    let mut services = BTreeMap::from([(FILES.to_owned(), Databases::ALL)]);
     for (database, passwd, group) in [
         ("passwd", true, false),
         ("passwd_compat", true, false),
@@ -53,7 +54,7 @@ pub fn services(root: &Path, except: &[String]) -> io::Result<BTreeMap<String, D
     ] {
         // Where there is no line, glibc asks `files`.
         for service in nsswitch::services(Tree(root), database)?.unwrap_or_default() {
-            if service != IAM && service != FILES && !except.contains(&service) {
+            if service != IAM && !except.contains(&service) {
                 let databases = services.entry(service).or_default();
                 databases.passwd |= passwd;
                 databases.group |= group;
@@ -83,14 +84,16 @@ mod tests {
             std::fs::create_dir(root.path().join("etc")).unwrap();
             std::fs::write(root.path().join("etc/nsswitch.conf"), text).unwrap();
             let services = services(root.path(), &["gone".to_owned()]).unwrap();
+            assert_eq!(services["files"], Databases::ALL, "{text:?}");
             let shown: Vec<String> = services
                 .iter()
+                .filter(|(service, _)| *service != "files")
                 .map(|(service, databases)| format!("{service}={}", databases.word()))
                 .collect();
             assert_eq!(shown.join(" "), found, "{text:?}");
         }
         let missing = tempfile::tempdir().unwrap();
-        assert!(services(missing.path(), &[]).unwrap().is_empty());
+        assert_eq!(services(missing.path(), &[]).unwrap().len(), 1);
     }
 
     #[test]

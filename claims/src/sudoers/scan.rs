@@ -75,6 +75,9 @@ impl Scan {
 
     /// What sudo's own parser said of these files goes with what ours could not resolve.
     pub(super) fn with_complaint(mut self, complaint: &str) -> Self {
+        if complaint.is_empty() {
+            return self;
+        }
         let unresolved = std::mem::take(&mut self.unresolved).into_iter();
         self.unresolved = unresolved
             .map(|cannot| Unresolved { why: format!("{}; cvtsudoers: {complaint}", cannot.why), ..cannot })

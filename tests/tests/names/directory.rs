@@ -83,6 +83,21 @@ fn a_service_that_cannot_be_asked_lets_nobody_new_in_and_touches_nobody_else() {
     assert!(host.getent("passwd", "new").is_some());
 }
 
+/// getgrouplist(3) then says that there are no groups.
+#[test]
+fn a_service_that_cannot_say_whose_groups_a_name_is_in_lets_nobody_new_in() {
+    let Some(host) = directory::host() else { return };
+    knows("initgroups unavailable\ngroup sudoers 27 dana\n");
+    for lines in
+        ["passwd: files iam\ngroup: files sss iam\n", "group: files iam\ninitgroups: files iam sss\n"]
+    {
+        fs::write("/etc/nsswitch.conf", lines).unwrap();
+        let ran = refresh(&host, &named(&["dana"]));
+        assert_eq!((ran.status, host.getent("passwd", "dana")), (HELD, None), "{}", ran.err);
+        assert!(ran.err.contains("'sss' of nsswitch.conf cannot be asked"), "{}", ran.err);
+    }
+}
+
 #[test]
 fn a_lock_and_those_who_leave_do_not_wait_for_a_service_that_hangs() {
     let Some(host) = directory::host() else { return };

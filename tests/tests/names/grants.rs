@@ -36,6 +36,21 @@ fn a_member_line_gives_nothing_to_a_new_user_whether_or_not_the_name_exists() {
     assert!(reason(&host, "g-ops").unwrap().contains("'ops' is a member of 'extra'"), "groups, too");
 }
 
+/// glibc's getgrent(3) skips a line that begins with '#', its initgroups(3) does not.
+#[test]
+fn a_line_of_etc_group_that_was_commented_out_gives_nothing_either() {
+    let Some(host) = Host::in_tree("login") else { return };
+    write("/etc/sudoers", RULES);
+    done(&host, &["sed", "-i", "s/^sudo:x:27:.*/#sudo:x:27:grace\\nsudo:x:27:/", "/etc/group"]);
+    done(&host, &["useradd", "-M", "-s", "/bin/bash", "grace"]);
+    assert!(becomes_root(&host, "grace"), "glibc no longer reads such lines");
+    done(&host, &["userdel", "grace"]);
+    done(&host, &["sed", "-i", "s/^#sudo:.*/#sudo:x:27:grace/", "/etc/group"]);
+    refresh(&host, &named(&["grace", "free"]));
+    assert!(!becomes_root(&host, "grace") && host.getent("passwd", "free").is_some());
+    assert!(reason(&host, "U-grace").unwrap().contains("is a member of 'sudo' in /etc/group"));
+}
+
 #[test]
 fn who_was_put_into_a_group_keeps_it_and_another_user_id_never_inherits_it() {
     let Some(host) = Host::in_tree("login") else { return };

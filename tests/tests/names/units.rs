@@ -40,7 +40,7 @@ fn a_unit_that_is_installed_later_is_told_at_every_refresh_and_its_user_keeps_th
         assert!(!host.keys("mosca").is_empty(), "{}", ran.err);
         let warnings = host.status()["warnings"].to_string();
         assert!(warnings.contains("'mosca'") && warnings.contains("mosca.service"), "{warnings}");
-        assert!(warnings.contains("[names.allow] U-mosca"), "{warnings}");
+        assert!(warnings.contains("names.allow.U-mosca"), "{warnings}");
     }
     host.machine.config("[names.allow]\nU-mosca = \"mosca\"\n");
     refresh(&host, &named(&["mosca"]));

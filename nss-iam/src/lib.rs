@@ -8,6 +8,7 @@
 #![cfg_attr(all(not(test), panic = "abort"), no_std)]
 
 mod buffer;
+mod caller;
 pub mod entry;
 #[cfg(test)]
 mod freshness;

@@ -11,6 +11,7 @@ use libc::{c_char, c_long};
 use reader::{Cache, Group, LEAST, Place, Snapshot, User};
 
 use crate::buffer::Buffer;
+use crate::caller::is_nscd;
 use crate::here::KEPT;
 use crate::kept::Held;
 use crate::outcome::{Miss, Outcome};
@@ -97,7 +98,10 @@ pub(crate) fn user_by_uid<T>(uid: u32, fill: impl FnOnce(&User<'_>) -> Outcome<T
     if uid < LEAST {
         return Err(Miss::NotFound);
     }
-    ask(|cache| fill(&cache.user_by_uid(uid)?.ok_or(Miss::NotFound)?))
+    ask(|cache| {
+        let user = cache.user_by_uid(uid)?.ok_or(Miss::NotFound)?;
+        if !user.active && is_nscd() { Err(Miss::NotFound) } else { fill(&user) }
+    })
 }
 
 pub(crate) fn group_by_name<T>(name: &[u8], fill: impl FnOnce(&Group<'_>) -> Outcome<T>) -> Outcome<T> {
@@ -108,7 +112,13 @@ pub(crate) fn group_by_gid<T>(gid: u32, fill: impl FnOnce(&Group<'_>) -> Outcome
     if gid < LEAST {
         return Err(Miss::NotFound);
     }
-    ask(|cache| fill(&cache.group_by_gid(gid)?.ok_or(Miss::NotFound)?))
+    ask(|cache| {
+        let group = cache.group_by_gid(gid)?.ok_or(Miss::NotFound)?;
+        if is_nscd() && cache.user_by_uid(gid)?.is_some_and(|user| !user.active) {
+            return Err(Miss::NotFound);
+        }
+        fill(&group)
+    })
 }
 
 /// The primary group of a caller of getgrouplist(3) that knows none, as nscd(8) and `getent initgroups` (glibc's

@@ -174,6 +174,11 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
             ));
             return findings;
         }
+        // nscd is not told by uid, or it would know the name again.
+        (None, Some(_)) if facts.nscd && !probe.active => {
+            findings.push(nameless(facts, probe));
+            return findings;
+        }
         (None, Some(_)) if facts.nscd => {
             let what =
                 format!("nscd says that {who} does not exist, from its memory; the module knows better");

@@ -107,10 +107,20 @@ fn with_nscd_running_a_new_user_is_there_at_once_and_a_removed_one_is_out_at_onc
     assert_eq!(host.sh("getent passwd ana").0, Some(2), "nscd now remembers that there is no such user");
     let ana = host.refreshed_user("ana");
     assert!(host.login("ana", &ana, "id -Gn").contains("iam-users"));
+    let uid = host.passwd("ana", 2);
     host.remove_member("ana");
     host.refresh();
-    assert_eq!(host.sh("id ana").0, Some(1));
+    // nscd keeps what it is told by uid under the name, too.
+    for by_id in ["getent passwd", "getent group", "ls -ldn /home/ana; stat -c %U /home/ana; id"] {
+        host.sh(&format!("{by_id} {uid}"));
+        for line in
+            ["id ana", "getent passwd ana", "getent group ana", "setpriv --reuid ana true", "chown ana /tmp"]
+        {
+            assert_ne!(host.sh(line).0, Some(0), "{by_id}: {line}");
+        }
+    }
     host.refused("ana", &ana);
+    assert_eq!(host.sh("nss-iamctl doctor").1.matches("exists by name").count(), 0);
     assert_eq!(nscd.try_wait().unwrap(), None);
     nscd.kill().unwrap();
     nscd.wait().unwrap();

@@ -195,14 +195,14 @@ fn unasked(input: &Input<'_>, told: &Told) -> Option<String> {
     let services = input.local.directory.failures().map(|(service, why)| {
         format!(
             "service '{service}' of nsswitch.conf cannot be asked: {why}; nobody new gets a name\nhint: mend it, or leave \
-             it out: [names] exclude = [\"{service}\"]"
+             it out: names.exclude = [\"{service}\"] in a file of /etc/nss-iam/config.d"
         )
     });
     let unresolved = input.local.uses.unresolved.iter().filter(|_| told.ignorant).map(|unresolved| {
         let word = unresolved.kind.word().unwrap_or_default();
         format!(
             "{unresolved}; nobody new gets a name\nhint: write it so that it can be resolved, or leave it out: \
-             [names] exclude = [\"{word}\"]"
+             names.exclude = [\"{word}\"] in a file of /etc/nss-iam/config.d"
         )
     });
     let texts: Vec<String> = services.chain(unresolved).collect();

@@ -19,7 +19,7 @@ pub(crate) fn allow_command(iam_id: &str, name: &str) -> String {
 pub(crate) fn exclude(excluded: &[String], part: &str) -> String {
     let all: Vec<String> =
         excluded.iter().map(String::as_str).chain([part]).map(|part| format!("\"{part}\"")).collect();
-    format!("[names] exclude = [{}]", all.join(", "))
+    format!("names.exclude = [{}]", all.join(", "))
 }
 
 #[cfg(test)]
@@ -32,7 +32,7 @@ mod tests {
             allow_command("AIDAANA", "ana"),
             r#"printf '[names.allow]\nAIDAANA = "ana"\n' >/etc/nss-iam/config.d/60-name-ana.toml && nss-iamctl refresh"#
         );
-        assert_eq!(exclude(&[], "sudo"), r#"[names] exclude = ["sudo"]"#);
-        assert_eq!(exclude(&["ldap".to_owned()], "sss"), r#"[names] exclude = ["ldap", "sss"]"#);
+        assert_eq!(exclude(&[], "sudo"), r#"names.exclude = ["sudo"]"#);
+        assert_eq!(exclude(&["ldap".to_owned()], "sss"), r#"names.exclude = ["ldap", "sss"]"#);
     }
 }

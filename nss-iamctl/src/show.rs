@@ -61,17 +61,6 @@ pub(crate) fn some<T: AsRef<str>>(names: &[T]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// `a; b and 3 more`, of texts that may have commas.
-pub(crate) fn listed(texts: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let shown: Vec<&str> = texts.iter().take(SHOWN).map(String::as_str).collect();
-    let more = match texts.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more; nss-iamctl why USER tells all of one user"),
-    };
-    format!("{}{more}", shown.join("; "))
-}
-
 /// Columns as wide as their widest cell, two spaces between them. The first row is the heading.
 pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
     let mut all = vec![heading.map(str::to_owned)];
@@ -119,9 +108,6 @@ mod tests {
     fn long_lists_are_cut() {
         assert_eq!(some(&["a", "b"]), "'a', 'b'");
         assert_eq!(some(&["1", "2", "3", "4", "5", "6", "7"]), "'1', '2', '3', '4', '5' and 2 more");
-        let texts: Vec<String> = (1..=6).map(|number| number.to_string()).collect();
-        assert!(listed(&texts).starts_with("1; 2; 3; 4; 5 and 1 more; nss-iamctl why"));
-        assert_eq!(listed(&texts[..2]), "1; 2");
         assert_eq!((count(1, "key"), count(0, "key")), ("1 key".to_owned(), "0 keys".to_owned()));
     }
 }

@@ -116,7 +116,7 @@ fn cannot_be_asked(why: &str) -> String {
     let refresh = "in /etc/nss-iam/config.toml; then nss-iamctl refresh";
     if why.starts_with("service '") {
         return format!(
-            "mend the service, or take '{quoted}' out of nsswitch.conf; or, if no name of it matters here: [names] exclude = \
+            "mend the service, or take '{quoted}' out of nsswitch.conf; or, if no name of it matters here: names.exclude = \
              [\"{quoted}\"] {refresh}"
         );
     }
@@ -127,7 +127,7 @@ fn cannot_be_asked(why: &str) -> String {
         _ => "sudo",
     };
     format!(
-        "correct '{quoted}' so that it can be resolved; or leave all such files out: [names] exclude = [\"{part}\"] {refresh}"
+        "correct '{quoted}' so that it can be resolved; or leave all such files out: names.exclude = [\"{part}\"] {refresh}"
     )
 }
 

@@ -217,7 +217,7 @@ fn a_unit_that_runs_as_a_published_user_is_bad_until_it_is_allowed() {
     assert_eq!(found(&host, &["doctor"], &text), None, "before a refresh");
     host.apply(&everyone());
     assert_eq!(found(&host, &["doctor"], &text), None);
-    let allowed = "units run as IAM users or groups on purpose: 'bob' is the user of 'bobs.service'";
+    let allowed = "'bob' is the user of 'bobs.service'";
     assert_eq!(found(&host, &["doctor"], allowed).unwrap().0, "ok");
 }
 
@@ -234,7 +234,7 @@ fn a_service_that_cannot_be_asked_is_bad_and_one_that_is_not_installed_is_a_note
     let text = "service 'ldap' of nsswitch.conf cannot be asked: ";
     let (level, remedy) = found(&host, &["doctor"], text).unwrap();
     assert!(level == "bad" && remedy.contains("mend it"), "{remedy}");
-    let exclude = "[names] exclude = [\"ldap\"]";
+    let exclude = "names.exclude = [\"ldap\"]";
     assert!(remedy.contains(exclude), "{remedy}");
     host.list(&listing(&[user("AIDAEXAMPLE", "Ana"), user("an-2", "bob"), user("an-3", "zoe")]));
     assert_eq!(host.refresher(&["apply"]).status, Some(65));

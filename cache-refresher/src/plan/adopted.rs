@@ -27,7 +27,8 @@ pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], 
             told.warnings.insert(format!(
                 "IAM {what} '{name}' is {used} on this host: what runs there has this {what}'s files and keys, and the \
                  reverse\nhint: give the unit a user of its own, or rename the IAM {what}; if it is meant so: \
-                 [names.allow] {iam_id} = \"{name}\""
+                 names.allow.{iam_id} = \"{name}\" in a file of \
+                 /etc/nss-iam/config.d"
             ));
         }
     }

@@ -9,7 +9,7 @@ use crate::facts::Facts;
 use crate::facts::names::Holder;
 use crate::finding::{Finding, Level, bounded};
 use crate::remedy::{ANOTHER_NAME, allow_command, exclude};
-use crate::show::{listed, some};
+use crate::show::some;
 
 /// `[names.allow]`
 type Allow = BTreeMap<String, String>;
@@ -96,7 +96,13 @@ pub(crate) fn taken(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// Of the service `files`.
+const GROUP_FILE: &str = "/etc/group";
+
 fn of_service(service: &str) -> String {
+    if service == "files" {
+        return GROUP_FILE.to_owned();
+    }
     format!("service '{service}' of nsswitch.conf")
 }
 
@@ -169,28 +175,8 @@ fn unresolved(facts: &Facts) -> Vec<Finding> {
 
 /// What an administrator gave to names that are published now. It is theirs on purpose, so this is only told.
 fn given(facts: &Facts) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let members: Vec<String> = facts.names.holders.keys().flat_map(|name| memberships(facts, name)).collect();
-    if !members.is_empty() {
-        findings
-            .push(Finding::ok("names", format!("groups of this host have IAM users: {}", listed(&members))));
-    }
-    let allow = facts.configured().names.allow;
     let names = facts.names.holders.keys();
-    let given: Vec<(&String, &Use)> =
-        names.flat_map(|name| granted(facts, &allow, name).map(move |used| (name, used))).collect();
-    for (kinds, what) in [
-        (&[Kind::Sudo, Kind::Doas][..], "rules name IAM users or groups"),
-        (&[Kind::Unit, Kind::Sysusers], "units run as IAM users or groups on purpose"),
-        (&[Kind::Grant], "other files name IAM users or groups"),
-    ] {
-        let of_kind = given.iter().filter(|(_, used)| kinds.contains(&used.kind));
-        let told: Vec<String> = of_kind.map(|(name, used)| format!("'{name}' is {used}")).collect();
-        if !told.is_empty() {
-            findings.push(Finding::ok("names", format!("{what}: {}", listed(&told))));
-        }
-    }
-    findings
+    names.flat_map(|name| given_to(facts, name)).map(|told| Finding::ok("names", told)).collect()
 }
 
 /// Uses of a name, but those that [`adopted`] finds.
@@ -202,10 +188,12 @@ fn granted<'a>(facts: &'a Facts, allow: &Allow, name: &str) -> impl Iterator<Ite
 /// Groups that list the name as a member, by place.
 fn memberships(facts: &Facts, name: &str) -> Vec<String> {
     let names = &facts.names;
-    let of_files = names.members.get(name).map(|groups| (groups.as_slice(), "/etc/group".to_owned()));
+    let of_files = names.members.get(name).map(|groups| (groups.as_slice(), GROUP_FILE.to_owned()));
     let of_services = names.directory.0.iter().filter_map(|(service, answer)| {
         Some((answer.memberships.get(name)?.as_slice(), of_service(service)))
     });
+    let is_told = of_files.is_some();
+    let of_services = of_services.filter(|(_, place)| !is_told || place != GROUP_FILE);
     let told =
         |(groups, place): (&[String], String)| format!("'{name}' is a member of {} in {place}", some(groups));
     of_files.into_iter().chain(of_services).map(told).collect()

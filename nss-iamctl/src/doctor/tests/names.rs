@@ -55,7 +55,7 @@ fn a_unit_that_runs_as_a_published_user_is_named_unless_it_is_allowed() {
     assert_eq!(broken(|facts, _| runs(facts)), [], "systemd-run --uid ana");
     let mut facts = super::good();
     allowed(&mut facts);
-    assert!(notes(&facts)[0].what.starts_with("units run as IAM users or groups on purpose: 'ana' is"));
+    assert!(notes(&facts)[0].what.starts_with("'ana' is the user of"));
 }
 
 #[test]
@@ -105,8 +105,8 @@ fn what_cannot_be_asked_is_named_with_what_follows() {
     let broken_service =
         |facts: &mut Facts| answer(facts, "ldap", |answer| answer.failed = Some("too short".to_owned()));
     let what = "service 'ldap' of nsswitch.conf cannot be asked: too short; nobody new gets a name";
-    finds(Bad, what, r#"[names] exclude = ["ldap"]"#, |facts, _| broken_service(facts));
-    finds(Bad, what, r#"[names] exclude = ["nis", "ldap"]"#, |facts, _| {
+    finds(Bad, what, r#"names.exclude = ["ldap"]"#, |facts, _| broken_service(facts));
+    finds(Bad, what, r#"names.exclude = ["nis", "ldap"]"#, |facts, _| {
         facts.config.as_mut().unwrap().names.exclude.push("nis".to_owned());
         broken_service(facts);
     });
@@ -118,7 +118,7 @@ fn what_cannot_be_asked_is_named_with_what_follows() {
         facts.names.unresolved = BTreeSet::from([Unresolved { kind, place, why }]);
     };
     let what = "what '/etc/sudoers' grants is not known: line 7 includes '/x'; nobody new gets a name";
-    finds(Warn, what, r#"[names] exclude = ["sudo"]"#, |facts, _| unknown(facts, Kind::Sudo));
+    finds(Warn, what, r#"names.exclude = ["sudo"]"#, |facts, _| unknown(facts, Kind::Sudo));
     finds(Bad, what, "correct '/etc/sudoers'", |facts, _| {
         unknown(facts, Kind::Sudo);
         let reason =
@@ -143,10 +143,10 @@ fn what_the_host_gives_to_names_is_told_and_is_nothing_bad() {
         told,
         [
             "nsswitch.conf names the service 'nis', whose module is not installed: it knows nobody",
-            "groups of this host have IAM users: 'ana' is a member of 'adm' in /etc/group; 'ana' is a member of 'ops' in \
-             service 'sss' of nsswitch.conf",
-            "rules name IAM users or groups: 'ana' is in a sudo rule ('/etc/sudoers')",
-            "other files name IAM users or groups: 'ana' is the owner of a crontab ('/var/spool/cron/crontabs/ana')",
+            "'ana' is a member of 'adm' in /etc/group",
+            "'ana' is a member of 'ops' in service 'sss' of nsswitch.conf",
+            "'ana' is in a sudo rule ('/etc/sudoers')",
+            "'ana' is the owner of a crontab ('/var/spool/cron/crontabs/ana')",
         ]
     );
     assert!(notes(&facts).iter().all(|finding| finding.level == Level::Ok));

@@ -10,18 +10,19 @@ use cache::state::{Group, Identity, State, User};
 use config::Config;
 use listing::Listing;
 
-/// Puts back what the published files know and the memory does not. Returns how many users and groups that were.
+/// Puts back what the published files know and the memory does not. Returns how many users and groups that was.
 pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sources<'_>) -> usize {
-    let known: BTreeSet<Id> = state.identities.values().map(|identity| identity.id).collect();
+    let known: BTreeMap<Id, IamId> = ids_of(state);
     let logins: BTreeMap<Id, &Login> = keys.logins.iter().map(|login| (login.uid, login)).collect();
     let whose = input.whose();
-    let lost_users: Vec<&snapshot::User> =
-        cache.users.iter().filter(|user| !known.contains(&user.uid)).collect();
+    let is_known =
+        |user: &&snapshot::User| known.get(&user.uid).is_some_and(|iam_id| state.users.contains_key(iam_id));
+    let lost_users: Vec<&snapshot::User> = cache.users.iter().filter(|user| !is_known(user)).collect();
     let private: BTreeSet<Id> = cache.users.iter().map(|user| user.uid).collect();
     let lost_groups: Vec<&snapshot::Group> = cache
         .groups
         .iter()
-        .filter(|group| !known.contains(&group.gid) && !private.contains(&group.gid))
+        .filter(|group| !known.contains_key(&group.gid) && !private.contains(&group.gid))
         .collect();
     for group in &lost_groups {
         let own = IamId::of_own_group(&group.name);
@@ -35,12 +36,12 @@ pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sou
         };
         state.identities.insert(iam_id, Identity { id: group.gid, pinned: group.pinned });
     }
-    let ids: BTreeMap<Id, IamId> =
-        state.identities.iter().map(|(iam_id, identity)| (identity.id, iam_id.clone())).collect();
+    let ids = ids_of(state);
     for user in &lost_users {
         let login = logins.get(&user.uid);
-        let iam_id = login
-            .map(|login| login.iam_id.clone())
+        let iam_id = known.get(&user.uid).cloned();
+        let iam_id = iam_id
+            .or_else(|| login.map(|login| login.iam_id.clone()))
             .or_else(|| whose.get(&user.uid).cloned())
             .unwrap_or_else(|| IamId::of_lost(user.uid));
         state.identities.insert(iam_id.clone(), Identity { id: user.uid, pinned: user.pinned });
@@ -49,15 +50,28 @@ pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sou
         let groups = groups.cloned().collect();
         state.users.insert(iam_id, input.user(user, login.copied(), groups));
     }
-    // A home is remembered also of those whom an older copy knows, and who have another since.
-    let ids: BTreeMap<Id, IamId> =
-        state.identities.iter().map(|(iam_id, identity)| (identity.id, iam_id.clone())).collect();
+    lost_users.len() + lost_groups.len() + take_over(state, cache, input.now)
+}
+
+/// What the published rows say of users whom an older copy knows: who left since stays out until a listing says
+/// otherwise, and the present home is remembered. Returns how many had left.
+fn take_over(state: &mut State, cache: &Cache, now: i64) -> usize {
+    let ids = ids_of(state);
+    let mut left = 0;
     for user in &cache.users {
-        if let Some(iam_id) = ids.get(&user.uid) {
-            state.homes.entry(user.home.to_string()).or_insert_with(|| iam_id.clone());
+        let Some(iam_id) = ids.get(&user.uid) else { continue };
+        state.homes.entry(user.home.to_string()).or_insert_with(|| iam_id.clone());
+        let known = state.users.get_mut(iam_id).filter(|known| !user.active && known.disabled.is_none());
+        if let Some(known) = known {
+            known.disabled = Some(now);
+            left += 1;
         }
     }
-    lost_users.len() + lost_groups.len()
+    left
+}
+
+fn ids_of(state: &State) -> BTreeMap<Id, IamId> {
+    state.identities.iter().map(|(iam_id, identity)| (identity.id, iam_id.clone())).collect()
 }
 
 /// Those whose UserId or GroupId was lost are known again when the listing names them.
@@ -233,6 +247,22 @@ mod tests {
         state.homes.clear();
         assert_eq!(recover(&mut state, &cache, &keys, &sources), 1);
         assert_eq!(state, whole);
+    }
+
+    #[test]
+    fn one_who_left_since_an_older_copy_stays_out_and_one_whose_row_is_gone_is_known_again() {
+        let ((cache, keys), listing, config) = (published(), listing(ONE), Config::default());
+        let sources = Sources::new(&listing, &config, 9);
+        let mut whole = State::default();
+        recover(&mut whole, &cache, &keys, &sources);
+        let old = IamId::of_lost(Id::computed(&IamId::new("U-old")));
+        let mut older = whole.clone();
+        older.users.get_mut(&old).unwrap().disabled = None;
+        assert_eq!(recover(&mut older, &cache, &keys, &sources), 1);
+        assert_eq!(older, whole);
+        older.users.remove(&IamId::new("U-eve"));
+        assert_eq!(recover(&mut older, &cache, &Keys::default(), &sources), 1);
+        assert!(older.users.contains_key(&IamId::new("U-eve")));
     }
 
     #[test]

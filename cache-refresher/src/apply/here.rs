@@ -99,7 +99,7 @@ impl<'a> Here<'a> {
         }
         if self.lost > 0 {
             plan.hold(format!(
-                "'{}/state.db' did not know {} of the users and groups in cache.db: it was lost, emptied or restored \
+                "'{}/state.db' did not know {} of the users and groups as cache.db has them: it was lost, emptied or restored \
                  from an older copy; they were put back from cache.db and keys.db\nhint: restore a newer copy of it if \
                  there is one; else check with 'nss-iamctl users --all' that nobody is missing",
                 self.folder.display(),

@@ -62,6 +62,37 @@ fn a_lost_memory_is_loud_and_nobody_gains_by_it() {
 }
 
 #[test]
+fn an_older_memory_brings_nobody_back_who_left_since() {
+    let Some(host) = Host::in_tree("login") else { return };
+    refresh(&host, &listing(&[user("U1", "ana"), user("U2", "eve")]));
+    let older = fs::read(STATE).unwrap();
+    refresh(&host, &listing(&[user("U1", "ana")]));
+    lose("older", &older);
+    let mut partial = listing(&[user("U1", "ana")]);
+    partial["accounts"][0]["complete"] = json!(false);
+    for status in [HELD, Some(0)] {
+        let ran = refresh(&host, &partial);
+        assert_eq!((ran.status, host.getent("passwd", "eve")), (status, None), "{}", ran.err);
+        assert!(!host.keys("ana").is_empty());
+    }
+}
+
+#[test]
+fn a_memory_without_the_row_of_somebody_still_ends_what_that_user_runs() {
+    let Some(host) = Host::in_tree("login") else { return };
+    refresh(&host, &listing(&[user("U1", "ana"), user("U2", "eve")]));
+    let eve = host.passwd("eve", 2);
+    let mut sleep = host.machine.command(&["setpriv", "--reuid", &eve, "--clear-groups", "sleep", "600"]);
+    let mut process = sleep.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let state = rusqlite::Connection::open(STATE).unwrap();
+    state.execute("DELETE FROM user WHERE iam_id = 'U2'", []).unwrap();
+    drop(state);
+    assert_eq!(refresh(&host, &listing(&[user("U1", "ana")])).status, HELD);
+    assert!(!process.wait().unwrap().success());
+    assert!(host.getent("passwd", &eve).is_some());
+}
+
+#[test]
 fn with_the_keys_lost_too_ids_and_homes_are_still_nobody_elses() {
     let Some(host) = Host::in_tree("login") else { return };
     refresh(&host, &listing(&[user("U1", "ana"), user("U2", "eve")]));

@@ -10,8 +10,17 @@ use cache::state::{Group, Identity, State, User};
 use config::Config;
 use listing::Listing;
 
-/// Puts back what the published files know and the memory does not. Returns how many users and groups that was.
-pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sources<'_>) -> usize {
+/// What a memory had lost.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// How many users and groups it did not know.
+    pub unknown: usize,
+    /// It was saved before `keys.db` was published, which is always published later than what is remembered is saved.
+    pub is_older: bool,
+}
+
+/// Puts back what the published files know and the memory does not.
+pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sources<'_>) -> Lost {
     let known: BTreeMap<Id, IamId> = ids_of(state);
     let logins: BTreeMap<Id, &Login> = keys.logins.iter().map(|login| (login.uid, login)).collect();
     let whose = input.whose();
@@ -50,24 +59,26 @@ pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sou
         let groups = groups.cloned().collect();
         state.users.insert(iam_id, input.user(user, login.copied(), groups));
     }
-    lost_users.len() + lost_groups.len() + take_over(state, cache, input.now)
+    let is_older = keys
+        .logins
+        .iter()
+        .any(|login| state.users.get(&login.iam_id).is_some_and(|user| user.confirmed < login.confirmed));
+    take_over(state, cache, input.now);
+    Lost { unknown: lost_users.len() + lost_groups.len(), is_older }
 }
 
 /// What the published rows say of users whom an older copy knows: who left since stays out until a listing says
-/// otherwise, and the present home is remembered. Returns how many had left.
-fn take_over(state: &mut State, cache: &Cache, now: i64) -> usize {
+/// otherwise, and the present home is remembered.
+fn take_over(state: &mut State, cache: &Cache, now: i64) {
     let ids = ids_of(state);
-    let mut left = 0;
     for user in &cache.users {
         let Some(iam_id) = ids.get(&user.uid) else { continue };
         state.homes.entry(user.home.to_string()).or_insert_with(|| iam_id.clone());
         let known = state.users.get_mut(iam_id).filter(|known| !user.active && known.disabled.is_none());
         if let Some(known) = known {
             known.disabled = Some(now);
-            left += 1;
         }
     }
-    left
 }
 
 fn ids_of(state: &State) -> BTreeMap<Id, IamId> {
@@ -219,7 +230,7 @@ mod tests {
         let mut state = State::default();
         let sources = Sources::new(&listing, &config, 9);
         // Three users, the group of IAM, and ours.
-        assert_eq!(recover(&mut state, &cache, &keys, &sources), 5);
+        assert_eq!(recover(&mut state, &cache, &keys, &sources).unknown, 5);
         let old = IamId::of_lost(Id::computed(&IamId::new("U-old")));
         let ids: Vec<&str> = state.users.keys().map(IamId::as_str).collect();
         assert_eq!(ids, ["U-ana", "U-eve", old.as_str()]);
@@ -231,7 +242,7 @@ mod tests {
         for iam_id in ["U-ana", "U-eve", "G-OPS", "group:iam-users"].map(IamId::new) {
             assert_eq!(state.identities[&iam_id].id, Id::computed(&iam_id));
         }
-        assert_eq!(recover(&mut state, &cache, &keys, &sources), 0, "nothing is lost any more");
+        assert_eq!(recover(&mut state, &cache, &keys, &sources), Lost::default(), "nothing is lost any more");
     }
 
     #[test]
@@ -245,7 +256,7 @@ mod tests {
         state.identities.remove(&ana);
         state.users.remove(&ana);
         state.homes.clear();
-        assert_eq!(recover(&mut state, &cache, &keys, &sources), 1);
+        assert_eq!(recover(&mut state, &cache, &keys, &sources).unknown, 1);
         assert_eq!(state, whole);
     }
 
@@ -258,10 +269,12 @@ mod tests {
         let old = IamId::of_lost(Id::computed(&IamId::new("U-old")));
         let mut older = whole.clone();
         older.users.get_mut(&old).unwrap().disabled = None;
-        assert_eq!(recover(&mut older, &cache, &keys, &sources), 1);
+        assert_eq!(recover(&mut older, &cache, &keys, &sources), Lost::default());
         assert_eq!(older, whole);
+        older.users.get_mut(&IamId::new("U-ana")).unwrap().confirmed -= 1;
+        assert!(recover(&mut older, &cache, &keys, &sources).is_older);
         older.users.remove(&IamId::new("U-eve"));
-        assert_eq!(recover(&mut older, &cache, &Keys::default(), &sources), 1);
+        assert_eq!(recover(&mut older, &cache, &Keys::default(), &sources).unknown, 1);
         assert!(older.users.contains_key(&IamId::new("U-eve")));
     }
 

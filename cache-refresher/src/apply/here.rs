@@ -14,7 +14,7 @@ use super::{Error, KEYS_GROUP, Request, Unread};
 use crate::changes::{self, Change, Published};
 use crate::local::Local;
 use crate::plan::{self, Plan};
-use crate::recover::{self, Sources};
+use crate::recover::{self, Lost, Sources};
 use crate::sessions;
 
 /// The memory and the published files.
@@ -25,8 +25,7 @@ pub(super) struct Here<'a> {
     pub state: State,
     cache: Result<Cache, snapshot::Error>,
     keys: Result<Keys, snapshot::Error>,
-    /// How many users and groups the memory had lost.
-    lost: usize,
+    lost: Lost,
 }
 
 /// What became of a plan.
@@ -51,7 +50,7 @@ impl<'a> Here<'a> {
             (Some(file), state)
         };
         let (cache, keys) = (Cache::read(&folder.join("cache.db")), Keys::read(&folder.join("keys.db")));
-        let mut here = Self { request, folder, file, state, cache, keys, lost: 0 };
+        let mut here = Self { request, folder, file, state, cache, keys, lost: Lost::default() };
         here.remember(listing);
         Ok(here)
     }
@@ -66,9 +65,6 @@ impl<'a> Here<'a> {
             self.lost = recover::recover(&mut self.state, cache, keys, &sources);
         }
         recover::reclaim(&mut self.state, &sources);
-        if self.lost > 0 {
-            self.state.rebuilt = Some(now);
-        }
     }
 
     pub(super) fn input<'i>(&'i self, listing: &'i Listing, local: &'i Local) -> plan::Input<'i> {
@@ -97,14 +93,9 @@ impl<'a> Here<'a> {
                 "the keys were confirmed on another machine, and none is offered before a fetch on this one";
             plan.warnings.push(text.to_owned());
         }
-        if self.lost > 0 {
-            plan.hold(format!(
-                "'{}/state.db' did not know {} of the users and groups as cache.db has them: it was lost, emptied or restored \
-                 from an older copy; they were put back from cache.db and keys.db\nhint: restore a newer copy of it if \
-                 there is one; else check with 'nss-iamctl users --all' that nobody is missing",
-                self.folder.display(),
-                self.lost
-            ));
+        if let Some(lost) = self.loss() {
+            plan.state.rebuilt = Some(self.request.now.as_second());
+            plan.hold(lost);
         }
         if let Some(unread) = unread {
             plan.hold(format!("{unread}; all but the locked stay as published{}", unread.hint()));
@@ -124,7 +115,24 @@ impl<'a> Here<'a> {
     /// Whether there is nothing to be done for this plan.
     pub(super) fn is_as_planned(&self, plan: &Plan, local: &Local) -> bool {
         let same = self.differs(plan, local) == (false, false) && plan.state == self.state;
-        self.state.users.is_empty() || self.lost == 0 && same
+        self.state.users.is_empty() || self.loss().is_none() && same
+    }
+
+    /// What is to be said of a lost memory.
+    fn loss(&self) -> Option<String> {
+        let what = match self.lost {
+            Lost { unknown: 1.., .. } => {
+                format!("did not know {} of the users and groups in cache.db", self.lost.unknown)
+            }
+            Lost { is_older: true, .. } => "is older than keys.db".to_owned(),
+            Lost { .. } => return None,
+        };
+        Some(format!(
+            "'{}/state.db' {what}: it was lost, emptied or restored from an older copy; what cache.db and keys.db know \
+             was put back\nhint: restore a newer copy of it if there is one; else check with 'nss-iamctl users --all' that \
+             nobody is missing",
+            self.folder.display()
+        ))
     }
 
     /// Whether somebody who is published may not log in any more.

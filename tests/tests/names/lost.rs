@@ -64,7 +64,9 @@ fn a_lost_memory_is_loud_and_nobody_gains_by_it() {
 #[test]
 fn an_older_memory_brings_nobody_back_who_left_since() {
     let Some(host) = Host::in_tree("login") else { return };
-    refresh(&host, &listing(&[user("U1", "ana"), user("U2", "eve")]));
+    let mut first = listing(&[user("U1", "ana"), user("U2", "eve")]);
+    first["read"] = json!("2026-01-01T00:00:00Z");
+    refresh(&host, &first);
     let older = fs::read(STATE).unwrap();
     refresh(&host, &listing(&[user("U1", "ana")]));
     lose("older", &older);

@@ -2,13 +2,15 @@
 //! of it is what we published.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::ops::RangeInclusive;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use claims::Uses;
 use claims::nss::{Answers, Asking, Files};
+use nix::fcntl::OFlag;
 
 use crate::plan::Questions;
 
@@ -120,9 +122,22 @@ impl Local {
     }
 }
 
+/// No file that is read here has such a size.
+const MAX_SIZE: u64 = 16 << 20;
+
 fn optional(path: &Path) -> Result<Option<String>, Unreadable> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+    let read = || {
+        // A FIFO would be waited for, and /dev/zero has no end.
+        let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        let mut bytes = Vec::new();
+        file.take(MAX_SIZE).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    match read() {
+        Ok(text) => Ok(Some(text)),
         Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(None)
         }

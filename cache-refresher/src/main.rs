@@ -29,8 +29,11 @@ use cli::{Cli, Half};
 fn main() -> ExitCode {
     // Signals that a parent has blocked would keep us from being told to leave.
     let _ = SigSet::empty().thread_set_mask();
-    if let Some(status) = ended_processes().or_else(asked_service) {
+    if let Some(status) = ended_processes() {
         return status;
+    }
+    if let Some(done) = claims::nss::serve(std::env::args_os()) {
+        return ExitCode::from(if done.is_ok() { exit::OK } else { exit::OTHER });
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -75,17 +78,6 @@ fn ended_processes() -> Option<ExitCode> {
         }
         _ => None,
     }
-}
-
-/// `claims` runs this program again to ask one service of nsswitch.conf(5).
-fn asked_service() -> Option<ExitCode> {
-    let words: Vec<String> =
-        std::env::args_os().skip(1).take(4).map(|word| word.to_string_lossy().into_owned()).collect();
-    let (word, arguments) = words.split_first()?;
-    (word == claims::nss::WORD).then(|| {
-        let done = claims::nss::serve(arguments);
-        ExitCode::from(if done.is_ok() { exit::OK } else { exit::OTHER })
-    })
 }
 
 /// As the first process of a container, whose default is to ignore SIGTERM (pid_namespaces(7)). What is published is

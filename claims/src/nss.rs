@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-pub use child::{WORD, serve};
+use child::WORD;
+pub use child::serve;
 pub use services::{Databases, services};
 
 /// How long a service may take for one name. sssd waits for its own back end for 6 s (`ldap_search_timeout`).

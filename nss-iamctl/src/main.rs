@@ -48,8 +48,8 @@ use error::Error;
 use host::Host;
 
 fn main() -> ExitCode {
-    if let Some(status) = asked_service() {
-        return status;
+    if let Some(done) = claims::nss::serve(std::env::args_os()) {
+        return ExitCode::from(if done.is_ok() { error::OK } else { error::OTHER });
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -66,17 +66,6 @@ fn main() -> ExitCode {
         say(&failed.to_string());
         failed.status()
     }))
-}
-
-/// `claims` runs this program again to ask one service of nsswitch.conf(5).
-fn asked_service() -> Option<ExitCode> {
-    let words: Vec<String> =
-        std::env::args_os().skip(1).take(4).map(|word| word.to_string_lossy().into_owned()).collect();
-    let (word, arguments) = words.split_first()?;
-    (word == claims::nss::WORD).then(|| {
-        let done = claims::nss::serve(arguments);
-        ExitCode::from(if done.is_ok() { error::OK } else { error::OTHER })
-    })
 }
 
 fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, Error> {

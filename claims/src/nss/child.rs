@@ -1,7 +1,7 @@
 //! The child: asks one service, and says what it answers on standard output.
 
 use std::collections::BTreeSet;
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -14,16 +14,21 @@ use super::services::{Databases, FILES};
 use super::{FileGroup, Files, Line, Question};
 
 /// The hidden word by which a program runs itself to ask a service; its arguments follow.
-pub const WORD: &str = "ask-service";
+pub(super) const WORD: &str = "ask-service";
 
 /// (gid_t)-1, which no group has: getgrouplist(3) puts the primary group into the list that it returns.
 const NO_GROUP: Gid = Gid::from_raw(u32::MAX);
 
-/// What the child does: `arguments` are those behind [`WORD`].
-///
-/// # Errors
-/// Nobody reads what it says.
-pub fn serve(arguments: &[String]) -> io::Result<()> {
+/// Asks a service if this program was run for that, which each one that uses [`super::ask`] tries first of all. None: it
+/// was not. `words` are the program's own name and its arguments.
+pub fn serve(words: impl Iterator<Item = OsString>) -> Option<io::Result<()>> {
+    let words: Vec<String> = words.skip(1).take(4).map(|word| word.to_string_lossy().into_owned()).collect();
+    let (word, arguments) = words.split_first()?;
+    (word == WORD).then(|| answer(arguments))
+}
+
+/// What the child does; nobody reads its errors.
+fn answer(arguments: &[String]) -> io::Result<()> {
     let [service, databases] = arguments else {
         return Err(io::Error::other("not to be run by hand"));
     };

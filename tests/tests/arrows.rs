@@ -29,7 +29,7 @@ fn the_module_links_the_reader_and_libc_and_nothing_else() {
 fn only_the_refresher_links_tokio_or_the_aws_sdk() {
     let heavy = |name: &String| name == "tokio" || name.starts_with("aws_");
     assert!(linked("cache-refresher").iter().any(heavy), "this test looks for the wrong names");
-    for package in ["keys-cmd", "cache", "config", "listing", "reader", "tests"] {
+    for package in ["keys-cmd", "cache", "claims", "config", "listing", "reader", "tests"] {
         let found: Vec<_> = linked(package).into_iter().filter(heavy).collect();
         assert!(found.is_empty(), "{package} links {found:?}");
     }
@@ -43,9 +43,18 @@ fn what_sshd_runs_links_neither_sqlite_nor_a_tls_library() {
     }
 }
 
+/// What a host says of a name does not depend on what is published.
+#[test]
+fn what_is_asked_of_the_host_knows_nothing_of_ours() {
+    let linked = linked("claims");
+    for name in ["cache", "config", "listing", "reader", "rusqlite"] {
+        assert!(!linked.contains(name), "claims links {name}");
+    }
+}
+
 #[test]
 fn nothing_depends_on_the_refresher() {
-    for package in ["nss-iam", "keys-cmd", "cache", "config", "listing", "reader", "tests"] {
+    for package in ["nss-iam", "keys-cmd", "cache", "claims", "config", "listing", "reader", "tests"] {
         assert!(!linked(package).contains("cache_refresher"), "{package}");
     }
 }

@@ -9,7 +9,8 @@ use super::naming::Group;
 use super::rows::User;
 use super::{Input, Told};
 
-/// Warns, at every refresh, of each unit that would run as somebody who is published.
+/// Warns, at every refresh, of each unit that would run as somebody who is published; and of other directories' groups
+/// of that name, when they are asked.
 pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], told: &mut Told) {
     let users =
         users.iter().filter(|user| !user.locked).map(|user| (user.name.as_str(), (user.iam_id, "user")));
@@ -18,6 +19,16 @@ pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], 
     for (name, (iam_id, what)) in published {
         if input.config.names.allow.get(iam_id.as_str()).is_some_and(|allowed| allowed == name) {
             continue;
+        }
+        // What an administrator wrote into /etc/group for a present user is on purpose; another directory means its own.
+        let directory = input.local.directory.groups_of(name).filter(|(service, _)| *service != "files");
+        if let Some((service, member_of)) = directory {
+            told.warnings.insert(format!(
+                "IAM {what} '{name}' is a member of '{}' in service '{service}' of nsswitch.conf, and has these groups \
+                 here\nhint: rename the IAM {what}, or take the name out there; if it is meant so: \
+                 names.allow.{iam_id} = \"{name}\" in a file of /etc/nss-iam/config.d",
+                member_of.join("', '")
+            ));
         }
         let uses = input.local.uses.names.get(name).into_iter().flatten();
         // A transient unit is no package's: somebody runs it as this user now, `systemd-run --uid`.

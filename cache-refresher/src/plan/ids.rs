@@ -9,8 +9,9 @@ use cache::state::Identity;
 use super::{Input, OwnGroups, Told};
 
 /// Ids that others give: systemd's "Users, Groups, UIDs and GIDs on systemd Systems" has all of them.
-const RANGES: [(RangeInclusive<u32>, &str); 4] = [
+const RANGES: [(RangeInclusive<u32>, &str); 5] = [
     (60_001..=60_513, "of systemd-homed"),
+    (60_514..=60_577, "of host users that are mapped into containers"),
     (61_184..=65_519, "of systemd's DynamicUser="),
     (524_288..=0x6fff_ffff, "of containers"),
     (ID_FIRST..=ID_FIRST + ID_COUNT - 1, "of computed ids, of which each belongs to one UserId or GroupId"),

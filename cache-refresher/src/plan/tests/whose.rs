@@ -283,6 +283,9 @@ fn a_unit_that_would_run_as_somebody_is_told_at_every_refresh_until_it_is_allowe
         assert!(warnings.contains("IAM user 'ana' is named by Unit"), "{warnings}");
         assert!(warnings.contains("IAM group 'ops' is named by Unit"), "{warnings}");
     }
+    world.service("sss").memberships.insert("ana".to_owned(), vec!["admins".to_owned()]);
+    let warnings = world.run().warnings.join("\n");
+    assert!(warnings.contains("IAM user 'ana' is a member of 'admins' in service 'sss'"), "{warnings}");
     world.config.names.allow.insert("U-ana".to_owned(), "ana".to_owned());
     assert!(!world.run().warnings.join("\n").contains("IAM user 'ana'"));
 }

@@ -69,12 +69,12 @@ mod tests {
 
     #[test]
     fn a_star_is_any_rest() {
-        let names = "systemd-network systemd-of-tomorrow _du0123456789abcdef nixbld1 nixbld32 libvirt-any \
+        let names = "systemd-network systemd-of-tomorrow _du0123456789abcdef _later nixbld1 nixbld32 libvirt-any \
             nss-iam nss-iam-refresher systemd-";
         for name in names.split_whitespace() {
             assert!(is_reserved(name), "{name}");
         }
-        for name in ["systemdx", "system", "_d", "nixbl", "nss-ia", "nss-iamx", ""] {
+        for name in ["systemdx", "system", "d_", "nixbl", "nss-ia", "nss-iamx", ""] {
             assert!(!is_reserved(name), "{name}");
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct Local {
     pub locked: Locked,
     /// Folders that were looked at: who owns each, or that there is none.
     pub folders: BTreeMap<String, Option<u32>>,
+    /// Folders that are reached through a link, and where they really are.
+    pub links: BTreeMap<String, String>,
     /// Ranges of subuid(5) and subgid(5).
     pub sub_ids: Vec<RangeInclusive<u32>>,
 }
@@ -95,6 +97,7 @@ impl Local {
             self.uses.extend(claims::of_rules(root, exclude));
         }
         self.look_at(questions.folders);
+        self.follow(questions.parents);
         Ok(asking)
     }
 
@@ -107,6 +110,14 @@ impl Local {
                 Err(_) => Some(UNKNOWN_OWNER),
             };
             self.folders.insert(folder, owner);
+        }
+    }
+
+    /// Follows the links of folders. One that is not there has none.
+    fn follow(&mut self, folders: impl IntoIterator<Item = String>) {
+        for folder in folders {
+            let real = fs::canonicalize(&folder).ok().map(|real| real.to_string_lossy().into_owned());
+            self.links.extend(real.filter(|real| *real != folder).map(|real| (folder, real)));
         }
     }
 

@@ -10,7 +10,7 @@ use cache::state::State;
 
 use super::{Input, naming::Member};
 
-/// Whose each home is, over all that was ever given.
+/// Whose each home is, over all that was ever given; homes are told apart by [`place`].
 pub(super) struct Homes<'a> {
     input: &'a Input<'a>,
     given: BTreeMap<String, &'a IamId>,
@@ -63,12 +63,12 @@ impl<'a> Homes<'a> {
 
     fn take(&mut self, home: String, iam_id: &'a IamId) -> Result<Field, String> {
         let field = Field::new(&home).map_err(|_| "its home would not be a plain path")?;
-        self.given.insert(home, iam_id);
+        self.given.insert(place(self.input, &home), iam_id);
         Ok(field)
     }
 
     fn is_free(&self, home: &str, iam_id: &IamId) -> bool {
-        self.given.get(home).is_none_or(|&holder| holder == iam_id)
+        self.given.get(&place(self.input, home)).is_none_or(|&holder| holder == iam_id)
     }
 
     /// Whether what is at `home` is the user's own, or nothing. A home that the user has already may have become
@@ -94,6 +94,19 @@ fn is_of_user(owner: Option<u32>, id: Id) -> bool {
 /// The folders above `home`, `/` left out.
 fn above(home: &str) -> impl Iterator<Item = &str> {
     home.match_indices('/').skip(1).filter_map(|(at, _)| home.get(..at))
+}
+
+/// The folder that a home is in.
+pub(super) fn parent(home: &str) -> &str {
+    home.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+/// Where a home is, links above it followed: one folder can have two paths.
+fn place(input: &Input<'_>, home: &str) -> String {
+    match input.local.links.get(parent(home)) {
+        Some(real) => format!("{real}{}", home.strip_prefix(parent(home)).unwrap_or_default()),
+        None => home.to_owned(),
+    }
 }
 
 /// Every home that was given, and to whom; of two users of an earlier release who have the same, the active one keeps it.

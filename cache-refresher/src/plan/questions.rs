@@ -23,6 +23,8 @@ pub(crate) struct Questions {
     pub nss: Question,
     /// Whom each of these folders belongs to.
     pub folders: BTreeSet<String>,
+    /// Where each of these folders really is, links followed.
+    pub parents: BTreeSet<String>,
     /// Whether somebody would get a name that he does not have yet: what uses names decides then.
     pub newcomers: bool,
 }
@@ -50,6 +52,12 @@ pub(crate) fn questions(input: &Input<'_>, hold: bool) -> Questions {
     for (iam_id, user) in input.state.users.iter().filter(|(_, user)| is_in(input, user)) {
         let known = input.state.identities.get(iam_id).map(|identity| identity.id);
         asked.folders.extend(known.into_iter().flat_map(|id| homes::kept(&user.home, id)));
+    }
+    for home in input.state.homes.keys().chain(&asked.folders) {
+        let parent = homes::parent(home);
+        if !asked.parents.contains(parent) {
+            asked.parents.insert(parent.to_owned());
+        }
     }
     // These two always: so each refresh asks every service something, and a dead one is noticed.
     asked.nss.names.extend(OwnGroups::names(input).map(str::to_owned));

@@ -57,3 +57,16 @@ fn no_two_users_have_one_home() {
     refresh(&host, &named(&["ana", "bob"]));
     assert_ne!(host.passwd("ana", 5), host.passwd("bob", 5));
 }
+
+#[test]
+fn one_folder_with_two_paths_is_one_home() {
+    let Some(host) = Host::in_tree("login") else { return };
+    refresh(&host, &listing(&[user("U1", "alice")]));
+    refresh(&host, &listing(&[user("U1", "al")]));
+    symlink("/home", "/home2").unwrap();
+    host.machine.config("[users]\nhome = \"/home2/{name}\"\n");
+    refresh(&host, &listing(&[user("U1", "al"), user("U2", "alice"), user("U3", "bob")]));
+    assert_eq!(host.passwd("al", 5), "/home/alice");
+    assert_eq!(host.passwd("alice", 5), format!("/home2/alice-{}", host.passwd("alice", 2)));
+    assert_eq!(host.passwd("bob", 5), "/home2/bob");
+}

@@ -26,11 +26,11 @@ impl<'a> Homes<'a> {
                 template(input, candidate.iam_name, candidate.account, &member.name, member.identity.id)?;
             Some(own(&home, member.identity.id))
         };
-        Self {
-            input,
-            given: remembered(input.state),
-            reserved: members.iter().filter_map(template).collect(),
+        let mut given = BTreeMap::new();
+        for (home, iam_id) in remembered(input.state) {
+            given.entry(place(input, &home)).or_insert(iam_id);
         }
+        Self { input, given, reserved: members.iter().filter_map(template).collect() }
     }
 
     /// Gives a member a home.

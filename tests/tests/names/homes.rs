@@ -69,4 +69,9 @@ fn one_folder_with_two_paths_is_one_home() {
     assert_eq!(host.passwd("al", 5), "/home/alice");
     assert_eq!(host.passwd("alice", 5), format!("/home2/alice-{}", host.passwd("alice", 2)));
     assert_eq!(host.passwd("bob", 5), "/home2/bob");
+    // And the other way round.
+    host.machine.config("");
+    refresh(&host, &listing(&[user("U1", "al"), user("U3", "rob"), user("U4", "bob")]));
+    assert_eq!(host.passwd("rob", 5), "/home2/bob");
+    assert_eq!(host.passwd("bob", 5), format!("/home/bob-{}", host.passwd("bob", 2)));
 }

@@ -57,6 +57,9 @@ pub struct Account {
     /// What went wrong at the last attempt, one entry a cause. The rest then is what was known before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Failure>,
+    /// What an administrator should know though nothing went wrong, ready to be printed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// An IAM group.
@@ -65,11 +68,17 @@ pub struct Account {
 pub struct Group {
     /// GroupId, `AGPA…`: it decides the gid.
     pub id: String,
-    /// GroupName, as IAM spells it.
+    /// GroupName, as IAM spells it. If the group was renamed there: the name that the configuration knows it by.
     pub name: String,
     /// UserIds.
     #[serde(default)]
     pub members: Vec<String>,
+    /// GroupName at present, if the group was renamed in IAM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed: Option<String>,
+    /// The configuration does not name the group any more: these members stay, since else they would be disabled.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unconfigured: bool,
 }
 
 /// An IAM user.
@@ -92,7 +101,7 @@ pub struct User {
     /// When `keys` and `tags` were last read; none: never yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<Timestamp>,
-    /// Set while the groups' answers lack this user, and nobody could confirm it.
+    /// Set while answers of groups lack this user, and nobody could confirm it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
 }
@@ -120,6 +129,9 @@ pub struct Missing {
     pub last: Timestamp,
     /// How many refreshes that count have missed the user.
     pub times: u32,
+    /// GroupIds of the groups whose answers lack the user, sorted; empty in a listing of an earlier release: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 /// A failed call, in words that an administrator can act on.
@@ -237,6 +249,10 @@ fn is_id(id: &str) -> bool {
 
 fn yes() -> bool {
     true
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use listing::{Account, Failure, FailureKind, Key, User};
 
 use super::Progress;
 use super::confirm::confirm;
-use super::directory::{Directory, GroupAnswer};
+use super::directory::{Directory, ListedKey};
 use super::failure::{Refusal, What, failure, printable, put_together};
+use super::groups;
 use super::merge::{self, KeysRead};
 
 /// What to read, and by which rules.
@@ -33,69 +34,23 @@ pub(crate) async fn refresh<D: Directory>(
     id: &str,
     known: Option<Account>,
 ) -> Account {
-    let (answers, mut missing_groups) = match read_groups(plan, directory, known.as_ref()).await {
-        Ok(read) => read,
+    // What was known of another AWS account is no memory of this one.
+    let known = known.filter(|known| known.id.is_empty() || known.id == id);
+    let remembers = known.is_some();
+    let before = known.clone().unwrap_or_default();
+    let groups = match groups::read(plan, directory, &before).await {
+        Ok(groups) => groups,
         Err(failures) => return merge::kept(known, plan.name, failures),
     };
-    let known = Account { name: plan.name.to_owned(), id: id.to_owned(), ..known.unwrap_or_default() };
-    let lost = merge::lost(&known, plan.groups, &answers);
-    let verdicts = confirm(directory, plan.groups, lost, plan.concurrency).await;
-    let (mut account, present) =
-        merge::memberships(known, plan.groups, answers, verdicts, plan.now, plan.force);
-    account.errors.append(&mut missing_groups);
+    let unresolved = !groups.unresolved.is_empty();
+    let known = Account { name: plan.name.to_owned(), id: id.to_owned(), ..before };
+    let lost = merge::lost(&known, &groups);
+    let verdicts = confirm(directory, &groups.asked, lost, plan.concurrency).await;
+    let (mut account, present) = merge::memberships(known, groups, verdicts, plan.now, plan.force);
+    // Without a memory nobody can tell whom a mistake in `groups` leaves out.
+    account.complete = remembers || !unresolved || plan.force;
     read_users(plan, directory, &mut account, &present).await;
     account
-}
-
-/// Every group that exists, or the failures that leave the memberships unknown. A group that was known and is
-/// deleted is empty; one that never was is a mistake in the configuration, which the other groups outlive.
-async fn read_groups<D: Directory>(
-    plan: &Plan<'_>,
-    directory: &D,
-    known: Option<&Account>,
-) -> Result<(Vec<GroupAnswer>, Vec<Failure>), Vec<Failure>> {
-    plan.progress.more(plan.groups.len());
-    let replies: Vec<Result<GroupAnswer, Refusal>> = stream::iter(plan.groups)
-        .map(|name| async move {
-            let reply = directory.group(name).await;
-            plan.progress.done();
-            reply
-        })
-        .buffered(plan.concurrency)
-        .collect()
-        .await;
-
-    let mut answers: Vec<GroupAnswer> = Vec::new();
-    let mut absent = Vec::new();
-    let mut failures = Vec::new();
-    for (name, reply) in plan.groups.iter().zip(replies) {
-        match reply {
-            Ok(answer) if answers.iter().any(|other| other.id == answer.id) => {}
-            Ok(answer) => answers.push(answer),
-            Err(refusal) if refusal.what == What::NotFound => {
-                let was_known = |account: &Account| {
-                    account.groups.iter().any(|group| group.name.eq_ignore_ascii_case(name))
-                };
-                if known.is_some_and(was_known) {
-                    log::warn!("IAM group '{name}' no longer exists; taken as empty");
-                } else {
-                    absent.push(no_such_group(name));
-                }
-            }
-            Err(refusal) => failures.push(refusal.failure),
-        }
-    }
-    if failures.is_empty() { Ok((answers, absent)) } else { Err(failures) }
-}
-
-fn no_such_group(name: &str) -> Failure {
-    failure(
-        "iam:GetGroup",
-        name,
-        "NoSuchEntity: the group does not exist in this account; the other groups were read",
-        "create the group in IAM, or correct its name in `groups`",
-        FailureKind::Configuration,
-    )
 }
 
 /// Those confirmed longest ago come first, so that runs that are cut short get round to everyone.
@@ -152,15 +107,14 @@ enum Outcome {
 async fn read_user<D: Directory>(tags: &Tags, directory: &D, user: &User) -> UserRead {
     let listed = match directory.keys(&user.name).await {
         Ok(listed) => listed,
-        Err(refusal) => return refusal.into(),
+        Err(refusal) => return unread(directory, user, refusal).await,
     };
-    let mut keys: Vec<Key> = Vec::new();
-    let mut failures = Vec::new();
+    let (mut keys, mut failures) = missing_keys(directory, user, &listed).await;
     for key in listed {
         let known = user.keys.iter().find(|known| known.id == key.id && !known.body.is_empty());
         let body = match known {
             Some(known) => Ok(known.body.clone()),
-            None if key.active => directory.key(&user.name, &key.id).await,
+            None if key.active => directory.key(&user.name, &key.id).await.map(|answer| answer.body),
             None => Ok(String::new()),
         };
         match body {
@@ -172,7 +126,7 @@ async fn read_user<D: Directory>(tags: &Tags, directory: &D, user: &User) -> Use
     }
     let tags = match read_tags(tags, directory, user).await {
         Ok(tags) => Some(tags),
-        Err(refusal) if refusal.what == What::NotFound => return refusal.into(),
+        Err(refusal) if refusal.what == What::NotFound => return unread(directory, user, refusal).await,
         Err(refusal) => {
             failures.push(refusal.failure);
             None
@@ -182,13 +136,46 @@ async fn read_user<D: Directory>(tags: &Tags, directory: &D, user: &User) -> Use
     UserRead { outcome: Outcome::Keys(KeysRead { keys, tags, whole }), failures }
 }
 
-impl From<Refusal> for UserRead {
-    fn from(refusal: Refusal) -> Self {
-        match refusal.what {
-            What::NotFound => Self { outcome: Outcome::Gone, failures: Vec::new() },
-            What::Denied | What::Failed => Self { outcome: Outcome::Unread, failures: vec![refusal.failure] },
+/// Of a user of whom nothing could be read. That there is no such user contradicts the group's answer, so it is asked once
+/// more.
+async fn unread<D: Directory>(directory: &D, user: &User, refusal: Refusal) -> UserRead {
+    let kept = |failure| UserRead { outcome: Outcome::Unread, failures: vec![failure] };
+    if refusal.what != What::NotFound {
+        return kept(refusal.failure);
+    }
+    match directory.groups_of(&user.name).await {
+        Err(refusal) if refusal.what == What::NotFound => {
+            UserRead { outcome: Outcome::Gone, failures: Vec::new() }
+        }
+        _ => {
+            let Failure { call, cause, .. } = refusal.failure;
+            let cause = format!("{cause}; GetGroup lists the user");
+            kept(failure(&call, &user.name, &cause, "the next refresh asks again", FailureKind::Held))
         }
     }
+}
+
+/// Known keys that the list lacks, as far as they are still there: the list may be half an answer.
+async fn missing_keys<D: Directory>(
+    directory: &D,
+    user: &User,
+    listed: &[ListedKey],
+) -> (Vec<Key>, Vec<Failure>) {
+    let (mut keys, mut failures) = (Vec::new(), Vec::new());
+    let is_missing =
+        |key: &&Key| key.active && !key.body.is_empty() && !listed.iter().any(|other| other.id == key.id);
+    for key in user.keys.iter().filter(is_missing) {
+        match directory.key(&user.name, &key.id).await {
+            Ok(answer) => keys.push(Key { active: answer.active, ..key.clone() }),
+            // Without that permission the list is all that there is.
+            Err(refusal) if refusal.what != What::Failed => {}
+            Err(refusal) => {
+                keys.push(key.clone());
+                failures.push(Failure { on: user.name.clone(), ..refusal.failure });
+            }
+        }
+    }
+    (keys, failures)
 }
 
 async fn read_tags<D: Directory>(

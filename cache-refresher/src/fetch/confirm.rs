@@ -1,5 +1,5 @@
-//! Whether a user whom GetGroup no longer lists has really left. IAM is eventually consistent, and a removal is
-//! the one mistake that locks people out.
+//! Whether a user whom an answer of GetGroup lacks has really left that group. IAM is eventually consistent, and a removal
+//! is the one mistake that locks people out.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +10,7 @@ use futures_util::stream;
 
 use super::directory::Directory;
 use super::failure::What;
+use super::groups::Asked;
 use super::merge::{Lost, Verdict};
 
 /// GetGroup may answer out of one stale copy for a while; so long is waited before it is asked again.
@@ -18,16 +19,16 @@ const SECOND_LOOK: Duration = Duration::from_secs(10);
 /// Asks for every lost user; the order of the result is that of `lost`.
 pub(crate) async fn confirm<D: Directory>(
     directory: &D,
-    configured: &[String],
+    asked: &[Asked],
     lost: Vec<Lost>,
     concurrency: usize,
-) -> Vec<(Lost, Verdict)> {
+) -> Vec<(Lost, Vec<Verdict>)> {
     let denied = Cell::new(false);
-    let mut answers: Vec<(usize, Lost, Option<Verdict>)> = stream::iter(lost.into_iter().enumerate())
+    let mut answers: Vec<(usize, Lost, Option<Vec<Verdict>>)> = stream::iter(lost.into_iter().enumerate())
         .map(|(at, lost)| {
             let denied = &denied;
             async move {
-                let verdict = ask(directory, configured, &lost, denied).await;
+                let verdict = ask(directory, asked, &lost, denied).await;
                 (at, lost, verdict)
             }
         })
@@ -36,17 +37,19 @@ pub(crate) async fn confirm<D: Directory>(
         .await;
     answers.sort_by_key(|(at, ..)| *at);
 
-    let open: BTreeSet<String> = answers
+    let open: BTreeSet<usize> = answers
         .iter()
         .filter(|(.., verdict)| verdict.is_none())
-        .flat_map(|(_, lost, _)| lost.groups.iter().cloned())
+        .flat_map(|(_, lost, _)| lost.groups.iter().copied())
         .collect();
-    let seen = if open.is_empty() { BTreeMap::new() } else { look_again(directory, open, concurrency).await };
+    let seen =
+        if open.is_empty() { BTreeMap::new() } else { look_again(directory, asked, open, concurrency).await };
     answers
         .into_iter()
         .map(|(_, lost, verdict)| {
-            let verdict = verdict.unwrap_or_else(|| second_verdict(&lost, &seen));
-            (lost, verdict)
+            let verdicts =
+                verdict.unwrap_or_else(|| lost.verdicts(|group| second_verdict(&lost, group, &seen)));
+            (lost, verdicts)
         })
         .collect()
 }
@@ -54,33 +57,39 @@ pub(crate) async fn confirm<D: Directory>(
 /// None where the call is denied; one denial is enough to stop asking.
 async fn ask<D: Directory>(
     directory: &D,
-    configured: &[String],
+    asked: &[Asked],
     lost: &Lost,
     denied: &Cell<bool>,
-) -> Option<Verdict> {
+) -> Option<Vec<Verdict>> {
     if denied.get() {
         return None;
     }
     match directory.groups_of(&lost.name).await {
-        Ok(mut groups) => {
-            groups.retain(|group| configured.iter().any(|name| name.eq_ignore_ascii_case(group)));
-            Some(if groups.is_empty() { Verdict::Gone } else { Verdict::Member(groups) })
-        }
+        Ok(present) => Some(lost.verdicts(|at| {
+            let group = asked.get(at);
+            let is_in = group.is_some_and(|group| present.iter().any(|present| present.id == group.id));
+            if is_in { Verdict::In } else { Verdict::Out }
+        })),
         Err(refusal) => match refusal.what {
-            What::NotFound => Some(Verdict::Gone),
+            What::NotFound => Some(lost.verdicts(|_| Verdict::Out)),
             What::Denied => {
                 denied.set(true);
                 None
             }
-            What::Failed => Some(Verdict::Unknown(refusal.failure.cause)),
+            What::Failed => Some(lost.verdicts(|_| Verdict::Unknown(refusal.failure.cause.clone()))),
         },
     }
 }
 
 /// The members of each group at the second look, or why there was none.
-type Seen = BTreeMap<String, Result<BTreeSet<String>, String>>;
+type Seen = BTreeMap<usize, Result<BTreeSet<String>, String>>;
 
-async fn look_again<D: Directory>(directory: &D, groups: BTreeSet<String>, concurrency: usize) -> Seen {
+async fn look_again<D: Directory>(
+    directory: &D,
+    asked: &[Asked],
+    groups: BTreeSet<usize>,
+    concurrency: usize,
+) -> Seen {
     if directory.time_left() <= SECOND_LOOK {
         let why = "denied, and no time was left to ask GetGroup again";
         return groups.into_iter().map(|group| (group, Err(why.to_owned()))).collect();
@@ -88,33 +97,31 @@ async fn look_again<D: Directory>(directory: &D, groups: BTreeSet<String>, concu
     log::info!("iam:ListGroupsForUser is denied; GetGroup is asked again in {} s", SECOND_LOOK.as_secs());
     tokio::time::sleep(SECOND_LOOK).await;
     stream::iter(groups)
-        .map(|group| async move {
-            let members = match directory.group(&group).await {
-                Ok(answer) => Ok(answer.members.into_iter().map(|member| member.id).collect()),
-                Err(refusal) if refusal.what == What::NotFound => Ok(BTreeSet::new()),
-                Err(refusal) => Err(format!("denied, and GetGroup failed: {}", refusal.failure.cause)),
-            };
-            (group, members)
-        })
+        .map(|at| async move { (at, members(directory, asked.get(at)).await) })
         .buffer_unordered(concurrency)
         .collect()
         .await
 }
 
-fn second_verdict(lost: &Lost, seen: &Seen) -> Verdict {
-    let mut member_of = Vec::new();
-    let mut unknown = None;
-    for group in &lost.groups {
-        match seen.get(group) {
-            Some(Ok(members)) if members.contains(&lost.id) => member_of.push(group.clone()),
-            Some(Ok(_)) => {}
-            Some(Err(cause)) => unknown = Some(cause.clone()),
-            None => unknown = Some("denied".to_owned()),
+async fn members<D: Directory>(directory: &D, group: Option<&Asked>) -> Result<BTreeSet<String>, String> {
+    let Some(group) = group.filter(|group| !group.unclear) else {
+        return Err("denied, and the group is not found".to_owned());
+    };
+    match directory.group(group.name_in_iam()).await {
+        Ok(answer) if answer.id == group.id => {
+            Ok(answer.members.into_iter().map(|member| member.id).collect())
         }
+        Ok(_) => Err("denied, and GetGroup answered for another group".to_owned()),
+        Err(refusal) if refusal.what == What::NotFound => Ok(BTreeSet::new()),
+        Err(refusal) => Err(format!("denied, and GetGroup failed: {}", refusal.failure.cause)),
     }
-    match unknown {
-        _ if !member_of.is_empty() => Verdict::Member(member_of),
-        Some(cause) => Verdict::Unknown(cause),
-        None => Verdict::Gone,
+}
+
+fn second_verdict(lost: &Lost, group: usize, seen: &Seen) -> Verdict {
+    match seen.get(&group) {
+        Some(Ok(members)) if members.contains(&lost.id) => Verdict::In,
+        Some(Ok(_)) => Verdict::Out,
+        Some(Err(cause)) => Verdict::Unknown(cause.clone()),
+        None => Verdict::Unknown("denied".to_owned()),
     }
 }

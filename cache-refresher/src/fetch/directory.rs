@@ -15,6 +15,13 @@ pub(crate) struct GroupAnswer {
     pub(crate) members: Vec<Member>,
 }
 
+/// A group without its members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupName {
+    pub(crate) id: String,
+    pub(crate) name: String,
+}
+
 /// A member of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Member {
@@ -30,16 +37,26 @@ pub(crate) struct ListedKey {
     pub(crate) active: bool,
 }
 
+/// An SSH public key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyAnswer {
+    pub(crate) active: bool,
+    /// In authorized_keys form.
+    pub(crate) body: String,
+}
+
 /// Every answer is whole, or it is a refusal: no method returns the first pages of a list.
 pub(crate) trait Directory {
     /// `iam:GetGroup`.
     async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal>;
-    /// `iam:ListGroupsForUser`: names of groups.
-    async fn groups_of(&self, user: &str) -> Result<Vec<String>, Refusal>;
+    /// `iam:ListGroupsForUser`.
+    async fn groups_of(&self, user: &str) -> Result<Vec<GroupName>, Refusal>;
+    /// `iam:ListGroups`: the present name of the group with this id.
+    async fn group_called(&self, id: &str) -> Result<Option<String>, Refusal>;
     /// `iam:ListSSHPublicKeys`.
     async fn keys(&self, user: &str) -> Result<Vec<ListedKey>, Refusal>;
-    /// `iam:GetSSHPublicKey`: the body in authorized_keys form.
-    async fn key(&self, user: &str, id: &str) -> Result<String, Refusal>;
+    /// `iam:GetSSHPublicKey`.
+    async fn key(&self, user: &str, id: &str) -> Result<KeyAnswer, Refusal>;
     /// `iam:ListUserTags`.
     async fn tags(&self, user: &str) -> Result<BTreeMap<String, String>, Refusal>;
     /// Until the deadline of the whole fetch.

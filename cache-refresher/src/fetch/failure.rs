@@ -49,6 +49,15 @@ pub(crate) fn printable(text: &str) -> String {
     printed
 }
 
+/// `'ana', 'bob', 'eve' and 4 more`, at most so many by name.
+pub(crate) fn quoted(names: &[impl AsRef<str>], most: usize) -> String {
+    let shown: Vec<String> = names.iter().take(most).map(|name| format!("'{}'", name.as_ref())).collect();
+    match names.len().saturating_sub(most) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 /// One failure for many of the same call and cause: a thousand users behind one throttled call are one message.
 pub(crate) fn put_together(failures: Vec<Failure>, consequence: &str) -> Vec<Failure> {
     let mut alike: Vec<(Failure, Vec<String>)> = Vec::new();
@@ -62,11 +71,7 @@ pub(crate) fn put_together(failures: Vec<Failure>, consequence: &str) -> Vec<Fai
         .into_iter()
         .map(|(mut first, others)| {
             if !others.is_empty() {
-                let named: Vec<_> = others.iter().take(NAMED).map(|name| format!("'{name}'")).collect();
-                let _ = write!(first.cause, "; the same for {}", named.join(", "));
-                if others.len() > NAMED {
-                    let _ = write!(first.cause, " and {} more", others.len() - NAMED);
-                }
+                let _ = write!(first.cause, "; the same for {}", quoted(&others, NAMED));
             }
             if !consequence.is_empty() {
                 let _ = write!(first.cause, "; {consequence}");

@@ -5,9 +5,10 @@ use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use jiff::Timestamp;
-use listing::{Failure, FailureKind, Listing, MAX_BYTES};
+use listing::{Account, Failure, FailureKind, Listing, MAX_BYTES};
 
 use super::failure::failure;
+use super::merge;
 
 /// Reads the listing behind a `file://` URL.
 pub(crate) fn read(url: &str, now: Timestamp) -> Result<Listing, Failure> {
@@ -31,6 +32,28 @@ pub(crate) fn read(url: &str, now: Timestamp) -> Result<Listing, Failure> {
     url.clone_into(&mut listing.source);
     listing.read = Some(now);
     Ok(listing)
+}
+
+/// Puts accounts back that had users and now have none: an export that broke is more likely than that everybody left.
+pub(crate) fn keep_emptied(listing: &mut Listing, previous: Vec<Account>) {
+    let mut kept = Vec::new();
+    for known in previous.into_iter().filter(|account| !account.users.is_empty()) {
+        let now = listing.accounts.iter().find(|account| account.name == known.name);
+        if now.is_some_and(|account| !account.users.is_empty() || !account.complete) {
+            continue;
+        }
+        listing.accounts.retain(|account| account.name != known.name);
+        let of = if known.name.is_empty() { String::new() } else { format!(" of account '{}'", known.name) };
+        let refused = failure(
+            "read",
+            &listing.source,
+            &format!("it lists no user{of}, and had {}; they stay", known.users.len()),
+            "look whether its export went wrong; if everybody is to leave, run 'cache-refresher --force'",
+            FailureKind::Held,
+        );
+        kept.push(Account { errors: vec![refused], ..known });
+    }
+    merge::add_rest(&mut listing.accounts, kept);
 }
 
 fn bytes(path: &str) -> Result<Vec<u8>, Failure> {

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use listing::{Account, Failure, FailureKind, Group, Key, Missing, User};
 
-use super::directory::{GroupAnswer, Member};
-use super::failure::{failure, printable, put_together};
+use super::directory::Member;
+use super::failure::{failure, printable, put_together, quoted};
+use super::groups::{Asked, Groups};
 
 /// Refreshes closer together than this are one witness that a user is missing.
 const APART: SignedDuration = SignedDuration::from_mins(2);
@@ -14,22 +15,29 @@ const APART: SignedDuration = SignedDuration::from_mins(2);
 /// So many witnesses are believed without a confirmation.
 const WITNESSES: u32 = 3;
 
-/// A user who was a member and stands in no group's answer.
+/// A user who was a member of groups whose answers now lack them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lost {
     pub(crate) id: String,
     pub(crate) name: String,
-    /// The configured groups that the user was a member of.
-    pub(crate) groups: Vec<String>,
+    /// Which of the groups that were asked for.
+    pub(crate) groups: Vec<usize>,
 }
 
-/// What was found out about a lost user.
+impl Lost {
+    /// One for each group.
+    pub(crate) fn verdicts(&self, of: impl Fn(usize) -> Verdict) -> Vec<Verdict> {
+        self.groups.iter().map(|&group| of(group)).collect()
+    }
+}
+
+/// What was found out about a lost user and one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Left or deleted.
-    Gone,
-    /// Still a member of these groups.
-    Member(Vec<String>),
+    /// Left the group, or deleted.
+    Out,
+    /// Still a member.
+    In,
     /// Nobody could tell, for this reason.
     Unknown(String),
 }
@@ -60,123 +68,192 @@ pub(crate) fn kept(known: Option<Account>, name: &str, failures: Vec<Failure>) -
     account
 }
 
-/// Who was a member of a group that is still configured, and is in no answer now.
-///
-/// A group that the configuration no longer names takes its members with it at once. So does a name that now
-/// belongs to another UserId: IAM has no two users of one name.
-pub(crate) fn lost(known: &Account, configured: &[String], answers: &[GroupAnswer]) -> Vec<Lost> {
-    let members = || answers.iter().flat_map(|answer| &answer.members);
+/// Who was a member of a group, and is not in its answer now. A name that now belongs to another UserId takes the old one
+/// out at once: IAM has no two users of one name.
+pub(crate) fn lost(known: &Account, groups: &Groups) -> Vec<Lost> {
+    let members = || groups.asked.iter().filter_map(|asked| asked.members.as_ref()).flatten();
     let ids: BTreeSet<&str> = members().map(|member| member.id.as_str()).collect();
     let names: BTreeSet<String> = members().map(|member| member.name.to_ascii_lowercase()).collect();
-    known
-        .users
-        .iter()
-        .filter(|user| !ids.contains(user.id.as_str()) && !names.contains(&user.name.to_ascii_lowercase()))
-        .map(|user| Lost {
-            id: user.id.clone(),
-            name: user.name.clone(),
-            groups: groups_of(known, configured, &user.id),
-        })
+    let is_another =
+        |user: &User| !ids.contains(user.id.as_str()) && names.contains(&user.name.to_ascii_lowercase());
+    let of = |user: &User| -> Vec<usize> {
+        let was_in =
+            |asked: &Asked| before(known, asked).is_some_and(|group| group.members.contains(&user.id));
+        let is_in = |asked: &Asked| {
+            asked.members.as_ref().is_some_and(|members| members.iter().any(|member| member.id == user.id))
+        };
+        let asked = groups.asked.iter().enumerate();
+        asked.filter(|(_, asked)| was_in(asked) && !is_in(asked)).map(|(at, _)| at).collect()
+    };
+    let users = known.users.iter().filter(|user| !is_another(user));
+    users
+        .map(|user| Lost { id: user.id.clone(), name: user.name.clone(), groups: of(user) })
         .filter(|lost| !lost.groups.is_empty())
         .collect()
 }
 
-fn groups_of(known: &Account, configured: &[String], user: &str) -> Vec<String> {
-    known
-        .groups
-        .iter()
-        .filter(|group| position(configured, &group.name).is_some())
-        .filter(|group| group.members.iter().any(|member| member == user))
-        .map(|group| group.name.clone())
-        .collect()
+/// The group as it was known: by its id, or by its name if another group has that now.
+fn before<'a>(known: &'a Account, asked: &Asked) -> Option<&'a Group> {
+    let by_id = known.groups.iter().find(|group| group.id == asked.id);
+    by_id.or_else(|| known.groups.iter().find(|group| group.name.eq_ignore_ascii_case(&asked.name)))
 }
 
-/// IAM tells names of groups apart without regard to case.
-fn position(configured: &[String], name: &str) -> Option<usize> {
-    configured.iter().position(|group| group.eq_ignore_ascii_case(name))
-}
-
-/// When memberships were read whole: the new users and groups, everyone with the keys that were known.
+/// Of memberships that were read whole: the new users and groups, everyone with the keys that were known.
 ///
 /// Also returns the ids of those who were in an answer. The others were not read, so that their keys age: if
 /// GetGroup and ListGroupsForUser contradict each other, the name may already be another user's.
 pub(crate) fn memberships(
     known: Account,
-    configured: &[String],
-    answers: Vec<GroupAnswer>,
-    lost: Vec<(Lost, Verdict)>,
+    groups: Groups,
+    lost: Vec<(Lost, Vec<Verdict>)>,
     now: Timestamp,
     force: bool,
 ) -> (Account, BTreeSet<String>) {
+    let Groups { asked, unresolved, warnings } = groups;
+    let mut members: Vec<BTreeSet<String>> = asked.iter().map(|asked| listed(&known, asked)).collect();
+    let present: BTreeSet<String> = members.iter().flatten().cloned().collect();
     let mut old: BTreeMap<String, User> =
-        known.users.into_iter().map(|user| (user.id.clone(), user)).collect();
-    let mut users: BTreeMap<String, User> = BTreeMap::new();
-    let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
-    let mut held = Vec::new();
-
-    for answer in answers {
-        let Some(at) = position(configured, &answer.name) else { continue };
-        let ids: BTreeSet<String> = answer.members.iter().map(|member| member.id.clone()).collect();
-        groups.insert(at, Group { id: answer.id, name: answer.name, members: ids.into_iter().collect() });
-        for member in answer.members {
-            if !users.contains_key(&member.id) {
-                users.insert(member.id.clone(), present(old.remove(&member.id), member));
-            }
-        }
+        known.users.iter().map(|user| (user.id.clone(), user.clone())).collect();
+    for user in old.values_mut() {
+        // Whom a listing of an earlier release has as missing was missing from all groups.
+        user.missing = user.missing.take().filter(|_| lost.iter().any(|(lost, _)| lost.id == user.id));
     }
-    let present: BTreeSet<String> = users.keys().cloned().collect();
-
-    for (lost, verdict) in lost {
-        let Some(mut user) = old.remove(&lost.id) else {
-            continue;
-        };
-        let (missing, member_of) = match verdict {
-            Verdict::Gone => continue,
-            Verdict::Member(names) => (None, names),
-            Verdict::Unknown(cause) => {
-                let missing = missed(user.missing.take(), now);
-                if force || missing.times >= WITNESSES {
-                    log::warn!("IAM user '{}' taken as removed, unconfirmed: {cause}", printable(&user.name));
-                    continue;
+    let mut errors = Vec::new();
+    for (lost, verdicts) in lost {
+        let Some(user) = old.get_mut(&lost.id) else { continue };
+        let mut unconfirmed = Vec::new();
+        let mut cause = String::new();
+        for (at, verdict) in lost.groups.iter().copied().zip(verdicts) {
+            let (Some(asked), Some(members)) = (asked.get(at), members.get_mut(at)) else { continue };
+            match verdict {
+                Verdict::Out => continue,
+                Verdict::In => {}
+                // Until the configuration is right, or somebody says so.
+                Verdict::Unknown(_) if asked.unclear && !force => {}
+                Verdict::Unknown(why) => {
+                    cause = why;
+                    unconfirmed.push((at, asked.id.clone()));
                 }
-                held.push(hold(&user, &missing, &cause));
-                (Some(missing), lost.groups)
             }
-        };
-        user.missing = missing;
-        for name in member_of {
-            stay(&mut groups, &known.groups, configured, &name, &user.id);
+            members.insert(lost.id.clone());
         }
-        users.insert(user.id.clone(), user);
+        let missing =
+            missed(user.missing.take(), unconfirmed.iter().map(|(_, id)| id.clone()).collect(), now);
+        if force || missing.times >= WITNESSES {
+            for (at, _) in &unconfirmed {
+                members.get_mut(*at).map(|members| members.remove(&lost.id));
+            }
+            if !unconfirmed.is_empty() {
+                log::warn!("IAM user '{}' taken as removed, unconfirmed: {cause}", printable(&user.name));
+            }
+        } else if !unconfirmed.is_empty() {
+            errors.push(hold(user, &missing, &cause));
+            user.missing = Some(missing);
+        }
     }
+    errors.extend(unconfigured(&asked, &mut members, &known, !unresolved.is_empty()));
+    let ids: BTreeSet<String> = members.iter().flatten().cloned().collect();
+    let mut users: BTreeMap<String, User> = old.into_iter().filter(|(id, _)| ids.contains(id)).collect();
+    let answers = asked.iter().filter_map(|asked| asked.members.as_ref()).flatten();
+    for member in answers.filter(|member| ids.contains(&member.id)) {
+        let old = users.remove(&member.id);
+        users.insert(member.id.clone(), read(old, member));
+    }
+    let groups = asked.into_iter().zip(members).filter_map(group);
+    let mut errors = put_together(errors, "");
+    errors.extend(unresolved);
     let account = Account {
         name: known.name,
         id: known.id,
         complete: true,
         as_of: Some(now),
-        groups: groups.into_values().collect(),
+        groups: groups.collect(),
         users: users.into_values().collect(),
-        errors: put_together(held, ""),
+        errors,
+        warnings,
     };
     (account, present)
 }
 
-fn present(old: Option<User>, member: Member) -> User {
-    match old {
-        Some(user) => {
-            User { name: member.name, created: member.created.or(user.created), missing: None, ..user }
+/// The members that an answer has; nobody joins a group that the configuration does not name.
+fn listed(known: &Account, asked: &Asked) -> BTreeSet<String> {
+    let before = before(known, asked);
+    let counts = |id: &String| !asked.unconfigured || before.is_some_and(|group| group.members.contains(id));
+    let members = asked.members.iter().flatten();
+    members.map(|member| member.id.clone()).filter(counts).collect()
+}
+
+/// Of groups that are no longer configured only those stay who else would be disabled; everyone, if the configuration names a
+/// group that never was: that is likely to be the same one.
+fn unconfigured(
+    asked: &[Asked],
+    members: &mut [BTreeSet<String>],
+    known: &Account,
+    is_unresolved: bool,
+) -> Vec<Failure> {
+    let configured: BTreeSet<String> = asked
+        .iter()
+        .zip(members.iter())
+        .filter(|(asked, _)| !asked.unconfigured)
+        .flat_map(|(_, members)| members.iter().cloned())
+        .collect();
+    let mut failures = Vec::new();
+    for (asked, members) in asked.iter().zip(members).filter(|(asked, _)| asked.unconfigured) {
+        if !is_unresolved {
+            members.retain(|id| !configured.contains(id));
         }
-        None => User { id: member.id, name: member.name, created: member.created, ..User::default() },
+        let names: Vec<&str> = known
+            .users
+            .iter()
+            .filter(|user| members.contains(&user.id))
+            .map(|user| user.name.as_str())
+            .collect();
+        if !names.is_empty() {
+            failures.push(failure(
+                "configuration",
+                &asked.name,
+                &format!(
+                    "`groups` names the group no longer; {} would leave it, and stay",
+                    quoted(&names, 10)
+                ),
+                "correct `groups`; if they are to leave, run 'cache-refresher --force'",
+                FailureKind::Held,
+            ));
+        }
+    }
+    failures
+}
+
+/// An emptied group is still a group; one that gave no answer is one as long as somebody is in it.
+fn group((asked, members): (Asked, BTreeSet<String>)) -> Option<Group> {
+    let stays = !members.is_empty() || asked.members.is_some() && !asked.unconfigured;
+    stays.then(|| Group {
+        id: asked.id,
+        name: asked.name,
+        members: members.into_iter().collect(),
+        renamed: asked.renamed,
+        unconfigured: asked.unconfigured,
+    })
+}
+
+/// A user as an answer has them.
+fn read(old: Option<User>, member: &Member) -> User {
+    let Member { id, name, created } = member.clone();
+    match old {
+        Some(user) => User { name, created: created.or(user.created), ..user },
+        None => User { id, name, created, ..User::default() },
     }
 }
 
-fn missed(before: Option<Missing>, now: Timestamp) -> Missing {
-    match before {
-        None => Missing { last: now, times: 1 },
+/// Counts one more refresh that missed the user in these groups; other groups are counted from the beginning.
+fn missed(before: Option<Missing>, mut groups: Vec<String>, now: Timestamp) -> Missing {
+    groups.sort();
+    match before.filter(|missing| missing.groups.is_empty() || missing.groups == groups) {
+        None => Missing { last: now, times: 1, groups },
         Some(missing) if now.duration_since(missing.last) >= APART => {
-            Missing { last: now, times: missing.times.saturating_add(1) }
+            Missing { last: now, times: missing.times.saturating_add(1), groups }
         }
-        Some(missing) => missing,
+        Some(missing) => Missing { groups, ..missing },
     }
 }
 
@@ -191,26 +268,6 @@ fn hold(user: &User, missing: &Missing, cause: &str) -> Failure {
         "the next refreshes ask again, fastest with iam:ListGroupsForUser allowed; --force removes at once",
         FailureKind::Held,
     )
-}
-
-/// Keeps a user in a group, which may be one that just now was not answered for.
-fn stay(groups: &mut BTreeMap<usize, Group>, known: &[Group], configured: &[String], name: &str, user: &str) {
-    let Some(at) = position(configured, name) else {
-        return;
-    };
-    let group = match groups.get_mut(&at) {
-        Some(group) => group,
-        None => {
-            let Some(old) = known.iter().find(|group| group.name.eq_ignore_ascii_case(name)) else {
-                return;
-            };
-            let empty = Group { id: old.id.clone(), name: old.name.clone(), members: Vec::new() };
-            groups.entry(at).or_insert(empty)
-        }
-    };
-    if let Err(place) = group.members.binary_search_by(|member| member.as_str().cmp(user)) {
-        group.members.insert(place, user.to_owned());
-    }
 }
 
 /// Puts what was read of one user in; keys that could not be read stay as they are, at their old age.
@@ -230,6 +287,21 @@ pub(crate) fn remove(account: &mut Account, gone: &BTreeSet<String>) {
     account.users.retain(|user| !gone.contains(&user.id));
     for group in &mut account.groups {
         group.members.retain(|member| !gone.contains(member));
+    }
+}
+
+/// Adds what `kept` accounts have that others do not have by now; those that then are empty are left out.
+pub(crate) fn add_rest(accounts: &mut Vec<Account>, kept: impl IntoIterator<Item = Account>) {
+    for mut account in kept {
+        let others = accounts.iter().flat_map(|account| {
+            account.users.iter().map(|user| &user.id).chain(account.groups.iter().map(|group| &group.id))
+        });
+        let taken: BTreeSet<String> = others.cloned().collect();
+        remove(&mut account, &taken);
+        account.groups.retain(|group| !taken.contains(&group.id));
+        if !account.users.is_empty() {
+            accounts.push(account);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod confirm;
 mod directory;
 mod failure;
 mod file;
+mod groups;
 mod merge;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use listing::{Account, Failure, FailureKind, Listing, VERSION};
 use account::Plan;
 pub(crate) use aws::Calls;
 use aws::{Aws, Identity};
-use failure::failure;
+use failure::{failure, quoted};
 
 /// Told how the reading goes on.
 pub(crate) trait Progress {
@@ -59,7 +60,9 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
     let calls = Calls::default();
     // A listing has no use for parts of a second.
     let now = Timestamp::from_second(request.now.as_second()).unwrap_or(request.now);
-    let request = Request { now, ..request };
+    // What another source said is no memory of this one.
+    let previous = request.previous.filter(|listing| listing.source == request.config.source.url);
+    let request = Request { now, previous, ..request };
     let listing = if request.config.source.url.starts_with("file:") {
         from_file(request)
     } else {
@@ -77,7 +80,12 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
 
 fn from_file(request: Request<'_>) -> Listing {
     match file::read(&request.config.source.url, request.now) {
-        Ok(listing) => listing,
+        Ok(listing) if request.force => listing,
+        Ok(mut listing) => {
+            let previous = request.previous.map(|listing| listing.accounts).unwrap_or_default();
+            file::keep_emptied(&mut listing, previous);
+            listing
+        }
         Err(failure) => kept(request, failure),
     }
 }
@@ -103,8 +111,8 @@ struct Configured<'a> {
     tag: Option<&'a str>,
 }
 
-/// In the order of precedence. An account without groups is none.
-fn configured(config: &Config) -> Vec<Configured<'_>> {
+/// In the order of precedence. An account without groups is none, but for one whose users are `known`.
+fn configured<'a>(config: &'a Config, known: &BTreeMap<String, Account>) -> Vec<Configured<'a>> {
     let first = Configured {
         name: "",
         role: config.aws.role.as_deref(),
@@ -121,20 +129,25 @@ fn configured(config: &Config) -> Vec<Configured<'_>> {
     });
     std::iter::once(first)
         .chain(others)
-        .filter(|account| !account.groups.is_empty() || account.tag.is_some())
+        .filter(|account| {
+            let has_users = known.get(account.name).is_some_and(|known| !known.users.is_empty());
+            !account.groups.is_empty() || account.tag.is_some() || has_users
+        })
         .collect()
 }
 
 async fn from_iam(request: Request<'_>, calls: Calls) -> Listing {
-    let accounts = configured(request.config);
-    let mut known: BTreeMap<String, Account> = request
-        .previous
-        .into_iter()
-        .flat_map(|listing| listing.accounts)
-        .map(|account| (account.name.clone(), account))
-        .collect();
+    let previous = request.previous.into_iter().flat_map(|listing| listing.accounts);
+    let mut known: BTreeMap<String, Account> =
+        previous.map(|account| (account.name.clone(), account)).collect();
+    let mut accounts = configured(request.config, &known);
+    if request.force {
+        accounts.retain(|account| !account.groups.is_empty() || account.tag.is_some());
+        known.retain(|name, _| accounts.iter().any(|account| account.name == name));
+    }
     if accounts.is_empty() {
-        return listing(request.config, request.now, Vec::new());
+        let former = known.into_values().map(former).collect();
+        return listing(request.config, request.now, former);
     }
     let reached = async {
         let aws = Aws::reach(&request.config.aws, calls).await?;
@@ -171,7 +184,18 @@ async fn from_iam(request: Request<'_>, calls: Calls) -> Listing {
         }
     }
     merge::each_id_once(&mut read);
+    merge::add_rest(&mut read, known.into_values().map(former));
     listing(request.config, request.now, read)
+}
+
+/// An account that is no longer configured, as it was known: it cannot be reached any more, and a mistake in the
+/// configuration disables nobody.
+fn former(known: Account) -> Account {
+    let names: Vec<&str> = known.users.iter().map(|user| user.name.as_str()).collect();
+    let cause = format!("the account is no longer configured; {} would leave, and stay", quoted(&names, 10));
+    let hint = "correct the configuration; if they are to leave, run 'cache-refresher --force'";
+    let held = failure("configuration", &known.name, &cause, hint, FailureKind::Held);
+    Account { complete: false, errors: vec![held], warnings: Vec::new(), ..known }
 }
 
 /// Gets at an account and reads it; another account's trouble is none of this one's.

@@ -1,5 +1,6 @@
 //! The refresh of one account against a table that refuses, forgets and is cut short as a test wants.
 
+mod configured;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,7 +116,8 @@ fn memberships_that_cannot_be_read_whole_leave_everything_as_it_was() {
     assert_eq!(kept, known);
     assert_eq!(failing.asked("ListSSHPublicKeys"), 0);
 
-    let nothing = run(&failing, None, 5);
+    let denied = failing.refusing("GetGroup", "G", What::Denied);
+    let nothing = run(&denied, None, 5);
     assert!(!nothing.complete && nothing.users.is_empty() && nothing.as_of.is_none());
 }
 
@@ -172,11 +174,55 @@ fn tags_are_read_only_if_used_and_only_those_that_are_used_are_kept() {
 #[test]
 fn a_user_deleted_between_the_groups_and_the_keys_is_gone_without_a_failure() {
     let known = run(&two(), None, 0);
-    let table = two().refusing("ListSSHPublicKeys", "bob", What::NotFound);
+    let table = two().refusing("ListSSHPublicKeys", "bob", What::NotFound).refusing(
+        "ListGroupsForUser",
+        "bob",
+        What::NotFound,
+    );
     let account = run(&table, Some(&known), 5);
     assert_eq!(names(&account), ["ana"]);
     assert_eq!(account.groups[0].members, ["AIDAana"]);
     assert!(account.errors.is_empty(), "{:?}", account.errors);
+}
+
+#[test]
+fn one_answer_that_there_is_no_such_user_takes_nothing() {
+    let known = run(&two(), None, 0);
+    let used = Tags { uses: vec![TagUse::SshKey], ..Tags::default() };
+    for call in ["ListSSHPublicKeys", "ListUserTags"] {
+        let table = two().refusing(call, "bob", What::NotFound);
+        let account = run_with(&table, Some(&known), 5, &["G", "H"], &used, false);
+        assert_eq!(user(&account, "bob"), user(&known, "bob"), "{call}");
+        assert_eq!(kinds(&account), [FailureKind::Held], "{call}");
+    }
+}
+
+#[test]
+fn a_key_that_a_list_lacks_stays_as_long_as_it_can_be_read() {
+    let known = run(&two(), None, 0);
+    let without = || {
+        let mut table = two();
+        table.hidden.insert("APKAbob".to_owned());
+        table
+    };
+    let keys = |account: &Account| -> Vec<(String, bool)> {
+        user(account, "bob").keys.iter().map(|key| (key.id.clone(), key.active)).collect()
+    };
+    let half = run(&without(), Some(&known), 5);
+    assert_eq!(keys(&half), [("APKAbob".to_owned(), true)]);
+    let mut inactive = without();
+    inactive.users.get_mut("bob").unwrap().keys.get_mut("APKAbob").unwrap().0 = false;
+    assert_eq!(keys(&run(&inactive, Some(&known), 5)), [("APKAbob".to_owned(), false)]);
+    let failing = without().refusing("GetSSHPublicKey", "APKAbob", What::Failed);
+    let kept = run(&failing, Some(&known), 5);
+    assert_eq!(
+        (keys(&kept), user(&kept, "bob").confirmed),
+        (vec![("APKAbob".to_owned(), true)], Some(at(0)))
+    );
+    for what in [What::NotFound, What::Denied] {
+        let gone = without().refusing("GetSSHPublicKey", "APKAbob", what);
+        assert!(keys(&run(&gone, Some(&known), 5)).is_empty(), "{what:?}");
+    }
 }
 
 #[test]
@@ -187,7 +233,37 @@ fn a_user_missing_from_one_answer_is_asked_for_and_stays_with_the_old_keys() {
     assert_eq!(user(&account, "bob"), user(&known, "bob"));
     assert_eq!(account.groups, known.groups);
     assert!(account.errors.is_empty(), "{:?}", account.errors);
-    assert_eq!(table.asked("ListGroupsForUser"), 1, "only for those who are in no answer");
+    assert_eq!(table.asked("ListGroupsForUser"), 1, "only for those whom an answer lacks");
+}
+
+/// One answer that came without members took a group, and what it gives, from users who were in another one too.
+#[test]
+fn leaving_one_of_several_groups_is_confirmed_like_leaving_all() {
+    let known = run(&two(), None, 0);
+    let account = run(&two().forgetting("H", "ana", 1), Some(&known), 5);
+    assert_eq!((&account.groups, account.errors.len()), (&known.groups, 0));
+    assert_eq!(user(&account, "ana").confirmed, Some(at(5)), "another answer has the user");
+
+    let mut left = two();
+    left.groups.get_mut("H").unwrap().1.clear();
+    let account = run(&left, Some(&known), 5);
+    assert!(account.groups[1].members.is_empty() && account.errors.is_empty());
+
+    let mut known = known;
+    let mut failing = left.refusing("ListGroupsForUser", "ana", What::Failed);
+    for (minute, times) in [(5, 1), (6, 1), (8, 2)] {
+        known = run(&failing, Some(&known), minute);
+        let missing = user(&known, "ana").missing.clone().unwrap();
+        assert_eq!((missing.times, missing.groups), (times, vec!["AGPAH".to_owned()]));
+        assert_eq!((known.groups[1].members.len(), kinds(&known)), (1, vec![FailureKind::Held]));
+    }
+    // Missing from another group since: that is counted from the beginning.
+    failing.groups.get_mut("G").unwrap().1.remove("ana");
+    known = run(&failing, Some(&known), 11);
+    assert_eq!(user(&known, "ana").missing.as_ref().unwrap().times, 1);
+    known = run(&failing, Some(&known), 14);
+    known = run(&failing, Some(&known), 17);
+    assert_eq!(names(&known), ["bob"]);
 }
 
 #[test]
@@ -214,15 +290,6 @@ fn a_deleted_group_is_empty_and_one_that_never_was_is_a_fault_of_the_configurati
     assert_eq!(names(&never), ["ana", "bob"]);
     assert_eq!(kinds(&never), [FailureKind::Configuration]);
     assert_eq!(never.errors[0].on, "Typo");
-}
-
-#[test]
-fn a_group_that_the_configuration_drops_takes_its_members_with_it_unasked() {
-    let known = run(&two(), None, 0);
-    let table = two();
-    let account = run_with(&table, Some(&known), 5, &["H"], &Tags::default(), false);
-    assert_eq!(names(&account), ["ana"]);
-    assert_eq!(table.asked("ListGroupsForUser"), 0);
 }
 
 #[test]

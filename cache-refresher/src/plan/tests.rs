@@ -106,7 +106,12 @@ impl World {
 
     fn group(&mut self, account: &str, id: &str, name: &str) -> &mut Group {
         let groups = &mut self.account(account).groups;
-        groups.push(Group { id: id.to_owned(), name: name.to_owned(), members: Vec::new() });
+        groups.push(Group {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            members: Vec::new(),
+            ..Group::default()
+        });
         groups.last_mut().unwrap()
     }
 

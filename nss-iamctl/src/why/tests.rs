@@ -182,7 +182,8 @@ fn who_left_or_is_locked_is_told_since_when_and_how_to_come_back() {
     finds("ana", Bad, "nobody is published", "doctor", |facts| facts.published.cache = Err(Trouble::Missing));
     finds("ana", Warn, "nobody could confirm yet", "--force", |facts| {
         let last = jiff::Timestamp::from_second(NOW - 100).unwrap();
-        listing(facts).accounts[0].users[0].missing = Some(listing::Missing { last, times: 1 });
+        listing(facts).accounts[0].users[0].missing =
+            Some(listing::Missing { last, times: 1, groups: Vec::new() });
     });
 }
 

@@ -11,7 +11,7 @@ use listing::FailureKind;
 
 use super::Aws;
 use super::watch::Caller;
-use crate::fetch::directory::{Directory, GroupAnswer, ListedKey, Member};
+use crate::fetch::directory::{Directory, GroupAnswer, GroupName, KeyAnswer, ListedKey, Member};
 use crate::fetch::failure::{Refusal, What, failure};
 
 /// The largest page that GetGroup takes; the default is a tenth.
@@ -76,7 +76,7 @@ impl Directory for Iam {
         group.ok_or_else(|| contradiction(ACTION, name, "no answer"))
     }
 
-    async fn groups_of(&self, user: &str) -> Result<Vec<String>, Refusal> {
+    async fn groups_of(&self, user: &str) -> Result<Vec<GroupName>, Refusal> {
         const ACTION: &str = "iam:ListGroupsForUser";
         let mut groups = Vec::new();
         let mut pages = Pages::of(ACTION, user);
@@ -89,9 +89,27 @@ impl Directory for Iam {
                 })
                 .await?;
             pages.turn(answer.is_truncated, answer.marker)?;
-            groups.extend(answer.groups.into_iter().map(|group| group.group_name));
+            let names = answer.groups.into_iter();
+            groups.extend(names.map(|group| GroupName { id: group.group_id, name: group.group_name }));
         }
         Ok(groups)
+    }
+
+    async fn group_called(&self, id: &str) -> Result<Option<String>, Refusal> {
+        const ACTION: &str = "iam:ListGroups";
+        let mut found = None;
+        let mut pages = Pages::of(ACTION, id);
+        while let Some(marker) = pages.next() {
+            let answer = self
+                .caller
+                .call(ACTION, id, |watch| {
+                    self.client.list_groups().set_marker(marker).customize().interceptor(watch).send()
+                })
+                .await?;
+            pages.turn(answer.is_truncated, answer.marker)?;
+            found = found.or(answer.groups.into_iter().find(|group| group.group_id == id));
+        }
+        Ok(found.map(|group| group.group_name))
     }
 
     async fn keys(&self, user: &str) -> Result<Vec<ListedKey>, Refusal> {
@@ -120,7 +138,7 @@ impl Directory for Iam {
         Ok(keys)
     }
 
-    async fn key(&self, user: &str, id: &str) -> Result<String, Refusal> {
+    async fn key(&self, user: &str, id: &str) -> Result<KeyAnswer, Refusal> {
         const ACTION: &str = "iam:GetSSHPublicKey";
         let answer = self
             .caller
@@ -130,7 +148,9 @@ impl Directory for Iam {
             })
             .await?;
         match answer.ssh_public_key {
-            Some(key) if key.ssh_public_key_id == id && key.user_name == user => Ok(key.ssh_public_key_body),
+            Some(key) if key.ssh_public_key_id == id && key.user_name == user => {
+                Ok(KeyAnswer { active: key.status == StatusType::Active, body: key.ssh_public_key_body })
+            }
             _ => Err(contradiction(ACTION, user, "the answer is about another key")),
         }
     }

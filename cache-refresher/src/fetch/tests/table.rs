@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use listing::FailureKind;
 
-use crate::fetch::directory::{Directory, GroupAnswer, ListedKey, Member};
+use crate::fetch::directory::{Directory, GroupAnswer, GroupName, KeyAnswer, ListedKey, Member};
 use crate::fetch::failure::{Refusal, What, failure};
 
 /// Everything is true and allowed but what a test says otherwise.
@@ -20,6 +20,8 @@ pub(super) struct Table {
     /// Members that GetGroup leaves out, group -> how many times.
     pub(super) forget: RefCell<BTreeMap<(String, String), u32>>,
     pub(super) asked: RefCell<Vec<(&'static str, String)>>,
+    /// Keys that ListSSHPublicKeys leaves out.
+    pub(super) hidden: BTreeSet<String>,
     pub(super) short_of_time: bool,
 }
 
@@ -116,21 +118,28 @@ impl Directory for Table {
         Ok(GroupAnswer { id: id.clone(), name: name.to_owned(), members: members.collect() })
     }
 
-    async fn groups_of(&self, user: &str) -> Result<Vec<String>, Refusal> {
+    async fn groups_of(&self, user: &str) -> Result<Vec<GroupName>, Refusal> {
         self.known("ListGroupsForUser", user)?;
         let groups = self.groups.iter().filter(|(_, (_, members))| members.contains(user));
-        Ok(groups.map(|(name, _)| name.clone()).collect())
+        Ok(groups.map(|(name, (id, _))| GroupName { id: id.clone(), name: name.clone() }).collect())
+    }
+
+    async fn group_called(&self, id: &str) -> Result<Option<String>, Refusal> {
+        self.ask("ListGroups", "")?;
+        Ok(self.groups.iter().find(|(_, (group, _))| group == id).map(|(name, _)| name.clone()))
     }
 
     async fn keys(&self, user: &str) -> Result<Vec<ListedKey>, Refusal> {
         let user = self.known("ListSSHPublicKeys", user)?;
-        Ok(user.keys.iter().map(|(id, (active, _))| ListedKey { id: id.clone(), active: *active }).collect())
+        let listed = user.keys.iter().filter(|(id, _)| !self.hidden.contains(*id));
+        Ok(listed.map(|(id, (active, _))| ListedKey { id: id.clone(), active: *active }).collect())
     }
 
-    async fn key(&self, user: &str, id: &str) -> Result<String, Refusal> {
+    async fn key(&self, user: &str, id: &str) -> Result<KeyAnswer, Refusal> {
         self.ask("GetSSHPublicKey", id)?;
         let key = self.users.get(user).and_then(|user| user.keys.get(id));
-        key.map(|(_, body)| body.clone()).ok_or_else(|| refusal("GetSSHPublicKey", id, What::NotFound))
+        let key = key.map(|(active, body)| KeyAnswer { active: *active, body: body.clone() });
+        key.ok_or_else(|| refusal("GetSSHPublicKey", id, What::NotFound))
     }
 
     async fn tags(&self, user: &str) -> Result<BTreeMap<String, String>, Refusal> {

@@ -1,0 +1,240 @@
+//! Which groups are read: those that the configuration names, followed if they were renamed in IAM, and those that it named
+//! before, since a mistake in it must disable nobody.
+
+use std::collections::BTreeMap;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use listing::{Account, Failure, FailureKind, Group};
+
+use super::account::Plan;
+use super::directory::{Directory, GroupAnswer, Member};
+use super::failure::{Refusal, What, failure, printable};
+
+/// So many members of a group that is not found are asked for its new name.
+const ASKED: usize = 3;
+
+/// A group that is configured, or was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) id: String,
+    /// As the configuration spells it.
+    pub(crate) name: String,
+    /// As IAM spells it, if the group was renamed there.
+    pub(crate) renamed: Option<String>,
+    /// None: no answer. The group was deleted or cannot be read, and its members are asked for one by one.
+    pub(crate) members: Option<Vec<Member>>,
+    /// Whether it is not known if the group still exists: whoever cannot be asked for then stays.
+    pub(crate) unclear: bool,
+    /// The configuration does not name it any more.
+    pub(crate) unconfigured: bool,
+}
+
+impl Asked {
+    /// The name by which IAM knows it.
+    pub(crate) fn name_in_iam(&self) -> &str {
+        self.renamed.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// What became of them.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    /// In the order of the configuration, each once.
+    pub(crate) asked: Vec<Asked>,
+    /// Names of the configuration that never were a group here.
+    pub(crate) unresolved: Vec<Failure>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Reads them, or fails with what leaves the memberships unknown.
+pub(crate) async fn read<D: Directory>(
+    plan: &Plan<'_>,
+    directory: &D,
+    known: &Account,
+) -> Result<Groups, Vec<Failure>> {
+    let names: BTreeMap<&str, &str> =
+        known.users.iter().map(|user| (user.id.as_str(), user.name.as_str())).collect();
+    plan.progress.more(plan.groups.len());
+    let replies: Vec<Result<GroupAnswer, Refusal>> = stream::iter(plan.groups)
+        .map(|name| async move {
+            let reply = directory.group(name).await;
+            plan.progress.done();
+            reply
+        })
+        .buffered(plan.concurrency)
+        .collect()
+        .await;
+    let mut groups = Groups::default();
+    let mut failures = Vec::new();
+    // Nothing may be read, and nothing is known.
+    let is_shut_out = known.groups.is_empty()
+        && replies.iter().all(|reply| reply.as_ref().is_err_and(|refusal| refusal.what == What::Denied));
+    for (name, reply) in plan.groups.iter().zip(replies) {
+        let before = known.groups.iter().find(|group| group.name.eq_ignore_ascii_case(name));
+        match (reply, before) {
+            (Ok(answer), _) => groups.add(Asked::answered(answer, None)),
+            (Err(refusal), Some(before)) if refusal.what == What::NotFound => {
+                groups.follow(directory, before, &names).await;
+            }
+            // IAM denies what a policy does not name, whether it exists or not.
+            (Err(refusal), None) if refusal.what != What::Failed && !is_shut_out => {
+                groups.unresolved.push(never_was(refusal))
+            }
+            (Err(refusal), _) => failures.push(refusal.failure),
+        }
+    }
+    if !failures.is_empty() {
+        return Err(failures);
+    }
+    if !plan.force {
+        for before in &known.groups {
+            groups.former(directory, before, &names).await;
+        }
+    }
+    Ok(groups)
+}
+
+fn never_was(refusal: Refusal) -> Failure {
+    if refusal.what == What::Denied {
+        return refusal.failure;
+    }
+    failure(
+        "iam:GetGroup",
+        &refusal.failure.on,
+        "NoSuchEntity: the group does not exist in this account; the other groups were read",
+        "create the group in IAM, or correct its name in `groups`",
+        FailureKind::Configuration,
+    )
+}
+
+impl Asked {
+    fn answered(answer: GroupAnswer, known: Option<&Group>) -> Self {
+        let name = known.map_or_else(|| answer.name.clone(), |known| known.name.clone());
+        let renamed = Some(answer.name).filter(|now| !now.eq_ignore_ascii_case(&name));
+        Self { id: answer.id, name, renamed, members: Some(answer.members), ..Self::default() }
+    }
+
+    fn unanswered(known: &Group) -> Self {
+        Self {
+            id: known.id.clone(),
+            name: known.name.clone(),
+            renamed: known.renamed.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Groups {
+    fn add(&mut self, asked: Asked) {
+        if !self.asked.iter().any(|other| other.id == asked.id) {
+            self.asked.push(asked);
+        }
+    }
+
+    /// A group that was known, and is not found by its name.
+    async fn follow<D: Directory>(&mut self, directory: &D, known: &Group, names: &BTreeMap<&str, &str>) {
+        let mut asked = Asked::unanswered(known);
+        match find(directory, known, names).await {
+            Found::As(now) => {
+                let text = format!(
+                    "IAM group '{}' is called '{}' now, and is followed by its GroupId '{}'",
+                    printable(&known.name),
+                    printable(&now),
+                    known.id
+                );
+                let hint = format!("write \"{}\" in `groups`", printable(&now));
+                match directory.group(&now).await {
+                    Ok(answer) if answer.id == known.id => {
+                        asked = Asked::answered(answer, Some(known));
+                        self.warnings.push(format!("{text}\nhint: {hint}"));
+                    }
+                    other => {
+                        let why = other.err().map(|refusal| refusal.failure.cause).unwrap_or_default();
+                        (asked.renamed, asked.unclear) = (Some(now), true);
+                        self.warnings.push(format!(
+                            "{text}; its members stay, but nobody can join: iam:GetGroup failed: {why}\nhint: {hint}, and \
+                             in the policy of the role"
+                        ));
+                    }
+                }
+            }
+            Found::Nowhere => {
+                log::warn!("IAM group '{}' no longer exists; taken as empty", printable(&known.name));
+            }
+            Found::Unknown(why) => {
+                asked.unclear = true;
+                self.warnings.push(format!(
+                    "IAM group '{}' was deleted or renamed, and which of the two cannot be asked: {why}; its members stay\n\
+                     hint: write its present name in `groups`; if it was deleted, run 'cache-refresher --force'",
+                    printable(&known.name)
+                ));
+            }
+        }
+        self.add(asked);
+    }
+
+    /// A group that was known: read once more if the configuration does not name it, neither by its name nor by a new one.
+    async fn former<D: Directory>(&mut self, directory: &D, known: &Group, names: &BTreeMap<&str, &str>) {
+        let is_read = |asked: &Asked| asked.id == known.id || asked.name.eq_ignore_ascii_case(&known.name);
+        if known.members.is_empty() || self.asked.iter().any(is_read) {
+            return;
+        }
+        let mut asked = Asked::unanswered(known);
+        let reply = match directory.group(asked.name_in_iam()).await {
+            Err(refusal) if refusal.what == What::NotFound => match find(directory, known, names).await {
+                Found::As(now) => directory.group(&now).await,
+                Found::Nowhere => Err(refusal),
+                Found::Unknown(_) => {
+                    asked.unclear = true;
+                    Err(refusal)
+                }
+            },
+            reply => reply,
+        };
+        match reply {
+            Ok(answer) if answer.id == known.id => asked = Asked::answered(answer, Some(known)),
+            Ok(_) => {}
+            Err(refusal) => asked.unclear |= refusal.what != What::NotFound,
+        }
+        asked.unconfigured = true;
+        self.add(asked);
+    }
+}
+
+/// Where a group is that is not found by its name.
+enum Found {
+    As(String),
+    Nowhere,
+    /// Nobody could be asked, for this reason.
+    Unknown(String),
+}
+
+async fn find<D: Directory>(directory: &D, known: &Group, names: &BTreeMap<&str, &str>) -> Found {
+    if let Some(name) = &known.renamed
+        && directory.group(name).await.is_ok_and(|answer| answer.id == known.id)
+    {
+        return Found::As(name.clone());
+    }
+    let mut refused = known.members.is_empty();
+    let members = known.members.iter().filter_map(|id| names.get(id.as_str()));
+    for member in members.take(ASKED) {
+        match directory.groups_of(member).await {
+            Ok(groups) => {
+                if let Some(group) = groups.into_iter().find(|group| group.id == known.id) {
+                    return Found::As(group.name);
+                }
+            }
+            Err(refusal) => refused |= refusal.what != What::NotFound,
+        }
+    }
+    if !refused {
+        return Found::Nowhere;
+    }
+    match directory.group_called(&known.id).await {
+        Ok(Some(name)) => Found::As(name),
+        Ok(None) => Found::Nowhere,
+        Err(_) if known.members.is_empty() => Found::Nowhere,
+        Err(refusal) => Found::Unknown(refusal.failure.cause),
+    }
+}

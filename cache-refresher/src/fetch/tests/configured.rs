@@ -1,0 +1,183 @@
+//! What the configuration and IAM call a group may change, and a mistake in the one or a new name in the other disables
+//! nobody.
+
+use super::*;
+
+fn with(table: &Table, known: Option<&Account>, minutes: i64, groups: &[&str]) -> Account {
+    run_with(table, known, minutes, groups, &Tags::default(), false)
+}
+
+fn members(account: &Account) -> Vec<(&str, Vec<&str>)> {
+    let groups = account.groups.iter();
+    groups.map(|group| (group.name.as_str(), group.members.iter().map(String::as_str).collect())).collect()
+}
+
+/// `G` is called `New` since.
+fn renamed(mut table: Table) -> Table {
+    let group = table.groups.remove("G").unwrap();
+    table.groups.insert("New".to_owned(), group);
+    table
+}
+
+#[test]
+fn a_typing_error_holds_every_member_and_those_who_really_left_go() {
+    let known = run(&two(), None, 0);
+    for (groups, wrong) in [(&["Gg", "H"][..], 1), (&["Gg", "Hh"], 2), (&["Gg", "G", "H"], 1)] {
+        for what in [What::NotFound, What::Denied] {
+            let typos = groups.iter().filter(|name| name.len() > 1);
+            let table = typos.fold(two(), |table, name| table.refusing("GetGroup", name, what));
+            let mut account = with(&table, Some(&known), 5, groups);
+            for minute in [10, 15, 20] {
+                assert_eq!(names(&account), ["ana", "bob"], "{groups:?}");
+                let mut groups_then = members(&account);
+                groups_then.sort();
+                assert_eq!(groups_then, [("G", vec!["AIDAana", "AIDAbob"]), ("H", vec!["AIDAana"])]);
+                assert!(
+                    account.complete
+                        && account.users.iter().all(|user| user.confirmed > known.as_of || minute == 10)
+                );
+                let kind =
+                    if what == What::Denied { FailureKind::Denied } else { FailureKind::Configuration };
+                assert_eq!(kinds(&account).iter().filter(|other| **other == kind).count(), wrong);
+                let held: Vec<_> =
+                    account.errors.iter().filter(|error| error.kind == FailureKind::Held).collect();
+                assert_eq!(held.is_empty(), groups.contains(&"G"), "{groups:?}: {held:?}");
+                assert!(
+                    held.iter().all(|error| error.on == "H" || error.cause.contains("'ana', 'bob'")),
+                    "{held:?}"
+                );
+                account = with(&table, Some(&account), minute, groups);
+            }
+            let mut left = table.clone();
+            left.delete("bob");
+            let after = with(&left, Some(&account), 25, groups);
+            assert_eq!(names(&after), ["ana"], "{groups:?}");
+            let mut moved = table.clone();
+            moved.groups.get_mut("G").unwrap().1.remove("bob");
+            assert_eq!(names(&with(&moved, Some(&account), 25, groups)), ["ana"], "{groups:?}");
+        }
+    }
+}
+
+#[test]
+fn groups_that_are_exchanged_in_the_configuration_disable_nobody_and_the_new_ones_count() {
+    let known = run_with(&two().user("zoe", &["Z"]), None, 0, &["G"], &Tags::default(), false);
+    assert_eq!(names(&known), ["ana", "bob"]);
+    let table = two().user("zoe", &["Z"]).user("new", &["G"]);
+    let account = with(&table, Some(&known), 5, &["Z"]);
+    assert_eq!(
+        members(&account),
+        [("Z", vec!["AIDAzoe"]), ("G", vec!["AIDAana", "AIDAbob"])],
+        "nobody joins G"
+    );
+    assert_eq!(kinds(&account), [FailureKind::Held]);
+    assert!(account.groups[1].unconfigured);
+    // Named again, it is as before.
+    let back = with(&table, Some(&account), 10, &["G"]);
+    assert_eq!(names(&back), ["ana", "bob", "new", "zoe"]);
+    let forced = run_with(&table, Some(&account), 10, &["Z"], &Tags::default(), true);
+    assert_eq!((names(&forced), forced.errors.len()), (vec!["zoe"], 0));
+}
+
+#[test]
+fn a_group_that_the_configuration_drops_goes_as_far_as_nobody_is_disabled_by_it() {
+    let known = run(&two(), None, 0);
+    let account = with(&two(), Some(&known), 5, &["G"]);
+    assert_eq!(members(&account), [("G", vec!["AIDAana", "AIDAbob"])]);
+    assert!(account.errors.is_empty(), "{:?}", account.errors);
+    let account = with(&two(), Some(&known), 5, &["H"]);
+    assert_eq!(members(&account), [("H", vec!["AIDAana"]), ("G", vec!["AIDAbob"])]);
+    assert_eq!(user(&account, "bob").confirmed, Some(at(5)), "keys of those who are held do not age");
+    assert!(with(&two(), Some(&known), 5, &[]).users.len() == 2, "nor by dropping all");
+}
+
+#[test]
+fn held_members_who_cannot_be_asked_for_stay_until_forced() {
+    let mut known = run(&two(), None, 0);
+    let table = two()
+        .refusing("GetGroup", "G", What::Denied)
+        .refusing("ListGroupsForUser", "bob", What::Denied)
+        .refusing("ListGroupsForUser", "ana", What::Denied);
+    for minute in [5, 10, 15, 20] {
+        known = with(&table, Some(&known), minute, &["H"]);
+        assert_eq!(names(&known), ["ana", "bob"]);
+        assert!(user(&known, "bob").missing.is_none(), "it is not counted");
+    }
+    let forced = run_with(&table, Some(&known), 25, &["H"], &Tags::default(), true);
+    assert_eq!(names(&forced), ["ana"]);
+}
+
+#[test]
+fn a_group_that_was_renamed_is_followed_by_its_id_with_a_warning_that_names_the_new_spelling() {
+    let known = run(&two(), None, 0);
+    let table = renamed(two().user("new", &["G"]));
+    let mut account = known.clone();
+    for minute in [5, 10] {
+        account = run(&table, Some(&account), minute);
+        assert_eq!(
+            members(&account),
+            [("G", vec!["AIDAana", "AIDAbob", "AIDAnew"]), ("H", vec!["AIDAana"])],
+            "the configuration's name stays"
+        );
+        assert_eq!(account.groups[0].renamed.as_deref(), Some("New"));
+        assert!(account.errors.is_empty() && account.warnings[0].contains("is called 'New' now"));
+    }
+    let corrected = with(&table, Some(&account), 15, &["New", "H"]);
+    assert_eq!(members(&corrected)[0].0, "New");
+    assert!(corrected.warnings.is_empty() && corrected.groups[0].renamed.is_none());
+    assert_eq!(corrected.groups[0].id, known.groups[0].id);
+    // Those who leave a renamed group are out.
+    let mut left = table.clone();
+    left.groups.get_mut("New").unwrap().1.remove("bob");
+    assert_eq!(names(&run(&left, Some(&account), 15)), ["ana", "new"]);
+}
+
+#[test]
+fn a_renamed_group_is_found_by_whatever_call_is_allowed() {
+    let known = run(&two(), None, 0);
+    let denied = |table: Table| {
+        table.refusing("ListGroupsForUser", "ana", What::Denied).refusing(
+            "ListGroupsForUser",
+            "bob",
+            What::Denied,
+        )
+    };
+    let listed = denied(renamed(two()));
+    assert_eq!(members(&run(&listed, Some(&known), 5)), members(&known));
+    assert_eq!(listed.asked("ListGroups"), 1);
+
+    // GetGroup is allowed for configured names only: nobody joins, and those who left are out.
+    let mut closed = renamed(two().user("new", &["G"])).refusing("GetGroup", "New", What::Denied);
+    let account = run(&closed, Some(&known), 5);
+    assert_eq!(members(&account), members(&known));
+    assert!(account.warnings[0].contains("nobody can join"), "{:?}", account.warnings);
+    closed.groups.get_mut("New").unwrap().1.remove("bob");
+    assert_eq!(names(&run(&closed, Some(&account), 10)), ["ana"]);
+
+    // Nothing is allowed: it could be deleted, and nobody is disabled on that.
+    let blind = denied(renamed(two())).refusing("ListGroups", "", What::Denied);
+    let mut account = known.clone();
+    for minute in [5, 10, 15, 20] {
+        account = run(&blind, Some(&account), minute);
+        assert_eq!(members(&account), members(&known));
+        assert!(account.warnings[0].contains("deleted or renamed"), "{:?}", account.warnings);
+    }
+}
+
+#[test]
+fn without_a_memory_an_unresolved_group_leaves_the_account_incomplete() {
+    for what in [What::NotFound, What::Denied] {
+        let table = two().refusing("GetGroup", "Gg", what);
+        assert!(!with(&table, None, 5, &["Gg", "H"]).complete);
+        let forced = run_with(&table, None, 5, &["Gg", "H"], &Tags::default(), true);
+        assert!(forced.complete);
+    }
+}
+
+#[test]
+fn another_aws_account_is_not_asked_for_users_of_the_one_before() {
+    let known = Account { id: "999999999999".to_owned(), ..run(&two(), None, 0) };
+    let table = Table::default().user("zoe", &["G"]).user("zak", &["H"]);
+    let account = run(&table, Some(&known), 5);
+    assert_eq!((names(&account), table.asked("ListGroupsForUser")), (vec!["zak", "zoe"], 0));
+}

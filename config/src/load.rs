@@ -10,17 +10,25 @@ use crate::tree::{self, Item, Section, Table};
 use crate::{Account, Aws, Config, Error, NameStyle, Removed, Safety, TagUse, Users};
 
 impl Config {
+    /// Reads and checks the configuration whose main file is `main`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn load(main: &Path) -> Result<Self, Error> {
+        Self::parse(&Self::texts(main)?)
+    }
+
     /// Reads `main`, then the files `*.toml` of the folder `config.d` beside it in the order of their names.
     ///
     /// # Errors
     /// See [`Error`]. A missing `main` is one, a missing folder is not.
-    pub fn load(main: &Path) -> Result<Self, Error> {
+    pub fn texts(main: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
         let mut texts = vec![(main.to_owned(), read(main)?)];
         for path in drop_ins(&main.with_file_name("config.d"))? {
             let text = read(&path)?;
             texts.push((path, text));
         }
-        Self::parse(&texts)
+        Ok(texts)
     }
 
     /// Merges files, the later over the earlier, and checks the outcome. The paths are for messages alone.
@@ -46,6 +54,10 @@ fn read(path: &Path) -> Result<String, Error> {
         },
         cause,
     };
+    // A FIFO would be waited for.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(failed(io::Error::other("not a regular file")));
+    }
     let mut file = File::open(path).map_err(failed)?;
     refuse_world_writable(path, &file.metadata().map_err(failed)?)?;
     let mut text = String::new();

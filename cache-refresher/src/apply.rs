@@ -1,4 +1,5 @@
-//! The apply half: power, no network. Validates the listing, asks the host, plans, publishes, reports.
+//! The apply half: power, no network. First it takes away those who left or are locked, which needs nothing but what is
+//! published, the listing and the list of locks. Then it asks the host, plans, publishes and reports.
 
 mod here;
 
@@ -6,20 +7,21 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use claims::nss::Files;
 use config::Config;
 use jiff::Timestamp;
-use listing::{Listing, VERSION};
+use listing::Listing;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use crate::changes::{self, Published};
-use crate::local::Local;
+use crate::changes::{self, Change, Published};
+use crate::known::Known;
+use crate::local::{self, Local, Locked};
+use crate::plan::{self, Plan, leaving};
 use crate::report::Report;
-use crate::{exit, plan};
-use here::{Done, Here};
+use crate::{exit, lock, nscd, sessions};
+use here::{Here, Memory};
 
 /// Where the fetch half leaves its listing.
 pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
@@ -28,25 +30,29 @@ pub(crate) const FETCH_USER: &str = "nss-iam-fetch";
 /// The group that may read `keys.db`.
 const KEYS_GROUP: &str = "nss-iam";
 
-/// What stopped the apply half. Nothing then was changed.
+/// What stopped the apply half.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("cannot {what} '{}': {cause}; nothing was changed", path.display())]
+    #[error("cannot {what} '{}': {cause}", path.display())]
     Io { what: &'static str, path: PathBuf, cause: io::Error },
-    #[error("{0}; nothing was changed{hint}", hint = .0.hint())]
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
+    #[error(transparent)]
     Unread(#[from] Unread),
-    #[error("{0}; nothing was changed")]
-    Local(#[from] crate::local::Unreadable),
-    #[error("{0}")]
+    #[error(transparent)]
+    Local(#[from] local::Unreadable),
+    #[error(transparent)]
     Impossible(#[from] plan::Impossible),
-    #[error("cannot use '{}/state.db': {cause}; nothing was changed{}", folder.display(), hint(cause))]
+    #[error("cannot use '{}/state.db': {cause}", folder.display())]
     State { folder: PathBuf, cause: cache::state::Error },
-    #[error("{0}; the present file stays")]
+    #[error(transparent)]
     Publish(#[from] cache::publish::Error),
-    #[error(
-        "group '{KEYS_GROUP}' does not exist; nothing was changed\nhint: run 'systemd-sysusers nss-iam.conf'"
-    )]
+    #[error("group '{KEYS_GROUP}' does not exist")]
     NoGroup,
+    #[error(
+        "other refreshers changed what is to be published {ROUNDS} times while this host was asked whose names are"
+    )]
+    Overtaken,
 }
 
 impl Error {
@@ -57,9 +63,29 @@ impl Error {
             Self::Local(unreadable) => exit::of_io(&unreadable.cause),
             Self::State { cause: cache::state::Error::Io(cause), .. } => exit::of_io(cause),
             Self::Publish(cause) if cause.is_denied() => exit::DENIED,
+            Self::Lock(cause) => cause.exit(),
+            Self::Overtaken => exit::UNAVAILABLE,
             Self::Unread(Unread::Untrusted(_) | Unread::Form(_)) => exit::HELD,
             Self::Impossible(_) | Self::NoGroup => exit::CONFIGURATION,
             Self::Unread(Unread::Missing) | Self::State { .. } | Self::Publish(_) => exit::OTHER,
+        }
+    }
+}
+
+impl Error {
+    /// What to do about it; empty, or a line.
+    pub(crate) fn hint(&self) -> &str {
+        match self {
+            Self::Unread(Unread::Missing) => "run 'cache-refresher fetch' first",
+            Self::Unread(Unread::Form(_)) => "docs/listing.md describes the form",
+            // Only a file that is damaged, or not ours, is a case for a backup.
+            Self::State { cause, .. } if cause.is_damage() => {
+                "it holds the ids that were given; restore it from a backup"
+            }
+            Self::Lock(cause) => cause.hint(),
+            Self::Impossible(cause) => &cause.hint,
+            Self::NoGroup => "run 'systemd-sysusers nss-iam.conf'",
+            _ => "",
         }
     }
 }
@@ -77,83 +103,161 @@ pub(crate) enum Unread {
     Form(#[from] listing::Error),
 }
 
-impl Unread {
-    fn hint(&self) -> &'static str {
-        match self {
-            Self::Missing => "\nhint: run 'cache-refresher fetch' first",
-            Self::Form(_) => "\nhint: docs/listing.md describes the form",
-            Self::Io { .. } | Self::Untrusted(_) => "",
-        }
-    }
-}
-
-/// Only a file that is damaged, or not ours, is a case for a backup.
-fn hint(cause: &cache::state::Error) -> &'static str {
-    if cause.is_damage() { "\nhint: it holds the ids that were given; restore it from a backup" } else { "" }
-}
-
 /// What the caller decides.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request<'a> {
+    /// The present configuration, or the last one that was right.
     pub config: &'a Config,
+    /// Its files as they were read.
+    pub texts: &'a [(PathBuf, String)],
+    /// Only take away: those who left, and those who are locked.
+    pub removals_only: bool,
     pub force: bool,
     /// Only say what would be published.
     pub dry_run: bool,
     pub now: Timestamp,
 }
 
-/// How long other directories may take before those who leave go first.
-const SOON: Duration = Duration::from_millis(300);
+/// How often the host is asked once more, since meanwhile another refresher has changed what is to be asked.
+const ROUNDS: usize = 3;
 
-/// Applies the listing at [`LISTING`], or `given`, which a dry run has instead. Without one that can be believed, what
-/// this host decides by itself (whom it locks) still acts; everyone else stays as published.
-///
-/// # Errors
-/// See [`Error`]; the caller holds the lock.
-pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Result<Report, Error> {
-    let mut local = Local::read(Path::new(cache::FOLDER))?;
-    let (listing, unread) = match given.map_or_else(|| read_listing(&local.files), Ok) {
-        Ok(listing) => (listing, None),
-        Err(unread) => (
-            Listing { version: VERSION, source: String::new(), read: None, accounts: Vec::new() },
-            Some(unread),
-        ),
+/// Applies the listing at [`LISTING`], or `given`, which a dry run has instead. Those who left and those who are locked are
+/// taken away first, whatever fails after that.
+pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Report {
+    let taken = if request.dry_run { Taken::default() } else { take_away(request) };
+    let done = match taken.error {
+        Some(error) if request.removals_only || matches!(error, Error::Lock(_)) => Err(error),
+        _ if request.removals_only => Ok(Report::of_changes(&taken.changes, request.now)),
+        // What else went wrong comes up again here.
+        _ => publish(request, given, &taken.changes),
     };
-    let mut here = Here::read(request, Path::new(cache::FOLDER), &listing)?;
-    let questions = plan::questions(&here.input(&listing, &local), unread.is_some());
-    let mut asking = local.answer(questions, &request.config.names.exclude)?;
-    let mut early = Done::default();
-    if !request.dry_run && !asking.is_done_within(SOON) {
-        // A lock, or somebody who left, does not wait for a directory that takes its time.
-        local.directory = asking.unanswered();
-        let plan = here.plan(&listing, &local, unread.as_ref())?;
-        if here.disables(&plan) {
-            early = here.publish(&plan, &local)?;
+    let mut report = done.unwrap_or_else(|error| Report::failed(&error, &taken.changes, request.now));
+    report.published |= !taken.changes.is_empty();
+    report.warnings.extend(taken.warnings);
+    report
+}
+
+/// What was taken away, and what went wrong.
+#[derive(Default)]
+struct Taken {
+    changes: Vec<Change>,
+    warnings: Vec<String>,
+    error: Option<Error>,
+}
+
+fn take_away(request: Request<'_>) -> Taken {
+    let folder = Path::new(cache::FOLDER);
+    let lock = match lock::of_apply(folder, false) {
+        Ok(lock) => lock,
+        Err(error) => return Taken { error: Some(error.into()), ..Taken::default() },
+    };
+    let (files, locked) = (local::files(), Locked::read(folder));
+    // Without a memory no id can be given, and none is given here.
+    let memory = Memory::open(folder, false);
+    let (memory, forgotten) =
+        memory.map_or_else(|error| (Memory::none(), Some(error)), |found| (found, None));
+    let listing = files.as_ref().ok().and_then(|files| read_listing(files).ok());
+    let mut here = Here::read(folder, memory, listing.as_ref(), request.config, request.now.as_second());
+    let (locked, unreadable) =
+        locked.map_or_else(|error| (Locked::default(), Some(error)), |locked| (locked, None));
+    let leaving = leaving::leaving(leaving::Facts {
+        state: &here.state,
+        listing: listing.as_ref(),
+        locked: &locked,
+        max_removed_percent: request.config.safety.max_removed_percent,
+        force: request.force,
+    });
+    let (files, unread) = files.map_or_else(|error| (None, Some(error)), |files| (Some(files), None));
+    let group = files.as_ref().and_then(keys_group).or_else(|| group_of(&folder.join("keys.db")));
+    let (done, saved) = here.take(&leaving, &locked, group.unwrap_or(0));
+    drop(lock);
+    let mut warnings = Vec::new();
+    if done.published {
+        nscd::invalidate(false);
+    }
+    if request.config.users.terminate_sessions && (done.published || request.removals_only) {
+        let local = files.map(|files| Local::of(files, locked));
+        warnings = sessions::end_of_disabled(&here.state, here.cache.as_ref().ok(), local.as_ref());
+    }
+    let unreadable = unreadable.or(unread).map(Error::from);
+    Taken { changes: done.changes, warnings, error: saved.err().or(forgotten).or(unreadable) }
+}
+
+/// Publishes everything. Other directories, which may take their time, are asked while nothing is locked.
+fn publish(request: Request<'_>, given: Option<Listing>, taken: &[Change]) -> Result<Report, Error> {
+    let folder = Path::new(cache::FOLDER);
+    let now = request.now.as_second();
+    let mut asked: Option<(plan::Questions, Local)> = None;
+    for _ in 0..=ROUNDS {
+        let lock = lock::of_apply(folder, request.dry_run)?;
+        let mut local = Local::read(local::files()?, Locked::read(folder)?)?;
+        let listing = given.clone().map_or_else(|| read_listing(&local.files), Ok)?;
+        let mut here =
+            Here::read(folder, Memory::open(folder, request.dry_run)?, Some(&listing), request.config, now);
+        let questions = plan::questions(&here.input(request, &listing, &local));
+        if let Some((known, answered)) = &asked
+            && questions.are_in(known)
+        {
+            local.take_answers(answered);
+            let plan = here.plan(here.input(request, &listing, &local))?;
+            if request.dry_run {
+                return Ok(compared(&here, &plan, &listing, request.now));
+            }
+            return carry_out(request, &mut here, plan, &listing, &local, lock, taken);
         }
+        drop(lock);
+        local.answer(&questions, &request.config.names.exclude)?;
+        asked = Some((questions, local));
     }
-    local.directory = asking.answers();
-    let mut plan = here.plan(&listing, &local, unread.as_ref())?;
-    if let Some(unread) = unread
-        && !early.published
-        && here.is_as_planned(&plan, &local)
-    {
-        return Err(unread.into());
-    }
-    if request.dry_run {
-        let (before, after) = (here.published(), Published::of(&plan));
-        let mut report = Report::of(&listing, &plan, &changes::between(&before, &after), request.now);
-        report.diff = Some(changes::diff(&before, &after));
-        return Ok(report);
-    }
+    Err(Error::Overtaken)
+}
+
+fn compared(here: &Here<'_>, plan: &Plan, listing: &Listing, now: Timestamp) -> Report {
+    let (before, after) = (here.published(), Published::of(plan));
+    let mut report = Report::of(listing, plan, &changes::between(&before, &after), now);
+    report.diff = Some(changes::diff(&before, &after));
+    report
+}
+
+fn carry_out(
+    request: Request<'_>,
+    here: &mut Here<'_>,
+    mut plan: Plan,
+    listing: &Listing,
+    local: &Local,
+    lock: Option<lock::Lock>,
+    taken: &[Change],
+) -> Result<Report, Error> {
     if local.directory.failures().next().is_none() {
         plan.state.asked = request.now.as_second();
     }
-    let mut done = here.publish(&plan, &local)?;
-    done.changes.splice(..0, early.changes);
-    let mut report = Report::of(&listing, &plan, &done.changes, request.now);
-    report.warnings.extend(early.warnings.into_iter().chain(done.warnings));
-    report.published = early.published || done.published;
+    let done = here.publish(&plan, keys_group(&local.files).ok_or(Error::NoGroup)?)?;
+    drop(lock);
+    if done.published {
+        nscd::invalidate(done.first);
+    }
+    let known = Known::new(request.texts.to_owned(), listing);
+    let gid = local.files.groups.get(FETCH_USER).map(|group| group.gid);
+    if let Err(cause) = known.write(Path::new(cache::FOLDER), gid) {
+        log::warn!("cannot write '{}/known.json': {cause}", cache::FOLDER);
+    }
+    let changes: Vec<Change> = taken.iter().cloned().chain(done.changes).collect();
+    let mut report = Report::of(listing, &plan, &changes, request.now);
+    report.published = done.published;
+    if request.config.users.terminate_sessions {
+        let ended = sessions::end_of_disabled(&plan.state, Some(&plan.cache), Some(local));
+        report.warnings.extend(ended);
+    }
     Ok(report)
+}
+
+/// Not through NSS: a service that hangs or crashes is no reason not to publish.
+fn keys_group(files: &Files) -> Option<u32> {
+    files.groups.get(KEYS_GROUP).map(|group| group.gid)
+}
+
+fn group_of(file: &Path) -> Option<u32> {
+    fs::symlink_metadata(file).ok().map(|found| found.gid())
 }
 
 /// Reads what the fetch half left: a file of that user or of root, which nobody else can write.

@@ -28,6 +28,14 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub force: bool,
 
+    /// Only disable users who left or are locked, at once: nobody is asked, and nothing else changes
+    #[arg(long, conflicts_with_all = ["dry_run", "repeat"])]
+    pub removals_only: bool,
+
+    /// Use the last configuration that was right, and say nothing of the present one
+    #[arg(long, hide = true)]
+    pub last_good: bool,
+
     /// Print the report as JSON in place of the summary line
     #[arg(long)]
     pub json: bool,

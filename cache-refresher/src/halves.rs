@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -13,14 +13,15 @@ use nix::unistd::geteuid;
 
 use crate::apply::{self, FETCH_USER, LISTING};
 use crate::cli::Cli;
+use crate::known::Known;
 use crate::progress::Bar;
-use crate::report::{self, Fetched, Last, Report};
+use crate::report::{self, Fetched, Last};
 use crate::{exit, fetch, lock};
 
 /// The fetch half. Root gives up its power first.
 pub(crate) fn fetch(cli: &Cli) -> u8 {
     if geteuid().is_root() {
-        return match fetch_as_user(cli) {
+        return match fetch_as_user(cli, cli.last_good) {
             Ok(fetched) => {
                 print_fetched(cli, &fetched);
                 fetched.exit
@@ -32,39 +33,39 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
     if let Err(cause) = nix::sys::prctl::set_no_new_privs() {
         return failed(exit::OTHER, &format!("cannot set no_new_privs: {cause}"));
     }
-    let Ok(config) = load(cli) else {
-        return exit::CONFIGURATION;
-    };
+    let loaded = Loaded::read(cli);
+    if let Some(cause) = loaded.broken.as_ref().filter(|_| !cli.last_good) {
+        log::error!("{cause}");
+    }
+    let Some(config) = loaded.config else { return exit::CONFIGURATION };
     let folder = Path::new(LISTING).parent().unwrap_or(Path::new("/"));
     let _lock = match lock::of_fetch(folder) {
         Ok(lock) => lock,
-        Err(error) => return failed(error.exit(), &error.to_string()),
+        Err(error) => {
+            let hint =
+                if error.hint().is_empty() { String::new() } else { format!("\nhint: {}", error.hint()) };
+            return failed(error.exit(), &format!("{error}; nothing was done{hint}"));
+        }
     };
     let started = Instant::now();
     let mut fetched = run_fetch(cli, &config);
     fetched.seconds = started.elapsed().as_secs_f64();
+    if loaded.broken.is_some() {
+        fetched.exit = exit::heaviest([fetched.exit, exit::CONFIGURATION]);
+    }
     print_fetched(cli, &fetched);
     fetched.exit
 }
 
 /// The apply half.
 pub(crate) fn apply(cli: &Cli) -> u8 {
-    let Ok(config) = load(cli) else {
-        return exit::CONFIGURATION;
-    };
-    let started = Instant::now();
-    match lock::of_apply(Path::new(cache::FOLDER), cli.dry_run) {
-        Ok(_lock) => apply_locked(cli, &config, None, started),
-        Err(error) => failed(error.exit(), &error.to_string()),
-    }
+    run_apply(cli, Loaded::read(cli), None, Instant::now())
 }
 
-/// Both, one after the other. A fetch that failed is no reason not to apply what it has.
+/// Both, one after the other. A fetch that failed is no reason not to apply what there is.
 pub(crate) fn both(cli: &Cli) -> u8 {
-    let Ok(config) = load(cli) else {
-        return exit::CONFIGURATION;
-    };
-    if is_idle(&config) {
+    let loaded = Loaded::read(cli);
+    if loaded.broken.is_none() && loaded.config.as_ref().is_some_and(is_idle) {
         return exit::OK;
     }
     if !geteuid().is_root() && !cli.dry_run {
@@ -72,17 +73,35 @@ pub(crate) fn both(cli: &Cli) -> u8 {
         return failed(exit::DENIED, &format!("only root can publish; nothing was done\nhint: {hint}"));
     }
     let started = Instant::now();
-    let _lock = match lock::of_apply(Path::new(cache::FOLDER), cli.dry_run) {
-        Ok(lock) => lock,
-        Err(error) => return failed(error.exit(), &error.to_string()),
-    };
-    match fetch_as_user(cli) {
-        Ok(fetched) => apply_locked(cli, &config, Some(fetched), started),
-        Err(status) => status,
+    let fetched = loaded.config.as_ref().map(|_| fetch_as_user(cli, loaded.broken.is_some()));
+    run_apply(cli, loaded, fetched, started)
+}
+
+/// The configuration.
+struct Loaded {
+    /// The present one, or the last one that was right.
+    config: Option<Config>,
+    texts: Vec<(PathBuf, String)>,
+    /// Why the present one cannot be used.
+    broken: Option<config::Error>,
+}
+
+impl Loaded {
+    fn read(cli: &Cli) -> Self {
+        let main = std::path::absolute(&cli.config).unwrap_or_else(|_| cli.config.clone());
+        let loaded = Config::texts(&main).and_then(|texts| Ok((Config::parse(&texts)?, texts)));
+        match loaded {
+            Ok((config, texts)) => Self { config: Some(config), texts, broken: None },
+            Err(cause) => Self {
+                config: Known::read(Path::new(cache::FOLDER)).and_then(|known| known.configuration(&main)),
+                texts: Vec::new(),
+                broken: Some(cause),
+            },
+        }
     }
 }
 
-/// Nothing happens before a group is named. When the last one is taken out again, its members leave.
+/// Nothing happens before a group is named.
 fn is_idle(config: &Config) -> bool {
     let names_none =
         config.groups.is_empty() && config.groups_from_instance_tag.is_none() && config.account.is_empty();
@@ -94,17 +113,39 @@ fn is_idle(config: &Config) -> bool {
     idle
 }
 
-fn apply_locked(cli: &Cli, config: &Config, mut fetched: Option<Fetched>, started: Instant) -> u8 {
+/// With a configuration that is broken only those who left are taken away. `fetched`: the outcome, or the exit status of a
+/// fetch half that did not get so far.
+fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, started: Instant) -> u8 {
+    let (mut fetched, unfetched) = match fetched {
+        Some(Ok(fetched)) => (Some(fetched), exit::OK),
+        Some(Err(status)) => (None, status),
+        None => (None, exit::OK),
+    };
     let given = fetched.as_mut().and_then(|fetched| fetched.listing.take());
+    let folder = Path::new(cache::FOLDER);
     let now = now();
-    let request = apply::Request { config, force: cli.force, dry_run: cli.dry_run, now };
-    let mut report = apply::apply(request, given).unwrap_or_else(|error| Report::failed(&error, now));
-    report.exit =
-        exit::heaviest([report.exit].into_iter().chain(fetched.as_ref().map(|fetched| fetched.exit)));
+    let config = loaded.config.unwrap_or_default();
+    let removals_only = cli.removals_only || loaded.broken.is_some();
+    let request = apply::Request {
+        config: &config,
+        texts: &loaded.texts,
+        removals_only,
+        force: cli.force,
+        dry_run: cli.dry_run,
+        now,
+    };
+    let mut report = apply::apply(request, given);
+    if let Some(cause) = loaded.broken {
+        report.refuse(&cause);
+    }
+    let of_fetch = fetched.as_ref().map(|fetched| fetched.exit);
+    report.exit = exit::heaviest([report.exit, unfetched].into_iter().chain(of_fetch));
     report.fetch = fetched;
-    report.log(&Last::read(Path::new(cache::FOLDER)));
+    report.log(&Last::read(folder));
+    // What only takes away is no refresh, and leaves the report of the last one.
     if !cli.dry_run
-        && let Err(cause) = report.write(Path::new(cache::FOLDER))
+        && !cli.removals_only
+        && let Err(cause) = report.write(folder)
     {
         log::warn!("cannot write '{}/status.json': {cause}", cache::FOLDER);
     }
@@ -112,6 +153,7 @@ fn apply_locked(cli: &Cli, config: &Config, mut fetched: Option<Fetched>, starte
         (true, _) => serde_json::to_string_pretty(&report).unwrap_or_default(),
         (false, _) if report.error.is_some() => String::new(),
         (false, true) => report::shown_diff(&report),
+        (false, false) if cli.removals_only => report.removals(),
         (false, false) => report.summary(started.elapsed()),
     };
     print(&text);
@@ -149,28 +191,30 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     fetched
 }
 
-/// The last listing is the fetch half's memory; without it everything is read anew.
+/// The last listing is the fetch half's memory. Without it, what was published last tells who is to be asked for.
 fn previous() -> Option<Listing> {
-    let json = match std::fs::read(LISTING) {
-        Ok(json) => json,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return None,
-        Err(cause) => {
-            log::warn!("cannot read '{LISTING}': {cause}; reading everything anew");
-            return None;
-        }
+    let unusable = match std::fs::read(LISTING) {
+        Ok(json) => match Listing::parse(&json) {
+            Ok(listing) => return Some(listing),
+            Err(cause) => Some(cause.to_string()),
+        },
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+        Err(cause) => Some(cause.to_string()),
     };
-    Listing::parse(&json)
-        .map_err(|cause| log::warn!("'{LISTING}' is unusable: {cause}; reading everything anew"))
-        .ok()
+    if let Some(cause) = unusable {
+        log::warn!("cannot use '{LISTING}': {cause}; reading all keys again");
+    }
+    Known::read(Path::new(cache::FOLDER))?.into_listing()
 }
 
 /// Runs this program's fetch half as [`FETCH_USER`], if root, and takes its report from its standard output.
-fn fetch_as_user(cli: &Cli) -> Result<Fetched, u8> {
+fn fetch_as_user(cli: &Cli, last_good: bool) -> Result<Fetched, u8> {
     let mut command = Command::new("/proc/self/exe");
     // Where we are may be closed to that user.
     let config = std::path::absolute(&cli.config).unwrap_or_else(|_| cli.config.clone());
     command.args(["fetch", "--json", "--config"]).arg(config).current_dir("/");
     command.args(cli.force.then_some("--force")).args(cli.dry_run.then_some("--dry-run"));
+    command.args(last_good.then_some("--last-good"));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     if geteuid().is_root() {
         // Not through NSS, where another service could hang or crash.
@@ -212,10 +256,6 @@ fn print_fetched(cli: &Cli, fetched: &Fetched) {
         (None, false) => fetched.summary(),
     };
     print(&text);
-}
-
-fn load(cli: &Cli) -> Result<Config, ()> {
-    Config::load(&cli.config).map_err(|error| log::error!("{error}"))
 }
 
 fn failed(status: u8, text: &str) -> u8 {

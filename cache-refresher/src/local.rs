@@ -1,38 +1,35 @@
 //! What this host has already: users, groups and shells, whose names are, who owns a home. From the host itself: none
 //! of it is what we published.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{self, Read};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use claims::Uses;
 use claims::nss::{Answers, Asking, Files};
 use nix::fcntl::OFlag;
 
+use crate::folders::{self, Folders};
 use crate::plan::Questions;
 
 /// Facts about the host, none of them from IAM.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Local {
-    /// All of /etc/passwd and /etc/group.
+    /// All of /etc/passwd, /etc/group and /etc/shells.
     pub files: Files,
     /// What other services of nsswitch.conf(5) say of those who were asked for.
     pub directory: Answers,
     /// Names that sudoers, units and sysusers.d use.
     pub uses: Uses,
-    /// /etc/shells, nologin added.
-    pub shells: BTreeSet<String>,
     /// machine-id(5); empty if there is none.
     pub machine_id: String,
     /// Whom `nss-iamctl lock` named.
     pub locked: Locked,
-    /// Folders that were looked at: who owns each, or that there is none.
-    pub folders: BTreeMap<String, Option<u32>>,
-    /// Folders that are reached through a link, and where they really are.
-    pub links: BTreeMap<String, String>,
+    /// Folders that could become homes, or why they could not be looked at.
+    pub folders: Result<Folders, String>,
     /// Ranges of subuid(5) and subgid(5).
     pub sub_ids: Vec<RangeInclusive<u32>>,
 }
@@ -49,76 +46,76 @@ impl Locked {
 
 /// A file that must be read before anyone may be let in, and could not be.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read '{}': {cause}", path.display())]
+#[error("cannot read {what}: {cause}")]
 pub(crate) struct Unreadable {
-    pub path: PathBuf,
+    what: String,
     pub cause: io::Error,
+}
+
+impl Unreadable {
+    fn file(path: &Path, cause: io::Error) -> Self {
+        Self { what: format!("'{}'", path.display()), cause }
+    }
 }
 
 /// Where the C library finds nologin; Debian and RHEL differ in the link only.
 pub(crate) const NOLOGIN: &str = "/usr/sbin/nologin";
 
-/// Stands for the owner of a folder that cannot be looked at: nobody has this uid.
-const UNKNOWN_OWNER: u32 = u32::MAX;
-
 impl Local {
-    /// Reads what every plan needs.
+    /// These, and nothing else.
+    pub(crate) fn of(files: Files, locked: Locked) -> Self {
+        Self {
+            files,
+            directory: Answers::default(),
+            uses: Uses::default(),
+            machine_id: String::new(),
+            locked,
+            folders: Ok(Folders::default()),
+            sub_ids: Vec::new(),
+        }
+    }
+
+    /// Reads what else every plan needs.
     ///
     /// # Errors
     /// Where a file exists and cannot be read: a name in it could then be given away.
-    pub(crate) fn read(state: &Path) -> Result<Self, Unreadable> {
+    pub(crate) fn read(files: Files, locked: Locked) -> Result<Self, Unreadable> {
         let mut sub_ids = Vec::new();
         for path in ["/etc/subuid", "/etc/subgid"] {
             sub_ids.extend(ranges(&optional(Path::new(path))?.unwrap_or_default()));
         }
-        Ok(Self {
-            files: claims::nss::files()
-                .map_err(|cause| Unreadable { path: "/etc/passwd".into(), cause: io::Error::other(cause) })?,
-            shells: shells(optional(Path::new("/etc/shells"))?.as_deref()),
-            machine_id: machine_id(&optional(Path::new("/etc/machine-id"))?.unwrap_or_default()),
-            locked: locked(&optional(&state.join("locked"))?.unwrap_or_default()),
-            sub_ids,
-            ..Self::default()
-        })
+        let machine_id = machine_id(&optional(Path::new("/etc/machine-id"))?.unwrap_or_default());
+        Ok(Self { machine_id, sub_ids, ..Self::of(files, locked) })
     }
 
-    /// Finds out what a plan asks. `exclude` is of the configuration. Other services are still being asked when this
-    /// returns.
+    /// Finds out what a plan asks. `exclude` is of the configuration.
     ///
     /// # Errors
     /// Where nsswitch.conf cannot be read.
-    pub(crate) fn answer(&mut self, questions: Questions, exclude: &[String]) -> Result<Asking, Unreadable> {
+    pub(crate) fn answer(&mut self, questions: &Questions, exclude: &[String]) -> Result<(), Unreadable> {
         let root = Path::new("/");
         let services = claims::nss::services(root, exclude)
-            .map_err(|cause| Unreadable { path: "/etc/nsswitch.conf".into(), cause })?;
-        let asking = Asking::start(services, questions.nss);
+            .map_err(|cause| Unreadable::file(Path::new("/etc/nsswitch.conf"), cause))?;
+        let asking = Asking::start(services, questions.nss.clone());
         self.uses = claims::of_installed(root, exclude);
         if questions.newcomers {
             self.uses.extend(claims::of_rules(root, exclude));
         }
-        self.look_at(questions.folders);
-        self.follow(questions.parents);
-        Ok(asking)
+        self.folders = folders::look(&questions.folders);
+        self.directory = asking.answers();
+        Ok(())
     }
 
-    /// Looks at folders, not through links: lstat(2).
-    fn look_at(&mut self, folders: impl IntoIterator<Item = String>) {
-        for folder in folders {
-            let owner = match fs::symlink_metadata(&folder) {
-                Ok(found) => Some(std::os::unix::fs::MetadataExt::uid(&found)),
-                Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
-                Err(_) => Some(UNKNOWN_OWNER),
-            };
-            self.folders.insert(folder, owner);
-        }
+    /// Takes over what another one was answered.
+    pub(crate) fn take_answers(&mut self, other: &Self) {
+        self.directory.clone_from(&other.directory);
+        self.uses.clone_from(&other.uses);
+        self.folders.clone_from(&other.folders);
     }
 
-    /// Follows the links of folders. One that is not there has none.
-    fn follow(&mut self, folders: impl IntoIterator<Item = String>) {
-        for folder in folders {
-            let real = fs::canonicalize(&folder).ok().map(|real| real.to_string_lossy().into_owned());
-            self.links.extend(real.filter(|real| *real != folder).map(|real| (folder, real)));
-        }
+    /// Whether this is a login shell, or nologin, which is in no list.
+    pub(crate) fn has_shell(&self, shell: &str) -> bool {
+        self.files.shells.contains(shell) || [NOLOGIN, "/sbin/nologin"].contains(&shell)
     }
 
     /// Who has this id as a user or group: a name, and the service that knows it.
@@ -130,6 +127,27 @@ impl Local {
             let (service, name) = self.directory.id(id)?;
             Some((name, service))
         })
+    }
+}
+
+/// Users and groups of /etc/passwd and /etc/group.
+///
+/// # Errors
+/// Where they cannot be read.
+pub(crate) fn files() -> Result<Files, Unreadable> {
+    claims::nss::files().map_err(|cause| Unreadable {
+        what: "local users and groups".to_owned(),
+        cause: io::Error::other(cause),
+    })
+}
+
+impl Locked {
+    /// Reads the list in the folder of the cache; a missing one is empty.
+    ///
+    /// # Errors
+    /// Where it cannot be read: nobody may then be let in again.
+    pub(crate) fn read(folder: &Path) -> Result<Self, Unreadable> {
+        Ok(locked(&optional(&folder.join("locked"))?.unwrap_or_default()))
     }
 }
 
@@ -152,15 +170,8 @@ fn optional(path: &Path) -> Result<Option<String>, Unreadable> {
         Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(None)
         }
-        Err(cause) => Err(Unreadable { path: path.to_owned(), cause }),
+        Err(cause) => Err(Unreadable::file(path, cause)),
     }
-}
-
-/// getusershell(3) takes /bin/sh and /bin/csh where the file is missing.
-fn shells(text: Option<&str>) -> BTreeSet<String> {
-    let listed =
-        text.unwrap_or("/bin/sh\n/bin/csh").lines().map(str::trim).filter(|line| line.starts_with('/'));
-    listed.chain([NOLOGIN, "/sbin/nologin"]).map(str::to_owned).collect()
 }
 
 /// `name:first:count` of subuid(5); what is no such line gives nothing away.
@@ -197,7 +208,7 @@ mod tests {
 
     #[test]
     fn an_id_is_that_of_a_user_or_a_group() {
-        let mut local = Local::default();
+        let mut local = Local::of(Files::default(), Locked::default());
         local.files.users.insert("ana".to_owned(), 1000);
         local.files.groups.insert("adm".to_owned(), claims::nss::FileGroup { gid: 4, ..Default::default() });
         assert_eq!(local.holder_of(1000), Some(("ana", "files")));
@@ -219,19 +230,5 @@ mod tests {
         let one = locked("# by root\nana\n\n");
         assert!(one.contains("ana") && !one.contains("bob"));
         assert!(locked("*\n").contains("bob"));
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_looked_at_is_nobodys_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        fs::write(&file, "").unwrap();
-        let [there, below, gone] = [file.clone(), file.join("home"), folder.path().join("gone")]
-            .map(|path| path.to_string_lossy().into_owned());
-        let mut local = Local::default();
-        local.look_at([there.clone(), below.clone(), gone.clone()]);
-        let owner = nix::unistd::geteuid().as_raw();
-        assert_eq!(local.folders[&there], Some(owner));
-        assert_eq!((local.folders[&below], local.folders[&gone]), (Some(UNKNOWN_OWNER), None));
     }
 }

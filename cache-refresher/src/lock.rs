@@ -22,18 +22,10 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "what is locked is the open 
 /// Why there is no lock.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("another refresher still holds '{0}' after 30 s; nothing was done")]
+    #[error("another refresher still holds '{0}' after 30 s")]
     Busy(String),
-    #[error("cannot lock '{0}': {1}; nothing was done{hint}", hint = hint(.1))]
+    #[error("cannot lock '{0}': {1}")]
     Io(String, io::Error),
-}
-
-fn hint(cause: &io::Error) -> &'static str {
-    match cause.kind() {
-        io::ErrorKind::PermissionDenied => "\nhint: run as root, or as the user that it belongs to",
-        io::ErrorKind::NotFound => "\nhint: run 'systemd-tmpfiles --create nss-iam.conf'",
-        _ => "",
-    }
 }
 
 impl Error {
@@ -42,6 +34,19 @@ impl Error {
         match self {
             Self::Busy(_) => exit::UNAVAILABLE,
             Self::Io(_, cause) => exit::of_io(cause),
+        }
+    }
+
+    /// What to do about it; may be empty.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Io(_, cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
+                "run as root, or as the user that it belongs to"
+            }
+            Self::Io(_, cause) if cause.kind() == io::ErrorKind::NotFound => {
+                "run 'systemd-tmpfiles --create nss-iam.conf'"
+            }
+            _ => "",
         }
     }
 }
@@ -53,7 +58,11 @@ pub(crate) fn of_apply(folder: &Path, dry_run: bool) -> Result<Option<Lock>, Err
     let opened = OpenOptions::new().read(true).append(!dry_run).create(!dry_run).mode(STATE.mode).open(&path);
     match opened {
         Err(cause) if dry_run && cause.kind() == io::ErrorKind::NotFound => Ok(None),
-        opened => wait(&path, opened).map(Some),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            Err(Error::Io(path.display().to_string(), cause))
+        }
+        // A folder, or on a file system that cannot be written: it can be locked all the same.
+        opened => wait(&path, opened.or_else(|cause| File::open(&path).map_err(|_| cause))).map(Some),
     }
 }
 

@@ -6,12 +6,15 @@ mod changes;
 mod cli;
 mod exit;
 mod fetch;
+mod folders;
 mod halves;
 mod keys;
+mod known;
 mod local;
 mod lock;
 mod logger;
 mod names;
+mod nscd;
 mod plan;
 mod progress;
 mod recover;
@@ -32,7 +35,8 @@ fn main() -> ExitCode {
     if let Some(status) = ended_processes() {
         return status;
     }
-    if let Some(done) = claims::nss::serve(std::env::args_os()) {
+    let served = claims::nss::serve(std::env::args_os()).or_else(|| folders::serve(std::env::args_os()));
+    if let Some(done) = served {
         return ExitCode::from(if done.is_ok() { exit::OK } else { exit::OTHER });
     }
     let cli = match Cli::try_parse() {

@@ -5,9 +5,11 @@ mod adopted;
 mod candidates;
 pub(crate) mod homes;
 mod ids;
+pub(crate) mod leaving;
 mod naming;
 mod questions;
 mod rows;
+pub(crate) mod taking;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +26,7 @@ use crate::local::Local;
 use crate::names::Names;
 use candidates::Candidates;
 use ids::Ids;
+use leaving::Leaving;
 pub(crate) use questions::{Questions, questions};
 
 /// Everything that a plan depends on.
@@ -33,10 +36,25 @@ pub(crate) struct Input<'a> {
     pub listing: &'a Listing,
     pub config: &'a Config,
     pub local: &'a Local,
+    /// What is published.
+    pub published: &'a Cache,
     /// Seconds since 1970.
     pub now: i64,
-    /// Disable more users at once than `max_removed_percent` allows.
+    /// Disable everyone whom the listing lacks.
     pub force: bool,
+}
+
+impl<'a> Input<'a> {
+    /// Who leaves.
+    pub(crate) fn leaving(&self) -> Leaving {
+        leaving::leaving(leaving::Facts {
+            state: self.state,
+            listing: Some(self.listing),
+            locked: &self.local.locked,
+            max_removed_percent: self.config.safety.max_removed_percent,
+            force: self.force,
+        })
+    }
 }
 
 /// What is to be done and told.
@@ -76,8 +94,12 @@ pub(crate) struct Skip {
 
 /// A configuration that this host cannot carry out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Impossible(pub String);
+#[error("{what}")]
+pub(crate) struct Impossible {
+    what: String,
+    /// What to do about it.
+    pub hint: String,
+}
 
 /// The group of those who may not log in.
 pub(crate) const DISABLED_GROUP: &str = "iam-disabled";
@@ -88,34 +110,18 @@ pub(crate) const DISABLED_GROUP: &str = "iam-disabled";
 /// When the configuration cannot be carried out on this host; nothing then changes.
 pub(crate) fn plan(input: Input<'_>) -> Result<Plan, Impossible> {
     let own = OwnGroups::check(&input)?;
-    let percent = usize::from(input.config.safety.max_removed_percent);
-    if input.force || percent >= 100 {
-        return Ok(attempt(&input, &own, false));
+    let mut leaving = input.leaving();
+    let mut plan = attempt(&input, &own, &leaving);
+    let stays = |iam_id: &IamId| plan.state.users.get(iam_id).is_some_and(|user| user.disabled.is_none());
+    if let Some(reconsidered) = leaving.reconsidered(stays) {
+        leaving = reconsidered;
+        plan = attempt(&input, &own, &leaving);
     }
-    let listed: BTreeSet<IamId> =
-        Candidates::of(&input, false).users.into_iter().map(|user| user.iam_id).collect();
-    let mut held = attempt(&input, &own, true);
-    let stays = |iam_id| held.state.users.get(iam_id).is_some_and(|user| user.disabled.is_none());
-    // Whom holding would not save (a lock, a name that is refused now) does not count.
-    let active: Vec<_> = input.state.users.iter().filter(|(_, user)| user.disabled.is_none()).collect();
-    let saved = active.iter().filter(|(iam_id, _)| !listed.contains(iam_id) && stays(iam_id)).count();
-    if saved * 100 <= active.len() * percent {
-        return Ok(attempt(&input, &own, false));
+    plan.state.held = leaving.excess.as_ref().map(|excess| excess.of);
+    for text in leaving.texts() {
+        plan.hold(text);
     }
-    held.hold(format!(
-        "{saved} of {} active users would be disabled, more than max_removed_percent = {percent}; they stay, and \
-         nobody new comes\nhint: if they are to leave, run 'cache-refresher --force'",
-        active.len()
-    ));
-    Ok(held)
-}
-
-/// Without a listing: nobody leaves and nobody comes, but for whom this host locks or refuses by itself.
-///
-/// # Errors
-/// As [`plan`].
-pub(crate) fn hold(input: Input<'_>) -> Result<Plan, Impossible> {
-    Ok(attempt(&input, &OwnGroups::check(&input)?, true))
+    Ok(plan)
 }
 
 /// The two groups that no listing knows.
@@ -131,29 +137,28 @@ impl OwnGroups {
 
     fn check(input: &Input<'_>) -> Result<Self, Impossible> {
         let users = &input.config.users;
+        let impossible = |what: String, hint: &str| Impossible { what, hint: hint.to_owned() };
         let name =
-            |text: &str| Name::new(text).map_err(|cause| Impossible(format!("group '{text}': {cause}")));
+            |text: &str| Name::new(text).map_err(|cause| impossible(format!("group '{text}': {cause}"), ""));
         let own = Self { common: name(&users.common_group)?, disabled: name(DISABLED_GROUP)? };
         for (name, way_out) in
             [(&own.common, "choose another [users] common_group"), (&own.disabled, "rename it")]
         {
             if let Err(refusal) = Names::not_of_host(input.local, name.as_str()) {
-                return Err(Impossible(format!("{refusal}, which would stand before ours\nhint: {way_out}")));
+                return Err(impossible(format!("{refusal}, which would stand before ours"), way_out));
             }
         }
-        if !input.local.shells.contains(&users.shell) {
-            return Err(Impossible(format!(
-                "[users] shell '{}' is not in /etc/shells\nhint: add it there, or choose another",
-                users.shell
-            )));
+        if !input.local.has_shell(&users.shell) {
+            let what = format!("[users] shell '{}' is not in /etc/shells", users.shell);
+            return Err(impossible(what, "add it there, or choose another"));
         }
         Ok(own)
     }
 }
 
-fn attempt(input: &Input<'_>, own: &OwnGroups, hold: bool) -> Plan {
+fn attempt(input: &Input<'_>, own: &OwnGroups, leaving: &Leaving) -> Plan {
     let mut told = Told::default();
-    let candidates = Candidates::of(input, hold);
+    let candidates = Candidates::of(input, leaving);
     let mut ids = Ids::new(input);
     let fixed = ids.own_groups(own, &mut told);
     let groups = naming::groups(input, own, &candidates, &mut ids, &mut told);

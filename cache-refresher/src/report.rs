@@ -95,7 +95,6 @@ impl Last {
 
 impl Report {
     pub(crate) fn of(listing: &Listing, plan: &Plan, changes: &[Change], now: Timestamp) -> Self {
-        let count = |kind: fn(&Change) -> bool| changes.iter().filter(|change| kind(change)).count();
         let accounts = listing.accounts.iter().map(|account| Account {
             name: account.name.clone(),
             id: account.id.clone(),
@@ -112,21 +111,60 @@ impl Report {
             disabled: plan.cache.users.len() - active,
             groups: plan.state.groups.len(),
             keys: plan.keys.logins.iter().map(|login| login.keys.len()).sum(),
-            added: count(|change| matches!(change, Change::Added(_))),
-            removed: count(|change| matches!(change, Change::Removed(_))),
-            changed: count(|change| matches!(change, Change::Changed(_))),
-            changes: changes.iter().map(|change| change.text().to_owned()).collect(),
             skips: plan.skips.clone(),
             warnings: plan.warnings.clone(),
             held: plan.held.clone(),
             accounts: accounts.collect(),
+            ..Self::of_changes(changes, now)
+        }
+    }
+
+    /// What changed, and no more.
+    pub(crate) fn of_changes(changes: &[Change], now: Timestamp) -> Self {
+        let count = |kind: fn(&Change) -> bool| changes.iter().filter(|change| kind(change)).count();
+        Self {
+            time: now,
+            added: count(|change| matches!(change, Change::Added(_))),
+            removed: count(|change| matches!(change, Change::Removed(_))),
+            changed: count(|change| matches!(change, Change::Changed(_))),
+            changes: changes.iter().map(|change| change.text().to_owned()).collect(),
             ..Self::default()
         }
     }
 
-    /// What stopped the apply half.
-    pub(crate) fn failed(error: &crate::apply::Error, now: Timestamp) -> Self {
-        Self { time: now, exit: error.exit(), error: Some(error.to_string()), ..Self::default() }
+    /// What stopped the apply half, after it had taken away those who left.
+    pub(crate) fn failed(error: &crate::apply::Error, taken: &[Change], now: Timestamp) -> Self {
+        let mut report = Self::of_changes(taken, now);
+        report.fail(error.exit(), &error.to_string(), error.hint());
+        report
+    }
+
+    /// Notes what stopped this run.
+    pub(crate) fn fail(&mut self, exit: u8, what: &str, hint: &str) {
+        let done = match self.removed {
+            0 => "nothing was changed".to_owned(),
+            1 => "one user who left or is locked was disabled, and nothing else changed".to_owned(),
+            more => format!("{more} users who left or are locked were disabled, and nothing else changed"),
+        };
+        let hint = if hint.is_empty() { String::new() } else { format!("\nhint: {hint}") };
+        self.error = Some(format!("{what}; {done}{hint}"));
+        self.exit = exit;
+    }
+
+    /// Notes that the configuration cannot be used.
+    pub(crate) fn refuse(&mut self, cause: &config::Error) {
+        let text = cause.to_string();
+        let (what, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+        self.fail(exit::CONFIGURATION, what, hint);
+    }
+
+    /// `disabled 2 users`
+    pub(crate) fn removals(&self) -> String {
+        match self.removed {
+            0 => "nobody is to be disabled".to_owned(),
+            1 => "disabled 1 user".to_owned(),
+            more => format!("disabled {more} users"),
+        }
     }
 
     /// `published 412 users, 9 groups, 530 keys: +2 -1 ~3 in 1.8 s, 47 calls (…)`

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use cache::model::{Id, Name};
+use cache::model::{ID_FIRST, Id, Name};
+use cache::snapshot::Cache;
+use cache::state::State;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
 
 use crate::local::Local;
-use crate::plan::Plan;
 
 /// The hidden word by which the program runs itself to send a signal.
 pub(crate) const END_PROCESSES: &str = "end-processes";
@@ -40,9 +41,12 @@ struct Left<'a> {
 }
 
 /// Ends them for every disabled user, shown or hidden. Returns what could not be ended.
-pub(crate) fn end_of_disabled(plan: &Plan, local: &Local) -> Vec<String> {
+///
+/// Without `local`, ids that a local user could have are left alone; without `cache`, nobody is known to have a name now.
+pub(crate) fn end_of_disabled(state: &State, cache: Option<&Cache>, local: Option<&Local>) -> Vec<String> {
     let running = running_uids();
-    let left = disabled(plan, local, |left| running.contains(&left.uid) || left.linger.is_some());
+    let mut left = disabled(state, cache, local);
+    left.retain(|left| running.contains(&left.uid) || left.linger.is_some());
     for user in &left {
         log::info!("user '{}' ({}) is disabled: ending sessions and processes", user.name, user.uid);
         if Path::new("/run/systemd/system").exists() {
@@ -75,18 +79,23 @@ pub(crate) fn end_of_disabled(plan: &Plan, local: &Local) -> Vec<String> {
 }
 
 /// An id that a local user has is no business of ours, nor is what stands under a name that somebody else now has.
-fn disabled<'a>(plan: &'a Plan, local: &Local, concerns: impl Fn(&Left<'_>) -> bool) -> Vec<Left<'a>> {
-    let active: BTreeSet<&Name> =
-        plan.cache.users.iter().filter(|user| user.active).map(|user| &user.name).collect();
-    let left =
-        plan.state.users.iter().filter(|(_, user)| user.disabled.is_some()).filter_map(|(id, user)| {
-            let uid = plan.state.identities.get(id)?.id.get();
-            let name = &user.name;
-            let file = Path::new("/var/lib/systemd/linger").join(name.as_str());
-            let own = !active.contains(name) && !local.files.users.contains_key(name.as_str());
-            Some(Left { uid, name, linger: (own && file.exists()).then_some(file) })
-        });
-    left.filter(|left| local.holder_of(left.uid).is_none() && concerns(left)).collect()
+fn disabled<'a>(state: &'a State, cache: Option<&Cache>, local: Option<&Local>) -> Vec<Left<'a>> {
+    let active: BTreeSet<&Name> = cache
+        .iter()
+        .flat_map(|cache| &cache.users)
+        .filter(|user| user.active)
+        .map(|user| &user.name)
+        .collect();
+    let is_local = |name: &Name| local.is_none_or(|local| local.files.users.contains_key(name.as_str()));
+    let is_other = |uid: u32| local.map_or(uid < ID_FIRST, |local| local.holder_of(uid).is_some());
+    let left = state.users.iter().filter(|(_, user)| user.disabled.is_some()).filter_map(|(id, user)| {
+        let uid = state.identities.get(id)?.id.get();
+        let name = &user.name;
+        let file = Path::new("/var/lib/systemd/linger").join(name.as_str());
+        let own = !active.contains(name) && !is_local(name);
+        Some(Left { uid, name, linger: (own && file.exists()).then_some(file) })
+    });
+    left.filter(|left| !is_other(left.uid)).collect()
 }
 
 fn still_there(mut users: Vec<Left<'_>>) -> Vec<Left<'_>> {

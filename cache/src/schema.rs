@@ -6,7 +6,7 @@ pub const CACHE: Schema = Schema { name: "cache.db", mode: 0o644, version: 101 }
 /// DDL of `keys.db`.
 pub const KEYS: Schema = Schema { name: "keys.db", mode: 0o640, version: 100 };
 /// DDL of `state.db`.
-pub const STATE: Schema = Schema { name: "state.db", mode: 0o600, version: 101 };
+pub const STATE: Schema = Schema { name: "state.db", mode: 0o600, version: 102 };
 
 /// The major version of all three.
 pub const MAJOR: u32 = 1;

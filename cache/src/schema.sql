@@ -107,5 +107,7 @@ CREATE TABLE name (
 CREATE TABLE about (
   id        INTEGER PRIMARY KEY CHECK (id = 1),
   asked     INTEGER NOT NULL,                   -- until when the host was asked for the names that are due, seconds since 1970
-  rebuilt   INTEGER                             -- when this file was last rebuilt from cache.db, having been lost; NULL: never
+  rebuilt   INTEGER,                            -- when this file was last rebuilt from cache.db, having been lost; NULL: never
+  held      INTEGER                             -- since 102: how many users were active when max_removed_percent began to
+                                                -- hold removals; NULL: it holds none
 );

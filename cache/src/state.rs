@@ -28,6 +28,8 @@ pub struct State {
     pub asked: i64,
     /// When this was last rebuilt from `cache.db`, having been lost, seconds since 1970.
     pub rebuilt: Option<i64>,
+    /// How many users were active when `max_removed_percent` began to hold removals; none: it holds none.
+    pub held: Option<usize>,
 }
 
 /// A uid or gid that was given.
@@ -130,6 +132,10 @@ impl StateFile {
         match version {
             0 => db.execute_batch(&format!("BEGIN; {} COMMIT;", STATE.ddl()))?,
             100 => db.execute_batch(&format!("BEGIN; {} COMMIT;", STATE.ddl_since("101")))?,
+            101 => db.execute_batch(&format!(
+                "BEGIN; ALTER TABLE about ADD COLUMN held INTEGER; PRAGMA user_version = {}; COMMIT;",
+                STATE.version
+            ))?,
             version if version / 100 > MAJOR => return Err(Error::Later(version)),
             _ => {}
         }
@@ -156,6 +162,7 @@ impl StateFile {
             names: self.pairs("SELECT name, iam_id FROM name", |name| Name::stored(&name))?,
             asked: self.about("asked")?.unwrap_or(0),
             rebuilt: self.about("rebuilt")?,
+            held: self.about("held")?.and_then(|held| usize::try_from(held).ok()),
         })
     }
 
@@ -208,8 +215,12 @@ impl StateFile {
                 .execute([name.as_str(), iam_id.as_str()])?;
         }
         transaction.execute(
-            "INSERT OR REPLACE INTO about (id, asked, rebuilt) VALUES (1,?,?)",
-            rusqlite::params![state.asked, state.rebuilt],
+            "INSERT OR REPLACE INTO about (id, asked, rebuilt, held) VALUES (1,?,?,?)",
+            rusqlite::params![
+                state.asked,
+                state.rebuilt,
+                state.held.and_then(|held| i64::try_from(held).ok())
+            ],
         )?;
         Ok(transaction.commit()?)
     }

@@ -32,7 +32,7 @@ fn a_file_of_version_100_is_taken_over_with_what_is_in_it() {
     assert_eq!((state.homes.len(), state.asked, state.rebuilt), (0, 0, None));
     state.homes.insert("/home/ana".to_owned(), IamId::new("U1"));
     state.names.insert(Name::new("ana").unwrap(), IamId::new("U1"));
-    (state.asked, state.rebuilt) = (7, Some(8));
+    (state.asked, state.rebuilt, state.held) = (7, Some(8), Some(9));
     file.save(&state).unwrap();
     drop(file);
     assert_eq!(StateFile::open(folder.path()).unwrap().load().unwrap(), state);

@@ -96,13 +96,15 @@ impl Answers {
     }
 }
 
-/// Users and groups of `files`, all of them, as glibc reads /etc/passwd and /etc/group.
+/// Users and groups of `files`, all of them, as glibc reads /etc/passwd and /etc/group; and the login shells.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Files {
     /// Name -> uid; of two lines the first counts.
     pub users: BTreeMap<String, u32>,
     /// By name, likewise.
     pub groups: BTreeMap<String, FileGroup>,
+    /// Valid login shells, as glibc reads /etc/shells.
+    pub shells: BTreeSet<String>,
 }
 
 /// A group of /etc/group.
@@ -132,7 +134,7 @@ enum Line {
     End,
 }
 
-/// Reads all of `files`.
+/// Reads all of `files`, and the login shells.
 ///
 /// # Errors
 /// Why it could not be read.

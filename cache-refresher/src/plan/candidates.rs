@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use listing::Key;
 
 use super::Input;
+use super::leaving::{self, Leaving};
 
 /// In no order that matters: each has the rank of its account.
 pub(super) struct Candidates<'a> {
@@ -68,27 +69,13 @@ pub(super) struct Group<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    /// With `hold`, nobody who is active leaves, whatever the listing says, and nobody else comes: both may be
-    /// signs of a listing of another account.
-    pub(super) fn of(input: &Input<'a>, hold: bool) -> Self {
+    /// Everyone who is listed, and of the others those who do not leave.
+    pub(super) fn of(input: &Input<'a>, leaving: &Leaving) -> Self {
         let mut all = Self { users: Vec::new(), groups: Vec::new() };
         for (rank, account) in input.listing.accounts.iter().enumerate() {
             all.add_listed(input, rank, account);
         }
-        if hold {
-            all.users
-                .retain(|user| input.state.users.get(&user.iam_id).is_some_and(|user| is_in(input, user)));
-        }
-        let whole: BTreeSet<&str> = input
-            .listing
-            .accounts
-            .iter()
-            .filter(|account| account.complete && !hold)
-            .map(|account| account.name.as_str())
-            .collect();
-        let named: BTreeSet<&str> =
-            input.listing.accounts.iter().map(|account| account.name.as_str()).collect();
-        all.add_kept(input, |account| !whole.contains(account) && (hold || named.contains(account)));
+        all.add_kept(input, leaving);
         all
     }
 
@@ -122,22 +109,21 @@ impl<'a> Candidates<'a> {
                     tags: &user.tags,
                     keys: &user.keys,
                     confirmed: user.confirmed,
-                    source: source(input, account),
+                    source: leaving::source(input.listing, account),
                 },
             });
         }
     }
 
-    fn add_kept(&mut self, input: &Input<'a>, keep: impl Fn(&str) -> bool) {
+    fn add_kept(&mut self, input: &Input<'a>, leaving: &Leaving) {
         let rank_of = |name: &str| {
             let accounts = &input.listing.accounts;
             accounts.iter().position(|account| account.name == name).unwrap_or(accounts.len())
         };
         let listed: BTreeSet<IamId> = self.users.iter().map(|user| user.iam_id.clone()).collect();
-        let active =
-            input.state.users.iter().filter(|(iam_id, user)| {
-                is_in(input, user) && keep(&user.account) && !listed.contains(*iam_id)
-            });
+        let active = input.state.users.iter().filter(|(iam_id, user)| {
+            is_in(input, user) && !leaving.gone.contains(*iam_id) && !listed.contains(*iam_id)
+        });
         let mut needed = BTreeSet::new();
         for (iam_id, user) in active {
             needed.extend(user.groups.iter().cloned());
@@ -152,8 +138,11 @@ impl<'a> Candidates<'a> {
             });
         }
         let listed: BTreeSet<IamId> = self.groups.iter().map(|group| group.iam_id.clone()).collect();
+        let incomplete = |name: &str| {
+            input.listing.accounts.iter().any(|account| account.name == name && !account.complete)
+        };
         for (iam_id, group) in &input.state.groups {
-            if (keep(&group.account) || needed.contains(iam_id)) && !listed.contains(iam_id) {
+            if (incomplete(&group.account) || needed.contains(iam_id)) && !listed.contains(iam_id) {
                 let rank = rank_of(&group.account);
                 let iam_name = group.name.as_str();
                 self.groups.push(Group {
@@ -168,14 +157,7 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// Whether a user is active, or would be if the name were not locked here.
+/// See [`leaving::is_in`].
 pub(super) fn is_in(input: &Input<'_>, user: &state::User) -> bool {
-    user.disabled.is_none() || input.local.locked.contains(user.name.as_str())
-}
-
-/// What `login.source` says: the account where the source is IAM.
-fn source(input: &Input<'_>, account: &listing::Account) -> String {
-    let source = if input.listing.source.is_empty() { "listing" } else { &input.listing.source };
-    let text = if source == "iam:" { format!("iam:{}", account.id) } else { source.to_owned() };
-    text.escape_default().to_string()
+    leaving::is_in(user, &input.local.locked)
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cache::model::{Field, ID_COUNT, ID_FIRST, IamId, Id, Name};
 use cache::state::State;
 
-use super::{Input, naming::Member};
+use super::{Input, candidates, naming::Member};
 
 /// Whose each home is, over all that was ever given; homes are told apart by [`place`].
 pub(super) struct Homes<'a> {
@@ -58,6 +58,15 @@ impl<'a> Homes<'a> {
         if self.is_free(&own, iam_id) && self.is_usable(&own, id, false) {
             return self.take(own, iam_id);
         }
+        if is_settled(self.input, iam_id)
+            && let Some(user) = self.input.state.users.get(iam_id)
+        {
+            // A link makes it the same folder as another user's, and nobody has looked for another one.
+            return Ok(user.home.clone());
+        }
+        if let Err(why) = &self.input.local.folders {
+            return Err(format!("the folders that could be its home cannot be looked at: {why}"));
+        }
         Err(format!("neither '{home}' nor '{own}' can be its home: both belong to others"))
     }
 
@@ -74,7 +83,8 @@ impl<'a> Homes<'a> {
     /// Whether what is at `home` is the user's own, or nothing. A home that the user has already may have become
     /// root's: chroot(2) of sftp asks for that, and pam_mkhomedir(8) changes the owner last.
     fn is_usable(&self, home: &str, id: Id, kept: bool) -> bool {
-        let folders = &self.input.local.folders;
+        let unseen = BTreeMap::new();
+        let folders = self.input.local.folders.as_ref().map_or(&unseen, |folders| &folders.owners);
         let fits = match folders.get(home) {
             Some(None) => true,
             Some(&Some(owner)) => owner == id.get() || kept && owner == 0,
@@ -103,10 +113,17 @@ pub(super) fn parent(home: &str) -> &str {
 
 /// Where a home is, links above it followed: one folder can have two paths.
 fn place(input: &Input<'_>, home: &str) -> String {
-    match input.local.links.get(parent(home)) {
+    let links = input.local.folders.as_ref().ok().map(|folders| &folders.links);
+    match links.and_then(|links| links.get(parent(home))) {
         Some(real) => format!("{real}{}", home.strip_prefix(parent(home)).unwrap_or_default()),
         None => home.to_owned(),
     }
+}
+
+/// Whether a user is published with a home that is known as that user's: it stays, and is not looked at.
+pub(super) fn is_settled(input: &Input<'_>, iam_id: &IamId) -> bool {
+    let user = input.state.users.get(iam_id).filter(|user| candidates::is_in(input, user));
+    user.is_some_and(|user| input.state.homes.get(&normal(user.home.as_str())) == Some(iam_id))
 }
 
 /// Every home that was given, and to whom; of two users of an earlier release who have the same, the active one keeps it.

@@ -7,9 +7,10 @@ use cache::model::{IamId, Id, Name};
 use claims::nss::Question;
 use config::TagUse;
 
-use super::candidates::{Candidates, Known, User, is_in};
+use super::candidates::{Candidates, Known, User};
 use super::naming::Holders;
 use super::{Input, OwnGroups, homes};
+use crate::folders;
 use crate::names::{self, Standing};
 
 /// Names that were given are asked for again within this time, in seconds: a conflict that appears later is found
@@ -21,18 +22,16 @@ const ROUND: i64 = 12 * 60 * 60;
 pub(crate) struct Questions {
     /// Of the services of nsswitch.conf(5).
     pub nss: Question,
-    /// Whom each of these folders belongs to.
-    pub folders: BTreeSet<String>,
-    /// Where each of these folders really is, links followed.
-    pub parents: BTreeSet<String>,
+    /// Of those who are about to get a home: nobody else's home is looked at.
+    pub folders: folders::Question,
     /// Whether somebody would get a name that he does not have yet: what uses names decides then.
     pub newcomers: bool,
 }
 
-/// Makes the questions of [`super::plan`], or of [`super::hold`]. `input.local` needs only what [`crate::local::Local::read`] has.
-pub(crate) fn questions(input: &Input<'_>, hold: bool) -> Questions {
+/// Makes the questions of [`super::plan`]. `input.local` needs only what [`crate::local::Local::read`] has.
+pub(crate) fn questions(input: &Input<'_>) -> Questions {
     let mut asked = Questions::default();
-    let candidates = Candidates::of(input, hold);
+    let candidates = Candidates::of(input, &input.leaving());
     let holders = Holders::of(input);
     for user in &candidates.users {
         asked.user(input, user, &holders);
@@ -48,16 +47,10 @@ pub(crate) fn questions(input: &Input<'_>, hold: bool) -> Questions {
             asked.nss.ids.extend(ids(input, &group.iam_id, None));
         }
     }
-    // Nor only those whom the listing has: all who have a home keep it as long as it can be theirs.
-    for (iam_id, user) in input.state.users.iter().filter(|(_, user)| is_in(input, user)) {
-        let known = input.state.identities.get(iam_id).map(|identity| identity.id);
-        asked.folders.extend(known.into_iter().flat_map(|id| homes::kept(&user.home, id)));
-    }
-    for home in input.state.homes.keys().chain(&asked.folders) {
-        let parent = homes::parent(home);
-        if !asked.parents.contains(parent) {
-            asked.parents.insert(parent.to_owned());
-        }
+    if !asked.folders.owners.is_empty() {
+        // A home that was given to somebody else can be the same folder by another path.
+        let homes = input.state.homes.keys().chain(&asked.folders.owners);
+        asked.folders.places = homes.map(|home| homes::parent(home).to_owned()).collect();
     }
     // These two always: so each refresh asks every service something, and a dead one is noticed.
     asked.nss.names.extend(OwnGroups::names(input).map(str::to_owned));
@@ -65,15 +58,28 @@ pub(crate) fn questions(input: &Input<'_>, hold: bool) -> Questions {
 }
 
 impl Questions {
+    /// Whether the answers to `other` are enough.
+    pub(crate) fn are_in(&self, other: &Self) -> bool {
+        let Self { nss, folders, newcomers } = self;
+        nss.names.is_subset(&other.nss.names)
+            && nss.ids.is_subset(&other.nss.ids)
+            && folders.owners.is_subset(&other.folders.owners)
+            && folders.places.is_subset(&other.folders.places)
+            && (!newcomers || other.newcomers)
+    }
+
     fn user(&mut self, input: &Input<'_>, user: &User<'_>, holders: &Holders<'_>) {
         let names = possible_names(input, user);
         let new: Vec<&Name> =
             names.iter().filter(|name| holders.standing(&user.iam_id, name) != Standing::Present).collect();
         let tag = user.tag(input, TagUse::Uid, "uid").and_then(|tag| Id::pinned(tag.parse().ok()?).ok());
         let ids = ids(input, &user.iam_id, tag);
-        for &id in &ids {
-            if let Ok(id) = Id::pinned(id) {
-                self.folders.extend(homes::folders(input, (user.iam_name, user.account), &names, id));
+        if !homes::is_settled(input, &user.iam_id) {
+            for id in ids.iter().filter_map(|&id| Id::pinned(id).ok()) {
+                let owners = &mut self.folders.owners;
+                owners.extend(homes::folders(input, (user.iam_name, user.account), &names, id));
+                let known = input.state.users.get(&user.iam_id);
+                owners.extend(known.into_iter().flat_map(|user| homes::kept(&user.home, id)));
             }
         }
         let due = is_due(input, &user.iam_id);
@@ -130,13 +136,13 @@ mod tests {
         let mut world = World::of(&["ana"]).uses(&[TagUse::Name, TagUse::Uid]);
         world.tag("U-ana", "name", "anna");
         world.tag("U-ana", "uid", "1003");
-        let asked = questions(&world.input(), false);
+        let asked = questions(&world.input());
         let names: Vec<&str> = asked.nss.names.iter().map(String::as_str).collect();
         assert_eq!(names, ["ana", "anna", "iam-disabled", "iam-users", "ops"]);
         assert!(asked.nss.ids.contains(&1003) && asked.newcomers);
         let uid = Id::computed(&IamId::new("U-ana"));
         for folder in ["/home", "/home/anna", &format!("/home/ana-{uid}"), "/home/anna-1003"] {
-            assert!(asked.folders.contains(folder), "{folder}");
+            assert!(asked.folders.owners.contains(folder), "{folder}");
         }
     }
 
@@ -149,7 +155,7 @@ mod tests {
         let (mut asked, mut most) = (BTreeSet::new(), 0);
         for _ in 0..12 {
             world.now += ROUND / 12;
-            let now = questions(&world.input(), false);
+            let now = questions(&world.input());
             assert!(!now.newcomers);
             most = most.max(now.nss.names.len());
             asked.extend(now.nss.names);
@@ -158,6 +164,6 @@ mod tests {
         assert_eq!(asked.len(), 200 + 3);
         assert!(most < 40, "{most} at once");
         world.state.asked = world.now + 5;
-        assert_eq!(questions(&world.input(), false).nss.names.len(), 203, "after a jump of the clock");
+        assert_eq!(questions(&world.input()).nss.names.len(), 203, "after a jump of the clock");
     }
 }

@@ -15,7 +15,7 @@ use super::naming::{self, Group, Member};
 use super::{Input, OwnGroups, Told, field};
 use crate::keys;
 use crate::local::NOLOGIN;
-use crate::names::{self, Standing};
+use crate::names::Standing;
 
 /// A member with everything that passwd, shadow and sshd are told.
 pub(super) struct User<'a> {
@@ -55,7 +55,7 @@ pub(super) fn users<'a>(
 fn user<'a>(
     input: &Input<'_>,
     member: &Member<'a>,
-    local: &LocalGroups,
+    local: &LocalGroups<'_>,
     homes: &mut Homes<'a>,
     told: &mut Told,
 ) -> Option<User<'a>> {
@@ -80,7 +80,7 @@ fn user<'a>(
         shell: shell(input, candidate, told)?,
         lastchg: previous.map_or(today, |user| user.lastchg),
         groups: candidate.groups.clone(),
-        local: local.of_user(candidate),
+        local: local.of_user(member),
         keys,
         confirmed,
         source,
@@ -100,7 +100,7 @@ fn shell(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Opt
         return Some(kept.shell.clone());
     }
     let tag = user.tag(input, TagUse::Shell, "shell").and_then(|tag| {
-        if input.local.shells.contains(tag) {
+        if input.local.has_shell(tag) {
             return field(told, user, "shell", tag);
         }
         let reason = format!("tag 'shell': '{}' is not in /etc/shells", tag.escape_default());
@@ -176,55 +176,66 @@ fn is_key_tag(tag: &str, prefix: &str) -> bool {
 }
 
 /// Which local groups the members of an IAM group join.
-struct LocalGroups(BTreeMap<IamId, Vec<u32>>);
+struct LocalGroups<'a> {
+    input: &'a Input<'a>,
+    joined: BTreeMap<IamId, Vec<u32>>,
+    /// Of each account, all that anyone of it may join.
+    allowed: BTreeMap<&'a str, BTreeSet<u32>>,
+}
 
-impl LocalGroups {
+impl<'a> LocalGroups<'a> {
     /// By account, so that account B gains nothing through what account A's groups may join.
-    fn of(input: &Input<'_>, groups: &[candidates::Group<'_>], told: &mut Told) -> Self {
+    fn of(input: &'a Input<'a>, groups: &[candidates::Group<'_>], told: &mut Told) -> Self {
+        let mut all = Self { input, joined: BTreeMap::new(), allowed: BTreeMap::new() };
         let config = input.config;
-        let mut joined: BTreeMap<IamId, Vec<u32>> = BTreeMap::new();
-        for group in groups {
-            let map = match group.account {
-                "" => Some(&config.local_groups),
-                name => config
-                    .account
-                    .iter()
-                    .find(|account| account.name == name)
-                    .map(|account| &account.local_groups),
-            };
-            let targets =
-                map.into_iter().flatten().filter(|(iam_name, _)| group.is_called(iam_name, &config.users));
-            for target in targets.flat_map(|(_, targets)| targets) {
-                match input.local.files.groups.get(target).map(|group| group.gid) {
-                    Some(gid) if gid != 0 => joined.entry(group.iam_id.clone()).or_default().push(gid),
-                    Some(_) => drop(told.warnings.insert(format!(
-                        "[local_groups] '{target}' left out: its gid is 0, which is never given to IAM users"
-                    ))),
-                    None => drop(told.warnings.insert(format!(
-                        "[local_groups] '{target}' left out: there is no such group in /etc/group"
-                    ))),
+        let accounts = config.account.iter().map(|account| (account.name.as_str(), &account.local_groups));
+        for (account, map) in std::iter::once(("", &config.local_groups)).chain(accounts) {
+            for (iam_name, targets) in map {
+                let gids: Vec<u32> = targets.iter().filter_map(|target| gid(input, target, told)).collect();
+                all.allowed.entry(account).or_default().extend(&gids);
+                // IAM's names of groups are unique without regard to case.
+                let called = groups.iter().filter(|group| {
+                    group.account == account && !group.kept && group.iam_name.eq_ignore_ascii_case(iam_name)
+                });
+                for group in called {
+                    all.joined.entry(group.iam_id.clone()).or_default().extend(&gids);
                 }
             }
         }
-        Self(joined)
+        all
     }
 
-    fn of_user(&self, user: &candidates::User<'_>) -> Vec<u32> {
-        let gids: BTreeSet<u32> =
-            user.groups.iter().filter_map(|id| self.0.get(id)).flatten().copied().collect();
+    fn of_user(&self, member: &Member<'_>) -> Vec<u32> {
+        let user = member.candidate;
+        let gids: BTreeSet<u32> = match user.known {
+            Known::Listed { .. } => {
+                user.groups.iter().filter_map(|id| self.joined.get(id)).flatten().copied().collect()
+            }
+            // The listing says nothing of these users. What they have they keep, if it still can be had.
+            Known::Kept(_) => {
+                let allowed = self.allowed.get(user.account);
+                let local = self.published(member.identity.id).iter().copied();
+                local.filter(|gid| allowed.is_some_and(|allowed| allowed.contains(gid))).collect()
+            }
+        };
         gids.into_iter().collect()
+    }
+
+    fn published(&self, uid: Id) -> &[u32] {
+        let users = &self.input.published.users;
+        let row = users.binary_search_by_key(&uid, |user| user.uid).ok().and_then(|at| users.get(at));
+        row.map(|user| user.local.as_slice()).unwrap_or_default()
     }
 }
 
-impl candidates::Group<'_> {
-    /// IAM's group names are unique without regard to case; of a kept group only the Unix name is known, which of
-    /// a listed one would not do: `ops+admins` and `ops_admins` have the same.
-    fn is_called(&self, iam_name: &str, users: &config::Users) -> bool {
-        if self.kept {
-            return names::of_group(iam_name, users).is_ok_and(|name| name.as_str() == self.iam_name);
-        }
-        self.iam_name.eq_ignore_ascii_case(iam_name)
-    }
+fn gid(input: &Input<'_>, target: &str, told: &mut Told) -> Option<u32> {
+    let why = match input.local.files.groups.get(target).map(|group| group.gid) {
+        Some(0) => "its gid is 0, which is never given to IAM users",
+        Some(gid) => return Some(gid),
+        None => "there is no such group in /etc/group",
+    };
+    told.warnings.insert(format!("[local_groups] '{target}' left out: {why}"));
+    None
 }
 
 pub(super) fn snapshots(

@@ -8,6 +8,7 @@ mod keys;
 mod names;
 mod properties;
 mod states;
+mod taking;
 mod whose;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use config::{Account, TagUse};
 use listing::{Group, Key};
 
 use super::*;
+use crate::folders::Folders;
 use crate::local::Locked;
 
 const NOW: i64 = 1_795_000_000;
@@ -31,6 +33,7 @@ pub(super) struct World {
     listing: Listing,
     config: Config,
     local: Local,
+    published: Cache,
     pub(super) now: i64,
     force: bool,
 }
@@ -51,12 +54,13 @@ impl World {
             local: Local {
                 files: Files {
                     users: [("root".to_owned(), 0), ("local".to_owned(), 1000)].into(),
+                    shells: set(&["/bin/sh", "/bin/bash", "/usr/sbin/nologin"]),
                     ..Files::default()
                 },
-                shells: set(&["/bin/sh", "/bin/bash", "/usr/sbin/nologin"]),
                 machine_id: "0123".to_owned(),
-                ..Local::default()
+                ..Local::of(Files::default(), Locked::default())
             },
+            published: Cache::default(),
             now: NOW,
             force: false,
         };
@@ -87,7 +91,13 @@ impl World {
 
     /// A folder exists, and is this user's.
     fn folder(&mut self, path: &str, owner: u32) {
-        self.local.folders.insert(path.to_owned(), Some(owner));
+        self.local.folders.as_mut().unwrap().owners.insert(path.to_owned(), Some(owner));
+    }
+
+    /// These folders exist, and no others.
+    fn folders(&mut self, owners: &BTreeMap<&str, u32>) {
+        let owners = owners.iter().map(|(path, owner)| ((*path).to_owned(), Some(*owner))).collect();
+        self.local.folders = Ok(Folders { owners, links: BTreeMap::new() });
     }
 
     /// What other services than `files` say: nothing until a test says otherwise.
@@ -169,6 +179,7 @@ impl World {
             listing: &self.listing,
             config: &self.config,
             local: &self.local,
+            published: &self.published,
             now: self.now,
             force: self.force,
         }
@@ -177,9 +188,12 @@ impl World {
     /// Answers what a plan asks, as far as the test has not done so: the folder is not there, nobody has the name.
     fn answered(&self) -> Self {
         let mut world = self.clone();
-        let asked = questions(&self.input(), false);
-        for folder in asked.folders {
-            world.local.folders.entry(folder).or_default();
+        let asked = questions(&self.input());
+        if let Ok(folders) = &mut world.local.folders {
+            folders.owners.retain(|folder, _| asked.folders.owners.contains(folder));
+            for folder in asked.folders.owners {
+                folders.owners.entry(folder).or_default();
+            }
         }
         for answer in world.local.directory.0.values_mut().filter(|answer| answer.failed.is_none()) {
             answer.asked = asked.nss.clone();
@@ -199,6 +213,7 @@ impl World {
     pub(super) fn run(&mut self) -> Plan {
         let plan = self.plan();
         self.state = plan.state.clone();
+        self.published = plan.cache.clone();
         self.now += 60;
         plan
     }

@@ -134,7 +134,7 @@ fn files() -> Result<Files, String> {
     let open = |path| File::open(path).map_err(|cause| format!("cannot read '{path}': {cause}"));
     open("/etc/passwd")?;
     open("/etc/group")?;
-    let mut files = Files::default();
+    let mut files = Files { shells: glibc::shells().into_iter().collect(), ..Files::default() };
     for (name, uid) in glibc::users() {
         files.users.entry(name).or_insert(uid);
     }

@@ -9,6 +9,9 @@ use nix::errno::Errno;
 unsafe extern "C" {
     // nss.h. Public since glibc 2.0, for programs that choose their services themselves (nscd, getent -s).
     fn __nss_configure_lookup(database: *const c_char, services: *const c_char) -> c_int;
+    // getusershell(3).
+    fn setusershell();
+    fn getusershell() -> *const c_char;
 }
 
 /// What dlopen(3) says of `libnss_SERVICE.so.2`.
@@ -175,6 +178,22 @@ pub(super) fn groups() -> Vec<(String, u32, Vec<String>)> {
         // SAFETY: a C string of that entry.
         let name = unsafe { text(entry.gr_name) };
         groups.push((name, entry.gr_gid, members));
+    }
+}
+
+/// Each valid login shell.
+pub(super) fn shells() -> Vec<String> {
+    let mut shells = Vec::new();
+    // SAFETY: the only thread of this process that enumerates shells.
+    unsafe { setusershell() };
+    loop {
+        // SAFETY: as above; what is returned is valid until the next call.
+        let shell = unsafe { getusershell() };
+        if shell.is_null() {
+            return shells;
+        }
+        // SAFETY: not null, so a C string.
+        shells.push(unsafe { text(shell) });
     }
 }
 

@@ -22,7 +22,13 @@ struct Refresher {
 
 impl Programs for Refresher {
     fn run(&self, line: &[&str], _: &str) -> io::Result<Output> {
-        assert_eq!(line, ["/usr/libexec/nss-iam/cache-refresher", "apply"]);
+        assert_eq!(line[..2], ["/usr/libexec/nss-iam/cache-refresher", "apply"]);
+        let locks = self.folder.join("locked").metadata().unwrap().len() > 0;
+        assert_eq!(
+            &line[2..],
+            if locks { &["--removals-only"][..] } else { &[] },
+            "only an unlock asks the host"
+        );
         if !self.works {
             return Ok(Output {
                 code: Some(75),

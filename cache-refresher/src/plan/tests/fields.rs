@@ -35,7 +35,7 @@ fn good_tags_are_obeyed() {
 #[test]
 fn a_shell_that_no_passwd_line_can_hold_costs_nobody_the_account() {
     let mut world = World::of(&["ana"]).uses(&[TagUse::Shell]);
-    world.local.shells.insert("/bin/s:h".to_owned());
+    world.local.files.shells.insert("/bin/s:h".to_owned());
     world.tag("U-ana", "shell", "/bin/s:h");
     let plan = world.run();
     assert_eq!(plan.row("U-ana").unwrap().shell.as_str(), "/bin/bash");
@@ -153,4 +153,20 @@ fn a_group_whose_name_only_becomes_alike_gains_nothing() {
     assert!(world.run().row("U-eve").unwrap().local.is_empty());
     world.account("").groups[1].name = "jump+admins".to_owned();
     assert_eq!(world.run().row("U-eve").unwrap().local, [4]);
+}
+
+/// Of two groups that Linux calls alike one has no Unix group; its members still join what their IAM group may.
+#[test]
+fn members_of_a_group_that_is_only_remembered_stay_in_its_local_groups_and_in_no_others() {
+    let mut world = World::of(&[]);
+    world.config.local_groups = [("ops+admins".to_owned(), vec!["adm".to_owned()])].into();
+    for (id, name, user) in [("G-A", "ops_admins", "ana"), ("G-B", "ops+admins", "eve")] {
+        world.group("", id, name);
+        world.member("", &format!("U-{user}"), user, id);
+    }
+    let before = world.run();
+    let local = |plan: &Plan, id: &str| plan.row(id).unwrap().local.clone();
+    assert_eq!((local(&before, "U-ana"), local(&before, "U-eve")), (vec![], vec![4]));
+    *world.account("") = listing::Account { complete: false, ..Default::default() };
+    assert_eq!(world.run().cache, before.cache);
 }

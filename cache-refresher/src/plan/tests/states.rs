@@ -59,7 +59,7 @@ fn a_re_created_user_has_a_new_id_and_keeps_off_the_old_home() {
     assert_eq!((row.active, row.name.as_str()), (false, format!("ana-{old}").as_str()));
     assert_eq!(row.home.as_str(), "/home/ana");
     // The old home goes, the new one has come: nobody moves again.
-    world.local.folders = [(home.clone(), Some(new))].into();
+    world.folders(&[(home.as_str(), new)].into());
     assert_eq!(world.run().row("U-new").unwrap().home.as_str(), home);
 }
 
@@ -207,8 +207,9 @@ fn more_than_max_removed_percent_is_held_until_forced() {
     world.member("", "U-new2", "new2", "G-OPS");
     for _ in 0..2 {
         let held = world.run();
-        assert!(held.held.unwrap().contains("3 of 4"));
-        assert_eq!(held.cache, before.cache, "nobody leaves, nobody comes");
+        assert!(held.held.as_ref().unwrap().contains("3 of 4"));
+        assert_eq!(held.members("iam-users"), ["a1", "a2", "a3", "a4", "new", "new2"], "nobody leaves");
+        assert_eq!(held.row("U-a1"), before.row("U-a1"));
     }
     world.force = true;
     let forced = world.run();
@@ -240,15 +241,60 @@ fn a_lock_or_a_refused_name_is_never_held_back() {
     assert_eq!((plan.held.as_ref(), plan.active("U-ana"), plan.active("U-bob")), (None, None, None));
 }
 
+/// "A change of the configuration that would disable present users holds every removal it would cause."
 #[test]
-fn an_empty_listing_is_held_too() {
+fn what_a_change_of_the_configuration_would_do_is_held_until_forced() {
+    type Change = fn(&mut World);
+    let changes: [(&str, Change); 5] = [
+        ("names no group any more", |world| world.listing.accounts.clear()),
+        ("account 'b' is no longer configured", |world| {
+            world.listing.accounts.retain(|account| account.name.is_empty());
+        }),
+        ("the source is 'iam:222' now and was 'iam:111'", |world| {
+            world.account("").id = "222".to_owned();
+            world.gone("U-ana");
+        }),
+        ("the source is 'file:///x' now and was 'iam:111'", |world| {
+            world.listing.source = "file:///x".to_owned();
+            world.gone("U-ana");
+        }),
+        ("the source is 'file:///x' now and was 'iam:'", |world| {
+            world.listing.source = "file:///x".to_owned();
+            world.gone("U-B");
+        }),
+    ];
+    for (why, change) in changes {
+        let mut world = World::of(&["ana", "eve"]);
+        world.account("").id = "111".to_owned();
+        world.config.local_groups = [("OPS".to_owned(), vec!["adm".to_owned()])].into();
+        world.listed("U-ana").keys = vec![key(ED25519)];
+        world.user("b", "U-B", "bob");
+        let before = world.run();
+        change(&mut world);
+        for _ in 0..2 {
+            let held = world.run();
+            let text = held.held.clone().unwrap_or_default();
+            assert!(text.contains(why) && text.contains("they stay"), "{why}: {text}");
+            for id in ["U-ana", "U-eve", "U-B"] {
+                assert_eq!(held.row(id), before.row(id), "{why}");
+            }
+            assert_eq!(held.login("U-ana").unwrap().keys, before.login("U-ana").unwrap().keys, "{why}");
+        }
+        world.force = true;
+        let forced = world.run();
+        assert!(forced.held.is_none() && !forced.disabled().is_empty(), "{why}");
+    }
+}
+
+#[test]
+fn users_whom_a_new_source_has_too_are_not_asked_about() {
     let mut world = World::of(&["ana"]);
-    world.config.safety.max_removed_percent = 99;
     let before = world.run();
-    world.listing.accounts.clear();
-    let held = world.run();
-    assert!(held.held.is_some());
-    assert_eq!((held.cache, held.keys), (before.cache, before.keys));
+    world.listing.source = "file:///x".to_owned();
+    let after = world.run();
+    assert_eq!((after.held, after.cache), (None, before.cache));
+    world.gone("U-ana");
+    assert_eq!(world.run().disabled(), ["ana"], "of the new source from now on");
 }
 
 #[test]
@@ -275,15 +321,6 @@ fn an_incomplete_account_holds_nobody_of_another_account() {
     world.gone("U-B");
     let plan = world.run();
     assert_eq!((plan.active("U-ana"), plan.active("U-B")), (Some("ana"), None));
-}
-
-#[test]
-fn an_account_that_is_no_longer_listed_disables_its_users() {
-    let mut world = World::of(&["ana"]);
-    world.user("b", "U-B", "bob");
-    world.run();
-    world.listing.accounts.retain(|account| account.name.is_empty());
-    assert_eq!(world.run().disabled(), ["bob"]);
 }
 
 #[test]
@@ -316,24 +353,4 @@ fn that_time_passes_changes_no_answer() {
     let before = world.run();
     world.now += 30 * DAY;
     assert_eq!(world.run().cache, before.cache);
-}
-
-#[test]
-fn without_a_listing_a_lock_acts_and_nothing_else_changes() {
-    let mut world = World::of(&["ana", "bob", "eve"]);
-    world.second("partner");
-    world.group("partner", "G-DEV", "Dev");
-    world.member("partner", "U-carl", "carl", "G-DEV");
-    world.config.local_groups = [("Ops".to_owned(), vec!["adm".to_owned()])].into();
-    world.listed("U-ana").keys = vec![key(ED25519)];
-    world.run();
-    world.gone("U-eve");
-    let before = world.run();
-    world.listing.accounts.clear();
-    assert_eq!(hold(world.answered().input()).unwrap(), Plan { skips: Vec::new(), ..before.clone() });
-    world.lock(&["ana"]);
-    let locked = hold(world.answered().input()).unwrap();
-    assert_eq!((locked.active("U-ana"), locked.login("U-ana")), (None, None));
-    assert_eq!((locked.row("U-bob"), locked.row("U-carl")), (before.row("U-bob"), before.row("U-carl")));
-    assert_eq!(locked.login("U-carl"), before.login("U-carl"));
 }

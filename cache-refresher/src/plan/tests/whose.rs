@@ -309,18 +309,24 @@ fn a_home_that_belongs_to_another_uid_is_given_to_nobody() {
 }
 
 #[test]
-fn a_home_that_was_given_is_kept_until_it_is_anothers() {
+fn a_home_that_was_given_is_kept_and_given_back_unless_it_is_anothers() {
     let mut world = World::of(&["ana"]);
     let uid = world.run().id("U-ana");
     world.config.users.home = "/srv/{name}".to_owned();
-    for owner in [uid, 0] {
+    let home = |plan: &Plan| plan.row("U-ana").unwrap().home.to_string();
+    for owner in [uid, 0, 1001] {
         world.folder("/home/ana", owner);
-        assert_eq!(world.run().row("U-ana").unwrap().home.as_str(), "/home/ana", "{owner}");
+        assert!(questions(&world.input()).folders.owners.is_empty(), "nobody looks at it");
+        assert_eq!(home(&world.run()), "/home/ana", "{owner}");
+        // The user leaves and comes back: now it is looked at.
+        let back = world.clone();
+        world.gone("U-ana");
+        world.run();
+        world.listing = back.listing.clone();
+        assert_eq!(home(&world.run()), if owner == 1001 { "/srv/ana" } else { "/home/ana" }, "{owner}");
     }
-    world.folder("/home/ana", 1001);
-    assert_eq!(world.run().row("U-ana").unwrap().home.as_str(), "/srv/ana");
     world.folder("/home/ana", uid);
-    assert_eq!(world.run().row("U-ana").unwrap().home.as_str(), "/srv/ana");
+    assert_eq!(home(&world.run()), "/srv/ana");
     // What somebody had once is nobody else's later.
     world.gone("U-ana");
     world.config.users.home = "/home/{name}".to_owned();

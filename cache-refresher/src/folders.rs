@@ -1,0 +1,128 @@
+//! Looks at folders that could become homes: who owns them, and where they really are.
+//!
+//! In a process of its own, which is left behind if it takes too long: a network file system that hangs would else stop
+//! everything. Nothing is mounted for it (AT_NO_AUTOMOUNT of stat(2)).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::stat::fstatat;
+use serde::{Deserialize, Serialize};
+
+/// The hidden word by which the program runs itself.
+const WORD: &str = "look-at-folders";
+
+/// How long all of them may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Stands for the owner of a folder that cannot be looked at: nobody has this uid.
+pub(crate) const UNKNOWN_OWNER: u32 = u32::MAX;
+
+/// Which folders.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Question {
+    /// Whom each of these belongs to.
+    pub owners: BTreeSet<String>,
+    /// Where each of these really is, links followed.
+    pub places: BTreeSet<String>,
+}
+
+/// What was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Folders {
+    /// Who owns each, or that there is none.
+    pub owners: BTreeMap<String, Option<u32>>,
+    /// Those that are reached through a link, and where they really are.
+    pub links: BTreeMap<String, String>,
+}
+
+/// Looks at them.
+///
+/// # Errors
+/// Why nothing is known.
+pub(crate) fn look(question: &Question) -> Result<Folders, String> {
+    if *question == Question::default() {
+        return Ok(Folders::default());
+    }
+    let mut child = Command::new("/proc/self/exe")
+        .arg(WORD)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|cause| format!("cannot run '{WORD}': {cause}"))?;
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let (send, said) = mpsc::channel();
+    let json = serde_json::to_vec(question).unwrap_or_default();
+    std::thread::spawn(move || {
+        // Reads all of its input before it looks at anything. What it did not get it cannot answer for.
+        let _ = stdin.map(|mut stdin| stdin.write_all(&json));
+        let mut answer = Vec::new();
+        let _ = stdout.map(|mut stdout| stdout.read_to_end(&mut answer));
+        let _ = send.send(answer);
+    });
+    let answer = said.recv_timeout(PATIENCE);
+    // A process that waits for a disk dies when the disk answers, so nobody waits for it here.
+    let _ = child.kill();
+    std::thread::spawn(move || child.wait());
+    let answer = answer.map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))?;
+    serde_json::from_slice(&answer).map_err(|_| "the process that looks at them ended early".to_owned())
+}
+
+/// Looks if this program was run for that; none: it was not. `words` are the program's name and its arguments.
+pub(crate) fn serve(mut words: impl Iterator<Item = OsString>) -> Option<io::Result<()>> {
+    (words.nth(1)? == WORD).then(|| {
+        let mut json = Vec::new();
+        io::stdin().lock().read_to_end(&mut json)?;
+        let question: Question = serde_json::from_slice(&json)?;
+        io::stdout().lock().write_all(&serde_json::to_vec(&see(question))?)
+    })
+}
+
+fn see(question: Question) -> Folders {
+    let owners = question.owners.into_iter().map(|folder| {
+        let flags = AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT;
+        let owner = match fstatat(AT_FDCWD, folder.as_str(), flags) {
+            Ok(found) => Some(found.st_uid),
+            Err(Errno::ENOENT) => None,
+            Err(_) => Some(UNKNOWN_OWNER),
+        };
+        (folder, owner)
+    });
+    let links = question.places.into_iter().filter_map(|folder| {
+        let real = fs::canonicalize(&folder).ok()?.to_string_lossy().into_owned();
+        (real != folder).then_some((folder, real))
+    });
+    Folders { owners: owners.collect(), links: links.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_looked_at_is_nobodys_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink("file", folder.path().join("link")).unwrap();
+        let [there, below, gone, link] =
+            [file.clone(), file.join("home"), folder.path().join("gone"), folder.path().join("link")]
+                .map(|path| path.to_string_lossy().into_owned());
+        let owners = [&there, &below, &gone].map(Clone::clone).into();
+        let seen = see(Question { owners, places: [link.clone(), there.clone(), gone.clone()].into() });
+        let owner = nix::unistd::geteuid().as_raw();
+        assert_eq!(seen.owners[&there], Some(owner));
+        assert_eq!((seen.owners[&below], seen.owners[&gone]), (Some(UNKNOWN_OWNER), None));
+        assert_eq!(seen.links, [(link, there)].into());
+    }
+}

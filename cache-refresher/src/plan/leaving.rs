@@ -1,0 +1,190 @@
+//! Who leaves. The one rule, for a whole plan and for what is taken away where no plan can be made. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cache::model::{IamId, Name};
+use cache::state::{State, User};
+use listing::{Account, Listing};
+
+use crate::local::Locked;
+
+/// What the rule goes by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    pub state: &'a State,
+    /// None: no listing can be believed, so nobody leaves.
+    pub listing: Option<&'a Listing>,
+    pub locked: &'a Locked,
+    /// More of the active users than this do not leave at once.
+    pub max_removed_percent: u8,
+    /// Everyone leaves whom the listing lacks.
+    pub force: bool,
+}
+
+/// The outcome.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Leaving {
+    /// Users who were published, and whom a complete listing of their source no longer has.
+    pub gone: BTreeSet<IamId>,
+    /// Why others stay whom the listing lacks, one message a cause.
+    pub held: Vec<String>,
+    /// They would be too many at once.
+    pub excess: Option<Excess>,
+}
+
+/// More than `max_removed_percent` of the active users, who therefore stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Excess {
+    users: BTreeMap<IamId, Name>,
+    /// How many were active when this began, [`State::held`].
+    pub of: usize,
+    percent: usize,
+}
+
+impl Excess {
+    fn is_over(&self) -> bool {
+        self.users.len() * 100 > self.of * self.percent
+    }
+
+    fn text(&self) -> String {
+        let names: Vec<&str> = self.users.values().map(Name::as_str).collect();
+        format!(
+            "{} of {} active users would be disabled, more than max_removed_percent = {}: {}; they stay\nhint: if they are \
+             to leave, run 'cache-refresher --force'",
+            names.len(),
+            self.of,
+            self.percent,
+            some(&names)
+        )
+    }
+}
+
+impl Leaving {
+    /// What is said of those who stay.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.held.iter().cloned().chain(self.excess.as_ref().map(Excess::text)).collect()
+    }
+
+    /// The rule once more, for users who could stay: a name that is refused now takes the account, whatever is held. None:
+    /// nothing changes.
+    pub(crate) fn reconsidered(&self, could_stay: impl Fn(&IamId) -> bool) -> Option<Self> {
+        let mut excess = self.excess.clone()?;
+        let all = std::mem::take(&mut excess.users);
+        excess.users = all
+            .iter()
+            .filter(|(iam_id, _)| could_stay(iam_id))
+            .map(|(id, name)| (id.clone(), name.clone()))
+            .collect();
+        if excess.users.len() == all.len() {
+            return None;
+        }
+        if excess.is_over() {
+            return Some(Self { excess: Some(excess), ..self.clone() });
+        }
+        let gone = self.gone.iter().cloned().chain(all.into_keys()).collect();
+        Some(Self { gone, held: self.held.clone(), excess: None })
+    }
+}
+
+/// What the listing says of a user whom it lacks.
+enum Absence {
+    /// Nothing: the account was not read whole.
+    Unknown,
+    /// Nothing either, because the configuration names another source now.
+    Unasked(String),
+    /// The user left.
+    Left,
+}
+
+/// Applies the rule.
+pub(crate) fn leaving(facts: Facts<'_>) -> Leaving {
+    let Some(listing) = facts.listing else { return Leaving::default() };
+    let users = listing.accounts.iter().flat_map(|account| &account.users);
+    let listed: BTreeSet<&str> = users.map(|user| user.id.as_str()).collect();
+    let present = facts.state.users.iter().filter(|(_, user)| is_in(user, facts.locked));
+    let (mut left, mut unasked) = (BTreeMap::new(), BTreeMap::new());
+    for (iam_id, user) in present.filter(|(iam_id, _)| !listed.contains(iam_id.as_str())) {
+        match absence(listing, user) {
+            Absence::Unknown => {}
+            Absence::Unasked(why) if !facts.force => {
+                unasked.entry(why).or_insert_with(Vec::new).push(user.name.as_str());
+            }
+            Absence::Unasked(_) | Absence::Left => drop(left.insert(iam_id, user)),
+        }
+    }
+    let held: Vec<String> = unasked
+        .into_iter()
+        .map(|(why, names)| {
+            format!(
+                "{why}, which would disable {}; they stay\nhint: correct the configuration; if they are to leave, run \
+                 'cache-refresher --force'",
+                some(&names)
+            )
+        })
+        .collect();
+    // A locked user is disabled anyway.
+    let counts = |user: &User| user.disabled.is_none() && !facts.locked.contains(user.name.as_str());
+    let active = facts.state.users.values().filter(|user| user.disabled.is_none()).count();
+    let excess = Excess {
+        users: left
+            .iter()
+            .filter(|(_, user)| counts(user))
+            .map(|(iam_id, user)| ((*iam_id).clone(), user.name.clone()))
+            .collect(),
+        // Those who came since do not make the others fewer.
+        of: facts.state.held.map_or(active, |held| held.min(active)),
+        percent: usize::from(facts.max_removed_percent),
+    };
+    if !facts.force && excess.is_over() {
+        return Leaving { gone: BTreeSet::new(), held, excess: Some(excess) };
+    }
+    Leaving { gone: left.into_keys().cloned().collect(), held, excess: None }
+}
+
+/// Whether a user is active, or would be if the name were not locked here.
+pub(crate) fn is_in(user: &User, locked: &Locked) -> bool {
+    user.disabled.is_none() || locked.contains(user.name.as_str())
+}
+
+fn absence(listing: &Listing, user: &User) -> Absence {
+    let Some(account) = listing.accounts.iter().find(|account| account.name == user.account) else {
+        return Absence::Unasked(match user.account.as_str() {
+            "" => "the configuration names no group any more".to_owned(),
+            name => format!("account '{}' is no longer configured", name.escape_default()),
+        });
+    };
+    let source = source(listing, account);
+    match (account.complete, is_same_source(&user.source, &source)) {
+        (false, _) => Absence::Unknown,
+        (true, true) => Absence::Left,
+        (true, false) => Absence::Unasked(format!(
+            "the source is '{source}' now and was '{}'",
+            user.source.escape_default()
+        )),
+    }
+}
+
+/// What `login.source` says: the account where the source is IAM.
+pub(crate) fn source(listing: &Listing, account: &Account) -> String {
+    let source = if listing.source.is_empty() { "listing" } else { &listing.source };
+    let text = if source == "iam:" { format!("iam:{}", account.id) } else { source.to_owned() };
+    text.escape_default().to_string()
+}
+
+/// The source of a user can be unknown, and so can the number of an AWS account.
+fn is_same_source(one: &str, other: &str) -> bool {
+    one == other
+        || one.is_empty()
+        || [one, other].contains(&"iam:") && [one, other].iter().all(|text| text.starts_with("iam:"))
+}
+
+/// `'ana', 'bob', 'eve' and 4 more`
+fn some(names: &[&str]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<String> =
+        names.iter().take(SHOWN).map(|name| format!("'{}'", name.escape_default())).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

@@ -1,0 +1,75 @@
+//! What is taken away at once, whatever else of this host is broken: those who left, and those who are locked, go out of
+//! what is published, and nothing else of it changes. Needs no configuration and asks nobody. Pure.
+
+use std::collections::BTreeSet;
+
+use cache::model::{Field, IamId, Id, Name};
+use cache::snapshot::{Cache, Keys};
+use cache::state::State;
+
+use super::DISABLED_GROUP;
+use super::leaving::Leaving;
+use crate::local::{Locked, NOLOGIN};
+
+/// What is published, as far as it can be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub state: State,
+    pub cache: Option<Cache>,
+    pub keys: Option<Keys>,
+}
+
+impl Taken {
+    /// Takes them away; true if somebody was there to be taken.
+    pub(crate) fn take(&mut self, leaving: &Leaving, locked: &Locked, now: i64) -> bool {
+        let before = self.clone();
+        let out: BTreeSet<IamId> = self
+            .state
+            .users
+            .iter()
+            .filter(|(iam_id, user)| {
+                user.disabled.is_none()
+                    && (leaving.gone.contains(*iam_id) || locked.contains(user.name.as_str()))
+            })
+            .map(|(iam_id, _)| iam_id.clone())
+            .collect();
+        for (_, user) in self.state.users.iter_mut().filter(|(iam_id, _)| out.contains(iam_id)) {
+            user.disabled = Some(now);
+        }
+        let disabled = self.state.users.iter().filter(|(_, user)| user.disabled.is_some());
+        let identities = &self.state.identities;
+        // Also those whom the state has as disabled and a file still has as active: a run that was cut off.
+        let ids: BTreeSet<Id> =
+            disabled.filter_map(|(iam_id, _)| identities.get(iam_id)).map(|identity| identity.id).collect();
+        if let Some(cache) = &mut self.cache {
+            disable(cache, &ids, locked);
+        }
+        if let Some(keys) = &mut self.keys {
+            keys.logins.retain(|login| !ids.contains(&login.uid) && !locked.contains(login.name.as_str()));
+        }
+        *self != before
+    }
+}
+
+/// As [`super::rows`] publishes disabled users.
+fn disable(cache: &mut Cache, ids: &BTreeSet<Id>, locked: &Locked) {
+    let group =
+        cache.groups.iter().find(|group| group.name.as_str() == DISABLED_GROUP).map(|group| group.gid);
+    let mut names: BTreeSet<Name> = BTreeSet::new();
+    let mut private: BTreeSet<Id> = BTreeSet::new();
+    let Ok(nologin) = Field::new(NOLOGIN) else { return };
+    for user in &mut cache.users {
+        if user.active && (ids.contains(&user.uid) || locked.contains(user.name.as_str())) {
+            user.active = false;
+            user.shell = nologin.clone();
+            user.groups = group.into_iter().collect();
+            user.local.clear();
+            names.insert(user.name.clone());
+            private.insert(user.uid);
+        }
+    }
+    cache.groups.retain(|group| !private.contains(&group.gid));
+    for group in &mut cache.groups {
+        group.members.retain(|name| !names.contains(name));
+    }
+}

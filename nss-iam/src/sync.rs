@@ -1,4 +1,4 @@
-//! What `slots` and `kept` share memory with. `tests/switch.rs` puts a model checker's types in this file's place.
+//! What `slots` and `kept` share memory with. `tests/switch` puts a model checker's types in this file's place.
 #![forbid(unsafe_code)]
 
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

@@ -1,0 +1,112 @@
+//! Tests of `kept` and `slots` together, on files that are replaced.
+
+use std::sync::Arc;
+
+use loom::thread;
+
+use crate::disk::{Cache, Machine, ask, cache};
+use crate::explore;
+
+/// What is left when all threads are done: the file at the path, and no other.
+fn settled(machine: &Machine, cache: &Cache, id: u32) {
+    assert_eq!(ask(cache), id);
+    assert_eq!(machine.open_files(), 1);
+}
+
+#[test]
+fn threads_that_read_while_the_file_is_replaced_read_an_open_file() {
+    explore(4, || {
+        let machine = Machine::new();
+        let cache = cache(&machine);
+        assert_eq!(ask(&cache), 1);
+        let reader = thread::spawn({
+            let cache = Arc::clone(&cache);
+            move || {
+                let first = ask(&cache);
+                let second = ask(&cache);
+                assert!([1, 2].contains(&first) && [1, 2].contains(&second));
+            }
+        });
+        machine.publish(2);
+        assert_eq!(ask(&cache), 2, "a file that is published is seen by whoever knows of it");
+        reader.join().unwrap();
+        settled(&machine, &cache, 2);
+    });
+}
+
+#[test]
+fn two_readers_and_a_publisher_leave_one_file_open() {
+    explore(2, || {
+        let machine = Machine::new();
+        let cache = cache(&machine);
+        assert_eq!(ask(&cache), 1);
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let cache = Arc::clone(&cache);
+                thread::spawn(move || ask(&cache))
+            })
+            .collect();
+        machine.publish(2);
+        for reader in readers {
+            assert!([1, 2].contains(&reader.join().unwrap()));
+        }
+        settled(&machine, &cache, 2);
+    });
+}
+
+#[test]
+fn the_first_lookups_of_three_threads_at_once_open_a_file_each_and_keep_one() {
+    explore(2, || {
+        let machine = Machine::new();
+        let cache = cache(&machine);
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let cache = Arc::clone(&cache);
+                thread::spawn(move || assert_eq!(ask(&cache), 1))
+            })
+            .collect();
+        assert_eq!(ask(&cache), 1);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        settled(&machine, &cache, 1);
+    });
+}
+
+/// The second publication can meet a thread that still installs what it opened before the first.
+#[test]
+fn two_publications_in_a_row_never_bring_an_older_file_back() {
+    explore(3, || {
+        let machine = Machine::new();
+        let cache = cache(&machine);
+        assert_eq!(ask(&cache), 1);
+        let reader = thread::spawn({
+            let cache = Arc::clone(&cache);
+            move || assert!((1..=3).contains(&ask(&cache)))
+        });
+        machine.publish(2);
+        assert_eq!(ask(&cache), 2);
+        machine.publish(3);
+        assert_eq!(ask(&cache), 3);
+        reader.join().unwrap();
+        settled(&machine, &cache, 3);
+    });
+}
+
+/// fork(2) in the middle of other threads' lookups: their counts stay, for ever. Nobody waits for them.
+#[test]
+fn counts_that_no_thread_will_take_back_cost_a_slot_and_nothing_else() {
+    explore(3, || {
+        let machine = Machine::new();
+        let cache = cache(&machine);
+        std::mem::forget(cache.file().unwrap());
+        machine.publish(2);
+        std::mem::forget(cache.file().unwrap());
+        machine.publish(3);
+        let other = thread::spawn({
+            let cache = Arc::clone(&cache);
+            move || assert_eq!(ask(&cache), 3)
+        });
+        assert_eq!(ask(&cache), 3);
+        other.join().unwrap();
+        assert_eq!(machine.open_files(), 2, "the two that are lost");
+    });
+}

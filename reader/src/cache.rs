@@ -13,7 +13,8 @@ use crate::check;
 use crate::entry::{BELOW_FLOOR, Group, Tail, User};
 use crate::file::{Id, Map};
 use crate::gids::Gids;
-use crate::pages::{HEADER, Pages, Sizes};
+use crate::header::HEADER;
+use crate::pages::{Pages, Sizes};
 use crate::tree::{self, Place};
 use crate::{Error, Result};
 

@@ -16,9 +16,9 @@ use core::ffi::{CStr, c_int, c_long, c_void};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicU8, Ordering};
 
-use crate::pages::{HEADER, MARK};
+use crate::header::{self, HEADER, MARK};
+use crate::sync::AtomicU8;
 use crate::{Error, Result};
 
 /// The largest file that is mapped, in bytes: far above 50 000 users with five RSA keys each.
@@ -86,17 +86,13 @@ impl Map {
     /// Whether the publisher has marked the file as replaced. May change at any time.
     #[must_use]
     pub fn retired(&self) -> bool {
-        let (at, bit) = MARK;
-        self.shared_header().get(at).is_some_and(|byte| byte.load(Ordering::Relaxed) & bit != 0)
+        let (at, _) = MARK;
+        self.shared_header().get(at).is_some_and(header::is_marked)
     }
 
     /// A copy of the file's header.
     pub(crate) fn header(&self) -> [u8; HEADER] {
-        let mut header = [0; HEADER];
-        for (to, from) in header.iter_mut().zip(self.shared_header()) {
-            *to = from.load(Ordering::Relaxed);
-        }
-        header
+        header::copy(self.shared_header())
     }
 
     /// The file behind its header.

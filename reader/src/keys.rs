@@ -5,7 +5,8 @@
 
 use crate::check;
 use crate::file::Map;
-use crate::pages::{HEADER, Pages};
+use crate::header::HEADER;
+use crate::pages::Pages;
 use crate::record::Record;
 use crate::text::Text;
 use crate::tree;

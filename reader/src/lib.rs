@@ -11,10 +11,12 @@ mod check;
 mod entry;
 mod file;
 mod gids;
+mod header;
 mod keys;
 mod numbers;
 mod pages;
 mod record;
+mod sync;
 mod text;
 mod tree;
 

@@ -4,15 +4,9 @@
 //! one page: that case is short and stands first everywhere, the other is apart.
 #![forbid(unsafe_code)]
 
+use crate::header::{HEADER, MARK};
 use crate::numbers::{be16, be32};
 use crate::{Error, MAJOR, Result};
-
-/// The header is the first 100 bytes of the file, and of page 1. The pages below begin behind it, so that a mark in
-/// the header may change under a reader.
-pub(crate) const HEADER: usize = 100;
-
-/// Set in `user_version` of a file that has been replaced: byte and bit. Its content is as good as it was.
-pub(crate) const MARK: (usize, u8) = (60, 1 << 7);
 
 /// The pages of a database whose header was checked.
 #[derive(Debug, Clone, Copy)]

@@ -1,13 +1,15 @@
-//! A machine for `kept`, of loom's atomics: what the kernel and the publisher do.
+//! A machine for `kept`: what the kernel and the publisher do, of loom's atomics. How a mapped file is read is not made
+//! up, but `reader`'s own code.
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use reader::Error;
 
+use crate::header::{self, MARK};
 use crate::kept::{self, File, Kept, System};
 use crate::slots::{Slot, Slots};
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
 /// Files that a test opens at most.
 const FILES: usize = 8;
@@ -17,7 +19,8 @@ const SLOTS: usize = 2;
 /// A file system with one path, and what became of each file that was opened.
 struct Disk {
     path: AtomicU32,
-    retired: [AtomicBool; 4],
+    /// Of each file's header the byte that has the mark. The rest of it is the file's number.
+    headers: [[AtomicU8; 1]; 4],
     opened: AtomicU32,
     open: [AtomicBool; FILES],
 }
@@ -52,7 +55,8 @@ impl File for Opened {
 
     fn retired(&self) -> bool {
         assert!(self.is_open());
-        self.disk.retired[self.id as usize].load(Ordering::Acquire)
+        let [byte] = &self.disk.headers[self.id as usize];
+        header::is_marked(byte)
     }
 }
 
@@ -70,6 +74,8 @@ impl System for Machine {
         }
         let handle = self.0.opened.fetch_add(1, Ordering::Relaxed) as usize;
         self.0.open[handle].store(true, Ordering::Relaxed);
+        let [byte] = header::copy(&self.0.headers[id as usize]);
+        assert_eq!(u32::from(byte & !MARK.1), id, "another header than that of the file");
         Ok(Opened { disk: Arc::clone(&self.0), id, handle })
     }
 
@@ -86,16 +92,18 @@ impl Machine {
     pub(crate) fn new() -> Self {
         Machine(Arc::new(Disk {
             path: AtomicU32::new(1),
-            retired: std::array::from_fn(|_| AtomicBool::new(false)),
+            headers: std::array::from_fn(|id| [AtomicU8::new(id as u8)]),
             opened: AtomicU32::new(0),
             open: std::array::from_fn(|_| AtomicBool::new(false)),
         }))
     }
 
-    /// A rename, and then the mark.
+    /// A rename, and then the mark. That the one comes before the other for whoever sees the mark is the kernel's
+    /// doing: see `retire` in `cache/src/publish.rs`.
     pub(crate) fn publish(&self, id: u32) {
         let old = self.0.path.swap(id, Ordering::AcqRel);
-        self.0.retired[old as usize].store(true, Ordering::Release);
+        let [byte] = &self.0.headers[old as usize];
+        byte.fetch_or(MARK.1, Ordering::Release);
     }
 
     pub(crate) fn open_files(&self) -> usize {

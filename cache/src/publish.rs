@@ -227,6 +227,17 @@ fn replace(folder: &Path, new: &Path, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Sets the mark. A reader that has the file mapped looks at the path when it sees the mark, and must find the new file.
+///
+/// On this side the kernel orders the two. rename(2) releases spinlocks after it has changed the path, and opening the
+/// folder takes another (that of the descriptor table) before write(2) changes the byte. Stores before the release
+/// reach every processor before stores after the next lock is taken, whichever locks they are
+/// (`MP+unlocklockonceonce+fencermbonceonce` of Linux's tools/memory-model). On the reader's side the load of the byte
+/// is an acquire (`reader/src/header.rs`), so the system call behind it sees the path as rename(2) left it, or newer.
+///
+/// The map and write(2) share one page (`mmap(2)`, MAP_SHARED), and one byte is written, so no reader sees half of it.
+/// Where a file system does not do this (overlayfs), a reader notices the new file up to a second later: it looks at the
+/// path once a second without a mark, too.
 fn retire(mut old: File) -> io::Result<()> {
     let mut byte = [0];
     old.seek(SeekFrom::Start(USER_VERSION))?;

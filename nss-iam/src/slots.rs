@@ -72,12 +72,22 @@ impl Version {
 }
 
 impl<T, const N: usize> Slots<T, N> {
-    /// The current value; without one, the version that says so.
+    /// The current value. Without one, or while it is being replaced, the version that was seen.
+    ///
+    /// Between the first load and `enter`, the slot can be emptied and filled again: what is in it then has another version,
+    /// or none, and a walk with a place in the one would go on in the other. The second load tells. Before the slot
+    /// was filled again it was emptied, before that retired, and before that `current` was changed, in this order by
+    /// releases and acquisitions of the slot's state; `enter` acquires the last of them. So a thread that has entered
+    /// a later value also sees the change, with Relaxed, and no version comes back.
     #[inline]
     pub(crate) fn current(&self) -> Result<Used<'_, T>, Version> {
         let version = Version(self.current.load(Ordering::Acquire));
         let slot = version.slot().and_then(|slot| self.slots.get(slot)).ok_or(version)?;
-        if slot.enter() { Ok(Used { slot, version }) } else { Err(version) }
+        if !slot.enter() {
+            return Err(version);
+        }
+        let used = Used { slot, version };
+        if self.current.load(Ordering::Relaxed) == version.0 { Ok(used) } else { Err(version) }
     }
 
     /// Makes `value` the current one, if `version` still is, and lends it in any case. Gives it back if no slot is free.

@@ -6,6 +6,7 @@ use loom::thread;
 
 use crate::disk::{Cache, Machine, ask, cache};
 use crate::explore;
+use crate::kept::File;
 
 /// What is left when all threads are done: the file at the path, and no other.
 fn settled(machine: &Machine, cache: &Cache, id: u32) {
@@ -81,6 +82,30 @@ fn two_publications_in_a_row_never_bring_an_older_file_back() {
         let reader = thread::spawn({
             let cache = Arc::clone(&cache);
             move || assert!((1..=3).contains(&ask(&cache)))
+        });
+        machine.publish(2);
+        assert_eq!(ask(&cache), 2);
+        machine.publish(3);
+        assert_eq!(ask(&cache), 3);
+        reader.join().unwrap();
+        settled(&machine, &cache, 3);
+    });
+}
+
+/// The place of a walk is a page and a cell, which mean nothing in another file.
+#[test]
+fn a_step_of_a_walk_is_in_the_file_of_the_step_before_or_says_that_it_is_not() {
+    explore(3, || {
+        let machine = Machine::new();
+        let cache = cache(&machine);
+        let version = cache.file().unwrap().version().unwrap();
+        let reader = thread::spawn({
+            let cache = Arc::clone(&cache);
+            move || {
+                if let Some(held) = cache.same(version) {
+                    assert_eq!(held.file().id(), 1);
+                }
+            }
         });
         machine.publish(2);
         assert_eq!(ask(&cache), 2);

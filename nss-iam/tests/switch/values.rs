@@ -7,7 +7,7 @@ use loom::thread;
 
 use crate::explore;
 use crate::slots::{self, Slot, Slots};
-use crate::sync::{AtomicU32, AtomicU64, UnsafeCell};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
 /// Makes `value` the current one. False if all slots are taken.
 fn put<const N: usize>(slots: &Slots<[u32; 2], N>, value: u32) -> bool {
@@ -23,9 +23,10 @@ fn slots<const N: usize>() -> Arc<Slots<[u32; 2], N>> {
     Arc::new(Slots { current: AtomicU64::new(0), slots: std::array::from_fn(|_| slot()) })
 }
 
-/// A reader that has seen which slot is the current one, and comes to it when it has been emptied and filled again.
+/// A reader that has seen which slot is the current one, and comes to it when it has been emptied and filled again. The
+/// values here count as their versions do.
 #[test]
-fn a_slot_that_is_used_again_shows_its_new_value() {
+fn a_slot_that_is_used_again_is_not_taken_for_what_it_was() {
     explore(5, || {
         let slots = slots::<2>();
         assert!(put(&slots, 1));
@@ -34,11 +35,58 @@ fn a_slot_that_is_used_again_shows_its_new_value() {
             move || {
                 if let Ok(used) = slots.current() {
                     assert_eq!(used[0], used[1]);
+                    assert_eq!(
+                        u64::from(used[0]),
+                        used.version.count(),
+                        "a value with the version of another"
+                    );
                 }
             }
         });
         // The second finds no slot if the reader has come to the one that is free.
         let _ = put(&slots, 2) && put(&slots, 3);
+        reader.join().unwrap();
+    });
+}
+
+/// What is put too late is in a slot, and live, but never the current value.
+#[test]
+fn a_value_that_came_too_late_is_given_to_nobody_else() {
+    explore(5, || {
+        let slots = slots::<2>();
+        assert!(put(&slots, 1));
+        let stale = version(&slots);
+        let reader = thread::spawn({
+            let slots = Arc::clone(&slots);
+            move || {
+                if let Ok(used) = slots.current() {
+                    assert_ne!(used[0], 10);
+                }
+            }
+        });
+        assert!(put(&slots, 2));
+        let _ = slots.put([10; 2], stale);
+        reader.join().unwrap();
+    });
+}
+
+/// A file is opened in the place of the version that was seen, and must not be older than what that version replaced.
+#[test]
+fn whoever_sees_a_change_sees_what_was_done_before_it() {
+    explore(5, || {
+        let slots = slots::<2>();
+        assert!(put(&slots, 1));
+        let (old, done) = (version(&slots), Arc::new(AtomicBool::new(false)));
+        let reader = thread::spawn({
+            let (slots, done) = (Arc::clone(&slots), Arc::clone(&done));
+            move || {
+                if slots.current().is_err_and(|version| version != old) {
+                    assert!(done.load(Ordering::Relaxed));
+                }
+            }
+        });
+        done.store(true, Ordering::Relaxed);
+        slots.clear(old);
         reader.join().unwrap();
     });
 }

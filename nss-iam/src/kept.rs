@@ -142,12 +142,13 @@ impl<S: System, const N: usize> Kept<S, N> {
         }
     }
 
-    /// Opens the file unless there was none a moment ago.
+    /// Opens the file unless there was none a moment ago. A version that has a file is just being replaced; `missing` then
+    /// says nothing, for a thread that found no file before there was one can be late to set it.
     #[cold]
     #[inline(never)]
     fn first(&self, version: Version, now: u64) -> Result<Held<'_, S::File>> {
         let missing = self.missing.load(Ordering::Relaxed);
-        if missing != 0 && now.abs_diff(missing) < SECOND {
+        if version.is_empty() && missing != 0 && now.abs_diff(missing) < SECOND {
             return Err(Error::System(libc::ENOENT));
         }
         self.open(version, now)

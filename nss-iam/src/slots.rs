@@ -65,6 +65,11 @@ impl Version {
         Version(count << 8 | slot)
     }
 
+    /// Whether there is no value at all.
+    pub(crate) fn is_empty(self) -> bool {
+        self.slot().is_none()
+    }
+
     /// How often the current value has changed; in [`Self::BITS`] bits.
     pub(crate) fn count(self) -> u64 {
         self.0 >> 8
@@ -109,9 +114,11 @@ impl<T, const N: usize> Slots<T, N> {
         Ok(Used { slot, version: Version::NONE })
     }
 
-    /// Leaves nothing current, if `version` still is.
+    /// Leaves nothing current, if `version` still is. If there was nothing, another thread may still put what it has found.
     pub(crate) fn clear(&self, version: Version) {
-        self.exchange(version, version.next(None));
+        if !version.is_empty() {
+            self.exchange(version, version.next(None));
+        }
     }
 
     fn exchange(&self, old: Version, new: Version) -> bool {

@@ -80,7 +80,10 @@ impl System for Machine {
     }
 
     fn at_path(&self) -> reader::Result<u32> {
-        Ok(self.0.path.load(Ordering::Acquire))
+        match self.0.path.load(Ordering::Acquire) {
+            0 => Err(Error::System(libc::ENOENT)),
+            id => Ok(id),
+        }
     }
 
     fn root(&self) -> Option<u32> {
@@ -89,9 +92,15 @@ impl System for Machine {
 }
 
 impl Machine {
+    /// With the file 1.
     pub(crate) fn new() -> Self {
+        Self::with(1)
+    }
+
+    /// With this file, 0 for none.
+    pub(crate) fn with(id: u32) -> Self {
         Machine(Arc::new(Disk {
-            path: AtomicU32::new(1),
+            path: AtomicU32::new(id),
             headers: std::array::from_fn(|id| [AtomicU8::new(id as u8)]),
             opened: AtomicU32::new(0),
             open: std::array::from_fn(|_| AtomicBool::new(false)),

@@ -116,6 +116,30 @@ fn a_step_of_a_walk_is_in_the_file_of_the_step_before_or_says_that_it_is_not() {
     });
 }
 
+/// A thread that found no file can be late to say so: by then there is one, and that one is just being replaced.
+#[test]
+fn a_file_that_has_answered_is_not_missing_while_it_is_replaced() {
+    explore(2, || {
+        let machine = Machine::with(0);
+        let cache = cache(&machine);
+        let late = thread::spawn({
+            let cache = Arc::clone(&cache);
+            move || drop(cache.file())
+        });
+        machine.publish(1);
+        if cache.file().is_ok() {
+            machine.publish(2);
+            let other = thread::spawn({
+                let cache = Arc::clone(&cache);
+                move || drop(cache.file())
+            });
+            assert_eq!(ask(&cache), 2);
+            other.join().unwrap();
+        }
+        late.join().unwrap();
+    });
+}
+
 /// fork(2) in the middle of other threads' lookups: their counts stay, for ever. Nobody waits for them.
 #[test]
 fn counts_that_no_thread_will_take_back_cost_a_slot_and_nothing_else() {

@@ -23,6 +23,9 @@ struct Disk {
     headers: [[AtomicU8; 1]; 4],
     opened: AtomicU32,
     open: [AtomicBool; FILES],
+    /// Not loom's: the clock and the count share nothing with the code under test.
+    now: std::sync::atomic::AtomicU64,
+    looks: std::sync::atomic::AtomicU32,
 }
 
 #[derive(Clone)]
@@ -64,7 +67,7 @@ impl System for Machine {
     type File = Opened;
 
     fn now(&self) -> u64 {
-        1_000_000
+        self.0.now.load(Ordering::Relaxed)
     }
 
     fn open(&self) -> reader::Result<Opened> {
@@ -80,6 +83,7 @@ impl System for Machine {
     }
 
     fn at_path(&self) -> reader::Result<u32> {
+        self.0.looks.fetch_add(1, Ordering::Relaxed);
         match self.0.path.load(Ordering::Acquire) {
             0 => Err(Error::System(libc::ENOENT)),
             id => Ok(id),
@@ -104,15 +108,31 @@ impl Machine {
             headers: std::array::from_fn(|id| [AtomicU8::new(id as u8)]),
             opened: AtomicU32::new(0),
             open: std::array::from_fn(|_| AtomicBool::new(false)),
+            now: 1_000_000.into(),
+            looks: 0.into(),
         }))
     }
 
     /// A rename, and then the mark. That the one comes before the other for whoever sees the mark is the kernel's
     /// doing: see `retire` in `cache/src/publish.rs`.
     pub(crate) fn publish(&self, id: u32) {
-        let old = self.0.path.swap(id, Ordering::AcqRel);
+        let old = self.rename(id);
         let [byte] = &self.0.headers[old as usize];
         byte.fetch_or(MARK.1, Ordering::Release);
+    }
+
+    /// Gives the file that was at the path.
+    pub(crate) fn rename(&self, id: u32) -> u32 {
+        self.0.path.swap(id, Ordering::AcqRel)
+    }
+
+    pub(crate) fn later(&self, milliseconds: u64) {
+        self.0.now.fetch_add(milliseconds, Ordering::Relaxed);
+    }
+
+    /// How often the path was looked at.
+    pub(crate) fn looks(&self) -> u32 {
+        self.0.looks.load(Ordering::Relaxed)
     }
 
     pub(crate) fn open_files(&self) -> usize {

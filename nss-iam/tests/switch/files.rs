@@ -6,7 +6,7 @@ use loom::thread;
 
 use crate::disk::{Cache, Machine, ask, cache};
 use crate::explore;
-use crate::kept::File;
+use crate::kept::{File, SECOND};
 
 /// What is left when all threads are done: the file at the path, and no other.
 fn settled(machine: &Machine, cache: &Cache, id: u32) {
@@ -137,6 +137,26 @@ fn a_file_that_has_answered_is_not_missing_while_it_is_replaced() {
             other.join().unwrap();
         }
         late.join().unwrap();
+    });
+}
+
+/// After a publisher that was killed before the mark.
+#[test]
+fn when_a_second_is_over_one_thread_looks_at_the_path_and_the_other_does_not_wait() {
+    explore(3, || {
+        let machine = Machine::new();
+        let cache = cache(&machine);
+        assert_eq!(ask(&cache), 1);
+        machine.rename(2);
+        machine.later(SECOND);
+        let other = thread::spawn({
+            let cache = Arc::clone(&cache);
+            move || assert!([1, 2].contains(&ask(&cache)))
+        });
+        assert!([1, 2].contains(&ask(&cache)));
+        other.join().unwrap();
+        assert_eq!(machine.looks(), 1);
+        settled(&machine, &cache, 2);
     });
 }
 

@@ -81,9 +81,10 @@ impl<T, const N: usize> Slots<T, N> {
     ///
     /// Between the first load and `enter`, the slot can be emptied and filled again: what is in it then has another version,
     /// or none, and a walk with a place in the one would go on in the other. The second load tells. Before the slot
-    /// was filled again it was emptied, before that retired, and before that `current` was changed, in this order by
-    /// releases and acquisitions of the slot's state; `enter` acquires the last of them. So a thread that has entered
-    /// a later value also sees the change, with Relaxed, and no version comes back.
+    /// was filled again it was emptied, before that retired, and before that `current` was changed. `retire` and
+    /// `empty` release that, `claim` and `enter` acquire it (all changes of a state read it first, so none of them
+    /// ends a release sequence). So a thread that has entered a later value also sees the change, with Relaxed, and no
+    /// version comes back.
     #[inline]
     pub(crate) fn current(&self) -> Result<Used<'_, T>, Version> {
         let version = Version(self.current.load(Ordering::Acquire));
@@ -103,8 +104,9 @@ impl<T, const N: usize> Slots<T, N> {
         };
         // SAFETY: a claimed slot is this thread's alone, and has no value.
         slot.value.with_mut(|place| unsafe { (*place).write(value) });
-        // Used by one from the beginning. Others may have come to see meanwhile, and are still counted: no store.
-        slot.state.fetch_add(LIVE - BUSY + 1, Ordering::Release);
+        // Used by one from the beginning. Others may have come to see meanwhile, and are still counted: no store. Relaxed:
+        // threads that use the value have acquired the exchange below, and the one that drops it, this one's leave.
+        slot.state.fetch_add(LIVE - BUSY + 1, Ordering::Relaxed);
         let new = version.next(Some(at));
         if self.exchange(version, new) {
             return Ok(Used { slot, version: new });
@@ -122,7 +124,8 @@ impl<T, const N: usize> Slots<T, N> {
     }
 
     fn exchange(&self, old: Version, new: Version) -> bool {
-        let done = self.current.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        // No Acquire: the thread that has `old` acquired it when it loaded it, or stored it.
+        let done = self.current.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed).is_ok();
         if done && let Some(slot) = old.slot().and_then(|slot| self.slots.get(slot)) {
             slot.retire();
         }
@@ -153,7 +156,8 @@ impl<T> Slot<T> {
         self.state.compare_exchange(state, BUSY, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Once for each value, by the thread that made it no longer the current one.
+    /// Once for each value, by the thread that made it no longer the current one. Release: for the second load of
+    /// [`Slots::current`].
     fn retire(&self) {
         if self.state.fetch_sub(LIVE - OLD, Ordering::Release) == LIVE {
             self.empty();

@@ -70,6 +70,36 @@ fn a_value_that_came_too_late_is_given_to_nobody_else() {
     });
 }
 
+/// As above, but the thread that empties the slot, and fills it again, has seen only that the value was retired.
+#[test]
+fn a_thread_that_empties_a_slot_passes_on_that_the_value_was_replaced() {
+    explore(3, || {
+        let slots = slots::<2>();
+        assert!(put(&slots, 1));
+        let first = version(&slots);
+        let late = thread::spawn({
+            let slots = Arc::clone(&slots);
+            move || {
+                drop(slots.current());
+                let _ = slots.put([10; 2], first);
+            }
+        });
+        let reader = thread::spawn({
+            let slots = Arc::clone(&slots);
+            move || {
+                if let Ok(used) = slots.current()
+                    && used.version == first
+                {
+                    assert_eq!(used[0], 1);
+                }
+            }
+        });
+        let _ = slots.put([2; 2], first);
+        late.join().unwrap();
+        reader.join().unwrap();
+    });
+}
+
 /// A file is opened in the place of the version that was seen, and must not be older than what that version replaced.
 #[test]
 fn whoever_sees_a_change_sees_what_was_done_before_it() {

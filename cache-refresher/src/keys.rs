@@ -6,23 +6,26 @@ use ssh_key::{Algorithm, HashAlg, PublicKey};
 /// The longest body that is looked at, in bytes: an RSA key of 16384 bits has 2.8 kB.
 const MAX_BODY: usize = 16 << 10;
 
-/// Reads one line of the form `type base64 [comment]`.
+/// Reads one line of the form `type base64 [comment]`, with the blanks and tabs between that sshd takes.
 ///
 /// # Errors
 /// Why it is not a key, never with the body in it: it may be a private key.
 pub(crate) fn parse(body: &str) -> Result<KeyLine, String> {
-    let body = body.trim();
+    let body = body.trim_matches([' ', '\t', '\r', '\n']);
     if body.len() > MAX_BODY {
         return Err(format!("{} bytes are too long for a public key", body.len()));
     }
     if body.contains("PRIVATE KEY") {
         return Err("it is a private key; treat it as compromised".to_owned());
     }
-    if body.chars().any(char::is_control) {
+    if body.chars().any(|character| character.is_control() && character != '\t') {
         return Err("it has several lines or control characters".to_owned());
     }
+    let Some(words) = listing::type_and_base64(body) else {
+        return Err("not a public key: it has to have a type and a base64 text".to_owned());
+    };
     let key =
-        PublicKey::from_openssh(body).map_err(|cause| format!("not a public key of OpenSSH: {cause}"))?;
+        PublicKey::from_openssh(&words).map_err(|cause| format!("not a public key of OpenSSH: {cause}"))?;
     match key.algorithm() {
         Algorithm::Dsa => return Err("DSA keys are refused by sshd".to_owned()),
         // Certificates among them, whose principals and dates nobody would look at here.
@@ -44,6 +47,8 @@ pub(crate) fn kind(line: &KeyLine) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ+Y0Jwq0kUzVGQp5MsKcWdO4dH4JzKQ1Yx3v0m2xY8N";
@@ -55,11 +60,94 @@ mod tests {
         assert_eq!(kind(&line), "ssh-ed25519");
     }
 
+    /// authorized_keys lines as people and programs write them; the first column: whether sshd reads a key without options.
+    fn spellings() -> Vec<(bool, String)> {
+        let (kind, base64) = ED25519.split_once(' ').unwrap();
+        let mut spellings: Vec<(bool, String)> = Vec::new();
+        for between in [" ", "  ", "\t", "\t\t", " \t ", "\t \t", "                "] {
+            spellings.push((true, format!("{kind}{between}{base64}")));
+            spellings.push((true, format!("{between}{kind} {base64}")));
+            spellings.push((true, format!("{kind} {base64}{between}ana@laptop")));
+            spellings.push((true, format!("{kind} {base64}{between}")));
+            spellings
+                .push((true, format!("{kind}{between}{base64}{between}a comment{between}of several words")));
+        }
+        spellings.push((true, format!("{ED25519} \"quoted\", ssh-rsa AAAA, größe")));
+        spellings.push((true, format!("{ED25519}\r")));
+        for between in ["\u{a0}", "\u{2003}", "", ",", ":"] {
+            spellings.push((false, format!("{kind}{between}{base64}")));
+            spellings.push((false, format!("{kind}{between}{base64} a comment")));
+        }
+        spellings.push((false, format!("#{ED25519}")));
+        spellings.push((false, kind.to_owned()));
+        spellings.push((false, format!("{kind}\t")));
+        spellings.push((false, format!("\u{a0}{ED25519}")));
+        spellings
+    }
+
+    #[test]
+    fn any_blanks_and_tabs_between_the_words_give_the_same_line() {
+        let plain = parse(ED25519).unwrap();
+        for (is_key, body) in spellings() {
+            match parse(&body) {
+                Ok(line) => assert!(is_key && line == plain, "{body:?}"),
+                Err(error) => assert!(!is_key && error.contains("not a public key"), "{body:?}: {error}"),
+            }
+        }
+    }
+
+    /// ssh-keygen reads a line with sshd's `sshkey_read`; it goes on to look for options before the key, which sshd would
+    /// too, and which are refused here.
+    #[test]
+    fn openssh_reads_a_key_in_the_same_spellings() {
+        let folder = tempfile::tempdir().unwrap();
+        for (is_key, body) in spellings() {
+            let file = folder.path().join("key");
+            std::fs::write(&file, format!("{body}\n")).unwrap();
+            let ran = std::process::Command::new("ssh-keygen").arg("-lf").arg(&file).output();
+            let Ok(ran) = ran else {
+                // Not on this machine.
+                return;
+            };
+            assert_eq!(ran.status.success(), is_key, "{body:?}");
+            if is_key {
+                let fingerprint = parse(&body).unwrap().as_str().split(' ').next().unwrap().to_owned();
+                let said = String::from_utf8(ran.stdout).unwrap();
+                assert!(said.contains(&fingerprint), "{body:?}: {said}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_stands_between_and_behind_the_words_never_reaches_the_line(
+            before in "[ \t]{0,3}",
+            between in "[ \t]{1,5}",
+            after in "([ \t]{1,3}\\PC{0,40})?",
+        ) {
+            let (kind, base64) = ED25519.split_once(' ').unwrap();
+            let line = parse(&format!("{before}{kind}{between}{base64}{after}"));
+            prop_assert_eq!(line, parse(ED25519));
+        }
+
+        #[test]
+        fn a_control_character_other_than_a_tab_is_refused_wherever_it_is(
+            at in 0..=ED25519.len(), control in "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]",
+        ) {
+            let (before, after) = ED25519.split_at(at);
+            let refused = parse(&format!("{before}{control}{after}")).is_err();
+            prop_assert!(refused);
+        }
+    }
+
     #[test]
     fn what_is_not_one_public_key_is_refused() {
         let long = format!("{ED25519}{}", "A".repeat(1 << 20));
         for (body, why) in [
             (format!("command=\"sh\" {ED25519}"), "not a public key"),
+            (format!("restrict\t{ED25519}"), "not a public key"),
+            (format!("{ED25519}\r{ED25519}"), "several lines"),
+            (format!("{ED25519}\u{85}{ED25519}"), "control characters"),
             (format!("{ED25519}\n{ED25519}"), "several lines"),
             (format!("{ED25519} a\0b"), "control characters"),
             (format!("# {ED25519}"), "not a public key"),

@@ -5,10 +5,14 @@
 //! stays in it, marked `missing`. Its schema for people and other tools is `docs/listing.schema.json`.
 #![forbid(unsafe_code)]
 
+mod key_body;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use key_body::type_and_base64;
 
 /// The `version` that this release writes and reads.
 pub const VERSION: u32 = 1;
@@ -116,7 +120,7 @@ pub struct Key {
     /// Offered to sshd only if true.
     #[serde(default = "yes")]
     pub active: bool,
-    /// SSHPublicKeyBody in authorized_keys form. Inactive keys may be without.
+    /// SSHPublicKeyBody in authorized_keys form, see [`type_and_base64`]. Inactive keys may be without.
     #[serde(default)]
     pub body: String,
 }

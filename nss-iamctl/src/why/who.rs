@@ -104,7 +104,7 @@ impl<'a> Who<'a> {
     pub(crate) fn inactive(&self) -> Vec<Inactive> {
         let keys = self.listed.map_or(&[][..], |(_, user)| &user.keys);
         let fingerprint = |body: &str| {
-            let key = PublicKey::from_openssh(body.trim()).ok()?;
+            let key = PublicKey::from_openssh(&listing::type_and_base64(body)?).ok()?;
             Some(key.fingerprint(HashAlg::Sha256).to_string())
         };
         let inactive = keys.iter().filter(|key| !key.active);

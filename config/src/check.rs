@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::Error;
 use crate::tree::Item;
+use crate::{Error, Source};
 
 type Read<T> = Result<T, Error>;
 
@@ -190,13 +190,8 @@ fn is_absolute(path: &str) -> bool {
     path.starts_with('/') && !path.contains(char::is_control)
 }
 
-pub(crate) fn source(item: &Item) -> Read<String> {
-    let url = item.text()?;
-    if url.starts_with("s3://") {
-        return Err(item.wrong("S3 is no source in this release", "\"iam:\" or \"file:///…\""));
-    }
-    let right = |url: &str| url == "iam:" || url.strip_prefix("file://").is_some_and(is_absolute);
-    text(item, right, "not a source", "\"iam:\", or \"file://\" and an absolute path, so three '/' in all")
+pub(crate) fn source(item: &Item) -> Read<Source> {
+    Source::parse(item.text()?).map_err(|(why, hint)| item.wrong(why, hint))
 }
 
 /// Fit for a field of passwd(5).

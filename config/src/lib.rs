@@ -6,11 +6,13 @@
 
 mod check;
 mod load;
+mod source;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 pub use check::parse_duration;
+pub use source::Source;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -115,19 +117,6 @@ pub struct Account {
     pub local_groups: BTreeMap<String, Vec<String>>,
     /// sts:ExternalId.
     pub external_id: Option<String>,
-}
-
-/// `[source]`: where the listing comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// `iam:`, or `file://` and an absolute path that is taken as it stands.
-    pub url: String,
-}
-
-impl Default for Source {
-    fn default() -> Self {
-        Self { url: "iam:".to_owned() }
-    }
 }
 
 /// `[users]`: how users look, and what becomes of those who left.

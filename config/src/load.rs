@@ -104,7 +104,7 @@ fn root(entries: Table) -> Result<Config, Error> {
     config.aws = aws(root.section("aws")?)?;
     root.set("account", &mut config.account, accounts)?;
     let mut source = root.section("source")?;
-    source.set("url", &mut config.source.url, check::source)?;
+    source.set("url", &mut config.source, check::source)?;
     source.end()?;
     config.users = users(root.section("users")?)?;
     root.set("local_groups", &mut config.local_groups, check::local_groups)?;

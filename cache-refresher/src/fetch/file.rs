@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use jiff::Timestamp;
 use listing::{Account, Failure, FailureKind, Listing, MAX_BYTES};
@@ -10,13 +11,12 @@ use listing::{Account, Failure, FailureKind, Listing, MAX_BYTES};
 use super::failure::failure;
 use super::merge;
 
-/// Reads the listing behind a `file://` URL.
-pub(crate) fn read(url: &str, now: Timestamp) -> Result<Listing, Failure> {
-    let path = url.strip_prefix("file://").unwrap_or(url);
+/// Reads the listing; its `source` is still what its writer says.
+pub(crate) fn read(path: &Path, now: Timestamp) -> Result<Listing, Failure> {
     let bytes = bytes(path)?;
     let mut listing = Listing::parse(&bytes).map_err(|error| {
         let hint = "docs/listing.md shows the form";
-        failure("parse", path, &error.to_string(), hint, FailureKind::Held)
+        failure("parse", &path.to_string_lossy(), &error.to_string(), hint, FailureKind::Held)
     })?;
     // As old as its writer says, but not from the future.
     let age = |stated: Option<Timestamp>| stated.unwrap_or(now).min(now);
@@ -29,7 +29,6 @@ pub(crate) fn read(url: &str, now: Timestamp) -> Result<Listing, Failure> {
             user.missing = None;
         }
     }
-    url.clone_into(&mut listing.source);
     listing.read = Some(now);
     Ok(listing)
 }
@@ -56,7 +55,7 @@ pub(crate) fn keep_emptied(listing: &mut Listing, previous: Vec<Account>) {
     merge::add_rest(&mut listing.accounts, kept);
 }
 
-fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
+fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let file = open(path).map_err(|error| {
         let kind = match error.kind() {
             ErrorKind::NotFound => FailureKind::Configuration,
@@ -64,9 +63,9 @@ fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
             _ => FailureKind::Other,
         };
         let hint = "the file of [source] url has to be there, and readable for the user nss-iam-fetch";
-        failure("open", path, &error.to_string(), hint, kind)
+        failure("open", &path.to_string_lossy(), &error.to_string(), hint, kind)
     })?;
-    let refused = |cause: &str| failure("read", path, cause, "", FailureKind::Held);
+    let refused = |cause: &str| failure("read", &path.to_string_lossy(), cause, "", FailureKind::Held);
     let about = file.metadata().map_err(|error| refused(&error.to_string()))?;
     if !about.is_file() {
         return Err(refused("not a regular file"));
@@ -81,7 +80,7 @@ fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
 }
 
 /// A FIFO must not make the refresher wait for a writer.
-fn open(path: &str) -> std::io::Result<File> {
+fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)
 }
 
@@ -96,7 +95,7 @@ mod tests {
     fn read_text(text: &str) -> Result<Listing, Failure> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        read(&format!("file://{}", file.path().display()), now())
+        read(file.path(), now())
     }
 
     #[test]
@@ -105,7 +104,6 @@ mod tests {
             r#"{"version": 1, "source": "other", "accounts": [{"users": [{"id": "1", "name": "ana"}]}]}"#,
         )
         .unwrap();
-        assert!(listing.source.starts_with("file:///"), "{}", listing.source);
         assert_eq!(listing.accounts[0].as_of, Some(now()));
         assert_eq!(listing.accounts[0].users[0].confirmed, Some(now()));
     }
@@ -127,8 +125,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let fifo = folder.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
-        let of = |path: &std::path::Path| {
-            let refused = read(&format!("file://{}", path.display()), now()).unwrap_err();
+        let of = |path: &Path| {
+            let refused = read(path, now()).unwrap_err();
             (refused.call, refused.kind)
         };
         assert_eq!(of(&fifo), ("read".to_owned(), FailureKind::Held));

@@ -13,6 +13,7 @@ mod merge;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use config::Config;
 use futures_util::future::join_all;
@@ -63,27 +64,28 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
     // What another source said is no memory of this one.
     let previous = request.previous.filter(|listing| listing.source == request.config.source.url);
     let request = Request { now, previous, ..request };
-    let listing = if request.config.source.url.starts_with("file:") {
-        from_file(request)
-    } else {
-        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let listing = match &request.config.source.file {
+        Some(path) => from_file(request, path),
+        None => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(from_iam(request, calls.clone())),
             Err(error) => {
                 let failure = failure("fetch", "this host", &error.to_string(), "", FailureKind::Other);
                 kept(request, failure)
             }
-        }
+        },
     };
     let failures = listing.accounts.iter().flat_map(|account| account.errors.iter().cloned()).collect();
     Fetched { listing, calls, failures }
 }
 
-fn from_file(request: Request<'_>) -> Listing {
-    match file::read(&request.config.source.url, request.now) {
-        Ok(listing) if request.force => listing,
-        Ok(mut listing) => {
+fn from_file(request: Request<'_>, path: &Path) -> Listing {
+    match file::read(path, request.now) {
+        Ok(read) => {
+            let mut listing = Listing { source: request.config.source.url.clone(), ..read };
             let previous = request.previous.map(|listing| listing.accounts).unwrap_or_default();
-            file::keep_emptied(&mut listing, previous);
+            if !request.force {
+                file::keep_emptied(&mut listing, previous);
+            }
             listing
         }
         Err(failure) => kept(request, failure),

@@ -114,7 +114,7 @@ fn of_every_key() -> Config {
             use_dualstack: true,
         },
         account: vec![second, Account { name: "c".to_owned(), ..Account::default() }],
-        source: Source { url: "file:///srv/users.json".to_owned() },
+        source: Source { url: "file:///srv/users.json".to_owned(), file: Some("/srv/users.json".into()) },
         users: Users {
             shell: "/bin/zsh".to_owned(),
             home: "/srv/{account}/{iam_name}/{uid}-{name}".to_owned(),

@@ -1,5 +1,7 @@
 //! Values: each key takes what it should, and nothing else.
 
+use std::os::unix::ffi::OsStrExt as _;
+
 use super::{assert_refused, parse, refusal};
 
 /// As values of `key` in `section`, the `right` are taken and each of the `wrong` is refused.
@@ -101,10 +103,76 @@ fn an_account_has_a_name_of_its_own() {
 
 #[test]
 fn a_source_is_iam_or_an_absolute_file() {
-    let wrong =
-        ["''", "'iam'", "'file:'", "'file://srv/a'", "'/srv/a'", "'https://a'", r#""file:///a\u0000""#];
+    let wrong = [
+        "''",
+        "'iam'",
+        "'IAM:'",
+        "'file:'",
+        "'file://'",
+        "'file://localhost'",
+        "'file:srv/a'",
+        "'file:%2Fsrv/a'",
+        "'/srv/a'",
+        "'https://a'",
+        r#""file:///a\u0000""#,
+        r#""file:///a\n""#,
+    ];
     assert_values("[source]", "url", &["'iam:'", "'file:///srv/a b.json'"], &wrong);
     assert_refused("[source]\nurl = 's3://bucket/key'", 2, "in this release");
+}
+
+/// RFC 3986, 2.1: "A percent-encoding mechanism is used to represent a data octet in a component".
+#[test]
+fn a_file_url_names_the_path_that_its_escapes_stand_for_and_is_shown_as_written() {
+    let cases: [(&str, &[u8]); 15] = [
+        ("file:///srv/users.json", b"/srv/users.json"),
+        ("file:///srv/a%20b.json", b"/srv/a b.json"),
+        ("file:///srv/a b.json", b"/srv/a b.json"),
+        ("file:///srv/100%25.json", b"/srv/100%.json"),
+        ("file:///srv/%2541", b"/srv/%41"),
+        ("file:///srv/what%3F%23", b"/srv/what?#"),
+        ("file:///srv/%c3%A9", "/srv/é".as_bytes()),
+        ("file:///srv/é", "/srv/é".as_bytes()),
+        ("file:///srv/%E9", b"/srv/\xe9"),
+        ("file:///%73rv/a+b", b"/srv/a+b"),
+        ("file:///srv/..a/b..", b"/srv/..a/b.."),
+        ("file://localhost/srv/a", b"/srv/a"),
+        ("file://LocalHost/srv/a", b"/srv/a"),
+        ("file:/srv/a", b"/srv/a"),
+        ("FILE:///srv/a", b"/srv/a"),
+    ];
+    for (url, path) in cases {
+        let source = parse(&[&format!("[source]\nurl = '{url}'")]).unwrap().source;
+        assert_eq!(source.file.unwrap().as_os_str().as_bytes(), path, "{url}");
+        assert_eq!(source.url, url);
+    }
+    assert_eq!(parse(&["[source]\nurl = 'iam:'"]).unwrap().source.file, None);
+}
+
+#[test]
+fn a_file_url_that_names_no_one_path_is_refused_with_its_reason() {
+    for (url, why) in [
+        ("file:///srv/100%", "hexadecimal"),
+        ("file:///srv/100%.json", "hexadecimal"),
+        ("file:///srv/%4", "hexadecimal"),
+        ("file:///srv/%4/a", "hexadecimal"),
+        ("file:///srv/%%20", "hexadecimal"),
+        ("file:///srv/%é", "hexadecimal"),
+        ("file:///srv/%00", "control character"),
+        ("file:///srv/a%0Ab", "control character"),
+        ("file:///srv/%C2%85", "control character"),
+        ("file:///srv/a%2Fb", "'/'"),
+        ("file:///srv/../a", "'..'"),
+        ("file:///srv/%2e%2E/a", "'..'"),
+        ("file:///srv/./a", "'.'"),
+        ("file:///srv/a?b", "query"),
+        ("file:///srv/a#b", "fragment"),
+        ("file://srv/a", "another host"),
+        ("file://localhost:80/srv/a", "another host"),
+        ("file://127.0.0.1/srv/a", "another host"),
+    ] {
+        assert_refused(&format!("[source]\nurl = '{url}'"), 2, why);
+    }
 }
 
 #[test]

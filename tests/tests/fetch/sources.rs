@@ -38,3 +38,17 @@ fn a_file_is_a_source_and_a_broken_one_changes_nothing() {
     host.refresh().told(77, &["open on '", "ermission denied", "nss-iam-fetch"]).kept(&before);
     assert!(host.account.calls().is_empty());
 }
+
+#[test]
+fn a_file_url_is_decoded_for_the_path_and_told_as_it_is_written() {
+    let Some(host) = Host::seeded(&json!({})) else { return };
+    let url = "file://localhost/etc/nss-iam/all%20users.json";
+    host.machine.config(&format!("[source]\nurl = \"{url}\"\n"));
+    host.refresh().told(78, &["open on '/etc/nss-iam/all users.json' failed", "No such file"]);
+    let people = json!({"version": 1, "accounts": [{"users": [{"id": "1", "name": "ana"}]}]});
+    fs::write("/etc/nss-iam/all users.json", people.to_string()).unwrap();
+    let ended = host.refresh();
+    ended.told(0, &[]);
+    assert_eq!(ended.names(), ["ana"]);
+    assert_eq!(ended.listing.unwrap().source, url);
+}

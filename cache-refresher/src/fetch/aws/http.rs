@@ -1,6 +1,7 @@
 //! The HTTP client below the SDK: proxy and trusted certificates, which the SDK itself has no settings for.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_http_client::Connector;
@@ -17,14 +18,52 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::fetch::failure::failure;
 
-/// A lost SYN is repeated after a second. Instance metadata, which may be out of reach, is waited for as long.
-const CONNECT: Duration = Duration::from_secs(3);
+/// To AWS. A lost SYN is repeated after a second.
+pub(super) const CONNECT: Duration = Duration::from_secs(3);
 
-/// Until the head of an answer: a server that accepts and never answers is noticed, and asked again.
-const READ: Duration = Duration::from_secs(15);
+/// Until the head of an answer of AWS: a server that accepts and never answers is noticed, and asked again.
+pub(super) const READ: Duration = Duration::from_secs(15);
 
-/// A client with one pool of connections for all services and accounts.
-pub(super) fn client(config: &config::Aws) -> Result<SharedHttpClient, Failure> {
+/// How long to wait for a connection and for the head of an answer.
+type Patience = (Option<Duration>, Option<Duration>);
+
+/// Connections by proxy and trusted certificates: one pool for all services and accounts that wait equally long.
+#[derive(Debug)]
+pub(super) struct Connections {
+    tls: TlsContext,
+    proxy: ProxyConfig,
+    pools: Mutex<Vec<(Patience, SharedHttpConnector)>>,
+}
+
+impl Connections {
+    /// Who calls says for how long: the SDK waits for instance metadata, which may be out of reach, but a second.
+    pub(super) fn pool(&self, settings: &HttpConnectorSettings) -> SharedHttpConnector {
+        let patience = (settings.connect_timeout(), settings.read_timeout());
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, pool)) = pools.iter().find(|(other, _)| *other == patience) {
+            return pool.clone();
+        }
+        let pool = SharedHttpConnector::new(
+            Connector::builder()
+                .connector_settings(settings.clone())
+                .proxy_config(self.proxy.clone())
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(self.tls.clone())
+                .build(),
+        );
+        pools.push((patience, pool.clone()));
+        pool
+    }
+
+    /// For the SDK.
+    pub(super) fn client(self: &Arc<Self>) -> SharedHttpClient {
+        let connections = Arc::clone(self);
+        http_client_fn(move |settings, _| connections.pool(settings))
+    }
+}
+
+/// As the configuration has it.
+pub(super) fn connections(config: &config::Aws) -> Result<Arc<Connections>, Failure> {
     let trusted = match &config.ca_bundle {
         Some(path) => TrustStore::empty().with_pem_certificate(certificates(path)?),
         None if rustls_native_certs::load_native_certs().certs.is_empty() => {
@@ -45,16 +84,7 @@ pub(super) fn client(config: &config::Aws) -> Result<SharedHttpClient, Failure> 
             FailureKind::Configuration,
         )
     })?;
-    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(READ).build();
-    let connector = SharedHttpConnector::new(
-        Connector::builder()
-            .connector_settings(settings)
-            .proxy_config(proxy(config)?)
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .tls_context(tls)
-            .build(),
-    );
-    Ok(http_client_fn(move |_, _| connector.clone()))
+    Ok(Arc::new(Connections { tls, proxy: proxy(config)?, pools: Mutex::default() }))
 }
 
 /// For https only: instance metadata is http, and must not be asked of a proxy.
@@ -106,7 +136,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bundle).unwrap();
         let config = config::Aws { ca_bundle: Some(file.path().to_owned()), ..config::Aws::default() };
-        client(&config).unwrap_err().cause
+        connections(&config).unwrap_err().cause
     }
 
     #[test]
@@ -121,8 +151,8 @@ mod tests {
     #[test]
     fn a_missing_bundle_and_a_bad_proxy_are_faults_of_the_configuration() {
         let absent = config::Aws { ca_bundle: Some("/nonexistent/ca.pem".into()), ..config::Aws::default() };
-        assert_eq!(client(&absent).unwrap_err().kind, FailureKind::Configuration);
+        assert_eq!(connections(&absent).unwrap_err().kind, FailureKind::Configuration);
         let proxy = config::Aws { https_proxy: Some("ftp://proxy".to_owned()), ..config::Aws::default() };
-        assert_eq!(client(&proxy).unwrap_err().call, "proxy");
+        assert_eq!(connections(&proxy).unwrap_err().call, "proxy");
     }
 }

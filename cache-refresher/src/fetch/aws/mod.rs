@@ -87,12 +87,13 @@ impl<'a> Aws<'a> {
     /// The configuration, then the SDK's own environment variables and files, then the instance.
     pub(crate) async fn reach(config: &'a config::Aws, calls: Calls) -> Result<Self, Failure> {
         let deadline = Deadline::after(config.timeout);
+        let connections = http::connections(config)?;
         let region = RegionProviderChain::first_try(config.region.clone().map(Region::new))
             .or_default_provider()
             .or_else(REGION);
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(region)
-            .http_client(http::client(config)?)
+            .http_client(connections.client())
             // Not `adaptive`, see docs/decisions/0006-standard-retries.md.
             .retry_config(
                 RetryConfig::standard()
@@ -100,7 +101,13 @@ impl<'a> Aws<'a> {
                     .with_initial_backoff(FIRST_BACKOFF)
                     .with_max_backoff(LONGEST_BACKOFF),
             )
-            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build());
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(http::CONNECT)
+                    .read_timeout(http::READ)
+                    .operation_attempt_timeout(ATTEMPT)
+                    .build(),
+            );
         if let Some(url) = &config.endpoint_url {
             loader = loader.endpoint_url(url);
         }

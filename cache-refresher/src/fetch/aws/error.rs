@@ -123,9 +123,10 @@ pub(super) fn hint(action: &str, told: &Told, who: &str) -> String {
         Some(code) if is_throttling(code) => {
             "AWS limits the rate of calls of the account; the next refresh goes on from here".to_owned()
         }
-        _ if no_credentials(&told.cause) => "attach an instance profile to the instance; from a container, \
-             instance metadata needs a hop limit of 2"
-            .to_owned(),
+        _ if no_credentials(&told.cause) => {
+            "check what gives them: variables AWS_*, a profile, the role of the instance or container"
+                .to_owned()
+        }
         _ if told.cause.contains("certificate") => {
             "a proxy that opens TLS needs its certificate in [aws] ca_bundle".to_owned()
         }

@@ -1,5 +1,6 @@
 //! The only folder that names the AWS SDK. None of the SDK's types leave it.
 
+mod credentials;
 mod error;
 mod http;
 mod iam;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_config::identity::IdentityCache;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -20,6 +22,7 @@ use listing::{Failure, FailureKind};
 use tokio::time::Instant;
 
 use super::failure::failure;
+use credentials::Watched;
 pub(crate) use sts::Identity;
 
 /// IAM throttles by the account, so that a refresh of many users has to expect some refusals of each call. At one
@@ -30,6 +33,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 
 /// From the first byte sent to the last one received; IAM answers within a second.
 const ATTEMPT: Duration = Duration::from_secs(20);
+
+/// For credentials, as the SDK has it; at most half of all the time, so that some is left to find out why there are none.
+const CREDENTIALS: Duration = Duration::from_secs(5);
 
 /// Where no region is to be found, IAM's own: it is one service for all regions.
 const REGION: &str = "us-east-1";
@@ -78,6 +84,7 @@ impl Deadline {
 pub(crate) struct Aws<'a> {
     config: &'a config::Aws,
     sdk: SdkConfig,
+    credentials: Watched,
     imds: imds::Imds,
     deadline: Deadline,
     calls: Calls,
@@ -107,7 +114,8 @@ impl<'a> Aws<'a> {
                     .read_timeout(http::READ)
                     .operation_attempt_timeout(ATTEMPT)
                     .build(),
-            );
+            )
+            .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS.min(config.timeout / 2)).build());
         if let Some(url) = &config.endpoint_url {
             loader = loader.endpoint_url(url);
         }
@@ -121,7 +129,8 @@ impl<'a> Aws<'a> {
         let sdk = tokio::time::timeout_at(deadline.at, loader.load()).await.map_err(|_| {
             failure("region", "this host", &deadline.missed(), "set [aws] region", FailureKind::Unavailable)
         })?;
-        Ok(Self { config, sdk, imds: imds::Imds::new(), deadline, calls })
+        let (sdk, credentials) = credentials::watched(sdk);
+        Ok(Self { config, sdk, credentials, imds: imds::Imds::new(), deadline, calls })
     }
 }
 

@@ -5,7 +5,7 @@ use aws_sdk_sts::config::Builder;
 use listing::{Failure, FailureKind};
 
 use super::Aws;
-use super::error::no_credentials;
+use super::credentials::Lack;
 use super::iam::Iam;
 use super::watch::Caller;
 use crate::fetch::failure::failure;
@@ -70,14 +70,20 @@ impl Aws<'_> {
     /// The SDK says in one and the same way that an instance has no role and that its metadata did not answer: the
     /// first needs a person, the second may pass.
     async fn why_no_credentials(&self, failure: Failure) -> Failure {
-        if !no_credentials(&failure.cause) {
+        if self.credentials.lack() != Some(Lack::Metadata) {
             return failure;
         }
         match self.imds.role(self.deadline).await {
             Ok(Some(_)) => failure,
-            Ok(None) => Failure { cause: "no credentials: the instance has no role".to_owned(), ..failure },
+            Ok(None) => Failure {
+                cause: "no credentials: the instance has no role".to_owned(),
+                hint: "attach an instance profile to the instance".to_owned(),
+                ..failure
+            },
             Err(cause) => Failure {
                 cause: format!("no credentials: instance metadata did not answer: {cause}"),
+                hint: "attach an instance profile to the instance; from a container, instance metadata needs a hop limit of 2"
+                    .to_owned(),
                 kind: FailureKind::Unavailable,
                 ..failure
             },

@@ -1,0 +1,114 @@
+//! Where credentials come from, watched: the SDK's calls tell only in words, or not at all, why there were none.
+
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_config::SdkConfig;
+use aws_config::imds::client::error::ImdsError;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+
+/// Who did not give any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// Instance metadata, which is asked where nothing else is configured; or nobody answered in time.
+    Metadata,
+    /// Something that is configured, such as a profile or the agent of a container.
+    Configured,
+}
+
+/// The SDK's provider, and how its last answer was.
+#[derive(Debug, Clone)]
+pub(super) struct Watched {
+    inner: Option<SharedCredentialsProvider>,
+    lack: Arc<Mutex<Option<Lack>>>,
+}
+
+/// The same, with the provider watched.
+pub(super) fn watched(sdk: SdkConfig) -> (SdkConfig, Watched) {
+    let watched = Watched { inner: sdk.credentials_provider(), lack: Arc::default() };
+    let provider = SharedCredentialsProvider::new(watched.clone());
+    (sdk.into_builder().credentials_provider(provider).build(), watched)
+}
+
+impl Watched {
+    /// Why there are none; none: there are, or nobody has asked.
+    pub(super) fn lack(&self) -> Option<Lack> {
+        *self.lack.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, lack: Option<Lack>) {
+        *self.lack.lock().unwrap_or_else(PoisonError::into_inner) = lack;
+    }
+}
+
+impl ProvideCredentials for Watched {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            // Stays if the SDK loses patience and drops this.
+            self.note(Some(Lack::Metadata));
+            let answer = match &self.inner {
+                Some(inner) => inner.provide_credentials().await,
+                None => Err(CredentialsError::not_loaded("no provider")),
+            };
+            self.note(answer.as_ref().err().map(lack_of));
+            answer
+        })
+    }
+}
+
+fn lack_of(error: &CredentialsError) -> Lack {
+    if matches!(error, CredentialsError::CredentialsNotLoaded(_) | CredentialsError::ProviderTimedOut(_)) {
+        return Lack::Metadata;
+    }
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<ImdsError>() {
+            return Lack::Metadata;
+        }
+        cause = error.source();
+    }
+    Lack::Configured
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_else_is_configured_instance_metadata_is_what_gave_no_credentials() {
+        assert_eq!(lack_of(&CredentialsError::not_loaded("no providers in chain")), Lack::Metadata);
+        let configured = [
+            CredentialsError::provider_error("HTTP 500"),
+            CredentialsError::invalid_configuration("no such profile"),
+        ];
+        for error in configured {
+            assert_eq!(lack_of(&error), Lack::Configured, "{error}");
+        }
+    }
+
+    /// The SDK drops a provider that takes too long.
+    #[tokio::test]
+    async fn a_provider_that_was_not_waited_for_is_remembered() {
+        #[derive(Debug)]
+        struct Never;
+        impl ProvideCredentials for Never {
+            fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+            where
+                Self: 'a,
+            {
+                future::ProvideCredentials::new(std::future::pending())
+            }
+        }
+        let sdk = SdkConfig::builder().credentials_provider(SharedCredentialsProvider::new(Never)).build();
+        let (sdk, watched) = watched(sdk);
+        assert_eq!(watched.lack(), None);
+        let provider = sdk.credentials_provider().unwrap();
+        let asked = tokio::time::timeout(std::time::Duration::from_millis(1), provider.provide_credentials());
+        assert!(asked.await.is_err());
+        assert_eq!(watched.lack(), Some(Lack::Metadata));
+    }
+}

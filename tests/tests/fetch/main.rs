@@ -10,5 +10,6 @@
 mod access;
 mod faults;
 mod host;
+mod metadata;
 mod removal;
 mod sources;

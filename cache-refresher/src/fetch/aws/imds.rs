@@ -1,48 +1,195 @@
 //! Instance metadata (IMDSv2): the instance's id and role, and the tag that names groups.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
 use aws_config::imds::Client;
 use aws_config::imds::client::error::ImdsError;
+use aws_config::provider_config::ProviderConfig;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use listing::{Failure, FailureKind};
 use tokio::time::timeout_at;
 
 use super::error::cause_of;
+use super::http::Connections;
 use super::{Aws, Deadline};
 use crate::fetch::failure::failure;
 
 /// Where an instance shows its own tags, if its options allow it.
 const TAGS: &str = "/latest/meta-data/tags/instance";
 
+/// As the SDK waits for it: it is on this machine, or nowhere.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The metadata of this instance; reached without a proxy.
 #[derive(Debug)]
-pub(super) struct Imds(Client);
+pub(super) struct Imds {
+    /// None where the environment says that there is none.
+    client: Option<Client>,
+    wire: Wire,
+}
+
+/// Why metadata is not to be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unmet {
+    pub(super) cause: String,
+    pub(super) hint: &'static str,
+    pub(super) kind: FailureKind,
+}
 
 impl Imds {
-    pub(super) fn new() -> Self {
-        Self(Client::builder().build())
+    pub(super) fn new(connections: &Connections) -> Self {
+        let settings =
+            HttpConnectorSettings::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).build();
+        let wire = Wire { pool: connections.pool(&settings), token: Arc::default() };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a variable of all SDKs, which this client alone does not obey"
+        )]
+        let disabled = std::env::var("AWS_EC2_METADATA_DISABLED");
+        if disabled.is_ok_and(|value| value.eq_ignore_ascii_case("true")) {
+            return Self { client: None, wire };
+        }
+        let pool = SharedHttpConnector::new(wire.clone());
+        let http = http_client_fn(move |_, _| pool.clone());
+        let config = ProviderConfig::without_region().with_http_client(http);
+        Self { client: Some(Client::builder().configure(&config).build()), wire }
     }
 
     /// None away from EC2.
     pub(super) async fn instance_id(&self, deadline: Deadline) -> Option<String> {
-        let answer = timeout_at(deadline.at, self.0.get("/latest/meta-data/instance-id")).await.ok()?;
+        let client = self.client.as_ref()?;
+        let answer = timeout_at(deadline.at, client.get("/latest/meta-data/instance-id")).await.ok()?;
         answer.ok().map(|id| id.as_ref().trim().to_owned())
     }
 
     /// The role of the instance profile, if there is one.
-    pub(super) async fn role(&self, deadline: Deadline) -> Result<Option<String>, String> {
+    pub(super) async fn role(&self, deadline: Deadline) -> Result<Option<String>, Unmet> {
         self.get("/latest/meta-data/iam/security-credentials/".to_owned(), deadline).await
     }
 
     /// None where there is no such thing.
-    async fn get(&self, path: String, deadline: Deadline) -> Result<Option<String>, String> {
-        match timeout_at(deadline.at, self.0.get(path)).await {
-            Ok(Ok(text)) => Ok(Some(text.as_ref().to_owned())),
-            Ok(Err(ImdsError::ErrorResponse(answer))) => match answer.response().status().as_u16() {
-                404 => Ok(None),
-                status => Err(format!("HTTP status {status}")),
+    async fn get(&self, path: String, deadline: Deadline) -> Result<Option<String>, Unmet> {
+        let Some(client) = &self.client else {
+            let hint =
+                "unset AWS_EC2_METADATA_DISABLED, or give credentials in variables AWS_* or in a profile";
+            let cause = "AWS_EC2_METADATA_DISABLED switches instance metadata off here".to_owned();
+            return Err(Unmet { cause, hint, kind: FailureKind::Denied });
+        };
+        let asked = async {
+            match client.get(path).await {
+                Ok(text) => Ok(Some(text.as_ref().to_owned())),
+                Err(ImdsError::ErrorResponse(answer)) => match answer.response().status().as_u16() {
+                    404 => Ok(None),
+                    status => Err(refused(status)),
+                },
+                Err(error) => Err(self.wire.why(&cause_of(&error)).await),
+            }
+        };
+        timeout_at(deadline.at, asked).await.unwrap_or_else(|_| Err(silent(&deadline.missed())))
+    }
+}
+
+/// What metadata is reached by. It remembers how the last request for a token ended, which the client tells only in words.
+#[derive(Debug, Clone)]
+struct Wire {
+    pool: SharedHttpConnector,
+    token: Arc<Mutex<Option<Token>>>,
+}
+
+/// A request for a token, and the status of the answer, if there was one.
+#[derive(Debug, Clone)]
+struct Token {
+    uri: String,
+    status: Option<u16>,
+}
+
+/// Where IMDSv2 gives tokens, below the address of the metadata service.
+const TOKEN: &str = "/latest/api/token";
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let uri = request.uri().to_owned();
+        let answer = self.pool.call(request);
+        let token = Arc::clone(&self.token);
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await;
+            if uri.ends_with(TOKEN) {
+                let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+                *token.lock().unwrap_or_else(PoisonError::into_inner) = Some(Token { uri, status });
+            }
+            answer
+        })
+    }
+}
+
+impl Wire {
+    /// Why the client had no answer.
+    async fn why(&self, cause: &str) -> Unmet {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match token {
+            Some(Token { status: Some(status), .. }) if !(200..300).contains(&status) => refused(status),
+            Some(Token { status: None, uri }) if self.answers_without_token(&uri).await => Unmet {
+                cause: "instance metadata answers, but not when asked for a token (IMDSv2)".to_owned(),
+                hint: "in a container its hop limit has to be 2: aws ec2 modify-instance-metadata-options \
+                       --instance-id ID --http-put-response-hop-limit 2",
+                kind: FailureKind::Unavailable,
             },
-            Ok(Err(error)) => Err(cause_of(&error)),
-            Err(_) => Err(deadline.missed()),
+            _ => silent(cause),
         }
+    }
+
+    /// EC2 User Guide, "Use instance metadata service": the hop limit is that of the answer to PUT requests alone, so
+    /// that a request without token is answered, with 401 where tokens are required.
+    async fn answers_without_token(&self, token: &str) -> bool {
+        let Some(address) = token.strip_suffix(TOKEN) else {
+            return false;
+        };
+        match HttpRequest::get(format!("{address}/latest/meta-data/")) {
+            Ok(request) => self.pool.call(request).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+}
+
+/// Where nothing answers.
+fn silent(cause: &str) -> Unmet {
+    Unmet {
+        cause: format!("instance metadata did not answer: {cause}"),
+        hint: "on EC2, is instance metadata reachable from here (firewall, namespace)? elsewhere, give credentials \
+               in variables AWS_* or in a profile",
+        kind: FailureKind::Unavailable,
+    }
+}
+
+/// Where a token, or what was asked for with one, was answered by something else.
+fn refused(status: u16) -> Unmet {
+    let cause = format!("instance metadata did not answer: HTTP status {status}");
+    match status {
+        // EC2 User Guide, "Use instance metadata service": 403, "the IMDS is turned off".
+        403 => Unmet {
+            cause: format!("instance metadata is switched off: HTTP status {status}"),
+            hint: "switch it on: aws ec2 modify-instance-metadata-options --instance-id ID --http-endpoint enabled",
+            kind: FailureKind::Denied,
+        },
+        401 => Unmet {
+            cause: format!("instance metadata refused its own token: HTTP status {status}"),
+            hint: "does every request reach the same instance's metadata, or is a proxy in between?",
+            kind: FailureKind::Denied,
+        },
+        500.. => Unmet {
+            cause,
+            hint: "instance metadata limits the rate of requests; the next refresh asks again",
+            kind: FailureKind::Unavailable,
+        },
+        _ => Unmet {
+            cause,
+            hint: "what answers is not EC2's: see AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            kind: FailureKind::Unavailable,
+        },
     }
 }
 
@@ -51,19 +198,19 @@ impl Aws<'_> {
     /// tags has not answered.
     pub(crate) async fn groups_in_tag(&self, tag: &str) -> Result<Vec<String>, Failure> {
         let path = format!("{TAGS}/{tag}");
-        let refused = |cause: &str, kind| {
-            let hint = "needs the instance metadata option 'instance tags in metadata', and from a container a \
-                        hop limit of 2";
-            failure("imds:GetInstanceTag", tag, cause, hint, kind)
-        };
-        let unavailable = |cause: String| refused(&cause, FailureKind::Unavailable);
-        match self.imds.get(path, self.deadline).await.map_err(unavailable)? {
+        let failed = |cause: &str, hint: &str, kind| failure("imds:GetInstanceTag", tag, cause, hint, kind);
+        let unmet = |unmet: Unmet| failed(&unmet.cause, unmet.hint, unmet.kind);
+        match self.imds.get(path, self.deadline).await.map_err(unmet)? {
             Some(value) => split(&value).map_err(|name| {
-                refused(&format!("'{name}' is no name of an IAM group"), FailureKind::Configuration)
+                let cause = format!("'{name}' is no name of an IAM group");
+                failed(&cause, "separate names of IAM groups by ':' or blanks", FailureKind::Configuration)
             }),
-            None => match self.imds.get(TAGS.to_owned(), self.deadline).await.map_err(unavailable)? {
+            None => match self.imds.get(TAGS.to_owned(), self.deadline).await.map_err(unmet)? {
                 Some(_) => Ok(Vec::new()),
-                None => Err(refused("the instance shows no tags", FailureKind::Configuration)),
+                None => {
+                    let hint = "needs the instance metadata option 'instance tags in metadata'";
+                    Err(failed("the instance shows no tags", hint, FailureKind::Configuration))
+                }
             },
         }
     }

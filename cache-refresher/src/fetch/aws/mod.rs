@@ -130,7 +130,7 @@ impl<'a> Aws<'a> {
             failure("region", "this host", &deadline.missed(), "set [aws] region", FailureKind::Unavailable)
         })?;
         let (sdk, credentials) = credentials::watched(sdk);
-        Ok(Self { config, sdk, credentials, imds: imds::Imds::new(), deadline, calls })
+        Ok(Self { config, sdk, credentials, imds: imds::Imds::new(&connections), deadline, calls })
     }
 }
 

@@ -73,21 +73,19 @@ impl Aws<'_> {
         if self.credentials.lack() != Some(Lack::Metadata) {
             return failure;
         }
-        match self.imds.role(self.deadline).await {
-            Ok(Some(_)) => failure,
-            Ok(None) => Failure {
-                cause: "no credentials: the instance has no role".to_owned(),
-                hint: "attach an instance profile to the instance".to_owned(),
-                ..failure
-            },
-            Err(cause) => Failure {
-                cause: format!("no credentials: instance metadata did not answer: {cause}"),
-                hint: "attach an instance profile to the instance; from a container, instance metadata needs a hop limit of 2"
-                    .to_owned(),
-                kind: FailureKind::Unavailable,
-                ..failure
-            },
-        }
+        let (cause, hint, kind) = match self.imds.role(self.deadline).await {
+            Ok(Some(_)) => {
+                let hint = "instance metadata names a role; the next refresh asks again for its credentials";
+                (failure.cause, hint, FailureKind::Unavailable)
+            }
+            Ok(None) => (
+                "the instance has no role".to_owned(),
+                "attach an instance profile to the instance",
+                FailureKind::Denied,
+            ),
+            Err(unmet) => (unmet.cause, unmet.hint, unmet.kind),
+        };
+        self::failure(&failure.call, &failure.on, &format!("no credentials: {cause}"), hint, kind)
     }
 
     /// An account as `role` sees it, or as this host does, and the account's id.

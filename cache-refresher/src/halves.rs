@@ -1,9 +1,7 @@
 //! The two halves as processes: who runs as whom, under which lock, and what each prints.
 
-use std::io::{self, Read, Write};
-use std::os::unix::process::CommandExt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use config::Config;
@@ -11,12 +9,12 @@ use jiff::Timestamp;
 use listing::Listing;
 use nix::unistd::geteuid;
 
-use crate::apply::{self, FETCH_USER, LISTING};
+use crate::apply::{self, LISTING};
 use crate::cli::Cli;
 use crate::known::Known;
 use crate::progress::Bar;
 use crate::report::{self, Fetched, Last};
-use crate::{exit, fetch, lock};
+use crate::{exit, fetch, fetch_child, lock};
 
 /// The fetch half. Root gives up its power first.
 pub(crate) fn fetch(cli: &Cli) -> u8 {
@@ -207,39 +205,9 @@ fn previous() -> Option<Listing> {
     Known::read(Path::new(cache::FOLDER))?.into_listing()
 }
 
-/// Runs this program's fetch half as [`FETCH_USER`], if root, and takes its report from its standard output.
+/// Runs the fetch half as a child, and takes its report. `last_good`: it uses the last configuration that was right.
 fn fetch_as_user(cli: &Cli, last_good: bool) -> Result<Fetched, u8> {
-    let mut command = Command::new("/proc/self/exe");
-    // Where we are may be closed to that user.
-    let config = std::path::absolute(&cli.config).unwrap_or_else(|_| cli.config.clone());
-    command.args(["fetch", "--json", "--config"]).arg(config).current_dir("/");
-    command.args(cli.force.then_some("--force")).args(cli.dry_run.then_some("--dry-run"));
-    command.args(last_good.then_some("--last-good"));
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
-    if geteuid().is_root() {
-        // Not through NSS, where another service could hang or crash.
-        let files = claims::nss::files().map_err(|cause| {
-            failed(exit::OTHER, &format!("cannot read '/etc/passwd': {cause}; nothing was done"))
-        })?;
-        let (user, group) = (files.users.get(FETCH_USER), files.groups.get(FETCH_USER));
-        let (Some(&uid), Some(group)) = (user, group) else {
-            let hint = "run 'systemd-sysusers nss-iam.conf'";
-            let text = format!("user '{FETCH_USER}' does not exist; nothing was done\nhint: {hint}");
-            return Err(failed(exit::CONFIGURATION, &text));
-        };
-        // The standard library drops the supplementary groups along with the uid.
-        command.uid(uid).gid(group.gid);
-    }
-    let mut run = || {
-        let mut child = command.spawn()?;
-        let mut json = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            stdout.take(listing::MAX_BYTES).read_to_string(&mut json)?;
-        }
-        io::Result::Ok((json, child.wait()?))
-    };
-    let (json, status) =
-        run().map_err(|cause| failed(exit::OTHER, &format!("cannot run the fetch half: {cause}")))?;
+    let (json, status) = fetch_child::run(cli, last_good).map_err(|(status, text)| failed(status, &text))?;
     serde_json::from_str(&json).map_err(|_| {
         // It has said why, or was killed.
         let code = status.code().and_then(|code| u8::try_from(code).ok()).filter(|&code| code != exit::OK);

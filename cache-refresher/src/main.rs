@@ -6,6 +6,7 @@ mod changes;
 mod cli;
 mod exit;
 mod fetch;
+mod fetch_child;
 mod folders;
 mod halves;
 mod keys;
@@ -21,6 +22,7 @@ mod recover;
 mod report;
 mod sessions;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -39,7 +41,14 @@ fn main() -> ExitCode {
     if let Some(done) = served {
         return ExitCode::from(if done.is_ok() { exit::OK } else { exit::OTHER });
     }
-    let cli = match Cli::try_parse() {
+    let words = match command_line() {
+        Ok(words) => words,
+        Err(cause) => {
+            let _ = writeln!(std::io::stderr(), "cannot run the fetch half: {cause}");
+            return ExitCode::from(exit::OTHER);
+        }
+    };
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(usage) => {
             // The words are clap's; where nobody reads them there is nobody to tell.
@@ -64,6 +73,15 @@ fn main() -> ExitCode {
             None => return ExitCode::from(status),
         }
     }
+}
+
+/// `fetch_child` runs this program again, for a fetch half without root's power.
+fn command_line() -> std::io::Result<Vec<OsString>> {
+    let words: Vec<_> = std::env::args_os().collect();
+    if words.get(1).is_none_or(|word| word != fetch_child::FETCH_CHILD) {
+        return Ok(words);
+    }
+    fetch_child::enter(words)
 }
 
 /// `sessions` runs this program again to send a signal.

@@ -1,0 +1,160 @@
+//! The fetch half as a child of root: another user, in a session of its own, with nothing of root's that it could use:
+//! terminal, environment, open files.
+
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Pid, close, geteuid, getppid, setsid};
+
+use crate::apply::FETCH_USER;
+use crate::cli::Cli;
+use crate::exit;
+
+/// The hidden word by which the program runs itself as that child; the parent's pid follows, then a command line.
+pub(crate) const FETCH_CHILD: &str = "fetch-child";
+
+/// What systemd gives to the unit.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Why there is no report: the exit status, and a message.
+pub(crate) type Failed = (u8, String);
+
+/// Runs this program's fetch half, as [`FETCH_USER`] if this is root, and returns its standard output.
+pub(crate) fn run(cli: &Cli, last_good: bool) -> Result<(String, ExitStatus), Failed> {
+    let mut command = command(cli);
+    command.args(last_good.then_some("--last-good"));
+    if geteuid().is_root() {
+        // Not through NSS, where another service could hang or crash.
+        let files = claims::nss::files().map_err(|cause| {
+            (exit::OTHER, format!("cannot read '/etc/passwd': {cause}; nothing was done"))
+        })?;
+        let (user, group) = (files.users.get(FETCH_USER), files.groups.get(FETCH_USER));
+        let (Some(&uid), Some(group)) = (user, group) else {
+            let hint = "run 'systemd-sysusers nss-iam.conf'";
+            let text = format!("user '{FETCH_USER}' does not exist; nothing was done\nhint: {hint}");
+            return Err((exit::CONFIGURATION, text));
+        };
+        // The standard library drops the supplementary groups along with the uid.
+        command.uid(uid).gid(group.gid).env("HOME", "/");
+    }
+    let mut run = || {
+        let mut child = command.spawn()?;
+        let report = report(&mut child);
+        let status = child.wait()?;
+        io::Result::Ok((report?, status))
+    };
+    run().map_err(|cause| (exit::OTHER, format!("cannot run the fetch half: {cause}")))
+}
+
+fn command(cli: &Cli) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    // Where we are may be closed to that user.
+    let config = std::path::absolute(&cli.config).unwrap_or_else(|_| cli.config.clone());
+    command.args([FETCH_CHILD, &std::process::id().to_string()]);
+    command.args(["fetch", "--json", "--config"]).arg(config).current_dir("/");
+    command.args(cli.force.then_some("--force")).args(cli.dry_run.then_some("--dry-run"));
+    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_passed_on(name))).env("PATH", PATH);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+}
+
+/// What the AWS SDK, the proxy and TLS go by. JOURNAL_STREAM: whether its standard error is the journal. Not the locale and the time zone, which nothing in it goes
+/// by; nothing that the dynamic linker obeys.
+fn is_passed_on(name: &OsString) -> bool {
+    let Some(name) = name.to_str() else {
+        return false;
+    };
+    let others = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+    name.starts_with("AWS_")
+        || ["JOURNAL_STREAM", "SSL_CERT_FILE", "SSL_CERT_DIR"].contains(&name)
+        || others.iter().any(|other| name == *other || name == other.to_ascii_lowercase())
+        || (name == "HOME" && !geteuid().is_root())
+}
+
+fn report(child: &mut Child) -> io::Result<String> {
+    let mut json = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(listing::MAX_BYTES).read_to_string(&mut json)?;
+    }
+    Ok(json)
+}
+
+/// What the child does before anything else. Returns the command line that is left.
+///
+/// # Errors
+/// When it cannot give something up; it then must not go on.
+pub(crate) fn enter(mut words: Vec<OsString>) -> io::Result<Vec<OsString>> {
+    let parent = words.get(2).and_then(|pid| pid.to_str()?.parse().ok()).map(Pid::from_raw);
+    words.drain(1..words.len().min(3));
+    if geteuid().is_root() {
+        return Err(io::Error::other("it would run as root"));
+    }
+    close_files()?;
+    // Without a controlling terminal nobody types on one (TIOCSTI, TIOCLINUX); nor does Ctrl-C reach it any more, so it
+    // ends with its parent, even if the parent ended before the next line.
+    setsid()?;
+    set_pdeathsig(Signal::SIGKILL)?;
+    if Some(getppid()) != parent {
+        return Err(io::Error::other("its parent has ended"));
+    }
+    umask(Mode::from_bits_truncate(0o077));
+    // There are credentials in its memory.
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    Ok(words)
+}
+
+/// Those that root had open, and that were not made to be closed by exec. Nothing of our own is open yet.
+fn close_files() -> io::Result<()> {
+    let open = std::fs::read_dir(Path::new("/proc/self/fd"))?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    // The folder itself is among them, and closed already.
+    for file in open.collect::<Vec<_>>().into_iter().filter(|&file| file > 2) {
+        let _ = close(file);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_sdk_the_proxy_and_tls_go_by_is_passed_on() {
+        let passed =
+            ["AWS_REGION", "AWS_SESSION_TOKEN", "HTTPS_PROXY", "https_proxy", "no_proxy", "SSL_CERT_FILE"];
+        for name in passed {
+            assert!(is_passed_on(&name.into()), "{name}");
+        }
+        for name in [
+            "LD_PRELOAD",
+            "LD_LIBRARY_PATH",
+            "PATH",
+            "SECRET",
+            "aws_region",
+            "XAWS_REGION",
+            "SSH_AUTH_SOCK",
+            "LC_ALL",
+            "GCONV_PATH",
+            "MALLOC_CHECK_",
+            "RUST_BACKTRACE",
+            "",
+        ] {
+            assert!(!is_passed_on(&name.into()), "{name}");
+        }
+    }
+
+    #[test]
+    fn root_does_not_become_the_child() {
+        let words = ["cache-refresher", FETCH_CHILD, "1", "fetch"].map(OsString::from).to_vec();
+        if geteuid().is_root() {
+            assert!(enter(words).unwrap_err().to_string().contains("as root"));
+        }
+    }
+}

@@ -1,5 +1,5 @@
 //! The fetch half as a child of root: another user, in a session of its own, with nothing of root's that it could use:
-//! terminal, environment, open files.
+//! terminal, environment, open files. It says everything through pipes, see [`crate::relay`].
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -15,7 +15,7 @@ use nix::unistd::{Pid, close, geteuid, getppid, setsid};
 
 use crate::apply::FETCH_USER;
 use crate::cli::Cli;
-use crate::exit;
+use crate::{exit, relay};
 
 /// The hidden word by which the program runs itself as that child; the parent's pid follows, then a command line.
 pub(crate) const FETCH_CHILD: &str = "fetch-child";
@@ -46,8 +46,12 @@ pub(crate) fn run(cli: &Cli, last_good: bool) -> Result<(String, ExitStatus), Fa
     }
     let mut run = || {
         let mut child = command.spawn()?;
+        let said = child.stderr.take().map(relay::start);
         let report = report(&mut child);
         let status = child.wait()?;
+        if let Some(said) = said {
+            said.end();
+        }
         io::Result::Ok((report?, status))
     };
     run().map_err(|cause| (exit::OTHER, format!("cannot run the fetch half: {cause}")))
@@ -61,19 +65,19 @@ fn command(cli: &Cli) -> Command {
     command.args(["fetch", "--json", "--config"]).arg(config).current_dir("/");
     command.args(cli.force.then_some("--force")).args(cli.dry_run.then_some("--dry-run"));
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_passed_on(name))).env("PATH", PATH);
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// What the AWS SDK, the proxy and TLS go by. JOURNAL_STREAM: whether its standard error is the journal. Not the locale and the time zone, which nothing in it goes
-/// by; nothing that the dynamic linker obeys.
+/// What the AWS SDK, the proxy and TLS go by. Not the locale and the time zone, which nothing in it goes by; not
+/// JOURNAL_STREAM, since its standard error is a pipe; nothing that the dynamic linker obeys.
 fn is_passed_on(name: &OsString) -> bool {
     let Some(name) = name.to_str() else {
         return false;
     };
     let others = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
     name.starts_with("AWS_")
-        || ["JOURNAL_STREAM", "SSL_CERT_FILE", "SSL_CERT_DIR"].contains(&name)
+        || ["SSL_CERT_FILE", "SSL_CERT_DIR"].contains(&name)
         || others.iter().any(|other| name == *other || name == other.to_ascii_lowercase())
         || (name == "HOME" && !geteuid().is_root())
 }
@@ -140,6 +144,7 @@ mod tests {
             "aws_region",
             "XAWS_REGION",
             "SSH_AUTH_SOCK",
+            "JOURNAL_STREAM",
             "LC_ALL",
             "GCONV_PATH",
             "MALLOC_CHECK_",

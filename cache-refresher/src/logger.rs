@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use syslog::{Facility, Formatter3164, LoggerBackend};
 
+use crate::relay;
+
 type Syslog = syslog::Logger<LoggerBackend, Formatter3164>;
 
 struct Logger {
@@ -29,10 +31,21 @@ pub(crate) fn install(to_journal: bool) {
     }
 }
 
+/// The libraries below us say nothing that an administrator could act on.
+pub(crate) fn is_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("cache_refresher")
+}
+
+/// Installs the logger of the fetch half that is a child: what it says goes to the parent, which installs the other one.
+pub(crate) fn install_for_child() {
+    if log::set_boxed_logger(Box::new(relay::Logger)).is_ok() {
+        log::set_max_level(LevelFilter::Debug);
+    }
+}
+
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // The libraries below us say nothing that an administrator could act on.
-        metadata.target().starts_with("cache_refresher")
+        is_ours(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -19,6 +19,7 @@ mod nscd;
 mod plan;
 mod progress;
 mod recover;
+mod relay;
 mod report;
 mod sessions;
 
@@ -58,7 +59,11 @@ fn main() -> ExitCode {
     };
     #[expect(clippy::disallowed_methods, reason = "whether standard error is the journal, see sd-daemon(3)")]
     let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    logger::install(to_journal);
+    if relay::is_child() {
+        logger::install_for_child();
+    } else {
+        logger::install(to_journal);
+    }
     if cli.repeat.is_some() {
         leave_when_told();
     }
@@ -81,7 +86,9 @@ fn command_line() -> std::io::Result<Vec<OsString>> {
     if words.get(1).is_none_or(|word| word != fetch_child::FETCH_CHILD) {
         return Ok(words);
     }
-    fetch_child::enter(words)
+    let words = fetch_child::enter(words)?;
+    relay::become_child();
+    Ok(words)
 }
 
 /// `sessions` runs this program again to send a signal.

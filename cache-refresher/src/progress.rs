@@ -1,4 +1,5 @@
-//! The progress bar of the fetch half; on a terminal only, and gone when it is done.
+//! The progress bar of the fetch half; on a terminal only, and gone when it is done. A fetch half that is a child has no
+//! terminal, and tells its parent.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -6,13 +7,20 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::fetch::Progress;
+use crate::relay::{self, Said};
 
 const TICK: Duration = Duration::from_millis(100);
 
-pub(crate) struct Bar(ProgressBar);
+pub(crate) enum Bar {
+    Drawn(ProgressBar),
+    Told,
+}
 
 impl Bar {
     pub(crate) fn start() -> Self {
+        if relay::is_child() {
+            return Self::Told;
+        }
         let seen = std::io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(
             None,
@@ -26,22 +34,38 @@ impl Bar {
         if seen {
             bar.enable_steady_tick(TICK);
         }
-        Self(bar)
+        Self::Drawn(bar)
+    }
+
+    /// Prints something while the bar is away.
+    pub(crate) fn above(&self, print: impl FnOnce()) {
+        match self {
+            Self::Drawn(bar) => bar.suspend(print),
+            Self::Told => print(),
+        }
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        if let Self::Drawn(bar) = self {
+            bar.finish_and_clear();
+        }
     }
 }
 
 impl Progress for Bar {
     fn more(&self, steps: usize) {
-        self.0.inc_length(u64::try_from(steps).unwrap_or_default());
+        match self {
+            Self::Drawn(bar) => bar.inc_length(u64::try_from(steps).unwrap_or_default()),
+            Self::Told => Said::More(steps).say(),
+        }
     }
 
     fn done(&self) {
-        self.0.inc(1);
+        match self {
+            Self::Drawn(bar) => bar.inc(1),
+            Self::Told => Said::Done.say(),
+        }
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod child;
 mod faults;
 mod host;
 mod metadata;

@@ -1,0 +1,166 @@
+//! The fetch half that root starts: what it has of root's while it runs, and that it ends with its parent.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+use tests::{Machine, text};
+
+use crate::host::{GROUPS, Host, five};
+
+const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
+
+fn within<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "not within 20 s: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The fetch half, found by its parent: a fetch user of another machine has another.
+fn half_of(parent: u32) -> Option<PathBuf> {
+    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    processes.filter(|path| path.join("fd").is_dir()).find(|path| {
+        let status = fs::read_to_string(path.join("status")).unwrap_or_default();
+        let sessions = fs::read_to_string(path.join("stat")).unwrap_or_default();
+        // Field 6 of proc_pid_stat(5) is the session: it is its leader once it has given everything up.
+        let session = sessions.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(3));
+        status.lines().any(|line| line == format!("PPid:\t{parent}"))
+            && path.file_name().and_then(|pid| pid.to_str()) == session
+    })
+}
+
+/// A refresh that waits for an AWS that never answers, run by `line`, with a variable and an open file of root's.
+fn waiting(machine: &Machine, line: &str) -> (Child, TcpListener) {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    machine.config(&format!("{GROUPS}[aws]\nendpoint_url = \"http://{}\"\n", silent.local_addr().unwrap()));
+    let script = format!("exec 9</etc/shadow; {line}");
+    let mut command = machine.command(&["bash", "-c", &script]);
+    command.env("SECRET", "root's").env("LD_LIBRARY_PATH", "/root/lib").env("JOURNAL_STREAM", "1:1");
+    command.envs([("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "y"), ("AWS_REGION", "eu-west-1")]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    (command.spawn().unwrap(), silent)
+}
+
+fn has_ended(half: &Path) -> Option<()> {
+    let status = fs::read_to_string(half.join("status")).unwrap_or_default();
+    (status.is_empty() || status.contains("State:\tZ")).then_some(())
+}
+
+#[test]
+fn the_fetch_half_that_root_starts_has_nothing_of_roots() {
+    let Some(machine) = Machine::enter() else { return };
+    machine.install();
+    // script(1) gives it a terminal to control.
+    let line = format!("exec setsid -w script -qec 'exec {REFRESHER} fetch' /dev/null");
+    let (mut script, silent) = waiting(&machine, &line);
+    let parent = within("the parent", || {
+        let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        let is_ours = |path: &PathBuf| {
+            let words = fs::read(path.join("cmdline")).unwrap_or_default();
+            let root = fs::metadata(path.join("root")).is_ok_and(|root| {
+                let here = fs::metadata("/").unwrap();
+                (root.dev(), root.ino()) == (here.dev(), here.ino())
+            });
+            root && words == format!("{REFRESHER}\0fetch\0").as_bytes()
+        };
+        processes.filter(is_ours).find_map(|path| path.file_name()?.to_str()?.parse::<u32>().ok())
+    });
+    let stat = fs::read_to_string(format!("/proc/{parent}/stat")).unwrap();
+    let terminal =
+        |stat: &str| stat.rsplit(')').next().unwrap().split_whitespace().nth(4).unwrap().to_owned();
+    assert_ne!(terminal(&stat), "0", "this test has no terminal: {stat}");
+    let half = within("the fetch half", || half_of(parent));
+    silent.set_nonblocking(true).unwrap();
+    let _call = within("its first call", || silent.accept().ok());
+
+    assert_eq!(terminal(&fs::read_to_string(half.join("stat")).unwrap()), "0");
+    let environment = fs::read(half.join("environ")).unwrap();
+    let mut environment: Vec<_> =
+        environment.split(|byte| *byte == 0).map(text).filter(|variable| !variable.is_empty()).collect();
+    environment.sort_unstable();
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let expected = ["AWS_ACCESS_KEY_ID=x", "AWS_REGION=eu-west-1", "AWS_SECRET_ACCESS_KEY=y", "HOME=/", path];
+    assert_eq!(environment, expected);
+    for entry in fs::read_dir(half.join("fd")).unwrap().flatten() {
+        let file = fs::read_link(entry.path()).unwrap();
+        let file = file.to_str().unwrap();
+        let own = file == "/dev/null"
+            || ["pipe:", "socket:", "anon_inode:"].iter().any(|kind| file.starts_with(kind));
+        assert!(own || file.starts_with("/var/lib/nss-iam-fetch"), "{file}");
+    }
+    assert_eq!(fs::read_link(half.join("cwd")).unwrap(), fs::read_link("/proc/self/root").unwrap());
+    let status = fs::read_to_string(half.join("status")).unwrap();
+    for line in ["Umask:\t0077", "Groups:\t", "NoNewPrivs:\t1", "CapEff:\t0000000000000000"] {
+        assert!(status.lines().any(|found| found.trim_end() == line.trim_end()), "{line} in {status}");
+    }
+    let limits = fs::read_to_string(half.join("limits")).unwrap();
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(cores.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{cores}");
+
+    kill(Pid::from_raw(parent.try_into().unwrap()), Signal::SIGINT).unwrap();
+    within("its end", || has_ended(&half));
+    script.wait().unwrap();
+}
+
+/// Ctrl-C reaches the foreground process group of the terminal, and so only the parent; SIGKILL tells it nothing.
+#[test]
+fn the_fetch_half_ends_with_its_parent_however_that_ends() {
+    let Some(machine) = Machine::enter() else { return };
+    machine.install();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+        let (mut parent, _silent) = waiting(&machine, &format!("exec {REFRESHER}"));
+        let half = within("the fetch half", || half_of(parent.id()));
+        kill(Pid::from_raw(parent.id().try_into().unwrap()), signal).unwrap();
+        within("its end", || has_ended(&half));
+        parent.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_person_at_a_terminal_sees_the_bar_and_the_messages_of_the_fetch_half() {
+    let mut wish = five();
+    wish["users"][0]["keys"] = json!(5);
+    let Some(host) = Host::seeded(&wish) else { return };
+    host.machine.config("groups = [\"G\", \"NoSuchGroup\"]\n");
+    let line = ["script", "-qec", "/usr/libexec/nss-iam/cache-refresher fetch", "/dev/null"];
+    let mut command = host.machine.command(&line);
+    let ran = command.envs(host.account.direct()).env("TERM", "xterm").stdin(Stdio::null()).output().unwrap();
+    let seen = String::from_utf8_lossy(&ran.stdout);
+    assert!(seen.contains("reading IAM"), "{seen}");
+    assert_eq!(
+        seen.matches("error: iam:GetGroup on 'NoSuchGroup' failed: NoSuchEntity").count(),
+        1,
+        "{seen}"
+    );
+    assert!(seen.contains("hint: create the group in IAM"), "{seen}");
+    assert!(!seen.contains("{\""), "{seen}");
+}
+
+/// syslog(3) has each message once, from the parent.
+#[test]
+fn messages_of_the_fetch_half_are_logged_once() {
+    let Some(host) = Host::seeded(&five()) else { return };
+    let log = host.machine.syslog();
+    log.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    host.machine.config("groups = [\"G\", \"NoSuchGroup\"]\n");
+    host.refresh()
+        .told(78, &["error: iam:GetGroup on 'NoSuchGroup' failed: ", "\nhint: create the group in IAM"]);
+    let mut lines = Vec::new();
+    let mut datagram = [0; 4096];
+    while let Ok(length) = log.recv(&mut datagram) {
+        lines.push(text(&datagram[..length]).to_owned());
+    }
+    let about = lines.iter().filter(|line| line.contains("NoSuchGroup")).count();
+    assert_eq!(about, 1, "{lines:?}");
+}

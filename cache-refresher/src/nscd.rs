@@ -1,11 +1,15 @@
 //! nscd(8) would go on answering from its own memory.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
+
+use claims::program;
 
 /// How long the module remembers, in nscd as everywhere, that there is no cache.
 const ABSENCE: Duration = Duration::from_millis(1100);
+
+/// How long a lock or a removal waits for it, for each table.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Lets it forget users and groups, if it runs. `first`: there was no cache before.
 pub(crate) fn invalidate(first: bool) {
@@ -15,15 +19,15 @@ pub(crate) fn invalidate(first: bool) {
     if first {
         std::thread::sleep(ABSENCE);
     }
+    let Some(nscd) =
+        program::find(&["/usr/sbin/nscd", "/sbin/nscd", "/usr/bin/nscd", "/usr/local/sbin/nscd"])
+    else {
+        log::warn!("cannot find the program 'nscd'; its old answers stay until they time out");
+        return;
+    };
     for table in ["passwd", "group"] {
-        let done = Command::new("nscd")
-            .args(["-i", table])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        if !done.is_ok_and(|status| status.success()) {
-            log::warn!("'nscd -i {table}' failed; its old answers stay until they time out");
+        if let Err(why) = program::start(&nscd, &["-i", table], PATIENCE) {
+            log::warn!("'nscd -i {table}': {why}; its old answers may stay until they time out");
         }
     }
 }

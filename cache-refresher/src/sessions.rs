@@ -13,6 +13,7 @@ use std::time::Duration;
 use cache::model::{ID_FIRST, Id, Name};
 use cache::snapshot::Cache;
 use cache::state::State;
+use claims::program;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
@@ -21,6 +22,9 @@ use crate::local::Local;
 
 /// The hidden word by which the program runs itself to send a signal.
 pub(crate) const END_PROCESSES: &str = "end-processes";
+
+/// How long is waited for logind, which D-Bus alone would let take 25 seconds.
+const LOGIND: Duration = Duration::from_millis(200);
 
 /// How long processes have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
@@ -52,7 +56,7 @@ pub(crate) fn end_of_disabled(state: &State, cache: Option<&Cache>, local: Optio
         if Path::new("/run/systemd/system").exists() {
             // logind may know nothing of this user; what counts is that no process is left.
             for verb in ["disable-linger", "terminate-user"] {
-                let _ = quiet("loginctl").args([verb, &user.uid.to_string()]).stderr(Stdio::null()).status();
+                loginctl(verb, user.uid);
             }
         }
         if let Some(file) = &user.linger {
@@ -107,8 +111,9 @@ fn still_there(mut users: Vec<Left<'_>>) -> Vec<Left<'_>> {
 /// Returns the users again; whether it helped is seen in /proc, and why not is told by the child.
 fn signal(users: Vec<Left<'_>>, signal: Signal) -> Vec<Left<'_>> {
     for user in &users {
-        let mut command = quiet("/proc/self/exe");
+        let mut command = Command::new("/proc/self/exe");
         command.args([END_PROCESSES, &user.uid.to_string(), signal.as_str()]).current_dir("/").env_clear();
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         if let Err(cause) = command.status() {
             log::error!("cannot run '{END_PROCESSES}': {cause}");
         }
@@ -142,10 +147,11 @@ pub(crate) fn end_processes(uid: &str, signal: &str) -> io::Result<()> {
     }
 }
 
-fn quiet(program: &str) -> Command {
-    let mut command = Command::new(program);
-    command.stdin(Stdio::null()).stdout(Stdio::null());
-    command
+/// Whoever ran us by hand may have another PATH. What logind does not do in time is done by the signals.
+fn loginctl(verb: &str, uid: u32) {
+    if let Some(program) = program::find(&["/usr/bin/loginctl", "/bin/loginctl"]) {
+        let _ = program::start(&program, &[verb, &uid.to_string()], LOGIND);
+    }
 }
 
 /// Real and saved uids of all processes, which are those that kill(2) goes by. A zombie only waits for its parent.

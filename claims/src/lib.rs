@@ -5,13 +5,13 @@
 pub mod doas;
 pub mod grants;
 pub mod nss;
+pub mod program;
 pub mod reserved;
 pub mod sudoers;
 pub mod sysusers;
 pub mod units;
 
 mod nsswitch;
-mod program;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};

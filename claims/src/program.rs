@@ -13,14 +13,18 @@ const MAX_OUTPUT: u64 = 64 << 20;
 
 /// What a program said.
 #[derive(Debug)]
-pub(crate) struct Output {
+pub struct Output {
+    /// All of it.
     pub stdout: Vec<u8>,
+    /// All of it.
     pub stderr: Vec<u8>,
+    /// Whether it exited with status 0.
     pub success: bool,
 }
 
 /// The first of `paths` that is a program only root can have put there.
-pub(crate) fn find(paths: &[&str]) -> Option<PathBuf> {
+#[must_use]
+pub fn find(paths: &[&str]) -> Option<PathBuf> {
     paths.iter().map(PathBuf::from).find(|path| {
         // Debian's /usr/local/bin may belong to the group staff: a file that is not root's is not run as root.
         path.metadata().is_ok_and(|facts| facts.is_file() && facts.uid() == 0 && facts.mode() & 0o022 == 0)
@@ -31,7 +35,7 @@ pub(crate) fn find(paths: &[&str]) -> Option<PathBuf> {
 ///
 /// # Errors
 /// Why there is no answer, for a message.
-pub(crate) fn run(program: &Path, arguments: &[&Path], deadline: Duration) -> Result<Output, String> {
+pub fn run(program: &Path, arguments: &[&Path], deadline: Duration) -> Result<Output, String> {
     let until = Instant::now() + deadline;
     let mut child = Command::new(program)
         .args(arguments)
@@ -55,6 +59,28 @@ pub(crate) fn run(program: &Path, arguments: &[&Path], deadline: Duration) -> Re
         let _ = child.wait();
         format!("'{}' did not end within {} s", program.display(), deadline.as_secs())
     })
+}
+
+/// Starts `program`, whose output nobody needs, and waits for `patience` at most. One that takes longer goes on.
+///
+/// # Errors
+/// Why it is not known to have succeeded, for a message.
+pub fn start(program: &Path, arguments: &[&str], patience: Duration) -> Result<(), String> {
+    let until = Instant::now() + patience;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|cause| format!("cannot run '{}': {cause}", program.display()))?;
+    match wait(&mut child, until) {
+        Some(true) => Ok(()),
+        Some(false) => Err("it failed".to_owned()),
+        None => Err(format!("it has not ended within {} ms", patience.as_millis())),
+    }
 }
 
 /// Reads a pipe on a thread of its own: a program that fills one pipe while another is read would hang.

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use tests::{Host, listing, user};
+use tests::{Host, REFRESHER, listing, user};
 
 use crate::{POWER, Running, stopped_at};
 
@@ -163,7 +163,7 @@ fn lingering_ends_with_the_user() {
 #[test]
 fn nscd_is_told_when_an_answer_changed_and_only_then() {
     let Some(host) = Host::new() else { return };
-    let nscd = "/usr/local/sbin/nscd";
+    let nscd = "/usr/sbin/nscd";
     fs::write(nscd, "#!/bin/sh\necho \"$*\" >> /tmp/called\n").unwrap();
     fs::set_permissions(nscd, Permissions::from_mode(0o755)).unwrap();
     let called = || fs::read_to_string("/tmp/called").unwrap_or_default();
@@ -180,4 +180,25 @@ fn nscd_is_told_when_an_answer_changed_and_only_then() {
     keys_only["accounts"][0]["users"][0]["keys"][0]["active"] = serde_json::json!(false);
     assert!(host.apply(&keys_only).out.starts_with("published "));
     assert_eq!(called(), "-i passwd\n-i group\n", "nscd knows nothing of keys");
+}
+
+/// A person's PATH may begin with a folder that others write.
+#[test]
+fn a_program_is_run_from_where_the_system_has_it_and_without_the_callers_environment() {
+    let Some(host) = Host::new() else { return };
+    fs::create_dir_all("/run/nscd").unwrap();
+    fs::write("/run/nscd/socket", "").unwrap();
+    fs::create_dir("/tmp/bin").unwrap();
+    for (nscd, file) in [("/usr/sbin/nscd", "/tmp/called"), ("/tmp/bin/nscd", "/tmp/another")] {
+        fs::write(nscd, format!("#!/bin/sh\necho \"$* ${{SECRET-none}}\" >> {file}\n")).unwrap();
+        fs::set_permissions(nscd, Permissions::from_mode(0o755)).unwrap();
+    }
+    host.apply(&listing(&[user("se-81", "ana")]));
+    fs::remove_file("/tmp/called").unwrap();
+    host.list(&listing(&[user("se-82", "bob")]));
+    let mut command = host.machine.command(&[REFRESHER, "apply"]);
+    let ran = command.env("PATH", "/tmp/bin:/usr/bin").env("SECRET", "root's").output().unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    assert_eq!(fs::read_to_string("/tmp/called").unwrap(), "-i passwd none\n-i group none\n");
+    assert!(!fs::exists("/tmp/another").unwrap());
 }

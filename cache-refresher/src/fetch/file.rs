@@ -18,14 +18,14 @@ pub(crate) fn read(path: &Path, now: Timestamp) -> Result<Listing, Failure> {
         let hint = "docs/listing.md shows the form";
         failure("parse", &path.to_string_lossy(), &error.to_string(), hint, FailureKind::Held)
     })?;
-    // As old as its writer says, but not from the future.
-    let age = |stated: Option<Timestamp>| stated.unwrap_or(now).min(now);
-    let written = age(listing.read);
+    // As old as its writer says. What is said to be from the future is for the apply half to judge.
+    let written = listing.read.unwrap_or(now);
     for account in &mut listing.accounts {
-        account.as_of = Some(age(account.as_of.or(Some(written))));
+        account.as_of = Some(account.as_of.unwrap_or(written).min(now));
         account.errors.clear();
+        account.warnings.clear();
         for user in &mut account.users {
-            user.confirmed = Some(age(user.confirmed.or(Some(written))));
+            user.confirmed = Some(user.confirmed.unwrap_or(written));
             user.missing = None;
         }
     }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_be_older_than_the_reading_but_not_newer() {
+    fn a_file_is_as_old_as_it_says_and_one_from_the_future_is_not_made_new() {
         let listing = read_text(
             r#"{"version": 1, "read": "2026-11-20T00:00:00Z", "accounts": [{"users": [
                 {"id": "1", "name": "ana"}, {"id": "2", "name": "bob", "confirmed": "2030-01-01T00:00:00Z"}]}]}"#,
@@ -117,7 +117,7 @@ mod tests {
         .unwrap();
         let users = &listing.accounts[0].users;
         assert_eq!(users[0].confirmed, Some("2026-11-20T00:00:00Z".parse().unwrap()));
-        assert_eq!(users[1].confirmed, Some(now()));
+        assert_eq!(users[1].confirmed, Some("2030-01-01T00:00:00Z".parse().unwrap()));
     }
 
     #[test]

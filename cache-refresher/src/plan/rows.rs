@@ -17,6 +17,12 @@ use crate::keys;
 use crate::local::NOLOGIN;
 use crate::names::Standing;
 
+/// Seconds by which the clocks of two hosts may differ; `keys-cmd` has the same.
+const CLOCK_TOLERANCE: i64 = 5 * 60;
+
+const FUTURE: &str = "the listing says that keys were confirmed in the future, which does not count: the clock of this host, or \
+of the one that wrote the listing, is wrong or was\nhint: set the clock and refresh";
+
 /// A member with everything that passwd, shadow and sshd are told.
 pub(super) struct User<'a> {
     pub iam_id: &'a IamId,
@@ -121,9 +127,17 @@ fn keys_of(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> (
         }
         (Known::Listed { keys, confirmed, source, .. }, _) => {
             let confirmed = confirmed.or_else(|| keys.first().and(input.listing.read));
-            // A listing from the future would never age.
-            let seconds = confirmed.map_or(0, |time| time.as_second().min(input.now).max(0));
-            (active_keys(input, user, keys, told), seconds, source.clone())
+            let lines = active_keys(input, user, keys, told);
+            let seconds = match confirmed.map_or(0, |time| time.as_second().max(0)) {
+                seconds if seconds <= input.now.saturating_add(CLOCK_TOLERANCE) => seconds.min(input.now),
+                // It would be as fresh at every refresh, and its keys would never age: it is no confirmation.
+                _ => {
+                    told.warnings.insert(FUTURE.to_owned());
+                    let same = previous.filter(|known| known.keys == lines && known.confirmed <= input.now);
+                    same.map_or(0, |known| known.confirmed)
+                }
+            };
+            (lines, seconds, source.clone())
         }
     }
 }

@@ -85,13 +85,29 @@ fn keys_that_were_read_and_are_none_take_the_old_ones_away() {
     assert!(keys(&world.run(), "U-ana").is_empty());
 }
 
+/// "A confirmation in the future is none."
 #[test]
-fn no_key_is_from_the_future_or_from_before_the_clock() {
-    for (stated, confirmed) in [(NOW + 10_000, NOW), (-1, 0)] {
+fn a_key_that_is_confirmed_in_the_future_or_before_all_time_is_not_confirmed() {
+    for (stated, confirmed) in [(NOW + 10_000, 0), (NOW + 60, NOW), (-1, 0)] {
         let mut world = World::of(&["ana"]);
         world.listed("U-ana").confirmed = Some(at(stated));
-        assert_eq!(world.run().login("U-ana").unwrap().confirmed, confirmed);
+        let plan = world.run();
+        assert_eq!(plan.login("U-ana").unwrap().confirmed, confirmed);
+        assert_eq!(plan.warnings.iter().any(|text| text.contains("future")), stated == NOW + 10_000);
     }
+}
+
+#[test]
+fn keys_that_were_confirmed_before_keep_their_age_when_the_clock_is_wrong() {
+    let mut world = World::of(&["ana"]);
+    world.listed("U-ana").keys = vec![key(ED25519)];
+    let before = world.run().login("U-ana").unwrap().confirmed;
+    for _ in 0..2 {
+        world.listed("U-ana").confirmed = Some(at(NOW + 90_000));
+        assert_eq!(world.run().login("U-ana").unwrap().confirmed, before);
+    }
+    world.listed("U-ana").keys.clear();
+    assert_eq!(world.run().login("U-ana").unwrap().confirmed, 0, "other keys");
 }
 
 #[test]

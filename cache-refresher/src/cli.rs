@@ -45,6 +45,13 @@ pub(crate) struct Cli {
     pub repeat: Option<Duration>,
 }
 
+impl Cli {
+    /// Whether a question on the terminal is in place.
+    pub(crate) fn may_ask(&self) -> bool {
+        !self.force && !self.dry_run && !self.json && !self.removals_only && self.repeat.is_none()
+    }
+}
+
 /// One of the two halves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Half {

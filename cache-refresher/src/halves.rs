@@ -1,6 +1,6 @@
 //! The two halves as processes: who runs as whom, under which lock, and what each prints.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::apply::{self, LISTING};
 use crate::cli::Cli;
 use crate::known::Known;
 use crate::progress::Bar;
-use crate::report::{self, Fetched, Last};
+use crate::report::{self, Fetched, Last, Report};
 use crate::{exit, fetch, fetch_child, lock};
 
 /// The fetch half. Root gives up its power first.
@@ -57,7 +57,7 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
 
 /// The apply half.
 pub(crate) fn apply(cli: &Cli) -> u8 {
-    run_apply(cli, Loaded::read(cli), None, Instant::now())
+    run_apply(cli, Loaded::read(cli), None, Instant::now()).exit
 }
 
 /// Both, one after the other. A fetch that failed is no reason not to apply what there is.
@@ -72,7 +72,23 @@ pub(crate) fn both(cli: &Cli) -> u8 {
     }
     let started = Instant::now();
     let fetched = loaded.config.as_ref().map(|_| fetch_as_user(cli, loaded.broken.is_some()));
-    run_apply(cli, loaded, fetched, started)
+    let report = run_apply(cli, loaded, fetched, started);
+    if report.forcible && cli.may_ask() && is_confirmed() {
+        return both(&Cli { force: true, ..cli.clone() });
+    }
+    report.exit
+}
+
+/// Asks whoever watches whether those who are held are to be disabled; they were named just now.
+fn is_confirmed() -> bool {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return false;
+    }
+    let _ = write!(io::stderr(), "disable them now? [y/N] ");
+    let mut answer = String::new();
+    // Without an answer it is no.
+    let _ = io::stdin().read_line(&mut answer);
+    ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
 }
 
 /// The configuration.
@@ -113,7 +129,7 @@ fn is_idle(config: &Config) -> bool {
 
 /// With a configuration that is broken only those who left are taken away. `fetched`: the outcome, or the exit status of a
 /// fetch half that did not get so far.
-fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, started: Instant) -> u8 {
+fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, started: Instant) -> Report {
     let (mut fetched, unfetched) = match fetched {
         Some(Ok(fetched)) => (Some(fetched), exit::OK),
         Some(Err(status)) => (None, status),
@@ -155,7 +171,7 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
         (false, false) => report.summary(started.elapsed()),
     };
     print(&text);
-    report.exit
+    report
 }
 
 fn run_fetch(cli: &Cli, config: &Config) -> Fetched {

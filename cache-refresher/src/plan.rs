@@ -69,6 +69,8 @@ pub(crate) struct Plan {
     pub warnings: Vec<String>,
     /// What was refused as a whole.
     pub held: Option<String>,
+    /// Whether users stay whom `--force` would disable.
+    pub forcible: bool,
 }
 
 impl Plan {
@@ -119,6 +121,7 @@ pub(crate) fn plan(input: Input<'_>) -> Result<Plan, Impossible> {
     }
     plan.state.held = leaving.excess.as_ref().map(|excess| excess.of);
     for text in leaving.texts() {
+        plan.forcible = true;
         plan.hold(text);
     }
     Ok(plan)
@@ -170,7 +173,8 @@ fn attempt(input: &Input<'_>, own: &OwnGroups, leaving: &Leaving) -> Plan {
     let held = unasked(input, &told);
     told.skips.sort();
     told.skips.dedup();
-    Plan { state, cache, keys, skips: told.skips, warnings: told.warnings.into_iter().collect(), held }
+    let warnings = told.warnings.into_iter().collect();
+    Plan { state, cache, keys, skips: told.skips, warnings, held, forcible: false }
 }
 
 /// What an administrator has to hear.

@@ -8,11 +8,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use listing::{Failure, Listing};
+use listing::{Failure, FailureKind, Listing};
 use serde::{Deserialize, Serialize};
 
 use crate::changes::Change;
 use crate::exit;
+use crate::fetch::printable;
 use crate::plan::{Plan, Skip};
 
 /// Calls by their names, `iam:GetGroup`.
@@ -64,6 +65,9 @@ pub(crate) struct Report {
     pub fetch: Option<Fetched>,
     #[serde(skip)]
     pub diff: Option<String>,
+    /// Whether users stay whom `--force` would disable.
+    #[serde(skip)]
+    pub forcible: bool,
 }
 
 /// How an account stands.
@@ -112,8 +116,9 @@ impl Report {
             groups: plan.state.groups.len(),
             keys: plan.keys.logins.iter().map(|login| login.keys.len()).sum(),
             skips: plan.skips.clone(),
-            warnings: plan.warnings.clone(),
+            warnings: plan.warnings.iter().cloned().chain(warnings_of(listing)).collect(),
             held: plan.held.clone(),
+            forcible: plan.forcible || failures_of(listing).any(|failure| failure.kind == FailureKind::Held),
             accounts: accounts.collect(),
             ..Self::of_changes(changes, now)
         }
@@ -213,6 +218,19 @@ impl Report {
     pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
         replace(&folder.join("status.json"), 0o644, &serde_json::to_vec_pretty(self)?)
     }
+}
+
+fn failures_of(listing: &Listing) -> impl Iterator<Item = &Failure> {
+    listing.accounts.iter().flat_map(|account| &account.errors)
+}
+
+/// What the fetch half noticed, in lines that it cannot forge.
+fn warnings_of(listing: &Listing) -> impl Iterator<Item = String> {
+    let warnings = listing.accounts.iter().flat_map(|account| &account.warnings);
+    warnings.map(|text| match text.split_once("\nhint: ") {
+        Some((what, hint)) => format!("{}\nhint: {}", printable(what), printable(hint)),
+        None => printable(text),
+    })
 }
 
 impl Fetched {

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use cache::{rescue, reserve};
 use claims::nss::Files;
 use config::Config;
 use jiff::Timestamp;
@@ -73,6 +74,16 @@ impl Error {
 }
 
 impl Error {
+    /// Whether it is a matter of room, or of what can be written.
+    fn is_of_disk(&self) -> bool {
+        match self {
+            Self::Io { .. } | Self::Publish(_) => true,
+            Self::State { cause, .. } => !cause.is_damage(),
+            Self::Lock(cause) => matches!(cause, lock::Error::Io(..)),
+            _ => false,
+        }
+    }
+
     /// What to do about it; empty, or a line.
     pub(crate) fn hint(&self) -> &str {
         match self {
@@ -145,7 +156,36 @@ struct Taken {
     error: Option<Error>,
 }
 
+/// Also where the disk is full, or cannot be written any more.
 fn take_away(request: Request<'_>) -> Taken {
+    let folder = Path::new(cache::FOLDER);
+    let first = attempt(request);
+    if !first.error.as_ref().is_some_and(Error::is_of_disk) {
+        return first;
+    }
+    let mut warnings = Vec::new();
+    if !reserve::give_up(folder) {
+        if !rescue::is_needed(folder) {
+            return first;
+        }
+        match rescue::rescue(folder) {
+            Ok(()) => warnings.push(IN_MEMORY.to_owned()),
+            Err(cause) => {
+                let text = format!("cannot put a copy in the place of '{}': {cause}", folder.display());
+                return Taken { warnings: vec![text], ..first };
+            }
+        }
+    }
+    let mut again = attempt(request);
+    again.changes.splice(..0, first.changes);
+    again.warnings.splice(..0, warnings);
+    again
+}
+
+const IN_MEMORY: &str = "'/var/lib/nss-iam' cannot be written, so a copy in memory is in its place: locks and removals act, and \
+are forgotten when this host restarts\nhint: mend the file system, then: umount /var/lib/nss-iam; nss-iamctl refresh";
+
+fn attempt(request: Request<'_>) -> Taken {
     let folder = Path::new(cache::FOLDER);
     let lock = match lock::of_apply(folder, false) {
         Ok(lock) => lock,
@@ -231,14 +271,19 @@ fn carry_out(
     if local.directory.failures().next().is_none() {
         plan.state.asked = request.now.as_second();
     }
+    let folder = Path::new(cache::FOLDER);
     let done = here.publish(&plan, keys_group(&local.files).ok_or(Error::NoGroup)?)?;
     drop(lock);
     if done.published {
         nscd::invalidate(done.first);
     }
+    if rescue::is_done(folder) {
+        plan.warnings.push(IN_MEMORY.to_owned());
+    }
+    keep_reserve(folder);
     let known = Known::new(request.texts.to_owned(), listing);
     let gid = local.files.groups.get(FETCH_USER).map(|group| group.gid);
-    if let Err(cause) = known.write(Path::new(cache::FOLDER), gid) {
+    if let Err(cause) = known.write(folder, gid) {
         log::warn!("cannot write '{}/known.json': {cause}", cache::FOLDER);
     }
     let changes: Vec<Change> = taken.iter().cloned().chain(done.changes).collect();
@@ -249,6 +294,15 @@ fn carry_out(
         report.warnings.extend(ended);
     }
     Ok(report)
+}
+
+/// As much as the files that a removal writes anew, and the journal of `state.db`.
+fn keep_reserve(folder: &Path) {
+    let size = |name: &str| fs::metadata(folder.join(name)).map_or(0, |found| found.len());
+    let bytes = size("cache.db") + size("keys.db") + 2 * size("state.db");
+    if let Err(cause) = reserve::keep(folder, bytes) {
+        log::warn!("cannot keep room for removals in '{}': {cause}", folder.display());
+    }
 }
 
 /// Not through NSS: a service that hangs or crashes is no reason not to publish.

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use cache::reserve;
 use config::Config;
 use jiff::Timestamp;
 use listing::Listing;
@@ -197,12 +198,22 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
         fetched.listing = Some(listing);
         return fetched;
     }
-    let written = serde_json::to_vec(&listing).map_err(io::Error::from);
-    if let Err(cause) = written.and_then(|json| report::replace(Path::new(LISTING), 0o600, &json)) {
+    if let Err(cause) = write(&listing) {
         log::error!("cannot write '{LISTING}': {cause}; the previous listing stays");
         fetched.exit = exit::heaviest([fetched.exit, exit::of_io(&cause)]);
     }
     fetched
+}
+
+/// On a full disk a reserve makes room: a listing that has fewer users matters most.
+fn write(listing: &Listing) -> io::Result<()> {
+    let (path, json) = (Path::new(LISTING), serde_json::to_vec(listing)?);
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    reserve::with(folder, || report::replace(path, 0o600, &json))?;
+    if let Err(cause) = reserve::keep(folder, json.len() as u64) {
+        log::warn!("cannot keep room for the next listing in '{}': {cause}", folder.display());
+    }
+    Ok(())
 }
 
 /// The last listing is the fetch half's memory. Without it, what was published last tells who is to be asked for.

@@ -4,6 +4,8 @@
 
 pub mod model;
 pub mod publish;
+pub mod rescue;
+pub mod reserve;
 pub mod schema;
 pub mod snapshot;
 pub mod state;

@@ -198,7 +198,7 @@ fn finish(file: &File, new: &Path, present: &Path, schema: Schema, gid: Option<u
 }
 
 /// The label that the administrator or the policy gave the present file; without one the folder decides.
-fn copy_label(file: &File, present: &Path) -> io::Result<()> {
+pub(crate) fn copy_label(file: &File, present: &Path) -> io::Result<()> {
     let mut label = [0; 4096];
     let Ok(length) = rustix::fs::lgetxattr(present, SELINUX, &mut label) else {
         return Ok(());

@@ -179,6 +179,21 @@ fn again(world: &World, plan: &Plan) {
     if plan.skips.iter().any(|skip| skip.reason.contains("its home")) {
         return;
     }
+    // So does one whom only the state knows, and who keeps groups that are in no listing either.
+    let listed: BTreeSet<&str> = world
+        .listing
+        .accounts
+        .iter()
+        .flat_map(|account| &account.users)
+        .map(|user| user.id.as_str())
+        .collect();
+    let lost = |(iam_id, user): (&IamId, &state::User)| {
+        let was_in = world.state.users.get(iam_id).is_some_and(|user| user.disabled.is_none());
+        was_in && user.disabled.is_some() && !listed.contains(iam_id.as_str()) && !user.groups.is_empty()
+    };
+    if plan.held.is_some() && plan.state.users.iter().any(lost) {
+        return;
+    }
     let again = World { state: plan.state.clone(), published: plan.cache.clone(), ..world.clone() };
     let next = super::plan(again.answered().input()).unwrap();
     // Users who lost their account in this plan count no longer.

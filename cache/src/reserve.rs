@@ -1,0 +1,72 @@
+//! Room on the disk for what takes access away: a file that is given up when the disk is full, so that the files which
+//! are without those who left, or have just been locked, can still be written.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Its name in the folder.
+pub const NAME: &str = "reserve";
+
+/// Journals and the folder itself, in bytes.
+const SMALL: u64 = 64 << 10;
+
+/// Sees to it that there are `bytes` of room, and some more.
+///
+/// # Errors
+/// Of the operating system: there is no room even for the reserve.
+pub fn keep(folder: &Path, bytes: u64) -> io::Result<()> {
+    let path = folder.join(NAME);
+    let wanted = bytes.saturating_add(SMALL);
+    if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() >= wanted) {
+        return Ok(());
+    }
+    let _ = give_up(folder);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    // Not a sparse file: all of it is on the disk.
+    let kept = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, wanted);
+    if kept.is_err() {
+        let _ = give_up(folder);
+    }
+    Ok(kept?)
+}
+
+/// Does `work`; if that fails, once more without the reserve.
+///
+/// # Errors
+/// Of the last attempt.
+pub fn with<T, E>(folder: &Path, mut work: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    match work() {
+        Err(_) if give_up(folder) => work(),
+        done => done,
+    }
+}
+
+/// Gives it up; whether there was one.
+#[must_use]
+pub fn give_up(folder: &Path) -> bool {
+    fs::remove_file(folder.join(NAME)).is_ok()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_given_up_for_work_that_fails_and_kept_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        keep(folder.path(), 1 << 20).unwrap();
+        let size = fs::metadata(&path).unwrap().len();
+        assert!(size > 1 << 20);
+        keep(folder.path(), 1000).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), size, "it does not shrink");
+        assert_eq!(with(folder.path(), || Ok::<_, ()>(1)), Ok(1));
+        assert!(path.exists());
+        let done = with(folder.path(), || if path.exists() { Err("full") } else { Ok(2) });
+        assert_eq!((done, path.exists()), (Ok(2), false));
+        assert_eq!(with(folder.path(), || Err::<(), _>("full")), Err("full"));
+    }
+}

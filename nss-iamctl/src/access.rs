@@ -15,7 +15,7 @@ const LOCALS: usize = 20;
 /// # Errors
 /// When sshd does not tell, or the users cannot be read.
 pub(crate) fn other_way_in(host: &Host, sshd: &Sshd<'_>) -> Result<Option<String>, Error> {
-    let shadow = files::read(&host.path("/etc/shadow"))?.unwrap_or_default();
+    let shadow = files::read_lossy(&host.path("/etc/shadow"))?.unwrap_or_default();
     for user in local_users(host)?.into_iter().take(LOCALS) {
         let settings = sshd.settings(&user.name)?;
         if is_let_in(&settings, &user.name)

@@ -106,7 +106,7 @@ fn sshd_asks(host: &Host) -> Result<bool, Error> {
     if host.find("sshd").is_none() || host.exists(drop_in::PATH) {
         return Ok(true);
     }
-    Ok(files::read(&host.path(MAIN))?.is_some_and(|text| text.contains(block::BEGIN)))
+    Ok(files::read_lossy(&host.path(MAIN))?.is_some_and(|text| text.contains(block::BEGIN)))
 }
 
 fn print(out: &mut dyn Write, text: &str) -> Result<u8, Error> {

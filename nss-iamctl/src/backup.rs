@@ -12,6 +12,8 @@ use crate::files;
 use crate::host::Host;
 use crate::nsswitch;
 
+mod stored;
+
 /// The folder, which nobody but root may enter.
 pub(crate) const FOLDER: &str = "/var/lib/nss-iam/backup";
 /// The file.
@@ -39,8 +41,9 @@ pub(crate) struct Manifest {
 pub(crate) struct Saved {
     pub path: String,
     pub kind: Kind,
-    /// Its text before; none: there was no such file.
-    pub original: Option<String>,
+    /// What was in it before; none: there was no such file.
+    #[serde(with = "stored")]
+    pub original: Option<Vec<u8>>,
     /// SHA-256 of what was written; none: it was removed.
     written: Option<String>,
     pub mode: u32,
@@ -61,11 +64,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The text without what is ours; none: no file.
+    /// What is in it without what is ours; none: no file.
     ///
     /// # Errors
     /// When a mark is missing.
-    pub(crate) fn without_ours(self, path: &str, text: Option<&str>) -> Result<Option<String>, Error> {
+    pub(crate) fn without_ours(self, path: &str, text: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
         let Some(text) = text else { return Ok(None) };
         match self {
             Kind::Whole => Ok(None),
@@ -84,8 +87,8 @@ impl Kind {
 pub(crate) struct Edit {
     pub path: String,
     pub kind: Kind,
-    pub before: Option<String>,
-    pub after: Option<String>,
+    pub before: Option<Vec<u8>>,
+    pub after: Option<Vec<u8>>,
     /// Of a file that is new.
     pub mode: u32,
 }
@@ -97,12 +100,12 @@ impl Manifest {
     /// When it cannot be read, or is of another version.
     pub(crate) fn load(host: &Host) -> Result<Option<Self>, Error> {
         let path = host.path(PATH);
-        let Some(text) = files::read(&path)? else { return Ok(None) };
+        let Some(json) = files::read(&path)? else { return Ok(None) };
         let refused = |why: String| {
             Error::configuration(format!("cannot use '{}': {why}", path.display()))
                 .hint("it holds the files' old content; see what is in it, and move it away")
         };
-        let manifest: Self = serde_json::from_str(&text).map_err(|cause| refused(cause.to_string()))?;
+        let manifest: Self = serde_json::from_slice(&json).map_err(|cause| refused(cause.to_string()))?;
         if manifest.version == VERSION {
             Ok(Some(manifest))
         } else {
@@ -142,7 +145,7 @@ impl Manifest {
 
 impl Saved {
     /// Whether nobody changed the file since.
-    pub(crate) fn is_untouched(&self, current: Option<&str>) -> bool {
+    pub(crate) fn is_untouched(&self, current: Option<&[u8]>) -> bool {
         self.written == current.map(hash)
     }
 
@@ -150,7 +153,7 @@ impl Saved {
     ///
     /// # Errors
     /// When ours cannot be told from theirs.
-    pub(crate) fn restored(&self, current: Option<&str>) -> Result<Option<String>, Error> {
+    pub(crate) fn restored(&self, current: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
         if self.is_untouched(current) {
             return Ok(self.original.clone());
         }
@@ -158,38 +161,39 @@ impl Saved {
     }
 }
 
-fn hash(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn edit(before: &str, after: &str) -> Edit {
-        let [before, after] = [before, after].map(|text| Some(text.to_owned()));
+    fn edit(before: &[u8], after: &[u8]) -> Edit {
+        let [before, after] = [before, after].map(|bytes| Some(bytes.to_owned()));
         Edit { path: "/f".to_owned(), kind: Kind::Block, before, after, mode: 0o644 }
     }
 
     #[test]
     fn an_untouched_file_gets_its_bytes_and_an_edited_one_loses_only_ours() {
-        let ours = block::insert("a\n", 1, "x");
+        let ours = block::insert(b"a\n", 1, "x");
         let mut manifest = Manifest::default();
-        manifest.note(&edit("a\n", &ours), 0o644).unwrap();
+        manifest.note(&edit(b"a\n", &ours), 0o644).unwrap();
         let saved = &manifest.files[0];
-        assert_eq!(saved.restored(Some(&ours)).unwrap().as_deref(), Some("a\n"));
-        assert_eq!(saved.restored(Some(&format!("new\n{ours}"))).unwrap().as_deref(), Some("new\na\n"));
+        let edited = [b"new\n", &ours[..]].concat();
+        assert_eq!(saved.restored(Some(&ours)).unwrap().as_deref(), Some(&b"a\n"[..]));
+        assert_eq!(saved.restored(Some(&edited)).unwrap().as_deref(), Some(&b"new\na\n"[..]));
         assert_eq!(saved.restored(None).unwrap(), None, "a file that somebody removed stays away");
     }
 
     #[test]
     fn the_first_original_outlives_a_second_enable_and_an_edit_in_between_does_too() {
-        let (first, second) = (block::insert("a\n", 1, "x"), block::insert("a\n", 1, "y"));
+        let (first, second) = (block::insert(b"a\n", 1, "x"), block::insert(b"a\n", 1, "y"));
         let mut manifest = Manifest::default();
-        manifest.note(&edit("a\n", &first), 0o644).unwrap();
+        manifest.note(&edit(b"a\n", &first), 0o644).unwrap();
         manifest.note(&edit(&first, &second), 0o644).unwrap();
-        assert_eq!(manifest.files[0].original.as_deref(), Some("a\n"));
-        manifest.note(&edit(&format!("b\n{second}"), &first), 0o644).unwrap();
-        assert_eq!(manifest.files[0].original.as_deref(), Some("b\na\n"));
+        assert_eq!(manifest.files[0].original.as_deref(), Some(&b"a\n"[..]));
+        manifest.note(&edit(&[b"b\n", &second[..]].concat(), &first), 0o644).unwrap();
+        assert_eq!(manifest.files[0].original.as_deref(), Some(&b"b\na\n"[..]));
     }
 }

@@ -9,15 +9,15 @@ const END: &str = "# END nss-iam";
 pub(crate) struct Unclosed;
 
 /// Puts `lines` in front of line `before`, counted from 0; beyond the last line: at the end.
-pub(crate) fn insert(text: &str, before: usize, lines: &str) -> String {
-    let at: usize = text.split_inclusive('\n').take(before).map(str::len).sum();
-    let (head, tail) = text.split_at(at);
+pub(crate) fn insert(text: &[u8], before: usize, lines: &str) -> Vec<u8> {
+    let at: usize = text.split_inclusive(is_end).take(before).map(<[u8]>::len).sum();
+    let (head, tail) = text.split_at_checked(at).unwrap_or((text, &[]));
     let block = format!("{BEGIN}\n{}\n{END}", lines.trim_end_matches('\n'));
-    if head.is_empty() || head.ends_with('\n') {
-        format!("{head}{block}\n{tail}")
+    if head.is_empty() || head.ends_with(b"\n") {
+        [head, block.as_bytes(), b"\n", tail].concat()
     } else {
         // The file's last line has no end; then ours has none either, which tells `remove` to take one away.
-        format!("{head}\n{block}")
+        [head, b"\n", block.as_bytes()].concat()
     }
 }
 
@@ -25,23 +25,28 @@ pub(crate) fn insert(text: &str, before: usize, lines: &str) -> String {
 ///
 /// # Errors
 /// When a block is not closed.
-pub(crate) fn remove(text: &str) -> Result<String, Unclosed> {
-    let mut kept = String::with_capacity(text.len());
+pub(crate) fn remove(text: &[u8]) -> Result<Vec<u8>, Unclosed> {
+    let (begin, end) = (BEGIN.as_bytes(), END.as_bytes());
+    let mut kept = Vec::with_capacity(text.len());
     let mut within = false;
-    for line in text.split_inclusive('\n') {
-        match line.trim_end() {
-            BEGIN if !within => within = true,
-            END if within => {
+    for line in text.split_inclusive(is_end) {
+        match line.trim_ascii_end() {
+            mark if mark == begin && !within => within = true,
+            mark if mark == end && within => {
                 within = false;
-                if !line.ends_with('\n') {
+                if !line.ends_with(b"\n") {
                     kept.pop();
                 }
             }
             _ if within => {}
-            _ => kept.push_str(line),
+            _ => kept.extend_from_slice(line),
         }
     }
     if within { Err(Unclosed) } else { Ok(kept) }
+}
+
+fn is_end(byte: &u8) -> bool {
+    *byte == b'\n'
 }
 
 #[cfg(test)]
@@ -50,19 +55,21 @@ mod tests {
 
     #[test]
     fn a_block_comes_out_again_wherever_it_was_put() {
-        for text in ["", "\n", "a", "a\n", "a\nb", "a\nb\n\n", "a\r\nb\r\n"] {
+        let texts = ["", "\n", "a", "a\n", "a\nb", "a\nb\n\n", "a\r\nb\r\n"].map(str::as_bytes);
+        for text in texts.into_iter().chain([&b"\xfc\n\xff"[..], b"\xef\xbb\xbfa\0\n"]) {
             for before in 0..4 {
                 let with = insert(text, before, "x\ny\n");
-                assert!(with.contains("# BEGIN nss-iam\nx\ny\n# END nss-iam"), "{with}");
-                assert_eq!(remove(&with).unwrap(), text, "{with:?}");
+                let shown = String::from_utf8_lossy(&with);
+                assert!(shown.contains("# BEGIN nss-iam\nx\ny\n# END nss-iam"), "{shown}");
+                assert_eq!(remove(&with).unwrap(), text, "{shown:?}");
             }
         }
-        assert_eq!(insert("a\nb\n", 1, "x"), "a\n# BEGIN nss-iam\nx\n# END nss-iam\nb\n");
+        assert_eq!(insert(b"a\nb\n", 1, "x"), b"a\n# BEGIN nss-iam\nx\n# END nss-iam\nb\n");
     }
 
     #[test]
     fn a_block_without_end_is_not_guessed_at() {
-        assert_eq!(remove("a\n# BEGIN nss-iam\nx\nb\n"), Err(Unclosed));
-        assert_eq!(remove("a\n# END nss-iam\n").unwrap(), "a\n# END nss-iam\n");
+        assert_eq!(remove(b"a\n# BEGIN nss-iam\nx\nb\n"), Err(Unclosed));
+        assert_eq!(remove(b"a\n# END nss-iam\n").unwrap(), b"a\n# END nss-iam\n");
     }
 }

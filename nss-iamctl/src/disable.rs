@@ -42,7 +42,7 @@ pub(crate) fn run(host: &Host, args: &Disable, out: &mut dyn Write) -> Result<u8
         print(out, &diff(&edit.path, edit.before.as_deref(), edit.after.as_deref()))?;
     }
     if let Some(line) = &former {
-        print(out, &format!("run: {}\n", line.join(" ")))?;
+        print(out, format!("run: {}\n", line.join(" ")).as_bytes())?;
     }
     if args.dry_run {
         say("nothing was changed, as asked");
@@ -125,7 +125,7 @@ fn change(
         for path in pam::WATCHED {
             let before = files::read(&host.path(path))?;
             let mode = files::mode(&host.path(path)).unwrap_or(0o644);
-            transaction.before(Undo::Text { path: path.to_owned(), before, mode });
+            transaction.before(Undo::File { path: path.to_owned(), before, mode });
         }
         host.must(&pam::removal())?;
     }

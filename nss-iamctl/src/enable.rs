@@ -81,7 +81,12 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
             "no IAM group is set, so nobody becomes a user\nhint: nss-iamctl enable --group GROUP".to_owned(),
         );
     }
-    plan.edit(settings::PATH, Kind::Theirs, settings.before.clone(), Some(settings.after.clone()));
+    plan.edit(
+        settings::PATH,
+        Kind::Theirs,
+        settings.before.map(String::into_bytes),
+        Some(settings.after.into_bytes()),
+    );
     let selected = plan.names(host)?;
     plan.homes(host, selected)?;
     match sshd {
@@ -109,7 +114,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
 }
 
 impl Plan {
-    fn edit(&mut self, path: &str, kind: Kind, before: Option<String>, after: Option<String>) {
+    fn edit(&mut self, path: &str, kind: Kind, before: Option<Vec<u8>>, after: Option<Vec<u8>>) {
         if before != after {
             self.steps.push(Step::Edit(Edit { path: path.to_owned(), kind, before, after, mode: 0o644 }));
         }
@@ -193,32 +198,31 @@ fn show(host: &Host, step: &Step, out: &mut dyn Write) -> Result<(), Error> {
         Step::Authselect(change) => {
             let commands: String =
                 change.commands().iter().map(|line| format!("run: {}\n", line.join(" "))).collect();
-            commands
-                + &diff(
-                    &format!("{}/nsswitch.conf", authselect::FOLDER),
-                    Some(&change.before),
-                    Some(&change.after),
-                )
+            let path = format!("{}/nsswitch.conf", authselect::FOLDER);
+            [commands.into_bytes(), diff(&path, Some(&change.before), Some(&change.after))].concat()
         }
-        Step::PamAuthUpdate => "run: pam-auth-update --enable nss-iam-mkhomedir\n".to_owned(),
-        Step::Unit(unit) => format!("run: {}\n", switch(host, "enable", unit).join(" ")),
+        Step::PamAuthUpdate => b"run: pam-auth-update --enable nss-iam-mkhomedir\n".to_vec(),
+        Step::Unit(unit) => format!("run: {}\n", switch(host, "enable", unit).join(" ")).into_bytes(),
     };
     print(out, &shown)
 }
 
-/// A unified diff of one file.
-pub(crate) fn diff(path: &str, before: Option<&str>, after: Option<&str>) -> String {
-    let name = |text: Option<&str>| if text.is_some() { path.to_owned() } else { "/dev/null".to_owned() };
+/// A unified diff of one file, byte by byte what patch(1) takes.
+pub(crate) fn diff(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Vec<u8> {
+    let name = |bytes: Option<&[u8]>| if bytes.is_some() { path.to_owned() } else { "/dev/null".to_owned() };
     let diff = TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default());
-    diff.unified_diff().header(&name(before), &name(after)).to_string()
+    let mut shown = Vec::new();
+    // Memory takes all that is written.
+    let _ = diff.unified_diff().header(&name(before), &name(after)).to_writer(&mut shown);
+    shown
 }
 
 /// Prints data.
 ///
 /// # Errors
 /// When it cannot be written, but for a reader who went away.
-pub(crate) fn print(out: &mut dyn Write, text: &str) -> Result<(), Error> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+pub(crate) fn print(out: &mut dyn Write, bytes: &[u8]) -> Result<(), Error> {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::other(format!("cannot print: {cause}")))
         }
@@ -290,7 +294,7 @@ pub(crate) fn words(line: &[String]) -> Vec<&str> {
 fn save(transaction: &mut Transaction<'_>, manifest: &Manifest) -> Result<(), Error> {
     transaction.folder("/var/lib/nss-iam", 0o755)?;
     transaction.folder(backup::FOLDER, 0o700)?;
-    transaction.write(backup::PATH, Some(&manifest.text()?), 0o600)
+    transaction.write(backup::PATH, Some(manifest.text()?.as_bytes()), 0o600)
 }
 
 /// pam-auth-update writes nothing where it finds local modifications, and says so on standard error only.
@@ -305,7 +309,7 @@ fn pam_auth_update(
     let before: Vec<_> = pam::WATCHED.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     for (path, before) in pam::WATCHED.iter().zip(&before) {
         let mode = files::mode(&host.path(path)).unwrap_or(0o644);
-        transaction.before(Undo::Text { path: (*path).to_owned(), before: before.clone(), mode });
+        transaction.before(Undo::File { path: (*path).to_owned(), before: before.clone(), mode });
     }
     pam::update(host)?;
     for (path, before) in pam::WATCHED.iter().zip(before) {

@@ -1,4 +1,7 @@
-//! Files of the host: read as text, and replaced as a whole, so that nobody ever sees half of one.
+//! Files of the host: read as bytes, and replaced as a whole, so that nobody ever sees half of one.
+//!
+//! Nothing says in which encoding a comment or a full name was written. What is written back is kept as bytes; what is
+//! only searched for ASCII words is read with [`read_lossy`]; UTF-8 is demanded of our own files alone.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -7,20 +10,35 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// The text of a file; none if there is no such file.
+/// The bytes of a file; none if there is no such file.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(cause) => Err(Error::io("read", path, &cause)),
+    }
+}
+
+/// The text of a file that is searched and never written back: what is not UTF-8 in it is replaced by U+FFFD.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn read_lossy(path: &Path) -> Result<Option<String>, Error> {
+    Ok(read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// The text of a file of our own, which is in TOML and so in UTF-8.
 ///
 /// # Errors
 /// When it cannot be read, or is not UTF-8.
-pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(cause) if cause.kind() == ErrorKind::InvalidData => {
-            let message = format!("cannot read '{}': it is not UTF-8", path.display());
-            Err(Error::configuration(message).hint("write it in UTF-8, or without its special characters"))
-        }
-        Err(cause) => Err(Error::io("read", path, &cause)),
-    }
+pub(crate) fn read_utf8(path: &Path) -> Result<Option<String>, Error> {
+    read(path)?.map(String::from_utf8).transpose().map_err(|_| {
+        let message = format!("cannot read '{}': it is not UTF-8", path.display());
+        Error::configuration(message).hint("write it in UTF-8, or without its special characters")
+    })
 }
 
 /// Names of what is in a folder, sorted by their bytes; none if there is no such folder.
@@ -182,7 +200,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(read(&folder.path().join("none")), Ok(None));
         assert!(read(folder.path()).is_err());
-        fs::write(folder.path().join("latin1"), b"caf\xe9").unwrap();
-        assert_eq!(read(&folder.path().join("latin1")).unwrap_err().status(), crate::error::CONFIGURATION);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_an_error_in_our_own_files_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("latin1");
+        fs::write(&path, b"caf\xe9").unwrap();
+        assert_eq!(read(&path), Ok(Some(b"caf\xe9".to_vec())));
+        assert_eq!(read_lossy(&path), Ok(Some("caf\u{fffd}".to_owned())));
+        assert_eq!(read_utf8(&path).unwrap_err().status(), crate::error::CONFIGURATION);
     }
 }

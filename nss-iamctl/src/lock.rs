@@ -155,7 +155,7 @@ fn plain(name: &str) -> Result<(), Error> {
 fn change(host: &Host, with: impl FnOnce(&mut BTreeSet<String>) -> Result<(), Error>) -> Result<(), Error> {
     let path = host.path(LOCKED);
     let _held = hold(&path).map_err(|cause| Error::io("lock", &path, &cause))?;
-    let mut names = locked(&files::read(&path)?.unwrap_or_default());
+    let mut names = locked(&files::read_lossy(&path)?.unwrap_or_default());
     with(&mut names)?;
     let text: String = names.iter().map(|name| format!("{name}\n")).collect();
     files::replace(&path, &text, 0o600)

@@ -1,4 +1,4 @@
-//! Where `iam` stands in nsswitch.conf(5): pure functions over its text. `disable` is the inverse of `enable`.
+//! Where `iam` stands in nsswitch.conf(5): pure functions over its bytes. `disable` is the inverse of `enable`.
 //!
 //! Every line of a database is edited: glibc before 2.33 takes the first, later ones the last. A line is read as
 //! glibc reads it: '#' ends it anywhere, blanks are blanks, '\r' among them. The braces of authselect's templates
@@ -52,8 +52,16 @@ impl fmt::Display for Refusal {
 ///
 /// # Errors
 /// Where no place can be found from which `iam` is asked and nobody else's answers change.
-pub(crate) fn enable(text: &str) -> Result<String, Refusal> {
-    let bare = disable(text);
+pub(crate) fn enable(text: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let written = |refusal: Refusal| {
+        let why = String::from_utf8_lossy(&bytes(&refusal.why)).into_owned();
+        Refusal { why, ..refusal }
+    };
+    enabled(&chars(text)).map(|text| bytes(&text)).map_err(written)
+}
+
+fn enabled(text: &str) -> Result<String, Refusal> {
+    let bare = disabled(text);
     let mut lines: Vec<String> = Vec::new();
     let mut seen = Vec::new();
     let mut last = None;
@@ -78,10 +86,23 @@ pub(crate) fn enable(text: &str) -> Result<String, Refusal> {
 }
 
 /// Takes `iam` and what came with it away.
-pub(crate) fn disable(text: &str) -> String {
+pub(crate) fn disable(text: &[u8]) -> Vec<u8> {
+    bytes(&disabled(&chars(text)))
+}
+
+/// A character for each byte: only ASCII has a meaning here, and every other byte comes back as it was.
+fn chars(text: &[u8]) -> String {
+    text.iter().copied().map(char::from).collect()
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    text.chars().filter_map(|c| u8::try_from(c).ok()).collect()
+}
+
+fn disabled(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
-        if line.trim_end().ends_with(ADDED) {
+        if line.trim_end_matches(is_blank).ends_with(ADDED) {
             if !line.ends_with('\n') {
                 kept.pop();
             }
@@ -96,7 +117,8 @@ pub(crate) fn disable(text: &str) -> String {
 }
 
 /// Whether every line of the databases names `iam`, and each of the three that must have one does.
-pub(crate) fn asks_iam(text: &str) -> bool {
+pub(crate) fn asks_iam(text: &[u8]) -> bool {
+    let text = chars(text);
     let entries: Vec<Entry<'_>> = text.lines().filter_map(|line| Entry::parse(line).ok().flatten()).collect();
     let has = |database| entries.iter().any(|entry| entry.database == database);
     entries.iter().all(|entry| entry.tokens.iter().any(|token| token.text == IAM))
@@ -104,12 +126,14 @@ pub(crate) fn asks_iam(text: &str) -> bool {
 }
 
 /// The lines of `theirs` for those databases that `text` has no line for.
-pub(crate) fn lines_missing<'a>(text: &str, theirs: &'a str) -> Vec<&'a str> {
+pub(crate) fn lines_missing(text: &[u8], theirs: &[u8]) -> Vec<Vec<u8>> {
+    let (text, theirs) = (chars(text), chars(theirs));
     let database = |line: &str| Entry::parse(line).ok().flatten().map(|entry| entry.database);
     let present: Vec<Database> = text.lines().filter_map(database).collect();
     theirs
         .lines()
         .filter(|line| database(line).is_some_and(|database| !present.contains(&database)))
+        .map(bytes)
         .collect()
 }
 
@@ -171,9 +195,9 @@ impl<'a> Entry<'a> {
     /// None: a line of another database, a comment, or nothing that glibc would read.
     fn parse(line: &'a str) -> Result<Option<Self>, Why> {
         let body = line.split('#').next().unwrap_or_default();
-        let start = body.len() - body.trim_start().len();
+        let start = body.len() - body.trim_start_matches(is_blank).len();
         let rest = body.get(start..).unwrap_or_default();
-        let Some((name, _)) = rest.split_once(|c: char| c == ':' || c.is_ascii_whitespace()) else {
+        let Some((name, _)) = rest.split_once(|c: char| c == ':' || is_blank(c)) else {
             return Ok(None);
         };
         let database = match name {
@@ -265,7 +289,7 @@ impl Service<'_> {
     /// `STATUS=ACTION`, lower-cased; whether the status is meant, or all others.
     fn pairs(&self) -> Vec<(bool, String, String)> {
         let pairs =
-            self.actions.iter().flat_map(|action| action.text.trim_matches(['[', ']']).split_whitespace());
+            self.actions.iter().flat_map(|action| action.text.trim_matches(['[', ']']).split(is_blank));
         pairs
             .filter_map(|pair| {
                 let (status, action) = pair.split_once('=')?;
@@ -336,7 +360,7 @@ fn tokens(body: &str, from: usize) -> Result<Vec<Token<'_>>, Why> {
     let mut tokens = Vec::new();
     let mut at = from;
     while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
-        let blank = rest.len() - rest.trim_start().len();
+        let blank = rest.len() - rest.trim_start_matches(is_blank).len();
         if blank > 0 {
             at += blank;
             continue;
@@ -348,7 +372,7 @@ fn tokens(body: &str, from: usize) -> Result<Vec<Token<'_>>, Why> {
         let length = match rest.chars().next() {
             Some('[') => closed(rest, '[', ']')?,
             Some('{') => closed(rest, '{', '}')?,
-            _ => rest.find(|c: char| c.is_ascii_whitespace() || c == '[' || c == '{').unwrap_or(rest.len()),
+            _ => rest.find(|c: char| is_blank(c) || c == '[' || c == '{').unwrap_or(rest.len()),
         };
         tokens.push(Token { text: rest.get(..length).unwrap_or_default(), start: at, end: at + length });
         at += length;
@@ -359,6 +383,11 @@ fn tokens(body: &str, from: usize) -> Result<Vec<Token<'_>>, Why> {
 fn closed(rest: &str, begin: char, end: char) -> Result<usize, Why> {
     let why = || (format!("'{begin}' without '{end}'"), "correct the line: glibc does not read it either");
     rest.find(end).map(|at| at + 1).ok_or_else(why)
+}
+
+/// isspace(3) in the C locale.
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t'..='\r')
 }
 
 fn put(line: &str, at: usize, words: &str) -> String {

@@ -63,7 +63,7 @@ pub(crate) fn plan(host: &Host) -> Result<Homes, Error> {
             path: PROFILE_PATH.to_owned(),
             kind: Kind::Whole,
             before,
-            after: Some(PROFILE_TEXT.to_owned()),
+            after: Some(PROFILE_TEXT.into()),
             mode: 0o644,
         });
         return Ok(Homes::Update(edit));
@@ -91,7 +91,7 @@ pub(crate) fn line(host: &Host) -> Result<Edit, Error> {
 /// When files cannot be read.
 pub(crate) fn existing(host: &Host) -> Result<Option<String>, Error> {
     for path in STACK {
-        let text = files::read(&host.path(path))?.unwrap_or_default();
+        let text = files::read_lossy(&host.path(path))?.unwrap_or_default();
         let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
         if let Some(line) = lines.find(|line| line.contains("mkhomedir.so")) {
             return Ok(Some(line.split_whitespace().collect::<Vec<_>>().join(" ")));

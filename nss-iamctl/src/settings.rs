@@ -97,7 +97,7 @@ pub(crate) struct Settings {
 /// When the files cannot be read, or what comes out is no valid configuration.
 pub(crate) fn plan(host: &Host, groups: &[String], role: Option<&str>) -> Result<Settings, Error> {
     let path = host.path(PATH);
-    let before = files::read(&path)?;
+    let before = files::read_utf8(&path)?;
     let after = edit(before.as_deref().unwrap_or(SHIPPED), groups, role)
         .map_err(|cause| Error::configuration(format!("'{}' is not valid TOML: {cause}", path.display())))?;
     let config = Config::parse(&texts(host, after.clone())?)?;
@@ -109,7 +109,7 @@ pub(crate) fn plan(host: &Host, groups: &[String], role: Option<&str>) -> Result
 /// # Errors
 /// When the files cannot be read, or are no valid configuration.
 pub(crate) fn load(host: &Host) -> Result<Config, Error> {
-    let main = files::read(&host.path(PATH))?.unwrap_or_default();
+    let main = files::read_utf8(&host.path(PATH))?.unwrap_or_default();
     Ok(Config::parse(&texts(host, main)?)?)
 }
 
@@ -118,7 +118,7 @@ fn texts(host: &Host, main: String) -> Result<Vec<(PathBuf, String)>, Error> {
     let folder = host.path(DROP_INS);
     for name in files::names(&folder)?.into_iter().filter(|name| name.ends_with(".toml")) {
         let path = folder.join(name);
-        if let Some(text) = files::read(&path)? {
+        if let Some(text) = files::read_utf8(&path)? {
             texts.push((path, text));
         }
     }

@@ -121,7 +121,10 @@ pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
     let before = files::read(&host.path(path))?;
     let bare = Kind::Block.without_ours(path, before.as_deref())?;
     let (drop_in_text, main) = if sshd.version.has_include() {
-        (Some(text.clone()), included(host, path, bare.as_deref().unwrap_or_default(), &text, &mut notes)?)
+        (
+            Some(text.clone().into_bytes()),
+            included(host, path, bare.as_deref().unwrap_or_default(), &text, &mut notes)?,
+        )
     } else {
         (None, Some(drop_in::main_with_blocks(bare.as_deref().unwrap_or_default(), &text)))
     };
@@ -142,18 +145,15 @@ pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
 fn included(
     host: &Host,
     path: &str,
-    bare: &str,
+    bare: &[u8],
     text: &str,
     notes: &mut Vec<String>,
-) -> Result<Option<String>, Error> {
-    let planned = |main: &str| View {
-        host,
-        planned: BTreeMap::from([
-            (path.to_owned(), main.to_owned()),
-            (drop_in::PATH.to_owned(), text.to_owned()),
-        ]),
-    };
-    let Some(why) = drop_in::out_of_force(&planned(bare)) else { return Ok(None) };
+) -> Result<Option<Vec<u8>>, Error> {
+    let planned = BTreeMap::from([
+        (path.to_owned(), String::from_utf8_lossy(bare).into_owned()),
+        (drop_in::PATH.to_owned(), text.to_owned()),
+    ]);
+    let Some(why) = drop_in::out_of_force(&View { host, planned }) else { return Ok(None) };
     if path != config::MAIN {
         let message = format!("sshd would not obey '{}': {why}", drop_in::PATH);
         return Err(Error::configuration(message)
@@ -306,7 +306,7 @@ pub(crate) struct LocalUser {
 /// # Errors
 /// When /etc/passwd cannot be read.
 pub(crate) fn local_users(host: &Host) -> Result<Vec<LocalUser>, Error> {
-    let text = files::read(&host.path("/etc/passwd"))?.unwrap_or_default();
+    let text = files::read_lossy(&host.path("/etc/passwd"))?.unwrap_or_default();
     let user = |line: &str| {
         let [name, _, uid, _, _, home, shell] = line.split(':').collect::<Vec<_>>().try_into().ok()?;
         let uid: u32 = uid.parse().ok()?;

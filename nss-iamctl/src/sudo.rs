@@ -38,7 +38,7 @@ pub(crate) fn plan(host: &Host, how: Sudo, config: &Config) -> Result<Plan, Erro
     let Some(visudo) = host.find("visudo") else {
         return Err(Error::configuration("'--sudo' needs sudo, which is not installed").hint("install sudo"));
     };
-    let main = files::read(&host.path(MAIN))?.unwrap_or_default();
+    let main = files::read_lossy(&host.path(MAIN))?.unwrap_or_default();
     if !reads_folder(&main) {
         return Err(Error::configuration(format!("'{MAIN}' does not read '{FOLDER}'"))
             .hint(format!("visudo, and add: #includedir {FOLDER}")));
@@ -54,7 +54,13 @@ pub(crate) fn plan(host: &Host, how: Sudo, config: &Config) -> Result<Plan, Erro
             .hint("install libpam-ssh-agent-auth (Debian, Ubuntu) or pam_ssh_agent_auth (EPEL)"));
     }
     let before = files::read(&host.path(PATH))?;
-    let rule = Edit { path: PATH.to_owned(), kind: Kind::Whole, before, after: Some(rule), mode: 0o440 };
+    let rule = Edit {
+        path: PATH.to_owned(),
+        kind: Kind::Whole,
+        before,
+        after: Some(rule.into_bytes()),
+        mode: 0o440,
+    };
     let mut edits = services(host, how)?;
     edits.push(rule);
     edits.retain(|edit| edit.before != edit.after);
@@ -90,7 +96,7 @@ fn services(host: &Host, how: Sudo) -> Result<Vec<Edit>, Error> {
         let before = files::read(&host.path(path))?;
         let Some(bare) = Kind::Block.without_ours(path, before.as_deref())? else { continue };
         // Behind the first line, which says what file it is.
-        let at = usize::from(bare.starts_with("#%PAM"));
+        let at = usize::from(bare.starts_with(b"#%PAM"));
         let after = if how == Sudo::Agent { block::insert(&bare, at, &line) } else { bare };
         edits.push(Edit {
             path: path.to_owned(),
@@ -127,7 +133,7 @@ fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<String>,
     let folder = host.path(FOLDER);
     for name in files::names(&folder)?.into_iter().filter(|name| !name.contains('.') && !name.ends_with('~'))
     {
-        rules.push_str(&files::read(&folder.join(name))?.unwrap_or_default());
+        rules.push_str(&files::read_lossy(&folder.join(name))?.unwrap_or_default());
     }
     let named: BTreeSet<&str> = rules
         .lines()

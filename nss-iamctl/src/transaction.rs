@@ -15,8 +15,8 @@ pub(crate) struct Transaction<'a> {
 
 /// How one change is taken back.
 pub(crate) enum Undo {
-    /// A file gets its text back, or goes.
-    Text { path: String, before: Option<String>, mode: u32 },
+    /// A file gets its bytes back, or goes.
+    File { path: String, before: Option<Vec<u8>>, mode: u32 },
     /// An empty folder goes.
     Folder(String),
     /// A folder goes with all that is in it.
@@ -34,16 +34,16 @@ impl<'a> Transaction<'a> {
     ///
     /// # Errors
     /// When that fails; the file then is as it was.
-    pub(crate) fn write(&mut self, path: &str, text: Option<&str>, mode: u32) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, path: &str, bytes: Option<&[u8]>, mode: u32) -> Result<(), Error> {
         let place = self.host.path(path);
         let before = files::read(&place)?;
-        if before.as_deref() == text {
+        if before.as_deref() == bytes {
             return Ok(());
         }
         let mode = files::mode(&place).unwrap_or(mode);
-        self.undo.push(Undo::Text { path: path.to_owned(), before, mode });
-        match text {
-            Some(text) => files::replace(&place, text, mode),
+        self.undo.push(Undo::File { path: path.to_owned(), before, mode });
+        match bytes {
+            Some(bytes) => files::replace(&place, bytes, mode),
             None => files::remove(&place),
         }
     }
@@ -87,8 +87,8 @@ impl<'a> Transaction<'a> {
 impl Undo {
     fn perform(self, host: &Host) -> Result<(), Error> {
         match self {
-            Undo::Text { path, before: Some(text), mode } => files::replace(&host.path(&path), &text, mode),
-            Undo::Text { path, before: None, .. } => files::remove(&host.path(&path)),
+            Undo::File { path, before: Some(bytes), mode } => files::replace(&host.path(&path), &bytes, mode),
+            Undo::File { path, before: None, .. } => files::remove(&host.path(&path)),
             Undo::Folder(path) => remove_if_empty(host, &path),
             Undo::Tree(path) => remove_tree(host, &path),
             Undo::Run(line) => {
@@ -135,16 +135,16 @@ mod tests {
     fn everything_is_taken_back_in_reverse() {
         let folder = tempfile::tempdir().unwrap();
         let host = Host::this_folder(folder.path());
-        fs::write(folder.path().join("kept"), "old").unwrap();
+        fs::write(folder.path().join("kept"), b"old \xfc").unwrap();
         let mut transaction = Transaction::on(&host);
         assert!(transaction.folder("/new", 0o755).unwrap());
-        transaction.write("/new/file", Some("x"), 0o600).unwrap();
-        transaction.write("/kept", Some("new"), 0o644).unwrap();
+        transaction.write("/new/file", Some(b"x"), 0o600).unwrap();
+        transaction.write("/kept", Some(b"new"), 0o644).unwrap();
         transaction.write("/kept", None, 0o644).unwrap();
         let told = transaction.roll_back(Error::other("it failed")).to_string();
         assert_eq!(told, "it failed; every file is as it was");
         assert_eq!(files::names(folder.path()).unwrap(), ["kept"]);
-        assert_eq!(fs::read_to_string(folder.path().join("kept")).unwrap(), "old");
+        assert_eq!(fs::read(folder.path().join("kept")).unwrap(), b"old \xfc");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) struct Facts {
     pub sshd: Vec<(String, Vec<u8>)>,
     /// aws-ec2-ssh.conf, if there is one.
     pub script_conf: Vec<u8>,
-    pub nsswitch: String,
+    pub nsswitch: Vec<u8>,
     pub accounts_of_iam: Vec<listing::Account>,
     pub config: Config,
     pub identities: BTreeMap<IamId, Identity>,
@@ -100,8 +100,9 @@ impl Facts {
             running: running(host),
             crontabs: CRONTABS.iter().flat_map(|path| names(host, path)).collect(),
             lingering: names(host, LINGER).into_iter().collect(),
-            invoker: files::read(&host.path("/proc/self/loginuid"))?.and_then(|uid| uid.trim().parse().ok()),
-            pins: files::read(&host.path(PINS))?,
+            invoker: files::read_lossy(&host.path("/proc/self/loginuid"))?
+                .and_then(|uid| uid.trim().parse().ok()),
+            pins: files::read_utf8(&host.path(PINS))?,
             passwd,
             ..Self::default()
         };

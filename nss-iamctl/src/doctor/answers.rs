@@ -89,8 +89,8 @@ pub(crate) fn lines(text: Option<&str>) -> Vec<Finding> {
             "nss-iamctl enable",
         )];
     };
-    let wanted = match nsswitch::enable(text) {
-        Ok(wanted) => wanted,
+    let wanted = match nsswitch::enable(text.as_bytes()) {
+        Ok(wanted) => String::from_utf8_lossy(&wanted).into_owned(),
         Err(refusal) => {
             let what = format!("'/etc/nsswitch.conf' {refusal}");
             return vec![Finding::bad("nsswitch", what, refusal.hint)];

@@ -1,6 +1,15 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{ADDED, Refusal};
+
+/// Of text, for tables.
+fn enable(text: &str) -> Result<String, Refusal> {
+    super::enable(text.as_bytes()).map(|text| String::from_utf8(text).unwrap())
+}
+
+fn disable(text: &str) -> String {
+    String::from_utf8(super::disable(text.as_bytes())).unwrap()
+}
 
 /// What each distribution ships, beside odd ones: name, text, and the lines that `enable` makes.
 macro_rules! shipped {
@@ -223,7 +232,23 @@ fn entry() -> impl Strategy<Value = String> {
     )
 }
 
+/// Bytes in any order and any encoding: a comment in Latin-1, a NUL, a mark of UTF-16.
+fn odd() -> impl Strategy<Value = Vec<u8>> {
+    let foreign = prop::collection::vec(any::<u8>(), 0..12).prop_map(|bytes| [b"#", &bytes[..]].concat());
+    prop_oneof![entry().prop_map(String::into_bytes), foreign, prop::collection::vec(any::<u8>(), 0..12)]
+}
+
 proptest! {
+    #[test]
+    fn bytes_of_any_encoding_come_back_as_they_were(lines in prop::collection::vec(odd(), 0..6)) {
+        let text = lines.concat();
+        if let Ok(enabled) = super::enable(&text) {
+            prop_assert!(super::asks_iam(&enabled));
+            prop_assert_eq!(super::disable(&enabled), text);
+            prop_assert_eq!(super::enable(&enabled).unwrap(), enabled);
+        }
+    }
+
     #[test]
     fn disabling_gives_back_every_byte_of_any_file(lines in prop::collection::vec(entry(), 0..6)) {
         let text = lines.concat();

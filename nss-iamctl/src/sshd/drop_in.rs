@@ -56,14 +56,14 @@ pub(crate) fn text(group: &str, arguments: &str, allow: &Allow) -> String {
 
 /// The main file for an sshd without Include: our blocks before the first Match, or at the end. The Match that
 /// follows ends ours, and global settings cannot follow a Match.
-pub(crate) fn main_with_blocks(main: &str, blocks: &str) -> String {
+pub(crate) fn main_with_blocks(main: &[u8], blocks: &str) -> Vec<u8> {
     let is_match = |line: &str| parse(line).is_some_and(|(keyword, _)| keyword == "match");
-    let at = main.lines().position(is_match).unwrap_or(usize::MAX);
+    let at = String::from_utf8_lossy(main).lines().position(is_match).unwrap_or(usize::MAX);
     block::insert(main, at, blocks)
 }
 
 /// The main file with our drop-in included before everything else; a Match in it ends with it.
-pub(crate) fn main_with_include(main: &str) -> String {
+pub(crate) fn main_with_include(main: &[u8]) -> Vec<u8> {
     block::insert(main, 0, &format!("Include {PATH}"))
 }
 
@@ -144,17 +144,20 @@ mod tests {
             ),
             ("#Match User x\n", "#Match User x\n# BEGIN nss-iam\nX\n# END nss-iam\n"),
         ] {
-            let with = main_with_blocks(main, "X");
-            assert_eq!(with, wanted);
-            assert_eq!(block::remove(&with).unwrap(), main);
+            let with = main_with_blocks(main.as_bytes(), "X");
+            assert_eq!(String::from_utf8_lossy(&with), wanted);
+            assert_eq!(block::remove(&with).unwrap(), main.as_bytes());
         }
-        let with = main_with_include("Port 22\n");
-        assert!(
-            with.starts_with(
-                "# BEGIN nss-iam\nInclude /etc/ssh/sshd_config.d/00-nss-iam.conf\n# END nss-iam\n"
-            )
-        );
-        assert_eq!(block::remove(&with).unwrap(), "Port 22\n");
+        // A comment in Latin-1.
+        let main = b"Port 22\n# f\xfcr alle\n";
+        let with = main_with_include(main);
+        let include = b"# BEGIN nss-iam\nInclude /etc/ssh/sshd_config.d/00-nss-iam.conf\n# END nss-iam\n";
+        assert!(with.starts_with(include));
+        assert_eq!(block::remove(&with).unwrap(), main);
+        let main = b"# f\xfcr\nPort 22\nMatch all\n";
+        let with = main_with_blocks(main, "X");
+        assert_eq!(with, b"# f\xfcr\nPort 22\n# BEGIN nss-iam\nX\n# END nss-iam\nMatch all\n");
+        assert_eq!(block::remove(&with).unwrap(), main);
     }
 
     #[test]
@@ -182,7 +185,11 @@ mod tests {
         assert!(why.contains("00-aaa.conf' line 2 sets authorizedkeysfile in 'Match User *'"), "{why}");
         // Whatever stands there, an Include at the top is in force.
         for main in ["Port 22\n", "Match User git\nInclude /etc/ssh/sshd_config.d/*.conf\n", include] {
-            assert_eq!(judge(&main_with_include(main), &[earlier]), None, "{main}");
+            assert_eq!(
+                judge(str::from_utf8(&main_with_include(main.as_bytes())).unwrap(), &[earlier]),
+                None,
+                "{main}"
+            );
         }
     }
 
@@ -208,9 +215,9 @@ mod tests {
         ] {
             let tree = Tree::of(&[(MAIN, main), (PATH, &ours)]);
             assert_eq!(out_of_force(&tree).is_none(), has_include, "{name}");
-            let with = main_with_blocks(main, &ours);
-            assert_eq!(block::remove(&with).unwrap(), main, "{name}");
-            let tree = Tree::of(&[(MAIN, &with)]);
+            let with = main_with_blocks(main.as_bytes(), &ours);
+            assert_eq!(block::remove(&with).unwrap(), main.as_bytes(), "{name}");
+            let tree = Tree::of(&[(MAIN, str::from_utf8(&with).unwrap())]);
             let first = directives(&tree).into_iter().find(|line| line.within.is_some()).unwrap();
             assert_eq!(first.arguments, ["Group", "iam-users"], "{name}");
         }

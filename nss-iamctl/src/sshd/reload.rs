@@ -46,9 +46,9 @@ pub(crate) fn reload(sshd: &Sshd<'_>) -> Result<String, Error> {
 /// The process of the pid file, if it is an sshd.
 fn running(host: &Host) -> Result<Option<Pid>, Error> {
     for path in PID_FILES {
-        let Some(pid) = files::read(&host.path(path))? else { continue };
+        let Some(pid) = files::read_lossy(&host.path(path))? else { continue };
         let Ok(pid) = pid.trim().parse::<i32>() else { continue };
-        let name = files::read(&host.path(&format!("/proc/{pid}/comm")))?;
+        let name = files::read_lossy(&host.path(&format!("/proc/{pid}/comm")))?;
         if pid > 1 && name.is_some_and(|name| name.trim() == "sshd") {
             return Ok(Some(Pid::from_raw(pid)));
         }

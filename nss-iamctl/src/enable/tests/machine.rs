@@ -74,7 +74,7 @@ impl Machine {
         self.folder.path().join(path.trim_start_matches('/'))
     }
 
-    pub(super) fn write(&self, path: &str, text: &str) {
+    pub(super) fn write(&self, path: &str, text: impl AsRef<[u8]>) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -85,7 +85,7 @@ impl Machine {
     }
 
     pub(super) fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.path(path)).unwrap_or_default()
+        String::from_utf8_lossy(&fs::read(self.path(path)).unwrap_or_default()).into_owned()
     }
 
     pub(super) fn has(&self, path: &str) -> bool {
@@ -116,13 +116,13 @@ impl Machine {
     pub(super) fn enable(&self, args: &Enable) -> Result<String, Error> {
         let mut out = Vec::new();
         enable::run(&self.host(), args, &mut out)?;
-        Ok(String::from_utf8(out).unwrap())
+        Ok(String::from_utf8_lossy(&out).into_owned())
     }
 
     pub(super) fn disable(&self) -> Result<String, Error> {
         let mut out = Vec::new();
         disable::run(&self.host(), &Disable::default(), &mut out)?;
-        Ok(String::from_utf8(out).unwrap())
+        Ok(String::from_utf8_lossy(&out).into_owned())
     }
 
     /// What was said on standard error since the last time.
@@ -147,7 +147,7 @@ struct Fakes(PathBuf);
 
 impl Files for Fakes {
     fn text(&self, path: &str) -> Option<String> {
-        files::read(&self.at(path)).unwrap()
+        files::read_lossy(&self.at(path)).unwrap()
     }
     fn names(&self, folder: &str) -> Vec<String> {
         files::names(&self.at(folder)).unwrap()
@@ -227,7 +227,7 @@ impl Fakes {
 
     /// Whether nsswitch.conf asks for ours, and the module is there.
     fn asks_iam(&self) -> bool {
-        nsswitch::asks_iam(&self.get("/etc/nsswitch.conf")) && !self.at("/module-missing").exists()
+        nsswitch::asks_iam(self.get("/etc/nsswitch.conf").as_bytes()) && !self.at("/module-missing").exists()
     }
 
     /// An earlier release of the module finds a disabled user by name, too.

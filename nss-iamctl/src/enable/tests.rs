@@ -105,7 +105,7 @@ fn hardened_images_let_ours_in_and_keep_their_restrictions() {
         ("Match User *\nAuthorizedKeysFile /keys/%u", "", ""),
     ] {
         let machine = Machine::debian();
-        machine.write("/etc/ssh/sshd_config.d/00-aaa.conf", &format!("{more}\n"));
+        machine.write("/etc/ssh/sshd_config.d/00-aaa.conf", format!("{more}\n"));
         let before = machine.files();
         let keywords = ["authorizedkeysfile", "authorizedkeyscommand", "allowusers", "authenticationmethods"];
         let local = keywords.map(|keyword| machine.sshd("ubuntu", keyword));
@@ -179,7 +179,7 @@ fn where_ours_could_never_log_in_nothing_is_changed_and_the_reason_is_told() {
         ("FingerprintHash md5", "FingerprintHash md5"),
     ] {
         let machine = Machine::debian();
-        machine.write("/etc/ssh/sshd_config.d/10-hard.conf", &format!("{more}\n"));
+        machine.write("/etc/ssh/sshd_config.d/10-hard.conf", format!("{more}\n"));
         let before = machine.files();
         let refused = machine.enable(&enable()).unwrap_err();
         assert_eq!(refused.status(), CONFIGURATION);
@@ -245,6 +245,51 @@ fn an_sshd_that_was_never_started_can_be_asked() {
     assert!(!machine.has("/run/sshd"));
 }
 
+/// Comments and full names in Latin-1, a byte order mark, NUL, ends of lines from elsewhere, a file without an end.
+fn foreign() -> Machine {
+    let machine = Machine::debian();
+    let append = |path: &str, bytes: &[u8]| {
+        let before = std::fs::read(machine.path(path)).unwrap_or_default();
+        machine.write(path, [&before, bytes].concat());
+    };
+    append("/etc/passwd", b"kate:x:1001:1001:Kathe M\xfcller:/home/kate:/bin/bash\nm\xfcller:x:1002:1002::/home/m\xfcller:/bin/sh\n");
+    append("/etc/shadow", b"m\xfcller:!:1::::::\n");
+    append("/etc/nsswitch.conf", b"# f\xfcr alle\r\n\xff\xfe\0\n# ohne Ende \xe4");
+    append("/etc/ssh/sshd_config", b"# f\xfcr alle\r\n#\xff ohne Ende");
+    append("/etc/ssh/sshd_config.d/20-\u{e4}.conf", b"Banner /etc/gr\xfc\xdfe\n");
+    append("/etc/pam.d/sshd", b"# f\xfcr alle");
+    append("/etc/pam.d/sudo", b"#%PAM-1.0\n# \xfc\0\n@include common-auth");
+    append("/etc/sudoers", b"# \xe4\n");
+    append("/etc/sudoers.d/local", b"%ops ALL=(ALL) ALL # \xe4\n");
+    append("/usr/lib64/security/pam_ssh_agent_auth.so", b"");
+    machine
+}
+
+#[test]
+fn bytes_that_are_not_utf8_stay_where_they_are_and_hinder_nothing() {
+    for how in [Sudo::Agent, Sudo::Nopasswd] {
+        let machine = foreign();
+        let before = machine.files();
+        machine.enable(&sudo(how)).unwrap();
+        assert_ours_get_in(&machine, "Latin-1");
+        assert_eq!(machine.enable(&sudo(how)).unwrap(), "", "enabling twice changes nothing");
+        machine.disable().unwrap();
+        assert_eq!(machine.files(), before);
+        // Without the backup, and with bytes that came in between.
+        machine.enable(&sudo(how)).unwrap();
+        std::fs::remove_file(machine.path("/var/lib/nss-iam/backup/manifest.json")).unwrap();
+        machine.write("/etc/ssh/sshd_config", [&bytes_of(&machine, MAIN)[..], b"\n# sp\xe4ter\n"].concat());
+        machine.disable().unwrap();
+        let after = machine.files();
+        let differ = before.keys().filter(|path| after.get(*path) != before.get(*path));
+        assert_eq!(differ.collect::<Vec<_>>(), [&machine.path(MAIN)]);
+    }
+}
+
+fn bytes_of(machine: &Machine, path: &str) -> Vec<u8> {
+    std::fs::read(machine.path(path)).unwrap()
+}
+
 #[test]
 fn edits_by_others_survive_disable() {
     let machine = Machine::debian();
@@ -269,7 +314,7 @@ fn edits_between_two_enables_are_what_disable_gives_back() {
         machine.read("/etc/nsswitch.conf").replace("passwd:         files iam", "passwd: files sss iam");
     machine.write(
         "/etc/nsswitch.conf",
-        &edited.replace("group:          files [SUCCESS=merge] iam", "group: files"),
+        edited.replace("group:          files [SUCCESS=merge] iam", "group: files"),
     );
     machine.enable(&enable()).unwrap();
     machine.disable().unwrap();

@@ -162,13 +162,15 @@ fn running_uids() -> BTreeSet<u32> {
     entries
         .flatten()
         .filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit))
-        .filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok())
+        .filter_map(|entry| fs::read(entry.path().join("status")).ok())
         .flat_map(|status| uids(&status))
         .collect()
 }
 
 /// proc_pid_status(5): `Uid:` has real, effective, saved and file system uid.
-fn uids(status: &str) -> Vec<u32> {
+fn uids(status: &[u8]) -> Vec<u32> {
+    // A process names itself (prctl(2), PR_SET_NAME), in any bytes.
+    let status = String::from_utf8_lossy(status);
     let value = |key| status.lines().find_map(|line| line.strip_prefix(key));
     if value("State:").is_some_and(|state| state.trim_start().starts_with(['Z', 'X'])) {
         return Vec::new();
@@ -184,8 +186,9 @@ mod tests {
     #[test]
     fn a_process_counts_by_its_real_and_its_saved_uid_and_a_zombie_not_at_all() {
         let status = "Name:\tsleep\nState:\tS (sleeping)\nUid:\t1\t2\t3\t4\n";
-        assert_eq!(uids(status), [1, 3]);
-        assert_eq!(uids(&status.replace("S (", "Z (")), [0; 0]);
+        assert_eq!(uids(status.as_bytes()), [1, 3]);
+        assert_eq!(uids(status.replace("S (", "Z (").as_bytes()), [0; 0]);
+        assert_eq!(uids(b"Name:\t\xff\nState:\tS (sleeping)\nUid:\t1\t2\t3\t4\n"), [1, 3]);
     }
 
     #[test]

@@ -115,9 +115,11 @@ impl Published {
             Err(cause) => Err(Trouble::from(&cause)),
             Ok(_) => StateFile::open(&folder).and_then(|file| file.load()).map_err(unusable),
         };
-        let locked = match fs::read_to_string(host.path(LOCKED)) {
+        let locked = match fs::read(host.path(LOCKED)) {
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(BTreeSet::new()),
-            text => text.map(|text| locked(&text)).map_err(|cause| Trouble::from(&cause)),
+            list => list
+                .map(|list| locked(&String::from_utf8_lossy(&list)))
+                .map_err(|cause| Trouble::from(&cause)),
         };
         Self {
             cache: published(&folder, CACHE)

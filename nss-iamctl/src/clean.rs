@@ -16,7 +16,9 @@ const FILES: [&str; 5] = ["keys.db", "cache.db", "state.db", "status.json", "loc
 
 pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result<u8, Error> {
     let folder = host.path(cache::FOLDER);
-    let names = files::names(&folder)?;
+    // Ours are in ASCII.
+    let names: Vec<String> =
+        files::names(&folder)?.into_iter().filter_map(|name| name.into_string().ok()).collect();
     // `state.db-journal`, `cache.db.new-17`, `status.new`: what a run that was cut short left.
     let belongs = |name: &str, file: &str| {
         name == file || name.starts_with(&format!("{file}-")) || name.starts_with(&format!("{file}.new"))

@@ -185,8 +185,9 @@ fn module(host: &Host) -> bool {
     const NAME: &str = "libnss_iam.so.2";
     let folders = ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"];
     let multiarch = files::names(&host.path("/usr/lib")).unwrap_or_default();
+    let multiarch = multiarch.iter().filter_map(|name| name.to_str());
     let multiarch =
-        multiarch.iter().filter(|name| name.ends_with("-linux-gnu")).map(|name| format!("/usr/lib/{name}"));
+        multiarch.filter(|name| name.ends_with("-linux-gnu")).map(|name| format!("/usr/lib/{name}"));
     let mut folders = folders.iter().map(|folder| (*folder).to_owned()).chain(multiarch);
     folders.any(|folder| host.exists(&format!("{folder}/{NAME}")))
 }

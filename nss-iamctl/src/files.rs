@@ -3,6 +3,7 @@
 //! Nothing says in which encoding a comment or a full name was written. What is written back is kept as bytes; what is
 //! only searched for ASCII words is read with [`read_lossy`]; UTF-8 is demanded of our own files alone.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -44,8 +45,8 @@ pub(crate) fn read_utf8(path: &Path) -> Result<Option<String>, Error> {
 /// Names of what is in a folder, sorted by their bytes; none if there is no such folder.
 ///
 /// # Errors
-/// When it cannot be read. Names that are not UTF-8 are left out.
-pub(crate) fn names(folder: &Path) -> Result<Vec<String>, Error> {
+/// When it cannot be read.
+pub(crate) fn names(folder: &Path) -> Result<Vec<OsString>, Error> {
     let failed = |cause: &io::Error| Error::io("read", folder, cause);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -56,7 +57,7 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<String>, Error> {
     };
     let mut names = Vec::new();
     for entry in entries {
-        names.extend(entry.map_err(|cause| failed(&cause))?.file_name().into_string());
+        names.push(entry.map_err(|cause| failed(&cause))?.file_name());
     }
     names.sort();
     Ok(names)
@@ -164,6 +165,8 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     #[test]
@@ -200,6 +203,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(read(&folder.path().join("none")), Ok(None));
         assert!(read(folder.path()).is_err());
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf8_is_listed_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = OsString::from_vec(b"caf\xe9".to_vec());
+        fs::write(folder.path().join(&name), "").unwrap();
+        assert_eq!(names(folder.path()).unwrap(), [name]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use claims::nss::{Answers, Databases, Files, Question};
@@ -88,7 +88,12 @@ impl Host {
 
     /// Where the file at the absolute path `path` is.
     pub(crate) fn path(&self, path: &str) -> PathBuf {
-        self.root.join(path.trim_start_matches('/'))
+        self.path_of(Path::new(path))
+    }
+
+    /// As [`Self::path`], for names that need not be UTF-8.
+    pub(crate) fn path_of(&self, path: &Path) -> PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// Whether something is at that absolute path.

@@ -195,7 +195,8 @@ fn apply(host: &Host, words: &[&str]) -> Result<Applied, Error> {
 fn processes(host: &Host) -> BTreeMap<u32, Vec<String>> {
     let mut found: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     let pids = files::names(&host.path("/proc")).unwrap_or_default();
-    for pid in pids.iter().filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit())) {
+    let pids = pids.iter().filter_map(|pid| pid.to_str());
+    for pid in pids.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit())) {
         let status = fs::read(host.path(&format!("/proc/{pid}/status"))).unwrap_or_default();
         let status = String::from_utf8_lossy(&status);
         let value = |key| status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().trim();

@@ -1,5 +1,6 @@
 //! What `enable` writes into config.toml: a pure function over its text, and the configuration that comes out.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use config::Config;
@@ -116,7 +117,12 @@ pub(crate) fn load(host: &Host) -> Result<Config, Error> {
 fn texts(host: &Host, main: String) -> Result<Vec<(PathBuf, String)>, Error> {
     let mut texts = vec![(host.path(PATH), main)];
     let folder = host.path(DROP_INS);
-    for name in files::names(&folder)?.into_iter().filter(|name| name.ends_with(".toml")) {
+    // As the refresher reads it (config/src/load.rs).
+    let is_read = |name: &OsString| {
+        let name = name.as_encoded_bytes();
+        name.ends_with(b".toml") && !name.starts_with(b".")
+    };
+    for name in files::names(&folder)?.into_iter().filter(is_read) {
         let path = folder.join(name);
         if let Some(text) = files::read_utf8(&path)? {
             texts.push((path, text));

@@ -9,6 +9,8 @@ pub(crate) mod effective;
 pub(crate) mod reload;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
 
 use cache::snapshot::{Cache, User};
 
@@ -191,16 +193,15 @@ struct View<'a> {
 }
 
 impl Files for View<'_> {
-    fn text(&self, path: &str) -> Option<String> {
-        // sshd reads bytes; here only keywords count.
-        let read = || std::fs::read(self.host.path(path)).ok();
-        self.planned.get(path).cloned().or_else(|| Some(String::from_utf8_lossy(&read()?).into_owned()))
+    fn text(&self, path: &Path) -> Option<String> {
+        let planned = path.to_str().and_then(|path| self.planned.get(path)).cloned();
+        planned.or_else(|| files::read_lossy(&self.host.path_of(path)).ok().flatten())
     }
 
-    fn names(&self, folder: &str) -> Vec<String> {
-        let mut names = files::names(&self.host.path(folder)).unwrap_or_default();
-        let planned = self.planned.keys().filter_map(|path| path.strip_prefix(folder)?.strip_prefix('/'));
-        names.extend(planned.filter(|name| !name.contains('/')).map(str::to_owned));
+    fn names(&self, folder: &Path) -> Vec<OsString> {
+        let mut names = files::names(&self.host.path_of(folder)).unwrap_or_default();
+        let planned = self.planned.keys().map(Path::new).filter(|path| path.parent() == Some(folder));
+        names.extend(planned.filter_map(Path::file_name).map(OsString::from));
         names.sort();
         names.dedup();
         names

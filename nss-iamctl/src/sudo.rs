@@ -2,6 +2,7 @@
 //! `[local_groups]` puts them in; here only what they are asked for. Never a rule for a person, nor one that gives power.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 
 use config::Config;
 
@@ -131,8 +132,11 @@ fn has_module(host: &Host) -> bool {
 fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<String>, Error> {
     let mut rules = main.to_owned();
     let folder = host.path(FOLDER);
-    for name in files::names(&folder)?.into_iter().filter(|name| !name.contains('.') && !name.ends_with('~'))
-    {
+    let is_read = |name: &OsString| {
+        let name = name.as_encoded_bytes();
+        !name.contains(&b'.') && !name.ends_with(b"~")
+    };
+    for name in files::names(&folder)?.into_iter().filter(is_read) {
         rules.push_str(&files::read_lossy(&folder.join(name))?.unwrap_or_default());
     }
     let named: BTreeSet<&str> = rules

@@ -79,9 +79,9 @@ fn save(host: &Host, changes: &[Change], shown: &str, now: i64) -> Result<PathBu
         .tempdir_in(&folder);
     let kept = made.map_err(|cause| Error::io("make a folder in", &folder, &cause))?.keep();
     for change in changes {
-        let from = host.path(&change.path);
+        let from = host.path_of(&change.path);
         if from.exists() {
-            let to = kept.join(change.path.trim_start_matches('/'));
+            let to = kept.join(below_root(&change.path));
             make(to.parent().unwrap_or(&kept))?;
             files::copy(&from, &to)?;
         }
@@ -100,7 +100,7 @@ struct Done<'a> {
     host: &'a Host,
     kept: PathBuf,
     moved: Vec<(PathBuf, Moves, Changed)>,
-    written: Vec<String>,
+    written: Vec<PathBuf>,
     refreshed: bool,
 }
 
@@ -112,7 +112,7 @@ impl Done<'_> {
             }
         }
         for change in changes {
-            let path = self.host.path(&change.path);
+            let path = self.host.path_of(&change.path);
             make_readable(path.parent())?;
             self.written.push(change.path.clone());
             match &change.after {
@@ -126,7 +126,7 @@ impl Done<'_> {
                 return Err(Error::other(format!("'{}' has logged in meanwhile", adoption.name)));
             }
         }
-        let sshd = if changes.iter().any(|change| change.path.contains("/sshd_config")) {
+        let sshd = if changes.iter().any(|change| change.path.starts_with("/etc/ssh")) {
             Sshd::find(self.host)?
         } else {
             None
@@ -192,7 +192,7 @@ impl Done<'_> {
     fn roll_back(self, failed: Error) -> Error {
         let mut left = Vec::new();
         for path in self.written.iter().rev() {
-            let (place, copy) = (self.host.path(path), self.kept.join(path.trim_start_matches('/')));
+            let (place, copy) = (self.host.path_of(path), self.kept.join(below_root(path)));
             let restored = if copy.exists() { files::copy(&copy, &place) } else { files::remove(&place) };
             left.extend(restored.err().map(|cause| cause.to_string()));
         }
@@ -216,6 +216,10 @@ impl Done<'_> {
         );
         failed.done(&told)
     }
+}
+
+fn below_root(path: &Path) -> &Path {
+    path.strip_prefix("/").unwrap_or(path)
 }
 
 /// The folder of drop-ins may be missing.

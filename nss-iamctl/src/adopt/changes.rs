@@ -1,6 +1,7 @@
 //! Which files of the host change, in the order in which they do. Pure.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, Value};
 
@@ -13,7 +14,7 @@ use crate::error::Error;
 /// A file that becomes another, or goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Change {
-    pub path: String,
+    pub path: PathBuf,
     /// None: the file goes.
     pub after: Option<Vec<u8>>,
 }
@@ -30,14 +31,14 @@ pub(super) fn changes(world: &World<'_>, plan: &Plan, renumber: bool) -> Result<
     }
     let names: BTreeSet<&str> = plan.adopt.iter().map(|adoption| adoption.name.as_str()).collect();
     let mut changes = Vec::new();
-    let mut change = |path: &str, before: &[u8], after: Option<Vec<u8>>| {
+    let mut change = |path: &Path, before: &[u8], after: Option<Vec<u8>>| {
         if after.as_deref() != Some(before) {
             changes.push(Change { path: path.to_owned(), after });
         }
     };
     if !renumber {
         let before = facts.pins.as_deref().unwrap_or_default();
-        change(PINS, before.as_bytes(), Some(pins(before, &plan.adopt)?.into_bytes()));
+        change(Path::new(PINS), before.as_bytes(), Some(pins(before, &plan.adopt)?.into_bytes()));
     }
     for (path, text) in &facts.sudoers {
         if script::sudoers_of(text).is_some_and(|user| names.contains(user.as_str())) {
@@ -63,13 +64,13 @@ pub(super) fn changes(world: &World<'_>, plan: &Plan, renumber: bool) -> Result<
     let without_groups =
         |text: &[u8], lists| accounts::without_members(&accounts::without(text, &groups), lists, &names);
     if let Some(text) = &facts.gshadow {
-        change(GSHADOW, text, Some(without_groups(text, &[2, 3])));
+        change(Path::new(GSHADOW), text, Some(without_groups(text, &[2, 3])));
     }
-    change(GROUP, &facts.group, Some(without_groups(&facts.group, &[3])));
+    change(Path::new(GROUP), &facts.group, Some(without_groups(&facts.group, &[3])));
     if let Some(text) = &facts.shadow {
-        change(SHADOW, text, Some(accounts::without(text, &names)));
+        change(Path::new(SHADOW), text, Some(accounts::without(text, &names)));
     }
-    change(PASSWD, &facts.passwd, Some(accounts::without(&facts.passwd, &names)));
+    change(Path::new(PASSWD), &facts.passwd, Some(accounts::without(&facts.passwd, &names)));
     Ok(changes)
 }
 

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cache::model::IamId;
 use cache::state::{Identity, State};
@@ -39,11 +38,11 @@ pub(super) struct Facts {
     pub subuid: Vec<u8>,
     pub subgid: Vec<u8>,
     /// Path and content.
-    pub sudoers: Vec<(String, Vec<u8>)>,
-    pub cron: Vec<(String, Vec<u8>)>,
+    pub sudoers: Vec<(PathBuf, Vec<u8>)>,
+    pub cron: Vec<(PathBuf, Vec<u8>)>,
     /// Where else root's jobs are.
-    pub roots_jobs: Vec<(String, Vec<u8>)>,
-    pub sshd: Vec<(String, Vec<u8>)>,
+    pub roots_jobs: Vec<(PathBuf, Vec<u8>)>,
+    pub sshd: Vec<(PathBuf, Vec<u8>)>,
     /// aws-ec2-ssh.conf, if there is one.
     pub script_conf: Vec<u8>,
     pub nsswitch: Vec<u8>,
@@ -132,35 +131,32 @@ fn required(host: &Host, path: &str) -> Result<Vec<u8>, Error> {
 }
 
 fn optional(host: &Host, path: &str) -> Result<Option<Vec<u8>>, Error> {
-    let path = host.path(path);
-    match fs::read(&path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(cause) => Err(Error::io("read", &path, &cause)),
-    }
+    files::read(&host.path(path))
 }
 
-fn existing(host: &Host, paths: &[&str]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+fn existing(host: &Host, paths: &[&str]) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
     let mut found = Vec::new();
     for path in paths {
-        found.extend(optional(host, path)?.map(|bytes| ((*path).to_owned(), bytes)));
+        found.extend(optional(host, path)?.map(|bytes| (PathBuf::from(path), bytes)));
     }
     Ok(found)
 }
 
-fn folder(host: &Host, path: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+fn folder(host: &Host, path: &str) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
     let mut found = Vec::new();
     for name in files::names(&host.path(path))? {
-        let path = format!("{path}/{name}");
-        if host.path(&path).is_file() {
-            found.extend(optional(host, &path)?.map(|bytes| (path, bytes)));
+        let path = Path::new(path).join(name);
+        let place = host.path_of(&path);
+        if place.is_file() {
+            found.extend(files::read(&place)?.map(|bytes| (path, bytes)));
         }
     }
     Ok(found)
 }
 
 fn names(host: &Host, folder: &str) -> Vec<String> {
-    files::names(&host.path(folder)).unwrap_or_default()
+    let names = files::names(&host.path(folder)).unwrap_or_default();
+    names.into_iter().filter_map(|name| name.into_string().ok()).collect()
 }
 
 /// What the refresher left.
@@ -185,7 +181,8 @@ fn running(host: &Host) -> BTreeMap<u32, usize> {
     let mut running = BTreeMap::new();
     let Ok(entries) = fs::read_dir(host.path("/proc")) else { return running };
     for entry in entries.flatten().filter(|entry| is_pid(Path::new(&entry.file_name()))) {
-        let Ok(status) = fs::read_to_string(entry.path().join("status")) else { continue };
+        // A process names itself, in any bytes.
+        let Ok(Some(status)) = files::read_lossy(&entry.path().join("status")) else { continue };
         let ids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
         let uids: BTreeSet<u32> = ids.split_whitespace().filter_map(|uid| uid.parse().ok()).collect();
         for uid in uids {

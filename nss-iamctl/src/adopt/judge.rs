@@ -115,7 +115,7 @@ fn free_name(world: &World<'_>, account: &Account, login: &str) -> Result<(), Re
     });
     if let Some((path, _)) = mention {
         return because(
-            format!("its name stands in '{path}', and such a name is given to no IAM user"),
+            format!("its name stands in '{}', and such a name is given to no IAM user", path.display()),
             "put the rule on a local group, and the IAM group into [local_groups]",
         );
     }

@@ -27,8 +27,9 @@ pub(super) fn tell(world: &World<'_>, account: &Account, iam: &IamUser<'_>, adop
         if script::sudoers_of(text).as_deref() == Some(name) {
             let text = String::from_utf8_lossy(text);
             loses.push(format!(
-                "sudo rule '{}' of '{path}'",
-                script::rules(&text).join("; ").escape_default()
+                "sudo rule '{}' of '{}'",
+                script::rules(&text).join("; ").escape_default(),
+                path.display()
             ));
         }
     }

@@ -21,7 +21,7 @@ pub(super) fn plan(plan: &Plan, changes: &[Change]) -> String {
     }
     for change in changes {
         let verb = if change.after.is_some() { "write" } else { "remove" };
-        line(&mut text, &format!("{verb} '{}'", change.path));
+        line(&mut text, &format!("{verb} '{}'", change.path.display()));
     }
     text
 }
@@ -63,8 +63,9 @@ pub(super) fn remarks(world: &World<'_>, plan: &Plan) -> Vec<String> {
         let elsewhere = facts.roots_jobs.iter().any(|(other, _)| other == path);
         if script::job(text) == Job::Among || elsewhere && script::job(text) == Job::Whole {
             remarks.push(format!(
-                "'{path}' runs the script that makes accounts, among other things, and stays\n\
-                 hint: take the script's line out, or the accounts come back"
+                "'{}' runs the script that makes accounts, among other things, and stays\n\
+                 hint: take the script's line out, or the accounts come back",
+                path.display()
             ));
         }
     }

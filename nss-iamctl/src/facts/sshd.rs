@@ -1,6 +1,8 @@
 //! How sshd stands: whether it would start, what its files say, and when the running one last read them.
 
+use std::ffi::OsString;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::files;
@@ -33,28 +35,31 @@ pub(crate) fn gather(host: &Host) -> Option<SshdFacts> {
         Err(cause) => return Some(SshdFacts { refused: Some(cause.to_string()), ..SshdFacts::default() }),
     };
     let main = config::main(&Here(host));
-    let block = |path: &str| Here(host).text(path).is_some_and(|text| text.contains(crate::block::BEGIN));
+    let block =
+        |path: &str| Here(host).text(Path::new(path)).is_some_and(|text| text.contains(crate::block::BEGIN));
     let drop_in = host.exists(drop_in::PATH);
-    let folder = "/etc/ssh/sshd_config.d";
-    let mut read = vec![main.to_owned()];
-    read.extend(Here(host).names(folder).into_iter().map(|name| format!("{folder}/{name}")));
+    let folder = Path::new("/etc/ssh/sshd_config.d");
+    let mut read = vec![PathBuf::from(main)];
+    read.extend(Here(host).names(folder).into_iter().map(|name| folder.join(name)));
     Some(SshdFacts {
         // Without root it cannot read the host keys.
         refused: test.err().filter(|_| nix::unistd::geteuid().is_root()).map(|cause| cause.to_string()),
         arguments: version.arguments().to_owned(),
         ours: drop_in || block(main),
         out_of_force: if drop_in { drop_in::out_of_force(&Here(host)) } else { None },
-        loaded: ["/run/sshd.pid", "/var/run/sshd.pid"].iter().find_map(|path| modified(host, path)),
+        loaded: ["/run/sshd.pid", "/var/run/sshd.pid"]
+            .iter()
+            .find_map(|path| modified(host, Path::new(path))),
         changed: read
             .into_iter()
             .filter_map(|path| Some((modified(host, &path)?, path)))
             .max()
-            .map(|(at, path)| (path, at)),
+            .map(|(at, path)| (path.display().to_string(), at)),
     })
 }
 
-fn modified(host: &Host, path: &str) -> Option<i64> {
-    let at = fs::metadata(host.path(path)).ok()?.modified().ok()?;
+fn modified(host: &Host, path: &Path) -> Option<i64> {
+    let at = fs::metadata(host.path_of(path)).ok()?.modified().ok()?;
     i64::try_from(at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()).ok()
 }
 
@@ -62,11 +67,11 @@ fn modified(host: &Host, path: &str) -> Option<i64> {
 struct Here<'a>(&'a Host);
 
 impl Files for Here<'_> {
-    fn text(&self, path: &str) -> Option<String> {
-        fs::read(self.0.path(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    fn text(&self, path: &Path) -> Option<String> {
+        files::read_lossy(&self.0.path_of(path)).ok().flatten()
     }
 
-    fn names(&self, folder: &str) -> Vec<String> {
-        files::names(&self.0.path(folder)).unwrap_or_default()
+    fn names(&self, folder: &Path) -> Vec<OsString> {
+        files::names(&self.0.path_of(folder)).unwrap_or_default()
     }
 }

@@ -1,6 +1,9 @@
 //! sshd_config(5) as text: its directives in the order in which sshd reads them, through Include, with the Match
 //! blocks that they stand in. Which of them is in force is for `sshd -T` to say, not for us.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
 /// Where sshd looks first; openSUSE's vendor file is the second.
 pub(crate) const MAIN: &str = "/etc/ssh/sshd_config";
 const VENDOR: &str = "/usr/etc/ssh/sshd_config";
@@ -11,9 +14,9 @@ const DEPTH: usize = 16;
 /// The files, as they are or as they will be.
 pub(crate) trait Files {
     /// The text of a file; none if it is not there or cannot be read.
-    fn text(&self, path: &str) -> Option<String>;
+    fn text(&self, path: &Path) -> Option<String>;
     /// The names in a folder, sorted by their bytes.
-    fn names(&self, folder: &str) -> Vec<String>;
+    fn names(&self, folder: &Path) -> Vec<OsString>;
 }
 
 /// One directive.
@@ -38,17 +41,21 @@ impl Directive {
 
 /// The file that sshd reads.
 pub(crate) fn main(files: &dyn Files) -> &'static str {
-    if files.text(MAIN).is_none() && files.text(VENDOR).is_some() { VENDOR } else { MAIN }
+    if files.text(Path::new(MAIN)).is_none() && files.text(Path::new(VENDOR)).is_some() {
+        VENDOR
+    } else {
+        MAIN
+    }
 }
 
 /// All directives from the main file on.
 pub(crate) fn directives(files: &dyn Files) -> Vec<Directive> {
     let mut found = Vec::new();
-    walk(files, main(files), None, 0, &mut found);
+    walk(files, Path::new(main(files)), None, 0, &mut found);
     found
 }
 
-fn walk(files: &dyn Files, path: &str, around: Option<&str>, depth: usize, found: &mut Vec<Directive>) {
+fn walk(files: &dyn Files, path: &Path, around: Option<&str>, depth: usize, found: &mut Vec<Directive>) {
     let Some(text) = files.text(path).filter(|_| depth <= DEPTH) else { return };
     let mut within = around.map(str::to_owned);
     for (index, line) in text.lines().enumerate() {
@@ -65,7 +72,7 @@ fn walk(files: &dyn Files, path: &str, around: Option<&str>, depth: usize, found
                 }
             }
         }
-        let file = path.to_owned();
+        let file = path.display().to_string();
         found.push(Directive { file, line: index + 1, keyword, arguments, within: within.clone() });
     }
 }
@@ -113,17 +120,23 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// The files that an Include names: wildcards in the last part only, which is where distributions have them.
-fn glob(files: &dyn Files, pattern: &str) -> Vec<String> {
+fn glob(files: &dyn Files, pattern: &str) -> Vec<PathBuf> {
     let pattern = if pattern.starts_with('/') { pattern.to_owned() } else { format!("{FOLDER}/{pattern}") };
     let Some((folder, name)) = pattern.rsplit_once('/') else { return Vec::new() };
     if !name.contains(['*', '?']) {
-        return vec![pattern];
+        return vec![PathBuf::from(pattern)];
     }
-    let names = files.names(folder).into_iter();
-    // glob(7): a leading dot is matched by a dot only.
-    let matching =
-        names.filter(|found| (!found.starts_with('.') || name.starts_with('.')) && matches(name, found));
-    matching.map(|found| format!("{folder}/{found}")).collect()
+    let fits = |found: &OsString| {
+        let found = found.to_string_lossy();
+        // glob(7): a leading dot is matched by a dot only.
+        (!found.starts_with('.') || name.starts_with('.')) && matches(name, &found)
+    };
+    files
+        .names(Path::new(folder))
+        .iter()
+        .filter(|found| fits(found))
+        .map(|found| Path::new(folder).join(found))
+        .collect()
 }
 
 /// Whether sshd's wildcards `*` and `?` fit the whole text.
@@ -153,6 +166,7 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::BTreeMap;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
     use super::*;
 
@@ -166,12 +180,12 @@ pub(crate) mod tests {
     }
 
     impl Files for Tree {
-        fn text(&self, path: &str) -> Option<String> {
-            self.0.get(path).cloned()
+        fn text(&self, path: &Path) -> Option<String> {
+            self.0.get(path.to_str()?).cloned()
         }
-        fn names(&self, folder: &str) -> Vec<String> {
-            let inside = self.0.keys().filter_map(|path| path.strip_prefix(folder)?.strip_prefix('/'));
-            inside.filter(|name| !name.contains('/')).map(str::to_owned).collect()
+        fn names(&self, folder: &Path) -> Vec<OsString> {
+            let inside = self.0.keys().filter_map(|path| Path::new(path).strip_prefix(folder).ok());
+            inside.filter(|name| name.components().count() == 1).map(OsString::from).collect()
         }
     }
 
@@ -226,6 +240,25 @@ pub(crate) mod tests {
                 ("x11forwarding no".to_owned(), some("User git")),
             ]
         );
+    }
+
+    #[test]
+    fn a_file_whose_name_is_not_utf8_is_read_as_sshd_reads_it() {
+        struct Odd;
+        impl Files for Odd {
+            fn text(&self, path: &Path) -> Option<String> {
+                match path.as_os_str().as_bytes() {
+                    b"/etc/ssh/sshd_config" => Some("Include d/*.conf\n".to_owned()),
+                    b"/etc/ssh/d/\xfc.conf" => Some("Port 1\n".to_owned()),
+                    _ => None,
+                }
+            }
+            fn names(&self, _: &Path) -> Vec<OsString> {
+                vec![OsString::from_vec(b"\xfc.conf".to_vec())]
+            }
+        }
+        let places: Vec<String> = directives(&Odd).iter().map(Directive::place).collect();
+        assert_eq!(places, ["'/etc/ssh/d/\u{fffd}.conf' line 1", "'/etc/ssh/sshd_config' line 1"]);
     }
 
     #[test]

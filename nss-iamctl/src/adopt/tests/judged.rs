@@ -72,7 +72,7 @@ fn an_account_without_its_one_iam_user_stays() {
 #[test]
 fn a_name_that_the_refresher_refuses_stays() {
     let sudoers = |text: &'static str| {
-        why(|facts| facts.sudoers = vec![("/etc/sudoers".to_owned(), text.as_bytes().to_vec())])
+        why(|facts| facts.sudoers = vec![("/etc/sudoers".into(), text.as_bytes().to_vec())])
     };
     assert!(sudoers("ana ALL=ALL\nbob ALL=ALL\n").contains("stands in '/etc/sudoers'"));
     assert!(sudoers("User_Alias X = ana\n").contains("stands in '/etc/sudoers'"));

@@ -16,8 +16,10 @@ fn changed(facts: &Facts, names: &[&str], renumber: bool) -> Vec<Change> {
 }
 
 fn after(changes: &[Change], path: &str) -> String {
-    let change =
-        changes.iter().find(|change| change.path == path).unwrap_or_else(|| panic!("{path}: {changes:?}"));
+    let change = changes
+        .iter()
+        .find(|change| change.path.as_os_str() == path)
+        .unwrap_or_else(|| panic!("{path}: {changes:?}"));
     String::from_utf8(change.after.clone().unwrap()).unwrap()
 }
 
@@ -47,7 +49,10 @@ fn files_move_to_the_id_that_the_refresher_would_give() {
     assert_eq!(plan.adopt[1].moves().unwrap().to_string(), "uid 1002 to 1879048194, gid 1003 to 1879048194");
     facts.config.ids.insert("AIDA1".to_owned(), 5000);
     assert_eq!(planned(&facts, &["ana"], true).adopt[0].id, 5000);
-    assert!(!changed(&facts, &[], true).iter().any(|change| change.path == PINS), "nothing is pinned");
+    assert!(
+        !changed(&facts, &[], true).iter().any(|change| change.path.as_os_str() == PINS),
+        "nothing is pinned"
+    );
 }
 
 #[test]
@@ -57,8 +62,7 @@ fn what_is_lost_is_told() {
         "users:x:100:\nsudo:x:27:jane.doe\ndocker:x:998:x,jane.doe\niam-synced-users:x:1010:jane.doe\n";
     let mut facts = facts(passwd, group, &["jane.doe"]);
     facts.shadow = Some(b"jane.doe:$6$a$b:19000:0:99999:7:::\n".to_vec());
-    facts.sudoers =
-        vec![("/etc/sudoers.d/jane doe".to_owned(), b"jane.doe ALL=(ALL) NOPASSWD:ALL\n".to_vec())];
+    facts.sudoers = vec![("/etc/sudoers.d/jane doe".into(), b"jane.doe ALL=(ALL) NOPASSWD:ALL\n".to_vec())];
     facts.own_keys.insert("/home/jane.doe".to_owned());
     facts.accounts_of_iam[0].users[0].keys[0].active = false;
     facts.invoker = Some(1003);
@@ -106,7 +110,7 @@ fn only_what_belongs_to_the_accounts_is_written() {
     facts.shadow = Some(b"root:*:1\nana:!:1:0:99999:7:::\nlast:!:1".to_vec());
     facts.gshadow = Some(b"ana:!::\nsudo:*:ana:ana,last\niam-synced-users:!::ana\n".to_vec());
     let changes = changed(&facts, &[], false);
-    let order: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
+    let order: Vec<&str> = changes.iter().map(|change| change.path.to_str().unwrap()).collect();
     assert_eq!(order, [PINS, "/etc/gshadow", "/etc/group", "/etc/shadow", "/etc/passwd"]);
     assert_eq!(
         after(&changes, "/etc/passwd"),
@@ -124,13 +128,13 @@ fn sshd_asks_the_script_as_long_as_somebody_depends_on_it() {
     let job = b"*/10 * * * * root /opt/import_users.sh\n";
     for (iam, goes) in [(&["ana", "bob"][..], true), (&["ana"], false)] {
         let mut facts = facts(&(line("ana", 1003, 1003) + &line("bob", 1004, 1004)), "", iam);
-        facts.sshd = vec![("/etc/ssh/sshd_config".to_owned(), script.to_vec())];
-        facts.cron = vec![("/etc/cron.d/import_users".to_owned(), job.to_vec())];
+        facts.sshd = vec![("/etc/ssh/sshd_config".into(), script.to_vec())];
+        facts.cron = vec![("/etc/cron.d/import_users".into(), job.to_vec())];
         let changes = changed(&facts, &[], false);
         assert!(
-            changes.iter().any(|change| change.path == "/etc/cron.d/import_users" && change.after.is_none())
+            changes.iter().any(|change| change.path.as_os_str() == "/etc/cron.d/import_users" && change.after.is_none())
         );
-        assert_eq!(changes.iter().any(|change| change.path == "/etc/ssh/sshd_config"), goes);
+        assert_eq!(changes.iter().any(|change| change.path.as_os_str() == "/etc/ssh/sshd_config"), goes);
         let remarks = tell::remarks(&World::of(&facts), &planned(&facts, &[], false)).join("\n");
         assert_eq!(remarks.contains("until somebody removes them: bob"), !goes, "{remarks}");
     }

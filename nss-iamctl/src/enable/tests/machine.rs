@@ -2,6 +2,7 @@
 //! pam-auth-update, visudo and systemctl. What real ones do is for the tests of the whole machine.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -146,11 +147,11 @@ impl Machine {
 struct Fakes(PathBuf);
 
 impl Files for Fakes {
-    fn text(&self, path: &str) -> Option<String> {
-        files::read_lossy(&self.at(path)).unwrap()
+    fn text(&self, path: &Path) -> Option<String> {
+        files::read_lossy(&self.0.join(path.strip_prefix("/").unwrap())).unwrap()
     }
-    fn names(&self, folder: &str) -> Vec<String> {
-        files::names(&self.at(folder)).unwrap()
+    fn names(&self, folder: &Path) -> Vec<OsString> {
+        files::names(&self.0.join(folder.strip_prefix("/").unwrap())).unwrap()
     }
 }
 
@@ -213,7 +214,7 @@ impl Fakes {
     }
 
     fn get(&self, path: &str) -> String {
-        self.text(path).unwrap_or_default()
+        self.text(Path::new(path)).unwrap_or_default()
     }
 
     fn put(&self, path: &str, text: &str) {

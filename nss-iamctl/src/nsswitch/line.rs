@@ -1,0 +1,249 @@
+//! One line of nsswitch.conf(5), as glibc reads it: its services with their actions, and where `iam` goes among them.
+
+use super::IAM;
+
+/// Answer from the machine's own users: nothing may come before them.
+const LOCAL: [&str; 2] = ["files", "compat"];
+/// Services that synthesize users, and so come last.
+const LAST: [&str; 2] = ["systemd", "mymachines"];
+const MERGE: &str = "[SUCCESS=merge]";
+const CONTINUE: &str = "[SUCCESS=continue]";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Database {
+    Passwd,
+    Group,
+    Shadow,
+    Initgroups,
+}
+
+/// A line of one of the four databases.
+pub(super) struct Entry<'a> {
+    pub(super) database: Database,
+    pub(super) tokens: Vec<Token<'a>>,
+}
+
+/// A service, an action in brackets, or braces; with its place in the line, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Token<'a> {
+    pub(super) text: &'a str,
+    start: usize,
+    end: usize,
+}
+
+impl Token<'_> {
+    fn is_action(&self) -> bool {
+        self.text.starts_with('[')
+    }
+
+    fn is_braces(&self) -> bool {
+        self.text.starts_with('{')
+    }
+}
+
+pub(super) type Why = (String, &'static str);
+
+impl<'a> Entry<'a> {
+    /// None: a line of another database, a comment, or nothing that glibc would read.
+    pub(super) fn parse(line: &'a str) -> Result<Option<Self>, Why> {
+        let body = line.split('#').next().unwrap_or_default();
+        let start = body.len() - body.trim_start_matches(is_blank).len();
+        let rest = body.get(start..).unwrap_or_default();
+        let Some((name, _)) = rest.split_once(|c: char| c == ':' || is_blank(c)) else {
+            return Ok(None);
+        };
+        let database = match name {
+            "passwd" => Database::Passwd,
+            "group" => Database::Group,
+            "shadow" => Database::Shadow,
+            "initgroups" => Database::Initgroups,
+            _ => return Ok(None),
+        };
+        Ok(Some(Self { database, tokens: tokens(body, start + name.len() + 1)? }))
+    }
+
+    pub(super) fn with_iam(&self, line: &str) -> Result<String, Why> {
+        let (Some(first), services) = (self.tokens.first(), self.services()) else {
+            return Err(("it names no service".to_owned(), "write 'files' there"));
+        };
+        if self.database == Database::Initgroups {
+            // First, since here success ends the search: a user of ours who is in a group of /etc/group, too, would
+            // lose ours. And going on, for those of /etc/group. Nobody else's answer changes: ours is "not found".
+            return Ok(put(line, first.start, &format!("{IAM} {CONTINUE} ")));
+        }
+        let after = place(&services)?;
+        let before = services.get(..=after.service).unwrap_or_default();
+        let merged = match (self.database, before.iter().rev().find(|service| !service.name.is_braces())) {
+            (Database::Group, Some(service)) => service.on_success(),
+            _ => Some(String::new()),
+        };
+        let words = match merged.as_deref() {
+            None => format!("{MERGE} {IAM}"),
+            // Merged with whatever comes behind, as it was before us; and as it is known again.
+            Some("merge") => format!("{IAM} {MERGE}"),
+            Some(_) => IAM.to_owned(),
+        };
+        // A word that sticks to the one before needs the blank behind ours; a template's braces do that.
+        let sticks = self.tokens.iter().any(|token| token.start == after.end && !token.is_action());
+        Ok(put(line, after.end, &if sticks { format!("{words} ") } else { format!(" {words}") }))
+    }
+
+    pub(super) fn without_iam(&self, line: &str) -> String {
+        let mut line = line.to_owned();
+        let at = |index: usize| self.tokens.get(index);
+        for (index, token) in self.tokens.iter().enumerate().rev().filter(|(_, token)| token.text == IAM) {
+            let is =
+                |index: Option<usize>, action| index.and_then(at).is_some_and(|token| token.text == action);
+            let (mut first, mut last) = (index, index);
+            match self.database {
+                Database::Group if is(Some(index + 1), MERGE) => last += 1,
+                Database::Group if is(index.checked_sub(1), MERGE) => first -= 1,
+                Database::Initgroups if is(Some(index + 1), CONTINUE) => last += 1,
+                _ => {}
+            }
+            let end = at(last).map_or(token.end, |token| token.end);
+            let start = at(first).map_or(token.start, |token| token.start);
+            let range = match (first.checked_sub(1).and_then(at), at(last + 1)) {
+                (Some(previous), _) if previous.end < start => previous.end..end,
+                (_, Some(next)) => start..next.start,
+                (_, None) => start..end,
+            };
+            line.replace_range(range, "");
+        }
+        line
+    }
+
+    fn services(&self) -> Vec<Service<'a>> {
+        let mut services: Vec<Service<'a>> = Vec::new();
+        for token in &self.tokens {
+            match services.last_mut() {
+                Some(service) if token.is_action() => service.actions.push(*token),
+                // An action before any service is glibc's to complain about; it asks nobody.
+                None if token.is_action() => {}
+                _ => services.push(Service { name: *token, actions: Vec::new() }),
+            }
+        }
+        services
+    }
+}
+
+/// A service with the actions behind it.
+struct Service<'a> {
+    name: Token<'a>,
+    actions: Vec<Token<'a>>,
+}
+
+impl Service<'_> {
+    fn end(&self) -> usize {
+        self.actions.last().map_or(self.name.end, |action| action.end)
+    }
+
+    /// `STATUS=ACTION`, lower-cased; whether the status is meant, or all others.
+    fn pairs(&self) -> Vec<(bool, String, String)> {
+        let pairs =
+            self.actions.iter().flat_map(|action| action.text.trim_matches(['[', ']']).split(is_blank));
+        pairs
+            .filter_map(|pair| {
+                let (status, action) = pair.split_once('=')?;
+                let meant = !status.starts_with('!');
+                Some((
+                    meant,
+                    status.trim_start_matches('!').to_ascii_lowercase(),
+                    action.to_ascii_lowercase(),
+                ))
+            })
+            .collect()
+    }
+
+    /// What was set for a status; the last setting counts.
+    fn on(&self, asked: &str) -> Option<String> {
+        let mut pairs = self.pairs().into_iter().rev();
+        pairs.find(|(meant, status, _)| *meant == (status == asked)).map(|(_, _, action)| action)
+    }
+
+    fn on_success(&self) -> Option<String> {
+        self.on("success")
+    }
+
+    fn ends_the_search(&self) -> bool {
+        self.on("notfound").is_some_and(|action| action == "return")
+    }
+
+    fn is_local(&self) -> bool {
+        LOCAL.contains(&self.name.text)
+    }
+}
+
+/// Behind which service, and where in the line.
+struct Place {
+    service: usize,
+    end: usize,
+}
+
+/// Behind the last service that knows users of its own, unless one before ends the search where it finds nobody.
+fn place(services: &[Service<'_>]) -> Result<Place, Why> {
+    let last = services.iter().rposition(|service| !LAST.contains(&service.name.text));
+    let Some(last) = last else {
+        let why = "'iam' comes after 'files', which is not there";
+        return Err((why.to_owned(), "add 'files' as the first service"));
+    };
+    let upto = services.get(..=last).unwrap_or_default();
+    let Some((index, ending)) = upto.iter().enumerate().find(|(_, service)| service.ends_the_search()) else {
+        let end = services.get(last).map_or(0, Service::end);
+        return Ok(Place { service: last, end });
+    };
+    let words: Vec<&str> = ending.actions.iter().map(|action| action.text).collect();
+    if ending.is_local() && ending.on_success().is_none() {
+        // Between the service and its action, which then is ours: 'files' never fails but by not finding.
+        return Ok(Place { service: index, end: ending.name.end });
+    }
+    match upto.get(..index).unwrap_or_default() {
+        [before @ .., nearest] if before.iter().any(Service::is_local) || nearest.is_local() => {
+            Ok(Place { service: index - 1, end: nearest.end() })
+        }
+        _ => Err((
+            format!("'{} {}' ends the search before 'iam' could be asked", ending.name.text, words.join(" ")),
+            "put 'files' first, or take the action away",
+        )),
+    }
+}
+
+fn tokens(body: &str, from: usize) -> Result<Vec<Token<'_>>, Why> {
+    let mut tokens = Vec::new();
+    let mut at = from;
+    while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
+        let blank = rest.len() - rest.trim_start_matches(is_blank).len();
+        if blank > 0 {
+            at += blank;
+            continue;
+        }
+        // authselect's conditions on the whole line come last.
+        if rest.starts_with("{exclude") || rest.starts_with("{include") {
+            break;
+        }
+        let length = match rest.chars().next() {
+            Some('[') => closed(rest, '[', ']')?,
+            Some('{') => closed(rest, '{', '}')?,
+            _ => rest.find(|c: char| is_blank(c) || c == '[' || c == '{').unwrap_or(rest.len()),
+        };
+        tokens.push(Token { text: rest.get(..length).unwrap_or_default(), start: at, end: at + length });
+        at += length;
+    }
+    Ok(tokens)
+}
+
+fn closed(rest: &str, begin: char, end: char) -> Result<usize, Why> {
+    let why = || (format!("'{begin}' without '{end}'"), "correct the line: glibc does not read it either");
+    rest.find(end).map(|at| at + 1).ok_or_else(why)
+}
+
+/// isspace(3) in the C locale.
+pub(super) fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t'..='\r')
+}
+
+fn put(line: &str, at: usize, words: &str) -> String {
+    let mut line = line.to_owned();
+    line.insert_str(at, words);
+    line
+}

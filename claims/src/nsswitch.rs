@@ -8,37 +8,79 @@ use crate::tree::Tree;
 /// Where it is; openSUSE ships a default below /usr.
 const FILES: [&str; 2] = ["/etc/nsswitch.conf", "/usr/etc/nsswitch.conf"];
 
-/// The services of a database, `None` where the file has no line of it.
+/// The services that glibc asks for a database, `None` where the file has no line of it. Its versions disagree on a last
+/// line without an end and on '#' within a line (tests/tests/nsswitch.rs): what any of them would ask is here, but for
+/// words of a comment that are no installed service.
 pub(crate) fn services(tree: Tree<'_>, database: &str) -> io::Result<Option<Vec<String>>> {
+    let Some(text) = read(tree)? else { return Ok(None) };
+    let is_installed = |service: &str| tree.has_library(&format!("libnss_{service}.so.2"));
+    Ok(glibcs(&text, database, is_installed))
+}
+
+/// The services that sudo asks for rules, see sudoers.ldap(5).
+pub(crate) fn sudoers(tree: Tree<'_>) -> io::Result<Option<Vec<String>>> {
+    Ok(read(tree)?.and_then(|text| sudos(&text)))
+}
+
+fn read(tree: Tree<'_>) -> io::Result<Option<String>> {
     for file in FILES {
         if let Some(text) = tree.read(Path::new(file))? {
-            return Ok(services_in(&text, database));
+            return Ok(Some(text));
         }
     }
     Ok(None)
 }
 
-fn services_in(text: &str, database: &str) -> Option<Vec<String>> {
-    // glibc takes the last of several lines, sudo the first: here all count.
-    let mut found = None;
+fn glibcs(text: &str, database: &str, is_installed: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+    // The last of several lines counts, or the one before where the last has no end: here all do.
+    let mut found: Option<Vec<String>> = None;
+    for line in text.split('\n') {
+        // Strings of C end at a NUL.
+        let line = line.split('\0').next().unwrap_or_default().trim_start_matches(is_blank);
+        let Some((name, rest)) = line.split_once(|c| c == ':' || is_blank(c)) else { continue };
+        if name != database {
+            continue;
+        }
+        let rest = rest.trim_start_matches(|c| c == ':' || is_blank(c));
+        let (services, comment) = rest.split_once('#').unwrap_or((rest, ""));
+        let found = found.get_or_insert_with(Vec::new);
+        found.extend(words(services));
+        found.extend(words(comment).filter(|word| is_installed(word)));
+    }
+    found
+}
+
+fn sudos(text: &str) -> Option<Vec<String>> {
+    // sudo takes the first of several lines: here all count.
+    let mut found: Option<Vec<String>> = None;
     for line in text.lines() {
         let line = line.split('#').next().unwrap_or_default();
         let Some((name, services)) = line.split_once(':') else { continue };
-        if name.trim().eq_ignore_ascii_case(database) {
-            // An action as [NOTFOUND=return] is no service.
-            let services = services.replace('[', " [").replace(']', "] ");
-            let mut is_action = false;
-            for word in services.split_whitespace() {
-                is_action |= word.starts_with('[');
-                if !is_action {
-                    found.get_or_insert_with(Vec::new).push(word.to_owned());
-                }
-                is_action &= !word.ends_with(']');
-            }
-            found.get_or_insert_with(Vec::new);
+        if name.trim().eq_ignore_ascii_case("sudoers") {
+            found.get_or_insert_with(Vec::new).extend(words(services));
         }
     }
     found
+}
+
+/// Without actions such as `[NOTFOUND=return]`.
+fn words(services: &str) -> impl Iterator<Item = String> {
+    let services = services.replace('[', " [").replace(']', "] ");
+    let mut is_action = false;
+    let mut words = Vec::new();
+    for word in services.split(is_blank).filter(|word| !word.is_empty()) {
+        is_action |= word.starts_with('[');
+        if !is_action {
+            words.push(word.to_owned());
+        }
+        is_action &= !word.ends_with(']');
+    }
+    words.into_iter()
+}
+
+/// isspace(3) in the C locale.
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t'..='\r')
 }
 
 #[cfg(test)]
@@ -48,8 +90,29 @@ mod tests {
     #[test]
     fn services_without_actions_and_comments() {
         let text = "# sudoers: x\npasswd: files\nsudoers : files[ NOTFOUND = return ]sss # ldap\nsudoers: ldap\nempty:\n";
-        assert_eq!(services_in(text, "sudoers").unwrap(), ["files", "sss", "ldap"]);
-        assert_eq!(services_in(text, "empty").unwrap(), [""; 0]);
-        assert_eq!(services_in(text, "netgroup"), None);
+        assert_eq!(sudos(text).unwrap(), ["files", "sss", "ldap"]);
+        assert_eq!(sudos("passwd: files\n"), None);
+        assert_eq!(glibcs(text, "empty", |_| true).unwrap(), [""; 0]);
+        assert_eq!(glibcs(text, "netgroup", |_| true), None);
+    }
+
+    #[test]
+    fn whatever_some_glibc_would_ask_is_found() {
+        for (text, found) in [
+            ("passwd files one", "files one"),
+            ("passwd : files\tone\u{b}two\u{c}three\r\n", "files one two three"),
+            ("passwd:: files\n", "files"),
+            ("passwd: files\0 one\n", "files"),
+            ("passwd: files # one [x] two\n", "files one"),
+            ("passwd: files\npasswd: one", "files one"),
+            ("passwd: files\u{a0}one\n", "files\u{a0}one"),
+        ] {
+            assert_eq!(glibcs(text, "passwd", |word| word == "one").unwrap().join(" "), found, "{text:?}");
+        }
+        for other in
+            ["PASSWD: files\n", "\u{feff}passwd: files\n", "#passwd: files\n", "passwd", "\0passwd: files\n"]
+        {
+            assert_eq!(glibcs(other, "passwd", |_| true), None, "{other:?}");
+        }
     }
 }

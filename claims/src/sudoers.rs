@@ -136,7 +136,7 @@ fn other_services(tree: Tree<'_>, uses: &mut Uses) {
         let place = "/etc/nsswitch.conf".to_owned();
         uses.unresolved.insert(Unresolved { kind: Kind::Sudo, place, why });
     };
-    let (sudoers, passwd) = match (nsswitch::services(tree, "sudoers"), nsswitch::services(tree, "passwd")) {
+    let (sudoers, passwd) = match (nsswitch::sudoers(tree), nsswitch::services(tree, "passwd")) {
         (Ok(sudoers), Ok(passwd)) => (sudoers.unwrap_or_default(), passwd.unwrap_or_default()),
         (Err(cause), _) | (_, Err(cause)) => return cannot(cause.to_string()),
     };

@@ -145,7 +145,11 @@ impl Plan {
         let after = nsswitch::enable(before.as_deref().unwrap_or_default()).map_err(|refusal| {
             Error::configuration(format!("'{}' {refusal}", nsswitch::PATH)).hint(refusal.hint)
         })?;
-        if before.as_deref().is_some_and(|text| nsswitch::asks_iam(text) && text != after) {
+        let services = |text: &[u8]| nsswitch::DATABASES.map(|database| nsswitch::services(text, database));
+        if before
+            .as_deref()
+            .is_some_and(|text| nsswitch::asks_iam(text) && services(text) != services(&after))
+        {
             self.notes.push(format!("'iam' stood at another place in '{}' and is moved", nsswitch::PATH));
         }
         self.edit(nsswitch::PATH, Kind::Nsswitch, before, Some(after));

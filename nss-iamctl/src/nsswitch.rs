@@ -1,8 +1,9 @@
 //! Where `iam` stands in nsswitch.conf(5): pure functions over its bytes. `disable` is the inverse of `enable`.
 //!
-//! Every line of a database is edited: glibc before 2.33 takes the first, later ones the last. A line is read as
-//! glibc reads it: '#' ends it anywhere, blanks are blanks, '\r' among them. The braces of authselect's templates
-//! (authselect-profiles(5)) are taken for a service that nothing is known of.
+//! Versions of glibc read a file in different ways (tests/tests/nsswitch.rs asks them), and what is written is right for
+//! all: 2.31 obeys a last line without an end and today's ignores it, so a line of ours is ended; today's takes '#' within
+//! a line and what is behind it for services, so our marks are on lines of their own; of two lines of a database the last
+//! counts, or the one before where the last has no end, so each is edited.
 
 use std::fmt;
 
@@ -10,17 +11,21 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use line::{Database, Entry, is_blank};
+use line::{Database, Entry, Why, is_blank};
 
 /// Where the file is.
 pub(crate) const PATH: &str = "/etc/nsswitch.conf";
 
+/// Databases that ask it; initgroups only where there is such a line.
+pub(crate) const DATABASES: [&str; 4] = ["passwd", "group", "shadow", "initgroups"];
 /// The service, after which glibc looks for `libnss_iam.so.2`.
 const IAM: &str = "iam";
-/// Where a line is missing, one is added; by this it is known again.
+/// Where a line is missing, one is added; by this in front of it, it is known again. Earlier releases wrote it behind.
 const ADDED: &str = "# added by nss-iamctl";
-/// Read in place of a missing line by today's glibc.
-const DEFAULT: &str = "files";
+/// Behind the file's last line, where that had no end.
+const ENDED: &str = "# the line above was ended by nss-iamctl";
+/// Where there is no line for passwd either.
+const DEFAULT_SHADOW: &str = "files iam";
 
 /// Why a line is left as it is, and with it the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,27 +56,51 @@ pub(crate) fn enable(text: &[u8]) -> Result<Vec<u8>, Refusal> {
 
 fn enabled(text: &str) -> Result<String, Refusal> {
     let bare = disabled(text);
+    let end = if bare.contains("\r\n") { "\r\n" } else { "\n" };
     let mut lines: Vec<String> = Vec::new();
     let mut seen = Vec::new();
     let mut last = None;
+    let mut shadow = DEFAULT_SHADOW.to_owned();
     for (index, line) in bare.split_inclusive('\n').enumerate() {
-        let refusal = |(why, hint): (String, &'static str)| Refusal { line: index + 1, why, hint };
-        let Some(entry) = Entry::parse(line).map_err(refusal)? else {
+        let refusal = |(why, hint): Why| Refusal { line: index + 1, why, hint };
+        let Some(entry) = Entry::parse(line) else {
             lines.push(line.to_owned());
             continue;
         };
-        lines.push(entry.with_iam(line).map_err(refusal)?);
+        entry.check(line).map_err(refusal)?;
+        if entry.database == Database::Other {
+            lines.push(line.to_owned());
+            continue;
+        }
+        let mut edited = entry.with_iam(line).map_err(refusal)?;
+        if !line.ends_with('\n') {
+            edited.push_str(&format!("\n{ENDED}{end}"));
+        }
+        if entry.database == Database::Passwd {
+            // nsswitch.conf(5) of glibc: without a line for shadow, the services of passwd are asked.
+            shadow = Entry::parse(&edited).map_or(shadow, |entry| entry.words());
+        }
         if entry.database != Database::Initgroups {
             last = Some(index);
         }
+        lines.push(edited);
         seen.push(entry.database);
     }
-    let missing: Vec<String> = [Database::Passwd, Database::Group, Database::Shadow]
+    let missing = [
+        (Database::Passwd, "passwd:", "files iam"),
+        (Database::Group, "group:", "files [SUCCESS=merge] iam"),
+        (Database::Shadow, "shadow:", &shadow),
+    ];
+    let missing: String = missing
         .into_iter()
-        .filter(|database| !seen.contains(database))
-        .map(added)
+        .filter(|(database, ..)| !seen.contains(database))
+        .map(|(_, name, services)| format!("{ADDED}{end}{name:<15} {services}{end}"))
         .collect();
-    Ok(insert(&lines, last.map_or(lines.len(), |index| index + 1), &missing))
+    // In front of a last line of others that has no end: with one, it would come in force.
+    let unended = lines.last().is_some_and(|line| !line.ends_with('\n'));
+    let at = last.map_or(lines.len() - usize::from(unended), |index| index + 1);
+    let (head, tail) = lines.split_at_checked(at).unwrap_or((&lines, &[]));
+    Ok(head.concat() + &missing + &tail.concat())
 }
 
 /// Takes `iam` and what came with it away.
@@ -90,66 +119,74 @@ fn bytes(text: &str) -> Vec<u8> {
 
 fn disabled(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
+    let mut is_added = false;
+    let mut ended = None;
     for line in text.split_inclusive('\n') {
-        if line.trim_end_matches(is_blank).ends_with(ADDED) {
+        let bare = line.trim_end_matches(is_blank);
+        let entry = Entry::parse(line).filter(|entry| entry.database != Database::Other);
+        if bare == ENDED {
+            ended = Some(kept.len());
+        } else if bare == ADDED {
+            is_added = true;
+        } else if bare.ends_with(ADDED) {
+            // Of an earlier release, which left a last line without an end as it was.
             if !line.ends_with('\n') {
                 kept.pop();
             }
-            continue;
+        } else if std::mem::take(&mut is_added) && entry.is_some() {
+            // Ours, whatever became of it.
+        } else {
+            kept.push_str(&entry.map_or(line.to_owned(), |entry| entry.without_iam(line)));
         }
-        match Entry::parse(line) {
-            Ok(Some(entry)) => kept.push_str(&entry.without_iam(line)),
-            _ => kept.push_str(line),
-        }
+    }
+    // If others wrote more behind it, the line keeps its end.
+    if ended.is_some_and(|at| at == kept.len()) {
+        kept.pop();
     }
     kept
 }
 
-/// Whether every line of the databases names `iam`, and each of the three that must have one does.
+/// Whether every line of the databases that glibc reads names `iam`, and each of the three that must have one does.
 pub(crate) fn asks_iam(text: &[u8]) -> bool {
     let text = chars(text);
-    let entries: Vec<Entry<'_>> = text.lines().filter_map(|line| Entry::parse(line).ok().flatten()).collect();
+    let entries: Vec<Entry<'_>> = entries(&text).collect();
     let has = |database| entries.iter().any(|entry| entry.database == database);
-    entries.iter().all(|entry| entry.tokens.iter().any(|token| token.text == IAM))
+    entries.iter().all(Entry::asks_iam)
         && [Database::Passwd, Database::Group, Database::Shadow].into_iter().all(has)
+}
+
+/// The services of each line of a database that every glibc reads, without comments and with single blanks.
+pub(crate) fn services(text: &[u8], database: &str) -> Vec<String> {
+    let text = chars(text);
+    let lines = entries(&text).filter(|entry| entry.database.name() == database).map(|entry| entry.words());
+    lines.map(|words| String::from_utf8_lossy(&bytes(&words)).into_owned()).collect()
+}
+
+/// The database of a last line that has no end, which glibc since 2.33 ignores.
+pub(crate) fn unended(text: &[u8]) -> Option<&'static str> {
+    let text = chars(text);
+    let last = text.split_inclusive('\n').next_back().filter(|line| !line.ends_with('\n'))?;
+    Entry::parse(last)
+        .map(|entry| entry.database)
+        .filter(|database| *database != Database::Other)
+        .map(Database::name)
+}
+
+fn entries(text: &str) -> impl Iterator<Item = Entry<'_>> {
+    let ended = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    ended.filter_map(Entry::parse).filter(|entry| entry.database != Database::Other)
 }
 
 /// The lines of `theirs` for those databases that `text` has no line for.
 pub(crate) fn lines_missing(text: &[u8], theirs: &[u8]) -> Vec<Vec<u8>> {
     let (text, theirs) = (chars(text), chars(theirs));
-    let database = |line: &str| Entry::parse(line).ok().flatten().map(|entry| entry.database);
+    let database = |line: &str| {
+        Entry::parse(line).map(|entry| entry.database).filter(|database| *database != Database::Other)
+    };
     let present: Vec<Database> = text.lines().filter_map(database).collect();
     theirs
         .lines()
         .filter(|line| database(line).is_some_and(|database| !present.contains(&database)))
         .map(bytes)
         .collect()
-}
-
-/// Puts lines in front of line `at`, as the file ends its own.
-fn insert(lines: &[String], at: usize, added: &[String]) -> String {
-    let (head, tail) = lines.split_at_checked(at).unwrap_or((lines, &[]));
-    let mut text = head.concat();
-    if added.is_empty() {
-        return text + &tail.concat();
-    }
-    if !text.is_empty() && !text.ends_with('\n') {
-        return text + "\n" + &added.join("\n");
-    }
-    let end = if text.ends_with("\r\n") { "\r\n" } else { "\n" };
-    for line in added {
-        text.push_str(line);
-        text.push_str(end);
-    }
-    text + &tail.concat()
-}
-
-fn added(database: Database) -> String {
-    let (name, merge) = match database {
-        Database::Passwd => ("passwd:", ""),
-        Database::Group => ("group:", " [SUCCESS=merge]"),
-        Database::Shadow => ("shadow:", ""),
-        Database::Initgroups => ("initgroups:", ""),
-    };
-    format!("{name:<15} {DEFAULT}{merge} {IAM} {ADDED}")
 }

@@ -89,56 +89,49 @@ pub(crate) fn lines(text: Option<&str>) -> Vec<Finding> {
             "nss-iamctl enable",
         )];
     };
-    let wanted = match nsswitch::enable(text.as_bytes()) {
-        Ok(wanted) => String::from_utf8_lossy(&wanted).into_owned(),
+    let text = text.as_bytes();
+    let wanted = match nsswitch::enable(text) {
+        Ok(wanted) => wanted,
         Err(refusal) => {
             let what = format!("'/etc/nsswitch.conf' {refusal}");
             return vec![Finding::bad("nsswitch", what, refusal.hint)];
         }
     };
-    if wanted == text {
-        return vec![Finding::ok("nsswitch", "passwd, group and shadow ask 'iam', each at its place")];
-    }
-    let mut findings = Vec::new();
-    let names: Vec<&str> = ["passwd", "group", "shadow", "initgroups"]
-        .into_iter()
-        .filter(|name| wanted.lines().any(|line| services(line, name).is_some()))
-        .collect();
-    for name in names {
-        let of = |text: &str| -> Vec<String> {
-            text.lines().filter_map(|line| services(line, name)).map(str::to_owned).collect()
-        };
-        let (now, then) = (of(text), of(&wanted));
-        if now == then {
-            continue;
-        }
-        if name == "shadow" && now.is_empty() {
-            // nsswitch.conf(5) of glibc: without the line, the services of passwd are asked.
-            let what =
-                "nsswitch.conf has no line for shadow; glibc takes that of passwd, other programs need not";
-            findings.push(Finding::warn("nsswitch", what, "nss-iamctl enable adds one"));
-            continue;
-        }
-        let told = now.first().map_or("no such line".to_owned(), |line| format!("'{name}: {line}'"));
-        let then = then.first().map_or(String::new(), |line| format!("'{name}: {line}'"));
-        if now.iter().any(|line| line.split_whitespace().any(|word| word == "iam")) {
-            let what = format!("nsswitch.conf asks 'iam' at an odd place: {told} instead of {then}");
-            findings.push(Finding::warn("nsswitch", what, "nss-iamctl enable moves it"));
-        } else {
-            let what = format!("nsswitch.conf does not ask 'iam' for {name}: {told}; {}", consequence(name));
-            findings.push(Finding::bad(
-                "nsswitch",
-                what,
-                format!("nss-iamctl enable, which makes it {then}"),
-            ));
-        }
+    let mut findings: Vec<Finding> =
+        nsswitch::DATABASES.into_iter().filter_map(|name| line(text, &wanted, name)).collect();
+    if findings.is_empty() {
+        findings.push(Finding::ok("nsswitch", "passwd, group and shadow ask 'iam', each at its place"));
     }
     findings
 }
 
-fn services<'a>(line: &'a str, database: &str) -> Option<&'a str> {
-    let line = line.split('#').next().unwrap_or_default().trim();
-    Some(line.strip_prefix(database)?.trim_start().strip_prefix(':')?.trim())
+/// What is wrong with the lines of one database.
+fn line(text: &[u8], wanted: &[u8], name: &str) -> Option<Finding> {
+    let (now, then) = (nsswitch::services(text, name), nsswitch::services(wanted, name));
+    if now == then {
+        return None;
+    }
+    if nsswitch::unended(text) == Some(name) {
+        let what = format!(
+            "the last line of nsswitch.conf, that of {name}, has no newline at its end: glibc since 2.33 ignores it; {}",
+            consequence(name)
+        );
+        return Some(Finding::bad("nsswitch", what, "nss-iamctl enable, which ends the line"));
+    }
+    if name == "shadow" && now.is_empty() {
+        // nsswitch.conf(5) of glibc: without the line, the services of passwd are asked.
+        let what =
+            "nsswitch.conf has no line for shadow; glibc takes that of passwd, other programs need not";
+        return Some(Finding::warn("nsswitch", what, "nss-iamctl enable adds one"));
+    }
+    let told = now.first().map_or("no such line".to_owned(), |line| format!("'{name}: {line}'"));
+    let then = then.first().map_or(String::new(), |line| format!("'{name}: {line}'"));
+    if now.iter().any(|line| line.split(' ').any(|word| word == "iam")) {
+        let what = format!("nsswitch.conf asks 'iam' at an odd place: {told} instead of {then}");
+        return Some(Finding::warn("nsswitch", what, "nss-iamctl enable moves it"));
+    }
+    let what = format!("nsswitch.conf does not ask 'iam' for {name}: {told}; {}", consequence(name));
+    Some(Finding::bad("nsswitch", what, format!("nss-iamctl enable, which makes it {then}")))
 }
 
 fn consequence(database: &str) -> &'static str {

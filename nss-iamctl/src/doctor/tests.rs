@@ -203,6 +203,10 @@ fn what_keeps_glibc_from_answering_is_named() {
             *text = text.replace(from, to);
         }
     };
+    finds(Bad, "that of shadow, has no newline at its end", "nss-iamctl enable", |facts, _| {
+        let text = facts.nsswitch.as_mut().unwrap();
+        *text = "passwd: files iam\ngroup: files [SUCCESS=merge] iam\nshadow: files iam".to_owned();
+    });
     finds(Bad, "nsswitch.conf' is missing", "enable", |facts, _| facts.nsswitch = None);
     finds(
         Bad,

@@ -9,12 +9,53 @@ const LAST: [&str; 2] = ["systemd", "mymachines"];
 const MERGE: &str = "[SUCCESS=merge]";
 const CONTINUE: &str = "[SUCCESS=continue]";
 
+/// What glibc has a line for besides (nss_database.c): an error in one makes glibc since 2.33 ignore the whole file.
+const OTHERS: [&str; 13] = [
+    "aliases",
+    "ethers",
+    "group_compat",
+    "gshadow",
+    "hosts",
+    "netgroup",
+    "networks",
+    "passwd_compat",
+    "protocols",
+    "publickey",
+    "rpc",
+    "services",
+    "shadow_compat",
+];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Database {
     Passwd,
     Group,
     Shadow,
     Initgroups,
+    /// Never changed.
+    Other,
+}
+
+impl Database {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "passwd" => Some(Self::Passwd),
+            "group" => Some(Self::Group),
+            "shadow" => Some(Self::Shadow),
+            "initgroups" => Some(Self::Initgroups),
+            name => OTHERS.contains(&name).then_some(Self::Other),
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Passwd => "passwd",
+            Self::Group => "group",
+            Self::Shadow => "shadow",
+            Self::Initgroups => "initgroups",
+            Self::Other => "",
+        }
+    }
 }
 
 /// A line of one of the four databases.
@@ -44,22 +85,62 @@ impl Token<'_> {
 pub(super) type Why = (String, &'static str);
 
 impl<'a> Entry<'a> {
-    /// None: a line of another database, a comment, or nothing that glibc would read.
-    pub(super) fn parse(line: &'a str) -> Result<Option<Self>, Why> {
-        let body = line.split('#').next().unwrap_or_default();
-        let start = body.len() - body.trim_start_matches(is_blank).len();
-        let rest = body.get(start..).unwrap_or_default();
-        let Some((name, _)) = rest.split_once(|c: char| c == ':' || is_blank(c)) else {
-            return Ok(None);
-        };
-        let database = match name {
-            "passwd" => Database::Passwd,
-            "group" => Database::Group,
-            "shadow" => Database::Shadow,
-            "initgroups" => Database::Initgroups,
-            _ => return Ok(None),
-        };
-        Ok(Some(Self { database, tokens: tokens(body, start + name.len() + 1)? }))
+    /// None: a line of nobody's database, a comment, or nothing that glibc would read.
+    pub(super) fn parse(line: &'a str) -> Option<Self> {
+        let read = read(line);
+        let start = read.len() - read.trim_start_matches(is_blank).len();
+        let (name, _) = read.get(start..)?.split_once(|c: char| c == ':' || is_blank(c))?;
+        let database = Database::of(name)?;
+        // Today's glibc takes '#' for a service, too; `iam` comes in front of it.
+        let body = read.split('#').next()?;
+        let from = start + name.len() + 1;
+        // Blanks may stand in front of the colon.
+        let from = body.len() - body.get(from..)?.trim_start_matches(|c| c == ':' || is_blank(c)).len();
+        Some(Self { database, tokens: tokens(body, from) })
+    }
+
+    /// # Errors
+    /// What glibc makes less of than stands there.
+    pub(super) fn check(&self, line: &str) -> Result<(), Why> {
+        let read = read(line);
+        let is_template = read.contains('{');
+        if self.database == Database::Other && (is_template || !line.ends_with('\n')) {
+            return Ok(());
+        }
+        let from = read.find(':').map_or(0, |at| at + 1);
+        // With what is behind '#'.
+        let tokens = tokens(read, from);
+        for (index, token) in tokens.iter().enumerate() {
+            let before = index.checked_sub(1).and_then(|index| tokens.get(index));
+            if token.is_action() && before.is_none_or(Token::is_action) {
+                if self.database == Database::Other {
+                    return Ok(());
+                }
+                let why = format!("glibc reads nothing from '{}' on, which is behind no service", token.text);
+                return Err((why, "write all actions of a service into one pair of brackets"));
+            }
+            if token.is_braces() && !token.text.ends_with('}') {
+                return Err(("'{' without '}'".to_owned(), "correct the line"));
+            }
+            if token.is_action() && pairs(token.text).is_none() {
+                let why = match token.text.ends_with(']') {
+                    true => format!("'{}' is no action", token.text),
+                    false => "'[' without ']'".to_owned(),
+                };
+                return Err((why, "correct the line: because of it glibc ignores the whole file"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn asks_iam(&self) -> bool {
+        self.tokens.iter().any(|token| token.text == IAM)
+    }
+
+    /// Services and actions, single-spaced.
+    pub(super) fn words(&self) -> String {
+        let words: Vec<&str> = self.tokens.iter().flat_map(|token| token.text.split(is_blank)).collect();
+        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
     pub(super) fn with_iam(&self, line: &str) -> Result<String, Why> {
@@ -101,6 +182,11 @@ impl<'a> Entry<'a> {
                 Database::Initgroups if is(Some(index + 1), CONTINUE) => last += 1,
                 _ => {}
             }
+            // An action of its own would come behind another action, or behind nothing: glibc reads no further then.
+            let is_action = |index: Option<usize>| index.and_then(at).is_some_and(Token::is_action);
+            if is_action(Some(last + 1)) && (first == 0 || is_action(first.checked_sub(1))) {
+                last += 1;
+            }
             let end = at(last).map_or(token.end, |token| token.end);
             let start = at(first).map_or(token.start, |token| token.start);
             let range = match (first.checked_sub(1).and_then(at), at(last + 1)) {
@@ -138,27 +224,11 @@ impl Service<'_> {
         self.actions.last().map_or(self.name.end, |action| action.end)
     }
 
-    /// `STATUS=ACTION`, lower-cased; whether the status is meant, or all others.
-    fn pairs(&self) -> Vec<(bool, String, String)> {
-        let pairs =
-            self.actions.iter().flat_map(|action| action.text.trim_matches(['[', ']']).split(is_blank));
-        pairs
-            .filter_map(|pair| {
-                let (status, action) = pair.split_once('=')?;
-                let meant = !status.starts_with('!');
-                Some((
-                    meant,
-                    status.trim_start_matches('!').to_ascii_lowercase(),
-                    action.to_ascii_lowercase(),
-                ))
-            })
-            .collect()
-    }
-
     /// What was set for a status; the last setting counts.
     fn on(&self, asked: &str) -> Option<String> {
-        let mut pairs = self.pairs().into_iter().rev();
-        pairs.find(|(meant, status, _)| *meant == (status == asked)).map(|(_, _, action)| action)
+        let pairs = self.actions.iter().filter_map(|action| pairs(action.text)).flatten();
+        let mut set = pairs.filter(|(meant, status, _)| *meant == (status == asked));
+        set.next_back().map(|(_, _, action)| action)
     }
 
     fn on_success(&self) -> Option<String> {
@@ -208,7 +278,12 @@ fn place(services: &[Service<'_>]) -> Result<Place, Why> {
     }
 }
 
-fn tokens(body: &str, from: usize) -> Result<Vec<Token<'_>>, Why> {
+/// glibc's strings end at a NUL.
+fn read(line: &str) -> &str {
+    line.split(['\n', '\0']).next().unwrap_or_default()
+}
+
+fn tokens(body: &str, from: usize) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut at = from;
     while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
@@ -221,20 +296,40 @@ fn tokens(body: &str, from: usize) -> Result<Vec<Token<'_>>, Why> {
         if rest.starts_with("{exclude") || rest.starts_with("{include") {
             break;
         }
+        let upto = |end: char| rest.find(end).map(|at| at + 1);
         let length = match rest.chars().next() {
-            Some('[') => closed(rest, '[', ']')?,
-            Some('{') => closed(rest, '{', '}')?,
-            _ => rest.find(|c: char| is_blank(c) || c == '[' || c == '{').unwrap_or(rest.len()),
+            Some('[') => upto(']'),
+            Some('{') => upto('}'),
+            _ => rest.find(|c: char| is_blank(c) || c == '[' || c == '{'),
         };
+        let length = length.unwrap_or(rest.len());
         tokens.push(Token { text: rest.get(..length).unwrap_or_default(), start: at, end: at + length });
         at += length;
     }
-    Ok(tokens)
+    tokens
 }
 
-fn closed(rest: &str, begin: char, end: char) -> Result<usize, Why> {
-    let why = || (format!("'{begin}' without '{end}'"), "correct the line: glibc does not read it either");
-    rest.find(end).map(|at| at + 1).ok_or_else(why)
+/// `[STATUS=ACTION ...]`, lower-cased; whether the status is meant, or all others. None: glibc knows no such action.
+fn pairs(action: &str) -> Option<Vec<(bool, String, String)>> {
+    let mut rest = action.strip_prefix('[')?.strip_suffix(']')?.trim_start_matches(is_blank);
+    let mut pairs = Vec::new();
+    while !rest.is_empty() || pairs.is_empty() {
+        let (meant, behind) = rest.strip_prefix('!').map_or((true, rest), |behind| (false, behind));
+        let (status, behind) = word(behind);
+        let (action, behind) = word(behind.strip_prefix('=')?.trim_start_matches(is_blank));
+        let is_known = ["success", "unavail", "notfound", "tryagain"].contains(&status.as_str())
+            && ["return", "continue", "merge"].contains(&action.as_str());
+        pairs.push(is_known.then_some((meant, status, action))?);
+        rest = behind;
+    }
+    Some(pairs)
+}
+
+/// The word at the beginning, lower-cased, and what is behind it and the blanks.
+fn word(text: &str) -> (String, &str) {
+    let length = text.find(|c: char| is_blank(c) || c == '=').unwrap_or(text.len());
+    let (word, rest) = text.split_at_checked(length).unwrap_or((text, ""));
+    (word.to_ascii_lowercase(), rest.trim_start_matches(is_blank))
 }
 
 /// isspace(3) in the C locale.

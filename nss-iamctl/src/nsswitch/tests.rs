@@ -66,18 +66,34 @@ fn the_files_of_ten_distributions_get_iam_behind_the_local_users() {
     }
 }
 
+/// Lines that the text lacks are added, and are not what most tests are about.
+fn without_added(enabled: &str) -> String {
+    let mut lines = enabled.split_inclusive('\n');
+    let mut kept = String::new();
+    while let Some(line) = lines.next() {
+        if line.trim_end() == ADDED {
+            lines.next();
+        } else {
+            kept.push_str(line);
+        }
+    }
+    kept
+}
+
 #[test]
 fn odd_lines_get_iam_where_it_is_asked() {
     for (before, after) in [
         // Comments, blanks, no blanks, no end of line, ends of line from elsewhere.
         ("passwd:files # ours\n", "passwd:files iam # ours\n"),
         ("  passwd:\tfiles\tsystemd\t\n", "  passwd:\tfiles iam\tsystemd\t\n"),
-        ("passwd: files", "passwd: files iam"),
+        ("passwd : files\n", "passwd : files iam\n"),
+        ("passwd: files \0 sss\n", "passwd: files iam \0 sss\n"),
+        ("\u{b}passwd:\u{c}files\n", "\u{b}passwd:\u{c}files iam\n"),
         ("passwd: files systemd\r\n", "passwd: files iam systemd\r\n"),
         ("passwd files\n", "passwd files iam\n"),
         ("#passwd: files\npasswd: files\n", "#passwd: files\npasswd: files iam\n"),
         ("passwd_compat: nis\npasswd: compat\n", "passwd_compat: nis\npasswd: compat iam\n"),
-        // Both lines of a database, since glibc's versions do not agree on which one counts.
+        // Both lines of a database: which one counts depends on the end of the last, and on the version of glibc.
         ("passwd: files\npasswd: files sss\n", "passwd: files iam\npasswd: files sss iam\n"),
         // Behind whoever knows users of its own, before systemd, wherever that is.
         ("passwd: files ldap winbind systemd\n", "passwd: files ldap winbind iam systemd\n"),
@@ -85,6 +101,7 @@ fn odd_lines_get_iam_where_it_is_asked() {
         ("passwd: files extrausers\n", "passwd: files extrausers iam\n"),
         // A service that ends the search.
         ("passwd: files [NOTFOUND=return] sss\n", "passwd: files iam [NOTFOUND=return] sss\n"),
+        ("passwd: files [ NOTFOUND = return ] sss\n", "passwd: files iam [ NOTFOUND = return ] sss\n"),
         ("passwd: files[NOTFOUND=return]sss\n", "passwd: files iam[NOTFOUND=return]sss\n"),
         ("passwd: compat [!SUCCESS=return] nis\n", "passwd: compat iam [!SUCCESS=return] nis\n"),
         (
@@ -127,11 +144,8 @@ fn odd_lines_get_iam_where_it_is_asked() {
             "initgroups: iam [SUCCESS=continue] files [NOTFOUND=return]\n",
         ),
     ] {
-        // Lines that the text lacks are added, and are not what this is about.
         let enabled = enable(before).unwrap();
-        let ours: String = enabled.split_inclusive('\n').filter(|line| !line.contains(ADDED)).collect();
-        let unended = !before.ends_with('\n');
-        assert_eq!(if unended { ours.trim_end() } else { &ours }, after);
+        assert_eq!(without_added(&enabled), after);
         assert_eq!(disable(&enabled), before);
         assert_eq!(enable(&enabled).unwrap(), enabled);
     }
@@ -142,14 +156,76 @@ fn missing_lines_are_added_beside_their_like() {
     assert_eq!(
         enable("passwd: files\ngroup: files\nhosts: dns\n").unwrap(),
         "passwd: files iam\ngroup: files [SUCCESS=merge] iam\n\
-         shadow:         files iam # added by nss-iamctl\nhosts: dns\n"
+         # added by nss-iamctl\nshadow:         files iam\nhosts: dns\n"
     );
-    let made = "passwd:         files iam # added by nss-iamctl\n\
-                group:          files [SUCCESS=merge] iam # added by nss-iamctl\n\
-                shadow:         files iam # added by nss-iamctl\n";
+    let made = "# added by nss-iamctl\npasswd:         files iam\n\
+                # added by nss-iamctl\ngroup:          files [SUCCESS=merge] iam\n\
+                # added by nss-iamctl\nshadow:         files iam\n";
     assert_eq!(enable("").unwrap(), made);
     assert_eq!(disable(made), "");
-    assert_eq!(enable("passwd: files\r\ngroup: files\r\n").unwrap().matches("\r\n").count(), 3);
+    assert_eq!(enable("passwd: files\r\ngroup: files\r\n").unwrap().matches("\r\n").count(), 4);
+    let ours = "passwd: files iam\n# added by nss-iamctl\nhosts: dns\n";
+    assert_eq!(disable(ours), "passwd: files\nhosts: dns\n", "a line of others behind the mark stays");
+}
+
+/// Without a line for shadow glibc asks the services of passwd, and a line must not take one of them away.
+#[test]
+fn a_line_for_shadow_asks_those_that_passwd_asks() {
+    let enabled = enable("passwd: files sss systemd # all\n").unwrap();
+    assert_eq!(line(&enabled, "shadow"), "files sss iam systemd");
+    assert_eq!(line(&enable("passwd: files\npasswd: files ldap").unwrap(), "shadow"), "files ldap iam");
+}
+
+#[test]
+fn a_last_line_without_an_end_is_ended_only_where_it_asks_iam() {
+    let mark = "# the line above was ended by nss-iamctl\n";
+    for (before, after) in [
+        ("passwd: files", format!("passwd: files iam\n{mark}")),
+        ("passwd: files\r", format!("passwd: files iam\r\n{mark}")),
+        ("group: files # x", format!("group: files [SUCCESS=merge] iam # x\n{mark}")),
+        ("initgroups: files", format!("initgroups: iam [SUCCESS=continue] files\n{mark}")),
+        ("passwd: files\n# none", "passwd: files iam\n# none".to_owned()),
+        ("passwd: files\nhosts: dns", "passwd: files iam\nhosts: dns".to_owned()),
+        ("hosts: dns", "hosts: dns".to_owned()),
+        (" \t", " \t".to_owned()),
+        ("# none", "# none".to_owned()),
+        ("passwd", "passwd".to_owned()),
+    ] {
+        let enabled = enable(before).unwrap();
+        assert_eq!(without_added(&enabled), after);
+        assert!(super::asks_iam(enabled.as_bytes()), "{enabled}");
+        assert_eq!(disable(&enabled), before);
+        assert_eq!(enable(&enabled).unwrap(), enabled);
+    }
+    let more = enable("passwd: files").unwrap() + "hosts: dns\n";
+    assert_eq!(disable(&more), "passwd: files\nhosts: dns\n", "what others wrote behind it is not torn");
+}
+
+#[test]
+fn a_line_without_an_end_is_not_counted_on() {
+    let ended = "passwd: files iam\nshadow: files iam\ngroup: files [SUCCESS=merge] iam\n";
+    assert!(super::asks_iam(ended.as_bytes()));
+    assert_eq!(super::unended(ended.as_bytes()), None);
+    let unended = ended.trim_end().as_bytes();
+    assert!(!super::asks_iam(unended));
+    assert_eq!(super::unended(unended), Some("group"));
+    assert_eq!(super::services(unended, "passwd"), ["files iam"]);
+    assert_eq!(super::services(unended, "group"), [""; 0]);
+}
+
+/// They wrote the mark behind the line, where today's glibc takes it for services.
+#[test]
+fn lines_that_an_earlier_release_added_are_known_again() {
+    for (earlier, before) in [
+        (
+            "passwd: files iam\nshadow:         files iam # added by nss-iamctl\nhosts: dns\n",
+            "passwd: files\nhosts: dns\n",
+        ),
+        ("passwd: files iam\nshadow:         files iam # added by nss-iamctl", "passwd: files"),
+    ] {
+        assert_eq!(disable(earlier), before);
+        assert_eq!(enable(earlier), enable(before));
+    }
 }
 
 #[test]
@@ -164,6 +240,16 @@ fn iam_at_a_wrong_place_is_moved() {
         assert_eq!(line(&enable(wrong).unwrap(), "passwd"), services, "{wrong}");
     }
     assert_eq!(line(&enable("group: files iam\n").unwrap(), "group"), "files [SUCCESS=merge] iam");
+    for (text, left) in [
+        ("passwd: iam [NOTFOUND=return] files\n", "passwd: files\n"),
+        (
+            "passwd: files [UNAVAIL=return] iam [NOTFOUND=return] sss\n",
+            "passwd: files [UNAVAIL=return] sss\n",
+        ),
+        ("passwd: files iam [NOTFOUND=return] sss\n", "passwd: files [NOTFOUND=return] sss\n"),
+    ] {
+        assert_eq!(disable(text), left, "an action that is left must have a service in front of it");
+    }
     // A comment is no service.
     assert_eq!(line(&enable("passwd: files # iam\n").unwrap(), "passwd"), "files iam # iam");
 }
@@ -177,6 +263,13 @@ fn where_iam_would_never_be_asked_or_come_first_the_file_is_refused() {
         ("passwd: files [NOTFOUND=return sss\n", "'[' without ']'"),
         ("passwd:\n", "names no service"),
         ("shadow: systemd\n", "'files'"),
+        ("passwd: files # see [1\n", "'[' without ']'"),
+        ("passwd: files [FOO=return]\n", "'[FOO=return]' is no action"),
+        ("passwd: files [] sss\n", "'[]' is no action"),
+        ("passwd: files [NOTFOUND=continue,UNAVAIL=return] sss\n", "is no action"),
+        ("passwd: files [UNAVAIL=continue] [NOTFOUND=return] sss\n", "behind no service"),
+        ("passwd: [NOTFOUND=return] files\n", "behind no service"),
+        ("passwd: files\nhosts: files [NOTFOUND=return dns\n", "line 2: '[' without ']'"),
     ] {
         let refusal = enable(text).unwrap_err().to_string();
         assert!(refusal.contains(why), "{refusal}");

@@ -108,6 +108,15 @@ impl<'a> Entry<'a> {
             return Ok(());
         }
         let from = read.find(':').map_or(0, |at| at + 1);
+        let (ours, comment) =
+            read.split_at_checked(read.find('#').unwrap_or(read.len())).unwrap_or((read, ""));
+        if self.database != Database::Other
+            && !comment.is_empty()
+            && !ours.ends_with(|c| c == ':' || is_blank(c))
+        {
+            let why = "glibc since 2.33 takes '#' for a part of the word in front of it".to_owned();
+            return Err((why, "put the comment on a line of its own"));
+        }
         // With what is behind '#'.
         let tokens = tokens(read, from);
         for (index, token) in tokens.iter().enumerate() {

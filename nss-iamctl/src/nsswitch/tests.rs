@@ -264,6 +264,7 @@ fn where_iam_would_never_be_asked_or_come_first_the_file_is_refused() {
         ("passwd:\n", "names no service"),
         ("shadow: systemd\n", "'files'"),
         ("passwd: files # see [1\n", "'[' without ']'"),
+        ("passwd: files# all\n", "a part of the word"),
         ("passwd: files [FOO=return]\n", "'[FOO=return]' is no action"),
         ("passwd: files [] sss\n", "'[]' is no action"),
         ("passwd: files [NOTFOUND=continue,UNAVAIL=return] sss\n", "is no action"),

@@ -1,8 +1,10 @@
 //! `nss-iamctl enable` and `disable`: what they change, what they give back, and when they refuse.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use tests::login::GROUP;
@@ -57,6 +59,44 @@ fn enable_lets_iam_users_in_without_a_restart_and_disable_gives_every_file_back(
     unchanged(&before);
     image.host.until("ana is out", || !image.host.ssh("ana", &ana, "true").status.success());
     image.host.login("ubuntu", &image.ubuntu, "true");
+}
+
+/// Comments and full names that were written on a machine with another encoding; some lines have no end, or one of DOS.
+#[test]
+fn a_host_whose_files_are_in_latin1_is_set_up_and_gets_every_byte_back() {
+    let Some(image) = Image::with(str::to_owned) else { return };
+    for (file, more) in [
+        ("/etc/passwd", &b"kate:x:1300:1300:Kathe M\xfcller:/home/kate:/bin/bash\n"[..]),
+        ("/etc/group", b"# f\xfcr alle\n"),
+        ("/etc/nsswitch.conf", b"# f\xfcr alle\r\n# \xff\xfe"),
+        (SSHD_CONFIG, b"# f\xfcr alle\n"),
+        ("/etc/ssh/sshd_config.d/60-local.conf", b"# f\xfcr alle\r\nBanner /etc/gru\xdf"),
+        ("/etc/pam.d/sshd", b"# f\xfcr alle"),
+        ("/etc/pam.d/sudo", b"# f\xfcr alle\n"),
+        ("/etc/pam.d/common-session", b"# f\xfcr alle\n"),
+        ("/etc/sudoers", b"# f\xfcr alle\n"),
+        ("/etc/sudoers.d/local", b"# f\xfcr alle\n"),
+    ] {
+        let before = fs::read(file).unwrap_or_default();
+        fs::write(file, [&before, more].concat()).unwrap();
+    }
+    fs::write(Path::new("/etc/ssh/sshd_config.d").join(OsStr::from_bytes(b"70-gr\xfcn.conf")), "# none\n")
+        .unwrap();
+    fs::set_permissions("/etc/sudoers.d/local", Permissions::from_mode(0o440)).unwrap();
+    let before = files();
+    let (status, said) = image.host.sh(&format!("nss-iamctl enable --group {GROUP} --sudo agent >/dev/null"));
+    assert_eq!(status, Some(0), "{said}");
+    let ana = image.host.refreshed_user("ana");
+    image.lets_in("ana", &ana);
+    let groups = image.host.done(&["id", "-Gn", "ana"]);
+    assert!(groups.contains("iam-users"), "{groups}");
+    let doctor = image.host.sh("nss-iamctl doctor").1;
+    assert!(doctor.contains("each at its place"), "{doctor}");
+    let why = image.host.sh("nss-iamctl why ana").1;
+    assert!(why.contains("ana"), "{why}");
+    let (status, said) = image.host.sh("nss-iamctl disable >/dev/null");
+    assert_eq!(status, Some(0), "{said}");
+    unchanged(&before);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{ErrorKind, Write};
 
+use cache::reserve;
+
 use crate::cli;
 use crate::error::Error;
 use crate::facts::TIMER;
@@ -12,7 +14,8 @@ use crate::host::Host;
 use crate::published::LISTING;
 
 /// In the order in which they go: without keys nobody logs in while the names are still there.
-const FILES: [&str; 5] = ["keys.db", "cache.db", "state.db", "status.json", "locked"];
+const FILES: [&str; 7] =
+    ["keys.db", "cache.db", "state.db", "status.json", "known.json", "locked", reserve::NAME];
 
 pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result<u8, Error> {
     let folder = host.path(cache::FOLDER);
@@ -23,7 +26,8 @@ pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result
     let belongs = |name: &str, file: &str| {
         name == file || name.starts_with(&format!("{file}-")) || name.starts_with(&format!("{file}.new"))
     };
-    let leftover = |name: &&String| *name == "status.new" || name.starts_with(".locked.");
+    let leftover =
+        |name: &&String| ["status.new", "known.new"].contains(&name.as_str()) || name.starts_with(".locked.");
     let of = |file: &'static str| names.iter().filter(move |name| belongs(name, file));
     let mut paths: Vec<_> = FILES
         .into_iter()
@@ -32,7 +36,8 @@ pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result
         .map(|name| folder.join(name))
         .collect();
     let listing = host.path(LISTING);
-    paths.extend([listing.clone(), listing.with_extension("new")].into_iter().filter(|path| path.exists()));
+    let of_fetch = [listing.clone(), listing.with_extension("new"), listing.with_file_name(reserve::NAME)];
+    paths.extend(of_fetch.into_iter().filter(|path| path.exists()));
     for path in &paths {
         if !args.dry_run {
             remove(path)?;

@@ -8,8 +8,10 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use cache::snapshot::{Cache, User};
+use cache::{rescue, reserve};
 
 use crate::cli;
 use crate::error::Error;
@@ -151,21 +153,67 @@ fn plain(name: &str) -> Result<(), Error> {
     Err(Error::configuration(format!("'{}' is no login name; nothing was done", printable(name))))
 }
 
-/// Changes the list under a lock, so that of two administrators neither undoes the other's word.
-fn change(host: &Host, with: impl FnOnce(&mut BTreeSet<String>) -> Result<(), Error>) -> Result<(), Error> {
+/// Changes the list, also where the disk is full or cannot be written any more.
+fn change(host: &Host, with: impl Fn(&mut BTreeSet<String>) -> Result<(), Error>) -> Result<(), Error> {
     let path = host.path(LOCKED);
-    let _held = hold(&path).map_err(|cause| Error::io("lock", &path, &cause))?;
-    let mut names = locked(&files::read_lossy(&path)?.unwrap_or_default());
+    let folder = host.path(cache::FOLDER);
+    if !folder.exists() {
+        fs::create_dir(&folder).map_err(|cause| Error::io("make", &folder, &cause))?;
+    }
+    if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+        move_aside(&path)?;
+    }
+    match replace(&path, &with) {
+        // The list itself is as it should be, or not of our making: no matter of the disk.
+        Err(error) if error.status() == crate::error::CONFIGURATION => Err(error),
+        Err(_) if reserve::give_up(&folder) => replace(&path, &with),
+        Err(error) if rescue::is_needed(&folder) => {
+            rescue::rescue(&folder).map_err(|cause| {
+                error.done(&format!(
+                    "and no copy in memory can take the place of '{}': {cause}",
+                    folder.display()
+                ))
+            })?;
+            crate::say(&format!(
+                "'{}' cannot be written, so a copy in memory is in its place: locks act, and are forgotten when this host \
+                 restarts\nhint: mend the file system, then: umount {}; nss-iamctl refresh",
+                folder.display(),
+                folder.display()
+            ));
+            replace(&path, &with)
+        }
+        done => done,
+    }
+}
+
+/// Something else than a file is in the list's place.
+fn move_aside(path: &Path) -> Result<(), Error> {
+    let aside = path.with_extension(format!("damaged-{}", std::process::id()));
+    fs::rename(path, &aside).map_err(|cause| Error::io("move", path, &cause))?;
+    crate::say(&format!("'{}' was no file, and is now '{}'", path.display(), aside.display()));
+    Ok(())
+}
+
+/// Under a lock, so that of two administrators neither undoes the other's word.
+fn replace(path: &Path, with: impl FnOnce(&mut BTreeSet<String>) -> Result<(), Error>) -> Result<(), Error> {
+    let _held = hold(path).map_err(|cause| Error::io("lock", path, &cause))?;
+    let mut names = locked(&files::read_lossy(path)?.unwrap_or_default());
     with(&mut names)?;
     let text: String = names.iter().map(|name| format!("{name}\n")).collect();
-    files::replace(&path, &text, 0o600)
+    files::replace(path, &text, 0o600)
 }
+
+/// How long another administrator's change is waited for. One that hangs keeps nobody from locking.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The file is replaced by each change: who waited for an old one waits again.
 fn hold(path: &Path) -> std::io::Result<File> {
+    let until = Instant::now() + PATIENCE;
     loop {
         let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
-        file.lock()?;
+        while file.try_lock().is_err() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let (ours, there) = (file.metadata()?, fs::metadata(path)?);
         if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
             file.set_permissions(Permissions::from_mode(0o600))?;

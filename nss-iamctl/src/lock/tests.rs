@@ -59,6 +59,38 @@ fn host(works: bool) -> (TempDir, Host) {
     (root, host)
 }
 
+#[test]
+fn what_stands_in_the_place_of_the_list_keeps_nobody_from_locking() {
+    type Break = fn(&Path);
+    let breaks: [(&str, Break); 4] = [
+        ("a folder", |list| fs::create_dir_all(list.join("x")).unwrap()),
+        ("a socket", |list| drop(std::os::unix::net::UnixListener::bind(list).unwrap())),
+        ("bytes", |list| fs::write(list, b"\xff\xfe\0\n").unwrap()),
+        ("another administrator who hangs", |list| {
+            let file = fs::File::create(list).unwrap();
+            file.lock().unwrap();
+            std::mem::forget(file);
+        }),
+    ];
+    for (what, break_it) in breaks {
+        let (root, host) = host(true);
+        break_it(&root.path().join("var/lib/nss-iam/locked"));
+        lock(&host, &who("ana"), &mut Vec::new()).unwrap();
+        assert!(list(&root).lines().any(|line| line == "ana"), "{what}");
+    }
+}
+
+#[test]
+fn a_lock_needs_neither_a_cache_nor_its_folder() {
+    let (root, host) = host(true);
+    fs::write(root.path().join("var/lib/nss-iam/cache.db"), "damaged").unwrap();
+    lock(&host, &who("ana"), &mut Vec::new()).unwrap();
+    fs::remove_dir_all(root.path().join("var/lib/nss-iam")).unwrap();
+    fs::create_dir_all(root.path().join("var/lib")).unwrap();
+    lock(&host, &who("ana"), &mut Vec::new()).unwrap();
+    assert_eq!(list(&root), "ana\n");
+}
+
 fn who(user: &str) -> Who {
     Who { user: Some(user.to_owned()), ..Who::default() }
 }

@@ -35,7 +35,7 @@ tree login bookworm \
 # Whole systems, which boot, and which packages are installed on.
 for release in 11:bullseye 12:bookworm 13:trixie; do
     tree "debian${release%:*}" "${release#*:}" \
-        ca-certificates,cron,dbus,libpam-systemd,libpam-ssh-agent-auth,openssh-client,openssh-server,procps,sudo,systemd-sysv
+        ca-certificates,cron,dbus,iproute2,libpam-systemd,libpam-ssh-agent-auth,nftables,openssh-client,openssh-server,procps,sudo,systemd-sysv
 done
 # Nothing of rpm's distributions is to be had here, but rpm itself.
 tree rpm bookworm ca-certificates,dbus,openssh-client,openssh-server,procps,rpm,systemd-sysv

@@ -45,6 +45,20 @@ impl Booted {
     /// If the tree is not made yet, or does not boot.
     #[must_use]
     pub fn start(tree: &str) -> Option<Self> {
+        Self::start_with(tree, None)
+    }
+
+    /// The same in a network of its own, of loopback with these addresses besides. From then on the test's thread, and those
+    /// that it starts, are in it too, and AWS is out of reach.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_apart(tree: &str, addresses: &[&str]) -> Option<Self> {
+        Self::start_with(tree, Some(addresses))
+    }
+
+    fn start_with(tree: &str, network: Option<&[&str]>) -> Option<Self> {
         if !is_root() {
             return None;
         }
@@ -62,6 +76,15 @@ impl Booted {
         attach(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"));
         let layers = format!("lowerdir={},upperdir=/mnt/upper,workdir=/mnt/work", lower.display());
         attach(Some("overlay"), ROOT, Some("overlay"), MsFlags::empty(), Some(&layers));
+        if let Some(addresses) = network {
+            unshare(CloneFlags::CLONE_NEWNET).expect("unshare a network namespace");
+            let ip = |line: &str| {
+                let ran = Command::new("chroot").args([ROOT, "ip"]).args(line.split(' ')).status();
+                assert!(ran.is_ok_and(|status| status.success()), "ip {line}");
+            };
+            ip("link set lo up");
+            addresses.iter().for_each(|address| ip(&format!("address add {address} dev lo")));
+        }
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let (pid, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         // The one form of cgroups that every systemd knows; the host may have another there.

@@ -89,7 +89,7 @@ install: ## Install what was built by 'make release' below DESTDIR
 	install -D -m 0644 config/config.toml $(DESTDIR)/etc/nss-iam/config.toml
 	install -D -m 0755 systemd/imds $(DESTDIR)$(LIBEXECDIR)/imds
 	install -D -m 0644 config/imds.nft $(DESTDIR)/usr/share/nss-iam/imds.nft
-	for unit in systemd/*.service systemd/*.timer; do install -D -m 0644 $$unit $(DESTDIR)$(UNITDIR)/$${unit##*/}; done
+	for unit in systemd/*.service systemd/*.timer systemd/*.path; do install -D -m 0644 $$unit $(DESTDIR)$(UNITDIR)/$${unit##*/}; done
 	install -D -m 0644 systemd/nss-iam.nftables $(DESTDIR)$(UNITDIR)/nftables.service.d/nss-iam.conf
 	install -D -m 0644 config/iam-policy.json $(DESTDIR)/usr/share/nss-iam/iam-policy.json
 	install -D -m 0644 config/cloud-init.yaml $(DESTDIR)/usr/share/nss-iam/cloud-init.yaml

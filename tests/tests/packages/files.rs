@@ -65,6 +65,8 @@ fn paths_and_modes_are_those_of_the_design() {
         ("lib/systemd/system/nss-iam-refresh.service", 0o644),
         ("lib/systemd/system/nss-iam-fetch.service", 0o644),
         ("lib/systemd/system/nss-iam-imds.service", 0o644),
+        ("lib/systemd/system/nss-iam-imds.path", 0o644),
+        ("lib/systemd/system/nss-iam-imds-update.service", 0o644),
         ("lib/systemd/system/nftables.service.d/nss-iam.conf", 0o644),
         ("usr/lib/sysusers.d/nss-iam.conf", 0o644),
         ("usr/lib/tmpfiles.d/nss-iam.conf", 0o644),

@@ -3,6 +3,7 @@
 //! What is asked is in `facts`; what is said about it are pure functions, of which `why` uses those of a single user.
 
 pub(crate) mod answers;
+mod imds;
 pub(crate) mod logins;
 mod memory;
 pub(crate) mod names;
@@ -53,6 +54,7 @@ pub(crate) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     findings.extend(answers::judge(facts, samples));
     findings.extend(logins::judge(facts, samples));
     findings.extend(names::judge(facts));
+    findings.extend(imds::judge(facts));
     findings
 }
 

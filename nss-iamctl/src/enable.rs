@@ -10,6 +10,7 @@ use crate::authselect;
 use crate::backup::{self, Edit, Kind, Manifest};
 use crate::cli::Enable;
 use crate::error::{self, Error};
+use crate::facts::imds::UNIT as IMDS;
 use crate::files;
 use crate::host::Host;
 use crate::nsswitch;
@@ -20,7 +21,6 @@ use crate::sshd::{self, Sshd, reload};
 use crate::sudo;
 use crate::transaction::{Transaction, Undo};
 
-const IMDS: &str = "nss-iam-imds.service";
 const TIMER: &str = "nss-iam-refresh.timer";
 const UNITS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 

@@ -1,6 +1,7 @@
 //! How the host stands, gathered once, so that what is judged of it is a pure function. What cannot be asked, since
 //! root does not ask or a program is missing, is none: nothing is made up, and nothing is hidden.
 
+pub(crate) mod imds;
 pub(crate) mod log;
 pub(crate) mod names;
 pub(crate) mod probe;
@@ -20,6 +21,7 @@ use crate::host::Host;
 use crate::nsswitch;
 use crate::published::Published;
 use crate::settings;
+use imds::ImdsFacts;
 use log::{Denial, Line};
 use names::Names;
 use sshd::SshdFacts;
@@ -61,6 +63,8 @@ pub(crate) struct Facts {
     /// Of systemd; none: it does not run here.
     pub timer: Option<Unit>,
     pub services: Vec<Unit>,
+    /// None: systemd does not run here, or has no unit for it.
+    pub imds: Option<ImdsFacts>,
     /// Whether the clock is set by a time server; none: nobody knows.
     pub synchronised: Option<bool>,
     pub log: Vec<Line>,
@@ -113,9 +117,10 @@ impl Facts {
     pub(crate) fn gather(host: &Host, now: i64) -> Self {
         let published = Published::read(host);
         let systemd = host.exists("/run/systemd/system");
+        let root = nix::unistd::geteuid().is_root();
         Self {
             now,
-            root: nix::unistd::geteuid().is_root(),
+            root,
             config: config(host),
             passwd: ids(host, "/etc/passwd"),
             group: ids(host, "/etc/group"),
@@ -142,6 +147,7 @@ impl Facts {
             } else {
                 Vec::new()
             },
+            imds: if systemd { imds::gather(host, root) } else { None },
             synchronised: synchronised(host),
             log: log::logins(host),
             denials: log::denials(host),

@@ -9,7 +9,7 @@ const USERS: [&str; 2] = ["nss-iam", "nss-iam-fetch"];
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.root {
-        let what = "not run by root: keys, ids, sshd's settings, whose the names are and parts of the log were not looked at";
+        let what = "not run by root: keys, ids, sshd's settings, whose the names are, the rules for the metadata and parts of the log were not looked at";
         findings.push(Finding::warn("root", what, "sudo nss-iamctl doctor"));
     }
     findings.push(configuration(facts));

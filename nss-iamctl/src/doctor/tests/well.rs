@@ -6,6 +6,7 @@ use cache::state::{self, Identity, State};
 use config::Config;
 use listing::Listing;
 
+use crate::facts::imds::{ADDRESSES, ImdsFacts, Rules};
 use crate::facts::names::{Names, holders};
 use crate::facts::probe::Probe;
 use crate::facts::sshd::SshdFacts;
@@ -172,6 +173,15 @@ pub(crate) fn good() -> Facts {
             unit("nss-iam-fetch.service", "inactive"),
             unit("nss-iam-refresh.service", "inactive"),
         ],
+        imds: Some(ImdsFacts {
+            unit: unit("nss-iam-imds.service", "active"),
+            enabled: true,
+            rules: Some(Ok(Rules {
+                hooked: true,
+                addresses: ADDRESSES.map(str::to_owned).to_vec(),
+                refused: vec![0x7000_0000..=0x7ffd_ffff],
+            })),
+        }),
         synchronised: Some(true),
         log: Vec::new(),
         denials: Vec::new(),

@@ -1,0 +1,153 @@
+//! Whether IAM users are kept from the instance's metadata, and so from its role, where that was asked for.
+
+use cache::model::{ID_COUNT, ID_FIRST};
+
+use crate::facts::Facts;
+use crate::facts::imds::{ADDRESSES, ImdsFacts, Rules, UNIT, Unseen};
+use crate::finding::{Finding, bounded};
+
+const CHECK: &str = "imds";
+/// Loads all rules at one instant, whatever is loaded, and also where the unit has failed.
+const LOAD: &str = "systemctl reload-or-restart nss-iam-imds.service";
+const OPEN: &str = "IAM users can take the instance's role from its metadata";
+
+pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
+    let Some(ImdsFacts { unit, enabled, rules }) = &facts.imds else { return Vec::new() };
+    let off = !matches!(unit.active.as_str(), "active" | "reloading" | "activating");
+    if off && !enabled {
+        return vec![Finding::ok(CHECK, format!("'{UNIT}' is off: {OPEN}, if it has one"))];
+    }
+    let mut findings = Vec::new();
+    if off {
+        let what = format!("'{UNIT}' is enabled and {} ({})", unit.active, unit.result);
+        findings.push(Finding::bad(CHECK, what, format!("{LOAD}; if that fails: journalctl -u {UNIT}")));
+    } else if !enabled {
+        let what = format!("'{UNIT}' is up, and the next boot does not start it");
+        findings.push(Finding::warn(CHECK, what, format!("systemctl enable {UNIT}")));
+    }
+    match rules {
+        None => {}
+        Some(Err(unseen)) => findings.push(unseen_rules(unseen)),
+        Some(Ok(rules)) => findings.extend(holes(facts, rules)),
+    }
+    if findings.is_empty() {
+        let seen = if rules.is_some() { "" } else { ", as far as can be seen without root" };
+        findings.push(Finding::ok(CHECK, format!("IAM users are kept from the instance's metadata{seen}")));
+    }
+    findings
+}
+
+fn unseen_rules(unseen: &Unseen) -> Finding {
+    match unseen {
+        Unseen::NoProgram => {
+            let what = format!("'nft' is not installed, which '{UNIT}' needs: {OPEN}");
+            Finding::bad(CHECK, what, format!("install the package nftables, then {LOAD}"))
+        }
+        Unseen::NoTable => {
+            let what =
+                format!("the kernel has no table 'inet nss_iam', whose rules somebody flushed: {OPEN}");
+            Finding::bad(CHECK, what, LOAD)
+        }
+        Unseen::Failed(cause) => {
+            let what = format!("the rules of '{UNIT}' cannot be looked at: {cause}");
+            Finding::warn(CHECK, what, "nft list table inet nss_iam")
+        }
+    }
+}
+
+/// What the rules let through.
+fn holes(facts: &Facts, rules: &Rules) -> Vec<Finding> {
+    let bad = |what: String| Finding::bad(CHECK, what, LOAD);
+    let mut findings = Vec::new();
+    if !rules.hooked {
+        findings.push(bad(format!(
+            "chain 'output' of table 'inet nss_iam' is not at hook output with priority -300: {OPEN}"
+        )));
+    }
+    let missing = ADDRESSES.iter().filter(|address| !rules.addresses.iter().any(|other| other == *address));
+    findings.extend(missing.map(|address| bad(format!("no rule keeps IAM users from '{address}': {OPEN}"))));
+    let computed = ID_FIRST..=ID_FIRST + ID_COUNT - 1;
+    if !rules.refuse(&computed) {
+        let (first, last) = (computed.start(), computed.end());
+        findings.push(bad(format!("no rule refuses the uids {first}-{last}, which IAM users have: {OPEN}")));
+    }
+    let users = facts.published.cache.as_ref().map_or(&[][..], |cache| &cache.users);
+    let pinned = users.iter().filter(|user| !computed.contains(&user.uid.get()));
+    let open = pinned.filter(|user| !rules.refuse(&(user.uid.get()..=user.uid.get())));
+    let open = open.map(|user| {
+        bad(format!("no rule refuses uid {} ('{}'), who can take the instance's role", user.uid, user.name))
+    });
+    findings.extend(bounded(open.collect(), "nft list table inet nss_iam shows all that are refused"));
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use cache::model::Id;
+
+    use super::*;
+    use crate::doctor::tests::good;
+    use crate::finding::Level::{self, Bad, Ok, Warn};
+
+    fn told(change: impl Fn(&mut Facts)) -> Vec<(Level, String, String)> {
+        let mut facts = good();
+        change(&mut facts);
+        judge(&facts).into_iter().map(|f| (f.level, f.what, f.remedy.unwrap_or_default())).collect()
+    }
+
+    fn tells(level: Level, what: &str, remedy: &str, change: impl Fn(&mut ImdsFacts)) {
+        let told = told(|facts| change(facts.imds.as_mut().unwrap()));
+        let [(found, said, how)] = told.as_slice() else { panic!("{told:?}") };
+        assert!(*found == level && said.contains(what) && how.contains(remedy), "{told:?}");
+    }
+
+    fn rules(imds: &mut ImdsFacts) -> &mut Rules {
+        imds.rules.as_mut().unwrap().as_mut().unwrap()
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_no_fault() {
+        assert_eq!(told(|facts| facts.imds = None), []);
+        tells(Ok, "are kept from the instance's metadata", "", |_| ());
+        tells(Ok, "is off", "", |imds| {
+            (imds.unit.active, imds.enabled) = ("inactive".to_owned(), false);
+            imds.rules = Some(Err(Unseen::NoTable));
+        });
+    }
+
+    #[test]
+    fn rules_that_are_gone_or_changed_are_told_with_what_loads_them() {
+        tells(Bad, "no table 'inet nss_iam'", LOAD, |imds| imds.rules = Some(Err(Unseen::NoTable)));
+        tells(Bad, "not installed", "nftables, then systemctl", |imds| {
+            imds.rules = Some(Err(Unseen::NoProgram));
+        });
+        tells(Bad, "not at hook output", LOAD, |imds| rules(imds).hooked = false);
+        tells(Bad, "from 'fd00:ec2::254'", LOAD, |imds| drop(rules(imds).addresses.pop()));
+        tells(Bad, "uids 1879048192-2147352575", LOAD, |imds| rules(imds).refused.clear());
+        tells(Bad, "is enabled and failed (exit-code)", "journalctl", |imds| {
+            (imds.unit.active, imds.unit.result) = ("failed".to_owned(), "exit-code".to_owned());
+        });
+        tells(Warn, "next boot", "systemctl enable", |imds| imds.enabled = false);
+    }
+
+    #[test]
+    fn whoever_has_a_pinned_id_that_no_rule_refuses_is_named() {
+        let pin = |facts: &mut Facts, uid| {
+            facts.published.cache.as_mut().unwrap().users[1].uid = Id::pinned(uid).unwrap();
+        };
+        let found = told(|facts| pin(facts, 1005));
+        assert!(found.len() == 1 && found[0].1.contains("uid 1005 ('bob')"), "{found:?}");
+        let found = told(|facts| {
+            pin(facts, 1005);
+            rules(facts.imds.as_mut().unwrap()).refused.push(1005..=1005);
+        });
+        assert_eq!(found[0].0, Ok, "{found:?}");
+    }
+
+    #[test]
+    fn without_root_or_json_nothing_is_made_up() {
+        tells(Ok, "as far as can be seen", "", |imds| imds.rules = None);
+        let failed = Unseen::Failed("JSON support not compiled-in".to_owned());
+        tells(Warn, "not compiled-in", "nft list", |imds| imds.rules = Some(Err(failed.clone())));
+    }
+}

@@ -5,6 +5,7 @@ mod container;
 mod deploy;
 mod files;
 mod image;
+mod imds;
 mod life;
 mod names;
 mod rpm;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
+use super::imds::Unseen;
 use super::{Facts, Node};
 use crate::doctor::tests::{MACHINE, NOW, published};
 use crate::host::{Host, Output, Programs};
@@ -37,6 +38,11 @@ impl Programs for Answers {
                     ..Output::default()
                 });
             }
+            ["nft", ..] => {
+                let stderr = "Error: No such file or directory\nlist table inet nss_iam\n".to_owned();
+                return Ok(Output { code: Some(1), stderr, ..Output::default() });
+            }
+            ["systemctl", "is-enabled", ..] => "enabled\n",
             _ => return Err(io::ErrorKind::NotFound.into()),
         };
         Ok(Output { code: Some(0), stdout: answer.to_owned(), ..Output::default() })
@@ -56,7 +62,7 @@ fn tree() -> Option<(TempDir, Host)> {
         fs::write(&path, text).unwrap();
         path
     };
-    for program in ["usr/bin/journalctl", "usr/bin/timedatectl", "usr/sbin/sshd"] {
+    for program in ["usr/bin/journalctl", "usr/bin/timedatectl", "usr/sbin/nft", "usr/sbin/sshd"] {
         put(program, "");
     }
     let keys_cmd = put("usr/libexec/nss-iam/keys-cmd", "");
@@ -122,6 +128,8 @@ fn a_host_is_seen_as_it_is() {
     );
     assert_eq!(facts.timer.map(|unit| unit.active).as_deref(), Some("active"));
     assert_eq!(facts.services[0].status, "77");
+    let imds = facts.imds.unwrap();
+    assert_eq!((imds.enabled, imds.rules), (true, Some(Err(Unseen::NoTable))));
     assert_eq!((facts.log.len(), facts.denials.len()), (1, 1));
     let sshd = facts.sshd.unwrap();
     assert!(sshd.refused.unwrap().contains("line 3: Bad"));

@@ -31,7 +31,8 @@ fn neither_a_first_boot_nor_that_of_an_image_waits_for_aws() {
     assert!(!host.logs_in("ana", &ana));
 
     // Before the image is made, as deploy/README.md says.
-    host.done("systemctl stop nss-iam-fetch.service");
+    // Both: the apply half waits for the other one, and would begin, and end, while it is started below.
+    host.done("systemctl stop nss-iam-refresh.service nss-iam-fetch.service");
     aws(&host, None);
     host.done("systemctl start nss-iam-refresh.service");
     assert!(host.logs_in("ana", &ana));

@@ -143,6 +143,9 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Report {
         _ => publish(request, given, &taken.changes),
     };
     let mut report = done.unwrap_or_else(|error| Report::failed(&error, &taken.changes, request.now));
+    if let Some(lost) = taken.lost {
+        report.hold(lost);
+    }
     report.published |= !taken.changes.is_empty();
     report.warnings.extend(taken.warnings);
     report
@@ -152,6 +155,8 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Report {
 #[derive(Default)]
 struct Taken {
     changes: Vec<Change>,
+    /// What is to be said of a memory that was lost, and is written again by now.
+    lost: Option<String>,
     warnings: Vec<String>,
     error: Option<Error>,
 }
@@ -178,6 +183,7 @@ fn take_away(request: Request<'_>) -> Taken {
     }
     let mut again = attempt(request);
     again.changes.splice(..0, first.changes);
+    again.lost = first.lost.or(again.lost);
     again.warnings.splice(..0, warnings);
     again
 }
@@ -209,6 +215,7 @@ fn attempt(request: Request<'_>) -> Taken {
     });
     let (files, unread) = files.map_or_else(|error| (None, Some(error)), |files| (Some(files), None));
     let group = files.as_ref().and_then(keys_group).or_else(|| group_of(&folder.join("keys.db")));
+    let lost = here.loss();
     let (done, saved) = here.take(&leaving, &locked, group.unwrap_or(0));
     drop(lock);
     let mut warnings = Vec::new();
@@ -220,7 +227,8 @@ fn attempt(request: Request<'_>) -> Taken {
         warnings = sessions::end_of_disabled(&here.state, here.cache.as_ref().ok(), local.as_ref());
     }
     let unreadable = unreadable.or(unread).map(Error::from);
-    Taken { changes: done.changes, warnings, error: saved.err().or(forgotten).or(unreadable) }
+    let lost = lost.filter(|_| done.published && forgotten.is_none());
+    Taken { changes: done.changes, lost, warnings, error: saved.err().or(forgotten).or(unreadable) }
 }
 
 /// Publishes everything. Other directories, which may take their time, are asked while nothing is locked.

@@ -15,7 +15,7 @@ Where it differs from moto, and from what AWS does if it still differs:
 - AssumeRole of a role that does not exist, spelled exactly, or whose trust policy asks for another
   sts:ExternalId, is AccessDenied. Of a trust policy nothing but that condition is looked at.
 - Denials have the form <ErrorResponse><Error>, which SDKs can read; moto wraps one element more around it.
-- Policies are enforced per account, after `enforce`. Resources count as "*" only, so the given policy's are widened.
+- Policies are enforced per account, after `enforce`. Of resources only those of iam:GetGroup count, others are "*".
 - The change `rename_user` keeps the tags, as AWS's UpdateUser does; moto's own UpdateUser loses them. The change
   `delete_user` leaves the groups first; moto's DeleteUser forgets to, AWS's refuses while there are any.
 - SSH keys are answered as they were uploaded, whatever the Encoding asked for; any key type is taken (AWS: RSA only).
@@ -34,6 +34,7 @@ For tests, JSON in and out; `account` is twelve digits, anything missing has a d
 import argparse
 import base64
 import datetime
+import fnmatch
 import hashlib
 import io
 import json
@@ -74,6 +75,7 @@ class Account:
         self.iam = iam.iam_backends[number]["aws"]
         self.calls = []
         self.enforced = False
+        self.readable = []
         self.tags = {}
         self.instance_role = add_role(self.iam, {"name": INSTANCE_ROLE})
         allow(self.iam, INSTANCE_ROLE, ["*"])
@@ -149,6 +151,8 @@ def improve_access():
             known = Account.known.get(self.current_account)
             if known and known.enforced:
                 moto_checks(self, iam_request, resource)
+                if self._get_action() == "GetGroup":
+                    check_group(known, self._get_param("GroupName"))
             if isinstance(self, TokenResponse) and self._get_action() == "AssumeRole":
                 check_assume(self, self.querystring["RoleArn"][0], self.querystring.get("ExternalId", [None])[0])
         except _RESTError as error:
@@ -156,6 +160,14 @@ def improve_access():
             raise
 
     ActionAuthenticatorMixin._authenticate_and_authorize_action = check
+
+
+def check_group(account, name):
+    """AWS denies a group that the policy does not name, whether it exists or not."""
+    arn = f"arn:aws:iam::{account.number}:group/{name}"
+    if not any(fnmatch.fnmatchcase(arn, pattern) for pattern in account.readable):
+        caller = f"arn:aws:sts::{account.number}:assumed-role/{INSTANCE_ROLE}/emulator"
+        raise AccessDeniedError(caller, f"iam:GetGroup on resource: {arn}")
 
 
 def check_assume(self, arn, external_id):
@@ -253,6 +265,7 @@ CHANGES = {
     "add_member": lambda a, c: a.iam.add_user_to_group(c["group"], c["user"]),
     "remove_member": lambda a, c: a.iam.remove_user_from_group(c["group"], c["user"]),
     "empty_group": lambda a, c: a.iam.get_group(c["group"]).users.clear(),
+    "rename_group": lambda a, c: a.iam.update_group(c["group"], c["name"], None),
     "delete_group": lambda a, c: a.iam.delete_group(c["group"]),
     "add_key": lambda a, c: add_key(a, c["user"], c),  # user, body, status
     "set_key_status": lambda a, c: a.iam.update_ssh_public_key(c["user"], c["key"], c["status"]),
@@ -267,8 +280,13 @@ CHANGES = {
 def enforce(account, wish):
     role = wish.get("role", INSTANCE_ROLE)
     policy = wish.get("policy") or json.loads(POLICY.read_text())
+    readable = []
     for statement in policy["Statement"]:
+        resources = statement["Resource"]
+        if "iam:GetGroup" in statement["Action"]:
+            readable += [resources] if isinstance(resources, str) else resources
         statement["Resource"] = "*"
+    account.readable = readable or ["*"]
     account.iam.put_role_policy(role, "emulator", json.dumps(policy))
     if role != INSTANCE_ROLE:
         allow(account.iam, INSTANCE_ROLE, ["sts:AssumeRole"])

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::changes::Change;
 use crate::exit;
-use crate::fetch::printable;
 use crate::plan::{Plan, Skip};
 
 /// Calls by their names, `iam:GetGroup`.
@@ -116,7 +115,7 @@ impl Report {
             groups: plan.state.groups.len(),
             keys: plan.keys.logins.iter().map(|login| login.keys.len()).sum(),
             skips: plan.skips.clone(),
-            warnings: plan.warnings.iter().cloned().chain(warnings_of(listing)).collect(),
+            warnings: warnings(listing).chain(plan.warnings.iter().cloned()).collect(),
             held: plan.held.clone(),
             forcible: plan.forcible || failures_of(listing).any(|failure| failure.kind == FailureKind::Held),
             accounts: accounts.collect(),
@@ -230,15 +229,6 @@ fn failures_of(listing: &Listing) -> impl Iterator<Item = &Failure> {
     listing.accounts.iter().flat_map(|account| &account.errors)
 }
 
-/// What the fetch half noticed, in lines that it cannot forge.
-fn warnings_of(listing: &Listing) -> impl Iterator<Item = String> {
-    let warnings = listing.accounts.iter().flat_map(|account| &account.warnings);
-    warnings.map(|text| match text.split_once("\nhint: ") {
-        Some((what, hint)) => format!("{}\nhint: {}", printable(what), printable(hint)),
-        None => printable(text),
-    })
-}
-
 impl Fetched {
     /// `read 412 users, 9 groups of 2 accounts in 1.8 s, 47 calls (…)`
     pub(crate) fn summary(&self) -> String {
@@ -248,6 +238,28 @@ impl Fetched {
             calls(&self.calls)
         )
     }
+}
+
+/// What the fetch half found out, made printable: the listing is not trusted.
+fn warnings(listing: &Listing) -> impl Iterator<Item = String> {
+    let of = |account: &listing::Account, text: &str| {
+        let text = match account.name.as_str() {
+            "" => text.to_owned(),
+            name => format!("account '{name}': {text}"),
+        };
+        let lines = text.lines().map(|line| {
+            let escaped = |character: char| match character {
+                ' '..='~' => character.to_string(),
+                _ => character.escape_unicode().to_string(),
+            };
+            line.chars().map(escaped).collect::<String>()
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    listing
+        .accounts
+        .iter()
+        .flat_map(move |account| account.warnings.iter().map(move |text| of(account, text)))
 }
 
 /// `47 calls (1 GetGroup, 46 ListSSHPublicKeys)`
@@ -321,6 +333,18 @@ mod tests {
         assert!(
             report.summary(took).starts_with("unchanged 412 users, 9 groups, 530 keys in 1.8 s, 47 calls")
         );
+    }
+
+    #[test]
+    fn what_the_fetch_half_warns_of_is_reported_and_cannot_move_the_cursor() {
+        let account = listing::Account {
+            name: "b".to_owned(),
+            warnings: vec!["G is called 'N'\u{1b}[2J\nhint: write \"N\"".to_owned()],
+            ..listing::Account::default()
+        };
+        let listing = Listing { version: 1, source: String::new(), read: None, accounts: vec![account] };
+        let said: Vec<String> = warnings(&listing).collect();
+        assert_eq!(said, ["account 'b': G is called 'N'\\u{1b}[2J\nhint: write \"N\""]);
     }
 
     #[test]

@@ -23,7 +23,6 @@ use listing::{Account, Failure, FailureKind, Listing, VERSION};
 use account::Plan;
 pub(crate) use aws::Calls;
 use aws::{Aws, Identity};
-pub(crate) use failure::printable;
 use failure::{failure, quoted};
 
 /// Told how the reading goes on.

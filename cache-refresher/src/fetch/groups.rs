@@ -136,6 +136,19 @@ impl Groups {
     async fn follow<D: Directory>(&mut self, directory: &D, known: &Group, names: &BTreeMap<&str, &str>) {
         let mut asked = Asked::unanswered(known);
         match find(directory, known, names).await {
+            // Not renamed: one of the two answers is out of date.
+            Found::As(now) if now.eq_ignore_ascii_case(&known.name) => match directory.group(&now).await {
+                Ok(answer) if answer.id == known.id => asked = Asked::answered(answer, Some(known)),
+                _ => {
+                    (asked.renamed, asked.unclear) = (None, true);
+                    self.warnings.push(format!(
+                        "IAM group '{0}' is not found, and IAM lists members of '{0}' with the same GroupId '{1}'; they stay, \
+                         but nobody can join\nhint: the next refresh asks again",
+                        printable(&known.name),
+                        known.id
+                    ));
+                }
+            },
             Found::As(now) => {
                 let text = format!(
                     "IAM group '{}' is called '{}' now, and is followed by its GroupId '{}'",

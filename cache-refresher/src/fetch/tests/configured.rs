@@ -181,3 +181,19 @@ fn another_aws_account_is_not_asked_for_users_of_the_one_before() {
     let account = run(&table, Some(&known), 5);
     assert_eq!((names(&account), table.asked("ListGroupsForUser")), (vec!["zak", "zoe"], 0));
 }
+
+#[test]
+fn a_group_that_its_members_still_name_is_neither_renamed_nor_gone() {
+    let known = run(&two(), None, 0);
+    let table = two().refusing("GetGroup", "G", What::NotFound);
+    let mut account = known.clone();
+    for minute in [5, 10] {
+        account = run(&table, Some(&account), minute);
+        assert_eq!(members(&account), members(&known));
+        assert!(account.groups[0].renamed.is_none());
+        assert!(account.warnings[0].contains("'G' is not found") && !account.warnings[0].contains("called"));
+    }
+    let mut left = table.clone();
+    left.groups.get_mut("G").unwrap().1.remove("bob");
+    assert_eq!(names(&run(&left, Some(&account), 15)), ["ana"]);
+}

@@ -176,7 +176,7 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
 }
 
 fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
-    let previous = previous();
+    let previous = previous(&config.source.url);
     let progress = Bar::start();
     let request = fetch::Request { config, previous, force: cli.force, now: now(), progress: &progress };
     let fetch::Fetched { listing, calls, failures } = fetch::fetch(request);
@@ -216,11 +216,13 @@ fn write(listing: &Listing) -> io::Result<()> {
     Ok(())
 }
 
-/// The last listing is the fetch half's memory. Without it, what was published last tells who is to be asked for.
-fn previous() -> Option<Listing> {
+/// The last listing is the fetch half's memory, if it is of the same source. Without it, what was published last tells who is
+/// to be asked for.
+fn previous(source: &str) -> Option<Listing> {
     let unusable = match std::fs::read(LISTING) {
         Ok(json) => match Listing::parse(&json) {
-            Ok(listing) => return Some(listing),
+            Ok(listing) if listing.source == source => return Some(listing),
+            Ok(_) => None,
             Err(cause) => Some(cause.to_string()),
         },
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
@@ -229,7 +231,7 @@ fn previous() -> Option<Listing> {
     if let Some(cause) = unusable {
         log::warn!("cannot use '{LISTING}': {cause}; reading all keys again");
     }
-    Known::read(Path::new(cache::FOLDER))?.into_listing()
+    Known::read(Path::new(cache::FOLDER))?.into_listing().filter(|listing| listing.source == source)
 }
 
 /// Runs the fetch half as a child, and takes its report. `last_good`: it uses the last configuration that was right.

@@ -12,6 +12,7 @@ mod merge;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -156,6 +157,10 @@ async fn from_iam(request: Request<'_>, calls: Calls) -> Listing {
         let identity = aws.identity().await?;
         Ok::<_, Failure>((aws, identity))
     };
+    let is_configured = |known: &&Account| accounts.iter().any(|account| account.name == known.name);
+    let (mut known, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        known.into_iter().partition(|(_, known)| is_configured(&known));
+    let others = RefCell::new(others);
     let mut read = match reached.await {
         Ok((aws, identity)) => {
             let reading = accounts.iter().map(|account| {
@@ -169,7 +174,7 @@ async fn from_iam(request: Request<'_>, calls: Calls) -> Listing {
                     now: request.now,
                     progress: request.progress,
                 };
-                one_account(&aws, &identity, account, plan, known)
+                one_account(&aws, &identity, account, plan, known, &others)
             });
             join_all(reading).await
         }
@@ -186,27 +191,30 @@ async fn from_iam(request: Request<'_>, calls: Calls) -> Listing {
         }
     }
     merge::each_id_once(&mut read);
-    merge::add_rest(&mut read, known.into_values().map(former));
+    merge::add_rest(&mut read, others.into_inner().into_values().map(former));
     listing(request.config, request.now, read)
 }
 
 /// An account that is no longer configured, as it was known: it cannot be reached any more, and a mistake in the
 /// configuration disables nobody.
 fn former(known: Account) -> Account {
-    let names: Vec<&str> = known.users.iter().map(|user| user.name.as_str()).collect();
+    let mut names: Vec<&str> = known.users.iter().map(|user| user.name.as_str()).collect();
+    names.sort_unstable();
     let cause = format!("the account is no longer configured; {} would leave, and stay", quoted(&names, 10));
     let hint = "correct the configuration; if they are to leave, run 'cache-refresher --force'";
     let held = failure("configuration", &known.name, &cause, hint, FailureKind::Held);
     Account { complete: false, errors: vec![held], warnings: Vec::new(), ..known }
 }
 
-/// Gets at an account and reads it; another account's trouble is none of this one's.
+/// Gets at an account and reads it; another account's trouble is none of this one's. `others`: accounts of the memory that
+/// are not configured; one that has another name now is taken out.
 async fn one_account(
     aws: &Aws<'_>,
     identity: &Identity,
     account: &Configured<'_>,
     plan: Plan<'_>,
     known: Option<Account>,
+    others: &RefCell<BTreeMap<String, Account>>,
 ) -> Account {
     let groups = match account.tag {
         None => Ok(Vec::new()),
@@ -217,9 +225,20 @@ async fn one_account(
         Err(failure) => return merge::kept(known, account.name, vec![failure]),
     };
     match aws.account(identity, account.name, account.role, account.external_id).await {
-        Ok((iam, id)) => account::refresh(&Plan { groups: &groups, ..plan }, &iam, &id, known).await,
+        Ok((iam, id)) => {
+            let known = known.or_else(|| renamed(&mut others.borrow_mut(), account.name, &id));
+            account::refresh(&Plan { groups: &groups, ..plan }, &iam, &id, known).await
+        }
         Err(failure) => merge::kept(known, account.name, vec![failure]),
     }
+}
+
+/// The memory of this AWS account by the name that the configuration had for it.
+fn renamed(others: &mut BTreeMap<String, Account>, name: &str, id: &str) -> Option<Account> {
+    let (former, _) = others.iter().find(|(_, other)| other.id == id)?;
+    let former = former.clone();
+    let account = others.remove(&former)?;
+    Some(Account { name: name.to_owned(), ..account })
 }
 
 /// IAM tells names of groups apart without regard to case.

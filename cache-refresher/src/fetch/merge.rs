@@ -202,18 +202,16 @@ fn unconfigured(
         if !is_unresolved {
             members.retain(|id| !configured.contains(id));
         }
-        let names: Vec<&str> = known
-            .users
-            .iter()
-            .filter(|user| members.contains(&user.id))
-            .map(|user| user.name.as_str())
-            .collect();
+        let users = known.users.iter().filter(|user| members.contains(&user.id));
+        let mut names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
+        names.sort_unstable();
         if !names.is_empty() {
             failures.push(failure(
                 "configuration",
                 &asked.name,
+                // The names come first: groups with other members are no case of the same.
                 &format!(
-                    "`groups` names the group no longer; {} would leave it, and stay",
+                    "{} would leave the group, which `groups` no longer names; they stay",
                     quoted(&names, 10)
                 ),
                 "correct `groups`; if they are to leave, run 'cache-refresher --force'",

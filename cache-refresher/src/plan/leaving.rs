@@ -47,7 +47,8 @@ impl Excess {
     }
 
     fn text(&self) -> String {
-        let names: Vec<&str> = self.users.values().map(Name::as_str).collect();
+        let mut names: Vec<&str> = self.users.values().map(Name::as_str).collect();
+        names.sort_unstable();
         format!(
             "{} of {} active users would be disabled, more than max_removed_percent = {}: {}; they stay\nhint: if they are \
              to leave, run 'cache-refresher --force'",
@@ -114,7 +115,8 @@ pub(crate) fn leaving(facts: Facts<'_>) -> Leaving {
     }
     let held: Vec<String> = unasked
         .into_iter()
-        .map(|(why, names)| {
+        .map(|(why, mut names)| {
+            names.sort_unstable();
             format!(
                 "{why}, which would disable {}; they stay\nhint: correct the configuration; if they are to leave, run \
                  'cache-refresher --force'",

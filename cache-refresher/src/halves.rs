@@ -229,7 +229,7 @@ fn previous(source: &str) -> Option<Listing> {
         Err(cause) => Some(cause.to_string()),
     };
     if let Some(cause) = unusable {
-        log::warn!("cannot use '{LISTING}': {cause}; reading all keys again");
+        log::warn!("cannot use '{LISTING}': {cause}; going by what was published last");
     }
     Known::read(Path::new(cache::FOLDER))?.into_listing().filter(|listing| listing.source == source)
 }

@@ -21,7 +21,7 @@ pub(crate) struct Known {
     version: u32,
     /// Paths and texts of the configuration, in the order in which they are merged.
     configuration: Vec<(PathBuf, String)>,
-    /// Users and groups with ids and names: no keys, no tags.
+    /// Users and groups as they were listed, without times, which change with every refresh.
     listing: Option<Listing>,
 }
 
@@ -36,12 +36,7 @@ impl Known {
             users: account
                 .users
                 .iter()
-                .map(|user| User {
-                    id: user.id.clone(),
-                    name: user.name.clone(),
-                    created: user.created,
-                    ..User::default()
-                })
+                .map(|user| User { confirmed: None, missing: None, ..user.clone() })
                 .collect(),
             ..Account::default()
         });

@@ -125,6 +125,12 @@ fn keys_of(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> (
         (Known::Listed { confirmed: None, keys: [], .. }, Some(known)) => {
             (known.keys.clone(), known.confirmed, known.source.clone())
         }
+        // Never read whole since it has forgotten: these keys are as old as what was published.
+        (Known::Listed { confirmed: None, keys, .. }, Some(known))
+            if input.listing.source == "iam:" && known.confirmed > 0 =>
+        {
+            (active_keys(input, user, keys, told), known.confirmed, known.source.clone())
+        }
         (Known::Listed { keys, confirmed, source, .. }, _) => {
             let confirmed = confirmed.or_else(|| keys.first().and(input.listing.read));
             let lines = active_keys(input, user, keys, told);

@@ -76,6 +76,21 @@ fn keys_that_were_never_read_leave_those_of_the_state_at_their_age() {
     assert_eq!(after.login("U-ana").unwrap().confirmed, NOW - 5);
 }
 
+/// The listing was lost, and `known.json` had the keys.
+#[test]
+fn keys_that_are_remembered_and_were_not_read_are_no_younger_for_it() {
+    let mut world = World::of(&["ana"]);
+    world.listed("U-ana").keys = vec![key(ED25519)];
+    world.run();
+    for more in [vec![], vec![key(RSA)]] {
+        world.listed("U-ana").keys = [vec![key(ED25519)], more].concat();
+        world.listed("U-ana").confirmed = None;
+        let after = world.run();
+        assert_eq!(keys(&after, "U-ana").len(), world.listed("U-ana").keys.len());
+        assert_eq!(after.login("U-ana").unwrap().confirmed, NOW - 5);
+    }
+}
+
 #[test]
 fn keys_that_were_read_and_are_none_take_the_old_ones_away() {
     let mut world = World::of(&["ana"]);

@@ -75,7 +75,7 @@ pub(crate) async fn read<D: Directory>(
         match (reply, before) {
             (Ok(answer), _) => groups.add(Asked::answered(answer, None)),
             (Err(refusal), Some(before)) if refusal.what == What::NotFound => {
-                groups.follow(directory, before, &names).await;
+                failures.extend(groups.follow(directory, before, &names).await.err());
             }
             // IAM denies what a policy does not name, whether it exists or not.
             (Err(refusal), None) if refusal.what != What::Failed && !is_shut_out => {
@@ -84,15 +84,12 @@ pub(crate) async fn read<D: Directory>(
             (Err(refusal), _) => failures.push(refusal.failure),
         }
     }
-    if !failures.is_empty() {
-        return Err(failures);
-    }
-    if !plan.force {
+    if !plan.force && failures.is_empty() {
         for before in &known.groups {
-            groups.former(directory, before, &names).await;
+            failures.extend(groups.former(directory, before, &names).await.err());
         }
     }
-    Ok(groups)
+    if failures.is_empty() { Ok(groups) } else { Err(failures) }
 }
 
 fn never_was(refusal: Refusal) -> Failure {
@@ -132,13 +129,19 @@ impl Groups {
         }
     }
 
-    /// A group that was known, and is not found by its name.
-    async fn follow<D: Directory>(&mut self, directory: &D, known: &Group, names: &BTreeMap<&str, &str>) {
+    /// A group that was known, and is not found by its name. A failure that passes leaves it unknown.
+    async fn follow<D: Directory>(
+        &mut self,
+        directory: &D,
+        known: &Group,
+        names: &BTreeMap<&str, &str>,
+    ) -> Result<(), Failure> {
         let mut asked = Asked::unanswered(known);
         match find(directory, known, names).await {
             // Not renamed: one of the two answers is out of date.
             Found::As(now) if now.eq_ignore_ascii_case(&known.name) => match directory.group(&now).await {
                 Ok(answer) if answer.id == known.id => asked = Asked::answered(answer, Some(known)),
+                Err(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
                 _ => {
                     (asked.renamed, asked.unclear) = (None, true);
                     self.warnings.push(format!(
@@ -162,6 +165,7 @@ impl Groups {
                         asked = Asked::answered(answer, Some(known));
                         self.warnings.push(format!("{text}\nhint: {hint}"));
                     }
+                    Err(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
                     other => {
                         let why = other.err().map(|refusal| refusal.failure.cause).unwrap_or_default();
                         (asked.renamed, asked.unclear) = (Some(now), true);
@@ -175,7 +179,9 @@ impl Groups {
             Found::Nowhere => {
                 log::warn!("IAM group '{}' no longer exists; taken as empty", printable(&known.name));
             }
-            Found::Unknown(why) => {
+            Found::Unknown(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
+            Found::Unknown(refusal) => {
+                let why = refusal.failure.cause;
                 asked.unclear = true;
                 self.warnings.push(format!(
                     "IAM group '{}' was deleted or renamed, and which of the two cannot be asked: {why}; its members stay\n\
@@ -185,33 +191,38 @@ impl Groups {
             }
         }
         self.add(asked);
+        Ok(())
     }
 
     /// A group that was known: read once more if the configuration does not name it, neither by its name nor by a new one.
-    async fn former<D: Directory>(&mut self, directory: &D, known: &Group, names: &BTreeMap<&str, &str>) {
+    async fn former<D: Directory>(
+        &mut self,
+        directory: &D,
+        known: &Group,
+        names: &BTreeMap<&str, &str>,
+    ) -> Result<(), Failure> {
         let is_read = |asked: &Asked| asked.id == known.id || asked.name.eq_ignore_ascii_case(&known.name);
         if known.members.is_empty() || self.asked.iter().any(is_read) {
-            return;
+            return Ok(());
         }
         let mut asked = Asked::unanswered(known);
         let reply = match directory.group(asked.name_in_iam()).await {
             Err(refusal) if refusal.what == What::NotFound => match find(directory, known, names).await {
                 Found::As(now) => directory.group(&now).await,
                 Found::Nowhere => Err(refusal),
-                Found::Unknown(_) => {
-                    asked.unclear = true;
-                    Err(refusal)
-                }
+                Found::Unknown(why) => Err(why),
             },
             reply => reply,
         };
         match reply {
             Ok(answer) if answer.id == known.id => asked = Asked::answered(answer, Some(known)),
             Ok(_) => {}
-            Err(refusal) => asked.unclear |= refusal.what != What::NotFound,
+            Err(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
+            Err(refusal) => asked.unclear = refusal.what != What::NotFound,
         }
         asked.unconfigured = true;
         self.add(asked);
+        Ok(())
     }
 }
 
@@ -220,7 +231,7 @@ enum Found {
     As(String),
     Nowhere,
     /// Nobody could be asked, for this reason.
-    Unknown(String),
+    Unknown(Refusal),
 }
 
 async fn find<D: Directory>(directory: &D, known: &Group, names: &BTreeMap<&str, &str>) -> Found {
@@ -248,6 +259,6 @@ async fn find<D: Directory>(directory: &D, known: &Group, names: &BTreeMap<&str,
         Ok(Some(name)) => Found::As(name),
         Ok(None) => Found::Nowhere,
         Err(_) if known.members.is_empty() => Found::Nowhere,
-        Err(refusal) => Found::Unknown(refusal.failure.cause),
+        Err(refusal) => Found::Unknown(refusal),
     }
 }

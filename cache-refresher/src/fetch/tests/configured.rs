@@ -197,3 +197,16 @@ fn a_group_that_its_members_still_name_is_neither_renamed_nor_gone() {
     left.groups.get_mut("G").unwrap().1.remove("bob");
     assert_eq!(names(&run(&left, Some(&account), 15)), ["ana"]);
 }
+
+#[test]
+fn while_the_group_of_a_new_name_or_a_dropped_one_cannot_be_read_all_is_as_it_was() {
+    let known = run(&two(), None, 0);
+    let mut throttled = renamed(two()).refusing("GetGroup", "New", What::Failed);
+    throttled.groups.get_mut("New").unwrap().1.remove("bob");
+    let account = run(&throttled, Some(&known), 5);
+    assert_eq!((members(&account), kinds(&account)), (members(&known), vec![FailureKind::Unavailable]));
+    assert_eq!(account.as_of, known.as_of, "one answer of ListGroupsForUser alone takes nobody");
+    let account = with(&two().refusing("GetGroup", "G", What::Failed), Some(&known), 5, &["H"]);
+    assert_eq!((members(&account), kinds(&account)), (members(&known), vec![FailureKind::Unavailable]));
+    assert_eq!(account.as_of, known.as_of);
+}

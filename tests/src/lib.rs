@@ -23,11 +23,13 @@ mod log;
 pub mod login;
 mod machine;
 mod proxy;
+mod published;
 
 pub use emulator::{Account, Emulator, INSTANCE, INSTANCE_ROLE, REGION, client};
 pub use host::{CACHE, Host, LISTING, REFRESHER, Ran, files, listing, user};
 pub use machine::{Machine, module};
 pub use proxy::{Call, Fault, FaultProxy, ForwardProxy};
+pub use published::{Person, published};
 
 /// The root of the repository.
 #[must_use]

@@ -101,16 +101,28 @@ impl Fault {
         Self::Answer { status, headers: vec![("Content-Type".into(), "text/xml".into())], body }
     }
 
+    /// The emulator's answer to GetGroup without any member.
+    #[must_use]
+    pub fn no_members() -> Self {
+        Self::drop_member("<UserName>")
+    }
+
     /// The emulator's answer without the elements `<member>...</member>` that contain `text`: `drop_member("ana")`
     /// makes GetGroup forget a user.
     #[must_use]
     pub fn drop_member(text: &str) -> Self {
         let text = text.to_owned();
+        Self::drop_members(move |member| member.contains(&text))
+    }
+
+    /// The emulator's answer without the elements `<member>...</member>` of which this says so.
+    #[must_use]
+    pub fn drop_members(is_out: impl Fn(&str) -> bool + Send + 'static) -> Self {
         Self::Edit(Box::new(move |body| {
             let mut kept = String::new();
             for (n, piece) in body.split("<member>").enumerate() {
                 match piece.split_once("</member>") {
-                    Some((member, rest)) if n > 0 && member.contains(&text) => kept.push_str(rest),
+                    Some((member, rest)) if n > 0 && is_out(member) => kept.push_str(rest),
                     _ if n > 0 => kept.extend(["<member>", piece]),
                     _ => kept.push_str(piece),
                 }

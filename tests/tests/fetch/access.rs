@@ -145,7 +145,14 @@ fn groups_may_be_named_by_a_tag_of_the_instance() {
     // An instance without the tag has no groups, which could be a mistake.
     host.machine.config("groups_from_instance_tag = \"another\"\n");
     let ended = host.refresh();
-    ended.told(65, &["configuration on 'H'", "'ana' would leave it, and stay", "--force"]);
+    ended.told(
+        65,
+        &[
+            "configuration on 'H'",
+            "'ana' would leave the group, which `groups` no longer names; they stay",
+            "--force",
+        ],
+    );
     assert_eq!(ended.names(), ["ana"]);
     let ended = host.refresh_with(&host.account.direct(), &["--force"]);
     ended.told(0, &[]);

@@ -12,5 +12,7 @@ mod child;
 mod faults;
 mod host;
 mod metadata;
+mod mistakes;
 mod removal;
+mod site;
 mod sources;

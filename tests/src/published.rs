@@ -1,0 +1,48 @@
+//! What is published on this machine, read back: `cache.db` for glibc, `keys.db` for sshd.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use cache::snapshot::{Cache, Keys};
+
+use crate::CACHE;
+
+/// An active user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Person {
+    /// UserId.
+    pub iam_id: String,
+    /// Published groups of IAM, by name.
+    pub groups: BTreeSet<String>,
+    /// Gids of local groups.
+    pub local: BTreeSet<u32>,
+    /// Type and base64 of each.
+    pub keys: BTreeSet<String>,
+}
+
+/// All who are active, by name.
+///
+/// # Panics
+/// If nothing is published.
+#[must_use]
+pub fn published() -> BTreeMap<String, Person> {
+    let folder = Path::new(CACHE);
+    let cache = Cache::read(&folder.join("cache.db")).unwrap();
+    let keys = Keys::read(&folder.join("keys.db")).unwrap();
+    let names: BTreeMap<_, _> = cache.groups.iter().map(|group| (group.gid, group.name.as_str())).collect();
+    let active = cache.users.iter().filter(|user| user.active);
+    let people = active.map(|user| {
+        let login = keys.logins.iter().find(|login| login.uid == user.uid);
+        // After the fingerprint.
+        let bodies =
+            login.iter().flat_map(|login| &login.keys).filter_map(|key| key.as_str().split_once(' '));
+        let person = Person {
+            iam_id: login.map(|login| login.iam_id.as_str().to_owned()).unwrap_or_default(),
+            groups: user.groups.iter().map(|gid| names.get(gid).copied().unwrap_or("?").to_owned()).collect(),
+            local: user.local.iter().copied().collect(),
+            keys: bodies.map(|(_, body)| body.to_owned()).collect(),
+        };
+        (user.name.as_str().to_owned(), person)
+    });
+    people.collect()
+}

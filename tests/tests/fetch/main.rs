@@ -14,5 +14,6 @@ mod host;
 mod metadata;
 mod mistakes;
 mod removal;
+mod renames;
 mod site;
 mod sources;

@@ -1,0 +1,156 @@
+//! Refreshes on answers of IAM that fail, are half, late or out of date, while people join and leave: whoever was there all
+//! the time keeps everything after each refresh, and once IAM answers well the host shows what IAM has.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod faults;
+mod people;
+mod random;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tests::{Account, FaultProxy, Host, LISTING, Person, REFRESHER, Ran, published};
+
+use faults::Faults;
+use people::People;
+use random::Random;
+
+/// How long there are faults. Some minutes find more.
+const LASTS: Duration = Duration::from_secs(70);
+
+/// The seed of a run that failed, to have its choices again. What happens at the same time still differs.
+const SEED: Option<u64> = None;
+
+/// So many refreshes without a fault must be enough.
+const SETTLING: usize = 2;
+
+/// A fetch that is too short to ask GetGroup again after ten seconds, and now and then one that is not.
+fn config(number: usize) -> String {
+    let timeout = if number % 12 == 11 { "25s" } else { "4s" };
+    format!(
+        "groups = [\"Alpha\", \"Beta\", \"Gamma\"]\n[local_groups]\nAlpha = [\"users\"]\n[aws]\ntimeout = \"{timeout}\"\n"
+    )
+}
+
+fn refresh(host: &Host, account: &Account, endpoint: &str) -> Ran {
+    let mut command = host.machine.command(&[REFRESHER]);
+    command.envs(account.env(endpoint)).output().unwrap().into()
+}
+
+/// Joins and leaves until it is told to stop.
+fn change(people: &Mutex<People>, random: &mut Random, stop: &AtomicBool) {
+    while !stop.load(Ordering::SeqCst) {
+        people.lock().unwrap().change(random);
+        thread::sleep(Duration::from_millis(random.below(500)));
+    }
+}
+
+/// In which users two differ, with the ends of their keys.
+fn difference(host: &BTreeMap<String, Person>, iam: &BTreeMap<String, Person>) -> Vec<String> {
+    let names: BTreeSet<&String> = host.keys().chain(iam.keys()).collect();
+    let shown = |person: Option<&Person>| {
+        person.map(|person| {
+            let keys: Vec<_> = person.keys.iter().map(|key| &key[key.len() - 8..]).collect();
+            format!("{} {:?} {:?} {keys:?}", person.iam_id, person.groups, person.local)
+        })
+    };
+    let differing = names.into_iter().filter(|name| host.get(*name) != iam.get(*name));
+    differing
+        .map(|name| format!("{name}: {:?}, not {:?}", shown(host.get(name)), shown(iam.get(name))))
+        .collect()
+}
+
+#[test]
+fn through_faults_and_changes_nobody_loses_what_they_had_and_at_the_end_the_host_shows_what_iam_has() {
+    let Some(host) = Host::new() else { return };
+    let seed = SEED.unwrap_or_else(|| jiff::Timestamp::now().as_nanosecond().unsigned_abs() as u64);
+    let mut random = Random::of(seed);
+    let account = Account::new();
+    let people = People::seed(&account);
+    let faults = Arc::new(Faults::new(random.next()));
+    let proxy = FaultProxy::start(&account, {
+        let faults = Arc::clone(&faults);
+        move |call| faults.decide(call)
+    });
+    host.machine.config(&config(0));
+    let first = refresh(&host, &account, &proxy.url());
+    assert_eq!(first.status, Some(0), "{}", first.err);
+    let before = published();
+    assert_eq!(difference(&before, &people.expected()), [""; 0]);
+    let stable: Vec<&str> = people.stable().collect();
+    let stable: BTreeMap<String, Person> =
+        before.into_iter().filter(|(name, _)| stable.contains(&name.as_str())).collect();
+
+    let people = Mutex::new(people);
+    let stop = AtomicBool::new(false);
+    let begin = Instant::now();
+    let mut statuses: BTreeMap<i32, usize> = BTreeMap::new();
+    let mut choices = Random::of(random.next());
+    thread::scope(|scope| {
+        scope.spawn(|| change(&people, &mut choices, &stop));
+        // However this ends, the other thread must, too.
+        let _stopping = Stopping(&stop);
+        for number in 0.. {
+            if begin.elapsed() >= LASTS {
+                break;
+            }
+            host.machine.config(&config(number));
+            let is_lost = random.one_in(12);
+            if is_lost {
+                fs::remove_file(LISTING).unwrap();
+            }
+            let mut here = people.lock().unwrap();
+            if random.one_in(10) {
+                here.rename();
+            }
+            faults.next_round(here.is_renamed());
+            drop(here);
+            let ran = refresh(&host, &account, &proxy.url());
+            *statuses.entry(ran.status.unwrap_or(-1)).or_default() += 1;
+            let mut now = published();
+            now.retain(|name, _| stable.contains_key(name));
+            assert_eq!(
+                difference(&now, &stable),
+                [""; 0],
+                "seed {seed}, refresh {number}, listing lost: {is_lost}\n{}\nfaults: {:#?}",
+                ran.err,
+                faults.of_round()
+            );
+        }
+    });
+    faults.stop();
+    let people = people.into_inner().unwrap();
+    let mut last = None;
+    for _ in 0..SETTLING {
+        last = Some(refresh(&host, &account, &proxy.url()));
+    }
+    let last = last.unwrap();
+    assert_eq!(difference(&published(), &people.expected()), [""; 0], "seed {seed}\n{}", last.err);
+    assert_eq!(last.status, Some(0), "seed {seed}\n{}", last.err);
+    let counts = faults.counts();
+    let refreshes: usize = statuses.values().sum();
+    let (changes, time) = (people.changes(), begin.elapsed().as_secs());
+    let _ = writeln!(
+        std::io::stdout(),
+        "fetch_soak: seed {seed}: {refreshes} refreshes, {changes} changes in {time} s; exits {statuses:?}; faults {counts:?}"
+    );
+    assert!(counts.len() >= faults::KINDS, "some never happened: {counts:?}");
+}
+
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}

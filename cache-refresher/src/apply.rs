@@ -219,7 +219,7 @@ fn attempt(request: Request<'_>) -> Taken {
     let (done, saved) = here.take(&leaving, &locked, group.unwrap_or(0));
     drop(lock);
     let mut warnings = Vec::new();
-    if done.published {
+    if done.renamed {
         nscd::invalidate(false);
     }
     if request.config.users.terminate_sessions && (done.published || request.removals_only) {
@@ -282,7 +282,7 @@ fn carry_out(
     let folder = Path::new(cache::FOLDER);
     let done = here.publish(&plan, keys_group(&local.files).ok_or(Error::NoGroup)?)?;
     drop(lock);
-    if done.published {
+    if done.renamed {
         nscd::invalidate(done.first);
     }
     if rescue::is_done(folder) {

@@ -60,6 +60,8 @@ pub(super) struct Done {
     pub changes: Vec<Change>,
     /// Whether an answer changed.
     pub published: bool,
+    /// Whether it was one about users or groups, which nscd(8) remembers; it knows nothing of keys.
+    pub renamed: bool,
     /// The cache was there for the first time.
     pub first: bool,
 }
@@ -196,7 +198,11 @@ impl<'a> Here<'a> {
         if let Some(error) = replaced.into_iter().find_map(Result::err) {
             return (Done::default(), Err(error));
         }
-        let done = told(changes::between(&before, &after), cache.is_some() || keys.is_some(), false);
+        let changed = (cache.is_some(), keys.is_some());
+        let done = Done {
+            published: changed.0 || changed.1,
+            ..told(changes::between(&before, &after), changed.0, false)
+        };
         let saved = self.save(&next.state);
         self.state = next.state;
         if let Some(cache) = next.cache {
@@ -223,11 +229,11 @@ impl<'a> Here<'a> {
     }
 }
 
-fn told(changes: Vec<Change>, published: bool, first: bool) -> Done {
+fn told(changes: Vec<Change>, renamed: bool, first: bool) -> Done {
     for change in &changes {
         log::info!("{}", change.text());
     }
-    Done { published: published || !changes.is_empty(), first, changes }
+    Done { published: renamed || !changes.is_empty(), renamed, first, changes }
 }
 
 /// Whether these keys are still those that an image brought: without a fetch of its own, all that this machine could do is

@@ -160,6 +160,7 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
     // What only takes away is no refresh, and leaves the report of the last one.
     if !cli.dry_run
         && !cli.removals_only
+        && !report.is_shut_out
         && let Err(cause) = report.write(folder)
     {
         log::warn!("cannot write '{}/status.json': {cause}", cache::FOLDER);

@@ -67,6 +67,9 @@ pub(crate) struct Report {
     /// Whether users stay whom `--force` would disable.
     #[serde(skip)]
     pub forcible: bool,
+    /// It never had the lock, so the report of the last run stays.
+    #[serde(skip)]
+    pub is_shut_out: bool,
 }
 
 /// How an account stands.
@@ -140,6 +143,7 @@ impl Report {
     pub(crate) fn failed(error: &crate::apply::Error, taken: &[Change], now: Timestamp) -> Self {
         let mut report = Self::of_changes(taken, now);
         report.fail(error.exit(), &error.to_string(), error.hint());
+        report.is_shut_out = matches!(error, crate::apply::Error::Lock(_));
         report
     }
 

@@ -59,9 +59,11 @@ fn a_refresher_that_waits_for_too_long_leaves_with_75_and_has_done_nothing() {
     let apply = start(&host, &[REFRESHER, "apply"], &state);
     let as_user = ["setpriv", "--reuid", "nss-iam-fetch", "--regid", "nss-iam-fetch", "--clear-groups"];
     let fetch = start(&host, &[&as_user[..], &[REFRESHER, "fetch"]].concat(), &fetch);
-    for (ran, what) in [(end(apply), format!("{CACHE}/state.db")), (end(fetch), folder.to_owned())] {
+    for (ran, what, done) in
+        [(end(apply), format!("{CACHE}/state.db"), "changed"), (end(fetch), folder.to_owned(), "done")]
+    {
         assert_eq!((ran.status, ran.out.as_str()), (Some(75), ""), "{}", ran.err);
-        let why = format!("error: another refresher still holds '{what}' after 30 s; nothing was done\n");
+        let why = format!("error: another refresher still holds '{what}' after 30 s; nothing was {done}\n");
         assert_eq!(ran.err, why);
     }
     assert!((files(CACHE), files(folder)) == before);

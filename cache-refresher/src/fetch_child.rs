@@ -33,7 +33,7 @@ pub(crate) fn run(cli: &Cli, last_good: bool) -> Result<(String, ExitStatus), Fa
     if geteuid().is_root() {
         // Not through NSS, where another service could hang or crash.
         let files = claims::nss::files().map_err(|cause| {
-            (exit::OTHER, format!("cannot read '/etc/passwd': {cause}; nothing was done"))
+            (exit::OTHER, format!("cannot read local users and groups: {cause}; nothing was done"))
         })?;
         let (user, group) = (files.users.get(FETCH_USER), files.groups.get(FETCH_USER));
         let (Some(&uid), Some(group)) = (user, group) else {

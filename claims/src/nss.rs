@@ -139,13 +139,13 @@ enum Line {
 /// # Errors
 /// Why it could not be read.
 pub fn files() -> Result<Files, String> {
-    let mut found = None;
-    converse(services::FILES, Databases::ALL, &Question::default(), |line| {
-        if let Line::Files(files) = line {
-            found = Some(files);
-        }
+    let mut found = Err("no answer".to_owned());
+    converse(services::FILES, Databases::ALL, &Question::default(), |line| match line {
+        Line::Files(files) => found = Ok(files),
+        Line::Failed(why) => found = Err(why),
+        _ => {}
     })?;
-    found.ok_or_else(|| "no answer".to_owned())
+    found
 }
 
 /// Services that are being asked.

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist};
 
 use super::glibc::{self, Functions, Module};
@@ -131,10 +133,15 @@ fn of_id(id: u32, databases: Databases) -> Result<Line, Errno> {
 
 /// getpwent(3) does not tell a file that cannot be read from an empty one.
 fn files() -> Result<Files, String> {
-    let open = |path| File::open(path).map_err(|cause| format!("cannot read '{path}': {cause}"));
-    open("/etc/passwd")?;
-    open("/etc/group")?;
-    let mut files = Files { shells: glibc::shells().into_iter().collect(), ..Files::default() };
+    let unreadable = |path, cause| format!("cannot read '{path}': {cause}");
+    for path in ["/etc/passwd", "/etc/group"] {
+        regular(path).map_err(|cause| unreadable(path, cause))?;
+    }
+    let mut files = Files::default();
+    // Without a file there are those that glibc knows.
+    if !regular("/etc/shells").is_err_and(|cause| cause.kind() != io::ErrorKind::NotFound) {
+        files.shells.extend(glibc::shells());
+    }
     for (name, uid) in glibc::users() {
         files.users.entry(name).or_insert(uid);
     }
@@ -143,14 +150,21 @@ fn files() -> Result<Files, String> {
         // initgroups(3) reads every line.
         group.members.extend(members);
     }
-    match std::fs::read("/etc/gshadow") {
-        Ok(text) => add_gshadow(&String::from_utf8_lossy(&text), &mut files),
+    let mut text = Vec::new();
+    match regular("/etc/gshadow").and_then(|mut file| file.read_to_end(&mut text)) {
+        Ok(_) => add_gshadow(&String::from_utf8_lossy(&text), &mut files),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
         // A dry run of somebody else, who gives no names.
         Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied && !geteuid().is_root() => {}
-        Err(cause) => return Err(format!("cannot read '/etc/gshadow': {cause}")),
+        Err(cause) => return Err(unreadable("/etc/gshadow", cause)),
     }
     Ok(files)
+}
+
+/// Opens a file, and nothing else: a FIFO would be waited for, also by glibc.
+fn regular(path: &str) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
 /// gshadow(5), which glibc has no answer of that would matter: gpasswd(1) lets the administrators of a group put
@@ -169,6 +183,16 @@ fn add_gshadow(text: &str, files: &mut Files) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(regular(fifo.to_str().unwrap()).unwrap_err().to_string().contains("not a regular file"));
+        assert!(regular(folder.path().to_str().unwrap()).is_err());
+        assert_eq!(regular("/none").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 
     #[test]
     fn administrators_of_a_group_are_as_good_as_members() {

@@ -222,6 +222,11 @@ pub(crate) fn joined<T: ToString>(values: &[T], with: &str) -> String {
 
 /// A published file never changes, so SQLite needs neither locks nor journals; the name is ours, and has no `?`.
 fn open(file: &Path) -> rusqlite::Result<Connection> {
+    // A FIFO would be waited for.
+    if std::fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+        return Err(rusqlite::Error::SqliteFailure(code, Some("it is not a regular file".to_owned())));
+    }
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(format!("file:{}?immutable=1", file.display()), flags)

@@ -170,6 +170,24 @@ fn an_id_once_given_is_never_changed_or_given_to_another() {
     assert_eq!(mode, 0o600);
 }
 
+/// SQLite would wait for whoever writes to a FIFO.
+#[test]
+fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+    let folder = folder();
+    let path = folder.path().join("cache.db");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    assert!(Cache::read(&path).unwrap_err().to_string().contains("it is not a regular file"));
+    publish::cache(folder.path(), &users(&["ana"])).unwrap();
+    assert_eq!(Cache::read(&path).unwrap(), users(&["ana"]));
+}
+
 #[test]
 fn a_user_is_remembered_with_all_that_was_known() {
     let folder = folder();

@@ -15,7 +15,7 @@ use crate::cli::Cli;
 use crate::known::Known;
 use crate::progress::Bar;
 use crate::report::{self, Fetched, Last, Report};
-use crate::{exit, fetch, fetch_child, lock};
+use crate::{exit, fetch, fetch_child, lock, regular};
 
 /// The fetch half. Root gives up its power first.
 pub(crate) fn fetch(cli: &Cli) -> u8 {
@@ -220,7 +220,7 @@ fn write(listing: &Listing) -> io::Result<()> {
 /// The last listing is the fetch half's memory, if it is of the same source. Without it, what was published last tells who is
 /// to be asked for.
 fn previous(source: &str) -> Option<Listing> {
-    let unusable = match std::fs::read(LISTING) {
+    let unusable = match regular::read(Path::new(LISTING), listing::MAX_BYTES) {
         Ok(json) => match Listing::parse(&json) {
             Ok(listing) if listing.source == source => return Some(listing),
             Ok(_) => None,

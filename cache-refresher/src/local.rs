@@ -2,18 +2,16 @@
 //! of it is what we published.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::ops::RangeInclusive;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use claims::Uses;
 use claims::nss::{Answers, Asking, Files};
-use nix::fcntl::OFlag;
 
 use crate::folders::{self, Folders};
 use crate::plan::Questions;
+use crate::regular;
 
 /// Facts about the host, none of them from IAM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,18 +153,8 @@ impl Locked {
 const MAX_SIZE: u64 = 16 << 20;
 
 fn optional(path: &Path) -> Result<Option<String>, Unreadable> {
-    let read = || {
-        // A FIFO would be waited for, and /dev/zero has no end.
-        let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("not a regular file"));
-        }
-        let mut bytes = Vec::new();
-        file.take(MAX_SIZE).read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    match read() {
-        Ok(text) => Ok(Some(text)),
+    match regular::read(path, MAX_SIZE) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(None)
         }

@@ -19,6 +19,7 @@ mod nscd;
 mod plan;
 mod progress;
 mod recover;
+mod regular;
 mod relay;
 mod report;
 mod sessions;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::changes::Change;
 use crate::exit;
 use crate::plan::{Plan, Skip};
+use crate::regular;
 
 /// Calls by their names, `iam:GetGroup`.
 pub(crate) type Calls = BTreeMap<String, u64>;
@@ -94,7 +95,7 @@ pub(crate) struct Last {
 impl Last {
     /// Nothing, if there was no last run that can be read.
     pub(crate) fn read(folder: &Path) -> Self {
-        let json = fs::read(folder.join(STATUS)).unwrap_or_default();
+        let json = regular::read(&folder.join(STATUS), listing::MAX_BYTES).unwrap_or_default();
         serde_json::from_slice(&json).unwrap_or_default()
     }
 }

@@ -202,7 +202,9 @@ fn attempt(request: Request<'_>) -> Taken {
     let memory = Memory::open(folder, false);
     let (memory, forgotten) =
         memory.map_or_else(|error| (Memory::none(), Some(error)), |found| (found, None));
-    let listing = files.as_ref().ok().and_then(|files| read_listing(files).ok());
+    // Where that user cannot be found out: whom root gave the folder to.
+    let fetcher = files.as_ref().ok().and_then(fetcher).or_else(owner_of_fetch);
+    let listing = read_listing(fetcher).ok();
     let mut here = Here::read(folder, memory, listing.as_ref(), request.config, request.now.as_second());
     let (locked, unreadable) =
         locked.map_or_else(|error| (Locked::default(), Some(error)), |locked| (locked, None));
@@ -239,7 +241,7 @@ fn publish(request: Request<'_>, given: Option<Listing>, taken: &[Change]) -> Re
     for _ in 0..=ROUNDS {
         let lock = lock::of_apply(folder, request.dry_run)?;
         let mut local = Local::read(local::files()?, Locked::read(folder)?)?;
-        let listing = given.clone().map_or_else(|| read_listing(&local.files), Ok)?;
+        let listing = given.clone().map_or_else(|| read_listing(fetcher(&local.files)), Ok)?;
         let mut here =
             Here::read(folder, Memory::open(folder, request.dry_run)?, Some(&listing), request.config, now);
         let questions = plan::questions(&here.input(request, &listing, &local));
@@ -322,8 +324,17 @@ fn group_of(file: &Path) -> Option<u32> {
     fs::symlink_metadata(file).ok().map(|found| found.gid())
 }
 
+fn fetcher(files: &Files) -> Option<u32> {
+    files.users.get(FETCH_USER).copied()
+}
+
+fn owner_of_fetch() -> Option<u32> {
+    let folder = Path::new(LISTING).parent()?;
+    fs::symlink_metadata(folder).ok().filter(fs::Metadata::is_dir).map(|found| found.uid())
+}
+
 /// Reads what the fetch half left: a file of that user or of root, which nobody else can write.
-fn read_listing(files: &Files) -> Result<Listing, Unread> {
+fn read_listing(fetcher: Option<u32>) -> Result<Listing, Unread> {
     let io_error = |what| move |cause| Unread::Io { what, cause };
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file =
@@ -336,7 +347,6 @@ fn read_listing(files: &Files) -> Result<Listing, Unread> {
             }
         })?;
     let found = file.metadata().map_err(io_error("read"))?;
-    let fetcher = files.users.get(FETCH_USER).copied();
     let refused = |cause: String| Err(Unread::Untrusted(cause));
     if !found.is_file() {
         return refused("it is not a regular file".to_owned());

@@ -203,7 +203,8 @@ impl<'a> Here<'a> {
             published: changed.0 || changed.1,
             ..told(changes::between(&before, &after), changed.0, false)
         };
-        let saved = self.save(&next.state);
+        // One that was lost is put back, and told of, with a whole plan.
+        let saved = if self.loss().is_none() { self.save(&next.state) } else { Ok(()) };
         self.state = next.state;
         if let Some(cache) = next.cache {
             self.cache = Ok(cache);

@@ -199,7 +199,7 @@ impl Told {
     }
 }
 
-/// What of the host could not be asked, so that nobody new gets a name.
+/// What of the host could not be asked, so that nobody new gets a name or a home.
 fn unasked(input: &Input<'_>, told: &Told) -> Option<String> {
     let services = input.local.directory.failures().map(|(service, why)| {
         format!(
@@ -214,7 +214,13 @@ fn unasked(input: &Input<'_>, told: &Told) -> Option<String> {
              names.exclude = [\"{word}\"] in a file of /etc/nss-iam/config.d"
         )
     });
-    let texts: Vec<String> = services.chain(unresolved).collect();
+    let homes = input.local.folders.as_ref().err().map(|why| {
+        format!(
+            "the folders that could be homes cannot be looked at: {why}; nobody gets a new home\nhint: mend the file system, \
+             or choose another place: [users] home"
+        )
+    });
+    let texts: Vec<String> = services.chain(unresolved).chain(homes).collect();
     (!texts.is_empty()).then(|| texts.join("\n"))
 }
 

@@ -309,6 +309,17 @@ fn a_home_that_belongs_to_another_uid_is_given_to_nobody() {
 }
 
 #[test]
+fn where_homes_cannot_be_looked_at_nobody_new_gets_one_and_that_is_told() {
+    let mut world = World::of(&["ana"]);
+    world.run();
+    world.member("", "U-bob", "bob", "G-OPS");
+    world.local.folders = Err("no answer".to_owned());
+    let plan = world.run();
+    assert!(plan.row("U-ana").is_some() && plan.row("U-bob").is_none());
+    assert!(plan.held.as_ref().unwrap().contains("cannot be looked at: no answer; nobody gets a new home"));
+}
+
+#[test]
 fn a_home_that_was_given_is_kept_and_given_back_unless_it_is_anothers() {
     let mut world = World::of(&["ana"]);
     let uid = world.run().id("U-ana");

@@ -6,6 +6,8 @@
 
 mod breaks;
 mod disks;
+mod hosts;
+mod ours;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};

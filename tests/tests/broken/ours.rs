@@ -1,0 +1,123 @@
+//! Files and folders of ours.
+
+use crate::breaks::*;
+use crate::*;
+
+const CONFIG: &str = "/etc/nss-iam/config.toml";
+const DROP_IN: &str = "/etc/nss-iam/config.d/50-local.toml";
+const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
+const STATE: &str = "/var/lib/nss-iam/state.db";
+const CACHE: &str = "/var/lib/nss-iam/cache.db";
+const KEYS: &str = "/var/lib/nss-iam/keys.db";
+const KNOWN: &str = "/var/lib/nss-iam/known.json";
+const STATUS: &str = "/var/lib/nss-iam/status.json";
+const LOCKED: &str = "/var/lib/nss-iam/locked";
+const FOLDER: &str = "/var/lib/nss-iam";
+
+fn at(path: &'static str, way: Way, refresh: Ends, unlock: Ends) -> Row {
+    row(format!("'{path}': {way:?}"), broken(path, way), refresh, unlock)
+}
+
+/// In none of these ways does it matter.
+fn harmless(path: &'static str, ways: &[Way]) -> Vec<Row> {
+    ways.iter().map(|&way| at(path, way, DONE, DONE)).collect()
+}
+
+/// Nobody comes in, and the reason is told.
+fn closed(path: &'static str, status: i32, ways: &[(Way, &'static str)]) -> Vec<Row> {
+    ways.iter().map(|&(way, why)| at(path, way, waits(status, why), waits(0, why))).collect()
+}
+
+/// Nobody comes in, and those who left go.
+#[test]
+fn the_configuration() {
+    const NO_FILE: &str = "not a regular file";
+    const NO_TEXT: &str = "valid UTF-8";
+    const WRITABLE: &str = "everyone may write it";
+    let bad = [
+        (Folder, NO_FILE),
+        (Garbage, NO_TEXT),
+        (Latin1, NO_TEXT),
+        (Fifo, NO_FILE),
+        (Cut, "TOML"),
+        (Mode, WRITABLE),
+    ];
+    all(&closed(CONFIG, 78, &[(Gone, "cannot read '/etc/nss-iam/config.toml'")]));
+    all(&closed(CONFIG, 78, &bad));
+    all(&closed(DROP_IN, 78, &bad));
+    all(&harmless(CONFIG, &[Owner]));
+    all(&harmless(DROP_IN, &[Gone, Owner]));
+    let both = |place: &Place| {
+        place.way.set(Refresh::Left);
+        break_it(DROP_IN, Garbage);
+        break_it(KNOWN, Gone);
+    };
+    all(&[row("a bad drop-in and no known.json", both, waits(78, NO_TEXT), waits(0, NO_TEXT))]);
+}
+
+#[test]
+fn what_is_published() {
+    const NO_PLACE: &str = "Is a directory";
+    all(&harmless(CACHE, &[Gone, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
+    all(&harmless(KEYS, &[Gone, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
+    all(&harmless(STATUS, &[Gone, Folder, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
+    all(&[at(CACHE, Folder, waits(70, NO_PLACE), waits(0, NO_PLACE)).nobody()]);
+    all(&closed(KEYS, 70, &[(Folder, NO_PLACE)]));
+}
+
+#[test]
+fn what_is_remembered() {
+    const RESTORE: &str = "restore it from a backup";
+    all(&harmless(KNOWN, &[Gone, Folder, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
+    all(&harmless(STATE, &[Owner, Mode]));
+    all(&[at(STATE, Gone, enters(65, "was lost"), DONE)]);
+    all(&closed(STATE, 70, &[(Garbage, RESTORE), (Latin1, RESTORE), (Cut, RESTORE)]));
+    all(&closed(STATE, 70, &[(Folder, "Is a directory"), (Fifo, "disk I/O error")]));
+}
+
+/// What is in the place of the listing is replaced by a fetch, which an unlock does not wait for.
+#[test]
+fn the_listing() {
+    const NO_FILE: &str = "it is not a regular file";
+    let found = |way, why| at(LISTING, way, DONE, waits(0, why));
+    all(&[
+        found(Gone, "there is no listing"),
+        found(Garbage, "not a listing"),
+        found(Latin1, "not a listing"),
+        found(Fifo, NO_FILE),
+        found(Cut, "not a listing"),
+        found(Owner, "it belongs to uid 1000"),
+        found(Mode, "others than its owner may write it"),
+    ]);
+    all(&[at(LISTING, Folder, waits(65, NO_FILE), waits(0, NO_FILE)).no_listing()]);
+}
+
+#[test]
+fn the_list_of_locks() {
+    all(&harmless(LOCKED, &[Owner, Mode]));
+    for way in [Gone, Cut] {
+        all(&[at(LOCKED, way, DONE, enters(78, "'ana' is not locked"))]);
+    }
+    for way in [Folder, Garbage, Latin1, Fifo] {
+        all(&[at(LOCKED, way, DONE, DONE).gap()]);
+    }
+}
+
+#[test]
+fn folders() {
+    const MAKE: &str = "systemd-tmpfiles --create nss-iam.conf";
+    all(&harmless(FOLDER, &[Owner, Mode]));
+    all(&harmless(FETCH, &[Mode]));
+    for way in [Gone, Garbage] {
+        all(&[at(FOLDER, way, waits(70, "'/var/lib/nss-iam"), waits(70, "'/var/lib/nss-iam"))
+            .nobody()
+            .gap()]);
+    }
+    all(&[at(FETCH, Gone, waits(70, MAKE), waits(0, "there is no listing")).no_listing()]);
+    all(&[at(FETCH, Garbage, waits(70, "Not a directory"), waits(0, "Not a directory")).no_listing()]);
+    let others = |place: &Place| {
+        place.way.set(Refresh::Roots);
+        break_it(FETCH, Owner);
+    };
+    all(&[row("the folder of the fetch half is another's", others, enters(77, "cannot lock"), DONE)]);
+}

@@ -8,6 +8,7 @@ mod breaks;
 mod disks;
 mod hosts;
 mod ours;
+mod services;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};

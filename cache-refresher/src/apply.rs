@@ -143,9 +143,6 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Report {
         _ => publish(request, given, &taken.changes),
     };
     let mut report = done.unwrap_or_else(|error| Report::failed(&error, &taken.changes, request.now));
-    if let Some(lost) = taken.lost {
-        report.hold(lost);
-    }
     report.published |= !taken.changes.is_empty();
     report.warnings.extend(taken.warnings);
     report
@@ -155,8 +152,6 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Report {
 #[derive(Default)]
 struct Taken {
     changes: Vec<Change>,
-    /// What is to be said of a memory that was lost, and is written again by now.
-    lost: Option<String>,
     warnings: Vec<String>,
     error: Option<Error>,
 }
@@ -183,13 +178,13 @@ fn take_away(request: Request<'_>) -> Taken {
     }
     let mut again = attempt(request);
     again.changes.splice(..0, first.changes);
-    again.lost = first.lost.or(again.lost);
     again.warnings.splice(..0, warnings);
     again
 }
 
 const IN_MEMORY: &str = "'/var/lib/nss-iam' cannot be written, so a copy in memory is in its place: locks and removals act, and \
-are forgotten when this host restarts\nhint: mend the file system, then: umount /var/lib/nss-iam; nss-iamctl refresh";
+are forgotten with it\nhint: mend the file system; then umount -l /var/lib/nss-iam, lock again whom you had locked, and run \
+'nss-iamctl refresh'";
 
 fn attempt(request: Request<'_>) -> Taken {
     let folder = Path::new(cache::FOLDER);
@@ -217,7 +212,6 @@ fn attempt(request: Request<'_>) -> Taken {
     });
     let (files, unread) = files.map_or_else(|error| (None, Some(error)), |files| (Some(files), None));
     let group = files.as_ref().and_then(keys_group).or_else(|| group_of(&folder.join("keys.db")));
-    let lost = here.loss();
     let (done, saved) = here.take(&leaving, &locked, group.unwrap_or(0));
     drop(lock);
     let mut warnings = Vec::new();
@@ -229,8 +223,7 @@ fn attempt(request: Request<'_>) -> Taken {
         warnings = sessions::end_of_disabled(&here.state, here.cache.as_ref().ok(), local.as_ref());
     }
     let unreadable = unreadable.or(unread).map(Error::from);
-    let lost = lost.filter(|_| done.published && forgotten.is_none());
-    Taken { changes: done.changes, lost, warnings, error: saved.err().or(forgotten).or(unreadable) }
+    Taken { changes: done.changes, warnings, error: saved.err().or(forgotten).or(unreadable) }
 }
 
 /// Publishes everything. Other directories, which may take their time, are asked while nothing is locked.
@@ -283,10 +276,6 @@ fn carry_out(
     }
     let folder = Path::new(cache::FOLDER);
     let done = here.publish(&plan, keys_group(&local.files).ok_or(Error::NoGroup)?)?;
-    drop(lock);
-    if done.renamed {
-        nscd::invalidate(done.first);
-    }
     if rescue::is_done(folder) {
         plan.warnings.push(IN_MEMORY.to_owned());
     }
@@ -295,6 +284,10 @@ fn carry_out(
     let gid = local.files.groups.get(FETCH_USER).map(|group| group.gid);
     if let Err(cause) = known.write(folder, gid) {
         log::warn!("cannot write '{}/known.json': {cause}", cache::FOLDER);
+    }
+    drop(lock);
+    if done.renamed {
+        nscd::invalidate(done.first);
     }
     let changes: Vec<Change> = taken.iter().cloned().chain(done.changes).collect();
     let mut report = Report::of(listing, &plan, &changes, request.now);

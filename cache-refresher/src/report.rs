@@ -148,12 +148,6 @@ impl Report {
         report
     }
 
-    /// Notes what was refused, or has to be heard at least as loud.
-    pub(crate) fn hold(&mut self, text: String) {
-        self.held = Some(self.held.take().map_or(text.clone(), |before| format!("{before}\n{text}")));
-        self.exit = exit::heaviest([self.exit, exit::HELD]);
-    }
-
     /// Notes what stopped this run.
     pub(crate) fn fail(&mut self, exit: u8, what: &str, hint: &str) {
         let done = match self.removed {

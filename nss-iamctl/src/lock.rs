@@ -175,8 +175,8 @@ fn change(host: &Host, with: impl Fn(&mut BTreeSet<String>) -> Result<(), Error>
                 ))
             })?;
             crate::say(&format!(
-                "'{}' cannot be written, so a copy in memory is in its place: locks act, and are forgotten when this host \
-                 restarts\nhint: mend the file system, then: umount {}; nss-iamctl refresh",
+                "'{}' cannot be written, so a copy in memory is in its place: locks act, and are forgotten with it\nhint: mend \
+                 the file system; then umount -l {}, lock again whom you had locked, and run 'nss-iamctl refresh'",
                 folder.display(),
                 folder.display()
             ));

@@ -128,7 +128,7 @@ impl<'a> Here<'a> {
     }
 
     /// What is to be said of a lost memory.
-    pub(super) fn loss(&self) -> Option<String> {
+    fn loss(&self) -> Option<String> {
         let what = match self.lost {
             Lost { unknown: 1.., .. } => {
                 format!("did not know {} of the users and groups in cache.db", self.lost.unknown)
@@ -180,9 +180,6 @@ impl<'a> Here<'a> {
         };
         if !next.take(leaving, locked, self.now) {
             return (Done::default(), Ok(()));
-        }
-        if self.loss().is_some() {
-            next.state.rebuilt = Some(self.now);
         }
         let before = self.published();
         let (cache, keys) = (

@@ -19,6 +19,8 @@ use nix::fcntl::OFlag;
 use crate::changes::{self, Change, Published};
 use crate::known::Known;
 use crate::local::{self, Local, Locked};
+use crate::plan::narrowing::Narrowing;
+use crate::plan::taking::Away;
 use crate::plan::{self, Plan, leaving};
 use crate::report::Report;
 use crate::{exit, lock, nscd, sessions};
@@ -121,6 +123,10 @@ pub(crate) struct Request<'a> {
     pub config: &'a Config,
     /// Its files as they were read.
     pub texts: &'a [(PathBuf, String)],
+    /// Whether `config` is more than the defaults.
+    pub is_configured: bool,
+    /// With what is taken away, publish when the keys that stay were confirmed.
+    pub confirm: bool,
     /// Only take away: those who left, and those who are locked.
     pub removals_only: bool,
     pub force: bool,
@@ -135,14 +141,21 @@ const ROUNDS: usize = 3;
 /// Applies the listing at [`LISTING`], or `given`, which a dry run has instead. Those who left and those who are locked are
 /// taken away first, whatever fails after that.
 pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Report {
-    let taken = if request.dry_run { Taken::default() } else { take_away(request) };
+    let mut taken = if request.dry_run { Taken::default() } else { take_away(request) };
     let done = match taken.error {
         Some(error) if request.removals_only || matches!(error, Error::Lock(_)) => Err(error),
         _ if request.removals_only => Ok(Report::of_changes(&taken.changes, request.now)),
         // What else went wrong comes up again here.
         _ => publish(request, given, &taken.changes),
     };
-    let mut report = done.unwrap_or_else(|error| Report::failed(&error, &taken.changes, request.now));
+    let mut report = done.unwrap_or_else(|error| {
+        if !request.dry_run && !request.confirm && !matches!(error, Error::Lock(_)) {
+            // Nothing else publishes that keys were confirmed, and users would be out when that is too long ago.
+            let confirmed = attempt(Request { confirm: true, ..request });
+            taken.changes.extend(confirmed.changes);
+        }
+        Report::failed(&error, &taken.changes, request.now)
+    });
     report.published |= !taken.changes.is_empty();
     report.warnings.extend(taken.warnings);
     report
@@ -212,14 +225,21 @@ fn attempt(request: Request<'_>) -> Taken {
     });
     let (files, unread) = files.map_or_else(|error| (None, Some(error)), |files| (Some(files), None));
     let group = files.as_ref().and_then(keys_group).or_else(|| group_of(&folder.join("keys.db")));
-    let (done, saved) = here.take(&leaving, &locked, group.unwrap_or(0));
+    let local = files.map(|files| Local::of(files, locked.clone()));
+    let narrowing = match (&listing, &local) {
+        (Some(listing), Some(local)) if request.is_configured => {
+            Narrowing::of(&here.input(request, listing, local))
+        }
+        _ => Narrowing::default(),
+    };
+    let away = Away { leaving: &leaving, locked: &locked, narrowing: &narrowing, confirm: request.confirm };
+    let (done, saved) = here.take(away, group.unwrap_or(0));
     drop(lock);
     let mut warnings = Vec::new();
     if done.renamed {
         nscd::invalidate(false);
     }
     if request.config.users.terminate_sessions && (done.published || request.removals_only) {
-        let local = files.map(|files| Local::of(files, locked));
         warnings = sessions::end_of_disabled(&here.state, here.cache.as_ref().ok(), local.as_ref());
     }
     let unreadable = unreadable.or(unread).map(Error::from);

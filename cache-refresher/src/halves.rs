@@ -139,11 +139,14 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
     let given = fetched.as_mut().and_then(|fetched| fetched.listing.take());
     let folder = Path::new(cache::FOLDER);
     let now = now();
+    let is_configured = loaded.config.is_some();
     let config = loaded.config.unwrap_or_default();
     let removals_only = cli.removals_only || loaded.broken.is_some();
     let request = apply::Request {
         config: &config,
         texts: &loaded.texts,
+        is_configured,
+        confirm: loaded.broken.is_some(),
         removals_only,
         force: cli.force,
         dry_run: cli.dry_run,

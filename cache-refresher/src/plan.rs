@@ -7,6 +7,7 @@ pub(crate) mod homes;
 mod ids;
 pub(crate) mod leaving;
 mod naming;
+pub(crate) mod narrowing;
 mod questions;
 mod rows;
 pub(crate) mod taking;

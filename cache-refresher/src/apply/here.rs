@@ -11,9 +11,8 @@ use listing::Listing;
 
 use super::{Error, Request};
 use crate::changes::{self, Change, Published};
-use crate::local::{Local, Locked};
-use crate::plan::leaving::Leaving;
-use crate::plan::taking::Taken;
+use crate::local::Local;
+use crate::plan::taking::{Away, Taken};
 use crate::plan::{self, Plan};
 use crate::recover::{self, Lost, Sources};
 
@@ -167,18 +166,13 @@ impl<'a> Here<'a> {
 
     /// Takes away those who left or are locked: nothing is planned and nobody is asked for it, and it is remembered last,
     /// since that may fail.
-    pub(super) fn take(
-        &mut self,
-        leaving: &Leaving,
-        locked: &Locked,
-        group: u32,
-    ) -> (Done, Result<(), Error>) {
+    pub(super) fn take(&mut self, away: Away<'_>, group: u32) -> (Done, Result<(), Error>) {
         let mut next = Taken {
             state: self.state.clone(),
             cache: self.cache.as_ref().ok().cloned(),
             keys: self.keys.as_ref().ok().cloned(),
         };
-        if !next.take(leaving, locked, self.now) {
+        if !next.take(away, self.now) {
             return (Done::default(), Ok(()));
         }
         let before = self.published();

@@ -117,7 +117,11 @@ fn shell(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Opt
 }
 
 /// Keys, when they were confirmed (seconds since 1970; 0: never), and by which source.
-fn keys_of(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> (Vec<KeyLine>, i64, String) {
+pub(super) fn keys_of(
+    input: &Input<'_>,
+    user: &candidates::User<'_>,
+    told: &mut Told,
+) -> (Vec<KeyLine>, i64, String) {
     let previous = input.state.users.get(&user.iam_id);
     match (&user.known, previous) {
         (Known::Kept(kept), _) => (kept.keys.clone(), kept.confirmed, kept.source.clone()),
@@ -196,7 +200,7 @@ fn is_key_tag(tag: &str, prefix: &str) -> bool {
 }
 
 /// Which local groups the members of an IAM group join.
-struct LocalGroups<'a> {
+pub(super) struct LocalGroups<'a> {
     input: &'a Input<'a>,
     joined: BTreeMap<IamId, Vec<u32>>,
     /// Of each account, all that anyone of it may join.
@@ -205,7 +209,7 @@ struct LocalGroups<'a> {
 
 impl<'a> LocalGroups<'a> {
     /// By account, so that account B gains nothing through what account A's groups may join.
-    fn of(input: &'a Input<'a>, groups: &[candidates::Group<'_>], told: &mut Told) -> Self {
+    pub(super) fn of(input: &'a Input<'a>, groups: &[candidates::Group<'_>], told: &mut Told) -> Self {
         let mut all = Self { input, joined: BTreeMap::new(), allowed: BTreeMap::new() };
         let config = input.config;
         let accounts = config.account.iter().map(|account| (account.name.as_str(), &account.local_groups));
@@ -228,9 +232,7 @@ impl<'a> LocalGroups<'a> {
     fn of_user(&self, member: &Member<'_>) -> Vec<u32> {
         let user = member.candidate;
         let gids: BTreeSet<u32> = match user.known {
-            Known::Listed { .. } => {
-                user.groups.iter().filter_map(|id| self.joined.get(id)).flatten().copied().collect()
-            }
+            Known::Listed { .. } => self.joined_by(user),
             // The listing says nothing of these users. What they have they keep, if it still can be had.
             Known::Kept(_) => {
                 let allowed = self.allowed.get(user.account);
@@ -239,6 +241,11 @@ impl<'a> LocalGroups<'a> {
             }
         };
         gids.into_iter().collect()
+    }
+
+    /// What the IAM groups of a user may join.
+    pub(super) fn joined_by(&self, user: &candidates::User<'_>) -> BTreeSet<u32> {
+        user.groups.iter().filter_map(|id| self.joined.get(id)).flatten().copied().collect()
     }
 
     fn published(&self, uid: Id) -> &[u32] {

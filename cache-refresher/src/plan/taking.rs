@@ -1,5 +1,5 @@
 //! What is taken away at once, whatever else of this host is broken: those who left, and those who are locked, go out of
-//! what is published, and nothing else of it changes. Needs no configuration and asks nobody. Pure.
+//! what is published, and those who stay lose what they lost at the source. Nothing else of it changes. Asks nobody. Pure.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,7 @@ use cache::state::State;
 
 use super::DISABLED_GROUP;
 use super::leaving::Leaving;
+use super::narrowing::Narrowing;
 use crate::local::{Locked, NOLOGIN};
 
 /// What is published, as far as it can be read.
@@ -19,10 +20,23 @@ pub(crate) struct Taken {
     pub keys: Option<Keys>,
 }
 
+/// What is to be taken away.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Away<'a> {
+    pub leaving: &'a Leaving,
+    pub locked: &'a Locked,
+    /// Of those who stay.
+    pub narrowing: &'a Narrowing,
+    /// Whether keys that stay are confirmed, since nothing else will do that.
+    pub confirm: bool,
+}
+
 impl Taken {
-    /// Takes them away; true if somebody was there to be taken.
-    pub(crate) fn take(&mut self, leaving: &Leaving, locked: &Locked, now: i64) -> bool {
+    /// Takes them away; true if anything was there to be taken.
+    pub(crate) fn take(&mut self, away: Away<'_>, now: i64) -> bool {
+        let Away { leaving, locked, narrowing, confirm } = away;
         let before = self.clone();
+        narrowing.apply(&mut self.state, self.cache.as_mut(), self.keys.as_mut(), confirm);
         let out: BTreeSet<IamId> = self
             .state
             .users

@@ -1,7 +1,8 @@
 //! What is taken away where no plan can be made.
 
 use super::super::leaving::{self, Facts, Leaving};
-use super::super::taking::Taken;
+use super::super::narrowing::Narrowing;
+use super::super::taking::{Away, Taken};
 use super::*;
 
 /// What is published, and what the rule makes of it with these locks.
@@ -10,8 +11,13 @@ fn taken(world: &World, plan: &Plan, locked: &[&str], listing: Option<&Listing>)
     let leaving = leaving(world, &locked, listing);
     let mut taken =
         Taken { state: plan.state.clone(), cache: Some(plan.cache.clone()), keys: Some(plan.keys.clone()) };
-    let changed = taken.take(&leaving, &locked, world.now);
+    let changed = take(world, &mut taken, &leaving, &locked);
     (changed, taken)
+}
+
+fn take(world: &World, taken: &mut Taken, leaving: &Leaving, locked: &Locked) -> bool {
+    let narrowing = Narrowing::default();
+    taken.take(Away { leaving, locked, narrowing: &narrowing, confirm: false }, world.now)
 }
 
 fn leaving(world: &World, locked: &Locked, listing: Option<&Listing>) -> Leaving {
@@ -79,7 +85,7 @@ fn who_is_remembered_as_disabled_goes_out_of_a_file_that_still_has_them() {
         keys: Some(before.keys.clone()),
     };
     let nobody = Locked::default();
-    assert!(taken.take(&leaving(&world, &nobody, Some(&world.listing)), &nobody, world.now));
+    assert!(take(&world, &mut taken, &leaving(&world, &nobody, Some(&world.listing)), &nobody));
     assert_eq!((taken.cache, taken.keys), (Some(after.cache), Some(after.keys)));
 }
 
@@ -90,7 +96,7 @@ fn one_file_that_cannot_be_read_saves_nobody_in_the_other() {
     for (cache, keys) in [(None, Some(before.keys.clone())), (Some(before.cache.clone()), None)] {
         let mut taken = Taken { state: before.state.clone(), cache, keys };
         let nobody = Locked::default();
-        assert!(taken.take(&leaving(&world, &nobody, Some(&world.listing)), &nobody, world.now));
+        assert!(take(&world, &mut taken, &leaving(&world, &nobody, Some(&world.listing)), &nobody));
         assert!(taken.keys.is_none_or(|keys| keys.logins.iter().all(|login| login.name.as_str() != "eve")));
         assert!(taken.cache.is_none_or(|cache| cache.users.iter().any(|user| !user.active)));
     }
@@ -106,4 +112,64 @@ fn what_is_held_is_not_taken_either() {
     world.config.safety.max_removed_percent = 100;
     world.account("").complete = false;
     assert!(!taken(&world, &before, &[], Some(&world.listing)).0);
+}
+
+/// A key that leaked, a group that gives sudo: they are taken, and what else is new in the listing is not given.
+#[test]
+fn those_who_stay_lose_the_keys_and_groups_that_they_lost_at_the_source_and_gain_nothing() {
+    const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ+Y0Jwq0kUzVGQp5MsKcWdO4dH4JzKQ1Yx3v0m2xY8N";
+    let mut world = World::of(&["ana", "bob"]);
+    world.config.local_groups = [("Admins".to_owned(), vec!["adm".to_owned()])].into();
+    world.group("", "G-ADM", "Admins").members = vec!["U-ana".to_owned(), "U-bob".to_owned()];
+    for id in ["U-ana", "U-bob"] {
+        world.listed(id).keys = vec![key(ED25519), Key { id: "APKA2".to_owned(), ..key(OTHER) }];
+    }
+    let before = world.run();
+    assert_eq!(
+        (before.row("U-ana").unwrap().local.as_slice(), before.members("admins")),
+        (&[4][..], vec!["ana", "bob"])
+    );
+    world.account("").groups[1].members = vec!["U-bob".to_owned()];
+    world.listed("U-ana").keys[0].active = false;
+    world.listed("U-bob").keys.clear();
+    world.listed("U-bob").confirmed = None;
+    world.listed("U-ana").confirmed = Some(at(world.now));
+    world.member("", "U-new", "new", "G-ADM");
+    let narrowing = Narrowing::of(&world.input());
+    let nobody = Locked::default();
+    for confirm in [false, true] {
+        let mut taken = Taken {
+            state: before.state.clone(),
+            cache: Some(before.cache.clone()),
+            keys: Some(before.keys.clone()),
+        };
+        let leaving = Leaving::default();
+        assert!(
+            taken
+                .take(Away { leaving: &leaving, locked: &nobody, narrowing: &narrowing, confirm }, world.now)
+        );
+        let (cache, keys) = (taken.cache.unwrap(), taken.keys.unwrap());
+        let named = |name: &str| cache.users.iter().find(|user| user.name.as_str() == name);
+        let ana = named("ana").unwrap();
+        assert_eq!(
+            (ana.local.as_slice(), ana.groups.len()),
+            (&[][..], before.row("U-ana").unwrap().groups.len() - 1)
+        );
+        assert_eq!(named("bob"), before.row("U-bob"));
+        assert_eq!(named("new"), None);
+        let admins = cache.groups.iter().find(|group| group.name.as_str() == "admins").unwrap();
+        assert_eq!(admins.members.iter().map(Name::as_str).collect::<Vec<_>>(), ["bob"]);
+        let login = |name: &str| keys.logins.iter().find(|login| login.name.as_str() == name).unwrap();
+        assert_eq!(
+            (login("ana").keys.len(), login("bob")),
+            (1, before.login("U-bob").unwrap()),
+            "bob's were not read"
+        );
+        let was = before.login("U-ana").unwrap().confirmed;
+        assert_eq!(login("ana").confirmed, if confirm { world.now } else { was });
+        // A plan would do it, too.
+        let plan = world.plan();
+        assert_eq!(plan.login("U-ana").unwrap().keys, login("ana").keys);
+        assert_eq!(plan.row("U-ana"), Some(ana));
+    }
 }

@@ -1,0 +1,111 @@
+//! What is taken from users who stay: keys that were removed or deactivated at the source, and groups that they left. For
+//! where no plan can be made; nobody gains anything by it. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cache::model::{IamId, Id, KeyLine};
+use cache::snapshot::{Cache, Keys};
+use cache::state::State;
+
+use super::candidates::{Candidates, Known, User};
+use super::leaving::Leaving;
+use super::rows::{self, LocalGroups};
+use super::{Input, Told};
+
+/// The most that each listed user may have, by UserId.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Narrowing(BTreeMap<IamId, Most>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Most {
+    /// Keys, and when they were confirmed; none: they were not read.
+    keys: Option<(BTreeSet<KeyLine>, i64)>,
+    /// IAM groups, and gids of local groups; none: the groups were not read whole.
+    groups: Option<(BTreeSet<IamId>, BTreeSet<u32>)>,
+}
+
+impl Narrowing {
+    /// Of the listing. `input.local` needs only files and locks.
+    pub(crate) fn of(input: &Input<'_>) -> Self {
+        let mut told = Told::default();
+        let candidates = Candidates::of(input, &Leaving::default());
+        let local = LocalGroups::of(input, &candidates.groups, &mut told);
+        let listed = candidates.users.iter().filter(|user| matches!(user.known, Known::Listed { .. }));
+        let most = listed.map(|user| (user.iam_id.clone(), most(input, user, &local, &mut told)));
+        Self(most.collect())
+    }
+
+    /// Takes what is too much. With `confirm` also the dates at which keys were confirmed since: else they would be taken for
+    /// old while nothing can be published.
+    pub(crate) fn apply(
+        &self,
+        state: &mut State,
+        cache: Option<&mut Cache>,
+        keys: Option<&mut Keys>,
+        confirm: bool,
+    ) {
+        let by_id: BTreeMap<Id, &Most> = self
+            .0
+            .iter()
+            .filter_map(|(iam_id, most)| Some((state.identities.get(iam_id)?.id, most)))
+            .collect();
+        let group_ids: BTreeMap<Id, IamId> = state
+            .groups
+            .keys()
+            .filter_map(|iam_id| Some((state.identities.get(iam_id)?.id, iam_id.clone())))
+            .collect();
+        if let Some(cache) = cache {
+            groups(cache, &by_id, &group_ids);
+        }
+        for login in keys.into_iter().flat_map(|keys| &mut keys.logins) {
+            if let Some((lines, confirmed)) = by_id.get(&login.uid).and_then(|most| most.keys.as_ref()) {
+                login.keys.retain(|line| lines.contains(line));
+                if confirm {
+                    login.confirmed = login.confirmed.max(*confirmed);
+                }
+            }
+        }
+        for (iam_id, user) in &mut state.users {
+            let Some(most) = self.0.get(iam_id) else { continue };
+            if let Some((lines, confirmed)) = &most.keys {
+                user.keys.retain(|line| lines.contains(line));
+                if confirm {
+                    user.confirmed = user.confirmed.max(*confirmed);
+                }
+            }
+            if let Some((groups, _)) = &most.groups {
+                user.groups.retain(|group| groups.contains(group));
+            }
+        }
+    }
+}
+
+fn most(input: &Input<'_>, user: &User<'_>, local: &LocalGroups<'_>, told: &mut Told) -> Most {
+    let was_read = matches!(user.known, Known::Listed { confirmed: Some(_), .. });
+    let keys = was_read.then(|| {
+        let (lines, confirmed, _) = rows::keys_of(input, user, told);
+        (lines.into_iter().collect(), confirmed)
+    });
+    let is_whole =
+        input.listing.accounts.iter().any(|account| account.name == user.account && account.complete);
+    let groups = is_whole.then(|| {
+        let gids = local.joined_by(user);
+        (user.groups.iter().cloned().collect(), gids)
+    });
+    Most { keys, groups }
+}
+
+/// Groups that are no IAM group, the common one among them, stay.
+fn groups(cache: &mut Cache, by_id: &BTreeMap<Id, &Most>, group_ids: &BTreeMap<Id, IamId>) {
+    for user in cache.users.iter_mut().filter(|user| user.active) {
+        let Some((most, local)) = by_id.get(&user.uid).and_then(|most| most.groups.as_ref()) else {
+            continue;
+        };
+        let leaves = |gid: &Id| group_ids.get(gid).is_some_and(|iam_id| !most.contains(iam_id));
+        for group in cache.groups.iter_mut().filter(|group| leaves(&group.gid)) {
+            group.members.retain(|member| *member != user.name);
+        }
+        user.groups.retain(|gid| !leaves(gid));
+        user.local.retain(|gid| local.contains(gid));
+    }
+}

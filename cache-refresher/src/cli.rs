@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 
 /// Reads IAM (or another source) and publishes its users, groups and SSH keys to this host.
 ///
-/// Without a word both halves run: the fetch half, which has network and no power (as root it runs as the user
+/// With no subcommand, both halves run: the fetch half, which has network and no power (as root it runs as the user
 /// nss-iam-fetch), then the apply half, which has power and needs no network.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "cache-refresher", version, after_help = EXIT_STATUS)]
@@ -24,11 +24,12 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Take removals as confirmed, and ignore max_removed_percent
+    /// Disable everyone whom the source lacks, whatever holds it: a removal that is not confirmed, a group or account that is no
+    /// longer configured, another source, max_removed_percent
     #[arg(long)]
     pub force: bool,
 
-    /// Only disable users who left or are locked, at once: nobody is asked, and nothing else changes
+    /// Only disable users who left or are locked: nothing is read or asked for it, and nothing else changes
     #[arg(long, conflicts_with_all = ["dry_run", "repeat"])]
     pub removals_only: bool,
 

@@ -63,6 +63,9 @@ pub(crate) fn apply(cli: &Cli) -> u8 {
 
 /// Both, one after the other. A fetch that failed is no reason not to apply what there is.
 pub(crate) fn both(cli: &Cli) -> u8 {
+    if cli.removals_only {
+        return apply(cli);
+    }
     let loaded = Loaded::read(cli);
     if loaded.broken.is_none() && loaded.config.as_ref().is_some_and(is_idle) {
         return exit::OK;
@@ -155,6 +158,9 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
     let mut report = apply::apply(request, given);
     if let Some(cause) = loaded.broken {
         report.refuse(&cause);
+    }
+    if report.error.is_some() {
+        report.count_published(folder);
     }
     let of_fetch = fetched.as_ref().map(|fetched| fetched.exit);
     report.exit = exit::heaviest([report.exit, unfetched].into_iter().chain(of_fetch));

@@ -7,11 +7,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use cache::snapshot::{Cache, Keys};
 use jiff::Timestamp;
-use listing::{Failure, FailureKind, Listing};
+use listing::{Failure, Listing};
 use serde::{Deserialize, Serialize};
 
-use crate::changes::Change;
+use crate::changes::{self, Change};
 use crate::exit;
 use crate::plan::{Plan, Skip};
 use crate::regular;
@@ -121,7 +122,7 @@ impl Report {
             skips: plan.skips.clone(),
             warnings: warnings(listing).chain(plan.warnings.iter().cloned()).collect(),
             held: plan.held.clone(),
-            forcible: plan.forcible || failures_of(listing).any(|failure| failure.kind == FailureKind::Held),
+            forcible: plan.forcible || failures_of(listing).any(|failure| !failure.users.is_empty()),
             accounts: accounts.collect(),
             ..Self::of_changes(changes, now)
         }
@@ -146,6 +147,17 @@ impl Report {
         report.fail(error.exit(), &error.to_string(), error.hint());
         report.is_shut_out = matches!(error, crate::apply::Error::Lock(_));
         report
+    }
+
+    /// Counts what is published, where there is no plan that would tell.
+    pub(crate) fn count_published(&mut self, folder: &Path) {
+        let cache = Cache::read(&folder.join("cache.db")).unwrap_or_default();
+        let keys = Keys::read(&folder.join("keys.db")).unwrap_or_default();
+        self.users = cache.users.iter().filter(|user| user.active).count();
+        self.disabled = cache.users.len() - self.users;
+        // The common group and iam-disabled are in no source.
+        self.groups = changes::shared_groups(&cache).len().saturating_sub(2);
+        self.keys = keys.logins.iter().map(|login| login.keys.len()).sum();
     }
 
     /// Notes what stopped this run.

@@ -153,6 +153,9 @@ pub struct Failure {
     pub hint: String,
     /// Which exit status it stands for.
     pub kind: FailureKind,
+    /// Users, as the source spells them, who stay because of it, and would be disabled by `--force`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
 }
 
 /// Why a call failed, as far as an exit status tells it apart.

@@ -60,7 +60,7 @@ pub(crate) enum Command {
 /// then does not show the settings that it should, every file is put back.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Enable {
-    /// IAM group whose members become users; once for each
+    /// IAM group whose members become users; may be repeated
     #[arg(long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
 

@@ -30,7 +30,20 @@ pub(crate) enum What {
 
 /// A failure with everything that came from outside made printable.
 pub(crate) fn failure(call: &str, on: &str, cause: &str, hint: &str, kind: FailureKind) -> Failure {
-    Failure { call: call.to_owned(), on: printable(on), cause: printable(cause), hint: printable(hint), kind }
+    Failure {
+        call: call.to_owned(),
+        on: printable(on),
+        cause: printable(cause),
+        hint: printable(hint),
+        kind,
+        users: Vec::new(),
+    }
+}
+
+/// A removal that is held: these users stay, whom `--force` would disable.
+pub(crate) fn held(call: &str, on: &str, cause: &str, hint: &str, users: &[&str]) -> Failure {
+    let users = users.iter().map(|name| printable(name)).collect();
+    Failure { users, ..failure(call, on, cause, hint, FailureKind::Held) }
 }
 
 /// Control and non-ASCII characters are escaped: the text ends up in terminals and logs.
@@ -63,7 +76,10 @@ pub(crate) fn put_together(failures: Vec<Failure>, consequence: &str) -> Vec<Fai
     let mut alike: Vec<(Failure, Vec<String>)> = Vec::new();
     for failure in failures {
         match alike.iter_mut().find(|(first, _)| same_cause(first, &failure)) {
-            Some((_, others)) => others.push(failure.on),
+            Some((first, others)) => {
+                others.push(failure.on);
+                first.users.extend(failure.users);
+            }
             None => alike.push((failure, Vec::new())),
         }
     }

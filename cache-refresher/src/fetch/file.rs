@@ -8,7 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use listing::{Account, Failure, FailureKind, Listing, MAX_BYTES};
 
-use super::failure::failure;
+use super::failure::{failure, held};
 use super::merge;
 
 /// Reads the listing; its `source` is still what its writer says.
@@ -43,12 +43,13 @@ pub(crate) fn keep_emptied(listing: &mut Listing, previous: Vec<Account>) {
         }
         listing.accounts.retain(|account| account.name != known.name);
         let of = if known.name.is_empty() { String::new() } else { format!(" of account '{}'", known.name) };
-        let refused = failure(
+        let names: Vec<&str> = known.users.iter().map(|user| user.name.as_str()).collect();
+        let refused = held(
             "read",
             &listing.source,
             &format!("it lists no user{of}, and had {}; they stay", known.users.len()),
-            "look whether its export went wrong; if everybody is to leave, run 'cache-refresher --force'",
-            FailureKind::Held,
+            "look whether its export went wrong; if everybody is to leave, run 'nss-iamctl refresh --force'",
+            &names,
         );
         kept.push(Account { errors: vec![refused], ..known });
     }

@@ -159,7 +159,7 @@ impl Groups {
                     printable(&now),
                     known.id
                 );
-                let hint = format!("write \"{}\" in `groups`", printable(&now));
+                let hint = format!("write \"{}\" in `groups` and [local_groups]", printable(&now));
                 match directory.group(&now).await {
                     Ok(answer) if answer.id == known.id => {
                         asked = Asked::answered(answer, Some(known));
@@ -177,7 +177,10 @@ impl Groups {
                 }
             }
             Found::Nowhere => {
-                log::warn!("IAM group '{}' no longer exists; taken as empty", printable(&known.name));
+                self.warnings.push(format!(
+                    "IAM group '{}' no longer exists; taken as empty\nhint: remove it from `groups`",
+                    printable(&known.name)
+                ));
             }
             Found::Unknown(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
             Found::Unknown(refusal) => {
@@ -185,7 +188,7 @@ impl Groups {
                 asked.unclear = true;
                 self.warnings.push(format!(
                     "IAM group '{}' was deleted or renamed, and which of the two cannot be asked: {why}; its members stay\n\
-                     hint: write its present name in `groups`; if it was deleted, run 'cache-refresher --force'",
+                     hint: write its present name in `groups`; if it was deleted, run 'nss-iamctl refresh --force'",
                     printable(&known.name)
                 ));
             }

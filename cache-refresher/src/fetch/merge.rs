@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use listing::{Account, Failure, FailureKind, Group, Key, Missing, User};
 
 use super::directory::Member;
-use super::failure::{failure, printable, put_together, quoted};
+use super::failure::{failure, held, printable, put_together, quoted};
 use super::groups::{Asked, Groups};
 
 /// Refreshes closer together than this are one witness that a user is missing.
@@ -206,7 +206,7 @@ fn unconfigured(
         let mut names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
         names.sort_unstable();
         if !names.is_empty() {
-            failures.push(failure(
+            failures.push(held(
                 "configuration",
                 &asked.name,
                 // The names come first: groups with other members are no case of the same.
@@ -214,8 +214,8 @@ fn unconfigured(
                     "{} would leave the group, which `groups` no longer names; they stay",
                     quoted(&names, 10)
                 ),
-                "correct `groups`; if they are to leave, run 'cache-refresher --force'",
-                FailureKind::Held,
+                "correct `groups`; if they are to leave, run 'nss-iamctl refresh --force'",
+                &names,
             ));
         }
     }
@@ -256,7 +256,7 @@ fn missed(before: Option<Missing>, mut groups: Vec<String>, now: Timestamp) -> M
 }
 
 fn hold(user: &User, missing: &Missing, cause: &str) -> Failure {
-    failure(
+    held(
         "iam:ListGroupsForUser",
         &user.name,
         &format!(
@@ -264,7 +264,7 @@ fn hold(user: &User, missing: &Missing, cause: &str) -> Failure {
             missing.times
         ),
         "the next refreshes ask again, fastest with iam:ListGroupsForUser allowed; --force removes at once",
-        FailureKind::Held,
+        &[&user.name],
     )
 }
 

@@ -24,7 +24,7 @@ use listing::{Account, Failure, FailureKind, Listing, VERSION};
 use account::Plan;
 pub(crate) use aws::Calls;
 use aws::{Aws, Identity};
-use failure::{failure, quoted};
+use failure::{failure, held, quoted};
 
 /// Told how the reading goes on.
 pub(crate) trait Progress {
@@ -201,8 +201,8 @@ fn former(known: Account) -> Account {
     let mut names: Vec<&str> = known.users.iter().map(|user| user.name.as_str()).collect();
     names.sort_unstable();
     let cause = format!("the account is no longer configured; {} would leave, and stay", quoted(&names, 10));
-    let hint = "correct the configuration; if they are to leave, run 'cache-refresher --force'";
-    let held = failure("configuration", &known.name, &cause, hint, FailureKind::Held);
+    let hint = "correct the configuration; if they are to leave, run 'nss-iamctl refresh --force'";
+    let held = held("configuration", &known.name, &cause, hint, &names);
     Account { complete: false, errors: vec![held], warnings: Vec::new(), ..known }
 }
 

@@ -51,7 +51,7 @@ impl Excess {
         names.sort_unstable();
         format!(
             "{} of {} active users would be disabled, more than max_removed_percent = {}: {}; they stay\nhint: if they are \
-             to leave, run 'cache-refresher --force'",
+             to leave, run 'nss-iamctl refresh --force'",
             names.len(),
             self.of,
             self.percent,
@@ -119,7 +119,7 @@ pub(crate) fn leaving(facts: Facts<'_>) -> Leaving {
             names.sort_unstable();
             format!(
                 "{why}, which would disable {}; they stay\nhint: correct the configuration; if they are to leave, run \
-                 'cache-refresher --force'",
+                 'nss-iamctl refresh --force'",
                 some(&names)
             )
         })

@@ -66,7 +66,7 @@ pub(crate) struct Doctor {
 /// Runs cache-refresher, with its exit status.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Refresh {
-    /// Take removals as confirmed, and ignore max_removed_percent
+    /// Disable everyone whom the source lacks, whatever holds it
     #[arg(long)]
     pub force: bool,
 
@@ -102,7 +102,7 @@ pub(crate) struct Policy {
     #[arg(long, value_enum)]
     pub format: Format,
 
-    /// IAM group, in place of the configured ones; once for each
+    /// IAM group, in place of the configured ones; may be repeated
     #[arg(long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
 

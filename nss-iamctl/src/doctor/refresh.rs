@@ -73,7 +73,7 @@ fn failures(facts: &Facts) -> Vec<Finding> {
 }
 
 fn refused(account: &str, failure: &Failure) -> Finding {
-    let Failure { call, on, cause, hint, kind } = failure;
+    let Failure { call, on, cause, hint, kind, .. } = failure;
     let within = if account.is_empty() { String::new() } else { format!(" (account {account})") };
     let what = format!("{call} on '{on}'{within} failed: {cause}");
     let missing = *kind == FailureKind::Configuration && cause.contains("NoSuchEntity");

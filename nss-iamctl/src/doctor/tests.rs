@@ -50,6 +50,7 @@ fn failed(facts: &mut Facts, call: &str, cause: &str, kind: FailureKind, hint: &
         cause,
         hint,
         kind,
+        users: Vec::new(),
     });
 }
 
@@ -110,7 +111,7 @@ fn what_keeps_the_cache_from_being_fresh_is_named() {
     });
     finds(Warn, "would be disabled", "--force", |facts, _| {
         status(facts).held =
-            Some("5 of 9 active users would be disabled\nhint: cache-refresher --force".to_owned());
+            Some("5 of 9 active users would be disabled\nhint: nss-iamctl refresh --force".to_owned());
     });
     finds(Warn, "AccessDenied", "attach config/iam-policy.json", |facts, _| {
         failed(

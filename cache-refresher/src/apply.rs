@@ -173,6 +173,10 @@ struct Taken {
 fn take_away(request: Request<'_>) -> Taken {
     let folder = Path::new(cache::FOLDER);
     let first = attempt(request);
+    if !first.changes.is_empty() {
+        // A lock may have given it up for its list. New files are no larger than the old ones, so there is room again.
+        keep_reserve(folder);
+    }
     if !first.error.as_ref().is_some_and(Error::is_of_disk) {
         return first;
     }
@@ -190,6 +194,7 @@ fn take_away(request: Request<'_>) -> Taken {
         }
     }
     let mut again = attempt(request);
+    keep_reserve(folder);
     again.changes.splice(..0, first.changes);
     again.warnings.splice(..0, warnings);
     again

@@ -1,13 +1,14 @@
 //! For a lock or a removal on a file system that has become read-only: a copy of the folder in memory takes its place, until
 //! it is unmounted or the host restarts.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 use crate::publish::copy_label;
-use rustix::mount::{MountFlags, mount, mount_bind};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
 /// A file that only such a copy has.
 pub const MARK: &str = "in-memory";
@@ -41,29 +42,30 @@ pub fn rescue(folder: &Path) -> io::Result<()> {
     }
     let aside = Path::new("/run").join(format!("nss-iam-rescue-{}", std::process::id()));
     fs::create_dir(&aside)?;
-    mount(
-        "tmpfs",
-        &aside,
-        "tmpfs",
-        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
-        c"mode=0755",
-    )?;
-    fs::set_permissions(&aside, fs::Permissions::from_mode(0o755))?;
-    copy_label(&File::open(&aside)?, folder)?;
+    let done = replace(folder, &aside);
+    // What is in the folder's place by now stays there. Neither matters otherwise.
+    let _ = unmount(&aside, UnmountFlags::DETACH);
+    let _ = fs::remove_dir(&aside);
+    done
+}
+
+fn replace(folder: &Path, aside: &Path) -> io::Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("tmpfs", aside, "tmpfs", flags, c"mode=0755")?;
+    copy_label(&File::open(aside)?, folder)?;
     for entry in fs::read_dir(folder)? {
-        copy(&entry?.path(), &aside)?;
+        copy(&entry?.path(), aside)?;
     }
     OpenOptions::new().write(true).create_new(true).mode(0o644).open(aside.join(MARK))?;
     // At no instant is there no cache.
-    mount_bind(&aside, folder)?;
-    rustix::mount::unmount(&aside, rustix::mount::UnmountFlags::DETACH)?;
-    fs::remove_dir(&aside)
+    Ok(mount_bind(aside, folder)?)
 }
 
 /// What is no file (a backup of `nss-iamctl`) stays where it is, out of sight.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(from)?;
-    let Some(name) = from.file_name().filter(|_| found.is_file() && found.len() <= LARGEST) else {
+    let wanted = |name: &&OsStr| found.is_file() && found.len() <= LARGEST && *name != MARK;
+    let Some(name) = from.file_name().filter(wanted) else {
         return Ok(());
     };
     let bytes = fs::read(from)?;

@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Its name in the folder.
@@ -12,24 +12,35 @@ pub const NAME: &str = "reserve";
 /// Journals and the folder itself, in bytes.
 const SMALL: u64 = 64 << 10;
 
-/// Sees to it that there are `bytes` of room, and some more.
+/// Sees to it that there are `bytes` of room, and some more; or as much of that as there is.
 ///
 /// # Errors
-/// Of the operating system: there is no room even for the reserve.
+/// Of the operating system: there is no room for half of it.
 pub fn keep(folder: &Path, bytes: u64) -> io::Result<()> {
     let path = folder.join(NAME);
     let wanted = bytes.saturating_add(SMALL);
-    if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() >= wanted) {
+    // A sparse file would be no room.
+    let is_kept = |found: fs::Metadata| found.is_file() && found.blocks() * 512 >= wanted;
+    if fs::symlink_metadata(&path).is_ok_and(is_kept) {
         return Ok(());
     }
     let _ = give_up(folder);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-    // Not a sparse file: all of it is on the disk.
-    let kept = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, wanted);
-    if kept.is_err() {
-        let _ = give_up(folder);
+    let mut size = wanted;
+    loop {
+        match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size) {
+            // A file system that cannot give room ahead.
+            Err(rustix::io::Errno::NOTSUP) => {
+                return file.write_all_at(&vec![1; usize::try_from(size).unwrap_or(0)], 0);
+            }
+            Err(_) if size > wanted / 2 => size -= wanted / 16,
+            Err(cause) => {
+                let _ = give_up(folder);
+                return Err(cause.into());
+            }
+            Ok(()) => return Ok(()),
+        }
     }
-    Ok(kept?)
 }
 
 /// Does `work`; if that fails, once more without the reserve.

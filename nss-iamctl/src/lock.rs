@@ -157,6 +157,9 @@ fn plain(name: &str) -> Result<(), Error> {
 fn change(host: &Host, with: impl Fn(&mut BTreeSet<String>) -> Result<(), Error>) -> Result<(), Error> {
     let path = host.path(LOCKED);
     let folder = host.path(cache::FOLDER);
+    if folder.exists() && !folder.is_dir() {
+        move_aside(&folder)?;
+    }
     if !folder.exists() {
         fs::create_dir(&folder).map_err(|cause| Error::io("make", &folder, &cause))?;
     }
@@ -186,11 +189,11 @@ fn change(host: &Host, with: impl Fn(&mut BTreeSet<String>) -> Result<(), Error>
     }
 }
 
-/// Something else than a file is in the list's place.
+/// Something else is in the place of the list, or of its folder.
 fn move_aside(path: &Path) -> Result<(), Error> {
     let aside = path.with_extension(format!("damaged-{}", std::process::id()));
     fs::rename(path, &aside).map_err(|cause| Error::io("move", path, &cause))?;
-    crate::say(&format!("'{}' was no file, and is now '{}'", path.display(), aside.display()));
+    crate::say(&format!("'{}' was not what it should be, and is now '{}'", path.display(), aside.display()));
     Ok(())
 }
 

@@ -16,7 +16,13 @@ fn small_disk(place: &Place) {
     let kind = Some("tmpfs");
     fs::create_dir("/tmp/before").unwrap();
     let copy = |from: &str, to: &str| {
-        assert!(Command::new("cp").args(["-a", &format!("{from}/."), to]).status().unwrap().success());
+        assert!(
+            Command::new("cp")
+                .args(["-a", "--sparse=never", &format!("{from}/."), to])
+                .status()
+                .unwrap()
+                .success()
+        );
     };
     copy(CACHE, "/tmp/before");
     mount(kind, CACHE, kind, MsFlags::empty(), Some("size=1m,mode=0755")).unwrap();
@@ -57,9 +63,9 @@ const YEAR: i64 = 365 * 24 * 60 * 60;
 #[test]
 fn disks() {
     all(&[
-        row("the disk of the cache is full", full, waits(70, "full"), waits(0, "full")).gap(),
-        row("the disk of the cache is read-only", read_only, waits(77, "Read-only"), waits(0, "Read-only"))
-            .gap(),
+        row("the disk of the cache is full", full, waits(70, "full"), waits(0, "full")),
+        // In a copy in memory everything goes on.
+        row("the disk of the cache is read-only", read_only, enters(0, "copy in memory"), DONE),
     ]);
 }
 

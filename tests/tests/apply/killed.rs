@@ -35,7 +35,11 @@ fn recovers(host: &Host, document: &Value, n: u32) {
     let ran = host.refresher(&["apply"]);
     assert_eq!(ran.status, Some(0), "after call {n}: {}", ran.err);
     let names: Vec<String> = files(CACHE).into_keys().collect();
-    assert_eq!(names, ["cache.db", "keys.db", "known.json", "state.db", "status.json"], "after call {n}");
+    assert_eq!(
+        names,
+        ["cache.db", "keys.db", "known.json", "reserve", "state.db", "status.json"],
+        "after call {n}"
+    );
     for name in names.iter().filter(|name| name.ends_with(".db")) {
         let db = rusqlite::Connection::open(format!("{CACHE}/{name}")).unwrap();
         let found: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();

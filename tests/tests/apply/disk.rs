@@ -22,7 +22,7 @@ fn many(count: usize) -> Value {
 /// A small file system of its own under the cache.
 fn small_disk() {
     let kind = Some("tmpfs");
-    mount(kind, CACHE, kind, MsFlags::empty(), Some("size=512k,mode=0755")).unwrap();
+    mount(kind, CACHE, kind, MsFlags::empty(), Some("size=1m,mode=0755")).unwrap();
 }
 
 /// Leaves so many bytes free.
@@ -41,7 +41,7 @@ fn on_a_full_disk_the_old_files_stay_and_the_next_run_with_room_publishes() {
     let before = files(CACHE);
     host.list(&many(120));
     let mut failed = String::new();
-    for free in (0..400).step_by(4).map(|kib| kib << 10) {
+    for free in (0..700).step_by(4).map(|kib| kib << 10) {
         fill_up_to(free);
         let ran = host.refresher(&["apply"]);
         fs::remove_file(FILLER).unwrap();

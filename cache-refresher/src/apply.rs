@@ -125,8 +125,8 @@ pub(crate) struct Request<'a> {
     pub texts: &'a [(PathBuf, String)],
     /// Whether `config` is more than the defaults.
     pub is_configured: bool,
-    /// With what is taken away, publish when the keys that stay were confirmed.
-    pub confirm: bool,
+    /// No plan will be made: keys and groups are taken away, too, and those that stay are confirmed.
+    pub alone: bool,
     /// Only take away: those who left, and those who are locked.
     pub removals_only: bool,
     pub force: bool,
@@ -149,10 +149,8 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Report {
         _ => publish(request, given, &taken.changes),
     };
     let mut report = done.unwrap_or_else(|error| {
-        if !request.dry_run && !request.confirm && !matches!(error, Error::Lock(_)) {
-            // Nothing else publishes that keys were confirmed, and users would be out when that is too long ago.
-            let confirmed = attempt(Request { confirm: true, ..request });
-            taken.changes.extend(confirmed.changes);
+        if !request.dry_run && !request.alone && !matches!(error, Error::Lock(_)) {
+            taken.changes.extend(attempt(Request { alone: true, ..request }).changes);
         }
         Report::failed(&error, &taken.changes, request.now)
     });
@@ -232,12 +230,12 @@ fn attempt(request: Request<'_>) -> Taken {
     let group = files.as_ref().and_then(keys_group).or_else(|| group_of(&folder.join("keys.db")));
     let local = files.map(|files| Local::of(files, locked.clone()));
     let narrowing = match (&listing, &local) {
-        (Some(listing), Some(local)) if request.is_configured => {
+        (Some(listing), Some(local)) if request.is_configured && request.alone => {
             Narrowing::of(&here.input(request, listing, local))
         }
         _ => Narrowing::default(),
     };
-    let away = Away { leaving: &leaving, locked: &locked, narrowing: &narrowing, confirm: request.confirm };
+    let away = Away { leaving: &leaving, locked: &locked, narrowing: &narrowing };
     let (done, saved) = here.take(away, group.unwrap_or(0));
     drop(lock);
     let mut warnings = Vec::new();

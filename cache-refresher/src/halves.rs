@@ -149,7 +149,7 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
         config: &config,
         texts: &loaded.texts,
         is_configured,
-        confirm: loaded.broken.is_some(),
+        alone: loaded.broken.is_some(),
         removals_only,
         force: cli.force,
         dry_run: cli.dry_run,

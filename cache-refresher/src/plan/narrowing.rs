@@ -35,15 +35,9 @@ impl Narrowing {
         Self(most.collect())
     }
 
-    /// Takes what is too much. With `confirm` also the dates at which keys were confirmed since: else they would be taken for
-    /// old while nothing can be published.
-    pub(crate) fn apply(
-        &self,
-        state: &mut State,
-        cache: Option<&mut Cache>,
-        keys: Option<&mut Keys>,
-        confirm: bool,
-    ) {
+    /// Takes what is too much, and notes when the keys that stay were confirmed: else they would become too old to be offered
+    /// while nothing can be published.
+    pub(crate) fn apply(&self, state: &mut State, cache: Option<&mut Cache>, keys: Option<&mut Keys>) {
         let by_id: BTreeMap<Id, &Most> = self
             .0
             .iter()
@@ -60,18 +54,14 @@ impl Narrowing {
         for login in keys.into_iter().flat_map(|keys| &mut keys.logins) {
             if let Some((lines, confirmed)) = by_id.get(&login.uid).and_then(|most| most.keys.as_ref()) {
                 login.keys.retain(|line| lines.contains(line));
-                if confirm {
-                    login.confirmed = login.confirmed.max(*confirmed);
-                }
+                login.confirmed = login.confirmed.max(*confirmed);
             }
         }
         for (iam_id, user) in &mut state.users {
             let Some(most) = self.0.get(iam_id) else { continue };
             if let Some((lines, confirmed)) = &most.keys {
                 user.keys.retain(|line| lines.contains(line));
-                if confirm {
-                    user.confirmed = user.confirmed.max(*confirmed);
-                }
+                user.confirmed = user.confirmed.max(*confirmed);
             }
             if let Some((groups, _)) = &most.groups {
                 user.groups.retain(|group| groups.contains(group));

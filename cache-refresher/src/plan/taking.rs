@@ -27,16 +27,14 @@ pub(crate) struct Away<'a> {
     pub locked: &'a Locked,
     /// Of those who stay.
     pub narrowing: &'a Narrowing,
-    /// Whether keys that stay are confirmed, since nothing else will do that.
-    pub confirm: bool,
 }
 
 impl Taken {
     /// Takes them away; true if anything was there to be taken.
     pub(crate) fn take(&mut self, away: Away<'_>, now: i64) -> bool {
-        let Away { leaving, locked, narrowing, confirm } = away;
+        let Away { leaving, locked, narrowing } = away;
         let before = self.clone();
-        narrowing.apply(&mut self.state, self.cache.as_mut(), self.keys.as_mut(), confirm);
+        narrowing.apply(&mut self.state, self.cache.as_mut(), self.keys.as_mut());
         let out: BTreeSet<IamId> = self
             .state
             .users

@@ -17,7 +17,7 @@ fn taken(world: &World, plan: &Plan, locked: &[&str], listing: Option<&Listing>)
 
 fn take(world: &World, taken: &mut Taken, leaving: &Leaving, locked: &Locked) -> bool {
     let narrowing = Narrowing::default();
-    taken.take(Away { leaving, locked, narrowing: &narrowing, confirm: false }, world.now)
+    taken.take(Away { leaving, locked, narrowing: &narrowing }, world.now)
 }
 
 fn leaving(world: &World, locked: &Locked, listing: Option<&Listing>) -> Leaving {
@@ -137,39 +137,33 @@ fn those_who_stay_lose_the_keys_and_groups_that_they_lost_at_the_source_and_gain
     world.member("", "U-new", "new", "G-ADM");
     let narrowing = Narrowing::of(&world.input());
     let nobody = Locked::default();
-    for confirm in [false, true] {
-        let mut taken = Taken {
-            state: before.state.clone(),
-            cache: Some(before.cache.clone()),
-            keys: Some(before.keys.clone()),
-        };
-        let leaving = Leaving::default();
-        assert!(
-            taken
-                .take(Away { leaving: &leaving, locked: &nobody, narrowing: &narrowing, confirm }, world.now)
-        );
-        let (cache, keys) = (taken.cache.unwrap(), taken.keys.unwrap());
-        let named = |name: &str| cache.users.iter().find(|user| user.name.as_str() == name);
-        let ana = named("ana").unwrap();
-        assert_eq!(
-            (ana.local.as_slice(), ana.groups.len()),
-            (&[][..], before.row("U-ana").unwrap().groups.len() - 1)
-        );
-        assert_eq!(named("bob"), before.row("U-bob"));
-        assert_eq!(named("new"), None);
-        let admins = cache.groups.iter().find(|group| group.name.as_str() == "admins").unwrap();
-        assert_eq!(admins.members.iter().map(Name::as_str).collect::<Vec<_>>(), ["bob"]);
-        let login = |name: &str| keys.logins.iter().find(|login| login.name.as_str() == name).unwrap();
-        assert_eq!(
-            (login("ana").keys.len(), login("bob")),
-            (1, before.login("U-bob").unwrap()),
-            "bob's were not read"
-        );
-        let was = before.login("U-ana").unwrap().confirmed;
-        assert_eq!(login("ana").confirmed, if confirm { world.now } else { was });
-        // A plan would do it, too.
-        let plan = world.plan();
-        assert_eq!(plan.login("U-ana").unwrap().keys, login("ana").keys);
-        assert_eq!(plan.row("U-ana"), Some(ana));
-    }
+    let mut taken = Taken {
+        state: before.state.clone(),
+        cache: Some(before.cache.clone()),
+        keys: Some(before.keys.clone()),
+    };
+    let leaving = Leaving::default();
+    assert!(taken.take(Away { leaving: &leaving, locked: &nobody, narrowing: &narrowing }, world.now));
+    let (cache, keys) = (taken.cache.unwrap(), taken.keys.unwrap());
+    let named = |name: &str| cache.users.iter().find(|user| user.name.as_str() == name);
+    let ana = named("ana").unwrap();
+    assert_eq!(
+        (ana.local.as_slice(), ana.groups.len()),
+        (&[][..], before.row("U-ana").unwrap().groups.len() - 1)
+    );
+    assert_eq!(named("bob"), before.row("U-bob"));
+    assert_eq!(named("new"), None);
+    let admins = cache.groups.iter().find(|group| group.name.as_str() == "admins").unwrap();
+    assert_eq!(admins.members.iter().map(Name::as_str).collect::<Vec<_>>(), ["bob"]);
+    let login = |name: &str| keys.logins.iter().find(|login| login.name.as_str() == name).unwrap();
+    assert_eq!(
+        (login("ana").keys.len(), login("bob")),
+        (1, before.login("U-bob").unwrap()),
+        "bob's were not read"
+    );
+    assert_eq!(login("ana").confirmed, world.now);
+    // A plan would do it, too.
+    let plan = world.plan();
+    assert_eq!(plan.login("U-ana").unwrap().keys, login("ana").keys);
+    assert_eq!(plan.row("U-ana"), Some(ana));
 }

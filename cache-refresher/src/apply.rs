@@ -303,7 +303,9 @@ fn carry_out(
         plan.warnings.push(IN_MEMORY.to_owned());
     }
     keep_reserve(folder);
-    let known = Known::new(request.texts.to_owned(), listing);
+    let present = plan.state.users.iter().filter(|(_, user)| leaving::is_in(user, &local.locked));
+    let published = present.map(|(iam_id, _)| iam_id.as_str()).collect();
+    let known = Known::new(request.texts.to_owned(), listing, Known::read(folder), &published);
     let gid = local.files.groups.get(FETCH_USER).map(|group| group.gid);
     if let Err(cause) = known.write(folder, gid) {
         log::warn!("cannot write '{}/known.json': {cause}", cache::FOLDER);

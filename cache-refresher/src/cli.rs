@@ -33,6 +33,10 @@ pub(crate) struct Cli {
     #[arg(long, conflicts_with_all = ["dry_run", "repeat"])]
     pub removals_only: bool,
 
+    /// Let go who is held by a change of the configuration, its limits, or an export that lists nobody
+    #[arg(long, hide = true)]
+    pub release: bool,
+
     /// Use the last configuration that was right, and say nothing of the present one
     #[arg(long, hide = true)]
     pub last_good: bool,
@@ -49,7 +53,12 @@ pub(crate) struct Cli {
 impl Cli {
     /// Whether a question on the terminal is in place.
     pub(crate) fn may_ask(&self) -> bool {
-        !self.force && !self.dry_run && !self.json && !self.removals_only && self.repeat.is_none()
+        !self.force
+            && !self.release
+            && !self.dry_run
+            && !self.json
+            && !self.removals_only
+            && self.repeat.is_none()
     }
 }
 

@@ -78,7 +78,8 @@ pub(crate) fn both(cli: &Cli) -> u8 {
     let fetched = loaded.config.as_ref().map(|_| fetch_as_user(cli, loaded.broken.is_some()));
     let report = run_apply(cli, loaded, fetched, started);
     if report.forcible && cli.may_ask() && is_confirmed() {
-        return both(&Cli { force: true, ..cli.clone() });
+        // Not what nobody could confirm: who was named is held by the configuration, by its limits, or by an export.
+        return both(&Cli { release: true, ..cli.clone() });
     }
     report.exit
 }
@@ -151,7 +152,7 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
         is_configured,
         alone: loaded.broken.is_some(),
         removals_only,
-        force: cli.force,
+        force: cli.force || cli.release,
         dry_run: cli.dry_run,
         now,
     };
@@ -186,9 +187,14 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
 }
 
 fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
-    let previous = previous(&config.source.url);
+    let source = &config.source.url;
+    let previous = previous(source);
+    let remembered =
+        Known::read(Path::new(cache::FOLDER)).map(|known| known.accounts_of(source)).unwrap_or_default();
     let progress = Bar::start();
-    let request = fetch::Request { config, previous, force: cli.force, now: now(), progress: &progress };
+    let (force, release) = (cli.force, cli.force || cli.release);
+    let request =
+        fetch::Request { config, previous, remembered, force, release, now: now(), progress: &progress };
     let fetch::Fetched { listing, calls, failures } = fetch::fetch(request);
     drop(progress);
     for failure in &failures {
@@ -226,8 +232,7 @@ fn write(listing: &Listing) -> io::Result<()> {
     Ok(())
 }
 
-/// The last listing is the fetch half's memory, if it is of the same source. Without it, what was published last tells who is
-/// to be asked for.
+/// The last listing is the fetch half's memory, if it is of the same source.
 fn previous(source: &str) -> Option<Listing> {
     let unusable = match regular::read(Path::new(LISTING), listing::MAX_BYTES) {
         Ok(json) => match Listing::parse(&json) {
@@ -241,7 +246,7 @@ fn previous(source: &str) -> Option<Listing> {
     if let Some(cause) = unusable {
         log::warn!("cannot use '{LISTING}': {cause}; going by what was published last");
     }
-    Known::read(Path::new(cache::FOLDER))?.into_listing().filter(|listing| listing.source == source)
+    None
 }
 
 /// Runs the fetch half as a child, and takes its report. `last_good`: it uses the last configuration that was right.

@@ -1,6 +1,7 @@
 //! `known.json`: what the last refresh that succeeded went by. It stands in where something was lost or broken since: the
 //! configuration that was right, and who was read, by their ids. The apply half writes it, both halves read it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -21,13 +22,37 @@ pub(crate) struct Known {
     version: u32,
     /// Paths and texts of the configuration, in the order in which they are merged.
     configuration: Vec<(PathBuf, String)>,
-    /// Users and groups as they were listed, without times, which change with every refresh.
-    listing: Option<Listing>,
+    /// Users and groups as they were listed last by each source that published users are of, without times, which change
+    /// with every refresh.
+    listings: Vec<Listing>,
 }
 
 impl Known {
-    /// Of a configuration that is right, and a listing that was published.
-    pub(crate) fn new(configuration: Vec<(PathBuf, String)>, listing: &Listing) -> Self {
+    /// Of a configuration that is right and a listing that was published; of what was known `before`, those who are published
+    /// still, and whom the listing lacks: a mistake in the configuration that is corrected finds them again.
+    pub(crate) fn new(
+        configuration: Vec<(PathBuf, String)>,
+        listing: &Listing,
+        before: Option<Self>,
+        published: &BTreeSet<&str>,
+    ) -> Self {
+        let listed: BTreeSet<&str> =
+            listing.accounts.iter().flat_map(|account| &account.users).map(|user| user.id.as_str()).collect();
+        let is_missing =
+            |user: &User| published.contains(user.id.as_str()) && !listed.contains(user.id.as_str());
+        let mut former: Vec<Listing> = before.map(|known| known.listings).unwrap_or_default();
+        for known in &mut former {
+            for account in &mut known.accounts {
+                account.users.retain(is_missing);
+                let ids: BTreeSet<&str> = account.users.iter().map(|user| user.id.as_str()).collect();
+                account
+                    .groups
+                    .iter_mut()
+                    .for_each(|group| group.members.retain(|id| ids.contains(id.as_str())));
+            }
+            known.accounts.retain(|account| !account.users.is_empty());
+        }
+        former.retain(|known| !known.accounts.is_empty());
         let accounts = listing.accounts.iter().map(|account| Account {
             name: account.name.clone(),
             id: account.id.clone(),
@@ -46,7 +71,7 @@ impl Known {
             read: None,
             accounts: accounts.collect(),
         };
-        Self { version: VERSION, configuration, listing: Some(listing) }
+        Self { version: VERSION, configuration, listings: std::iter::once(listing).chain(former).collect() }
     }
 
     /// None if there is none that can be used, which is no error: it is a second line.
@@ -67,9 +92,10 @@ impl Known {
         Config::parse(&self.configuration).ok()
     }
 
-    /// What was published last.
-    pub(crate) fn into_listing(self) -> Option<Listing> {
-        self.listing
+    /// What was published of this source, the latest first.
+    pub(crate) fn accounts_of(self, source: &str) -> Vec<Account> {
+        let listings = self.listings.into_iter().filter(|listing| listing.source == source);
+        listings.flat_map(|listing| listing.accounts).collect()
     }
 
     /// Replaces the document, if it says something else. `gid`: the group of the fetch half, which reads it.

@@ -22,7 +22,12 @@ pub(crate) struct Plan<'a> {
     pub(crate) tags: &'a Tags,
     /// Calls at once; IAM limits the rate of each account by itself.
     pub(crate) concurrency: usize,
+    /// Names of groups that could not be found out.
+    pub(crate) unresolved: &'a [Failure],
+    /// Removals that nobody could confirm are believed.
     pub(crate) force: bool,
+    /// Groups that are no longer configured go.
+    pub(crate) release: bool,
     pub(crate) now: Timestamp,
     pub(crate) progress: &'a dyn Progress,
 }
@@ -48,7 +53,7 @@ pub(crate) async fn refresh<D: Directory>(
     let verdicts = confirm(directory, &groups.asked, lost, plan.concurrency).await;
     let (mut account, present) = merge::memberships(known, groups, verdicts, plan.now, plan.force);
     // Without a memory nobody can tell whom a mistake in `groups` leaves out.
-    account.complete = remembers || !unresolved || plan.force;
+    account.complete = remembers || !unresolved || plan.release;
     read_users(plan, directory, &mut account, &present).await;
     account
 }

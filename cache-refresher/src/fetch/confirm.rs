@@ -25,10 +25,10 @@ pub(crate) async fn confirm<D: Directory>(
 ) -> Vec<(Lost, Vec<Verdict>)> {
     let denied = Cell::new(false);
     let mut answers: Vec<(usize, Lost, Option<Vec<Verdict>>)> = stream::iter(lost.into_iter().enumerate())
-        .map(|(at, lost)| {
+        .map(|(at, mut lost)| {
             let denied = &denied;
             async move {
-                let verdict = ask(directory, asked, &lost, denied).await;
+                let verdict = ask(directory, asked, &mut lost, denied).await;
                 (at, lost, verdict)
             }
         })
@@ -54,22 +54,29 @@ pub(crate) async fn confirm<D: Directory>(
         .collect()
 }
 
-/// None where the call is denied; one denial is enough to stop asking.
+/// None where the call is denied; one denial is enough to stop asking. Groups that gave no answer, and that the user has
+/// joined meanwhile, come on top of those that were lost.
 async fn ask<D: Directory>(
     directory: &D,
     asked: &[Asked],
-    lost: &Lost,
+    lost: &mut Lost,
     denied: &Cell<bool>,
 ) -> Option<Vec<Verdict>> {
     if denied.get() {
         return None;
     }
     match directory.groups_of(&lost.name).await {
-        Ok(present) => Some(lost.verdicts(|at| {
-            let group = asked.get(at);
-            let is_in = group.is_some_and(|group| present.iter().any(|present| present.id == group.id));
-            if is_in { Verdict::In } else { Verdict::Out }
-        })),
+        Ok(present) => {
+            let is_in = |group: &Asked| present.iter().any(|present| present.id == group.id);
+            let others =
+                asked.iter().enumerate().filter(|(_, group)| group.members.is_none() && is_in(group));
+            let joined: Vec<usize> =
+                others.map(|(at, _)| at).filter(|at| !lost.groups.contains(at)).collect();
+            lost.groups.extend(joined);
+            Some(
+                lost.verdicts(|at| if asked.get(at).is_some_and(is_in) { Verdict::In } else { Verdict::Out }),
+            )
+        }
         Err(refusal) => match refusal.what {
             What::NotFound => Some(lost.verdicts(|_| Verdict::Out)),
             What::Denied => {

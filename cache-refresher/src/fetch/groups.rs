@@ -65,14 +65,15 @@ pub(crate) async fn read<D: Directory>(
         .buffered(plan.concurrency)
         .collect()
         .await;
-    let mut groups = Groups::default();
+    let mut groups = Groups { unresolved: plan.unresolved.to_owned(), ..Groups::default() };
     let mut failures = Vec::new();
-    // Nothing may be read, and nothing is known.
-    let is_shut_out = known.groups.is_empty()
-        && replies.iter().all(|reply| reply.as_ref().is_err_and(|refusal| refusal.what == What::Denied));
+    let named = |name: &String| known.groups.iter().find(|group| group.name.eq_ignore_ascii_case(name));
+    // Nothing may be read, and no mistake in a name explains it.
+    let is_shut_out =
+        replies.iter().all(|reply| reply.as_ref().is_err_and(|refusal| refusal.what == What::Denied))
+            && (known.groups.is_empty() || plan.groups.iter().all(|name| named(name).is_some()));
     for (name, reply) in plan.groups.iter().zip(replies) {
-        let before = known.groups.iter().find(|group| group.name.eq_ignore_ascii_case(name));
-        match (reply, before) {
+        match (reply, named(name)) {
             (Ok(answer), _) => groups.add(Asked::answered(answer, None)),
             (Err(refusal), Some(before)) if refusal.what == What::NotFound => {
                 failures.extend(groups.follow(directory, before, &names).await.err());
@@ -81,10 +82,14 @@ pub(crate) async fn read<D: Directory>(
             (Err(refusal), None) if refusal.what != What::Failed && !is_shut_out => {
                 groups.unresolved.push(never_was(refusal))
             }
+            (Err(refusal), Some(before)) if refusal.what == What::Denied && !is_shut_out => {
+                groups.unresolved.push(refusal.failure);
+                groups.add(Asked { unclear: true, ..Asked::unanswered(before) });
+            }
             (Err(refusal), _) => failures.push(refusal.failure),
         }
     }
-    if !plan.force && failures.is_empty() {
+    if !plan.release && failures.is_empty() {
         for before in &known.groups {
             failures.extend(groups.former(directory, before, &names).await.err());
         }
@@ -204,17 +209,16 @@ impl Groups {
         known: &Group,
         names: &BTreeMap<&str, &str>,
     ) -> Result<(), Failure> {
-        let is_read = |asked: &Asked| asked.id == known.id || asked.name.eq_ignore_ascii_case(&known.name);
-        if known.members.is_empty() || self.asked.iter().any(is_read) {
+        // By its id: its name may be that of another group by now.
+        if known.members.is_empty() || self.asked.iter().any(|asked| asked.id == known.id) {
             return Ok(());
         }
         let mut asked = Asked::unanswered(known);
         let reply = match directory.group(asked.name_in_iam()).await {
-            Err(refusal) if refusal.what == What::NotFound => match find(directory, known, names).await {
-                Found::As(now) => directory.group(&now).await,
-                Found::Nowhere => Err(refusal),
-                Found::Unknown(why) => Err(why),
-            },
+            Ok(answer) if answer.id != known.id => elsewhere(directory, known, names, None).await,
+            Err(refusal) if refusal.what == What::NotFound => {
+                elsewhere(directory, known, names, Some(refusal)).await
+            }
             reply => reply,
         };
         match reply {
@@ -226,6 +230,29 @@ impl Groups {
         asked.unconfigured = true;
         self.add(asked);
         Ok(())
+    }
+}
+
+/// The answer of a group that another one has the name of, or nobody.
+async fn elsewhere<D: Directory>(
+    directory: &D,
+    known: &Group,
+    names: &BTreeMap<&str, &str>,
+    refusal: Option<Refusal>,
+) -> Result<GroupAnswer, Refusal> {
+    match find(directory, known, names).await {
+        Found::As(now) => directory.group(&now).await,
+        Found::Nowhere => Err(refusal.unwrap_or_else(|| Refusal {
+            what: What::NotFound,
+            failure: failure(
+                "iam:GetGroup",
+                &known.name,
+                "another group has the name",
+                "",
+                FailureKind::Held,
+            ),
+        })),
+        Found::Unknown(why) => Err(why),
     }
 }
 

@@ -147,7 +147,10 @@ pub(crate) fn memberships(
                 log::warn!("IAM user '{}' taken as removed, unconfirmed: {cause}", printable(&user.name));
             }
         } else if !unconfirmed.is_empty() {
-            errors.push(hold(user, &missing, &cause));
+            let others =
+                members.iter().enumerate().filter(|(at, _)| !unconfirmed.iter().any(|(lost, _)| lost == at));
+            let is_in_another = others.into_iter().any(|(_, members)| members.contains(&lost.id));
+            errors.push(hold(user, &missing, &cause, !is_in_another));
             user.missing = Some(missing);
         }
     }
@@ -198,33 +201,45 @@ fn unconfigured(
         .flat_map(|(_, members)| members.iter().cloned())
         .collect();
     let mut failures = Vec::new();
-    for (asked, members) in asked.iter().zip(members).filter(|(asked, _)| asked.unconfigured) {
-        if !is_unresolved {
+    for (group, members) in asked.iter().zip(members).filter(|(asked, _)| asked.unconfigured) {
+        let is_replaced =
+            asked.iter().any(|other| !other.unconfigured && other.name.eq_ignore_ascii_case(&group.name));
+        if !is_unresolved && !is_replaced {
             members.retain(|id| !configured.contains(id));
         }
-        let users = known.users.iter().filter(|user| members.contains(&user.id));
-        let mut names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
-        names.sort_unstable();
-        if !names.is_empty() {
-            failures.push(held(
-                "configuration",
-                &asked.name,
-                // The names come first: groups with other members are no case of the same.
-                &format!(
-                    "{} would leave the group, which `groups` no longer names; they stay",
-                    quoted(&names, 10)
-                ),
-                "correct `groups`; if they are to leave, run 'nss-iamctl refresh --force'",
-                &names,
-            ));
+        let names_of = |wanted: &dyn Fn(&String) -> bool| -> Vec<&str> {
+            let users = known.users.iter().filter(|user| members.contains(&user.id) && wanted(&user.id));
+            let mut names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
+            names.sort_unstable();
+            names
+        };
+        let names = names_of(&|_| true);
+        if names.is_empty() {
+            continue;
         }
+        let why = match (is_replaced, &group.renamed) {
+            (true, Some(now)) => {
+                format!("another group has this name; the one that had it is called '{now}'")
+            }
+            (true, None) => "another group has this name".to_owned(),
+            (false, _) => "`groups` (or the instance's tag) no longer names the group".to_owned(),
+        };
+        let disabled = names_of(&|id| !configured.contains(id));
+        failures.push(held(
+            "configuration",
+            &group.name,
+            &format!("{why}; {} would leave it, and stay", quoted(&names, 10)),
+            "correct `groups`; if they are to leave, run 'nss-iamctl refresh --force'",
+            &disabled,
+        ));
     }
     failures
 }
 
 /// An emptied group is still a group; one that gave no answer is one as long as somebody is in it.
 fn group((asked, members): (Asked, BTreeSet<String>)) -> Option<Group> {
-    let stays = !members.is_empty() || asked.members.is_some() && !asked.unconfigured;
+    let exists = asked.members.is_some() || asked.unclear;
+    let stays = !members.is_empty() || exists && !asked.unconfigured;
     stays.then(|| Group {
         id: asked.id,
         name: asked.name,
@@ -255,7 +270,8 @@ fn missed(before: Option<Missing>, mut groups: Vec<String>, now: Timestamp) -> M
     }
 }
 
-fn hold(user: &User, missing: &Missing, cause: &str) -> Failure {
+fn hold(user: &User, missing: &Missing, cause: &str, is_all: bool) -> Failure {
+    let name = user.name.as_str();
     held(
         "iam:ListGroupsForUser",
         &user.name,
@@ -263,8 +279,8 @@ fn hold(user: &User, missing: &Missing, cause: &str) -> Failure {
             "{cause}; GetGroup no longer lists the user, and the removal is held ({} of {WITNESSES} refreshes agree)",
             missing.times
         ),
-        "the next refreshes ask again, fastest with iam:ListGroupsForUser allowed; --force removes at once",
-        &[&user.name],
+        "allow iam:ListGroupsForUser; the next refreshes ask again, and 'nss-iamctl refresh --force' does not wait",
+        if is_all { std::slice::from_ref(&name) } else { &[] },
     )
 }
 

@@ -40,8 +40,12 @@ pub(crate) struct Request<'a> {
     pub(crate) config: &'a Config,
     /// What the last fetch returned.
     pub(crate) previous: Option<Listing>,
+    /// What was published last of the same source, besides.
+    pub(crate) remembered: Vec<Account>,
     /// Take removals for true that could not be confirmed.
     pub(crate) force: bool,
+    /// Let go what a change of the configuration, or an export without users, would remove.
+    pub(crate) release: bool,
     /// The time of day.
     pub(crate) now: Timestamp,
     /// Who is told how it goes on.
@@ -83,9 +87,9 @@ fn from_file(request: Request<'_>, path: &Path) -> Listing {
     match file::read(path, request.now) {
         Ok(read) => {
             let mut listing = Listing { source: request.config.source.url.clone(), ..read };
-            let previous = request.previous.map(|listing| listing.accounts).unwrap_or_default();
-            if !request.force {
-                file::keep_emptied(&mut listing, previous);
+            if !request.release {
+                let (known, _) = memory(request.previous, request.remembered);
+                file::keep_emptied(&mut listing, known.into_values().collect());
             }
             listing
         }
@@ -103,6 +107,20 @@ fn kept(request: Request<'_>, failure: Failure) -> Listing {
 
 fn listing(config: &Config, now: Timestamp, accounts: Vec<Account>) -> Listing {
     Listing { version: VERSION, source: config.source.url.clone(), read: Some(now), accounts }
+}
+
+/// The last listing's accounts by name, and what is remembered besides: of an AWS account that the same name stood for before.
+fn memory(previous: Option<Listing>, remembered: Vec<Account>) -> (BTreeMap<String, Account>, Vec<Account>) {
+    let mut known: BTreeMap<String, Account> = BTreeMap::new();
+    let mut rest = Vec::new();
+    for account in previous.into_iter().flat_map(|listing| listing.accounts).chain(remembered) {
+        match known.get(&account.name) {
+            None => drop(known.insert(account.name.clone(), account)),
+            Some(other) if other.id == account.id => {}
+            Some(_) => rest.push(account),
+        }
+    }
+    (known, rest)
 }
 
 /// An account of the configuration; the first one's name is empty.
@@ -140,11 +158,9 @@ fn configured<'a>(config: &'a Config, known: &BTreeMap<String, Account>) -> Vec<
 }
 
 async fn from_iam(request: Request<'_>, calls: Calls) -> Listing {
-    let previous = request.previous.into_iter().flat_map(|listing| listing.accounts);
-    let mut known: BTreeMap<String, Account> =
-        previous.map(|account| (account.name.clone(), account)).collect();
+    let (mut known, rest) = memory(request.previous, request.remembered);
     let mut accounts = configured(request.config, &known);
-    if request.force {
+    if request.release {
         accounts.retain(|account| !account.groups.is_empty() || account.tag.is_some());
         known.retain(|name, _| accounts.iter().any(|account| account.name == name));
     }
@@ -161,6 +177,7 @@ async fn from_iam(request: Request<'_>, calls: Calls) -> Listing {
     let (mut known, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
         known.into_iter().partition(|(_, known)| is_configured(&known));
     let others = RefCell::new(others);
+    let rest = RefCell::new(rest);
     let mut read = match reached.await {
         Ok((aws, identity)) => {
             let reading = accounts.iter().map(|account| {
@@ -170,11 +187,13 @@ async fn from_iam(request: Request<'_>, calls: Calls) -> Listing {
                     groups: account.groups,
                     tags: &request.config.tags,
                     concurrency: request.config.aws.concurrency,
+                    unresolved: &[],
                     force: request.force,
+                    release: request.release,
                     now: request.now,
                     progress: request.progress,
                 };
-                one_account(&aws, &identity, account, plan, known, &others)
+                one_account(&aws, &identity, account, plan, (known, &others, &rest))
             });
             join_all(reading).await
         }
@@ -206,28 +225,37 @@ fn former(known: Account) -> Account {
     Account { complete: false, errors: vec![held], warnings: Vec::new(), ..known }
 }
 
-/// Gets at an account and reads it; another account's trouble is none of this one's. `others`: accounts of the memory that
-/// are not configured; one that has another name now is taken out.
+/// Gets at an account and reads it, whatever becomes of the others. The memory: what was known by its name; accounts that are
+/// not configured, of which one that has another name now is taken out; and AWS accounts that its name stood for before.
 async fn one_account(
     aws: &Aws<'_>,
     identity: &Identity,
     account: &Configured<'_>,
     plan: Plan<'_>,
-    known: Option<Account>,
-    others: &RefCell<BTreeMap<String, Account>>,
+    (known, others, rest): (Option<Account>, &RefCell<BTreeMap<String, Account>>, &RefCell<Vec<Account>>),
 ) -> Account {
-    let groups = match account.tag {
+    let tagged = match account.tag {
         None => Ok(Vec::new()),
         Some(tag) => aws.groups_in_tag(tag).await,
     };
-    let groups = match groups {
-        Ok(tagged) => without_repeats(account.groups, tagged),
+    let (tagged, unresolved) = match tagged {
+        Ok(tagged) => (tagged, Vec::new()),
+        // Those that are known are read all the same.
+        Err(failure) if known.as_ref().is_some_and(|known| !known.groups.is_empty()) => {
+            (Vec::new(), vec![failure])
+        }
         Err(failure) => return merge::kept(known, account.name, vec![failure]),
     };
+    let groups = without_repeats(account.groups, tagged);
     match aws.account(identity, account.name, account.role, account.external_id).await {
         Ok((iam, id)) => {
+            let known = known.filter(|known| known.id.is_empty() || known.id == id);
             let known = known.or_else(|| renamed(&mut others.borrow_mut(), account.name, &id));
-            account::refresh(&Plan { groups: &groups, ..plan }, &iam, &id, known).await
+            let former =
+                || rest.borrow().iter().find(|other| other.id == id && other.name == account.name).cloned();
+            let known = known.or_else(former);
+            account::refresh(&Plan { groups: &groups, unresolved: &unresolved, ..plan }, &iam, &id, known)
+                .await
         }
         Err(failure) => merge::kept(known, account.name, vec![failure]),
     }

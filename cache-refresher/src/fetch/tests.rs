@@ -38,7 +38,17 @@ fn run_with(
 ) -> Account {
     let groups: Vec<String> = groups.iter().map(|name| (*name).to_owned()).collect();
     let now = at(minutes);
-    let plan = Plan { name: "", groups: &groups, tags, concurrency: 3, force, now, progress: &Quiet };
+    let plan = Plan {
+        name: "",
+        groups: &groups,
+        tags,
+        concurrency: 3,
+        unresolved: &[],
+        force,
+        release: force,
+        now,
+        progress: &Quiet,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let account = runtime.unwrap().block_on(refresh(&plan, table, "123456789012", known.cloned()));
     let listing = Listing { version: 1, source: "iam:".to_owned(), read: None, accounts: vec![account] };
@@ -108,15 +118,18 @@ fn an_inactive_key_is_listed_without_asking_for_its_body_and_asked_for_when_it_b
 #[test]
 fn memberships_that_cannot_be_read_whole_leave_everything_as_it_was() {
     let known = run(&two(), None, 0);
-    let failing = two().user("eve", &["G"]).refusing("GetGroup", "H", What::Denied);
+    let failing = two().user("eve", &["G"]).refusing("GetGroup", "H", What::Failed);
     let mut kept = run(&failing, Some(&known), 5);
-    let cause = "AccessDenied: no; kept the listing of 2026-11-22T18:00Z (2 users)";
+    let cause = "Throttling: slow down; kept the listing of 2026-11-22T18:00Z (2 users)";
     assert_eq!(kept.errors[0].cause, cause);
     kept.errors.clear();
     assert_eq!(kept, known);
     assert_eq!(failing.asked("ListSSHPublicKeys"), 0);
 
-    let denied = failing.refusing("GetGroup", "G", What::Denied);
+    let denied = two().refusing("GetGroup", "G", What::Denied).refusing("GetGroup", "H", What::Denied);
+    let mut kept = run(&denied, Some(&known), 5);
+    kept.errors.clear();
+    assert_eq!(kept, known, "a role that lost all its rights");
     let nothing = run(&denied, None, 5);
     assert!(!nothing.complete && nothing.users.is_empty() && nothing.as_of.is_none());
 }
@@ -455,7 +468,8 @@ proptest! {
         let honest = Table { refuse: BTreeMap::new(), ..before };
         let known = run(&honest, None, 0);
         let account = run(&after, Some(&known), 5);
-        let failed = ["G", "H"].iter().any(|group| after.refuse.contains_key(&("GetGroup", (*group).to_owned())));
+        let refused = ["G", "H"].map(|group| after.refuse.get(&("GetGroup", group.to_owned())).copied());
+        let failed = refused.contains(&Some(What::Failed)) || refused == [Some(What::Denied); 2];
         if failed {
             prop_assert_eq!(&Account { errors: Vec::new(), ..account.clone() }, &known);
             prop_assert!(!account.errors.is_empty());

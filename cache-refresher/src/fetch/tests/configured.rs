@@ -210,3 +210,39 @@ fn while_the_group_of_a_new_name_or_a_dropped_one_cannot_be_read_all_is_as_it_wa
     assert_eq!((members(&account), kinds(&account)), (members(&known), vec![FailureKind::Unavailable]));
     assert_eq!(account.as_of, known.as_of);
 }
+
+/// A denied group is one that does not resolve: its members stay, and those who left other groups go.
+#[test]
+fn one_group_that_is_denied_freezes_no_other_one() {
+    let known = run(&two().user("eve", &["G"]), None, 0);
+    let mut table = two().refusing("GetGroup", "H", What::Denied);
+    table.delete("eve");
+    let account = run(&table, Some(&known), 5);
+    assert_eq!((names(&account), kinds(&account)), (vec!["ana", "bob"], vec![FailureKind::Denied]));
+    assert_eq!(members(&account), [("G", vec!["AIDAana", "AIDAbob"]), ("H", vec!["AIDAana"])]);
+    table.groups.get_mut("H").unwrap().1.clear();
+    let left = run(&table, Some(&account), 10);
+    assert_eq!(members(&left), [("G", vec!["AIDAana", "AIDAbob"]), ("H", vec![])]);
+}
+
+#[test]
+fn a_name_that_another_group_takes_disables_nobody_of_the_one_that_had_it() {
+    let known = run(&two(), None, 0);
+    let mut table = renamed(two());
+    table.groups.insert("G".to_owned(), ("AGPAother".to_owned(), BTreeSet::new()));
+    let mut account = known.clone();
+    for minute in [5, 10] {
+        account = run(&table, Some(&account), minute);
+        assert_eq!(names(&account), ["ana", "bob"]);
+        let old = account.groups.iter().find(|group| group.id == "AGPAG").unwrap();
+        assert_eq!((old.members.len(), old.unconfigured, old.renamed.as_deref()), (2, true, Some("New")));
+        assert_eq!(kinds(&account), [FailureKind::Held]);
+    }
+    // Deleted and made again with the same members: they are in the new one, even if its answer is half a one.
+    let mut again = two().forgetting("G", "bob", 1);
+    again.groups.get_mut("G").unwrap().0 = "AGPAagain".to_owned();
+    let account = run(&again, Some(&known), 5);
+    assert_eq!(names(&account), ["ana", "bob"]);
+    assert_eq!(account.groups[0].members, ["AIDAana", "AIDAbob"]);
+    assert!(account.errors.is_empty() && account.groups.len() == 2, "{account:?}");
+}

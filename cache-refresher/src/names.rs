@@ -87,8 +87,10 @@ impl Refusal {
 pub(crate) struct Names<'a> {
     pub local: &'a Local,
     pub config: &'a config::Names,
-    /// Groups that are published or joined.
+    /// Groups that are published.
     pub own: BTreeSet<String>,
+    /// Local groups that the configuration lets users join, whether they exist or not.
+    pub targets: BTreeSet<String>,
 }
 
 impl Names<'_> {
@@ -97,7 +99,8 @@ impl Names<'_> {
     /// # Errors
     /// Why not.
     pub(crate) fn check(&self, name: &str, iam_id: &IamId, standing: Standing) -> Result<(), Refusal> {
-        if self.own.contains(name) {
+        // A name in the configuration takes nothing from a user who has it.
+        if self.own.contains(name) || self.targets.contains(name) && standing != Standing::Present {
             return Err(Refusal::Own(name.to_owned()));
         }
         Self::not_of_host(self.local, name)?;

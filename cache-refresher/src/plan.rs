@@ -152,6 +152,15 @@ impl OwnGroups {
                 return Err(impossible(format!("{refusal}, which would stand before ours"), way_out));
             }
         }
+        let holder = input
+            .state
+            .users
+            .values()
+            .find(|user| leaving::is_in(user, &input.local.locked) && user.name == own.common);
+        if let Some(holder) = holder {
+            let what = format!("[users] common_group '{}' is the name of a user of IAM here", holder.name);
+            return Err(impossible(what, "choose another"));
+        }
         if !input.local.has_shell(&users.shell) {
             let what = format!("[users] shell '{}' is not in /etc/shells", users.shell);
             return Err(impossible(what, "add it there, or choose another"));

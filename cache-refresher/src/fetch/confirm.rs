@@ -47,8 +47,7 @@ pub(crate) async fn confirm<D: Directory>(
     answers
         .into_iter()
         .map(|(_, lost, verdict)| {
-            let verdicts =
-                verdict.unwrap_or_else(|| lost.verdicts(|group| second_verdict(&lost, group, &seen)));
+            let verdicts = verdict.unwrap_or_else(|| second_verdicts(&lost, asked, &seen));
             (lost, verdicts)
         })
         .collect()
@@ -121,6 +120,19 @@ async fn members<D: Directory>(directory: &D, group: Option<&Asked>) -> Result<B
         Ok(_) => Err("denied, and GetGroup answered for another group".to_owned()),
         Err(refusal) if refusal.what == What::NotFound => Ok(BTreeSet::new()),
         Err(refusal) => Err(format!("denied, and GetGroup failed: {}", refusal.failure.cause)),
+    }
+}
+
+/// Who is in no group that can be read may be in one that cannot.
+fn second_verdicts(lost: &Lost, asked: &[Asked], seen: &Seen) -> Vec<Verdict> {
+    let verdicts = lost.verdicts(|group| second_verdict(lost, group, seen));
+    let closed = asked.iter().find(|group| group.unclear && !group.unconfigured && group.members.is_none());
+    match closed {
+        Some(group) if verdicts.iter().all(|verdict| *verdict == Verdict::Out) => {
+            let why = format!("denied, and so is GetGroup on '{}'", group.name_in_iam());
+            lost.verdicts(|_| Verdict::Unknown(why.clone()))
+        }
+        _ => verdicts,
     }
 }
 

@@ -43,6 +43,9 @@ pub(super) fn groups<'a>(
         .groups
         .iter()
         .map(|group| (group, group_name(input, group, &holders, &names, told)))
+        .map(|(group, name)| {
+            (group, name.and_then(|name| not_of_user(name, candidates, &holders, &names, ids)))
+        })
         .collect();
     // The present holder, then the order of the accounts, then GroupId.
     sorted.sort_by_key(|(group, name)| {
@@ -68,6 +71,23 @@ pub(super) fn groups<'a>(
         }
     }
     published
+}
+
+/// A user who has the name keeps it: a group that is configured later disables nobody.
+fn not_of_user(
+    name: Name,
+    candidates: &Candidates<'_>,
+    holders: &Holders<'_>,
+    names: &Names<'_>,
+    ids: &Ids<'_>,
+) -> Result<Name, String> {
+    let keeps_it = |user: &&candidates::User<'_>| {
+        holders.present(&user.iam_id) == Some(&name)
+            && ids.usable(&user.iam_id).is_ok()
+            && names.check(name.as_str(), &user.iam_id, Standing::Present).is_ok()
+    };
+    let holder = candidates.users.iter().find(keeps_it);
+    holder.map_or_else(|| Ok(name.clone()), |user| Err(already(&name, "user", user.iam_name)))
 }
 
 fn group_name(
@@ -319,6 +339,6 @@ pub(super) fn names_of<'a>(input: &Input<'a>, own: &OwnGroups) -> Names<'a> {
     let targets = std::iter::once(&config.local_groups)
         .chain(config.account.iter().map(|account| &account.local_groups))
         .flat_map(|map| map.values().flatten().cloned());
-    let own = targets.chain([own.common.to_string(), own.disabled.to_string()]).collect();
-    Names { local: input.local, config: &config.names, own }
+    let own = [own.common.to_string(), own.disabled.to_string()].into();
+    Names { local: input.local, config: &config.names, own, targets: targets.collect() }
 }

@@ -347,7 +347,8 @@ fn disabled_users(
     let row = |(iam_id, identity, user): (&IamId, &Identity, &cache::state::User)| {
         let mut name = user.name.clone();
         if !locked.contains(iam_id) {
-            if names.check(name.as_str(), iam_id, Standing::Present).is_err() {
+            let is_joined = names.targets.contains(name.as_str());
+            if is_joined || names.check(name.as_str(), iam_id, Standing::Present).is_err() {
                 name = name.with_id(identity.id);
             }
             // At most 43 bytes, since only names of at most 32 can stand in the way.

@@ -104,13 +104,15 @@ fn active_names(world: &World, plan: &Plan) {
     let own = [config.users.common_group.clone(), DISABLED_GROUP.to_owned()];
     for (iam_id, group) in &plan.state.groups {
         let name = group.name.as_str();
-        assert!(!joined.contains(name) && !own.iter().any(|own| own == name), "group {name}");
+        let had = world.state.groups.get(iam_id).is_some_and(|known| known.name == group.name);
+        assert!((had || !joined.contains(name)) && !own.iter().any(|own| own == name), "group {name}");
         nobody_elses(world, iam_id, name, held(world, iam_id, &group.name));
     }
     let published: BTreeSet<&str> = plan.state.groups.values().map(|group| group.name.as_str()).collect();
     for (iam_id, user) in plan.state.users.iter().filter(|(_, user)| user.disabled.is_none()) {
         let name = user.name.as_str();
-        assert!(!joined.contains(name) && !own.iter().any(|own| own == name), "user {name}");
+        let had = world.state.users.get(iam_id).is_some_and(|known| known.name == user.name);
+        assert!((had || !joined.contains(name)) && !own.iter().any(|own| own == name), "user {name}");
         assert!(!published.contains(name), "user {name} and a group");
         nobody_elses(world, iam_id, name, held(world, iam_id, &user.name));
     }
@@ -179,19 +181,17 @@ fn again(world: &World, plan: &Plan) {
     if plan.skips.iter().any(|skip| skip.reason.contains("its home")) {
         return;
     }
-    // So does one whom only the state knows, and who keeps groups that are in no listing either.
-    let listed: BTreeSet<&str> = world
-        .listing
-        .accounts
-        .iter()
-        .flat_map(|account| &account.users)
-        .map(|user| user.id.as_str())
-        .collect();
+    // So does one who is refused for another reason, with the groups that nobody else needs.
     let lost = |(iam_id, user): (&IamId, &state::User)| {
         let was_in = world.state.users.get(iam_id).is_some_and(|user| user.disabled.is_none());
-        was_in && user.disabled.is_some() && !listed.contains(iam_id.as_str()) && !user.groups.is_empty()
+        was_in && user.disabled.is_some() && !world.local.locked.contains(user.name.as_str())
     };
-    if plan.held.is_some() && plan.state.users.iter().any(lost) {
+    // A name that a user gives up in this plan is free for a group in the next one.
+    if plan.skips.iter().any(|skip| skip.what == "group" && skip.reason.contains("the name of IAM user")) {
+        return;
+    }
+    let gone = world.answered().input().leaving().gone;
+    if plan.state.users.iter().filter(|(iam_id, _)| !gone.contains(*iam_id)).any(lost) {
         return;
     }
     let again = World { state: plan.state.clone(), published: plan.cache.clone(), ..world.clone() };

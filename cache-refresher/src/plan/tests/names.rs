@@ -67,15 +67,33 @@ fn refused_names_stay_out_as_user_as_group_and_as_private_group() {
 }
 
 #[test]
-fn a_user_called_like_a_published_group_stays_out_even_as_present_holder() {
+fn a_group_that_comes_later_takes_no_name_of_a_user_and_a_user_none_of_a_group() {
     let mut world = World::of(&["ana", "dev"]);
     assert_eq!(world.run().active("U-dev"), Some("dev"));
     world.group("", "G-DEV", "Dev").members = vec!["U-ana".to_owned()];
-    let plan = world.run();
-    assert!(plan.told("U-dev", "'dev' is the name of a group"), "{:?}", plan.skips);
-    assert_eq!(plan.members("dev"), ["ana"]);
-    let row = plan.row("U-dev").unwrap();
-    assert_eq!((row.active, row.name.to_string()), (false, format!("dev-{}", row.uid)));
+    world.member("", "U-new", "ops", "G-OPS");
+    for _ in 0..2 {
+        let plan = world.run();
+        assert!(plan.told("G-DEV", "'dev' is already the name of IAM user 'dev'"), "{:?}", plan.skips);
+        assert!(plan.told("U-new", "'ops' is the name of a group"), "{:?}", plan.skips);
+        assert_eq!((plan.active("U-dev"), plan.active("U-ana")), (Some("dev"), Some("ana")));
+    }
+    world.gone("U-dev");
+    assert_eq!(world.run().members("dev"), ["ana"]);
+}
+
+#[test]
+fn a_name_that_the_configuration_writes_somewhere_disables_no_user_who_has_it() {
+    let mut world = World::of(&["ana"]);
+    let before = world.run();
+    world.config.local_groups = [("Ops".to_owned(), vec!["ana".to_owned()])].into();
+    assert_eq!(world.run().cache, before.cache);
+    world.member("", "U-new", "Adm2", "G-OPS");
+    world.config.local_groups = [("Ops".to_owned(), vec!["adm2".to_owned()])].into();
+    assert!(world.run().told("U-new", "'adm2' is the name of a group"), "newcomers do not get it");
+    world.config.users.common_group = "ana".to_owned();
+    let refused = plan(world.answered().input()).unwrap_err();
+    assert!(refused.to_string().contains("common_group 'ana' is the name of a user"), "{refused}");
 }
 
 #[test]

@@ -56,6 +56,8 @@ pub(crate) enum Error {
         "other refreshers changed what is to be published {ROUNDS} times while this host was asked whose names are"
     )]
     Overtaken,
+    #[error("the configuration was changed while this host was asked whose names are")]
+    Outdated,
 }
 
 impl Error {
@@ -67,7 +69,7 @@ impl Error {
             Self::State { cause: cache::state::Error::Io(cause), .. } => exit::of_io(cause),
             Self::Publish(cause) if cause.is_denied() => exit::DENIED,
             Self::Lock(cause) => cause.exit(),
-            Self::Overtaken => exit::UNAVAILABLE,
+            Self::Overtaken | Self::Outdated => exit::UNAVAILABLE,
             Self::Unread(Unread::Untrusted(_) | Unread::Form(_)) => exit::HELD,
             Self::Impossible(_) | Self::NoGroup => exit::CONFIGURATION,
             Self::Unread(Unread::Missing) | Self::State { .. } | Self::Publish(_) => exit::OTHER,
@@ -98,6 +100,7 @@ impl Error {
             Self::Lock(cause) => cause.hint(),
             Self::Impossible(cause) => &cause.hint,
             Self::NoGroup => "run 'systemd-sysusers nss-iam.conf'",
+            Self::Outdated => "run 'nss-iamctl refresh'",
             _ => "",
         }
     }
@@ -130,6 +133,8 @@ pub(crate) struct Request<'a> {
     /// Only take away: those who left, and those who are locked.
     pub removals_only: bool,
     pub force: bool,
+    /// Disable these, whatever holds them.
+    pub release: &'a [String],
     /// Only say what would be published.
     pub dry_run: bool,
     pub now: Timestamp,
@@ -171,10 +176,8 @@ struct Taken {
 fn take_away(request: Request<'_>) -> Taken {
     let folder = Path::new(cache::FOLDER);
     let first = attempt(request);
-    if !first.changes.is_empty() {
-        // A lock may have given it up for its list. New files are no larger than the old ones, so there is room again.
-        keep_reserve(folder);
-    }
+    // A lock may have given it up for its list. New files are no larger than the old ones, so there is room again.
+    keep_reserve(folder);
     if !first.error.as_ref().is_some_and(Error::is_of_disk) {
         return first;
     }
@@ -225,6 +228,7 @@ fn attempt(request: Request<'_>) -> Taken {
         locked: &locked,
         max_removed_percent: request.config.safety.max_removed_percent,
         force: request.force,
+        release: request.release,
     });
     let (files, unread) = files.map_or_else(|error| (None, Some(error)), |files| (Some(files), None));
     let group = files.as_ref().and_then(keys_group).or_else(|| group_of(&folder.join("keys.db")));
@@ -245,6 +249,7 @@ fn attempt(request: Request<'_>) -> Taken {
     if request.config.users.terminate_sessions && (done.published || request.removals_only) {
         warnings = sessions::end_of_disabled(&here.state, here.cache.as_ref().ok(), local.as_ref());
     }
+    log_changes(&done.changes);
     let unreadable = unreadable.or(unread).map(Error::from);
     Taken { changes: done.changes, warnings, error: saved.err().or(forgotten).or(unreadable) }
 }
@@ -264,6 +269,9 @@ fn publish(request: Request<'_>, given: Option<Listing>, taken: &[Change]) -> Re
         if let Some((known, answered)) = &asked
             && questions.are_in(known)
         {
+            if !is_current(request.texts) {
+                return Err(Error::Outdated);
+            }
             local.take_answers(answered);
             let plan = here.plan(here.input(request, &listing, &local))?;
             if request.dry_run {
@@ -276,6 +284,12 @@ fn publish(request: Request<'_>, given: Option<Listing>, taken: &[Change]) -> Re
         asked = Some((questions, local));
     }
     Err(Error::Overtaken)
+}
+
+/// A plan by what was taken out of the configuration meanwhile would give it back.
+fn is_current(texts: &[(PathBuf, String)]) -> bool {
+    let main = texts.first().map(|(path, _)| path);
+    main.is_none_or(|main| Config::texts(main).is_ok_and(|now| now == texts))
 }
 
 fn compared(here: &Here<'_>, plan: &Plan, listing: &Listing, now: Timestamp) -> Report {
@@ -302,18 +316,20 @@ fn carry_out(
     if rescue::is_done(folder) {
         plan.warnings.push(IN_MEMORY.to_owned());
     }
-    keep_reserve(folder);
     let present = plan.state.users.iter().filter(|(_, user)| leaving::is_in(user, &local.locked));
     let published = present.map(|(iam_id, _)| iam_id.as_str()).collect();
     let known = Known::new(request.texts.to_owned(), listing, Known::read(folder), &published);
     let gid = local.files.groups.get(FETCH_USER).map(|group| group.gid);
-    if let Err(cause) = known.write(folder, gid) {
-        log::warn!("cannot write '{}/known.json': {cause}", cache::FOLDER);
-    }
+    let known = known.write(folder, gid);
     drop(lock);
     if done.renamed {
         nscd::invalidate(done.first);
     }
+    log_changes(&done.changes);
+    if let Err(cause) = known {
+        log::warn!("cannot write '{}/known.json': {cause}", cache::FOLDER);
+    }
+    keep_reserve(folder);
     let changes: Vec<Change> = taken.iter().cloned().chain(done.changes).collect();
     let mut report = Report::of(listing, &plan, &changes, request.now);
     report.published = done.published;
@@ -322,6 +338,13 @@ fn carry_out(
         report.warnings.extend(ended);
     }
     Ok(report)
+}
+
+/// Not while anything is locked: whoever reads standard error may have stopped.
+fn log_changes(changes: &[Change]) {
+    for change in changes {
+        log::info!("{}", change.text());
+    }
 }
 
 /// As much as the files that a removal writes anew, and the journal of `state.db`.

@@ -33,9 +33,9 @@ pub(crate) struct Cli {
     #[arg(long, conflicts_with_all = ["dry_run", "repeat"])]
     pub removals_only: bool,
 
-    /// Let go who is held by a change of the configuration, its limits, or an export that lists nobody
-    #[arg(long, hide = true)]
-    pub release: bool,
+    /// Let these users go whom a change of the configuration, its limits, or an export that lists nobody holds
+    #[arg(long, hide = true, value_name = "NAMES", value_delimiter = '\n')]
+    pub release: Vec<String>,
 
     /// Use the last configuration that was right, and say nothing of the present one
     #[arg(long, hide = true)]
@@ -54,7 +54,7 @@ impl Cli {
     /// Whether a question on the terminal is in place.
     pub(crate) fn may_ask(&self) -> bool {
         !self.force
-            && !self.release
+            && self.release.is_empty()
             && !self.dry_run
             && !self.json
             && !self.removals_only

@@ -30,7 +30,9 @@ pub(crate) type Failed = (u8, String);
 pub(crate) fn run(cli: &Cli, last_good: bool) -> Result<(String, ExitStatus), Failed> {
     let mut command = command(cli);
     command.args(last_good.then_some("--last-good"));
-    command.args(cli.release.then_some("--release"));
+    if !cli.release.is_empty() {
+        command.args(["--release", &cli.release.join("\n")]);
+    }
     if geteuid().is_root() {
         // Not through NSS, where another service could hang or crash.
         let files = claims::nss::files().map_err(|cause| {

@@ -77,19 +77,19 @@ pub(crate) fn both(cli: &Cli) -> u8 {
     let started = Instant::now();
     let fetched = loaded.config.as_ref().map(|_| fetch_as_user(cli, loaded.broken.is_some()));
     let report = run_apply(cli, loaded, fetched, started);
-    if report.forcible && cli.may_ask() && is_confirmed() {
-        // Not what nobody could confirm: who was named is held by the configuration, by its limits, or by an export.
-        return both(&Cli { release: true, ..cli.clone() });
+    if !report.held_users.is_empty() && cli.may_ask() && is_confirmed(&report.held_users) {
+        // They, and nobody whom the source lacks by then.
+        return both(&Cli { release: report.held_users, ..cli.clone() });
     }
     report.exit
 }
 
-/// Asks whoever watches whether those who are held are to be disabled; they were named just now.
-fn is_confirmed() -> bool {
+/// Asks whoever watches whether those who are held are to be disabled.
+fn is_confirmed(names: &[String]) -> bool {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return false;
     }
-    let _ = write!(io::stderr(), "disable them now? [y/N] ");
+    let _ = write!(io::stderr(), "disable now: {}? [y/N] ", names.join(", "));
     let mut answer = String::new();
     // Without an answer it is no.
     let _ = io::stdin().read_line(&mut answer);
@@ -152,7 +152,8 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
         is_configured,
         alone: loaded.broken.is_some(),
         removals_only,
-        force: cli.force || cli.release,
+        force: cli.force,
+        release: &cli.release,
         dry_run: cli.dry_run,
         now,
     };
@@ -192,7 +193,8 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     let remembered =
         Known::read(Path::new(cache::FOLDER)).map(|known| known.accounts_of(source)).unwrap_or_default();
     let progress = Bar::start();
-    let (force, release) = (cli.force, cli.force || cli.release);
+    let (force, release) =
+        (cli.force, &fetch::Release { all: cli.force, names: cli.release.iter().cloned().collect() });
     let request =
         fetch::Request { config, previous, remembered, force, release, now: now(), progress: &progress };
     let fetch::Fetched { listing, calls, failures } = fetch::fetch(request);

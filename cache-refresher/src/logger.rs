@@ -25,7 +25,12 @@ pub(crate) fn install(to_journal: bool) {
     };
     // A host without syslog is no reason not to refresh.
     let quiet = to_journal || std::io::stderr().is_terminal();
-    let syslog = if quiet { None } else { syslog::unix(formatter).ok().map(Mutex::new) };
+    let syslog = if quiet { None } else { syslog::unix(formatter).ok() };
+    // A syslog that hangs loses lines, and keeps nobody from a lock.
+    if let Some(LoggerBackend::Unix(socket)) = syslog.as_ref().map(|syslog| &syslog.backend) {
+        let _ = socket.set_nonblocking(true);
+    }
+    let syslog = syslog.map(Mutex::new);
     if log::set_boxed_logger(Box::new(Logger { to_journal, syslog })).is_ok() {
         log::set_max_level(LevelFilter::Debug);
     }

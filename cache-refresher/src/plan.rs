@@ -43,6 +43,8 @@ pub(crate) struct Input<'a> {
     pub now: i64,
     /// Disable everyone whom the listing lacks.
     pub force: bool,
+    /// Or these, by login name or as the source spells it.
+    pub release: &'a [String],
 }
 
 impl<'a> Input<'a> {
@@ -54,6 +56,7 @@ impl<'a> Input<'a> {
             locked: &self.local.locked,
             max_removed_percent: self.config.safety.max_removed_percent,
             force: self.force,
+            release: self.release,
         })
     }
 }
@@ -70,8 +73,8 @@ pub(crate) struct Plan {
     pub warnings: Vec<String>,
     /// What was refused as a whole.
     pub held: Option<String>,
-    /// Whether users stay whom `--force` would disable.
-    pub forcible: bool,
+    /// Login names of users who stay, and whom `--force` would disable.
+    pub held_users: Vec<String>,
 }
 
 impl Plan {
@@ -121,8 +124,8 @@ pub(crate) fn plan(input: Input<'_>) -> Result<Plan, Impossible> {
         plan = attempt(&input, &own, &leaving);
     }
     plan.state.held = leaving.excess.as_ref().map(|excess| excess.of);
+    plan.held_users = leaving.users();
     for text in leaving.texts() {
-        plan.forcible = true;
         plan.hold(text);
     }
     Ok(plan)
@@ -184,7 +187,7 @@ fn attempt(input: &Input<'_>, own: &OwnGroups, leaving: &Leaving) -> Plan {
     told.skips.sort();
     told.skips.dedup();
     let warnings = told.warnings.into_iter().collect();
-    Plan { state, cache, keys, skips: told.skips, warnings, held, forcible: false }
+    Plan { state, cache, keys, skips: told.skips, warnings, held, held_users: Vec::new() }
 }
 
 /// What an administrator has to hear.

@@ -66,9 +66,9 @@ pub(crate) struct Report {
     pub fetch: Option<Fetched>,
     #[serde(skip)]
     pub diff: Option<String>,
-    /// Whether users stay whom `--force` would disable.
+    /// Users who stay, and whom `--force` would disable.
     #[serde(skip)]
-    pub forcible: bool,
+    pub held_users: Vec<String>,
     /// It never had the lock, so the report of the last run stays.
     #[serde(skip)]
     pub is_shut_out: bool,
@@ -122,7 +122,7 @@ impl Report {
             skips: plan.skips.clone(),
             warnings: warnings(listing).chain(plan.warnings.iter().cloned()).collect(),
             held: plan.held.clone(),
-            forcible: plan.forcible || failures_of(listing).any(|failure| !failure.users.is_empty()),
+            held_users: held_users(listing, plan),
             accounts: accounts.collect(),
             ..Self::of_changes(changes, now)
         }
@@ -163,6 +163,9 @@ impl Report {
     /// Notes what stopped this run.
     pub(crate) fn fail(&mut self, exit: u8, what: &str, hint: &str) {
         let done = match self.removed {
+            0 if self.changed > 0 => {
+                "only keys and groups that were lost at the source were taken away".to_owned()
+            }
             0 => "nothing was changed".to_owned(),
             1 => "one user who left or is locked was disabled, and nothing else changed".to_owned(),
             more => format!("{more} users who left or are locked were disabled, and nothing else changed"),
@@ -234,6 +237,15 @@ impl Report {
     pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
         replace(&folder.join("status.json"), 0o644, &serde_json::to_vec_pretty(self)?)
     }
+}
+
+/// Each once, by the names that the messages have.
+fn held_users(listing: &Listing, plan: &Plan) -> Vec<String> {
+    let by_fetch = failures_of(listing).flat_map(|failure| failure.users.iter().cloned());
+    let mut names: Vec<String> = by_fetch.chain(plan.held_users.iter().cloned()).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 fn failures_of(listing: &Listing) -> impl Iterator<Item = &Failure> {

@@ -126,7 +126,9 @@ pub fn remove_leftovers(folder: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(io_error("read", folder))? {
         let entry = entry.map_err(io_error("read", folder))?;
         let name = entry.file_name();
-        if ours.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
+        // What is no file is not of our making, and in nobody's way.
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && ours.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
             fs::remove_file(entry.path()).map_err(io_error("remove", &entry.path()))?;
         }
     }

@@ -127,6 +127,8 @@ impl StateFile {
         // SQLite would make it with the umask's mode.
         OpenOptions::new().append(true).create(true).mode(STATE.mode).open(&path)?;
         let db = Connection::open(&path)?;
+        // Nobody else has business with it, and a lock waits for this.
+        db.busy_timeout(std::time::Duration::from_millis(200))?;
         db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
         let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match version {

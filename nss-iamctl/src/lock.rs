@@ -39,7 +39,7 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
         }
     };
     plain(name)?;
-    change(host, |names| {
+    change(host, PATIENCE, |names| {
         names.insert(name.to_owned());
         Ok(())
     })?;
@@ -83,7 +83,7 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
 
 pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<u8, Error> {
     let name = args.user.as_deref().unwrap_or(ALL);
-    change(host, |names| {
+    change(host, LONG_PATIENCE, |names| {
         if args.all {
             names.clear();
             return Ok(());
@@ -154,7 +154,11 @@ fn plain(name: &str) -> Result<(), Error> {
 }
 
 /// Changes the list, also where the disk is full or cannot be written any more.
-fn change(host: &Host, with: impl Fn(&mut BTreeSet<String>) -> Result<(), Error>) -> Result<(), Error> {
+fn change(
+    host: &Host,
+    patience: Duration,
+    with: impl Fn(&mut BTreeSet<String>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let path = host.path(LOCKED);
     let folder = host.path(cache::FOLDER);
     if folder.exists() && !folder.is_dir() {
@@ -166,10 +170,10 @@ fn change(host: &Host, with: impl Fn(&mut BTreeSet<String>) -> Result<(), Error>
     if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
         move_aside(&path)?;
     }
-    match replace(&path, &with) {
+    match replace(&path, patience, &with) {
         // The list itself is as it should be, or not of our making: no matter of the disk.
         Err(error) if error.status() == crate::error::CONFIGURATION => Err(error),
-        Err(_) if reserve::give_up(&folder) => replace(&path, &with),
+        Err(_) if reserve::give_up(&folder) => replace(&path, patience, &with),
         Err(error) if rescue::is_needed(&folder) => {
             rescue::rescue(&folder).map_err(|cause| {
                 error.done(&format!(
@@ -183,7 +187,7 @@ fn change(host: &Host, with: impl Fn(&mut BTreeSet<String>) -> Result<(), Error>
                 folder.display(),
                 folder.display()
             ));
-            replace(&path, &with)
+            replace(&path, patience, &with)
         }
         done => done,
     }
@@ -198,31 +202,46 @@ fn move_aside(path: &Path) -> Result<(), Error> {
 }
 
 /// Under a lock, so that of two administrators neither undoes the other's word.
-fn replace(path: &Path, with: impl FnOnce(&mut BTreeSet<String>) -> Result<(), Error>) -> Result<(), Error> {
-    let _held = hold(path).map_err(|cause| Error::io("lock", path, &cause))?;
-    let mut names = locked(&files::read_lossy(path)?.unwrap_or_default());
-    with(&mut names)?;
-    let text: String = names.iter().map(|name| format!("{name}\n")).collect();
-    files::replace(path, &text, 0o600)
+fn replace(
+    path: &Path,
+    patience: Duration,
+    with: impl Fn(&mut BTreeSet<String>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    loop {
+        let file = hold(path, patience).map_err(|cause| Error::io("lock", path, &cause))?;
+        let mut names = locked(&files::read_lossy(path)?.unwrap_or_default());
+        with(&mut names)?;
+        let text: String = names.iter().map(|name| format!("{name}\n")).collect();
+        // Another one did not wait for the lock: its word is in the file by now.
+        if is_at(path, &file).map_err(|cause| Error::io("read", path, &cause))? {
+            return files::replace(path, &text, 0o600);
+        }
+    }
 }
 
-/// How long another administrator's change is waited for. One that hangs keeps nobody from locking.
+/// How long a lock waits for another administrator's change: one that hangs keeps nobody from locking.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// And how long an unlock does.
+const LONG_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The file is replaced by each change: who waited for an old one waits again.
-fn hold(path: &Path) -> std::io::Result<File> {
-    let until = Instant::now() + PATIENCE;
+fn hold(path: &Path, patience: Duration) -> std::io::Result<File> {
+    let until = Instant::now() + patience;
     loop {
         let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
         while file.try_lock().is_err() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(10));
         }
-        let (ours, there) = (file.metadata()?, fs::metadata(path)?);
-        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+        if is_at(path, &file)? {
             file.set_permissions(Permissions::from_mode(0o600))?;
             return Ok(file);
         }
     }
+}
+
+fn is_at(path: &Path, file: &File) -> std::io::Result<bool> {
+    let (ours, there) = (file.metadata()?, fs::metadata(path)?);
+    Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
 /// How the apply half ended.

@@ -26,7 +26,8 @@ impl Memory {
     /// Opens it. A dry run makes no file.
     pub(super) fn open(folder: &Path, dry_run: bool) -> Result<Self, Error> {
         let state_error = |cause| Error::State { folder: folder.to_owned(), cause };
-        if dry_run && !folder.join("state.db").exists() {
+        let is_empty = || fs::metadata(folder.join("state.db")).map_or(true, |found| found.len() == 0);
+        if dry_run && is_empty() {
             return Ok(Self::none());
         }
         fs::metadata(folder).map_err(|cause| Error::Io { what: "open", path: folder.to_owned(), cause })?;
@@ -99,9 +100,18 @@ impl<'a> Here<'a> {
         listing: &'i Listing,
         local: &'i Local,
     ) -> plan::Input<'i> {
-        let Request { config, force, now, .. } = request;
+        let Request { config, force, release, now, .. } = request;
         let published = self.cache.as_ref().unwrap_or(&self.nothing);
-        plan::Input { state: &self.state, listing, config, local, published, now: now.as_second(), force }
+        plan::Input {
+            state: &self.state,
+            listing,
+            config,
+            local,
+            published,
+            now: now.as_second(),
+            force,
+            release,
+        }
     }
 
     /// What is to take the place of this.
@@ -222,9 +232,6 @@ impl<'a> Here<'a> {
 }
 
 fn told(changes: Vec<Change>, renamed: bool, first: bool) -> Done {
-    for change in &changes {
-        log::info!("{}", change.text());
-    }
     Done { published: renamed || !changes.is_empty(), renamed, first, changes }
 }
 

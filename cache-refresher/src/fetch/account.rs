@@ -8,12 +8,12 @@ use futures_util::stream;
 use jiff::Timestamp;
 use listing::{Account, Failure, FailureKind, Key, User};
 
-use super::Progress;
 use super::confirm::confirm;
 use super::directory::{Directory, ListedKey};
 use super::failure::{Refusal, What, failure, printable, put_together};
 use super::groups;
 use super::merge::{self, KeysRead};
+use super::{Progress, Release};
 
 /// What to read, and by which rules.
 pub(crate) struct Plan<'a> {
@@ -26,8 +26,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) unresolved: &'a [Failure],
     /// Removals that nobody could confirm are believed.
     pub(crate) force: bool,
-    /// Groups that are no longer configured go.
-    pub(crate) release: bool,
+    /// Whom groups that are no longer configured may take along.
+    pub(crate) release: &'a Release,
     pub(crate) now: Timestamp,
     pub(crate) progress: &'a dyn Progress,
 }
@@ -51,9 +51,10 @@ pub(crate) async fn refresh<D: Directory>(
     let known = Account { name: plan.name.to_owned(), id: id.to_owned(), ..before };
     let lost = merge::lost(&known, &groups);
     let verdicts = confirm(directory, &groups.asked, lost, plan.concurrency).await;
-    let (mut account, present) = merge::memberships(known, groups, verdicts, plan.now, plan.force);
+    let (mut account, present) =
+        merge::memberships(known, groups, verdicts, plan.now, (plan.force, plan.release));
     // Without a memory nobody can tell whom a mistake in `groups` leaves out.
-    account.complete = remembers || !unresolved || plan.release;
+    account.complete = remembers || !unresolved || plan.release.all;
     read_users(plan, directory, &mut account, &present).await;
     account
 }

@@ -89,7 +89,7 @@ pub(crate) async fn read<D: Directory>(
             (Err(refusal), _) => failures.push(refusal.failure),
         }
     }
-    if !plan.release && failures.is_empty() {
+    if !plan.release.all && failures.is_empty() {
         for before in &known.groups {
             failures.extend(groups.former(directory, before, &names).await.err());
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use listing::{Account, Failure, FailureKind, Group, Key, Missing, User};
 
+use super::Release;
 use super::directory::Member;
 use super::failure::{failure, held, printable, put_together, quoted};
 use super::groups::{Asked, Groups};
@@ -107,7 +108,7 @@ pub(crate) fn memberships(
     groups: Groups,
     lost: Vec<(Lost, Vec<Verdict>)>,
     now: Timestamp,
-    force: bool,
+    (force, release): (bool, &Release),
 ) -> (Account, BTreeSet<String>) {
     let Groups { asked, unresolved, warnings } = groups;
     let mut members: Vec<BTreeSet<String>> = asked.iter().map(|asked| listed(&known, asked)).collect();
@@ -154,7 +155,13 @@ pub(crate) fn memberships(
             user.missing = Some(missing);
         }
     }
+    let released: BTreeSet<&str> =
+        known.users.iter().filter(|user| release.lets_go(user)).map(|user| user.id.as_str()).collect();
+    for (_, members) in asked.iter().zip(&mut members).filter(|(asked, _)| asked.unconfigured) {
+        members.retain(|id| !released.contains(id.as_str()));
+    }
     errors.extend(unconfigured(&asked, &mut members, &known, !unresolved.is_empty()));
+    errors.extend(unread(&asked, &members, &known));
     let ids: BTreeSet<String> = members.iter().flatten().cloned().collect();
     let mut users: BTreeMap<String, User> = old.into_iter().filter(|(id, _)| ids.contains(id)).collect();
     let answers = asked.iter().filter_map(|asked| asked.members.as_ref()).flatten();
@@ -234,6 +241,23 @@ fn unconfigured(
         ));
     }
     failures
+}
+
+/// Groups that gave no answer, and those who stay in them unasked.
+fn unread(asked: &[Asked], members: &[BTreeSet<String>], known: &Account) -> Vec<Failure> {
+    let unread = asked.iter().zip(members).filter(|(asked, _)| asked.unclear && !asked.unconfigured);
+    let hold = |(group, members): (&Asked, &BTreeSet<String>)| {
+        let users = known.users.iter().filter(|user| members.contains(&user.id));
+        let names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
+        (!names.is_empty()).then(|| {
+            let cause = format!(
+                "the group cannot be read; {} stay in it, and keys of those who are in no other group are not confirmed",
+                quoted(&names, 10)
+            );
+            failure("iam:GetGroup", &group.name, &cause, "see the other messages on it", FailureKind::Held)
+        })
+    };
+    unread.filter_map(hold).collect()
 }
 
 /// An emptied group is still a group; one that gave no answer is one as long as somebody is in it.

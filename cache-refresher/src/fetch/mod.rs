@@ -13,13 +13,13 @@ mod merge;
 mod tests;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use config::Config;
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use listing::{Account, Failure, FailureKind, Listing, VERSION};
+use listing::{Account, Failure, FailureKind, Listing, User, VERSION};
 
 use account::Plan;
 pub(crate) use aws::Calls;
@@ -44,12 +44,35 @@ pub(crate) struct Request<'a> {
     pub(crate) remembered: Vec<Account>,
     /// Take removals for true that could not be confirmed.
     pub(crate) force: bool,
-    /// Let go what a change of the configuration, or an export without users, would remove.
-    pub(crate) release: bool,
+    /// Whom a change of the configuration, or an export without users, may remove.
+    pub(crate) release: &'a Release,
     /// The time of day.
     pub(crate) now: Timestamp,
     /// Who is told how it goes on.
     pub(crate) progress: &'a dyn Progress,
+}
+
+/// Who may be removed by what else is held.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Release {
+    /// Everyone.
+    pub(crate) all: bool,
+    /// Users of these names, as the source spells them.
+    pub(crate) names: BTreeSet<String>,
+}
+
+impl Release {
+    fn lets_go(&self, user: &User) -> bool {
+        self.all || self.names.contains(&user.name)
+    }
+
+    /// Without those who may be removed.
+    fn rest_of(&self, mut account: Account) -> Account {
+        let gone =
+            account.users.iter().filter(|user| self.lets_go(user)).map(|user| user.id.clone()).collect();
+        merge::remove(&mut account, &gone);
+        account
+    }
 }
 
 /// What was read.
@@ -87,10 +110,9 @@ fn from_file(request: Request<'_>, path: &Path) -> Listing {
     match file::read(path, request.now) {
         Ok(read) => {
             let mut listing = Listing { source: request.config.source.url.clone(), ..read };
-            if !request.release {
-                let (known, _) = memory(request.previous, request.remembered);
-                file::keep_emptied(&mut listing, known.into_values().collect());
-            }
+            let (known, _) = memory(request.previous, request.remembered);
+            let kept = known.into_values().map(|account| request.release.rest_of(account));
+            file::keep_emptied(&mut listing, kept.collect());
             listing
         }
         Err(failure) => kept(request, failure),
@@ -160,12 +182,12 @@ fn configured<'a>(config: &'a Config, known: &BTreeMap<String, Account>) -> Vec<
 async fn from_iam(request: Request<'_>, calls: Calls) -> Listing {
     let (mut known, rest) = memory(request.previous, request.remembered);
     let mut accounts = configured(request.config, &known);
-    if request.release {
+    if request.release.all {
         accounts.retain(|account| !account.groups.is_empty() || account.tag.is_some());
         known.retain(|name, _| accounts.iter().any(|account| account.name == name));
     }
     if accounts.is_empty() {
-        let former = known.into_values().map(former).collect();
+        let former = known.into_values().filter_map(|account| former(account, request.release)).collect();
         return listing(request.config, request.now, former);
     }
     let reached = async {
@@ -177,7 +199,6 @@ async fn from_iam(request: Request<'_>, calls: Calls) -> Listing {
     let (mut known, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
         known.into_iter().partition(|(_, known)| is_configured(&known));
     let others = RefCell::new(others);
-    let rest = RefCell::new(rest);
     let mut read = match reached.await {
         Ok((aws, identity)) => {
             let reading = accounts.iter().map(|account| {
@@ -193,7 +214,7 @@ async fn from_iam(request: Request<'_>, calls: Calls) -> Listing {
                     now: request.now,
                     progress: request.progress,
                 };
-                one_account(&aws, &identity, account, plan, (known, &others, &rest))
+                one_account(&aws, &identity, account, plan, Memory { known, others: &others, rest: &rest })
             });
             join_all(reading).await
         }
@@ -210,30 +231,49 @@ async fn from_iam(request: Request<'_>, calls: Calls) -> Listing {
         }
     }
     merge::each_id_once(&mut read);
-    merge::add_rest(&mut read, others.into_inner().into_values().map(former));
+    merge::add_rest(
+        &mut read,
+        others.into_inner().into_values().filter_map(|account| former(account, request.release)),
+    );
     listing(request.config, request.now, read)
 }
 
 /// An account that is no longer configured, as it was known: it cannot be reached any more, and a mistake in the
 /// configuration disables nobody.
-fn former(known: Account) -> Account {
+fn former(known: Account, release: &Release) -> Option<Account> {
+    let known = release.rest_of(known);
     let mut names: Vec<&str> = known.users.iter().map(|user| user.name.as_str()).collect();
     names.sort_unstable();
     let cause = format!("the account is no longer configured; {} would leave, and stay", quoted(&names, 10));
     let hint = "correct the configuration; if they are to leave, run 'nss-iamctl refresh --force'";
     let held = held("configuration", &known.name, &cause, hint, &names);
-    Account { complete: false, errors: vec![held], warnings: Vec::new(), ..known }
+    (!known.users.is_empty()).then(|| Account {
+        complete: false,
+        errors: vec![held],
+        warnings: Vec::new(),
+        ..known
+    })
 }
 
-/// Gets at an account and reads it, whatever becomes of the others. The memory: what was known by its name; accounts that are
-/// not configured, of which one that has another name now is taken out; and AWS accounts that its name stood for before.
+/// What is known of accounts.
+struct Memory<'a> {
+    /// By this name.
+    known: Option<Account>,
+    /// By names that are not configured; one that has another name now is taken out.
+    others: &'a RefCell<BTreeMap<String, Account>>,
+    /// Of AWS accounts that a name stood for before.
+    rest: &'a [Account],
+}
+
+/// Gets at an account and reads it, whatever becomes of the others.
 async fn one_account(
     aws: &Aws<'_>,
     identity: &Identity,
     account: &Configured<'_>,
     plan: Plan<'_>,
-    (known, others, rest): (Option<Account>, &RefCell<BTreeMap<String, Account>>, &RefCell<Vec<Account>>),
+    memory: Memory<'_>,
 ) -> Account {
+    let Memory { known, others, rest } = memory;
     let tagged = match account.tag {
         None => Ok(Vec::new()),
         Some(tag) => aws.groups_in_tag(tag).await,
@@ -251,8 +291,7 @@ async fn one_account(
         Ok((iam, id)) => {
             let known = known.filter(|known| known.id.is_empty() || known.id == id);
             let known = known.or_else(|| renamed(&mut others.borrow_mut(), account.name, &id));
-            let former =
-                || rest.borrow().iter().find(|other| other.id == id && other.name == account.name).cloned();
+            let former = || rest.iter().find(|other| other.id == id && other.name == account.name).cloned();
             let known = known.or_else(former);
             account::refresh(&Plan { groups: &groups, unresolved: &unresolved, ..plan }, &iam, &id, known)
                 .await

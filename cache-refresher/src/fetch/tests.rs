@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use listing::{Account, FailureKind, Listing, User};
 use proptest::prelude::*;
 
-use super::Progress;
 use super::account::{Plan, refresh};
 use super::failure::What;
 use super::merge;
+use super::{Progress, Release};
 use table::Table;
 
 struct Quiet;
@@ -45,7 +45,7 @@ fn run_with(
         concurrency: 3,
         unresolved: &[],
         force,
-        release: force,
+        release: &Release { all: force, ..Release::default() },
         now,
         progress: &Quiet,
     };

@@ -19,6 +19,14 @@ pub(crate) struct Facts<'a> {
     pub max_removed_percent: u8,
     /// Everyone leaves whom the listing lacks.
     pub force: bool,
+    /// Or these, by login name or as the source spells it.
+    pub release: &'a [String],
+}
+
+impl Facts<'_> {
+    fn lets_go(&self, user: &User) -> bool {
+        self.force || self.release.iter().any(|name| *name == user.iam_name || name == user.name.as_str())
+    }
 }
 
 /// The outcome.
@@ -28,6 +36,8 @@ pub(crate) struct Leaving {
     pub gone: BTreeSet<IamId>,
     /// Why others stay whom the listing lacks, one message a cause.
     pub held: Vec<String>,
+    /// Those who stay by that, by login name.
+    users: Vec<String>,
     /// They would be too many at once.
     pub excess: Option<Excess>,
 }
@@ -61,6 +71,12 @@ impl Excess {
 }
 
 impl Leaving {
+    /// Login names of all who stay.
+    pub(crate) fn users(&self) -> Vec<String> {
+        let excess = self.excess.iter().flat_map(|excess| excess.users.values()).map(Name::to_string);
+        self.users.iter().cloned().chain(excess).collect()
+    }
+
     /// What is said of those who stay.
     pub(crate) fn texts(&self) -> Vec<String> {
         self.held.iter().cloned().chain(self.excess.as_ref().map(Excess::text)).collect()
@@ -83,7 +99,7 @@ impl Leaving {
             return Some(Self { excess: Some(excess), ..self.clone() });
         }
         let gone = self.gone.iter().cloned().chain(all.into_keys()).collect();
-        Some(Self { gone, held: self.held.clone(), excess: None })
+        Some(Self { gone, excess: None, ..self.clone() })
     }
 }
 
@@ -103,11 +119,12 @@ pub(crate) fn leaving(facts: Facts<'_>) -> Leaving {
     let users = listing.accounts.iter().flat_map(|account| &account.users);
     let listed: BTreeSet<&str> = users.map(|user| user.id.as_str()).collect();
     let present = facts.state.users.iter().filter(|(_, user)| is_in(user, facts.locked));
-    let (mut left, mut unasked) = (BTreeMap::new(), BTreeMap::new());
+    let (mut left, mut unasked, mut users) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for (iam_id, user) in present.filter(|(iam_id, _)| !listed.contains(iam_id.as_str())) {
         match absence(listing, user) {
             Absence::Unknown => {}
-            Absence::Unasked(why) if !facts.force => {
+            Absence::Unasked(why) if !facts.lets_go(user) => {
+                users.push(user.name.to_string());
                 unasked.entry(why).or_insert_with(Vec::new).push(user.name.as_str());
             }
             Absence::Unasked(_) | Absence::Left => drop(left.insert(iam_id, user)),
@@ -125,7 +142,9 @@ pub(crate) fn leaving(facts: Facts<'_>) -> Leaving {
         })
         .collect();
     // A locked user is disabled anyway.
-    let counts = |user: &User| user.disabled.is_none() && !facts.locked.contains(user.name.as_str());
+    let counts = |user: &User| {
+        user.disabled.is_none() && !facts.locked.contains(user.name.as_str()) && !facts.lets_go(user)
+    };
     let active = facts.state.users.values().filter(|user| user.disabled.is_none()).count();
     let excess = Excess {
         users: left
@@ -138,9 +157,10 @@ pub(crate) fn leaving(facts: Facts<'_>) -> Leaving {
         percent: usize::from(facts.max_removed_percent),
     };
     if !facts.force && excess.is_over() {
-        return Leaving { gone: BTreeSet::new(), held, excess: Some(excess) };
+        let gone = left.iter().filter(|(_, user)| facts.lets_go(user)).map(|(iam_id, _)| (*iam_id).clone());
+        return Leaving { gone: gone.collect(), held, users, excess: Some(excess) };
     }
-    Leaving { gone: left.into_keys().cloned().collect(), held, excess: None }
+    Leaving { gone: left.into_keys().cloned().collect(), held, users, excess: None }
 }
 
 /// Whether a user is active, or would be if the name were not locked here.

@@ -218,11 +218,18 @@ impl<'a> LocalGroups<'a> {
                 let gids: Vec<u32> = targets.iter().filter_map(|target| gid(input, target, told)).collect();
                 all.allowed.entry(account).or_default().extend(&gids);
                 // IAM's names of groups are unique without regard to case.
-                let called = groups.iter().filter(|group| {
+                let called = |group: &&candidates::Group<'_>| {
                     group.account == account && !group.kept && group.iam_name.eq_ignore_ascii_case(iam_name)
-                });
-                for group in called {
+                };
+                for group in groups.iter().filter(called) {
                     all.joined.entry(group.iam_id.clone()).or_default().extend(&gids);
+                }
+                let is_read = input.listing.accounts.iter().any(|read| read.name == account && read.complete);
+                if is_read && !groups.iter().any(|group| called(&group)) {
+                    told.warnings.insert(format!(
+                        "[local_groups] '{iam_name}' has no effect: no group of this name is read\nhint: write it as in \
+                         `groups`"
+                    ));
                 }
             }
         }

@@ -182,6 +182,7 @@ impl World {
             published: &self.published,
             now: self.now,
             force: self.force,
+            release: &[],
         }
     }
 

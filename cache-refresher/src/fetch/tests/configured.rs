@@ -218,7 +218,10 @@ fn one_group_that_is_denied_freezes_no_other_one() {
     let mut table = two().refusing("GetGroup", "H", What::Denied);
     table.delete("eve");
     let account = run(&table, Some(&known), 5);
-    assert_eq!((names(&account), kinds(&account)), (vec!["ana", "bob"], vec![FailureKind::Denied]));
+    assert_eq!(
+        (names(&account), kinds(&account)),
+        (vec!["ana", "bob"], vec![FailureKind::Held, FailureKind::Denied])
+    );
     assert_eq!(members(&account), [("G", vec!["AIDAana", "AIDAbob"]), ("H", vec!["AIDAana"])]);
     table.groups.get_mut("H").unwrap().1.clear();
     let left = run(&table, Some(&account), 10);

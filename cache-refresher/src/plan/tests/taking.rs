@@ -22,7 +22,14 @@ fn take(world: &World, taken: &mut Taken, leaving: &Leaving, locked: &Locked) ->
 
 fn leaving(world: &World, locked: &Locked, listing: Option<&Listing>) -> Leaving {
     let max_removed_percent = world.config.safety.max_removed_percent;
-    leaving::leaving(Facts { state: &world.state, listing, locked, max_removed_percent, force: world.force })
+    leaving::leaving(Facts {
+        state: &world.state,
+        listing,
+        locked,
+        max_removed_percent,
+        force: world.force,
+        release: &[],
+    })
 }
 
 fn published() -> (World, Plan) {

@@ -225,17 +225,15 @@ fn unconfigured(
             continue;
         }
         let why = match (is_replaced, &group.renamed) {
-            (true, Some(now)) => {
-                format!("another group has this name; the one that had it is called '{now}'")
-            }
-            (true, None) => "another group has this name".to_owned(),
-            (false, _) => "`groups` (or the instance's tag) no longer names the group".to_owned(),
+            (true, Some(now)) => format!("whose name another group has now, and which is called '{now}'"),
+            (true, None) => "whose name another group has now".to_owned(),
+            (false, _) => "which `groups` no longer names".to_owned(),
         };
         let disabled = names_of(&|id| !configured.contains(id));
         failures.push(held(
             "configuration",
             &group.name,
-            &format!("{why}; {} would leave it, and stay", quoted(&names, 10)),
+            &format!("{} would leave the group, {why}; they stay", quoted(&names, 10)),
             "correct `groups`; if they are to leave, run 'nss-iamctl refresh --force'",
             &disabled,
         ));

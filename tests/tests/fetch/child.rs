@@ -45,7 +45,8 @@ fn waiting(machine: &Machine, line: &str) -> (Child, TcpListener) {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     machine.config(&format!("{GROUPS}[aws]\nendpoint_url = \"http://{}\"\n", silent.local_addr().unwrap()));
     let script = format!("exec 9</etc/shadow; {line}");
-    let mut command = machine.command(&["bash", "-c", &script]);
+    // A shell that started the tests in the background has it ignored.
+    let mut command = machine.command(&["env", "--default-signal=INT", "bash", "-c", &script]);
     command.env("SECRET", "root's").env("LD_LIBRARY_PATH", "/root/lib").env("JOURNAL_STREAM", "1:1");
     command.envs([("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "y"), ("AWS_REGION", "eu-west-1")]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

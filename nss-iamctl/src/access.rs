@@ -1,8 +1,8 @@
 //! Whether anyone but IAM users could still log in: who breaks the way to IAM must have another one.
 
-use crate::error::Error;
 use crate::files;
 use crate::host::Host;
+use crate::say::error::Error;
 use crate::sshd::config::matches;
 use crate::sshd::effective::Effective;
 use crate::sshd::{LocalUser, Sshd, local_users};

@@ -22,10 +22,10 @@ use std::path::Path;
 
 use crate::block;
 use crate::cli::Adopt;
-use crate::error::{self, Error};
 use crate::files;
 use crate::host::Host;
-use crate::say;
+use crate::say::error::{self, Error};
+use crate::say::say;
 use crate::sshd::{config::MAIN, drop_in};
 use facts::Facts;
 use plan::{Plan, Request, World};

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::block;
-use crate::error::Error;
 use crate::files;
 use crate::host::Host;
 use crate::nsswitch;
+use crate::say::error::Error;
 
 mod stored;
 

@@ -6,12 +6,12 @@ use std::io::{ErrorKind, Write};
 use cache::reserve;
 
 use crate::cli;
-use crate::error::Error;
 use crate::facts::TIMER;
 use crate::files;
-use crate::finding::written;
 use crate::host::Host;
 use crate::published::LISTING;
+use crate::say::error::Error;
+use crate::say::finding::written;
 
 /// In the order in which they go: without keys nobody logs in while the names are still there.
 const FILES: [&str; 7] =
@@ -49,12 +49,12 @@ pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result
         let timer =
             host.run(&["systemctl", "is-active", "--quiet", TIMER]).is_ok_and(|output| output.success());
         if timer {
-            crate::say(&format!(
+            crate::say::say(&format!(
                 "'{TIMER}' runs and will fetch everything anew\nhint: systemctl stop {TIMER}"
             ));
         }
     }
-    Ok(crate::error::OK)
+    Ok(crate::say::error::OK)
 }
 
 fn remove(path: &std::path::Path) -> Result<(), Error> {

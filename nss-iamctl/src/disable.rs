@@ -7,12 +7,12 @@ use crate::authselect;
 use crate::backup::{self, Edit, Kind, Manifest};
 use crate::cli::Disable;
 use crate::enable::{diff, invalidate_nscd, print, switch, words};
-use crate::error::{self, Error};
 use crate::files;
 use crate::host::Host;
 use crate::nsswitch;
 use crate::pam;
-use crate::say;
+use crate::say::error::{self, Error};
+use crate::say::say;
 use crate::sshd::{Sshd, config, drop_in, reload};
 use crate::transaction::{Transaction, Undo, remove_if_empty, remove_tree};
 

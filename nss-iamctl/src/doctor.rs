@@ -17,12 +17,12 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::cli::Doctor;
-use crate::error::Error;
 use crate::facts::Facts;
 use crate::facts::names::{Names, holders};
 use crate::facts::probe::Probe;
-use crate::finding::{self, Finding, Level, written};
 use crate::host::Host;
+use crate::say::error::Error;
+use crate::say::finding::{self, Finding, Level, written};
 
 #[derive(Serialize)]
 struct Report<'a> {

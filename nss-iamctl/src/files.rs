@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
+use crate::say::error::Error;
 
 /// The bytes of a file; none if there is no such file.
 ///
@@ -220,6 +220,6 @@ mod tests {
         fs::write(&path, b"caf\xe9").unwrap();
         assert_eq!(read(&path), Ok(Some(b"caf\xe9".to_vec())));
         assert_eq!(read_lossy(&path), Ok(Some("caf\u{fffd}".to_owned())));
-        assert_eq!(read_utf8(&path).unwrap_err().status(), crate::error::CONFIGURATION);
+        assert_eq!(read_utf8(&path).unwrap_err().status(), crate::say::error::CONFIGURATION);
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use claims::nss::{Answers, Databases, Files, Question};
 
-use crate::error::Error;
+use crate::say::error::Error;
 
 /// Every absolute path goes through [`Host::path`], every program through [`Host::run`].
 pub(crate) struct Host {

@@ -6,12 +6,12 @@ use cache::model::KeyLine;
 use cache::snapshot::{Keys, Login};
 
 use crate::cli;
-use crate::error::Error;
 use crate::facts::Facts;
-use crate::finding::written;
 use crate::host::Host;
 use crate::published::Trouble;
-use crate::show::{ago, length, printable, table, word};
+use crate::say::error::Error;
+use crate::say::finding::written;
+use crate::say::show::{ago, length, printable, table, word};
 use crate::why::who::Who;
 
 /// So many seconds may a confirmation lie in the future, as in keys-cmd.
@@ -34,7 +34,7 @@ pub(crate) fn run(host: &Host, args: &cli::Keys, now: i64, out: &mut dyn Write) 
         return Err(Error::configuration(message).hint(format!("nss-iamctl why {}", word(&args.user))));
     }
     written(write!(out, "{}", table(["FINGERPRINT", "TYPE", "CONFIRMED", "OFFERED"], &rows)))?;
-    Ok(crate::error::OK)
+    Ok(crate::say::error::OK)
 }
 
 fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<[String; 4]> {

@@ -6,9 +6,9 @@ use std::path::Path;
 use listing::{Listing, MAX_BYTES};
 
 use crate::cli;
-use crate::error::Error;
-use crate::finding::written;
-use crate::show::count;
+use crate::say::error::Error;
+use crate::say::finding::written;
+use crate::say::show::count;
 
 /// Not a listing (EX_DATAERR), as cache-refresher has it.
 const REFUSED: u8 = 65;
@@ -19,11 +19,11 @@ pub(crate) fn run(args: &cli::Listing, out: &mut dyn Write) -> Result<u8, Error>
     match Listing::parse(&json) {
         Ok(listing) => {
             written(writeln!(out, "{}", counts(&listing)))?;
-            Ok(crate::error::OK)
+            Ok(crate::say::error::OK)
         }
         Err(cause) => {
             let message = Error::other(format!("'{}' is refused: {cause}", file.display()));
-            crate::say(&message.hint("docs/listing.md describes the form").to_string());
+            crate::say::say(&message.hint("docs/listing.md describes the form").to_string());
             Ok(REFUSED)
         }
     }
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn what_is_no_listing_is_refused_with_line_and_column() {
         assert_eq!(validated("{\n \"version\": 1,\n \"acounts\": []}"), (65, String::new()));
-        crate::SAID.with_borrow(|said| {
+        crate::say::SAID.with_borrow(|said| {
             assert!(said.contains("unknown field `acounts`") && said.contains("line 3"), "{said}");
         });
         let missing = cli::ListingCommand::Validate { file: "/nonexistent/x".into() };

@@ -14,13 +14,13 @@ use cache::snapshot::{Cache, User};
 use cache::{rescue, reserve};
 
 use crate::cli;
-use crate::error::Error;
 use crate::facts::REFRESHER;
 use crate::files;
-use crate::finding::written;
 use crate::host::Host;
 use crate::published::{LOCKED, locked};
-use crate::show::{count, printable, some, word};
+use crate::say::error::Error;
+use crate::say::finding::written;
+use crate::say::show::{count, printable, some, word};
 
 const ALL: &str = "*";
 
@@ -34,7 +34,7 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
             cache
         }
         Err(cause) => {
-            crate::say(&format!("cannot read the cache: {cause}; locking '{}' unseen", printable(name)));
+            crate::say::say(&format!("cannot read the cache: {cause}; locking '{}' unseen", printable(name)));
             Cache::default()
         }
     };
@@ -73,12 +73,12 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
         };
         written(writeln!(out, "{told}"))?;
         if !left.is_empty() {
-            crate::say(
+            crate::say::say(
                 "sessions go on\nhint: [users] terminate_sessions = true ends them; or: loginctl terminate-user",
             );
         }
     }
-    Ok(crate::error::OK)
+    Ok(crate::say::error::OK)
 }
 
 pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<u8, Error> {
@@ -108,13 +108,13 @@ pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Resul
     } else {
         let why =
             if applied.status == 0 { "IAM's groups do not have the user".to_owned() } else { applied.why };
-        crate::say(&format!(
+        crate::say::say(&format!(
             "unlocked '{}', who stays disabled: {why}\nhint: nss-iamctl why {}",
             printable(name),
             word(name)
         ));
     }
-    Ok(crate::error::OK)
+    Ok(crate::say::error::OK)
 }
 
 fn read_cache(host: &Host) -> Result<Cache, cache::snapshot::Error> {
@@ -172,7 +172,7 @@ fn change(
     }
     match replace(&path, patience, &with) {
         // The list itself is as it should be, or not of our making: no matter of the disk.
-        Err(error) if error.status() == crate::error::CONFIGURATION => Err(error),
+        Err(error) if error.status() == crate::say::error::CONFIGURATION => Err(error),
         Err(_) if reserve::give_up(&folder) => replace(&path, patience, &with),
         Err(error) if rescue::is_needed(&folder) => {
             rescue::rescue(&folder).map_err(|cause| {
@@ -181,7 +181,7 @@ fn change(
                     folder.display()
                 ))
             })?;
-            crate::say(&format!(
+            crate::say::say(&format!(
                 "'{}' cannot be written, so a copy in memory is in its place: locks act, and are forgotten with it\nhint: mend \
                  the file system; then umount -l {}, lock again whom you had locked, and run 'nss-iamctl refresh'",
                 folder.display(),
@@ -197,7 +197,11 @@ fn change(
 fn move_aside(path: &Path) -> Result<(), Error> {
     let aside = path.with_extension(format!("damaged-{}", std::process::id()));
     fs::rename(path, &aside).map_err(|cause| Error::io("move", path, &cause))?;
-    crate::say(&format!("'{}' was not what it should be, and is now '{}'", path.display(), aside.display()));
+    crate::say::say(&format!(
+        "'{}' was not what it should be, and is now '{}'",
+        path.display(),
+        aside.display()
+    ));
     Ok(())
 }
 

@@ -13,10 +13,8 @@ mod cli;
 mod disable;
 mod doctor;
 mod enable;
-mod error;
 mod facts;
 mod files;
-mod finding;
 mod host;
 mod keys;
 mod listing;
@@ -26,10 +24,9 @@ mod pam;
 mod policy;
 mod published;
 mod refresh;
-mod remedy;
 mod restore;
+mod say;
 mod settings;
-mod show;
 mod skipped;
 mod sshd;
 mod status;
@@ -44,8 +41,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use error::Error;
 use host::Host;
+use say::error::{self, Error};
+use say::say;
 
 fn main() -> ExitCode {
     if let Some(done) = claims::nss::serve(std::env::args_os()) {
@@ -112,21 +110,4 @@ fn needs_root(command: &Command) -> Option<&'static str> {
 fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
-}
-
-/// A message to the administrator. If nobody reads standard error there is nobody to tell.
-#[cfg(not(test))]
-pub(crate) fn say(message: &str) {
-    let _ = writeln!(std::io::stderr(), "nss-iamctl: {message}");
-}
-
-#[cfg(test)]
-thread_local! {
-    /// What [`say`] was told in this test.
-    pub(crate) static SAID: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
-}
-
-#[cfg(test)]
-pub(crate) fn say(message: &str) {
-    SAID.with_borrow_mut(|said| said.extend([message, "\n"]));
 }

@@ -2,9 +2,9 @@
 
 use crate::backup::{Edit, Kind};
 use crate::block;
-use crate::error::Error;
 use crate::files;
 use crate::host::Host;
+use crate::say::error::Error;
 
 /// A profile of pam-auth-update(8); Debian's own of that kind leaves homes readable to all.
 const PROFILE: &str = "nss-iam-mkhomedir";

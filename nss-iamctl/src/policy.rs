@@ -11,11 +11,11 @@ use config::{Config, Source};
 use serde_json::{Value, json};
 
 use crate::cli::{self, Format};
-use crate::error::Error;
-use crate::finding::written;
 use crate::host::Host;
+use crate::say::error::Error;
+use crate::say::finding::written;
+use crate::say::show::printable;
 use crate::settings;
-use crate::show::printable;
 
 /// What the refresher calls, on everything; the groups are put in here.
 const SHIPPED: &str = include_str!("../../config/iam-policy.json");
@@ -44,11 +44,11 @@ pub(crate) fn run(host: &Host, args: &cli::Policy, out: &mut dyn Write) -> Resul
     };
     written(writeln!(out, "{}", text.trim_end()))?;
     if wanted.role.is_some() && args.format != Format::Json {
-        crate::say(
+        crate::say::say(
             "hint: the instance's own role needs sts:AssumeRole on this role, too, if it is in another account",
         );
     }
-    Ok(crate::error::OK)
+    Ok(crate::say::error::OK)
 }
 
 impl Wanted {
@@ -63,7 +63,10 @@ impl Wanted {
             return Err(wrong(format!("'{}' is no name of an IAM group", printable(group))));
         }
         if config.source != Source::default() {
-            crate::say(&format!("users come from '{}', and not from IAM", printable(&config.source.url)));
+            crate::say::say(&format!(
+                "users come from '{}', and not from IAM",
+                printable(&config.source.url)
+            ));
         }
         // arn:aws:iam::123456789012:role/path/Name
         let configured = config.aws.role.as_deref().unwrap_or_default();

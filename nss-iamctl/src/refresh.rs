@@ -4,9 +4,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use crate::cli;
-use crate::error::Error;
 use crate::facts::REFRESHER;
 use crate::host::Host;
+use crate::say::error::Error;
 
 pub(crate) fn run(host: &Host, args: &cli::Refresh) -> Result<u8, Error> {
     let mut command = Command::new(host.path(REFRESHER));

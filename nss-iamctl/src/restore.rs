@@ -10,10 +10,10 @@ use cache::schema::{MAJOR, STATE};
 use cache::snapshot::{Cache, Keys};
 
 use crate::cli;
-use crate::error::Error;
-use crate::finding::written;
 use crate::host::Host;
-use crate::show::count;
+use crate::say::error::Error;
+use crate::say::finding::written;
+use crate::say::show::count;
 
 /// `application_id` in SQLite's header (sqlite.org/fileformat2.html, 1.3), as schema.sql sets them.
 const CACHE_ID: [u8; 4] = *b"niac";
@@ -53,7 +53,7 @@ pub(crate) fn run(host: &Host, args: &cli::Restore, out: &mut dyn Write) -> Resu
         Kind::Other(why) => return Err(refused(why)),
     };
     written(writeln!(out, "{told}; the next refresh replaces it"))?;
-    Ok(crate::error::OK)
+    Ok(crate::say::error::OK)
 }
 
 fn not_published(cause: publish::Error) -> Error {

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use config::Config;
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
-use crate::error::Error;
 use crate::files;
 use crate::host::Host;
+use crate::say::error::Error;
 
 /// Where the file is.
 pub(crate) const PATH: &str = "/etc/nss-iam/config.toml";
@@ -185,7 +185,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let host = Host::this_folder(folder.path());
         let refused = plan(&host, &strings(&["no such\"group"]), None).err().unwrap();
-        assert_eq!(refused.status(), crate::error::CONFIGURATION);
+        assert_eq!(refused.status(), crate::say::error::CONFIGURATION);
         assert!(refused.to_string().contains("config.toml' line"), "{refused}");
     }
 }

@@ -15,10 +15,10 @@ use std::path::Path;
 use cache::snapshot::{Cache, User};
 
 use crate::backup::{Edit, Kind};
-use crate::error::Error;
 use crate::facts::probe::uid_of;
 use crate::files;
 use crate::host::{Host, Output};
+use crate::say::error::Error;
 use config::Files;
 use drop_in::Version;
 use effective::{Effective, allow};

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use crate::cli;
 use crate::doctor::refresh::STALE;
-use crate::error::Error;
-use crate::finding::{Level, written};
 use crate::host::Host;
 use crate::published::{Published, Trouble};
-use crate::show::{ago, count, length, some, time};
+use crate::say::error::Error;
+use crate::say::finding::{Level, written};
+use crate::say::show::{ago, count, length, some, time};
 
 /// Of monitoring plugins: not even that can be told.
 const UNKNOWN: u8 = 3;
@@ -63,7 +63,7 @@ pub(crate) fn run(host: &Host, args: &cli::Status, now: i64, out: &mut dyn Write
     } else {
         written(write!(out, "{}", text(&summary, now)))?;
     }
-    Ok(crate::error::OK)
+    Ok(crate::say::error::OK)
 }
 
 fn summary(published: &Published, machine_id: &str, now: i64) -> Summary {
@@ -96,7 +96,7 @@ fn summary(published: &Published, machine_id: &str, now: i64) -> Summary {
         .map(|(_, failure)| format!("{} on '{}' failed: {}", failure.call, failure.on, failure.cause))
         .collect();
     let (level, because) = judge(published, &summary, machine_id);
-    Summary { level, because: crate::show::printable(&because), ..summary }
+    Summary { level, because: crate::say::show::printable(&because), ..summary }
 }
 
 fn judge(published: &Published, summary: &Summary, machine_id: &str) -> (Option<Level>, String) {
@@ -165,7 +165,7 @@ fn text(summary: &Summary, now: i64) -> String {
     if !summary.locked.is_empty() {
         lines.push(("locked", some(&summary.locked)));
     }
-    let told = |text: &str| crate::show::printable(&text.replace('\n', "; "));
+    let told = |text: &str| crate::say::show::printable(&text.replace('\n', "; "));
     lines.extend(summary.error.as_deref().map(|text| ("error", told(text))));
     lines.extend(summary.held.as_deref().map(|text| ("held", told(text))));
     lines.extend(summary.failures.iter().map(|text| ("failed", told(text))));

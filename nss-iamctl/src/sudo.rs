@@ -9,9 +9,9 @@ use config::Config;
 use crate::backup::{Edit, Kind};
 use crate::block;
 use crate::cli::Sudo;
-use crate::error::Error;
 use crate::files;
 use crate::host::Host;
+use crate::say::error::Error;
 use crate::sshd::effective::{COMMAND, COMMAND_USER};
 
 /// sudo reads names without a dot only.

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 
-use crate::error::Error;
 use crate::files;
 use crate::host::Host;
+use crate::say::error::Error;
 
 /// Everything that was changed so far.
 pub(crate) struct Transaction<'a> {

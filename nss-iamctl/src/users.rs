@@ -8,11 +8,11 @@ use cache::snapshot::Cache;
 use cache::state::State;
 
 use crate::cli;
-use crate::error::Error;
-use crate::finding::written;
 use crate::host::Host;
 use crate::published::{Published, Trouble};
-use crate::show::{printable, table, time};
+use crate::say::error::Error;
+use crate::say::finding::written;
+use crate::say::show::{printable, table, time};
 
 /// `uid` found nobody.
 const NOBODY: u8 = 1;
@@ -31,7 +31,7 @@ pub(crate) fn run(host: &Host, args: &cli::Users, out: &mut dyn Write) -> Result
             written(write!(out, "{}", table(["NAME", "UID", "STATE", "GROUPS"], &cached(cache, args.all))))?;
         }
     }
-    Ok(crate::error::OK)
+    Ok(crate::say::error::OK)
 }
 
 fn no_cache(trouble: &Trouble) -> Error {
@@ -107,11 +107,11 @@ pub(crate) fn uid(host: &Host, args: &cli::Uid, out: &mut dyn Write) -> Result<u
     }
     if lines.is_empty() {
         let root = if published.state.is_err() { "; root sees those who left, too" } else { "" };
-        crate::say(&format!("nobody has uid or gid {} on this host, and nobody had it{root}", args.id));
+        crate::say::say(&format!("nobody has uid or gid {} on this host, and nobody had it{root}", args.id));
         return Ok(NOBODY);
     }
     written(writeln!(out, "{}", lines.join("\n")))?;
-    Ok(crate::error::OK)
+    Ok(crate::say::error::OK)
 }
 
 fn local(host: &Host, path: &str, id: u32) -> Vec<String> {

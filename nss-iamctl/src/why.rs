@@ -11,13 +11,13 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::cli;
-use crate::error::Error;
 use crate::facts::Facts;
 use crate::facts::names::Names;
 use crate::facts::probe::Probe;
-use crate::finding::{self, Finding, Level, written};
 use crate::host::Host;
-use crate::show::printable;
+use crate::say::error::Error;
+use crate::say::finding::{self, Finding, Level, written};
+use crate::say::show::printable;
 use who::Who;
 
 #[derive(Serialize)]

@@ -9,7 +9,7 @@ use super::accounts;
 use super::facts::{GROUP, GSHADOW, PASSWD, SHADOW};
 use super::plan::{Adoption, Plan, World};
 use super::{PINS, script};
-use crate::error::Error;
+use crate::say::error::Error;
 
 /// A file that becomes another, or goes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use cache::state::{Identity, State};
 use config::Config;
 
 use super::{PINS, accounts};
-use crate::error::Error;
 use crate::host::Host;
 use crate::published::{LISTING, Published, Trouble};
+use crate::say::error::Error;
 use crate::{files, settings};
 
 /// The accounts' own files.

@@ -11,7 +11,7 @@ use super::facts::Facts;
 use super::judge::{Refusal, judge};
 use super::pair::{self, IamUser};
 use super::{script, tree};
-use crate::error::Error;
+use crate::say::error::Error;
 
 /// What was asked for.
 #[derive(Debug, Clone, Default)]

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::facts::Facts;
 use crate::facts::probe::Probe;
-use crate::finding::Finding;
 use crate::nsswitch;
 use crate::published::Trouble;
-use crate::show::count;
+use crate::say::finding::Finding;
+use crate::say::show::count;
 
 pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     let mut findings = vec![cache(facts)];

@@ -4,7 +4,7 @@ use cache::model::{ID_COUNT, ID_FIRST};
 
 use crate::facts::Facts;
 use crate::facts::imds::{ADDRESSES, ImdsFacts, Rules, UNIT, Unseen};
-use crate::finding::{Finding, bounded};
+use crate::say::finding::{Finding, bounded};
 
 const CHECK: &str = "imds";
 /// Loads all rules at one instant, whatever is loaded, and also where the unit has failed.
@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
     use crate::doctor::tests::good;
-    use crate::finding::Level::{self, Bad, Ok, Warn};
+    use crate::say::finding::Level::{self, Bad, Ok, Warn};
 
     fn told(change: impl Fn(&mut Facts)) -> Vec<(Level, String, String)> {
         let mut facts = good();

@@ -4,8 +4,8 @@ use crate::facts::Facts;
 use crate::facts::log::Denial;
 use crate::facts::probe::Probe;
 use crate::facts::sshd::SshdFacts;
-use crate::finding::Finding;
-use crate::show::{count, some, time};
+use crate::say::finding::Finding;
+use crate::say::show::{count, some, time};
 use crate::sshd::drop_in;
 use crate::sshd::effective::{self, Effective};
 
@@ -179,7 +179,8 @@ pub(crate) fn nologin(facts: &Facts) -> Option<Finding> {
 fn homes(facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for (name, uid, node) in &facts.homes {
-        findings.extend(home(name, *uid, node).filter(|finding| finding.level != crate::finding::Level::Ok));
+        findings
+            .extend(home(name, *uid, node).filter(|finding| finding.level != crate::say::finding::Level::Ok));
     }
     if facts.makes_homes == Some(false) {
         let what = "no PAM file of sshd names pam_mkhomedir: users without a home land in '/'";

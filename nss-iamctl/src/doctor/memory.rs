@@ -7,9 +7,9 @@ use cache::snapshot::Cache;
 use cache::state::State;
 
 use crate::facts::Facts;
-use crate::finding::Finding;
 use crate::published::Trouble;
-use crate::show::{ago, time};
+use crate::say::finding::Finding;
+use crate::say::show::{ago, time};
 
 const FILE: &str = "/var/lib/nss-iam/state.db";
 /// How long a loss is told after it was repaired, in seconds: somebody must have looked at it.

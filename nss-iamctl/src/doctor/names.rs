@@ -7,9 +7,9 @@ use claims::{Kind, Unresolved, Use};
 
 use crate::facts::Facts;
 use crate::facts::names::Holder;
-use crate::finding::{Finding, Level, bounded};
-use crate::remedy::{ANOTHER_NAME, allow_command, exclude};
-use crate::show::some;
+use crate::say::finding::{Finding, Level, bounded};
+use crate::say::remedy::{ANOTHER_NAME, allow_command, exclude};
+use crate::say::show::some;
 
 /// `[names.allow]`
 type Allow = BTreeMap<String, String>;

@@ -3,10 +3,10 @@
 use listing::{Failure, FailureKind};
 
 use crate::facts::{Facts, TIMER, Unit};
-use crate::finding::{Finding, Level};
 use crate::keys;
 use crate::published::{Status, Trouble};
-use crate::show::{ago, count, length, some, time};
+use crate::say::finding::{Finding, Level};
+use crate::say::show::{ago, count, length, some, time};
 use crate::skipped;
 
 /// keys-cmd warns from here on.

@@ -1,8 +1,8 @@
 //! Whether what an installation and `enable` bring is there: configuration, users, folders, programs.
 
 use crate::facts::{Facts, KEYS_CMD, Node, REFRESHER};
-use crate::finding::{Finding, Level};
-use crate::show::some;
+use crate::say::finding::{Finding, Level};
+use crate::say::show::some;
 
 const USERS: [&str; 2] = ["nss-iam", "nss-iam-fetch"];
 

@@ -2,7 +2,7 @@ mod authselect;
 mod machine;
 
 use crate::cli::{Enable, Sudo};
-use crate::error::CONFIGURATION;
+use crate::say::error::CONFIGURATION;
 
 use machine::Machine;
 

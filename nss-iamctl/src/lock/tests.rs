@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use super::{lock, unlock};
 use crate::cli::Who;
 use crate::doctor::tests::published;
-use crate::error::CONFIGURATION;
 use crate::host::{Host, Output, Programs};
+use crate::say::error::CONFIGURATION;
 
 /// `apply`: active is who is in IAM's group, ana alone, and not locked.
 struct Refresher {
@@ -164,5 +164,6 @@ fn who_left_meanwhile_stays_disabled_and_is_told() {
     let mut out = Vec::new();
     assert_eq!(unlock(&host, &who("bob"), &mut out), Ok(0));
     assert_eq!(out, b"");
-    crate::SAID.with_borrow(|said| assert!(said.contains("unlocked 'bob', who stays disabled"), "{said}"));
+    crate::say::SAID
+        .with_borrow(|said| assert!(said.contains("unlocked 'bob', who stays disabled"), "{said}"));
 }

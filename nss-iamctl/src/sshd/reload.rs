@@ -3,9 +3,9 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::error::Error;
 use crate::files;
 use crate::host::Host;
+use crate::say::error::Error;
 use crate::sshd::Sshd;
 
 const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];

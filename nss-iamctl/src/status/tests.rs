@@ -2,8 +2,8 @@
 
 use super::{judge, summary, text};
 use crate::doctor::tests::{MACHINE, NOW, published};
-use crate::finding::Level;
 use crate::published::{Published, Trouble};
+use crate::say::finding::Level;
 use listing::{Failure, FailureKind};
 
 fn judged(now: i64, change: impl Fn(&mut Published)) -> (Option<Level>, String) {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::facts::log::Line;
-use crate::finding::Finding;
-use crate::show::{some, word};
+use crate::say::finding::Finding;
+use crate::say::show::{some, word};
 
 /// The user as the log is read for.
 #[derive(Debug, Clone, Default)]

@@ -12,8 +12,8 @@ use crate::doctor::tests::names::{answer, mosca, uses};
 use crate::doctor::tests::{KEY, NOW, good, probe};
 use crate::facts::Facts;
 use crate::facts::probe::Probe;
-use crate::finding::{Finding, Level, worst};
 use crate::published::{Skip, Trouble};
+use crate::say::finding::{Finding, Level, worst};
 
 /// As the command does, with the probe that glibc and sshd would give.
 fn why(facts: &Facts, asked: &str) -> (Vec<Finding>, String) {

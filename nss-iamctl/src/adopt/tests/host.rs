@@ -11,8 +11,8 @@ use cache::snapshot::{Cache, User};
 
 use crate::adopt::tree::{self, Moves};
 use crate::cli::Adopt;
-use crate::error::Error;
 use crate::host::{Host, Output, Programs};
+use crate::say::error::Error;
 
 const UID: u32 = 61_001;
 const SHADOW: &str = "root:*:1::::::\nana:$6$x$y:19000:0:99999:7:::\n";

@@ -8,8 +8,8 @@ use claims::{Kind, Unresolved, Use};
 use super::{broken, finds, status};
 use crate::doctor::judge;
 use crate::facts::Facts;
-use crate::finding::{Finding, Level};
 use crate::published::Skip;
+use crate::say::finding::{Finding, Level};
 
 pub(crate) fn uses(facts: &mut Facts, name: &str, kind: Kind, what: &str, place: &str) {
     let used = Use { kind, what: what.to_owned(), place: place.to_owned() };

@@ -12,9 +12,9 @@ use cache::model::{Field, IamId, Id, Name};
 use cache::snapshot::{Cache, User};
 
 use crate::cli::{Disable, Enable};
-use crate::error::Error;
 use crate::files;
 use crate::host::{Host, Output, Programs};
+use crate::say::error::Error;
 use crate::sshd::config::{Files, directives, matches};
 use crate::{disable, enable, nsswitch};
 
@@ -128,7 +128,7 @@ impl Machine {
 
     /// What was said on standard error since the last time.
     pub(super) fn said(&self) -> String {
-        crate::SAID.with_borrow_mut(std::mem::take)
+        crate::say::SAID.with_borrow_mut(std::mem::take)
     }
 
     /// The words of every program that was run to change something.

@@ -2,7 +2,7 @@
 
 use super::{Asked, last};
 use crate::facts::log::Line;
-use crate::finding::{Finding, Level};
+use crate::say::finding::{Finding, Level};
 
 /// Of one connection, oldest first.
 pub(crate) fn lines(texts: &[&str]) -> Vec<Line> {

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::error::Error;
-use crate::show::printable;
+use crate::say::error::Error;
+use crate::say::show::printable;
 
 /// How bad it is, and the exit status that it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -1,6 +1,6 @@
 //! Remedies that several commands name.
 
-use crate::show::printable;
+use crate::say::show::printable;
 
 /// What gives somebody another login name.
 pub(crate) const ANOTHER_NAME: &str =

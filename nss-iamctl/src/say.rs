@@ -1,0 +1,26 @@
+//! How it is said: messages, findings, tables, failures.
+
+pub(crate) mod error;
+pub(crate) mod finding;
+pub(crate) mod remedy;
+pub(crate) mod show;
+
+#[cfg(not(test))]
+use std::io::Write;
+
+/// A message to the administrator. If nobody reads standard error there is nobody to tell.
+#[cfg(not(test))]
+pub(crate) fn say(message: &str) {
+    let _ = writeln!(std::io::stderr(), "nss-iamctl: {message}");
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What [`say`] was told in this test.
+    pub(crate) static SAID: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
+}
+
+#[cfg(test)]
+pub(crate) fn say(message: &str) {
+    SAID.with_borrow_mut(|said| said.extend([message, "\n"]));
+}

@@ -1,7 +1,7 @@
 //! Whether anyone but IAM users could still log in: who breaks the way to IAM must have another one.
 
-use crate::files;
 use crate::host::Host;
+use crate::host::files;
 use crate::say::error::Error;
 use crate::sshd::config::matches;
 use crate::sshd::effective::Effective;

@@ -22,8 +22,8 @@ use std::path::Path;
 
 use crate::block;
 use crate::cli::Adopt;
-use crate::files;
 use crate::host::Host;
+use crate::host::files;
 use crate::say::error::{self, Error};
 use crate::say::say;
 use crate::sshd::{config::MAIN, drop_in};

@@ -1,8 +1,8 @@
 //! Hosts on which authselect(8) generates nsswitch.conf and PAM's files: changed through a profile of ours, which is
 //! the present one with `iam` in it, and never by editing what is generated.
 
-use crate::files;
 use crate::host::Host;
+use crate::host::files;
 use crate::nsswitch;
 use crate::say::error::Error;
 use crate::transaction::{Transaction, Undo};

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::block;
-use crate::files;
 use crate::host::Host;
+use crate::host::files;
 use crate::nsswitch;
 use crate::say::error::Error;
 

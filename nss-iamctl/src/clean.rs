@@ -7,9 +7,9 @@ use cache::reserve;
 
 use crate::cli;
 use crate::facts::TIMER;
-use crate::files;
 use crate::host::Host;
-use crate::published::LISTING;
+use crate::host::files;
+use crate::host::published::LISTING;
 use crate::say::error::Error;
 use crate::say::finding::written;
 

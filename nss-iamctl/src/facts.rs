@@ -16,10 +16,10 @@ use std::path::Path;
 
 use config::Config;
 
-use crate::files;
 use crate::host::Host;
+use crate::host::files;
+use crate::host::published::Published;
 use crate::nsswitch;
-use crate::published::Published;
 use crate::settings;
 use imds::ImdsFacts;
 use log::{Denial, Line};

@@ -1,5 +1,8 @@
 //! The host: where its files are, and how its programs are run. Tests put a folder and a stand-in for both.
 
+pub(crate) mod files;
+pub(crate) mod published;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

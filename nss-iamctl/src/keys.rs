@@ -8,7 +8,7 @@ use cache::snapshot::{Keys, Login};
 use crate::cli;
 use crate::facts::Facts;
 use crate::host::Host;
-use crate::published::Trouble;
+use crate::host::published::Trouble;
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::{ago, length, printable, table, word};

@@ -15,9 +15,9 @@ use cache::{rescue, reserve};
 
 use crate::cli;
 use crate::facts::REFRESHER;
-use crate::files;
 use crate::host::Host;
-use crate::published::{LOCKED, locked};
+use crate::host::files;
+use crate::host::published::{LOCKED, locked};
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::{count, printable, some, word};

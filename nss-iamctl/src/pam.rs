@@ -2,8 +2,8 @@
 
 use crate::backup::{Edit, Kind};
 use crate::block;
-use crate::files;
 use crate::host::Host;
+use crate::host::files;
 use crate::say::error::Error;
 
 /// A profile of pam-auth-update(8); Debian's own of that kind leaves homes readable to all.

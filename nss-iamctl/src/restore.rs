@@ -96,7 +96,7 @@ fn kind(file: &Path) -> Result<Kind, Error> {
 
 /// The group that reads keys.db.
 fn helper(host: &Host) -> Result<u32, Error> {
-    let text = crate::files::read_lossy(&host.path("/etc/group"))?.unwrap_or_default();
+    let text = crate::host::files::read_lossy(&host.path("/etc/group"))?.unwrap_or_default();
     let gid = text.lines().find_map(|line| line.strip_prefix("nss-iam:")?.split(':').nth(1)?.parse().ok());
     gid.ok_or_else(|| {
         Error::configuration("group 'nss-iam' does not exist; nothing was done")

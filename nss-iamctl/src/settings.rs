@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use config::Config;
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
-use crate::files;
 use crate::host::Host;
+use crate::host::files;
 use crate::say::error::Error;
 
 /// Where the file is.

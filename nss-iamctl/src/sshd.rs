@@ -16,7 +16,7 @@ use cache::snapshot::{Cache, User};
 
 use crate::backup::{Edit, Kind};
 use crate::facts::probe::uid_of;
-use crate::files;
+use crate::host::files;
 use crate::host::{Host, Output};
 use crate::say::error::Error;
 use config::Files;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli;
 use crate::doctor::refresh::STALE;
 use crate::host::Host;
-use crate::published::{Published, Trouble};
+use crate::host::published::{Published, Trouble};
 use crate::say::error::Error;
 use crate::say::finding::{Level, written};
 use crate::say::show::{ago, count, length, some, time};

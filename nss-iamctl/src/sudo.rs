@@ -9,8 +9,8 @@ use config::Config;
 use crate::backup::{Edit, Kind};
 use crate::block;
 use crate::cli::Sudo;
-use crate::files;
 use crate::host::Host;
+use crate::host::files;
 use crate::say::error::Error;
 use crate::sshd::effective::{COMMAND, COMMAND_USER};
 

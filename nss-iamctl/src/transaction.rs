@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 
-use crate::files;
 use crate::host::Host;
+use crate::host::files;
 use crate::say::error::Error;
 
 /// Everything that was changed so far.

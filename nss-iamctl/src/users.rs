@@ -9,7 +9,7 @@ use cache::state::State;
 
 use crate::cli;
 use crate::host::Host;
-use crate::published::{Published, Trouble};
+use crate::host::published::{Published, Trouble};
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::{printable, table, time};

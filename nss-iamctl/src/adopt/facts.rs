@@ -10,9 +10,10 @@ use config::Config;
 
 use super::{PINS, accounts};
 use crate::host::Host;
-use crate::published::{LISTING, Published, Trouble};
+use crate::host::files;
+use crate::host::published::{LISTING, Published, Trouble};
 use crate::say::error::Error;
-use crate::{files, settings};
+use crate::settings;
 
 /// The accounts' own files.
 pub(super) const PASSWD: &str = "/etc/passwd";

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::facts::Facts;
 use crate::facts::probe::Probe;
+use crate::host::published::Trouble;
 use crate::nsswitch;
-use crate::published::Trouble;
 use crate::say::finding::Finding;
 use crate::say::show::count;
 

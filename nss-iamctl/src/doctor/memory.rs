@@ -7,7 +7,7 @@ use cache::snapshot::Cache;
 use cache::state::State;
 
 use crate::facts::Facts;
-use crate::published::Trouble;
+use crate::host::published::Trouble;
 use crate::say::finding::Finding;
 use crate::say::show::{ago, time};
 

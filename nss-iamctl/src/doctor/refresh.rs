@@ -3,8 +3,8 @@
 use listing::{Failure, FailureKind};
 
 use crate::facts::{Facts, TIMER, Unit};
+use crate::host::published::{Status, Trouble};
 use crate::keys;
-use crate::published::{Status, Trouble};
 use crate::say::finding::{Finding, Level};
 use crate::say::show::{ago, count, length, some, time};
 use crate::skipped;
@@ -49,7 +49,8 @@ fn last_run(facts: &Facts) -> Finding {
             );
         }
         Err(trouble) => {
-            let what = format!("the last report '{}' cannot be read: {trouble}", crate::published::STATUS);
+            let what =
+                format!("the last report '{}' cannot be read: {trouble}", crate::host::published::STATUS);
             return Finding::warn("refresh", what, "nss-iamctl refresh");
         }
     };
@@ -242,7 +243,7 @@ fn skips(status: &Status) -> Vec<Finding> {
         findings.push(Finding::warn(
             "skipped",
             format!("and {more} more"),
-            format!("see `skips` in {}", crate::published::STATUS),
+            format!("see `skips` in {}", crate::host::published::STATUS),
         ));
     }
     findings

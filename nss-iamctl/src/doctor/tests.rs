@@ -11,7 +11,7 @@ use crate::facts::Facts;
 use crate::facts::log::Denial;
 use crate::facts::probe::Probe;
 use crate::facts::sshd::SshdFacts;
-use crate::published::{Skip, Status, Trouble};
+use crate::host::published::{Skip, Status, Trouble};
 use crate::say::finding::{Finding, Level, worst};
 use crate::sshd::effective::Effective;
 use well::IN_FORCE;

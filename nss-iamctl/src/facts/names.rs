@@ -9,7 +9,7 @@ use claims::{Unresolved, Uses};
 
 use crate::facts::Facts;
 use crate::host::Host;
-use crate::published::Published;
+use crate::host::published::Published;
 
 /// The group of those who may not log in, see cache-refresher.
 const DISABLED_GROUP: &str = "iam-disabled";

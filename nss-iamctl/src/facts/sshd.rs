@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::files;
 use crate::host::Host;
+use crate::host::files;
 use crate::sshd::config::{self, Files};
 use crate::sshd::{Sshd, drop_in};
 

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use super::imds::Unseen;
 use super::{Facts, Node};
 use crate::doctor::tests::{MACHINE, NOW, published};
+use crate::host::published::{Published, Trouble};
 use crate::host::{Host, Output, Programs};
-use crate::published::{Published, Trouble};
 
 /// Programs that answer as on a host with sshd and systemd.
 struct Answers;

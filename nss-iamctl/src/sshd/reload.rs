@@ -3,8 +3,8 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::files;
 use crate::host::Host;
+use crate::host::files;
 use crate::say::error::Error;
 use crate::sshd::Sshd;
 

@@ -2,7 +2,7 @@
 
 use super::{judge, summary, text};
 use crate::doctor::tests::{MACHINE, NOW, published};
-use crate::published::{Published, Trouble};
+use crate::host::published::{Published, Trouble};
 use crate::say::finding::Level;
 use listing::{Failure, FailureKind};
 

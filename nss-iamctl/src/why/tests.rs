@@ -12,7 +12,7 @@ use crate::doctor::tests::names::{answer, mosca, uses};
 use crate::doctor::tests::{KEY, NOW, good, probe};
 use crate::facts::Facts;
 use crate::facts::probe::Probe;
-use crate::published::{Skip, Trouble};
+use crate::host::published::{Skip, Trouble};
 use crate::say::finding::{Finding, Level, worst};
 
 /// As the command does, with the probe that glibc and sshd would give.

@@ -10,7 +10,7 @@ use ssh_key::{HashAlg, PublicKey};
 
 use crate::facts::Facts;
 use crate::facts::names::{Holder, holders};
-use crate::published::Skip;
+use crate::host::published::Skip;
 
 /// A user, as far as anything here knows.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use claims::{Kind, Unresolved, Use};
 use super::{broken, finds, status};
 use crate::doctor::judge;
 use crate::facts::Facts;
-use crate::published::Skip;
+use crate::host::published::Skip;
 use crate::say::finding::{Finding, Level};
 
 pub(crate) fn uses(facts: &mut Facts, name: &str, kind: Kind, what: &str, place: &str) {

@@ -11,7 +11,7 @@ use crate::facts::names::{Names, holders};
 use crate::facts::probe::Probe;
 use crate::facts::sshd::SshdFacts;
 use crate::facts::{Facts, Node, Unit};
-use crate::published::{Account, Published, Status};
+use crate::host::published::{Account, Published, Status};
 use crate::sshd::effective::Effective;
 
 pub(crate) const NOW: i64 = 1_795_000_000;

@@ -12,7 +12,7 @@ use cache::model::{Field, IamId, Id, Name};
 use cache::snapshot::{Cache, User};
 
 use crate::cli::{Disable, Enable};
-use crate::files;
+use crate::host::files;
 use crate::host::{Host, Output, Programs};
 use crate::say::error::Error;
 use crate::sshd::config::{Files, directives, matches};

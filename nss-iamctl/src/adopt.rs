@@ -20,13 +20,13 @@ mod tree;
 use std::io::Write;
 use std::path::Path;
 
-use crate::block;
 use crate::cli::Adopt;
+use crate::edit::block;
+use crate::edit::sshd::{config::MAIN, drop_in};
 use crate::host::Host;
 use crate::host::files;
 use crate::say::error::{self, Error};
 use crate::say::say;
-use crate::sshd::{config::MAIN, drop_in};
 use facts::Facts;
 use plan::{Plan, Request, World};
 

@@ -3,18 +3,18 @@
 
 use std::io::Write;
 
-use crate::authselect;
-use crate::backup::{self, Edit, Kind, Manifest};
 use crate::cli::Disable;
+use crate::edit::authselect;
+use crate::edit::backup::{self, Edit, Kind, Manifest};
+use crate::edit::nsswitch;
+use crate::edit::pam;
+use crate::edit::sshd::{Sshd, config, drop_in, reload};
+use crate::edit::transaction::{Transaction, Undo, remove_if_empty, remove_tree};
 use crate::enable::{diff, invalidate_nscd, print, switch, words};
 use crate::host::Host;
 use crate::host::files;
-use crate::nsswitch;
-use crate::pam;
 use crate::say::error::{self, Error};
 use crate::say::say;
-use crate::sshd::{Sshd, config, drop_in, reload};
-use crate::transaction::{Transaction, Undo, remove_if_empty, remove_tree};
 
 /// Where our lines can be, should the backup not name the file.
 const OURS: [(&str, Kind); 7] = [

@@ -5,21 +5,21 @@ use std::io::Write;
 
 use similar::TextDiff;
 
-use crate::access;
-use crate::authselect;
-use crate::backup::{self, Edit, Kind, Manifest};
 use crate::cli::Enable;
+use crate::edit::access;
+use crate::edit::authselect;
+use crate::edit::backup::{self, Edit, Kind, Manifest};
+use crate::edit::nsswitch;
+use crate::edit::pam::{self, Homes};
+use crate::edit::settings;
+use crate::edit::sshd::{self, Sshd, reload};
+use crate::edit::sudo;
+use crate::edit::transaction::{Transaction, Undo};
 use crate::facts::imds::UNIT as IMDS;
 use crate::host::Host;
 use crate::host::files;
-use crate::nsswitch;
-use crate::pam::{self, Homes};
 use crate::say::error::{self, Error};
 use crate::say::say;
-use crate::settings;
-use crate::sshd::{self, Sshd, reload};
-use crate::sudo;
-use crate::transaction::{Transaction, Undo};
 
 const TIMER: &str = "nss-iam-refresh.timer";
 const UNITS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];

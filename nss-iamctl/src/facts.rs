@@ -16,11 +16,11 @@ use std::path::Path;
 
 use config::Config;
 
+use crate::edit::nsswitch;
+use crate::edit::settings;
 use crate::host::Host;
 use crate::host::files;
 use crate::host::published::Published;
-use crate::nsswitch;
-use crate::settings;
 use imds::ImdsFacts;
 use log::{Denial, Line};
 use names::Names;

@@ -3,33 +3,24 @@
 //! It changes nothing of IAM and never asks AWS; for that it runs cache-refresher.
 #![forbid(unsafe_code)]
 
-mod access;
 mod adopt;
-mod authselect;
-mod backup;
-mod block;
 mod clean;
 mod cli;
 mod disable;
 mod doctor;
+mod edit;
 mod enable;
 mod facts;
 mod host;
 mod keys;
 mod listing;
 mod lock;
-mod nsswitch;
-mod pam;
 mod policy;
 mod refresh;
 mod restore;
 mod say;
-mod settings;
 mod skipped;
-mod sshd;
 mod status;
-mod sudo;
-mod transaction;
 mod users;
 mod why;
 

@@ -11,11 +11,11 @@ use config::{Config, Source};
 use serde_json::{Value, json};
 
 use crate::cli::{self, Format};
+use crate::edit::settings;
 use crate::host::Host;
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::printable;
-use crate::settings;
 
 /// What the refresher calls, on everything; the groups are put in here.
 const SHIPPED: &str = include_str!("../../config/iam-policy.json");

@@ -12,14 +12,14 @@ use super::changes::Change;
 use super::facts;
 use super::plan::{Adoption, Plan};
 use super::tree::{self, Changed, Moves};
-use crate::backup;
+use crate::edit::backup;
+use crate::edit::sshd::{Sshd, reload};
 use crate::facts::REFRESHER;
 use crate::host::Host;
 use crate::host::files;
 use crate::host::published::Published;
 use crate::say::error::Error;
 use crate::say::say;
-use crate::sshd::{Sshd, reload};
 
 /// Of shadow's programs and the C library, see lckpwdf(3); so is how long they wait.
 const LOCK: &str = "/etc/.pwd.lock";

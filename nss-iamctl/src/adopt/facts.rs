@@ -9,11 +9,11 @@ use cache::state::{Identity, State};
 use config::Config;
 
 use super::{PINS, accounts};
+use crate::edit::settings;
 use crate::host::Host;
 use crate::host::files;
 use crate::host::published::{LISTING, Published, Trouble};
 use crate::say::error::Error;
-use crate::settings;
 
 /// The accounts' own files.
 pub(super) const PASSWD: &str = "/etc/passwd";
@@ -91,9 +91,9 @@ impl Facts {
             cron: folder(host, CRON_FOLDER)?,
             roots_jobs: existing(host, &ROOTS_JOBS)?,
             sudoers: existing(host, &SUDOERS)?,
-            sshd: existing(host, &[crate::sshd::config::MAIN])?,
+            sshd: existing(host, &[crate::edit::sshd::config::MAIN])?,
             script_conf: optional(host, CONF)?.unwrap_or_default(),
-            nsswitch: files::read(&host.path(crate::nsswitch::PATH))?.unwrap_or_default(),
+            nsswitch: files::read(&host.path(crate::edit::nsswitch::PATH))?.unwrap_or_default(),
             accounts_of_iam,
             config: settings::load(host)?,
             identities: state.identities,

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::sshd::config::parse;
+use crate::edit::sshd::config::parse;
 
 /// The group of aws-ec2-ssh's users, unless its configuration names another.
 pub(super) const MARKER: &str = "iam-synced-users";

@@ -114,7 +114,7 @@ pub(super) fn config(plan: &Plan, pins: &str) -> String {
 
 /// What stands in the way of the whole.
 pub(super) fn obstacle(facts: &Facts, asks_sshd: bool) -> Option<&'static str> {
-    if !crate::nsswitch::asks_iam(&facts.nsswitch) {
+    if !crate::edit::nsswitch::asks_iam(&facts.nsswitch) {
         return Some("'/etc/nsswitch.conf' does not ask for IAM users, so nobody would find them");
     }
     asks_sshd.then_some("sshd does not ask for the keys of IAM users, so nobody could log in")

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::edit::nsswitch;
 use crate::facts::Facts;
 use crate::facts::probe::Probe;
 use crate::host::published::Trouble;
-use crate::nsswitch;
 use crate::say::finding::Finding;
 use crate::say::show::count;
 

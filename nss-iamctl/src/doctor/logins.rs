@@ -1,13 +1,13 @@
 //! Whether a login goes through once glibc answers: sshd, PAM, homes, shells, and what SELinux or AppArmor forbid.
 
+use crate::edit::sshd::drop_in;
+use crate::edit::sshd::effective::{self, Effective};
 use crate::facts::Facts;
 use crate::facts::log::Denial;
 use crate::facts::probe::Probe;
 use crate::facts::sshd::SshdFacts;
 use crate::say::finding::Finding;
 use crate::say::show::{count, some, time};
-use crate::sshd::drop_in;
-use crate::sshd::effective::{self, Effective};
 
 pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     let mut findings = daemon(facts);
@@ -109,7 +109,7 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
 
 fn denied(settings: &Effective, name: &str) -> Option<String> {
     let users = settings.list("denyusers");
-    let pattern = users.into_iter().find(|pattern| crate::sshd::config::matches(pattern, name))?;
+    let pattern = users.into_iter().find(|pattern| crate::edit::sshd::config::matches(pattern, name))?;
     Some(format!("sshd has 'DenyUsers {pattern}', which denies '{name}'"))
 }
 

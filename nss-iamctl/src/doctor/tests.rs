@@ -7,13 +7,13 @@ use config::Config;
 use listing::{Failure, FailureKind};
 
 use super::judge;
+use crate::edit::sshd::effective::Effective;
 use crate::facts::Facts;
 use crate::facts::log::Denial;
 use crate::facts::probe::Probe;
 use crate::facts::sshd::SshdFacts;
 use crate::host::published::{Skip, Status, Trouble};
 use crate::say::finding::{Finding, Level, worst};
-use crate::sshd::effective::Effective;
 use well::IN_FORCE;
 pub(crate) use well::{ANA, BOB, KEY, NOW, good, keys_of, probe};
 pub(crate) use well::{MACHINE, published};

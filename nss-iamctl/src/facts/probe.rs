@@ -2,10 +2,10 @@
 
 use cache::snapshot::User;
 
+use crate::edit::sshd::Sshd;
+use crate::edit::sshd::effective::Effective;
 use crate::facts::{Facts, Node};
 use crate::host::Host;
-use crate::sshd::Sshd;
-use crate::sshd::effective::Effective;
 
 /// The answers.
 #[derive(Debug, Clone, Default)]

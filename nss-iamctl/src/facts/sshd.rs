@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::edit::sshd::config::{self, Files};
+use crate::edit::sshd::{Sshd, drop_in};
 use crate::host::Host;
 use crate::host::files;
-use crate::sshd::config::{self, Files};
-use crate::sshd::{Sshd, drop_in};
 
 /// Of an installed sshd.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,8 +35,9 @@ pub(crate) fn gather(host: &Host) -> Option<SshdFacts> {
         Err(cause) => return Some(SshdFacts { refused: Some(cause.to_string()), ..SshdFacts::default() }),
     };
     let main = config::main(&Here(host));
-    let block =
-        |path: &str| Here(host).text(Path::new(path)).is_some_and(|text| text.contains(crate::block::BEGIN));
+    let block = |path: &str| {
+        Here(host).text(Path::new(path)).is_some_and(|text| text.contains(crate::edit::block::BEGIN))
+    };
     let drop_in = host.exists(drop_in::PATH);
     let folder = Path::new("/etc/ssh/sshd_config.d");
     let mut read = vec![PathBuf::from(main)];

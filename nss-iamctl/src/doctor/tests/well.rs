@@ -6,13 +6,13 @@ use cache::state::{self, Identity, State};
 use config::Config;
 use listing::Listing;
 
+use crate::edit::sshd::effective::Effective;
 use crate::facts::imds::{ADDRESSES, ImdsFacts, Rules};
 use crate::facts::names::{Names, holders};
 use crate::facts::probe::Probe;
 use crate::facts::sshd::SshdFacts;
 use crate::facts::{Facts, Node, Unit};
 use crate::host::published::{Account, Published, Status};
-use crate::sshd::effective::Effective;
 
 pub(crate) const NOW: i64 = 1_795_000_000;
 pub(crate) const MACHINE: &str = "0123456789abcdef0123456789abcdef";

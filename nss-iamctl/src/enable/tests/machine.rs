@@ -12,11 +12,12 @@ use cache::model::{Field, IamId, Id, Name};
 use cache::snapshot::{Cache, User};
 
 use crate::cli::{Disable, Enable};
+use crate::edit::nsswitch;
+use crate::edit::sshd::config::{Files, directives, matches};
 use crate::host::files;
 use crate::host::{Host, Output, Programs};
 use crate::say::error::Error;
-use crate::sshd::config::{Files, directives, matches};
-use crate::{disable, enable, nsswitch};
+use crate::{disable, enable};
 
 pub(super) struct Machine {
     folder: tempfile::TempDir,

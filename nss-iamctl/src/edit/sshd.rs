@@ -14,7 +14,7 @@ use std::path::Path;
 
 use cache::snapshot::{Cache, User};
 
-use crate::backup::{Edit, Kind};
+use crate::edit::backup::{Edit, Kind};
 use crate::facts::probe::uid_of;
 use crate::host::files;
 use crate::host::{Host, Output};

@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::block;
+use crate::edit::block;
+use crate::edit::nsswitch;
 use crate::host::Host;
 use crate::host::files;
-use crate::nsswitch;
 use crate::say::error::Error;
 
 mod stored;

@@ -1,8 +1,8 @@
 //! What is written for sshd, and where it must stand: text in, text out.
 
-use crate::block;
-use crate::sshd::config::{Directive, Files, directives, parse};
-use crate::sshd::effective::{Allow, COMMAND, COMMAND_USER};
+use crate::edit::block;
+use crate::edit::sshd::config::{Directive, Files, directives, parse};
+use crate::edit::sshd::effective::{Allow, COMMAND, COMMAND_USER};
 
 /// First of its folder, since the first Match that sets a keyword wins (sshd_config(5)).
 pub(crate) const PATH: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
@@ -96,8 +96,8 @@ fn around<'a>(ours: &'a Directive, own: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sshd::config::MAIN;
-    use crate::sshd::config::tests::Tree;
+    use crate::edit::sshd::config::MAIN;
+    use crate::edit::sshd::config::tests::Tree;
 
     #[test]
     fn the_text_is_that_of_the_design() {
@@ -197,7 +197,7 @@ mod tests {
     fn the_files_of_ten_distributions_take_a_drop_in_or_a_block() {
         macro_rules! shipped {
             ($name:literal) => {
-                ($name, include_str!(concat!("../../tests/files/", $name, "/sshd_config")))
+                ($name, include_str!(concat!("../../../tests/files/", $name, "/sshd_config")))
             };
         }
         let ours = text("iam-users", "%u %U %f", &Allow::default());

@@ -1,7 +1,7 @@
 //! Homes at the first login: pam_mkhomedir(8) with umask 0077, by whatever looks after /etc/pam.d here.
 
-use crate::backup::{Edit, Kind};
-use crate::block;
+use crate::edit::backup::{Edit, Kind};
+use crate::edit::block;
 use crate::host::Host;
 use crate::host::files;
 use crate::say::error::Error;
@@ -9,7 +9,7 @@ use crate::say::error::Error;
 /// A profile of pam-auth-update(8); Debian's own of that kind leaves homes readable to all.
 const PROFILE: &str = "nss-iam-mkhomedir";
 const PROFILE_PATH: &str = "/usr/share/pam-configs/nss-iam-mkhomedir";
-const PROFILE_TEXT: &str = include_str!("../../config/pam-mkhomedir");
+const PROFILE_TEXT: &str = include_str!("../../../config/pam-mkhomedir");
 const LINE: &str = "session optional pam_mkhomedir.so umask=0077";
 const SSHD: &str = "/etc/pam.d/sshd";
 /// What sshd's stack is made of, on one distribution or another.

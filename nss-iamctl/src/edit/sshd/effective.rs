@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::sshd::config::matches;
+use crate::edit::sshd::config::matches;
 
 /// AuthorizedKeysCommand without its arguments.
 pub(crate) const COMMAND: &str = "/usr/libexec/nss-iam/keys-cmd";

@@ -6,13 +6,13 @@ use std::ffi::OsString;
 
 use config::Config;
 
-use crate::backup::{Edit, Kind};
-use crate::block;
 use crate::cli::Sudo;
+use crate::edit::backup::{Edit, Kind};
+use crate::edit::block;
+use crate::edit::sshd::effective::{COMMAND, COMMAND_USER};
 use crate::host::Host;
 use crate::host::files;
 use crate::say::error::Error;
-use crate::sshd::effective::{COMMAND, COMMAND_USER};
 
 /// sudo reads names without a dot only.
 const PATH: &str = "/etc/sudoers.d/nss-iam";
@@ -154,7 +154,7 @@ fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<String>,
     Ok(Some(format!(
         "no IAM group joins a local group that sudoers names ({known}), so no IAM user can use sudo yet\n\
          hint: [local_groups] in '{}': JumpHostAdmins = [\"{}\"]",
-        crate::settings::PATH,
+        crate::edit::settings::PATH,
         known.split(", ").next().unwrap_or("sudo")
     )))
 }

@@ -1,11 +1,11 @@
 //! Hosts on which authselect(8) generates nsswitch.conf and PAM's files: changed through a profile of ours, which is
 //! the present one with `iam` in it, and never by editing what is generated.
 
+use crate::edit::nsswitch;
+use crate::edit::transaction::{Transaction, Undo};
 use crate::host::Host;
 use crate::host::files;
-use crate::nsswitch;
 use crate::say::error::Error;
-use crate::transaction::{Transaction, Undo};
 
 const NAME: &str = "nss-iam";
 const PROFILE: &str = "custom/nss-iam";

@@ -3,10 +3,10 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::edit::sshd::Sshd;
 use crate::host::Host;
 use crate::host::files;
 use crate::say::error::Error;
-use crate::sshd::Sshd;
 
 const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
 const SOCKETS: [&str; 2] = ["ssh.socket", "sshd.socket"];

@@ -1,11 +1,11 @@
 //! Whether anyone but IAM users could still log in: who breaks the way to IAM must have another one.
 
+use crate::edit::sshd::config::matches;
+use crate::edit::sshd::effective::Effective;
+use crate::edit::sshd::{LocalUser, Sshd, local_users};
 use crate::host::Host;
 use crate::host::files;
 use crate::say::error::Error;
-use crate::sshd::config::matches;
-use crate::sshd::effective::Effective;
-use crate::sshd::{LocalUser, Sshd, local_users};
 
 /// So many local users are looked at; each costs a run of sshd.
 const LOCALS: usize = 20;

@@ -14,7 +14,7 @@ fn disable(text: &str) -> String {
 /// What each distribution ships, beside odd ones: name, text, and the lines that `enable` makes.
 macro_rules! shipped {
     ($name:literal) => {
-        ($name, include_str!(concat!("../../tests/files/", $name, "/nsswitch.conf")))
+        ($name, include_str!(concat!("../../../tests/files/", $name, "/nsswitch.conf")))
     };
 }
 

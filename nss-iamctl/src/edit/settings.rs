@@ -14,7 +14,7 @@ use crate::say::error::Error;
 pub(crate) const PATH: &str = "/etc/nss-iam/config.toml";
 const DROP_INS: &str = "/etc/nss-iam/config.d";
 /// Written where there is none.
-const SHIPPED: &str = include_str!("../../config/config.toml");
+const SHIPPED: &str = include_str!("../../../config/config.toml");
 
 /// The text of config.toml with these groups and this role, everything else as it was.
 ///

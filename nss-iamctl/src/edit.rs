@@ -1,0 +1,12 @@
+//! What is edited on a host, and how an edit is taken back.
+
+pub(crate) mod access;
+pub(crate) mod authselect;
+pub(crate) mod backup;
+pub(crate) mod block;
+pub(crate) mod nsswitch;
+pub(crate) mod pam;
+pub(crate) mod settings;
+pub(crate) mod sshd;
+pub(crate) mod sudo;
+pub(crate) mod transaction;

@@ -6,10 +6,10 @@ use std::io::{ErrorKind, Write};
 use cache::reserve;
 
 use crate::cli;
-use crate::facts::TIMER;
 use crate::host::Host;
 use crate::host::files;
 use crate::host::published::LISTING;
+use crate::inspect::facts::TIMER;
 use crate::say::error::Error;
 use crate::say::finding::written;
 

@@ -2,25 +2,16 @@
 //!
 //! What is asked is in `facts`; what is said about it are pure functions, of which `why` uses those of a single user.
 
-pub(crate) mod answers;
-mod imds;
-pub(crate) mod logins;
-mod memory;
-pub(crate) mod names;
-pub(crate) mod refresh;
-pub(crate) mod setup;
-#[cfg(test)]
-pub(crate) mod tests;
-
 use std::io::Write;
 
 use serde::Serialize;
 
 use crate::cli::Doctor;
-use crate::facts::Facts;
-use crate::facts::names::{Names, holders};
-use crate::facts::probe::Probe;
 use crate::host::Host;
+use crate::inspect::checks::judge;
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::names::{Names, holders};
+use crate::inspect::facts::probe::Probe;
 use crate::say::error::Error;
 use crate::say::finding::{self, Finding, Level, written};
 
@@ -44,18 +35,6 @@ pub(crate) fn run(host: &Host, args: &Doctor, now: i64, out: &mut dyn Write) -> 
         written(finding::print(&findings, out).and_then(|()| writeln!(out, "{}", verdict_line(&findings))))?;
     }
     Ok(verdict as u8)
-}
-
-/// Everything that is found.
-pub(crate) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
-    let mut findings = setup::judge(facts);
-    findings.extend(refresh::judge(facts));
-    findings.extend(memory::judge(facts));
-    findings.extend(answers::judge(facts, samples));
-    findings.extend(logins::judge(facts, samples));
-    findings.extend(names::judge(facts));
-    findings.extend(imds::judge(facts));
-    findings
 }
 
 /// An active and a disabled user stand for all.

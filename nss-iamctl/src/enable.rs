@@ -15,9 +15,9 @@ use crate::edit::settings;
 use crate::edit::sshd::{self, Sshd, reload};
 use crate::edit::sudo;
 use crate::edit::transaction::{Transaction, Undo};
-use crate::facts::imds::UNIT as IMDS;
 use crate::host::Host;
 use crate::host::files;
+use crate::inspect::facts::imds::UNIT as IMDS;
 use crate::say::error::{self, Error};
 use crate::say::say;
 

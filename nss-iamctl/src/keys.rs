@@ -6,13 +6,13 @@ use cache::model::KeyLine;
 use cache::snapshot::{Keys, Login};
 
 use crate::cli;
-use crate::facts::Facts;
 use crate::host::Host;
 use crate::host::published::Trouble;
+use crate::inspect::facts::Facts;
+use crate::inspect::subject::Who;
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::{ago, length, printable, table, word};
-use crate::why::who::Who;
 
 /// So many seconds may a confirmation lie in the future, as in keys-cmd.
 pub(crate) const CLOCK_TOLERANCE: i64 = 300;
@@ -108,7 +108,7 @@ pub(crate) fn withheld(keys: &Keys, login: &Login, machine_id: &str, now: i64) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::tests::{NOW, good, keys_of};
+    use crate::fixtures::{NOW, good, keys_of};
 
     #[test]
     fn keys_are_withheld_for_the_reasons_of_keys_cmd_and_no_others() {

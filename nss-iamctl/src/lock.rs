@@ -14,10 +14,10 @@ use cache::snapshot::{Cache, User};
 use cache::{rescue, reserve};
 
 use crate::cli;
-use crate::facts::REFRESHER;
 use crate::host::Host;
 use crate::host::files;
 use crate::host::published::{LOCKED, locked};
+use crate::inspect::facts::REFRESHER;
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::{count, printable, some, word};

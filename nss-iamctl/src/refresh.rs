@@ -4,8 +4,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use crate::cli;
-use crate::facts::REFRESHER;
 use crate::host::Host;
+use crate::inspect::facts::REFRESHER;
 use crate::say::error::Error;
 
 pub(crate) fn run(host: &Host, args: &cli::Refresh) -> Result<u8, Error> {

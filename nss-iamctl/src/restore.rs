@@ -125,7 +125,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
-    use crate::doctor::tests::published;
+    use crate::fixtures::published;
 
     /// A host without a cache, and a folder with backups.
     struct Tree {

@@ -2,7 +2,6 @@
 
 pub(crate) mod error;
 pub(crate) mod finding;
-pub(crate) mod remedy;
 pub(crate) mod show;
 
 #[cfg(not(test))]

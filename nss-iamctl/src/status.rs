@@ -5,9 +5,9 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::cli;
-use crate::doctor::refresh::STALE;
 use crate::host::Host;
 use crate::host::published::{Published, Trouble};
+use crate::inspect::checks::refresh::STALE;
 use crate::say::error::Error;
 use crate::say::finding::{Level, written};
 use crate::say::show::{ago, count, length, some, time};

@@ -166,7 +166,7 @@ fn remembered(state: &State, published: &Published, id: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::tests::{ANA, BOB, NOW, published};
+    use crate::fixtures::{ANA, BOB, NOW, published};
 
     fn printed(published: &Published, everyone: bool) -> String {
         let rows = all(published.state.as_ref().unwrap(), published, everyone);

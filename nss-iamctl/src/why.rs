@@ -4,21 +4,20 @@ pub(crate) mod chain;
 pub(crate) mod log;
 #[cfg(test)]
 mod tests;
-pub(crate) mod who;
 
 use std::io::Write;
 
 use serde::Serialize;
 
 use crate::cli;
-use crate::facts::Facts;
-use crate::facts::names::Names;
-use crate::facts::probe::Probe;
 use crate::host::Host;
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::names::Names;
+use crate::inspect::facts::probe::Probe;
+use crate::inspect::subject::Who;
 use crate::say::error::Error;
 use crate::say::finding::{self, Finding, Level, written};
 use crate::say::show::printable;
-use who::Who;
 
 #[derive(Serialize)]
 struct Report<'a> {

@@ -14,10 +14,10 @@ use super::plan::{Adoption, Plan};
 use super::tree::{self, Changed, Moves};
 use crate::edit::backup;
 use crate::edit::sshd::{Sshd, reload};
-use crate::facts::REFRESHER;
 use crate::host::Host;
 use crate::host::files;
 use crate::host::published::Published;
+use crate::inspect::facts::REFRESHER;
 use crate::say::error::Error;
 use crate::say::say;
 

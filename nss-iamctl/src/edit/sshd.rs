@@ -15,9 +15,9 @@ use std::path::Path;
 use cache::snapshot::{Cache, User};
 
 use crate::edit::backup::{Edit, Kind};
-use crate::facts::probe::uid_of;
 use crate::host::files;
 use crate::host::{Host, Output};
+use crate::inspect::facts::probe::uid_of;
 use crate::say::error::Error;
 use config::Files;
 use drop_in::Version;

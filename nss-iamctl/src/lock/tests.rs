@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{lock, unlock};
 use crate::cli::Who;
-use crate::doctor::tests::published;
+use crate::fixtures::published;
 use crate::host::{Host, Output, Programs};
 use crate::say::error::CONFIGURATION;
 

@@ -1,7 +1,7 @@
 //! Which state is what for monitoring, and that the same is told to people and programs.
 
 use super::{judge, summary, text};
-use crate::doctor::tests::{MACHINE, NOW, published};
+use crate::fixtures::{MACHINE, NOW, published};
 use crate::host::published::{Published, Trouble};
 use crate::say::finding::Level;
 use listing::{Failure, FailureKind};

@@ -2,15 +2,15 @@
 
 use cache::model::KeyLine;
 
-use crate::doctor::{answers, logins, names, refresh, setup};
-use crate::facts::Facts;
-use crate::facts::probe::Probe;
+use crate::inspect::checks::skipped;
+use crate::inspect::checks::{answers, logins, names, refresh, setup};
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::probe::Probe;
+use crate::inspect::subject::Who;
 use crate::keys::{kind, withheld};
 use crate::say::finding::{Finding, Level};
 use crate::say::show::{ago, some, time, word};
-use crate::skipped;
 use crate::why::log::{Asked, activate, last, upload};
-use crate::why::who::Who;
 
 /// All of them. Links behind one that is not there are left out.
 pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Probe>) -> Vec<Finding> {

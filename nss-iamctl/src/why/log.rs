@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::facts::log::Line;
+use crate::inspect::facts::log::Line;
 use crate::say::finding::Finding;
 use crate::say::show::{some, word};
 

@@ -6,13 +6,12 @@ use claims::Kind;
 use config::Config;
 use listing::{Key, Listing};
 
-use super::who::Who;
 use super::{chain, verdict_line};
-use crate::doctor::tests::names::{answer, mosca, uses};
-use crate::doctor::tests::{KEY, NOW, good, probe};
-use crate::facts::Facts;
-use crate::facts::probe::Probe;
+use crate::fixtures::{KEY, NOW, answer, good, mosca, probe, uses};
 use crate::host::published::{Skip, Trouble};
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::probe::Probe;
+use crate::inspect::subject::Who;
 use crate::say::finding::{Finding, Level, worst};
 
 /// As the command does, with the probe that glibc and sshd would give.

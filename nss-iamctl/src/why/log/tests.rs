@@ -1,7 +1,7 @@
 //! What sshd, PAM and keys-cmd write, as OpenSSH 7.4 to 9.9 word it, and what is made of it.
 
 use super::{Asked, last};
-use crate::facts::log::Line;
+use crate::inspect::facts::log::Line;
 use crate::say::finding::{Finding, Level};
 
 /// Of one connection, oldest first.

@@ -1,22 +1,19 @@
 //! What is said of a host where one thing after the other is broken.
 
-pub(crate) mod names;
-mod well;
+mod names;
 
 use config::Config;
 use listing::{Failure, FailureKind};
 
 use super::judge;
 use crate::edit::sshd::effective::Effective;
-use crate::facts::Facts;
-use crate::facts::log::Denial;
-use crate::facts::probe::Probe;
-use crate::facts::sshd::SshdFacts;
+use crate::fixtures::{IN_FORCE, NOW, good, probe};
 use crate::host::published::{Skip, Status, Trouble};
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::log::Denial;
+use crate::inspect::facts::probe::Probe;
+use crate::inspect::facts::sshd::SshdFacts;
 use crate::say::finding::{Finding, Level, worst};
-use well::IN_FORCE;
-pub(crate) use well::{ANA, BOB, KEY, NOW, good, keys_of, probe};
-pub(crate) use well::{MACHINE, published};
 
 /// What is wrong once `break_it` has had its way.
 fn broken(break_it: impl Fn(&mut Facts, &mut [Probe])) -> Vec<Finding> {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::edit::nsswitch;
-use crate::facts::Facts;
-use crate::facts::probe::Probe;
 use crate::host::published::Trouble;
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::probe::Probe;
 use crate::say::finding::Finding;
 use crate::say::show::count;
 

@@ -2,27 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use claims::nss::Answer;
-use claims::{Kind, Unresolved, Use};
+use claims::{Kind, Unresolved};
 
 use super::{broken, finds, status};
-use crate::doctor::judge;
-use crate::facts::Facts;
+use crate::fixtures::{answer, good, mosca, uses};
 use crate::host::published::Skip;
+use crate::inspect::checks::judge;
+use crate::inspect::facts::Facts;
 use crate::say::finding::{Finding, Level};
-
-pub(crate) fn uses(facts: &mut Facts, name: &str, kind: Kind, what: &str, place: &str) {
-    let used = Use { kind, what: what.to_owned(), place: place.to_owned() };
-    facts.names.uses.entry(name.to_owned()).or_default().insert(used);
-}
-
-pub(crate) fn mosca(facts: &mut Facts) {
-    uses(facts, "ana", Kind::Unit, "the user of 'mosca.service'", "/usr/lib/systemd/system/mosca.service");
-}
-
-pub(crate) fn answer(facts: &mut Facts, service: &str, change: impl Fn(&mut Answer)) {
-    change(facts.names.directory.0.entry(service.to_owned()).or_default());
-}
 
 fn notes(facts: &Facts) -> Vec<Finding> {
     judge(facts, &[]).into_iter().filter(|finding| ["names", "service"].contains(&finding.check)).collect()
@@ -53,7 +40,7 @@ fn a_unit_that_runs_as_a_published_user_is_named_unless_it_is_allowed() {
     let transient = "/run/systemd/transient/run-u1.service";
     let runs = |facts: &mut Facts| uses(facts, "ana", Kind::Unit, "the user of 'run-u1.service'", transient);
     assert_eq!(broken(|facts, _| runs(facts)), [], "systemd-run --uid ana");
-    let mut facts = super::good();
+    let mut facts = good();
     allowed(&mut facts);
     assert!(notes(&facts)[0].what.starts_with("'ana' is the user of"));
 }
@@ -130,7 +117,7 @@ fn what_cannot_be_asked_is_named_with_what_follows() {
 
 #[test]
 fn what_the_host_gives_to_names_is_told_and_is_nothing_bad() {
-    let mut facts = super::good();
+    let mut facts = good();
     facts.names.members.insert("ana".to_owned(), vec!["adm".to_owned()]);
     answer(&mut facts, "sss", |answer| {
         answer.memberships.extend([("ana".to_owned(), vec!["ops".to_owned()])])

@@ -1,6 +1,6 @@
 //! What to do about users, groups, keys and tags that a refresh left out, by the reason in `status.json`.
 
-use crate::say::remedy::{ANOTHER_NAME, allow_command};
+use crate::inspect::remedy::{ANOTHER_NAME, allow_command};
 
 /// For one that was left out: `what` is `user`, `group`, `key` or `tag`, `id` the UserId or GroupId.
 pub(crate) fn remedy(what: &str, id: &str, reason: &str) -> String {

@@ -2,12 +2,12 @@
 
 use listing::{Failure, FailureKind};
 
-use crate::facts::{Facts, TIMER, Unit};
 use crate::host::published::{Status, Trouble};
+use crate::inspect::checks::skipped;
+use crate::inspect::facts::{Facts, TIMER, Unit};
 use crate::keys;
 use crate::say::finding::{Finding, Level};
 use crate::say::show::{ago, count, length, some, time};
-use crate::skipped;
 
 /// keys-cmd warns from here on.
 pub(crate) const STALE: i64 = 3600;

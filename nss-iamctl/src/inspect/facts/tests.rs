@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::imds::Unseen;
 use super::{Facts, Node};
-use crate::doctor::tests::{MACHINE, NOW, published};
+use crate::fixtures::{MACHINE, NOW, published};
 use crate::host::published::{Published, Trouble};
 use crate::host::{Host, Output, Programs};
 

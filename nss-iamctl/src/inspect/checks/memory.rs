@@ -6,8 +6,8 @@ use cache::model::Id;
 use cache::snapshot::Cache;
 use cache::state::State;
 
-use crate::facts::Facts;
 use crate::host::published::Trouble;
+use crate::inspect::facts::Facts;
 use crate::say::finding::Finding;
 use crate::say::show::{ago, time};
 
@@ -67,7 +67,7 @@ fn lost(state: &State, cache: &Cache) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::tests::{NOW, good};
+    use crate::fixtures::{NOW, good};
 
     fn told(change: impl Fn(&mut Facts)) -> Option<String> {
         let mut facts = good();

@@ -4,8 +4,8 @@ use cache::snapshot::User;
 
 use crate::edit::sshd::Sshd;
 use crate::edit::sshd::effective::Effective;
-use crate::facts::{Facts, Node};
 use crate::host::Host;
+use crate::inspect::facts::{Facts, Node};
 
 /// The answers.
 #[derive(Debug, Clone, Default)]

@@ -2,10 +2,10 @@
 
 use crate::edit::sshd::drop_in;
 use crate::edit::sshd::effective::{self, Effective};
-use crate::facts::Facts;
-use crate::facts::log::Denial;
-use crate::facts::probe::Probe;
-use crate::facts::sshd::SshdFacts;
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::log::Denial;
+use crate::inspect::facts::probe::Probe;
+use crate::inspect::facts::sshd::SshdFacts;
 use crate::say::finding::Finding;
 use crate::say::show::{count, some, time};
 
@@ -190,7 +190,7 @@ fn homes(facts: &Facts) -> Vec<Finding> {
 }
 
 /// A home that exists.
-pub(crate) fn home(name: &str, uid: u32, node: &crate::facts::Node) -> Option<Finding> {
+pub(crate) fn home(name: &str, uid: u32, node: &crate::inspect::facts::Node) -> Option<Finding> {
     let path = &node.path;
     if !node.folder {
         let what = format!("the home '{path}' of '{name}' is no folder");

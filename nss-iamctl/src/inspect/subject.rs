@@ -8,9 +8,9 @@ use cache::state;
 use config::{Config, NameStyle};
 use ssh_key::{HashAlg, PublicKey};
 
-use crate::facts::Facts;
-use crate::facts::names::{Holder, holders};
 use crate::host::published::Skip;
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::names::{Holder, holders};
 
 /// A user, as far as anything here knows.
 #[derive(Debug, Clone)]

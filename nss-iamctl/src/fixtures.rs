@@ -3,16 +3,18 @@
 use cache::model::{Field, IamId, Id, KeyLine, Name};
 use cache::snapshot::{Cache, Group, Keys, Login, User};
 use cache::state::{self, Identity, State};
+use claims::nss::Answer;
+use claims::{Kind, Use};
 use config::Config;
 use listing::Listing;
 
 use crate::edit::sshd::effective::Effective;
-use crate::facts::imds::{ADDRESSES, ImdsFacts, Rules};
-use crate::facts::names::{Names, holders};
-use crate::facts::probe::Probe;
-use crate::facts::sshd::SshdFacts;
-use crate::facts::{Facts, Node, Unit};
 use crate::host::published::{Account, Published, Status};
+use crate::inspect::facts::imds::{ADDRESSES, ImdsFacts, Rules};
+use crate::inspect::facts::names::{Names, holders};
+use crate::inspect::facts::probe::Probe;
+use crate::inspect::facts::sshd::SshdFacts;
+use crate::inspect::facts::{Facts, Node, Unit};
 
 pub(crate) const NOW: i64 = 1_795_000_000;
 pub(crate) const MACHINE: &str = "0123456789abcdef0123456789abcdef";
@@ -22,7 +24,7 @@ pub(crate) const KEY: &str = "SHA256:ABCD ssh-rsa AAAA";
 const COMMON: u32 = 1_962_406_056;
 const DISABLED: u32 = 1_962_406_057;
 
-pub(super) const IN_FORCE: &str = "pubkeyauthentication yes\nauthenticationmethods any\nfingerprinthash SHA256\nusepam yes\n\
+pub(crate) const IN_FORCE: &str = "pubkeyauthentication yes\nauthenticationmethods any\nfingerprinthash SHA256\nusepam yes\n\
     authorizedkeyscommand /usr/libexec/nss-iam/keys-cmd %u %U %f\nauthorizedkeyscommanduser nss-iam\n\
     authorizedkeysfile none\npubkeyacceptedalgorithms ssh-ed25519,rsa-sha2-512\n";
 
@@ -210,4 +212,17 @@ pub(crate) fn probe(active: bool) -> Probe {
         shell_node: Some(node(shell, 0, 0o755, false)),
         sshd: active.then(|| Ok(Effective::parse(IN_FORCE))),
     }
+}
+
+pub(crate) fn uses(facts: &mut Facts, name: &str, kind: Kind, what: &str, place: &str) {
+    let used = Use { kind, what: what.to_owned(), place: place.to_owned() };
+    facts.names.uses.entry(name.to_owned()).or_default().insert(used);
+}
+
+pub(crate) fn mosca(facts: &mut Facts) {
+    uses(facts, "ana", Kind::Unit, "the user of 'mosca.service'", "/usr/lib/systemd/system/mosca.service");
+}
+
+pub(crate) fn answer(facts: &mut Facts, service: &str, change: impl Fn(&mut Answer)) {
+    change(facts.names.directory.0.entry(service.to_owned()).or_default());
 }

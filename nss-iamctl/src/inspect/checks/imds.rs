@@ -2,8 +2,8 @@
 
 use cache::model::{ID_COUNT, ID_FIRST};
 
-use crate::facts::Facts;
-use crate::facts::imds::{ADDRESSES, ImdsFacts, Rules, UNIT, Unseen};
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::imds::{ADDRESSES, ImdsFacts, Rules, UNIT, Unseen};
 use crate::say::finding::{Finding, bounded};
 
 const CHECK: &str = "imds";
@@ -86,7 +86,7 @@ mod tests {
     use cache::model::Id;
 
     use super::*;
-    use crate::doctor::tests::good;
+    use crate::fixtures::good;
     use crate::say::finding::Level::{self, Bad, Ok, Warn};
 
     fn told(change: impl Fn(&mut Facts)) -> Vec<(Level, String, String)> {

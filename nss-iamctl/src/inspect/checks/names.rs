@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use claims::{Kind, Unresolved, Use};
 
-use crate::facts::Facts;
-use crate::facts::names::Holder;
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::names::Holder;
+use crate::inspect::remedy::{ANOTHER_NAME, allow_command, exclude};
 use crate::say::finding::{Finding, Level, bounded};
-use crate::say::remedy::{ANOTHER_NAME, allow_command, exclude};
 use crate::say::show::some;
 
 /// `[names.allow]`

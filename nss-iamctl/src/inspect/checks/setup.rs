@@ -1,6 +1,6 @@
 //! Whether what an installation and `enable` bring is there: configuration, users, folders, programs.
 
-use crate::facts::{Facts, KEYS_CMD, Node, REFRESHER};
+use crate::inspect::facts::{Facts, KEYS_CMD, Node, REFRESHER};
 use crate::say::finding::{Finding, Level};
 use crate::say::show::some;
 

@@ -7,9 +7,9 @@ use cache::model::IamId;
 use claims::nss::{Answers, Files, Question};
 use claims::{Unresolved, Uses};
 
-use crate::facts::Facts;
 use crate::host::Host;
 use crate::host::published::Published;
+use crate::inspect::facts::Facts;
 
 /// The group of those who may not log in, see cache-refresher.
 const DISABLED_GROUP: &str = "iam-disabled";
@@ -111,7 +111,7 @@ mod tests {
     use claims::nss::FileGroup;
 
     use super::*;
-    use crate::doctor::tests::{ANA, published};
+    use crate::fixtures::{ANA, published};
 
     #[test]
     fn the_names_of_active_users_and_of_iam_groups_are_looked_up() {

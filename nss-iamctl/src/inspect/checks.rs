@@ -1,0 +1,28 @@
+//! What is said of a host and of one user on it: pure functions of the facts.
+
+pub(crate) mod answers;
+mod imds;
+pub(crate) mod logins;
+mod memory;
+pub(crate) mod names;
+pub(crate) mod refresh;
+pub(crate) mod setup;
+pub(crate) mod skipped;
+#[cfg(test)]
+mod tests;
+
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::probe::Probe;
+use crate::say::finding::Finding;
+
+/// Everything that is found.
+pub(crate) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
+    let mut findings = setup::judge(facts);
+    findings.extend(refresh::judge(facts));
+    findings.extend(memory::judge(facts));
+    findings.extend(answers::judge(facts, samples));
+    findings.extend(logins::judge(facts, samples));
+    findings.extend(names::judge(facts));
+    findings.extend(imds::judge(facts));
+    findings
+}

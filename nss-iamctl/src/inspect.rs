@@ -2,5 +2,6 @@
 
 pub(crate) mod checks;
 pub(crate) mod facts;
+pub(crate) mod offer;
 pub(crate) mod remedy;
 pub(crate) mod subject;

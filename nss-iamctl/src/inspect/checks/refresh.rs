@@ -5,7 +5,7 @@ use listing::{Failure, FailureKind};
 use crate::host::published::{Status, Trouble};
 use crate::inspect::checks::skipped;
 use crate::inspect::facts::{Facts, TIMER, Unit};
-use crate::keys;
+use crate::inspect::offer;
 use crate::say::finding::{Finding, Level};
 use crate::say::show::{ago, count, length, some, time};
 
@@ -175,7 +175,7 @@ fn clock(facts: &Facts) -> Vec<Finding> {
     let logins = facts.published.keys.as_ref().map_or(&[][..], |keys| &keys.logins);
     let latest = logins.iter().map(|login| login.confirmed).max().unwrap_or(0);
     let remedy = "set the clock (timedatectl set-ntp true), then nss-iamctl refresh";
-    if latest.saturating_sub(facts.now) > keys::CLOCK_TOLERANCE {
+    if latest.saturating_sub(facts.now) > offer::CLOCK_TOLERANCE {
         let what = format!(
             "keys were confirmed {}: the clock is wrong, or was; they are not offered",
             ago(latest, facts.now)

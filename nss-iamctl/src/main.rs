@@ -3,27 +3,14 @@
 //! It changes nothing of IAM and never asks AWS; for that it runs cache-refresher.
 #![forbid(unsafe_code)]
 
-mod adopt;
-mod clean;
 mod cli;
-mod disable;
-mod doctor;
+mod commands;
 mod edit;
-mod enable;
 #[cfg(test)]
 mod fixtures;
 mod host;
 mod inspect;
-mod keys;
-mod listing;
-mod lock;
-mod policy;
-mod refresh;
-mod restore;
 mod say;
-mod status;
-mod users;
-mod why;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -31,6 +18,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
+use commands::{
+    adopt, clean, disable, doctor, enable, keys, listing, lock, policy, refresh, restore, status, users, why,
+};
 use host::Host;
 use say::error::{self, Error};
 use say::say;

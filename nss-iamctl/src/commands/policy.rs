@@ -18,7 +18,7 @@ use crate::say::finding::written;
 use crate::say::show::printable;
 
 /// What the refresher calls, on everything; the groups are put in here.
-const SHIPPED: &str = include_str!("../../config/iam-policy.json");
+const SHIPPED: &str = include_str!("../../../config/iam-policy.json");
 const VERSION: &str = "2012-10-17";
 
 /// What is asked for, checked.

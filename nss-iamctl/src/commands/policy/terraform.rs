@@ -1,6 +1,6 @@
 //! The same in Terraform's language.
 
-use crate::policy::{Wanted, group_arns};
+use crate::commands::policy::{Wanted, group_arns};
 
 /// What stands in the place of `arn:aws:iam::123456789012`.
 const ARN: &str = "arn:${data.aws_partition.current.partition}:iam::";

@@ -38,8 +38,8 @@ macro_rules! distribution {
         (
             $name,
             $version,
-            include_str!(concat!("../../tests/files/", $name, "/nsswitch.conf")),
-            include_str!(concat!("../../tests/files/", $name, "/sshd_config")),
+            include_str!(concat!("../../../tests/files/", $name, "/nsswitch.conf")),
+            include_str!(concat!("../../../tests/files/", $name, "/sshd_config")),
         )
     };
 }

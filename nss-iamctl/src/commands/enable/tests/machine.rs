@@ -12,12 +12,12 @@ use cache::model::{Field, IamId, Id, Name};
 use cache::snapshot::{Cache, User};
 
 use crate::cli::{Disable, Enable};
+use crate::commands::{disable, enable};
 use crate::edit::nsswitch;
 use crate::edit::sshd::config::{Files, directives, matches};
 use crate::host::files;
 use crate::host::{Host, Output, Programs};
 use crate::say::error::Error;
-use crate::{disable, enable};
 
 pub(super) struct Machine {
     folder: tempfile::TempDir,
@@ -64,8 +64,8 @@ impl Machine {
 
     pub(super) fn debian() -> Self {
         let files = [
-            include_str!("../../../tests/files/debian12/nsswitch.conf"),
-            include_str!("../../../tests/files/debian12/sshd_config"),
+            include_str!("../../../../tests/files/debian12/nsswitch.conf"),
+            include_str!("../../../../tests/files/debian12/sshd_config"),
         ];
         let machine = Self::of(files[0], files[1]);
         machine.write("/etc/ssh/sshd_config.d/50-cloud-init.conf", "PasswordAuthentication no\n");

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use cache::model::{Field, Name};
 use cache::snapshot::{Cache, User};
 
-use crate::adopt::tree::{self, Moves};
 use crate::cli::Adopt;
+use crate::commands::adopt::tree::{self, Moves};
 use crate::host::{Host, Output, Programs};
 use crate::say::error::Error;
 
@@ -171,7 +171,8 @@ impl Tree {
         let root = self.0.path().to_owned();
         let host = Host::of(root.clone(), Box::new(StandIn { root, refresher, sshd }));
         let mut out = Vec::new();
-        crate::adopt::run(&host, &args, 1_800_000_000, &mut out).map(|_| String::from_utf8(out).unwrap())
+        crate::commands::adopt::run(&host, &args, 1_800_000_000, &mut out)
+            .map(|_| String::from_utf8(out).unwrap())
     }
 
     /// The paths that are not as they were.

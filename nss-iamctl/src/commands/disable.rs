@@ -4,13 +4,13 @@
 use std::io::Write;
 
 use crate::cli::Disable;
+use crate::commands::enable::{diff, invalidate_nscd, print, switch, words};
 use crate::edit::authselect;
 use crate::edit::backup::{self, Edit, Kind, Manifest};
 use crate::edit::nsswitch;
 use crate::edit::pam;
 use crate::edit::sshd::{Sshd, config, drop_in, reload};
 use crate::edit::transaction::{Transaction, Undo, remove_if_empty, remove_tree};
-use crate::enable::{diff, invalidate_nscd, print, switch, words};
 use crate::host::Host;
 use crate::host::files;
 use crate::say::error::{self, Error};

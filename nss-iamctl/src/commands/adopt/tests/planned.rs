@@ -1,8 +1,8 @@
 //! Ids that depend on each other, what is lost, and what is written.
 
 use super::*;
-use crate::adopt::changes::{self, Change};
-use crate::adopt::{PINS, tell};
+use crate::commands::adopt::changes::{self, Change};
+use crate::commands::adopt::{PINS, tell};
 
 /// As aws-ec2-ssh leaves it where the marker group was made first: each gid is the next one's uid.
 fn shifted(iam: &[&str]) -> Facts {

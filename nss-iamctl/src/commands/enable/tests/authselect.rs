@@ -2,7 +2,7 @@ use super::machine::Machine;
 use super::{assert_ours_get_in, enable};
 
 fn authselect() -> Machine {
-    let machine = Machine::of("", include_str!("../../../tests/files/rhel9/sshd_config"));
+    let machine = Machine::of("", include_str!("../../../../tests/files/rhel9/sshd_config"));
     let template = "passwd:     sss files systemd   {exclude if \"with-custom-passwd\"}\n\
                     group:      sss files systemd   {exclude if \"with-custom-group\"}\nshadow:     files\n";
     machine.write("/usr/share/authselect/default/sssd/nsswitch.conf", template);

@@ -2,6 +2,7 @@
 
 use cache::model::KeyLine;
 
+use crate::commands::why::log::{Asked, activate, last, upload};
 use crate::inspect::checks::skipped;
 use crate::inspect::checks::{answers, logins, names, refresh, setup};
 use crate::inspect::facts::Facts;
@@ -10,7 +11,6 @@ use crate::inspect::offer::{kind, withheld};
 use crate::inspect::subject::Who;
 use crate::say::finding::{Finding, Level};
 use crate::say::show::{ago, some, time, word};
-use crate::why::log::{Asked, activate, last, upload};
 
 /// All of them. Links behind one that is not there are left out.
 pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Probe>) -> Vec<Finding> {

@@ -1,10 +1,8 @@
 mod authselect;
-mod machine;
 
 use crate::cli::{Enable, Sudo};
+use crate::fixtures::machine::Machine;
 use crate::say::error::CONFIGURATION;
-
-use machine::Machine;
 
 const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
 const MAIN: &str = "/etc/ssh/sshd_config";

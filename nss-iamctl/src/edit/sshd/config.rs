@@ -164,30 +164,11 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::collections::BTreeMap;
+mod tests {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
     use super::*;
-
-    /// Files in memory.
-    pub(crate) struct Tree(pub BTreeMap<&'static str, String>);
-
-    impl Tree {
-        pub(crate) fn of(files: &[(&'static str, &str)]) -> Self {
-            Self(files.iter().map(|(path, text)| (*path, (*text).to_owned())).collect())
-        }
-    }
-
-    impl Files for Tree {
-        fn text(&self, path: &Path) -> Option<String> {
-            self.0.get(path.to_str()?).cloned()
-        }
-        fn names(&self, folder: &Path) -> Vec<OsString> {
-            let inside = self.0.keys().filter_map(|path| Path::new(path).strip_prefix(folder).ok());
-            inside.filter(|name| name.components().count() == 1).map(OsString::from).collect()
-        }
-    }
+    use crate::fixtures::tree::Tree;
 
     #[test]
     fn lines_are_read_as_sshd_reads_them() {

@@ -97,7 +97,7 @@ fn around<'a>(ours: &'a Directive, own: &str) -> &'a str {
 mod tests {
     use super::*;
     use crate::edit::sshd::config::MAIN;
-    use crate::edit::sshd::config::tests::Tree;
+    use crate::fixtures::tree::Tree;
 
     #[test]
     fn the_text_is_that_of_the_design() {

@@ -1,5 +1,5 @@
-use super::machine::Machine;
 use super::{assert_ours_get_in, enable};
+use crate::fixtures::machine::Machine;
 
 fn authselect() -> Machine {
     let machine = Machine::of("", include_str!("../../../../tests/files/rhel9/sshd_config"));

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use reader::{Error, Result};
 
-use crate::kept::{File, HIDDEN, Held, Kept, SECOND, System};
+use crate::retention::{File, HIDDEN, Held, Kept, SECOND, System};
 use crate::slots::{Slot, Slots};
 use crate::sync::{AtomicU32, AtomicU64, UnsafeCell};
 

@@ -4,7 +4,7 @@
 //! gave for it, errno left alone when there is an answer, and no panic: the shipped form has neither std nor anything
 //! that could panic, which the linker proves (see [`proof`]).
 //! [`entry`] is what glibc calls, [`lookup`] the answers, [`outcome`] how they are told, [`buffer`] where they are put,
-//! [`here`] the cache that is kept mapped, by the rules of [`kept`], in one of the [`slots`].
+//! [`process_cache`] the cache that is kept mapped, by the rules of [`retention`], in one of the [`slots`].
 #![cfg_attr(all(not(test), panic = "abort"), no_std)]
 
 mod buffer;
@@ -13,11 +13,11 @@ pub mod entry;
 #[cfg(test)]
 mod freshness;
 mod groups;
-mod here;
-mod kept;
 mod lookup;
 mod outcome;
+mod process_cache;
 #[cfg(all(not(test), panic = "abort"))]
 mod proof;
+mod retention;
 mod slots;
 mod sync;

@@ -12,9 +12,9 @@ use reader::{Cache, Group, LEAST, Place, Snapshot, User};
 
 use crate::buffer::Buffer;
 use crate::caller::is_nscd;
-use crate::here::KEPT;
-use crate::kept::Held;
 use crate::outcome::{Miss, Outcome};
+use crate::process_cache::KEPT;
+use crate::retention::Held;
 use crate::slots::Version;
 
 /// Where an enumeration stands. getpwent(3) has one per process.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use reader::Error;
 
 use crate::header::{self, MARK};
-use crate::kept::{self, File, Kept, System};
+use crate::retention::{self, File, Kept, System};
 use crate::slots::{Slot, Slots};
 use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
@@ -145,7 +145,7 @@ pub(crate) type Cache = Kept<Machine, SLOTS>;
 pub(crate) fn cache(machine: &Machine) -> Arc<Cache> {
     let slot = || Slot {
         state: AtomicU32::new(0),
-        value: UnsafeCell::new(MaybeUninit::<kept::Look<Opened>>::uninit()),
+        value: UnsafeCell::new(MaybeUninit::<retention::Look<Opened>>::uninit()),
     };
     Arc::new(Kept {
         system: machine.clone(),

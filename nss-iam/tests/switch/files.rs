@@ -6,7 +6,7 @@ use loom::thread;
 
 use crate::disk::{Cache, Machine, ask, cache};
 use crate::explore;
-use crate::kept::{File, SECOND};
+use crate::retention::{File, SECOND};
 
 /// What is left when all threads are done: the file at the path, and no other.
 fn settled(machine: &Machine, cache: &Cache, id: u32) {

@@ -11,8 +11,8 @@ mod disk;
 mod files;
 #[path = "../../../reader/src/header.rs"]
 mod header;
-#[path = "../../src/kept.rs"]
-mod kept;
+#[path = "../../src/retention.rs"]
+mod retention;
 #[path = "../../src/slots.rs"]
 mod slots;
 mod values;

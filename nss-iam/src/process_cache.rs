@@ -5,7 +5,7 @@ use core::ffi::CStr;
 
 use reader::{Id, Result, Snapshot};
 
-use crate::kept::{File, Kept, System};
+use crate::retention::{File, Kept, System};
 use crate::slots::{Slot, Slots};
 use crate::sync::{AtomicU32, AtomicU64, UnsafeCell};
 

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, Error> {
-    if let Some(word) = needs_root(command) {
+    if let Power::Root(word) = needed(command) {
         error::require_root(word)?;
     }
     match command {
@@ -70,18 +70,33 @@ fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, E
     }
 }
 
-/// The word of a command that changes this host.
-fn needs_root(command: &Command) -> Option<&'static str> {
+/// Whose power a command needs.
+enum Power {
+    /// It changes this host; with the word that asked for it.
+    Root(&'static str),
+    /// It only tells, and tells others than root less.
+    Anyone,
+}
+
+/// Each command is named here, so that a new one does not compile before it is decided.
+fn needed(command: &Command) -> Power {
     match command {
-        Command::Enable(_) => Some("enable"),
-        Command::Disable(_) => Some("disable"),
-        Command::Refresh(_) => Some("refresh"),
-        Command::Lock(_) => Some("lock"),
-        Command::Unlock(_) => Some("unlock"),
-        Command::Adopt(_) => Some("adopt"),
-        Command::Clean(_) => Some("clean"),
-        Command::Restore(_) => Some("restore"),
-        _ => None,
+        Command::Enable(_) => Power::Root("enable"),
+        Command::Disable(_) => Power::Root("disable"),
+        Command::Refresh(_) => Power::Root("refresh"),
+        Command::Lock(_) => Power::Root("lock"),
+        Command::Unlock(_) => Power::Root("unlock"),
+        Command::Adopt(_) => Power::Root("adopt"),
+        Command::Clean(_) => Power::Root("clean"),
+        Command::Restore(_) => Power::Root("restore"),
+        Command::Status(_)
+        | Command::Users(_)
+        | Command::Keys(_)
+        | Command::Uid(_)
+        | Command::Why(_)
+        | Command::Doctor(_)
+        | Command::Policy(_)
+        | Command::Listing(_) => Power::Anyone,
     }
 }
 

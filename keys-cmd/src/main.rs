@@ -11,6 +11,7 @@ mod syslog;
 
 use std::ffi::{CStr, OsString};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
         .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
     let answered = match Request::parse(user, uid, key) {
         Ok(request) => ask(&request, now),
-        Err(nothing) => Ok(nothing),
+        Err(reason) => Ok(Answer::nothing(user.as_bytes(), &reason)),
     };
     finish(answered.and_then(|answer| {
         print(&answer.lines)?;

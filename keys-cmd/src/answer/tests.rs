@@ -188,3 +188,13 @@ fn values_of_others_are_escaped_in_the_log() {
     let text = case.told().2;
     assert!(text.contains(r"(AIDA\n1)") && text.contains(r"'file:///\x1b[2J\''"), "{text}");
 }
+
+#[test]
+fn nothing_is_one_printable_line_in_the_log() {
+    for user in [&b"ana\nb"[..], b"\xff\xfe", &[b'a'; 300], b""] {
+        let Answer { lines, log } = Answer::nothing(user, "no IAM user has such a login name");
+        assert_eq!((&*lines, log.len()), ("", 1));
+        assert!(log[0].text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", log[0].text);
+        assert!(log[0].text.len() < 1000, "{}", log[0].text);
+    }
+}

@@ -92,7 +92,7 @@ impl Error {
     pub(crate) fn hint(&self) -> &str {
         match self {
             Self::Unread(Unread::Missing) => "run 'cache-refresher fetch' first",
-            Self::Unread(Unread::Form(_)) => "docs/listing.md describes the form",
+            Self::Unread(Unread::Form(_)) => "docs/reference/listing.md describes the form",
             // Only a file that is damaged, or not ours, is a case for a backup.
             Self::State { cause, .. } if cause.is_damage() => {
                 "it holds the ids that were given; restore it from a backup"

@@ -2,7 +2,7 @@
 //!
 //! The fetch half writes it, the apply half reads it and trusts nothing in it. It is the truth to be published:
 //! who is in it is active, who is not is disabled. A removal that the fetch half could not confirm therefore
-//! stays in it, marked `missing`. Its schema for people and other tools is `docs/listing.schema.json`.
+//! stays in it, marked `missing`. Its schema for people and other tools is `docs/reference/listing.schema.json`.
 #![forbid(unsafe_code)]
 
 mod key_body;

@@ -15,7 +15,7 @@ use super::merge;
 pub(crate) fn read(path: &Path, now: Timestamp) -> Result<Listing, Failure> {
     let bytes = bytes(path)?;
     let mut listing = Listing::parse(&bytes).map_err(|error| {
-        let hint = "docs/listing.md shows the form";
+        let hint = "docs/reference/listing.md shows the form";
         failure("parse", &path.to_string_lossy(), &error.to_string(), hint, FailureKind::Held)
     })?;
     // As old as its writer says. What is said to be from the future is for the apply half to judge.

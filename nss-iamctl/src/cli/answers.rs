@@ -151,7 +151,7 @@ pub(crate) struct Listing {
 /// What can be done with one.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ListingCommand {
-    /// Say whether a file is a listing as docs/listing.md describes it; exit status 65 if it is not
+    /// Say whether a file is a listing as docs/reference/listing.md describes it; exit status 65 if it is not
     Validate {
         /// The file
         file: PathBuf,

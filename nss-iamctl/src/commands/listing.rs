@@ -23,7 +23,7 @@ pub(crate) fn run(args: &cli::Listing, out: &mut dyn Write) -> Result<u8, Error>
         }
         Err(cause) => {
             let message = Error::other(format!("'{}' is refused: {cause}", file.display()));
-            crate::say::say(&message.hint("docs/listing.md describes the form").to_string());
+            crate::say::say(&message.hint("docs/reference/listing.md describes the form").to_string());
             Ok(REFUSED)
         }
     }

@@ -103,8 +103,9 @@ fn what_keeps_the_cache_from_being_fresh_is_named() {
     finds(Bad, "there was no refresh yet", "nss-iamctl refresh", |facts, _| {
         facts.published.status = Err(Trouble::Missing);
     });
-    finds(Warn, "failed: listing refused", "docs/listing.md", |facts, _| {
-        status(facts).error = Some("listing refused; nothing was changed\nhint: docs/listing.md".to_owned());
+    finds(Warn, "failed: listing refused", "docs/reference/listing.md", |facts, _| {
+        status(facts).error =
+            Some("listing refused; nothing was changed\nhint: docs/reference/listing.md".to_owned());
     });
     finds(Warn, "would be disabled", "--force", |facts, _| {
         status(facts).held =

@@ -1,0 +1,216 @@
+//! The pages of docs/ name what is there: tests, columns, installed files, decisions, other pages.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cache::schema::{CACHE, KEYS, STATE, Schema};
+use tests::repository;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(repository().join(path)).unwrap_or_else(|cause| panic!("{path}: {cause}"))
+}
+
+/// All files below a folder of the repository, or the file itself; not what was built, nor hidden ones.
+fn files(below: &Path) -> Vec<PathBuf> {
+    if below.is_file() {
+        return vec![below.to_owned()];
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(below).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if !name.starts_with('.') && !["target", "dist"].contains(&name.as_str()) {
+            found.extend(files(&entry.path()));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn with_ending(below: &Path, ending: &str) -> Vec<PathBuf> {
+    files(below).into_iter().filter(|path| path.extension().is_some_and(|found| found == ending)).collect()
+}
+
+/// What stands in backticks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// The cells of each row of a page's tables, without the headings.
+fn rows(page: &str) -> Vec<Vec<&str>> {
+    let lines: Vec<&str> = page.lines().collect();
+    let is_rule = |at: usize| lines.get(at).is_some_and(|line| line.starts_with("|-"));
+    let is_row = |at: &usize| lines[*at].starts_with('|') && !is_rule(*at) && !is_rule(*at + 1);
+    let cells = |at: usize| lines[at].trim_matches('|').split('|').map(str::trim).collect();
+    (0..lines.len()).filter(is_row).map(cells).collect()
+}
+
+/// The part of a page below one of its headings, up to the next one that is not deeper.
+fn part<'a>(page: &'a str, heading: &str) -> &'a str {
+    let (_, rest) = page.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no '{heading}'"));
+    let level = heading.split(' ').next().unwrap().len();
+    let next = (1..=level).filter_map(|level| rest.find(&format!("\n{} ", "#".repeat(level)))).min();
+    &rest[..next.unwrap_or(rest.len())]
+}
+
+/// Names of the tests in a file of Rust.
+fn tests_in(text: &str) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    let mut is_next = false;
+    for line in text.lines().map(str::trim) {
+        let name = line.strip_prefix("fn ").and_then(|rest| rest.split('(').next());
+        match name {
+            Some(name) if is_next => drop(names.insert(name)),
+            _ if line == "#[test]" => is_next = true,
+            _ => {}
+        }
+        is_next &= name.is_none();
+    }
+    names
+}
+
+#[test]
+fn each_invariant_names_tests_that_exist() {
+    let page = read("docs/architecture.md");
+    let invariants = rows(part(&page, "## Invariants"));
+    assert!(invariants.len() > 20, "{}", invariants.len());
+    for row in invariants {
+        let [invariant, _, tests] = row[..] else { panic!("{row:?}") };
+        let mut named = BTreeSet::new();
+        let mut found = 0;
+        for word in quoted(tests) {
+            if word.contains('/') {
+                let paths = with_ending(&repository().join(word), "rs");
+                assert!(!paths.is_empty(), "{invariant}: nothing is in {word}");
+                let texts: Vec<String> = paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+                named = texts.iter().flat_map(|text| tests_in(text)).map(str::to_owned).collect();
+            } else {
+                assert!(named.contains(word), "{invariant}: there is no test {word}");
+                found += 1;
+            }
+        }
+        assert!(found > 0, "{invariant}: no test is named");
+    }
+}
+
+#[test]
+fn relative_links_lead_somewhere() {
+    let mut links = 0;
+    for page in with_ending(&repository(), "md") {
+        let text = fs::read_to_string(&page).unwrap();
+        for target in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            if path.contains("://") {
+                continue;
+            }
+            let file = if path.is_empty() { page.clone() } else { page.parent().unwrap().join(path) };
+            assert!(file.exists(), "{}: {target}", page.display());
+            let named = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+            let is_there = || fs::read_to_string(&file).unwrap().lines().any(|line| named(line) == anchor);
+            assert!(anchor.is_empty() || is_there(), "{}: {target}", page.display());
+            links += 1;
+        }
+    }
+    assert!(links > 50, "{links}");
+}
+
+/// Tables in the form of `| column | type | ...`, one below the heading of each table's name.
+fn columns_are_described(page: &str, schema: Schema) {
+    let db = rusqlite::Connection::open_in_memory().unwrap();
+    db.execute_batch(&schema.ddl()).unwrap();
+    let all = |sql: &str| -> Vec<(String, String)> {
+        let mut rows = db.prepare(sql).unwrap();
+        rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    };
+    let tables = all("SELECT name, type FROM sqlite_schema WHERE type = 'table'");
+    assert!(tables.len() > 1, "{}", schema.name);
+    for (table, _) in tables {
+        let columns: Vec<String> = all(&format!("SELECT name, type FROM pragma_table_info('{table}')"))
+            .iter()
+            .map(|(name, kind)| format!("`{name}` {kind}"))
+            .collect();
+        let described: Vec<String> = rows(part(page, &format!("### `{table}`")))
+            .iter()
+            .map(|cells| format!("{} {}", cells[0], cells[1]))
+            .collect();
+        assert_eq!(described, columns, "{table} of {}", schema.name);
+    }
+}
+
+#[test]
+fn columns_are_those_of_the_schema() {
+    let published = read("docs/reference/cache.md");
+    columns_are_described(part(&published, "## Tables of cache.db"), CACHE);
+    columns_are_described(part(&published, "## Tables of keys.db"), KEYS);
+    columns_are_described(part(&read("docs/reference/state.md"), "## state.db"), STATE);
+}
+
+/// What `make install` and its two companions install: each path, and the mode.
+fn installed() -> BTreeSet<(String, String)> {
+    let makefile = read("Makefile");
+    let mut installed = BTreeSet::new();
+    for line in makefile.lines().filter(|line| line.contains("install -") && line.contains("$(DESTDIR)")) {
+        let mode = line.split(" -m ").nth(1).unwrap().split(' ').next().unwrap();
+        for path in line.split("$(DESTDIR)").skip(1).map(|rest| rest.split([' ', ';']).next().unwrap()) {
+            let path = path.replace("$(LIBEXECDIR)", "/usr/libexec/nss-iam");
+            let path = path.replace("$(LIBDIR)", "/usr/lib64");
+            installed.insert((path, mode.to_owned()));
+        }
+    }
+    installed
+}
+
+#[test]
+fn installed_files_are_those_of_the_makefile() {
+    let page = read("docs/reference/installed.md");
+    let mut described = BTreeSet::new();
+    let described_parts = ["## Files", "## Folders"].map(|heading| rows(part(&page, heading)));
+    for row in described_parts.concat() {
+        let paths = quoted(row[0]).into_iter().filter(|path| path.starts_with('/') && !path.contains('<'));
+        let mode = row[1].split(' ').next().unwrap();
+        described.extend(paths.map(|path| (path.trim_end_matches('/').to_owned(), mode.to_owned())));
+    }
+    // Made when the package is installed.
+    assert!(described.remove(&("/var/lib/nss-iam-fetch".to_owned(), "0700".to_owned())));
+    // One line of the Makefile for many files.
+    let (groups, single): (BTreeSet<_>, BTreeSet<_>) =
+        installed().into_iter().partition(|(path, _)| path.starts_with("$("));
+    assert!(single.len() > 15, "{single:?}");
+    assert_eq!(described, single);
+
+    let groups: Vec<&str> = groups.iter().map(|(path, _)| path.as_str()).collect();
+    let drop_in = "$(UNITDIR)/nftables.service.d/nss-iam.conf";
+    let of_manuals = "$(MANDIR)/man$${page##*.}/$${page##*/}";
+    assert_eq!(groups, [of_manuals, "$(UNITDIR)/$${unit##*/}", drop_in]);
+    let units = part(&page, "## Units");
+    let named: BTreeSet<&str> = rows(units).into_iter().flat_map(|row| quoted(row[0])).collect();
+    let mut shipped: BTreeSet<String> = BTreeSet::from(["nftables.service.d/nss-iam.conf".to_owned()]);
+    for ending in ["service", "timer", "path"] {
+        let units = with_ending(&repository().join("systemd"), ending);
+        shipped.extend(units.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()));
+    }
+    assert_eq!(named, shipped.iter().map(String::as_str).collect());
+    for manual in files(&repository().join("man")) {
+        let (title, number) = (manual.file_stem().unwrap(), manual.extension().unwrap());
+        let shown = format!("{}({})", title.to_str().unwrap(), number.to_str().unwrap());
+        assert!(page.contains(&shown), "{shown}");
+    }
+}
+
+#[test]
+fn each_decision_is_in_the_index_once_under_its_number() {
+    let index = read("docs/decisions/README.md");
+    let mut listed: Vec<&str> = index.lines().filter(|line| line.starts_with("- [")).collect();
+    listed.sort_unstable_by_key(|line| line.split(']').next().map(|head| (head.len(), head)));
+    let pages = with_ending(&repository().join("docs/decisions"), "md");
+    let pages: Vec<&str> = pages.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    let pages: Vec<&str> = pages.into_iter().filter(|name| *name != "README.md").collect();
+    assert!(pages.len() >= 30, "{pages:?}");
+    assert_eq!(listed.len(), pages.len());
+    for (number, (line, page)) in (1..).zip(listed.iter().zip(pages)) {
+        assert!(line.starts_with(&format!("- [{number}]({page}): ")), "{page}: {line}");
+        let title = read(&format!("docs/decisions/{page}"));
+        assert!(title.starts_with(&format!("# {number}. ")), "{page} begins with its number");
+    }
+}

@@ -28,7 +28,7 @@ mkdir -p "$trees"
 exec 9>"$trees/lock" # two `make test` at once
 flock 9
 
-# OpenSSH 9.2, the version that the design was tried with.
+# OpenSSH 9.2, the version that docs/reference/host.md was tried with.
 tree login bookworm \
     ca-certificates,cron,iproute2,libnss-systemd,libpam-ssh-agent-auth,nftables,nscd,openssh-client,openssh-server,pamtester,procps,sudo
 

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn words_and_flags_are_those_of_the_design() {
+    fn subcommands_and_flags_are_understood_and_others_refused() {
         let cli = Cli::try_parse_from([
             "cache-refresher",
             "apply",

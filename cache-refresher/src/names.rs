@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn names_follow_the_design() {
+    fn names_are_lower_cased_and_replaced_or_refused() {
         for (iam_name, name) in [
             ("Ana", "ana"),
             ("Jane.Doe@Example.com", "jane.doe@example.com"),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_of_the_design_are_reserved() {
+    fn names_with_power_are_reserved_and_those_of_people_are_not() {
         for name in "admin wheel sudo docker lxd disk shadow nginx postgres ubuntu ec2-user nobody _apt systemd-resolve root".split(' ') {
             assert!(is_reserved(name), "{name}");
         }

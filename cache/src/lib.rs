@@ -1,4 +1,4 @@
-//! The contract between the one writer and the readers of the cache: its schema, the values in it, how it is
+//! What the one writer and the readers of the cache share: its schema, the values in it, how it is
 //! published. Readers do not link this crate (they link `reader`); policy is in `cache-refresher`.
 #![forbid(unsafe_code)]
 

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_what_the_design_says() {
+    fn a_name_has_only_the_characters_that_names_may_have() {
         for name in ["ana", "a", "_a", "0a", "a.b_c-d@e", "jane@example.com", &"a".repeat(32)] {
             assert_eq!(Name::new(name).unwrap().as_str(), name);
         }

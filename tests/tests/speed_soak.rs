@@ -52,7 +52,7 @@ fn maps() -> usize {
     maps.lines().filter(|line| line.contains("/nss-iam/cache.db")).count()
 }
 
-/// "A soak: 8 threads look up while 2000 snapshots are published, no wrong answer, memory constant." An answer is wrong
+/// Eight threads look up while 2000 snapshots are published: no wrong answer, and constant memory. An answer is wrong
 /// if it is older than the last publication that was complete when it was asked for, or newer than the last that had
 /// begun when it was given.
 #[test]

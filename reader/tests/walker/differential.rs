@@ -256,7 +256,7 @@ fn a_cache_of_nobody_has_nobody() {
     }
 }
 
-/// "A reader accepts any minor of its major": columns, tables and indexes are added.
+/// docs/reference/cache.md: a reader accepts every minor version of its major one. Here columns, tables and indexes are added.
 #[test]
 fn a_later_minor_version_is_read() {
     let user = User {

@@ -246,7 +246,7 @@ fn initgroups_skips_the_group_it_was_given_and_those_in_the_list() {
     assert_eq!(list(vec![5], 1, 1), [5], "the limit is reached already");
 }
 
-/// "A local account created between two refreshes does not get the groups of the IAM user of its name": its primary
+/// docs/reference/users.md: a local account of the same name gets no groups, since its primary
 /// group is not the IAM user's. getgrouplist(3) has it from the caller; nscd(8), which has none, passes -1.
 #[test]
 fn initgroups_adds_nothing_for_another_user_of_the_name() {
@@ -288,8 +288,8 @@ fn initgroups_makes_a_list_of_any_size_longer() {
     }
 }
 
-/// "Who left does not exist by name": what runs under a name, or is allowed to it, does not work any more, and `ls -l`
-/// still shows an owner.
+/// docs/reference/users.md: a disabled user is found by id only. What runs under a name, or is allowed to it, does not work
+/// any more, and `ls -l` still shows an owner.
 #[test]
 fn who_is_disabled_is_found_by_id_only() {
     let Some(module) = module() else { return };

@@ -106,7 +106,7 @@ fn getent_prints_line_for_line_what_the_reference_module_does() {
     }
 }
 
-/// "A disabled or locked user answers by uid and gid, never by name and not in enumerations."
+/// docs/reference/users.md: disabled and locked users are found by uid and gid, not by name, and are in no enumeration.
 #[test]
 fn programs_find_who_is_disabled_by_id_only() {
     let published = data::odd();
@@ -261,7 +261,7 @@ fn it_works_in_a_user_namespace_that_does_not_map_root() {
     assert!(shown.starts_with("65534\nuser3:x:"), "{shown}{}", text(&output.stderr));
 }
 
-/// "A host whose cache is missing": local users are found, and nobody else is, without a word.
+/// On a host whose cache is missing, local users are found, and nobody else is, without a word.
 #[test]
 fn without_a_cache_local_users_still_resolve() {
     let Some(machine) = machine(&data::odd()) else { return };

@@ -133,7 +133,7 @@ fn closing_all_files_between_lookups_does_not_matter() {
     }));
 }
 
-/// "The file is mapped shared once and kept, the fd closed."
+/// docs/reference/module.md: it keeps no file descriptor between calls.
 #[test]
 fn one_map_and_no_file_stays_open_after_a_call() {
     let Some((machine, published)) = published() else { return };

@@ -48,8 +48,9 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, rest.split('.').next()?.parse().ok()?))
 }
 
+/// docs/reference/installed.md
 #[test]
-fn paths_and_modes_are_those_of_the_design() {
+fn paths_and_modes_are_those_of_the_reference() {
     let folder = unpacked();
     let multiarch = format!("usr/lib/{}-linux-gnu/libnss_iam.so.2", std::env::consts::ARCH);
     for (path, mode) in [

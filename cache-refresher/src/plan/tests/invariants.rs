@@ -17,7 +17,7 @@ pub(super) fn check(world: &World, plan: &Plan) {
     again(world, plan);
 }
 
-/// "An id once given is kept in state.db for ever and never given to another."
+/// docs/reference/ids.md: an id once given is kept for ever, and never given to another.
 fn ids(before: &State, after: &State) {
     for (iam_id, identity) in &before.identities {
         assert_eq!(after.identities.get(iam_id).map(|now| now.id), Some(identity.id), "{iam_id} moved");
@@ -61,7 +61,7 @@ fn rows(world: &World, plan: &Plan) {
     unique(plan.cache.users.iter().filter(|user| user.active).map(|user| user.home.to_string()));
 }
 
-/// "Never gid or uid 0, nothing below 1000; below 0x70000000 only rows that `apply` marked as pinned."
+/// docs/reference/ids.md: no id below 1000, and outside of the calculated range only pinned ones.
 fn floor(world: &World, id: Id, pinned: bool) {
     let first = if pinned { PINNED_FIRST } else { ID_FIRST };
     assert!((first..ID_FIRST + ID_COUNT).contains(&id.get()), "{id}");
@@ -175,7 +175,7 @@ fn keys(world: &World, plan: &Plan) {
     assert!(active.iter().all(|user| !world.local.locked.contains(user.name.as_str())));
 }
 
-/// "Planning twice changes nothing."
+/// docs/architecture.md: planning twice changes nothing.
 fn again(world: &World, plan: &Plan) {
     // One who has no home left that could be given loses the account, and with it, next time, the name.
     if plan.skips.iter().any(|skip| skip.reason.contains("its home")) {

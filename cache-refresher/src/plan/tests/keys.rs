@@ -100,7 +100,7 @@ fn keys_that_were_read_and_are_none_take_the_old_ones_away() {
     assert!(keys(&world.run(), "U-ana").is_empty());
 }
 
-/// "A confirmation in the future is none."
+/// docs/reference/listing.md: a time more than five minutes in the future does not count.
 #[test]
 fn a_key_that_is_confirmed_in_the_future_or_before_all_time_is_not_confirmed() {
     for (stated, confirmed) in [(NOW + 10_000, 0), (NOW + 60, NOW), (-1, 0)] {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn names_are_replaced_as_the_design_says() {
+fn names_are_lower_cased_replaced_and_stripped_of_domains() {
     for (iam_name, name, stripped) in [
         ("Ana,Maria", "ana_maria", "ana_maria"),
         ("BOB+x=y", "bob_x_y", "bob_x_y"),

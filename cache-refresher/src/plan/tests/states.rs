@@ -245,7 +245,7 @@ fn a_lock_or_a_refused_name_is_never_held_back() {
     assert_eq!((plan.held.as_ref(), plan.active("U-ana"), plan.active("U-bob")), (None, None, None));
 }
 
-/// "A change of the configuration that would disable present users holds every removal it would cause."
+/// docs/decisions/0028: a mistake in the configuration removes nobody.
 #[test]
 fn what_a_change_of_the_configuration_would_do_is_held_until_forced() {
     type Change = fn(&mut World);

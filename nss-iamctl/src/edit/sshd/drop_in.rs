@@ -100,8 +100,8 @@ mod tests {
     use crate::fixtures::tree::Tree;
 
     #[test]
-    fn the_text_is_that_of_the_design() {
-        let design = "Match Group iam-users\n    \
+    fn the_text_is_that_of_the_reference() {
+        let described = "Match Group iam-users\n    \
                       AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f\n    \
                       AuthorizedKeysCommandUser nss-iam\n    AuthorizedKeysFile none\n\
                       Match Group iam-disabled\n    DenyUsers *\n    AuthorizedKeysFile none\n    \
@@ -110,10 +110,10 @@ mod tests {
             let text = text("iam-users", "%u %U %f", &allow);
             text.split_once('\n').unwrap().1.to_owned()
         };
-        assert_eq!(text(Allow::default()), design);
+        assert_eq!(text(Allow::default()), described);
         let both = text(Allow { users: vec!["*@10.0.0.0/8".to_owned()], groups: true });
         let added = "    AuthorizedKeysFile none\n    AllowUsers *@10.0.0.0/8\n    AllowGroups *\nMatch";
-        assert_eq!(both, design.replacen("    AuthorizedKeysFile none\nMatch", added, 1));
+        assert_eq!(both, described.replacen("    AuthorizedKeysFile none\nMatch", added, 1));
     }
 
     #[test]

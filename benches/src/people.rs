@@ -7,8 +7,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use cache::model::{Field, Id, Name};
 use cache::snapshot::{Cache, Group, User};
+use policy::{Field, Id, Name};
 
 const EVERYBODY: &str = "iam-users";
 const TEAMS: usize = 10;
@@ -118,7 +118,7 @@ impl People {
 }
 
 fn id(n: usize) -> u32 {
-    cache::model::ID_FIRST + (n as u64 * STRIDE % u64::from(cache::model::ID_COUNT)) as u32
+    policy::ID_FIRST + (n as u64 * STRIDE % u64::from(policy::ID_COUNT)) as u32
 }
 
 fn passwd_rest(name: &str, gid: u32) -> String {

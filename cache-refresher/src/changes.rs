@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use cache::model::Id;
 use cache::snapshot::{Cache, Group, Keys, Login, User};
+use policy::Id;
 use similar::TextDiff;
 
 use crate::plan::Plan;
@@ -150,7 +150,7 @@ fn text(published: &Published) -> String {
         }
     }
     for (gid, group) in shared_groups(&published.cache) {
-        let members: Vec<&str> = group.members.iter().map(cache::model::Name::as_str).collect();
+        let members: Vec<&str> = group.members.iter().map(policy::Name::as_str).collect();
         let _ = writeln!(text, "group {}:x:{gid}:{}", group.name, members.join(","));
     }
     text

@@ -1,6 +1,6 @@
 //! SSH public keys: parsed where they come in, printed anew, so that nothing stored in IAM reaches sshd as text.
 
-use cache::model::KeyLine;
+use policy::KeyLine;
 use ssh_key::{Algorithm, HashAlg, PublicKey};
 
 /// The longest body that is looked at, in bytes: an RSA key of 16384 bits has 2.8 kB.

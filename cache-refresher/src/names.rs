@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use cache::model::{IamId, Invalid, Name};
 use claims::reserved::is_reserved;
 use config::{NameStyle, Users};
+use policy::{IamId, Invalid, Name};
 
 use crate::local::Local;
 

@@ -16,11 +16,11 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cache::model::{Field, IamId, Name};
 use cache::snapshot::{Cache, Keys};
 use cache::state::{self, State};
 use config::Config;
 use listing::Listing;
+use policy::{Field, IamId, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::local::Local;

@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cache::model::{IamId, Id};
 use cache::snapshot::{self, Cache, Keys, Login};
 use cache::state::{Group, Identity, State, User};
 use config::Config;
 use listing::Listing;
+use policy::{IamId, Id};
 
 /// What a memory had lost.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -173,7 +173,7 @@ impl<'a> Sources<'a> {
 
 #[cfg(test)]
 mod tests {
-    use cache::model::{Field, Name};
+    use policy::{Field, Name};
 
     use super::*;
 

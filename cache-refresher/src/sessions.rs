@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use cache::model::{ID_FIRST, Id, Name};
 use cache::snapshot::Cache;
 use cache::state::State;
 use claims::program;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
+use policy::{ID_FIRST, Id, Name};
 
 use crate::local::Local;
 

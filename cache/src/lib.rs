@@ -1,8 +1,7 @@
-//! What the one writer and the readers of the cache share: its schema, the values in it, how it is
-//! published. Readers do not link this crate (they link `reader`); policy is in `cache-refresher`.
+//! What the one writer and the readers of the cache share: its schema, its rows, how it is
+//! published. Readers do not link this crate (they link `reader`); the rules are in `policy`.
 #![forbid(unsafe_code)]
 
-pub mod model;
 pub mod publish;
 pub mod rescue;
 pub mod reserve;

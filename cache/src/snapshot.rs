@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row};
 
-use crate::model::{Field, IamId, Id, Invalid, KeyLine, Name};
+use policy::{Field, IamId, Id, Invalid, KeyLine, Name};
 
 /// Content of `cache.db`. Equal snapshots give equal answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

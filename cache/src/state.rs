@@ -7,9 +7,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::model::{Field, IamId, Id, Invalid, KeyLine, Name};
 use crate::schema::{MAJOR, STATE};
 use crate::snapshot::{joined, key_lines};
+use policy::{Field, IamId, Id, Invalid, KeyLine, Name};
 
 /// All that is remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

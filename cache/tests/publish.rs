@@ -5,10 +5,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use cache::model::{Field, IamId, Id, KeyLine, Name};
 use cache::snapshot::{Cache, Group, Keys, Login, User};
 use cache::state::{Identity, State, StateFile};
 use cache::{publish, state};
+use policy::{Field, IamId, Id, KeyLine, Name};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()

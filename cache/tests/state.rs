@@ -1,8 +1,8 @@
 //! `state.db`: what is remembered, over releases and over a loss.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cache::model::{IamId, Id, Name};
 use cache::state::{Identity, State, StateFile};
+use policy::{IamId, Id, Name};
 use rusqlite::Connection;
 
 fn identity(id: u32) -> Identity {

@@ -17,8 +17,8 @@ use std::ffi::CString;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use cache::model::Field;
 use cache::snapshot::Cache;
+use policy::Field;
 use tests::Machine;
 
 use call::{Line, Module, by_id, by_name, next};

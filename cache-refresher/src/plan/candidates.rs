@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cache::model::IamId;
 use cache::state;
 use jiff::Timestamp;
 use listing::Key;
+use policy::IamId;
 
 use super::Input;
 use super::leaving::{self, Leaving};

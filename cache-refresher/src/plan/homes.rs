@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cache::model::{Field, ID_COUNT, ID_FIRST, IamId, Id, Name};
 use cache::state::State;
+use policy::{Field, ID_COUNT, ID_FIRST, IamId, Id, Name};
 
 use super::{Input, candidates, naming::Member};
 

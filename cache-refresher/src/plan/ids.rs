@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use cache::model::{ID_COUNT, ID_FIRST, IamId, Id};
 use cache::state::Identity;
+use policy::{ID_COUNT, ID_FIRST, IamId, Id};
 
 use super::{Input, OwnGroups, Told};
 

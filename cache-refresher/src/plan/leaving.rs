@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cache::model::{IamId, Name};
 use cache::state::{State, User};
 use listing::{Account, Listing};
+use policy::{IamId, Name};
 
 use crate::local::Locked;
 

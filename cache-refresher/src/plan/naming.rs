@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use cache::model::{ID_COUNT, ID_FIRST, IamId, Id, Name};
 use cache::state::{Identity, State};
 use config::TagUse;
+use policy::{ID_COUNT, ID_FIRST, IamId, Id, Name};
 
 use super::candidates::{self, Candidates, Known};
 use super::ids::Ids;

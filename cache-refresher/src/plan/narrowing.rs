@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cache::model::{IamId, Id, KeyLine};
 use cache::snapshot::{Cache, Keys};
 use cache::state::State;
+use policy::{IamId, Id, KeyLine};
 
 use super::candidates::{Candidates, Known, User};
 use super::leaving::Leaving;

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use cache::model::{IamId, Id, Name};
 use claims::nss::Question;
 use config::TagUse;
+use policy::{IamId, Id, Name};
 
 use super::candidates::{Candidates, Known, User};
 use super::naming::Holders;

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use cache::model::{Field, IamId, Id, KeyLine, Name};
 use cache::snapshot::{self, Cache, Keys, Login};
 use cache::state::{Identity, State};
 use config::TagUse;
 use jiff::Timestamp;
+use policy::{Field, IamId, Id, KeyLine, Name};
 
 use super::candidates::{self, Known};
 use super::homes::Homes;

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use cache::model::{Field, IamId, Id, Name};
 use cache::snapshot::{Cache, Keys};
 use cache::state::State;
+use policy::{Field, IamId, Id, Name};
 
 use super::DISABLED_GROUP;
 use super::leaving::Leaving;

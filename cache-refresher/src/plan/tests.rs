@@ -13,12 +13,12 @@ mod whose;
 
 use std::collections::BTreeSet;
 
-use cache::model::Id;
 use cache::snapshot::{self, Login};
 use claims::nss::{Answer, FileGroup, Files};
 use claims::{Kind, Use};
 use config::{Account, TagUse};
 use listing::{Group, Key};
+use policy::Id;
 
 use super::*;
 use crate::folders::Folders;

@@ -147,7 +147,7 @@ fn is_user(cache: &Cache, name: &str) -> Result<(), Error> {
 
 /// One line of the list.
 fn plain(name: &str) -> Result<(), Error> {
-    if name == ALL || cache::model::Name::new(name).is_ok() {
+    if name == ALL || policy::Name::new(name).is_ok() {
         return Ok(());
     }
     Err(Error::configuration(format!("'{}' is no login name; nothing was done", printable(name))))

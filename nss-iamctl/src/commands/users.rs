@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use cache::model::{IamId, Id, Name};
 use cache::snapshot::Cache;
 use cache::state::State;
+use policy::{IamId, Id, Name};
 
 use crate::cli;
 use crate::host::Host;

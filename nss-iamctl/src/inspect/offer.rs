@@ -1,7 +1,7 @@
 //! Whether sshd is offered a user's keys now, and why not, as keys-cmd decides.
 
-use cache::model::KeyLine;
 use cache::snapshot::{Keys, Login};
+use policy::KeyLine;
 
 use crate::say::show::{ago, length};
 

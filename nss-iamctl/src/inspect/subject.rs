@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use cache::model::IamId;
 use cache::snapshot::{Login, User};
 use cache::state;
 use config::{Config, NameStyle};
+use policy::IamId;
 use ssh_key::{HashAlg, PublicKey};
 
 use crate::host::published::Skip;

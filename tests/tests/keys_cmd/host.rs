@@ -9,9 +9,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
 
-use cache::model::{IamId, Id, KeyLine, Name};
 use cache::publish;
 use cache::snapshot::{Keys, Login};
+use policy::{IamId, Id, KeyLine, Name};
 use tests::{Machine, text};
 
 pub(crate) const FOLDER: &str = "/var/lib/nss-iam";

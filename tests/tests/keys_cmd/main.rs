@@ -11,10 +11,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
-use cache::model::{Field, Name};
 use cache::publish;
 use cache::snapshot::{Cache, Group, User};
 use host::{FOLDER, KEYS, STORED, fingerprint, host, login, now, printed, stored, uid};
+use policy::{Field, Name};
 use tests::text;
 
 #[test]

@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::thread;
 
-use cache::model::{ID_COUNT, ID_FIRST};
 use nix::sched::{CloneFlags, unshare};
+use policy::{ID_COUNT, ID_FIRST};
 use serde_json::json;
 use tests::login::{GROUP, JumpHost, Key};
 use tests::{repository, text};

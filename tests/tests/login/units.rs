@@ -3,8 +3,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use cache::model::{Field, IamId, Id, Name};
 use cache::snapshot::{Cache, Group, User};
+use policy::{Field, IamId, Id, Name};
 use tests::artefact;
 use tests::boot::Booted;
 

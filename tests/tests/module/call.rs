@@ -78,8 +78,8 @@ impl Module {
     /// Every way to ask for an entry, of an active user and a group that `data::odd` has.
     pub(crate) fn everything<'a>(&'a self) -> Vec<(&'a str, Ask<'a>)> {
         let (user, group) = (c"user8", c"iam-users");
-        let uid = cache::model::Id::computed(&cache::model::IamId::new("user8")).get();
-        let gid = cache::model::Id::computed(&cache::model::IamId::new("group:iam-users")).get();
+        let uid = policy::Id::computed(&policy::IamId::new("user8")).get();
+        let gid = policy::Id::computed(&policy::IamId::new("group:iam-users")).get();
         vec![
             (
                 "getpwnam_r",

@@ -4,8 +4,8 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use cache::model::{Field, IamId, Id, Name};
 use cache::snapshot::{Cache, Group, User};
+use policy::{Field, IamId, Id, Name};
 
 pub(crate) const FOLDER: &str = "/var/lib/nss-iam";
 pub(crate) const FILE: &str = "/var/lib/nss-iam/cache.db";

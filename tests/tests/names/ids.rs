@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn an_id_that_is_or_will_be_anothers_is_not_given() {
     // sha256("nss-iam:UCEO"), as docs say.
-    let computed = cache::model::Id::computed(&cache::model::IamId::new("UCEO")).get();
+    let computed = policy::Id::computed(&policy::IamId::new("UCEO")).get();
     let Some(host) = Host::in_tree("login") else { return };
     append("/etc/subuid", "kate:100000:65536\n");
     append("/etc/subgid", "kate:300000:65536\n");

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cache::model::Field;
 use nix::mount::{MsFlags, mount};
+use policy::Field;
 use tests::{Machine, module, text};
 
 use crate::call::{Failure, Line, Module, UNAVAIL, by_name};

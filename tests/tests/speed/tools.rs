@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cache::model::Field;
+use policy::Field;
 use tests::{Machine, module, repository, text};
 
 use crate::data::{self, FILE};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cache::model::{ID_COUNT, ID_FIRST, PINNED_FIRST};
+use policy::{ID_COUNT, ID_FIRST, PINNED_FIRST};
 
 use super::*;
 use crate::local::NOLOGIN;

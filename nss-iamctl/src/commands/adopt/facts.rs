@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cache::model::IamId;
 use cache::state::{Identity, State};
 use config::Config;
+use policy::IamId;
 
 use super::{PINS, accounts};
 use crate::edit::settings;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use cache::model::{IamId, Id};
 use config::TagUse;
+use policy::{IamId, Id};
 
 use super::accounts::{Account, Group};
 use super::facts::Home;
@@ -98,7 +98,7 @@ fn free_name(world: &World<'_>, account: &Account, login: &str) -> Result<(), Re
     if claims::reserved::is_reserved(login) {
         return because(format!("'{login}' is a name that no IAM user gets, see nss-iam(7)"), "");
     }
-    if let Err(cause) = cache::model::Name::new(login) {
+    if let Err(cause) = policy::Name::new(login) {
         return because(format!("'{}' cannot be a login name: {cause}", login.escape_default()), "");
     }
     let is_taken = world.accounts.iter().any(|other| other.name == login)

@@ -4,8 +4,8 @@ mod host;
 mod judged;
 mod planned;
 
-use cache::model::{IamId, Id};
 use cache::state::Identity;
+use policy::{IamId, Id};
 
 use super::facts::{Facts, Home};
 use super::plan::{self, Plan, Request, World};

@@ -1,6 +1,6 @@
 //! The links of one user's chain, in the order in which a login goes through them: pure functions of the facts.
 
-use cache::model::KeyLine;
+use policy::KeyLine;
 
 use crate::commands::why::log::{Asked, activate, last, upload};
 use crate::inspect::checks::skipped;

@@ -1,10 +1,10 @@
 //! Each link of the chain, broken, and what is said of it. The host is the one of `doctor`'s tests.
 
-use cache::model::{IamId, Id, Name};
 use cache::snapshot::User;
 use claims::Kind;
 use config::Config;
 use listing::{Key, Listing};
+use policy::{IamId, Id, Name};
 
 use super::{chain, verdict_line};
 use crate::fixtures::{KEY, NOW, answer, good, mosca, probe, uses};

@@ -1,6 +1,6 @@
 //! Whether IAM users are kept from the instance's metadata, and so from its role, where that was asked for.
 
-use cache::model::{ID_COUNT, ID_FIRST};
+use policy::{ID_COUNT, ID_FIRST};
 
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::imds::{ADDRESSES, ImdsFacts, Rules, UNIT, Unseen};
@@ -83,7 +83,7 @@ fn holes(facts: &Facts, rules: &Rules) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use cache::model::Id;
+    use policy::Id;
 
     use super::*;
     use crate::fixtures::good;

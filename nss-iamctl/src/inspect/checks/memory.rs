@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use cache::model::Id;
 use cache::snapshot::Cache;
 use cache::state::State;
+use policy::Id;
 
 use crate::host::published::Trouble;
 use crate::inspect::facts::Facts;

@@ -131,7 +131,7 @@ fn cannot_be_asked(why: &str) -> String {
     )
 }
 
-/// Texts of plan/ids.rs and of the names that cannot be names, cache/src/model.rs.
+/// Texts of plan/ids.rs and of the names that cannot be names, policy/src/value.rs.
 fn of_id(reason: &str) -> Option<String> {
     let says = |words: &str| reason.contains(words);
     let text = if says("is in the range") {
@@ -241,7 +241,7 @@ mod tests {
         // naming.rs.
         ("'x' is already the name of IAM user 'X'", &["nss-iam:name", "rename it in IAM"]),
         ("'AIDAX' was the id of a user", &["the source must not"]),
-        // cache/src/model.rs: Invalid.
+        // policy/src/value.rs: Invalid.
         ("name is empty", &["by a tag"]),
         ("name has 40 bytes, more than 32", &["strip_domains"]),
         ("name has ':', which no login name may have", &["by a tag"]),

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cache::model::IamId;
 use claims::nss::{Answers, Files, Question};
 use claims::{Unresolved, Uses};
+use policy::IamId;
 
 use crate::host::Host;
 use crate::host::published::Published;
@@ -107,8 +107,8 @@ fn members(files: &Files, names: &BTreeSet<String>) -> BTreeMap<String, Vec<Stri
 
 #[cfg(test)]
 mod tests {
-    use cache::model::{Id, Name};
     use claims::nss::FileGroup;
+    use policy::{Id, Name};
 
     use super::*;
     use crate::fixtures::{ANA, published};

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use cache::model::{Field, Name};
 use cache::snapshot::{Cache, User};
+use policy::{Field, Name};
 
 use crate::cli::Adopt;
 use crate::commands::adopt::tree::{self, Moves};

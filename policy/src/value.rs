@@ -91,7 +91,10 @@ impl Name {
     }
 
     /// A name as it stands in a file of ours, where disabled users may have long ones.
-    pub(crate) fn stored(name: &str) -> Result<Self, Invalid> {
+    ///
+    /// # Errors
+    /// [`Invalid`] for what was never written.
+    pub fn stored(name: &str) -> Result<Self, Invalid> {
         Self::unbounded(name)
     }
 

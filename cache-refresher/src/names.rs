@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use claims::reserved::is_reserved;
 use config::{NameStyle, Users};
+use policy::reserved::is_reserved;
 use policy::{IamId, Invalid, Name};
 
 use crate::local::Local;

@@ -1,12 +1,12 @@
 //! Whose a name is on this host, if nss-iam were not there: what glibc, sudo, systemd and the other places that grant
-//! something by name say of it. Facts only; what follows from them is decided in `cache-refresher` and `nss-iamctl`.
+//! something by name say of it. Facts only; which names are reserved whatever a host says is
+//! in `policy`, and what follows from the facts is decided in `cache-refresher` and `nss-iamctl`.
 #![deny(unsafe_code)]
 
 pub mod doas;
 pub mod grants;
 pub mod nss;
 pub mod program;
-pub mod reserved;
 pub mod sudoers;
 pub mod sysusers;
 pub mod units;

@@ -5,6 +5,7 @@
 //! is known: callers pass settings and facts, and act on the answers.
 #![forbid(unsafe_code)]
 
+pub mod reserved;
 mod value;
 
 pub use value::{Field, ID_COUNT, ID_FIRST, IamId, Id, Invalid, KeyLine, NAME_MAX, Name, PINNED_FIRST};

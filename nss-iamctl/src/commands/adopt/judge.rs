@@ -95,7 +95,7 @@ fn paired<'a>(world: &World<'a>, account: &Account) -> Result<IamUser<'a>, Refus
 
 /// Names that the refresher would not give, once the account is gone.
 fn free_name(world: &World<'_>, account: &Account, login: &str) -> Result<(), Refusal> {
-    if claims::reserved::is_reserved(login) {
+    if policy::reserved::is_reserved(login) {
         return because(format!("'{login}' is a name that no IAM user gets, see nss-iam(7)"), "");
     }
     if let Err(cause) = policy::Name::new(login) {

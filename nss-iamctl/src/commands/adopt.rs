@@ -6,9 +6,9 @@
 mod accounts;
 mod carry_out;
 mod changes;
+mod check;
 mod facts;
-mod judge;
-mod losses;
+mod impact;
 mod pair;
 mod plan;
 mod script;

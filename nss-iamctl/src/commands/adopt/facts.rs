@@ -1,4 +1,4 @@
-//! What a plan depends on, read from the host; nothing is judged here.
+//! What a plan depends on, read from the host; nothing is decided here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::accounts::{self, Account, Group};
+use super::check::{Refusal, check};
 use super::facts::Facts;
-use super::judge::{Refusal, judge};
 use super::pair::{self, IamUser};
 use super::{script, tree};
 use crate::say::error::Error;
@@ -123,7 +123,7 @@ pub(super) fn plan(world: &World<'_>, request: &Request) -> Result<Plan, Error> 
     let wanted: BTreeSet<&str> = wanted.into_iter().collect();
     let mut plan = Plan::default();
     for name in &wanted {
-        match judge(world, name, request) {
+        match check(world, name, request) {
             Ok(adoption) => plan.adopt.push(adoption),
             Err(refusal) => plan.leave.push(left(name, refusal)),
         }

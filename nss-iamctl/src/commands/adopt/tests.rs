@@ -1,7 +1,7 @@
 //! Plans from text, and plans carried out on a tree in a folder.
 
+mod checked;
 mod host;
-mod judged;
 mod planned;
 
 use cache::state::Identity;

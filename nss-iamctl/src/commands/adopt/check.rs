@@ -9,7 +9,7 @@ use super::accounts::{Account, Group};
 use super::facts::Home;
 use super::pair::{self, IamUser, Pair};
 use super::plan::{Adoption, Request, World};
-use super::{losses, script, tree};
+use super::{impact, script, tree};
 
 const ID_LAST: u32 = 0x7ffd_ffff;
 
@@ -24,7 +24,7 @@ fn because<T>(why: impl Into<String>, hint: &str) -> Result<T, Refusal> {
 ///
 /// # Errors
 /// Why it stays.
-pub(super) fn judge(world: &World<'_>, name: &str, request: &Request) -> Result<Adoption, Refusal> {
+pub(super) fn check(world: &World<'_>, name: &str, request: &Request) -> Result<Adoption, Refusal> {
     let Some(account) = the_one(world, name)? else { return because("it is no account", "") };
     let iam = paired(world, account)?;
     let login = pair::login(&iam, &world.facts.config);
@@ -50,7 +50,7 @@ pub(super) fn judge(world: &World<'_>, name: &str, request: &Request) -> Result<
     if let Some(moves) = adoption.moves().filter(|_| !request.elsewhere) {
         movable(world, account, moves)?;
     }
-    losses::tell(world, account, &iam, &mut adoption);
+    impact::tell(world, account, &iam, &mut adoption);
     Ok(adoption)
 }
 

@@ -9,6 +9,7 @@ mod changes;
 mod check;
 mod facts;
 mod impact;
+mod outcome;
 mod pair;
 mod plan;
 mod script;
@@ -16,6 +17,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod world;
 
 use std::io::Write;
 use std::path::Path;
@@ -28,10 +30,8 @@ use crate::host::files;
 use crate::say::error::{self, Error};
 use crate::say::say;
 use facts::Facts;
-use plan::{Plan, Request, World};
-
-/// The pins, merged into the configuration with whatever else is in config.d.
-const PINS: &str = "/etc/nss-iam/config.d/50-adopt.toml";
+use outcome::Plan;
+use world::{Request, World};
 
 /// Plans, and does it if asked to. `now` is in seconds since 1970.
 ///

@@ -10,7 +10,7 @@ use rustix::fs::FlockOperation;
 
 use super::changes::Change;
 use super::facts;
-use super::plan::{Adoption, Plan};
+use super::outcome::{Adoption, Plan};
 use super::tree::{self, Changed, Moves};
 use crate::edit::backup;
 use crate::edit::sshd::{Sshd, reload};

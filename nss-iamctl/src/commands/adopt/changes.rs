@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item, Table, Value};
 
 use super::accounts;
-use super::facts::{GROUP, GSHADOW, PASSWD, SHADOW};
-use super::plan::{Adoption, Plan, World};
-use super::{PINS, script};
+use super::facts::{GROUP, GSHADOW, PASSWD, PINS, SHADOW};
+use super::outcome::{Adoption, Plan};
+use super::script;
+use super::world::World;
 use crate::say::error::Error;
 
 /// A file that becomes another, or goes.

@@ -7,14 +7,12 @@ use policy::{IamId, Id};
 
 use super::accounts::{Account, Group};
 use super::facts::Home;
+use super::outcome::{Adoption, Refusal};
 use super::pair::{self, IamUser, Pair};
-use super::plan::{Adoption, Request, World};
+use super::world::{Request, World};
 use super::{impact, script, tree};
 
 const ID_LAST: u32 = 0x7ffd_ffff;
-
-/// Why not, and what to do.
-pub(super) type Refusal = (String, Option<String>);
 
 fn because<T>(why: impl Into<String>, hint: &str) -> Result<T, Refusal> {
     Err((why.into(), (!hint.is_empty()).then(|| hint.to_owned())))

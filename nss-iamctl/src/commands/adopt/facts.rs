@@ -8,7 +8,7 @@ use cache::state::{Identity, State};
 use config::Config;
 use policy::IamId;
 
-use super::{PINS, accounts};
+use super::accounts;
 use crate::edit::settings;
 use crate::host::Host;
 use crate::host::files;
@@ -20,6 +20,8 @@ pub(super) const PASSWD: &str = "/etc/passwd";
 pub(super) const SHADOW: &str = "/etc/shadow";
 pub(super) const GROUP: &str = "/etc/group";
 pub(super) const GSHADOW: &str = "/etc/gshadow";
+/// The pins, merged into the configuration with whatever else is in config.d.
+pub(super) const PINS: &str = "/etc/nss-iam/config.d/50-adopt.toml";
 const SUDOERS: [&str; 3] = ["/etc/sudoers", "/usr/etc/sudoers", "/etc/opt/sudoers"];
 const SUDOERS_FOLDERS: [&str; 2] = ["/etc/sudoers.d", "/usr/etc/sudoers.d"];
 const CRON_FOLDER: &str = "/etc/cron.d";

@@ -6,103 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::accounts::{self, Account, Group};
-use super::check::{Refusal, check};
-use super::facts::Facts;
-use super::pair::{self, IamUser};
-use super::{script, tree};
+use super::accounts::Account;
+use super::check::check;
+use super::facts::PASSWD;
+use super::outcome::{Adoption, Left, Plan};
+use super::world::{Request, World};
 use crate::say::error::Error;
-
-/// What was asked for.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Request {
-    /// Whom; none: all that a script made.
-    pub names: Vec<String>,
-    /// Files move to the id that the user has or will have, in place of the id to the user.
-    pub renumber: bool,
-    /// Only for `[ids]` of other hosts: what files and processes of this one need does not matter.
-    pub elsewhere: bool,
-}
-
-/// What is to be done, and what is not.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Plan {
-    pub adopt: Vec<Adoption>,
-    pub leave: Vec<Left>,
-    /// Accounts that a script made and that stay.
-    pub remaining: Vec<String>,
-    /// Whether the marker group has nobody left.
-    pub marker_goes: bool,
-}
-
-/// An account that becomes an IAM user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Adoption {
-    pub name: String,
-    pub uid: u32,
-    /// Its primary group, if that is its own.
-    pub private_gid: Option<u32>,
-    /// The name of that group, if it has a line in group(5).
-    pub private_group: Option<String>,
-    pub home: String,
-    pub iam_id: String,
-    /// As IAM has it, made fit for a terminal.
-    pub iam_name: String,
-    /// The login name that it will have.
-    pub login: String,
-    /// The uid and gid that it will have.
-    pub id: u32,
-    pub loses: Vec<String>,
-    pub notes: Vec<String>,
-}
-
-/// An account that stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Left {
-    pub name: String,
-    pub why: String,
-    pub hint: Option<String>,
-}
-
-impl Adoption {
-    /// What files must be changed, if any.
-    pub(super) fn moves(&self) -> Option<tree::Moves> {
-        let uid = (self.uid, self.id);
-        let gid = self.private_gid.map(|gid| (gid, self.id));
-        (uid.0 != uid.1 || gid.is_some_and(|(old, new)| old != new)).then_some(tree::Moves { uid, gid })
-    }
-}
-
-/// What the files say, read once.
-pub(super) struct World<'a> {
-    pub facts: &'a Facts,
-    pub accounts: Vec<Account>,
-    pub groups: Vec<Group>,
-    pub marker: String,
-    pub iam: Vec<IamUser<'a>>,
-}
-
-impl<'a> World<'a> {
-    pub(super) fn of(facts: &'a Facts) -> Self {
-        Self {
-            facts,
-            accounts: accounts::accounts(&facts.passwd),
-            groups: accounts::groups(&facts.group),
-            marker: script::marker(&facts.script_conf),
-            iam: pair::users(&facts.accounts_of_iam),
-        }
-    }
-
-    /// Accounts that a script made.
-    fn made_by_script(&self) -> Vec<&str> {
-        let marked = self.groups.iter().find(|group| group.name == self.marker);
-        let made = |account: &&Account| {
-            script::is_comment(&account.gecos)
-                || marked.is_some_and(|group| group.members.contains(&account.name))
-        };
-        self.accounts.iter().filter(made).map(|account| account.name.as_str()).collect()
-    }
-}
 
 /// Makes the plan.
 ///
@@ -114,7 +23,7 @@ pub(super) fn plan(world: &World<'_>, request: &Request) -> Result<Plan, Error> 
     if let Some(name) =
         wanted.iter().find(|name| !world.accounts.iter().any(|account| account.name == **name))
     {
-        let message = format!("'{}' is no account of '{}'", name.escape_default(), super::facts::PASSWD);
+        let message = format!("'{}' is no account of '{}'", name.escape_default(), PASSWD);
         return Err(Error::configuration(format!("{message}; nothing was done")));
     }
     if wanted.is_empty() {
@@ -125,7 +34,7 @@ pub(super) fn plan(world: &World<'_>, request: &Request) -> Result<Plan, Error> 
     for name in &wanted {
         match check(world, name, request) {
             Ok(adoption) => plan.adopt.push(adoption),
-            Err(refusal) => plan.leave.push(left(name, refusal)),
+            Err(refusal) => plan.leave.push(Left::new(name, refusal)),
         }
     }
     refuse_shared(&mut plan);
@@ -135,10 +44,6 @@ pub(super) fn plan(world: &World<'_>, request: &Request) -> Result<Plan, Error> 
         scripted.iter().filter(|name| !taken.contains(*name)).map(|name| (*name).to_owned()).collect();
     plan.leave.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(plan)
-}
-
-fn left(name: &str, (why, hint): Refusal) -> Left {
-    Left { name: name.to_owned(), why, hint }
 }
 
 /// Two accounts cannot be one IAM user.
@@ -154,8 +59,10 @@ fn refuse_shared(plan: &mut Plan) {
             return true;
         };
         let why = format!("'{other}' would be the same IAM user '{}'", adoption.iam_name);
-        plan.leave
-            .push(left(&adoption.name, (why, Some("remove the account that is no longer used".to_owned()))));
+        plan.leave.push(Left::new(
+            &adoption.name,
+            (why, Some("remove the account that is no longer used".to_owned())),
+        ));
         false
     });
 }
@@ -173,7 +80,7 @@ fn settle_ids(world: &World<'_>, plan: &mut Plan) {
         let Some((name, why)) = refused else { return };
         plan.adopt.retain(|adoption| adoption.name != name);
         let hint = "adopt both at once, give the other one another id, or use --renumber".to_owned();
-        plan.leave.push(left(&name, (why, Some(hint))));
+        plan.leave.push(Left::new(&name, (why, Some(hint))));
     }
 }
 

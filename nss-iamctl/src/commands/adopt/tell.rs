@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use super::changes::Change;
 use super::facts::Facts;
-use super::plan::{Adoption, Plan, World};
+use super::outcome::{Adoption, Plan};
 use super::script::{self, Job};
+use super::world::World;
 
 /// What will be, and what will not.
 pub(super) fn plan(plan: &Plan, changes: &[Change]) -> String {

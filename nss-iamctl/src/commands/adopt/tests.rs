@@ -8,7 +8,9 @@ use cache::state::Identity;
 use policy::{IamId, Id};
 
 use super::facts::{Facts, Home};
-use super::plan::{self, Plan, Request, World};
+use super::outcome::Plan;
+use super::plan;
+use super::world::{Request, World};
 
 /// A host with these files and IAM users, `name` or `name=UserId`, all of whom have a key. Every home is there.
 fn facts(passwd: &str, group: &str, iam: &[&str]) -> Facts {

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::commands::adopt::changes::{self, Change};
-use crate::commands::adopt::{PINS, tell};
+use crate::commands::adopt::facts::PINS;
+use crate::commands::adopt::tell;
 
 /// As aws-ec2-ssh leaves it where the marker group was made first: each gid is the next one's uid.
 fn shifted(iam: &[&str]) -> Facts {

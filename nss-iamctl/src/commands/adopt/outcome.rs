@@ -1,0 +1,61 @@
+//! What a plan says: who becomes which IAM user, and who stays, with the reason.
+
+use super::tree;
+
+/// Why an account stays, and what to do.
+pub(super) type Refusal = (String, Option<String>);
+
+/// What is to be done, and what is not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub adopt: Vec<Adoption>,
+    pub leave: Vec<Left>,
+    /// Accounts that a script made and that stay.
+    pub remaining: Vec<String>,
+    /// Whether the marker group has nobody left.
+    pub marker_goes: bool,
+}
+
+/// An account that becomes an IAM user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Adoption {
+    pub name: String,
+    pub uid: u32,
+    /// Its primary group, if that is its own.
+    pub private_gid: Option<u32>,
+    /// The name of that group, if it has a line in group(5).
+    pub private_group: Option<String>,
+    pub home: String,
+    pub iam_id: String,
+    /// As IAM has it, made fit for a terminal.
+    pub iam_name: String,
+    /// The login name that it will have.
+    pub login: String,
+    /// The uid and gid that it will have.
+    pub id: u32,
+    pub loses: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+/// An account that stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Left {
+    pub name: String,
+    pub why: String,
+    pub hint: Option<String>,
+}
+
+impl Left {
+    pub(super) fn new(name: &str, (why, hint): Refusal) -> Self {
+        Self { name: name.to_owned(), why, hint }
+    }
+}
+
+impl Adoption {
+    /// What files must be changed, if any.
+    pub(super) fn moves(&self) -> Option<tree::Moves> {
+        let uid = (self.uid, self.id);
+        let gid = self.private_gid.map(|gid| (gid, self.id));
+        (uid.0 != uid.1 || gid.is_some_and(|(old, new)| old != new)).then_some(tree::Moves { uid, gid })
+    }
+}

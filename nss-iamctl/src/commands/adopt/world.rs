@@ -1,0 +1,48 @@
+//! What a plan depends on, as values: what was asked for, and what the files say.
+
+use super::accounts::{self, Account, Group};
+use super::facts::Facts;
+use super::pair::{self, IamUser};
+use super::script;
+
+/// What was asked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Request {
+    /// Whom; none: all that a script made.
+    pub names: Vec<String>,
+    /// Files move to the id that the user has or will have, in place of the id to the user.
+    pub renumber: bool,
+    /// Only for `[ids]` of other hosts: what files and processes of this one need does not matter.
+    pub elsewhere: bool,
+}
+
+/// What the files say, read once.
+pub(super) struct World<'a> {
+    pub facts: &'a Facts,
+    pub accounts: Vec<Account>,
+    pub groups: Vec<Group>,
+    pub marker: String,
+    pub iam: Vec<IamUser<'a>>,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn of(facts: &'a Facts) -> Self {
+        Self {
+            facts,
+            accounts: accounts::accounts(&facts.passwd),
+            groups: accounts::groups(&facts.group),
+            marker: script::marker(&facts.script_conf),
+            iam: pair::users(&facts.accounts_of_iam),
+        }
+    }
+
+    /// Accounts that a script made.
+    pub(super) fn made_by_script(&self) -> Vec<&str> {
+        let marked = self.groups.iter().find(|group| group.name == self.marker);
+        let made = |account: &&Account| {
+            script::is_comment(&account.gecos)
+                || marked.is_some_and(|group| group.members.contains(&account.name))
+        };
+        self.accounts.iter().filter(made).map(|account| account.name.as_str()).collect()
+    }
+}

@@ -1,43 +1,11 @@
-//! Login and group names from IAM's, and which names nobody gets.
+//! Which names nobody gets on this host, and why.
 
 use std::collections::BTreeSet;
 
-use config::{NameStyle, Users};
+use policy::IamId;
 use policy::reserved::is_reserved;
-use policy::{IamId, Invalid, Name};
 
 use crate::local::Local;
-
-/// The name that an IAM user gets if nobody else has it.
-pub(crate) fn of_user(iam_name: &str, users: &Users) -> Result<Name, Invalid> {
-    let lower = iam_name.to_ascii_lowercase();
-    let local = users
-        .strip_domains
-        .iter()
-        .find_map(|domain| lower.strip_suffix(domain.as_str())?.strip_suffix('@'))
-        .unwrap_or(&lower);
-    Name::new(&replaced(local, users.name_style))
-}
-
-/// The name that an IAM group gets if nobody else has it.
-pub(crate) fn of_group(iam_name: &str, users: &Users) -> Result<Name, Invalid> {
-    Name::new(&replaced(&iam_name.to_ascii_lowercase(), users.name_style))
-}
-
-fn replaced(name: &str, style: NameStyle) -> String {
-    let mut text = String::with_capacity(name.len());
-    for c in name.chars() {
-        match (style, c) {
-            (NameStyle::Plain, '+' | '=' | ',') => text.push('_'),
-            (NameStyle::AwsEc2Ssh, '+') => text.push_str(".plus."),
-            (NameStyle::AwsEc2Ssh, '=') => text.push_str(".equal."),
-            (NameStyle::AwsEc2Ssh, ',') => text.push_str(".comma."),
-            (NameStyle::AwsEc2Ssh, '@') => text.push_str(".at."),
-            (_, other) => text.push(other),
-        }
-    }
-    text
-}
 
 /// How the one who asks for a name stands to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,46 +138,6 @@ fn matches(entry: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn user(iam_name: &str, strip: &[&str], style: NameStyle) -> Result<String, Invalid> {
-        let strip_domains = strip.iter().map(ToString::to_string).collect();
-        let users = Users { strip_domains, name_style: style, ..Users::default() };
-        of_user(iam_name, &users).map(|name| name.to_string())
-    }
-
-    #[test]
-    fn names_are_lower_cased_and_replaced_or_refused() {
-        for (iam_name, name) in [
-            ("Ana", "ana"),
-            ("Jane.Doe@Example.com", "jane.doe@example.com"),
-            ("Ana,Maria", "ana_maria"),
-            ("a+b=c", "a_b_c"),
-            ("0day", "0day"),
-            ("_x", "_x"),
-        ] {
-            assert_eq!(user(iam_name, &[], NameStyle::Plain).as_deref(), Ok(name));
-        }
-        assert_eq!(user(&"A".repeat(33), &[], NameStyle::Plain), Err(Invalid::Long(33)));
-        assert_eq!(user("2026", &[], NameStyle::Plain), Err(Invalid::Digits));
-        assert_eq!(user("-rf", &[], NameStyle::Plain), Err(Invalid::First('-')));
-        assert_eq!(user("a:b", &[], NameStyle::Plain), Err(Invalid::Character(':')));
-        assert_eq!(user("k\u{212a}", &[], NameStyle::Plain), Err(Invalid::Character('\u{212a}')));
-    }
-
-    #[test]
-    fn a_domain_is_stripped_only_whole() {
-        let strip = |name| user(name, &["example.com"], NameStyle::Plain).unwrap();
-        assert_eq!(strip("Jane@Example.com"), "jane");
-        assert_eq!(strip("jane@sub.example.com"), "jane@sub.example.com");
-        assert_eq!(strip("jane@badexample.com"), "jane@badexample.com");
-        assert_eq!(user("@example.com", &["example.com"], NameStyle::Plain), Err(Invalid::Empty));
-    }
-
-    #[test]
-    fn aws_ec2_ssh_style_keeps_that_programs_names() {
-        let name = user("a+b=c,d@e", &[], NameStyle::AwsEc2Ssh).unwrap();
-        assert_eq!(name, "a.plus.b.equal.c.comma.d.at.e");
-    }
 
     #[test]
     fn names_with_power_are_reserved_and_those_of_people_are_not() {

@@ -19,6 +19,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use policy::login::{Mapping, NameStyle};
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Everything that an administrator can set. [`Config::default`] is what holds where a file is silent.
@@ -158,13 +160,12 @@ impl Default for Users {
     }
 }
 
-/// How `+ = , @` of IAM names are treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameStyle {
-    /// `+ = ,` become `_`, `@` stays.
-    Plain,
-    /// `.plus.`, `.equal.`, `.comma.`, `.at.`, as the program aws-ec2-ssh has it.
-    AwsEc2Ssh,
+impl Users {
+    /// How names of the source become names of this host.
+    #[must_use]
+    pub fn mapping(&self) -> Mapping<'_> {
+        Mapping { style: self.name_style, strip_domains: &self.strip_domains }
+    }
 }
 
 /// What becomes of a user who left.

@@ -5,9 +5,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use policy::login::NameStyle;
+
 use crate::check::{self, list, some};
 use crate::tree::{self, Item, Section, Table};
-use crate::{Account, Aws, Config, Error, NameStyle, Removed, Safety, TagUse, Users};
+use crate::{Account, Aws, Config, Error, Removed, Safety, TagUse, Users};
 
 impl Config {
     /// Reads and checks the configuration whose main file is `main`.

@@ -10,7 +10,7 @@ use policy::{ID_COUNT, ID_FIRST, IamId, Id, Name};
 use super::candidates::{self, Candidates, Known};
 use super::ids::Ids;
 use super::{Input, OwnGroups, Told};
-use crate::names::{self, Names, Standing};
+use crate::names::{Names, Standing};
 
 /// The end of the computed ids; `config` takes none above it either.
 const ID_LAST: u32 = ID_FIRST + ID_COUNT - 1;
@@ -101,7 +101,7 @@ fn group_name(
         return Err(format!("'{}' was the id of a user", group.iam_id));
     }
     let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
-    let wanted = names::of_group(group.iam_name, &input.config.users).map_err(|cause| cause.to_string());
+    let wanted = input.config.users.mapping().group(group.iam_name).map_err(|cause| cause.to_string());
     let named = wanted.and_then(|name| {
         let standing = holders.standing(&group.iam_id, &name);
         allowed(names, name, &group.iam_id, standing, told)
@@ -274,7 +274,7 @@ fn claim<'a>(
     names: &Names<'_>,
     told: &mut Told,
 ) -> Result<Claim<'a>, String> {
-    let natural = names::of_user(user.iam_name, &input.config.users).map_err(|cause| cause.to_string());
+    let natural = input.config.users.mapping().user(user.iam_name).map_err(|cause| cause.to_string());
     let present = holders.present(&user.iam_id);
     let locked = present.filter(|name| input.local.locked.contains(name.as_str()));
     let wanted = match (locked, &user.known) {

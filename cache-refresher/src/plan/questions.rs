@@ -11,7 +11,7 @@ use super::candidates::{Candidates, Known, User};
 use super::naming::Holders;
 use super::{Input, OwnGroups, homes};
 use crate::folders;
-use crate::names::{self, Standing};
+use crate::names::Standing;
 
 /// Names that were given are asked for again within this time, in seconds: a conflict that appears later is found
 /// within a day, whatever the time between two refreshes.
@@ -38,7 +38,7 @@ pub(crate) fn questions(input: &Input<'_>) -> Questions {
     }
     for group in &candidates.groups {
         let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
-        let wanted = names::of_group(group.iam_name, &input.config.users).ok();
+        let wanted = input.config.users.mapping().group(group.iam_name).ok();
         let standing = |name| holders.standing(&group.iam_id, name);
         let is_new = wanted.as_ref().is_some_and(|name| standing(name) != Standing::Present);
         if is_new || is_due(input, &group.iam_id) {
@@ -97,7 +97,7 @@ fn possible_names(input: &Input<'_>, user: &User<'_>) -> BTreeSet<Name> {
     let known = input.state.users.get(&user.iam_id).map(|user| user.name.clone());
     let mut names: BTreeSet<Name> = known.into_iter().collect();
     if let Known::Listed { .. } = user.known {
-        names.extend(names::of_user(user.iam_name, &input.config.users));
+        names.extend(input.config.users.mapping().user(user.iam_name));
         names.extend(user.tag(input, TagUse::Name, "name").and_then(|tag| Name::new(tag).ok()));
     }
     names

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{assert_refused, parse, refusal};
-use crate::{Account, Aws, Config, Keys, NameStyle, Names, Removed, Safety, Source, TagUse, Tags, Users};
+use policy::login::NameStyle;
+
+use crate::{Account, Aws, Config, Keys, Names, Removed, Safety, Source, TagUse, Tags, Users};
 
 const DAY: u64 = 86_400;
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use cache::snapshot::{Login, User};
 use cache::state;
-use config::{Config, NameStyle};
+use config::Config;
 use policy::IamId;
+use policy::login::NameStyle;
 use ssh_key::{HashAlg, PublicKey};
 
 use crate::host::published::Skip;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use config::{Config, NameStyle, TagUse};
+use config::{Config, TagUse};
 use listing::{Account, User};
+use policy::login::NameStyle;
 
 /// An IAM user of the listing.
 #[derive(Debug, Clone, Copy)]

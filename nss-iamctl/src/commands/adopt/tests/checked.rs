@@ -90,7 +90,7 @@ fn a_home_that_would_become_another_keeps_the_account() {
     let mut named = facts(&line("jane.at.x.org", 1003, 1003), "", &["Jane@x.org"]);
     let left = planned(&named, &[], false).leave.remove(0);
     assert!(left.hint.as_deref() == Some("[users] name_style = \"aws-ec2-ssh\""), "{left:?}");
-    named.config.users.name_style = config::NameStyle::AwsEc2Ssh;
+    named.config.users.name_style = policy::login::NameStyle::AwsEc2Ssh;
     assert_eq!(planned(&named, &[], false).adopt[0].login, "jane.at.x.org");
     let mut cased = facts(&line("Jane", 1003, 1003), "", &["Jane"]);
     let left = planned(&cased, &[], false).leave.remove(0);

@@ -1,0 +1,141 @@
+//! Login and group names from those of the source, before anyone has asked whether the name is free.
+
+use crate::{Invalid, Name};
+
+/// How `+ = , @` of IAM names are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameStyle {
+    /// `+ = ,` become `_`, `@` stays.
+    Plain,
+    /// `.plus.`, `.equal.`, `.comma.`, `.at.`, as the program aws-ec2-ssh has it.
+    AwsEc2Ssh,
+}
+
+/// The settings by which names are mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mapping<'a> {
+    /// `[users] name_style`.
+    pub style: NameStyle,
+    /// `[users] strip_domains`, in lower case.
+    pub strip_domains: &'a [String],
+}
+
+impl Mapping<'_> {
+    /// The name that a user of the source gets if no tag gives another one.
+    ///
+    /// # Errors
+    /// Why it cannot be a login name.
+    pub fn user(&self, iam_name: &str) -> Result<Name, Invalid> {
+        Name::new(&self.spelling(iam_name))
+    }
+
+    /// The name that a group of the source gets.
+    ///
+    /// # Errors
+    /// Why it cannot be the name of a group.
+    pub fn group(&self, iam_name: &str) -> Result<Name, Invalid> {
+        Self { strip_domains: &[], ..*self }.user(iam_name)
+    }
+
+    /// What a user's name becomes, whether it can be a login name or not.
+    #[must_use]
+    pub fn spelling(&self, iam_name: &str) -> String {
+        let lower = iam_name.to_ascii_lowercase();
+        let local = self
+            .strip_domains
+            .iter()
+            .find_map(|domain| lower.strip_suffix(domain.as_str())?.strip_suffix('@'))
+            .unwrap_or(&lower);
+        replaced(local, self.style)
+    }
+}
+
+fn replaced(name: &str, style: NameStyle) -> String {
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        match (style, c) {
+            (NameStyle::Plain, '+' | '=' | ',') => text.push('_'),
+            (NameStyle::AwsEc2Ssh, '+') => text.push_str(".plus."),
+            (NameStyle::AwsEc2Ssh, '=') => text.push_str(".equal."),
+            (NameStyle::AwsEc2Ssh, ',') => text.push_str(".comma."),
+            (NameStyle::AwsEc2Ssh, '@') => text.push_str(".at."),
+            (_, other) => text.push(other),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn user(iam_name: &str, strip: &[&str], style: NameStyle) -> Result<String, Invalid> {
+        let strip_domains: Vec<String> = strip.iter().map(ToString::to_string).collect();
+        Mapping { style, strip_domains: &strip_domains }.user(iam_name).map(|name| name.to_string())
+    }
+
+    #[test]
+    fn names_are_lower_cased_and_replaced_or_refused() {
+        for (iam_name, name) in [
+            ("Ana", "ana"),
+            ("Jane.Doe@Example.com", "jane.doe@example.com"),
+            ("Ana,Maria", "ana_maria"),
+            ("a+b=c", "a_b_c"),
+            ("0day", "0day"),
+            ("_x", "_x"),
+        ] {
+            assert_eq!(user(iam_name, &[], NameStyle::Plain).as_deref(), Ok(name));
+        }
+        assert_eq!(user(&"A".repeat(33), &[], NameStyle::Plain), Err(Invalid::Long(33)));
+        assert_eq!(user("2026", &[], NameStyle::Plain), Err(Invalid::Digits));
+        assert_eq!(user("-rf", &[], NameStyle::Plain), Err(Invalid::First('-')));
+        assert_eq!(user("a:b", &[], NameStyle::Plain), Err(Invalid::Character(':')));
+        assert_eq!(user("k\u{212a}", &[], NameStyle::Plain), Err(Invalid::Character('\u{212a}')));
+    }
+
+    #[test]
+    fn a_domain_is_stripped_only_whole() {
+        let strip = |name| user(name, &["example.com"], NameStyle::Plain).unwrap();
+        assert_eq!(strip("Jane@Example.com"), "jane");
+        assert_eq!(strip("jane@sub.example.com"), "jane@sub.example.com");
+        assert_eq!(strip("jane@badexample.com"), "jane@badexample.com");
+        assert_eq!(user("@example.com", &["example.com"], NameStyle::Plain), Err(Invalid::Empty));
+    }
+
+    #[test]
+    fn a_group_keeps_its_domain() {
+        let strip_domains = ["example.com".to_owned()];
+        let mapping = Mapping { style: NameStyle::Plain, strip_domains: &strip_domains };
+        assert_eq!(mapping.group("Ops@example.com").unwrap().as_str(), "ops@example.com");
+        assert_eq!(mapping.user("Ops@example.com").unwrap().as_str(), "ops");
+    }
+
+    #[test]
+    fn aws_ec2_ssh_style_keeps_that_programs_names() {
+        let name = user("a+b=c,d@e", &[], NameStyle::AwsEc2Ssh).unwrap();
+        assert_eq!(name, "a.plus.b.equal.c.comma.d.at.e");
+    }
+
+    fn style() -> impl Strategy<Value = NameStyle> {
+        prop_oneof![Just(NameStyle::Plain), Just(NameStyle::AwsEc2Ssh)]
+    }
+
+    proptest! {
+        /// IAM's own rule for names: API reference, CreateUser.
+        #[test]
+        fn case_decides_nothing_and_a_name_that_was_mapped_stays(
+            iam_name in "[A-Za-z0-9+=,.@_-]{1,40}", style in style(),
+        ) {
+            let mapping = Mapping { style, strip_domains: &[] };
+            let name = mapping.user(&iam_name);
+            prop_assert_eq!(&mapping.user(&iam_name.to_ascii_uppercase()), &name);
+            if let Ok(name) = name
+                && style == NameStyle::Plain
+            {
+                prop_assert_eq!(mapping.user(name.as_str()), Ok(name));
+            }
+        }
+    }
+}

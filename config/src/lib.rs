@@ -188,6 +188,14 @@ pub struct Names {
     pub allow: BTreeMap<String, String>,
 }
 
+impl Names {
+    /// Whether `[names.allow]` gives this name to this user or group, though the host uses it already.
+    #[must_use]
+    pub fn allows(&self, name: &str, iam_id: &str) -> bool {
+        self.allow.get(iam_id).is_some_and(|allowed| allowed == name)
+    }
+}
+
 /// What [`Names::exclude`] can name besides services of nsswitch.conf.
 pub const PARTS: [&str; 4] = ["sudo", "doas", "systemd-units", "sysusers"];
 

@@ -1,5 +1,5 @@
-//! The shipped list of names that no IAM user or group gets: users and groups that the distributions' packages create or
-//! expect, and names that get power by a rule. It holds on every host, whatever is installed there.
+//! Names that no IAM user or group gets, whatever is installed on a host: the shipped list of users and groups that the
+//! distributions' packages create or expect and of names that get power by a rule, and what the configuration adds.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -35,13 +35,20 @@ fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
     list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// Whether no IAM user or group gets this name. `name` is in lower case, as all names from IAM are.
+/// Whether no IAM user or group gets this name. `name` is in lower case, as all names from IAM are; `more` is
+/// `[names] reserved`, whose entries are names, or beginnings of names with a `*` behind.
 ///
 /// The list is read at the first call; each call then costs one look-up in a set and a dozen comparisons of prefixes.
 #[must_use]
-pub fn is_reserved(name: &str) -> bool {
+pub fn is_reserved(name: &str, more: &[String]) -> bool {
     let reserved = &*RESERVED;
-    reserved.names.contains(name) || reserved.prefixes.iter().any(|prefix| name.starts_with(prefix))
+    reserved.names.contains(name)
+        || reserved.prefixes.iter().any(|prefix| name.starts_with(prefix))
+        || more.iter().any(|entry| matches(entry, name))
+}
+
+fn matches(entry: &str, name: &str) -> bool {
+    entry.strip_suffix('*').map_or(entry == name, |prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -54,7 +61,7 @@ mod tests {
             debian-exim debian-snmp mosquitto opendkim opendmarc postfix postdrop nm-openvpn chrony _chrony _ssh _apt \
             tss polkitd sssd gnome-initial-setup qemu libvirt-qemu geoclue www-data messagebus sshd nginx postgres";
         for name in names.split_whitespace() {
-            assert!(is_reserved(name), "{name}");
+            assert!(is_reserved(name, &[]), "{name}");
         }
     }
 
@@ -63,7 +70,7 @@ mod tests {
         let names = "sudo wheel admin adm docker lxd incus-admin libvirt kvm disk shadow empower nopasswdlogin ubuntu \
             ec2-user debian centos fedora rocky almalinux cloud-user opc ssm-user azureuser";
         for name in names.split_whitespace() {
-            assert!(is_reserved(name), "{name}");
+            assert!(is_reserved(name, &[]), "{name}");
         }
     }
 
@@ -72,19 +79,30 @@ mod tests {
         let names = "systemd-network systemd-of-tomorrow _du0123456789abcdef _later nixbld1 nixbld32 libvirt-any \
             nss-iam nss-iam-refresher systemd-";
         for name in names.split_whitespace() {
-            assert!(is_reserved(name), "{name}");
+            assert!(is_reserved(name, &[]), "{name}");
         }
         for name in ["systemdx", "system", "d_", "nixbl", "nss-ia", "nss-iamx", ""] {
-            assert!(!is_reserved(name), "{name}");
+            assert!(!is_reserved(name, &[]), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_adds_names_and_beginnings() {
+        let more = ["zabbix-ops".to_owned(), "svc-*".to_owned()];
+        for name in ["zabbix-ops", "svc-", "svc-backup", "root"] {
+            assert!(is_reserved(name, &more), "{name}");
+        }
+        for name in ["zabbix-opsx", "svc", "ana"] {
+            assert!(!is_reserved(name, &more), "{name}");
         }
     }
 
     #[test]
     fn names_of_people_and_teams_are_free() {
         let names = "ana ana.silva bob eve dana grace alice mallory jane erik gina carol homer ivan max moe zoe steve \
-            jumphostaccess ops platform developers bedrock registry systems sudoku rooted";
+            jumphostaccess ops platform developers administratively dockerfan bob.root bedrock registry systems sudoku rooted";
         for name in names.split_whitespace() {
-            assert!(!is_reserved(name), "{name}");
+            assert!(!is_reserved(name, &[]), "{name}");
         }
     }
 

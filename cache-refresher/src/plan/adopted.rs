@@ -17,7 +17,7 @@ pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], 
     let groups = groups.iter().map(|group| (group.name.as_str(), (group.iam_id, "group")));
     let published: BTreeMap<&str, _> = users.chain(groups).collect();
     for (name, (iam_id, what)) in published {
-        if input.config.names.allow.get(iam_id.as_str()).is_some_and(|allowed| allowed == name) {
+        if input.config.names.allows(name, iam_id.as_str()) {
             continue;
         }
         // What an administrator wrote into /etc/group for a present user is on purpose; another directory means its own.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use config::TagUse;
+use policy::reserved::is_reserved;
 use policy::{IamId, Id};
 
 use super::accounts::{Account, Group};
@@ -26,7 +27,7 @@ pub(super) fn check(world: &World<'_>, name: &str, request: &Request) -> Result<
     let Some(account) = the_one(world, name)? else { return because("it is no account", "") };
     let iam = paired(world, account)?;
     let login = pair::login(&iam, &world.facts.config);
-    free_name(world, account, &login)?;
+    free_name(world, account, &iam, &login)?;
     if !request.elsewhere {
         same_home(world, account, &iam, &login)?;
     }
@@ -92,10 +93,7 @@ fn paired<'a>(world: &World<'a>, account: &Account) -> Result<IamUser<'a>, Refus
 }
 
 /// Names that the refresher would not give, once the account is gone.
-fn free_name(world: &World<'_>, account: &Account, login: &str) -> Result<(), Refusal> {
-    if policy::reserved::is_reserved(login) {
-        return because(format!("'{login}' is a name that no IAM user gets, see nss-iam(7)"), "");
-    }
+fn free_name(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &str) -> Result<(), Refusal> {
     if let Err(cause) = policy::Name::new(login) {
         return because(format!("'{}' cannot be a login name: {cause}", login.escape_default()), "");
     }
@@ -106,6 +104,13 @@ fn free_name(world: &World<'_>, account: &Account, login: &str) -> Result<(), Re
             format!("'{login}', as the IAM user will be called, is another account or group"),
             "",
         );
+    }
+    let names = &world.facts.config.names;
+    if names.allows(login, &iam.user.id) {
+        return Ok(());
+    }
+    if is_reserved(login, &names.reserved) {
+        return because(format!("'{login}' is a name that no IAM user gets, see nss-iam(7)"), "");
     }
     let mention = world.facts.sudoers.iter().find(|(_, text)| {
         script::sudoers_of(text).as_deref() != Some(account.name.as_str())

@@ -78,8 +78,20 @@ fn a_name_that_the_refresher_refuses_stays() {
     assert!(sudoers("User_Alias X = ana\n").contains("stands in '/etc/sudoers'"));
     let reserved = planned(&facts(&line("admin", 1003, 1003), "", &["admin"]), &[], false);
     assert!(summary(&reserved)[0].contains("no IAM user gets"), "{:?}", summary(&reserved));
+    let configured = why(|facts| facts.config.names.reserved = vec!["an*".to_owned()]);
+    assert!(configured.contains("'ana' is a name that no IAM user gets"), "{configured}");
     let group = why_of(&line("ana", 1003, 100), "ana:x:1500:\nusers:x:100:\n", &["ana"], |_| ());
     assert!(group.contains("group 'ana' (gid 1500) is not its primary group"), "{group}");
+}
+
+#[test]
+fn a_name_that_the_configuration_allows_is_taken_over() {
+    let mut facts = facts(&line("admin", 1003, 1003), "", &["admin"]);
+    facts.sudoers = vec![("/etc/sudoers".into(), b"%admin ALL=ALL\nbob ALL=ALL\n".to_vec())];
+    facts.config.names.allow.insert("AIDA-admin".to_owned(), "admin".to_owned());
+    assert_eq!(summary(&planned(&facts, &[], false)), ["admin -> AIDA-admin 1003"]);
+    facts.config.names.allow.insert("AIDA-admin".to_owned(), "adm".to_owned());
+    assert!(planned(&facts, &[], false).adopt.is_empty());
 }
 
 #[test]

@@ -19,7 +19,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use policy::login::{Mapping, NameStyle};
+use policy::login::{Login, Mapping, NameStyle};
+use policy::{Invalid, Name};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -50,6 +51,18 @@ pub struct Config {
     pub keys: Keys,
     /// Limits.
     pub safety: Safety,
+}
+
+impl Config {
+    /// The login name of a user with these tags, see [`Mapping::login`].
+    pub fn login<E>(
+        &self,
+        iam_name: &str,
+        tags: &BTreeMap<String, String>,
+        give: impl FnMut(Result<Name, Invalid>) -> Result<Name, E>,
+    ) -> Login<E> {
+        self.users.mapping().login(iam_name, self.tags.value(TagUse::Name, tags), give)
+    }
 }
 
 /// `[aws]`: how AWS is reached. The unset is the SDK's own business, but for the role.
@@ -214,6 +227,15 @@ impl Default for Tags {
     }
 }
 
+impl Tags {
+    /// The value of a tag, if the configuration lets it decide. `tags` has all of a user's, with their prefix.
+    #[must_use]
+    pub fn value<'a>(&self, usage: TagUse, tags: &'a BTreeMap<String, String>) -> Option<&'a str> {
+        let tag = tags.get(&format!("{}{}", self.prefix, usage.word()));
+        tag.filter(|_| self.uses.contains(&usage)).map(String::as_str)
+    }
+}
+
 /// A tag that can be obeyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagUse {
@@ -227,6 +249,23 @@ pub enum TagUse {
     Shell,
     /// `gecos`: the comment field.
     Gecos,
+}
+
+impl TagUse {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::SshKey, Self::Name, Self::Uid, Self::Shell, Self::Gecos];
+
+    /// Its word in key `use`, and what stands behind the prefix in the tag's key.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SshKey => "ssh-key",
+            Self::Name => "name",
+            Self::Uid => "uid",
+            Self::Shell => "shell",
+            Self::Gecos => "gecos",
+        }
+    }
 }
 
 /// `[keys]`: what sshd is offered.

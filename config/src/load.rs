@@ -189,14 +189,7 @@ fn users(mut section: Section) -> Result<Users, Error> {
 }
 
 fn tag_use(item: &Item) -> Result<TagUse, Error> {
-    let uses = [
-        ("ssh-key", TagUse::SshKey),
-        ("name", TagUse::Name),
-        ("uid", TagUse::Uid),
-        ("shell", TagUse::Shell),
-        ("gecos", TagUse::Gecos),
-    ];
-    check::choice(item, &uses)
+    check::choice(item, &TagUse::ALL.map(|usage| (usage.word(), usage)))
 }
 
 fn safety(mut section: Section) -> Result<Safety, Error> {

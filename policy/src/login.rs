@@ -11,6 +11,15 @@ pub enum NameStyle {
     AwsEc2Ssh,
 }
 
+/// The login name of a user of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login<E> {
+    /// The name, or why neither the tag nor the IAM name gives one.
+    pub name: Result<Name, E>,
+    /// Why the tag does not decide, if there is one and it does not.
+    pub refused_tag: Option<E>,
+}
+
 /// The settings by which names are mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mapping<'a> {
@@ -21,6 +30,22 @@ pub struct Mapping<'a> {
 }
 
 impl Mapping<'_> {
+    /// The login name of a user: the tag's if `give` gives it, else the one that the IAM name becomes. `give` gets each
+    /// in turn, or why it is no name, and says whether it can be had.
+    pub fn login<E>(
+        &self,
+        iam_name: &str,
+        tag: Option<&str>,
+        mut give: impl FnMut(Result<Name, Invalid>) -> Result<Name, E>,
+    ) -> Login<E> {
+        let refused_tag = match tag.map(|tag| give(Name::new(tag))) {
+            Some(Ok(name)) => return Login { name: Ok(name), refused_tag: None },
+            Some(Err(cause)) => Some(cause),
+            None => None,
+        };
+        Login { name: give(self.user(iam_name)), refused_tag }
+    }
+
     /// The name that a user of the source gets if no tag gives another one.
     ///
     /// # Errors
@@ -116,6 +141,27 @@ mod tests {
     fn aws_ec2_ssh_style_keeps_that_programs_names() {
         let name = user("a+b=c,d@e", &[], NameStyle::AwsEc2Ssh).unwrap();
         assert_eq!(name, "a.plus.b.equal.c.comma.d.at.e");
+    }
+
+    #[test]
+    fn a_tag_decides_if_its_name_is_given_and_is_told_if_not() {
+        let mapping = Mapping { style: NameStyle::Plain, strip_domains: &[] };
+        let login = |iam_name: &str, tag| {
+            let give = |name: Result<Name, Invalid>| match name {
+                Ok(name) if name.as_str() == "taken" => Err("taken".to_owned()),
+                name => name.map_err(|cause| cause.to_string()),
+            };
+            let login = mapping.login(iam_name, tag, give);
+            (login.name.map(|name| name.to_string()), login.refused_tag)
+        };
+        let (ana, anna) = (Ok("ana".to_owned()), Ok("anna".to_owned()));
+        assert_eq!(login("Ana", None), (ana.clone(), None));
+        assert_eq!(login("Ana", Some("anna")), (anna.clone(), None));
+        assert_eq!(login("A:n", Some("anna")), (anna, None), "an IAM name that cannot be one");
+        assert_eq!(login("Ana", Some("taken")), (ana.clone(), Some("taken".to_owned())));
+        let upper = Invalid::Character('A').to_string();
+        assert_eq!(login("Ana", Some("Anna")), (ana, Some(upper)), "tags are not mapped");
+        assert_eq!(login("Taken", Some("")), (Err("taken".to_owned()), Some(Invalid::Empty.to_string())));
     }
 
     fn style() -> impl Strategy<Value = NameStyle> {

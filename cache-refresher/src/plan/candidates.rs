@@ -44,12 +44,11 @@ pub(super) enum Known<'a> {
 
 impl User<'_> {
     /// The value of a tag that the configuration lets decide.
-    pub(super) fn tag(&self, input: &Input<'_>, usage: config::TagUse, name: &str) -> Option<&str> {
-        let Known::Listed { tags, .. } = &self.known else {
-            return None;
-        };
-        let tag = format!("{}{name}", input.config.tags.prefix);
-        input.config.tags.uses.contains(&usage).then(|| tags.get(&tag).map(String::as_str))?
+    pub(super) fn tag(&self, input: &Input<'_>, usage: config::TagUse) -> Option<&str> {
+        match &self.known {
+            Known::Listed { tags, .. } => input.config.tags.value(usage, tags),
+            Known::Kept(_) => None,
+        }
     }
 
     /// First-created first; who has no date comes last.

@@ -274,21 +274,30 @@ fn claim<'a>(
     names: &Names<'_>,
     told: &mut Told,
 ) -> Result<Claim<'a>, String> {
-    let natural = input.config.users.mapping().user(user.iam_name).map_err(|cause| cause.to_string());
     let present = holders.present(&user.iam_id);
     let locked = present.filter(|name| input.local.locked.contains(name.as_str()));
-    let wanted = match (locked, &user.known) {
+    let give = |name: Name, told: &mut Told| {
+        let standing = holders.standing(&user.iam_id, &name);
+        allowed(names, name, &user.iam_id, standing, told)
+    };
+    let named = match (locked, &user.known) {
         // Who is locked here keeps the name: another one in IAM must not undo the lock.
-        (Some(name), _) => Ok(name.clone()),
-        (None, Known::Kept(kept)) => Ok(kept.name.clone()),
-        (None, Known::Listed { .. }) => {
-            tagged_name(input, user, holders, names, told).map_or_else(|| natural.clone(), Ok)
+        (Some(name), _) => give(name.clone(), told),
+        (None, Known::Kept(kept)) => give(kept.name.clone(), told),
+        (None, Known::Listed { tags, .. }) => {
+            let login = input
+                .config
+                .login(user.iam_name, tags, |name| give(name.map_err(|cause| cause.to_string())?, told));
+            if let Some(reason) = login.refused_tag {
+                told.skip(user.account, "tag", user.iam_name, &user.iam_id, format!("tag 'name': {reason}"));
+            }
+            login.name
         }
     };
-    let named = wanted.and_then(|name| {
-        let standing = holders.standing(&user.iam_id, &name);
-        let tagged = locked.is_none() && natural.as_ref() != Ok(&name);
-        Ok((allowed(names, name, &user.iam_id, standing, told)?, tagged))
+    let mapped = input.config.users.mapping().user(user.iam_name);
+    let named = named.map(|name| {
+        let tagged = locked.is_none() && mapped.as_ref() != Ok(&name);
+        (name, tagged)
     });
     let (name, tagged) = named.or_else(|reason| {
         keep(names, present, &user.iam_id, &reason, told).map(|name| (name, false)).ok_or(reason)
@@ -297,28 +306,8 @@ fn claim<'a>(
     Ok(Claim { user, name, tagged, held })
 }
 
-fn tagged_name(
-    input: &Input<'_>,
-    user: &candidates::User<'_>,
-    holders: &Holders<'_>,
-    names: &Names<'_>,
-    told: &mut Told,
-) -> Option<Name> {
-    let tag = user.tag(input, TagUse::Name, "name")?;
-    Name::new(tag)
-        .map_err(|cause| cause.to_string())
-        .and_then(|name| {
-            let standing = holders.standing(&user.iam_id, &name);
-            allowed(names, name, &user.iam_id, standing, told)
-        })
-        .map_err(|reason| {
-            told.skip(user.account, "tag", user.iam_name, &user.iam_id, format!("tag 'name': {reason}"));
-        })
-        .ok()
-}
-
 fn tagged_id(input: &Input<'_>, user: &candidates::User<'_>, ids: &Ids<'_>, told: &mut Told) -> Option<Id> {
-    let tag = user.tag(input, TagUse::Uid, "uid")?;
+    let tag = user.tag(input, TagUse::Uid)?;
     let id = tag.parse().map_err(|_| "not a number".to_owned());
     id.and_then(|id: u32| Id::pinned(id).map_err(|cause| cause.to_string()))
         .and_then(|id| match id.get() {

@@ -72,7 +72,7 @@ impl Questions {
         let names = possible_names(input, user);
         let new: Vec<&Name> =
             names.iter().filter(|name| holders.standing(&user.iam_id, name) != Standing::Present).collect();
-        let tag = user.tag(input, TagUse::Uid, "uid").and_then(|tag| Id::pinned(tag.parse().ok()?).ok());
+        let tag = user.tag(input, TagUse::Uid).and_then(|tag| Id::pinned(tag.parse().ok()?).ok());
         let ids = ids(input, &user.iam_id, tag);
         if !homes::is_settled(input, &user.iam_id) {
             for id in ids.iter().filter_map(|&id| Id::pinned(id).ok()) {
@@ -98,7 +98,7 @@ fn possible_names(input: &Input<'_>, user: &User<'_>) -> BTreeSet<Name> {
     let mut names: BTreeSet<Name> = known.into_iter().collect();
     if let Known::Listed { .. } = user.known {
         names.extend(input.config.users.mapping().user(user.iam_name));
-        names.extend(user.tag(input, TagUse::Name, "name").and_then(|tag| Name::new(tag).ok()));
+        names.extend(user.tag(input, TagUse::Name).and_then(|tag| Name::new(tag).ok()));
     }
     names
 }

@@ -97,7 +97,7 @@ fn gecos(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Opt
     if let Known::Kept(kept) = user.known {
         return Some(kept.gecos.clone());
     }
-    let tag = user.tag(input, TagUse::Gecos, "gecos").and_then(|text| field(told, user, "gecos", text));
+    let tag = user.tag(input, TagUse::Gecos).and_then(|text| field(told, user, "gecos", text));
     tag.or_else(|| Field::new(&input.config.users.gecos).ok())
 }
 
@@ -105,7 +105,7 @@ fn shell(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Opt
     if let Known::Kept(kept) = user.known {
         return Some(kept.shell.clone());
     }
-    let tag = user.tag(input, TagUse::Shell, "shell").and_then(|tag| {
+    let tag = user.tag(input, TagUse::Shell).and_then(|tag| {
         if input.local.has_shell(tag) {
             return field(told, user, "shell", tag);
         }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use cache::snapshot::{Login, User};
 use cache::state;
 use config::Config;
-use policy::IamId;
-use policy::login::NameStyle;
+use policy::reserved::is_reserved;
+use policy::{IamId, Name};
 use ssh_key::{HashAlg, PublicKey};
 
-use crate::host::published::Skip;
+use crate::host::published::{Published, Skip};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::names::{Holder, holders};
 
@@ -53,7 +53,7 @@ impl<'a> Who<'a> {
             .find(|(_, user)| {
                 remembered.is_some_and(|(id, known)| id.as_str() == user.id && known.disabled.is_none())
             })
-            .or_else(|| all().find(|(_, user)| is(&login_name(&user.name, &config), &user.name, asked)));
+            .or_else(|| all().find(|(_, user)| is(&login_name(user, published, &config), &user.name, asked)));
         let id = listed.map(|(_, user)| user.id.clone()).or_else(|| remembered.map(|(id, _)| id.to_string()));
         let remembered = match listed {
             Some((_, user)) => published
@@ -65,7 +65,7 @@ impl<'a> Who<'a> {
         };
         let name = remembered.map_or_else(|| asked.to_owned(), |(_, user)| user.name.to_string());
         let name = if remembered.is_none() && listed.is_some() {
-            listed.map_or(name, |(_, user)| login_name(&user.name, &config))
+            listed.map_or(name, |(_, user)| login_name(user, published, &config))
         } else {
             name
         };
@@ -87,7 +87,8 @@ impl<'a> Who<'a> {
             skip.what != "group"
                 && match &id {
                     Some(id) => skip.id == *id,
-                    None => is(&login_name(&skip.name, &config), &skip.name, asked),
+                    // Its tags are not known here.
+                    None => is(&config.users.mapping().spelling(&skip.name), &skip.name, asked),
                 }
         });
         let skips = skips.collect();
@@ -134,19 +135,16 @@ fn is(login: &str, iam_name: &str, asked: &str) -> bool {
     login == asked || iam_name.eq_ignore_ascii_case(asked)
 }
 
-/// The name that the refresher gives, unless a tag or another user stands against it.
-fn login_name(iam_name: &str, config: &Config) -> String {
-    let lower = iam_name.to_ascii_lowercase();
-    let stripped = config
-        .users
-        .strip_domains
-        .iter()
-        .find_map(|domain| lower.strip_suffix(domain.as_str())?.strip_suffix('@'));
-    let name = stripped.unwrap_or(&lower);
-    match config.users.name_style {
-        NameStyle::Plain => name.replace(['+', '=', ','], "_"),
-        NameStyle::AwsEc2Ssh => {
-            name.replace('+', ".plus.").replace('=', ".equal.").replace(',', ".comma.").replace('@', ".at.")
-        }
+/// The name that the refresher gave to a user of the listing, or would give if the host and all others leave it free.
+fn login_name(user: &listing::User, published: &Published, config: &Config) -> String {
+    let known = published.state.as_ref().ok().and_then(|state| state.users.get(&IamId::new(&user.id)));
+    if let Some(known) = known.filter(|known| known.disabled.is_none()) {
+        return known.name.to_string();
     }
+    let names = &config.names;
+    let is_free =
+        |name: &Name| names.allows(name.as_str(), &user.id) || !is_reserved(name.as_str(), &names.reserved);
+    let login = config.login(&user.name, &user.tags, |name| name.ok().filter(is_free).ok_or(()));
+    // Nobody gets such a name, and it still is what is asked for.
+    login.name.map_or_else(|()| config.users.mapping().spelling(&user.name), |name| name.to_string())
 }

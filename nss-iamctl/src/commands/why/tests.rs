@@ -2,7 +2,7 @@
 
 use cache::snapshot::User;
 use claims::Kind;
-use config::Config;
+use config::{Config, TagUse};
 use listing::{Key, Listing};
 use policy::{IamId, Id, Name};
 
@@ -141,6 +141,44 @@ fn of_two_who_want_a_name_the_one_who_is_asked_for_is_explained() {
         "the key of the other: {findings:#?}"
     );
     assert_eq!(worst(&why(&facts, "ana").0), Level::Ok);
+}
+
+#[test]
+fn a_user_who_has_no_name_yet_is_found_by_the_one_that_a_tag_gives() {
+    let mut facts = good();
+    let config = facts.config.as_mut().unwrap();
+    config.tags.uses = vec![TagUse::Name];
+    config.users.strip_domains = vec!["example.com".to_owned()];
+    let mut zoe = listing(&mut facts).accounts[0].users[0].clone();
+    (zoe.id, zoe.name) = ("AIDAZOE".to_owned(), "Zoe@example.com".to_owned());
+    listing(&mut facts).accounts[0].users.push(zoe);
+    for (tag, asked, found) in [
+        (None, "zoe", true),
+        (Some("zo.e"), "zo.e", true),
+        (Some("zo.e"), "zoe", false),
+        (Some("zo.e"), "zoe@EXAMPLE.com", true),
+        // What the refresher refuses of a tag, so that the IAM name decides.
+        (Some("docker"), "docker", false),
+        (Some("docker"), "zoe", true),
+        (Some("Zo:e"), "Zo:e", false),
+    ] {
+        let user = &mut listing(&mut facts).accounts[0].users[1];
+        user.tags = tag.map(|name| ("nss-iam:name".to_owned(), name.to_owned())).into_iter().collect();
+        let who = Who::find(asked, &facts);
+        assert_eq!(who.id.as_deref() == Some("AIDAZOE"), found, "tag {tag:?}, asked for '{asked}'");
+    }
+    facts.config.as_mut().unwrap().tags.uses.clear();
+    assert_eq!(Who::find("zoe", &facts).id.as_deref(), Some("AIDAZOE"), "tags that are not used");
+}
+
+#[test]
+fn a_user_who_has_a_name_is_not_taken_for_another_by_a_tag() {
+    let mut facts = good();
+    facts.config.as_mut().unwrap().tags.uses = vec![TagUse::Name];
+    let tag = ("nss-iam:name".to_owned(), "ubuntu2".to_owned());
+    listing(&mut facts).accounts[0].users[0].tags = [tag].into();
+    assert_eq!(Who::find("ubuntu2", &facts).id, None, "the refresher gave another name");
+    assert_eq!(Who::find("ana", &facts).id.as_deref(), Some("AIDAANA"));
 }
 
 #[test]

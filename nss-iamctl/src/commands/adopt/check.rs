@@ -4,7 +4,7 @@ use std::path::Path;
 
 use config::TagUse;
 use policy::reserved::is_reserved;
-use policy::{IamId, Id};
+use policy::{IamId, Id, Invalid, Name};
 
 use super::accounts::{Account, Group};
 use super::facts::Home;
@@ -26,8 +26,8 @@ fn because<T>(why: impl Into<String>, hint: &str) -> Result<T, Refusal> {
 pub(super) fn check(world: &World<'_>, name: &str, request: &Request) -> Result<Adoption, Refusal> {
     let Some(account) = the_one(world, name)? else { return because("it is no account", "") };
     let iam = paired(world, account)?;
-    let login = pair::login(&iam, &world.facts.config);
-    free_name(world, account, &iam, &login)?;
+    let login = login(world, account, &iam)?;
+    free_name(world, account, &login)?;
     if !request.elsewhere {
         same_home(world, account, &iam, &login)?;
     }
@@ -41,7 +41,7 @@ pub(super) fn check(world: &World<'_>, name: &str, request: &Request) -> Result<
         home: account.home.clone(),
         iam_id: iam.user.id.clone(),
         iam_name: iam.user.name.escape_default().to_string(),
-        login,
+        login: login.to_string(),
         id,
         loses: Vec::new(),
         notes: Vec::new(),
@@ -73,7 +73,8 @@ fn the_one<'a>(world: &'a World<'_>, name: &str) -> Result<Option<&'a Account>, 
 }
 
 fn paired<'a>(world: &World<'a>, account: &Account) -> Result<IamUser<'a>, Refusal> {
-    match pair::find(&account.name, &world.iam, &world.facts.config) {
+    let name_of = |iam: &IamUser<'_>| login(world, account, iam).ok();
+    match pair::find(&account.name, &world.iam, &world.facts.config, name_of) {
         Pair::One(iam) => Ok(iam),
         Pair::None => because(
             "no IAM user of the configured groups is called like this",
@@ -92,19 +93,21 @@ fn paired<'a>(world: &World<'a>, account: &Account) -> Result<IamUser<'a>, Refus
     }
 }
 
-/// Names that the refresher would not give, once the account is gone.
-fn free_name(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &str) -> Result<(), Refusal> {
-    if let Err(cause) = policy::Name::new(login) {
-        return because(format!("'{}' cannot be a login name: {cause}", login.escape_default()), "");
-    }
-    let is_taken = world.accounts.iter().any(|other| other.name == login)
-        || world.groups.iter().any(|group| group.name == login);
-    if login != account.name && is_taken {
-        return because(
-            format!("'{login}', as the IAM user will be called, is another account or group"),
-            "",
-        );
-    }
+/// The name that the refresher will give, once the account is gone.
+fn login(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<Name, Refusal> {
+    let config = &world.facts.config;
+    let give = |name: Result<Name, Invalid>| match name {
+        Ok(name) => granted(world, account, iam, name.as_str()).map(|()| name),
+        Err(cause) => {
+            let name = config.users.mapping().spelling(&iam.user.name);
+            because(format!("'{}' cannot be a login name: {cause}", name.escape_default()), "")
+        }
+    };
+    config.login(&iam.user.name, &iam.user.tags, give).name
+}
+
+/// Names that are given to nobody new, whatever accounts there are.
+fn granted(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &str) -> Result<(), Refusal> {
     let names = &world.facts.config.names;
     if names.allows(login, &iam.user.id) {
         return Ok(());
@@ -125,13 +128,27 @@ fn free_name(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &st
     Ok(())
 }
 
+/// Whether another account or group has the name. It may go as well, and somebody else be called so then: a tag that the
+/// refresher refuses today is not counted on.
+fn free_name(world: &World<'_>, account: &Account, login: &Name) -> Result<(), Refusal> {
+    let is_taken = world.accounts.iter().any(|other| other.name == login.as_str())
+        || world.groups.iter().any(|group| group.name == login.as_str());
+    if login.as_str() != account.name && is_taken {
+        return because(
+            format!("'{login}', as the IAM user will be called, is another account or group"),
+            "",
+        );
+    }
+    Ok(())
+}
+
 /// An account that finds itself in another home would have lost its files.
-fn same_home(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &str) -> Result<(), Refusal> {
+fn same_home(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &Name) -> Result<(), Refusal> {
     if world.facts.homes.get(&account.home).is_none_or(|home| *home == Home::Missing) {
         return Ok(());
     }
     let template = &world.facts.config.users.home;
-    let home = template.replace("{name}", login).replace("{iam_name}", &iam.user.name);
+    let home = template.replace("{name}", login.as_str()).replace("{iam_name}", &iam.user.name);
     let home = home.replace("{account}", iam.account);
     // With {uid} it is known only when the id is; who has set that means it.
     if home == account.home || home.contains("{uid}") {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use config::{Config, TagUse};
 use listing::{Account, User};
-use policy::login::NameStyle;
+use policy::Name;
+use policy::login::{Mapping, NameStyle};
 
 /// An IAM user of the listing.
 #[derive(Debug, Clone, Copy)]
@@ -28,10 +29,20 @@ pub(super) fn users(accounts: &[Account]) -> Vec<IamUser<'_>> {
     accounts.iter().flat_map(|account| account.users.iter().map(of(account.name.as_str()))).collect()
 }
 
-/// The IAM user who will be called as the account is; else one whose name the account is another spelling of.
-pub(super) fn find<'a>(local: &str, users: &[IamUser<'a>], config: &Config) -> Pair<'a> {
+/// The IAM user whom `login` calls as the account is; else one whose name the account is another spelling of.
+pub(super) fn find<'a>(
+    local: &str,
+    users: &[IamUser<'a>],
+    config: &Config,
+    login: impl Fn(&IamUser<'a>) -> Option<Name>,
+) -> Pair<'a> {
     let local = local.to_ascii_lowercase();
-    let by_login = users.iter().filter(|iam| login(iam, config) == local);
+    let could_be = |iam: &&IamUser<'_>| {
+        let tag = config.tags.value(TagUse::Name, &iam.user.tags);
+        tag == Some(&local) || config.users.mapping().spelling(&iam.user.name) == local
+    };
+    let by_login =
+        users.iter().filter(could_be).filter(|iam| login(iam).is_some_and(|name| name.as_str() == local));
     match one(by_login.copied()) {
         Pair::None => {
             one(users.iter().filter(|iam| spellings(&iam.user.name, config).contains(&local)).copied())
@@ -48,38 +59,13 @@ fn one<'a>(mut users: impl Iterator<Item = IamUser<'a>>) -> Pair<'a> {
     }
 }
 
-/// The name that the refresher would give, if nobody else has it. What it really gave is looked at afterwards.
-pub(super) fn login(iam: &IamUser<'_>, config: &Config) -> String {
-    let tagged = || iam.user.tags.get(&format!("{}name", config.tags.prefix)).cloned();
-    if config.tags.uses.contains(&TagUse::Name)
-        && let Some(name) = tagged()
-    {
-        return name;
-    }
-    let name = iam.user.name.to_ascii_lowercase();
-    replaced(stripped(&name, config).unwrap_or(&name), config.users.name_style)
-}
-
 /// Every local name, in lower case, that a script may have made.
 fn spellings(iam_name: &str, config: &Config) -> BTreeSet<String> {
-    let name = iam_name.to_ascii_lowercase();
-    let names = [Some(name.as_str()), stripped(&name, config)];
     let styles = [NameStyle::Plain, NameStyle::AwsEc2Ssh];
-    let all = names.iter().flatten().flat_map(|name| styles.map(|style| replaced(name, style)));
-    all.chain([name.clone()]).collect()
-}
-
-fn stripped<'a>(name: &'a str, config: &Config) -> Option<&'a str> {
-    config.users.strip_domains.iter().find_map(|domain| name.strip_suffix(domain.as_str())?.strip_suffix('@'))
-}
-
-fn replaced(name: &str, style: NameStyle) -> String {
-    match style {
-        NameStyle::Plain => name.replace(['+', '=', ','], "_"),
-        NameStyle::AwsEc2Ssh => {
-            name.replace('+', ".plus.").replace('=', ".equal.").replace(',', ".comma.").replace('@', ".at.")
-        }
-    }
+    let domains = [&[], config.users.strip_domains.as_slice()];
+    let mappings =
+        styles.iter().flat_map(|&style| domains.map(|strip_domains| Mapping { style, strip_domains }));
+    mappings.map(|mapping| mapping.spelling(iam_name)).chain([iam_name.to_ascii_lowercase()]).collect()
 }
 
 #[cfg(test)]
@@ -95,9 +81,15 @@ mod tests {
         vec![Account { users: names.iter().enumerate().map(user).collect(), ..Account::default() }]
     }
 
+    fn found<'a>(local: &str, listing: &'a [Account], config: &Config) -> Pair<'a> {
+        find(local, &users(listing), config, |iam| {
+            config.login(&iam.user.name, &iam.user.tags, |name| name).name.ok()
+        })
+    }
+
     fn paired(local: &str, names: &[&str], config: &Config) -> String {
         let listing = listing(names);
-        match find(local, &users(&listing), config) {
+        match found(local, &listing, config) {
             Pair::None => "none".to_owned(),
             Pair::One(iam) => iam.user.name.clone(),
             Pair::Two(one, two) => format!("{} or {}", one.user.name, two.user.name),
@@ -138,11 +130,8 @@ mod tests {
         assert_eq!(paired("jane.at.example.com", &["Jane@Example.com"], &config), "Jane@Example.com");
         let mut listing = listing(&["x1"]);
         listing[0].users[0].tags = [("nss-iam:name".to_owned(), "carl".to_owned())].into();
-        assert!(
-            matches!(find("carl", &users(&listing), &config), Pair::None),
-            "tags are not obeyed by default"
-        );
+        assert!(matches!(found("carl", &listing, &config), Pair::None), "tags are not obeyed by default");
         config.tags.uses = vec![TagUse::Name];
-        assert!(matches!(find("carl", &users(&listing), &config), Pair::One(_)));
+        assert!(matches!(found("carl", &listing, &config), Pair::One(_)));
     }
 }

@@ -95,6 +95,21 @@ fn a_name_that_the_configuration_allows_is_taken_over() {
 }
 
 #[test]
+fn a_tag_that_the_refresher_refuses_names_nobody() {
+    let mut facts = facts(&line("ana", 1003, 1003), "", &["Ana"]);
+    facts.homes.clear();
+    facts.config.tags.uses = vec![config::TagUse::Name];
+    facts.sudoers = vec![("/etc/sudoers".into(), b"%ops ALL=ALL\nbob ALL=ALL\n".to_vec())];
+    for (tag, login) in
+        [("zoe", "zoe"), ("docker", "ana"), ("ops", "ana"), ("Zoe", "ana"), ("a:b", "ana"), ("", "ana")]
+    {
+        let user = &mut facts.accounts_of_iam[0].users[0];
+        user.tags = [("nss-iam:name".to_owned(), tag.to_owned())].into();
+        assert_eq!(planned(&facts, &[], false).adopt[0].login, login, "{tag}");
+    }
+}
+
+#[test]
 fn a_home_that_would_become_another_keeps_the_account() {
     let elsewhere = line("ana", 1003, 1003).replace("/home/ana", "/data/ana");
     assert!(why_of(&elsewhere, "", &["ana"], |_| ()).contains("'/data/ana' would become '/home/ana'"));

@@ -1,4 +1,4 @@
-# What nss-iam needs of AWS: a role that reads groups and SSH keys, and an instance profile that may assume it.
+# What nss-iam needs in AWS: a role that can read groups and SSH keys, and an instance profile that can assume it.
 
 terraform {
   required_version = ">= 1.3"
@@ -88,7 +88,7 @@ data "aws_iam_policy_document" "instance" {
 
 resource "aws_iam_role" "instance" {
   name_prefix        = "nss-iam-"
-  description        = "Of hosts with nss-iam"
+  description        = "Role of hosts that run nss-iam"
   assume_role_policy = data.aws_iam_policy_document.instance_trust.json
 }
 
@@ -104,11 +104,11 @@ resource "aws_iam_instance_profile" "hosts" {
 }
 
 output "instance_profile" {
-  description = "For the launch template"
+  description = "The instance profile to use in the launch template"
   value       = aws_iam_instance_profile.hosts.name
 }
 
 output "lookup_role" {
-  description = "For [aws] role in config.toml"
+  description = "The value of [aws] role in config.toml"
   value       = aws_iam_role.lookup.arn
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints reserved-names.txt from public lists of system users and groups and from reserved-names.in.
 
-Takes the files of SOURCES, in that order. To use newer ones, change their versions in SOURCES too.
+The arguments are the files of SOURCES, in that order. To use newer ones, change their versions in SOURCES too.
 """
 
 import pathlib
@@ -11,7 +11,7 @@ import tomllib
 
 
 def columns(text):
-    """Name first, then blanks or ':': passwd(5), group(5), tables of ids, plain lists. VALID drops comments."""
+    """The name, then spaces or ':': passwd(5), group(5), tables of ids, plain lists. VALID drops comments."""
     return [re.split(r"[\s:]", line)[0] for line in text.splitlines() if line.strip()]
 
 
@@ -20,7 +20,7 @@ def rpmlint(text):
     return [name for names in tomllib.loads(text).values() for name in names]
 
 
-# Names that only Gentoo has, and that people or teams may have: these stay free.
+# Names that only Gentoo has, and that people or teams might use: these stay available.
 FREE = set("""
     android automatic bedrock beep carbon clair clock croc cuse drone duende epam err fingerprint flows gauth http
     karma mgraph notary opm p2p reg registry resin ros rt sancp sandmann sandmann-ctrl sigh sms spectrum spire
@@ -33,23 +33,23 @@ def gentoo(text):
     return [name for name in columns(text) if name not in FREE]
 
 
-# The title of a section of the list, the files that it is made from, and what reads these.
+# For each section of the list: its title, the files it is made from, and the function that reads them.
 SOURCES = [
     ("Debian: base-passwd 3.6.1", ["passwd.master", "group.master"], columns),
     ("Debian: user-setup 1.95", ["reserved-usernames"], columns),
     ("Fedora: setup d8d3b7078a0c (after 2.14.5)", ["uidgid"], columns),
     ("Fedora: rpmlint 938f5177a500, configs/Fedora", ["users-groups.toml"], rpmlint),
     ("openSUSE: rpmlint 2490edb3f69b (branch opensuse), configs/openSUSE", ["users-groups.toml"], rpmlint),
-    # Debian has no list of what its packages create. Gentoo has one, and most of its names are chosen upstream.
+    # Debian has no list of the accounts that its packages create. Gentoo has one, and most of its names come from upstream.
     ("Gentoo: api-gentoo-org e59517ca90e5", ["uid-gid.txt"], gentoo),
 ]
 
-# What nss-iam could call a user or group at all: `Name` in cache/src/model.rs. Other names need no entry.
+# The names that nss-iam could give to a user or group at all: `Name` in cache/src/model.rs. Other names need no entry.
 VALID = re.compile(r"[a-z0-9_][a-z0-9._@-]{0,31}")
 
 
 def hand_written(text):
-    """Yields the title and the names of each section. What is before the first empty line is the file's head."""
+    """Yields the title and the names of each section. The file's header ends at the first empty line."""
     for section in text.split("\n\n")[1:]:
         title, *lines = section.strip().splitlines()
         yield title.removeprefix("# "), " ".join(lines).split()
@@ -70,16 +70,16 @@ def main():
     own = pathlib.Path(__file__).with_suffix(".in").read_text(encoding="utf-8")
 
     print("""\
-# Names that no IAM user or group gets, even if this host does not have them yet: packages adopt an existing account or
-# group of the name they want, and sudo, polkit and cloud-init give power by name.
-# One name a line, in lower case; a trailing * stands for any rest. Each name is in the first section that has it.
+# Names that no IAM user or group gets, even if this host does not have them yet: packages take over an existing account or
+# group with the name they want, and sudo, polkit and cloud-init grant privileges by name.
+# One name per line, in lower case; a trailing * matches any suffix. Each name is in the first section that has it.
 #
-# Generated from reserved-names.in and from the public lists named below; do not edit. To make it again:""")
+# Generated from reserved-names.in and from the public lists named below; do not edit. To regenerate it:""")
     print("#     config/reserved-names.py \\")
     for title, names, _ in SOURCES:
         end = "" if title == SOURCES[-1][0] else " \\"
         print(f"#         {' '.join(names)}{end}")
-    print("# with the files of, in this order:")
+    print("# with the files from, in this order:")
     for title, _, _ in SOURCES:
         print(f"#     {title}")
     seen = set()

@@ -1,4 +1,4 @@
-//! Numbers of all peers at all sizes, and who is ahead.
+//! The numbers of all peers at all sizes, and which peer is fastest.
 
 use std::collections::BTreeMap;
 
@@ -19,25 +19,25 @@ pub struct Figure {
     pub cells: BTreeMap<usize, BTreeMap<Peer, Cell>>,
 }
 
-/// What a peer did in each round; or what happened instead.
+/// The result of a peer in each round, or its failure.
 #[derive(Debug, Clone, Default)]
 pub struct Cell {
     rounds: Vec<f64>,
     failed: Option<String>,
 }
 
-/// Ours beside the best of the others.
+/// Our module compared with the best of the others.
 #[derive(Debug, Clone, Copy)]
 pub struct Verdict {
     /// The best of the others.
     pub best: Peer,
-    /// How many times as much it takes: the median of the ratios in each round.
+    /// Its time divided by ours: the median of the ratios in each round.
     pub ratio: f64,
-    /// How much more it takes: the median of the differences in each round.
+    /// Its time minus ours: the median of the differences in each round.
     pub lead: f64,
-    /// In how many of the rounds ours was ahead.
+    /// The number of rounds in which ours was faster.
     pub ahead: usize,
-    /// How many rounds there were.
+    /// The number of rounds.
     pub rounds: usize,
 }
 
@@ -53,7 +53,7 @@ impl Cell {
     /// The median of all rounds.
     ///
     /// # Errors
-    /// What happened instead.
+    /// The failure of a round.
     pub fn value(&self) -> Result<f64, &str> {
         self.failed.as_deref().map_or_else(|| Ok(median(self.rounds.clone())), Err)
     }

@@ -1,4 +1,4 @@
-//! Lookups through glibc, ours beside every peer: what is asked, of whom, on which users, and how it is told.
+//! Lookups through glibc, compared with every peer: the lookups, the peers, the users, and the report.
 //!
 //! `bench-lookups` lays out the users for every peer, runs `bench-probe` (a fresh process for each measurement, since
 //! glibc reads nsswitch.conf(5) once) and writes docs/benchmarks.

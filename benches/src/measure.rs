@@ -1,5 +1,5 @@
-//! Runs the probe, and whole programs, on the private machine. Peers take turns in each round, so that a machine that
-//! slows down slows all of them.
+//! Runs the probe, and whole programs, on the private machine. Peers take turns in each round, so that all of them are
+//! affected if the machine slows down.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -21,7 +21,7 @@ const QUESTIONS: &str = "/run/questions";
 const TRACE: &str = "/run/trace";
 /// Seconds for one process of the probe.
 const LIMIT: &str = "10";
-/// A peer that has taken so long for one line of a table has no more rounds.
+/// A peer that has taken this long for one case gets no more rounds.
 const ENOUGH: Duration = Duration::from_secs(10);
 /// Cold starts of a program in one round.
 const STARTS: usize = 25;
@@ -41,22 +41,22 @@ pub struct Bench<'m> {
     machine: &'m Machine,
     effort: Effort,
     size: usize,
-    /// Whom a cold start asks for.
+    /// The user that a cold start looks up.
     user: String,
 }
 
-/// What one process of the probe said.
+/// The output of one process of the probe.
 #[derive(Debug, Clone, Copy)]
 struct Probed {
     p50: f64,
-    /// All threads' time on the clock, shared out to the calls of all of them.
+    /// The elapsed time of all threads, divided by their number of calls.
     each: f64,
     calls: f64,
     wrong: f64,
 }
 
 impl<'m> Bench<'m> {
-    /// `questions` are for the probe; `user` is whom cold starts ask for.
+    /// `questions` is the input of the probe; `user` is the user that cold starts look up.
     #[must_use]
     pub fn new(machine: &'m Machine, effort: Effort, size: usize, questions: &str, user: &str) -> Self {
         fs::write(QUESTIONS, questions).unwrap();
@@ -68,7 +68,7 @@ impl<'m> Bench<'m> {
         Peer::ALL.into_iter().filter(move |peer| peer.takes(size))
     }
 
-    /// Warm lookups: the median of each round into `median`; what a lookup costs on the clock, into `each`.
+    /// Warm lookups: the median of each round goes into `median`, the elapsed time of a lookup into `each`.
     pub fn warm(&self, row: Row, threads: usize, median: &mut Figure, each: Option<&mut Figure>) {
         let mut p50: BTreeMap<Peer, Cell> = BTreeMap::new();
         let mut clock = p50.clone();
@@ -92,7 +92,7 @@ impl<'m> Bench<'m> {
         }
     }
 
-    /// Asks a peer everything that it will be asked, so that what it remembers is complete.
+    /// Asks a peer everything that it will be asked later, so that its cache is complete.
     pub fn fill(&self, peer: Peer) {
         if peer.takes(self.size) {
             peer.choose();
@@ -106,7 +106,7 @@ impl<'m> Bench<'m> {
     fn probe(&self, peer: Peer, row: Row, threads: usize) -> Result<Probed, String> {
         peer.choose();
         let (threads, time) = (threads.to_string(), self.effort.milliseconds.to_string());
-        // One that waits for ever for a lock is a result, too.
+        // A peer that waits forever for a lock is a result, too.
         let output =
             self.answered(&["timeout", "--signal=KILL", LIMIT, &program(), row.slug(), &threads, &time]);
         if !output.status.success() {
@@ -162,8 +162,8 @@ impl<'m> Bench<'m> {
         (children() - before) * 1000.0 / STARTS as f64
     }
 
-    /// What [`TRACED`] warm lookups ask of the kernel, by system call; without what glibc itself asks, which is what is
-    /// left when the service does not exist.
+    /// The system calls of [`TRACED`] warm lookups, without those of glibc itself, which are the ones that remain if the service
+    /// does not exist.
     pub fn system_calls(&self, row: Row) -> BTreeMap<Peer, BTreeMap<String, usize>> {
         fs::write("/etc/nsswitch.conf", "passwd: nonesuch\ngroup: nonesuch\n").unwrap();
         let own = self.trace(row);

@@ -1,4 +1,4 @@
-//! Who is asked: the services that glibc can be told to use, set up in the private machine.
+//! The peers: services that glibc can be configured to use, set up in the private machine.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -64,7 +64,7 @@ impl Peer {
         }
     }
 
-    /// Whether it is asked at this size: sssd's files provider takes longer than a minute to read 5000 users.
+    /// Whether it is measured at this size: sssd's files provider takes longer than a minute to read 5000 users.
     #[must_use]
     pub const fn takes(self, users: usize) -> bool {
         !matches!(self, Self::Sssd) || users <= 1000
@@ -77,8 +77,8 @@ impl Peer {
     }
 }
 
-/// Puts ours, as it is shipped, and the reference module where glibc looks for them, and has them found there without a
-/// search, as a package does.
+/// Installs our module, as shipped, and the reference module where glibc looks for them, and runs ldconfig so that they are
+/// found without a search, as a package does.
 pub fn install(machine: &Machine) {
     let modules = [
         (target().join("module/libnss_iam.so"), module()),
@@ -98,7 +98,7 @@ pub struct Sssd {
 }
 
 impl Sssd {
-    /// Starts it on an empty memory, and waits until it knows this user.
+    /// Starts it with an empty cache, and waits until it knows this user.
     #[must_use]
     pub fn start(machine: &Machine, user: &str) -> Self {
         for folder in ["/var/lib/sss/db", "/var/lib/sss/mc"] {
@@ -108,11 +108,11 @@ impl Sssd {
         }
         fs::write("/etc/sssd/sssd.conf", SSSD).unwrap();
         fs::set_permissions("/etc/sssd/sssd.conf", Permissions::from_mode(0o600)).unwrap();
-        // Its programs look up root when they start, who is none of the users.
+        // Its programs look up root when they start, and root is not one of the users.
         Peer::Files.choose();
         let users = fs::read("/etc/passwd").unwrap();
         fs::write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n").unwrap();
-        // In the foreground it does not leave this process's sight, and ends with it, however that ends.
+        // In the foreground it remains a child of this process, and ends with it in every case.
         let with_us = ["setpriv", "--pdeathsig", "TERM", "sssd", "--interactive", "--logger=files"];
         let mut command = machine.command(&with_us);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -146,7 +146,7 @@ fn log() -> String {
     tail.map(|output| text(&output.stdout).to_owned()).unwrap_or_default()
 }
 
-/// Name and version of what the peers come from.
+/// Names and versions of the packages that the peers come from.
 #[must_use]
 pub fn versions(machine: &Machine) -> String {
     let packages = ["libc6", "libnss-cache", "libnss-extrausers", "sssd-common"];
@@ -155,7 +155,7 @@ pub fn versions(machine: &Machine) -> String {
     text(&output.stdout).trim_end_matches(", ").to_owned()
 }
 
-/// Whether the tree has what is needed here.
+/// Whether the tree has all required programs.
 #[must_use]
 pub fn is_complete() -> bool {
     ["/usr/sbin/sssd", "/usr/bin/valgrind", "/usr/bin/strace"]

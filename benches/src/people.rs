@@ -1,7 +1,7 @@
 //! The users of one run, and the files that each peer answers from.
 //!
-//! Everybody has a private group, is in the group of all, and in one of ten teams. Names and ids are given in different
-//! orders, so that no file is sorted by both.
+//! Each user has a private group, and is in the group of all users and in one of ten teams. Names and ids are assigned in
+//! different orders, so that no file is sorted by both.
 
 use std::fmt::Write;
 use std::fs;
@@ -17,7 +17,7 @@ const STRIDE: u64 = 1_000_003;
 /// How many users a probe asks for in turn.
 const ASKED: usize = 256;
 
-/// So many users, and their groups.
+/// The users of one size, and their groups.
 #[derive(Debug)]
 pub struct People {
     users: Vec<(String, u32)>,
@@ -41,14 +41,15 @@ impl People {
         Self { users, shared }
     }
 
-    /// The name that a cold lookup is done with: in the middle of a file.
+    /// The user for cold lookups, from the middle of a file.
     #[must_use]
     pub fn middle(&self) -> &str {
         &self.users[self.users.len() / 2].0
     }
 
-    /// What `bench-probe` reads: how many users, groups and the group of all; then whom to ask for, the uid and the other gids.
-    /// Any first part of it is spread evenly over the files: a slow peer gets no further than that.
+    /// The input of `bench-probe`: the number of users and groups, and the group of all users; then a line for each user to look
+    /// up, with the uid and the other gids. Any first part of it is spread evenly over the files, because a slow peer gets no
+    /// further than that.
     #[must_use]
     pub fn questions(&self) -> String {
         let size = self.users.len();

@@ -28,7 +28,7 @@ const fn colour(peer: Peer) -> &'static str {
     }
 }
 
-/// A dash for each, for those who do not tell the colours apart; ours is whole, and thick.
+/// A dash pattern for each peer, for readers who cannot distinguish the colours; ours is solid and thick.
 const fn dash(peer: Peer) -> &'static str {
     match peer {
         Peer::Files => "9 4",

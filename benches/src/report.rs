@@ -1,4 +1,4 @@
-//! docs/benchmarks: the tables, who is ahead in each line, and a plot beside each table.
+//! docs/benchmarks: the tables, the fastest peer in each case, and a plot for each table.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -19,32 +19,32 @@ pub type Traced = Vec<(Row, BTreeMap<Peer, BTreeMap<String, usize>>)>;
 /// Everything that one run found.
 #[derive(Debug)]
 pub struct Report {
-    /// What the machine is.
+    /// A description of the machine.
     pub machine: Vec<(&'static str, String)>,
-    /// How hard was measured.
+    /// How many rounds were measured, and for how long.
     pub effort: Effort,
     /// One thread, warm.
     pub warm: Vec<Figure>,
     /// Several threads: the median of a lookup.
     pub threads: Vec<Figure>,
-    /// Several threads: all lookups on the clock.
+    /// Several threads: elapsed time for each lookup.
     pub clock: Vec<Figure>,
     /// Whole processes.
     pub cold: Vec<Figure>,
     /// Instructions of a cold lookup in an empty /etc/passwd.
     pub floor: f64,
-    /// With how many users system calls were counted, and which there were.
+    /// The number of users for which system calls were counted, and the calls.
     pub traced: (usize, Traced),
 }
 
-/// A reason that is known, for a line that we do not win.
+/// The known reason for a case in which nss-iam is not faster.
 fn why(figure: &Figure, verdict: Verdict) -> &'static str {
     match (figure.slug.as_str(), verdict.best) {
         ("cold-instructions" | "cold-time", Peer::Files) => {
-            "`files` is part of libc: nothing has to be found, mapped and linked first; it pays with every line that it reads"
+            "`files` is part of libc, so no module has to be found, mapped and linked; its cost grows with every line that it reads"
         }
-        _ if 3 * verdict.ahead >= verdict.rounds => "the rounds disagree: no difference is shown",
-        _ => "no reason is known",
+        _ if 3 * verdict.ahead >= verdict.rounds => "the rounds disagree, so no difference is shown",
+        _ => "the reason is not known",
     }
 }
 
@@ -86,20 +86,22 @@ impl Report {
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut out =
-            String::from("# Lookups, ours beside every peer\n\nWritten by `make bench`; one run.\n\n");
+            String::from("# Lookups compared with every peer\n\nWritten by `make bench`, in one run.\n\n");
         self.summary(&mut out);
         self.setting(&mut out);
-        out.push_str("## Warm, one thread\n\nWhat half of the lookups take no longer than.\n");
+        out.push_str("## Warm, one thread\n\nThe median time of a lookup.\n");
         for figure in &self.warm {
             write!(out, "\n### {} ({})\n\n", figure.title, figure.unit).unwrap();
             table(&mut out, &[figure], false);
             write!(out, "\n![{0}]({1}.svg)\n", figure.title, figure.slug).unwrap();
         }
-        out.push_str("\n## Warm, several threads: a lookup (µs)\n\nWhat half of the lookups of all threads take no longer than.\n\n");
+        out.push_str(
+            "\n## Warm, several threads: a lookup (µs)\n\nThe median time of a lookup, over all threads.\n\n",
+        );
         table(&mut out, &self.threads.iter().collect::<Vec<_>>(), true);
         out.push_str(
-            "\n## Warm, several threads: the clock (µs)\n\nTime on the clock, divided by the lookups of all threads in it: \
-             a peer that makes threads wait for each other shows it here.\n\n",
+            "\n## Warm, several threads: wall-clock time (µs)\n\nThe elapsed time, divided by the number of lookups of all \
+             threads. It shows whether a peer makes threads wait for each other.\n\n",
         );
         table(&mut out, &self.clock.iter().collect::<Vec<_>>(), true);
         out.push_str("\n## Cold: `getent passwd NAME` as a process\n");
@@ -126,9 +128,11 @@ impl Report {
                 }
             }
         }
-        writeln!(out, "nss-iam is ahead of every peer in {} of {lines} lines.", lines - lost.len()).unwrap();
+        writeln!(out, "nss-iam is faster than every peer in {} of {lines} cases.", lines - lost.len())
+            .unwrap();
         if !lost.is_empty() {
-            writeln!(out, "It is not ahead here:\n\n- {}", lost.join("\n- ")).unwrap();
+            writeln!(out, "It is slower, or not clearly faster, in these cases:\n\n- {}", lost.join("\n- "))
+                .unwrap();
         }
         out.push('\n');
     }
@@ -141,18 +145,19 @@ impl Report {
         let Effort { rounds, milliseconds } = self.effort;
         write!(
             out,
-            "\nAll peers know the same N users: a private group each, one group of all, ten teams. Every number comes \
-             through glibc, with that peer alone in nsswitch.conf, in a private copy of a small Debian. The peers take \
-             turns: {rounds} rounds, in each of them one fresh process a peer (no more after ten seconds), which warms up and then asks for \
-             {milliseconds} ms, checking each answer. A number is the median of the rounds, what it shows of a round is \
-             the median too, and the time that reading the clock takes (some 0.03 µs) is in all of them. A ratio is the \
-             median of the rounds' ratios: what the best other peer takes, divided by what nss-iam takes. Above 1, \
-             nss-iam is ahead. Every round is in [lookups.json](lookups.json).\n\n\
-             *libnss-cache* has its index files. *sssd* answers from its files provider's memory cache, at 100 and 1000 \
-             users: that provider was not ready after 77 s at 5000. *libnss + SQLite* is `tests/reference`: the obvious \
-             module over our own cache. A peer with wrong answers, a crash or no end \
-             within ten seconds says so in place of a number, and is not compared with. Processor time of a cold process is \
-             the mean of 25 in each round.\n\n"
+            "\nAll peers know the same N users: each has a private group, all are in one group, and each is in one of ten \
+             teams. Every number is measured through glibc, with only that peer in nsswitch.conf, in a private copy of a \
+             small Debian. The peers take turns: in each of {rounds} rounds, one fresh process per peer warms up, then does \
+             lookups for {milliseconds} ms and checks each answer. A peer that has taken ten seconds for a case gets no \
+             more rounds. A number is the median of the rounds, and the value of a round is a median too. The time to read \
+             the clock (about 0.03 µs) is included in all of them. A ratio is the median of the rounds' ratios: the time of \
+             the best other peer, divided by the time of nss-iam. Above 1, nss-iam is faster. Every round is in \
+             [lookups.json](lookups.json).\n\n\
+             *libnss-cache* has its index files. *sssd* answers from the memory cache of its files provider, with 100 and \
+             1000 users only: with 5000, that provider was not ready after 77 s. *libnss + SQLite* is `tests/reference`: \
+             the obvious module over our own cache. If a peer gives wrong answers, crashes or does not finish within ten \
+             seconds, the table shows that instead of a number, and the peer is left out of the comparison. The processor \
+             time of a cold process is the mean of 25 in each round.\n\n"
         )
         .unwrap();
     }
@@ -164,8 +169,8 @@ impl Report {
         };
         writeln!(
             out,
-            "\nThe floor is a lookup in an empty /etc/passwd: {} instructions. nss-iam needs {} more than that: what \
-             finding, mapping and linking a module costs, and the answer.",
+            "\nThe minimum is a lookup in an empty /etc/passwd: {} instructions. nss-iam needs {} more than that, to find, \
+             map and link the module and to answer.",
             amount(self.floor),
             amount(ours - self.floor)
         )
@@ -176,9 +181,9 @@ impl Report {
         let (size, rows) = &self.traced;
         write!(
             out,
-            "\n## System calls of {TRACED} warm lookups ({size} users)\n\nCounted by strace; without what glibc calls \
-             itself: a `stat` of nsswitch.conf for each lookup, and now and then a look for nscd. nss-iam may call `stat` \
-             once a second, and strace makes a lookup slow.\n\n| |"
+            "\n## System calls of {TRACED} warm lookups ({size} users)\n\nCounted by strace, without the calls that glibc \
+             itself makes: a `stat` of nsswitch.conf for each lookup, and an occasional check for nscd. nss-iam may call \
+             `stat` once a second; under strace, lookups are slow.\n\n| |"
         )
         .unwrap();
         let peers: Vec<Peer> =
@@ -199,10 +204,10 @@ impl Report {
     }
 }
 
-/// `0.9 µs (4 %) more than files, ahead in 2 of 7 rounds: why`.
+/// `0.9 µs (4 %) more than files, faster in 2 of 7 rounds: why`.
 fn loss(figure: &Figure, size: usize, verdict: Verdict) -> String {
     format!(
-        "{}, {size} users: {} {} ({:.0} %) more than {}, ahead in {} of {} rounds: {}",
+        "{}, {size} users: {} {} ({:.0} %) more than {}, faster in {} of {} rounds: {}",
         figure.title,
         amount(-verdict.lead),
         figure.unit,
@@ -248,7 +253,7 @@ fn name(peer: Peer) -> String {
     if peer == Peer::NssIam { format!("**{title}**") } else { title.to_owned() }
 }
 
-/// As many digits as mean something.
+/// Only significant digits.
 fn amount(value: f64) -> String {
     match value.abs() {
         100_000.0.. => format!("{:.0}k", value / 1000.0),

@@ -1,4 +1,4 @@
-//! What is asked: one row of the tables each, answered by one function of libc.
+//! The lookups: each is one row of the tables, and one function of libc.
 
 /// A question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Row {
     GroupId,
     /// The groups of a user.
     GroupList,
-    /// By the name of the group that everybody is in.
+    /// By the name of the group that contains all users.
     BigGroup,
     /// All users.
     AllUsers,

@@ -21,11 +21,11 @@ use benches::row::Row;
 use tests::{Machine, text};
 
 const SIZES: [usize; 4] = [100, 1000, 5000, 50_000];
-/// Many short rounds: the machine's pace changes within a second, and only what is measured at once is comparable.
+/// Many short rounds: the speed of the machine changes within a second, and only simultaneous measurements are comparable.
 const FULL: Effort = Effort { rounds: 21, milliseconds: 20 };
 const QUICK: Effort = Effort { rounds: 1, milliseconds: 20 };
 const THREADS: [usize; 2] = [2, 8];
-/// At which size system calls are counted: some peers make thousands a lookup at larger ones, and strace is slow.
+/// The size at which system calls are counted: at larger ones some peers make thousands per lookup, and strace is slow.
 const TRACED_SIZE: usize = 100;
 
 fn main() {

@@ -1,7 +1,7 @@
 //! `bench-probe ROW THREADS MILLISECONDS|CALLSx <questions`: asks glibc one kind of question, over and over, after a
 //! warm-up, and prints what an answer took: `p50 calls wall wrong`, times in nanoseconds.
 //!
-//! It is a process of its own: glibc reads nsswitch.conf(5) once, and some peers crash in threads.
+//! It runs as a separate process: glibc reads nsswitch.conf(5) once, and some peers crash in threads.
 #![expect(
     unsafe_code,
     clippy::unwrap_used,
@@ -20,13 +20,13 @@ use std::time::{Duration, Instant};
 
 use benches::row::Row;
 
-/// What glibc's own getpwnam(3) and the like begin with. They double it as long as it is too small, and keep it.
+/// The size with which glibc's own getpwnam(3) and similar functions start. They double it while it is too small, and keep it.
 const FIRST_BUFFER: usize = 1024;
 /// A measurement has at least this many calls of all threads, unless it takes too long.
 const LEAST: usize = 4;
 const LONG: Duration = Duration::from_secs(1);
 
-/// Whom to ask for, and the right answers.
+/// The users to look up, and the correct answers.
 struct Questions {
     users: usize,
     groups: usize,
@@ -38,14 +38,14 @@ struct Asked {
     name: CString,
     absent: CString,
     uid: u32,
-    /// His own first, then as it is printed.
+    /// The user's own gid first, then the others in the order of the input.
     gids: Vec<u32>,
 }
 
 /// When to stop.
 #[derive(Clone, Copy)]
 enum Budget {
-    /// And not before so many calls.
+    /// The time, and the minimum number of calls.
     Time(Duration, usize),
     Calls(usize),
 }

@@ -102,9 +102,22 @@ impl Demo {
                       [local_groups]\nJumpHostAdmins = [\"adm\"]\n";
         self.machine.config(config);
         self.show(&["cat", "/etc/nss-iam/config.toml"]);
-        let refresh = |status| self.refresh(&account, status);
-        refresh(0).has("published 4 users, 2 groups, 4 keys: +4 -0 ~0");
+        self.refresh(&account, 0).has("published 4 users, 2 groups, 4 keys: +4 -0 ~0");
 
+        self.look();
+        self.leave(&account);
+
+        step(6, "AWS is gone (the emulator is stopped); then a refresh");
+        let before = self.show(&["getent", "passwd", "bob"]).out;
+        drop(emulator);
+        self.refresh(&account, 75).has("sts:").has("hint:");
+        assert_eq!(self.show(&["getent", "passwd", "bob"]).out, before, "nothing is lost");
+        self.show(&[KEYS_CMD, "bob", &self.uid("bob")]).has("ssh-rsa");
+        say("Exit status 75, a message that says why, and everybody is still there with their keys.");
+    }
+
+    /// Users, groups and keys, as the host's programs see them.
+    fn look(&self) {
         step(3, "what the host sees, through glibc (nsswitch.conf: passwd: files iam)");
         self.show(&["getent", "passwd", "ana.silva", "jane", "build_bot", "bob"]).has("ana.silva:x:");
         self.show(&["id", "ana.silva"]).has("(iam-users)").has("(adm)");
@@ -133,12 +146,15 @@ impl Demo {
         let nothing = self.show(&[KEYS_CMD, "ana.silva", "0"]);
         assert_eq!((nothing.out.as_str(), nothing.status), ("", Some(0)));
         say("Nothing for another uid: a local account of the same name never gets an IAM user's key.");
+    }
 
+    fn leave(&self, account: &Account) {
+        let uid = self.uid("ana.silva");
         step(5, "in IAM, Ana leaves the group and Jane's key is deleted; then the next refresh");
         account.change(json!({"do": "remove_member", "group": "JumpHostAccess", "user": "Ana.Silva"}));
         account.change(json!({"do": "remove_member", "group": "JumpHostAdmins", "user": "Ana.Silva"}));
         account.change(json!({"do": "remove_tag", "user": "jane@example.com", "key": "nss-iam:ssh-key"}));
-        refresh(0).has("+0 -1 ~1");
+        self.refresh(account, 0).has("+0 -1 ~1");
         self.show(&["id", "ana.silva"]).has("no such user");
         self.show(&["getent", "passwd", &uid]).has("ana.silva:x:").has("/usr/sbin/nologin");
         assert_eq!(self.show(&[KEYS_CMD, "ana.silva", &uid]).out, "");
@@ -146,14 +162,6 @@ impl Demo {
         say(
             "Ana is out: nothing finds her name, and there are no keys. Her uid still shows it, so 'ls -l' says whose files they are.",
         );
-
-        step(6, "AWS is gone (the emulator is stopped); then a refresh");
-        let before = self.show(&["getent", "passwd", "bob"]).out;
-        drop(emulator);
-        refresh(75).has("sts:").has("hint:");
-        assert_eq!(self.show(&["getent", "passwd", "bob"]).out, before, "nothing is lost");
-        self.show(&[KEYS_CMD, "bob", &self.uid("bob")]).has("ssh-rsa");
-        say("Exit status 75, a message that says why, and everybody is still there with their keys.");
     }
 
     fn with_a_file(&self) {

@@ -44,7 +44,7 @@ SOURCES = [
     ("Gentoo: api-gentoo-org e59517ca90e5", ["uid-gid.txt"], gentoo),
 ]
 
-# The names that nss-iam could give to a user or group at all: `Name` in cache/src/model.rs. Other names need no entry.
+# The names that nss-iam could give to a user or group at all: `Name` in policy/src/value.rs. Other names need no entry.
 VALID = re.compile(r"[a-z0-9_][a-z0-9._@-]{0,31}")
 
 

@@ -134,7 +134,10 @@ impl Cache {
     }
 
     pub(crate) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
-        let mut passwd = db.prepare("INSERT INTO passwd VALUES (?,?,?,?,?,?,?,?,?,?,?,?)")?;
+        let mut passwd = db.prepare(
+            "INSERT INTO passwd (uid, name, gid, pinned, active, gecos, home, shell, lastchg, expire, groups, local)
+             VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+        )?;
         for user in &self.users {
             let uid = user.uid.get();
             // An account that expired on day 1 is refused by pam_unix; -1 stands for no expiry (shadow(5)).
@@ -154,7 +157,7 @@ impl Cache {
                 joined(&user.local, " "),
             ])?;
         }
-        let mut grp = db.prepare("INSERT INTO grp VALUES (?,?,?,?,?)")?;
+        let mut grp = db.prepare("INSERT INTO grp (gid, name, pinned, count, members) VALUES (?,?,?,?,?)")?;
         for group in &self.groups {
             grp.execute(rusqlite::params![
                 group.gid.get(),
@@ -194,10 +197,11 @@ impl Keys {
 
     pub(crate) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         db.execute(
-            "INSERT INTO about VALUES (1,?,?,?)",
+            "INSERT INTO about (id, machine_id, max_age, options) VALUES (1,?,?,?)",
             rusqlite::params![self.machine_id, self.max_age, self.options],
         )?;
-        let mut login = db.prepare("INSERT INTO login VALUES (?,?,?,?,?,?)")?;
+        let mut login = db
+            .prepare("INSERT INTO login (uid, name, iam_id, confirmed, source, keys) VALUES (?,?,?,?,?,?)")?;
         for user in &self.logins {
             login.execute(rusqlite::params![
                 user.uid.get(),
@@ -244,4 +248,64 @@ fn words(row: &Row<'_>, column: &str) -> Result<impl Iterator<Item = u32>, Error
     let text: String = row.get(column)?;
     let numbers: Result<Vec<u32>, _> = text.split_ascii_whitespace().map(str::parse).collect();
     Ok(numbers.map_err(|_| Invalid::Id(0))?.into_iter())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{CACHE, KEYS, Schema};
+
+    /// As a later minor version makes the file: each table has one more column.
+    fn with_one_more_column(schema: Schema) -> Connection {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&schema.ddl()).unwrap();
+        for table in tables(&db) {
+            db.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN later INTEGER NOT NULL DEFAULT 7"))
+                .unwrap();
+        }
+        db
+    }
+
+    fn tables(db: &Connection) -> Vec<String> {
+        let mut names =
+            db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();
+        names.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn every_insert_names_its_columns() {
+        let (uid, name) = (Id::pinned(1003).unwrap(), Name::new("ana").unwrap());
+        let field = Field::new("x").unwrap();
+        let user = User {
+            uid,
+            name: name.clone(),
+            pinned: true,
+            active: true,
+            gecos: field.clone(),
+            home: field.clone(),
+            shell: field,
+            lastchg: 1,
+            groups: Vec::new(),
+            local: Vec::new(),
+        };
+        let group = Group { gid: uid, name: name.clone(), pinned: true, members: Vec::new() };
+        let login = Login {
+            uid,
+            name,
+            iam_id: IamId::new("U1"),
+            confirmed: 1,
+            source: String::new(),
+            keys: Vec::new(),
+        };
+        let (cache, keys) = (with_one_more_column(CACHE), with_one_more_column(KEYS));
+        Cache { users: vec![user], groups: vec![group] }.write(&cache).unwrap();
+        Keys { logins: vec![login], ..Keys::default() }.write(&keys).unwrap();
+        for db in [cache, keys] {
+            for table in tables(&db) {
+                let later: i64 =
+                    db.query_row(&format!("SELECT later FROM {table}"), [], |row| row.get(0)).unwrap();
+                assert_eq!(later, 7, "{table}");
+            }
+        }
+    }
 }

@@ -198,8 +198,12 @@ fn keys_are_read_and_checked() {
     let fill = |change: &str| {
         Sample::new(KEYS, SMALL, |sql| {
             let keys = format!("SHA256:x ssh-ed25519 AAAA\nSHA256:y ssh-rsa {}", "A".repeat(700));
-            sql.execute("INSERT INTO about VALUES (1, 'abc', 3600, 'restrict')", []).unwrap();
-            sql.execute("INSERT INTO login VALUES (1003, 'ana', 'AIDA1', 5, 'iam:1', ?)", [keys]).unwrap();
+            let about =
+                "INSERT INTO about (id, machine_id, max_age, options) VALUES (1, 'abc', 3600, 'restrict')";
+            let login = "INSERT INTO login (uid, name, iam_id, confirmed, source, keys)
+                         VALUES (1003, 'ana', 'AIDA1', 5, 'iam:1', ?)";
+            sql.execute(about, []).unwrap();
+            sql.execute(login, [keys]).unwrap();
             sql.execute_batch(change).unwrap();
         })
     };

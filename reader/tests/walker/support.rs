@@ -91,13 +91,15 @@ pub(crate) fn insert_user(sql: &Connection, user: &User) {
         gids(&user.groups),
         gids(&user.local)
     ];
-    sql.execute("INSERT INTO passwd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row).unwrap();
+    let insert = "INSERT INTO passwd (uid, name, gid, pinned, active, gecos, home, shell, lastchg, expire, groups, local)
+                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    sql.execute(insert, row).unwrap();
 }
 
 pub(crate) fn insert_group(sql: &Connection, group: &Group) {
     let count = i64::try_from(group.members.len()).unwrap();
     let row = params![group.gid, group.name, pinned(group.gid), count, group.members.join(",")];
-    sql.execute("INSERT INTO grp VALUES (?, ?, ?, ?, ?)", row).unwrap();
+    sql.execute("INSERT INTO grp (gid, name, pinned, count, members) VALUES (?, ?, ?, ?, ?)", row).unwrap();
 }
 
 /// An ordinary user.

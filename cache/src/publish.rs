@@ -122,7 +122,7 @@ fn publish(
 /// # Errors
 /// See [`Error`].
 pub fn remove_leftovers(folder: &Path) -> Result<(), Error> {
-    let ours = [schema::CACHE, schema::KEYS].map(|schema| format!("{}.new-", schema.name));
+    let ours = [schema::CACHE, schema::KEYS, schema::STATE].map(|schema| format!("{}.new-", schema.name));
     for entry in fs::read_dir(folder).map_err(io_error("read", folder))? {
         let entry = entry.map_err(io_error("read", folder))?;
         let name = entry.file_name();

@@ -29,15 +29,6 @@ impl Schema {
         format!("{}\nPRAGMA user_version = {};", self.part(), self.version)
     }
 
-    /// The statements that make of a file of the version before `minor` one of today; each addition is headed by
-    /// `-- Since <version>.`
-    #[must_use]
-    pub(crate) fn ddl_since(&self, minor: &str) -> String {
-        let head = format!("-- Since {minor}.");
-        let (_, added) = self.part().split_once(&head).unwrap_or_default();
-        format!("--{added}\nPRAGMA user_version = {};", self.version)
-    }
-
     fn part(&self) -> &'static str {
         include_str!("schema.sql")
             .split("-- file: ")

@@ -59,6 +59,7 @@ CREATE UNIQUE INDEX login_name ON login (name);
 
 -- file: state.db
 -- apply's own memory, never read by anyone else: ids for ever, and who is disabled since when.
+-- Earlier minor versions are migrated (state/migrations.rs).
 PRAGMA application_id = 0x6e696173;             -- "nias"
 
 CREATE TABLE identity (

@@ -1,13 +1,15 @@
 //! `state.db`: which id was given to whom, for ever, and who is disabled since when. Only apply reads it.
 
+mod migrations;
+
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
-use crate::schema::{MAJOR, STATE};
+use crate::schema::STATE;
 use crate::snapshot::{joined, key_lines};
 use policy::{Field, IamId, Id, Invalid, KeyLine, Name};
 
@@ -83,6 +85,21 @@ pub struct Group {
     pub name: Name,
 }
 
+impl State {
+    /// Reads `state.db` in `folder`, of whatever version, through a copy in memory: nothing is made or migrated on disk, and
+    /// the file need not be one that can be written.
+    ///
+    /// # Errors
+    /// See [`Error`]; one that is missing is an error of SQLite.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let mut memory = Connection::open_in_memory()?;
+        migrations::copy(&connect(&folder.join(STATE.name))?, &mut memory)?;
+        let version = migrations::version(&memory, folder)?;
+        migrations::migrate(&mut memory, version)?;
+        StateFile(memory).load()
+    }
+}
+
 /// Why the state cannot be used. Nothing is published then: ids could be given twice.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -95,9 +112,28 @@ pub enum Error {
     /// A value that was never written.
     #[error("{0}")]
     Invalid(#[from] Invalid),
-    /// Made by a later release.
-    #[error("its format {0} is later than {ours}, the one of this release", ours = STATE.version)]
-    Later(u32),
+    /// Made by a later release that this one cannot work with.
+    #[error("its format {version} is later than {ours}, the one of this release", ours = STATE.version)]
+    Later {
+        /// `user_version`.
+        version: u32,
+        /// See [`Error::hint`].
+        hint: String,
+    },
+    /// No release writes such a version.
+    #[error("its format {0} is none of nss-iam's")]
+    Foreign(u32),
+    /// What SQLite's own check found.
+    #[error("it contradicts itself: {0}")]
+    Damaged(String),
+    /// An earlier version that could not be copied, and so was not changed.
+    #[error("it is of an earlier release, and cannot be copied to '{name}' before it is changed: {cause}")]
+    NotCopied {
+        /// Of the copy.
+        name: String,
+        /// The cause.
+        cause: Box<Error>,
+    },
 }
 
 impl Error {
@@ -107,8 +143,33 @@ impl Error {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match self {
             Self::Sqlite(cause) => matches!(cause.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)),
-            Self::Invalid(_) => true,
-            Self::Io(_) | Self::Later(_) => false,
+            Self::Invalid(_) | Self::Foreign(_) | Self::Damaged(_) => true,
+            Self::NotCopied { cause, .. } => cause.is_damage(),
+            Self::Io(_) | Self::Later { .. } => false,
+        }
+    }
+
+    /// What the operating system refused, if that is the cause.
+    #[must_use]
+    pub fn io(&self) -> Option<&std::io::Error> {
+        match self {
+            Self::Io(cause) => Some(cause),
+            Self::NotCopied { cause, .. } => cause.io(),
+            _ => None,
+        }
+    }
+
+    /// What to do about it; may be empty.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        match self {
+            // Only a file that is damaged, or not ours, is a case for a backup.
+            cause if cause.is_damage() => "it holds the ids that were given; restore it from a backup",
+            Self::Later { hint, .. } => hint,
+            Self::NotCopied { .. } => {
+                "make room for the copy, or remove what is in its way; then run 'nss-iamctl refresh'"
+            }
+            _ => "",
         }
     }
 }
@@ -118,7 +179,8 @@ impl Error {
 pub struct StateFile(Connection);
 
 impl StateFile {
-    /// Opens or makes `state.db` in `folder`. The caller holds the lock of the refresher.
+    /// Opens or makes `state.db` in `folder`. One of an earlier version is copied, and made one of today's. The caller holds
+    /// the lock of the refresher.
     ///
     /// # Errors
     /// See [`Error`].
@@ -126,21 +188,13 @@ impl StateFile {
         let path = folder.join(STATE.name);
         // SQLite would make it with the umask's mode.
         OpenOptions::new().append(true).create(true).mode(STATE.mode).open(&path)?;
-        let db = Connection::open(&path)?;
-        // Nobody else has business with it, and a lock waits for this.
-        db.busy_timeout(std::time::Duration::from_millis(200))?;
+        let mut db = connect(&path)?;
         db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
-        let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        match version {
-            0 => db.execute_batch(&format!("BEGIN; {} COMMIT;", STATE.ddl()))?,
-            100 => db.execute_batch(&format!("BEGIN; {} COMMIT;", STATE.ddl_since("101")))?,
-            101 => db.execute_batch(&format!(
-                "BEGIN; ALTER TABLE about ADD COLUMN held INTEGER; PRAGMA user_version = {}; COMMIT;",
-                STATE.version
-            ))?,
-            version if version / 100 > MAJOR => return Err(Error::Later(version)),
-            _ => {}
+        let version = migrations::version(&db, folder)?;
+        if migrations::is_earlier(version) {
+            migrations::back_up(&db, folder, version)?;
         }
+        migrations::migrate(&mut db, version)?;
         Ok(Self(db))
     }
 
@@ -234,6 +288,17 @@ impl StateFile {
     ) -> Result<BTreeMap<IamId, T>, Error> {
         self.0.prepare(sql)?.query_and_then([], row)?.collect()
     }
+}
+
+/// Makes no file. Where it cannot be written SQLite opens it for reading.
+fn connect(file: &Path) -> rusqlite::Result<Connection> {
+    let db = Connection::open_with_flags(
+        file,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    // Nobody else has business with it, and a lock waits for this.
+    db.busy_timeout(std::time::Duration::from_millis(200))?;
+    Ok(db)
 }
 
 /// Whoever had such an id is known by the UserId from now on.

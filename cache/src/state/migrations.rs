@@ -1,0 +1,115 @@
+//! How a `state.db` of an earlier minor version becomes one of today's: it is copied to `state.db.<version>` first, then all
+//! steps are done in one transaction.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{Error, connect};
+use crate::publish;
+use crate::schema::{MAJOR, STATE};
+
+/// What each earlier version lacks of the next one. A step is never changed once it is released; what all of them make of
+/// the first version is what `schema.sql` makes.
+const STEPS: [(u32, &str); 2] = [
+    (
+        100,
+        "CREATE TABLE home (path TEXT PRIMARY KEY, iam_id TEXT NOT NULL REFERENCES identity (iam_id)) WITHOUT ROWID;
+         CREATE TABLE name (name TEXT PRIMARY KEY, iam_id TEXT NOT NULL REFERENCES identity (iam_id)) WITHOUT ROWID;
+         CREATE TABLE about (id INTEGER PRIMARY KEY CHECK (id = 1), asked INTEGER NOT NULL, rebuilt INTEGER);",
+    ),
+    (101, "ALTER TABLE about ADD COLUMN held INTEGER;"),
+];
+
+/// The version of a file that this release can use; 0: it is empty. A later minor version is one: see `schema.sql`.
+pub(super) fn version(db: &Connection, folder: &Path) -> Result<u32, Error> {
+    let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match version / 100 {
+        _ if version == 0 => Ok(version),
+        MAJOR => Ok(version),
+        0..MAJOR => Err(Error::Foreign(version)),
+        _ => Err(Error::Later { version, hint: way_back(folder) }),
+    }
+}
+
+/// Whether a file of this version must be changed, and has something to be kept.
+pub(super) fn is_earlier(version: u32) -> bool {
+    (1..STATE.version).contains(&version)
+}
+
+/// Does all that is to be done to a file of `version`, in one transaction.
+pub(super) fn migrate(db: &mut Connection, version: u32) -> Result<(), Error> {
+    if version >= STATE.version {
+        return Ok(());
+    }
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if version == 0 {
+        transaction.execute_batch(&STATE.ddl())?;
+    }
+    for (_, step) in STEPS.iter().filter(|(from, _)| version > 0 && *from >= version) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", STATE.version)?;
+    Ok(transaction.commit()?)
+}
+
+/// Copies the whole file, as SQLite sees it: with a journal that a crash left rolled back.
+pub(super) fn copy(from: &Connection, to: &mut Connection) -> Result<(), Error> {
+    match Backup::new(from, to)?.step(-1)? {
+        StepResult::Done => Ok(()),
+        _ => {
+            let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+            Err(rusqlite::Error::SqliteFailure(busy, Some("it is locked".to_owned())).into())
+        }
+    }
+}
+
+/// Makes `state.db.<version>`. A crash leaves none, or the one before, or a whole new one.
+pub(super) fn back_up(db: &Connection, folder: &Path, version: u32) -> Result<(), Error> {
+    let name = format!("{}.{version}", STATE.name);
+    let new = folder.join(format!("{}.new-{}", STATE.name, std::process::id()));
+    // One that cannot be removed is in the way of the next line at most.
+    let _ = publish::remove_leftovers(folder);
+    let done = write(db, &new).and_then(|()| {
+        fs::rename(&new, folder.join(&name))?;
+        Ok(File::open(folder)?.sync_all()?)
+    });
+    if done.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    done.map_err(|cause| Error::NotCopied { name, cause: Box::new(cause) })
+}
+
+fn write(db: &Connection, new: &Path) -> Result<(), Error> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(STATE.mode).open(new)?;
+    let mut to = connect(new)?;
+    // A crash makes it a leftover: no journal, no sync before the end.
+    to.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;")?;
+    copy(db, &mut to)?;
+    let found: String = to.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+    if found != "ok" {
+        return Err(Error::Damaged(found));
+    }
+    to.close().map_err(|(_, cause)| cause)?;
+    Ok(file.sync_all()?)
+}
+
+/// What to do with a file of a later release.
+fn way_back(folder: &Path) -> String {
+    let version = |name: &str| name.strip_prefix(STATE.name)?.strip_prefix('.')?.parse::<u32>().ok();
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let copies = names.filter_map(|name| version(name.to_str()?)).filter(|version| version / 100 == MAJOR);
+    let file = folder.join(STATE.name).display().to_string();
+    match copies.max() {
+        Some(version) => format!(
+            "install the release that wrote it again; or put back the copy that it made before: systemctl stop \
+             nss-iam-refresh.timer; rm -f '{file}-journal'; cp '{file}.{version}' '{file}'"
+        ),
+        None => {
+            "install the release that wrote it again, or restore an earlier file from a backup".to_owned()
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! A `state.db` of another release: of an earlier one it is copied and migrated, of a later one used or refused.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use cache::state::{Error, State, StateFile};
+use policy::{IamId, Name};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use tempfile::TempDir;
+
+const PRESENT: u32 = 102;
+const FIRST: &str = "0.1.0";
+/// The tables that the first version has.
+const TABLES: [&str; 3] = ["identity", "user", "member_group"];
+
+/// A folder with the `state.db` of a fixture.
+fn folder(fixture: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(Path::new("tests/fixtures").join(fixture).join("state.db"), state(&folder)).unwrap();
+    fs::set_permissions(state(&folder), fs::Permissions::from_mode(0o600)).unwrap();
+    folder
+}
+
+fn state(folder: &TempDir) -> PathBuf {
+    folder.path().join("state.db")
+}
+
+fn open(folder: &TempDir) -> Result<StateFile, Error> {
+    StateFile::open(folder.path())
+}
+
+fn sql(file: &Path, sql: &str) {
+    Connection::open(file).unwrap().execute_batch(sql).unwrap();
+}
+
+fn version(file: &Path) -> u32 {
+    Connection::open(file).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+}
+
+/// Every value of a table, in the order of its columns and keys.
+fn rows(file: &Path, table: &str) -> Vec<Vec<Value>> {
+    let db = Connection::open(file).unwrap();
+    let mut select = db.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).unwrap();
+    let columns = select.column_count();
+    let rows = select.query_map([], |row| (0..columns).map(|column| row.get(column)).collect());
+    rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// Every file of a folder.
+fn bytes(folder: &TempDir) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.filter(|path| path.is_file());
+    files
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap()))
+        .collect()
+}
+
+/// The statements that made a file, without comments and blanks.
+fn schema(db: &Connection) -> Vec<String> {
+    let mut select = db.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+    let statements = select.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let code = |sql: String| {
+        let lines = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+        lines.collect::<String>().split_whitespace().collect::<String>()
+    };
+    statements.map(|sql| code(sql.unwrap())).collect()
+}
+
+#[test]
+fn what_0_1_0_wrote_is_taken_over_value_by_value_and_copied_first() {
+    let folder = folder(FIRST);
+    let before = TABLES.map(|table| rows(&state(&folder), table));
+    let state_now = open(&folder).unwrap().load().unwrap();
+
+    let copy = folder.path().join("state.db.100");
+    assert_eq!((version(&state(&folder)), version(&copy)), (PRESENT, 100));
+    for file in [state(&folder), copy] {
+        assert_eq!(TABLES.map(|table| rows(&file, table)), before, "{}", file.display());
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+    let ids: Vec<_> = state_now
+        .identities
+        .iter()
+        .map(|(iam_id, identity)| (iam_id.as_str(), identity.id.get(), identity.pinned))
+        .collect();
+    assert_eq!(
+        ids,
+        [
+            ("AGPAADMINS", 2_007_140_171, false),
+            ("AGPAOPS", 2_084_616_035, false),
+            ("AGPAOPS2", 2_056_478_520, false),
+            ("AIDAANA", 1_879_737_969, false),
+            ("AIDABOB", 1003, true),
+            ("AIDACY", 2_009_866_010, false),
+            ("AIDAEVE", 1_908_126_216, false),
+            ("AIDAHAL", 1_982_697_966, false),
+            ("group:iam-disabled", 1_945_488_412, false),
+            ("group:iam-users", 1_962_406_056, false),
+        ]
+    );
+    let users: Vec<_> = state_now
+        .users
+        .values()
+        .map(|user| (user.name.as_str(), user.home.as_str(), user.disabled, user.hidden, user.keys.len()))
+        .collect();
+    assert_eq!(
+        users,
+        [
+            ("ana.maria@example.com", "/home/ana.maria@example.com", None, false, 2),
+            ("bob", "/home/bob", None, false, 1),
+            ("cy", "/home/cy", None, false, 0),
+            ("eve", "/home/eve", Some(1_795_700_062), false, 1),
+            ("hal", "/home/hal", Some(1_795_700_057), true, 1),
+        ]
+    );
+    assert_eq!((state_now.homes.len(), state_now.names.len()), (0, 0));
+    assert_eq!((state_now.asked, state_now.rebuilt, state_now.held), (0, None, None));
+}
+
+#[test]
+fn what_101_wrote_is_taken_over_with_homes_and_names() {
+    let folder = folder("101");
+    let tables = ["identity", "user", "member_group", "home", "name"];
+    let before = tables.map(|table| rows(&state(&folder), table));
+    let state_now = open(&folder).unwrap().load().unwrap();
+    assert_eq!(tables.map(|table| rows(&state(&folder), table)), before);
+    assert_eq!((version(&state(&folder)), version(&folder.path().join("state.db.101"))), (PRESENT, 101));
+    assert_eq!(state_now.homes["/home/eve"], IamId::new("AIDAEVE"));
+    assert_eq!(state_now.names[&Name::new("night.shift").unwrap()], IamId::new("AGPAOPS2"));
+    assert_eq!((state_now.asked, state_now.rebuilt, state_now.held), (1_795_700_114, None, None));
+}
+
+#[test]
+fn a_migrated_file_has_the_schema_of_a_new_one_and_keeps_all_that_a_new_one_does() {
+    let empty = tempfile::tempdir().unwrap();
+    drop(StateFile::open(empty.path()).unwrap());
+    let new = schema(&Connection::open(empty.path().join("state.db")).unwrap());
+    assert!(new.len() >= 6, "{new:?}");
+    for fixture in [FIRST, "101"] {
+        let folder = folder(fixture);
+        let mut file = open(&folder).unwrap();
+        assert_eq!(schema(&Connection::open(state(&folder)).unwrap()), new, "{fixture}");
+        let mut wanted = file.load().unwrap();
+        wanted.homes.insert("/home/ana".to_owned(), IamId::new("AIDAANA"));
+        wanted.names.insert(Name::new("ana").unwrap(), IamId::new("AIDAANA"));
+        (wanted.asked, wanted.rebuilt, wanted.held) = (7, Some(8), Some(9));
+        file.save(&wanted).unwrap();
+        drop(file);
+        let before = bytes(&folder);
+        assert_eq!(open(&folder).unwrap().load().unwrap(), wanted, "{fixture}");
+        assert!(bytes(&folder) == before, "{fixture}: the second time there is nothing to migrate");
+    }
+}
+
+#[test]
+fn reading_migrates_nothing_on_disk() {
+    for fixture in [FIRST, "101"] {
+        let folder = folder(fixture);
+        // An administrator may have made the pages larger.
+        sql(&state(&folder), "PRAGMA page_size = 16384; VACUUM;");
+        let before = bytes(&folder);
+        let read = State::read(folder.path()).unwrap();
+        assert!(bytes(&folder) == before, "{fixture}");
+        assert_eq!(read, open(&folder).unwrap().load().unwrap(), "{fixture}");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    assert!(State::read(empty.path()).is_err());
+    assert!(bytes(&empty).is_empty(), "nor is it made");
+    fs::write(empty.path().join("state.db"), "").unwrap();
+    assert_eq!(State::read(empty.path()).unwrap(), State::default());
+    assert_eq!(fs::metadata(empty.path().join("state.db")).unwrap().len(), 0);
+}
+
+#[test]
+fn a_journal_that_a_crash_left_is_honoured_by_the_copy_too() {
+    let (before, crashed) = (folder(FIRST), tempfile::tempdir().unwrap());
+    let wanted = State::read(before.path()).unwrap();
+    let db = Connection::open(state(&before)).unwrap();
+    db.execute_batch("PRAGMA cache_size = 1; BEGIN; UPDATE user SET name = 'mallory', keys = '';").unwrap();
+    for n in 0..2000 {
+        db.execute(
+            "INSERT INTO identity (iam_id, id, pinned) VALUES (?1, ?2, 0)",
+            (format!("X{n}"), 5000 + n),
+        )
+        .unwrap();
+    }
+    for name in ["state.db", "state.db-journal"] {
+        fs::copy(before.path().join(name), crashed.path().join(name)).unwrap();
+    }
+    let torn = fs::read(crashed.path().join("state.db")).unwrap();
+    assert!(torn.windows(7).any(|bytes| bytes == b"mallory"), "without the journal it would be wrong");
+    assert_eq!(open(&crashed).unwrap().load().unwrap(), wanted);
+    for table in TABLES {
+        let fixture = folder(FIRST);
+        assert_eq!(rows(&crashed.path().join("state.db.100"), table), rows(&state(&fixture), table));
+    }
+}
+
+#[test]
+fn a_later_major_version_is_refused_and_not_touched() {
+    let folder = folder(FIRST);
+    drop(open(&folder).unwrap());
+    sql(&state(&folder), "CREATE TABLE later (x); PRAGMA user_version = 200;");
+    fs::write(folder.path().join("state.db.old"), "").unwrap();
+    let before = bytes(&folder);
+    let refused = [open(&folder).map(drop).unwrap_err(), State::read(folder.path()).unwrap_err()];
+    for error in refused {
+        assert!(matches!(error, Error::Later { version: 200, .. }), "{error}");
+        assert_eq!(error.to_string(), "its format 200 is later than 102, the one of this release");
+        let file = state(&folder).display().to_string();
+        let way = format!("rm -f '{file}-journal'; cp '{file}.100' '{file}'");
+        assert!(
+            error.hint().contains("install the release") && error.hint().ends_with(&way),
+            "{}",
+            error.hint()
+        );
+        assert!(!error.is_damage());
+    }
+    assert!(bytes(&folder) == before);
+    fs::remove_file(folder.path().join("state.db.100")).unwrap();
+    let error = State::read(folder.path()).unwrap_err();
+    assert!(!error.hint().contains("cp "), "there is nothing to be put back: {}", error.hint());
+}
+
+#[test]
+fn what_is_no_version_of_ours_is_refused_as_damaged() {
+    let folder = folder(FIRST);
+    sql(&state(&folder), "PRAGMA user_version = 7;");
+    let before = bytes(&folder);
+    let error = open(&folder).map(drop).unwrap_err();
+    assert!(matches!(error, Error::Foreign(7)) && error.is_damage(), "{error}");
+    assert!(bytes(&folder) == before);
+}
+
+#[test]
+fn a_step_that_fails_leaves_the_old_file() {
+    let folder = folder(FIRST);
+    // The first step makes `home` and `name`, then fails.
+    sql(&state(&folder), "CREATE TABLE about (x);");
+    let before = bytes(&folder);
+    let error = open(&folder).map(drop).unwrap_err();
+    assert!(error.to_string().contains("about already exists"), "{error}");
+    assert!(bytes(&folder)["state.db"] == before["state.db"]);
+    assert_eq!(version(&folder.path().join("state.db.100")), 100);
+    sql(&state(&folder), "DROP TABLE about;");
+    assert_eq!(open(&folder).unwrap().load().unwrap().users.len(), 5);
+}
+
+#[test]
+fn what_cannot_be_copied_is_not_migrated_but_can_be_read() {
+    let folder = folder(FIRST);
+    fs::create_dir_all(folder.path().join("state.db.100/full")).unwrap();
+    let before = bytes(&folder);
+    let error = open(&folder).map(drop).unwrap_err();
+    assert!(matches!(&error, Error::NotCopied { name, .. } if name == "state.db.100"), "{error}");
+    assert!(error.to_string().contains("Is a directory") && error.hint().contains("room"), "{error}");
+    assert!(!error.is_damage() && error.io().is_some());
+    assert!(bytes(&folder) == before, "no leftover, and the same file");
+    assert_eq!(State::read(folder.path()).unwrap().users.len(), 5);
+}
+
+#[test]
+fn a_damaged_file_is_not_migrated() {
+    let folder = folder(FIRST);
+    let mut damaged = fs::read(state(&folder)).unwrap();
+    // The second page is the first table's.
+    damaged[4096..8192].fill(0xff);
+    fs::write(state(&folder), &damaged).unwrap();
+    let error = open(&folder).map(drop).unwrap_err();
+    assert!(error.is_damage() && error.hint().contains("backup"), "{error}");
+    assert_eq!(bytes(&folder).into_keys().collect::<Vec<_>>(), ["state.db"]);
+    assert!(fs::read(state(&folder)).unwrap() == damaged);
+}

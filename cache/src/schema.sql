@@ -59,7 +59,9 @@ CREATE UNIQUE INDEX login_name ON login (name);
 
 -- file: state.db
 -- apply's own memory, never read by anyone else: ids for ever, and who is disabled since when.
--- Earlier minor versions are migrated (state/migrations.rs).
+-- Earlier minor versions are migrated (state/migrations.rs), and later ones are used as they are: rows that stay keep what
+-- this release does not know. So whatever a minor version adds may be NULL or has a default, which it finds in rows that an
+-- earlier release has added since; and it refers to no table but identity, since rows of the others may go.
 PRAGMA application_id = 0x6e696173;             -- "nias"
 
 CREATE TABLE identity (

@@ -1,17 +1,44 @@
 //! `state.db`: which id was given to whom, for ever, and who is disabled since when. Only apply reads it.
 
 mod migrations;
+mod table;
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Statement};
 
 use crate::schema::STATE;
 use crate::snapshot::{joined, key_lines};
 use policy::{Field, IamId, Id, Invalid, KeyLine, Name};
+use table::Table;
+
+const USER: Table = Table {
+    name: "user",
+    key: "iam_id",
+    values: &[
+        "account",
+        "iam_name",
+        "created",
+        "name",
+        "gecos",
+        "home",
+        "shell",
+        "lastchg",
+        "groups",
+        "disabled",
+        "hidden",
+        "keys",
+        "confirmed",
+        "source",
+    ],
+};
+const MEMBER_GROUP: Table = Table { name: "member_group", key: "iam_id", values: &["account", "name"] };
+const HOME: Table = Table { name: "home", key: "path", values: &["iam_id"] };
+const NAME: Table = Table { name: "name", key: "name", values: &["iam_id"] };
+const ABOUT: Table = Table { name: "about", key: "id", values: &["asked", "rebuilt", "held"] };
 
 /// All that is remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -243,42 +270,22 @@ impl StateFile {
     /// # Errors
     /// See [`Error`]; an id that would change, or be shared, is one.
     pub fn save(&mut self, state: &State) -> Result<(), Error> {
-        let transaction = self.0.transaction()?;
-        transaction.execute_batch(
-            "DELETE FROM user; DELETE FROM member_group; DELETE FROM home; DELETE FROM name;",
-        )?;
-        forget_lost(&transaction, state)?;
+        let db = self.0.transaction()?;
+        // Rows come to refer to another identity before, or after, it is there.
+        db.execute_batch("PRAGMA defer_foreign_keys = ON")?;
+        forget_lost(&db, state)?;
         for (iam_id, identity) in &state.identities {
-            give(&transaction, iam_id, *identity)?;
+            give(&db, iam_id, *identity)?;
         }
-        for (iam_id, user) in &state.users {
-            insert_user(&transaction, iam_id, user)?;
-        }
-        for (iam_id, group) in &state.groups {
-            transaction.execute(
-                "INSERT INTO member_group (iam_id, account, name) VALUES (?,?,?)",
-                rusqlite::params![iam_id.as_str(), group.account, group.name.as_str()],
-            )?;
-        }
-        for (path, iam_id) in &state.homes {
-            transaction
-                .prepare_cached("INSERT INTO home (path, iam_id) VALUES (?,?)")?
-                .execute([path, iam_id.as_str()])?;
-        }
-        for (name, iam_id) in &state.names {
-            transaction
-                .prepare_cached("INSERT INTO name (name, iam_id) VALUES (?,?)")?
-                .execute([name.as_str(), iam_id.as_str()])?;
-        }
-        transaction.execute(
-            "INSERT OR REPLACE INTO about (id, asked, rebuilt, held) VALUES (1,?,?,?)",
-            rusqlite::params![
-                state.asked,
-                state.rebuilt,
-                state.held.and_then(|held| i64::try_from(held).ok())
-            ],
-        )?;
-        Ok(transaction.commit()?)
+        USER.write(&db, &state.users, put_user)?;
+        MEMBER_GROUP.write(&db, &state.groups, |upsert, iam_id, group| {
+            upsert.execute([iam_id, &group.account, group.name.as_str()])
+        })?;
+        HOME.write(&db, &state.homes, |upsert, path, iam_id| upsert.execute([path, iam_id.as_str()]))?;
+        NAME.write(&db, &state.names, |upsert, name, iam_id| upsert.execute([name, iam_id.as_str()]))?;
+        let held = state.held.and_then(|held| i64::try_from(held).ok());
+        db.execute(&ABOUT.upsert(), rusqlite::params![1, state.asked, state.rebuilt, held])?;
+        Ok(db.commit()?)
     }
 
     fn rows<T>(
@@ -357,9 +364,9 @@ fn user(row: &Row<'_>) -> Result<(IamId, User), Error> {
     ))
 }
 
-fn insert_user(db: &Connection, iam_id: &IamId, user: &User) -> rusqlite::Result<usize> {
-    db.prepare_cached("INSERT INTO user VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")?.execute(rusqlite::params![
-        iam_id.as_str(),
+fn put_user(upsert: &mut Statement<'_>, iam_id: &str, user: &User) -> rusqlite::Result<usize> {
+    upsert.execute(rusqlite::params![
+        iam_id,
         user.account,
         user.iam_name,
         user.created,

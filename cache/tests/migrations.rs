@@ -6,8 +6,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use cache::state::{Error, State, StateFile};
-use policy::{IamId, Name};
+use cache::state::{Error, Identity, State, StateFile};
+use policy::{IamId, Id, Name};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
@@ -234,6 +234,74 @@ fn what_is_no_version_of_ours_is_refused_as_damaged() {
     let error = open(&folder).map(drop).unwrap_err();
     assert!(matches!(error, Error::Foreign(7)) && error.is_damage(), "{error}");
     assert!(bytes(&folder) == before);
+}
+
+/// As a later minor version leaves it: each table has one more column.
+fn of_a_later_minor() -> TempDir {
+    let folder = folder("101");
+    drop(open(&folder).unwrap());
+    fs::remove_file(folder.path().join("state.db.101")).unwrap();
+    let db = Connection::open(state(&folder)).unwrap();
+    db.execute("INSERT OR REPLACE INTO about (id, asked) VALUES (1, 5)", []).unwrap();
+    for table in ["identity", "user", "member_group", "home", "name", "about"] {
+        db.execute_batch(&format!(
+            "ALTER TABLE {table} ADD COLUMN later TEXT NOT NULL DEFAULT 'default'; UPDATE {table} SET later = 'kept';"
+        ))
+        .unwrap();
+    }
+    db.execute_batch(
+        "CREATE TABLE later (iam_id TEXT PRIMARY KEY REFERENCES identity (iam_id), what TEXT);
+         INSERT INTO later (iam_id, what) VALUES ('AIDABOB', 'kept');
+         PRAGMA user_version = 103;",
+    )
+    .unwrap();
+    folder
+}
+
+#[test]
+fn a_later_minor_version_is_used_and_keeps_what_this_release_does_not_know() {
+    let folder = of_a_later_minor();
+    let mut file = open(&folder).unwrap();
+    let mut wanted = file.load().unwrap();
+    let (ana, bob, new) = (IamId::new("AIDAANA"), IamId::new("AIDABOB"), IamId::new("AIDANEW"));
+    wanted.users.get_mut(&ana).unwrap().disabled = Some(9);
+    let user = wanted.users[&bob].clone();
+    wanted.users.remove(&bob);
+    wanted.users.insert(new.clone(), user);
+    wanted.identities.insert(new.clone(), Identity { id: Id::pinned(1004).unwrap(), pinned: false });
+    wanted.homes.insert("/home/bob".to_owned(), new.clone());
+    wanted.names.remove(&Name::new("eve").unwrap());
+    wanted.names.insert(Name::new("new").unwrap(), new);
+    wanted.groups.remove(&IamId::new("AGPAOPS2"));
+    wanted.asked = 6;
+    file.save(&wanted).unwrap();
+    drop(file);
+
+    assert_eq!(State::read(folder.path()).unwrap(), wanted);
+    assert_eq!(version(&state(&folder)), 103, "the later release finds what it expects");
+    assert_eq!(bytes(&folder).into_keys().collect::<Vec<_>>(), ["state.db"], "nothing is migrated");
+    let later = |table: &str, key: &str| {
+        let rows = rows(&state(&folder), table);
+        let row = rows.iter().find(|row| matches!(row.first(), Some(Value::Text(found)) if found == key));
+        match row.and_then(|row| row.last()) {
+            Some(Value::Text(text)) => text.clone(),
+            _ => panic!("'{key}' is not in '{table}'"),
+        }
+    };
+    for (table, key, text) in [
+        ("identity", "AIDABOB", "kept"),
+        ("identity", "AIDANEW", "default"),
+        ("user", "AIDAANA", "kept"),
+        ("user", "AIDAEVE", "kept"),
+        ("user", "AIDANEW", "default"),
+        ("member_group", "AGPAOPS", "kept"),
+        ("home", "/home/bob", "kept"),
+        ("name", "new", "default"),
+        ("later", "AIDABOB", "kept"),
+    ] {
+        assert_eq!(later(table, key), text, "'{key}' in '{table}'");
+    }
+    assert_eq!(rows(&state(&folder), "about")[0].last(), Some(&Value::Text("kept".to_owned())));
 }
 
 #[test]

@@ -66,13 +66,13 @@ impl Error {
         match self {
             Self::Io { cause, .. } | Self::Unread(Unread::Io { cause, .. }) => exit::of_io(cause),
             Self::Local(unreadable) => exit::of_io(&unreadable.cause),
-            Self::State { cause: cache::state::Error::Io(cause), .. } => exit::of_io(cause),
+            Self::State { cause, .. } => cause.io().map_or(exit::OTHER, exit::of_io),
             Self::Publish(cause) if cause.is_denied() => exit::DENIED,
             Self::Lock(cause) => cause.exit(),
             Self::Overtaken | Self::Outdated => exit::UNAVAILABLE,
             Self::Unread(Unread::Untrusted(_) | Unread::Form(_)) => exit::HELD,
             Self::Impossible(_) | Self::NoGroup => exit::CONFIGURATION,
-            Self::Unread(Unread::Missing) | Self::State { .. } | Self::Publish(_) => exit::OTHER,
+            Self::Unread(Unread::Missing) | Self::Publish(_) => exit::OTHER,
         }
     }
 }
@@ -82,7 +82,9 @@ impl Error {
     fn is_of_disk(&self) -> bool {
         match self {
             Self::Io { .. } | Self::Publish(_) => true,
-            Self::State { cause, .. } => !cause.is_damage(),
+            Self::State { cause, .. } => {
+                !cause.is_damage() && !matches!(cause, cache::state::Error::Later { .. })
+            }
             Self::Lock(cause) => matches!(cause, lock::Error::Io(..)),
             _ => false,
         }
@@ -93,10 +95,7 @@ impl Error {
         match self {
             Self::Unread(Unread::Missing) => "run 'cache-refresher fetch' first",
             Self::Unread(Unread::Form(_)) => "docs/reference/listing.md describes the form",
-            // Only a file that is damaged, or not ours, is a case for a backup.
-            Self::State { cause, .. } if cause.is_damage() => {
-                "it holds the ids that were given; restore it from a backup"
-            }
+            Self::State { cause, .. } => cause.hint(),
             Self::Lock(cause) => cause.hint(),
             Self::Impossible(cause) => &cause.hint,
             Self::NoGroup => "run 'systemd-sysusers nss-iam.conf'",
@@ -213,7 +212,7 @@ fn attempt(request: Request<'_>) -> Taken {
     };
     let (files, locked) = (local::files(), Locked::read(folder));
     // Without a memory no id can be given, and none is given here.
-    let memory = Memory::open(folder, false);
+    let memory = Memory::read(folder, false);
     let (memory, forgotten) =
         memory.map_or_else(|error| (Memory::none(), Some(error)), |found| (found, None));
     // Where that user cannot be found out: whom root gave the folder to.
@@ -264,7 +263,7 @@ fn publish(request: Request<'_>, given: Option<Listing>, taken: &[Change]) -> Re
         let mut local = Local::read(local::files()?, Locked::read(folder)?)?;
         let listing = given.clone().map_or_else(|| read_listing(fetcher(&local.files)), Ok)?;
         let mut here =
-            Here::read(folder, Memory::open(folder, request.dry_run)?, Some(&listing), request.config, now);
+            Here::read(folder, Memory::read(folder, request.dry_run)?, Some(&listing), request.config, now);
         let questions = plan::questions(&here.input(request, &listing, &local));
         if let Some((known, answered)) = &asked
             && questions.are_in(known)

@@ -1,11 +1,12 @@
 //! What this host has remembered and published, and how something else takes its place. Whoever uses this holds the lock.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::path::Path;
 
+use cache::publish;
+use cache::schema::{self, STATE};
 use cache::snapshot::{self, Cache, Keys};
 use cache::state::{State, StateFile};
-use cache::{publish, schema};
 use config::Config;
 use listing::Listing;
 
@@ -18,27 +19,31 @@ use crate::recover::{self, Lost, Sources};
 
 /// The memory.
 pub(super) struct Memory {
-    file: Option<StateFile>,
+    /// Whether what is to be remembered can be written: not in a dry run, nor where it could not be read.
+    saves: bool,
     state: State,
 }
 
 impl Memory {
-    /// Opens it. A dry run makes no file.
-    pub(super) fn open(folder: &Path, dry_run: bool) -> Result<Self, Error> {
+    /// Reads it, and migrates nothing: what takes access away must not wait until there is room for a copy of an earlier
+    /// version. The first save does that. A dry run makes no file.
+    pub(super) fn read(folder: &Path, dry_run: bool) -> Result<Self, Error> {
         let state_error = |cause| Error::State { folder: folder.to_owned(), cause };
-        let is_empty = || fs::metadata(folder.join("state.db")).map_or(true, |found| found.len() == 0);
-        if dry_run && is_empty() {
+        let path = folder.join(STATE.name);
+        fs::metadata(folder).map_err(|cause| Error::Io { what: "open", path: folder.to_owned(), cause })?;
+        if dry_run && !path.exists() {
             return Ok(Self::none());
         }
-        fs::metadata(folder).map_err(|cause| Error::Io { what: "open", path: folder.to_owned(), cause })?;
-        let file = StateFile::open(folder).map_err(state_error)?;
-        let state = file.load().map_err(state_error)?;
-        Ok(Self { file: Some(file), state })
+        if !dry_run {
+            // A file system that cannot be written is to be noticed before anything is saved.
+            OpenOptions::new().append(true).open(&path).map_err(|cause| state_error(cause.into()))?;
+        }
+        Ok(Self { saves: !dry_run, state: State::read(folder).map_err(state_error)? })
     }
 
     /// Where it cannot be used: what is published tells who is there, and nothing can be remembered.
     pub(super) fn none() -> Self {
-        Self { file: None, state: State::default() }
+        Self { saves: false, state: State::default() }
     }
 }
 
@@ -46,7 +51,7 @@ impl Memory {
 pub(super) struct Here<'a> {
     folder: &'a Path,
     now: i64,
-    file: Option<StateFile>,
+    saves: bool,
     pub state: State,
     pub cache: Result<Cache, snapshot::Error>,
     pub keys: Result<Keys, snapshot::Error>,
@@ -75,10 +80,10 @@ impl<'a> Here<'a> {
         config: &Config,
         now: i64,
     ) -> Self {
-        let Memory { file, state } = memory;
+        let Memory { saves, state } = memory;
         let (cache, keys) = (Cache::read(&folder.join("cache.db")), Keys::read(&folder.join("keys.db")));
         let (lost, nothing) = (Lost::default(), Cache::default());
-        let mut here = Self { folder, now, file, state, cache, keys, lost, nothing };
+        let mut here = Self { folder, now, saves, state, cache, keys, lost, nothing };
         let empty =
             Listing { version: listing::VERSION, source: String::new(), read: None, accounts: Vec::new() };
         here.remember(&Sources::new(listing.unwrap_or(&empty), config, now));
@@ -159,7 +164,7 @@ impl<'a> Here<'a> {
     }
 
     /// Saves and publishes a plan. A file that readers would refuse is replaced, whatever it says.
-    pub(super) fn publish(&mut self, plan: &Plan, group: u32) -> Result<Done, Error> {
+    pub(super) fn publish(&self, plan: &Plan, group: u32) -> Result<Done, Error> {
         let differs = (
             self.cache.as_ref().ok() != Some(&plan.cache)
                 || !publish::is_sound(self.folder, schema::CACHE, None),
@@ -213,9 +218,12 @@ impl<'a> Here<'a> {
         (done, saved)
     }
 
-    fn save(&mut self, state: &State) -> Result<(), Error> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        file.save(state).map_err(|cause| Error::State { folder: self.folder.to_owned(), cause })
+    fn save(&self, state: &State) -> Result<(), Error> {
+        if !self.saves {
+            return Ok(());
+        }
+        let saved = StateFile::open(self.folder).and_then(|mut file| file.save(state));
+        saved.map_err(|cause| Error::State { folder: self.folder.to_owned(), cause })
     }
 
     /// Keys first: who is added finds keys when the name appears, who is removed has none while the name is there.

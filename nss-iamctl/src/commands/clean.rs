@@ -22,9 +22,13 @@ pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result
     // Ours are in ASCII.
     let names: Vec<String> =
         files::names(&folder)?.into_iter().filter_map(|name| name.into_string().ok()).collect();
-    // `state.db-journal`, `cache.db.new-17`, `status.new`: what a run that was cut short left.
+    // `state.db-journal`, `cache.db.new-17`, `status.new`: what a run that was cut short left. `state.db.100`: as it was
+    // before an upgrade.
     let belongs = |name: &str, file: &str| {
-        name == file || name.starts_with(&format!("{file}-")) || name.starts_with(&format!("{file}.new"))
+        name.strip_prefix(file).is_some_and(|rest| {
+            let version = rest.strip_prefix('.').unwrap_or_default();
+            rest.is_empty() || rest.starts_with('-') || rest.starts_with(".new") || is_number(version)
+        })
     };
     let leftover =
         |name: &&String| ["status.new", "known.new"].contains(&name.as_str()) || name.starts_with(".locked.");
@@ -57,6 +61,10 @@ pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result
     Ok(crate::say::error::OK)
 }
 
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn remove(path: &std::path::Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, &cause)),
@@ -82,11 +90,13 @@ mod tests {
             "cache.db.new-17",
             "state.db",
             "state.db-journal",
+            "state.db.100",
+            "state.db.new-17",
             "status.json",
             "status.new",
             "locked",
         ];
-        let others = ["backup/manifest.json", "cache.dbx", "notes"];
+        let others = ["backup/manifest.json", "cache.dbx", "notes", "state.db.old"];
         for name in ours.iter().chain(&others) {
             put(&format!("var/lib/nss-iam/{name}"));
         }
@@ -105,12 +115,12 @@ mod tests {
         };
         let left = || files::names(&root.path().join("var/lib/nss-iam")).unwrap();
         let dry = run(true);
-        assert_eq!((dry.lines().count(), left().len()), (10, 11));
+        assert_eq!((dry.lines().count(), left().len()), (12, 14));
         let told = run(false);
         assert_eq!(told, dry.replace("would remove", "removed"));
         let (keys, cache) = (told.find("keys.db"), told.find("cache.db"));
         assert!(keys < cache, "keys first: {told}");
-        assert_eq!(left(), ["backup", "cache.dbx", "notes"]);
+        assert_eq!(left(), ["backup", "cache.dbx", "notes", "state.db.old"]);
         assert!(root.path().join("etc/nss-iam/config.toml").exists());
         assert!(files::names(&root.path().join("var/lib/nss-iam-fetch")).unwrap().is_empty());
         assert_eq!(run(false), "", "twice does no harm");

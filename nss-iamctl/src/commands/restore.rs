@@ -43,10 +43,12 @@ pub(crate) fn run(host: &Host, args: &cli::Restore, out: &mut dyn Write) -> Resu
             format!("restored keys.db: {} of {}", count(keys, "key"), count(snapshot.logins.len(), "user"))
         }
         Kind::State => {
+            // SQLite would roll a journal that a crash left back into the copy.
             let hint = format!(
-                "nobody has it mapped: stop nss-iam-refresh.timer, then cp '{}' '{}/state.db'",
+                "nobody has it mapped: stop nss-iam-refresh.timer, then rm -f '{folder}/state.db-journal'; cp '{}' \
+                 '{folder}/state.db'",
                 file.display(),
-                cache::FOLDER
+                folder = cache::FOLDER
             );
             return Err(refused("it is a state.db, which only the refresher uses".to_owned()).hint(hint));
         }

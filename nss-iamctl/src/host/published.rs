@@ -11,7 +11,7 @@ use std::path::Path;
 
 use cache::schema::{CACHE, KEYS, STATE, Schema};
 use cache::snapshot::{Cache, Keys};
-use cache::state::{State, StateFile};
+use cache::state::{self, State};
 use jiff::Timestamp;
 use listing::{Failure, Listing};
 use nix::fcntl::OFlag;
@@ -35,6 +35,20 @@ pub(crate) enum Trouble {
     Denied,
     #[error("{0}")]
     Unusable(String),
+    /// Of another release; nothing is wrong with it.
+    #[error("{what}")]
+    Later { what: String, hint: String },
+}
+
+impl From<state::Error> for Trouble {
+    fn from(cause: state::Error) -> Self {
+        match cause {
+            state::Error::Later { .. } => {
+                Self::Later { what: cause.to_string(), hint: cause.hint().to_owned() }
+            }
+            cause => unusable(cause),
+        }
+    }
 }
 
 impl From<&io::Error> for Trouble {
@@ -111,9 +125,8 @@ impl Published {
         let folder = host.path(cache::FOLDER);
         let status = fs::read(host.path(STATUS)).map_err(|cause| Trouble::from(&cause));
         let state = match fs::File::open(folder.join(STATE.name)) {
-            // Opening would make it.
             Err(cause) => Err(Trouble::from(&cause)),
-            Ok(_) => StateFile::open(&folder).and_then(|file| file.load()).map_err(unusable),
+            Ok(_) => State::read(&folder).map_err(Trouble::from),
         };
         let locked = match fs::read(host.path(LOCKED)) {
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(BTreeSet::new()),

@@ -173,7 +173,11 @@ fn published(host: &Host) -> Result<(Vec<listing::Account>, State), Error> {
         // The first refresh makes it.
         Err(Trouble::Missing) => State::default(),
         state => state.map_err(|trouble| {
-            Error::other(format!("cannot use '{}/state.db': {trouble}; nothing was done", cache::FOLDER))
+            let what = format!("cannot use '{}/state.db': {trouble}; nothing was done", cache::FOLDER);
+            match trouble {
+                Trouble::Later { hint, .. } => Error::other(what).hint(hint),
+                _ => Error::other(what),
+            }
         })?,
     };
     Ok((listing.accounts, state))

@@ -26,11 +26,11 @@ pub(super) fn judge(facts: &Facts) -> Option<Finding> {
         Err(Trouble::Missing) => &nothing,
         Err(trouble) => {
             let what = format!("the refresher cannot use '{FILE}': {trouble}; nothing is published");
-            return Some(Finding::bad(
-                "state.db",
-                what,
-                "restore it from a backup: it holds the ids that were given",
-            ));
+            let remedy = match trouble {
+                Trouble::Later { hint, .. } => hint,
+                _ => "restore it from a backup: it holds the ids that were given",
+            };
+            return Some(Finding::bad("state.db", what, remedy));
         }
     };
     let lost = facts.published.cache.as_ref().map_or(0, |cache| lost(state, cache));
@@ -92,6 +92,15 @@ mod tests {
             found(&|facts| facts.published.state = Err(Trouble::Unusable("x".to_owned())))
                 .contains("cannot use")
         );
+        let later = |facts: &mut Facts| {
+            let (what, hint) = ("its format 200 is later".to_owned(), "install it again".to_owned());
+            facts.published.state = Err(Trouble::Later { what, hint });
+        };
+        let mut facts = good();
+        later(&mut facts);
+        let finding = judge(&facts).unwrap();
+        assert!(finding.what.contains("its format 200 is later"), "{}", finding.what);
+        assert_eq!(finding.remedy.as_deref(), Some("install it again"), "a backup would be older");
         let nobody = |facts: &mut Facts| {
             facts.published.state = Err(Trouble::Missing);
             facts.published.cache = Err(Trouble::Missing);

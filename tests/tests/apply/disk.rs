@@ -8,7 +8,7 @@ use nix::mount::{MsFlags, mount};
 use serde_json::Value;
 use tests::{CACHE, Host, files, listing, user};
 
-const FILLER: &str = "/var/lib/nss-iam/filler";
+pub(crate) const FILLER: &str = "/var/lib/nss-iam/filler";
 
 /// Without keys, so that the cache is what needs the most room of what is published.
 fn many(count: usize) -> Value {
@@ -20,13 +20,13 @@ fn many(count: usize) -> Value {
 }
 
 /// A small file system of its own under the cache.
-fn small_disk() {
+pub(crate) fn small_disk() {
     let kind = Some("tmpfs");
     mount(kind, CACHE, kind, MsFlags::empty(), Some("size=1m,mode=0755")).unwrap();
 }
 
 /// Leaves so many bytes free.
-fn fill_up_to(free: u64) {
+pub(crate) fn fill_up_to(free: u64) {
     let mut file = File::create(FILLER).unwrap();
     while file.write_all(&[1; 4096]).is_ok() {}
     let size = file.metadata().unwrap().len();

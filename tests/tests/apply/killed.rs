@@ -18,10 +18,10 @@ const CHANGING: &str = "openat,write,pwrite64,pwritev,fsync,fdatasync,?rename,re
                         fchmod,?chmod,fchmodat,fchown,?chown,fchownat,ftruncate,fallocate,fsetxattr";
 
 /// More calls than a run makes; a run that never survives would go on for ever.
-const LIMIT: u32 = 2000;
+pub(crate) const LIMIT: u32 = 2000;
 
 /// Runs `apply` and kills it just before its `n`th changing call. Whether it had so many.
-fn kill_before(host: &Host, n: u32) -> bool {
+pub(crate) fn kill_before(host: &Host, n: u32) -> bool {
     let inject = format!("inject={CHANGING}:signal=SIGKILL:when={n}");
     let trace = format!("trace={CHANGING}");
     let ran = host.run(&["strace", "-o", "/dev/null", "-e", &trace, "-e", &inject, REFRESHER, "apply"]);

@@ -17,6 +17,7 @@ mod refresh;
 mod report;
 mod sessions;
 mod states;
+mod upgrade;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};

@@ -75,6 +75,24 @@ fn what_is_remembered() {
     all(&closed(STATE, 70, &[(Folder, "Is a directory"), (Fifo, "disk I/O error")]));
 }
 
+/// Neither a file that only a later release knows, nor one of an earlier release that cannot be copied before it is changed.
+#[test]
+fn what_another_release_remembered() {
+    let state = |sql: &str| rusqlite::Connection::open(STATE).unwrap().execute_batch(sql).unwrap();
+    let later = move |_: &Place| state("PRAGMA user_version = 200");
+    let earlier = move |_: &Place| {
+        let tables = "DROP TABLE IF EXISTS home; DROP TABLE IF EXISTS name; DROP TABLE IF EXISTS about;";
+        state(&format!("{tables} PRAGMA user_version = 100"));
+        fs::create_dir_all(format!("{STATE}.100/in-the-way")).unwrap();
+    };
+    const AGAIN: &str = "hint: install the release that wrote it again";
+    const NO_COPY: &str = "cannot be copied to 'state.db.100'";
+    all(&[
+        row("state.db is of a later release", later, waits(70, AGAIN), waits(0, AGAIN)),
+        row("state.db is of an earlier one", earlier, waits(70, NO_COPY), waits(0, NO_COPY)),
+    ]);
+}
+
 /// What is in the place of the listing is replaced by a fetch, which an unlock does not wait for.
 #[test]
 fn the_listing() {

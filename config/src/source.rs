@@ -1,10 +1,8 @@
-//! `[source] url`: the one place that knows which URLs are taken and which file they name (RFC 8089, RFC 3986).
+//! `[source] url`: the one place that knows which URLs are taken.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt as _;
+mod file_url;
+
 use std::path::PathBuf;
-
-use percent_encoding::percent_decode_str;
 
 /// `[source]`: where the listing comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +22,9 @@ impl Default for Source {
 /// What is wrong, and what would be right.
 type Wrong = (&'static str, &'static str);
 
+const NOT_A_SOURCE: Wrong =
+    ("not a source", "\"iam:\", or \"file://\" and an absolute path, so three '/' in all");
+
 impl Source {
     pub(crate) fn parse(url: &str) -> Result<Self, Wrong> {
         if url == "iam:" {
@@ -32,56 +33,7 @@ impl Source {
         if url.starts_with("s3://") {
             return Err(("S3 is no source in this release", "\"iam:\" or \"file:///…\""));
         }
-        let not_a_source =
-            ("not a source", "\"iam:\", or \"file://\" and an absolute path, so three '/' in all");
-        // RFC 3986, 3.1: schemes have no case.
-        let after = match url.split_once(':') {
-            Some((scheme, after)) if scheme.eq_ignore_ascii_case("file") => after,
-            _ => return Err(not_a_source),
-        };
-        let path = match after.strip_prefix("//") {
-            None => after,
-            Some(after) => {
-                let (host, _) = after.split_once('/').ok_or(not_a_source)?;
-                // RFC 8089, 2: no host and `localhost` are the same.
-                if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
-                    let hint = "a file of this host: \"file://\" and an absolute path, so three '/' in all";
-                    return Err(("it names a file of another host", hint));
-                }
-                after.get(host.len()..).unwrap_or_default()
-            }
-        };
-        if !path.starts_with('/') {
-            return Err(not_a_source);
-        }
-        Ok(Self { url: url.to_owned(), file: Some(decoded(path)?) })
+        let path = file_url::path(url)?.ok_or(NOT_A_SOURCE)?;
+        Ok(Self { url: url.to_owned(), file: Some(path) })
     }
-}
-
-/// A blank or a letter outside ASCII stands for itself, though a strict reader would want its escape.
-fn decoded(path: &str) -> Result<PathBuf, Wrong> {
-    if path.contains(['?', '#']) {
-        return Err(("a file has no query and no fragment", "write '%3F' for '?' and '%23' for '#'"));
-    }
-    // The decoder takes a '%' that escapes nothing for itself.
-    let is_escape =
-        |after: &str| after.len() >= 2 && after.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
-    if !path.split('%').skip(1).all(is_escape) {
-        return Err(("a '%' without two hexadecimal digits", "write '%25' for '%'"));
-    }
-    for segment in path.split('/') {
-        let segment: Vec<u8> = percent_decode_str(segment).collect();
-        if segment == b"." || segment == b".." {
-            // RFC 3986, 5.2.4, takes them out as text; the kernel would follow links first.
-            return Err(("it has '.' or '..' in it", "the path without them"));
-        }
-        if segment.contains(&b'/') {
-            return Err(("no name of a file has a '/' in it", "write '/' for '%2F'"));
-        }
-    }
-    let bytes: Vec<u8> = percent_decode_str(path).collect();
-    if String::from_utf8_lossy(&bytes).contains(char::is_control) {
-        return Err(("it has a control character in it", "a path without control characters"));
-    }
-    Ok(PathBuf::from(OsString::from_vec(bytes)))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cache::reserve;
-use config::Config;
+use config::{Config, Source};
 use jiff::Timestamp;
 use listing::Listing;
 use nix::unistd::geteuid;
@@ -124,10 +124,11 @@ impl Loaded {
 fn is_idle(config: &Config) -> bool {
     let names_none =
         config.groups.is_empty() && config.groups_from_instance_tag.is_none() && config.account.is_empty();
-    let idle =
-        names_none && config.source.url == "iam:" && !Path::new(cache::FOLDER).join("state.db").exists();
+    let source = &config.source;
+    let idle = names_none && source.is_directory() && !Path::new(cache::FOLDER).join("state.db").exists();
     if idle {
-        log::warn!("nothing to do: the configuration names no IAM group\nhint: set groups = [\"…\"] in it");
+        let group = source.called("group");
+        log::warn!("nothing to do: the configuration names no {group}\nhint: set groups = [\"…\"] in it");
     }
     idle
 }
@@ -188,7 +189,7 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
 }
 
 fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
-    let source = &config.source.url;
+    let source = &config.source;
     let previous = previous(source);
     let remembered =
         Known::read(Path::new(cache::FOLDER)).map(|known| known.accounts_of(source)).unwrap_or_default();
@@ -235,10 +236,10 @@ fn write(listing: &Listing) -> io::Result<()> {
 }
 
 /// The last listing is the fetch half's memory, if it is of the same source.
-fn previous(source: &str) -> Option<Listing> {
+fn previous(source: &Source) -> Option<Listing> {
     let unusable = match regular::read(Path::new(LISTING), listing::MAX_BYTES) {
         Ok(json) => match Listing::parse(&json) {
-            Ok(listing) if listing.source == source => return Some(listing),
+            Ok(listing) if source.has_url(&listing.source) => return Some(listing),
             Ok(_) => None,
             Err(cause) => Some(cause.to_string()),
         },

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
-use config::Config;
+use config::{Config, Source};
 use listing::{Account, Listing, User};
 use serde::{Deserialize, Serialize};
 
@@ -93,8 +93,8 @@ impl Known {
     }
 
     /// What was published of this source, the latest first.
-    pub(crate) fn accounts_of(self, source: &str) -> Vec<Account> {
-        let listings = self.listings.into_iter().filter(|listing| listing.source == source);
+    pub(crate) fn accounts_of(self, source: &Source) -> Vec<Account> {
+        let listings = self.listings.into_iter().filter(|listing| source.has_url(&listing.source));
         listings.flat_map(|listing| listing.accounts).collect()
     }
 

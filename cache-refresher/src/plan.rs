@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cache::snapshot::{Cache, Keys};
 use cache::state::{self, State};
-use config::Config;
+use config::{Config, Source};
 use listing::Listing;
 use policy::{Field, IamId, Name};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,11 @@ pub(crate) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
+    /// The source of the listing; none: one that this release does not know.
+    fn source(&self) -> Option<Source> {
+        Source::of_listing(&self.listing.source)
+    }
+
     /// Who leaves.
     pub(crate) fn leaving(&self) -> Leaving {
         leaving::leaving(leaving::Facts {

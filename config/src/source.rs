@@ -1,39 +1,139 @@
-//! `[source] url`: the one place that knows which URLs are taken.
+//! `[source] url`: which sources there are, and what differs between them. How one is read is in
+//! `cache-refresher/src/fetch`.
+//!
+//! A new source begins with a variant here: the compiler then asks what holds for it. Nothing else compares URLs.
 
 mod file_url;
 
 use std::path::PathBuf;
 
-/// `[source]`: where the listing comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// As it is written, for people.
-    pub url: String,
-    /// The absolute path that a `file:` URL names; none: `iam:`.
-    pub file: Option<PathBuf>,
-}
-
-impl Default for Source {
-    fn default() -> Self {
-        Self { url: "iam:".to_owned(), file: None }
-    }
+/// `[source]`: where users and groups come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Source {
+    /// IAM, in one or more AWS accounts.
+    #[default]
+    Iam,
+    /// A listing that something else writes.
+    File {
+        /// As it is written.
+        url: String,
+        /// The absolute path that it names.
+        path: PathBuf,
+    },
 }
 
 /// What is wrong, and what would be right.
 type Wrong = (&'static str, &'static str);
 
+const IAM: &str = "iam:";
 const NOT_A_SOURCE: Wrong =
     ("not a source", "\"iam:\", or \"file://\" and an absolute path, so three '/' in all");
 
 impl Source {
     pub(crate) fn parse(url: &str) -> Result<Self, Wrong> {
-        if url == "iam:" {
-            return Ok(Self::default());
+        if url == IAM {
+            return Ok(Self::Iam);
         }
         if url.starts_with("s3://") {
             return Err(("S3 is no source in this release", "\"iam:\" or \"file:///…\""));
         }
         let path = file_url::path(url)?.ok_or(NOT_A_SOURCE)?;
-        Ok(Self { url: url.to_owned(), file: Some(path) })
+        Ok(Self::File { url: url.to_owned(), path })
+    }
+
+    /// The source that a listing says it is of; none: it says nothing that this release knows.
+    #[must_use]
+    pub fn of_listing(url: &str) -> Option<Self> {
+        Self::parse(url).ok()
+    }
+
+    /// As it is written in the configuration, in listings and in messages.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Iam => IAM,
+            Self::File { url, .. } => url,
+        }
+    }
+
+    /// Whether it is the one that a listing says it is of.
+    #[must_use]
+    pub fn has_url(&self, url: &str) -> bool {
+        self.url() == url
+    }
+
+    /// What messages call it.
+    #[must_use]
+    pub fn noun(&self) -> &'static str {
+        match self {
+            Self::Iam => "IAM",
+            Self::File { .. } => "the file",
+        }
+    }
+
+    /// What messages call a `user` or `group` of it: `IAM user`.
+    #[must_use]
+    pub fn called(&self, what: &str) -> String {
+        match self {
+            Self::Iam => format!("IAM {what}"),
+            Self::File { .. } => what.to_owned(),
+        }
+    }
+
+    /// Whether it is asked, account by account, for the groups that the configuration names, and then for each member. If
+    /// not, it is a document: everyone in it is meant, and it is read as a whole.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        match self {
+            Self::Iam => true,
+            Self::File { .. } => false,
+        }
+    }
+
+    /// What `keys.db` and `state.db` say of who confirmed a user's keys: `iam:123456789012`, or the URL of a document. The
+    /// account is empty while it is unknown.
+    #[must_use]
+    pub fn origin(&self, account: &str) -> String {
+        if self.is_directory() { format!("{}{account}", self.url()) } else { self.url().to_owned() }
+    }
+}
+
+/// Whether two origins can be the same, see [`Source::origin`]: the account of one may be unknown.
+#[must_use]
+pub fn is_same_origin(one: &str, other: &str) -> bool {
+    let is_of_any_account = |bare: &str, origin: &str| {
+        let source = Source::of_listing(bare).filter(Source::is_directory);
+        source.is_some_and(|source| origin.starts_with(source.url()))
+    };
+    one == other || is_of_any_account(one, other) || is_of_any_account(other, one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_those_that_earlier_releases_stored() {
+        let file = Source::of_listing("file:/srv/a%20b.json").unwrap();
+        let origins =
+            [Source::Iam.origin("123456789012"), Source::Iam.origin(""), file.origin("123456789012")];
+        assert_eq!(origins, ["iam:123456789012", "iam:", "file:/srv/a%20b.json"]);
+    }
+
+    #[test]
+    fn an_account_that_is_unknown_can_be_any_account_of_the_same_source() {
+        for (one, other, same) in [
+            ("iam:1", "iam:1", true),
+            ("iam:", "iam:1", true),
+            ("iam:1", "iam:", true),
+            ("iam:1", "iam:2", false),
+            ("iam:", "file:///a", false),
+            ("file:///a", "file:///a", true),
+            ("file:///a", "file:///a/b", false),
+            ("listing", "listing", true),
+            ("", "iam:", false),
+        ] {
+            assert_eq!(is_same_origin(one, other), same, "{one} {other}");
+        }
     }
 }

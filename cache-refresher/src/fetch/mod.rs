@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use config::Config;
+use config::{Config, Source};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use listing::{Account, Failure, FailureKind, Listing, User, VERSION};
@@ -90,11 +90,11 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
     // A listing has no use for parts of a second.
     let now = Timestamp::from_second(request.now.as_second()).unwrap_or(request.now);
     // What another source said is no memory of this one.
-    let previous = request.previous.filter(|listing| listing.source == request.config.source.url);
+    let previous = request.previous.filter(|listing| request.config.source.has_url(&listing.source));
     let request = Request { now, previous, ..request };
-    let listing = match &request.config.source.file {
-        Some(path) => from_file(request, path),
-        None => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let listing = match &request.config.source {
+        Source::File { path, .. } => from_file(request, path),
+        Source::Iam => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(from_iam(request, calls.clone())),
             Err(error) => {
                 let failure = failure("fetch", "this host", &error.to_string(), "", FailureKind::Other);
@@ -109,7 +109,7 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
 fn from_file(request: Request<'_>, path: &Path) -> Listing {
     match file::read(path, request.now) {
         Ok(read) => {
-            let mut listing = Listing { source: request.config.source.url.clone(), ..read };
+            let mut listing = Listing { source: request.config.source.url().to_owned(), ..read };
             let (known, _) = memory(request.previous, request.remembered);
             let kept = known.into_values().map(|account| request.release.rest_of(account));
             file::keep_emptied(&mut listing, kept.collect());
@@ -128,7 +128,7 @@ fn kept(request: Request<'_>, failure: Failure) -> Listing {
 }
 
 fn listing(config: &Config, now: Timestamp, accounts: Vec<Account>) -> Listing {
-    Listing { version: VERSION, source: config.source.url.clone(), read: Some(now), accounts }
+    Listing { version: VERSION, source: config.source.url().to_owned(), read: Some(now), accounts }
 }
 
 /// The last listing's accounts by name, and what is remembered besides: of an AWS account that the same name stood for before.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cache::state::{State, User};
+use config::{Source, is_same_origin};
 use listing::{Account, Listing};
 use policy::{IamId, Name};
 
@@ -176,7 +177,8 @@ fn absence(listing: &Listing, user: &User) -> Absence {
         });
     };
     let source = source(listing, account);
-    match (account.complete, is_same_source(&user.source, &source)) {
+    let is_same = user.source.is_empty() || is_same_origin(&user.source, &source);
+    match (account.complete, is_same) {
         (false, _) => Absence::Unknown,
         (true, true) => Absence::Left,
         (true, false) => Absence::Unasked(format!(
@@ -186,18 +188,14 @@ fn absence(listing: &Listing, user: &User) -> Absence {
     }
 }
 
-/// What `login.source` says: the account where the source is IAM.
+/// What `login.source` says, see [`Source::origin`].
 pub(crate) fn source(listing: &Listing, account: &Account) -> String {
-    let source = if listing.source.is_empty() { "listing" } else { &listing.source };
-    let text = if source == "iam:" { format!("iam:{}", account.id) } else { source.to_owned() };
-    text.escape_default().to_string()
-}
-
-/// The source of a user can be unknown, and so can the number of an AWS account.
-fn is_same_source(one: &str, other: &str) -> bool {
-    one == other
-        || one.is_empty()
-        || [one, other].contains(&"iam:") && [one, other].iter().all(|text| text.starts_with("iam:"))
+    let origin = match Source::of_listing(&listing.source) {
+        Some(source) => source.origin(&account.id),
+        None if listing.source.is_empty() => "listing".to_owned(),
+        None => listing.source.clone(),
+    };
+    origin.escape_default().to_string()
 }
 
 /// `'ana', 'bob', 'eve' and 4 more`

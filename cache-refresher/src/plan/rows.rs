@@ -131,7 +131,7 @@ pub(super) fn keys_of(
         }
         // Never read whole since it has forgotten: these keys are as old as what was published.
         (Known::Listed { confirmed: None, keys, .. }, Some(known))
-            if input.listing.source == "iam:" && known.confirmed > 0 =>
+            if known.confirmed > 0 && input.source().is_some_and(|source| source.is_directory()) =>
         {
             (active_keys(input, user, keys, told), known.confirmed, known.source.clone())
         }

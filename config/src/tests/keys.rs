@@ -20,7 +20,7 @@ fn an_empty_file_is_the_default() {
     assert_eq!(config, Config::default());
     assert_eq!(config.aws.timeout, Duration::from_secs(120));
     assert_eq!(config.aws.concurrency, 8);
-    assert_eq!(config.source.url, "iam:");
+    assert_eq!(config.source.url(), "iam:");
     assert_eq!(config.users.home, "/home/{name}");
     assert_eq!(config.users.removed_keep, Duration::from_secs(90 * DAY));
     assert!(config.users.terminate_sessions);
@@ -116,7 +116,7 @@ fn of_every_key() -> Config {
             use_dualstack: true,
         },
         account: vec![second, Account { name: "c".to_owned(), ..Account::default() }],
-        source: Source { url: "file:///srv/users.json".to_owned(), file: Some("/srv/users.json".into()) },
+        source: Source::File { url: "file:///srv/users.json".to_owned(), path: "/srv/users.json".into() },
         users: Users {
             shell: "/bin/zsh".to_owned(),
             home: "/srv/{account}/{iam_name}/{uid}-{name}".to_owned(),

@@ -3,6 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::{assert_refused, parse, refusal};
+use crate::Source;
 
 /// As values of `key` in `section`, the `right` are taken and each of the `wrong` is refused.
 fn assert_values(section: &str, key: &str, right: &[&str], wrong: &[&str]) {
@@ -143,10 +144,11 @@ fn a_file_url_names_the_path_that_its_escapes_stand_for_and_is_shown_as_written(
     ];
     for (url, path) in cases {
         let source = parse(&[&format!("[source]\nurl = '{url}'")]).unwrap().source;
-        assert_eq!(source.file.unwrap().as_os_str().as_bytes(), path, "{url}");
-        assert_eq!(source.url, url);
+        assert_eq!(source.url(), url);
+        let Source::File { path: named, .. } = source else { panic!("{url} is no file") };
+        assert_eq!(named.as_os_str().as_bytes(), path, "{url}");
     }
-    assert_eq!(parse(&["[source]\nurl = 'iam:'"]).unwrap().source.file, None);
+    assert_eq!(parse(&["[source]\nurl = 'iam:'"]).unwrap().source, Source::Iam);
 }
 
 #[test]

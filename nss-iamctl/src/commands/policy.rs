@@ -65,7 +65,7 @@ impl Wanted {
         if config.source != Source::default() {
             crate::say::say(&format!(
                 "users come from '{}', and not from IAM",
-                printable(&config.source.url)
+                printable(config.source.url())
             ));
         }
         // arn:aws:iam::123456789012:role/path/Name

@@ -30,8 +30,8 @@ fn configuration(facts: &Facts) -> Finding {
     };
     let groups: Vec<&String> =
         config.groups.iter().chain(config.account.iter().flat_map(|account| &account.groups)).collect();
-    if config.source.url != "iam:" {
-        return Finding::ok("config", format!("users come from '{}'", config.source.url));
+    if config.source.url() != "iam:" {
+        return Finding::ok("config", format!("users come from '{}'", config.source.url()));
     }
     match (groups.as_slice(), &config.groups_from_instance_tag) {
         ([], None) => Finding::bad(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::tree::Item;
-use crate::{Error, Source};
+use crate::{Error, GroupNames, Source};
 
 type Read<T> = Result<T, Error>;
 
@@ -19,7 +19,7 @@ pub(crate) fn some<T>(read: impl Fn(&Item) -> Read<T>) -> impl Fn(&Item) -> Read
     move |item| read(item).map(Some)
 }
 
-/// A list of texts without repetition; IAM's and most other names differ by more than case.
+/// A list of texts without repetition; most names differ by more than case.
 pub(crate) fn list<T>(read: impl Fn(&Item) -> Read<T>) -> impl Fn(&Item) -> Read<Vec<T>> {
     move |item| {
         let mut seen = Vec::new();
@@ -81,7 +81,7 @@ fn text(item: &Item, right: impl FnOnce(&str) -> bool, why: &str, hint: &str) ->
 }
 
 /// Of `min` to `max` ASCII letters, digits and characters of `others`.
-fn made_of(text: &str, others: &str, min: usize, max: usize) -> bool {
+pub(crate) fn made_of(text: &str, others: &str, min: usize, max: usize) -> bool {
     (min..=max).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
 }
 
@@ -89,21 +89,16 @@ fn printable(text: &str) -> bool {
     text.bytes().all(|b| (b' '..=b'~').contains(&b))
 }
 
-/// IAM's rule for names of groups: API reference, CreateGroup.
-fn is_iam_group(name: &str) -> bool {
-    made_of(name, "+=,.@_-", 1, 128)
+pub(crate) fn group(item: &Item, names: GroupNames) -> Read<String> {
+    text(item, names.fits, &format!("not a name of {}", names.of), names.hint)
 }
 
-pub(crate) fn iam_group(item: &Item) -> Read<String> {
-    let hint = "1 to 128 letters, digits and + = , . @ _ -, as IAM has it, without a path";
-    text(item, is_iam_group, "not a name of an IAM group", hint)
-}
-
-pub(crate) fn local_groups(item: &Item) -> Read<BTreeMap<String, Vec<String>>> {
+pub(crate) fn local_groups(item: &Item, names: GroupNames) -> Read<BTreeMap<String, Vec<String>>> {
     let mut groups = BTreeMap::new();
     for (name, locals) in item.table()? {
-        if !is_iam_group(name) {
-            return Err(locals.wrong("its key is not a name of an IAM group", "NAME = [\"sudo\"]"));
+        if !(names.fits)(name) {
+            let why = format!("its key is not a name of {}", names.of);
+            return Err(locals.wrong(&why, "NAME = [\"sudo\"]"));
         }
         groups.insert(name.clone(), list(local_group)(locals)?);
     }

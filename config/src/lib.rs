@@ -12,7 +12,7 @@ mod tests;
 mod tree;
 
 pub use check::parse_duration;
-pub use source::{Source, is_same_origin};
+pub use source::{GroupNames, Source, is_same_origin};
 
 use std::collections::BTreeMap;
 use std::io;

@@ -9,7 +9,7 @@ use policy::login::NameStyle;
 
 use crate::check::{self, list, some};
 use crate::tree::{self, Item, Section, Table};
-use crate::{Account, Aws, Config, Error, Removed, Safety, TagUse, Users};
+use crate::{Account, Aws, Config, Error, GroupNames, Removed, Safety, TagUse, Users};
 
 impl Config {
     /// Reads and checks the configuration whose main file is `main`.
@@ -101,15 +101,16 @@ fn refuse_world_writable(path: &Path, metadata: &fs::Metadata) -> Result<(), Err
 fn root(entries: Table) -> Result<Config, Error> {
     let mut config = Config::default();
     let mut root = Section::new("the top level", entries);
-    root.set("groups", &mut config.groups, list(check::iam_group))?;
-    root.set("groups_from_instance_tag", &mut config.groups_from_instance_tag, some(check::instance_tag))?;
-    config.aws = aws(root.section("aws")?)?;
-    root.set("account", &mut config.account, accounts)?;
     let mut source = root.section("source")?;
     source.set("url", &mut config.source, check::source)?;
     source.end()?;
+    let groups = config.source.group_names();
+    root.set("groups", &mut config.groups, list(|item| check::group(item, groups)))?;
+    root.set("groups_from_instance_tag", &mut config.groups_from_instance_tag, some(check::instance_tag))?;
+    config.aws = aws(root.section("aws")?)?;
+    root.set("account", &mut config.account, |item| accounts(item, groups))?;
     config.users = users(root.section("users")?)?;
-    root.set("local_groups", &mut config.local_groups, check::local_groups)?;
+    root.set("local_groups", &mut config.local_groups, |item| check::local_groups(item, groups))?;
     let mut names = root.section("names")?;
     names.set("reserved", &mut config.names.reserved, list(check::reserved_name))?;
     names.set("exclude", &mut config.names.exclude, list(check::part_of_host))?;
@@ -149,7 +150,7 @@ fn aws(mut section: Section) -> Result<Aws, Error> {
     Ok(aws)
 }
 
-fn accounts(item: &Item) -> Result<Vec<Account>, Error> {
+fn accounts(item: &Item, names: GroupNames) -> Result<Vec<Account>, Error> {
     let mut accounts: Vec<Account> = Vec::new();
     for item in item.array()? {
         let mut section = Section::new("[[account]]", item.table()?.clone());
@@ -163,8 +164,8 @@ fn accounts(item: &Item) -> Result<Vec<Account>, Error> {
         }
         section.set("role", &mut account.role, some(check::role))?;
         section.set("external_id", &mut account.external_id, some(check::external_id))?;
-        section.set("groups", &mut account.groups, list(check::iam_group))?;
-        section.set("local_groups", &mut account.local_groups, check::local_groups)?;
+        section.set("groups", &mut account.groups, list(|item| check::group(item, names)))?;
+        section.set("local_groups", &mut account.local_groups, |item| check::local_groups(item, names))?;
         section.end()?;
         accounts.push(account);
     }

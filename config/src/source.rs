@@ -7,6 +7,8 @@ mod file_url;
 
 use std::path::PathBuf;
 
+use crate::check::made_of;
+
 /// `[source]`: where users and groups come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Source {
@@ -90,12 +92,45 @@ impl Source {
         }
     }
 
+    /// Which names its groups have; those of a document's are of use in `local_groups`.
+    #[must_use]
+    pub fn group_names(&self) -> GroupNames {
+        match self {
+            Self::Iam => GroupNames {
+                fits: is_iam_group,
+                of: "an IAM group",
+                hint: "1 to 128 letters, digits and + = , . @ _ -, as IAM has it, without a path",
+            },
+            Self::File { .. } => GroupNames {
+                fits: is_iam_group,
+                of: "a group",
+                hint: "1 to 128 letters, digits and + = , . @ _ -",
+            },
+        }
+    }
+
     /// What `keys.db` and `state.db` say of who confirmed a user's keys: `iam:123456789012`, or the URL of a document. The
     /// account is empty while it is unknown.
     #[must_use]
     pub fn origin(&self, account: &str) -> String {
         if self.is_directory() { format!("{}{account}", self.url()) } else { self.url().to_owned() }
     }
+}
+
+/// The names that groups of a source can have.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupNames {
+    /// Whether it is one.
+    pub fits: fn(&str) -> bool,
+    /// Of what it is a name: `an IAM group`.
+    pub of: &'static str,
+    /// What it is made of.
+    pub hint: &'static str,
+}
+
+/// IAM's rule: API reference, CreateGroup.
+fn is_iam_group(name: &str) -> bool {
+    made_of(name, "+=,.@_-", 1, 128)
 }
 
 /// Whether two origins can be the same, see [`Source::origin`]: the account of one may be unknown.

@@ -276,7 +276,7 @@ async fn one_account(
     let Memory { known, others, rest } = memory;
     let tagged = match account.tag {
         None => Ok(Vec::new()),
-        Some(tag) => aws.groups_in_tag(tag).await,
+        Some(tag) => aws.groups_in_tag(tag, Source::Iam.group_names()).await,
     };
     let (tagged, unresolved) = match tagged {
         Ok(tagged) => (tagged, Vec::new()),

@@ -28,6 +28,9 @@ fn names_of_iam_groups_follow_iams_rule() {
     let wrong = ["['']", "['root']", "['a:b']", "['a,b']", "['-a']", "['adm', 'adm']"];
     assert_values("[local_groups]", "A", &["['adm', 'sudo']"], &wrong);
     let wrong = ["''", "'a b'", "'a/b'", "'_index'", "'.'", "'..'"];
+    assert_refused("groups = ['a b']", 1, "not a name of an IAM group");
+    let of_file = "local_groups = { 'a b' = ['adm'] }\n[source]\nurl = 'file:///a'";
+    assert_refused(of_file, 1, "its key is not a name of a group");
     assert_values("", "groups_from_instance_tag", &["'nss-iam:groups'"], &wrong);
 }
 

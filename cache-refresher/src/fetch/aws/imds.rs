@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use config::GroupNames;
 use listing::{Failure, FailureKind};
 use tokio::time::timeout_at;
 
@@ -196,14 +197,14 @@ fn refused(status: u16) -> Unmet {
 impl Aws<'_> {
     /// The groups that an instance tag names. An instance without the tag names none; one that does not show its
     /// tags has not answered.
-    pub(crate) async fn groups_in_tag(&self, tag: &str) -> Result<Vec<String>, Failure> {
+    pub(crate) async fn groups_in_tag(&self, tag: &str, names: GroupNames) -> Result<Vec<String>, Failure> {
         let path = format!("{TAGS}/{tag}");
         let failed = |cause: &str, hint: &str, kind| failure("imds:GetInstanceTag", tag, cause, hint, kind);
         let unmet = |unmet: Unmet| failed(&unmet.cause, unmet.hint, unmet.kind);
         match self.imds.get(path, self.deadline).await.map_err(unmet)? {
-            Some(value) => split(&value).map_err(|name| {
-                let cause = format!("'{name}' is no name of an IAM group");
-                failed(&cause, "separate names of IAM groups by ':' or blanks", FailureKind::Configuration)
+            Some(value) => split(&value, names.fits).map_err(|name| {
+                let cause = format!("'{name}' is no name of {}", names.of);
+                failed(&cause, "separate names of groups by ':' or blanks", FailureKind::Configuration)
             }),
             None => match self.imds.get(TAGS.to_owned(), self.deadline).await.map_err(unmet)? {
                 Some(_) => Ok(Vec::new()),
@@ -217,11 +218,7 @@ impl Aws<'_> {
 }
 
 /// `Ops:Admins`, `Ops Admins`; the error is the name that is none.
-fn split(value: &str) -> Result<Vec<String>, String> {
-    let is_name = |name: &str| {
-        name.len() <= 128
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte))
-    };
+fn split(value: &str, is_name: fn(&str) -> bool) -> Result<Vec<String>, String> {
     value
         .split(|character: char| character == ':' || character.is_whitespace())
         .filter(|name| !name.is_empty())
@@ -235,6 +232,7 @@ mod tests {
 
     #[test]
     fn groups_in_a_tag_are_parted_by_colons_or_spaces_and_nothing_else_is_taken() {
+        let split = |value: &str| split(value, config::Source::Iam.group_names().fits);
         assert_eq!(split("Ops:Admins").unwrap(), ["Ops", "Admins"]);
         assert_eq!(split(" Ops  Admins: \n").unwrap(), ["Ops", "Admins"]);
         assert_eq!(split("").unwrap(), [""; 0]);

@@ -6,10 +6,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use jiff::Timestamp;
-use listing::{Account, Failure, FailureKind, Listing, MAX_BYTES};
+use listing::{Failure, FailureKind, Listing, MAX_BYTES};
 
-use super::failure::{failure, held};
-use super::merge;
+use super::failure::failure;
 
 /// Reads the listing; its `source` is still what its writer says.
 pub(crate) fn read(path: &Path, now: Timestamp) -> Result<Listing, Failure> {
@@ -31,29 +30,6 @@ pub(crate) fn read(path: &Path, now: Timestamp) -> Result<Listing, Failure> {
     }
     listing.read = Some(now);
     Ok(listing)
-}
-
-/// Puts accounts back that had users and now have none: an export that broke is more likely than that everybody left.
-pub(crate) fn keep_emptied(listing: &mut Listing, previous: Vec<Account>) {
-    let mut kept = Vec::new();
-    for known in previous.into_iter().filter(|account| !account.users.is_empty()) {
-        let now = listing.accounts.iter().find(|account| account.name == known.name);
-        if now.is_some_and(|account| !account.users.is_empty() || !account.complete) {
-            continue;
-        }
-        listing.accounts.retain(|account| account.name != known.name);
-        let of = if known.name.is_empty() { String::new() } else { format!(" of account '{}'", known.name) };
-        let names: Vec<&str> = known.users.iter().map(|user| user.name.as_str()).collect();
-        let refused = held(
-            "read",
-            &listing.source,
-            &format!("it lists no user{of}, and had {}; they stay", known.users.len()),
-            "look whether its export went wrong; if everybody is to leave, run 'nss-iamctl refresh --force'",
-            &names,
-        );
-        kept.push(Account { errors: vec![refused], ..known });
-    }
-    merge::add_rest(&mut listing.accounts, kept);
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {

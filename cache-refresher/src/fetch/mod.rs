@@ -6,6 +6,7 @@ mod accounts;
 mod aws;
 mod confirm;
 mod directory;
+mod document;
 mod failure;
 mod file;
 mod groups;
@@ -14,7 +15,6 @@ mod merge;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use config::{Config, Source};
 use jiff::Timestamp;
@@ -90,7 +90,7 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
     let previous = request.previous.filter(|listing| request.config.source.has_url(&listing.source));
     let request = Request { now, previous, ..request };
     let listing = match &request.config.source {
-        Source::File { path, .. } => from_file(request, path),
+        Source::File { path, .. } => document::read(request, path),
         Source::Iam => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(accounts::read(request, calls.clone())),
             Err(error) => {
@@ -101,19 +101,6 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
     };
     let failures = listing.accounts.iter().flat_map(|account| account.errors.iter().cloned()).collect();
     Fetched { listing, calls, failures }
-}
-
-fn from_file(request: Request<'_>, path: &Path) -> Listing {
-    match file::read(path, request.now) {
-        Ok(read) => {
-            let mut listing = Listing { source: request.config.source.url().to_owned(), ..read };
-            let (known, _) = memory(request.previous, request.remembered);
-            let kept = known.into_values().map(|account| request.release.rest_of(account));
-            file::keep_emptied(&mut listing, kept.collect());
-            listing
-        }
-        Err(failure) => kept(request, failure),
-    }
 }
 
 /// The previous listing where the source as a whole cannot be read; the failure stands with its first account.

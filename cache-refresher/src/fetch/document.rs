@@ -1,15 +1,23 @@
-//! What is read as one document that something else has written: an export that broke must not remove everybody.
+//! Sources that are one document, which something else has written. An export that broke must not remove everybody.
 
-use std::path::Path;
+use jiff::Timestamp;
+use listing::{Account, Failure, FailureKind, Listing};
 
-use listing::{Account, Listing};
+use super::failure::{failure, held};
+use super::{Request, kept, memory, merge};
 
-use super::failure::held;
-use super::{Request, file, kept, memory, merge};
+/// Where a document comes from.
+pub(crate) trait Document {
+    /// What messages call it.
+    fn name(&self) -> String;
+
+    /// All of it, and at most [`listing::MAX_BYTES`].
+    async fn json(&self) -> Result<Vec<u8>, Failure>;
+}
 
 /// Reads it, or is left with what was known.
-pub(super) fn read(request: Request<'_>, path: &Path) -> Listing {
-    match file::read(path, request.now) {
+pub(super) async fn read(request: Request<'_>, document: impl Document) -> Listing {
+    match document.json().await.and_then(|json| parse(&json, &document.name(), request.now)) {
         Ok(read) => {
             let mut listing = Listing { source: request.config.source.url().to_owned(), ..read };
             let (known, _) = memory(request.previous, request.remembered);
@@ -19,6 +27,27 @@ pub(super) fn read(request: Request<'_>, path: &Path) -> Listing {
         }
         Err(failure) => kept(request, failure),
     }
+}
+
+/// The listing; its `source` is still what its writer says.
+fn parse(json: &[u8], name: &str, now: Timestamp) -> Result<Listing, Failure> {
+    let mut listing = Listing::parse(json).map_err(|error| {
+        let hint = "docs/reference/listing.md shows the form";
+        failure("parse", name, &error.to_string(), hint, FailureKind::Held)
+    })?;
+    // As old as its writer says. What is said to be from the future is for the apply half to judge.
+    let written = listing.read.unwrap_or(now);
+    for account in &mut listing.accounts {
+        account.as_of = Some(account.as_of.unwrap_or(written).min(now));
+        account.errors.clear();
+        account.warnings.clear();
+        for user in &mut account.users {
+            user.confirmed = Some(user.confirmed.unwrap_or(written));
+            user.missing = None;
+        }
+    }
+    listing.read = Some(now);
+    Ok(listing)
 }
 
 /// Puts accounts back that had users and now have none: an export that broke is more likely than that everybody left.
@@ -42,4 +71,48 @@ fn keep_emptied(listing: &mut Listing, previous: Vec<Account>) {
         kept.push(Account { errors: vec![refused], ..known });
     }
     merge::add_rest(&mut listing.accounts, kept);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-22T18:00:00Z".parse().unwrap()
+    }
+
+    fn parsed(text: &str) -> Result<Listing, Failure> {
+        parse(text.as_bytes(), "users.json", now())
+    }
+
+    #[test]
+    fn a_document_that_says_nothing_of_its_age_is_as_old_as_the_reading() {
+        let listing = parsed(
+            r#"{"version": 1, "source": "other", "accounts": [{"users": [{"id": "1", "name": "ana"}]}]}"#,
+        )
+        .unwrap();
+        assert_eq!(listing.accounts[0].as_of, Some(now()));
+        assert_eq!(listing.accounts[0].users[0].confirmed, Some(now()));
+    }
+
+    #[test]
+    fn a_document_is_as_old_as_it_says_and_one_from_the_future_is_not_made_new() {
+        let listing = parsed(
+            r#"{"version": 1, "read": "2026-11-20T00:00:00Z", "accounts": [{"users": [
+                {"id": "1", "name": "ana"}, {"id": "2", "name": "bob", "confirmed": "2030-01-01T00:00:00Z"}]}]}"#,
+        )
+        .unwrap();
+        let users = &listing.accounts[0].users;
+        assert_eq!(users[0].confirmed, Some("2026-11-20T00:00:00Z".parse().unwrap()));
+        assert_eq!(users[1].confirmed, Some("2030-01-01T00:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_listing_is_refused_with_its_call_and_kind() {
+        let cut = parsed("{\"version\": 1").unwrap_err();
+        assert_eq!(
+            (cut.call.as_str(), cut.on.as_str(), cut.kind),
+            ("parse", "users.json", FailureKind::Held)
+        );
+    }
 }

@@ -89,18 +89,23 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
     // What another source said is no memory of this one.
     let previous = request.previous.filter(|listing| request.config.source.has_url(&listing.source));
     let request = Request { now, previous, ..request };
-    let listing = match &request.config.source {
-        Source::File { path, .. } => document::read(request, path),
-        Source::Iam => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(accounts::read(request, calls.clone())),
-            Err(error) => {
-                let failure = failure("fetch", "this host", &error.to_string(), "", FailureKind::Other);
-                kept(request, failure)
-            }
-        },
+    let listing = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(read(request, calls.clone())),
+        Err(error) => {
+            let failure = failure("fetch", "this host", &error.to_string(), "", FailureKind::Other);
+            kept(request, failure)
+        }
     };
     let failures = listing.accounts.iter().flat_map(|account| account.errors.iter().cloned()).collect();
     Fetched { listing, calls, failures }
+}
+
+/// Each source by what it is made of: accounts that are asked for groups and users, or one document.
+async fn read(request: Request<'_>, calls: Calls) -> Listing {
+    match &request.config.source {
+        Source::Iam => accounts::read(request, calls).await,
+        Source::File { path, .. } => document::read(request, file::File(path)).await,
+    }
 }
 
 /// The previous listing where the source as a whole cannot be read; the failure stands with its first account.

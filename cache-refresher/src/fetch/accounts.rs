@@ -4,20 +4,31 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use config::{Config, Source};
+use config::Config;
 use futures_util::future::join_all;
 use listing::{Account, Failure, Listing};
 
 use super::account::{self, Plan};
-use super::aws::{Aws, Calls, Identity};
+use super::directory::Directory;
 use super::failure::{held, quoted};
 use super::{Release, Request, listing, memory, merge};
 
+/// How the accounts of a source are reached.
+pub(crate) trait Accounts {
+    type Directory: Directory;
+
+    /// The groups that a tag of this instance names.
+    async fn groups_in_tag(&self, tag: &str) -> Result<Vec<String>, Failure>;
+
+    /// One of them, and its id.
+    async fn reach(&self, account: &Configured<'_>) -> Result<(Self::Directory, String), Failure>;
+}
+
 /// An account of the configuration; the first one's name is empty.
-struct Configured<'a> {
-    name: &'a str,
-    role: Option<&'a str>,
-    external_id: Option<&'a str>,
+pub(crate) struct Configured<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) role: Option<&'a str>,
+    pub(crate) external_id: Option<&'a str>,
     groups: &'a [String],
     tag: Option<&'a str>,
 }
@@ -47,8 +58,11 @@ fn configured<'a>(config: &'a Config, known: &BTreeMap<String, Account>) -> Vec<
         .collect()
 }
 
-/// Reads all accounts, whatever becomes of one.
-pub(super) async fn read(request: Request<'_>, calls: Calls) -> Listing {
+/// Reads all accounts, whatever becomes of one. `source` is not asked for if no account is configured.
+pub(super) async fn read<A: Accounts>(
+    request: Request<'_>,
+    source: impl Future<Output = Result<A, Failure>>,
+) -> Listing {
     let (mut known, rest) = memory(request.previous, request.remembered);
     let mut accounts = configured(request.config, &known);
     if request.release.all {
@@ -59,17 +73,12 @@ pub(super) async fn read(request: Request<'_>, calls: Calls) -> Listing {
         let former = known.into_values().filter_map(|account| former(account, request.release)).collect();
         return listing(request.config, request.now, former);
     }
-    let reached = async {
-        let aws = Aws::reach(&request.config.aws, calls).await?;
-        let identity = aws.identity().await?;
-        Ok::<_, Failure>((aws, identity))
-    };
     let is_configured = |known: &&Account| accounts.iter().any(|account| account.name == known.name);
     let (mut known, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
         known.into_iter().partition(|(_, known)| is_configured(&known));
     let others = RefCell::new(others);
-    let mut read = match reached.await {
-        Ok((aws, identity)) => {
+    let mut read = match source.await {
+        Ok(source) => {
             let reading = accounts.iter().map(|account| {
                 let known = known.remove(account.name);
                 let plan = Plan {
@@ -83,7 +92,7 @@ pub(super) async fn read(request: Request<'_>, calls: Calls) -> Listing {
                     now: request.now,
                     progress: request.progress,
                 };
-                one_account(&aws, &identity, account, plan, Memory { known, others: &others, rest: &rest })
+                one_account(&source, account, plan, Memory { known, others: &others, rest: &rest })
             });
             join_all(reading).await
         }
@@ -135,9 +144,8 @@ struct Memory<'a> {
 }
 
 /// Gets at an account and reads it, whatever becomes of the others.
-async fn one_account(
-    aws: &Aws<'_>,
-    identity: &Identity,
+async fn one_account<A: Accounts>(
+    source: &A,
     account: &Configured<'_>,
     plan: Plan<'_>,
     memory: Memory<'_>,
@@ -145,7 +153,7 @@ async fn one_account(
     let Memory { known, others, rest } = memory;
     let tagged = match account.tag {
         None => Ok(Vec::new()),
-        Some(tag) => aws.groups_in_tag(tag, Source::Iam.group_names()).await,
+        Some(tag) => source.groups_in_tag(tag).await,
     };
     let (tagged, unresolved) = match tagged {
         Ok(tagged) => (tagged, Vec::new()),
@@ -156,14 +164,19 @@ async fn one_account(
         Err(failure) => return merge::kept(known, account.name, vec![failure]),
     };
     let groups = without_repeats(account.groups, tagged);
-    match aws.account(identity, account.name, account.role, account.external_id).await {
-        Ok((iam, id)) => {
+    match source.reach(account).await {
+        Ok((directory, id)) => {
             let known = known.filter(|known| known.id.is_empty() || known.id == id);
             let known = known.or_else(|| renamed(&mut others.borrow_mut(), account.name, &id));
             let former = || rest.iter().find(|other| other.id == id && other.name == account.name).cloned();
             let known = known.or_else(former);
-            account::refresh(&Plan { groups: &groups, unresolved: &unresolved, ..plan }, &iam, &id, known)
-                .await
+            account::refresh(
+                &Plan { groups: &groups, unresolved: &unresolved, ..plan },
+                &directory,
+                &id,
+                known,
+            )
+            .await
         }
         Err(failure) => merge::kept(known, account.name, vec![failure]),
     }

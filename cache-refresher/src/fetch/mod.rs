@@ -102,8 +102,9 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
 
 /// Each source by what it is made of: accounts that are asked for groups and users, or one document.
 async fn read(request: Request<'_>, calls: Calls) -> Listing {
-    match &request.config.source {
-        Source::Iam => accounts::read(request, calls).await,
+    let config = request.config;
+    match &config.source {
+        Source::Iam => accounts::read(request, aws::iam::connect(&config.aws, calls)).await,
         Source::File { path, .. } => document::read(request, file::File(path)).await,
     }
 }

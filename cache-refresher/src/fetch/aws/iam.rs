@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_iam::Client;
-use aws_sdk_iam::config::{Builder, Credentials};
+use aws_sdk_iam::config::Builder;
 use aws_sdk_iam::types::{EncodingType, StatusType, User};
+use config::Source;
 use jiff::Timestamp;
-use listing::FailureKind;
+use listing::{Failure, FailureKind};
 
-use super::Aws;
-use super::watch::Caller;
+use super::sts::Identity;
+use super::watch::{Caller, QUERY};
+use super::{Aws, Calls};
+use crate::fetch::accounts::{Accounts, Configured};
 use crate::fetch::directory::{Directory, GroupAnswer, GroupName, KeyAnswer, ListedKey, Member};
 use crate::fetch::failure::{Refusal, What, failure};
 
@@ -27,18 +30,37 @@ pub(crate) struct Iam {
     caller: Caller,
 }
 
-impl Aws<'_> {
-    /// With the host's own credentials unless others are given.
-    pub(super) fn iam(&self, account: &str, who: String, credentials: Option<Credentials>) -> Iam {
-        let mut builder = Builder::from(&self.sdk).retry_partition(super::retries("iam", account));
-        if let Some(url) = &self.config.endpoint_url_iam {
+/// IAM in the accounts that this host can reach.
+pub(crate) struct IamAccounts<'a> {
+    aws: Aws<'a>,
+    identity: Identity,
+}
+
+pub(crate) async fn connect(config: &config::Aws, calls: Calls) -> Result<IamAccounts<'_>, Failure> {
+    let aws = Aws::reach(config, calls).await?;
+    let identity = aws.identity().await?;
+    Ok(IamAccounts { aws, identity })
+}
+
+impl Accounts for IamAccounts<'_> {
+    type Directory = Iam;
+
+    async fn groups_in_tag(&self, tag: &str) -> Result<Vec<String>, Failure> {
+        self.aws.groups_in_tag(tag, Source::Iam.group_names()).await
+    }
+
+    async fn reach(&self, account: &Configured<'_>) -> Result<(Iam, String), Failure> {
+        let role = self.aws.role(&self.identity, account).await?;
+        let mut builder = Builder::from(&self.aws.sdk).retry_partition(super::retries("iam", account.name));
+        if let Some(url) = &self.aws.config.endpoint_url_iam {
             builder = builder.endpoint_url(url);
         }
-        if let Some(credentials) = credentials {
+        if let Some(credentials) = role.credentials {
             builder = builder.credentials_provider(credentials);
         }
-        let caller = Caller { deadline: self.deadline, calls: self.calls.clone(), who };
-        Iam { client: Client::from_conf(builder.build()), caller }
+        let denied = format!("attach config/iam-policy.json to {}", role.called);
+        let iam = Iam { client: Client::from_conf(builder.build()), caller: self.aws.caller(&QUERY, denied) };
+        Ok((iam, role.account))
     }
 }
 
@@ -174,7 +196,7 @@ impl Directory for Iam {
     }
 
     fn time_left(&self) -> Duration {
-        self.caller.deadline.left()
+        self.caller.time_left()
     }
 }
 

@@ -197,7 +197,7 @@ fn refused(status: u16) -> Unmet {
 impl Aws<'_> {
     /// The groups that an instance tag names. An instance without the tag names none; one that does not show its
     /// tags has not answered.
-    pub(crate) async fn groups_in_tag(&self, tag: &str, names: GroupNames) -> Result<Vec<String>, Failure> {
+    pub(super) async fn groups_in_tag(&self, tag: &str, names: GroupNames) -> Result<Vec<String>, Failure> {
         let path = format!("{TAGS}/{tag}");
         let failed = |cause: &str, hint: &str, kind| failure("imds:GetInstanceTag", tag, cause, hint, kind);
         let unmet = |unmet: Unmet| failed(&unmet.cause, unmet.hint, unmet.kind);

@@ -3,7 +3,7 @@
 mod credentials;
 mod error;
 mod http;
-mod iam;
+pub(super) mod iam;
 mod imds;
 mod sts;
 mod watch;
@@ -23,7 +23,6 @@ use tokio::time::Instant;
 
 use super::failure::failure;
 use credentials::Watched;
-pub(crate) use sts::Identity;
 
 /// IAM throttles by the account, so that a refresh of many users has to expect some refusals of each call. At one
 /// in two, ten attempts fail once in a thousand calls.
@@ -60,14 +59,14 @@ impl Calls {
 
 /// When the whole fetch has to be done.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline {
+struct Deadline {
     at: Instant,
     allowed: Duration,
 }
 
 impl Deadline {
     /// From now on.
-    pub(crate) fn after(allowed: Duration) -> Self {
+    fn after(allowed: Duration) -> Self {
         Self { at: Instant::now() + allowed, allowed }
     }
 
@@ -81,7 +80,7 @@ impl Deadline {
 }
 
 /// How AWS is reached: what all accounts share.
-pub(crate) struct Aws<'a> {
+struct Aws<'a> {
     config: &'a config::Aws,
     sdk: SdkConfig,
     credentials: Watched,
@@ -92,7 +91,7 @@ pub(crate) struct Aws<'a> {
 
 impl<'a> Aws<'a> {
     /// The configuration, then the SDK's own environment variables and files, then the instance.
-    pub(crate) async fn reach(config: &'a config::Aws, calls: Calls) -> Result<Self, Failure> {
+    async fn reach(config: &'a config::Aws, calls: Calls) -> Result<Self, Failure> {
         let deadline = Deadline::after(config.timeout);
         let connections = http::connections(config)?;
         let region = RegionProviderChain::first_try(config.region.clone().map(Region::new))

@@ -1,13 +1,13 @@
 //! Who the host is, and the role that reads an account.
 
 use aws_sdk_sts::Client;
-use aws_sdk_sts::config::Builder;
+use aws_sdk_sts::config::{Builder, Credentials};
 use listing::{Failure, FailureKind};
 
 use super::Aws;
 use super::credentials::Lack;
-use super::iam::Iam;
-use super::watch::Caller;
+use super::watch::QUERY;
+use crate::fetch::accounts::Configured;
 use crate::fetch::failure::failure;
 
 /// RoleSessionName where the configuration has none; it stands in CloudTrail.
@@ -18,9 +18,19 @@ const LONGEST_SESSION: usize = 64;
 
 /// Who this host is in AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) account: String,
-    pub(crate) arn: String,
+pub(super) struct Identity {
+    account: String,
+    arn: String,
+}
+
+/// Who reads an account.
+pub(super) struct Role {
+    /// The account's id.
+    pub(super) account: String,
+    /// For hints: `the role 'IAMKeyLookup'`.
+    pub(super) called: String,
+    /// None: the host's own.
+    pub(super) credentials: Option<Credentials>,
 }
 
 impl Identity {
@@ -39,14 +49,12 @@ impl Identity {
 
 impl Aws<'_> {
     /// GetCallerIdentity, which needs no permission.
-    pub(crate) async fn identity(&self) -> Result<Identity, Failure> {
+    pub(super) async fn identity(&self) -> Result<Identity, Failure> {
         let client = self.sts("base");
-        let caller = Caller {
-            deadline: self.deadline,
-            calls: self.calls.clone(),
-            who: "the instance's role".to_owned(),
-        };
-        let answer = caller
+        let denied =
+            "it needs no permission: does a policy of the organization or of the VPC endpoint deny it?";
+        let answer = self
+            .caller(&QUERY, denied.to_owned())
             .call("sts:GetCallerIdentity", "this host", |watch| {
                 client.get_caller_identity().customize().interceptor(watch).send()
             })
@@ -88,29 +96,30 @@ impl Aws<'_> {
         self::failure(&failure.call, &failure.on, &format!("no credentials: {cause}"), hint, kind)
     }
 
-    /// An account as `role` sees it, or as this host does, and the account's id.
-    pub(crate) async fn account(
-        &self,
-        identity: &Identity,
-        name: &str,
-        role: Option<&str>,
-        external_id: Option<&str>,
-    ) -> Result<(Iam, String), Failure> {
-        let Some(role) = role else {
-            return Ok((self.iam(name, "the instance's role".to_owned(), None), identity.account.clone()));
+    /// Who reads an account: `role`, or this host itself.
+    pub(super) async fn role(&self, identity: &Identity, account: &Configured<'_>) -> Result<Role, Failure> {
+        let Some(role) = account.role else {
+            return Ok(Role {
+                account: identity.account.clone(),
+                called: "the instance's role".to_owned(),
+                credentials: None,
+            });
         };
         let arn = identity.role_arn(role);
         let session = self.session_name().await;
-        let client = self.sts(name);
-        let caller =
-            Caller { deadline: self.deadline, calls: self.calls.clone(), who: format!("'{}'", identity.arn) };
-        let answer = caller
+        let client = self.sts(account.name);
+        let denied = format!(
+            "names of roles are case-sensitive; does the role exist, and does its trust policy name '{}'?",
+            identity.arn
+        );
+        let answer = self
+            .caller(&QUERY, denied)
             .call("sts:AssumeRole", &arn, |watch| {
                 client
                     .assume_role()
                     .role_arn(&arn)
                     .role_session_name(session)
-                    .set_external_id(external_id.map(str::to_owned))
+                    .set_external_id(account.external_id.map(str::to_owned))
                     .customize()
                     .interceptor(watch)
                     .send()
@@ -121,15 +130,18 @@ impl Aws<'_> {
             let cause = "an answer without credentials";
             return Err(failure("sts:AssumeRole", &arn, cause, "", FailureKind::Unavailable));
         };
-        let credentials = aws_sdk_sts::config::Credentials::new(
+        let credentials = Credentials::new(
             given.access_key_id,
             given.secret_access_key,
             Some(given.session_token),
             None,
             "AssumeRole",
         );
-        let id = arn.split(':').nth(4).unwrap_or_default().to_owned();
-        Ok((self.iam(name, format!("the role '{role}'"), Some(credentials)), id))
+        Ok(Role {
+            account: arn.split(':').nth(4).unwrap_or_default().to_owned(),
+            called: format!("the role '{role}'"),
+            credentials: Some(credentials),
+        })
     }
 
     fn sts(&self, name: &str) -> Client {

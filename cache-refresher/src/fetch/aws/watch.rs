@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_iam::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
@@ -16,19 +17,43 @@ use listing::FailureKind;
 use tokio::time::timeout_at;
 
 use super::error::{Told, cause_of, hint, told};
-use super::{Calls, Deadline};
+use super::{Aws, Calls, Deadline};
 use crate::fetch::failure::{Refusal, What, failure};
+
+/// What differs by the service that is called.
+#[derive(Debug)]
+pub(super) struct Service {
+    /// Its code for what does not exist.
+    pub(super) not_found: &'static str,
+    /// Whether a body is all of the answer to an action.
+    pub(super) is_whole: fn(&str, &[u8]) -> bool,
+}
+
+/// IAM and STS, which speak the query protocol.
+pub(super) const QUERY: Service = Service { not_found: "NoSuchEntity", is_whole };
 
 /// Makes calls in the name of one role.
 #[derive(Debug)]
 pub(super) struct Caller {
-    pub(super) deadline: Deadline,
-    pub(super) calls: Calls,
-    /// Who calls, for hints: `the role 'IAMKeyLookup'`.
-    pub(super) who: String,
+    deadline: Deadline,
+    calls: Calls,
+    service: &'static Service,
+    /// What to do where a call is denied.
+    denied: String,
+}
+
+impl Aws<'_> {
+    pub(super) fn caller(&self, service: &'static Service, denied: String) -> Caller {
+        Caller { deadline: self.deadline, calls: self.calls.clone(), service, denied }
+    }
 }
 
 impl Caller {
+    /// Until the deadline of the whole fetch.
+    pub(super) fn time_left(&self) -> Duration {
+        self.deadline.left()
+    }
+
     /// Makes one call; `send` gets the interceptor that belongs to it.
     pub(super) async fn call<T, E, F>(
         &self,
@@ -44,8 +69,13 @@ impl Caller {
         let outcome = if self.deadline.left().is_zero() {
             None
         } else {
-            let watch =
-                Watch { action, calls: self.calls.clone(), last: Arc::clone(&last), error: PhantomData };
+            let watch = Watch {
+                action,
+                is_whole: self.service.is_whole,
+                calls: self.calls.clone(),
+                last: Arc::clone(&last),
+                error: PhantomData,
+            };
             timeout_at(self.deadline.at, send(watch)).await.ok()
         };
         let told = match outcome {
@@ -53,13 +83,17 @@ impl Caller {
             Some(Err(error)) => told(&error),
             None => self.out_of_time(&last),
         };
-        let what = match told.code.as_deref() {
-            Some("NoSuchEntity") => What::NotFound,
-            Some("AccessDenied" | "AccessDeniedException") => What::Denied,
-            _ => What::Failed,
+        Err(self.refusal(action, on, &told))
+    }
+
+    fn refusal(&self, action: &str, on: &str, told: &Told) -> Refusal {
+        let (what, kind) = match told.code.as_deref() {
+            Some(code) if code == self.service.not_found => (What::NotFound, FailureKind::Configuration),
+            Some("AccessDenied" | "AccessDeniedException") => (What::Denied, told.kind),
+            _ => (What::Failed, told.kind),
         };
-        let hint = hint(action, &told, &self.who);
-        Err(Refusal { what, failure: failure(action, on, &told.cause, &hint, told.kind) })
+        let hint = hint(told, &self.denied);
+        Refusal { what, failure: failure(action, on, &told.cause, &hint, kind) }
     }
 
     fn out_of_time(&self, last: &Last) -> Told {
@@ -78,6 +112,7 @@ type Last = Arc<Mutex<Option<Told>>>;
 /// The interceptor of one call that fails with `E`.
 pub(super) struct Watch<E> {
     action: &'static str,
+    is_whole: fn(&str, &[u8]) -> bool,
     calls: Calls,
     last: Last,
     error: PhantomData<fn() -> E>,
@@ -115,7 +150,7 @@ impl<E: StdError + ProvideErrorMetadata + Send + Sync + 'static> Intercept for W
         let response = context.response();
         let body = response.body().bytes().unwrap_or_default();
         // What was not understood is an error already, and one that may be tried again.
-        if context.output_or_error().is_ok() && !is_whole(self.action, body) {
+        if context.output_or_error().is_ok() && !(self.is_whole)(self.action, body) {
             return Err("the answer is cut short, or is none of AWS's".into());
         }
         Ok(())
@@ -148,6 +183,26 @@ fn is_whole(action: &str, body: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_exist_and_what_is_denied_are_told_by_the_codes_of_the_service() {
+        let caller = Caller {
+            deadline: Deadline::after(Duration::ZERO),
+            calls: Calls::default(),
+            service: &QUERY,
+            denied: "attach the policy".to_owned(),
+        };
+        let refused = |code: &str, kind| {
+            let told = Told { code: Some(code.to_owned()), cause: "why".to_owned(), kind };
+            let Refusal { what, failure } = caller.refusal("iam:GetGroup", "G", &told);
+            (what, failure.kind, failure.hint)
+        };
+        use FailureKind::{Configuration, Denied, Other};
+        let told = |what, kind, hint: &str| (what, kind, hint.to_owned());
+        assert_eq!(refused("NoSuchEntity", Other), told(What::NotFound, Configuration, ""));
+        assert_eq!(refused("AccessDenied", Denied), told(What::Denied, Denied, "attach the policy"));
+        assert_eq!(refused("NotYetInvented", Other), told(What::Failed, Other, ""));
+    }
 
     #[test]
     fn an_answer_without_its_last_tag_is_not_whole() {

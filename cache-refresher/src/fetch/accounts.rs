@@ -33,8 +33,8 @@ pub(crate) struct Configured<'a> {
     tag: Option<&'a str>,
 }
 
-/// In the order of precedence. An account without groups is none, but for one whose users are `known`.
-fn configured<'a>(config: &'a Config, known: &BTreeMap<String, Account>) -> Vec<Configured<'a>> {
+/// In the order of precedence. An account without groups is none, but for one whose users are to stay.
+fn configured<'a>(config: &'a Config, has_to_stay: impl Fn(&str) -> bool) -> Vec<Configured<'a>> {
     let first = Configured {
         name: "",
         role: config.aws.role.as_deref(),
@@ -49,70 +49,50 @@ fn configured<'a>(config: &'a Config, known: &BTreeMap<String, Account>) -> Vec<
         groups: &account.groups,
         tag: None,
     });
-    std::iter::once(first)
-        .chain(others)
-        .filter(|account| {
-            let has_users = known.get(account.name).is_some_and(|known| !known.users.is_empty());
-            !account.groups.is_empty() || account.tag.is_some() || has_users
-        })
-        .collect()
+    let is_read = |account: &Configured<'_>| {
+        !account.groups.is_empty() || account.tag.is_some() || has_to_stay(account.name)
+    };
+    std::iter::once(first).chain(others).filter(is_read).collect()
 }
 
 /// Reads all accounts, whatever becomes of one. `source` is not asked for if no account is configured.
 pub(super) async fn read<A: Accounts>(
-    request: Request<'_>,
+    mut request: Request<'_>,
     source: impl Future<Output = Result<A, Failure>>,
 ) -> Listing {
-    let (mut known, rest) = memory(request.previous, request.remembered);
-    let mut accounts = configured(request.config, &known);
+    let (known, rest) = memory(request.previous.take(), std::mem::take(&mut request.remembered));
+    let has_to_stay =
+        |name: &str| !request.release.all && known.get(name).is_some_and(|known| !known.users.is_empty());
+    let accounts = configured(request.config, has_to_stay);
+    let mut memory = Memory::new(known, rest, &accounts);
     if request.release.all {
-        accounts.retain(|account| !account.groups.is_empty() || account.tag.is_some());
-        known.retain(|name, _| accounts.iter().any(|account| account.name == name));
+        memory.others.clear();
     }
-    if accounts.is_empty() {
-        let former = known.into_values().filter_map(|account| former(account, request.release)).collect();
-        return listing(request.config, request.now, former);
-    }
-    let is_configured = |known: &&Account| accounts.iter().any(|account| account.name == known.name);
-    let (mut known, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        known.into_iter().partition(|(_, known)| is_configured(&known));
-    let others = RefCell::new(others);
-    let mut read = match source.await {
-        Ok(source) => {
-            let reading = accounts.iter().map(|account| {
-                let known = known.remove(account.name);
-                let plan = Plan {
-                    name: account.name,
-                    groups: account.groups,
-                    tags: &request.config.tags,
-                    concurrency: request.config.aws.concurrency,
-                    unresolved: &[],
-                    force: request.force,
-                    release: request.release,
-                    now: request.now,
-                    progress: request.progress,
-                };
-                one_account(&source, account, plan, Memory { known, others: &others, rest: &rest })
-            });
-            join_all(reading).await
-        }
-        Err(failure) => accounts
-            .iter()
-            .map(|account| merge::kept(known.remove(account.name), account.name, vec![failure.clone()]))
-            .collect(),
-    };
-    for account in &mut read {
-        for failure in &mut account.errors {
-            if !account.name.is_empty() {
-                failure.on = format!("{}/{}", account.name, failure.on);
+    let memory = RefCell::new(memory);
+    let mut read = if accounts.is_empty() {
+        Vec::new()
+    } else {
+        match source.await {
+            Ok(source) => {
+                let reading = accounts.iter().map(|account| one_account(&request, &source, account, &memory));
+                join_all(reading).await
             }
+            Err(failure) => accounts
+                .iter()
+                .map(|account| {
+                    merge::kept(memory.borrow_mut().take(account), account.name, vec![failure.clone()])
+                })
+                .collect(),
+        }
+    };
+    for account in read.iter_mut().filter(|account| !account.name.is_empty()) {
+        for failure in &mut account.errors {
+            failure.on = format!("{}/{}", account.name, failure.on);
         }
     }
     merge::each_id_once(&mut read);
-    merge::add_rest(
-        &mut read,
-        others.into_inner().into_values().filter_map(|account| former(account, request.release)),
-    );
+    let others = memory.into_inner().others.into_values();
+    merge::add_rest(&mut read, others.filter_map(|account| former(account, request.release)));
     listing(request.config, request.now, read)
 }
 
@@ -134,23 +114,52 @@ fn former(known: Account, release: &Release) -> Option<Account> {
 }
 
 /// What is known of accounts.
-struct Memory<'a> {
-    /// By this name.
-    known: Option<Account>,
-    /// By names that are not configured; one that has another name now is taken out.
-    others: &'a RefCell<BTreeMap<String, Account>>,
-    /// Of AWS accounts that a name stood for before.
-    rest: &'a [Account],
+struct Memory {
+    /// Of those that are configured, by name.
+    configured: BTreeMap<String, Account>,
+    /// By names that are not configured.
+    others: BTreeMap<String, Account>,
+    /// Of those that a name stood for before.
+    rest: Vec<Account>,
+}
+
+impl Memory {
+    fn new(known: BTreeMap<String, Account>, rest: Vec<Account>, accounts: &[Configured<'_>]) -> Self {
+        let is_configured = |name: &str| accounts.iter().any(|account| account.name == name);
+        let (configured, others) = known.into_iter().partition(|(name, _)| is_configured(name));
+        Self { configured, others, rest }
+    }
+
+    /// By the name of the account.
+    fn take(&mut self, account: &Configured<'_>) -> Option<Account> {
+        self.configured.remove(account.name)
+    }
+
+    /// Of the account with this id, which the configuration may have called otherwise; or else of the name, while its id is
+    /// not known. `by_name` is what that name stood for last.
+    fn of_id(&mut self, by_name: Option<Account>, name: &str, id: &str) -> Option<Account> {
+        let by_name = by_name.filter(|known| known.id.is_empty() || known.id == id);
+        by_name
+            .or_else(|| self.renamed(name, id))
+            .or_else(|| self.rest.iter().find(|other| other.id == id && other.name == name).cloned())
+    }
+
+    fn renamed(&mut self, name: &str, id: &str) -> Option<Account> {
+        let (former, _) = self.others.iter().find(|(_, other)| other.id == id)?;
+        let former = former.clone();
+        let account = self.others.remove(&former)?;
+        Some(Account { name: name.to_owned(), ..account })
+    }
 }
 
 /// Gets at an account and reads it, whatever becomes of the others.
 async fn one_account<A: Accounts>(
+    request: &Request<'_>,
     source: &A,
     account: &Configured<'_>,
-    plan: Plan<'_>,
-    memory: Memory<'_>,
+    memory: &RefCell<Memory>,
 ) -> Account {
-    let Memory { known, others, rest } = memory;
+    let known = memory.borrow_mut().take(account);
     let tagged = match account.tag {
         None => Ok(Vec::new()),
         Some(tag) => source.groups_in_tag(tag).await,
@@ -163,34 +172,26 @@ async fn one_account<A: Accounts>(
         }
         Err(failure) => return merge::kept(known, account.name, vec![failure]),
     };
-    let groups = without_repeats(account.groups, tagged);
-    match source.reach(account).await {
-        Ok((directory, id)) => {
-            let known = known.filter(|known| known.id.is_empty() || known.id == id);
-            let known = known.or_else(|| renamed(&mut others.borrow_mut(), account.name, &id));
-            let former = || rest.iter().find(|other| other.id == id && other.name == account.name).cloned();
-            let known = known.or_else(former);
-            account::refresh(
-                &Plan { groups: &groups, unresolved: &unresolved, ..plan },
-                &directory,
-                &id,
-                known,
-            )
-            .await
-        }
-        Err(failure) => merge::kept(known, account.name, vec![failure]),
-    }
+    let (directory, id) = match source.reach(account).await {
+        Ok(reached) => reached,
+        Err(failure) => return merge::kept(known, account.name, vec![failure]),
+    };
+    let known = memory.borrow_mut().of_id(known, account.name, &id);
+    let plan = Plan {
+        name: account.name,
+        groups: &without_repeats(account.groups, tagged),
+        tags: &request.config.tags,
+        concurrency: request.config.aws.concurrency,
+        unresolved: &unresolved,
+        force: request.force,
+        release: request.release,
+        now: request.now,
+        progress: request.progress,
+    };
+    account::refresh(&plan, &directory, &id, known).await
 }
 
-/// The memory of this AWS account by the name that the configuration had for it.
-fn renamed(others: &mut BTreeMap<String, Account>, name: &str, id: &str) -> Option<Account> {
-    let (former, _) = others.iter().find(|(_, other)| other.id == id)?;
-    let former = former.clone();
-    let account = others.remove(&former)?;
-    Some(Account { name: name.to_owned(), ..account })
-}
-
-/// IAM tells names of groups apart without regard to case.
+/// Names of groups are told apart without regard to case.
 fn without_repeats(configured: &[String], tagged: Vec<String>) -> Vec<String> {
     let mut groups: Vec<String> = Vec::new();
     for name in configured.iter().cloned().chain(tagged) {

@@ -10,9 +10,9 @@ use listing::{Account, Failure, FailureKind, Key, User};
 
 use super::confirm::confirm;
 use super::directory::{Directory, ListedKey};
-use super::failure::{Refusal, What, failure, printable, put_together};
+use super::failure::{Refusal, What, failure, put_together};
 use super::groups;
-use super::merge::{self, KeysRead};
+use super::merge::{self, KeysRead, Rules};
 use super::{Progress, Release};
 
 /// What to read, and by which rules.
@@ -20,7 +20,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) name: &'a str,
     pub(crate) groups: &'a [String],
     pub(crate) tags: &'a Tags,
-    /// Calls at once; IAM limits the rate of each account by itself.
+    /// Calls at once; each account has a limit of its own for their rate.
     pub(crate) concurrency: usize,
     /// Names of groups that could not be found out.
     pub(crate) unresolved: &'a [Failure],
@@ -39,7 +39,7 @@ pub(crate) async fn refresh<D: Directory>(
     id: &str,
     known: Option<Account>,
 ) -> Account {
-    // What was known of another AWS account is no memory of this one.
+    // What was known of another account is no memory of this one.
     let known = known.filter(|known| known.id.is_empty() || known.id == id);
     let remembers = known.is_some();
     let before = known.clone().unwrap_or_default();
@@ -51,8 +51,7 @@ pub(crate) async fn refresh<D: Directory>(
     let known = Account { name: plan.name.to_owned(), id: id.to_owned(), ..before };
     let lost = merge::lost(&known, &groups);
     let verdicts = confirm(directory, &groups.asked, lost, plan.concurrency).await;
-    let (mut account, present) =
-        merge::memberships(known, groups, verdicts, plan.now, (plan.force, plan.release));
+    let (mut account, present) = merge::memberships(known, groups, verdicts, Rules::of(plan, D::words()));
     // Without a memory nobody can tell whom a mistake in `groups` leaves out.
     account.complete = remembers || !unresolved || plan.release.all;
     read_users(plan, directory, &mut account, &present).await;
@@ -89,7 +88,7 @@ async fn read_users<D: Directory>(
         match (read.outcome, account.users.get_mut(at)) {
             (Outcome::Keys(keys), Some(user)) => merge::keys(user, keys, plan.now),
             (Outcome::Gone, Some(user)) => {
-                log::info!("IAM user '{}' was deleted while groups were read", printable(&user.name));
+                log::info!("{} was deleted while groups were read", D::words().user(&user.name));
                 gone.insert(id);
             }
             (Outcome::Unread, _) | (_, None) => {}
@@ -155,7 +154,7 @@ async fn unread<D: Directory>(directory: &D, user: &User, refusal: Refusal) -> U
         }
         _ => {
             let Failure { call, cause, .. } = refusal.failure;
-            let cause = format!("{cause}; GetGroup lists the user");
+            let cause = format!("{cause}; {} lists the user", D::words().lists());
             kept(failure(&call, &user.name, &cause, "the next refresh asks again", FailureKind::Held))
         }
     }

@@ -1,5 +1,5 @@
-//! Whether a user whom an answer of GetGroup lacks has really left that group. IAM is eventually consistent, and a removal
-//! is the one mistake that locks people out.
+//! Whether a user whom the answer of a group lacks has really left it. Sources are eventually consistent, and a removal is
+//! the one mistake that locks people out.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,12 +8,12 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::directory::Directory;
+use super::directory::{Directory, Words};
 use super::failure::What;
 use super::groups::Asked;
 use super::merge::{Lost, Verdict};
 
-/// GetGroup may answer out of one stale copy for a while; so long is waited before it is asked again.
+/// A group may be answered for out of one stale copy for a while; so long is waited before it is asked again.
 const SECOND_LOOK: Duration = Duration::from_secs(10);
 
 /// Asks for every lost user; the order of the result is that of `lost`.
@@ -47,7 +47,7 @@ pub(crate) async fn confirm<D: Directory>(
     answers
         .into_iter()
         .map(|(_, lost, verdict)| {
-            let verdicts = verdict.unwrap_or_else(|| second_verdicts(&lost, asked, &seen));
+            let verdicts = verdict.unwrap_or_else(|| second_verdicts(&lost, asked, &seen, D::words()));
             (lost, verdicts)
         })
         .collect()
@@ -96,11 +96,12 @@ async fn look_again<D: Directory>(
     groups: BTreeSet<usize>,
     concurrency: usize,
 ) -> Seen {
+    let words = D::words();
     if directory.time_left() <= SECOND_LOOK {
-        let why = "denied, and no time was left to ask GetGroup again";
-        return groups.into_iter().map(|group| (group, Err(why.to_owned()))).collect();
+        let why = format!("denied, and no time was left to ask {} again", words.lists());
+        return groups.into_iter().map(|group| (group, Err(why.clone()))).collect();
     }
-    log::info!("iam:ListGroupsForUser is denied; GetGroup is asked again in {} s", SECOND_LOOK.as_secs());
+    log::info!("{} is denied; {} is asked again in {} s", words.groups, words.lists(), SECOND_LOOK.as_secs());
     tokio::time::sleep(SECOND_LOOK).await;
     stream::iter(groups)
         .map(|at| async move { (at, members(directory, asked.get(at)).await) })
@@ -113,23 +114,23 @@ async fn members<D: Directory>(directory: &D, group: Option<&Asked>) -> Result<B
     let Some(group) = group.filter(|group| !group.unclear) else {
         return Err("denied, and the group is not found".to_owned());
     };
-    match directory.group(group.name_in_iam()).await {
+    match directory.group(group.present_name()).await {
         Ok(answer) if answer.id == group.id => {
             Ok(answer.members.into_iter().map(|member| member.id).collect())
         }
-        Ok(_) => Err("denied, and GetGroup answered for another group".to_owned()),
+        Ok(_) => Err(format!("denied, and {} answered for another group", D::words().lists())),
         Err(refusal) if refusal.what == What::NotFound => Ok(BTreeSet::new()),
-        Err(refusal) => Err(format!("denied, and GetGroup failed: {}", refusal.failure.cause)),
+        Err(refusal) => Err(format!("denied, and {} failed: {}", D::words().lists(), refusal.failure.cause)),
     }
 }
 
 /// Who is in no group that can be read may be in one that cannot.
-fn second_verdicts(lost: &Lost, asked: &[Asked], seen: &Seen) -> Vec<Verdict> {
+fn second_verdicts(lost: &Lost, asked: &[Asked], seen: &Seen, words: Words) -> Vec<Verdict> {
     let verdicts = lost.verdicts(|group| second_verdict(lost, group, seen));
     let closed = asked.iter().find(|group| group.unclear && !group.unconfigured && group.members.is_none());
     match closed {
         Some(group) if verdicts.iter().all(|verdict| *verdict == Verdict::Out) => {
-            let why = format!("denied, and so is GetGroup on '{}'", group.name_in_iam());
+            let why = format!("denied, and so is {} on '{}'", words.lists(), group.present_name());
             lost.verdicts(|_| Verdict::Unknown(why.clone()))
         }
         _ => verdicts,

@@ -5,9 +5,39 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::failure::Refusal;
+use super::failure::{Refusal, printable};
 
-/// An IAM group with its members.
+/// What messages call a source and its calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Words {
+    /// Stands before `user` and `group`: `IAM`.
+    pub(crate) noun: &'static str,
+    /// The call that lists the members of a group: `iam:GetGroup`.
+    pub(crate) members: &'static str,
+    /// The call that confirms that somebody left a group: `iam:ListGroupsForUser`.
+    pub(crate) groups: &'static str,
+    /// Where names of groups stand besides the configuration: `the policy of the role`.
+    pub(crate) policy: &'static str,
+}
+
+impl Words {
+    /// `IAM user 'ana'`
+    pub(crate) fn user(&self, name: &str) -> String {
+        format!("{} user '{}'", self.noun, printable(name))
+    }
+
+    /// `IAM group 'Ops'`
+    pub(crate) fn group(&self, name: &str) -> String {
+        format!("{} group '{}'", self.noun, printable(name))
+    }
+
+    /// The call that lists members, without the service: `GetGroup`.
+    pub(crate) fn lists(&self) -> &'static str {
+        self.members.rsplit(':').next().unwrap_or(self.members)
+    }
+}
+
+/// A group with its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GroupAnswer {
     pub(crate) id: String,
@@ -47,17 +77,19 @@ pub(crate) struct KeyAnswer {
 
 /// Every answer is whole, or it is a refusal: no method returns the first pages of a list.
 pub(crate) trait Directory {
-    /// `iam:GetGroup`.
+    /// For messages.
+    fn words() -> Words;
+    /// A group and its members. That there is none is a refusal which says what to do about it.
     async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal>;
-    /// `iam:ListGroupsForUser`.
+    /// The groups that somebody is a member of.
     async fn groups_of(&self, user: &str) -> Result<Vec<GroupName>, Refusal>;
-    /// `iam:ListGroups`: the present name of the group with this id.
+    /// The present name of the group with this id.
     async fn group_called(&self, id: &str) -> Result<Option<String>, Refusal>;
-    /// `iam:ListSSHPublicKeys`.
+    /// All keys of a user.
     async fn keys(&self, user: &str) -> Result<Vec<ListedKey>, Refusal>;
-    /// `iam:GetSSHPublicKey`.
+    /// One key of a user.
     async fn key(&self, user: &str, id: &str) -> Result<KeyAnswer, Refusal>;
-    /// `iam:ListUserTags`.
+    /// All tags of a user.
     async fn tags(&self, user: &str) -> Result<BTreeMap<String, String>, Refusal>;
     /// Until the deadline of the whole fetch.
     fn time_left(&self) -> Duration;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use listing::{Failure, FailureKind};
 
-/// IAM's messages repeat ARNs and request ids; a hostile one could be of any length.
+/// Messages of a source repeat names and request ids; a hostile one could be of any length.
 const LONGEST: usize = 1000;
 
 /// Names in one message; more are counted.
@@ -20,9 +20,9 @@ pub(crate) struct Refusal {
 /// The refusals that mean something to a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
-    /// NoSuchEntity: an answer, if the question was whether it exists.
+    /// There is no such thing: an answer, if the question was whether it exists.
     NotFound,
-    /// AccessDenied.
+    /// Not allowed.
     Denied,
     /// Everything else.
     Failed,
@@ -97,7 +97,7 @@ pub(crate) fn put_together(failures: Vec<Failure>, consequence: &str) -> Vec<Fai
         .collect()
 }
 
-/// IAM's messages name the user, so that only what stands before the first colon tells causes apart.
+/// Messages of a source name the user, so that only what stands before the first colon tells causes apart.
 fn same_cause(one: &Failure, other: &Failure) -> bool {
     let code = |failure: &Failure| failure.cause.split([':', ';']).next().map(str::to_owned);
     let is_told_by_name = !one.users.is_empty() || !other.users.is_empty();
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn refused(on: &str, cause: &str) -> Failure {
-        failure("iam:ListSSHPublicKeys", on, cause, "", FailureKind::Unavailable)
+        failure("keys", on, cause, "", FailureKind::Unavailable)
     }
 
     #[test]

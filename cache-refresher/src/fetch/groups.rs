@@ -1,5 +1,5 @@
-//! Which groups are read: those that the configuration names, followed if they were renamed in IAM, and those that it named
-//! before, since a mistake in it must disable nobody.
+//! Which groups are read: those that the configuration names, followed if they were renamed at the source, and those that
+//! it named before, since a mistake in it must disable nobody.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(crate) struct Asked {
     pub(crate) id: String,
     /// As the configuration spells it.
     pub(crate) name: String,
-    /// As IAM spells it, if the group was renamed there.
+    /// As the source spells it, if the group was renamed there.
     pub(crate) renamed: Option<String>,
     /// None: no answer. The group was deleted or cannot be read, and its members are asked for one by one.
     pub(crate) members: Option<Vec<Member>>,
@@ -31,8 +31,8 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// The name by which IAM knows it.
-    pub(crate) fn name_in_iam(&self) -> &str {
+    /// The name by which the source knows it.
+    pub(crate) fn present_name(&self) -> &str {
         self.renamed.as_deref().unwrap_or(&self.name)
     }
 }
@@ -78,7 +78,7 @@ pub(crate) async fn read<D: Directory>(
             (Err(refusal), Some(before)) if refusal.what == What::NotFound => {
                 failures.extend(groups.follow(directory, before, &names).await.err());
             }
-            // IAM denies what a policy does not name, whether it exists or not.
+            // What a policy does not name is denied, whether it exists or not.
             (Err(refusal), None) if refusal.what != What::Failed && !is_shut_out => {
                 groups.unresolved.push(never_was(refusal))
             }
@@ -98,16 +98,13 @@ pub(crate) async fn read<D: Directory>(
 }
 
 fn never_was(refusal: Refusal) -> Failure {
-    if refusal.what == What::Denied {
-        return refusal.failure;
+    let Refusal { what, failure } = refusal;
+    match what {
+        What::NotFound => {
+            Failure { cause: format!("{}; the other groups were read", failure.cause), ..failure }
+        }
+        What::Denied | What::Failed => failure,
     }
-    failure(
-        "iam:GetGroup",
-        &refusal.failure.on,
-        "NoSuchEntity: the group does not exist in this account; the other groups were read",
-        "create the group in IAM, or correct its name in `groups`",
-        FailureKind::Configuration,
-    )
 }
 
 impl Asked {
@@ -141,65 +138,83 @@ impl Groups {
         known: &Group,
         names: &BTreeMap<&str, &str>,
     ) -> Result<(), Failure> {
-        let mut asked = Asked::unanswered(known);
-        match find(directory, known, names).await {
-            // Not renamed: one of the two answers is out of date.
-            Found::As(now) if now.eq_ignore_ascii_case(&known.name) => match directory.group(&now).await {
-                Ok(answer) if answer.id == known.id => asked = Asked::answered(answer, Some(known)),
-                Err(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
-                _ => {
-                    (asked.renamed, asked.unclear) = (None, true);
-                    self.warnings.push(format!(
-                        "IAM group '{0}' is not found, and IAM lists members of '{0}' with the same GroupId '{1}'; they stay, \
-                         but nobody can join\nhint: the next refresh asks again",
-                        printable(&known.name),
-                        known.id
-                    ));
-                }
-            },
-            Found::As(now) => {
-                let text = format!(
-                    "IAM group '{}' is called '{}' now, and is followed by its GroupId '{}'",
-                    printable(&known.name),
-                    printable(&now),
-                    known.id
-                );
-                let hint = format!("write \"{}\" in `groups` and [local_groups]", printable(&now));
-                match directory.group(&now).await {
-                    Ok(answer) if answer.id == known.id => {
-                        asked = Asked::answered(answer, Some(known));
-                        self.warnings.push(format!("{text}\nhint: {hint}"));
-                    }
-                    Err(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
-                    other => {
-                        let why = other.err().map(|refusal| refusal.failure.cause).unwrap_or_default();
-                        (asked.renamed, asked.unclear) = (Some(now), true);
-                        self.warnings.push(format!(
-                            "{text}; its members stay, but nobody can join: iam:GetGroup failed: {why}\nhint: {hint}, and \
-                             in the policy of the role"
-                        ));
-                    }
-                }
+        let group = D::words().group(&known.name);
+        let asked = match find(directory, known, names).await {
+            Found::As(now) if now.eq_ignore_ascii_case(&known.name) => {
+                self.not_renamed(directory, known, &now).await?
             }
+            Found::As(now) => self.renamed(directory, known, now).await?,
             Found::Nowhere => {
-                self.warnings.push(format!(
-                    "IAM group '{}' no longer exists; taken as empty\nhint: remove it from `groups`",
-                    printable(&known.name)
-                ));
+                self.warnings
+                    .push(format!("{group} no longer exists; taken as empty\nhint: remove it from `groups`"));
+                Asked::unanswered(known)
             }
             Found::Unknown(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
             Found::Unknown(refusal) => {
                 let why = refusal.failure.cause;
-                asked.unclear = true;
                 self.warnings.push(format!(
-                    "IAM group '{}' was deleted or renamed, and which of the two cannot be asked: {why}; its members stay\n\
-                     hint: write its present name in `groups`; if it was deleted, run 'nss-iamctl refresh --force'",
-                    printable(&known.name)
+                    "{group} was deleted or renamed, and which of the two cannot be asked: {why}; its members stay\n\
+                     hint: write its present name in `groups`; if it was deleted, run 'nss-iamctl refresh --force'"
                 ));
+                Asked { unclear: true, ..Asked::unanswered(known) }
             }
-        }
+        };
         self.add(asked);
         Ok(())
+    }
+
+    /// Its members name it as before: one of the two answers is out of date.
+    async fn not_renamed<D: Directory>(
+        &mut self,
+        directory: &D,
+        known: &Group,
+        name: &str,
+    ) -> Result<Asked, Failure> {
+        match directory.group(name).await {
+            Ok(answer) if answer.id == known.id => Ok(Asked::answered(answer, Some(known))),
+            Err(refusal) if refusal.what == What::Failed => Err(refusal.failure),
+            _ => {
+                self.warnings.push(format!(
+                    "{} is not found, and {} lists members of '{}' with the same GroupId '{}'; they stay, but nobody can \
+                     join\nhint: the next refresh asks again",
+                    D::words().group(&known.name),
+                    D::words().noun,
+                    printable(&known.name),
+                    known.id
+                ));
+                Ok(Asked { renamed: None, unclear: true, ..Asked::unanswered(known) })
+            }
+        }
+    }
+
+    async fn renamed<D: Directory>(
+        &mut self,
+        directory: &D,
+        known: &Group,
+        now: String,
+    ) -> Result<Asked, Failure> {
+        let text = format!(
+            "{} is called '{}' now, and is followed by its GroupId '{}'",
+            D::words().group(&known.name),
+            printable(&now),
+            known.id
+        );
+        let hint = format!("write \"{}\" in `groups` and [local_groups]", printable(&now));
+        let why = match directory.group(&now).await {
+            Ok(answer) if answer.id == known.id => {
+                self.warnings.push(format!("{text}\nhint: {hint}"));
+                return Ok(Asked::answered(answer, Some(known)));
+            }
+            Ok(_) => "answered for another group".to_owned(),
+            Err(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
+            Err(refusal) => format!("failed: {}", refusal.failure.cause),
+        };
+        self.warnings.push(format!(
+            "{text}; its members stay, but nobody can join: {} {why}\nhint: {hint}, and in {}",
+            D::words().members,
+            D::words().policy
+        ));
+        Ok(Asked { renamed: Some(now), unclear: true, ..Asked::unanswered(known) })
     }
 
     /// A group that was known: read once more if the configuration does not name it, neither by its name nor by a new one.
@@ -214,7 +229,7 @@ impl Groups {
             return Ok(());
         }
         let mut asked = Asked::unanswered(known);
-        let reply = match directory.group(asked.name_in_iam()).await {
+        let reply = match directory.group(asked.present_name()).await {
             Ok(answer) if answer.id != known.id => elsewhere(directory, known, names, None).await,
             Err(refusal) if refusal.what == What::NotFound => {
                 elsewhere(directory, known, names, Some(refusal)).await
@@ -245,7 +260,7 @@ async fn elsewhere<D: Directory>(
         Found::Nowhere => Err(refusal.unwrap_or_else(|| Refusal {
             what: What::NotFound,
             failure: failure(
-                "iam:GetGroup",
+                D::words().members,
                 &known.name,
                 "another group has the name",
                 "",

@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use listing::{Account, Failure, FailureKind, Group, Key, Missing, User};
 
 use super::Release;
-use super::directory::Member;
-use super::failure::{failure, held, printable, put_together, quoted};
+use super::account::Plan;
+use super::directory::{Member, Words};
+use super::failure::{failure, held, put_together, quoted};
 use super::groups::{Asked, Groups};
 
 /// Refreshes closer together than this are one witness that a user is missing.
@@ -43,6 +44,22 @@ pub(crate) enum Verdict {
     Unknown(String),
 }
 
+/// By which rules removals are believed, and what they are called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    now: Timestamp,
+    /// Even those that nobody could confirm.
+    force: bool,
+    release: &'a Release,
+    words: Words,
+}
+
+impl<'a> Rules<'a> {
+    pub(crate) fn of(plan: &Plan<'a>, words: Words) -> Self {
+        Self { now: plan.now, force: plan.force, release: plan.release, words }
+    }
+}
+
 /// One user's keys and tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeysRead {
@@ -70,7 +87,7 @@ pub(crate) fn kept(known: Option<Account>, name: &str, failures: Vec<Failure>) -
 }
 
 /// Who was a member of a group, and is not in its answer now. A name that now belongs to another UserId takes the old one
-/// out at once: IAM has no two users of one name.
+/// out at once: no source has two users of one name.
 pub(crate) fn lost(known: &Account, groups: &Groups) -> Vec<Lost> {
     let members = || groups.asked.iter().filter_map(|asked| asked.members.as_ref()).flatten();
     let ids: BTreeSet<&str> = members().map(|member| member.id.as_str()).collect();
@@ -101,16 +118,16 @@ fn before<'a>(known: &'a Account, asked: &Asked) -> Option<&'a Group> {
 
 /// Of memberships that were read whole: the new users and groups, everyone with the keys that were known.
 ///
-/// Also returns the ids of those who were in an answer. The others were not read, so that their keys age: if
-/// GetGroup and ListGroupsForUser contradict each other, the name may already be another user's.
+/// Also returns the ids of those who were in an answer. The others were not read, so that their keys age: if the
+/// answers for a group and for its member contradict each other, the name may already be another user's.
 pub(crate) fn memberships(
     known: Account,
     groups: Groups,
     lost: Vec<(Lost, Vec<Verdict>)>,
-    now: Timestamp,
-    (force, release): (bool, &Release),
+    rules: Rules<'_>,
 ) -> (Account, BTreeSet<String>) {
     let Groups { asked, unresolved, warnings } = groups;
+    let Rules { now, force, release, words } = rules;
     let mut members: Vec<BTreeSet<String>> = asked.iter().map(|asked| listed(&known, asked)).collect();
     let present: BTreeSet<String> = members.iter().flatten().cloned().collect();
     let mut old: BTreeMap<String, User> =
@@ -145,13 +162,13 @@ pub(crate) fn memberships(
                 members.get_mut(*at).map(|members| members.remove(&lost.id));
             }
             if !unconfirmed.is_empty() {
-                log::warn!("IAM user '{}' taken as removed, unconfirmed: {cause}", printable(&user.name));
+                log::warn!("{} taken as removed, unconfirmed: {cause}", words.user(&user.name));
             }
         } else if !unconfirmed.is_empty() {
             let others =
                 members.iter().enumerate().filter(|(at, _)| !unconfirmed.iter().any(|(lost, _)| lost == at));
             let is_in_another = others.into_iter().any(|(_, members)| members.contains(&lost.id));
-            errors.push(hold(user, &missing, &cause, !is_in_another));
+            errors.push(hold(user, &missing, &cause, !is_in_another, words));
             user.missing = Some(missing);
         }
     }
@@ -161,7 +178,7 @@ pub(crate) fn memberships(
         members.retain(|id| !released.contains(id.as_str()));
     }
     errors.extend(unconfigured(&asked, &mut members, &known, !unresolved.is_empty()));
-    errors.extend(unread(&asked, &members, &known));
+    errors.extend(unread(&asked, &members, &known, words));
     let ids: BTreeSet<String> = members.iter().flatten().cloned().collect();
     let mut users: BTreeMap<String, User> = old.into_iter().filter(|(id, _)| ids.contains(id)).collect();
     let answers = asked.iter().filter_map(|asked| asked.members.as_ref()).flatten();
@@ -242,7 +259,7 @@ fn unconfigured(
 }
 
 /// Groups that gave no answer, and those who stay in them unasked.
-fn unread(asked: &[Asked], members: &[BTreeSet<String>], known: &Account) -> Vec<Failure> {
+fn unread(asked: &[Asked], members: &[BTreeSet<String>], known: &Account, words: Words) -> Vec<Failure> {
     let unread = asked.iter().zip(members).filter(|(asked, _)| asked.unclear && !asked.unconfigured);
     let hold = |(group, members): (&Asked, &BTreeSet<String>)| {
         let users = known.users.iter().filter(|user| members.contains(&user.id));
@@ -252,7 +269,7 @@ fn unread(asked: &[Asked], members: &[BTreeSet<String>], known: &Account) -> Vec
                 "the group cannot be read; {} stay in it, and keys of those who are in no other group are not confirmed",
                 quoted(&names, 10)
             );
-            failure("iam:GetGroup", &group.name, &cause, "see the other messages on it", FailureKind::Held)
+            failure(words.members, &group.name, &cause, "see the other messages on it", FailureKind::Held)
         })
     };
     unread.filter_map(hold).collect()
@@ -292,16 +309,20 @@ fn missed(before: Option<Missing>, mut groups: Vec<String>, now: Timestamp) -> M
     }
 }
 
-fn hold(user: &User, missing: &Missing, cause: &str, is_all: bool) -> Failure {
+fn hold(user: &User, missing: &Missing, cause: &str, is_all: bool, words: Words) -> Failure {
     let name = user.name.as_str();
     held(
-        "iam:ListGroupsForUser",
+        words.groups,
         &user.name,
         &format!(
-            "{cause}; GetGroup no longer lists the user, and the removal is held ({} of {WITNESSES} refreshes agree)",
+            "{cause}; {} no longer lists the user, and the removal is held ({} of {WITNESSES} refreshes agree)",
+            words.lists(),
             missing.times
         ),
-        "allow iam:ListGroupsForUser; the next refreshes ask again, and 'nss-iamctl refresh --force' does not wait",
+        &format!(
+            "allow {}; the next refreshes ask again, and 'nss-iamctl refresh --force' does not wait",
+            words.groups
+        ),
         if is_all { std::slice::from_ref(&name) } else { &[] },
     )
 }

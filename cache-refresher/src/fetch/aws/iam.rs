@@ -14,7 +14,7 @@ use super::sts::Identity;
 use super::watch::{Caller, QUERY};
 use super::{Aws, Calls};
 use crate::fetch::accounts::{Accounts, Configured};
-use crate::fetch::directory::{Directory, GroupAnswer, GroupName, KeyAnswer, ListedKey, Member};
+use crate::fetch::directory::{Directory, GroupAnswer, GroupName, KeyAnswer, ListedKey, Member, Words};
 use crate::fetch::failure::{Refusal, What, failure};
 
 /// The largest page that GetGroup takes; the default is a tenth.
@@ -64,9 +64,23 @@ impl Accounts for IamAccounts<'_> {
     }
 }
 
+/// Members of groups.
+const GET_GROUP: &str = "iam:GetGroup";
+/// Confirms that somebody left a group.
+const LIST_GROUPS_FOR_USER: &str = "iam:ListGroupsForUser";
+
 impl Directory for Iam {
+    fn words() -> Words {
+        Words {
+            noun: Source::Iam.noun(),
+            members: GET_GROUP,
+            groups: LIST_GROUPS_FOR_USER,
+            policy: "the policy of the role",
+        }
+    }
+
     async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal> {
-        const ACTION: &str = "iam:GetGroup";
+        const ACTION: &str = GET_GROUP;
         let mut group: Option<GroupAnswer> = None;
         let mut pages = Pages::of(ACTION, name);
         while let Some(marker) = pages.next() {
@@ -76,7 +90,8 @@ impl Directory for Iam {
                     let call = self.client.get_group().group_name(name).max_items(PAGE).set_marker(marker);
                     call.customize().interceptor(watch).send()
                 })
-                .await?;
+                .await
+                .map_err(|refusal| no_such_group(refusal, name))?;
             pages.turn(answer.is_truncated, answer.marker)?;
             let about = answer.group.filter(|about| about.group_name.eq_ignore_ascii_case(name));
             let about =
@@ -99,7 +114,7 @@ impl Directory for Iam {
     }
 
     async fn groups_of(&self, user: &str) -> Result<Vec<GroupName>, Refusal> {
-        const ACTION: &str = "iam:ListGroupsForUser";
+        const ACTION: &str = LIST_GROUPS_FOR_USER;
         let mut groups = Vec::new();
         let mut pages = Pages::of(ACTION, user);
         while let Some(marker) = pages.next() {
@@ -198,6 +213,15 @@ impl Directory for Iam {
     fn time_left(&self) -> Duration {
         self.caller.time_left()
     }
+}
+
+fn no_such_group(refusal: Refusal, name: &str) -> Refusal {
+    if refusal.what != What::NotFound {
+        return refusal;
+    }
+    let cause = "NoSuchEntity: the group does not exist in this account";
+    let hint = "create the group in IAM, or correct its name in `groups`";
+    Refusal { failure: failure(GET_GROUP, name, cause, hint, FailureKind::Configuration), ..refusal }
 }
 
 fn member(user: User) -> Option<Member> {

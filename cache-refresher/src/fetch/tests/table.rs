@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use listing::FailureKind;
 
-use crate::fetch::directory::{Directory, GroupAnswer, GroupName, KeyAnswer, ListedKey, Member};
+use crate::fetch::directory::{Directory, GroupAnswer, GroupName, KeyAnswer, ListedKey, Member, Words};
 use crate::fetch::failure::{Refusal, What, failure};
 
 /// Everything is true and allowed but what a test says otherwise.
@@ -97,6 +97,15 @@ fn refusal(call: &str, on: &str, what: What) -> Refusal {
 }
 
 impl Directory for Table {
+    fn words() -> Words {
+        Words {
+            noun: "table",
+            members: "table:GetGroup",
+            groups: "table:ListGroupsForUser",
+            policy: "the table",
+        }
+    }
+
     async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal> {
         self.ask("GetGroup", name)?;
         let Some((id, members)) = self.groups.get(name) else {

@@ -1,19 +1,13 @@
 //! One account's refresh: memberships, then those who are missing, then keys. All or nothing per phase.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use config::{TagUse, Tags};
-use futures_util::StreamExt as _;
-use futures_util::stream;
+use config::Tags;
 use jiff::Timestamp;
-use listing::{Account, Failure, FailureKind, Key, User};
+use listing::{Account, Failure};
 
 use super::confirm::confirm;
-use super::directory::{Directory, ListedKey};
-use super::failure::{Refusal, What, failure, put_together};
-use super::groups;
-use super::merge::{self, KeysRead, Rules};
-use super::{Progress, Release};
+use super::directory::Directory;
+use super::merge::{self, Rules};
+use super::{Progress, Release, groups, keys};
 
 /// What to read, and by which rules.
 pub(crate) struct Plan<'a> {
@@ -54,154 +48,6 @@ pub(crate) async fn refresh<D: Directory>(
     let (mut account, present) = merge::memberships(known, groups, verdicts, Rules::of(plan, D::words()));
     // Without a memory nobody can tell whom a mistake in `groups` leaves out.
     account.complete = remembers || !unresolved || plan.release.all;
-    read_users(plan, directory, &mut account, &present).await;
+    keys::read(plan, directory, &mut account, &present).await;
     account
-}
-
-/// Those confirmed longest ago come first, so that runs that are cut short get round to everyone.
-async fn read_users<D: Directory>(
-    plan: &Plan<'_>,
-    directory: &D,
-    account: &mut Account,
-    present: &BTreeSet<String>,
-) {
-    let mut order: Vec<&User> = account.users.iter().filter(|user| present.contains(&user.id)).collect();
-    order.sort_by(|one, other| (one.confirmed, &one.id).cmp(&(other.confirmed, &other.id)));
-    plan.progress.more(order.len());
-    let read: BTreeMap<String, UserRead> = stream::iter(order)
-        .map(|user| async move {
-            let read = read_user(plan.tags, directory, user).await;
-            plan.progress.done();
-            (user.id.clone(), read)
-        })
-        .buffer_unordered(plan.concurrency)
-        .collect()
-        .await;
-
-    let mut gone = BTreeSet::new();
-    let mut failures = Vec::new();
-    for (id, read) in read {
-        failures.extend(read.failures);
-        let Ok(at) = account.users.binary_search_by(|user| user.id.cmp(&id)) else {
-            continue;
-        };
-        match (read.outcome, account.users.get_mut(at)) {
-            (Outcome::Keys(keys), Some(user)) => merge::keys(user, keys, plan.now),
-            (Outcome::Gone, Some(user)) => {
-                log::info!("{} was deleted while groups were read", D::words().user(&user.name));
-                gone.insert(id);
-            }
-            (Outcome::Unread, _) | (_, None) => {}
-        }
-    }
-    merge::remove(account, &gone);
-    account.errors.extend(put_together(failures, "kept the keys that were known, at their age"));
-}
-
-struct UserRead {
-    outcome: Outcome,
-    failures: Vec<Failure>,
-}
-
-enum Outcome {
-    Gone,
-    Unread,
-    Keys(KeysRead),
-}
-
-async fn read_user<D: Directory>(tags: &Tags, directory: &D, user: &User) -> UserRead {
-    let listed = match directory.keys(&user.name).await {
-        Ok(listed) => listed,
-        Err(refusal) => return unread(directory, user, refusal).await,
-    };
-    let (mut keys, mut failures) = missing_keys(directory, user, &listed).await;
-    for key in listed {
-        let known = user.keys.iter().find(|known| known.id == key.id && !known.body.is_empty());
-        let body = match known {
-            Some(known) => Ok(known.body.clone()),
-            None if key.active => directory.key(&user.name, &key.id).await.map(|answer| answer.body),
-            None => Ok(String::new()),
-        };
-        match body {
-            Ok(body) => keys.push(Key { id: key.id, active: key.active, body }),
-            // Deleted since it was listed.
-            Err(refusal) if refusal.what == What::NotFound => {}
-            Err(refusal) => failures.push(Failure { on: user.name.clone(), ..refusal.failure }),
-        }
-    }
-    let tags = match read_tags(tags, directory, user).await {
-        Ok(tags) => Some(tags),
-        Err(refusal) if refusal.what == What::NotFound => return unread(directory, user, refusal).await,
-        Err(refusal) => {
-            failures.push(refusal.failure);
-            None
-        }
-    };
-    let whole = failures.is_empty();
-    UserRead { outcome: Outcome::Keys(KeysRead { keys, tags, whole }), failures }
-}
-
-/// Of a user of whom nothing could be read. That there is no such user contradicts the group's answer, so it is asked once
-/// more.
-async fn unread<D: Directory>(directory: &D, user: &User, refusal: Refusal) -> UserRead {
-    let kept = |failure| UserRead { outcome: Outcome::Unread, failures: vec![failure] };
-    if refusal.what != What::NotFound {
-        return kept(refusal.failure);
-    }
-    match directory.groups_of(&user.name).await {
-        Err(refusal) if refusal.what == What::NotFound => {
-            UserRead { outcome: Outcome::Gone, failures: Vec::new() }
-        }
-        _ => {
-            let Failure { call, cause, .. } = refusal.failure;
-            let cause = format!("{cause}; {} lists the user", D::words().lists());
-            kept(failure(&call, &user.name, &cause, "the next refresh asks again", FailureKind::Held))
-        }
-    }
-}
-
-/// Known keys that the list lacks, as far as they are still there: the list may be half an answer.
-async fn missing_keys<D: Directory>(
-    directory: &D,
-    user: &User,
-    listed: &[ListedKey],
-) -> (Vec<Key>, Vec<Failure>) {
-    let (mut keys, mut failures) = (Vec::new(), Vec::new());
-    let is_missing =
-        |key: &&Key| key.active && !key.body.is_empty() && !listed.iter().any(|other| other.id == key.id);
-    for key in user.keys.iter().filter(is_missing) {
-        match directory.key(&user.name, &key.id).await {
-            Ok(answer) => keys.push(Key { active: answer.active, ..key.clone() }),
-            // Without that permission the list is all that there is.
-            Err(refusal) if refusal.what != What::Failed => {}
-            Err(refusal) => {
-                keys.push(key.clone());
-                failures.push(Failure { on: user.name.clone(), ..refusal.failure });
-            }
-        }
-    }
-    (keys, failures)
-}
-
-async fn read_tags<D: Directory>(
-    tags: &Tags,
-    directory: &D,
-    user: &User,
-) -> Result<BTreeMap<String, String>, Refusal> {
-    if tags.uses.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let mut all = directory.tags(&user.name).await?;
-    all.retain(|key, _| key.strip_prefix(&tags.prefix).is_some_and(|word| is_used(&tags.uses, word)));
-    Ok(all)
-}
-
-fn is_used(uses: &[TagUse], word: &str) -> bool {
-    uses.iter().any(|tag| match tag {
-        TagUse::SshKey => word == "ssh-key" || word.starts_with("ssh-key-"),
-        TagUse::Name => word == "name",
-        TagUse::Uid => word == "uid",
-        TagUse::Shell => word == "shell",
-        TagUse::Gecos => word == "gecos",
-    })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use listing::{Account, Failure, FailureKind, Group, Key, Missing, User};
+use listing::{Account, Failure, FailureKind, Group, Missing, User};
 
 use super::Release;
 use super::account::Plan;
@@ -58,16 +58,6 @@ impl<'a> Rules<'a> {
     pub(crate) fn of(plan: &Plan<'a>, words: Words) -> Self {
         Self { now: plan.now, force: plan.force, release: plan.release, words }
     }
-}
-
-/// One user's keys and tags.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeysRead {
-    pub(crate) keys: Vec<Key>,
-    /// None: could not be read.
-    pub(crate) tags: Option<BTreeMap<String, String>>,
-    /// Whether nothing is missing in either.
-    pub(crate) whole: bool,
 }
 
 /// The account as it was known, when it cannot be read.
@@ -325,18 +315,6 @@ fn hold(user: &User, missing: &Missing, cause: &str, is_all: bool, words: Words)
         ),
         if is_all { std::slice::from_ref(&name) } else { &[] },
     )
-}
-
-/// Puts what was read of one user in; keys that could not be read stay as they are, at their old age.
-pub(crate) fn keys(user: &mut User, read: KeysRead, now: Timestamp) {
-    user.keys = read.keys;
-    user.keys.sort_by(|one, other| one.id.cmp(&other.id));
-    if let Some(tags) = read.tags {
-        user.tags = tags;
-    }
-    if read.whole {
-        user.confirmed = Some(now);
-    }
 }
 
 /// Takes users out who were found deleted after the groups were read.

@@ -10,6 +10,7 @@ mod document;
 mod failure;
 mod file;
 mod groups;
+mod keys;
 mod merge;
 #[cfg(test)]
 mod tests;

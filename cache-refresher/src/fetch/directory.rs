@@ -77,6 +77,8 @@ pub(crate) struct KeyAnswer {
 
 /// Every answer is whole, or it is a refusal: no method returns the first pages of a list.
 pub(crate) trait Directory {
+    /// What has the keys of its users.
+    type Keys: KeyStore;
     /// For messages.
     fn words() -> Words;
     /// A group and its members. That there is none is a refusal which says what to do about it.
@@ -85,12 +87,18 @@ pub(crate) trait Directory {
     async fn groups_of(&self, user: &str) -> Result<Vec<GroupName>, Refusal>;
     /// The present name of the group with this id.
     async fn group_called(&self, id: &str) -> Result<Option<String>, Refusal>;
+    /// None: users of this source have no keys.
+    fn key_store(&self) -> Option<&Self::Keys>;
+    /// Until the deadline of the whole fetch.
+    fn time_left(&self) -> Duration;
+}
+
+/// As with [`Directory`], every answer is whole, or it is a refusal.
+pub(crate) trait KeyStore {
     /// All keys of a user.
     async fn keys(&self, user: &str) -> Result<Vec<ListedKey>, Refusal>;
     /// One key of a user.
     async fn key(&self, user: &str, id: &str) -> Result<KeyAnswer, Refusal>;
     /// All tags of a user.
     async fn tags(&self, user: &str) -> Result<BTreeMap<String, String>, Refusal>;
-    /// Until the deadline of the whole fetch.
-    fn time_left(&self) -> Duration;
 }

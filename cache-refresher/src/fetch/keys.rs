@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use listing::{Account, Failure, FailureKind, Key, User};
 
 use super::account::Plan;
-use super::directory::{Directory, ListedKey};
+use super::directory::{Directory, KeyStore, ListedKey};
 use super::failure::{Refusal, What, failure, put_together};
 use super::merge;
 
@@ -20,12 +20,18 @@ pub(super) async fn read<D: Directory>(
     account: &mut Account,
     present: &BTreeSet<String>,
 ) {
+    let Some(store) = directory.key_store() else {
+        for user in account.users.iter_mut().filter(|user| present.contains(&user.id)) {
+            user.confirmed = Some(plan.now);
+        }
+        return;
+    };
     let mut order: Vec<&User> = account.users.iter().filter(|user| present.contains(&user.id)).collect();
     order.sort_by(|one, other| (one.confirmed, &one.id).cmp(&(other.confirmed, &other.id)));
     plan.progress.more(order.len());
     let read: BTreeMap<String, UserRead> = stream::iter(order)
         .map(|user| async move {
-            let read = read_user(plan.tags, directory, user).await;
+            let read = read_user(plan.tags, directory, store, user).await;
             plan.progress.done();
             (user.id.clone(), read)
         })
@@ -86,17 +92,17 @@ struct KeysRead {
     whole: bool,
 }
 
-async fn read_user<D: Directory>(tags: &Tags, directory: &D, user: &User) -> UserRead {
-    let listed = match directory.keys(&user.name).await {
+async fn read_user<D: Directory>(tags: &Tags, directory: &D, store: &D::Keys, user: &User) -> UserRead {
+    let listed = match store.keys(&user.name).await {
         Ok(listed) => listed,
         Err(refusal) => return unread(directory, user, refusal).await,
     };
-    let (mut keys, mut failures) = missing_keys(directory, user, &listed).await;
+    let (mut keys, mut failures) = missing_keys(store, user, &listed).await;
     for key in listed {
         let known = user.keys.iter().find(|known| known.id == key.id && !known.body.is_empty());
         let body = match known {
             Some(known) => Ok(known.body.clone()),
-            None if key.active => directory.key(&user.name, &key.id).await.map(|answer| answer.body),
+            None if key.active => store.key(&user.name, &key.id).await.map(|answer| answer.body),
             None => Ok(String::new()),
         };
         match body {
@@ -106,7 +112,7 @@ async fn read_user<D: Directory>(tags: &Tags, directory: &D, user: &User) -> Use
             Err(refusal) => failures.push(Failure { on: user.name.clone(), ..refusal.failure }),
         }
     }
-    let tags = match read_tags(tags, directory, user).await {
+    let tags = match read_tags(tags, store, user).await {
         Ok(tags) => Some(tags),
         Err(refusal) if refusal.what == What::NotFound => return unread(directory, user, refusal).await,
         Err(refusal) => {
@@ -138,16 +144,12 @@ async fn unread<D: Directory>(directory: &D, user: &User, refusal: Refusal) -> U
 }
 
 /// Known keys that the list lacks, as far as they are still there: the list may be half an answer.
-async fn missing_keys<D: Directory>(
-    directory: &D,
-    user: &User,
-    listed: &[ListedKey],
-) -> (Vec<Key>, Vec<Failure>) {
+async fn missing_keys(store: &impl KeyStore, user: &User, listed: &[ListedKey]) -> (Vec<Key>, Vec<Failure>) {
     let (mut keys, mut failures) = (Vec::new(), Vec::new());
     let is_missing =
         |key: &&Key| key.active && !key.body.is_empty() && !listed.iter().any(|other| other.id == key.id);
     for key in user.keys.iter().filter(is_missing) {
-        match directory.key(&user.name, &key.id).await {
+        match store.key(&user.name, &key.id).await {
             Ok(answer) => keys.push(Key { active: answer.active, ..key.clone() }),
             // Without that permission the list is all that there is.
             Err(refusal) if refusal.what != What::Failed => {}
@@ -160,15 +162,15 @@ async fn missing_keys<D: Directory>(
     (keys, failures)
 }
 
-async fn read_tags<D: Directory>(
+async fn read_tags(
     tags: &Tags,
-    directory: &D,
+    store: &impl KeyStore,
     user: &User,
 ) -> Result<BTreeMap<String, String>, Refusal> {
     if tags.uses.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let mut all = directory.tags(&user.name).await?;
+    let mut all = store.tags(&user.name).await?;
     all.retain(|key, _| key.strip_prefix(&tags.prefix).is_some_and(|word| is_used(&tags.uses, word)));
     Ok(all)
 }

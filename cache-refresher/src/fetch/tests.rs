@@ -185,6 +185,23 @@ fn tags_are_read_only_if_used_and_only_those_that_are_used_are_kept() {
 }
 
 #[test]
+fn of_a_source_without_keys_the_members_are_confirmed_and_nothing_else_is_asked() {
+    let keyless = |table: Table| Table { keyless: true, ..table };
+    let known = run(&keyless(two()), None, 0);
+    assert!(known.users.iter().all(|user| user.keys.is_empty() && user.confirmed == Some(at(0))));
+    let mut table = keyless(two()).forgetting("G", "bob", 1);
+    table.delete("ana");
+    let account = run(&table, Some(&known), 5);
+    assert_eq!(
+        (names(&account), account.errors.len()),
+        (vec!["bob"], 0),
+        "removals are confirmed all the same"
+    );
+    assert_eq!(user(&account, "bob").confirmed, Some(at(0)), "no answer of a group has this user");
+    assert_eq!(table.asked("ListSSHPublicKeys") + table.asked("ListUserTags"), 0);
+}
+
+#[test]
 fn a_user_deleted_between_the_groups_and_the_keys_is_gone_without_a_failure() {
     let known = run(&two(), None, 0);
     let table = two().refusing("ListSSHPublicKeys", "bob", What::NotFound).refusing(

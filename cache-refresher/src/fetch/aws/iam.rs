@@ -14,7 +14,9 @@ use super::sts::Identity;
 use super::watch::{Caller, QUERY};
 use super::{Aws, Calls};
 use crate::fetch::accounts::{Accounts, Configured};
-use crate::fetch::directory::{Directory, GroupAnswer, GroupName, KeyAnswer, ListedKey, Member, Words};
+use crate::fetch::directory::{
+    Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Words,
+};
 use crate::fetch::failure::{Refusal, What, failure};
 
 /// The largest page that GetGroup takes; the default is a tenth.
@@ -70,6 +72,8 @@ const GET_GROUP: &str = "iam:GetGroup";
 const LIST_GROUPS_FOR_USER: &str = "iam:ListGroupsForUser";
 
 impl Directory for Iam {
+    type Keys = Self;
+
     fn words() -> Words {
         Words {
             noun: Source::Iam.noun(),
@@ -149,6 +153,16 @@ impl Directory for Iam {
         Ok(found.map(|group| group.group_name))
     }
 
+    fn key_store(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn time_left(&self) -> Duration {
+        self.caller.time_left()
+    }
+}
+
+impl KeyStore for Iam {
     async fn keys(&self, user: &str) -> Result<Vec<ListedKey>, Refusal> {
         const ACTION: &str = "iam:ListSSHPublicKeys";
         let mut keys: Vec<ListedKey> = Vec::new();
@@ -208,10 +222,6 @@ impl Directory for Iam {
             tags.extend(answer.tags.into_iter().map(|tag| (tag.key, tag.value)));
         }
         Ok(tags)
-    }
-
-    fn time_left(&self) -> Duration {
-        self.caller.time_left()
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use listing::FailureKind;
 
-use crate::fetch::directory::{Directory, GroupAnswer, GroupName, KeyAnswer, ListedKey, Member, Words};
+use crate::fetch::directory::{
+    Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Words,
+};
 use crate::fetch::failure::{Refusal, What, failure};
 
 /// Everything is true and allowed but what a test says otherwise.
@@ -23,6 +25,8 @@ pub(super) struct Table {
     /// Keys that ListSSHPublicKeys leaves out.
     pub(super) hidden: BTreeSet<String>,
     pub(super) short_of_time: bool,
+    /// A source whose users have no keys.
+    pub(super) keyless: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -97,6 +101,8 @@ fn refusal(call: &str, on: &str, what: What) -> Refusal {
 }
 
 impl Directory for Table {
+    type Keys = Self;
+
     fn words() -> Words {
         Words {
             noun: "table",
@@ -138,6 +144,16 @@ impl Directory for Table {
         Ok(self.groups.iter().find(|(_, (group, _))| group == id).map(|(name, _)| name.clone()))
     }
 
+    fn key_store(&self) -> Option<&Self> {
+        (!self.keyless).then_some(self)
+    }
+
+    fn time_left(&self) -> Duration {
+        if self.short_of_time { Duration::from_secs(9) } else { Duration::from_secs(100) }
+    }
+}
+
+impl KeyStore for Table {
     async fn keys(&self, user: &str) -> Result<Vec<ListedKey>, Refusal> {
         let user = self.known("ListSSHPublicKeys", user)?;
         let listed = user.keys.iter().filter(|(id, _)| !self.hidden.contains(*id));
@@ -153,9 +169,5 @@ impl Directory for Table {
 
     async fn tags(&self, user: &str) -> Result<BTreeMap<String, String>, Refusal> {
         Ok(self.known("ListUserTags", user)?.tags.clone())
-    }
-
-    fn time_left(&self) -> Duration {
-        if self.short_of_time { Duration::from_secs(9) } else { Duration::from_secs(100) }
     }
 }

@@ -6,8 +6,8 @@ use listing::{Account, Failure};
 
 use super::confirm::confirm;
 use super::directory::Directory;
-use super::merge::{self, Rules};
-use super::{Progress, Release, groups, keys};
+use super::removal::{self, Rules};
+use super::{Progress, Release, groups, keys, merge};
 
 /// What to read, and by which rules.
 pub(crate) struct Plan<'a> {
@@ -43,7 +43,7 @@ pub(crate) async fn refresh<D: Directory>(
     };
     let unresolved = !groups.unresolved.is_empty();
     let known = Account { name: plan.name.to_owned(), id: id.to_owned(), ..before };
-    let lost = merge::lost(&known, &groups);
+    let lost = removal::lost(&known, &groups);
     let verdicts = confirm(directory, &groups.asked, lost, plan.concurrency).await;
     let (mut account, present) = merge::memberships(known, groups, verdicts, Rules::of(plan, D::words()));
     // Without a memory nobody can tell whom a mistake in `groups` leaves out.

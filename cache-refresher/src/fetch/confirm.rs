@@ -11,7 +11,7 @@ use futures_util::stream;
 use super::directory::{Directory, Words};
 use super::failure::What;
 use super::groups::Asked;
-use super::merge::{Lost, Verdict};
+use super::removal::{Lost, Verdict};
 
 /// A group may be answered for out of one stale copy for a while; so long is waited before it is asked again.
 const SECOND_LOOK: Duration = Duration::from_secs(10);

@@ -35,6 +35,12 @@ impl Asked {
     pub(crate) fn present_name(&self) -> &str {
         self.renamed.as_deref().unwrap_or(&self.name)
     }
+
+    /// The group as it was known: by its id, or by its name if another group has that now.
+    pub(crate) fn before<'a>(&self, known: &'a Account) -> Option<&'a Group> {
+        let by_id = known.groups.iter().find(|group| group.id == self.id);
+        by_id.or_else(|| known.groups.iter().find(|group| group.name.eq_ignore_ascii_case(&self.name)))
+    }
 }
 
 /// What became of them.

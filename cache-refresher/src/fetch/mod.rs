@@ -12,6 +12,7 @@ mod file;
 mod groups;
 mod keys;
 mod merge;
+mod removal;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,115 @@
+//! Users whom the answers of their groups lack: they leave once that is confirmed, and are held until then. Pure.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use listing::{Account, Failure, Missing, User};
+
+use super::Release;
+use super::account::Plan;
+use super::directory::Words;
+use super::failure::held;
+use super::groups::{Asked, Groups};
+
+/// Refreshes closer together than this are one witness that a user is missing.
+const APART: SignedDuration = SignedDuration::from_mins(2);
+
+/// So many witnesses are believed without a confirmation.
+pub(super) const WITNESSES: u32 = 3;
+
+/// A user who was a member of groups whose answers now lack them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// Which of the groups that were asked for.
+    pub(crate) groups: Vec<usize>,
+}
+
+impl Lost {
+    /// One for each group.
+    pub(crate) fn verdicts(&self, of: impl Fn(usize) -> Verdict) -> Vec<Verdict> {
+        self.groups.iter().map(|&group| of(group)).collect()
+    }
+}
+
+/// What was found out about a lost user and one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Left the group, or deleted.
+    Out,
+    /// Still a member.
+    In,
+    /// Nobody could tell, for this reason.
+    Unknown(String),
+}
+
+/// By which rules removals are believed, and what they are called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    pub(super) now: Timestamp,
+    /// Even those that nobody could confirm.
+    pub(super) force: bool,
+    pub(super) release: &'a Release,
+    pub(super) words: Words,
+}
+
+impl<'a> Rules<'a> {
+    pub(crate) fn of(plan: &Plan<'a>, words: Words) -> Self {
+        Self { now: plan.now, force: plan.force, release: plan.release, words }
+    }
+}
+
+/// Who was a member of a group, and is not in its answer now. A name that now belongs to another UserId takes the old one
+/// out at once: no source has two users of one name.
+pub(crate) fn lost(known: &Account, groups: &Groups) -> Vec<Lost> {
+    let members = || groups.asked.iter().filter_map(|asked| asked.members.as_ref()).flatten();
+    let ids: BTreeSet<&str> = members().map(|member| member.id.as_str()).collect();
+    let names: BTreeSet<String> = members().map(|member| member.name.to_ascii_lowercase()).collect();
+    let is_another =
+        |user: &User| !ids.contains(user.id.as_str()) && names.contains(&user.name.to_ascii_lowercase());
+    let of = |user: &User| -> Vec<usize> {
+        let was_in =
+            |asked: &Asked| asked.before(known).is_some_and(|group| group.members.contains(&user.id));
+        let is_in = |asked: &Asked| {
+            asked.members.as_ref().is_some_and(|members| members.iter().any(|member| member.id == user.id))
+        };
+        let asked = groups.asked.iter().enumerate();
+        asked.filter(|(_, asked)| was_in(asked) && !is_in(asked)).map(|(at, _)| at).collect()
+    };
+    let users = known.users.iter().filter(|user| !is_another(user));
+    users
+        .map(|user| Lost { id: user.id.clone(), name: user.name.clone(), groups: of(user) })
+        .filter(|lost| !lost.groups.is_empty())
+        .collect()
+}
+
+/// Counts one more refresh that missed the user in these groups; other groups are counted from the beginning.
+pub(super) fn missed(before: Option<Missing>, mut groups: Vec<String>, now: Timestamp) -> Missing {
+    groups.sort();
+    match before.filter(|missing| missing.groups.is_empty() || missing.groups == groups) {
+        None => Missing { last: now, times: 1, groups },
+        Some(missing) if now.duration_since(missing.last) >= APART => {
+            Missing { last: now, times: missing.times.saturating_add(1), groups }
+        }
+        Some(missing) => Missing { groups, ..missing },
+    }
+}
+
+pub(super) fn hold(user: &User, missing: &Missing, cause: &str, is_all: bool, words: Words) -> Failure {
+    let name = user.name.as_str();
+    held(
+        words.groups,
+        &user.name,
+        &format!(
+            "{cause}; {} no longer lists the user, and the removal is held ({} of {WITNESSES} refreshes agree)",
+            words.lists(),
+            missing.times
+        ),
+        &format!(
+            "allow {}; the next refreshes ask again, and 'nss-iamctl refresh --force' does not wait",
+            words.groups
+        ),
+        if is_all { std::slice::from_ref(&name) } else { &[] },
+    )
+}

@@ -7,7 +7,7 @@ use listing::{Account, Failure, FailureKind, Group, User};
 use super::directory::{Member, Words};
 use super::failure::{failure, held, put_together, quoted};
 use super::groups::{Asked, Groups};
-use super::removal::{Lost, Rules, Verdict, WITNESSES, hold, missed};
+use super::removal::{self, Lost, Rules, Verdict};
 
 /// The account as it was known, when it cannot be read.
 pub(crate) fn kept(known: Option<Account>, name: &str, failures: Vec<Failure>) -> Account {
@@ -36,79 +36,56 @@ pub(crate) fn memberships(
     rules: Rules<'_>,
 ) -> (Account, BTreeSet<String>) {
     let Groups { asked, unresolved, warnings } = groups;
-    let Rules { now, force, release, words } = rules;
     let mut members: Vec<BTreeSet<String>> = asked.iter().map(|asked| listed(&known, asked)).collect();
     let present: BTreeSet<String> = members.iter().flatten().cloned().collect();
-    let mut old: BTreeMap<String, User> =
+    let mut users: BTreeMap<String, User> =
         known.users.iter().map(|user| (user.id.clone(), user.clone())).collect();
-    for user in old.values_mut() {
+    for user in users.values_mut() {
         // Whom a listing of an earlier release has as missing was missing from all groups.
         user.missing = user.missing.take().filter(|_| lost.iter().any(|(lost, _)| lost.id == user.id));
     }
     let mut errors = Vec::new();
     for (lost, verdicts) in lost {
-        let Some(user) = old.get_mut(&lost.id) else { continue };
-        let mut unconfirmed = Vec::new();
-        let mut cause = String::new();
-        for (at, verdict) in lost.groups.iter().copied().zip(verdicts) {
-            let (Some(asked), Some(members)) = (asked.get(at), members.get_mut(at)) else { continue };
-            match verdict {
-                Verdict::Out => continue,
-                Verdict::In => {}
-                // Until the configuration is right, or somebody says so.
-                Verdict::Unknown(_) if asked.unclear && !force => {}
-                Verdict::Unknown(why) => {
-                    cause = why;
-                    unconfirmed.push((at, asked.id.clone()));
-                }
-            }
-            members.insert(lost.id.clone());
-        }
-        let missing =
-            missed(user.missing.take(), unconfirmed.iter().map(|(_, id)| id.clone()).collect(), now);
-        if force || missing.times >= WITNESSES {
-            for (at, _) in &unconfirmed {
-                members.get_mut(*at).map(|members| members.remove(&lost.id));
-            }
-            if !unconfirmed.is_empty() {
-                log::warn!("{} taken as removed, unconfirmed: {cause}", words.user(&user.name));
-            }
-        } else if !unconfirmed.is_empty() {
-            let others =
-                members.iter().enumerate().filter(|(at, _)| !unconfirmed.iter().any(|(lost, _)| lost == at));
-            let is_in_another = others.into_iter().any(|(_, members)| members.contains(&lost.id));
-            errors.push(hold(user, &missing, &cause, !is_in_another, words));
-            user.missing = Some(missing);
+        if let Some(user) = users.get_mut(&lost.id) {
+            errors.extend(removal::decide(user, &lost, verdicts, &asked, &mut members, rules));
         }
     }
     let released: BTreeSet<&str> =
-        known.users.iter().filter(|user| release.lets_go(user)).map(|user| user.id.as_str()).collect();
+        known.users.iter().filter(|user| rules.release.lets_go(user)).map(|user| user.id.as_str()).collect();
     for (_, members) in asked.iter().zip(&mut members).filter(|(asked, _)| asked.unconfigured) {
         members.retain(|id| !released.contains(id.as_str()));
     }
     errors.extend(unconfigured(&asked, &mut members, &known, !unresolved.is_empty()));
-    errors.extend(unread(&asked, &members, &known, words));
-    let ids: BTreeSet<String> = members.iter().flatten().cloned().collect();
-    let mut users: BTreeMap<String, User> = old.into_iter().filter(|(id, _)| ids.contains(id)).collect();
-    let answers = asked.iter().filter_map(|asked| asked.members.as_ref()).flatten();
-    for member in answers.filter(|member| ids.contains(&member.id)) {
-        let old = users.remove(&member.id);
-        users.insert(member.id.clone(), read(old, member));
-    }
-    let groups = asked.into_iter().zip(members).filter_map(group);
+    errors.extend(unread(&asked, &members, &known, rules.words));
     let mut errors = put_together(errors, "");
     errors.extend(unresolved);
     let account = Account {
         name: known.name,
         id: known.id,
         complete: true,
-        as_of: Some(now),
-        groups: groups.collect(),
-        users: users.into_values().collect(),
+        as_of: Some(rules.now),
+        users: members_of_any(users, &asked, &members),
+        groups: asked.into_iter().zip(members).filter_map(group).collect(),
         errors,
         warnings,
     };
     (account, present)
+}
+
+/// Everyone who is in a group, as the answers have them, by their ids.
+fn members_of_any(
+    mut known: BTreeMap<String, User>,
+    asked: &[Asked],
+    members: &[BTreeSet<String>],
+) -> Vec<User> {
+    let ids: BTreeSet<&String> = members.iter().flatten().collect();
+    known.retain(|id, _| ids.contains(id));
+    let answers = asked.iter().filter_map(|asked| asked.members.as_ref()).flatten();
+    for member in answers.filter(|member| ids.contains(&member.id)) {
+        let old = known.remove(&member.id);
+        known.insert(member.id.clone(), read(old, member));
+    }
+    known.into_values().collect()
 }
 
 /// The members that an answer has; nobody joins a group that the configuration does not name.

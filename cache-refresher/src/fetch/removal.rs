@@ -15,7 +15,7 @@ use super::groups::{Asked, Groups};
 const APART: SignedDuration = SignedDuration::from_mins(2);
 
 /// So many witnesses are believed without a confirmation.
-pub(super) const WITNESSES: u32 = 3;
+const WITNESSES: u32 = 3;
 
 /// A user who was a member of groups whose answers now lack them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,8 +84,53 @@ pub(crate) fn lost(known: &Account, groups: &Groups) -> Vec<Lost> {
         .collect()
 }
 
+/// Lets a user go who left groups, and keeps one who is still in them. Where nobody knows, the user stays until enough
+/// refreshes agree, and the failure says so.
+pub(super) fn decide(
+    user: &mut User,
+    lost: &Lost,
+    verdicts: Vec<Verdict>,
+    asked: &[Asked],
+    members: &mut [BTreeSet<String>],
+    rules: Rules<'_>,
+) -> Option<Failure> {
+    let mut unconfirmed = Vec::new();
+    let mut cause = String::new();
+    for (at, verdict) in lost.groups.iter().copied().zip(verdicts) {
+        let (Some(asked), Some(members)) = (asked.get(at), members.get_mut(at)) else { continue };
+        match verdict {
+            Verdict::Out => continue,
+            Verdict::In => {}
+            // Until the configuration is right, or somebody says so.
+            Verdict::Unknown(_) if asked.unclear && !rules.force => {}
+            Verdict::Unknown(why) => {
+                cause = why;
+                unconfirmed.push((at, asked.id.clone()));
+            }
+        }
+        members.insert(lost.id.clone());
+    }
+    let before = user.missing.take();
+    if unconfirmed.is_empty() {
+        return None;
+    }
+    let missing = missed(before, unconfirmed.iter().map(|(_, id)| id.clone()).collect(), rules.now);
+    if rules.force || missing.times >= WITNESSES {
+        for (at, _) in &unconfirmed {
+            members.get_mut(*at).map(|members| members.remove(&lost.id));
+        }
+        log::warn!("{} taken as removed, unconfirmed: {cause}", rules.words.user(&user.name));
+        return None;
+    }
+    let others = members.iter().enumerate().filter(|(at, _)| !unconfirmed.iter().any(|(lost, _)| lost == at));
+    let is_in_another = others.into_iter().any(|(_, members)| members.contains(&lost.id));
+    let failure = hold(user, &missing, &cause, !is_in_another, rules.words);
+    user.missing = Some(missing);
+    Some(failure)
+}
+
 /// Counts one more refresh that missed the user in these groups; other groups are counted from the beginning.
-pub(super) fn missed(before: Option<Missing>, mut groups: Vec<String>, now: Timestamp) -> Missing {
+fn missed(before: Option<Missing>, mut groups: Vec<String>, now: Timestamp) -> Missing {
     groups.sort();
     match before.filter(|missing| missing.groups.is_empty() || missing.groups == groups) {
         None => Missing { last: now, times: 1, groups },
@@ -96,7 +141,7 @@ pub(super) fn missed(before: Option<Missing>, mut groups: Vec<String>, now: Time
     }
 }
 
-pub(super) fn hold(user: &User, missing: &Missing, cause: &str, is_all: bool, words: Words) -> Failure {
+fn hold(user: &User, missing: &Missing, cause: &str, is_all: bool, words: Words) -> Failure {
     let name = user.name.as_str();
     held(
         words.groups,

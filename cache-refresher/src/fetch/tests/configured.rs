@@ -3,10 +3,6 @@
 
 use super::*;
 
-fn with(table: &Table, known: Option<&Account>, minutes: i64, groups: &[&str]) -> Account {
-    run_with(table, known, minutes, groups, &Tags::default(), false)
-}
-
 fn members(account: &Account) -> Vec<(&str, Vec<&str>)> {
     let groups = account.groups.iter();
     groups.map(|group| (group.name.as_str(), group.members.iter().map(String::as_str).collect())).collect()
@@ -61,7 +57,7 @@ fn a_typing_error_holds_every_member_and_those_who_really_left_go() {
 
 #[test]
 fn groups_that_are_exchanged_in_the_configuration_disable_nobody_and_the_new_ones_count() {
-    let known = run_with(&two().user("zoe", &["Z"]), None, 0, &["G"], &Tags::default(), false);
+    let known = with(&two().user("zoe", &["Z"]), None, 0, &["G"]);
     assert_eq!(names(&known), ["ana", "bob"]);
     let table = two().user("zoe", &["Z"]).user("new", &["G"]);
     let account = with(&table, Some(&known), 5, &["Z"]);
@@ -75,7 +71,7 @@ fn groups_that_are_exchanged_in_the_configuration_disable_nobody_and_the_new_one
     // Named again, it is as before.
     let back = with(&table, Some(&account), 10, &["G"]);
     assert_eq!(names(&back), ["ana", "bob", "new", "zoe"]);
-    let forced = run_with(&table, Some(&account), 10, &["Z"], &Tags::default(), true);
+    let forced = forced(&table, Some(&account), 10, &["Z"]);
     assert_eq!((names(&forced), forced.errors.len()), (vec!["zoe"], 0));
 }
 
@@ -94,16 +90,13 @@ fn a_group_that_the_configuration_drops_goes_as_far_as_nobody_is_disabled_by_it(
 #[test]
 fn held_members_who_cannot_be_asked_for_stay_until_forced() {
     let mut known = run(&two(), None, 0);
-    let table = two()
-        .refusing("GetGroup", "G", What::Denied)
-        .refusing("ListGroupsForUser", "bob", What::Denied)
-        .refusing("ListGroupsForUser", "ana", What::Denied);
+    let table = two().refusing("GetGroup", "G", What::Denied).unconfirmable();
     for minute in [5, 10, 15, 20] {
         known = with(&table, Some(&known), minute, &["H"]);
         assert_eq!(names(&known), ["ana", "bob"]);
         assert!(user(&known, "bob").missing.is_none(), "it is not counted");
     }
-    let forced = run_with(&table, Some(&known), 25, &["H"], &Tags::default(), true);
+    let forced = forced(&table, Some(&known), 25, &["H"]);
     assert_eq!(names(&forced), ["ana"]);
 }
 
@@ -135,14 +128,7 @@ fn a_group_that_was_renamed_is_followed_by_its_id_with_a_warning_that_names_the_
 #[test]
 fn a_renamed_group_is_found_by_whatever_call_is_allowed() {
     let known = run(&two(), None, 0);
-    let denied = |table: Table| {
-        table.refusing("ListGroupsForUser", "ana", What::Denied).refusing(
-            "ListGroupsForUser",
-            "bob",
-            What::Denied,
-        )
-    };
-    let listed = denied(renamed(two()));
+    let listed = renamed(two()).unconfirmable();
     assert_eq!(members(&run(&listed, Some(&known), 5)), members(&known));
     assert_eq!(listed.asked("ListGroups"), 1);
 
@@ -155,7 +141,7 @@ fn a_renamed_group_is_found_by_whatever_call_is_allowed() {
     assert_eq!(names(&run(&closed, Some(&account), 10)), ["ana"]);
 
     // Nothing is allowed: it could be deleted, and nobody is disabled on that.
-    let blind = denied(renamed(two())).refusing("ListGroups", "", What::Denied);
+    let blind = renamed(two()).unconfirmable().refusing("ListGroups", "", What::Denied);
     let mut account = known.clone();
     for minute in [5, 10, 15, 20] {
         account = run(&blind, Some(&account), minute);
@@ -169,7 +155,7 @@ fn without_a_memory_an_unresolved_group_leaves_the_account_incomplete() {
     for what in [What::NotFound, What::Denied] {
         let table = two().refusing("GetGroup", "Gg", what);
         assert!(!with(&table, None, 5, &["Gg", "H"]).complete);
-        let forced = run_with(&table, None, 5, &["Gg", "H"], &Tags::default(), true);
+        let forced = forced(&table, None, 5, &["Gg", "H"]);
         assert!(forced.complete);
     }
 }

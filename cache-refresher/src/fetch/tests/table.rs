@@ -60,6 +60,13 @@ impl Table {
         self
     }
 
+    /// Denies the call that would confirm that `ana` or `bob` left.
+    pub(super) fn unconfirmable(self) -> Self {
+        ["ana", "bob"]
+            .into_iter()
+            .fold(self, |table, name| table.refusing("ListGroupsForUser", name, What::Denied))
+    }
+
     pub(super) fn forgetting(self, group: &str, user: &str, times: u32) -> Self {
         self.forget.borrow_mut().insert((group.to_owned(), user.to_owned()), times);
         self

@@ -1,0 +1,79 @@
+//! What holds for every account and every failure.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Who is in `G`, in `H`, and which calls on which user or group are refused how.
+fn any_table() -> impl Strategy<Value = Table> {
+    let members = || proptest::collection::btree_set("[a-f]", 0..6);
+    let refused = proptest::collection::btree_map(
+        (
+            prop::sample::select(vec![
+                "GetGroup",
+                "ListGroupsForUser",
+                "ListSSHPublicKeys",
+                "GetSSHPublicKey",
+            ]),
+            "[a-fGH]",
+        ),
+        prop::sample::select(vec![What::Denied, What::Failed]),
+        0..8,
+    );
+    (members(), members(), refused).prop_map(|(in_g, in_h, refused)| {
+        let mut table = Table::default();
+        for name in in_g.union(&in_h) {
+            let groups: Vec<&str> = [("G", &in_g), ("H", &in_h)]
+                .into_iter()
+                .filter(|(_, members)| members.contains(name))
+                .map(|(group, _)| group)
+                .collect();
+            table = table.user(name, &groups);
+        }
+        for group in ["G", "H"] {
+            table.groups.entry(group.to_owned()).or_insert((format!("AGPA{group}"), BTreeSet::new()));
+        }
+        for ((call, on), what) in refused {
+            let on = if call == "GetSSHPublicKey" { format!("APKA{on}") } else { on };
+            table.refuse.insert((call, on), what);
+        }
+        table
+    })
+}
+
+proptest! {
+    /// A failure never empties anything: who is a member now and was known stays, with at least the keys that
+    /// were known, and a membership phase that failed changes nothing at all.
+    #[test]
+    fn no_failure_loses_a_member_or_a_key(before in any_table(), after in any_table()) {
+        let honest = Table { refuse: BTreeMap::new(), ..before };
+        let known = run(&honest, None, 0);
+        let account = run(&after, Some(&known), 5);
+        let refused = ["G", "H"].map(|group| after.refuse.get(&("GetGroup", group.to_owned())).copied());
+        let failed = refused.contains(&Some(What::Failed)) || refused == [Some(What::Denied); 2];
+        if failed {
+            prop_assert_eq!(&Account { errors: Vec::new(), ..account.clone() }, &known);
+            prop_assert!(!account.errors.is_empty());
+        }
+        for old in &known.users {
+            let still = after.users.contains_key(&old.name);
+            let new = account.users.iter().find(|user| user.id == old.id);
+            prop_assert!(new.is_some() || !still, "{} lost", old.name);
+            if let Some(new) = new {
+                prop_assert_eq!(&new.keys, &old.keys);
+            }
+        }
+    }
+
+    /// Once nothing fails, the listing is the truth, whatever went before, and the same again a second time.
+    #[test]
+    fn the_first_refresh_without_a_failure_is_the_truth(before in any_table(), after in any_table()) {
+        let known = run(&before, None, 0);
+        let truth = Table { refuse: BTreeMap::new(), ..after };
+        let account = run(&truth, Some(&known), 5);
+        let fresh = run(&truth, None, 5);
+        prop_assert_eq!(&account, &fresh);
+        let again = run(&truth, Some(&account), 5);
+        prop_assert_eq!(&again, &account);
+    }
+}

@@ -1,5 +1,6 @@
 //! The refresh of one account against a table that refuses, forgets and is cut short as a test wants.
 
+mod accounts;
 mod configured;
 mod keys;
 mod members;

@@ -13,7 +13,7 @@ use crate::folders::{self, Folders};
 use crate::plan::Questions;
 use crate::regular;
 
-/// Facts about the host, none of them from IAM.
+/// Facts about the host, none of them from the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Local {
     /// All of /etc/passwd, /etc/group and /etc/shells.

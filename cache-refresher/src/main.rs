@@ -1,4 +1,4 @@
-//! cache-refresher: reads IAM and publishes the cache. This file: which half runs where, and what is printed.
+//! cache-refresher: reads the source and publishes the cache. This file: which half runs where, and what is printed.
 #![forbid(unsafe_code)]
 
 mod apply;

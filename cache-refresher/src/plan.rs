@@ -53,6 +53,16 @@ impl<'a> Input<'a> {
         Source::of_listing(&self.listing.source)
     }
 
+    /// What messages call a `user` or `group` of it.
+    fn called(&self, what: &str) -> String {
+        self.source().map_or_else(|| what.to_owned(), |source| source.called(what))
+    }
+
+    /// What messages call the source itself.
+    fn noun(&self) -> &'static str {
+        self.source().map_or("the source", |source| source.noun())
+    }
+
     /// Who leaves.
     pub(crate) fn leaving(&self) -> Leaving {
         leaving::leaving(leaving::Facts {
@@ -96,7 +106,7 @@ pub(crate) struct Skip {
     pub account: String,
     /// `user`, `group`, `key` or `tag`.
     pub what: String,
-    /// As IAM spells it.
+    /// As the source spells it.
     pub name: String,
     /// UserId or GroupId.
     pub id: String,
@@ -166,7 +176,11 @@ impl OwnGroups {
             .values()
             .find(|user| leaving::is_in(user, &input.local.locked) && user.name == own.common);
         if let Some(holder) = holder {
-            let what = format!("[users] common_group '{}' is the name of a user of IAM here", holder.name);
+            let what = format!(
+                "[users] common_group '{}' is the name of a user of {} here",
+                holder.name,
+                input.noun()
+            );
             return Err(impossible(what, "choose another"));
         }
         if !input.local.has_shell(&users.shell) {
@@ -313,7 +327,7 @@ fn names(before: &State, next: &State) -> BTreeMap<Name, IamId> {
     names
 }
 
-/// A field of passwd(5) from IAM, or none and a word about it.
+/// A field of passwd(5) from the source, or none and a word about it.
 fn field(told: &mut Told, user: &candidates::User<'_>, tag: &str, text: &str) -> Option<Field> {
     match Field::new(text) {
         Ok(field) => Some(field),

@@ -26,9 +26,9 @@ impl Bar {
             None,
             if seen { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
         );
-        if let Ok(style) =
-            ProgressStyle::with_template("{spinner} reading IAM {wide_bar} {pos}/{len} {elapsed}")
-        {
+        if let Ok(style) = ProgressStyle::with_template(
+            "{spinner} reading groups and users {wide_bar} {pos}/{len} {elapsed}",
+        ) {
             bar.set_style(style);
         }
         if seen {

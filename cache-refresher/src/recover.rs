@@ -229,7 +229,7 @@ mod tests {
         let ((cache, keys), listing, config) = (published(), listing(ONE), Config::default());
         let mut state = State::default();
         let sources = Sources::new(&listing, &config, 9);
-        // Three users, the group of IAM, and ours.
+        // Three users, the group of the source, and ours.
         assert_eq!(recover(&mut state, &cache, &keys, &sources).unknown, 5);
         let old = IamId::of_lost(Id::computed(&IamId::new("U-old")));
         let ids: Vec<&str> = state.users.keys().map(IamId::as_str).collect();

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cache::snapshot::{Cache, Keys};
+use config::Source;
 use jiff::Timestamp;
 use listing::{Failure, Listing};
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,7 @@ pub(crate) struct Report {
     /// Active users.
     pub users: usize,
     pub disabled: usize,
-    /// IAM groups.
+    /// Groups of the source.
     pub groups: usize,
     pub keys: usize,
     pub added: usize,
@@ -66,6 +67,9 @@ pub(crate) struct Report {
     pub fetch: Option<Fetched>,
     #[serde(skip)]
     pub diff: Option<String>,
+    /// Of the listing.
+    #[serde(skip)]
+    pub source: Option<Source>,
     /// Users who stay, and whom `--force` would disable.
     #[serde(skip)]
     pub held_users: Vec<String>,
@@ -124,6 +128,7 @@ impl Report {
             held: plan.held.clone(),
             held_users: held_users(listing, plan),
             accounts: accounts.collect(),
+            source: Source::of_listing(&listing.source),
             ..Self::of_changes(changes, now)
         }
     }
@@ -208,6 +213,8 @@ impl Report {
     /// Skips, warnings and what was held, for the log. What the last run said already is said again only to
     /// whoever watches: the timer would fill the log with it.
     pub(crate) fn log(&self, last: &Last) {
+        let called =
+            |what: &str| self.source.as_ref().map_or_else(|| what.to_owned(), |source| source.called(what));
         let level = |known: bool| if known { log::Level::Debug } else { log::Level::Warn };
         for skip in &self.skips {
             let Skip { account, what, name, reason, .. } = skip;
@@ -215,8 +222,8 @@ impl Report {
             let of = if account.is_empty() { String::new() } else { format!(" of account '{account}'") };
             let level = level(last.skips.contains(skip));
             match what.as_str() {
-                "user" | "group" => log::log!(level, "IAM {what} '{name}'{of} skipped: {reason}"),
-                _ => log::log!(level, "IAM user '{name}'{of}: {reason}; left out"),
+                "user" | "group" => log::log!(level, "{} '{name}'{of} skipped: {reason}", called(what)),
+                _ => log::log!(level, "{} '{name}'{of}: {reason}; left out", called("user")),
             }
         }
         for text in &self.warnings {

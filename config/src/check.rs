@@ -299,7 +299,7 @@ pub(crate) fn tag_prefix(item: &Item) -> Read<String> {
         made_of(prefix, " _.:/=+-@", 1, 100) && !prefix.to_ascii_lowercase().starts_with("aws:")
     };
     let hint = "1 to 100 letters, digits, spaces and _ . : / = + - @, not beginning with \"aws:\"";
-    text(item, right, "not a beginning of an IAM tag", hint)
+    text(item, right, "not a beginning of a tag", hint)
 }
 
 pub(crate) fn ids(item: &Item) -> Read<BTreeMap<String, u32>> {

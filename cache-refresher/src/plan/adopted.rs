@@ -17,6 +17,7 @@ pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], 
     let groups = groups.iter().map(|group| (group.name.as_str(), (group.iam_id, "group")));
     let published: BTreeMap<&str, _> = users.chain(groups).collect();
     for (name, (iam_id, what)) in published {
+        let called = input.called(what);
         if input.config.names.allows(name, iam_id.as_str()) {
             continue;
         }
@@ -24,8 +25,8 @@ pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], 
         let directory = input.local.directory.groups_of(name).filter(|(service, _)| *service != "files");
         if let Some((service, member_of)) = directory {
             told.warnings.insert(format!(
-                "IAM {what} '{name}' is a member of '{}' in service '{service}' of nsswitch.conf, and has these groups \
-                 here\nhint: rename the IAM {what}, or take the name out there; if it is meant so: \
+                "{called} '{name}' is a member of '{}' in service '{service}' of nsswitch.conf, and has these groups \
+                 here\nhint: rename the {called}, or take the name out there; if it is meant so: \
                  names.allow.{iam_id} = \"{name}\" in a file of /etc/nss-iam/config.d",
                 member_of.join("', '")
             ));
@@ -36,8 +37,8 @@ pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], 
         let takes = |used: &&Use| matches!(used.kind, Kind::Unit | Kind::Sysusers) && is_installed(used);
         for used in uses.filter(takes) {
             told.warnings.insert(format!(
-                "IAM {what} '{name}' is {used} on this host: what runs there has this {what}'s files and keys, and the \
-                 reverse\nhint: give the unit a user of its own, or rename the IAM {what}; if it is meant so: \
+                "{called} '{name}' is {used} on this host: what runs there has this {what}'s files and keys, and the \
+                 reverse\nhint: give the unit a user of its own, or rename the {called}; if it is meant so: \
                  names.allow.{iam_id} = \"{name}\" in a file of \
                  /etc/nss-iam/config.d"
             ));

@@ -1,4 +1,4 @@
-//! Who could be a user, and which IAM groups there are: from the listing, and from the state where the listing
+//! Who could be a user, and which groups there are: from the listing, and from the state where the listing
 //! does not say.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,7 +61,7 @@ pub(super) struct Group<'a> {
     pub iam_id: IamId,
     pub rank: usize,
     pub account: &'a str,
-    /// As IAM spells it; as it was published if `kept`.
+    /// As the source spells it; as it was published if `kept`.
     pub iam_name: &'a str,
     /// Only the state knows it.
     pub kept: bool,

@@ -15,7 +15,7 @@ use crate::names::{Names, Standing};
 /// The end of the computed ids; `config` takes none above it either.
 const ID_LAST: u32 = ID_FIRST + ID_COUNT - 1;
 
-/// An IAM group that is published.
+/// A group of the source that is published.
 pub(super) struct Group<'a> {
     pub iam_id: &'a IamId,
     pub identity: Identity,
@@ -44,7 +44,7 @@ pub(super) fn groups<'a>(
         .iter()
         .map(|group| (group, group_name(input, group, &holders, &names, told)))
         .map(|(group, name)| {
-            (group, name.and_then(|name| not_of_user(name, candidates, &holders, &names, ids)))
+            (group, name.and_then(|name| not_of_user(input, name, candidates, &holders, &names, ids)))
         })
         .collect();
     // The present holder, then the order of the accounts, then GroupId.
@@ -57,10 +57,10 @@ pub(super) fn groups<'a>(
     for (group, name) in sorted {
         let named = name.and_then(|name| {
             let Some(holder) = taken.get(&name) else { return Ok(name) };
-            let reason = already(&name, "group", holder);
+            let reason = already(input, &name, "group", holder);
             let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
             let present = present.filter(|present| !taken.contains_key(*present));
-            keep(&names, present, &group.iam_id, &reason, told).ok_or(reason)
+            keep(input, &names, present, &group.iam_id, &reason, told).ok_or(reason)
         });
         match named.and_then(|name| Ok((name, ids.give(&group.iam_id, None, told)?))) {
             Ok((name, identity)) => {
@@ -75,6 +75,7 @@ pub(super) fn groups<'a>(
 
 /// A user who has the name keeps it: a group that is configured later disables nobody.
 fn not_of_user(
+    input: &Input<'_>,
     name: Name,
     candidates: &Candidates<'_>,
     holders: &Holders<'_>,
@@ -87,7 +88,7 @@ fn not_of_user(
             && names.check(name.as_str(), &user.iam_id, Standing::Present).is_ok()
     };
     let holder = candidates.users.iter().find(keeps_it);
-    holder.map_or_else(|| Ok(name.clone()), |user| Err(already(&name, "user", user.iam_name)))
+    holder.map_or_else(|| Ok(name.clone()), |user| Err(already(input, &name, "user", user.iam_name)))
 }
 
 fn group_name(
@@ -106,7 +107,7 @@ fn group_name(
         let standing = holders.standing(&group.iam_id, &name);
         allowed(names, name, &group.iam_id, standing, told)
     });
-    named.or_else(|reason| keep(names, present, &group.iam_id, &reason, told).ok_or(reason))
+    named.or_else(|reason| keep(input, names, present, &group.iam_id, &reason, told).ok_or(reason))
 }
 
 fn allowed(
@@ -125,8 +126,9 @@ fn allowed(
     }
 }
 
-/// The name that was given before, where the new one of IAM is refused: a mistake in a name costs nobody the access.
+/// The name that was given before, where the new one is refused: a mistake in a name costs nobody the access.
 fn keep(
+    input: &Input<'_>,
     names: &Names<'_>,
     present: Option<&Name>,
     iam_id: &IamId,
@@ -134,14 +136,16 @@ fn keep(
     told: &mut Told,
 ) -> Option<Name> {
     let present = present.filter(|name| names.check(name.as_str(), iam_id, Standing::Present).is_ok())?;
-    told.warnings
-        .insert(format!("'{iam_id}' keeps the name '{present}', since the one in IAM is refused: {reason}"));
+    told.warnings.insert(format!(
+        "'{iam_id}' keeps the name '{present}', since the one in {} is refused: {reason}",
+        input.noun()
+    ));
     Some(present.clone())
 }
 
-/// `holder` is as IAM spells it, or worse.
-fn already(name: &Name, what: &str, holder: &str) -> String {
-    format!("'{name}' is already the name of IAM {what} '{}'", holder.escape_default())
+/// `holder` is as the source spells it, or worse.
+fn already(input: &Input<'_>, name: &Name, what: &str, holder: &str) -> String {
+    format!("'{name}' is already the name of {} '{}'", input.called(what), holder.escape_default())
 }
 
 pub(super) fn users<'a>(
@@ -169,9 +173,9 @@ pub(super) fn users<'a>(
     for mut claim in claims {
         let iam_id = &claim.user.iam_id;
         if let Some(holder) = taken.get(&claim.name) {
-            let reason = already(&claim.name, "user", holder);
+            let reason = already(input, &claim.name, "user", holder);
             let present = holders.present(iam_id).filter(|present| !taken.contains_key(*present));
-            let Some(kept) = keep(&names, present, iam_id, &reason, told) else {
+            let Some(kept) = keep(input, &names, present, iam_id, &reason, told) else {
                 told.skip(claim.user.account, "user", claim.user.iam_name, iam_id, reason);
                 continue;
             };
@@ -281,7 +285,7 @@ fn claim<'a>(
         allowed(names, name, &user.iam_id, standing, told)
     };
     let named = match (locked, &user.known) {
-        // Who is locked here keeps the name: another one in IAM must not undo the lock.
+        // Who is locked here keeps the name: another one at the source must not undo the lock.
         (Some(name), _) => give(name.clone(), told),
         (None, Known::Kept(kept)) => give(kept.name.clone(), told),
         (None, Known::Listed { tags, .. }) => {
@@ -300,7 +304,7 @@ fn claim<'a>(
         (name, tagged)
     });
     let (name, tagged) = named.or_else(|reason| {
-        keep(names, present, &user.iam_id, &reason, told).map(|name| (name, false)).ok_or(reason)
+        keep(input, names, present, &user.iam_id, &reason, told).map(|name| (name, false)).ok_or(reason)
     })?;
     let held = holders.standing(&user.iam_id, &name) != Standing::New;
     Ok(Claim { user, name, tagged, held })
@@ -322,7 +326,7 @@ fn tagged_id(input: &Input<'_>, user: &candidates::User<'_>, ids: &Ids<'_>, told
         .ok()
 }
 
-/// What decides about names; the groups of IAM that are published come on top of its own ones.
+/// What decides about names; the groups of the source that are published come on top of its own ones.
 pub(super) fn names_of<'a>(input: &Input<'a>, own: &OwnGroups) -> Names<'a> {
     let config = input.config;
     let targets = std::iter::once(&config.local_groups)

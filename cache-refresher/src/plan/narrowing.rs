@@ -20,7 +20,7 @@ pub(crate) struct Narrowing(BTreeMap<IamId, Most>);
 struct Most {
     /// Keys, and when they were confirmed; none: they were not read.
     keys: Option<(BTreeSet<KeyLine>, i64)>,
-    /// IAM groups, and gids of local groups; none: the groups were not read whole.
+    /// Groups, and gids of local groups; none: the groups were not read whole.
     groups: Option<(BTreeSet<IamId>, BTreeSet<u32>)>,
 }
 
@@ -85,7 +85,7 @@ fn most(input: &Input<'_>, user: &User<'_>, local: &LocalGroups<'_>, told: &mut 
     Most { keys, groups }
 }
 
-/// Groups that are no IAM group, the common one among them, stay.
+/// Groups that are not of the source, the common one among them, stay.
 fn groups(cache: &mut Cache, by_id: &BTreeMap<Id, &Most>, group_ids: &BTreeMap<Id, IamId>) {
     for user in cache.users.iter_mut().filter(|user| user.active) {
         let Some((most, local)) = by_id.get(&user.uid).and_then(|most| most.groups.as_ref()) else {

@@ -36,7 +36,7 @@ pub(super) struct User<'a> {
     pub home: Field,
     pub shell: Field,
     pub lastchg: u32,
-    /// IAM groups, published or not.
+    /// Groups of the source, published or not.
     pub groups: Vec<IamId>,
     pub local: Vec<u32>,
     pub keys: Vec<KeyLine>,
@@ -174,7 +174,7 @@ fn active_keys(
         for (tag, body) in tags.iter().filter(|(tag, _)| is_key_tag(tag, &input.config.tags.prefix)) {
             let parsed = keys::parse(body).and_then(|line| match keys::kind(&line) {
                 kind @ ("ssh-rsa" | "ssh-dss") => {
-                    Err(format!("{kind} belongs into IAM itself, not into a tag"))
+                    Err(format!("{kind} belongs into {} itself, not into a tag", input.noun()))
                 }
                 _ => Ok(line),
             });
@@ -199,7 +199,7 @@ fn is_key_tag(tag: &str, prefix: &str) -> bool {
     }
 }
 
-/// Which local groups the members of an IAM group join.
+/// Which local groups the members of a group join.
 pub(super) struct LocalGroups<'a> {
     input: &'a Input<'a>,
     joined: BTreeMap<IamId, Vec<u32>>,
@@ -217,7 +217,7 @@ impl<'a> LocalGroups<'a> {
             for (iam_name, targets) in map {
                 let gids: Vec<u32> = targets.iter().filter_map(|target| gid(input, target, told)).collect();
                 all.allowed.entry(account).or_default().extend(&gids);
-                // IAM's names of groups are unique without regard to case.
+                // Names of groups are unique without regard to case.
                 let called = |group: &&candidates::Group<'_>| {
                     group.account == account && !group.kept && group.iam_name.eq_ignore_ascii_case(iam_name)
                 };
@@ -250,7 +250,7 @@ impl<'a> LocalGroups<'a> {
         gids.into_iter().collect()
     }
 
-    /// What the IAM groups of a user may join.
+    /// What the groups of a user may join.
     pub(super) fn joined_by(&self, user: &candidates::User<'_>) -> BTreeSet<u32> {
         user.groups.iter().filter_map(|id| self.joined.get(id)).flatten().copied().collect()
     }
@@ -264,7 +264,7 @@ impl<'a> LocalGroups<'a> {
 
 fn gid(input: &Input<'_>, target: &str, told: &mut Told) -> Option<u32> {
     let why = match input.local.files.groups.get(target).map(|group| group.gid) {
-        Some(0) => "its gid is 0, which is never given to IAM users",
+        Some(0) => "its gid is 0, which is never given",
         Some(gid) => return Some(gid),
         None => "there is no such group in /etc/group",
     };

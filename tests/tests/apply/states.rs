@@ -85,11 +85,7 @@ fn a_local_account_of_the_same_name_takes_it_and_the_iam_user_is_skipped() {
     writeln!(passwd, "ana:x:1234:1234::/home/ana:/bin/sh").unwrap();
 
     let ran = host.apply(&everyone);
-    assert!(
-        ran.err.contains("IAM user 'ana' skipped: 'ana' is a user of /etc/passwd (uid 1234)"),
-        "{}",
-        ran.err
-    );
+    assert!(ran.err.contains("user 'ana' skipped: 'ana' is a user of /etc/passwd (uid 1234)"), "{}", ran.err);
     assert_eq!(host.getent("passwd", "ana"), None, "nothing that could be taken for the local user");
     assert_eq!(host.passwd(&uid, 0), format!("ana-{uid}"));
     assert_eq!((host.keys("ana"), host.status()["disabled"].as_u64()), (String::new(), Some(1)));

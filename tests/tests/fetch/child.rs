@@ -138,7 +138,7 @@ fn a_person_at_a_terminal_sees_the_bar_and_the_messages_of_the_fetch_half() {
     let mut command = host.machine.command(&line);
     let ran = command.envs(host.account.direct()).env("TERM", "xterm").stdin(Stdio::null()).output().unwrap();
     let seen = String::from_utf8_lossy(&ran.stdout);
-    assert!(seen.contains("reading IAM"), "{seen}");
+    assert!(seen.contains("reading groups and users"), "{seen}");
     assert_eq!(
         seen.matches("error: iam:GetGroup on 'NoSuchGroup' failed: NoSuchEntity").count(),
         1,

@@ -162,6 +162,31 @@ fn a_renamed_group_does_not_take_the_name_of_one_that_has_it() {
 }
 
 #[test]
+fn iam_is_named_where_the_listing_is_of_iam_and_nowhere_else() {
+    for (source, of) in [
+        ("iam:", ["IAM user", "IAM group", "in IAM", "belongs into IAM"]),
+        ("file:///srv/users.json", ["name of user", "name of group", "in the file", "belongs into the file"]),
+        ("", ["name of user", "name of group", "in the source", "belongs into the source"]),
+    ] {
+        let mut world = World::of(&["ana", "eve"]).uses(&[TagUse::SshKey]);
+        world.group("b", "G-DEV", "dev");
+        source.clone_into(&mut world.listing.source);
+        world.run();
+        world.account("").groups[0].name = "Dev".to_owned();
+        world.user("b", "U-ANA", "ANA");
+        world.tag("U-ana", "ssh-key", keys::RSA);
+        world.used("eve", Kind::Unit);
+        let plan = world.run();
+        let reasons = plan.skips.iter().map(|skip| skip.reason.as_str());
+        let texts: Vec<&str> = reasons.chain(plan.warnings.iter().map(String::as_str)).collect();
+        for words in of {
+            assert!(texts.iter().any(|text| text.contains(words)), "{words}: {texts:?}");
+        }
+        assert_eq!(texts.iter().any(|text| text.contains("IAM")), source == "iam:", "{texts:?}");
+    }
+}
+
+#[test]
 fn a_later_account_takes_no_name_of_an_earlier_one() {
     let mut world = World::of(&["ana"]);
     world.user("b", "U-0", "ANA").created = Some(at(0));

@@ -22,7 +22,8 @@ pub(crate) fn remedy(what: &str, id: &str, reason: &str) -> String {
 
 /// For a user or group that keeps its name because the new one is refused, by the refresher's warning; none for others.
 pub(crate) fn kept_name(warning: &str) -> Option<String> {
-    let (who, reason) = warning.split_once(", since the one in IAM is refused: ")?;
+    let (who, why) = warning.split_once(", since the one in ")?;
+    let (_, reason) = why.split_once(" is refused: ")?;
     let id = quoted(who).next()?;
     Some(remedy("user", id, reason))
 }

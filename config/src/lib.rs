@@ -1,7 +1,7 @@
 //! The only configuration of nss-iam: its model, its defaults and its reader. Manual: nss-iam.toml(5).
 //!
 //! Every value is checked here, so that nothing further down does it again. Whether what is named exists
-//! (a group in IAM, a shell on this host) is not known here. The shipped file is `config/config.toml`.
+//! (a group at the source, a shell on this host) is not known here. The shipped file is `config/config.toml`.
 #![forbid(unsafe_code)]
 
 mod check;
@@ -27,7 +27,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Everything that an administrator can set. [`Config::default`] is what holds where a file is silent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
-    /// IAM groups of the first account whose members become users.
+    /// Groups of the first account whose members become users.
     pub groups: Vec<String>,
     /// The instance tag that names further such groups, `:` or space separated.
     pub groups_from_instance_tag: Option<String>,
@@ -39,11 +39,11 @@ pub struct Config {
     pub source: Source,
     /// How users look.
     pub users: Users,
-    /// IAM group of the first account -> local groups that its members join.
+    /// Group of the first account -> local groups that its members join.
     pub local_groups: BTreeMap<String, Vec<String>>,
     /// Whose names are given.
     pub names: Names,
-    /// Which IAM tags are obeyed.
+    /// Which tags of users are obeyed.
     pub tags: Tags,
     /// UserId, GroupId, or `group:` and the name of a group of ours -> its id; no id occurs twice.
     pub ids: BTreeMap<String, u32>,
@@ -126,9 +126,9 @@ pub struct Account {
     pub name: String,
     /// As [`Aws::role`].
     pub role: Option<String>,
-    /// IAM groups whose members become users.
+    /// Groups whose members become users.
     pub groups: Vec<String>,
-    /// IAM group of this account -> local groups.
+    /// Group of this account -> local groups.
     pub local_groups: BTreeMap<String, Vec<String>>,
     /// sts:ExternalId.
     pub external_id: Option<String>,
@@ -212,7 +212,7 @@ impl Names {
 /// What [`Names::exclude`] can name besides services of nsswitch.conf.
 pub const PARTS: [&str; 4] = ["sudo", "doas", "systemd-units", "sysusers"];
 
-/// `[tags]`: which IAM tags are obeyed.
+/// `[tags]`: which tags of users are obeyed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tags {
     /// Key `use`: none unless named.

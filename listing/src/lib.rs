@@ -1,4 +1,4 @@
-//! The listing: what was read of IAM, or of another source, as one versioned JSON document.
+//! The listing: what was read of a source, as one versioned JSON document.
 //!
 //! The fetch half writes it, the apply half reads it and trusts nothing in it. It is the truth to be published:
 //! who is in it is active, who is not is disabled. A removal that the fetch half could not confirm therefore
@@ -52,7 +52,7 @@ pub struct Account {
     /// When the memberships were last read whole. Older than `Listing::read` after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Timestamp>,
-    /// IAM groups asked for that exist.
+    /// Groups asked for that exist.
     #[serde(default)]
     pub groups: Vec<Group>,
     /// Members of at least one of `groups`.
@@ -66,18 +66,18 @@ pub struct Account {
     pub warnings: Vec<String>,
 }
 
-/// An IAM group.
+/// A group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// GroupId, `AGPA…`: it decides the gid.
     pub id: String,
-    /// GroupName, as IAM spells it. If the group was renamed there: the name that the configuration knows it by.
+    /// GroupName, as the source spells it. If the group was renamed there: the name that the configuration knows it by.
     pub name: String,
     /// UserIds.
     #[serde(default)]
     pub members: Vec<String>,
-    /// GroupName at present, if the group was renamed in IAM.
+    /// GroupName at present, if the group was renamed at the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed: Option<String>,
     /// The configuration does not name the group any more: these members stay, since else they would be disabled.
@@ -85,13 +85,13 @@ pub struct Group {
     pub unconfigured: bool,
 }
 
-/// An IAM user.
+/// A user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
     /// UserId, `AIDA…`: it decides the uid. A re-created user has another.
     pub id: String,
-    /// UserName, as IAM spells it.
+    /// UserName, as the source spells it.
     pub name: String,
     /// CreateDate.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,7 @@ use super::failure::{Refusal, printable};
 /// What messages call a source and its calls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Words {
-    /// Stands before `user` and `group`: `IAM`.
+    /// What it is called, also before `user` and `group`: `IAM`.
     pub(crate) noun: &'static str,
     /// The call that lists the members of a group: `iam:GetGroup`.
     pub(crate) members: &'static str,

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use adopt::Adopt;
 pub(crate) use answers::{
-    Clean, Doctor, Format, Keys, Listing, ListingCommand, Policy, Refresh, Restore, Status, Uid, Users, Who,
-    Why,
+    Clean, Completions, Doctor, Format, Keys, Listing, ListingCommand, Policy, Refresh, Restore, Status, Uid,
+    Users, Who, Why,
 };
 
 /// Sets this host up for users from IAM groups, and explains how it stands.
@@ -54,6 +54,9 @@ pub(crate) enum Command {
     Restore(Restore),
     /// Check documents for the source file:///
     Listing(Listing),
+    /// Print the completions of a shell; the packages install them
+    #[command(hide = true)]
+    Completions(Completions),
 }
 
 /// Every file is changed as a whole, and kept in /var/lib/nss-iam/backup for 'disable'. If anything fails, or sshd

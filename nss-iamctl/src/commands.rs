@@ -2,6 +2,7 @@
 
 pub(crate) mod adopt;
 pub(crate) mod clean;
+pub(crate) mod completions;
 pub(crate) mod disable;
 pub(crate) mod doctor;
 pub(crate) mod enable;

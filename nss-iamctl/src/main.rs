@@ -19,7 +19,8 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 use commands::{
-    adopt, clean, disable, doctor, enable, keys, listing, lock, policy, refresh, restore, status, users, why,
+    adopt, clean, completions, disable, doctor, enable, keys, listing, lock, policy, refresh, restore,
+    status, users, why,
 };
 use host::Host;
 use say::error::{self, Error};
@@ -67,6 +68,7 @@ fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, E
         Command::Clean(args) => clean::run(host, args, out),
         Command::Restore(args) => restore::run(host, args, out),
         Command::Listing(args) => listing::run(args, out),
+        Command::Completions(args) => completions::run(args, out),
     }
 }
 
@@ -96,7 +98,8 @@ fn needed(command: &Command) -> Power {
         | Command::Why(_)
         | Command::Doctor(_)
         | Command::Policy(_)
-        | Command::Listing(_) => Power::Anyone,
+        | Command::Listing(_)
+        | Command::Completions(_) => Power::Anyone,
     }
 }
 

@@ -157,3 +157,11 @@ pub(crate) enum ListingCommand {
         file: PathBuf,
     },
 }
+
+/// For whoever builds the packages.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

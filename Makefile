@@ -19,6 +19,7 @@ ZIG := .venv/released
 TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 GLIBC := 2.17
 RELEASED := $(TARGET)/$(TRIPLE)/release
+COMPLETIONS := $(RELEASED)/completions
 
 .PHONY: help setup trees build module release demo test bench lint install install-debian install-rpm deb rpm clean
 
@@ -56,6 +57,8 @@ release: module $(ZIG) ## Build what is shipped
 	export PATH="$(CURDIR)/.venv/bin:$$PATH"; unset CFLAGS CXXFLAGS CPPFLAGS LDFLAGS SOURCE_DATE_EPOCH; \
 	$(CARGO) zigbuild --release --locked --target $(TRIPLE).$(GLIBC) -p keys-cmd -p cache-refresher -p nss-iamctl
 	docs/third-party.py $(TRIPLE) >$(RELEASED)/THIRD-PARTY
+	mkdir -p $(COMPLETIONS)
+	for shell in bash zsh fish; do $(RELEASED)/nss-iamctl completions $$shell >$(COMPLETIONS)/$$shell; done
 
 demo: build $(VENV) ## The main job on an IAM emulator, step by step
 	@tests/trees.sh login
@@ -97,15 +100,19 @@ install: ## Install what was built by 'make release' below DESTDIR
 	install -D -m 0644 systemd/nss-iam.sysusers $(DESTDIR)/usr/lib/sysusers.d/nss-iam.conf
 	install -D -m 0644 systemd/nss-iam.preset $(DESTDIR)/usr/lib/systemd/system-preset/90-nss-iam.preset
 	install -D -m 0644 systemd/nss-iam.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/nss-iam.conf
+	install -D -m 0644 $(COMPLETIONS)/bash $(DESTDIR)/usr/share/bash-completion/completions/nss-iamctl
+	install -D -m 0644 $(COMPLETIONS)/fish $(DESTDIR)/usr/share/fish/vendor_completions.d/nss-iamctl.fish
 	for page in man/*; do install -D -m 0644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
 
 # What only these distributions have a place for.
 install-debian:
+	install -D -m 0644 $(COMPLETIONS)/zsh $(DESTDIR)/usr/share/zsh/vendor-completions/_nss-iamctl
 	install -D -m 0644 config/pam-mkhomedir $(DESTDIR)/usr/share/pam-configs/nss-iam-mkhomedir
 	install -D -m 0644 config/apparmor-nameservice $(DESTDIR)/etc/apparmor.d/abstractions/nameservice.d/nss-iam
 	install -D -m 0644 $(RELEASED)/THIRD-PARTY $(DESTDIR)/usr/share/doc/nss-iam/THIRD-PARTY
 
 install-rpm:
+	install -D -m 0644 $(COMPLETIONS)/zsh $(DESTDIR)/usr/share/zsh/site-functions/_nss-iamctl
 	install -D -m 0644 config/nss-iam.cil $(DESTDIR)/usr/share/selinux/packages/nss-iam.cil
 	install -D -m 0644 $(RELEASED)/THIRD-PARTY $(DESTDIR)/usr/share/licenses/nss-iam/THIRD-PARTY
 	install -D -m 0644 LICENSE $(DESTDIR)/usr/share/licenses/nss-iam/LICENSE

@@ -26,6 +26,8 @@ if [ "${1:-}" = packages ]; then
     need lintian lintian
     need rpmbuild rpm
     need rpmlint rpmlint
+    need zsh zsh   # they try the completions
+    need fish fish
 fi
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
 command -v cargo >/dev/null 2>&1 || { echo "setup: cargo is missing: install Rust first (rustup.rs)" >&2; exit 1; }

@@ -28,12 +28,20 @@ fn the_rpm_installs_the_programs_of_the_deb() {
             Err(_) => path,
         };
         let path = path.strip_prefix("lib").map_or(path.clone(), |unit| Path::new("usr/lib").join(unit));
-        let debian = ["usr/share/doc", "usr/share/lintian", "usr/share/pam-configs", "etc/apparmor.d"];
+        let debian = [
+            "usr/share/doc",
+            "usr/share/lintian",
+            "usr/share/pam-configs",
+            "usr/share/zsh",
+            "etc/apparmor.d",
+        ];
         if !debian.iter().any(|only| path.starts_with(only)) {
             assert!(rpm.contains(&format!("/{}", path.display())), "{}", path.display());
         }
     }
-    assert!(rpm.contains("/usr/share/selinux/packages/nss-iam.cil"));
+    for only in ["/usr/share/selinux/packages/nss-iam.cil", "/usr/share/zsh/site-functions/_nss-iamctl"] {
+        assert!(rpm.contains(only), "{only}");
+    }
 }
 
 #[test]

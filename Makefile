@@ -15,6 +15,7 @@ MANDIR ?= /usr/share/man
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv/installed
 ZIG := .venv/released
+LINT := .venv/linted
 DENY_VERSION := 0.20.2
 # What is shipped runs on every C library from 2.17 on, the oldest that Rust's standard library works with.
 TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
@@ -37,6 +38,10 @@ $(VENV): tests/emulator/requirements.txt | setup
 	touch $@
 
 $(ZIG): tests/packages/requirements.txt $(VENV)
+	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+$(LINT): tests/lint/requirements.txt $(VENV)
 	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
@@ -83,13 +88,16 @@ bench: module $(VENV) ## Lookups beside every peer (written to docs/benchmarks),
 	$(TARGET)/release/bench-lookups
 	$(TARGET)/release/bench-refresh
 
-lint: setup $(DENY)/bin/cargo-deny ## Formatting, clippy, what is depended on (deny.toml)
+lint: setup $(LINT) $(DENY)/bin/cargo-deny ## Formatting, clippy, what is depended on (deny.toml), workflow and issue forms
 	@if $(CARGO) clippy --version >/dev/null 2>&1 && $(CARGO) fmt --version >/dev/null 2>&1; then \
 		$(CARGO) fmt --all --check && $(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings; \
 	else \
 		echo "lint left out: this toolchain has no clippy or rustfmt (rustup component add clippy rustfmt)"; \
 	fi
 	$(DENY)/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+	.venv/bin/actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
+	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml
+	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 
 install: ## Install what was built by 'make release' below DESTDIR
 	install -D -m 0644 $(TARGET)/module/libnss_iam.so $(DESTDIR)$(LIBDIR)/libnss_iam.so.2

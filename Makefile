@@ -5,6 +5,10 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 
 CARGO ?= cargo
+# Cargo.toml is the only file that states the version. Packages carry the date of the commit, or that of the file in an
+# archive of one, so that each commit always makes the same.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+DATE := $(shell git log -1 --format=%ct 2>/dev/null || stat --format=%Y Cargo.toml)
 DESTDIR ?=
 # Debian's multiarch folder, or the lib64 of the rpm distributions.
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
@@ -24,7 +28,8 @@ RELEASED := $(TARGET)/$(TRIPLE)/release
 COMPLETIONS := $(RELEASED)/completions
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
 
-.PHONY: help setup trees build module release demo test bench lint install install-debian install-rpm deb rpm clean
+.PHONY: help setup trees build module release demo test bench lint install install-debian install-rpm debian/changelog \
+	deb rpm clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
@@ -132,7 +137,12 @@ install-rpm:
 	install -D -m 0644 $(RELEASED)/THIRD-PARTY $(DESTDIR)/usr/share/licenses/nss-iam/THIRD-PARTY
 	install -D -m 0644 LICENSE $(DESTDIR)/usr/share/licenses/nss-iam/LICENSE
 
-deb: release ## Build dist/nss-iam_*.deb
+# Where dpkg looks for the version and the date.
+debian/changelog:
+	printf 'nss-iam (%s) unstable; urgency=medium\n\n  * What is new is in CHANGELOG.md.\n\n -- %s  %s\n' \
+		'$(VERSION)' "$$(sed -n 's/^Maintainer: //p' debian/control)" "$$(date --utc --rfc-email --date=@$(DATE))" >$@
+
+deb: release debian/changelog ## Build dist/nss-iam_*.deb
 	tests/setup.sh packages
 	mkdir -p dist
 	rm -f dist/*.deb dist/*.buildinfo dist/*.changes
@@ -145,8 +155,9 @@ rpm: release ## Build dist/nss-iam-*.rpm
 	mkdir -p dist
 	rm -f dist/*.rpm
 	rpmbuild -bb --build-in-place --define '_topdir $(abspath $(TARGET))/rpm' --define '_rpmdir $(CURDIR)/dist' \
+		--define '_version $(VERSION)' --define '_date $(shell LC_ALL=C date --utc --date=@$(DATE) '+%a %b %d %Y')' \
 		--define '_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' rpm/nss-iam.spec
 	rpmlint --config rpm/rpmlint.toml dist/*.rpm
 
 clean: ## Remove what was built
-	rm -rf $(TARGET) dist .venv
+	rm -rf $(TARGET) dist .venv debian/changelog

@@ -116,13 +116,33 @@ fn every_configuration_file_is_kept_by_dpkg() {
 }
 
 #[test]
-fn all_packages_have_the_version_of_the_programs() {
+fn packages_and_programs_have_the_version_of_cargo_toml() {
     let version = env!("CARGO_PKG_VERSION");
-    let read = |path: &str| fs::read_to_string(repository().join(path)).unwrap();
-    assert!(read("debian/changelog").starts_with(&format!("nss-iam ({version}) ")));
-    assert!(read("rpm/nss-iam.spec").lines().any(|line| line == format!("Version: {version}")));
-    let field = done("dpkg-deb", &["--field", package("deb").to_str().unwrap(), "Version"]);
-    assert_eq!(field.trim(), version);
+    let deb = done("dpkg-deb", &["--field", package("deb").to_str().unwrap(), "Version"]);
+    assert_eq!(deb.trim(), version, "the .deb");
+    let rpm = done("rpm", &["-qp", "--queryformat", "%{VERSION}", package("rpm").to_str().unwrap()]);
+    assert_eq!(rpm, version, "the .rpm");
+    let folder = unpacked();
+    for program in
+        ["usr/sbin/nss-iamctl", "usr/libexec/nss-iam/cache-refresher", "usr/libexec/nss-iam/keys-cmd"]
+    {
+        let said = done(folder.path().join(program).to_str().unwrap(), &["--version"]);
+        assert_eq!(said.trim().rsplit(' ').next(), Some(version), "{program}");
+    }
+}
+
+#[test]
+fn no_file_beside_cargo_toml_states_the_version() {
+    let folders = ["config", "deploy", "man", "rpm", "systemd"].map(|folder| repository().join(folder));
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let mut paths: Vec<_> =
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
+    // `make deb` writes others there.
+    paths.extend(["control", "copyright", "rules"].map(|file| repository().join("debian").join(file)));
+    for path in paths {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains(env!("CARGO_PKG_VERSION")), "{}", path.display());
+    }
 }
 
 #[test]

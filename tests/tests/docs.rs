@@ -165,7 +165,7 @@ fn installed() -> BTreeSet<(String, String)> {
 fn installed_files_are_those_of_the_makefile() {
     let page = read("docs/reference/installed.md");
     let mut described = BTreeSet::new();
-    let described_parts = ["## Files", "## Folders"].map(|heading| rows(part(&page, heading)));
+    let described_parts = ["## Files", "## Directories"].map(|heading| rows(part(&page, heading)));
     for row in described_parts.concat() {
         let paths = quoted(row[0]).into_iter().filter(|path| path.starts_with('/') && !path.contains('<'));
         let mode = row[1].split(' ').next().unwrap();

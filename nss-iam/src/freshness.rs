@@ -217,7 +217,7 @@ fn a_file_that_is_no_longer_trusted_is_an_error_until_it_is() {
     assert_eq!(world.answer(), Ok(2));
 }
 
-/// docs/reference/cache.md: a marked file that still is the one at the path is used, and looked at once a second.
+/// docs/reference/cache.md: if it is the same file, the map is used, and the path is checked once a second.
 #[test]
 fn a_restored_hard_link_is_used_and_looked_at_once_a_second() {
     let world = world();
@@ -267,7 +267,7 @@ fn in_a_chroot_a_file_that_is_not_replaced_serves_on() {
     }
 }
 
-/// docs/reference/cache.md: a marked map whose path is missing in a chroot serves for ten minutes.
+/// docs/reference/cache.md: if the path is missing in a chroot, a marked map is used for ten minutes.
 #[test]
 fn in_a_chroot_a_replaced_file_serves_ten_minutes() {
     let world = chrooted();

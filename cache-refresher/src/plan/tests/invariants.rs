@@ -17,7 +17,7 @@ pub(super) fn check(world: &World, plan: &Plan) {
     again(world, plan);
 }
 
-/// docs/reference/ids.md: an id once given is kept for ever, and never given to another.
+/// docs/reference/ids.md: an assigned id is kept forever, and never assigned to anyone else.
 fn ids(before: &State, after: &State) {
     for (iam_id, identity) in &before.identities {
         assert_eq!(after.identities.get(iam_id).map(|now| now.id), Some(identity.id), "{iam_id} moved");
@@ -61,7 +61,7 @@ fn rows(world: &World, plan: &Plan) {
     unique(plan.cache.users.iter().filter(|user| user.active).map(|user| user.home.to_string()));
 }
 
-/// docs/reference/ids.md: no id below 1000, and outside of the calculated range only pinned ones.
+/// docs/reference/ids.md: no id below 1000, and outside the computed range only pinned ids.
 fn floor(world: &World, id: Id, pinned: bool) {
     let first = if pinned { PINNED_FIRST } else { ID_FIRST };
     assert!((first..ID_FIRST + ID_COUNT).contains(&id.get()), "{id}");

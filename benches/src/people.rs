@@ -119,7 +119,7 @@ impl People {
 }
 
 fn id(n: usize) -> u32 {
-    policy::ID_FIRST + (n as u64 * STRIDE % u64::from(policy::ID_COUNT)) as u32
+    policy::id::FIRST + (n as u64 * STRIDE % u64::from(policy::id::COUNT)) as u32
 }
 
 fn passwd_rest(name: &str, gid: u32) -> String {

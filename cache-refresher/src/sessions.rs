@@ -16,7 +16,7 @@ use claims::program;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
-use policy::{ID_FIRST, Id, Name};
+use policy::{Id, Name, id};
 
 use crate::local::Local;
 
@@ -91,7 +91,7 @@ fn disabled<'a>(state: &'a State, cache: Option<&Cache>, local: Option<&Local>) 
         .map(|user| &user.name)
         .collect();
     let is_local = |name: &Name| local.is_none_or(|local| local.files.users.contains_key(name.as_str()));
-    let is_other = |uid: u32| local.map_or(uid < ID_FIRST, |local| local.holder_of(uid).is_some());
+    let is_other = |uid: u32| local.map_or(uid < id::FIRST, |local| local.holder_of(uid).is_some());
     let left = state.users.iter().filter(|(_, user)| user.disabled.is_some()).filter_map(|(id, user)| {
         let uid = state.identities.get(id)?.id.get();
         let name = &user.name;

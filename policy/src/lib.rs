@@ -5,8 +5,10 @@
 //! is known: callers pass settings and facts, and act on the answers.
 #![forbid(unsafe_code)]
 
+pub mod id;
 pub mod login;
 pub mod reserved;
 mod value;
 
-pub use value::{Field, ID_COUNT, ID_FIRST, IamId, Id, Invalid, KeyLine, NAME_MAX, Name, PINNED_FIRST};
+pub use id::Id;
+pub use value::{Field, IamId, Invalid, KeyLine, NAME_MAX, Name};

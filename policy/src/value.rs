@@ -2,17 +2,11 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
+use crate::Id;
+use crate::id::PINNED_FIRST;
 
 /// Longest login or group name that is given out, in bytes (`UT_NAMESIZE` of utmp(5)).
 pub const NAME_MAX: usize = 32;
-
-/// First of the ids that are computed. The range ends at 0x7ffdffff; systemd's UIDS-GIDS leaves it unused.
-pub const ID_FIRST: u32 = 0x7000_0000;
-/// How many ids can be computed.
-pub const ID_COUNT: u32 = 0x0ffe_0000;
-/// Lowest id that may be pinned; below are the system's.
-pub const PINNED_FIRST: u32 = 1000;
 
 /// Why a value is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -142,38 +136,6 @@ impl IamId {
     }
 }
 
-/// A uid or gid: users and groups share one space.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id(u32);
-
-impl Id {
-    /// The id that every host computes: `0x70000000 + sha256("nss-iam:" + id)[0..8, big-endian] mod 0x0ffe0000`.
-    #[must_use]
-    pub fn computed(iam_id: &IamId) -> Self {
-        let digest = Sha256::digest(format!("nss-iam:{iam_id}"));
-        let head = digest.iter().take(8).fold(0_u64, |sum, &byte| sum << 8 | u64::from(byte));
-        let rest = u32::try_from(head % u64::from(ID_COUNT)).unwrap_or_default();
-        Self(ID_FIRST + rest)
-    }
-
-    /// An id that `[ids]`, a tag or `adopt` gives.
-    ///
-    /// # Errors
-    /// [`Invalid::Id`] for the system's ids and for those that mean nobody.
-    pub fn pinned(id: u32) -> Result<Self, Invalid> {
-        if id < PINNED_FIRST || matches!(id, 65534 | 65535 | u32::MAX) {
-            return Err(Invalid::Id(id));
-        }
-        Ok(Self(id))
-    }
-
-    /// As a number.
-    #[must_use]
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-}
-
 /// What may stand in gecos, home or shell: printable ASCII without `:`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Field(String);
@@ -244,7 +206,7 @@ macro_rules! shown_as_text {
         }
     )*};
 }
-shown_as_text!(Name, IamId, Id, Field, KeyLine);
+shown_as_text!(Name, IamId, Field, KeyLine);
 
 #[cfg(test)]
 mod tests {
@@ -262,14 +224,6 @@ mod tests {
         }
         // One that an earlier release gave must not make the state unreadable.
         assert!(Name::stored("0x10").is_ok());
-    }
-
-    #[test]
-    fn ids_are_the_documented_hash() {
-        // printf nss-iam:AIDAEXAMPLE | sha256sum | head -c16; python3 -c 'print(0x70000000 + 0x… % 0x0ffe0000)'
-        for (iam_id, id) in [("AIDAEXAMPLE", 1_895_840_708), ("group:iam-users", 1_962_406_056)] {
-            assert_eq!(Id::computed(&IamId::new(iam_id)).get(), id);
-        }
     }
 
     #[test]
@@ -296,14 +250,6 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_mean_the_system_or_nobody_cannot_be_pinned() {
-        for id in [0, 1, 999, 65534, 65535, u32::MAX] {
-            assert_eq!(Id::pinned(id), Err(Invalid::Id(id)));
-        }
-        assert_eq!(Id::pinned(1000).unwrap().get(), 1000);
-    }
-
-    #[test]
     fn a_key_line_carries_nothing_but_a_key() {
         assert!(KeyLine::new("SHA256:ab+/ ssh-ed25519 AAAA=").is_ok());
         for line in [
@@ -319,12 +265,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn a_computed_id_is_in_the_range_that_nobody_uses(iam_id in "[A-Z0-9]{1,30}") {
-            let id = Id::computed(&IamId::new(&iam_id)).get();
-            prop_assert!((0x7000_0000..=0x7ffd_ffff).contains(&id));
-        }
-
         #[test]
         fn a_field_never_breaks_a_line(text in ".*") {
             if let Ok(field) = Field::new(&text) {

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cache::state::State;
-use policy::{Field, ID_COUNT, ID_FIRST, IamId, Id, Name};
+use policy::id::COMPUTED;
+use policy::{Field, IamId, Id, Name};
 
 use super::{Input, candidates, naming::Member};
 
@@ -98,7 +99,7 @@ impl<'a> Homes<'a> {
 
 /// Whether a folder belongs to another user of ours, who could put anything in place of what is in it.
 fn is_of_user(owner: Option<u32>, id: Id) -> bool {
-    owner.is_some_and(|owner| owner != id.get() && (ID_FIRST..ID_FIRST + ID_COUNT).contains(&owner))
+    owner.is_some_and(|owner| owner != id.get() && COMPUTED.contains(&owner))
 }
 
 /// The folders above `home`, `/` left out.

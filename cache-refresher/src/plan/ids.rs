@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use cache::state::Identity;
-use policy::{ID_COUNT, ID_FIRST, IamId, Id};
+use policy::id::COMPUTED;
+use policy::{IamId, Id};
 
 use super::{Input, OwnGroups, Told};
 
@@ -14,7 +15,7 @@ const RANGES: [(RangeInclusive<u32>, &str); 5] = [
     (60_514..=60_577, "of host users that are mapped into containers"),
     (61_184..=65_519, "of systemd's DynamicUser="),
     (524_288..=0x6fff_ffff, "of containers"),
-    (ID_FIRST..=ID_FIRST + ID_COUNT - 1, "of computed ids, of which each belongs to one UserId or GroupId"),
+    (COMPUTED, "of computed ids, of which each belongs to one UserId or GroupId"),
 ];
 
 /// The ids given so far.

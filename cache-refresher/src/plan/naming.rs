@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 
 use cache::state::{Identity, State};
 use config::TagUse;
-use policy::{ID_COUNT, ID_FIRST, IamId, Id, Name};
+use policy::id::LAST;
+use policy::{IamId, Id, Name};
 
 use super::candidates::{self, Candidates, Known};
 use super::ids::Ids;
 use super::{Input, OwnGroups, Told};
 use crate::names::{Names, Standing};
-
-/// The end of the computed ids; `config` takes none above it either.
-const ID_LAST: u32 = ID_FIRST + ID_COUNT - 1;
 
 /// A group of the source that is published.
 pub(super) struct Group<'a> {
@@ -317,8 +315,8 @@ fn tagged_id(input: &Input<'_>, user: &candidates::User<'_>, ids: &Ids<'_>, told
         .and_then(|id| match id.get() {
             // What was given before is no question any more.
             _ if ids.has(&user.iam_id, id) => Ok(id),
-            ..=ID_LAST => ids.may_be_pinned(id, &user.iam_id).map(|()| id),
-            _ => Err(format!("{id} is above {ID_LAST}")),
+            ..=LAST => ids.may_be_pinned(id, &user.iam_id).map(|()| id),
+            _ => Err(format!("{id} is above {LAST}")),
         })
         .map_err(|cause| {
             told.skip(user.account, "tag", user.iam_name, &user.iam_id, format!("tag 'uid': {cause}"))

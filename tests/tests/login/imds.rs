@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
-use policy::{ID_COUNT, ID_FIRST};
+use policy::id::{FIRST, LAST};
 use serde_json::json;
 use tests::login::{GROUP, JumpHost, Key};
 use tests::{repository, text};
@@ -106,7 +106,7 @@ fn no_packet_passes_while_the_rules_are_replaced() {
     host.done(&["/usr/libexec/nss-iam/imds", "load"]);
     let send = "socket(S, PF_INET, SOCK_DGRAM, 0); $to = sockaddr_in(80, inet_aton('169.254.169.254')); $end = time + 4; \
                 while (time < $end) { $sent++; $passed++ if defined send(S, 'x', 0, $to) } print $passed + 0, ' of ', $sent";
-    let senders = [ID_FIRST + 1, 1005].map(|uid| {
+    let senders = [FIRST + 1, 1005].map(|uid| {
         let line =
             format!("setpriv --reuid {uid} --clear-groups perl -MSocket -e \"{}\"", send.replace('$', "\\$"));
         host.machine.command(&["sh", "-c", &line]).stdout(Stdio::piped()).spawn().unwrap()
@@ -125,7 +125,7 @@ fn no_packet_passes_while_the_rules_are_replaced() {
 #[test]
 fn the_rules_name_the_range_of_computed_ids() {
     let rules = fs::read_to_string(repository().join("config/imds.nft")).unwrap();
-    let (first, last) = (ID_FIRST, ID_FIRST + ID_COUNT - 1);
+    let (first, last) = (FIRST, LAST);
     assert!(rules.contains(&format!("meta skuid {first:#x}-{last:#x} counter reject")), "{rules}");
     let script = fs::read_to_string(repository().join("systemd/imds")).unwrap();
     assert_eq!(script.matches(&first.to_string()).count(), 1, "{script}");

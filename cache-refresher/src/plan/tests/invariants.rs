@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use policy::{ID_COUNT, ID_FIRST, PINNED_FIRST};
+use policy::id::{FIRST, LAST, PINNED_FIRST};
 
 use super::*;
 use crate::local::NOLOGIN;
@@ -63,8 +63,8 @@ fn rows(world: &World, plan: &Plan) {
 
 /// docs/reference/ids.md: no id below 1000, and outside the computed range only pinned ids.
 fn floor(world: &World, id: Id, pinned: bool) {
-    let first = if pinned { PINNED_FIRST } else { ID_FIRST };
-    assert!((first..ID_FIRST + ID_COUNT).contains(&id.get()), "{id}");
+    let first = if pinned { PINNED_FIRST } else { FIRST };
+    assert!((first..=LAST).contains(&id.get()), "{id}");
     assert!(![65534, 65535].contains(&id.get()) && world.local.holder_of(id.get()).is_none(), "{id}");
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use config::TagUse;
+use policy::id::LAST;
 use policy::reserved::is_reserved;
 use policy::{IamId, Id, Invalid, Name};
 
@@ -12,8 +13,6 @@ use super::outcome::{Adoption, Refusal};
 use super::pair::{self, IamUser, Pair};
 use super::world::{Request, World};
 use super::{impact, script, tree};
-
-const ID_LAST: u32 = 0x7ffd_ffff;
 
 fn because<T>(why: impl Into<String>, hint: &str) -> Result<T, Refusal> {
     Err((why.into(), (!hint.is_empty()).then(|| hint.to_owned())))
@@ -60,7 +59,7 @@ fn the_one<'a>(world: &'a World<'_>, name: &str) -> Result<Option<&'a Account>, 
         return because("it has two lines in '/etc/passwd'", "remove one of them");
     }
     let Some(account) = first else { return Ok(None) };
-    if !(1000..=ID_LAST).contains(&account.uid) || Id::pinned(account.uid).is_err() {
+    if !(1000..=LAST).contains(&account.uid) || Id::pinned(account.uid).is_err() {
         return because(format!("uid {} is the system's", account.uid), "");
     }
     if let Some(other) = world.accounts.iter().find(|other| other.uid == account.uid && other.name != name) {
@@ -192,7 +191,7 @@ fn id_of(world: &World<'_>, iam: &IamUser<'_>) -> Result<u32, Refusal> {
         let tags = &facts.config.tags;
         let tag =
             iam.user.tags.get(&format!("{}uid", tags.prefix)).filter(|_| tags.uses.contains(&TagUse::Uid));
-        tag.and_then(|tag| tag.parse().ok()).filter(|id| Id::pinned(*id).is_ok() && *id <= ID_LAST)
+        tag.and_then(|tag| tag.parse().ok()).filter(|id| Id::pinned(*id).is_ok() && *id <= LAST)
     };
     let given = facts.identities.get(&iam_id).map(|identity| identity.id.get());
     let id = given.or_else(|| facts.config.ids.get(&iam.user.id).copied()).or_else(tag);

@@ -1,6 +1,6 @@
 //! Whether IAM users are kept from the instance's metadata, and so from its role, where that was asked for.
 
-use policy::{ID_COUNT, ID_FIRST};
+use policy::id::COMPUTED;
 
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::imds::{ADDRESSES, ImdsFacts, Rules, UNIT, Unseen};
@@ -66,13 +66,12 @@ fn holes(facts: &Facts, rules: &Rules) -> Vec<Finding> {
     }
     let missing = ADDRESSES.iter().filter(|address| !rules.addresses.iter().any(|other| other == *address));
     findings.extend(missing.map(|address| bad(format!("no rule keeps IAM users from '{address}': {OPEN}"))));
-    let computed = ID_FIRST..=ID_FIRST + ID_COUNT - 1;
-    if !rules.refuse(&computed) {
-        let (first, last) = (computed.start(), computed.end());
+    if !rules.refuse(&COMPUTED) {
+        let (first, last) = (COMPUTED.start(), COMPUTED.end());
         findings.push(bad(format!("no rule refuses the uids {first}-{last}, which IAM users have: {OPEN}")));
     }
     let users = facts.published.cache.as_ref().map_or(&[][..], |cache| &cache.users);
-    let pinned = users.iter().filter(|user| !computed.contains(&user.uid.get()));
+    let pinned = users.iter().filter(|user| !COMPUTED.contains(&user.uid.get()));
     let open = pinned.filter(|user| !rules.refuse(&(user.uid.get()..=user.uid.get())));
     let open = open.map(|user| {
         bad(format!("no rule refuses uid {} ('{}'), who can take the instance's role", user.uid, user.name))

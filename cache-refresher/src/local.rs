@@ -80,7 +80,7 @@ impl Local {
     pub(crate) fn read(files: Files, locked: Locked) -> Result<Self, Unreadable> {
         let mut sub_ids = Vec::new();
         for path in ["/etc/subuid", "/etc/subgid"] {
-            sub_ids.extend(ranges(&optional(Path::new(path))?.unwrap_or_default()));
+            sub_ids.extend(policy::id::sub_ids(&optional(Path::new(path))?.unwrap_or_default()));
         }
         let machine_id = machine_id(&optional(Path::new("/etc/machine-id"))?.unwrap_or_default());
         Ok(Self { machine_id, sub_ids, ..Self::of(files, locked) })
@@ -162,16 +162,6 @@ fn optional(path: &Path) -> Result<Option<String>, Unreadable> {
     }
 }
 
-/// `name:first:count` of subuid(5); what is no such line gives nothing away.
-fn ranges(text: &str) -> Vec<RangeInclusive<u32>> {
-    let range = |line: &str| {
-        let mut numbers = line.split(':').skip(1).map(|number| number.trim().parse::<u32>().ok());
-        let (first, count) = (numbers.next()??, numbers.next()??);
-        Some(first..=first.saturating_add(count.checked_sub(1)?))
-    };
-    text.lines().filter_map(range).collect()
-}
-
 /// machine-id(5): an image has none yet, or the word `uninitialized`; both are no id.
 fn machine_id(text: &str) -> String {
     let id = text.trim();
@@ -187,12 +177,6 @@ fn locked(text: &str) -> Locked {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranges_are_those_of_subuid() {
-        let text = "kate:100000:65536\n\n# x:1:1\nbad\nnone:5:0\nall:4294967295:2\n";
-        assert_eq!(ranges(text), [100_000..=165_535, 1..=1, u32::MAX..=u32::MAX]);
-    }
 
     #[test]
     fn an_id_is_that_of_a_user_or_a_group() {

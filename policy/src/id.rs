@@ -1,4 +1,4 @@
-//! Uids and gids: which there are to give.
+//! Uids and gids: which there are to give, and which of them a user or group gets.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -17,6 +17,62 @@ pub const COMPUTED: RangeInclusive<u32> = FIRST..=LAST;
 pub const COUNT: u32 = LAST - FIRST + 1;
 /// Lowest id that may be pinned; below are the system's.
 pub const PINNED_FIRST: u32 = 1000;
+
+/// Ids that others give: systemd's "Users, Groups, UIDs and GIDs on systemd Systems" has all of them.
+const RANGES: [(RangeInclusive<u32>, &str); 5] = [
+    (60_001..=60_513, "of systemd-homed"),
+    (60_514..=60_577, "of host users that are mapped into containers"),
+    (61_184..=65_519, "of systemd's DynamicUser="),
+    (524_288..=0x6fff_ffff, "of containers"),
+    (COMPUTED, "of computed ids, of which each belongs to one UserId or GroupId"),
+];
+
+/// An id that is given to nobody by hand, since it is somebody's, or will be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{id} is in the range {}-{} {whose}", range.start(), range.end())]
+pub struct Foreign {
+    /// Which.
+    pub id: Id,
+    /// Where it is.
+    pub range: RangeInclusive<u32>,
+    /// To stand behind the range: "of systemd-homed".
+    pub whose: &'static str,
+}
+
+/// Why a tag gives no id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadTag {
+    /// Its value is not a decimal number of 32 bits.
+    #[error("not a number")]
+    Number,
+    /// The system's, or nobody's.
+    #[error("{0}")]
+    Invalid(Invalid),
+    /// Above all ranges.
+    #[error("{0} is above {LAST}")]
+    High(Id),
+    /// In a range of others.
+    #[error("{0}")]
+    Foreign(Foreign),
+}
+
+/// Whether a row with this id may be published, and whether a reader believes it: a computed one, or one that was given by
+/// hand.
+#[must_use]
+pub fn may_be_published(id: u32, pinned: bool) -> bool {
+    COMPUTED.contains(&id) || pinned && Id::pinned(id).is_ok()
+}
+
+/// The ranges of subuid(5) or subgid(5), of lines `name:first:count`. What is no such line gives nothing away.
+#[must_use]
+pub fn sub_ids(text: &str) -> Vec<RangeInclusive<u32>> {
+    let range = |line: &str| {
+        let mut numbers = line.split(':').skip(1).map(|number| number.trim().parse::<u32>().ok());
+        let (first, count) = (numbers.next()??, numbers.next()??);
+        Some(first..=first.saturating_add(count.checked_sub(1)?))
+    };
+    text.lines().filter_map(range).collect()
+}
 
 /// A uid or gid: users and groups share one space.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +97,57 @@ impl Id {
             return Err(Invalid::Id(id));
         }
         Ok(Self(id))
+    }
+
+    /// The id of a user or group: the one that was given before, else that of `[ids]`, else that of a tag, else the
+    /// computed one.
+    #[must_use]
+    pub fn decided(
+        iam_id: &IamId,
+        given: Option<Self>,
+        configured: Option<Self>,
+        tagged: Option<Self>,
+    ) -> Self {
+        given.or(configured).or(tagged).unwrap_or_else(|| Self::computed(iam_id))
+    }
+
+    /// Whether `[ids]`, a tag or `adopt` may give this id to `iam_id`, as far as others give ids by range. `sub_ids` are
+    /// of subuid(5) and subgid(5).
+    ///
+    /// # Errors
+    /// Whose it is.
+    pub fn may_be_pinned(self, iam_id: &IamId, sub_ids: &[RangeInclusive<u32>]) -> Result<(), Foreign> {
+        if Self::computed(iam_id) == self {
+            return Ok(());
+        }
+        let ranges = RANGES.iter().map(|(range, whose)| (range, *whose));
+        let subordinate = sub_ids.iter().map(|range| (range, "of /etc/subuid or /etc/subgid"));
+        match ranges.chain(subordinate).find(|(range, _)| range.contains(&self.0)) {
+            Some((range, whose)) => Err(Foreign { id: self, range: range.clone(), whose }),
+            None => Ok(()),
+        }
+    }
+
+    /// The id that the value of a tag `uid` gives to `iam_id`, who was `given` one before, or not.
+    ///
+    /// # Errors
+    /// Why it gives none.
+    pub fn of_tag(
+        tag: &str,
+        iam_id: &IamId,
+        given: Option<Self>,
+        sub_ids: &[RangeInclusive<u32>],
+    ) -> Result<Self, BadTag> {
+        let id = tag.parse().map_err(|_| BadTag::Number)?;
+        let id = Self::pinned(id).map_err(BadTag::Invalid)?;
+        if given == Some(id) {
+            return Ok(id);
+        }
+        if id.0 > LAST {
+            return Err(BadTag::High(id));
+        }
+        id.may_be_pinned(iam_id, sub_ids).map_err(BadTag::Foreign)?;
+        Ok(id)
     }
 
     /// As a number.
@@ -84,7 +191,56 @@ mod tests {
         assert_eq!(Id::pinned(1000).unwrap().get(), 1000);
     }
 
+    #[test]
+    fn ranges_are_those_of_subuid() {
+        let text = "kate:100000:65536\n\n# x:1:1\nbad\nnone:5:0\nall:4294967295:2\n";
+        assert_eq!(sub_ids(text), [100_000..=165_535, 1..=1, u32::MAX..=u32::MAX]);
+    }
+
+    #[test]
+    fn an_id_of_others_is_not_given_by_hand() {
+        let (ana, sub_ids) = (IamId::new("U-ana"), [100_000..=165_535]);
+        let others = [60_001, 60_513, 60_514, 60_577, 61_184, 65_519, 524_288, 0x6fff_ffff, FIRST, LAST];
+        for id in others.into_iter().chain([100_000, 165_535]) {
+            let refused = Id(id).may_be_pinned(&ana, &sub_ids).unwrap_err();
+            assert!(refused.to_string().starts_with(&format!("{id} is in the range ")), "{refused}");
+            assert_eq!(Id::of_tag(&id.to_string(), &ana, None, &sub_ids), Err(BadTag::Foreign(refused)));
+            assert_eq!(Id::of_tag(&id.to_string(), &ana, Some(Id(id)), &sub_ids), Ok(Id(id)), "it was given");
+        }
+        for id in [1000, 60_000, 60_578, 61_183, 65_520, 99_999, 165_536, 524_287, Id::computed(&ana).0] {
+            assert_eq!(Id(id).may_be_pinned(&ana, &sub_ids), Ok(()), "{id}");
+            assert_eq!(Id::of_tag(&id.to_string(), &ana, None, &sub_ids), Ok(Id(id)));
+        }
+        let bad = |tag| Id::of_tag(tag, &ana, None, &[]).unwrap_err();
+        for tag in ["", "-1", "1e3", "0x3e8", "4294967296"] {
+            assert_eq!(bad(tag), BadTag::Number, "{tag}");
+        }
+        for (tag, id) in [("0", 0), ("999", 999), ("65534", 65534), ("4294967295", u32::MAX)] {
+            assert_eq!(bad(tag), BadTag::Invalid(Invalid::Id(id)));
+        }
+        assert_eq!(bad("2147352576"), BadTag::High(Id(LAST + 1)));
+    }
+
+    #[test]
+    fn an_id_that_was_given_stays_and_the_configuration_stands_above_a_tag() {
+        let ana = IamId::new("U-ana");
+        let [a, b, c] = [1001, 1002, 1003].map(|id| Some(Id(id)));
+        assert_eq!(Some(Id::decided(&ana, a, b, c)), a);
+        assert_eq!(Some(Id::decided(&ana, None, b, c)), b);
+        assert_eq!(Some(Id::decided(&ana, None, None, c)), c);
+        assert_eq!(Id::decided(&ana, None, None, None), Id::computed(&ana));
+    }
+
     proptest! {
+        #[test]
+        fn whatever_a_tag_says_its_id_could_be_published(tag in "[0-9]{1,10}|\\PC*", given in any::<u32>()) {
+            let ana = IamId::new("U-ana");
+            if let Ok(id) = Id::of_tag(&tag, &ana, Id::pinned(given).ok(), &[]) {
+                prop_assert!(may_be_published(id.get(), true));
+                prop_assert!(id == Id::computed(&ana) || id.get() == given || !COMPUTED.contains(&id.get()));
+            }
+        }
+
         #[test]
         fn a_computed_id_is_in_the_range_that_nobody_uses(iam_id in "[A-Z0-9]{1,30}") {
             let id = Id::computed(&IamId::new(&iam_id)).get();

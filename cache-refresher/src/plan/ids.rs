@@ -1,22 +1,11 @@
 //! Who gets which uid or gid. An id once given stays; a collision is told, never resolved by who came first here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 
 use cache::state::Identity;
-use policy::id::COMPUTED;
 use policy::{IamId, Id};
 
 use super::{Input, OwnGroups, Told};
-
-/// Ids that others give: systemd's "Users, Groups, UIDs and GIDs on systemd Systems" has all of them.
-const RANGES: [(RangeInclusive<u32>, &str); 5] = [
-    (60_001..=60_513, "of systemd-homed"),
-    (60_514..=60_577, "of host users that are mapped into containers"),
-    (61_184..=65_519, "of systemd's DynamicUser="),
-    (524_288..=0x6fff_ffff, "of containers"),
-    (COMPUTED, "of computed ids, of which each belongs to one UserId or GroupId"),
-];
 
 /// The ids given so far.
 pub(super) struct Ids<'a> {
@@ -32,11 +21,6 @@ impl<'a> Ids<'a> {
         let given = input.state.identities.clone();
         let holders = given.iter().map(|(iam_id, identity)| (identity.id, iam_id.clone())).collect();
         Self { input, given, holders, asked: BTreeSet::new() }
-    }
-
-    /// Whether this very id was given to `iam_id` before.
-    pub(super) fn has(&self, iam_id: &IamId, id: Id) -> bool {
-        self.given.get(iam_id).is_some_and(|identity| identity.id == id)
     }
 
     /// Whether the id that was given before, if any, still can be.
@@ -60,20 +44,24 @@ impl<'a> Ids<'a> {
     ///
     /// # Errors
     /// Why not.
-    pub(super) fn may_be_pinned(&self, id: Id, iam_id: &IamId) -> Result<(), String> {
-        let number = id.get();
-        if Id::computed(iam_id) == id {
-            return Ok(());
+    fn may_be_pinned(&self, id: Id, iam_id: &IamId) -> Result<(), String> {
+        id.may_be_pinned(iam_id, &self.input.local.sub_ids).map_err(|foreign| foreign.to_string())?;
+        if Id::computed(iam_id) == id { Ok(()) } else { self.not_of_host(id) }
+    }
+
+    /// The id that a tag gives.
+    ///
+    /// # Errors
+    /// Why it gives none.
+    pub(super) fn tagged(&self, tag: &str, iam_id: &IamId) -> Result<Id, String> {
+        let given = self.given.get(iam_id).map(|identity| identity.id);
+        let id =
+            Id::of_tag(tag, iam_id, given, &self.input.local.sub_ids).map_err(|cause| cause.to_string())?;
+        // What was given before is no question any more.
+        if given != Some(id) {
+            self.may_be_pinned(id, iam_id)?;
         }
-        let ranges = RANGES.iter().map(|(range, whose)| (range, *whose));
-        let subordinate =
-            self.input.local.sub_ids.iter().map(|range| (range, "of /etc/subuid or /etc/subgid"));
-        match ranges.chain(subordinate).find(|(range, _)| range.contains(&number)) {
-            Some((range, whose)) => {
-                Err(format!("{id} is in the range {}-{} {whose}", range.start(), range.end()))
-            }
-            None => self.not_of_host(id),
-        }
+        Ok(id)
     }
 
     /// The id of `iam_id`: the one that it has, else `tagged` or the one in `[ids]`, else the computed one.
@@ -91,26 +79,23 @@ impl<'a> Ids<'a> {
             return Err(format!("'{iam_id}' is also the id of a group"));
         }
         let configured = self.input.config.ids.get(iam_id.as_str()).and_then(|&id| Id::pinned(id).ok());
-        let tagged = tagged.filter(|_| configured.is_none());
-        let pinned = configured.or(tagged);
-        let wanted = match self.given.get(iam_id) {
-            Some(present) => {
-                if let Some(pinned) = pinned.filter(|&pinned| pinned != present.id) {
-                    told.warnings.insert(format!(
-                        "'{iam_id}' keeps id {}, which it was given; {pinned} is not used\nhint: an id never \
-                         changes on a host; see nss-iamctl(8), adopt",
-                        present.id
-                    ));
-                }
-                Identity { id: present.id, pinned: present.pinned || pinned == Some(present.id) }
+        let pin = configured.or(tagged);
+        let present = self.given.get(iam_id).copied();
+        let id = Id::decided(iam_id, present.map(|present| present.id), configured, tagged);
+        match (present, pin) {
+            (Some(_), Some(pin)) if pin != id => {
+                told.warnings.insert(format!(
+                    "'{iam_id}' keeps id {id}, which it was given; {pin} is not used\nhint: an id never changes on a \
+                     host; see nss-iamctl(8), adopt"
+                ));
             }
-            None => {
-                if let Some(pinned) = configured {
-                    self.may_be_pinned(pinned, iam_id).map_err(|why| format!("[ids]: {why}"))?;
-                }
-                Identity { id: pinned.unwrap_or_else(|| Id::computed(iam_id)), pinned: pinned.is_some() }
+            (None, Some(pin)) if configured.is_some() => {
+                self.may_be_pinned(pin, iam_id).map_err(|why| format!("[ids]: {why}"))?;
             }
-        };
+            _ => {}
+        }
+        let pinned = present.is_some_and(|present| present.pinned) || pin == Some(id);
+        let wanted = Identity { id, pinned };
         self.not_of_host(wanted.id)?;
         if let Some(holder) = self.holders.get(&wanted.id).filter(|&holder| holder != iam_id) {
             return Err(format!(

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use cache::state::{Identity, State};
 use config::TagUse;
-use policy::id::LAST;
 use policy::{IamId, Id, Name};
 
 use super::candidates::{self, Candidates, Known};
@@ -310,14 +309,7 @@ fn claim<'a>(
 
 fn tagged_id(input: &Input<'_>, user: &candidates::User<'_>, ids: &Ids<'_>, told: &mut Told) -> Option<Id> {
     let tag = user.tag(input, TagUse::Uid)?;
-    let id = tag.parse().map_err(|_| "not a number".to_owned());
-    id.and_then(|id: u32| Id::pinned(id).map_err(|cause| cause.to_string()))
-        .and_then(|id| match id.get() {
-            // What was given before is no question any more.
-            _ if ids.has(&user.iam_id, id) => Ok(id),
-            ..=LAST => ids.may_be_pinned(id, &user.iam_id).map(|()| id),
-            _ => Err(format!("{id} is above {LAST}")),
-        })
+    ids.tagged(tag, &user.iam_id)
         .map_err(|cause| {
             told.skip(user.account, "tag", user.iam_name, &user.iam_id, format!("tag 'uid': {cause}"))
         })

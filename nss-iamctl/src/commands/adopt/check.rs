@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use config::TagUse;
-use policy::id::LAST;
+use policy::id::{LAST, PINNED_FIRST};
 use policy::reserved::is_reserved;
 use policy::{IamId, Id, Invalid, Name};
 
@@ -59,7 +59,7 @@ fn the_one<'a>(world: &'a World<'_>, name: &str) -> Result<Option<&'a Account>, 
         return because("it has two lines in '/etc/passwd'", "remove one of them");
     }
     let Some(account) = first else { return Ok(None) };
-    if !(1000..=LAST).contains(&account.uid) || Id::pinned(account.uid).is_err() {
+    if account.uid > LAST || Id::pinned(account.uid).is_err() {
         return because(format!("uid {} is the system's", account.uid), "");
     }
     if let Some(other) = world.accounts.iter().find(|other| other.uid == account.uid && other.name != name) {
@@ -168,11 +168,18 @@ fn same_home(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &Na
 
 /// The account's own uid.
 fn pin(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<u32, Refusal> {
-    let given = world.facts.identities.get(&IamId::new(&iam.user.id)).map(|identity| identity.id.get());
+    let iam_id = IamId::new(&iam.user.id);
+    let given = world.facts.identities.get(&iam_id).map(|identity| identity.id.get());
+    let renumber = || {
+        format!(
+            "nss-iamctl adopt --renumber {}: moves the account's files to the id of the IAM user",
+            account.name
+        )
+    };
     if let Some(given) = given.filter(|given| *given != account.uid) {
         return because(
             format!("IAM user '{}' was published with id {given} already, which never changes", iam.user.id),
-            &format!("nss-iamctl adopt --renumber {}: moves the account's files to that id", account.name),
+            &renumber(),
         );
     }
     if let Some(other) = world.facts.config.ids.get(&iam.user.id).filter(|id| **id != account.uid) {
@@ -181,21 +188,29 @@ fn pin(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<u32, R
             "correct [ids], or use --renumber",
         );
     }
+    if given.is_none()
+        && let Ok(uid) = Id::pinned(account.uid)
+        && let Err(foreign) = uid.may_be_pinned(&iam_id, &world.sub_ids)
+    {
+        return because(format!("it cannot keep its uid: {foreign}"), &renumber());
+    }
     Ok(account.uid)
 }
 
 /// The id that the IAM user has, or will get: as the refresher decides it.
 fn id_of(world: &World<'_>, iam: &IamUser<'_>) -> Result<u32, Refusal> {
     let (facts, iam_id) = (world.facts, IamId::new(&iam.user.id));
-    let tag = || {
-        let tags = &facts.config.tags;
-        let tag =
-            iam.user.tags.get(&format!("{}uid", tags.prefix)).filter(|_| tags.uses.contains(&TagUse::Uid));
-        tag.and_then(|tag| tag.parse().ok()).filter(|id| Id::pinned(*id).is_ok() && *id <= LAST)
-    };
-    let given = facts.identities.get(&iam_id).map(|identity| identity.id.get());
-    let id = given.or_else(|| facts.config.ids.get(&iam.user.id).copied()).or_else(tag);
-    Ok(id.unwrap_or_else(|| Id::computed(&iam_id).get()))
+    let given = facts.identities.get(&iam_id).map(|identity| identity.id);
+    let configured = facts.config.ids.get(&iam.user.id).and_then(|&id| Id::pinned(id).ok());
+    if let (None, Some(id)) = (given, configured)
+        && let Err(foreign) = id.may_be_pinned(&iam_id, &world.sub_ids)
+    {
+        return because(format!("[ids]: {foreign}"), "correct [ids]");
+    }
+    let tag = facts.config.tags.value(TagUse::Uid, &iam.user.tags);
+    // The refresher reports a tag that gives none.
+    let tagged = tag.and_then(|tag| Id::of_tag(tag, &iam_id, given, &world.sub_ids).ok());
+    Ok(Id::decided(&iam_id, given, configured, tagged).get())
 }
 
 /// Whether the primary group is the account's own, and its name if it has one. None: it is shared, and stays.
@@ -215,11 +230,11 @@ fn private_group(world: &World<'_>, account: &Account) -> Result<Option<Option<S
                 "give one another gid",
             );
         }
-        (Some(_), None) if account.gid < 1000 => {
+        (Some(_), None) if account.gid < PINNED_FIRST => {
             return because(format!("gid {} of its group is the system's", account.gid), "");
         }
         (None, Some(_)) => return Ok(None),
-        (None, None) if account.gid < 1000 => return Ok(None),
+        (None, None) if account.gid < PINNED_FIRST => return Ok(None),
         (_, None) => {}
     }
     if let Some(other) =

@@ -1,5 +1,7 @@
 //! What a plan depends on, as values: what was asked for, and what the files say.
 
+use std::ops::RangeInclusive;
+
 use super::accounts::{self, Account, Group};
 use super::facts::Facts;
 use super::pair::{self, IamUser};
@@ -23,6 +25,8 @@ pub(super) struct World<'a> {
     pub groups: Vec<Group>,
     pub marker: String,
     pub iam: Vec<IamUser<'a>>,
+    /// Ranges of subuid(5) and subgid(5).
+    pub sub_ids: Vec<RangeInclusive<u32>>,
 }
 
 impl<'a> World<'a> {
@@ -33,6 +37,10 @@ impl<'a> World<'a> {
             groups: accounts::groups(&facts.group),
             marker: script::marker(&facts.script_conf),
             iam: pair::users(&facts.accounts_of_iam),
+            sub_ids: [&facts.subuid, &facts.subgid]
+                .iter()
+                .flat_map(|text| policy::id::sub_ids(&String::from_utf8_lossy(text)))
+                .collect(),
         }
     }
 

@@ -147,6 +147,31 @@ fn an_id_that_was_given_before_is_not_taken_back() {
 }
 
 #[test]
+fn a_uid_that_the_refresher_would_not_pin_keeps_the_account_or_moves_the_files() {
+    for (uid, whose) in [
+        (60_100, "60001-60513 of systemd-homed"),
+        (61_500, "of systemd's DynamicUser="),
+        (600_000, "of containers"),
+        (0x7000_0005, "of computed ids"),
+        (100_005, "of /etc/subuid or /etc/subgid"),
+    ] {
+        let passwd = line("ana", uid, uid);
+        let mut facts = facts(&passwd, "", &["ana=AIDA1"]);
+        facts.subgid = b"zoe:100000:65536\n".to_vec();
+        let left = planned(&facts, &[], false).leave.remove(0);
+        assert!(left.why.contains("it cannot keep its uid") && left.why.contains(whose), "{left:?}");
+        assert!(left.hint.as_ref().unwrap().contains("--renumber ana"), "{left:?}");
+        let computed = Id::computed(&IamId::new("AIDA1")).get();
+        assert_eq!(summary(&planned(&facts, &[], true)), [format!("ana -> AIDA1 {computed}")]);
+        given(&mut facts, "AIDA1", uid);
+        assert_eq!(summary(&planned(&facts, &[], false)), [format!("ana -> AIDA1 {uid}")], "given before");
+    }
+    let computed = Id::computed(&IamId::new("AIDA1")).get();
+    let own = facts(&line("ana", computed, computed), "", &["ana=AIDA1"]);
+    assert_eq!(summary(&planned(&own, &[], false)), [format!("ana -> AIDA1 {computed}")]);
+}
+
+#[test]
 fn an_id_of_others_keeps_the_account() {
     let passwd = line("ana", 1003, 1003);
     for (others, group, expected) in [

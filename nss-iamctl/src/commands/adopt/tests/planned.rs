@@ -54,6 +54,30 @@ fn files_move_to_the_id_that_the_refresher_would_give() {
         !changed(&facts, &[], true).iter().any(|change| change.path.as_os_str() == PINS),
         "nothing is pinned"
     );
+    facts.config.ids.insert("AIDA1".to_owned(), 60_100);
+    let refused = planned(&facts, &["ana"], true).leave.remove(0);
+    assert!(refused.why.contains("[ids]: 60100 is in the range 60001-60513"), "{refused:?}");
+}
+
+#[test]
+fn a_uid_tag_is_obeyed_where_the_refresher_obeys_it() {
+    let mut facts = shifted(&["ana=AIDA1"]);
+    facts.config.tags.uses = vec![config::TagUse::Uid];
+    facts.subuid = b"zoe:100000:65536\n".to_vec();
+    let computed = Id::computed(&IamId::new("AIDA1")).get();
+    for (tag, id) in [
+        ("5000", 5000),
+        ("60100", computed),
+        ("100005", computed),
+        ("1879048197", computed),
+        ("4294967294", computed),
+        ("999", computed),
+        ("x", computed),
+    ] {
+        let user = &mut facts.accounts_of_iam[0].users[0];
+        user.tags = [("nss-iam:uid".to_owned(), tag.to_owned())].into();
+        assert_eq!(planned(&facts, &["ana"], true).adopt[0].id, id, "{tag}");
+    }
 }
 
 #[test]

@@ -211,23 +211,10 @@ pub(crate) fn home(item: &Item) -> Read<String> {
         |home: &str| home.starts_with('/') && is_field(home) && !home.split('/').any(|part| part == "..");
     let hint = "an absolute path in printable ASCII without ':' and '..', such as \"/home/{name}\"";
     let home = text(item, right, "not a home", hint)?;
-    if !placeholders_are_known(&home) {
+    if !policy::home::is_template(&home) {
         return Err(item.wrong("unknown {placeholder}", "there are {name}, {uid}, {iam_name} and {account}"));
     }
     Ok(home)
-}
-
-fn placeholders_are_known(mut rest: &str) -> bool {
-    while let Some((before, after)) = rest.split_once('{') {
-        let Some((name, tail)) = after.split_once('}') else {
-            return false;
-        };
-        if before.contains('}') || !["name", "uid", "iam_name", "account"].contains(&name) {
-            return false;
-        }
-        rest = tail;
-    }
-    !rest.contains('}')
 }
 
 pub(crate) fn common_group(item: &Item) -> Read<String> {

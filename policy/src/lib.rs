@@ -5,6 +5,7 @@
 //! is known: callers pass settings and facts, and act on the answers.
 #![forbid(unsafe_code)]
 
+pub mod home;
 pub mod id;
 pub mod login;
 pub mod reserved;

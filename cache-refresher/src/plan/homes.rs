@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cache::state::State;
+use policy::home::{self, Placeholders, normal, with_id};
 use policy::id::COMPUTED;
 use policy::{Field, IamId, Id, Name};
 
@@ -25,7 +26,7 @@ impl<'a> Homes<'a> {
             let candidate = member.candidate;
             let home =
                 template(input, candidate.iam_name, candidate.account, &member.name, member.identity.id)?;
-            Some(own(&home, member.identity.id))
+            Some(with_id(&home, member.identity.id))
         };
         let mut given = BTreeMap::new();
         for (home, iam_id) in remembered(input.state) {
@@ -47,7 +48,7 @@ impl<'a> Homes<'a> {
         }
         let home = template(self.input, candidate.iam_name, candidate.account, &member.name, id)
             .ok_or("its home would not be a plain path")?;
-        let shared = !self.input.config.users.home.contains('{');
+        let shared = home::is_shared(&self.input.config.users.home);
         if !shared
             && self.is_free(&home, iam_id)
             && !self.reserved.contains(&home)
@@ -55,7 +56,7 @@ impl<'a> Homes<'a> {
         {
             return self.take(home, iam_id);
         }
-        let own = own(&home, id);
+        let own = with_id(&home, id);
         if self.is_free(&own, iam_id) && self.is_usable(&own, id, false) {
             return self.take(own, iam_id);
         }
@@ -155,7 +156,7 @@ pub(super) fn folders(
     for name in names {
         let Some(home) = template(input, iam_name, account, name, id) else { continue };
         folders.extend(above(&home).map(str::to_owned));
-        folders.insert(own(&home, id));
+        folders.insert(with_id(&home, id));
         folders.insert(home);
     }
     folders
@@ -164,32 +165,10 @@ pub(super) fn folders(
 /// The folders that decide whether a user keeps a home.
 pub(super) fn kept(home: &Field, id: Id) -> [String; 2] {
     let home = normal(home.as_str());
-    [own(&home, id), home]
-}
-
-fn own(home: &str, id: Id) -> String {
-    format!("{home}-{id}")
+    [with_id(&home, id), home]
 }
 
 /// The home by the template; none if it would lead anywhere else.
 fn template(input: &Input<'_>, iam_name: &str, account: &str, name: &Name, id: Id) -> Option<String> {
-    let plain = |text: &str| !text.contains('/') && text != ".." && text != ".";
-    if iam_name.is_empty() || !plain(iam_name) || !plain(account) {
-        return None;
-    }
-    let users = &input.config.users;
-    let home = users
-        .home
-        .replace("{name}", name.as_str())
-        .replace("{uid}", &id.to_string())
-        .replace("{iam_name}", iam_name)
-        .replace("{account}", account);
-    Some(normal(&home))
-}
-
-/// One spelling for each folder: `//` and `/./` lead nowhere else, nor does a `/` at the end.
-fn normal(home: &str) -> String {
-    let parts = home.split('/').filter(|part| !part.is_empty() && *part != ".");
-    let path = parts.fold(String::new(), |path, part| path + "/" + part);
-    if path.is_empty() { "/".to_owned() } else { path }
+    home::of_template(&input.config.users.home, Placeholders { name, id, iam_name, account })
 }

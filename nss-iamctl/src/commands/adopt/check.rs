@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use config::TagUse;
+use policy::home::{self, Placeholders};
 use policy::id::{LAST, PINNED_FIRST};
 use policy::reserved::is_reserved;
 use policy::{IamId, Id, Invalid, Name};
@@ -27,10 +28,10 @@ pub(super) fn check(world: &World<'_>, name: &str, request: &Request) -> Result<
     let iam = paired(world, account)?;
     let login = login(world, account, &iam)?;
     free_name(world, account, &login)?;
-    if !request.elsewhere {
-        same_home(world, account, &iam, &login)?;
-    }
     let id = if request.renumber { id_of(world, &iam)? } else { pin(world, account, &iam)? };
+    if !request.elsewhere {
+        same_home(world, account, &iam, &login, id)?;
+    }
     let private = private_group(world, account)?;
     let mut adoption = Adoption {
         name: account.name.clone(),
@@ -41,7 +42,7 @@ pub(super) fn check(world: &World<'_>, name: &str, request: &Request) -> Result<
         iam_id: iam.user.id.clone(),
         iam_name: iam.user.name.escape_default().to_string(),
         login: login.to_string(),
-        id,
+        id: id.get(),
         loses: Vec::new(),
         notes: Vec::new(),
     };
@@ -142,15 +143,23 @@ fn free_name(world: &World<'_>, account: &Account, login: &Name) -> Result<(), R
 }
 
 /// An account that finds itself in another home would have lost its files.
-fn same_home(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &Name) -> Result<(), Refusal> {
+fn same_home(
+    world: &World<'_>,
+    account: &Account,
+    iam: &IamUser<'_>,
+    name: &Name,
+    id: Id,
+) -> Result<(), Refusal> {
     if world.facts.homes.get(&account.home).is_none_or(|home| *home == Home::Missing) {
         return Ok(());
     }
     let template = &world.facts.config.users.home;
-    let home = template.replace("{name}", login.as_str()).replace("{iam_name}", &iam.user.name);
-    let home = home.replace("{account}", iam.account);
-    // With {uid} it is known only when the id is; who has set that means it.
-    if home == account.home || home.contains("{uid}") {
+    let placeholders = Placeholders { name, id, iam_name: &iam.user.name, account: iam.account };
+    let Some(home) = home::of_newcomer(template, placeholders) else {
+        return because("its home would not be a plain path", "");
+    };
+    // With {uid}, no home of an account fits; it is set on purpose.
+    if home == home::normal(&account.home) || template.contains("{uid}") {
         return Ok(());
     }
     let same = account.name == iam.user.name && template.contains("{name}");
@@ -167,7 +176,7 @@ fn same_home(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &Na
 }
 
 /// The account's own uid.
-fn pin(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<u32, Refusal> {
+fn pin(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<Id, Refusal> {
     let iam_id = IamId::new(&iam.user.id);
     let given = world.facts.identities.get(&iam_id).map(|identity| identity.id.get());
     let renumber = || {
@@ -188,17 +197,17 @@ fn pin(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<u32, R
             "correct [ids], or use --renumber",
         );
     }
+    let uid = Id::pinned(account.uid).map_err(|cause| (cause.to_string(), None))?;
     if given.is_none()
-        && let Ok(uid) = Id::pinned(account.uid)
         && let Err(foreign) = uid.may_be_pinned(&iam_id, &world.sub_ids)
     {
         return because(format!("it cannot keep its uid: {foreign}"), &renumber());
     }
-    Ok(account.uid)
+    Ok(uid)
 }
 
 /// The id that the IAM user has, or will get: as the refresher decides it.
-fn id_of(world: &World<'_>, iam: &IamUser<'_>) -> Result<u32, Refusal> {
+fn id_of(world: &World<'_>, iam: &IamUser<'_>) -> Result<Id, Refusal> {
     let (facts, iam_id) = (world.facts, IamId::new(&iam.user.id));
     let given = facts.identities.get(&iam_id).map(|identity| identity.id);
     let configured = facts.config.ids.get(&iam.user.id).and_then(|&id| Id::pinned(id).ok());
@@ -210,7 +219,7 @@ fn id_of(world: &World<'_>, iam: &IamUser<'_>) -> Result<u32, Refusal> {
     let tag = facts.config.tags.value(TagUse::Uid, &iam.user.tags);
     // The refresher reports a tag that gives none.
     let tagged = tag.and_then(|tag| Id::of_tag(tag, &iam_id, given, &world.sub_ids).ok());
-    Ok(Id::decided(&iam_id, given, configured, tagged).get())
+    Ok(Id::decided(&iam_id, given, configured, tagged))
 }
 
 /// Whether the primary group is the account's own, and its name if it has one. None: it is shared, and stays.

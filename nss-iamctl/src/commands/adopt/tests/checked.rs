@@ -129,6 +129,23 @@ fn a_home_that_would_become_another_keeps_the_account() {
 }
 
 #[test]
+fn a_home_is_compared_as_the_refresher_spells_it() {
+    let home = |home: &str, template: &str| {
+        let mut facts = facts(&line("ana", 1003, 1003).replace("/home/ana", home), "", &["Ana"]);
+        facts.config.users.home = template.to_owned();
+        let left = planned(&facts, &[], false).leave;
+        left.into_iter().next().map(|left| left.why)
+    };
+    assert_eq!(home("/home/ana/", "/home/{name}"), None);
+    assert_eq!(home("/home/ana", "//home/./{name}/"), None);
+    assert_eq!(home("/srv/people/Ana", "/srv/people/{iam_name}"), None);
+    assert_eq!(home("/home/ana", "/home/{uid}"), None);
+    // Everyone gets a home of their own, whatever the template says.
+    let shared = home("/srv/all", "/srv/all").unwrap();
+    assert!(shared.contains("'/srv/all' would become '/srv/all-1003'"), "{shared}");
+}
+
+#[test]
 fn an_id_that_was_given_before_is_not_taken_back() {
     let pinned = |iam_id: &str, id| {
         why(|facts| {

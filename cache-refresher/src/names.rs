@@ -3,20 +3,10 @@
 use std::collections::BTreeSet;
 
 use policy::IamId;
+use policy::precedence::Standing;
 use policy::reserved::is_reserved;
 
 use crate::local::Local;
-
-/// How the one who asks for a name stands to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Has it at present, or is locked under it.
-    Present,
-    /// Was the last to have it, and left since.
-    Former,
-    /// Never had it, or somebody else had it since.
-    New,
-}
 
 /// Why a name is not given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,6 +7,7 @@ use cache::state;
 use jiff::Timestamp;
 use listing::Key;
 use policy::IamId;
+use policy::precedence::Age;
 
 use super::Input;
 use super::leaving::{self, Leaving};
@@ -51,9 +52,8 @@ impl User<'_> {
         }
     }
 
-    /// First-created first; who has no date comes last.
-    pub(super) fn age(&self) -> (bool, Option<Timestamp>, &IamId) {
-        (self.created.is_none(), self.created, &self.iam_id)
+    pub(super) fn age(&self) -> Age<'_> {
+        Age::new(self.created.map(Timestamp::as_nanosecond), &self.iam_id)
     }
 }
 

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use cache::state::{Identity, State};
 use config::TagUse;
+use policy::precedence::{GroupClaim, IdClaim, LastHolder, Standing, UserClaim};
 use policy::{IamId, Id, Name};
 
 use super::candidates::{self, Candidates, Known};
 use super::ids::Ids;
 use super::{Input, OwnGroups, Told};
-use crate::names::{Names, Standing};
+use crate::names::Names;
 
 /// A group of the source that is published.
 pub(super) struct Group<'a> {
@@ -44,10 +45,9 @@ pub(super) fn groups<'a>(
             (group, name.and_then(|name| not_of_user(input, name, candidates, &holders, &names, ids)))
         })
         .collect();
-    // The present holder, then the order of the accounts, then GroupId.
     sorted.sort_by_key(|(group, name)| {
         let held = input.state.groups.get(&group.iam_id).map(|group| &group.name);
-        (held != name.as_ref().ok(), group.rank, &group.iam_id)
+        GroupClaim { newcomer: held != name.as_ref().ok(), account: group.rank, iam_id: &group.iam_id }
     });
     let mut taken: BTreeMap<Name, &str> = BTreeMap::new();
     let mut published = Vec::new();
@@ -163,8 +163,7 @@ pub(super) fn users<'a>(
             Err(reason) => told.skip(user.account, "user", user.iam_name, &user.iam_id, reason),
         }
     }
-    // An untagged name, the present holder, the order of the accounts, CreateDate, UserId.
-    claims.sort_by_key(|claim| (claim.tagged, !claim.held, claim.user.rank, claim.user.age()));
+    claims.sort_by_key(Claim::precedence);
     let mut taken: BTreeMap<Name, &str> = BTreeMap::new();
     let mut named = Vec::new();
     for mut claim in claims {
@@ -198,9 +197,10 @@ fn with_ids<'a>(
             (claim, configured, tagged)
         })
         .collect();
-    // A tag is in the hands of whoever may tag: it never takes an id from one who has no tag.
-    sorted.sort_by(|(a, a_configured, a_tag), (b, b_configured, b_tag)| {
-        (!a_configured, a_tag.is_some(), a.user.age()).cmp(&(!b_configured, b_tag.is_some(), b.user.age()))
+    sorted.sort_by_key(|(claim, configured, tagged)| IdClaim {
+        unconfigured: !configured,
+        tagged: tagged.is_some(),
+        age: claim.user.age(),
     });
     let mut members = Vec::new();
     for (claim, _, tagged) in sorted {
@@ -226,7 +226,7 @@ pub(super) struct Holders<'a> {
 fn users_of(state: &State) -> BTreeMap<&Name, &IamId> {
     let mut users: Vec<_> = state.users.iter().collect();
     // The last one counts.
-    users.sort_by_key(|(iam_id, user)| (user.disabled.is_none(), user.disabled, Reverse(*iam_id)));
+    users.sort_by_key(|(iam_id, user)| Reverse(LastHolder::new(user.disabled, iam_id)));
     users.into_iter().map(|(iam_id, user)| (&user.name, iam_id)).collect()
 }
 
@@ -266,6 +266,12 @@ struct Claim<'a> {
     name: Name,
     tagged: bool,
     held: bool,
+}
+
+impl<'a> Claim<'a> {
+    fn precedence(&self) -> UserClaim<'a> {
+        UserClaim { tagged: self.tagged, newcomer: !self.held, account: self.user.rank, age: self.user.age() }
+    }
 }
 
 fn claim<'a>(

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use claims::nss::Question;
 use config::TagUse;
+use policy::precedence::Standing;
 use policy::{IamId, Id, Name};
 
 use super::candidates::{Candidates, Known, User};
 use super::naming::Holders;
 use super::{Input, OwnGroups, homes};
 use crate::folders;
-use crate::names::Standing;
 
 /// Names that were given are asked for again within this time, in seconds: a conflict that appears later is found
 /// within a day, whatever the time between two refreshes.

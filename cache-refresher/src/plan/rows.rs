@@ -1,12 +1,12 @@
 //! What is published of those who have a name and an id: the rows of `cache.db` and `keys.db`.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cache::snapshot::{self, Cache, Keys, Login};
 use cache::state::{Identity, State};
 use config::TagUse;
 use jiff::Timestamp;
+use policy::precedence::{LastHolder, Standing};
 use policy::{Field, IamId, Id, KeyLine, Name};
 
 use super::candidates::{self, Known};
@@ -15,7 +15,6 @@ use super::naming::{self, Group, Member};
 use super::{Input, OwnGroups, Told, field};
 use crate::keys;
 use crate::local::NOLOGIN;
-use crate::names::Standing;
 
 /// Seconds by which the clocks of two hosts may differ; `keys-cmd` has the same.
 const CLOCK_TOLERANCE: i64 = 5 * 60;
@@ -350,7 +349,7 @@ fn disabled_users(
         .filter(|(_, identity, _)| input.local.holder_of(identity.id.get()).is_none())
         .collect();
     // Of two who left and had one name, the later one keeps it.
-    disabled.sort_by_key(|(iam_id, _, user)| (Reverse(user.disabled), *iam_id));
+    disabled.sort_by_key(|(iam_id, _, user)| LastHolder::new(user.disabled, iam_id));
     let row = |(iam_id, identity, user): (&IamId, &Identity, &cache::state::User)| {
         let mut name = user.name.clone();
         if !locked.contains(iam_id) {

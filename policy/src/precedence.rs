@@ -1,0 +1,152 @@
+//! Who comes first where several want one thing. Each type is compared field by field: the least one gets the name or id.
+
+use std::cmp::Reverse;
+
+use crate::IamId;
+
+/// How the one who asks for a name stands to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Has it at present, or is locked under it.
+    Present,
+    /// Was the last to have it, and left since.
+    Former,
+    /// Never had it, or somebody else had it since.
+    New,
+}
+
+/// First-created first; who has no date comes last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Age<'a> {
+    undated: bool,
+    created: Option<i128>,
+    iam_id: &'a IamId,
+}
+
+impl<'a> Age<'a> {
+    /// `created` is in any unit, the same for all.
+    #[must_use]
+    pub fn new(created: Option<i128>, iam_id: &'a IamId) -> Self {
+        Self { undated: created.is_none(), created, iam_id }
+    }
+}
+
+/// What a user who wants a name goes by. A tag is in the hands of whoever may tag: it never takes a name from a user whose
+/// own name it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UserClaim<'a> {
+    /// Whether it is another name than the IAM name gives.
+    pub tagged: bool,
+    /// Whether the user never had it, or somebody else had it since.
+    pub newcomer: bool,
+    /// Position of the account in the configuration.
+    pub account: usize,
+    /// The rest.
+    pub age: Age<'a>,
+}
+
+/// What a group that wants a name goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupClaim<'a> {
+    /// Whether it does not have the name at present.
+    pub newcomer: bool,
+    /// Position of the account in the configuration.
+    pub account: usize,
+    /// GroupId.
+    pub iam_id: &'a IamId,
+}
+
+/// What a user who wants an id goes by, where nobody has it yet. Nor does a tag ever take an id from a user without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IdClaim<'a> {
+    /// Whether `[ids]` gives the user none.
+    pub unconfigured: bool,
+    /// Whether a tag gives it.
+    pub tagged: bool,
+    /// The rest.
+    pub age: Age<'a>,
+}
+
+/// Of several who had a name: the least is the one who has it now, else the last to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LastHolder<'a> {
+    left: bool,
+    since: Reverse<Option<i64>>,
+    iam_id: &'a IamId,
+}
+
+impl<'a> LastHolder<'a> {
+    /// `disabled`: since when the user is; none: active.
+    #[must_use]
+    pub fn new(disabled: Option<i64>, iam_id: &'a IamId) -> Self {
+        Self { left: disabled.is_some(), since: Reverse(disabled), iam_id }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each is less than the next.
+    fn ascending<T: Ord + std::fmt::Debug>(claims: &[T]) {
+        assert!(claims.is_sorted_by(|one, other| one < other), "{claims:?}");
+    }
+
+    #[test]
+    fn the_first_created_comes_first_and_who_has_no_date_last() {
+        let [a, b] = ["A", "B"].map(IamId::new);
+        ascending(&[
+            Age::new(Some(-1), &b),
+            Age::new(Some(1), &a),
+            Age::new(Some(1), &b),
+            Age::new(None, &a),
+            Age::new(None, &b),
+        ]);
+    }
+
+    #[test]
+    fn a_name_is_its_users_own_before_holders_accounts_and_age() {
+        let [a, b] = ["A", "B"].map(IamId::new);
+        let claim = |tagged, newcomer, account, iam_id| UserClaim {
+            tagged,
+            newcomer,
+            account,
+            age: Age::new(Some(1), iam_id),
+        };
+        ascending(&[
+            claim(false, false, 1, &b),
+            claim(false, true, 0, &a),
+            claim(false, true, 0, &b),
+            claim(false, true, 1, &a),
+            claim(true, false, 0, &a),
+            claim(true, true, 0, &a),
+        ]);
+        let group = |newcomer, account, iam_id| GroupClaim { newcomer, account, iam_id };
+        ascending(&[group(false, 1, &b), group(true, 0, &a), group(true, 0, &b), group(true, 1, &a)]);
+    }
+
+    #[test]
+    fn an_id_is_the_configurations_before_a_tags() {
+        let (a, b) = (IamId::new("A"), IamId::new("B"));
+        let claim =
+            |unconfigured, tagged, iam_id| IdClaim { unconfigured, tagged, age: Age::new(None, iam_id) };
+        ascending(&[
+            claim(false, false, &b),
+            claim(false, true, &a),
+            claim(true, false, &b),
+            claim(true, true, &a),
+        ]);
+    }
+
+    #[test]
+    fn a_name_is_the_active_holders_else_that_of_the_last_to_leave() {
+        let [a, b] = ["A", "B"].map(IamId::new);
+        ascending(&[
+            LastHolder::new(None, &a),
+            LastHolder::new(None, &b),
+            LastHolder::new(Some(9), &b),
+            LastHolder::new(Some(5), &a),
+            LastHolder::new(Some(5), &b),
+        ]);
+    }
+}

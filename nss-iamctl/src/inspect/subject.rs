@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use cache::snapshot::{Login, User};
-use cache::state;
+use cache::state::{self, State};
 use config::Config;
+use jiff::Timestamp;
+use policy::precedence::{Age, LastHolder, UserClaim};
 use policy::reserved::is_reserved;
 use policy::{IamId, Name};
 use ssh_key::{HashAlg, PublicKey};
@@ -41,38 +43,21 @@ impl<'a> Who<'a> {
     pub(crate) fn find(asked: &str, facts: &'a Facts) -> Self {
         let config = facts.configured();
         let published = &facts.published;
-        let remembered = published.state.iter().flat_map(|state| &state.users);
-        let mut remembered: Vec<_> =
-            remembered.filter(|(_, user)| is(user.name.as_str(), &user.iam_name, asked)).collect();
-        // Of several who had the name: the one who has it, else the last to leave.
-        remembered.sort_by_key(|(_, user)| (user.disabled.is_some(), std::cmp::Reverse(user.disabled)));
-        let remembered = remembered.first().copied();
-        let listed = || published.listing.iter().flat_map(|listing| &listing.accounts);
-        let all = || listed().flat_map(|account| account.users.iter().map(move |user| (account, user)));
-        let listed = all()
-            .find(|(_, user)| {
-                remembered.is_some_and(|(id, known)| id.as_str() == user.id && known.disabled.is_none())
-            })
-            .or_else(|| all().find(|(_, user)| is(&login_name(user, published, &config), &user.name, asked)));
-        let id = listed.map(|(_, user)| user.id.clone()).or_else(|| remembered.map(|(id, _)| id.to_string()));
+        let state = published.state.as_ref().ok();
+        let known = remembered(asked, state);
+        let listed = listed(asked, published, &config, known);
         let remembered = match listed {
-            Some((_, user)) => published
-                .state
-                .as_ref()
-                .ok()
-                .and_then(|state| state.users.get_key_value(&IamId::new(&user.id))),
-            None => remembered,
+            Some((_, user)) => state.and_then(|state| state.users.get_key_value(&IamId::new(&user.id))),
+            None => known,
         };
-        let name = remembered.map_or_else(|| asked.to_owned(), |(_, user)| user.name.to_string());
-        let name = if remembered.is_none() && listed.is_some() {
-            listed.map_or(name, |(_, user)| login_name(user, published, &config))
-        } else {
-            name
+        let id = listed.map(|(_, user)| user.id.clone()).or_else(|| remembered.map(|(id, _)| id.to_string()));
+        let name = match (remembered, listed) {
+            (Some((_, user)), _) => user.name.to_string(),
+            (None, Some((_, user))) => login_name(user, published, &config),
+            (None, None) => asked.to_owned(),
         };
         let users = published.cache.as_ref().map_or(&[][..], |cache| &cache.users);
-        let by_uid = remembered
-            .and_then(|(id, _)| published.state.as_ref().ok()?.identities.get(id))
-            .map(|known| known.id);
+        let by_uid = remembered.and_then(|(id, _)| state?.identities.get(id)).map(|known| known.id);
         let cached = match by_uid {
             Some(uid) => users.iter().find(|user| user.uid == uid),
             // The row of that name is another's, if this one was never published.
@@ -133,6 +118,51 @@ impl<'a> Who<'a> {
 
 fn is(login: &str, iam_name: &str, asked: &str) -> bool {
     login == asked || iam_name.eq_ignore_ascii_case(asked)
+}
+
+/// Whom the state knows by that name. Of several: the one who has it, else the last to leave.
+fn remembered<'a>(asked: &str, state: Option<&'a State>) -> Option<(&'a IamId, &'a state::User)> {
+    let users = state.into_iter().flat_map(|state| &state.users);
+    let called = users.filter(|(_, user)| is(user.name.as_str(), &user.iam_name, asked));
+    called.min_by_key(|(iam_id, user)| {
+        (user.disabled.is_some(), user.name.as_str() != asked, LastHolder::new(user.disabled, iam_id))
+    })
+}
+
+/// Whom the listing has by that name: the one whom the state has as active, else the first of those who want it.
+fn listed<'a>(
+    asked: &str,
+    published: &'a Published,
+    config: &Config,
+    known: Option<(&IamId, &state::User)>,
+) -> Option<(&'a listing::Account, &'a listing::User)> {
+    let active = known.filter(|(_, user)| user.disabled.is_none()).map(|(iam_id, _)| iam_id);
+    let mut called = Vec::new();
+    let accounts = published.listing.iter().flat_map(|listing| &listing.accounts);
+    for (rank, account) in accounts.enumerate() {
+        for user in &account.users {
+            let iam_id = IamId::new(&user.id);
+            if active == Some(&iam_id) {
+                return Some((account, user));
+            }
+            let login = login_name(user, published, config);
+            if is(&login, &user.name, asked) {
+                called.push((rank, account, user, iam_id, login));
+            }
+        }
+    }
+    let names = published.state.iter().flat_map(|state| &state.names);
+    let last = names.filter(|(name, _)| name.as_str() == asked).map(|(_, iam_id)| iam_id).next();
+    let first = called.iter().min_by_key(|(rank, _, user, iam_id, login)| {
+        let claim = UserClaim {
+            tagged: config.users.mapping().spelling(&user.name) != *login,
+            newcomer: last != Some(iam_id),
+            account: *rank,
+            age: Age::new(user.created.map(Timestamp::as_nanosecond), iam_id),
+        };
+        (login != asked, claim)
+    });
+    first.map(|(_, account, user, ..)| (*account, *user))
 }
 
 /// The name that the refresher gave to a user of the listing, or would give if the host and all others leave it free.

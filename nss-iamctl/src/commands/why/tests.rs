@@ -182,6 +182,43 @@ fn a_user_who_has_a_name_is_not_taken_for_another_by_a_tag() {
 }
 
 #[test]
+fn of_several_who_could_be_meant_it_is_the_one_who_has_the_name_or_would_get_it() {
+    let mut facts = good();
+    facts.config.as_mut().unwrap().tags.uses = vec![TagUse::Name];
+    let template = listing(&mut facts).accounts[0].users[0].clone();
+    let mut add = |id: &str, name: &str, tag: Option<&str>, created: i64| {
+        let tags = tag.map(|tag| ("nss-iam:name".to_owned(), tag.to_owned())).into_iter().collect();
+        let created = jiff::Timestamp::from_second(created).ok();
+        let user =
+            listing::User { id: id.to_owned(), name: name.to_owned(), tags, created, ..template.clone() };
+        listing(&mut facts).accounts[0].users.push(user);
+    };
+    // A tag never beats the own name, and the first-created comes first.
+    add("AIDA1", "eve", Some("zoe"), 1);
+    add("AIDA2", "zo+e", None, 5);
+    add("AIDA3", "zo=e", None, 4);
+    add("AIDA4", "Zoe", None, 9);
+    // Whom a tag calls otherwise is meant by the IAM name only if nobody else is called so.
+    add("AIDA5", "pia", Some("pia2"), 1);
+    add("AIDA6", "lea", Some("pia"), 2);
+    add("AIDA7", "ana", Some("ann"), 1);
+    for (asked, id) in
+        [("zoe", "AIDA4"), ("eve", "AIDA1"), ("zo_e", "AIDA3"), ("pia", "AIDA6"), ("ana", "AIDAANA")]
+    {
+        assert_eq!(Who::find(asked, &facts).id.as_deref(), Some(id), "{asked}");
+    }
+    let state = facts.published.state.as_mut().unwrap();
+    state.names.insert(Name::new("zo_e").unwrap(), IamId::new("AIDA2"));
+    assert_eq!(Who::find("zo_e", &facts).id.as_deref(), Some("AIDA2"), "who had it last");
+    // Two who are remembered: one is called so, the other spelt so by IAM.
+    let state = facts.published.state.as_mut().unwrap();
+    let ana = state.users.get(&IamId::new("AIDAANA")).unwrap().clone();
+    let other = cache::state::User { name: Name::new("ann").unwrap(), ..ana };
+    state.users.insert(IamId::new("AIDA0"), other);
+    assert_eq!(Who::find("ana", &facts).id.as_deref(), Some("AIDAANA"));
+}
+
+#[test]
 fn who_left_or_is_locked_is_told_since_when_and_how_to_come_back() {
     use Level::{Bad, Warn};
     finds(

@@ -3,16 +3,11 @@
 //! Whatever is in doubt offers nothing and says why. A user without keys is no doubt, and neither is a key that
 //! does not fit: ssh offers all it has.
 
+use policy::offer::{Confirmation, STALE, Withheld};
+
 use crate::key::Key;
 use crate::request::Request;
 use crate::syslog::{Line, Severity, shown};
-
-/// Keys that were not confirmed for so many seconds are offered with a warning.
-const STALE: i64 = 60 * 60;
-
-/// So many seconds may a confirmation lie in the future, since clocks are set while they run. Beyond, the keys' age
-/// is unknown: nothing is offered until the next refresh, unless age does not matter.
-const CLOCK_TOLERANCE: i64 = 5 * 60;
 
 /// The row of `about` in `keys.db`.
 pub(crate) struct About {
@@ -66,33 +61,31 @@ pub(crate) fn answer(request: &Request, host: &Host, about: &About, login: &Logi
 /// Seconds since the keys were confirmed, if they may be offered here at all.
 fn age(host: &Host, about: &About, login: &Login) -> Result<i64, String> {
     let machine_id = host.machine_id.as_ref().map_err(Clone::clone)?;
-    if machine_id.is_empty() || about.machine_id != machine_id.as_bytes() {
-        return Err(
-            "the cache was made for another machine-id than this host's; the next refresh makes a new one"
-                .to_owned(),
-        );
-    }
     let uid = *host.uid.as_ref().map_err(Clone::clone)?;
     if uid != login.uid {
         return Err(format!("the user of that name has uid {uid}, and the IAM user has {}", login.uid));
     }
-    if login.confirmed <= 0 {
-        return Err("no source has confirmed a key yet".to_owned());
-    }
-    let age = host.now.saturating_sub(login.confirmed);
-    if about.max_age > 0 && age < -CLOCK_TOLERANCE {
-        return Err(format!(
-            "its keys were confirmed {} s in the future; the clock is wrong, or was",
-            age.saturating_neg()
-        ));
-    }
-    if about.max_age > 0 && age > about.max_age {
-        return Err(format!(
+    let confirmation = Confirmation {
+        made_for: &about.machine_id,
+        machine_id: machine_id.as_bytes(),
+        confirmed: login.confirmed,
+        max_age: about.max_age,
+        now: host.now,
+    };
+    confirmation.age().map_err(|withheld| match withheld {
+        Withheld::OtherMachine => {
+            "the cache was made for another machine-id than this host's; the next refresh makes a new one"
+                .to_owned()
+        }
+        Withheld::Unconfirmed => "no source has confirmed a key yet".to_owned(),
+        Withheld::Future(seconds) => {
+            format!("its keys were confirmed {seconds} s in the future; the clock is wrong, or was")
+        }
+        Withheld::Old(age) => format!(
             "its keys were last confirmed {age} s ago, max_age is {} s; hint: find out why no refresh succeeds",
             about.max_age
-        ));
-    }
-    Ok(age.max(0))
+        ),
+    })
 }
 
 fn offer(request: &Request, about: &About, login: &Login, age: i64) -> Answer {

@@ -8,6 +8,7 @@
 pub mod home;
 pub mod id;
 pub mod login;
+pub mod offer;
 pub mod precedence;
 pub mod reserved;
 mod value;

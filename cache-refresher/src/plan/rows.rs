@@ -7,7 +7,7 @@ use cache::state::{Identity, State};
 use config::TagUse;
 use jiff::Timestamp;
 use policy::precedence::{LastHolder, Standing};
-use policy::{Field, IamId, Id, KeyLine, Name};
+use policy::{Field, IamId, Id, KeyLine, Name, offer};
 
 use super::candidates::{self, Known};
 use super::homes::Homes;
@@ -15,9 +15,6 @@ use super::naming::{self, Group, Member};
 use super::{Input, OwnGroups, Told, field};
 use crate::keys;
 use crate::local::NOLOGIN;
-
-/// Seconds by which the clocks of two hosts may differ; `keys-cmd` has the same.
-const CLOCK_TOLERANCE: i64 = 5 * 60;
 
 const FUTURE: &str = "the listing says that keys were confirmed in the future, which does not count: the clock of this host, or \
 of the one that wrote the listing, is wrong or was\nhint: set the clock and refresh";
@@ -138,7 +135,7 @@ pub(super) fn keys_of(
             let confirmed = confirmed.or_else(|| keys.first().and(input.listing.read));
             let lines = active_keys(input, user, keys, told);
             let seconds = match confirmed.map_or(0, |time| time.as_second().max(0)) {
-                seconds if seconds <= input.now.saturating_add(CLOCK_TOLERANCE) => seconds.min(input.now),
+                seconds if !offer::is_in_future(seconds, input.now) => seconds.min(input.now),
                 // It would be as fresh at every refresh, and its keys would never age: it is no confirmation.
                 _ => {
                     told.warnings.insert(FUTURE.to_owned());

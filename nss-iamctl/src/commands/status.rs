@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
+use policy::offer::{self, STALE};
 use serde::Serialize;
 
 use crate::cli;
 use crate::host::Host;
 use crate::host::published::{Published, Trouble};
-use crate::inspect::checks::refresh::STALE;
 use crate::say::error::Error;
 use crate::say::finding::{Level, written};
 use crate::say::show::{ago, count, length, some, time};
@@ -108,10 +108,10 @@ fn judge(published: &Published, summary: &Summary, machine_id: &str) -> (Option<
         Ok(_) => {}
     }
     if let Ok(keys) = &published.keys {
-        if keys.machine_id.is_empty() || keys.machine_id != machine_id {
+        if !offer::is_of_machine(keys.machine_id.as_bytes(), machine_id.as_bytes()) {
             return critical("keys are of another machine-id, none is offered".to_owned());
         }
-        if let Some(age) = summary.age.filter(|age| keys.max_age > 0 && *age > i64::from(keys.max_age)) {
+        if let Some(age) = summary.age.filter(|age| offer::is_too_old(*age, keys.max_age.into())) {
             return critical(format!("nothing was confirmed for {}, no key is offered", length(age)));
         }
     } else if !matches!(published.keys, Err(Trouble::Denied)) {

@@ -2,11 +2,9 @@
 
 use cache::snapshot::{Keys, Login};
 use policy::KeyLine;
+use policy::offer::{Confirmation, Withheld};
 
 use crate::say::show::{ago, length};
-
-/// So many seconds may a confirmation lie in the future, as in keys-cmd.
-pub(crate) const CLOCK_TOLERANCE: i64 = 300;
 
 /// The type, as `ssh-ed25519`.
 pub(crate) fn kind(key: &KeyLine) -> &str {
@@ -15,29 +13,34 @@ pub(crate) fn kind(key: &KeyLine) -> &str {
 
 /// Why keys-cmd offers none of a user's keys, and what to do; none: it does.
 pub(crate) fn withheld(keys: &Keys, login: &Login, machine_id: &str, now: i64) -> Option<(String, String)> {
-    let told = |why: String, remedy: &str| Some((why, remedy.to_owned()));
-    if keys.machine_id.is_empty() || keys.machine_id != machine_id {
-        return told("they were fetched for another machine-id".to_owned(), "nss-iamctl refresh");
-    }
-    if login.confirmed <= 0 {
-        return told(
-            "no source has confirmed them yet".to_owned(),
-            "nss-iamctl refresh, and see which call fails",
-        );
-    }
-    let age = now.saturating_sub(login.confirmed);
-    if keys.max_age > 0 && age < -CLOCK_TOLERANCE {
-        let why = format!("they were confirmed {}: the clock is wrong, or was", ago(login.confirmed, now));
-        return told(why, "set the clock, then nss-iamctl refresh");
-    }
-    if keys.max_age > 0 && age > i64::from(keys.max_age) {
-        let limit = length(i64::from(keys.max_age));
-        return told(
-            format!("they were last confirmed {}, and max_age is {limit}", ago(login.confirmed, now)),
+    let confirmation = Confirmation {
+        made_for: keys.machine_id.as_bytes(),
+        machine_id: machine_id.as_bytes(),
+        confirmed: login.confirmed,
+        max_age: keys.max_age.into(),
+        now,
+    };
+    let (why, remedy) = match confirmation.age().err()? {
+        Withheld::OtherMachine => {
+            ("they were fetched for another machine-id".to_owned(), "nss-iamctl refresh")
+        }
+        Withheld::Unconfirmed => {
+            ("no source has confirmed them yet".to_owned(), "nss-iamctl refresh, and see which call fails")
+        }
+        Withheld::Future(_) => (
+            format!("they were confirmed {}: the clock is wrong, or was", ago(login.confirmed, now)),
+            "set the clock, then nss-iamctl refresh",
+        ),
+        Withheld::Old(_) => (
+            format!(
+                "they were last confirmed {}, and max_age is {}",
+                ago(login.confirmed, now),
+                length(keys.max_age.into())
+            ),
             "nss-iamctl refresh; nss-iamctl doctor says why no refresh succeeds",
-        );
-    }
-    None
+        ),
+    };
+    Some((why, remedy.to_owned()))
 }
 
 #[cfg(test)]

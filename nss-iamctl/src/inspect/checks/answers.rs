@@ -51,7 +51,7 @@ pub(crate) fn keys(facts: &Facts) -> Vec<Finding> {
         }
     };
     let mut findings = Vec::new();
-    if keys.machine_id.is_empty() || keys.machine_id != facts.machine_id {
+    if !policy::offer::is_of_machine(keys.machine_id.as_bytes(), facts.machine_id.as_bytes()) {
         let what =
             "the keys were fetched for another machine-id (an image was baked with them); none is offered";
         findings.push(Finding::bad(

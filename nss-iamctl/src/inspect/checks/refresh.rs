@@ -1,16 +1,14 @@
 //! Whether what is published is fresh, and why not: the last run, AWS's refusals, the timer, the clock.
 
 use listing::{Failure, FailureKind};
+use policy::offer::{self, STALE};
 
 use crate::host::published::{Status, Trouble};
 use crate::inspect::checks::skipped;
 use crate::inspect::facts::{Facts, TIMER, Unit};
-use crate::inspect::offer;
 use crate::say::finding::{Finding, Level};
 use crate::say::show::{ago, count, length, some, time};
 
-/// keys-cmd warns from here on.
-pub(crate) const STALE: i64 = 3600;
 /// So many skips are told one by one.
 const TOLD: usize = 10;
 
@@ -124,7 +122,7 @@ fn age(facts: &Facts) -> Option<Finding> {
     );
     let age = facts.now.saturating_sub(confirmed);
     let what = format!("users and keys were last confirmed {}", ago(confirmed, facts.now));
-    if max_age > 0 && age > max_age {
+    if offer::is_too_old(age, max_age) {
         let what = format!("{what}, longer than max_age = {}: no key is offered any more", length(max_age));
         return Some(Finding::bad("age", what, "nss-iamctl refresh, and see above why no refresh succeeds"));
     }
@@ -175,7 +173,7 @@ fn clock(facts: &Facts) -> Vec<Finding> {
     let logins = facts.published.keys.as_ref().map_or(&[][..], |keys| &keys.logins);
     let latest = logins.iter().map(|login| login.confirmed).max().unwrap_or(0);
     let remedy = "set the clock (timedatectl set-ntp true), then nss-iamctl refresh";
-    if latest.saturating_sub(facts.now) > offer::CLOCK_TOLERANCE {
+    if offer::is_in_future(latest, facts.now) {
         let what = format!(
             "keys were confirmed {}: the clock is wrong, or was; they are not offered",
             ago(latest, facts.now)

@@ -154,6 +154,7 @@ rpm: release ## Build dist/nss-iam-*.rpm
 	tests/setup.sh packages
 	mkdir -p dist
 	rm -f dist/*.rpm
+	SOURCE_DATE_EPOCH=$(DATE) \
 	rpmbuild -bb --build-in-place --define '_topdir $(abspath $(TARGET))/rpm' --define '_rpmdir $(CURDIR)/dist' \
 		--define '_version $(VERSION)' --define '_date $(shell LC_ALL=C date --utc --date=@$(DATE) '+%a %b %d %Y')' \
 		--define '_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' rpm/nss-iam.spec

@@ -20,7 +20,8 @@ fn files(below: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(below).unwrap().map(Result::unwrap) {
         let name = entry.file_name().into_string().unwrap();
-        if !name.starts_with('.') && !["target", "dist"].contains(&name.as_str()) {
+        let built = ["target", "dist", "debian/nss-iam"].iter().any(|built| entry.path().ends_with(built));
+        if !name.starts_with('.') && !built {
             found.extend(files(&entry.path()));
         }
     }

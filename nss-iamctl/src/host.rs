@@ -1,6 +1,7 @@
 //! The host: where its files are, and how its programs are run. Tests put a folder and a stand-in for both.
 
 pub(crate) mod files;
+pub(crate) mod paths;
 pub(crate) mod published;
 
 use std::collections::BTreeMap;

@@ -8,8 +8,7 @@ use cache::reserve;
 use crate::cli;
 use crate::host::Host;
 use crate::host::files;
-use crate::host::published::LISTING;
-use crate::inspect::facts::TIMER;
+use crate::host::paths::{LISTING, TIMER};
 use crate::say::error::Error;
 use crate::say::finding::written;
 

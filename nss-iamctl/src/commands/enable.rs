@@ -17,11 +17,10 @@ use crate::edit::sudo;
 use crate::edit::transaction::{Transaction, Undo};
 use crate::host::Host;
 use crate::host::files;
-use crate::inspect::facts::imds::UNIT as IMDS;
+use crate::host::paths::{IMDS, TIMER};
 use crate::say::error::{self, Error};
 use crate::say::say;
 
-const TIMER: &str = "nss-iam-refresh.timer";
 const UNITS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 
 /// One change.

@@ -16,8 +16,8 @@ use cache::{rescue, reserve};
 use crate::cli;
 use crate::host::Host;
 use crate::host::files;
-use crate::host::published::{LOCKED, locked};
-use crate::inspect::facts::REFRESHER;
+use crate::host::paths::{CACHE, LOCKED, REFRESHER};
+use crate::host::published::locked;
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::{count, printable, some, word};
@@ -118,7 +118,7 @@ pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Resul
 }
 
 fn read_cache(host: &Host) -> Result<Cache, cache::snapshot::Error> {
-    Cache::read(&host.path("/var/lib/nss-iam/cache.db"))
+    Cache::read(&host.path(CACHE))
 }
 
 fn cached(host: &Host) -> Cache {

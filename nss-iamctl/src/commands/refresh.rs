@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::cli;
 use crate::host::Host;
-use crate::inspect::facts::REFRESHER;
+use crate::host::paths::REFRESHER;
 use crate::say::error::Error;
 
 pub(crate) fn run(host: &Host, args: &cli::Refresh) -> Result<u8, Error> {

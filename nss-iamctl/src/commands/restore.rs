@@ -10,7 +10,7 @@ use cache::schema::{MAJOR, STATE};
 use cache::snapshot::{Cache, Keys};
 
 use crate::cli;
-use crate::host::Host;
+use crate::host::{Host, paths};
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::count;
@@ -45,10 +45,10 @@ pub(crate) fn run(host: &Host, args: &cli::Restore, out: &mut dyn Write) -> Resu
         Kind::State => {
             // SQLite would roll a journal that a crash left back into the copy.
             let hint = format!(
-                "nobody has it mapped: stop nss-iam-refresh.timer, then rm -f '{folder}/state.db-journal'; cp '{}' \
-                 '{folder}/state.db'",
+                "nobody has it mapped: stop {timer}, then rm -f '{state}-journal'; cp '{}' '{state}'",
                 file.display(),
-                folder = cache::FOLDER
+                timer = paths::TIMER,
+                state = paths::STATE
             );
             return Err(refused("it is a state.db, which only the refresher uses".to_owned()).hint(hint));
         }

@@ -9,6 +9,7 @@ use policy::{IamId, Id, Name};
 
 use crate::cli;
 use crate::host::Host;
+use crate::host::paths::CACHE;
 use crate::host::published::{Published, Trouble};
 use crate::say::error::Error;
 use crate::say::finding::written;
@@ -35,7 +36,7 @@ pub(crate) fn run(host: &Host, args: &cli::Users, out: &mut dyn Write) -> Result
 }
 
 fn no_cache(trouble: &Trouble) -> Error {
-    Error::other(format!("cannot use '/var/lib/nss-iam/cache.db': {trouble}")).hint("nss-iamctl refresh")
+    Error::other(format!("cannot use '{CACHE}': {trouble}")).hint("nss-iamctl refresh")
 }
 
 /// The names of the groups, the private one left out.

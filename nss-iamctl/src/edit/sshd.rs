@@ -15,8 +15,7 @@ use std::path::Path;
 use cache::snapshot::{Cache, User};
 
 use crate::edit::backup::{Edit, Kind};
-use crate::host::files;
-use crate::host::{Host, Output};
+use crate::host::{Host, Output, files, paths};
 use crate::inspect::facts::probe::uid_of;
 use crate::say::error::Error;
 use config::Files;
@@ -237,7 +236,7 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
             ))
             .hint(format!(
                 "is '{user}' a member of '{group}' or '{}' in /etc/group?",
-                drop_in::DISABLED_GROUP
+                paths::DISABLED_GROUP
             )));
         }
     }
@@ -273,7 +272,7 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
 
 /// The published users, if there are any.
 fn cached(host: &Host) -> Option<Cache> {
-    Cache::read(&host.path("/var/lib/nss-iam/cache.db")).ok().filter(|cache| !cache.users.is_empty())
+    Cache::read(&host.path(paths::CACHE)).ok().filter(|cache| !cache.users.is_empty())
 }
 
 /// By the name or the uid, `key`.

@@ -9,9 +9,9 @@ use config::Config;
 use crate::cli::Sudo;
 use crate::edit::backup::{Edit, Kind};
 use crate::edit::block;
-use crate::edit::sshd::effective::{COMMAND, COMMAND_USER};
 use crate::host::Host;
 use crate::host::files;
+use crate::host::paths::{KEYS_CMD, KEYS_USER};
 use crate::say::error::Error;
 
 /// sudo reads names without a dot only.
@@ -90,7 +90,7 @@ fn text(how: Sudo, group: &str) -> String {
 /// PAM's line for the agent is in sudo's services, or is not.
 fn services(host: &Host, how: Sudo) -> Result<Vec<Edit>, Error> {
     let line = format!(
-        "auth sufficient {MODULE} authorized_keys_command={COMMAND} authorized_keys_command_user={COMMAND_USER}"
+        "auth sufficient {MODULE} authorized_keys_command={KEYS_CMD} authorized_keys_command_user={KEYS_USER}"
     );
     let mut edits = Vec::new();
     for path in SERVICES {

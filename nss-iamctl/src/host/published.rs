@@ -18,13 +18,7 @@ use nix::fcntl::OFlag;
 use serde::Deserialize;
 
 use crate::host::Host;
-
-/// Where the fetch half leaves its listing.
-pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
-/// The report of the last run.
-pub(crate) const STATUS: &str = "/var/lib/nss-iam/status.json";
-/// Who is locked here: a login name a line, or `*`.
-pub(crate) const LOCKED: &str = "/var/lib/nss-iam/locked";
+use crate::host::paths::{LISTING, LOCKED, STATUS};
 
 /// Why something cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

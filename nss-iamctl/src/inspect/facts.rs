@@ -19,15 +19,12 @@ use config::Config;
 use crate::edit::nsswitch;
 use crate::edit::settings;
 use crate::host::Host;
-use crate::host::files;
 use crate::host::published::Published;
+use crate::host::{files, paths};
 use imds::ImdsFacts;
 use log::{Denial, Line};
 use names::Names;
 use sshd::SshdFacts;
-
-pub(crate) const KEYS_CMD: &str = "/usr/libexec/nss-iam/keys-cmd";
-pub(crate) const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
 
 /// Everything that is not about one user.
 #[derive(Debug)]
@@ -109,9 +106,6 @@ pub(crate) struct Unit {
     pub status: String,
 }
 
-pub(crate) const TIMER: &str = "nss-iam-refresh.timer";
-const SERVICES: [&str; 2] = ["nss-iam-fetch.service", "nss-iam-refresh.service"];
-
 impl Facts {
     /// Asks everything.
     pub(crate) fn gather(host: &Host, now: i64) -> Self {
@@ -136,14 +130,15 @@ impl Facts {
                 text.lines().map(str::trim).filter(|line| line.starts_with('/')).map(str::to_owned).collect()
             }),
             folder: Node::of(host, cache::FOLDER),
-            keys_db: Node::of(host, "/var/lib/nss-iam/keys.db"),
-            keys_cmd: way(host, KEYS_CMD),
-            refresher: Node::of(host, REFRESHER).is_some_and(|node| !node.folder && node.mode & 0o111 != 0),
+            keys_db: Node::of(host, paths::KEYS),
+            keys_cmd: way(host, paths::KEYS_CMD),
+            refresher: Node::of(host, paths::REFRESHER)
+                .is_some_and(|node| !node.folder && node.mode & 0o111 != 0),
             sshd: sshd::gather(host),
             makes_homes: makes_homes(host),
-            timer: systemd.then(|| unit(host, TIMER)),
+            timer: systemd.then(|| unit(host, paths::TIMER)),
             services: if systemd {
-                SERVICES.iter().map(|name| unit(host, name)).collect()
+                paths::SERVICES.iter().map(|name| unit(host, name)).collect()
             } else {
                 Vec::new()
             },

@@ -16,8 +16,8 @@ use crate::edit::backup;
 use crate::edit::sshd::{Sshd, reload};
 use crate::host::Host;
 use crate::host::files;
+use crate::host::paths::REFRESHER;
 use crate::host::published::Published;
-use crate::inspect::facts::REFRESHER;
 use crate::say::error::Error;
 use crate::say::say;
 

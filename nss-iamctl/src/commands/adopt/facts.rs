@@ -12,7 +12,8 @@ use super::accounts;
 use crate::edit::settings;
 use crate::host::Host;
 use crate::host::files;
-use crate::host::published::{LISTING, Published, Trouble};
+use crate::host::paths::{LISTING, STATE};
+use crate::host::published::{Published, Trouble};
 use crate::say::error::Error;
 
 /// The accounts' own files.
@@ -173,7 +174,7 @@ fn published(host: &Host) -> Result<(Vec<listing::Account>, State), Error> {
         // The first refresh makes it.
         Err(Trouble::Missing) => State::default(),
         state => state.map_err(|trouble| {
-            let what = format!("cannot use '{}/state.db': {trouble}; nothing was done", cache::FOLDER);
+            let what = format!("cannot use '{STATE}': {trouble}; nothing was done");
             match trouble {
                 Trouble::Later { hint, .. } => Error::other(what).hint(hint),
                 _ => Error::other(what),

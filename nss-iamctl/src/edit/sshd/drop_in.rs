@@ -2,13 +2,11 @@
 
 use crate::edit::block;
 use crate::edit::sshd::config::{Directive, Files, directives, parse};
-use crate::edit::sshd::effective::{Allow, COMMAND, COMMAND_USER};
+use crate::edit::sshd::effective::Allow;
+use crate::host::paths::{DISABLED_GROUP, KEYS_CMD, KEYS_USER};
 
 /// First of its folder, since the first Match that sets a keyword wins (sshd_config(5)).
 pub(crate) const PATH: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
-/// Who left or is locked, as a daemon sees it that has an earlier release of the module loaded: a second line only, since
-/// the module of this release finds nobody by such a name.
-pub(crate) const DISABLED_GROUP: &str = "iam-disabled";
 
 /// OpenSSH's version, major and minor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,13 +31,14 @@ impl Version {
     }
 }
 
-/// The two Match blocks.
+/// The two Match blocks. The second is for who left or is locked, as a daemon sees it that has an earlier release of the
+/// module loaded: a second line only, since the module of this release finds nobody by such a name.
 pub(crate) fn text(group: &str, arguments: &str, allow: &Allow) -> String {
     let mut text = format!(
         "# Written by 'nss-iamctl enable': users from IAM log in with their keys in IAM. See nss-iam(7).\n\
          Match Group {group}\n    \
-             AuthorizedKeysCommand {COMMAND} {arguments}\n    \
-             AuthorizedKeysCommandUser {COMMAND_USER}\n    \
+             AuthorizedKeysCommand {KEYS_CMD} {arguments}\n    \
+             AuthorizedKeysCommandUser {KEYS_USER}\n    \
              AuthorizedKeysFile none\n"
     );
     if !allow.users.is_empty() {

@@ -3,11 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::edit::sshd::config::matches;
-
-/// AuthorizedKeysCommand without its arguments.
-pub(crate) const COMMAND: &str = "/usr/libexec/nss-iam/keys-cmd";
-/// AuthorizedKeysCommandUser.
-pub(crate) const COMMAND_USER: &str = "nss-iam";
+use crate::host::paths::{KEYS_CMD, KEYS_USER};
 
 /// Keyword, in lower case, to its values, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -120,10 +116,10 @@ pub(crate) fn active_differs(
     group: &str,
     arguments: &str,
 ) -> Option<String> {
-    let command = format!("{COMMAND} {arguments}");
+    let command = format!("{KEYS_CMD} {arguments}");
     for (keyword, wanted) in [
         ("authorizedkeyscommand", command.as_str()),
-        ("authorizedkeyscommanduser", COMMAND_USER),
+        ("authorizedkeyscommanduser", KEYS_USER),
         ("authorizedkeysfile", "none"),
     ] {
         if settings.get(keyword) != wanted {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::edit::nsswitch;
+use crate::host::paths::{CACHE, KEYS};
 use crate::host::published::Trouble;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
@@ -24,12 +25,12 @@ fn cache(facts: &Facts) -> Finding {
         Ok(cache) => Finding::ok("cache", format!("it has {}", count(cache.users.len(), "user"))),
         Err(Trouble::Missing) => Finding::bad(
             "cache",
-            "there is no '/var/lib/nss-iam/cache.db', so no IAM user resolves",
+            format!("there is no '{CACHE}', so no IAM user resolves"),
             "nss-iamctl refresh, and see what it says",
         ),
         Err(trouble) => Finding::bad(
             "cache",
-            format!("readers refuse '/var/lib/nss-iam/cache.db': {trouble}"),
+            format!("readers refuse '{CACHE}': {trouble}"),
             "nss-iamctl refresh makes it anew",
         ),
     }
@@ -37,7 +38,7 @@ fn cache(facts: &Facts) -> Finding {
 
 /// What sshd's helper is to read, and for which machine it was made.
 pub(crate) fn keys(facts: &Facts) -> Vec<Finding> {
-    let path = "/var/lib/nss-iam/keys.db";
+    let path = KEYS;
     let keys = match &facts.published.keys {
         Ok(keys) => keys,
         Err(Trouble::Denied) if !facts.root => return Vec::new(),

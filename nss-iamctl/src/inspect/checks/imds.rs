@@ -2,8 +2,9 @@
 
 use policy::id::COMPUTED;
 
+use crate::host::paths::IMDS;
 use crate::inspect::facts::Facts;
-use crate::inspect::facts::imds::{ADDRESSES, ImdsFacts, Rules, UNIT, Unseen};
+use crate::inspect::facts::imds::{ADDRESSES, ImdsFacts, Rules, Unseen};
 use crate::say::finding::{Finding, bounded};
 
 const CHECK: &str = "imds";
@@ -15,15 +16,15 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let Some(ImdsFacts { unit, enabled, rules }) = &facts.imds else { return Vec::new() };
     let off = !matches!(unit.active.as_str(), "active" | "reloading" | "activating");
     if off && !enabled {
-        return vec![Finding::ok(CHECK, format!("'{UNIT}' is off: {OPEN}, if it has one"))];
+        return vec![Finding::ok(CHECK, format!("'{IMDS}' is off: {OPEN}, if it has one"))];
     }
     let mut findings = Vec::new();
     if off {
-        let what = format!("'{UNIT}' is enabled and {} ({})", unit.active, unit.result);
-        findings.push(Finding::bad(CHECK, what, format!("{LOAD}; if that fails: journalctl -u {UNIT}")));
+        let what = format!("'{IMDS}' is enabled and {} ({})", unit.active, unit.result);
+        findings.push(Finding::bad(CHECK, what, format!("{LOAD}; if that fails: journalctl -u {IMDS}")));
     } else if !enabled {
-        let what = format!("'{UNIT}' is up, and the next boot does not start it");
-        findings.push(Finding::warn(CHECK, what, format!("systemctl enable {UNIT}")));
+        let what = format!("'{IMDS}' is up, and the next boot does not start it");
+        findings.push(Finding::warn(CHECK, what, format!("systemctl enable {IMDS}")));
     }
     match rules {
         None => {}
@@ -40,7 +41,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
 fn unseen_rules(unseen: &Unseen) -> Finding {
     match unseen {
         Unseen::NoProgram => {
-            let what = format!("'nft' is not installed, which '{UNIT}' needs: {OPEN}");
+            let what = format!("'nft' is not installed, which '{IMDS}' needs: {OPEN}");
             Finding::bad(CHECK, what, format!("install the package nftables, then {LOAD}"))
         }
         Unseen::NoTable => {
@@ -49,7 +50,7 @@ fn unseen_rules(unseen: &Unseen) -> Finding {
             Finding::bad(CHECK, what, LOAD)
         }
         Unseen::Failed(cause) => {
-            let what = format!("the rules of '{UNIT}' cannot be looked at: {cause}");
+            let what = format!("the rules of '{IMDS}' cannot be looked at: {cause}");
             Finding::warn(CHECK, what, "nft list table inet nss_iam")
         }
     }

@@ -6,12 +6,12 @@ use cache::snapshot::Cache;
 use cache::state::State;
 use policy::Id;
 
+use crate::host::paths::STATE;
 use crate::host::published::Trouble;
 use crate::inspect::facts::Facts;
 use crate::say::finding::Finding;
 use crate::say::show::{ago, time};
 
-const FILE: &str = "/var/lib/nss-iam/state.db";
 /// How long a loss is told after it was repaired, in seconds: somebody must have looked at it.
 const TOLD: i64 = 7 * 24 * 60 * 60;
 
@@ -25,7 +25,7 @@ pub(super) fn judge(facts: &Facts) -> Option<Finding> {
         Ok(state) => state,
         Err(Trouble::Missing) => &nothing,
         Err(trouble) => {
-            let what = format!("the refresher cannot use '{FILE}': {trouble}; nothing is published");
+            let what = format!("the refresher cannot use '{STATE}': {trouble}; nothing is published");
             let remedy = match trouble {
                 Trouble::Later { hint, .. } => hint,
                 _ => "restore it from a backup: it holds the ids that were given",
@@ -36,7 +36,7 @@ pub(super) fn judge(facts: &Facts) -> Option<Finding> {
     let lost = facts.published.cache.as_ref().map_or(0, |cache| lost(state, cache));
     if lost > 0 {
         let what = format!(
-            "'{FILE}' does not know {lost} of the users and groups in cache.db: it was removed, emptied or restored from an \
+            "'{STATE}' does not know {lost} of the users and groups in cache.db: it was removed, emptied or restored from an \
              older copy"
         );
         let remedy = "if there is a newer copy, put it back before the next refresh (systemctl stop nss-iam-refresh.timer); \
@@ -45,7 +45,7 @@ pub(super) fn judge(facts: &Facts) -> Option<Finding> {
     }
     let at = state.rebuilt.filter(|at| facts.now.saturating_sub(*at) < TOLD)?;
     let what = format!(
-        "'{FILE}' had been lost, and was rebuilt {} ({}) from cache.db and keys.db, which know only who was published then",
+        "'{STATE}' had been lost, and was rebuilt {} ({}) from cache.db and keys.db, which know only who was published then",
         time(at),
         ago(at, facts.now)
     );
@@ -83,7 +83,7 @@ mod tests {
     fn a_memory_that_knows_less_than_the_cache_is_lost() {
         assert_eq!(told(|_| ()), None);
         // Two users, and the two groups of ours.
-        let all = format!("'{FILE}' does not know 4 of the users and groups in cache.db: it was removed");
+        let all = format!("'{STATE}' does not know 4 of the users and groups in cache.db: it was removed");
         let found = |change: &dyn Fn(&mut Facts)| told(change).unwrap_or_default();
         assert!(found(&|facts| facts.published.state = Err(Trouble::Missing)).starts_with(&all));
         assert!(found(&|facts| *state(facts) = State::default()).starts_with(&all));

@@ -3,9 +3,10 @@
 use listing::{Failure, FailureKind};
 use policy::offer::{self, STALE};
 
+use crate::host::paths::{STATUS, TIMER};
 use crate::host::published::{Status, Trouble};
 use crate::inspect::checks::skipped;
-use crate::inspect::facts::{Facts, TIMER, Unit};
+use crate::inspect::facts::{Facts, Unit};
 use crate::say::finding::{Finding, Level};
 use crate::say::show::{ago, count, length, some, time};
 
@@ -47,8 +48,7 @@ fn last_run(facts: &Facts) -> Finding {
             );
         }
         Err(trouble) => {
-            let what =
-                format!("the last report '{}' cannot be read: {trouble}", crate::host::published::STATUS);
+            let what = format!("the last report '{}' cannot be read: {trouble}", STATUS);
             return Finding::warn("refresh", what, "nss-iamctl refresh");
         }
     };
@@ -241,7 +241,7 @@ fn skips(status: &Status) -> Vec<Finding> {
         findings.push(Finding::warn(
             "skipped",
             format!("and {more} more"),
-            format!("see `skips` in {}", crate::host::published::STATUS),
+            format!("see `skips` in {}", STATUS),
         ));
     }
     findings

@@ -1,10 +1,11 @@
 //! Whether what an installation and `enable` bring is there: configuration, users, folders, programs.
 
-use crate::inspect::facts::{Facts, KEYS_CMD, Node, REFRESHER};
+use crate::host::paths::{FETCH_USER, KEYS_CMD, KEYS_USER, REFRESHER};
+use crate::inspect::facts::{Facts, Node};
 use crate::say::finding::{Finding, Level};
 use crate::say::show::some;
 
-const USERS: [&str; 2] = ["nss-iam", "nss-iam-fetch"];
+const USERS: [&str; 2] = [KEYS_USER, FETCH_USER];
 
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();

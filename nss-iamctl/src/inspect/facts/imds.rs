@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::Unit;
 use crate::host::Host;
+use crate::host::paths::IMDS;
 
-pub(crate) const UNIT: &str = "nss-iam-imds.service";
 /// Of the metadata service, which EC2 has at both.
 pub(crate) const ADDRESSES: [&str; 2] = ["169.254.169.254", "fd00:ec2::254"];
 /// Before every chain that gives packets another address; see config/imds.nft.
@@ -45,11 +45,11 @@ pub(crate) struct Rules {
 
 /// None: systemd does not run here, or does not have the unit.
 pub(crate) fn gather(host: &Host, root: bool) -> Option<ImdsFacts> {
-    let unit = super::unit(host, UNIT);
+    let unit = super::unit(host, IMDS);
     if unit.load != "loaded" {
         return None;
     }
-    let enabled = host.run(&["systemctl", "is-enabled", "--quiet", UNIT]).is_ok_and(|ran| ran.success());
+    let enabled = host.run(&["systemctl", "is-enabled", "--quiet", IMDS]).is_ok_and(|ran| ran.success());
     Some(ImdsFacts { unit, enabled, rules: root.then(|| rules(host)) })
 }
 

@@ -8,11 +8,9 @@ use claims::{Unresolved, Uses};
 use policy::IamId;
 
 use crate::host::Host;
+use crate::host::paths::DISABLED_GROUP;
 use crate::host::published::Published;
 use crate::inspect::facts::Facts;
-
-/// The group of those who may not log in, see cache-refresher.
-const DISABLED_GROUP: &str = "iam-disabled";
 
 /// Who is published under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]

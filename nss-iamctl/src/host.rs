@@ -1,5 +1,6 @@
 //! The host: where its files are, and how its programs are run. Tests put a folder and a stand-in for both.
 
+pub(crate) mod accounts;
 pub(crate) mod files;
 pub(crate) mod paths;
 pub(crate) mod published;

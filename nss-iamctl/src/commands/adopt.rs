@@ -3,7 +3,6 @@
 //!
 //! Nothing is done unless `--apply` asks for it. Only accounts are touched that have an IAM user; homes stay.
 
-mod accounts;
 mod carry_out;
 mod changes;
 mod check;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, Value};
 
-use super::accounts;
-use super::facts::{GROUP, GSHADOW, PASSWD, PINS, SHADOW};
+use super::facts::PINS;
 use super::outcome::{Adoption, Plan};
 use super::script;
 use super::world::World;
+use crate::host::accounts::{self, GROUP, GSHADOW, PASSWD, SHADOW};
 use crate::say::error::Error;
 
 /// A file that becomes another, or goes.

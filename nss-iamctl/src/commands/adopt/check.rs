@@ -8,12 +8,12 @@ use policy::id::{LAST, PINNED_FIRST};
 use policy::reserved::is_reserved;
 use policy::{IamId, Id, Invalid, Name};
 
-use super::accounts::{Account, Group};
 use super::facts::Home;
 use super::outcome::{Adoption, Refusal};
 use super::pair::{self, IamUser, Pair};
 use super::world::{Request, World};
 use super::{impact, script, tree};
+use crate::host::accounts::{Account, Group};
 
 fn because<T>(why: impl Into<String>, hint: &str) -> Result<T, Refusal> {
     Err((why.into(), (!hint.is_empty()).then(|| hint.to_owned())))

@@ -8,19 +8,14 @@ use cache::state::{Identity, State};
 use config::Config;
 use policy::IamId;
 
-use super::accounts;
 use crate::edit::settings;
 use crate::host::Host;
+use crate::host::accounts::{self, GROUP, GSHADOW, PASSWD, SHADOW};
 use crate::host::files;
 use crate::host::paths::{LISTING, STATE};
 use crate::host::published::{Published, Trouble};
 use crate::say::error::Error;
 
-/// The accounts' own files.
-pub(super) const PASSWD: &str = "/etc/passwd";
-pub(super) const SHADOW: &str = "/etc/shadow";
-pub(super) const GROUP: &str = "/etc/group";
-pub(super) const GSHADOW: &str = "/etc/gshadow";
 /// The pins, merged into the configuration with whatever else is in config.d.
 pub(super) const PINS: &str = "/etc/nss-iam/config.d/50-adopt.toml";
 const SUDOERS: [&str; 3] = ["/etc/sudoers", "/usr/etc/sudoers", "/etc/opt/sudoers"];

@@ -1,10 +1,10 @@
 //! What an account loses by becoming an IAM user, and what its person should know.
 
-use super::accounts::{self, Account};
 use super::outcome::Adoption;
 use super::pair::IamUser;
 use super::script;
 use super::world::World;
+use crate::host::accounts::{self, Account};
 
 pub(super) fn tell(world: &World<'_>, account: &Account, iam: &IamUser<'_>, adoption: &mut Adoption) {
     let facts = world.facts;

@@ -6,11 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::accounts::Account;
 use super::check::check;
-use super::facts::PASSWD;
 use super::outcome::{Adoption, Left, Plan};
 use super::world::{Request, World};
+use crate::host::accounts::{Account, PASSWD};
 use crate::say::error::Error;
 
 /// Makes the plan.

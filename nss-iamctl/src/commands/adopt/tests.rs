@@ -11,6 +11,7 @@ use super::facts::{Facts, Home};
 use super::outcome::Plan;
 use super::plan;
 use super::world::{Request, World};
+use crate::host::accounts;
 
 /// A host with these files and IAM users, `name` or `name=UserId`, all of whom have a key. Every home is there.
 fn facts(passwd: &str, group: &str, iam: &[&str]) -> Facts {
@@ -25,8 +26,7 @@ fn facts(passwd: &str, group: &str, iam: &[&str]) -> Facts {
         listing::User { id, name: name.to_owned(), keys: vec![key], ..listing::User::default() }
     });
     let account = listing::Account { users: users.collect(), ..listing::Account::default() };
-    let homes =
-        super::accounts::accounts(passwd.as_bytes()).into_iter().map(|account| (account.home, Home::Folder));
+    let homes = accounts::accounts(passwd.as_bytes()).into_iter().map(|account| (account.home, Home::Folder));
     Facts {
         passwd: passwd.as_bytes().to_vec(),
         group: group.as_bytes().to_vec(),

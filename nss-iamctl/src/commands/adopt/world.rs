@@ -2,10 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use super::accounts::{self, Account, Group};
 use super::facts::Facts;
 use super::pair::{self, IamUser};
 use super::script;
+use crate::host::accounts::{self, Account, Group};
 
 /// What was asked for.
 #[derive(Debug, Clone, Default)]

@@ -4,9 +4,15 @@
 
 use std::collections::BTreeSet;
 
+/// Where they are.
+pub(crate) const PASSWD: &str = "/etc/passwd";
+pub(crate) const SHADOW: &str = "/etc/shadow";
+pub(crate) const GROUP: &str = "/etc/group";
+pub(crate) const GSHADOW: &str = "/etc/gshadow";
+
 /// An account of passwd(5).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Account {
+pub(crate) struct Account {
     pub name: String,
     pub uid: u32,
     pub gid: u32,
@@ -17,13 +23,13 @@ pub(super) struct Account {
 
 /// A group of group(5).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Group {
+pub(crate) struct Group {
     pub name: String,
     pub gid: u32,
     pub members: Vec<String>,
 }
 
-pub(super) fn accounts(passwd: &[u8]) -> Vec<Account> {
+pub(crate) fn accounts(passwd: &[u8]) -> Vec<Account> {
     let account = |line: &[u8]| {
         let [name, _, uid, gid, gecos, home, shell] = fields(line)?;
         Some(Account { name: named(name)?, uid: id(&uid)?, gid: id(&gid)?, gecos, home, shell })
@@ -31,7 +37,7 @@ pub(super) fn accounts(passwd: &[u8]) -> Vec<Account> {
     lines(passwd).filter_map(account).collect()
 }
 
-pub(super) fn groups(group: &[u8]) -> Vec<Group> {
+pub(crate) fn groups(group: &[u8]) -> Vec<Group> {
     let of = |line: &[u8]| {
         let [name, _, gid, members] = fields(line)?;
         let members = members.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
@@ -41,7 +47,7 @@ pub(super) fn groups(group: &[u8]) -> Vec<Group> {
 }
 
 /// Whether one can log in by password: shadow(5) has a hash, or passwd(5) itself has.
-pub(super) fn has_password(passwd: &[u8], shadow: &[u8], name: &str) -> bool {
+pub(crate) fn has_password(passwd: &[u8], shadow: &[u8], name: &str) -> bool {
     let second = |text: &[u8]| {
         let line = lines(text).find(|line| first(line) == name.as_bytes())?.to_owned();
         line.split(|byte| *byte == b':').nth(1).map(<[u8]>::to_owned)
@@ -51,13 +57,13 @@ pub(super) fn has_password(passwd: &[u8], shadow: &[u8], name: &str) -> bool {
 }
 
 /// passwd(5), shadow(5), or group(5) for groups as a whole: without the lines of these names.
-pub(super) fn without(text: &[u8], names: &BTreeSet<&str>) -> Vec<u8> {
+pub(crate) fn without(text: &[u8], names: &BTreeSet<&str>) -> Vec<u8> {
     let kept = |line: &&[u8]| !std::str::from_utf8(first(line)).is_ok_and(|name| names.contains(name));
     text.split_inclusive(|byte| *byte == b'\n').filter(kept).flatten().copied().collect()
 }
 
 /// group(5) and gshadow(5) without these names in the lists of members and, in the latter, administrators.
-pub(super) fn without_members(text: &[u8], lists: &[usize], names: &BTreeSet<&str>) -> Vec<u8> {
+pub(crate) fn without_members(text: &[u8], lists: &[usize], names: &BTreeSet<&str>) -> Vec<u8> {
     let mut new = Vec::with_capacity(text.len());
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         let (body, end) = line.split_at(line.len() - usize::from(line.ends_with(b"\n")));

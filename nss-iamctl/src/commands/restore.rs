@@ -10,7 +10,7 @@ use cache::schema::{MAJOR, STATE};
 use cache::snapshot::{Cache, Keys};
 
 use crate::cli;
-use crate::host::{Host, paths};
+use crate::host::{Host, accounts, paths};
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::count;
@@ -98,9 +98,9 @@ fn kind(file: &Path) -> Result<Kind, Error> {
 
 /// The group that reads keys.db.
 fn helper(host: &Host) -> Result<u32, Error> {
-    let text = crate::host::files::read_lossy(&host.path("/etc/group"))?.unwrap_or_default();
-    let gid = text.lines().find_map(|line| line.strip_prefix("nss-iam:")?.split(':').nth(1)?.parse().ok());
-    gid.ok_or_else(|| {
+    let groups = accounts::local_groups(host)?;
+    let group = groups.iter().find(|group| group.name == paths::KEYS_USER);
+    group.map(|group| group.gid).ok_or_else(|| {
         Error::configuration("group 'nss-iam' does not exist; nothing was done")
             .hint("systemd-sysusers nss-iam.conf")
     })

@@ -9,6 +9,7 @@ use policy::{IamId, Id, Name};
 
 use crate::cli;
 use crate::host::Host;
+use crate::host::accounts::{self, GROUP, PASSWD};
 use crate::host::paths::CACHE;
 use crate::host::published::{Published, Trouble};
 use crate::say::error::Error;
@@ -100,8 +101,7 @@ fn all(state: &State, published: &Published, everyone: bool) -> Vec<[String; 8]>
 /// Says who has an id, or had it.
 pub(crate) fn uid(host: &Host, args: &cli::Uid, out: &mut dyn Write) -> Result<u8, Error> {
     let published = Published::read(host);
-    let mut lines: Vec<String> =
-        ["/etc/passwd", "/etc/group"].iter().flat_map(|path| local(host, path, args.id)).collect();
+    let mut lines = local(host, args.id);
     match &published.state {
         Ok(state) => lines.extend(remembered(state, &published, args.id)),
         Err(_) => lines.extend(shown(published.cache.as_ref().map_err(no_cache)?, args.id)),
@@ -115,15 +115,13 @@ pub(crate) fn uid(host: &Host, args: &cli::Uid, out: &mut dyn Write) -> Result<u
     Ok(crate::say::error::OK)
 }
 
-fn local(host: &Host, path: &str, id: u32) -> Vec<String> {
-    let text = std::fs::read(host.path(path)).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let name = |line: &str| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(id)).then(|| format!("{id} is '{}' of {path}", printable(name)))
-    };
-    text.lines().filter_map(name).collect()
+fn local(host: &Host, id: u32) -> Vec<String> {
+    let users = accounts::local(host).unwrap_or_default();
+    let groups = accounts::local_groups(host).unwrap_or_default();
+    let users = users.iter().map(|user| (user.uid, &user.name, PASSWD));
+    let groups = groups.iter().map(|group| (group.gid, &group.name, GROUP));
+    let found = users.chain(groups).filter(|(known, ..)| *known == id);
+    found.map(|(_, name, path)| format!("{id} is '{}' of {path}", printable(name))).collect()
 }
 
 fn shown(cache: &Cache, id: u32) -> Option<String> {
@@ -238,8 +236,10 @@ mod tests {
         std::fs::create_dir(root.path().join("etc")).unwrap();
         std::fs::write(root.path().join("etc/passwd"), "a:x:1000:1::/:/x\nb\u{1b}:x:1000:1::/:/x\n").unwrap();
         let host = Host::this_folder(root.path());
-        let told = local(&host, "/etc/passwd", 1000);
+        let told = local(&host, 1000);
         assert_eq!(told, ["1000 is 'a' of /etc/passwd", "1000 is 'b\\u{1b}' of /etc/passwd"]);
-        assert!(local(&host, "/etc/group", 1000).is_empty());
+        std::fs::write(root.path().join("etc/group"), "g:x:7:\n").unwrap();
+        assert_eq!(local(&host, 7), ["7 is 'g' of /etc/group"]);
+        assert!(local(&host, 1).is_empty(), "a primary group without a name");
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::edit::sshd::config::matches;
 use crate::edit::sshd::effective::Effective;
-use crate::edit::sshd::{LocalUser, Sshd, local_users};
+use crate::edit::sshd::{Sshd, people};
 use crate::host::Host;
+use crate::host::accounts::{self, Account, SHADOW};
 use crate::host::files;
 use crate::say::error::Error;
 
@@ -15,8 +16,8 @@ const LOCALS: usize = 20;
 /// # Errors
 /// When sshd does not tell, or the users cannot be read.
 pub(crate) fn other_way_in(host: &Host, sshd: &Sshd<'_>) -> Result<Option<String>, Error> {
-    let shadow = files::read_lossy(&host.path("/etc/shadow"))?.unwrap_or_default();
-    for user in local_users(host)?.into_iter().take(LOCALS) {
+    let shadow = files::read(&host.path(SHADOW))?.unwrap_or_default();
+    for user in people(host)?.into_iter().take(LOCALS) {
         let settings = sshd.settings(&user.name)?;
         if is_let_in(&settings, &user.name)
             && (has_key(host, &settings, &user) || has_password(&settings, &shadow, &user.name))
@@ -37,7 +38,7 @@ fn is_let_in(settings: &Effective, user: &str) -> bool {
     allowed && !fits("denyusers") && !(user == "root" && settings.get("permitrootlogin") == "no")
 }
 
-fn has_key(host: &Host, settings: &Effective, user: &LocalUser) -> bool {
+fn has_key(host: &Host, settings: &Effective, user: &Account) -> bool {
     if settings.get("pubkeyauthentication") == "no" {
         return false;
     }
@@ -53,13 +54,13 @@ fn has_key(host: &Host, settings: &Effective, user: &LocalUser) -> bool {
     })
 }
 
-fn has_password(settings: &Effective, shadow: &str, user: &str) -> bool {
+fn has_password(settings: &Effective, shadow: &[u8], user: &str) -> bool {
     let asked = ["passwordauthentication", "kbdinteractiveauthentication", "challengeresponseauthentication"]
         .into_iter()
         .any(|keyword| settings.get(keyword) == "yes");
     let root_by_key_only = user == "root" && settings.get("permitrootlogin") != "yes";
-    let hash = shadow.lines().find_map(|line| line.strip_prefix(user)?.strip_prefix(':')?.split(':').next());
-    asked && !root_by_key_only && hash.is_some_and(|hash| hash.starts_with('$') || hash.starts_with('_'))
+    let hash = accounts::password(shadow, user);
+    asked && !root_by_key_only && hash.is_some_and(|hash| hash.starts_with(b"$") || hash.starts_with(b"_"))
 }
 
 #[cfg(test)]
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_password_counts_only_where_it_is_asked_for() {
-        let shadow = "root:$6$x:1::::::\nana:$y$x:1::::::\nbob:!$y$x:1::::::\nubuntu:*:1::::::\n";
+        let shadow = b"root:$6$x:1::::::\nana:$y$x:1::::::\nbob:!$y$x:1::::::\nubuntu:*:1::::::\n";
         let yes = Effective::parse("passwordauthentication yes\npermitrootlogin prohibit-password\n");
         let no = Effective::parse("passwordauthentication no\npermitrootlogin yes\n");
         assert!(has_password(&yes, shadow, "ana"));
@@ -82,7 +83,7 @@ mod tests {
     fn a_key_counts_only_if_there_is_one() {
         let folder = tempfile::tempdir().unwrap();
         let host = Host::this_folder(folder.path());
-        let user = LocalUser { name: "ana".to_owned(), home: "/home/ana".to_owned() };
+        let user = Account { name: "ana".to_owned(), home: "/home/ana".to_owned(), ..Account::default() };
         let settings = Effective::parse(
             "authorizedkeysfile .ssh/authorized_keys /keys/%u\nauthorizedkeyscommand none\n",
         );

@@ -15,8 +15,8 @@ use std::path::Path;
 use cache::snapshot::{Cache, User};
 
 use crate::edit::backup::{Edit, Kind};
+use crate::host::accounts::{self, Account, account};
 use crate::host::{Host, Output, files, paths};
-use crate::inspect::facts::probe::uid_of;
 use crate::say::error::Error;
 use config::Files;
 use drop_in::Version;
@@ -215,7 +215,7 @@ pub(crate) struct Baseline(Vec<(String, Effective)>);
 /// # Errors
 /// When sshd does not tell.
 pub(crate) fn baseline(sshd: &Sshd<'_>) -> Result<Baseline, Error> {
-    let users = local_users(sshd.host)?.into_iter().map(|user| user.name).take(LOCALS);
+    let users = people(sshd.host)?.into_iter().map(|user| user.name).take(LOCALS);
     let settings = users.map(|user| sshd.settings(&user).map(|settings| (user, settings)));
     Ok(Baseline(settings.collect::<Result<_, _>>()?))
 }
@@ -288,31 +288,22 @@ fn resolves(host: &Host, user: &User, key: &str) -> Result<(), Error> {
 fn is_nameless(host: &Host, user: &User) -> Result<(), Error> {
     let name = user.name.as_str();
     let output = host.run(&["getent", "passwd", name])?;
-    if !output.success() || uid_of(&output.stdout) != Some(user.uid.get()) {
+    let found = account(output.stdout.as_bytes());
+    if !output.success() || found.is_none_or(|found| found.uid != user.uid.get()) {
         return Ok(());
     }
     Err(Error::other(format!("glibc finds IAM user '{name}' by name, who is disabled"))
         .hint("is libnss_iam.so.2 of this release? where nscd runs: nscd -i passwd && nscd -i group"))
 }
 
-/// A line of /etc/passwd whose user could log in.
-pub(crate) struct LocalUser {
-    pub name: String,
-    pub home: String,
-}
-
 /// Root and the people among the local users, those with a shell.
 ///
 /// # Errors
 /// When /etc/passwd cannot be read.
-pub(crate) fn local_users(host: &Host) -> Result<Vec<LocalUser>, Error> {
-    let text = files::read_lossy(&host.path("/etc/passwd"))?.unwrap_or_default();
-    let user = |line: &str| {
-        let [name, _, uid, _, _, home, shell] = line.split(':').collect::<Vec<_>>().try_into().ok()?;
-        let uid: u32 = uid.parse().ok()?;
-        let person = uid == 0 || (1000..65534).contains(&uid);
-        let shell = !shell.ends_with("/nologin") && !shell.ends_with("/false");
-        (person && shell).then(|| LocalUser { name: name.to_owned(), home: home.to_owned() })
+pub(crate) fn people(host: &Host) -> Result<Vec<Account>, Error> {
+    let is_person = |user: &Account| {
+        let shell = !user.shell.ends_with("/nologin") && !user.shell.ends_with("/false");
+        shell && (user.uid == 0 || (1000..65534).contains(&user.uid))
     };
-    Ok(text.lines().filter_map(user).collect())
+    Ok(accounts::local(host)?.into_iter().filter(is_person).collect())
 }

@@ -1,8 +1,12 @@
 //! passwd(5), shadow(5), group(5) and gshadow(5) as bytes: what a line says, and the files without some of it.
 //!
-//! Whatever is not a whole line of an account (NIS's `+` and `-`, comments, damage) is never taken for one, and stays.
+//! A line says what glibc's service `files` reads in it: behind the ids, what is missing is empty. Whatever it takes for
+//! no account (NIS's `+` and `-`, comments, damage) is never taken for one here, and stays.
 
 use std::collections::BTreeSet;
+
+use crate::host::{Host, files};
+use crate::say::error::Error;
 
 /// Where they are.
 pub(crate) const PASSWD: &str = "/etc/passwd";
@@ -11,7 +15,7 @@ pub(crate) const GROUP: &str = "/etc/group";
 pub(crate) const GSHADOW: &str = "/etc/gshadow";
 
 /// An account of passwd(5).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Account {
     pub name: String,
     pub uid: u32,
@@ -29,31 +33,59 @@ pub(crate) struct Group {
     pub members: Vec<String>,
 }
 
+/// The host's own accounts; none, if there is no such file.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn local(host: &Host) -> Result<Vec<Account>, Error> {
+    Ok(accounts(&files::read(&host.path(PASSWD))?.unwrap_or_default()))
+}
+
+/// The host's own groups, likewise.
+///
+/// # Errors
+/// When they cannot be read.
+pub(crate) fn local_groups(host: &Host) -> Result<Vec<Group>, Error> {
+    Ok(groups(&files::read(&host.path(GROUP))?.unwrap_or_default()))
+}
+
 pub(crate) fn accounts(passwd: &[u8]) -> Vec<Account> {
-    let account = |line: &[u8]| {
-        let [name, _, uid, gid, gecos, home, shell] = fields(line)?;
-        Some(Account { name: named(name)?, uid: id(&uid)?, gid: id(&gid)?, gecos, home, shell })
-    };
     lines(passwd).filter_map(account).collect()
+}
+
+/// A line of passwd(5), as getent(1) prints one, too.
+pub(crate) fn account(line: &[u8]) -> Option<Account> {
+    let line = text(line);
+    // The shell is the rest of the line, with its colons.
+    let mut fields = line.splitn(7, ':').map(str::to_owned);
+    let (name, _, uid, gid) =
+        (named(fields.next()?)?, fields.next()?, id(&fields.next()?)?, id(&fields.next()?)?);
+    let [gecos, home, shell] = std::array::from_fn(|_| fields.next().unwrap_or_default());
+    Some(Account { name, uid, gid, gecos, home, shell })
 }
 
 pub(crate) fn groups(group: &[u8]) -> Vec<Group> {
     let of = |line: &[u8]| {
-        let [name, _, gid, members] = fields(line)?;
-        let members = members.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        Some(Group { name: named(name)?, gid: id(&gid)?, members })
+        let line = text(line);
+        let mut fields = line.splitn(4, ':').map(str::to_owned);
+        let (name, _, gid) = (named(fields.next()?)?, fields.next()?, id(&fields.next()?)?);
+        let members = fields.next().unwrap_or_default();
+        let members = members.split(',').map(str::trim_start).filter(|name| !name.is_empty());
+        Some(Group { name, gid, members: members.map(str::to_owned).collect() })
     };
     lines(group).filter_map(of).collect()
 }
 
+/// The second field of the line that begins with this name, in passwd(5) or shadow(5).
+pub(crate) fn password<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let line = lines(text).find(|line| first(line) == name.as_bytes())?;
+    line.split(|byte| *byte == b':').nth(1)
+}
+
 /// Whether one can log in by password: shadow(5) has a hash, or passwd(5) itself has.
 pub(crate) fn has_password(passwd: &[u8], shadow: &[u8], name: &str) -> bool {
-    let second = |text: &[u8]| {
-        let line = lines(text).find(|line| first(line) == name.as_bytes())?.to_owned();
-        line.split(|byte| *byte == b':').nth(1).map(<[u8]>::to_owned)
-    };
-    let is_hash = |field: Vec<u8>| field.len() > 1 && !field.starts_with(b"!") && !field.starts_with(b"*");
-    second(shadow).is_some_and(is_hash) || second(passwd).is_some_and(is_hash)
+    let is_hash = |field: &[u8]| field.len() > 1 && !field.starts_with(b"!") && !field.starts_with(b"*");
+    [shadow, passwd].into_iter().filter_map(|text| password(text, name)).any(is_hash)
 }
 
 /// passwd(5), shadow(5), or group(5) for groups as a whole: without the lines of these names.
@@ -71,7 +103,9 @@ pub(crate) fn without_members(text: &[u8], lists: &[usize], names: &BTreeSet<&st
             if index > 0 {
                 new.push(b':');
             }
-            let kept = |name: &&[u8]| !std::str::from_utf8(name).is_ok_and(|name| names.contains(name));
+            let kept = |name: &&[u8]| {
+                !std::str::from_utf8(name.trim_ascii_start()).is_ok_and(|name| names.contains(name))
+            };
             if lists.contains(&index) && !field.split(|byte| *byte == b',').all(|name| kept(&name)) {
                 let left: Vec<&[u8]> = field.split(|byte| *byte == b',').filter(kept).collect();
                 new.extend(left.join(&b','));
@@ -89,13 +123,12 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn first(line: &[u8]) -> &[u8] {
-    line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii_end()
+    line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii()
 }
 
 /// What is not UTF-8 is shown with a mark in its place; such a name fits no line and no IAM user.
-fn fields<const N: usize>(line: &[u8]) -> Option<[String; N]> {
-    let line = String::from_utf8_lossy(line);
-    line.split(':').map(str::to_owned).collect::<Vec<_>>().try_into().ok()
+fn text(line: &[u8]) -> String {
+    String::from_utf8_lossy(line.trim_ascii_start()).into_owned()
 }
 
 fn named(name: String) -> Option<String> {
@@ -127,6 +160,23 @@ mod tests {
         assert_eq!(groups.iter().map(|group| group.members.len()).collect::<Vec<_>>(), [0, 2]);
     }
 
+    /// As `getent -s files` of glibc 2.36 answers.
+    #[test]
+    fn a_line_says_what_glibc_reads_in_it() {
+        let said = |line: &str| account(line.as_bytes()).map(|a| (a.name, a.uid, a.home, a.shell));
+        let of = |name: &str, uid, home: &str, shell: &str| {
+            Some((name.to_owned(), uid, home.to_owned(), shell.to_owned()))
+        };
+        assert_eq!(said("  lead:x:2001:2001:g:/h:/s"), of("lead", 2001, "/h", "/s"));
+        assert_eq!(said("few:x:2002:2002"), of("few", 2002, "", ""));
+        assert_eq!(said("more:x:2003:2003:g:/h:/s:extra"), of("more", 2003, "/h", "/s:extra"));
+        assert_eq!(said("half:x:2004"), None);
+        let groups = groups(b"gfew:x:3001\ngmem:x:3002:a, b,,c\n  glead:x:3003:\n");
+        let groups: Vec<_> =
+            groups.iter().map(|group| (group.name.as_str(), group.members.join(" "))).collect();
+        assert_eq!(groups, [("gfew", String::new()), ("gmem", "a b c".to_owned()), ("glead", String::new())]);
+    }
+
     #[test]
     fn lines_go_and_every_other_byte_stays() {
         let without_ana = without(PASSWD, &BTreeSet::from(["ana"]));
@@ -136,6 +186,7 @@ mod tests {
         assert_eq!(without(PASSWD, &BTreeSet::from(["an", "nobody"])), PASSWD);
         assert_eq!(without(b"a:1\nb:2", &BTreeSet::from(["b"])), b"a:1\n");
         assert_eq!(without(b"a:1\nb:2", &BTreeSet::from(["a"])), b"b:2");
+        assert_eq!(without(b"  a:1\nb:2", &BTreeSet::from(["a"])), b"b:2");
     }
 
     #[test]
@@ -145,6 +196,7 @@ mod tests {
             ("sudo:x:27:ana\n", "sudo:x:27:\n"),
             ("adm:x:4:syslog,ana,carl,bob", "adm:x:4:syslog,carl"),
             ("anna:x:5:anna,ana2\n", "anna:x:5:anna,ana2\n"),
+            ("spaced:x:5:carl, ana\n", "spaced:x:5:carl\n"),
             ("odd:x:6:,,carl,\n", "odd:x:6:,,carl,\n"),
             ("ana:x:7:\n+:::\n\n# ana\nx\n", "ana:x:7:\n+:::\n\n# ana\nx\n"),
         ] {

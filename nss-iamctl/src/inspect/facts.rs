@@ -20,7 +20,7 @@ use crate::edit::nsswitch;
 use crate::edit::settings;
 use crate::host::Host;
 use crate::host::published::Published;
-use crate::host::{files, paths};
+use crate::host::{accounts, files, paths};
 use imds::ImdsFacts;
 use log::{Denial, Line};
 use names::Names;
@@ -112,12 +112,14 @@ impl Facts {
         let published = Published::read(host);
         let systemd = host.exists("/run/systemd/system");
         let root = nix::unistd::geteuid().is_root();
+        let users = accounts::local(host).unwrap_or_default();
+        let groups = accounts::local_groups(host).unwrap_or_default();
         Self {
             now,
             root,
             config: config(host),
-            passwd: ids(host, "/etc/passwd"),
-            group: ids(host, "/etc/group"),
+            passwd: users.into_iter().map(|user| (user.name, user.uid)).collect(),
+            group: groups.into_iter().map(|group| (group.name, group.gid)).collect(),
             machine_id: text(host, "/etc/machine-id").unwrap_or_default().trim().to_owned(),
             module: module(host),
             nsswitch: text(host, nsswitch::PATH),
@@ -168,17 +170,6 @@ fn config(host: &Host) -> Result<Config, String> {
 
 fn text(host: &Host, path: &str) -> Option<String> {
     fs::read(host.path(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Name -> id of passwd(5) and group(5), where both stand in the same columns.
-fn ids(host: &Host, path: &str) -> BTreeMap<String, u32> {
-    let text = text(host, path).unwrap_or_default();
-    let id = |line: &str| {
-        let mut fields = line.split(':');
-        let name = fields.next().filter(|name| !name.is_empty() && !name.starts_with('#'))?;
-        Some((name.to_owned(), fields.nth(1).and_then(|id| id.parse().ok()).unwrap_or(0)))
-    };
-    text.lines().filter_map(id).collect()
 }
 
 /// ld.so(8): the multiarch folders of Debian, and those of the others.

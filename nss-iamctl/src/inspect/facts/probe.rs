@@ -5,6 +5,7 @@ use cache::snapshot::User;
 use crate::edit::sshd::Sshd;
 use crate::edit::sshd::effective::Effective;
 use crate::host::Host;
+use crate::host::accounts::account;
 use crate::inspect::facts::{Facts, Node};
 
 /// The answers.
@@ -70,9 +71,8 @@ impl Probe {
     }
 }
 
-/// Of a line of passwd(5).
-pub(crate) fn uid_of(line: &str) -> Option<u32> {
-    line.split(':').nth(2)?.parse().ok()
+fn uid_of(line: &str) -> Option<u32> {
+    account(line.as_bytes()).map(|account| account.uid)
 }
 
 fn settings(host: &Host, name: &str) -> Option<Result<Effective, String>> {

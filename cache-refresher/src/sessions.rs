@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use cache::snapshot::Cache;
 use cache::state::State;
+use claims::processes::{self, Process};
 use claims::program;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -154,29 +155,14 @@ fn loginctl(verb: &str, uid: u32) {
     }
 }
 
-/// Real and saved uids of all processes, which are those that kill(2) goes by. A zombie only waits for its parent.
 fn running_uids() -> BTreeSet<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return BTreeSet::new();
-    };
-    entries
-        .flatten()
-        .filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit))
-        .filter_map(|entry| fs::read(entry.path().join("status")).ok())
-        .flat_map(|status| uids(&status))
-        .collect()
+    processes::all(Path::new("/")).unwrap_or_default().iter().flat_map(receivers).collect()
 }
 
-/// proc_pid_status(5): `Uid:` has real, effective, saved and file system uid.
-fn uids(status: &[u8]) -> Vec<u32> {
-    // A process names itself (prctl(2), PR_SET_NAME), in any bytes.
-    let status = String::from_utf8_lossy(status);
-    let value = |key| status.lines().find_map(|line| line.strip_prefix(key));
-    if value("State:").is_some_and(|state| state.trim_start().starts_with(['Z', 'X'])) {
-        return Vec::new();
-    }
-    let mut uids = value("Uid:").unwrap_or_default().split_whitespace().filter_map(|uid| uid.parse().ok());
-    [uids.next(), uids.nth(1)].into_iter().flatten().collect()
+/// The real and the saved uid, which are those that kill(2) goes by.
+fn receivers(process: &Process) -> [u32; 2] {
+    let [real, _, saved, _] = process.uids;
+    [real, saved]
 }
 
 #[cfg(test)]
@@ -184,11 +170,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_counts_by_its_real_and_its_saved_uid_and_a_zombie_not_at_all() {
-        let status = "Name:\tsleep\nState:\tS (sleeping)\nUid:\t1\t2\t3\t4\n";
-        assert_eq!(uids(status.as_bytes()), [1, 3]);
-        assert_eq!(uids(status.replace("S (", "Z (").as_bytes()), [0; 0]);
-        assert_eq!(uids(b"Name:\t\xff\nState:\tS (sleeping)\nUid:\t1\t2\t3\t4\n"), [1, 3]);
+    fn a_process_counts_by_its_real_and_its_saved_uid() {
+        assert_eq!(receivers(&Process { pid: 9, name: "sleep".to_owned(), uids: [1, 2, 3, 4] }), [1, 3]);
     }
 
     #[test]

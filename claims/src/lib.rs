@@ -1,11 +1,12 @@
 //! Whose a name is on this host, if nss-iam were not there: what glibc, sudo, systemd and the other places that grant
-//! something by name say of it. Facts only; which names are reserved whatever a host says is
+//! something by name say of it; and what runs there. Facts only; which names are reserved whatever a host says is
 //! in `policy`, and what follows from the facts is decided in `cache-refresher` and `nss-iamctl`.
 #![deny(unsafe_code)]
 
 pub mod doas;
 pub mod grants;
 pub mod nss;
+pub mod processes;
 pub mod program;
 pub mod sudoers;
 pub mod sysusers;

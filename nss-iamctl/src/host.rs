@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod files;
 pub(crate) mod paths;
+pub(crate) mod processes;
 pub(crate) mod published;
 
 use std::collections::BTreeMap;

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use cache::snapshot::{Cache, User};
 use cache::{rescue, reserve};
+use claims::processes::Process;
 
 use crate::cli;
-use crate::host::Host;
-use crate::host::files;
 use crate::host::paths::{CACHE, LOCKED, REFRESHER};
 use crate::host::published::locked;
+use crate::host::{Host, files, processes};
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::{count, printable, some, word};
@@ -46,7 +46,7 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
     let concerned = |user: &&User| name == ALL || user.name.as_str() == name;
     let before: Vec<(u32, String)> =
         cache.users.iter().filter(concerned).map(|user| (user.uid.get(), user.name.to_string())).collect();
-    let ran_before = processes(host);
+    let ran_before = processes::by_uid(host);
     let applied = apply(host, &["--removals-only"])?;
     let still: Vec<String> = cached(host)
         .users
@@ -64,10 +64,12 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
     let who = if name == ALL { "everyone".to_owned() } else { format!("'{name}'") };
     written(writeln!(out, "locked {who}: no login and no key on this host until 'nss-iamctl unlock'"))?;
     for (uid, name) in before {
-        let Some(ran) = ran_before.get(&uid).filter(|ran| !ran.is_empty()) else { continue };
-        let left = processes(host).remove(&uid).unwrap_or_default();
+        let (ran, left) = (names(&ran_before, uid), names(&processes::by_uid(host), uid));
+        if ran.is_empty() {
+            continue;
+        }
         let told = if left.is_empty() {
-            format!("ended what ran as '{name}': {}", some(ran))
+            format!("ended what ran as '{name}': {}", some(&ran))
         } else {
             format!("still running as '{name}': {}", some(&left))
         };
@@ -265,25 +267,10 @@ fn apply(host: &Host, words: &[&str]) -> Result<Applied, Error> {
     Ok(Applied { status, why: format!("'{REFRESHER} apply' said: {}", output.complaint()) })
 }
 
-/// proc_pid_status(5): uid -> names of what runs under it, real or saved.
-fn processes(host: &Host) -> BTreeMap<u32, Vec<String>> {
-    let mut found: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    let pids = files::names(&host.path("/proc")).unwrap_or_default();
-    let pids = pids.iter().filter_map(|pid| pid.to_str());
-    for pid in pids.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit())) {
-        let status = fs::read(host.path(&format!("/proc/{pid}/status"))).unwrap_or_default();
-        let status = String::from_utf8_lossy(&status);
-        let value = |key| status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().trim();
-        if value("State:").starts_with(['Z', 'X']) {
-            continue;
-        }
-        let uids: BTreeSet<u32> =
-            value("Uid:").split_whitespace().filter_map(|uid| uid.parse().ok()).collect();
-        for uid in uids {
-            found.entry(uid).or_default().push(format!("{} ({pid})", value("Name:")));
-        }
-    }
-    found
+/// What runs under a uid, `NAME (PID)` each.
+fn names(running: &BTreeMap<u32, Vec<Process>>, uid: u32) -> Vec<String> {
+    let processes = running.get(&uid).into_iter().flatten();
+    processes.map(|process| format!("{} ({})", process.name, process.pid)).collect()
 }
 
 #[cfg(test)]

@@ -9,15 +9,13 @@ use std::time::Duration;
 use rustix::fs::FlockOperation;
 
 use super::changes::Change;
-use super::facts;
 use super::outcome::{Adoption, Plan};
 use super::tree::{self, Changed, Moves};
 use crate::edit::backup;
 use crate::edit::sshd::{Sshd, reload};
-use crate::host::Host;
-use crate::host::files;
 use crate::host::paths::REFRESHER;
 use crate::host::published::Published;
+use crate::host::{Host, files, processes};
 use crate::say::error::Error;
 use crate::say::say;
 
@@ -124,7 +122,7 @@ impl Done<'_> {
         }
         // Whoever logged in meanwhile still had the old ids.
         for adoption in plan.adopt.iter().filter(|adoption| adoption.moves().is_some()) {
-            if facts::processes(self.host, adoption.uid) > 0 {
+            if processes::by_uid(self.host).contains_key(&adoption.uid) {
                 return Err(Error::other(format!("'{}' has logged in meanwhile", adoption.name)));
             }
         }

@@ -9,11 +9,10 @@ use config::Config;
 use policy::IamId;
 
 use crate::edit::settings;
-use crate::host::Host;
 use crate::host::accounts::{self, GROUP, GSHADOW, PASSWD, SHADOW};
-use crate::host::files;
 use crate::host::paths::{LISTING, STATE};
 use crate::host::published::{Published, Trouble};
+use crate::host::{Host, files, processes};
 use crate::say::error::Error;
 
 /// The pins, merged into the configuration with whatever else is in config.d.
@@ -52,7 +51,7 @@ pub(super) struct Facts {
     pub homes: BTreeMap<String, Home>,
     /// Homes with keys of the user's own.
     pub own_keys: BTreeSet<String>,
-    /// How many processes run as each uid, real or effective.
+    /// How many processes run as each uid.
     pub running: BTreeMap<u32, usize>,
     /// Names that have a crontab, or linger.
     pub crontabs: BTreeSet<String>,
@@ -98,8 +97,7 @@ impl Facts {
             running: running(host),
             crontabs: CRONTABS.iter().flat_map(|path| names(host, path)).collect(),
             lingering: names(host, LINGER).into_iter().collect(),
-            invoker: files::read_lossy(&host.path("/proc/self/loginuid"))?
-                .and_then(|uid| uid.trim().parse().ok()),
+            invoker: processes::invoker(host)?,
             pins: files::read_utf8(&host.path(PINS))?,
             passwd,
             ..Self::default()
@@ -179,27 +177,7 @@ fn published(host: &Host) -> Result<(Vec<listing::Account>, State), Error> {
     Ok((listing.accounts, state))
 }
 
-/// proc(5): the second line of numbers in `status`.
+/// How many processes run as each uid.
 fn running(host: &Host) -> BTreeMap<u32, usize> {
-    let mut running = BTreeMap::new();
-    let Ok(entries) = fs::read_dir(host.path("/proc")) else { return running };
-    for entry in entries.flatten().filter(|entry| is_pid(Path::new(&entry.file_name()))) {
-        // A process names itself, in any bytes.
-        let Ok(Some(status)) = files::read_lossy(&entry.path().join("status")) else { continue };
-        let ids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
-        let uids: BTreeSet<u32> = ids.split_whitespace().filter_map(|uid| uid.parse().ok()).collect();
-        for uid in uids {
-            *running.entry(uid).or_default() += 1;
-        }
-    }
-    running
-}
-
-fn is_pid(name: &Path) -> bool {
-    name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// The processes of a user now.
-pub(super) fn processes(host: &Host, uid: u32) -> usize {
-    running(host).get(&uid).copied().unwrap_or_default()
+    processes::by_uid(host).into_iter().map(|(uid, processes)| (uid, processes.len())).collect()
 }

@@ -4,8 +4,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::edit::sshd::Sshd;
-use crate::host::Host;
-use crate::host::files;
+use crate::host::{Host, files, processes};
 use crate::say::error::Error;
 
 const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
@@ -48,8 +47,7 @@ fn running(host: &Host) -> Result<Option<Pid>, Error> {
     for path in PID_FILES {
         let Some(pid) = files::read_lossy(&host.path(path))? else { continue };
         let Ok(pid) = pid.trim().parse::<i32>() else { continue };
-        let name = files::read_lossy(&host.path(&format!("/proc/{pid}/comm")))?;
-        if pid > 1 && name.is_some_and(|name| name.trim() == "sshd") {
+        if pid > 1 && processes::is_called(host, pid, "sshd")? {
             return Ok(Some(Pid::from_raw(pid)));
         }
     }

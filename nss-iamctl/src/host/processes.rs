@@ -1,0 +1,42 @@
+//! What runs on the host.
+
+use std::collections::BTreeMap;
+
+use claims::processes::{self, Process};
+
+use crate::host::{Host, files};
+use crate::say::error::Error;
+
+/// By every uid that it has, real, effective or saved; nothing where it cannot be looked at.
+pub(crate) fn by_uid(host: &Host) -> BTreeMap<u32, Vec<Process>> {
+    let mut found: BTreeMap<u32, Vec<Process>> = BTreeMap::new();
+    for process in processes::all(&host.path("/")).unwrap_or_default() {
+        let mut uids = process.uids.to_vec();
+        uids.sort_unstable();
+        uids.dedup();
+        for uid in uids {
+            found.entry(uid).or_default().push(process.clone());
+        }
+    }
+    found
+}
+
+/// Whether the process with that number is called so.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub(crate) fn is_called(host: &Host, pid: i32, name: &str) -> Result<bool, Error> {
+    let found = processes::one(&host.path("/"), pid);
+    let found =
+        found.map_err(|cause| Error::io("read", &host.path(&format!("/proc/{pid}/status")), &cause))?;
+    Ok(found.is_some_and(|process| process.name == name))
+}
+
+/// Who logged in to run this; proc(5), loginuid.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn invoker(host: &Host) -> Result<Option<u32>, Error> {
+    let uid = files::read_lossy(&host.path("/proc/self/loginuid"))?;
+    Ok(uid.and_then(|uid| uid.trim().parse().ok()))
+}

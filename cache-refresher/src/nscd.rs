@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use claims::program;
+use claims::{nscd, program};
 
 /// How long the module remembers, in nscd as everywhere, that there is no cache.
 const ABSENCE: Duration = Duration::from_millis(1100);
@@ -13,20 +13,20 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Lets it forget users and groups, if it runs. `first`: there was no cache before.
 pub(crate) fn invalidate(first: bool) {
-    if !Path::new("/run/nscd/socket").exists() && !Path::new("/var/run/nscd/socket").exists() {
+    if !nscd::runs(Path::new("/")) {
         return;
     }
     if first {
         std::thread::sleep(ABSENCE);
     }
-    let Some(nscd) =
+    let Some(program) =
         program::find(&["/usr/sbin/nscd", "/sbin/nscd", "/usr/bin/nscd", "/usr/local/sbin/nscd"])
     else {
         log::warn!("cannot find the program 'nscd'; its old answers stay until they time out");
         return;
     };
-    for table in ["passwd", "group"] {
-        if let Err(why) = program::start(&nscd, &["-i", table], PATIENCE) {
+    for table in nscd::TABLES {
+        if let Err(why) = program::start(&program, &["-i", table], PATIENCE) {
             log::warn!("'nscd -i {table}': {why}; its old answers may stay until they time out");
         }
     }

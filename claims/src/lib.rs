@@ -5,6 +5,7 @@
 
 pub mod doas;
 pub mod grants;
+pub mod nscd;
 pub mod nss;
 pub mod processes;
 pub mod program;

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod files;
+pub(crate) mod nscd;
 pub(crate) mod paths;
 pub(crate) mod processes;
 pub(crate) mod published;

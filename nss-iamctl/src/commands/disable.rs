@@ -4,15 +4,14 @@
 use std::io::Write;
 
 use crate::cli::Disable;
-use crate::commands::enable::{diff, invalidate_nscd, print, switch, words};
+use crate::commands::enable::{diff, print, switch, words};
 use crate::edit::authselect;
 use crate::edit::backup::{self, Edit, Kind, Manifest};
 use crate::edit::nsswitch;
 use crate::edit::pam;
 use crate::edit::sshd::{Sshd, config, drop_in, reload};
 use crate::edit::transaction::{Transaction, Undo, remove_if_empty, remove_tree};
-use crate::host::Host;
-use crate::host::files;
+use crate::host::{Host, files, nscd};
 use crate::say::error::{self, Error};
 use crate::say::say;
 
@@ -153,6 +152,6 @@ fn finish(host: &Host, manifest: &Manifest) -> Result<(), Error> {
     }
     files::remove(&host.path(backup::PATH))?;
     remove_if_empty(host, backup::FOLDER)?;
-    invalidate_nscd(host);
+    nscd::invalidate(host);
     Ok(())
 }

@@ -15,9 +15,8 @@ use crate::edit::settings;
 use crate::edit::sshd::{self, Sshd, reload};
 use crate::edit::sudo;
 use crate::edit::transaction::{Transaction, Undo};
-use crate::host::Host;
-use crate::host::files;
 use crate::host::paths::{IMDS, TIMER};
+use crate::host::{Host, files, nscd};
 use crate::say::error::{self, Error};
 use crate::say::say;
 
@@ -58,7 +57,7 @@ pub(crate) fn run(host: &Host, args: &Enable, out: &mut dyn Write) -> Result<u8,
         Ok(notes) => notes.iter().for_each(|note| say(note)),
         Err(failed) => {
             let failed = transaction.roll_back(failed);
-            invalidate_nscd(host);
+            nscd::invalidate(host);
             return Err(failed);
         }
     }
@@ -273,7 +272,7 @@ fn change(
             }
         }
     }
-    invalidate_nscd(host);
+    nscd::invalidate(host);
     match (sshd, &baseline) {
         (Some(sshd), Some(baseline)) => sshd::check(sshd, baseline, &plan.group),
         _ => Ok(Vec::new()),
@@ -333,17 +332,6 @@ fn pam_auth_update(
         ));
     }
     save(transaction, manifest)
-}
-
-/// nscd keeps "no such user" for a while. Where it does not run there is nothing to forget.
-pub(crate) fn invalidate_nscd(host: &Host) {
-    if ["/run/nscd/socket", "/var/run/nscd/socket"].iter().any(|socket| host.exists(socket)) {
-        for table in ["passwd", "group"] {
-            if let Err(failed) = host.must(&["nscd", "-i", table]) {
-                say(&failed.hint("systemctl restart nscd").to_string());
-            }
-        }
-    }
 }
 
 #[cfg(test)]

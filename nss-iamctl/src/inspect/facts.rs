@@ -20,7 +20,7 @@ use crate::edit::nsswitch;
 use crate::edit::settings;
 use crate::host::Host;
 use crate::host::published::Published;
-use crate::host::{accounts, files, paths};
+use crate::host::{accounts, files, nscd, paths};
 use imds::ImdsFacts;
 use log::{Denial, Line};
 use names::Names;
@@ -123,7 +123,7 @@ impl Facts {
             machine_id: text(host, "/etc/machine-id").unwrap_or_default().trim().to_owned(),
             module: module(host),
             nsswitch: text(host, nsswitch::PATH),
-            nscd: ["/run/nscd/socket", "/var/run/nscd/socket"].iter().any(|path| host.exists(path)),
+            nscd: nscd::runs(host),
             nologin: ["/etc/nologin", "/run/nologin"].iter().find_map(|path| {
                 let text = text(host, path)?;
                 Some(((*path).to_owned(), text.lines().next().unwrap_or_default().to_owned()))

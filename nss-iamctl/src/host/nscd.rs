@@ -1,0 +1,23 @@
+//! nscd(8), which keeps "no such user" for a while.
+
+use claims::nscd;
+
+use crate::host::Host;
+use crate::say::say;
+
+/// Whether it answers in glibc's place.
+pub(crate) fn runs(host: &Host) -> bool {
+    nscd::runs(&host.path("/"))
+}
+
+/// Lets it forget users and groups. Where it does not run there is nothing to forget.
+pub(crate) fn invalidate(host: &Host) {
+    if !runs(host) {
+        return;
+    }
+    for table in nscd::TABLES {
+        if let Err(failed) = host.must(&["nscd", "-i", table]) {
+            say(&failed.hint("systemctl restart nscd").to_string());
+        }
+    }
+}

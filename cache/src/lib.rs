@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod publish;
+pub mod replace;
 pub mod rescue;
 pub mod reserve;
 pub mod schema;

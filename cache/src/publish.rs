@@ -1,13 +1,14 @@
 //! Replaces a file of the cache, so that a reader and a crash at any instant see the old one or the new one.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use rustix::fs::OFlags;
 
+use crate::replace::{self, Attributes, New};
 use crate::schema::{self, Schema};
 use crate::snapshot::{Cache, Keys};
 
@@ -18,7 +19,6 @@ const READ_ONLY: u8 = 3;
 /// Offset of `user_version`, big-endian, in the header; its top bit is the mark of a retired file.
 const USER_VERSION: u64 = 60;
 const RETIRED: u8 = 0x80;
-const SELINUX: &str = "security.selinux";
 
 /// Why nothing was published. The present file then still is the one that readers see.
 #[derive(Debug, thiserror::Error)]
@@ -97,24 +97,14 @@ fn publish(
 ) -> Result<(), Error> {
     let path = folder.join(schema.name);
     remove_leftovers(folder)?;
-    let new = folder.join(format!("{}.new-{}", schema.name, std::process::id()));
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)
-        .map_err(io_error("create", &new))?;
-    let written = write(&new, schema, fill)
-        .and_then(|()| finish(&file, &new, &path, schema, gid))
-        .and_then(|()| verify(&new, same))
-        .and_then(|()| file.sync_all().map_err(io_error("sync", &new)))
-        .and_then(|()| replace(folder, &new, &path));
-    if written.is_err() {
-        // A leftover does no harm, and the next attempt removes it; the error that matters is the first one.
-        let _ = fs::remove_file(&new);
-    }
-    written
+    let new = New::beside(&path).map_err(io_error("make a new file beside", &path))?;
+    write(new.path(), schema, fill)?;
+    let io_error = |what| io_error(what, new.path());
+    new.file().write_all_at(&[READ_ONLY], WRITE_VERSION).map_err(io_error("write"))?;
+    let attributes = Attributes::of_mode(schema.mode).owned_by(None, gid).labelled_as(&path);
+    attributes.give(new.file()).map_err(io_error("set group, label and mode of"))?;
+    verify(new.path(), same)?;
+    put(new, &path)
 }
 
 /// Removes what a killed refresher left; the caller holds the lock, so no other refresher is at work.
@@ -122,15 +112,9 @@ fn publish(
 /// # Errors
 /// See [`Error`].
 pub fn remove_leftovers(folder: &Path) -> Result<(), Error> {
-    let ours = [schema::CACHE, schema::KEYS, schema::STATE].map(|schema| format!("{}.new-", schema.name));
-    for entry in fs::read_dir(folder).map_err(io_error("read", folder))? {
-        let entry = entry.map_err(io_error("read", folder))?;
-        let name = entry.file_name();
-        // What is no file is not of our making, and in nobody's way.
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_file && ours.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
-            fs::remove_file(entry.path()).map_err(io_error("remove", &entry.path()))?;
-        }
+    for schema in [schema::CACHE, schema::KEYS] {
+        let path = folder.join(schema.name);
+        replace::remove_leftovers(&path).map_err(io_error("remove what is left beside", &path))?;
     }
     Ok(())
 }
@@ -189,26 +173,6 @@ fn write(
     }
 }
 
-/// Write version, owner, SELinux label, and the mode last: with it, others may read the file.
-fn finish(file: &File, new: &Path, present: &Path, schema: Schema, gid: Option<u32>) -> Result<(), Error> {
-    file.write_all_at(&[READ_ONLY], WRITE_VERSION).map_err(io_error("write", new))?;
-    if gid.is_some() {
-        fchown(file, None, gid).map_err(io_error("change the group of", new))?;
-    }
-    copy_label(file, present).map_err(io_error("label", new))?;
-    file.set_permissions(fs::Permissions::from_mode(schema.mode)).map_err(io_error("change the mode of", new))
-}
-
-/// The label that the administrator or the policy gave the present file; without one the folder decides.
-pub(crate) fn copy_label(file: &File, present: &Path) -> io::Result<()> {
-    let mut label = [0; 4096];
-    let Ok(length) = rustix::fs::lgetxattr(present, SELINUX, &mut label) else {
-        return Ok(());
-    };
-    let label = label.get(..length).unwrap_or_default();
-    Ok(rustix::fs::fsetxattr(file, SELINUX, label, rustix::fs::XattrFlags::empty())?)
-}
-
 fn verify(new: &Path, same: impl Fn(&Path) -> Result<bool, crate::snapshot::Error>) -> Result<(), Error> {
     let found = match same(new) {
         Ok(true) => return Ok(()),
@@ -218,10 +182,9 @@ fn verify(new: &Path, same: impl Fn(&Path) -> Result<bool, crate::snapshot::Erro
     Err(Error::Differs { path: new.to_owned(), found })
 }
 
-fn replace(folder: &Path, new: &Path, path: &Path) -> Result<(), Error> {
+fn put(new: New, path: &Path) -> Result<(), Error> {
     let old = options().write(true).open(path).ok();
-    fs::rename(new, path).map_err(io_error("replace", path))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))?;
+    new.place().map_err(io_error("replace", path))?;
     if let Some(old) = old {
         // The new file is in place: whoever still maps the old one learns of it here, or by `stat` later.
         let _ = retire(old);

@@ -4,10 +4,10 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use crate::publish::copy_label;
+use crate::replace::Attributes;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
 /// A file that only such a copy has.
@@ -52,7 +52,7 @@ pub fn rescue(folder: &Path) -> io::Result<()> {
 fn replace(folder: &Path, aside: &Path) -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount("tmpfs", aside, "tmpfs", flags, c"mode=0755")?;
-    copy_label(&File::open(aside)?, folder)?;
+    Attributes::of_mode(0o755).labelled_as(folder).give(&File::open(aside)?)?;
     for entry in fs::read_dir(folder)? {
         copy(&entry?.path(), aside)?;
     }
@@ -71,9 +71,9 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let bytes = fs::read(from)?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to.join(name))?;
     file.write_all(&bytes)?;
-    fchown(&file, Some(found.uid()), Some(found.gid()))?;
-    copy_label(&file, from)?;
-    file.set_permissions(found.permissions())
+    let attributes =
+        Attributes::of_mode(found.mode() & 0o7777).owned_by(Some(found.uid()), Some(found.gid()));
+    attributes.labelled_as(from).give(&file)
 }
 
 /// A unit's parent is systemd, which has the file systems of the host; who types a command shares them with the shell.

@@ -1,15 +1,14 @@
 //! How a `state.db` of an earlier minor version becomes one of today's: it is copied to `state.db.<version>` first, then all
 //! steps are done in one transaction.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{Error, connect};
-use crate::publish;
+use crate::replace::{self, Attributes, New};
 use crate::schema::{MAJOR, STATE};
 
 /// What each earlier version lacks of the next one. A step is never changed once it is released; what all of them make of
@@ -70,22 +69,15 @@ pub(super) fn copy(from: &Connection, to: &mut Connection) -> Result<(), Error> 
 /// Makes `state.db.<version>`. A crash leaves none, or the one before, or a whole new one.
 pub(super) fn back_up(db: &Connection, folder: &Path, version: u32) -> Result<(), Error> {
     let name = format!("{}.{version}", STATE.name);
-    let new = folder.join(format!("{}.new-{}", STATE.name, std::process::id()));
-    // One that cannot be removed is in the way of the next line at most.
-    let _ = publish::remove_leftovers(folder);
-    let done = write(db, &new).and_then(|()| {
-        fs::rename(&new, folder.join(&name))?;
-        Ok(File::open(folder)?.sync_all()?)
-    });
-    if done.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    done.map_err(|cause| Error::NotCopied { name, cause: Box::new(cause) })
+    let path = folder.join(&name);
+    // One that cannot be removed is in nobody's way.
+    let _ = replace::remove_leftovers(&path);
+    write(db, &path).map_err(|cause| Error::NotCopied { name, cause: Box::new(cause) })
 }
 
-fn write(db: &Connection, new: &Path) -> Result<(), Error> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(STATE.mode).open(new)?;
-    let mut to = connect(new)?;
+fn write(db: &Connection, path: &Path) -> Result<(), Error> {
+    let new = New::beside(path)?;
+    let mut to = connect(new.path())?;
     // A crash makes it a leftover: no journal, no sync before the end.
     to.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;")?;
     copy(db, &mut to)?;
@@ -94,7 +86,8 @@ fn write(db: &Connection, new: &Path) -> Result<(), Error> {
         return Err(Error::Damaged(found));
     }
     to.close().map_err(|(_, cause)| cause)?;
-    Ok(file.sync_all()?)
+    Attributes::of_mode(STATE.mode).give(new.file())?;
+    Ok(new.place()?)
 }
 
 /// What to do with a file of a later release.

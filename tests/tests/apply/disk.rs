@@ -59,7 +59,7 @@ fn on_a_full_disk_the_old_files_stay_and_the_next_run_with_room_publishes() {
         assert_eq!(host.getent("passwd", "user119"), None);
         assert!(host.getent("passwd", "user0").is_some());
     }
-    for file in ["/state.db'", "/cache.db.new-"] {
+    for file in ["/state.db'", "/.cache.db.new-"] {
         assert!(failed.contains(file), "'{file}' was never what did not fit: {failed}");
     }
     assert!(host.getent("passwd", "user119").is_some());

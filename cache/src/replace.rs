@@ -1,0 +1,287 @@
+//! Puts a file in the place of another: whoever opens it, and a crash at any instant, see the old one or the new one.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr, lgetxattr};
+use rustix::io::Errno;
+
+/// What stands between the name of a file and the process that makes a new one.
+const NEW: &str = ".new-";
+/// So many names may be taken, by leftovers of processes that had the number of this one.
+const NAMES: u32 = 100;
+/// xattr(7): `XATTR_SIZE_MAX` and `XATTR_LIST_MAX`.
+const LARGEST: usize = 64 << 10;
+const SELINUX: &[u8] = b"security.selinux";
+
+/// A file that is to take the place of another. It goes, if it does not.
+#[derive(Debug)]
+pub struct New {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+}
+
+impl New {
+    /// Makes one in the folder of `target`, empty, which its owner alone may open. Its name begins with a dot and does not
+    /// end as the name of `target` does: nobody who reads a folder of drop-ins (sudo, sshd, cron, we) takes it for one.
+    ///
+    /// # Errors
+    /// Of the operating system.
+    pub fn beside(target: &Path) -> io::Result<Self> {
+        let name = target.file_name().ok_or(ErrorKind::InvalidInput)?;
+        let mut attempt = 0;
+        loop {
+            let mut fresh = OsString::from(".");
+            fresh.push(name);
+            fresh.push(format!("{NEW}{}-{attempt}", std::process::id()));
+            let path = target.with_file_name(fresh);
+            // O_EXCL also follows no link (open(2)).
+            match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => return Ok(Self { file, path, target: target.to_owned() }),
+                Err(cause) if cause.kind() == ErrorKind::AlreadyExists && attempt < NAMES => attempt += 1,
+                Err(cause) => return Err(cause),
+            }
+        }
+    }
+
+    /// The file, to be written.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Where it is until it has its place.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes it durable, and puts it in its place.
+    ///
+    /// # Errors
+    /// Of the operating system. The old file then still is in its place, unless the folder alone could not be made durable.
+    pub fn place(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.path, &self.target)?;
+        sync_folder(&self.target)
+    }
+}
+
+impl Drop for New {
+    fn drop(&mut self) {
+        // Where it has its place there is none of that name; a leftover does no harm otherwise.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// What a file has besides its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes {
+    mode: u32,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    /// xattr(7): SELinux's label, access lists, capabilities.
+    extended: Vec<(OsString, Vec<u8>)>,
+}
+
+impl Attributes {
+    /// These permission bits; the owner and the label that a new file gets.
+    #[must_use]
+    pub fn of_mode(mode: u32) -> Self {
+        Self { mode, uid: None, gid: None, extended: Vec::new() }
+    }
+
+    /// All that a file has.
+    ///
+    /// # Errors
+    /// Of the operating system.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let found = file.metadata()?;
+        let mode = found.mode() & 0o7777;
+        Ok(Self { mode, uid: Some(found.uid()), gid: Some(found.gid()), extended: extended(file)? })
+    }
+
+    /// With this owner, where one is given.
+    #[must_use]
+    pub fn owned_by(self, uid: Option<u32>, gid: Option<u32>) -> Self {
+        Self { uid, gid, ..self }
+    }
+
+    /// With the label that the administrator or the policy gave to what is at `path`; without one the folder decides.
+    #[must_use]
+    pub fn labelled_as(mut self, path: &Path) -> Self {
+        let mut label = vec![0; LARGEST];
+        if let Ok(length) = lgetxattr(path, OsStr::from_bytes(SELINUX), &mut label) {
+            label.truncate(length);
+            self.extended.push((OsStr::from_bytes(SELINUX).to_owned(), label));
+        }
+        self
+    }
+
+    /// Gives all of that to a file: the mode last, since with it others may open the file, and since a change of the owner
+    /// clears set-id bits (chown(2)).
+    ///
+    /// # Errors
+    /// Of the operating system.
+    pub fn give(&self, file: &File) -> io::Result<()> {
+        let found = file.metadata()?;
+        let (uid, gid) =
+            (self.uid.filter(|uid| *uid != found.uid()), self.gid.filter(|gid| *gid != found.gid()));
+        if (uid, gid) != (None, None) {
+            fchown(file, uid, gid)?;
+        }
+        for (name, value) in &self.extended {
+            // To set a label asks for rights that a confined process need not have.
+            if self::value(file, name).ok().as_ref() != Some(value) {
+                fsetxattr(file, name, value, XattrFlags::empty())?;
+            }
+        }
+        file.set_permissions(Permissions::from_mode(self.mode))
+    }
+}
+
+fn extended(file: &File) -> io::Result<Vec<(OsString, Vec<u8>)>> {
+    let mut list = vec![0; LARGEST];
+    let size = match flistxattr(file, &mut list) {
+        // A file system without them.
+        Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        size => size?,
+    };
+    let names = list.get(..size).unwrap_or_default().split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    names.map(OsStr::from_bytes).map(|name| Ok((name.to_owned(), value(file, name)?))).collect()
+}
+
+fn value(file: &File, name: &OsStr) -> io::Result<Vec<u8>> {
+    let mut value = vec![0; LARGEST];
+    let size = fgetxattr(file, name, &mut value)?;
+    value.truncate(size);
+    Ok(value)
+}
+
+/// Puts a file with that content in the place of what is at `path`.
+///
+/// # Errors
+/// Of the operating system; what was at `path` then still is there.
+pub fn replace(path: &Path, bytes: &[u8], attributes: &Attributes) -> io::Result<()> {
+    let new = New::beside(path)?;
+    new.file().write_all(bytes)?;
+    attributes.give(new.file())?;
+    new.place()
+}
+
+/// Removes what processes that were killed left beside `path`. For one who keeps others away meanwhile: it cannot tell
+/// theirs, too.
+///
+/// # Errors
+/// Of the operating system.
+pub fn remove_leftovers(path: &Path) -> io::Result<()> {
+    let (Some(folder), Some(file)) = (path.parent(), path.file_name()) else {
+        return Err(ErrorKind::InvalidInput.into());
+    };
+    let start = [file.as_bytes(), NEW.as_bytes()].concat();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.as_bytes();
+        // SQLite's journals have longer names. What is no file is not of our making, and in nobody's way.
+        let is_ours = name.strip_prefix(b".").unwrap_or(name).starts_with(&start);
+        if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes it durable that a file is in its folder, or gone from it.
+///
+/// # Errors
+/// Of the operating system.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path.parent().ok_or(ErrorKind::InvalidInput)?)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_nothing_is_left_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("status.json");
+        fs::write(&path, "old").unwrap();
+        let held = File::open(&path).unwrap();
+        replace(&path, b"{}", &Attributes::of_mode(0o640)).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"{}".to_vec(), 0o640));
+        assert_eq!(io::read_to_string(held).unwrap(), "old", "who has the old one open keeps it");
+        assert_eq!(names(folder.path()), ["status.json"]);
+    }
+
+    #[test]
+    fn a_new_file_is_its_owners_alone_and_hidden_until_it_has_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nss-iam.conf");
+        let (one, two) = (New::beside(&path).unwrap(), New::beside(&path).unwrap());
+        assert_ne!(one.path(), two.path());
+        assert_eq!(mode(one.path()), 0o600);
+        let name = one.path().file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with(".nss-iam.conf.new-") && !name.ends_with(".conf"), "{name}");
+        drop((one, two));
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_failure_leaves_the_present_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::create_dir(&path).unwrap();
+        assert!(
+            replace(&path, b"new", &Attributes::of_mode(0o644)).is_err(),
+            "no file takes a folder's place"
+        );
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn attributes_are_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let [old, new] = ["old", "new"].map(|name| folder.path().join(name));
+        let file = File::create(&old).unwrap();
+        file.set_permissions(Permissions::from_mode(0o2751)).unwrap();
+        let is_marked = fsetxattr(&file, "user.mark", b"kept", XattrFlags::empty()).is_ok();
+        if rustix::process::geteuid().is_root() {
+            fchown(&file, Some(7), Some(9)).unwrap();
+            file.set_permissions(Permissions::from_mode(0o2751)).unwrap();
+        }
+        let attributes = Attributes::of(&file).unwrap();
+        assert_eq!(attributes.extended.iter().any(|(name, _)| name == "user.mark"), is_marked);
+        replace(&new, b"", &attributes).unwrap();
+        assert_eq!(Attributes::of(&File::open(&new).unwrap()).unwrap(), attributes);
+    }
+
+    #[test]
+    fn leftovers_go_with_their_journals_and_what_is_not_ours_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".a.db.new-1-0", ".a.db.new-1-0-journal", "a.db.new-77-wal", ".b.db.new-1-0", "a.db"] {
+            fs::write(folder.path().join(name), "half").unwrap();
+        }
+        fs::create_dir(folder.path().join(".a.db.new-folder")).unwrap();
+        remove_leftovers(&folder.path().join("a.db")).unwrap();
+        let mut left = names(folder.path());
+        left.sort();
+        assert_eq!(left, [".a.db.new-folder", ".b.db.new-1-0", "a.db"]);
+        assert!(remove_leftovers(&folder.path().join("none/a.db")).is_err());
+    }
+}

@@ -228,7 +228,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
 fn write(listing: &Listing) -> io::Result<()> {
     let (path, json) = (Path::new(LISTING), serde_json::to_vec(listing)?);
     let folder = path.parent().unwrap_or(Path::new("/"));
-    reserve::with(folder, || report::replace(path, 0o600, &json))?;
+    reserve::with(folder, || regular::replace(path, &json, 0o600, None))?;
     if let Err(cause) = reserve::keep(folder, json.len() as u64) {
         log::warn!("cannot keep room for the next listing in '{}': {cause}", folder.display());
     }

@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use config::{Config, Source};
 use listing::{Account, Listing, User};
 use serde::{Deserialize, Serialize};
 
-use crate::report;
+use crate::regular;
 
 const NAME: &str = "known.json";
 const VERSION: u32 = 1;
@@ -103,11 +103,11 @@ impl Known {
     /// # Errors
     /// Of the operating system.
     pub(crate) fn write(&self, folder: &Path, gid: Option<u32>) -> io::Result<()> {
-        if Self::read(folder).as_ref() == Some(self) {
-            return Ok(());
-        }
         let path = folder.join(NAME);
-        report::replace(&path, if gid.is_some() { 0o640 } else { 0o600 }, &serde_json::to_vec(self)?)?;
-        gid.map_or(Ok(()), |gid| chown(path, None, Some(gid)))
+        if Self::read(folder).as_ref() == Some(self) {
+            return cache::replace::remove_leftovers(&path);
+        }
+        let mode = if gid.is_some() { 0o640 } else { 0o600 };
+        regular::replace(&path, &serde_json::to_vec(self)?, mode, gid)
     }
 }

@@ -1,9 +1,7 @@
 //! What a run has to say: the summary line, `--json`, and `status.json` for everyone on the host.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -242,7 +240,7 @@ impl Report {
     /// # Errors
     /// Of the operating system.
     pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
-        replace(&folder.join("status.json"), 0o644, &serde_json::to_vec_pretty(self)?)
+        regular::replace(&folder.join(STATUS), &serde_json::to_vec_pretty(self)?, 0o644, None)
     }
 }
 
@@ -302,31 +300,6 @@ fn calls(calls: &Calls) -> String {
     if each.is_empty() { format!("{total} calls") } else { format!("{total} calls ({})", each.join(", ")) }
 }
 
-/// Writes a file so that a crash leaves the old one or the new one.
-///
-/// # Errors
-/// Of the operating system.
-pub(crate) fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    match fs::remove_file(&new) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
-        _ => {}
-    }
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(content)?;
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    if let Err(cause) = write() {
-        // On a full disk, what little was written would be in the way.
-        let _ = fs::remove_file(&new);
-        return Err(cause);
-    }
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
 /// The diff of a dry run, or a word that there is none.
 pub(crate) fn shown_diff(report: &Report) -> String {
     match report.diff.as_deref() {
@@ -375,16 +348,5 @@ mod tests {
         let listing = Listing { version: 1, source: String::new(), read: None, accounts: vec![account] };
         let said: Vec<String> = warnings(&listing).collect();
         assert_eq!(said, ["account 'b': G is called 'N'\\u{1b}[2J\nhint: write \"N\""]);
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_and_has_its_mode() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("status.json");
-        fs::write(folder.path().join("status.new"), "half").unwrap();
-        replace(&path, 0o644, b"{}").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"{}");
-        assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap()) & 0o777, 0o644);
-        assert!(!folder.path().join("status.new").exists());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use cache::reserve;
 
@@ -17,30 +18,10 @@ const FILES: [&str; 7] =
     ["keys.db", "cache.db", "state.db", "status.json", "known.json", "locked", reserve::NAME];
 
 pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result<u8, Error> {
-    let folder = host.path(cache::FOLDER);
-    // Ours are in ASCII.
-    let names: Vec<String> =
-        files::names(&folder)?.into_iter().filter_map(|name| name.into_string().ok()).collect();
-    // `state.db-journal`, `cache.db.new-17`, `status.new`: what a run that was cut short left. `state.db.100`: as it was
-    // before an upgrade.
-    let belongs = |name: &str, file: &str| {
-        name.strip_prefix(file).is_some_and(|rest| {
-            let version = rest.strip_prefix('.').unwrap_or_default();
-            rest.is_empty() || rest.starts_with('-') || rest.starts_with(".new") || is_number(version)
-        })
-    };
-    let leftover =
-        |name: &&String| ["status.new", "known.new"].contains(&name.as_str()) || name.starts_with(".locked.");
-    let of = |file: &'static str| names.iter().filter(move |name| belongs(name, file));
-    let mut paths: Vec<_> = FILES
-        .into_iter()
-        .flat_map(of)
-        .chain(names.iter().filter(leftover))
-        .map(|name| folder.join(name))
-        .collect();
-    let listing = host.path(LISTING);
-    let of_fetch = [listing.clone(), listing.with_extension("new"), listing.with_file_name(reserve::NAME)];
-    paths.extend(of_fetch.into_iter().filter(|path| path.exists()));
+    let mut paths = of(&host.path(cache::FOLDER), &FILES)?;
+    if let Some(folder) = host.path(LISTING).parent() {
+        paths.extend(of(folder, &["listing.json", reserve::NAME])?);
+    }
     for path in &paths {
         if !args.dry_run {
             remove(path)?;
@@ -60,11 +41,33 @@ pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result
     Ok(crate::say::error::OK)
 }
 
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+/// What there is in `folder` of these files, in their order.
+fn of(folder: &Path, files: &[&str]) -> Result<Vec<PathBuf>, Error> {
+    // Ours are in ASCII.
+    let names: Vec<String> =
+        files::names(folder)?.into_iter().filter_map(|name| name.into_string().ok()).collect();
+    let of = |file: &&str| {
+        let file = (*file).to_owned();
+        names.iter().filter(move |name| belongs(name, &file))
+    };
+    Ok(files.iter().flat_map(of).map(|name| folder.join(name)).collect())
 }
 
-fn remove(path: &std::path::Path) -> Result<(), Error> {
+/// The file; what a run that was cut short left of it, `state.db-journal` or `.cache.db.new-17-0` (`cache.db.new-17`,
+/// `status.new` and `.locked.Xq1.new` are of earlier releases); and `state.db.100`, as it was before an upgrade.
+fn belongs(name: &str, file: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let of_file = |rest: &str| {
+        let version = rest.strip_prefix('.').unwrap_or_default();
+        rest.is_empty() || rest.starts_with('-') || rest.starts_with(".new") || is_number(version)
+    };
+    let stem = file.split('.').next().unwrap_or(file);
+    name.strip_prefix(file).is_some_and(of_file)
+        || name.starts_with(&format!(".{file}."))
+        || name == format!("{stem}.new")
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, &cause)),
         _ => Ok(()),
@@ -87,13 +90,16 @@ mod tests {
             "keys.db",
             "cache.db",
             "cache.db.new-17",
+            ".cache.db.new-17-0-journal",
             "state.db",
             "state.db-journal",
             "state.db.100",
             "state.db.new-17",
+            ".state.db.100.new-17-0",
             "status.json",
             "status.new",
             "locked",
+            ".locked.new-17-0",
         ];
         let others = ["backup/manifest.json", "cache.dbx", "notes", "state.db.old"];
         for name in ours.iter().chain(&others) {
@@ -102,6 +108,7 @@ mod tests {
         for path in [
             "var/lib/nss-iam-fetch/listing.json",
             "var/lib/nss-iam-fetch/listing.new",
+            "var/lib/nss-iam-fetch/.listing.json.new-17-0",
             "etc/nss-iam/config.toml",
         ] {
             put(path);
@@ -114,7 +121,7 @@ mod tests {
         };
         let left = || files::names(&root.path().join("var/lib/nss-iam")).unwrap();
         let dry = run(true);
-        assert_eq!((dry.lines().count(), left().len()), (12, 14));
+        assert_eq!((dry.lines().count(), left().len()), (16, 17));
         let told = run(false);
         assert_eq!(told, dry.replace("would remove", "removed"));
         let (keys, cache) = (told.find("keys.db"), told.find("cache.db"));

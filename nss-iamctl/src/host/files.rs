@@ -4,10 +4,12 @@
 //! only searched for ASCII words is read with [`read_lossy`]; UTF-8 is demanded of our own files alone.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Permissions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use cache::replace::Attributes;
 
 use crate::say::error::Error;
 
@@ -68,20 +70,15 @@ pub(crate) fn mode(path: &Path) -> Option<u32> {
     fs::metadata(path).ok().map(|meta| meta.permissions().mode() & 0o7777)
 }
 
-/// Puts a new file in the place of `path`: written beside it, made durable, renamed. It gets mode, owner and extended
-/// attributes (SELinux's label, access lists) of the old one; a file that was not there gets `mode`. What a symbolic
-/// link names is replaced, not the link.
+/// Puts a new file in the place of `path`. It gets mode, owner and extended attributes (SELinux's label, access lists) of
+/// the old one; a file that was not there gets `mode`. What a symbolic link names is replaced, not the link.
 ///
 /// # Errors
 /// When that fails; the old file then is as it was.
 pub(crate) fn replace(path: &Path, text: impl AsRef<[u8]>, mode: u32) -> Result<(), Error> {
-    let target = target(path).map_err(|cause| Error::io("follow", path, &cause))?;
-    let like = match File::open(&target) {
-        Ok(old) => Like::File(old),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Like::Mode(mode),
-        Err(cause) => return Err(Error::io("write", &target, &cause)),
-    };
-    write_beside(&target, text.as_ref(), &like).map_err(|cause| Error::io("write", &target, &cause))
+    let target = target(path)?;
+    let attributes = attributes(&target).map_err(|cause| Error::io("write", &target, &cause))?;
+    put(&target, text.as_ref(), &attributes.unwrap_or(Attributes::of_mode(mode)))
 }
 
 /// Puts a copy of `from`, with its mode, owner and extended attributes, in the place of `to`.
@@ -89,17 +86,9 @@ pub(crate) fn replace(path: &Path, text: impl AsRef<[u8]>, mode: u32) -> Result<
 /// # Errors
 /// When that fails; what was at `to` then is as it was.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
-    let target = target(to).map_err(|cause| Error::io("follow", to, &cause))?;
-    let bytes = fs::read(from).map_err(|cause| Error::io("read", from, &cause))?;
-    let like = File::open(from).map_err(|cause| Error::io("read", from, &cause))?;
-    write_beside(&target, &bytes, &Like::File(like)).map_err(|cause| Error::io("write", &target, &cause))
-}
-
-/// Where a new file has its mode from.
-enum Like {
-    /// And owner and attributes.
-    File(File),
-    Mode(u32),
+    let failed = |cause: io::Error| Error::io("read", from, &cause);
+    let attributes = File::open(from).and_then(|file| Attributes::of(&file)).map_err(failed)?;
+    put(&target(to)?, &fs::read(from).map_err(failed)?, &attributes)
 }
 
 /// Removes a file that may be gone already.
@@ -107,64 +96,38 @@ enum Like {
 /// # Errors
 /// When it is still there.
 pub(crate) fn remove(path: &Path) -> Result<(), Error> {
-    let removed = fs::remove_file(path).and_then(|()| sync_folder(path));
+    let removed = fs::remove_file(path).and_then(|()| cache::replace::sync_folder(path));
     match removed {
         Err(cause) if cause.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, &cause)),
         _ => Ok(()),
     }
 }
 
-fn target(path: &Path) -> io::Result<PathBuf> {
+fn target(path: &Path) -> Result<PathBuf, Error> {
     match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_symlink() => fs::canonicalize(path),
+        Ok(meta) if meta.is_symlink() => {
+            fs::canonicalize(path).map_err(|cause| Error::io("follow", path, &cause))
+        }
         _ => Ok(path.to_owned()),
     }
 }
 
-fn write_beside(path: &Path, bytes: &[u8], like: &Like) -> io::Result<()> {
-    let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
-    // sudo skips names with a dot, sshd and we read *.conf and *.toml: nobody takes the file for a real one.
-    let name = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
-    let mut new = tempfile::Builder::new().prefix(&name).suffix(".new").tempfile_in(folder)?;
-    new.write_all(bytes)?;
-    match like {
-        Like::File(old) => take_over(old, new.as_file())?,
-        Like::Mode(mode) => new.as_file().set_permissions(Permissions::from_mode(*mode))?,
+/// None: there is no such file.
+fn attributes(path: &Path) -> io::Result<Option<Attributes>> {
+    match File::open(path) {
+        Ok(file) => Attributes::of(&file).map(Some),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(cause),
     }
-    new.as_file().sync_all()?;
-    new.persist(path).map_err(|failed| failed.error)?;
-    sync_folder(path)
 }
 
-fn take_over(old: &File, new: &File) -> io::Result<()> {
-    let (from, to) = (old.metadata()?, new.metadata()?);
-    if (from.uid(), from.gid()) != (to.uid(), to.gid()) {
-        fchown(new, Some(from.uid()), Some(from.gid()))?;
-    }
-    // After the owner, whose change clears set-id bits (chown(2)).
-    new.set_permissions(from.permissions())?;
-    let mut list = vec![0; 64 << 10];
-    let size = match rustix::fs::flistxattr(old, &mut list) {
-        // A file system without them.
-        Err(rustix::io::Errno::NOTSUP) => return Ok(()),
-        size => size?,
-    };
-    for name in list.get(..size).unwrap_or_default().split(|byte| *byte == 0).filter(|name| !name.is_empty())
-    {
-        let mut value = vec![0; 64 << 10];
-        let size = rustix::fs::fgetxattr(old, name, &mut value)?;
-        let value = value.get(..size).unwrap_or_default();
-        rustix::fs::fsetxattr(new, name, value, rustix::fs::XattrFlags::empty())?;
-    }
-    Ok(())
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path.parent().ok_or(ErrorKind::InvalidInput)?)?.sync_all()
+fn put(path: &Path, bytes: &[u8], attributes: &Attributes) -> Result<(), Error> {
+    cache::replace::replace(path, bytes, attributes).map_err(|cause| Error::io("write", path, &cause))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::os::unix::ffi::OsStringExt;
 
     use super::*;

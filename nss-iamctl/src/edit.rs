@@ -5,6 +5,7 @@ pub(crate) mod authselect;
 pub(crate) mod backup;
 pub(crate) mod block;
 pub(crate) mod nsswitch;
+pub(crate) mod owners;
 pub(crate) mod pam;
 pub(crate) mod settings;
 pub(crate) mod sshd;

@@ -15,7 +15,6 @@ mod script;
 mod tell;
 #[cfg(test)]
 mod tests;
-mod tree;
 mod world;
 
 use std::io::Write;

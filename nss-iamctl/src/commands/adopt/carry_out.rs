@@ -10,8 +10,8 @@ use rustix::fs::FlockOperation;
 
 use super::changes::Change;
 use super::outcome::{Adoption, Plan};
-use super::tree::{self, Changed, Moves};
 use crate::edit::backup;
+use crate::edit::owners::{self, Changed, Moves};
 use crate::edit::sshd::{Sshd, reload};
 use crate::host::paths::REFRESHER;
 use crate::host::published::Published;
@@ -150,7 +150,7 @@ impl Done<'_> {
         let mut count = 0;
         for place in places.map(|place| self.host.path(&place)) {
             let mut changed = Changed::new();
-            let walked = tree::walk(&place, moves, &mut changed);
+            let walked = owners::walk(&place, moves, &mut changed);
             count += changed.len();
             self.moved.push((place.clone(), moves, changed));
             walked.map_err(|cause| Error::io("change the owner of all files in", &place, &cause))?;
@@ -197,7 +197,7 @@ impl Done<'_> {
             left.extend(restored.err().map(|cause| cause.to_string()));
         }
         for (place, moves, changed) in self.moved.iter().rev().filter(|(_, _, changed)| !changed.is_empty()) {
-            if let Err(cause) = tree::undo(place, *moves, changed) {
+            if let Err(cause) = owners::undo(place, *moves, changed) {
                 left.push(Error::io("give back all files in", place, &cause).to_string());
             }
         }

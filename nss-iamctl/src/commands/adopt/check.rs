@@ -12,7 +12,8 @@ use super::facts::Home;
 use super::outcome::{Adoption, Refusal};
 use super::pair::{self, IamUser, Pair};
 use super::world::{Request, World};
-use super::{impact, script, tree};
+use super::{impact, script};
+use crate::edit::owners::Moves;
 use crate::host::accounts::{Account, Group};
 
 fn because<T>(why: impl Into<String>, hint: &str) -> Result<T, Refusal> {
@@ -263,7 +264,7 @@ fn private_group(world: &World<'_>, account: &Account) -> Result<Option<Option<S
 }
 
 /// Whether files can be moved to other ids.
-fn movable(world: &World<'_>, account: &Account, moves: tree::Moves) -> Result<(), Refusal> {
+fn movable(world: &World<'_>, account: &Account, moves: Moves) -> Result<(), Refusal> {
     let ids = moves.to_string();
     if let Some(count) = world.facts.running.get(&account.uid) {
         return because(

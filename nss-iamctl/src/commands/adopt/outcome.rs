@@ -1,6 +1,6 @@
 //! What a plan says: who becomes which IAM user, and who stays, with the reason.
 
-use super::tree;
+use crate::edit::owners::Moves;
 
 /// Why an account stays, and what to do.
 pub(super) type Refusal = (String, Option<String>);
@@ -53,9 +53,9 @@ impl Left {
 
 impl Adoption {
     /// What files must be changed, if any.
-    pub(super) fn moves(&self) -> Option<tree::Moves> {
+    pub(super) fn moves(&self) -> Option<Moves> {
         let uid = (self.uid, self.id);
         let gid = self.private_gid.map(|gid| (gid, self.id));
-        (uid.0 != uid.1 || gid.is_some_and(|(old, new)| old != new)).then_some(tree::Moves { uid, gid })
+        (uid.0 != uid.1 || gid.is_some_and(|(old, new)| old != new)).then_some(Moves { uid, gid })
     }
 }

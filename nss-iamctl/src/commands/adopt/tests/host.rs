@@ -10,7 +10,7 @@ use cache::snapshot::{Cache, User};
 use policy::{Field, Name};
 
 use crate::cli::Adopt;
-use crate::commands::adopt::tree::{self, Moves};
+use crate::edit::owners::{self, Moves};
 use crate::host::{Host, Output, Programs};
 use crate::say::error::Error;
 
@@ -376,8 +376,8 @@ fn nothing_outside_a_home_is_reached_through_it() {
         .unwrap();
     }
     let before = tree.all();
-    let mut changed = tree::Changed::new();
-    tree::walk(&tree.path("/home/ana"), moves, &mut changed).unwrap();
+    let mut changed = owners::Changed::new();
+    owners::walk(&tree.path("/home/ana"), moves, &mut changed).unwrap();
     assert_eq!(tree.ids("/home/ana/folder"), (UID + 7, UID + 7), "a link itself is hers");
     for outside in ["/srv/folder/file", "/srv/file"] {
         assert_eq!(tree.ids(outside), (UID, UID + 1), "{outside}");
@@ -390,9 +390,9 @@ fn nothing_outside_a_home_is_reached_through_it() {
     // Her own file that already had the new ids is not taken for one that was changed.
     tree.file("/home/ana/new", "", 0o600);
     chown(tree.path("/home/ana/new"), Some(UID + 7), Some(UID + 7)).unwrap();
-    tree::undo(&tree.path("/home/ana"), moves, &changed).unwrap();
+    owners::undo(&tree.path("/home/ana"), moves, &changed).unwrap();
     assert_eq!(tree.ids("/home/ana/new"), (UID + 7, UID + 7));
     fs::remove_file(tree.path("/home/ana/new")).unwrap();
     assert_eq!(tree.changed(&before), NONE);
-    tree::walk(Path::new("/nowhere/at/all"), moves, &mut changed).unwrap();
+    owners::walk(Path::new("/nowhere/at/all"), moves, &mut changed).unwrap();
 }

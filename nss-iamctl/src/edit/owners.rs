@@ -16,7 +16,7 @@ const DEPTH: usize = 500;
 
 /// Old and new ids of files of one user. The group changes only on files of that user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moves {
+pub(crate) struct Moves {
     pub uid: (u32, u32),
     pub gid: Option<(u32, u32)>,
 }
@@ -31,14 +31,14 @@ impl fmt::Display for Moves {
 }
 
 /// Files that were changed, by device and inode.
-pub(super) type Changed = BTreeSet<(u64, u64)>;
+pub(crate) type Changed = BTreeSet<(u64, u64)>;
 
 /// Changes what is at `path` and, if it is a folder, all within it on the same file system. Adds to `changed`, also
 /// when it fails on the way. A symbolic link at `path` is changed itself.
 ///
 /// # Errors
 /// Of the operating system; a path that is not there is none.
-pub(super) fn walk(path: &Path, moves: Moves, changed: &mut Changed) -> io::Result<()> {
+pub(crate) fn walk(path: &Path, moves: Moves, changed: &mut Changed) -> io::Result<()> {
     let mut change = |stat: &Stat, moves: Moves| {
         let done = moves.of(stat);
         if done.is_some() {
@@ -53,7 +53,7 @@ pub(super) fn walk(path: &Path, moves: Moves, changed: &mut Changed) -> io::Resu
 ///
 /// # Errors
 /// Of the operating system.
-pub(super) fn undo(path: &Path, moves: Moves, changed: &Changed) -> io::Result<()> {
+pub(crate) fn undo(path: &Path, moves: Moves, changed: &Changed) -> io::Result<()> {
     let back = |(old, new): (u32, u32)| (new, old);
     let moves = Moves { uid: back(moves.uid), gid: moves.gid.map(back) };
     visit(path, false, &mut |stat| moves.of(stat).filter(|_| changed.contains(&(stat.st_dev, stat.st_ino))))

@@ -9,5 +9,7 @@ pub(crate) mod owners;
 pub(crate) mod pam;
 pub(crate) mod settings;
 pub(crate) mod sshd;
+pub(crate) mod step;
 pub(crate) mod sudo;
 pub(crate) mod transaction;
+pub(crate) mod units;

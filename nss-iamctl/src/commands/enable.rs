@@ -3,32 +3,22 @@
 
 use std::io::Write;
 
-use similar::TextDiff;
-
 use crate::cli::Enable;
 use crate::edit::access;
 use crate::edit::authselect;
-use crate::edit::backup::{self, Edit, Kind, Manifest};
+use crate::edit::backup::{Kind, Manifest};
 use crate::edit::nsswitch;
 use crate::edit::pam::{self, Homes};
 use crate::edit::settings;
 use crate::edit::sshd::{self, Sshd, reload};
+use crate::edit::step::{self, Edit, Step};
 use crate::edit::sudo;
-use crate::edit::transaction::{Transaction, Undo};
+use crate::edit::transaction::{Transaction, carry_out};
+use crate::edit::units;
 use crate::host::paths::{IMDS, TIMER};
 use crate::host::{Host, files, nscd};
 use crate::say::error::{self, Error};
 use crate::say::say;
-
-const UNITS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
-
-/// One change.
-enum Step {
-    Edit(Edit),
-    Authselect(authselect::Change),
-    PamAuthUpdate,
-    Unit(&'static str),
-}
 
 struct Plan {
     group: String,
@@ -44,23 +34,14 @@ pub(crate) fn run(host: &Host, args: &Enable, out: &mut dyn Write) -> Result<u8,
     let unchanged = |failed: Error| failed.done("nothing was changed");
     let sshd = Sshd::find(host).map_err(unchanged)?;
     let plan = plan(host, sshd.as_ref(), args).map_err(unchanged)?;
-    for step in &plan.steps {
-        show(host, step, out)?;
-    }
+    step::show(host, &plan.steps, out).map_err(unchanged)?;
     plan.notes.iter().for_each(|note| say(note));
     if args.dry_run {
         say("nothing was changed, as asked");
         return Ok(error::OK);
     }
-    let mut transaction = Transaction::on(host);
-    match change(host, sshd.as_ref(), &plan, &mut transaction) {
-        Ok(notes) => notes.iter().for_each(|note| say(note)),
-        Err(failed) => {
-            let failed = transaction.roll_back(failed);
-            nscd::invalidate(host);
-            return Err(failed);
-        }
-    }
+    let notes = carry_out(host, |transaction| change(transaction, sshd.as_ref(), &plan))?;
+    notes.iter().for_each(|note| say(note));
     match (&sshd, plan.steps.is_empty()) {
         (_, true) => say("everything was set up already"),
         (Some(sshd), false) => say(&reload::reload(sshd)?),
@@ -115,7 +96,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
 impl Plan {
     fn edit(&mut self, path: &str, kind: Kind, before: Option<Vec<u8>>, after: Option<Vec<u8>>) {
         if before != after {
-            self.steps.push(Step::Edit(Edit { path: path.to_owned(), kind, before, after, mode: 0o644 }));
+            self.steps.push(Step::Edit(Edit { path: path.into(), kind, before, after, mode: 0o644 }));
         }
     }
 
@@ -137,7 +118,7 @@ impl Plan {
                         .to_owned(),
                 );
             }
-            self.steps.push(Step::Authselect(change));
+            self.steps.push(Step::Profile(change));
             return Ok(true);
         }
         let before = files::read(&host.path(nsswitch::PATH))?;
@@ -163,7 +144,7 @@ impl Plan {
             Homes::Made(remark) => self.notes.extend(remark),
             Homes::Update(edit) => {
                 self.steps.extend(edit.map(Step::Edit));
-                self.steps.push(Step::PamAuthUpdate);
+                self.steps.push(Step::Homes { on: true });
             }
             Homes::Line(edit) => self.steps.push(Step::Edit(edit)),
         }
@@ -171,15 +152,14 @@ impl Plan {
     }
 
     fn units(&mut self, host: &Host, imds: bool) -> Result<(), Error> {
-        let installed = |unit: &str| UNITS.iter().any(|folder| host.exists(&format!("{folder}/{unit}")));
-        let enabled =
-            |unit: &str| host.run(&["systemctl", "is-enabled", "--quiet", unit]).is_ok_and(|o| o.success());
-        match (imds, installed(IMDS)) {
+        let on = |unit: &str| Step::Unit { unit: unit.to_owned(), on: true };
+        let enabled = |unit: &str| units::is_enabled(host, unit);
+        match (imds, units::is_installed(host, IMDS)) {
             (true, false) => {
                 let why = format!("'--imds' needs '{IMDS}', which is not installed");
                 return Err(Error::configuration(why).hint("install the whole package"));
             }
-            (true, true) if !enabled(IMDS) => self.steps.push(Step::Unit(IMDS)),
+            (true, true) if !enabled(IMDS) => self.steps.push(on(IMDS)),
             (false, true) if !enabled(IMDS) => self.notes.push(
                 "IAM users can reach the metadata service, and take the instance's role there\n\
                  hint: nss-iamctl enable --imds"
@@ -188,150 +168,27 @@ impl Plan {
             _ => {}
         }
         // Without systemctl, 'cache-refresher --loop' does the timer's work.
-        if installed(TIMER) && host.find("systemctl").is_some() && !enabled(TIMER) {
-            self.steps.push(Step::Unit(TIMER));
+        if units::is_installed(host, TIMER) && host.find("systemctl").is_some() && !enabled(TIMER) {
+            self.steps.push(on(TIMER));
         }
         Ok(())
     }
 }
 
-fn show(host: &Host, step: &Step, out: &mut dyn Write) -> Result<(), Error> {
-    let shown = match step {
-        Step::Edit(edit) => diff(&edit.path, edit.before.as_deref(), edit.after.as_deref()),
-        Step::Authselect(change) => {
-            let commands: String =
-                change.commands().iter().map(|line| format!("run: {}\n", line.join(" "))).collect();
-            let path = format!("{}/nsswitch.conf", authselect::FOLDER);
-            [commands.into_bytes(), diff(&path, Some(&change.before), Some(&change.after))].concat()
-        }
-        Step::PamAuthUpdate => b"run: pam-auth-update --enable nss-iam-mkhomedir\n".to_vec(),
-        Step::Unit(unit) => format!("run: {}\n", switch(host, "enable", unit).join(" ")).into_bytes(),
-    };
-    print(out, &shown)
-}
-
-/// A unified diff of one file, byte by byte what patch(1) takes.
-pub(crate) fn diff(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Vec<u8> {
-    let name = |bytes: Option<&[u8]>| if bytes.is_some() { path.to_owned() } else { "/dev/null".to_owned() };
-    let diff = TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default());
-    let mut shown = Vec::new();
-    // Memory takes all that is written.
-    let _ = diff.unified_diff().header(&name(before), &name(after)).to_writer(&mut shown);
-    shown
-}
-
-/// Prints data.
-///
-/// # Errors
-/// When it cannot be written, but for a reader who went away.
-pub(crate) fn print(out: &mut dyn Write, bytes: &[u8]) -> Result<(), Error> {
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::other(format!("cannot print: {cause}")))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn change(
-    host: &Host,
+    transaction: &mut Transaction<'_>,
     sshd: Option<&Sshd<'_>>,
     plan: &Plan,
-    transaction: &mut Transaction<'_>,
 ) -> Result<Vec<String>, Error> {
+    let host = transaction.host();
     let baseline = sshd.map(sshd::baseline).transpose()?;
-    let mut manifest = Manifest::load(host)?.unwrap_or_default();
-    for step in &plan.steps {
-        let Step::Edit(edit) = step else { continue };
-        manifest.note(edit, files::mode(&host.path(&edit.path)).unwrap_or(edit.mode))?;
-        let folder = edit.path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
-        if !host.exists(&folder) && !manifest.folders.contains(&folder) {
-            manifest.folders.push(folder);
-        }
-    }
-    save(transaction, &manifest)?;
-    for step in &plan.steps {
-        match step {
-            Step::Edit(edit) => {
-                if let Some((folder, _)) = edit.path.rsplit_once('/') {
-                    transaction.folder(folder, 0o755)?;
-                }
-                transaction.write(&edit.path, edit.after.as_deref(), edit.mode)?;
-            }
-            Step::Authselect(change) => {
-                manifest.authselect = Some(change.from.clone());
-                save(transaction, &manifest)?;
-                change.perform(host, transaction)?;
-            }
-            Step::PamAuthUpdate => pam_auth_update(host, &mut manifest, transaction)?,
-            Step::Unit(unit) => {
-                manifest.units.push((*unit).to_owned());
-                save(transaction, &manifest)?;
-                transaction.before(Undo::Run(switch(host, "disable", unit)));
-                host.must(&words(&switch(host, "enable", unit)))?;
-            }
-        }
-    }
+    transaction.keep(Manifest::load(host)?.unwrap_or_default());
+    transaction.make(&plan.steps)?;
     nscd::invalidate(host);
     match (sshd, &baseline) {
         (Some(sshd), Some(baseline)) => sshd::check(sshd, baseline, &plan.group),
         _ => Ok(Vec::new()),
     }
-}
-
-/// The line that enables or disables a unit: at once, where systemd runs (sd_booted(3)), and not in a container, nor while an
-/// image is built.
-pub(crate) fn switch(host: &Host, verb: &str, unit: &str) -> Vec<String> {
-    let now = host.exists("/run/systemd/system").then_some("--now");
-    // cloud-init runs us while the host boots, and the timer may wait for what comes later (time-sync.target).
-    let wait = now.filter(|_| verb == "enable" && unit == TIMER).map(|_| "--no-block");
-    let line = ["systemctl", verb].into_iter().chain(now).chain(wait).chain([unit]);
-    line.map(str::to_owned).collect()
-}
-
-pub(crate) fn words(line: &[String]) -> Vec<&str> {
-    line.iter().map(String::as_str).collect()
-}
-
-/// The backup comes before what it is a backup of: a crash in between leaves `disable` all that it needs.
-fn save(transaction: &mut Transaction<'_>, manifest: &Manifest) -> Result<(), Error> {
-    transaction.folder("/var/lib/nss-iam", 0o755)?;
-    transaction.folder(backup::FOLDER, 0o700)?;
-    transaction.write(backup::PATH, Some(manifest.text()?.as_bytes()), 0o600)
-}
-
-/// pam-auth-update writes nothing where it finds local modifications, and says so on standard error only.
-fn pam_auth_update(
-    host: &Host,
-    manifest: &mut Manifest,
-    transaction: &mut Transaction<'_>,
-) -> Result<(), Error> {
-    manifest.pam_auth_update = true;
-    save(transaction, manifest)?;
-    let read = |path: &str| files::read(&host.path(path));
-    let before: Vec<_> = pam::WATCHED.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
-    for (path, before) in pam::WATCHED.iter().zip(&before) {
-        let mode = files::mode(&host.path(path)).unwrap_or(0o644);
-        transaction.before(Undo::File { path: (*path).to_owned(), before: before.clone(), mode });
-    }
-    pam::update(host)?;
-    for (path, before) in pam::WATCHED.iter().zip(before) {
-        let after = read(path)?;
-        if before != after {
-            let edit = Edit { path: (*path).to_owned(), kind: Kind::Theirs, before, after, mode: 0o644 };
-            manifest.note(&edit, files::mode(&host.path(path)).unwrap_or(edit.mode))?;
-        }
-    }
-    if pam::existing(host)?.is_none() {
-        let edit = pam::line(host)?;
-        manifest.note(&edit, files::mode(&host.path(&edit.path)).unwrap_or(edit.mode))?;
-        transaction.write(&edit.path, edit.after.as_deref(), edit.mode)?;
-        say(&format!(
-            "pam-auth-update left the files of /etc/pam.d as they are; '{}' got a line of ours",
-            edit.path
-        ));
-    }
-    save(transaction, manifest)
 }
 
 #[cfg(test)]

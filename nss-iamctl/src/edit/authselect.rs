@@ -11,7 +11,7 @@ const NAME: &str = "nss-iam";
 const PROFILE: &str = "custom/nss-iam";
 /// Where our profile is.
 pub(crate) const FOLDER: &str = "/etc/authselect/custom/nss-iam";
-const TEMPLATE: &str = "/etc/authselect/custom/nss-iam/nsswitch.conf";
+pub(crate) const TEMPLATE: &str = "/etc/authselect/custom/nss-iam/nsswitch.conf";
 const USER_MAPS: &str = "/etc/authselect/user-nsswitch.conf";
 const MKHOMEDIR: &str = "with-mkhomedir";
 
@@ -92,21 +92,25 @@ impl Change {
     pub(crate) fn commands(&self) -> [Vec<String>; 2] {
         let base = self.from.first().map_or("", String::as_str);
         let create = ["authselect", "create-profile", NAME, "-b", base, "--symlink-meta", "--symlink-pam"];
-        [create.map(str::to_owned).to_vec(), select(PROFILE, &self.features)]
+        [create.map(str::to_owned).to_vec(), select_ours(&self.features)]
     }
 
     /// Makes our profile and selects it.
     ///
     /// # Errors
     /// When authselect refuses, or what it then generates has no `iam`.
-    pub(crate) fn perform(&self, host: &Host, transaction: &mut Transaction<'_>) -> Result<(), Error> {
+    pub(crate) fn make(&self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
+        let host = transaction.host();
         let [create, select_ours] = self.commands();
+        transaction.record(|manifest| {
+            manifest.authselect = Some(self.from.clone());
+            Ok(())
+        })?;
         transaction.before(Undo::Tree(FOLDER.to_owned()));
         run(host, &create)?;
         let template = files::read(&host.path(TEMPLATE))?.unwrap_or_default();
         files::replace(&host.path(TEMPLATE), &with_iam(host, &template)?, 0o644)?;
-        transaction.before(Undo::Run(select_former(&self.from)));
-        run(host, &select_ours)?;
+        transaction.run(&select_ours, select(&self.from))?;
         let text = files::read(&host.path(nsswitch::PATH))?.unwrap_or_default();
         if nsswitch::asks_iam(&text) {
             return Ok(());
@@ -116,15 +120,14 @@ impl Change {
     }
 }
 
-/// The words that put the former profile in force again.
-pub(crate) fn select_former(from: &[String]) -> Vec<String> {
-    let (base, features) = from.split_first().map_or(("", &[][..]), |(base, features)| (base, features));
-    select(base, features)
+/// The words that put a profile with its features in force, as `current` names them.
+pub(crate) fn select(profile: &[String]) -> Vec<String> {
+    ["authselect", "select"].into_iter().map(str::to_owned).chain(profile.iter().cloned()).collect()
 }
 
-fn select(profile: &str, features: &[String]) -> Vec<String> {
-    let words = ["authselect", "select", profile].map(str::to_owned);
-    words.into_iter().chain(features.iter().cloned()).collect()
+/// The words that put ours in force.
+pub(crate) fn select_ours(features: &[String]) -> Vec<String> {
+    select(&[&[PROFILE.to_owned()], features].concat())
 }
 
 fn run(host: &Host, line: &[String]) -> Result<(), Error> {

@@ -3,11 +3,14 @@
 //! A file that is still as `enable` left it gets its old bytes back. Where somebody edited it since, only what is ours
 //! is taken out, and the old bytes are of no use any more.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::edit::block;
 use crate::edit::nsswitch;
+use crate::edit::step::Edit;
 use crate::host::Host;
 use crate::host::files;
 use crate::say::error::Error;
@@ -27,7 +30,7 @@ pub(crate) struct Manifest {
     /// In the order in which they were changed.
     pub files: Vec<Saved>,
     /// Folders that were made, and go again if nothing else is in them.
-    pub folders: Vec<String>,
+    pub folders: Vec<PathBuf>,
     /// The profile of authselect that was in force, and its features.
     pub authselect: Option<Vec<String>>,
     /// Whether pam-auth-update was asked for our profile.
@@ -39,7 +42,7 @@ pub(crate) struct Manifest {
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Saved {
-    pub path: String,
+    pub path: PathBuf,
     pub kind: Kind,
     /// What was in it before; none: there was no such file.
     #[serde(with = "stored")]
@@ -68,29 +71,18 @@ impl Kind {
     ///
     /// # Errors
     /// When a mark is missing.
-    pub(crate) fn without_ours(self, path: &str, text: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) fn without_ours(self, path: &Path, text: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
         let Some(text) = text else { return Ok(None) };
         match self {
             Kind::Whole => Ok(None),
             Kind::Nsswitch => Ok(Some(nsswitch::disable(text))),
             Kind::Block => block::remove(text).map(Some).map_err(|block::Unclosed| {
-                let message = format!("'{path}' has '{}' without its end", block::BEGIN);
+                let message = format!("'{}' has '{}' without its end", path.display(), block::BEGIN);
                 Error::configuration(message).hint("remove the lines of nss-iam by hand, with both marks")
             }),
             Kind::Theirs => Ok(Some(text.to_owned())),
         }
     }
-}
-
-/// A file to change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Edit {
-    pub path: String,
-    pub kind: Kind,
-    pub before: Option<Vec<u8>>,
-    pub after: Option<Vec<u8>>,
-    /// Of a file that is new.
-    pub mode: u32,
 }
 
 impl Manifest {
@@ -116,7 +108,7 @@ impl Manifest {
     /// As it is kept.
     ///
     /// # Errors
-    /// None that can happen with these fields.
+    /// A path that is not UTF-8, of which `enable` changes none.
     pub(crate) fn text(&self) -> Result<String, Error> {
         let manifest = Self { version: VERSION, ..self.clone() };
         let text = serde_json::to_string_pretty(&manifest);
@@ -171,7 +163,7 @@ mod tests {
 
     fn edit(before: &[u8], after: &[u8]) -> Edit {
         let [before, after] = [before, after].map(|bytes| Some(bytes.to_owned()));
-        Edit { path: "/f".to_owned(), kind: Kind::Block, before, after, mode: 0o644 }
+        Edit { path: "/f".into(), kind: Kind::Block, before, after, mode: 0o644 }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Homes at the first login: pam_mkhomedir(8) with umask 0077, by whatever looks after /etc/pam.d here.
 
-use crate::edit::backup::{Edit, Kind};
+use crate::edit::backup::Kind;
 use crate::edit::block;
+use crate::edit::step::Edit;
+use crate::edit::transaction::Transaction;
 use crate::host::Host;
 use crate::host::files;
 use crate::say::error::Error;
+use crate::say::say;
 
 /// A profile of pam-auth-update(8); Debian's own of that kind leaves homes readable to all.
 const PROFILE: &str = "nss-iam-mkhomedir";
@@ -60,7 +63,7 @@ pub(crate) fn plan(host: &Host) -> Result<Homes, Error> {
     if host.find("pam-auth-update").is_some() {
         let before = files::read(&host.path(PROFILE_PATH))?;
         let edit = before.is_none().then(|| Edit {
-            path: PROFILE_PATH.to_owned(),
+            path: PROFILE_PATH.into(),
             kind: Kind::Whole,
             before,
             after: Some(PROFILE_TEXT.into()),
@@ -82,7 +85,7 @@ pub(crate) fn line(host: &Host) -> Result<Edit, Error> {
             .hint("install the distribution's openssh-server"));
     };
     let after = Some(block::insert(text, usize::MAX, LINE));
-    Ok(Edit { path: SSHD.to_owned(), kind: Kind::Block, before, after, mode: 0o644 })
+    Ok(Edit { path: SSHD.into(), kind: Kind::Block, before, after, mode: 0o644 })
 }
 
 /// The line that makes homes, if one is in force.
@@ -100,15 +103,56 @@ pub(crate) fn existing(host: &Host) -> Result<Option<String>, Error> {
     Ok(None)
 }
 
-/// Asks pam-auth-update for our profile; it keeps silent about files that it will not touch.
+/// Asks pam-auth-update for our profile, or to forget it.
+pub(crate) fn switch(on: bool) -> Vec<String> {
+    let words = if on { &["--enable", PROFILE][..] } else { &["--package", "--remove", PROFILE] };
+    ["pam-auth-update"].iter().chain(words).map(|word| (*word).to_owned()).collect()
+}
+
+/// Has pam-auth-update make homes; where it finds local modifications it writes nothing, says so on standard error only,
+/// and a line of ours does.
+///
+/// # Errors
+/// When it fails, or there is no place for the line.
+pub(crate) fn update(transaction: &mut Transaction<'_>) -> Result<(), Error> {
+    let host = transaction.host();
+    transaction.record(|manifest| {
+        manifest.pam_auth_update = true;
+        Ok(())
+    })?;
+    let read = |path: &str| files::read(&host.path(path));
+    let before: Vec<_> = WATCHED.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    run(transaction, true)?;
+    for (path, before) in WATCHED.iter().zip(before) {
+        let after = read(path)?;
+        if before != after {
+            let edit = Edit { path: path.into(), kind: Kind::Theirs, before, after, mode: 0o644 };
+            let mode = files::mode(&host.path(path)).unwrap_or(edit.mode);
+            transaction.record(|manifest| manifest.note(&edit, mode))?;
+        }
+    }
+    if existing(host)?.is_none() {
+        line(host)?.make(transaction)?;
+        say(&format!(
+            "pam-auth-update left the files of /etc/pam.d as they are; '{SSHD}' got a line of ours"
+        ));
+    }
+    Ok(())
+}
+
+/// Has pam-auth-update take its lines out, before the profile's file goes.
 ///
 /// # Errors
 /// When it fails.
-pub(crate) fn update(host: &Host) -> Result<(), Error> {
-    host.must(&["pam-auth-update", "--enable", PROFILE]).map(drop)
+pub(crate) fn remove(transaction: &mut Transaction<'_>) -> Result<(), Error> {
+    run(transaction, false)
 }
 
-/// What takes [`update`] back, before the profile's file goes.
-pub(crate) fn removal() -> [&'static str; 4] {
-    ["pam-auth-update", "--package", "--remove", PROFILE]
+fn run(transaction: &mut Transaction<'_>, on: bool) -> Result<(), Error> {
+    for path in WATCHED {
+        transaction.before_change_of(path)?;
+    }
+    let line = switch(on);
+    let line: Vec<&str> = line.iter().map(String::as_str).collect();
+    transaction.host().must(&line).map(drop)
 }

@@ -14,7 +14,8 @@ use std::path::Path;
 
 use cache::snapshot::{Cache, User};
 
-use crate::edit::backup::{Edit, Kind};
+use crate::edit::backup::Kind;
+use crate::edit::step::Edit;
 use crate::host::accounts::{self, Account, account};
 use crate::host::{Host, Output, files, paths};
 use crate::say::error::Error;
@@ -120,7 +121,7 @@ pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
     let view = View { host, planned: BTreeMap::new() };
     let path = config::main(&view);
     let before = files::read(&host.path(path))?;
-    let bare = Kind::Block.without_ours(path, before.as_deref())?;
+    let bare = Kind::Block.without_ours(Path::new(path), before.as_deref())?;
     let (drop_in_text, main) = if sshd.version.has_include() {
         (
             Some(text.clone().into_bytes()),
@@ -136,7 +137,7 @@ pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
     let edits = edits.into_iter().filter(|(_, _, before, after)| before != after).map(
         |(path, kind, before, after)| {
             let mode = if path == config::MAIN { 0o600 } else { 0o644 };
-            Edit { path: path.to_owned(), kind, before, after, mode }
+            Edit { path: path.into(), kind, before, after, mode }
         },
     );
     Ok(Plan { edits: edits.collect(), notes })

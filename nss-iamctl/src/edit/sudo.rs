@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::path::Path;
 
 use config::Config;
 
 use crate::cli::Sudo;
-use crate::edit::backup::{Edit, Kind};
+use crate::edit::backup::Kind;
 use crate::edit::block;
+use crate::edit::step::Edit;
 use crate::host::Host;
 use crate::host::files;
 use crate::host::paths::{KEYS_CMD, KEYS_USER};
@@ -55,13 +57,8 @@ pub(crate) fn plan(host: &Host, how: Sudo, config: &Config) -> Result<Plan, Erro
             .hint("install libpam-ssh-agent-auth (Debian, Ubuntu) or pam_ssh_agent_auth (EPEL)"));
     }
     let before = files::read(&host.path(PATH))?;
-    let rule = Edit {
-        path: PATH.to_owned(),
-        kind: Kind::Whole,
-        before,
-        after: Some(rule.into_bytes()),
-        mode: 0o440,
-    };
+    let rule =
+        Edit { path: PATH.into(), kind: Kind::Whole, before, after: Some(rule.into_bytes()), mode: 0o440 };
     let mut edits = services(host, how)?;
     edits.push(rule);
     edits.retain(|edit| edit.before != edit.after);
@@ -95,19 +92,13 @@ fn services(host: &Host, how: Sudo) -> Result<Vec<Edit>, Error> {
     let mut edits = Vec::new();
     for path in SERVICES {
         let before = files::read(&host.path(path))?;
-        let Some(bare) = Kind::Block.without_ours(path, before.as_deref())? else { continue };
+        let Some(bare) = Kind::Block.without_ours(Path::new(path), before.as_deref())? else { continue };
         // Behind the first line, which says what file it is.
         let at = usize::from(bare.starts_with(b"#%PAM"));
         let after = if how == Sudo::Agent { block::insert(&bare, at, &line) } else { bare };
-        edits.push(Edit {
-            path: path.to_owned(),
-            kind: Kind::Block,
-            before,
-            after: Some(after),
-            mode: 0o644,
-        });
+        edits.push(Edit { path: path.into(), kind: Kind::Block, before, after: Some(after), mode: 0o644 });
     }
-    if how == Sudo::Agent && !edits.iter().any(|edit| edit.path == SUDO) {
+    if how == Sudo::Agent && !edits.iter().any(|edit| edit.path == Path::new(SUDO)) {
         return Err(Error::configuration(format!("'--sudo agent' needs '{SUDO}', which is not there")));
     }
     Ok(edits)

@@ -2,65 +2,122 @@
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
-use crate::host::Host;
-use crate::host::files;
+use crate::edit::backup::{self, Manifest};
+use crate::edit::step::Step;
+use crate::host::files::{self, Saved};
+use crate::host::{Host, nscd};
 use crate::say::error::Error;
 
 /// Everything that was changed so far.
 pub(crate) struct Transaction<'a> {
     host: &'a Host,
     undo: Vec<Undo>,
+    manifest: Option<Manifest>,
 }
 
 /// How one change is taken back.
 pub(crate) enum Undo {
-    /// A file gets its bytes back, or goes.
-    File { path: String, before: Option<Vec<u8>>, mode: u32 },
+    /// A file gets its content and attributes back, or goes.
+    File { path: PathBuf, before: Option<Saved> },
     /// An empty folder goes.
-    Folder(String),
+    Folder(PathBuf),
     /// A folder goes with all that is in it.
     Tree(String),
     /// A program takes its own change back.
     Run(Vec<String>),
 }
 
+/// Does `work`; if it fails, everything is taken back, the last change first.
+///
+/// # Errors
+/// What failed, and how the way back went.
+pub(crate) fn carry_out<'a, T>(
+    host: &'a Host,
+    work: impl FnOnce(&mut Transaction<'a>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut transaction = Transaction::on(host);
+    work(&mut transaction).map_err(|failed| transaction.roll_back(failed))
+}
+
 impl<'a> Transaction<'a> {
-    pub(crate) fn on(host: &'a Host) -> Self {
-        Self { host, undo: Vec::new() }
+    fn on(host: &'a Host) -> Self {
+        Self { host, undo: Vec::new(), manifest: None }
+    }
+
+    pub(crate) fn host(&self) -> &'a Host {
+        self.host
+    }
+
+    /// Makes these changes, in this order.
+    ///
+    /// # Errors
+    /// What failed; the rest is not done.
+    pub(crate) fn make(&mut self, steps: &[Step]) -> Result<(), Error> {
+        steps.iter().try_for_each(|step| step.make(self))
+    }
+
+    /// From here on, what `disable` needs is kept in `manifest`.
+    pub(crate) fn keep(&mut self, manifest: Manifest) {
+        self.manifest = Some(manifest);
+    }
+
+    /// Writes down what is about to be changed, where something is kept at all: a crash in between leaves `disable` all
+    /// that it needs.
+    ///
+    /// # Errors
+    /// When that cannot be written, or `note` refuses.
+    pub(crate) fn record(
+        &mut self,
+        note: impl FnOnce(&mut Manifest) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(mut manifest) = self.manifest.clone() else { return Ok(()) };
+        note(&mut manifest)?;
+        self.folder(Path::new(cache::FOLDER), 0o755)?;
+        self.folder(Path::new(backup::FOLDER), 0o700)?;
+        self.write(Path::new(backup::PATH), Some(manifest.text()?.as_bytes()), 0o600)?;
+        self.manifest = Some(manifest);
+        Ok(())
     }
 
     /// Replaces a file, or removes it. A file that is new gets `mode`.
     ///
     /// # Errors
     /// When that fails; the file then is as it was.
-    pub(crate) fn write(&mut self, path: &str, bytes: Option<&[u8]>, mode: u32) -> Result<(), Error> {
-        let place = self.host.path(path);
-        let before = files::read(&place)?;
-        if before.as_deref() == bytes {
+    pub(crate) fn write(&mut self, path: &Path, bytes: Option<&[u8]>, mode: u32) -> Result<(), Error> {
+        let place = self.host.path_of(path);
+        let before = files::save(&place)?;
+        if before.as_ref().map(Saved::bytes) == bytes {
             return Ok(());
         }
-        let mode = files::mode(&place).unwrap_or(mode);
-        self.undo.push(Undo::File { path: path.to_owned(), before, mode });
+        self.undo.push(Undo::File { path: path.to_owned(), before });
         match bytes {
             Some(bytes) => files::replace(&place, bytes, mode),
             None => files::remove(&place),
         }
     }
 
-    /// Makes a folder that is missing, and says whether it was.
+    /// The folders on the way to `path` that are not there, the outermost first.
+    pub(crate) fn missing(&self, path: &Path) -> Vec<PathBuf> {
+        let way = path.ancestors().take_while(|folder| !self.host.path_of(folder).is_dir());
+        let mut missing: Vec<PathBuf> = way.map(Path::to_owned).collect();
+        missing.reverse();
+        missing
+    }
+
+    /// Makes a folder, and those on the way to it, where they are missing.
     ///
     /// # Errors
-    /// When that fails. Its parent must be there.
-    pub(crate) fn folder(&mut self, path: &str, mode: u32) -> Result<bool, Error> {
-        let place = self.host.path(path);
-        if place.is_dir() {
-            return Ok(false);
+    /// When that fails.
+    pub(crate) fn folder(&mut self, path: &Path, mode: u32) -> Result<(), Error> {
+        for folder in self.missing(path) {
+            let place = self.host.path_of(&folder);
+            let made = fs::DirBuilder::new().mode(mode).create(&place);
+            made.map_err(|cause| Error::io("make", &place, &cause))?;
+            self.undo.push(Undo::Folder(folder));
         }
-        let made = fs::DirBuilder::new().mode(mode).create(&place);
-        made.map_err(|cause| Error::io("make", &place, &cause))?;
-        self.undo.push(Undo::Folder(path.to_owned()));
-        Ok(true)
+        Ok(())
     }
 
     /// Notes how the next change is taken back.
@@ -68,15 +125,31 @@ impl<'a> Transaction<'a> {
         self.undo.push(undo);
     }
 
-    /// Takes everything back, the last change first, and adds to the failure how that went.
-    pub(crate) fn roll_back(self, failed: Error) -> Error {
-        let left: Vec<String> = self
-            .undo
-            .into_iter()
-            .rev()
-            .filter_map(|undo| undo.perform(self.host).err())
-            .map(|cause| cause.to_string())
-            .collect();
+    /// Notes what is in a file that a program is about to change.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn before_change_of(&mut self, path: &str) -> Result<(), Error> {
+        let before = files::save(&self.host.path(path))?;
+        self.undo.push(Undo::File { path: PathBuf::from(path), before });
+        Ok(())
+    }
+
+    /// Runs a program that must succeed, and which `back` takes back.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub(crate) fn run(&mut self, line: &[String], back: Vec<String>) -> Result<(), Error> {
+        self.undo.push(Undo::Run(back));
+        run(self.host, line)
+    }
+
+    /// Takes everything back, and adds to the failure how that went.
+    fn roll_back(self, failed: Error) -> Error {
+        let undone = self.undo.into_iter().rev().filter_map(|undo| undo.perform(self.host).err());
+        let left: Vec<String> = undone.map(|cause| cause.to_string()).collect();
+        // Of what was true in between.
+        nscd::invalidate(self.host);
         if left.is_empty() {
             return failed.done("every file is as it was");
         }
@@ -87,24 +160,26 @@ impl<'a> Transaction<'a> {
 impl Undo {
     fn perform(self, host: &Host) -> Result<(), Error> {
         match self {
-            Undo::File { path, before: Some(bytes), mode } => files::replace(&host.path(&path), &bytes, mode),
-            Undo::File { path, before: None, .. } => files::remove(&host.path(&path)),
+            Undo::File { path, before: Some(saved) } => files::restore(&host.path_of(&path), &saved),
+            Undo::File { path, before: None } => files::remove(&host.path_of(&path)),
             Undo::Folder(path) => remove_if_empty(host, &path),
             Undo::Tree(path) => remove_tree(host, &path),
-            Undo::Run(line) => {
-                let line: Vec<&str> = line.iter().map(String::as_str).collect();
-                host.must(&line).map(drop)
-            }
+            Undo::Run(line) => run(host, &line),
         }
     }
+}
+
+fn run(host: &Host, line: &[String]) -> Result<(), Error> {
+    let line: Vec<&str> = line.iter().map(String::as_str).collect();
+    host.must(&line).map(drop)
 }
 
 /// Removes a folder unless something is in it.
 ///
 /// # Errors
 /// When it is empty and still there.
-pub(crate) fn remove_if_empty(host: &Host, path: &str) -> Result<(), Error> {
-    let place = host.path(path);
+pub(crate) fn remove_if_empty(host: &Host, path: &Path) -> Result<(), Error> {
+    let place = host.path_of(path);
     match fs::remove_dir(&place) {
         Err(cause) if cause.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),
         removed => gone(removed, &place),
@@ -120,7 +195,7 @@ pub(crate) fn remove_tree(host: &Host, path: &str) -> Result<(), Error> {
     gone(fs::remove_dir_all(&place), &place)
 }
 
-fn gone(removed: std::io::Result<()>, place: &std::path::Path) -> Result<(), Error> {
+fn gone(removed: std::io::Result<()>, place: &Path) -> Result<(), Error> {
     match removed {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", place, &cause)),
         _ => Ok(()),
@@ -129,34 +204,76 @@ fn gone(removed: std::io::Result<()>, place: &std::path::Path) -> Result<(), Err
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
     use super::*;
+
+    /// Does `work` in a folder with a file `kept`, and fails.
+    fn failed(work: impl FnOnce(&mut Transaction<'_>)) -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("kept"), b"old \xfc").unwrap();
+        let host = Host::this_folder(folder.path());
+        let failed: Result<(), Error> = carry_out(&host, |transaction| {
+            work(transaction);
+            Err(Error::other("it failed"))
+        });
+        (folder, failed.unwrap_err().to_string())
+    }
 
     #[test]
     fn everything_is_taken_back_in_reverse() {
-        let folder = tempfile::tempdir().unwrap();
-        let host = Host::this_folder(folder.path());
-        fs::write(folder.path().join("kept"), b"old \xfc").unwrap();
-        let mut transaction = Transaction::on(&host);
-        assert!(transaction.folder("/new", 0o755).unwrap());
-        transaction.write("/new/file", Some(b"x"), 0o600).unwrap();
-        transaction.write("/kept", Some(b"new"), 0o644).unwrap();
-        transaction.write("/kept", None, 0o644).unwrap();
-        let told = transaction.roll_back(Error::other("it failed")).to_string();
+        let (folder, told) = failed(|transaction| {
+            transaction.folder(Path::new("/new/er"), 0o755).unwrap();
+            transaction.write(Path::new("/new/er/file"), Some(b"x"), 0o600).unwrap();
+            transaction.write(Path::new("/kept"), Some(b"new"), 0o644).unwrap();
+            transaction.write(Path::new("/kept"), None, 0o644).unwrap();
+        });
         assert_eq!(told, "it failed; every file is as it was");
         assert_eq!(files::names(folder.path()).unwrap(), ["kept"]);
         assert_eq!(fs::read(folder.path().join("kept")).unwrap(), b"old \xfc");
     }
 
     #[test]
+    fn a_file_that_was_removed_comes_back_with_mode_and_owner() {
+        let (folder, _) = failed(|transaction| {
+            let kept = transaction.host().path("/kept");
+            fs::set_permissions(&kept, fs::Permissions::from_mode(0o440)).unwrap();
+            if nix::unistd::geteuid().is_root() {
+                std::os::unix::fs::chown(&kept, Some(7), Some(9)).unwrap();
+            }
+            transaction.write(Path::new("/kept"), None, 0o644).unwrap();
+            assert!(!kept.exists());
+        });
+        let found = fs::metadata(folder.path().join("kept")).unwrap();
+        assert_eq!(found.mode() & 0o7777, 0o440);
+        if nix::unistd::geteuid().is_root() {
+            assert_eq!((found.uid(), found.gid()), (7, 9));
+        }
+    }
+
+    #[test]
     fn what_could_not_be_taken_back_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let host = Host::this_folder(folder.path());
-        let mut transaction = Transaction::on(&host);
-        transaction.before(Undo::Run(vec!["authselect".to_owned()]));
-        let told = transaction.roll_back(Error::other("it failed")).to_string();
-        assert!(
-            told.starts_with("it failed; not everything could be put back: cannot run 'authselect'"),
-            "{told}"
-        );
+        let (_, told) = failed(|transaction| transaction.before(Undo::Run(vec!["authselect".to_owned()])));
+        let start = "it failed; not everything could be put back: cannot run 'authselect'";
+        assert!(told.starts_with(start), "{told}");
+    }
+
+    #[test]
+    fn what_is_kept_for_disable_is_written_before_the_change_and_goes_with_it() {
+        let (folder, _) = failed(|transaction| {
+            transaction.keep(Manifest::default());
+            let manifest = transaction.host().path(backup::PATH);
+            let unit = |manifest: &mut Manifest| {
+                manifest.units.push("x.timer".to_owned());
+                Ok(())
+            };
+            transaction.record(unit).unwrap();
+            assert!(fs::read_to_string(&manifest).unwrap().contains("x.timer"));
+            assert!(transaction.record(|_| Err(Error::other("refused"))).is_err());
+            assert!(fs::read_to_string(manifest).unwrap().contains("x.timer"));
+        });
+        assert_eq!(files::names(folder.path()).unwrap(), ["kept"]);
+        let (folder, _) = failed(|transaction| transaction.record(|_| unreachable!()).unwrap());
+        assert_eq!(files::names(folder.path()).unwrap(), ["kept"], "nothing is kept unless asked for");
     }
 }

@@ -91,6 +91,37 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     put(&target(to)?, &fs::read(from).map_err(failed)?, &attributes)
 }
 
+/// A file as it was, to be put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Saved {
+    bytes: Vec<u8>,
+    attributes: Attributes,
+}
+
+impl Saved {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The content of a file, with its mode, owner and extended attributes; none if there is no such file.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn save(path: &Path) -> Result<Option<Saved>, Error> {
+    let Some(bytes) = read(path)? else { return Ok(None) };
+    let attributes = attributes(path).map_err(|cause| Error::io("read", path, &cause))?;
+    Ok(attributes.map(|attributes| Saved { bytes, attributes }))
+}
+
+/// Puts a file that was saved in the place of `path`.
+///
+/// # Errors
+/// When that fails; what was at `path` then is as it was.
+pub(crate) fn restore(path: &Path, saved: &Saved) -> Result<(), Error> {
+    put(&target(path)?, &saved.bytes, &saved.attributes)
+}
+
 /// Removes a file that may be gone already.
 ///
 /// # Errors

@@ -418,8 +418,10 @@ fn the_timer_of_the_package_is_switched_on_without_waiting_and_off_again() {
     machine.enable(&enable()).unwrap();
     let on = "systemctl enable --now --no-block nss-iam-refresh.timer\n";
     assert!(machine.ran().ends_with(on), "{}", machine.ran());
-    machine.disable().unwrap();
-    assert!(machine.ran().contains("systemctl disable --now nss-iam-refresh.timer\n"), "{}", machine.ran());
+    let off = "systemctl disable --now nss-iam-refresh.timer\n";
+    let shown = machine.disable().unwrap();
+    assert!(shown.contains(&format!("run: {off}")), "what is shown is what is done: {shown}");
+    assert!(machine.ran().contains(off), "{}", machine.ran());
 }
 
 /// An image that is built in a chroot, a container: systemctl(1) can write its links there, and start nothing.

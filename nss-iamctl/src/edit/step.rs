@@ -1,0 +1,123 @@
+//! One change to the host, whoever asks for it: how it is shown, and how it is made so that it can be taken back.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use similar::TextDiff;
+
+use crate::edit::authselect;
+use crate::edit::backup::Kind;
+use crate::edit::transaction::Transaction;
+use crate::edit::{pam, units};
+use crate::host::{Host, files};
+use crate::say::error::Error;
+use crate::say::finding::written;
+
+/// A change.
+pub(crate) enum Step {
+    Edit(Edit),
+    /// Our profile of authselect is made, and put in force.
+    Profile(authselect::Change),
+    /// pam-auth-update is asked for our profile, or to forget it.
+    Homes {
+        on: bool,
+    },
+    /// A unit of systemd is enabled or disabled.
+    Unit {
+        unit: String,
+        on: bool,
+    },
+    /// A program is run, and another line takes that back.
+    Run {
+        line: Vec<String>,
+        back: Vec<String>,
+    },
+}
+
+/// A file becomes another, comes or goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Edit {
+    pub path: PathBuf,
+    pub kind: Kind,
+    pub before: Option<Vec<u8>>,
+    pub after: Option<Vec<u8>>,
+    /// Of a file that is new.
+    pub mode: u32,
+}
+
+/// Prints what steps would do.
+///
+/// # Errors
+/// When it cannot be written, but for a reader who went away.
+pub(crate) fn show(host: &Host, steps: &[Step], out: &mut dyn Write) -> Result<(), Error> {
+    let shown: Vec<u8> = steps.iter().flat_map(|step| step.shown(host)).collect();
+    written(out.write_all(&shown).and_then(|()| out.flush()))
+}
+
+impl Step {
+    fn shown(&self, host: &Host) -> Vec<u8> {
+        let run = |line: &[String]| format!("run: {}\n", line.join(" ")).into_bytes();
+        match self {
+            Self::Edit(edit) => diff(&edit.path, edit.before.as_deref(), edit.after.as_deref()),
+            Self::Profile(change) => {
+                let commands = change.commands().iter().flat_map(|line| run(line)).collect();
+                let template = Path::new(authselect::TEMPLATE);
+                [commands, diff(template, Some(&change.before), Some(&change.after))].concat()
+            }
+            Self::Homes { on } => run(&pam::switch(*on)),
+            Self::Unit { unit, on } => run(&units::switch(host, *on, unit)),
+            Self::Run { line, .. } => run(line),
+        }
+    }
+
+    /// Does it. What is done when it fails is noted, too.
+    ///
+    /// # Errors
+    /// What failed.
+    pub(crate) fn make(&self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
+        let host = transaction.host();
+        match self {
+            Self::Edit(edit) => edit.make(transaction),
+            Self::Profile(change) => change.make(transaction),
+            Self::Homes { on: true } => pam::update(transaction),
+            Self::Homes { on: false } => pam::remove(transaction),
+            Self::Unit { unit, on } => {
+                if *on {
+                    transaction.record(|manifest| {
+                        manifest.units.push(unit.clone());
+                        Ok(())
+                    })?;
+                }
+                let [there, back] = [*on, !*on].map(|on| units::switch(host, on, unit));
+                transaction.run(&there, back)
+            }
+            Self::Run { line, back } => transaction.run(line, back.clone()),
+        }
+    }
+}
+
+impl Edit {
+    pub(crate) fn make(&self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        let folders = transaction.missing(folder);
+        let mode = files::mode(&transaction.host().path_of(&self.path)).unwrap_or(self.mode);
+        transaction.record(|manifest| {
+            let known = manifest.folders.clone();
+            manifest.folders.extend(folders.into_iter().filter(|folder| !known.contains(folder)));
+            manifest.note(self, mode)
+        })?;
+        transaction.folder(folder, 0o755)?;
+        transaction.write(&self.path, self.after.as_deref(), self.mode)
+    }
+}
+
+/// A unified diff of one file, byte by byte what patch(1) takes.
+fn diff(path: &Path, before: Option<&[u8]>, after: Option<&[u8]>) -> Vec<u8> {
+    let path = path.to_string_lossy();
+    let name = |bytes: Option<&[u8]>| if bytes.is_some() { &*path } else { "/dev/null" };
+    let diff = TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default());
+    let mut shown = Vec::new();
+    // Memory takes all that is written.
+    let _ = diff.unified_diff().header(name(before), name(after)).to_writer(&mut shown);
+    shown
+}

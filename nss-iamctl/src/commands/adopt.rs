@@ -26,6 +26,7 @@ use crate::edit::sshd::{config::MAIN, drop_in};
 use crate::host::Host;
 use crate::host::files;
 use crate::say::error::{self, Error};
+use crate::say::finding::written;
 use crate::say::say;
 use facts::Facts;
 use outcome::Plan;
@@ -45,10 +46,11 @@ pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> R
     let plan = plan::plan(&world, &request)?;
     if args.print_config {
         let text = tell::config(&plan, &changes::pins("", &plan.adopt)?);
-        return print(out, &text);
+        print(out, &text)?;
+        return Ok(error::OK);
     }
-    let changes = changes::changes(&world, &plan, args.renumber)?;
-    let shown = tell::plan(&plan, &changes);
+    let edits = changes::edits(&world, &plan, args.renumber)?;
+    let shown = tell::plan(&plan, &edits);
     print(out, &shown)?;
     if plan.adopt.is_empty() {
         say(&nobody(&world, &plan));
@@ -66,7 +68,7 @@ pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> R
     if let Some(why) = obstacle {
         return Err(Error::configuration(format!("{why}; nothing was changed")).hint("nss-iamctl enable"));
     }
-    let kept = carry_out::carry_out(host, &plan, &changes, &shown, now)?;
+    let kept = carry_out::carry_out(host, &plan, edits, &shown, now)?;
     tell::remarks(&world, &plan).iter().for_each(|remark| say(remark));
     done(&plan, &kept);
     Ok(status(args, &plan))
@@ -107,12 +109,7 @@ fn sshd_asks(host: &Host) -> Result<bool, Error> {
     Ok(files::read_lossy(&host.path(MAIN))?.is_some_and(|text| text.contains(block::BEGIN)))
 }
 
-fn print(out: &mut dyn Write, text: &str) -> Result<u8, Error> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Who closed it does not want it.
-        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::other(format!("cannot print: {cause}; nothing was done")))
-        }
-        _ => Ok(error::OK),
-    }
+fn print(out: &mut dyn Write, text: &str) -> Result<(), Error> {
+    let printed = written(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    printed.map_err(|failed| failed.done("nothing was done"))
 }

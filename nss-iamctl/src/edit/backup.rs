@@ -15,6 +15,7 @@ use crate::host::Host;
 use crate::host::files;
 use crate::say::error::Error;
 
+pub(crate) mod copies;
 mod stored;
 
 /// The folder, which nobody but root may enter.

@@ -7,11 +7,13 @@ use similar::TextDiff;
 
 use crate::edit::authselect;
 use crate::edit::backup::Kind;
-use crate::edit::transaction::Transaction;
+use crate::edit::owners::{self, Changed, Moves};
+use crate::edit::transaction::{Transaction, Undo};
 use crate::edit::{pam, units};
 use crate::host::{Host, files};
 use crate::say::error::Error;
 use crate::say::finding::written;
+use crate::say::say;
 
 /// A change.
 pub(crate) enum Step {
@@ -32,6 +34,7 @@ pub(crate) enum Step {
         line: Vec<String>,
         back: Vec<String>,
     },
+    Owners(Owners),
 }
 
 /// A file becomes another, comes or goes.
@@ -43,6 +46,16 @@ pub(crate) struct Edit {
     pub after: Option<Vec<u8>>,
     /// Of a file that is new.
     pub mode: u32,
+}
+
+/// Files of one user get other ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owners {
+    /// Whose they are.
+    pub name: String,
+    pub moves: Moves,
+    /// Files and folders, each with all that is in it.
+    pub places: Vec<PathBuf>,
 }
 
 /// Prints what steps would do.
@@ -67,6 +80,10 @@ impl Step {
             Self::Homes { on } => run(&pam::switch(*on)),
             Self::Unit { unit, on } => run(&units::switch(host, *on, unit)),
             Self::Run { line, .. } => run(line),
+            Self::Owners(Owners { name, moves, places }) => {
+                let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+                format!("files of {name}: {moves}, in {}\n", places.join(", ")).into_bytes()
+            }
         }
     }
 
@@ -92,6 +109,7 @@ impl Step {
                 transaction.run(&there, back)
             }
             Self::Run { line, back } => transaction.run(line, back.clone()),
+            Self::Owners(owners) => owners.make(transaction),
         }
     }
 }
@@ -108,6 +126,24 @@ impl Edit {
         })?;
         transaction.folder(folder, 0o755)?;
         transaction.write(&self.path, self.after.as_deref(), self.mode)
+    }
+}
+
+impl Owners {
+    /// It can be done again after a power cut, which leaves some files with the old ids: those with the new ones are left
+    /// alone.
+    fn make(&self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
+        let mut count = 0;
+        for place in &self.places {
+            let at = transaction.host().path_of(place);
+            let mut changed = Changed::new();
+            let walked = owners::walk(&at, self.moves, &mut changed);
+            count += changed.len();
+            transaction.before(Undo::Owners { place: at.clone(), moves: self.moves, changed });
+            walked.map_err(|cause| Error::io("change the owner of all files in", &at, &cause))?;
+        }
+        say(&format!("'{}': {count} files changed: {}", self.name, self.moves));
+        Ok(())
     }
 }
 

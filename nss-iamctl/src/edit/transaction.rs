@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::edit::backup::{self, Manifest};
+use crate::edit::owners::{self, Changed, Moves};
 use crate::edit::step::Step;
 use crate::host::files::{self, Saved};
 use crate::host::{Host, nscd};
@@ -15,6 +16,8 @@ pub(crate) struct Transaction<'a> {
     host: &'a Host,
     undo: Vec<Undo>,
     manifest: Option<Manifest>,
+    copies: Option<PathBuf>,
+    last: Option<Vec<String>>,
 }
 
 /// How one change is taken back.
@@ -27,6 +30,8 @@ pub(crate) enum Undo {
     Tree(String),
     /// A program takes its own change back.
     Run(Vec<String>),
+    /// The files that were changed in this place get their ids back.
+    Owners { place: PathBuf, moves: Moves, changed: Changed },
 }
 
 /// Does `work`; if it fails, everything is taken back, the last change first.
@@ -43,7 +48,7 @@ pub(crate) fn carry_out<'a, T>(
 
 impl<'a> Transaction<'a> {
     fn on(host: &'a Host) -> Self {
-        Self { host, undo: Vec::new(), manifest: None }
+        Self { host, undo: Vec::new(), manifest: None, copies: None, last: None }
     }
 
     pub(crate) fn host(&self) -> &'a Host {
@@ -61,6 +66,16 @@ impl<'a> Transaction<'a> {
     /// From here on, what `disable` needs is kept in `manifest`.
     pub(crate) fn keep(&mut self, manifest: Manifest) {
         self.manifest = Some(manifest);
+    }
+
+    /// Copies of what is changed are in this folder, which goes if everything could be taken back.
+    pub(crate) fn copied_to(&mut self, folder: PathBuf) {
+        self.copies = Some(folder);
+    }
+
+    /// When everything has been taken back, this is run. What it says does not matter: it would be run some time anyway.
+    pub(crate) fn run_last(&mut self, line: &[&str]) {
+        self.last = Some(line.iter().map(|word| (*word).to_owned()).collect());
     }
 
     /// Writes down what is about to be changed, where something is kept at all: a crash in between leaves `disable` all
@@ -148,12 +163,21 @@ impl<'a> Transaction<'a> {
     fn roll_back(self, failed: Error) -> Error {
         let undone = self.undo.into_iter().rev().filter_map(|undo| undo.perform(self.host).err());
         let left: Vec<String> = undone.map(|cause| cause.to_string()).collect();
+        if let Some(line) = &self.last {
+            let _ = run(self.host, line);
+        }
         // Of what was true in between.
         nscd::invalidate(self.host);
         if left.is_empty() {
+            // Who reads it would take it for the copies of something that was done.
+            let _ = self.copies.map(fs::remove_dir_all);
             return failed.done("every file is as it was");
         }
-        failed.done(&format!("not everything could be put back: {}", left.join("; ")))
+        let failed = failed.done(&format!("not everything could be put back: {}", left.join("; ")));
+        match self.copies {
+            Some(folder) => failed.done(&format!("the old files are in '{}'", folder.display())),
+            None => failed,
+        }
     }
 }
 
@@ -165,6 +189,9 @@ impl Undo {
             Undo::Folder(path) => remove_if_empty(host, &path),
             Undo::Tree(path) => remove_tree(host, &path),
             Undo::Run(line) => run(host, &line),
+            Undo::Owners { changed, .. } if changed.is_empty() => Ok(()),
+            Undo::Owners { place, moves, changed } => owners::undo(&place, moves, &changed)
+                .map_err(|cause| Error::io("give back all files in", &place, &cause)),
         }
     }
 }
@@ -252,10 +279,19 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_taken_back_is_told() {
-        let (_, told) = failed(|transaction| transaction.before(Undo::Run(vec!["authselect".to_owned()])));
+    fn what_could_not_be_taken_back_is_told_with_where_the_copies_are() {
+        let copies = tempfile::tempdir().unwrap();
+        let (_, told) = failed(|transaction| {
+            transaction.copied_to(copies.path().to_owned());
+            transaction.before(Undo::Run(vec!["authselect".to_owned()]));
+        });
         let start = "it failed; not everything could be put back: cannot run 'authselect'";
         assert!(told.starts_with(start), "{told}");
+        assert!(told.ends_with(&format!("; the old files are in '{}'", copies.path().display())), "{told}");
+        assert!(copies.path().exists());
+        let (_, told) = failed(|transaction| transaction.copied_to(copies.path().to_owned()));
+        assert_eq!(told, "it failed; every file is as it was");
+        assert!(!copies.path().exists(), "of no use where nothing was changed");
     }
 
     #[test]

@@ -81,16 +81,6 @@ pub(crate) fn replace(path: &Path, text: impl AsRef<[u8]>, mode: u32) -> Result<
     put(&target, text.as_ref(), &attributes.unwrap_or(Attributes::of_mode(mode)))
 }
 
-/// Puts a copy of `from`, with its mode, owner and extended attributes, in the place of `to`.
-///
-/// # Errors
-/// When that fails; what was at `to` then is as it was.
-pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
-    let failed = |cause: io::Error| Error::io("read", from, &cause);
-    let attributes = File::open(from).and_then(|file| Attributes::of(&file)).map_err(failed)?;
-    put(&target(to)?, &fs::read(from).map_err(failed)?, &attributes)
-}
-
 /// A file as it was, to be put back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Saved {

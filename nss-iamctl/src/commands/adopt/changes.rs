@@ -1,7 +1,7 @@
 //! Which files of the host change, in the order in which they do. Pure.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml_edit::{DocumentMut, Item, Table, Value};
 
@@ -9,52 +9,48 @@ use super::facts::PINS;
 use super::outcome::{Adoption, Plan};
 use super::script;
 use super::world::World;
+use crate::edit::backup::Kind;
+use crate::edit::step::Edit;
 use crate::host::accounts::{self, GROUP, GSHADOW, PASSWD, SHADOW};
 use crate::say::error::Error;
-
-/// A file that becomes another, or goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Change {
-    pub path: PathBuf,
-    /// None: the file goes.
-    pub after: Option<Vec<u8>>,
-}
 
 /// The pins first: a refresh that comes in between must know them. The accounts go last, out of passwd(5) last of
 /// all: what is left over of them elsewhere is of no use to anyone, while an account without its shadow line is.
 ///
 /// # Errors
 /// When the pins of an earlier run cannot be read.
-pub(super) fn changes(world: &World<'_>, plan: &Plan, renumber: bool) -> Result<Vec<Change>, Error> {
+pub(super) fn edits(world: &World<'_>, plan: &Plan, renumber: bool) -> Result<Vec<Edit>, Error> {
     let facts = world.facts;
     if plan.adopt.is_empty() {
         return Ok(Vec::new());
     }
     let names: BTreeSet<&str> = plan.adopt.iter().map(|adoption| adoption.name.as_str()).collect();
-    let mut changes = Vec::new();
-    let mut change = |path: &Path, before: &[u8], after: Option<Vec<u8>>| {
-        if after.as_deref() != Some(before) {
-            changes.push(Change { path: path.to_owned(), after });
+    let mut edits = Vec::new();
+    let mut change = |path: &Path, before: Option<&[u8]>, after: Option<Vec<u8>>| {
+        if after.as_deref() != before {
+            let (path, before) = (path.to_owned(), before.map(<[u8]>::to_vec));
+            edits.push(Edit { path, kind: Kind::Theirs, before, after, mode: 0o644 });
         }
     };
     if !renumber {
-        let before = facts.pins.as_deref().unwrap_or_default();
-        change(Path::new(PINS), before.as_bytes(), Some(pins(before, &plan.adopt)?.into_bytes()));
+        let before = facts.pins.as_deref();
+        let after = pins(before.unwrap_or_default(), &plan.adopt)?.into_bytes();
+        change(Path::new(PINS), before.map(str::as_bytes), Some(after));
     }
     for (path, text) in &facts.sudoers {
         if script::sudoers_of(text).is_some_and(|user| names.contains(user.as_str())) {
-            change(path, text, None);
+            change(path, Some(text), None);
         }
     }
     for (path, text) in &facts.cron {
         if script::job(text) == script::Job::Whole {
-            change(path, text, None);
+            change(path, Some(text), None);
         }
     }
     if plan.remaining.is_empty() {
         for (path, text) in &facts.sshd {
             let after = script::without_keys_command(text);
-            change(path, text, Some(after.unwrap_or_else(|| text.clone())));
+            change(path, Some(text), Some(after.unwrap_or_else(|| text.clone())));
         }
     }
     let mut groups: BTreeSet<&str> =
@@ -65,14 +61,14 @@ pub(super) fn changes(world: &World<'_>, plan: &Plan, renumber: bool) -> Result<
     let without_groups =
         |text: &[u8], lists| accounts::without_members(&accounts::without(text, &groups), lists, &names);
     if let Some(text) = &facts.gshadow {
-        change(Path::new(GSHADOW), text, Some(without_groups(text, &[2, 3])));
+        change(Path::new(GSHADOW), Some(text), Some(without_groups(text, &[2, 3])));
     }
-    change(Path::new(GROUP), &facts.group, Some(without_groups(&facts.group, &[3])));
+    change(Path::new(GROUP), Some(&facts.group), Some(without_groups(&facts.group, &[3])));
     if let Some(text) = &facts.shadow {
-        change(Path::new(SHADOW), text, Some(accounts::without(text, &names)));
+        change(Path::new(SHADOW), Some(text), Some(accounts::without(text, &names)));
     }
-    change(Path::new(PASSWD), &facts.passwd, Some(accounts::without(&facts.passwd, &names)));
-    Ok(changes)
+    change(Path::new(PASSWD), Some(&facts.passwd), Some(accounts::without(&facts.passwd, &names)));
+    Ok(edits)
 }
 
 /// The drop-in with an entry in `[ids]` for each.

@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use super::changes::Change;
 use super::facts::Facts;
 use super::outcome::{Adoption, Plan};
 use super::script::{self, Job};
 use super::world::World;
+use crate::edit::step::Edit;
 
 /// What will be, and what will not.
-pub(super) fn plan(plan: &Plan, changes: &[Change]) -> String {
+pub(super) fn plan(plan: &Plan, edits: &[Edit]) -> String {
     let mut text = String::new();
     for adoption in &plan.adopt {
         adopted(adoption, &mut text);
@@ -20,9 +20,9 @@ pub(super) fn plan(plan: &Plan, changes: &[Change]) -> String {
             line(&mut text, &format!("    hint: {hint}"));
         }
     }
-    for change in changes {
-        let verb = if change.after.is_some() { "write" } else { "remove" };
-        line(&mut text, &format!("{verb} '{}'", change.path.display()));
+    for edit in edits {
+        let verb = if edit.after.is_some() { "write" } else { "remove" };
+        line(&mut text, &format!("{verb} '{}'", edit.path.display()));
     }
     text
 }

@@ -1,9 +1,9 @@
 //! Ids that depend on each other, what is lost, and what is written.
 
 use super::*;
-use crate::commands::adopt::changes::{self, Change};
 use crate::commands::adopt::facts::PINS;
-use crate::commands::adopt::tell;
+use crate::commands::adopt::{changes, tell};
+use crate::edit::step::Edit;
 
 /// As aws-ec2-ssh leaves it where the marker group was made first: each gid is the next one's uid.
 fn shifted(iam: &[&str]) -> Facts {
@@ -11,12 +11,12 @@ fn shifted(iam: &[&str]) -> Facts {
     facts(&passwd, "iam-synced-users:x:1001:ana,bob\nana:x:1002:\nbob:x:1003:\n", iam)
 }
 
-fn changed(facts: &Facts, names: &[&str], renumber: bool) -> Vec<Change> {
+fn changed(facts: &Facts, names: &[&str], renumber: bool) -> Vec<Edit> {
     let world = World::of(facts);
-    changes::changes(&world, &planned(facts, names, renumber), renumber).unwrap()
+    changes::edits(&world, &planned(facts, names, renumber), renumber).unwrap()
 }
 
-fn after(changes: &[Change], path: &str) -> String {
+fn after(changes: &[Edit], path: &str) -> String {
     let change = changes
         .iter()
         .find(|change| change.path.as_os_str() == path)

@@ -1,0 +1,85 @@
+//! Copies of files that are about to change, kept for good: nothing but a person takes back what `adopt` did.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::FOLDER;
+use crate::edit::step::Edit;
+use crate::host::Host;
+use crate::host::files;
+use crate::say::error::Error;
+
+/// Copies the files, with mode and owner, into a folder that nobody but root may enter, whose name begins with `name`; and
+/// `plan` as it was shown.
+///
+/// # Errors
+/// When that fails; there is no such folder then.
+pub(crate) fn save(host: &Host, name: &str, edits: &[Edit], plan: &str) -> Result<PathBuf, Error> {
+    let folder = fresh(&host.path(FOLDER), name)?;
+    let copied = edits.iter().try_for_each(|edit| copy(host, &edit.path, &folder));
+    match copied.and_then(|()| files::replace(&folder.join("plan.txt"), plan, 0o600)) {
+        Ok(()) => Ok(folder),
+        Err(failed) => {
+            // The first failure is the one that matters.
+            let _ = fs::remove_dir_all(folder);
+            Err(failed)
+        }
+    }
+}
+
+fn fresh(within: &Path, name: &str) -> Result<PathBuf, Error> {
+    make(within)?;
+    let mut number = 1;
+    loop {
+        let folder = within.join(format!("{name}-{number}"));
+        match fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => number += 1,
+            Err(cause) => return Err(Error::io("make", &folder, &cause)),
+        }
+    }
+}
+
+fn copy(host: &Host, path: &Path, folder: &Path) -> Result<(), Error> {
+    let Some(saved) = files::save(&host.path_of(path))? else { return Ok(()) };
+    let copy = folder.join(path.strip_prefix("/").unwrap_or(path));
+    make(copy.parent().unwrap_or(folder))?;
+    files::restore(&copy, &saved)
+}
+
+fn make(folder: &Path) -> Result<(), Error> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|cause| Error::io("make", folder, &cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edit::backup::Kind;
+
+    #[test]
+    fn copies_are_kept_apart_and_half_of_them_are_not_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::this_folder(root.path());
+        fs::create_dir(root.path().join("etc")).unwrap();
+        fs::write(root.path().join("etc/passwd"), "x").unwrap();
+        let edit = |path: &str| Edit {
+            path: path.into(),
+            kind: Kind::Theirs,
+            before: None,
+            after: None,
+            mode: 0o644,
+        };
+        let edits = [edit("/etc/passwd"), edit("/etc/missing")];
+        let [one, two] = [(); 2].map(|()| save(&host, "adopt-x", &edits, "plan").unwrap());
+        assert_ne!(one, two);
+        for kept in [&one, &two] {
+            assert_eq!(fs::read(kept.join("etc/passwd")).unwrap(), b"x");
+            assert_eq!(files::names(kept).unwrap(), ["etc", "plan.txt"]);
+        }
+        assert!(save(&host, "adopt-x", &[edit("/etc/passwd"), edit("/etc")], "plan").is_err());
+        assert_eq!(files::names(&root.path().join("var/lib/nss-iam/backup")).unwrap().len(), 2);
+    }
+}

@@ -58,3 +58,17 @@ fn nothing_depends_on_the_refresher() {
         assert!(!linked(package).contains("cache_refresher"), "{package}");
     }
 }
+
+/// Both make system calls; a crate that needs the one does what it can by it.
+#[test]
+fn no_crate_names_both_nix_and_rustix() {
+    let members = std::fs::read_dir(tests::repository()).unwrap().map(|entry| entry.unwrap().path());
+    let manifests: Vec<String> =
+        members.filter_map(|folder| std::fs::read_to_string(folder.join("Cargo.toml")).ok()).collect();
+    let names = |manifest: &str, library: &str| manifest.contains(&format!("\n{library}.workspace"));
+    for library in ["nix", "rustix"] {
+        assert!(manifests.iter().any(|manifest| names(manifest, library)), "no crate names {library}");
+    }
+    let both = manifests.iter().filter(|manifest| names(manifest, "nix") && names(manifest, "rustix"));
+    assert_eq!(both.collect::<Vec<_>>(), [""; 0]);
+}

@@ -141,11 +141,11 @@ mod tests {
             for folder in ["var/lib/nss-iam", "etc", "backup"] {
                 std::fs::create_dir_all(root.path().join(folder)).unwrap();
             }
-            let gid = nix::unistd::getegid();
+            let gid = rustix::process::getegid().as_raw();
             std::fs::write(root.path().join("etc/group"), format!("root:x:0:\nnss-iam:x:{gid}:\n")).unwrap();
             let backup = root.path().join("backup");
             publish::cache(&backup, published().cache.as_ref().unwrap()).unwrap();
-            publish::keys(&backup, published().keys.as_ref().unwrap(), gid.as_raw()).unwrap();
+            publish::keys(&backup, published().keys.as_ref().unwrap(), gid).unwrap();
             drop(cache::state::StateFile::open(&backup).unwrap());
             let host = Host::this_folder(root.path());
             Self { root, host }

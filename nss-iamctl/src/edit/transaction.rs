@@ -265,7 +265,7 @@ mod tests {
         let (folder, _) = failed(|transaction| {
             let kept = transaction.host().path("/kept");
             fs::set_permissions(&kept, fs::Permissions::from_mode(0o440)).unwrap();
-            if nix::unistd::geteuid().is_root() {
+            if rustix::process::geteuid().is_root() {
                 std::os::unix::fs::chown(&kept, Some(7), Some(9)).unwrap();
             }
             transaction.write(Path::new("/kept"), None, 0o644).unwrap();
@@ -273,7 +273,7 @@ mod tests {
         });
         let found = fs::metadata(folder.path().join("kept")).unwrap();
         assert_eq!(found.mode() & 0o7777, 0o440);
-        if nix::unistd::geteuid().is_root() {
+        if rustix::process::geteuid().is_root() {
             assert_eq!((found.uid(), found.gid()), (7, 9));
         }
     }

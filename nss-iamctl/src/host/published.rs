@@ -14,7 +14,7 @@ use cache::snapshot::{Cache, Keys};
 use cache::state::{self, State};
 use jiff::Timestamp;
 use listing::{Failure, Listing};
-use nix::fcntl::OFlag;
+use rustix::fs::OFlags;
 use serde::Deserialize;
 
 use crate::host::Host;
@@ -189,8 +189,8 @@ fn published(folder: &Path, schema: Schema) -> Result<(), Trouble> {
 
 /// The folder belongs to a user without power, who may have put anything there.
 fn read_listing(path: &Path) -> Result<Listing, Trouble> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let open = || fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let open = || fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
     let file = open().map_err(|cause| Trouble::from(&cause))?;
     if !file.metadata().is_ok_and(|found| found.is_file()) {
         return Err(Trouble::Unusable("it is not a regular file".to_owned()));

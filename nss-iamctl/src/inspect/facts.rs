@@ -111,7 +111,7 @@ impl Facts {
     pub(crate) fn gather(host: &Host, now: i64) -> Self {
         let published = Published::read(host);
         let systemd = host.exists("/run/systemd/system");
-        let root = nix::unistd::geteuid().is_root();
+        let root = rustix::process::geteuid().is_root();
         let users = accounts::local(host).unwrap_or_default();
         let groups = accounts::local_groups(host).unwrap_or_default();
         Self {

@@ -77,7 +77,7 @@ impl From<config::Error> for Error {
 /// # Errors
 /// Unless root runs this.
 pub(crate) fn require_root(command: &str) -> Result<(), Error> {
-    if nix::unistd::geteuid().is_root() {
+    if rustix::process::geteuid().is_root() {
         return Ok(());
     }
     let message = format!("'{command}' needs root; nothing was done");

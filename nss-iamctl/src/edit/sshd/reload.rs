@@ -1,7 +1,6 @@
 //! Tells the running sshd to read its files again: reloaded, never restarted, since a restart can fail.
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::edit::sshd::Sshd;
 use crate::host::{Host, files, processes};
@@ -34,7 +33,7 @@ pub(crate) fn reload(sshd: &Sshd<'_>) -> Result<String, Error> {
     }
     match running(host)? {
         Some(pid) => {
-            kill(pid, Signal::SIGHUP)
+            kill_process(pid, Signal::HUP)
                 .map_err(|cause| Error::other(format!("cannot signal sshd ({pid}): {cause}")))?;
             Ok(format!("told sshd ({pid}) to read its files again"))
         }
@@ -48,7 +47,7 @@ fn running(host: &Host) -> Result<Option<Pid>, Error> {
         let Some(pid) = files::read_lossy(&host.path(path))? else { continue };
         let Ok(pid) = pid.trim().parse::<i32>() else { continue };
         if pid > 1 && processes::is_called(host, pid, "sshd")? {
-            return Ok(Some(Pid::from_raw(pid)));
+            return Ok(Pid::from_raw(pid));
         }
     }
     Ok(None)

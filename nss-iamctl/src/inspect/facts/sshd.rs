@@ -44,7 +44,7 @@ pub(crate) fn gather(host: &Host) -> Option<SshdFacts> {
     read.extend(Here(host).names(folder).into_iter().map(|name| folder.join(name)));
     Some(SshdFacts {
         // Without root it cannot read the host keys.
-        refused: test.err().filter(|_| nix::unistd::geteuid().is_root()).map(|cause| cause.to_string()),
+        refused: test.err().filter(|_| rustix::process::geteuid().is_root()).map(|cause| cause.to_string()),
         arguments: version.arguments().to_owned(),
         ours: drop_in || block(main),
         out_of_force: if drop_in { drop_in::out_of_force(&Here(host)) } else { None },

@@ -51,7 +51,7 @@ impl Programs for Answers {
 
 /// None without root, whose files the readers trust.
 fn tree() -> Option<(TempDir, Host)> {
-    if !nix::unistd::geteuid().is_root() {
+    if !rustix::process::geteuid().is_root() {
         println!("skipped: needs root");
         return None;
     }

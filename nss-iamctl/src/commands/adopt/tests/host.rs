@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use cache::snapshot::{Cache, User};
@@ -101,7 +101,7 @@ struct Tree(tempfile::TempDir);
 impl Tree {
     /// None: not root, which is said.
     fn new() -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() {
+        if !rustix::process::geteuid().is_root() {
             let _ = writeln!(io::stdout(), "skipped: needs root");
             return None;
         }
@@ -366,14 +366,7 @@ fn nothing_outside_a_home_is_reached_through_it() {
         [("folder", "/srv/folder"), ("file", "/srv/file"), ("loop", "/home/ana"), ("none", "/nowhere")]
     {
         symlink(tree.path(to), tree.path("/home/ana").join(name)).unwrap();
-        nix::unistd::fchownat(
-            nix::fcntl::AT_FDCWD,
-            &tree.path("/home/ana").join(name),
-            Some(UID.into()),
-            Some((UID + 1).into()),
-            nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
-        )
-        .unwrap();
+        lchown(tree.path("/home/ana").join(name), Some(UID), Some(UID + 1)).unwrap();
     }
     let before = tree.all();
     let mut changed = owners::Changed::new();

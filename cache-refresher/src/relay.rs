@@ -152,17 +152,9 @@ impl Shown {
     }
 }
 
-/// Letters of all scripts, ASCII, and new lines before a hint; the rest is escaped, above all what a terminal obeys.
+/// New lines stay: the one before a hint is among them.
 fn printable(text: &str) -> String {
-    let mut printed = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' | ' '..='~' | '…' => printed.push(character),
-            _ if character.is_alphanumeric() => printed.push(character),
-            _ => printed.extend(character.escape_unicode()),
-        }
-    }
-    printed
+    text.split('\n').map(message::printable).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

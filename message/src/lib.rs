@@ -1,0 +1,132 @@
+//! What is said to an administrator: what happened and why, and in a second line what to do about it.
+//!
+//! The two are kept apart until they are printed, so that no text from elsewhere can pass for a hint.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Two texts of one line each; what a terminal would obey is escaped in both.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "Parts")]
+pub struct Message {
+    what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+/// As it is in a file that anyone could have written.
+#[derive(Deserialize)]
+struct Parts {
+    what: String,
+    #[serde(default)]
+    hint: Option<String>,
+}
+
+impl From<Parts> for Message {
+    fn from(Parts { what, hint }: Parts) -> Self {
+        Self::new(what).with_hint(hint.unwrap_or_default())
+    }
+}
+
+impl Message {
+    /// What happened: "cannot read '/x': permission denied".
+    #[must_use]
+    pub fn new(what: impl AsRef<str>) -> Self {
+        Self { what: printable(what.as_ref()), hint: None }
+    }
+
+    /// What to do about it. An empty text is no hint.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl AsRef<str>) -> Self {
+        self.hint = Some(printable(hint.as_ref())).filter(|hint| !hint.is_empty());
+        self
+    }
+
+    /// Adds to what happened, behind a semicolon: "nothing was changed".
+    #[must_use]
+    pub fn and(mut self, more: impl AsRef<str>) -> Self {
+        self.what = format!("{}; {}", self.what, printable(more.as_ref()));
+        self
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Letters of all scripts and printable ASCII; the rest is escaped, above all new lines and what a terminal obeys.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut printed = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            ' '..='~' | '…' => printed.push(character),
+            _ if character.is_alphanumeric() => printed.push(character),
+            _ => printed.extend(character.escape_unicode()),
+        }
+    }
+    printed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_has_a_line_of_its_own() {
+        let message = Message::new("a failed: b").and("nothing was changed");
+        assert_eq!(message.to_string(), "a failed: b; nothing was changed");
+        let message = message.with_hint("do c");
+        assert_eq!(message.to_string(), "a failed: b; nothing was changed\nhint: do c");
+        assert_eq!((message.what(), message.hint()), ("a failed: b; nothing was changed", Some("do c")));
+        assert_eq!(Message::new("a").with_hint("").hint(), None);
+    }
+
+    #[test]
+    fn no_text_can_pass_for_a_hint_or_move_the_cursor() {
+        let forged = "x\nhint: sudo rm -rf /\r\u{1b}[2J\u{202e}";
+        let escaped = "x\\u{a}hint: sudo rm -rf /\\u{d}\\u{1b}[2J\\u{202e}";
+        for message in [
+            Message::new(forged),
+            Message::new("").and(forged),
+            serde_json::from_value(serde_json::json!({ "what": forged })).unwrap(),
+        ] {
+            assert!(message.what().ends_with(escaped), "{message:?}");
+            assert_eq!((message.hint(), message.to_string().lines().count()), (None, 1));
+        }
+        let hint = Message::new("x").with_hint(forged);
+        assert_eq!(hint.to_string(), format!("x\nhint: {escaped}"));
+    }
+
+    #[test]
+    fn in_json_it_has_two_fields() {
+        let json = |message: &Message| serde_json::to_value(message).unwrap();
+        let message = Message::new("größe: [\"…\"]");
+        assert_eq!(json(&message), serde_json::json!({ "what": "größe: [\"…\"]" }));
+        let message = message.with_hint("b");
+        assert_eq!(json(&message), serde_json::json!({ "what": "größe: [\"…\"]", "hint": "b" }));
+        assert_eq!(serde_json::from_value::<Message>(json(&message)).unwrap(), message);
+        let later = serde_json::json!({ "what": "a", "severity": 3 });
+        assert_eq!(serde_json::from_value::<Message>(later).unwrap(), Message::new("a"));
+    }
+}

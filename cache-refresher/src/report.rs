@@ -180,9 +180,8 @@ impl Report {
 
     /// Notes that the configuration cannot be used.
     pub(crate) fn refuse(&mut self, cause: &config::Error) {
-        let text = cause.to_string();
-        let (what, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
-        self.fail(exit::CONFIGURATION, what, hint);
+        let message = cause.message();
+        self.fail(exit::CONFIGURATION, message.what(), message.hint().unwrap_or_default());
     }
 
     /// `disabled 2 users`

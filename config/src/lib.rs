@@ -15,10 +15,12 @@ pub use check::parse_duration;
 pub use source::{GroupNames, Source, is_same_origin};
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use message::Message;
 use policy::login::{Login, Mapping, NameStyle};
 use policy::{Invalid, Name};
 
@@ -296,11 +298,10 @@ impl Default for Safety {
     }
 }
 
-/// Why a configuration is refused. The message names the file and ends with a line `hint: …`.
-#[derive(Debug, thiserror::Error)]
+/// Why a configuration is refused.
+#[derive(Debug)]
 pub enum Error {
     /// A file or folder that cannot be read.
-    #[error("cannot read '{}': {cause}\nhint: {hint}", path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -310,13 +311,11 @@ pub enum Error {
         hint: &'static str,
     },
     /// A file or folder that anyone on the host may write.
-    #[error("'{}' refused: everyone may write it\nhint: chmod o-w '{}'", path.display(), path.display())]
     Writable {
         /// Which.
         path: PathBuf,
     },
     /// Something in a file is wrong.
-    #[error("'{}' line {line}: {what}\nhint: {hint}", path.display())]
     Wrong {
         /// In which file.
         path: PathBuf,
@@ -328,3 +327,31 @@ pub enum Error {
         hint: String,
     },
 }
+
+impl Error {
+    /// Names the file, and says what to do.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Read { path, cause, hint } => {
+                Message::new(format!("cannot read '{}': {cause}", path.display())).with_hint(hint)
+            }
+            Self::Writable { path } => {
+                let path = path.display();
+                Message::new(format!("'{path}' refused: everyone may write it"))
+                    .with_hint(format!("chmod o-w '{path}'"))
+            }
+            Self::Wrong { path, line, what, hint } => {
+                Message::new(format!("'{}' line {line}: {what}", path.display())).with_hint(hint)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -64,6 +64,12 @@ impl Message {
     }
 }
 
+impl<T: AsRef<str>> From<T> for Message {
+    fn from(what: T) -> Self {
+        Self::new(what)
+    }
+}
+
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;

@@ -42,8 +42,9 @@ fn main() -> ExitCode {
     let out = &mut std::io::stdout().lock();
     let done = dispatch(&host, &cli.command, out);
     ExitCode::from(done.unwrap_or_else(|failed: Error| {
-        say(&failed.to_string());
-        failed.status()
+        let status = failed.status();
+        say(failed);
+        status
     }))
 }
 

@@ -7,10 +7,12 @@ pub(crate) mod show;
 #[cfg(not(test))]
 use std::io::Write;
 
+use message::Message;
+
 /// A message to the administrator. If nobody reads standard error there is nobody to tell.
 #[cfg(not(test))]
-pub(crate) fn say(message: &str) {
-    let _ = writeln!(std::io::stderr(), "nss-iamctl: {message}");
+pub(crate) fn say(message: impl Into<Message>) {
+    let _ = writeln!(std::io::stderr(), "nss-iamctl: {}", message.into());
 }
 
 #[cfg(test)]
@@ -20,6 +22,6 @@ thread_local! {
 }
 
 #[cfg(test)]
-pub(crate) fn say(message: &str) {
-    SAID.with_borrow_mut(|said| said.extend([message, "\n"]));
+pub(crate) fn say(message: impl Into<Message>) {
+    SAID.with_borrow_mut(|said| said.push_str(&format!("{}\n", message.into())));
 }

@@ -20,6 +20,8 @@ mod world;
 use std::io::Write;
 use std::path::Path;
 
+use message::Message;
+
 use crate::cli::Adopt;
 use crate::edit::block;
 use crate::edit::sshd::{config::MAIN, drop_in};
@@ -53,14 +55,14 @@ pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> R
     let shown = tell::plan(&plan, &edits);
     print(out, &shown)?;
     if plan.adopt.is_empty() {
-        say(&nobody(&world, &plan));
+        say(nobody(&world, &plan));
         return Ok(status(args, &plan));
     }
     let obstacle = tell::obstacle(&facts, !sshd_asks(host)?);
     if !args.apply {
-        tell::remarks(&world, &plan).iter().for_each(|remark| say(remark));
+        tell::remarks(&world, &plan).into_iter().for_each(say);
         if let Some(why) = obstacle {
-            say(&format!("{why}\nhint: nss-iamctl enable"));
+            say(Message::new(why).with_hint("nss-iamctl enable"));
         }
         say("nothing was changed; with --apply it is");
         return Ok(error::OK);
@@ -69,7 +71,7 @@ pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> R
         return Err(Error::configuration(format!("{why}; nothing was changed")).hint("nss-iamctl enable"));
     }
     let kept = carry_out::carry_out(host, &plan, edits, &shown, now)?;
-    tell::remarks(&world, &plan).iter().for_each(|remark| say(remark));
+    tell::remarks(&world, &plan).into_iter().for_each(say);
     done(&plan, &kept);
     Ok(status(args, &plan))
 }
@@ -89,16 +91,16 @@ fn done(plan: &Plan, kept: &Path) {
     say(&format!("{count} {accounts} taken over; the old files are in '{}'", kept.display()));
 }
 
-fn nobody(world: &World<'_>, plan: &Plan) -> String {
+fn nobody(world: &World<'_>, plan: &Plan) -> Message {
     if plan.leave.is_empty() {
-        return format!(
-            "no account has the comment '{}' or is in group '{}'; nothing was done\n\
-             hint: name the accounts: nss-iamctl adopt NAME...",
+        return Message::new(format!(
+            "no account has the comment '{}' or is in group '{}'; nothing was done",
             script::COMMENT,
             world.marker
-        );
+        ))
+        .with_hint("name the accounts: nss-iamctl adopt NAME...");
     }
-    "no account can be taken over; nothing was done".to_owned()
+    Message::new("no account can be taken over; nothing was done")
 }
 
 /// Whether our part of sshd's configuration is there; whether it is in force is for `doctor`.

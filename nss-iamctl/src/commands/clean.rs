@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use cache::reserve;
+use message::Message;
 
 use crate::cli;
 use crate::host::Host;
@@ -33,9 +34,8 @@ pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result
         let timer =
             host.run(&["systemctl", "is-active", "--quiet", TIMER]).is_ok_and(|output| output.success());
         if timer {
-            crate::say::say(&format!(
-                "'{TIMER}' runs and will fetch everything anew\nhint: systemctl stop {TIMER}"
-            ));
+            let what = format!("'{TIMER}' runs and will fetch everything anew");
+            crate::say::say(Message::new(what).with_hint(format!("systemctl stop {TIMER}")));
         }
     }
     Ok(crate::say::error::OK)

@@ -3,6 +3,8 @@
 
 use std::io::Write;
 
+use message::Message;
+
 use crate::cli::Enable;
 use crate::edit::access;
 use crate::edit::authselect;
@@ -23,7 +25,7 @@ use crate::say::say;
 struct Plan {
     group: String,
     steps: Vec<Step>,
-    notes: Vec<String>,
+    notes: Vec<Message>,
 }
 
 /// Sets the host up, or prints how.
@@ -35,13 +37,13 @@ pub(crate) fn run(host: &Host, args: &Enable, out: &mut dyn Write) -> Result<u8,
     let sshd = Sshd::find(host).map_err(unchanged)?;
     let plan = plan(host, sshd.as_ref(), args).map_err(unchanged)?;
     step::show(host, &plan.steps, out).map_err(unchanged)?;
-    plan.notes.iter().for_each(|note| say(note));
+    plan.notes.iter().cloned().for_each(say);
     if args.dry_run {
         say("nothing was changed, as asked");
         return Ok(error::OK);
     }
     let notes = carry_out(host, |transaction| change(transaction, sshd.as_ref(), &plan))?;
-    notes.iter().for_each(|note| say(note));
+    notes.into_iter().for_each(say);
     match (&sshd, plan.steps.is_empty()) {
         (_, true) => say("everything was set up already"),
         (Some(sshd), false) => say(&reload::reload(sshd)?),
@@ -57,9 +59,8 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
     let config = &settings.config;
     if config.groups.is_empty() && config.groups_from_instance_tag.is_none() && config.source.url() == "iam:"
     {
-        plan.notes.push(
-            "no IAM group is set, so nobody becomes a user\nhint: nss-iamctl enable --group GROUP".to_owned(),
-        );
+        let what = "no IAM group is set, so nobody becomes a user";
+        plan.notes.push(Message::new(what).with_hint("nss-iamctl enable --group GROUP"));
     }
     plan.edit(
         settings::PATH,
@@ -75,14 +76,12 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
             plan.steps.extend(planned.edits.into_iter().map(Step::Edit));
             plan.notes.extend(planned.notes);
             if access::other_way_in(host, sshd)?.is_none() {
-                plan.notes.push(
-                    "no local user has a key or a password that sshd takes: if IAM users cannot log in, nobody can\n\
-                     hint: keep this session open until an IAM user has logged in; have SSM or a serial console ready"
-                        .to_owned(),
-                );
+                let what = "no local user has a key or a password that sshd takes: if IAM users cannot log in, nobody can";
+                let hint = "keep this session open until an IAM user has logged in; have SSM or a serial console ready";
+                plan.notes.push(Message::new(what).with_hint(hint));
             }
         }
-        None => plan.notes.push("there is no sshd here: only names are set up".to_owned()),
+        None => plan.notes.push("there is no sshd here: only names are set up".into()),
     }
     if let Some(how) = args.sudo {
         let planned = sudo::plan(host, how, config)?;
@@ -105,18 +104,15 @@ impl Plan {
         if let Some(current) = authselect::current(host)? {
             let Some(change) = authselect::plan(host, &current)? else { return Ok(true) };
             if !change.homes {
-                self.notes.push(
-                    "authselect's profile has no feature with-mkhomedir: who makes the homes?".to_owned(),
-                );
+                self.notes
+                    .push("authselect's profile has no feature with-mkhomedir: who makes the homes?".into());
             } else if !host
                 .run(&["systemctl", "is-active", "--quiet", "oddjobd.service"])
                 .is_ok_and(|o| o.success())
             {
-                self.notes.push(
-                    "homes are made by oddjobd, which is not running\n\
-                     hint: install oddjob-mkhomedir; systemctl enable --now oddjobd.service"
-                        .to_owned(),
-                );
+                let hint = "install oddjob-mkhomedir; systemctl enable --now oddjobd.service";
+                self.notes
+                    .push(Message::new("homes are made by oddjobd, which is not running").with_hint(hint));
             }
             self.steps.push(Step::Profile(change));
             return Ok(true);
@@ -130,7 +126,8 @@ impl Plan {
             .as_deref()
             .is_some_and(|text| nsswitch::asks_iam(text) && services(text) != services(&after))
         {
-            self.notes.push(format!("'iam' stood at another place in '{}' and is moved", nsswitch::PATH));
+            self.notes
+                .push(format!("'iam' stood at another place in '{}' and is moved", nsswitch::PATH).into());
         }
         self.edit(nsswitch::PATH, Kind::Nsswitch, before, Some(after));
         Ok(false)
@@ -161,9 +158,8 @@ impl Plan {
             }
             (true, true) if !enabled(IMDS) => self.steps.push(on(IMDS)),
             (false, true) if !enabled(IMDS) => self.notes.push(
-                "IAM users can reach the metadata service, and take the instance's role there\n\
-                 hint: nss-iamctl enable --imds"
-                    .to_owned(),
+                Message::new("IAM users can reach the metadata service, and take the instance's role there")
+                    .with_hint("nss-iamctl enable --imds"),
             ),
             _ => {}
         }
@@ -179,7 +175,7 @@ fn change(
     transaction: &mut Transaction<'_>,
     sshd: Option<&Sshd<'_>>,
     plan: &Plan,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<Message>, Error> {
     let host = transaction.host();
     let baseline = sshd.map(sshd::baseline).transpose()?;
     transaction.keep(Manifest::load(host)?.unwrap_or_default());

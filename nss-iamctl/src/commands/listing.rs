@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use listing::{Listing, MAX_BYTES};
+use message::Message;
 
 use crate::cli;
 use crate::say::error::Error;
@@ -22,8 +23,8 @@ pub(crate) fn run(args: &cli::Listing, out: &mut dyn Write) -> Result<u8, Error>
             Ok(crate::say::error::OK)
         }
         Err(cause) => {
-            let message = Error::other(format!("'{}' is refused: {cause}", file.display()));
-            crate::say::say(&message.hint("docs/reference/listing.md describes the form").to_string());
+            let message = Message::new(format!("'{}' is refused: {cause}", file.display()));
+            crate::say::say(message.with_hint("docs/reference/listing.md describes the form"));
             Ok(REFUSED)
         }
     }

@@ -14,6 +14,8 @@ use cache::snapshot::{Cache, User};
 use cache::{rescue, reserve};
 use claims::processes::Process;
 
+use message::Message;
+
 use crate::cli;
 use crate::host::paths::{CACHE, LOCKED, REFRESHER};
 use crate::host::published::locked;
@@ -75,9 +77,8 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
         };
         written(writeln!(out, "{told}"))?;
         if !left.is_empty() {
-            crate::say::say(
-                "sessions go on\nhint: [users] terminate_sessions = true ends them; or: loginctl terminate-user",
-            );
+            let hint = "[users] terminate_sessions = true ends them; or: loginctl terminate-user";
+            crate::say::say(Message::new("sessions go on").with_hint(hint));
         }
     }
     Ok(crate::say::error::OK)
@@ -110,11 +111,8 @@ pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Resul
     } else {
         let why =
             if applied.status == 0 { "IAM's groups do not have the user".to_owned() } else { applied.why };
-        crate::say::say(&format!(
-            "unlocked '{}', who stays disabled: {why}\nhint: nss-iamctl why {}",
-            printable(name),
-            word(name)
-        ));
+        let what = format!("unlocked '{}', who stays disabled: {why}", printable(name));
+        crate::say::say(Message::new(what).with_hint(format!("nss-iamctl why {}", word(name))));
     }
     Ok(crate::say::error::OK)
 }
@@ -183,12 +181,13 @@ fn change(
                     folder.display()
                 ))
             })?;
-            crate::say::say(&format!(
-                "'{}' cannot be written, so a copy in memory is in its place: locks act, and are forgotten with it\nhint: mend \
-                 the file system; then umount -l {}, lock again whom you had locked, and run 'nss-iamctl refresh'",
-                folder.display(),
-                folder.display()
-            ));
+            let folder = folder.display();
+            let what = format!(
+                "'{folder}' cannot be written, so a copy in memory is in its place: locks act, and are forgotten with it"
+            );
+            crate::say::say(Message::new(what).with_hint(format!(
+                "mend the file system; then umount -l {folder}, lock again whom you had locked, and run 'nss-iamctl refresh'"
+            )));
             replace(&path, patience, &with)
         }
         done => done,

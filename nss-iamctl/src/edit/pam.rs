@@ -1,5 +1,7 @@
 //! Homes at the first login: pam_mkhomedir(8) with umask 0077, by whatever looks after /etc/pam.d here.
 
+use message::Message;
+
 use crate::edit::backup::Kind;
 use crate::edit::block;
 use crate::edit::step::Edit;
@@ -42,7 +44,7 @@ pub(crate) const WATCHED: [&str; 11] = [
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Homes {
     /// They are already; perhaps with a remark.
-    Made(Option<String>),
+    Made(Option<Message>),
     /// By pam-auth-update, after this file is there.
     Update(Option<Edit>),
     /// By a line of ours.
@@ -56,9 +58,8 @@ pub(crate) enum Homes {
 pub(crate) fn plan(host: &Host) -> Result<Homes, Error> {
     if let Some(line) = existing(host)? {
         let private = line.contains("umask=0077") || line.contains("umask=077") || line.contains("oddjob");
-        let remark =
-            format!("homes are made by '{line}', so their modes are not ours; hint: add umask=0077 there");
-        return Ok(Homes::Made((!private).then_some(remark)));
+        let remark = Message::new(format!("homes are made by '{line}', so their modes are not ours"));
+        return Ok(Homes::Made((!private).then(|| remark.with_hint("add umask=0077 there"))));
     }
     if host.find("pam-auth-update").is_some() {
         let before = files::read(&host.path(PROFILE_PATH))?;

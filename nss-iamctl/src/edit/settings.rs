@@ -99,8 +99,9 @@ pub(crate) struct Settings {
 pub(crate) fn plan(host: &Host, groups: &[String], role: Option<&str>) -> Result<Settings, Error> {
     let path = host.path(PATH);
     let before = files::read_utf8(&path)?;
-    let after = edit(before.as_deref().unwrap_or(SHIPPED), groups, role)
-        .map_err(|cause| Error::configuration(format!("'{}' is not valid TOML: {cause}", path.display())))?;
+    let after = edit(before.as_deref().unwrap_or(SHIPPED), groups, role).map_err(|cause| {
+        Error::configuration(format!("'{}' is not valid TOML: {}", path.display(), cause.message()))
+    })?;
     let config = Config::parse(&texts(host, after.clone())?)?;
     Ok(Settings { before, after, config })
 }

@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use cache::snapshot::{Cache, User};
+use message::Message;
 
 use crate::edit::backup::Kind;
 use crate::edit::step::Edit;
@@ -97,7 +98,7 @@ impl<'a> Sshd<'a> {
 /// What is to be written for sshd, and what there is to say about it.
 pub(crate) struct Plan {
     pub edits: Vec<Edit>,
-    pub notes: Vec<String>,
+    pub notes: Vec<Message>,
 }
 
 /// Plans the drop-in, and what the main file needs so that it is in force.
@@ -114,9 +115,7 @@ pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
     let text = drop_in::text(group, sshd.version.arguments(), &allow);
     let mut notes = overridden(&settings, &allow);
     if settings.get("usepam") == "no" {
-        notes.push(
-            "sshd has 'UsePAM no': nobody makes the homes of IAM users at their first login".to_owned(),
-        );
+        notes.push("sshd has 'UsePAM no': nobody makes the homes of IAM users at their first login".into());
     }
     let view = View { host, planned: BTreeMap::new() };
     let path = config::main(&view);
@@ -149,7 +148,7 @@ fn included(
     path: &str,
     bare: &[u8],
     text: &str,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Message>,
 ) -> Result<Option<Vec<u8>>, Error> {
     let planned = BTreeMap::from([
         (path.to_owned(), String::from_utf8_lossy(bare).into_owned()),
@@ -161,27 +160,30 @@ fn included(
         return Err(Error::configuration(message)
             .hint(format!("copy '{path}' to '{}' and change it there", config::MAIN)));
     }
-    notes.push(format!("{why}: '{path}' therefore gets an Include of ours at its top"));
+    notes.push(format!("{why}: '{path}' therefore gets an Include of ours at its top").into());
     Ok(Some(drop_in::main_with_include(bare)))
 }
 
-fn overridden(settings: &Effective, allow: &effective::Allow) -> Vec<String> {
+fn overridden(settings: &Effective, allow: &effective::Allow) -> Vec<Message> {
     let mut notes = Vec::new();
     if !allow.users.is_empty() {
         let (theirs, ours) = (settings.list("allowusers").join(" "), allow.users.join(" "));
-        notes.push(format!("'AllowUsers {theirs}' is overridden for IAM users by 'AllowUsers {ours}'"));
+        notes
+            .push(format!("'AllowUsers {theirs}' is overridden for IAM users by 'AllowUsers {ours}'").into());
     }
     let users = settings.list("allowusers");
     if allow.users.is_empty() && !users.is_empty() && !users.contains(&"*") {
-        notes.push(format!("'AllowUsers {}' stays in force for IAM users", users.join(" ")));
+        notes.push(format!("'AllowUsers {}' stays in force for IAM users", users.join(" ")).into());
     }
     if allow.groups {
         let theirs = settings.list("allowgroups").join(" ");
-        notes.push(format!("'AllowGroups {theirs}' is overridden for IAM users by 'AllowGroups *'"));
+        notes.push(format!("'AllowGroups {theirs}' is overridden for IAM users by 'AllowGroups *'").into());
     }
     let methods = settings.list("authenticationmethods");
     if !methods.is_empty() && methods != ["any"] {
-        notes.push(format!("'AuthenticationMethods {}' stays in force for IAM users", methods.join(" ")));
+        notes.push(
+            format!("'AuthenticationMethods {}' stays in force for IAM users", methods.join(" ")).into(),
+        );
     }
     notes
 }
@@ -226,7 +228,7 @@ pub(crate) fn baseline(sshd: &Sshd<'_>) -> Result<Baseline, Error> {
 ///
 /// # Errors
 /// What is not as it should be.
-pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result<Vec<String>, Error> {
+pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result<Vec<Message>, Error> {
     sshd.test()?;
     for (user, before) in &baseline.0 {
         let differ = before.differing(&sshd.settings(user)?);
@@ -242,11 +244,8 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
         }
     }
     let Some(cache) = cached(sshd.host) else {
-        return Ok(vec![
-            "there is no IAM user in the cache yet, so what sshd does with them was not tried\n\
-             hint: nss-iamctl refresh, then nss-iamctl doctor"
-                .to_owned(),
-        ]);
+        let what = "there is no IAM user in the cache yet, so what sshd does with them was not tried";
+        return Ok(vec![Message::new(what).with_hint("nss-iamctl refresh, then nss-iamctl doctor")]);
     };
     let mut notes = Vec::new();
     if let Some(user) = cache.users.iter().find(|user| user.active) {
@@ -258,10 +257,10 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
             return Err(Error::configuration(message).hint(format!("does 'id {user}' show '{group}'?")));
         }
         if let Some((why, hint)) = effective::obstacle(&settings, group) {
-            notes.push(format!("IAM user '{user}' cannot log in: {why}\nhint: {hint}"));
+            notes.push(Message::new(format!("IAM user '{user}' cannot log in: {why}")).with_hint(hint));
         }
         if let Some(pattern) = effective::denied(&settings, user) {
-            notes.push(format!("'DenyUsers {pattern}' stays in force, and names IAM user '{user}'"));
+            notes.push(format!("'DenyUsers {pattern}' stays in force, and names IAM user '{user}'").into());
         }
     }
     if let Some(user) = cache.users.iter().find(|user| !user.active) {

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use config::Config;
+use message::Message;
 
 use crate::cli::Sudo;
 use crate::edit::backup::Kind;
@@ -28,7 +29,7 @@ const MODULE: &str = "pam_ssh_agent_auth.so";
 /// What is to be written, and what there is to say about it.
 pub(crate) struct Plan {
     pub edits: Vec<Edit>,
-    pub notes: Vec<String>,
+    pub notes: Vec<Message>,
 }
 
 /// Plans sudo's files. What visudo would refuse is never written.
@@ -120,7 +121,7 @@ fn has_module(host: &Host) -> bool {
 }
 
 /// Says so if no IAM group joins a group that sudoers knows: then nobody becomes root by this.
-fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<String>, Error> {
+fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<Message>, Error> {
     let mut rules = main.to_owned();
     let folder = host.path(FOLDER);
     let is_read = |name: &OsString| {
@@ -142,10 +143,12 @@ fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<String>,
         return Ok(None);
     }
     let known = named.into_iter().collect::<Vec<_>>().join(", ");
-    Ok(Some(format!(
-        "no IAM group joins a local group that sudoers names ({known}), so no IAM user can use sudo yet\n\
-         hint: [local_groups] in '{}': JumpHostAdmins = [\"{}\"]",
+    let what = format!(
+        "no IAM group joins a local group that sudoers names ({known}), so no IAM user can use sudo yet"
+    );
+    Ok(Some(Message::new(what).with_hint(format!(
+        "[local_groups] in '{}': JumpHostAdmins = [\"{}\"]",
         crate::edit::settings::PATH,
         known.split(", ").next().unwrap_or("sudo")
-    )))
+    ))))
 }

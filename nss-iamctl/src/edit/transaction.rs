@@ -162,7 +162,7 @@ impl<'a> Transaction<'a> {
     /// Takes everything back, and adds to the failure how that went.
     fn roll_back(self, failed: Error) -> Error {
         let undone = self.undo.into_iter().rev().filter_map(|undo| undo.perform(self.host).err());
-        let left: Vec<String> = undone.map(|cause| cause.to_string()).collect();
+        let left: Vec<String> = undone.map(|cause| cause.message().what().to_owned()).collect();
         if let Some(line) = &self.last {
             let _ = run(self.host, line);
         }

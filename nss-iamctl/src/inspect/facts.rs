@@ -15,6 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use config::Config;
+use message::Message;
 
 use crate::edit::nsswitch;
 use crate::edit::settings;
@@ -32,7 +33,7 @@ pub(crate) struct Facts {
     /// Seconds since 1970.
     pub now: i64,
     pub root: bool,
-    pub config: Result<Config, String>,
+    pub config: Result<Config, NoConfig>,
     pub published: Published,
     /// /etc/passwd and /etc/group: name -> id.
     pub passwd: BTreeMap<String, u32>,
@@ -70,6 +71,13 @@ pub(crate) struct Facts {
     pub homes: Vec<(String, u32, Node)>,
     /// What the host gives to names; nothing, unless a command has asked for it.
     pub names: Names,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoConfig {
+    Missing,
+    Refused(Message),
 }
 
 /// A file or folder.
@@ -161,11 +169,11 @@ impl Facts {
 }
 
 /// A missing file is told apart from an empty one: the refresher refuses to run without.
-fn config(host: &Host) -> Result<Config, String> {
+fn config(host: &Host) -> Result<Config, NoConfig> {
     if !host.exists(settings::PATH) {
-        return Err(format!("'{}' is missing\nhint: nss-iamctl enable --group GROUP", settings::PATH));
+        return Err(NoConfig::Missing);
     }
-    settings::load(host).map_err(|cause| cause.to_string())
+    settings::load(host).map_err(|cause| NoConfig::Refused(cause.into()))
 }
 
 fn text(host: &Host, path: &str) -> Option<String> {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use message::Message;
+
 /// Done.
 pub(crate) const OK: u8 = 0;
 /// None of the others (EX_SOFTWARE).
@@ -17,41 +19,43 @@ pub(crate) const CONFIGURATION: u8 = 78;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Error {
     status: u8,
-    message: String,
-    hint: Option<String>,
+    message: Message,
 }
 
 impl Error {
     /// Something failed that should not.
-    pub(crate) fn other(message: impl Into<String>) -> Self {
-        Self { status: OTHER, message: message.into(), hint: None }
+    pub(crate) fn other(message: impl AsRef<str>) -> Self {
+        Self { status: OTHER, message: Message::new(message) }
     }
 
     /// What was found on the host, or was asked for, makes it impossible.
-    pub(crate) fn configuration(message: impl Into<String>) -> Self {
-        Self { status: CONFIGURATION, message: message.into(), hint: None }
+    pub(crate) fn configuration(message: impl AsRef<str>) -> Self {
+        Self { status: CONFIGURATION, message: Message::new(message) }
     }
 
     /// A system call on a file failed: `read`, `write`. Lack of rights gives the exit status of that.
     pub(crate) fn io(action: &str, path: &Path, cause: &io::Error) -> Self {
         let status = if cause.kind() == io::ErrorKind::PermissionDenied { DENIED } else { OTHER };
-        Self { status, message: format!("cannot {action} '{}': {cause}", path.display()), hint: None }
+        Self { status, message: Message::new(format!("cannot {action} '{}': {cause}", path.display())) }
     }
 
     /// What to do about it.
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
+    pub(crate) fn hint(self, hint: impl AsRef<str>) -> Self {
+        Self { message: self.message.with_hint(hint), ..self }
     }
 
     /// What was done about it, behind a semicolon.
-    pub(crate) fn done(mut self, what: &str) -> Self {
-        self.message = format!("{}; {what}", self.message);
-        self
+    pub(crate) fn done(self, what: &str) -> Self {
+        Self { message: self.message.and(what), ..self }
     }
 
     pub(crate) fn status(&self) -> u8 {
         self.status
+    }
+
+    /// What is printed.
+    pub(crate) fn message(&self) -> &Message {
+        &self.message
     }
 }
 
@@ -59,18 +63,19 @@ impl std::error::Error for Error {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
-            None => Ok(()),
-        }
+        self.message.fmt(f)
     }
 }
 
 impl From<config::Error> for Error {
-    /// The message of a wrong configuration brings its own hint.
     fn from(cause: config::Error) -> Self {
-        Self::configuration(cause.to_string())
+        Self { status: CONFIGURATION, message: cause.message() }
+    }
+}
+
+impl From<Error> for Message {
+    fn from(error: Error) -> Self {
+        error.message
     }
 }
 
@@ -80,6 +85,6 @@ pub(crate) fn require_root(command: &str) -> Result<(), Error> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let message = format!("'{command}' needs root; nothing was done");
-    Err(Error { status: DENIED, message, hint: Some(format!("sudo nss-iamctl {command}")) })
+    let message = Message::new(format!("'{command}' needs root; nothing was done"));
+    Err(Error { status: DENIED, message: message.with_hint(format!("sudo nss-iamctl {command}")) })
 }

@@ -77,7 +77,7 @@ pub(super) fn carry_out(
     })?;
     match sshd.map(|sshd| reload::reload(&sshd)) {
         Some(Ok(told)) => say(&told),
-        Some(Err(failed)) => say(&format!("{failed}\nhint: reload sshd by hand")),
+        Some(Err(failed)) => say(failed.hint("reload sshd by hand")),
         None => {}
     }
     Ok(copies)

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use message::Message;
+
 use super::facts::Facts;
 use super::outcome::{Adoption, Plan};
 use super::script::{self, Job};
@@ -54,7 +56,7 @@ fn line(text: &mut String, line: &str) {
 }
 
 /// What the plan does not do, and somebody should.
-pub(super) fn remarks(world: &World<'_>, plan: &Plan) -> Vec<String> {
+pub(super) fn remarks(world: &World<'_>, plan: &Plan) -> Vec<Message> {
     let facts = world.facts;
     let mut remarks = Vec::new();
     if plan.adopt.is_empty() {
@@ -63,35 +65,31 @@ pub(super) fn remarks(world: &World<'_>, plan: &Plan) -> Vec<String> {
     for (path, text) in facts.roots_jobs.iter().chain(&facts.cron) {
         let elsewhere = facts.roots_jobs.iter().any(|(other, _)| other == path);
         if script::job(text) == Job::Among || elsewhere && script::job(text) == Job::Whole {
-            remarks.push(format!(
-                "'{}' runs the script that makes accounts, among other things, and stays\n\
-                 hint: take the script's line out, or the accounts come back",
+            let what = format!(
+                "'{}' runs the script that makes accounts, among other things, and stays",
                 path.display()
-            ));
+            );
+            let hint = "take the script's line out, or the accounts come back";
+            remarks.push(Message::new(what).with_hint(hint));
         }
     }
     if !plan.remaining.is_empty() {
         let names = plan.remaining.join(", ");
-        remarks.push(format!(
+        remarks.push(Message::new(format!(
             "no script looks after these accounts any more, and they stay until somebody removes them: {names}"
-        ));
+        )));
         if facts.sshd.iter().any(|(_, text)| script::without_keys_command(text).is_some()) {
-            remarks.push("sshd goes on asking the script for their keys".to_owned());
+            remarks.push(Message::new("sshd goes on asking the script for their keys"));
         }
     }
     if plan.adopt.iter().any(|adoption| adoption.moves().is_some()) {
         let find: Vec<String> = plan.adopt.iter().filter(|a| a.moves().is_some()).map(find_rest).collect();
-        remarks.push(format!(
-            "files elsewhere keep the old ids\nhint: find / -xdev \\( {} \\)",
-            find.join(" -o ")
-        ));
+        let hint = format!("find / -xdev \\( {} \\)", find.join(" -o "));
+        remarks.push(Message::new("files elsewhere keep the old ids").with_hint(hint));
     }
     if !facts.script_conf.is_empty() {
-        remarks.push(
-            "aws-ec2-ssh itself stays installed\n\
-             hint: remove its package, or /opt/import_users.sh, /opt/authorized_keys_command.sh, /etc/aws-ec2-ssh.conf"
-                .to_owned(),
-        );
+        let hint = "remove its package, or /opt/import_users.sh, /opt/authorized_keys_command.sh, /etc/aws-ec2-ssh.conf";
+        remarks.push(Message::new("aws-ec2-ssh itself stays installed").with_hint(hint));
     }
     remarks
 }

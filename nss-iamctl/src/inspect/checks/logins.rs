@@ -32,8 +32,7 @@ pub(crate) fn daemon(facts: &Facts) -> Vec<Finding> {
         )];
     };
     if let Some(why) = &sshd.refused {
-        let (what, hint) = why.split_once("\nhint: ").unwrap_or((why, "sshd -t shows the line"));
-        return vec![Finding::bad("sshd", what, hint)];
+        return vec![Finding::bad("sshd", why.what(), why.hint().unwrap_or("sshd -t shows the line"))];
     }
     if !sshd.ours {
         let what = format!("'{}' is missing, so sshd asks for no IAM user's keys", drop_in::PATH);
@@ -78,10 +77,7 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     let Probe { name, .. } = probe;
     let settings = match asked {
         Ok(settings) => settings,
-        Err(cause) => {
-            let (what, hint) = cause.split_once("\nhint: ").unwrap_or((cause, ""));
-            return vec![Finding::bad("sshd", what, hint)];
-        }
+        Err(cause) => return vec![Finding::bad("sshd", cause.what(), cause.hint().unwrap_or_default())],
     };
     let group = facts.configured().users.common_group;
     let mut findings = Vec::new();

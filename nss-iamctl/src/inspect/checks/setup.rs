@@ -1,7 +1,8 @@
 //! Whether what an installation and `enable` bring is there: configuration, users, folders, programs.
 
+use crate::edit::settings;
 use crate::host::paths::{FETCH_USER, KEYS_CMD, KEYS_USER, REFRESHER};
-use crate::inspect::facts::{Facts, Node};
+use crate::inspect::facts::{Facts, NoConfig, Node};
 use crate::say::finding::{Finding, Level};
 use crate::say::show::some;
 
@@ -23,10 +24,13 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
 fn configuration(facts: &Facts) -> Finding {
     let config = match &facts.config {
         Ok(config) => config,
-        Err(cause) => {
-            let (what, hint) =
-                cause.split_once("\nhint: ").unwrap_or((cause, "correct it; see nss-iam.toml(5)"));
-            return Finding::bad("config", what, hint);
+        Err(NoConfig::Missing) => {
+            let what = format!("'{}' is missing", settings::PATH);
+            return Finding::bad("config", what, "nss-iamctl enable --group GROUP");
+        }
+        Err(NoConfig::Refused(cause)) => {
+            let hint = cause.hint().unwrap_or("correct it; see nss-iam.toml(5)");
+            return Finding::bad("config", cause.what(), hint);
         }
     };
     let groups: Vec<&String> =

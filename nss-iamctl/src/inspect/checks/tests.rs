@@ -4,15 +4,16 @@ mod names;
 
 use config::Config;
 use listing::{Failure, FailureKind};
+use message::Message;
 
 use super::judge;
 use crate::edit::sshd::effective::Effective;
 use crate::fixtures::{IN_FORCE, NOW, good, probe};
 use crate::host::published::{Skip, Status, Trouble};
-use crate::inspect::facts::Facts;
 use crate::inspect::facts::log::Denial;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::facts::sshd::SshdFacts;
+use crate::inspect::facts::{Facts, NoConfig};
 use crate::say::finding::{Finding, Level, worst};
 
 /// What is wrong once `break_it` has had its way.
@@ -69,11 +70,11 @@ fn on_a_host_where_all_is_well_nothing_is_found() {
 fn what_an_installation_brings_is_missed() {
     use Level::Bad;
     finds(Bad, "config.toml' is missing", "enable --group", |facts, _| {
-        facts.config =
-            Err("'/etc/nss-iam/config.toml' is missing\nhint: nss-iamctl enable --group GROUP".to_owned());
+        facts.config = Err(NoConfig::Missing);
     });
     finds(Bad, "line 3: unknown key", "delete", |facts, _| {
-        facts.config = Err("'config.toml' line 3: unknown key 'x'\nhint: delete it".to_owned());
+        let refused = Message::new("'config.toml' line 3: unknown key 'x'").with_hint("delete it");
+        facts.config = Err(NoConfig::Refused(refused));
     });
     finds(Bad, "no IAM group is configured", "enable --group", |facts, _| {
         facts.config = Ok(Config::default())
@@ -280,7 +281,7 @@ fn what_keeps_sshd_from_letting_in_is_named() {
         facts.timer = None;
     });
     finds(Bad, "refuses its configuration: line 5", "sshd -t", |facts, _| {
-        sshd(facts).refused = Some("sshd refuses its configuration: line 5".to_owned());
+        sshd(facts).refused = Some(Message::new("sshd refuses its configuration: line 5"));
     });
     finds(Bad, "00-nss-iam.conf' is missing", "enable", |facts, _| sshd(facts).ours = false);
     finds(Bad, "does not obey", "enable", |facts, _| {
@@ -313,8 +314,8 @@ fn what_keeps_sshd_from_letting_in_is_named() {
         settings(&mut probes[0], ",rsa-sha2-512", "")
     });
     finds(Bad, "does not tell the settings", "sshd -T", |_, probes| {
-        probes[0].sshd =
-            Some(Err("sshd does not tell the settings of user 'ana': x\nhint: sshd -T".to_owned()));
+        let untold = Message::new("sshd does not tell the settings of user 'ana': x").with_hint("sshd -T");
+        probes[0].sshd = Some(Err(untold));
     });
 }
 

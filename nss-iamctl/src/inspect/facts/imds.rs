@@ -56,7 +56,7 @@ pub(crate) fn gather(host: &Host, root: bool) -> Option<ImdsFacts> {
 fn rules(host: &Host) -> Result<Rules, Unseen> {
     host.find("nft").ok_or(Unseen::NoProgram)?;
     let listed = host.run(&["nft", "-j", "list", "table", "inet", "nss_iam"]);
-    let listed = listed.map_err(|cause| Unseen::Failed(cause.to_string()))?;
+    let listed = listed.map_err(|cause| Unseen::Failed(cause.message().what().to_owned()))?;
     match listed.success() {
         true => Rules::parse(&listed.stdout)
             .ok_or_else(|| Unseen::Failed("what nft prints is not understood".to_owned())),

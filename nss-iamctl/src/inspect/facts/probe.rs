@@ -1,6 +1,7 @@
 //! What glibc and sshd say of one user of the cache.
 
 use cache::snapshot::User;
+use message::Message;
 
 use crate::edit::sshd::Sshd;
 use crate::edit::sshd::effective::Effective;
@@ -29,7 +30,7 @@ pub(crate) struct Probe {
     pub shell: String,
     pub shell_node: Option<Node>,
     /// `sshd -T -C user=…` of an active user; none: not asked.
-    pub sshd: Option<Result<Effective, String>>,
+    pub sshd: Option<Result<Effective, Message>>,
 }
 
 impl Probe {
@@ -75,7 +76,7 @@ fn uid_of(line: &str) -> Option<u32> {
     account(line.as_bytes()).map(|account| account.uid)
 }
 
-fn settings(host: &Host, name: &str) -> Option<Result<Effective, String>> {
+fn settings(host: &Host, name: &str) -> Option<Result<Effective, Message>> {
     let sshd = Sshd::find(host).ok().flatten()?;
-    Some(sshd.settings(name).map_err(|cause| cause.to_string()))
+    Some(sshd.settings(name).map_err(Message::from))
 }

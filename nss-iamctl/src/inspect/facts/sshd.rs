@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use message::Message;
+
 use crate::edit::sshd::config::{self, Files};
 use crate::edit::sshd::{Sshd, drop_in};
 use crate::host::Host;
@@ -14,7 +16,7 @@ use crate::host::files;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SshdFacts {
     /// What `sshd -t` complains about.
-    pub refused: Option<String>,
+    pub refused: Option<Message>,
     /// The words behind keys-cmd that this version can fill in.
     pub arguments: String,
     /// Whether our drop-in, or our block in the main file, is there.
@@ -32,7 +34,7 @@ pub(crate) fn gather(host: &Host) -> Option<SshdFacts> {
     let (version, test) = match Sshd::find(host) {
         Ok(Some(sshd)) => (sshd.version, sshd.test()),
         Ok(None) => return None,
-        Err(cause) => return Some(SshdFacts { refused: Some(cause.to_string()), ..SshdFacts::default() }),
+        Err(cause) => return Some(SshdFacts { refused: Some(cause.into()), ..SshdFacts::default() }),
     };
     let main = config::main(&Here(host));
     let block = |path: &str| {
@@ -44,7 +46,7 @@ pub(crate) fn gather(host: &Host) -> Option<SshdFacts> {
     read.extend(Here(host).names(folder).into_iter().map(|name| folder.join(name)));
     Some(SshdFacts {
         // Without root it cannot read the host keys.
-        refused: test.err().filter(|_| rustix::process::geteuid().is_root()).map(|cause| cause.to_string()),
+        refused: test.err().filter(|_| rustix::process::geteuid().is_root()).map(Message::from),
         arguments: version.arguments().to_owned(),
         ours: drop_in || block(main),
         out_of_force: if drop_in { drop_in::out_of_force(&Here(host)) } else { None },

@@ -132,7 +132,7 @@ fn a_host_is_seen_as_it_is() {
     assert_eq!((imds.enabled, imds.rules), (true, Some(Err(Unseen::NoTable))));
     assert_eq!((facts.log.len(), facts.denials.len()), (1, 1));
     let sshd = facts.sshd.unwrap();
-    assert!(sshd.refused.unwrap().contains("line 3: Bad"));
+    assert!(sshd.refused.unwrap().what().contains("line 3: Bad"));
     assert_eq!((sshd.ours, sshd.out_of_force, sshd.loaded), (true, None, Some(200)));
     assert_eq!(sshd.changed, Some(("/etc/ssh/sshd_config.d/00-nss-iam.conf".to_owned(), 300)));
 }

@@ -160,7 +160,8 @@ fn sshd_asks_the_script_as_long_as_somebody_depends_on_it() {
             changes.iter().any(|change| change.path.as_os_str() == "/etc/cron.d/import_users" && change.after.is_none())
         );
         assert_eq!(changes.iter().any(|change| change.path.as_os_str() == "/etc/ssh/sshd_config"), goes);
-        let remarks = tell::remarks(&World::of(&facts), &planned(&facts, &[], false)).join("\n");
+        let remarks = tell::remarks(&World::of(&facts), &planned(&facts, &[], false));
+        let remarks = remarks.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         assert_eq!(remarks.contains("until somebody removes them: bob"), !goes, "{remarks}");
     }
 }

@@ -4,8 +4,8 @@
 mod here;
 
 use std::fs;
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use cache::{rescue, reserve};
@@ -13,8 +13,7 @@ use claims::nss::Files;
 use config::Config;
 use jiff::Timestamp;
 use listing::Listing;
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use listing::regular::{Links, Unread as NoFile};
 
 use crate::changes::{self, Change, Published};
 use crate::known::Known;
@@ -375,32 +374,18 @@ fn owner_of_fetch() -> Option<u32> {
 
 /// Reads what the fetch half left: a file of that user or of root, which nobody else can write.
 fn read_listing(fetcher: Option<u32>) -> Result<Listing, Unread> {
-    let io_error = |what| move |cause| Unread::Io { what, cause };
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file =
-        fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(LISTING).map_err(|cause| {
-            match cause.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::ENOENT) => Unread::Missing,
-                // open(2): a symbolic link, and a socket.
-                Some(Errno::ELOOP | Errno::ENXIO) => Unread::Untrusted("it is not a regular file".to_owned()),
-                _ => io_error("open")(cause),
-            }
-        })?;
-    let found = file.metadata().map_err(io_error("read"))?;
-    let refused = |cause: String| Err(Unread::Untrusted(cause));
-    if !found.is_file() {
-        return refused("it is not a regular file".to_owned());
-    }
+    let file = listing::read(Path::new(LISTING), Links::Refuse).map_err(|unread| match unread {
+        NoFile::Open(cause) if cause.kind() == io::ErrorKind::NotFound => Unread::Missing,
+        NoFile::Open(cause) => Unread::Io { what: "open", cause },
+        NoFile::Read(cause) => Unread::Io { what: "read", cause },
+        NoFile::NotRegular | NoFile::TooLarge(_) => Unread::Untrusted(format!("it is {unread}")),
+    })?;
+    let (refused, found) = (|cause: String| Err(Unread::Untrusted(cause)), file.about);
     if found.uid() != 0 && Some(found.uid()) != fetcher {
         return refused(format!("it belongs to uid {}, not to '{FETCH_USER}' or root", found.uid()));
     }
     if found.mode() & 0o022 != 0 {
         return refused("others than its owner may write it".to_owned());
     }
-    let mut json = Vec::new();
-    file.take(listing::MAX_BYTES + 1).read_to_end(&mut json).map_err(io_error("read"))?;
-    if json.len() as u64 > listing::MAX_BYTES {
-        return refused(format!("it is larger than {} MiB", listing::MAX_BYTES >> 20));
-    }
-    Ok(Listing::parse(&json)?)
+    Ok(Listing::parse(&file.bytes)?)
 }

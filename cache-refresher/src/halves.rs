@@ -8,6 +8,7 @@ use cache::reserve;
 use config::{Config, Source};
 use jiff::Timestamp;
 use listing::Listing;
+use listing::regular::Links;
 use nix::unistd::geteuid;
 
 use crate::apply::{self, LISTING};
@@ -15,7 +16,7 @@ use crate::cli::Cli;
 use crate::known::Known;
 use crate::progress::Bar;
 use crate::report::{self, Fetched, Last, Report};
-use crate::{exit, fetch, fetch_child, lock, regular};
+use crate::{exit, fetch, fetch_child, lock};
 
 /// The fetch half. Root gives up its power first.
 pub(crate) fn fetch(cli: &Cli) -> u8 {
@@ -228,7 +229,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
 fn write(listing: &Listing) -> io::Result<()> {
     let (path, json) = (Path::new(LISTING), serde_json::to_vec(listing)?);
     let folder = path.parent().unwrap_or(Path::new("/"));
-    reserve::with(folder, || regular::replace(path, &json, 0o600, None))?;
+    reserve::with(folder, || crate::replace::replace(path, &json, 0o600, None))?;
     if let Err(cause) = reserve::keep(folder, json.len() as u64) {
         log::warn!("cannot keep room for the next listing in '{}': {cause}", folder.display());
     }
@@ -237,8 +238,8 @@ fn write(listing: &Listing) -> io::Result<()> {
 
 /// The last listing is the fetch half's memory, if it is of the same source.
 fn previous(source: &Source) -> Option<Listing> {
-    let unusable = match regular::read(Path::new(LISTING), listing::MAX_BYTES) {
-        Ok(json) => match Listing::parse(&json) {
+    let unusable = match listing::read(Path::new(LISTING), Links::Refuse).map_err(io::Error::from) {
+        Ok(file) => match Listing::parse(&file.bytes) {
             Ok(listing) if source.has_url(&listing.source) => return Some(listing),
             Ok(_) => None,
             Err(cause) => Some(cause.to_string()),

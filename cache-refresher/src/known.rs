@@ -11,7 +11,7 @@ use config::{Config, Source};
 use listing::{Account, Listing, User};
 use serde::{Deserialize, Serialize};
 
-use crate::regular;
+use crate::replace;
 
 const NAME: &str = "known.json";
 const VERSION: u32 = 1;
@@ -108,6 +108,6 @@ impl Known {
             return cache::replace::remove_leftovers(&path);
         }
         let mode = if gid.is_some() { 0o640 } else { 0o600 };
-        regular::replace(&path, &serde_json::to_vec(self)?, mode, gid)
+        replace::replace(&path, &serde_json::to_vec(self)?, mode, gid)
     }
 }

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use claims::Uses;
 use claims::nss::{Answers, Asking, Files};
+use listing::regular::{self, Links};
 
 use crate::folders::{self, Folders};
 use crate::plan::Questions;
-use crate::regular;
 
 /// Facts about the host, none of them from the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,8 +153,8 @@ impl Locked {
 const MAX_SIZE: u64 = 16 << 20;
 
 fn optional(path: &Path) -> Result<Option<String>, Unreadable> {
-    match regular::read(path, MAX_SIZE) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+    match regular::read(path, MAX_SIZE, Links::Follow).map_err(io::Error::from) {
+        Ok(file) => Ok(Some(String::from_utf8_lossy(&file.bytes).into_owned())),
         Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(None)
         }

@@ -19,8 +19,8 @@ mod nscd;
 mod plan;
 mod progress;
 mod recover;
-mod regular;
 mod relay;
+mod replace;
 mod report;
 mod sessions;
 

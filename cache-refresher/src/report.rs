@@ -8,13 +8,13 @@ use std::time::Duration;
 use cache::snapshot::{Cache, Keys};
 use config::Source;
 use jiff::Timestamp;
+use listing::regular::{self, Links};
 use listing::{Failure, Listing};
 use serde::{Deserialize, Serialize};
 
 use crate::changes::{self, Change};
 use crate::exit;
 use crate::plan::{Plan, Skip};
-use crate::regular;
 
 /// Calls by their names, `iam:GetGroup`.
 pub(crate) type Calls = BTreeMap<String, u64>;
@@ -98,8 +98,8 @@ pub(crate) struct Last {
 impl Last {
     /// Nothing, if there was no last run that can be read.
     pub(crate) fn read(folder: &Path) -> Self {
-        let json = regular::read(&folder.join(STATUS), listing::MAX_BYTES).unwrap_or_default();
-        serde_json::from_slice(&json).unwrap_or_default()
+        let file = regular::read(&folder.join(STATUS), listing::MAX_BYTES, Links::Refuse);
+        file.ok().and_then(|file| serde_json::from_slice(&file.bytes).ok()).unwrap_or_default()
     }
 }
 
@@ -239,7 +239,7 @@ impl Report {
     /// # Errors
     /// Of the operating system.
     pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
-        regular::replace(&folder.join(STATUS), &serde_json::to_vec_pretty(self)?, 0o644, None)
+        crate::replace::replace(&folder.join(STATUS), &serde_json::to_vec_pretty(self)?, 0o644, None)
     }
 }
 

@@ -6,13 +6,16 @@
 #![forbid(unsafe_code)]
 
 mod key_body;
+pub mod regular;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use key_body::type_and_base64;
+use regular::{Links, Regular, Unread};
 
 /// The `version` that this release writes and reads.
 pub const VERSION: u32 = 1;
@@ -186,6 +189,14 @@ pub enum Error {
     /// Two users or two groups with one id, or a member who is not among the users.
     #[error("listing contradicts itself: {0}")]
     Contradiction(String),
+}
+
+/// Reads a document's file, whoever put it there.
+///
+/// # Errors
+/// Where it is no regular file of at most [`MAX_BYTES`].
+pub fn read(path: &Path, links: Links) -> Result<Regular, Unread> {
+    regular::read(path, MAX_BYTES, links)
 }
 
 impl Listing {

@@ -1,11 +1,10 @@
 //! The source `file:///…`: a listing in a file of this host.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use listing::{Failure, FailureKind, MAX_BYTES};
+use listing::regular::{Links, Unread};
+use listing::{Failure, FailureKind};
 
 use super::document::Document;
 use super::failure::failure;
@@ -24,32 +23,20 @@ impl Document for File<'_> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let file = open(path).map_err(|error| {
-        let kind = match error.kind() {
-            ErrorKind::NotFound => FailureKind::Configuration,
-            ErrorKind::PermissionDenied => FailureKind::Denied,
-            _ => FailureKind::Other,
-        };
-        let hint = "the file of [source] url has to be there, and readable for the user nss-iam-fetch";
-        failure("open", &path.to_string_lossy(), &error.to_string(), hint, kind)
-    })?;
     let refused = |cause: &str| failure("read", &path.to_string_lossy(), cause, "", FailureKind::Held);
-    let about = file.metadata().map_err(|error| refused(&error.to_string()))?;
-    if !about.is_file() {
-        return Err(refused("not a regular file"));
+    match listing::read(path, Links::Follow) {
+        Ok(file) => Ok(file.bytes),
+        Err(Unread::Open(cause)) => {
+            let kind = match cause.kind() {
+                ErrorKind::NotFound => FailureKind::Configuration,
+                ErrorKind::PermissionDenied => FailureKind::Denied,
+                _ => FailureKind::Other,
+            };
+            let hint = "the file of [source] url has to be there, and readable for the user nss-iam-fetch";
+            Err(failure("open", &path.to_string_lossy(), &cause.to_string(), hint, kind))
+        }
+        Err(unread) => Err(refused(&unread.to_string())),
     }
-    let mut bytes = Vec::new();
-    let read =
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| refused(&error.to_string()))?;
-    if read as u64 > MAX_BYTES {
-        return Err(refused(&format!("larger than {} MiB", MAX_BYTES >> 20)));
-    }
-    Ok(bytes)
-}
-
-/// A FIFO must not make the refresher wait for a writer.
-fn open(path: &Path) -> std::io::Result<std::fs::File> {
-    OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)
 }
 
 #[cfg(test)]

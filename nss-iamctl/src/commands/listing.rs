@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use listing::{Listing, MAX_BYTES};
+use listing::Listing;
+use listing::regular::{Links, Unread};
 use message::Message;
 
 use crate::cli;
@@ -31,11 +32,11 @@ pub(crate) fn run(args: &cli::Listing, out: &mut dyn Write) -> Result<u8, Error>
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Error> {
-    let size = std::fs::metadata(file).map_err(|cause| Error::io("read", file, &cause))?.len();
-    if size > MAX_BYTES {
-        return Err(Error::other(format!("'{}' is larger than {} MiB", file.display(), MAX_BYTES >> 20)));
+    match listing::read(file, Links::Follow) {
+        Ok(read) => Ok(read.bytes),
+        Err(Unread::Open(cause) | Unread::Read(cause)) => Err(Error::io("read", file, &cause)),
+        Err(unread) => Err(Error::other(format!("'{}' is {unread}", file.display()))),
     }
-    std::fs::read(file).map_err(|cause| Error::io("read", file, &cause))
 }
 
 /// `412 users, 9 groups, 530 keys, 3 of them inactive, of 2 accounts`
@@ -89,7 +90,10 @@ mod tests {
         crate::say::SAID.with_borrow(|said| {
             assert!(said.contains("unknown field `acounts`") && said.contains("line 3"), "{said}");
         });
-        let missing = cli::ListingCommand::Validate { file: "/nonexistent/x".into() };
-        assert!(run(&cli::Listing { command: missing }, &mut Vec::new()).is_err());
+        for (file, why) in [("/nonexistent/x", "cannot read"), ("/dev/zero", "is not a regular file")] {
+            let command = cli::ListingCommand::Validate { file: file.into() };
+            let failed = run(&cli::Listing { command }, &mut Vec::new()).unwrap_err().to_string();
+            assert!(failed.contains(why), "{failed}");
+        }
     }
 }

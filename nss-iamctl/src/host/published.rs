@@ -4,17 +4,16 @@
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use cache::schema::{CACHE, KEYS, STATE, Schema};
 use cache::snapshot::{Cache, Keys};
 use cache::state::{self, State};
 use jiff::Timestamp;
+use listing::regular::{Links, Unread};
 use listing::{Failure, Listing};
-use rustix::fs::OFlags;
 use serde::Deserialize;
 
 use crate::host::Host;
@@ -189,13 +188,9 @@ fn published(folder: &Path, schema: Schema) -> Result<(), Trouble> {
 
 /// The folder belongs to a user without power, who may have put anything there.
 fn read_listing(path: &Path) -> Result<Listing, Trouble> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let open = || fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = open().map_err(|cause| Trouble::from(&cause))?;
-    if !file.metadata().is_ok_and(|found| found.is_file()) {
-        return Err(Trouble::Unusable("it is not a regular file".to_owned()));
-    }
-    let mut json = Vec::new();
-    file.take(listing::MAX_BYTES).read_to_end(&mut json).map_err(|cause| Trouble::from(&cause))?;
-    Listing::parse(&json).map_err(unusable)
+    let file = listing::read(path, Links::Refuse).map_err(|unread| match unread {
+        Unread::Open(cause) | Unread::Read(cause) => Trouble::from(&cause),
+        Unread::NotRegular | Unread::TooLarge(_) => Trouble::Unusable(format!("it is {unread}")),
+    })?;
+    Listing::parse(&file.bytes).map_err(unusable)
 }

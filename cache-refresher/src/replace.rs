@@ -1,0 +1,33 @@
+//! Replaces a file that this half of the refresher alone writes.
+
+use std::io;
+use std::path::Path;
+
+use cache::replace::{self, Attributes};
+
+/// Puts a file with that content, that mode and, where one is given, that group in the place of what is at `path`. The
+/// lock of this half keeps other refreshers away, so what a killed one left behind is removed.
+///
+/// # Errors
+/// Of the operating system; what was at `path` then still is there.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32, gid: Option<u32>) -> io::Result<()> {
+    replace::remove_leftovers(path)?;
+    replace::replace(path, bytes, &Attributes::of_mode(mode).owned_by(None, gid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_what_a_killed_process_left_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("status.json");
+        std::fs::write(folder.path().join(".status.json.new-1-0"), "half").unwrap();
+        replace(&path, b"{}", 0o644, None).unwrap();
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.collect::<Vec<_>>(), ["status.json"]);
+        assert_eq!(std::fs::read(&path).unwrap(), b"{}");
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&path).unwrap()) & 0o777, 0o644);
+    }
+}

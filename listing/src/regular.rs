@@ -1,0 +1,116 @@
+//! Reads a file that may have been replaced by anything: a FIFO would be waited for, and /dev/zero has no end.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+/// Whether the path may be a symbolic link. In a folder of somebody else it could lead anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// It may.
+    Follow,
+    /// It may not; the folders above may.
+    Refuse,
+}
+
+/// A regular file.
+#[derive(Debug)]
+pub struct Regular {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// Owner and mode of the very file that was read.
+    pub about: Metadata,
+}
+
+/// Why a file was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// It could not be opened.
+    #[error("{0}")]
+    Open(io::Error),
+    /// It could not be read.
+    #[error("{0}")]
+    Read(io::Error),
+    /// It is a folder, a FIFO, a device, a socket, or a link that is not followed.
+    #[error("not a regular file")]
+    NotRegular,
+    /// It has more bytes than this.
+    #[error("larger than {} MiB", .0 >> 20)]
+    TooLarge(u64),
+}
+
+impl From<Unread> for io::Error {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Open(cause) | Unread::Read(cause) => cause,
+            Unread::NotRegular | Unread::TooLarge(_) => Self::other(unread.to_string()),
+        }
+    }
+}
+
+/// All of a file that has at most `max` bytes.
+///
+/// # Errors
+/// See [`Unread`]. Nothing is waited for.
+pub fn read(path: &Path, max: u64, links: Links) -> Result<Regular, Unread> {
+    let nofollow = if links == Links::Refuse { libc::O_NOFOLLOW } else { 0 };
+    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK | nofollow).open(path);
+    let file = opened.map_err(|cause| match cause.raw_os_error() {
+        // open(2): a symbolic link, and a socket.
+        Some(libc::ELOOP) if links == Links::Refuse => Unread::NotRegular,
+        Some(libc::ENXIO) => Unread::NotRegular,
+        _ => Unread::Open(cause),
+    })?;
+    let about = file.metadata().map_err(Unread::Read)?;
+    if !about.is_file() {
+        return Err(Unread::NotRegular);
+    }
+    let mut bytes = Vec::new();
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(Unread::Read)?;
+    if bytes.len() as u64 > max {
+        return Err(Unread::TooLarge(max));
+    }
+    Ok(Regular { bytes, about })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{FileTypeExt as _, symlink};
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
+
+    use super::*;
+
+    fn told(path: &Path, max: u64, links: Links) -> Result<Vec<u8>, String> {
+        read(path, max, links).map(|file| file.bytes).map_err(|unread| unread.to_string())
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (fifo, socket) = (folder.path().join("fifo"), folder.path().join("socket"));
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        assert!(fifo.metadata().unwrap().file_type().is_fifo());
+        let _listener = UnixListener::bind(&socket).unwrap();
+        for other in [&fifo, &socket, folder.path(), Path::new("/dev/zero")] {
+            for links in [Links::Follow, Links::Refuse] {
+                assert_eq!(told(other, 9, links), Err("not a regular file".to_owned()), "{other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_the_very_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&file, "text").unwrap();
+        symlink(&file, &link).unwrap();
+        assert_eq!(told(&file, 4, Links::Refuse), Ok(b"text".to_vec()));
+        assert!(matches!(read(&file, 3, Links::Refuse), Err(Unread::TooLarge(3))));
+        assert_eq!(told(&link, 4, Links::Follow), Ok(b"text".to_vec()));
+        assert_eq!(told(&link, 4, Links::Refuse), Err("not a regular file".to_owned()));
+        let missing = read(&folder.path().join("none"), 4, Links::Refuse).map(drop).unwrap_err();
+        assert_eq!(io::Error::from(missing).kind(), io::ErrorKind::NotFound);
+    }
+}

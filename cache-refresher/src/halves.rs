@@ -202,8 +202,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     let fetch::Fetched { listing, calls, failures } = fetch::fetch(request);
     drop(progress);
     for failure in &failures {
-        let hint = if failure.hint.is_empty() { String::new() } else { format!("\nhint: {}", failure.hint) };
-        log::error!("{} on '{}' failed: {}{hint}", failure.call, failure.on, failure.cause);
+        log::error!("{}", failure.message());
     }
     let mut fetched = Fetched {
         exit: exit::heaviest(failures.iter().map(|failure| exit::of(failure.kind))),

@@ -5,6 +5,7 @@
 //! stays in it, marked `missing`. Its schema for people and other tools is `docs/reference/listing.schema.json`.
 #![forbid(unsafe_code)]
 
+mod failure;
 mod key_body;
 pub mod regular;
 
@@ -14,6 +15,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use failure::{Failure, FailureCode, FailureKind};
 pub use key_body::type_and_base64;
 use regular::{Links, Regular, Unread};
 
@@ -139,42 +141,6 @@ pub struct Missing {
     /// GroupIds of the groups whose answers lack the user, sorted; empty in a listing of an earlier release: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
-}
-
-/// A failed call, in words that an administrator can act on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Failure {
-    /// `iam:GetGroup`, `sts:AssumeRole`, `open`.
-    pub call: String,
-    /// On what: a group's, user's or role's name, a file.
-    pub on: String,
-    /// `AccessDenied: …`, `no answer within 30s`.
-    pub cause: String,
-    /// What to do; may be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub hint: String,
-    /// Which exit status it stands for.
-    pub kind: FailureKind,
-    /// Users, as the source spells them, who stay because of it, and would be disabled by `--force`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub users: Vec<String>,
-}
-
-/// Why a call failed, as far as an exit status tells it apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FailureKind {
-    /// 65: an answer that contradicts itself, or a removal that could not be confirmed.
-    Held,
-    /// 75: unreachable, throttled, out of time.
-    Unavailable,
-    /// 77: denied.
-    Denied,
-    /// 78: the configuration names what does not exist.
-    Configuration,
-    /// 70: anything else.
-    Other,
 }
 
 /// Why a document is refused.

@@ -37,6 +37,12 @@ impl Message {
         Self { what: printable(what.as_ref()), hint: None }
     }
 
+    /// A text of an earlier release, whose lines nothing tells apart.
+    #[must_use]
+    pub fn of_lines(text: &str) -> Self {
+        Self::new(text.lines().collect::<Vec<_>>().join("; "))
+    }
+
     /// What to do about it. An empty text is no hint.
     #[must_use]
     pub fn with_hint(mut self, hint: impl AsRef<str>) -> Self {

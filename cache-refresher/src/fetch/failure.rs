@@ -36,6 +36,7 @@ pub(crate) fn failure(call: &str, on: &str, cause: &str, hint: &str, kind: Failu
         cause: printable(cause),
         hint: printable(hint),
         kind,
+        code: None,
         users: Vec::new(),
     }
 }

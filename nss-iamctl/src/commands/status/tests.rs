@@ -34,7 +34,8 @@ fn what_an_administrator_should_look_at_is_a_warning() {
     warns(NOW, "report cannot be read", &|published| published.status = Err(Trouble::Missing));
     warns(NOW, "iam:GetGroup on 'Ops' failed: AccessDenied", &|published| {
         let [call, on, cause, hint] = ["iam:GetGroup", "Ops", "AccessDenied", ""].map(str::to_owned);
-        let failure = Failure { call, on, cause, hint, kind: FailureKind::Denied, users: Vec::new() };
+        let failure =
+            Failure { call, on, cause, hint, kind: FailureKind::Denied, code: None, users: Vec::new() };
         published.listing.as_mut().unwrap().accounts[0].errors.push(failure);
     });
 }

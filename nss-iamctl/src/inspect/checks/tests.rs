@@ -48,6 +48,7 @@ fn failed(facts: &mut Facts, call: &str, cause: &str, kind: FailureKind, hint: &
         cause,
         hint,
         kind,
+        code: None,
         users: Vec::new(),
     });
 }

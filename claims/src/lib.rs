@@ -20,9 +20,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 /// Which part of the host uses a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
+    /// A netgroup that a rule of sudoers(5) names.
+    Netgroup,
     /// A rule of sudoers(5), also of sudo-rs.
     Sudo,
     /// A rule of doas.conf(5).
@@ -40,7 +45,7 @@ impl Kind {
     #[must_use]
     pub fn word(self) -> Option<&'static str> {
         match self {
-            Self::Sudo => Some("sudo"),
+            Self::Sudo | Self::Netgroup => Some("sudo"),
             Self::Doas => Some("doas"),
             Self::Unit => Some("systemd-units"),
             Self::Sysusers => Some("sysusers"),
@@ -50,7 +55,7 @@ impl Kind {
 }
 
 /// One use of a name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Use {
     /// Of which part.
     pub kind: Kind,
@@ -68,7 +73,7 @@ impl fmt::Display for Use {
 }
 
 /// A place that could name anyone, since it cannot be read or resolved. No new name is given while there is one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Unresolved {
     /// Of which part.
     pub kind: Kind,

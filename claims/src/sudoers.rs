@@ -111,7 +111,7 @@ fn add_netgroups(tree: Tree<'_>, netgroups: &BTreeMap<String, BTreeSet<String>>,
         Ok(users) => {
             for place in netgroups.values().flatten() {
                 let what = "in a netgroup, and netgroups are in a sudo rule".to_owned();
-                let used = Use { kind: Kind::Sudo, what, place: place.clone() };
+                let used = Use { kind: Kind::Netgroup, what, place: place.clone() };
                 users.iter().for_each(|user| uses.add(user, used.clone()));
             }
         }

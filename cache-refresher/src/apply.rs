@@ -14,10 +14,11 @@ use config::Config;
 use jiff::Timestamp;
 use listing::Listing;
 use listing::regular::{Links, Unread as NoFile};
+use status::Locked;
 
 use crate::changes::{self, Change, Published};
 use crate::known::Known;
-use crate::local::{self, Local, Locked};
+use crate::local::{self, Local};
 use crate::plan::narrowing::Narrowing;
 use crate::plan::taking::Away;
 use crate::plan::{self, Plan, leaving};
@@ -209,7 +210,7 @@ fn attempt(request: Request<'_>) -> Taken {
         Ok(lock) => lock,
         Err(error) => return Taken { error: Some(error.into()), ..Taken::default() },
     };
-    let (files, locked) = (local::files(), Locked::read(folder));
+    let (files, locked) = (local::files(), local::locked(folder));
     // Without a memory no id can be given, and none is given here.
     let memory = Memory::read(folder, false);
     let (memory, forgotten) =
@@ -259,7 +260,7 @@ fn publish(request: Request<'_>, given: Option<Listing>, taken: &[Change]) -> Re
     let mut asked: Option<(plan::Questions, Local)> = None;
     for _ in 0..=ROUNDS {
         let lock = lock::of_apply(folder, request.dry_run)?;
-        let mut local = Local::read(local::files()?, Locked::read(folder)?)?;
+        let mut local = Local::read(local::files()?, local::locked(folder)?)?;
         let listing = given.clone().map_or_else(|| read_listing(fetcher(&local.files)), Ok)?;
         let mut here =
             Here::read(folder, Memory::read(folder, request.dry_run)?, Some(&listing), request.config, now);

@@ -1,7 +1,6 @@
 //! What this host has already: users, groups and shells, whose names are, who owns a home. From the host itself: none
 //! of it is what we published.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -9,6 +8,7 @@ use std::path::Path;
 use claims::Uses;
 use claims::nss::{Answers, Asking, Files};
 use listing::regular::{self, Links};
+use status::Locked;
 
 use crate::folders::{self, Folders};
 use crate::plan::Questions;
@@ -30,16 +30,6 @@ pub(crate) struct Local {
     pub folders: Result<Folders, String>,
     /// Ranges of subuid(5) and subgid(5).
     pub sub_ids: Vec<RangeInclusive<u32>>,
-}
-
-/// `/var/lib/nss-iam/locked`: a login name a line, or `*`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Locked(pub(crate) BTreeSet<String>);
-
-impl Locked {
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.0.contains("*") || self.0.contains(name)
-    }
 }
 
 /// A file that must be read before anyone may be let in, and could not be.
@@ -139,14 +129,13 @@ pub(crate) fn files() -> Result<Files, Unreadable> {
     })
 }
 
-impl Locked {
-    /// Reads the list in the folder of the cache; a missing one is empty.
-    ///
-    /// # Errors
-    /// Where it cannot be read: nobody may then be let in again.
-    pub(crate) fn read(folder: &Path) -> Result<Self, Unreadable> {
-        Ok(locked(&optional(&folder.join("locked"))?.unwrap_or_default()))
-    }
+/// Whom the list in the folder of the cache keeps out.
+///
+/// # Errors
+/// Where it cannot be read: nobody may then be let in again.
+pub(crate) fn locked(folder: &Path) -> Result<Locked, Unreadable> {
+    let path = folder.join("locked");
+    Locked::read(&path).map_err(|cause| Unreadable::file(&path, cause))
 }
 
 /// No file that is read here has such a size.
@@ -167,11 +156,6 @@ fn machine_id(text: &str) -> String {
     let id = text.trim();
     let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_id { id.to_owned() } else { String::new() }
-}
-
-fn locked(text: &str) -> Locked {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    Locked(lines.map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -195,12 +179,5 @@ mod tests {
         for none in ["", "\n", "uninitialized\n", "0123"] {
             assert_eq!(machine_id(none), "", "{none:?}");
         }
-    }
-
-    #[test]
-    fn a_lock_of_all_locks_everyone() {
-        let one = locked("# by root\nana\n\n");
-        assert!(one.contains("ana") && !one.contains("bob"));
-        assert!(locked("*\n").contains("bob"));
     }
 }

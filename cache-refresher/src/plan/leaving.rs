@@ -6,8 +6,7 @@ use cache::state::{State, User};
 use config::{Source, is_same_origin};
 use listing::{Account, Listing};
 use policy::{IamId, Name};
-
-use crate::local::Locked;
+use status::Locked;
 
 /// What the rule goes by.
 #[derive(Debug, Clone, Copy)]

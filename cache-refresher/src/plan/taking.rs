@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use cache::snapshot::{Cache, Keys};
 use cache::state::State;
 use policy::{Field, IamId, Id, Name};
+use status::Locked;
 
 use super::DISABLED_GROUP;
 use super::leaving::Leaving;
 use super::narrowing::Narrowing;
-use crate::local::{Locked, NOLOGIN};
+use crate::local::NOLOGIN;
 
 /// What is published, as far as it can be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

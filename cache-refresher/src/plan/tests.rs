@@ -19,10 +19,10 @@ use claims::{Kind, Use};
 use config::{Account, TagUse};
 use listing::{Group, Key};
 use policy::Id;
+use status::Locked;
 
 use super::*;
 use crate::folders::Folders;
-use crate::local::Locked;
 
 const NOW: i64 = 1_795_000_000;
 const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC4FxjZ4/k2RiYAlUYdjzx4sBKjWq+CzUiAkwYXAc4HA";

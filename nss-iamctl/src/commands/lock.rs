@@ -3,7 +3,7 @@
 //! The list is the refresher's to obey: it is written, then the apply half runs, which needs no network. To lock, it only
 //! takes away, which asks nobody and takes no longer than writing two files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -13,21 +13,18 @@ use std::time::{Duration, Instant};
 use cache::snapshot::{Cache, User};
 use cache::{rescue, reserve};
 use claims::processes::Process;
-
 use message::Message;
+use status::Locked;
 
 use crate::cli;
 use crate::host::paths::{CACHE, LOCKED, REFRESHER};
-use crate::host::published::locked;
 use crate::host::{Host, files, processes};
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::{count, printable, some, word};
 
-const ALL: &str = "*";
-
 pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<u8, Error> {
-    let name = args.user.as_deref().unwrap_or(ALL);
+    let name = args.user.as_deref().unwrap_or(Locked::ALL);
     let cache = match read_cache(host) {
         Ok(cache) => {
             if !args.all && !args.force {
@@ -42,10 +39,10 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
     };
     plain(name)?;
     change(host, PATIENCE, |names| {
-        names.insert(name.to_owned());
+        names.0.insert(name.to_owned());
         Ok(())
     })?;
-    let concerned = |user: &&User| name == ALL || user.name.as_str() == name;
+    let concerned = |user: &&User| name == Locked::ALL || user.name.as_str() == name;
     let before: Vec<(u32, String)> =
         cache.users.iter().filter(concerned).map(|user| (user.uid.get(), user.name.to_string())).collect();
     let ran_before = processes::by_uid(host);
@@ -63,7 +60,7 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
             Error::other(message).hint("it acts with the next refresh that publishes: nss-iamctl refresh")
         );
     }
-    let who = if name == ALL { "everyone".to_owned() } else { format!("'{name}'") };
+    let who = if name == Locked::ALL { "everyone".to_owned() } else { format!("'{name}'") };
     written(writeln!(out, "locked {who}: no login and no key on this host until 'nss-iamctl unlock'"))?;
     for (uid, name) in before {
         let (ran, left) = (names(&ran_before, uid), names(&processes::by_uid(host), uid));
@@ -85,20 +82,20 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
 }
 
 pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<u8, Error> {
-    let name = args.user.as_deref().unwrap_or(ALL);
+    let name = args.user.as_deref().unwrap_or(Locked::ALL);
     change(host, LONG_PATIENCE, |names| {
         if args.all {
-            names.clear();
+            names.0.clear();
             return Ok(());
         }
-        if names.remove(name) {
+        if names.0.remove(name) {
             return Ok(());
         }
         let error = Error::configuration(format!("'{}' is not locked; nothing was done", printable(name)));
         Err(match names {
-            names if names.contains(ALL) => error.hint("everyone is: nss-iamctl unlock --all"),
-            names if names.is_empty() => error.hint("nobody is"),
-            names => error.hint(format!("locked: {}", some(&names.iter().collect::<Vec<_>>()))),
+            names if names.has_all() => error.hint("everyone is: nss-iamctl unlock --all"),
+            names if names.0.is_empty() => error.hint("nobody is"),
+            names => error.hint(format!("locked: {}", some(&names.0.iter().collect::<Vec<_>>()))),
         })
     })?;
     let applied = apply(host, &[])?;
@@ -147,7 +144,7 @@ fn is_user(cache: &Cache, name: &str) -> Result<(), Error> {
 
 /// One line of the list.
 fn plain(name: &str) -> Result<(), Error> {
-    if name == ALL || policy::Name::new(name).is_ok() {
+    if name == Locked::ALL || policy::Name::new(name).is_ok() {
         return Ok(());
     }
     Err(Error::configuration(format!("'{}' is no login name; nothing was done", printable(name))))
@@ -157,7 +154,7 @@ fn plain(name: &str) -> Result<(), Error> {
 fn change(
     host: &Host,
     patience: Duration,
-    with: impl Fn(&mut BTreeSet<String>) -> Result<(), Error>,
+    with: impl Fn(&mut Locked) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let path = host.path(LOCKED);
     let folder = host.path(cache::FOLDER);
@@ -210,16 +207,15 @@ fn move_aside(path: &Path) -> Result<(), Error> {
 fn replace(
     path: &Path,
     patience: Duration,
-    with: impl Fn(&mut BTreeSet<String>) -> Result<(), Error>,
+    with: impl Fn(&mut Locked) -> Result<(), Error>,
 ) -> Result<(), Error> {
     loop {
         let file = hold(path, patience).map_err(|cause| Error::io("lock", path, &cause))?;
-        let mut names = locked(&files::read_lossy(path)?.unwrap_or_default());
+        let mut names = Locked::parse(&files::read_lossy(path)?.unwrap_or_default());
         with(&mut names)?;
-        let text: String = names.iter().map(|name| format!("{name}\n")).collect();
         // Another one did not wait for the lock: its word is in the file by now.
         if is_at(path, &file).map_err(|cause| Error::io("read", path, &cause))? {
-            return files::replace(path, &text, 0o600);
+            return files::replace(path, names.to_string(), 0o600);
         }
     }
 }

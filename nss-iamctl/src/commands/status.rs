@@ -4,6 +4,7 @@ use std::io::Write;
 
 use policy::offer::{self, STALE};
 use serde::Serialize;
+use status::Locked;
 
 use crate::cli;
 use crate::host::Host;
@@ -89,7 +90,7 @@ fn summary(published: &Published, machine_id: &str, now: i64) -> Summary {
     }
     summary.confirmed = summary.confirmed.or_else(|| published.as_of()).filter(|at| *at > 0);
     summary.age = summary.confirmed.map(|at| now.saturating_sub(at));
-    summary.locked = published.locked.iter().flatten().cloned().collect();
+    summary.locked = published.locked.iter().flat_map(|locked| locked.0.iter().cloned()).collect();
     summary.failures = published
         .failures()
         .iter()
@@ -117,7 +118,7 @@ fn judge(published: &Published, summary: &Summary, machine_id: &str) -> (Option<
     } else if !matches!(published.keys, Err(Trouble::Denied)) {
         return critical("keys.db cannot be used, no key is offered".to_owned());
     }
-    if summary.locked.iter().any(|name| name == "*") {
+    if summary.locked.iter().any(|name| name == Locked::ALL) {
         return critical("everyone is locked".to_owned());
     }
     match &published.status {

@@ -1,6 +1,6 @@
 //! `users`: who is a user of this host; `uid`: whose a uid or gid is, or was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use cache::snapshot::Cache;
@@ -61,8 +61,8 @@ fn cached(cache: &Cache, everyone: bool) -> Vec<[String; 4]> {
 }
 
 fn all(state: &State, published: &Published, everyone: bool) -> Vec<[String; 8]> {
-    let locked = published.locked.as_ref().map_or_else(|_| BTreeSet::new(), Clone::clone);
-    let is_locked = |name: &Name| locked.contains("*") || locked.contains(name.as_str());
+    let is_locked =
+        |name: &Name| published.locked.as_ref().is_ok_and(|locked| locked.contains(name.as_str()));
     let names: BTreeMap<Id, &Name> = published.cache.as_ref().map_or_else(
         |_| BTreeMap::new(),
         |cache| cache.users.iter().map(|user| (user.uid, &user.name)).collect(),
@@ -164,6 +164,8 @@ fn remembered(state: &State, published: &Published, id: u32) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use status::Locked;
+
     use super::*;
     use crate::fixtures::{ANA, BOB, NOW, published};
 
@@ -179,7 +181,7 @@ mod tests {
         let bob = |state: &str| format!("bob|{BOB}|{state}|Bob|-||1|{}\n", time(NOW - 7200));
         assert_eq!(printed(&published, false), ana);
         assert_eq!(printed(&published, true), ana.clone() + &bob("disabled"));
-        published.locked = Ok(["bob".to_owned()].into());
+        published.locked = Ok(Locked::parse("bob"));
         assert_eq!(printed(&published, false), ana.clone() + &bob("locked"));
         published
             .state

@@ -1,7 +1,6 @@
 //! What the refresher left on this host: the published files, its own memory where root asks, its last report, and
 //! the listing. Each is read as whoever uses it would read it, and whatever is wrong with it is told, not hidden.
 
-use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -15,6 +14,7 @@ use jiff::Timestamp;
 use listing::regular::{Links, Unread};
 use listing::{Failure, Listing};
 use serde::Deserialize;
+use status::Locked;
 
 use crate::host::Host;
 use crate::host::paths::{LISTING, LOCKED, STATUS};
@@ -66,7 +66,7 @@ pub(crate) struct Published {
     /// Readable by root.
     pub listing: Result<Listing, Trouble>,
     /// Readable by root.
-    pub locked: Result<BTreeSet<String>, Trouble>,
+    pub locked: Result<Locked, Trouble>,
 }
 
 /// `status.json`, as far as it is told on.
@@ -121,12 +121,7 @@ impl Published {
             Err(cause) => Err(Trouble::from(&cause)),
             Ok(_) => State::read(&folder).map_err(Trouble::from),
         };
-        let locked = match fs::read(host.path(LOCKED)) {
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(BTreeSet::new()),
-            list => list
-                .map(|list| locked(&String::from_utf8_lossy(&list)))
-                .map_err(|cause| Trouble::from(&cause)),
-        };
+        let locked = Locked::read(&host.path(LOCKED)).map_err(|cause| Trouble::from(&cause));
         Self {
             cache: published(&folder, CACHE)
                 .and_then(|()| Cache::read(&folder.join(CACHE.name)).map_err(unusable)),
@@ -158,12 +153,6 @@ impl Published {
         let status = self.status.as_ref().ok()?;
         status.accounts.iter().map(|account| account.as_of.map_or(0, Timestamp::as_second)).min()
     }
-}
-
-/// A name a line; `#` begins a remark.
-pub(crate) fn locked(text: &str) -> BTreeSet<String> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(str::to_owned).collect()
 }
 
 fn unusable(cause: impl std::fmt::Display) -> Trouble {

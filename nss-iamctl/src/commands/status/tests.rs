@@ -5,6 +5,7 @@ use crate::fixtures::{MACHINE, NOW, published};
 use crate::host::published::{Published, Trouble};
 use crate::say::finding::Level;
 use listing::{Failure, FailureKind};
+use status::Locked;
 
 fn judged(now: i64, change: impl Fn(&mut Published)) -> (Option<Level>, String) {
     let mut published = published();
@@ -52,7 +53,7 @@ fn what_keeps_people_out_is_critical_and_what_cannot_be_seen_is_unknown() {
         published.cache = Err(Trouble::Missing)
     });
     critical(NOW, "keys.db cannot be used", &|published| published.keys = Err(Trouble::Missing));
-    critical(NOW, "everyone is locked", &|published| published.locked = Ok(["*".to_owned()].into()));
+    critical(NOW, "everyone is locked", &|published| published.locked = Ok(Locked::parse("*")));
     assert_eq!(judged(NOW, |published| published.cache = Err(Trouble::Denied)).0, None);
     // Without root keys.db is closed, and the report is all there is.
     let others = |published: &mut Published| {

@@ -1,6 +1,7 @@
 //! The links of one user's chain, in the order in which a login goes through them: pure functions of the facts.
 
 use policy::KeyLine;
+use status::Locked;
 
 use crate::commands::why::log::{Asked, activate, last, upload};
 use crate::inspect::checks::skipped;
@@ -164,11 +165,11 @@ fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
         .and_then(|(_, user)| user.disabled)
         .map_or(String::new(), |at| format!(" since {} ({})", time(at), ago(at, facts.now)));
     let locked = facts.published.locked.as_ref().ok();
-    if locked.is_some_and(|locked| locked.contains(&who.name)) {
+    if locked.is_some_and(|locked| locked.0.contains(&who.name)) {
         let remedy = format!("nss-iamctl unlock {}", word(&who.name));
         return Some(Finding::bad("state", format!("locked on this host{since}"), remedy));
     }
-    if locked.is_some_and(|locked| locked.contains("*")) {
+    if locked.is_some_and(Locked::has_all) {
         return Some(Finding::bad(
             "state",
             format!("everyone is locked on this host{since}"),

@@ -5,6 +5,7 @@ use claims::Kind;
 use config::{Config, TagUse};
 use listing::{Key, Listing};
 use policy::{IamId, Id, Name};
+use status::Locked;
 
 use super::{chain, verdict_line};
 use crate::fixtures::{KEY, NOW, answer, good, mosca, probe, uses};
@@ -239,11 +240,11 @@ fn who_left_or_is_locked_is_told_since_when_and_how_to_come_back() {
     };
     finds("ana", Bad, "locked on this host since", "nss-iamctl unlock ana", |facts| {
         disabled(facts);
-        facts.published.locked = Ok(["ana".to_owned()].into());
+        facts.published.locked = Ok(Locked::parse("ana"));
     });
     finds("ana", Bad, "everyone is locked", "unlock --all", |facts| {
         disabled(facts);
-        facts.published.locked = Ok(["*".to_owned()].into());
+        facts.published.locked = Ok(Locked::parse("*"));
     });
     finds("ana", Bad, "it was not applied yet", "nss-iamctl refresh", disabled);
     finds("ana", Bad, "the cache does not yet", "nss-iamctl refresh", |facts| {

@@ -248,11 +248,11 @@ fn skips(status: &Status) -> Vec<Finding> {
 }
 
 fn locks(facts: &Facts) -> Option<Finding> {
-    let locked = facts.published.locked.as_ref().ok().filter(|locked| !locked.is_empty())?;
-    if locked.contains("*") {
+    let locked = facts.published.locked.as_ref().ok().filter(|locked| !locked.0.is_empty())?;
+    if locked.has_all() {
         let what = "everyone is locked here ('nss-iamctl lock --all')";
         return Some(Finding::warn("locked", what, "nss-iamctl unlock --all").at(Level::Bad));
     }
-    let names: Vec<&String> = locked.iter().collect();
+    let names: Vec<&String> = locked.0.iter().collect();
     Some(Finding::warn("locked", format!("locked here: {}", some(&names)), "nss-iamctl unlock USER"))
 }

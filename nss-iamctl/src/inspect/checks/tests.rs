@@ -5,6 +5,7 @@ mod names;
 use config::Config;
 use listing::{Failure, FailureKind};
 use message::Message;
+use status::Locked;
 
 use super::judge;
 use crate::edit::sshd::effective::Effective;
@@ -164,11 +165,9 @@ fn what_keeps_the_cache_from_being_fresh_is_named() {
         facts.services[0].status = "77".to_owned();
     });
     finds(Bad, "everyone is locked", "unlock --all", |facts, _| {
-        facts.published.locked = Ok(["*".to_owned()].into())
+        facts.published.locked = Ok(Locked::parse("*"))
     });
-    finds(Warn, "locked here: 'ana'", "unlock", |facts, _| {
-        facts.published.locked = Ok(["ana".to_owned()].into())
-    });
+    finds(Warn, "locked here: 'ana'", "unlock", |facts, _| facts.published.locked = Ok(Locked::parse("ana")));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
+use status::Locked;
 use tempfile::TempDir;
 
 use super::imds::Unseen;
@@ -144,7 +145,7 @@ fn what_was_published_is_read_and_what_readers_refuse_is_not() {
     let read = Published::read(&host);
     assert_eq!((&read.cache, &read.keys, &read.state), (&wanted.cache, &wanted.keys, &wanted.state));
     assert_eq!(read.status.unwrap().users, 1);
-    assert_eq!(read.locked, Ok(["bob".to_owned()].into()));
+    assert_eq!(read.locked, Ok(Locked::parse("bob")));
     assert!(read.listing.unwrap().accounts.is_empty());
     let file = |name: &str| root.path().join("var/lib/nss-iam").join(name);
     fs::set_permissions(file("cache.db"), Permissions::from_mode(0o666)).unwrap();

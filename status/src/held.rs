@@ -1,0 +1,142 @@
+//! What a refresh held back: removals that may be a mistake, names and homes where the host cannot be asked, and what is to
+//! be looked at since the memory was lost.
+
+use claims::Unresolved;
+use message::Message;
+
+use crate::coded::{Told, coded};
+
+coded! {
+    /// One cause.
+    pub enum Held {
+        /// The configuration names no group of the first account any more.
+        NoGroups {
+            /// Login names of those who stay.
+            users: Vec<String>,
+        } = "held-no-groups",
+        /// The configuration has no such account any more.
+        AccountGone {
+            /// Its name.
+            account: String,
+            /// Login names of those who stay.
+            users: Vec<String>,
+        } = "held-account-gone",
+        /// The configuration names another source.
+        SourceChanged {
+            /// The present one.
+            source: String,
+            /// The one that the users are of.
+            before: String,
+            /// Login names of those who stay.
+            users: Vec<String>,
+        } = "held-source-changed",
+        /// More would leave than `max_removed_percent` allows.
+        TooMany {
+            /// Login names of those who stay.
+            users: Vec<String>,
+            /// How many were active.
+            of: usize,
+            /// `max_removed_percent`
+            percent: usize,
+        } = "held-too-many",
+        /// A service of nsswitch.conf(5) does not answer.
+        ServiceUnasked {
+            /// Its name.
+            service: String,
+            /// What it did in place of an answer.
+            why: String,
+        } = "held-service-unasked",
+        /// What the host grants is not known.
+        RulesUnresolved {
+            /// The file that could name anyone.
+            unresolved: Unresolved,
+        } = "held-rules-unresolved",
+        /// The folders that could be homes cannot be looked at.
+        HomesUnseen {
+            /// Why.
+            why: String,
+        } = "held-homes-unseen",
+        /// `state.db` knew less than `cache.db`, and was rebuilt.
+        StateLost {
+            /// How many users and groups it did not know.
+            unknown: usize,
+        } = "state-lost",
+        /// `state.db` is older than `keys.db`.
+        StateOlder = "state-older",
+    }
+}
+
+impl Held {
+    /// For people.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        let disabled = |why: &str, users: &[String]| {
+            Message::new(format!("{why}, which would disable {}; they stay", some(users))).with_hint(
+                "correct the configuration; if they are to leave, run 'nss-iamctl refresh --force'",
+            )
+        };
+        let lost = |what: &str| {
+            Message::new(format!(
+                "'/var/lib/nss-iam/state.db' {what}: it was lost, emptied or restored from an older copy; what cache.db and \
+                 keys.db know was put back"
+            ))
+            .with_hint(
+                "restore a newer copy of it if there is one; else check with 'nss-iamctl users --all' that nobody is missing",
+            )
+        };
+        match self {
+            Self::NoGroups { users } => disabled("the configuration names no group any more", users),
+            Self::AccountGone { account, users } => {
+                disabled(&format!("account '{account}' is no longer configured"), users)
+            }
+            Self::SourceChanged { source, before, users } => {
+                disabled(&format!("the source is '{source}' now and was '{before}'"), users)
+            }
+            Self::TooMany { users, of, percent } => Message::new(format!(
+                "{} of {of} active users would be disabled, more than max_removed_percent = {percent}: {}; they stay",
+                users.len(),
+                some(users)
+            ))
+            .with_hint("if they are to leave, run 'nss-iamctl refresh --force'"),
+            Self::ServiceUnasked { service, why } => Message::new(format!(
+                "service '{service}' of nsswitch.conf cannot be asked: {why}; nobody new gets a name"
+            ))
+            .with_hint(format!("mend it, or {}", left_out(service))),
+            Self::RulesUnresolved { unresolved } => {
+                Message::new(format!("{unresolved}; nobody new gets a name")).with_hint(format!(
+                    "write it so that it can be resolved, or {}",
+                    left_out(unresolved.kind.word().unwrap_or_default())
+                ))
+            }
+            Self::HomesUnseen { why } => Message::new(format!(
+                "the folders that could be homes cannot be looked at: {why}; nobody gets a new home"
+            ))
+            .with_hint("mend the file system, or choose another place: [users] home"),
+            Self::StateLost { unknown } => {
+                lost(&format!("did not know {unknown} of the users and groups in cache.db"))
+            }
+            Self::StateOlder => lost("is older than keys.db"),
+        }
+    }
+}
+
+fn left_out(part: &str) -> String {
+    format!("leave it out: names.exclude = [\"{part}\"] in a file of /etc/nss-iam/config.d")
+}
+
+/// `'ana', 'bob', 'eve' and 4 more`
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("'{name}'")).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+impl From<Held> for Told<Held> {
+    fn from(held: Held) -> Self {
+        let message = held.message();
+        Self::new(held, message)
+    }
+}

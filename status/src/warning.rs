@@ -1,0 +1,217 @@
+//! What an administrator should know though nothing went wrong.
+
+use claims::Use;
+use message::Message;
+
+use crate::coded::{Told, coded};
+use crate::skip::{SkipReason, What};
+
+coded! {
+    /// One remark on the host, the configuration or the source.
+    pub enum Warning {
+        /// A user or group has another name at the source, which is refused.
+        KeepsName {
+            /// UserId or GroupId.
+            iam_id: String,
+            /// The name that stays.
+            name: String,
+            /// What messages call the source.
+            source: String,
+            /// Why the other one is refused.
+            reason: SkipReason,
+        } = "keeps-name",
+        /// `[ids]` or a tag gives another id than the one that was given.
+        KeepsId {
+            /// UserId or GroupId.
+            iam_id: String,
+            /// The id that stays.
+            id: u32,
+            /// The other one.
+            unused: u32,
+        } = "keeps-id",
+        /// The common group or iam-disabled has no id.
+        OwnGroupLeftOut {
+            /// The group.
+            name: String,
+            /// Why.
+            reason: SkipReason,
+        } = "own-group-left-out",
+        /// The listing has times of the future.
+        ConfirmedInFuture = "confirmed-in-future",
+        /// `[local_groups]` names a group of the source that is not read.
+        LocalGroupsUnread {
+            /// As the configuration spells it.
+            group: String,
+        } = "local-groups-unread",
+        /// `[local_groups]` names a local group that does not exist.
+        LocalGroupMissing {
+            /// The local group.
+            group: String,
+        } = "local-group-missing",
+        /// `[local_groups]` names a local group with the gid 0.
+        LocalGroupOfRoot {
+            /// The local group.
+            group: String,
+        } = "local-group-of-root",
+        /// Another directory has a published name in its groups.
+        InGroupsOfDirectory {
+            /// What messages call a user or group of the source: "IAM user".
+            called: String,
+            /// The published name.
+            name: String,
+            /// UserId or GroupId.
+            iam_id: String,
+            /// The directory's groups.
+            groups: Vec<String>,
+            /// Of nsswitch.conf(5).
+            service: String,
+        } = "in-groups-of-directory",
+        /// A unit or an entry of sysusers.d(5) takes a published name for its own account.
+        RunsAs {
+            /// `user` or `group`.
+            what: What,
+            /// What messages call one of the source: "IAM user".
+            called: String,
+            /// The published name.
+            name: String,
+            /// UserId or GroupId.
+            iam_id: String,
+            /// What takes it.
+            used: Use,
+        } = "runs-as",
+        /// This host has no machine-id(5).
+        NoMachineId = "no-machine-id",
+        /// The keys come from an image.
+        OtherMachine = "keys-of-other-machine",
+        /// A copy in memory stands in for the folder of the cache.
+        InMemory = "folder-in-memory",
+        /// No copy in memory can stand in for it.
+        NotInMemory {
+            /// Why.
+            cause: String,
+        } = "folder-not-in-memory",
+        /// Processes of a disabled user did not end.
+        ProcessesLeft {
+            /// The login name.
+            name: String,
+            /// The uid.
+            uid: u32,
+        } = "processes-left",
+        /// What a source says in a listing of an earlier release.
+        Source {
+            /// The account's name in the configuration.
+            account: String,
+            /// What it says.
+            said: Message,
+        } = "source-warning",
+    }
+}
+
+impl Warning {
+    /// For people.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        let own_name = |iam_id: &str, name: &str| {
+            format!("if it is meant so: names.allow.{iam_id} = \"{name}\" in a file of /etc/nss-iam/config.d")
+        };
+        match self {
+            Self::KeepsName { iam_id, name, source, reason } => Message::new(format!(
+                "'{iam_id}' keeps the name '{name}', since the one in {source} is refused: {reason}"
+            )),
+            Self::KeepsId { iam_id, id, unused } => {
+                Message::new(format!("'{iam_id}' keeps id {id}, which it was given; {unused} is not used"))
+                    .with_hint("an id never changes on a host; see nss-iamctl(8), adopt")
+            }
+            Self::OwnGroupLeftOut { name, reason } => {
+                Message::new(format!("group '{name}' left out: {reason}"))
+            }
+            Self::ConfirmedInFuture => Message::new(
+                "the listing says that keys were confirmed in the future, which does not count: the clock of this host, \
+                 or of the one that wrote the listing, is wrong or was",
+            )
+            .with_hint("set the clock and refresh"),
+            Self::LocalGroupsUnread { group } => Message::new(format!(
+                "[local_groups] '{group}' has no effect: no group of this name is read"
+            ))
+            .with_hint("write it as in `groups`"),
+            Self::LocalGroupMissing { group } => {
+                Message::new(format!("[local_groups] '{group}' left out: there is no such group in /etc/group"))
+            }
+            Self::LocalGroupOfRoot { group } => Message::new(format!(
+                "[local_groups] '{group}' left out: its gid is 0, which is never given"
+            )),
+            Self::InGroupsOfDirectory { called, name, iam_id, groups, service } => Message::new(format!(
+                "{called} '{name}' is a member of '{}' in service '{service}' of nsswitch.conf, and has these groups here",
+                groups.join("', '")
+            ))
+            .with_hint(format!(
+                "rename the {called}, or take the name out there; {}",
+                own_name(iam_id, name)
+            )),
+            Self::RunsAs { what, called, name, iam_id, used } => Message::new(format!(
+                "{called} '{name}' is {used} on this host: what runs there has this {what}'s files and keys, and the reverse"
+            ))
+            .with_hint(format!(
+                "give the unit a user of its own, or rename the {called}; {}",
+                own_name(iam_id, name)
+            )),
+            Self::NoMachineId => Message::new("'/etc/machine-id' is empty, so no key will be offered")
+                .with_hint("run 'systemd-machine-id-setup'"),
+            Self::OtherMachine => Message::new(
+                "the keys were confirmed on another machine, and none is offered before a fetch on this one",
+            ),
+            Self::InMemory => Message::new(
+                "'/var/lib/nss-iam' cannot be written, so a copy in memory is in its place: locks and removals act, and are \
+                 forgotten with it",
+            )
+            .with_hint(
+                "mend the file system; then umount -l /var/lib/nss-iam, lock again whom you had locked, and run 'nss-iamctl \
+                 refresh'",
+            ),
+            Self::NotInMemory { cause } => {
+                Message::new(format!("cannot put a copy in the place of '/var/lib/nss-iam': {cause}"))
+            }
+            Self::ProcessesLeft { name, uid } => {
+                Message::new(format!("cannot end all processes of '{name}' ({uid})"))
+            }
+            Self::Source { account, said } => of_account(account, said),
+        }
+    }
+
+    /// The user or group that it is about.
+    #[must_use]
+    pub fn iam_id(&self) -> Option<&str> {
+        match self {
+            Self::KeepsName { iam_id, .. }
+            | Self::KeepsId { iam_id, .. }
+            | Self::InGroupsOfDirectory { iam_id, .. }
+            | Self::RunsAs { iam_id, .. } => Some(iam_id),
+            Self::OwnGroupLeftOut { .. }
+            | Self::ConfirmedInFuture
+            | Self::LocalGroupsUnread { .. }
+            | Self::LocalGroupMissing { .. }
+            | Self::LocalGroupOfRoot { .. }
+            | Self::NoMachineId
+            | Self::OtherMachine
+            | Self::InMemory
+            | Self::NotInMemory { .. }
+            | Self::ProcessesLeft { .. }
+            | Self::Source { .. } => None,
+        }
+    }
+}
+
+fn of_account(account: &str, said: &Message) -> Message {
+    let what = match account {
+        "" => said.what().to_owned(),
+        name => format!("account '{name}': {}", said.what()),
+    };
+    Message::new(what).with_hint(said.hint().unwrap_or_default())
+}
+
+impl From<Warning> for Told<Warning> {
+    fn from(warning: Warning) -> Self {
+        let message = warning.message();
+        Self::new(warning, message)
+    }
+}

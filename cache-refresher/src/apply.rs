@@ -14,7 +14,8 @@ use config::Config;
 use jiff::Timestamp;
 use listing::Listing;
 use listing::regular::{Links, Unread as NoFile};
-use status::Locked;
+use message::Message;
+use status::{Locked, Stop, Told, Warning};
 
 use crate::changes::{self, Change, Published};
 use crate::known::Known;
@@ -90,14 +91,40 @@ impl Error {
         }
     }
 
-    /// What to do about it; empty, or a line.
-    pub(crate) fn hint(&self) -> &str {
+    /// What kind of obstacle it is.
+    pub(crate) fn stop(&self) -> Stop {
+        match self {
+            Self::Io { .. } | Self::Lock(lock::Error::Io(..)) => Stop::FolderUnusable,
+            Self::Lock(lock::Error::Busy(_)) => Stop::Busy,
+            Self::Unread(Unread::Missing) => Stop::ListingMissing,
+            Self::Unread(Unread::Io { .. }) => Stop::ListingUnreadable,
+            Self::Unread(Unread::Untrusted(_)) => Stop::ListingUntrusted,
+            Self::Unread(Unread::Form(_)) => Stop::ListingForm,
+            Self::Local(_) => Stop::HostUnreadable,
+            Self::Impossible(_) => Stop::ConfigImpossible,
+            Self::State { .. } => Stop::StateUnusable,
+            Self::Publish(_) => Stop::NotPublished,
+            Self::NoGroup => Stop::NoKeysGroup,
+            Self::Overtaken => Stop::Overtaken,
+            Self::Outdated => Stop::ConfigChanged,
+        }
+    }
+
+    /// What happened, and what to do about it.
+    pub(crate) fn message(&self) -> Message {
+        match self {
+            Self::Impossible(plan::Impossible(message)) => message.clone(),
+            _ => Message::new(self.to_string()).with_hint(self.hint()),
+        }
+    }
+
+    /// Empty, or a line.
+    fn hint(&self) -> &str {
         match self {
             Self::Unread(Unread::Missing) => "run 'cache-refresher fetch' first",
             Self::Unread(Unread::Form(_)) => "docs/reference/listing.md describes the form",
             Self::State { cause, .. } => cause.hint(),
             Self::Lock(cause) => cause.hint(),
-            Self::Impossible(cause) => &cause.hint,
             Self::NoGroup => "run 'systemd-sysusers nss-iam.conf'",
             Self::Outdated => "run 'nss-iamctl refresh'",
             _ => "",
@@ -158,8 +185,8 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Report {
         }
         Report::failed(&error, &taken.changes, request.now)
     });
-    report.published |= !taken.changes.is_empty();
-    report.warnings.extend(taken.warnings);
+    report.status.published |= !taken.changes.is_empty();
+    report.status.warnings.extend(taken.warnings.into_iter().map(Told::from));
     report
 }
 
@@ -167,7 +194,7 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Report {
 #[derive(Default)]
 struct Taken {
     changes: Vec<Change>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     error: Option<Error>,
 }
 
@@ -186,10 +213,10 @@ fn take_away(request: Request<'_>) -> Taken {
             return first;
         }
         match rescue::rescue(folder) {
-            Ok(()) => warnings.push(IN_MEMORY.to_owned()),
+            Ok(()) => warnings.push(Warning::InMemory),
             Err(cause) => {
-                let text = format!("cannot put a copy in the place of '{}': {cause}", folder.display());
-                return Taken { warnings: vec![text], ..first };
+                let warning = Warning::NotInMemory { cause: cause.to_string() };
+                return Taken { warnings: vec![warning], ..first };
             }
         }
     }
@@ -199,10 +226,6 @@ fn take_away(request: Request<'_>) -> Taken {
     again.warnings.splice(..0, warnings);
     again
 }
-
-const IN_MEMORY: &str = "'/var/lib/nss-iam' cannot be written, so a copy in memory is in its place: locks and removals act, and \
-are forgotten with it\nhint: mend the file system; then umount -l /var/lib/nss-iam, lock again whom you had locked, and run \
-'nss-iamctl refresh'";
 
 fn attempt(request: Request<'_>) -> Taken {
     let folder = Path::new(cache::FOLDER);
@@ -313,7 +336,7 @@ fn carry_out(
     let folder = Path::new(cache::FOLDER);
     let done = here.publish(&plan, keys_group(&local.files).ok_or(Error::NoGroup)?)?;
     if rescue::is_done(folder) {
-        plan.warnings.push(IN_MEMORY.to_owned());
+        plan.warnings.push(Warning::InMemory);
     }
     let present = plan.state.users.iter().filter(|(_, user)| leaving::is_in(user, &local.locked));
     let published = present.map(|(iam_id, _)| iam_id.as_str()).collect();
@@ -331,10 +354,10 @@ fn carry_out(
     keep_reserve(folder);
     let changes: Vec<Change> = taken.iter().cloned().chain(done.changes).collect();
     let mut report = Report::of(listing, &plan, &changes, request.now);
-    report.published = done.published;
+    report.status.published = done.published;
     if request.config.users.terminate_sessions {
         let ended = sessions::end_of_disabled(&plan.state, Some(&plan.cache), Some(local));
-        report.warnings.extend(ended);
+        report.status.warnings.extend(ended.into_iter().map(Told::from));
     }
     Ok(report)
 }

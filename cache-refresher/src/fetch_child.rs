@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use message::Message;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
@@ -24,7 +25,7 @@ pub(crate) const FETCH_CHILD: &str = "fetch-child";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Why there is no report: the exit status, and a message.
-pub(crate) type Failed = (u8, String);
+pub(crate) type Failed = (u8, Message);
 
 /// Runs this program's fetch half, as [`FETCH_USER`] if this is root, and returns its standard output.
 pub(crate) fn run(cli: &Cli, last_good: bool) -> Result<(String, ExitStatus), Failed> {
@@ -36,13 +37,12 @@ pub(crate) fn run(cli: &Cli, last_good: bool) -> Result<(String, ExitStatus), Fa
     if geteuid().is_root() {
         // Not through NSS, where another service could hang or crash.
         let files = claims::nss::files().map_err(|cause| {
-            (exit::OTHER, format!("cannot read local users and groups: {cause}; nothing was done"))
+            (exit::OTHER, format!("cannot read local users and groups: {cause}; nothing was done").into())
         })?;
         let (user, group) = (files.users.get(FETCH_USER), files.groups.get(FETCH_USER));
         let (Some(&uid), Some(group)) = (user, group) else {
-            let hint = "run 'systemd-sysusers nss-iam.conf'";
-            let text = format!("user '{FETCH_USER}' does not exist; nothing was done\nhint: {hint}");
-            return Err((exit::CONFIGURATION, text));
+            let message = Message::new(format!("user '{FETCH_USER}' does not exist; nothing was done"));
+            return Err((exit::CONFIGURATION, message.with_hint("run 'systemd-sysusers nss-iam.conf'")));
         };
         // The standard library drops the supplementary groups along with the uid.
         command.uid(uid).gid(group.gid).env("HOME", "/");
@@ -57,7 +57,7 @@ pub(crate) fn run(cli: &Cli, last_good: bool) -> Result<(String, ExitStatus), Fa
         }
         io::Result::Ok((report?, status))
     };
-    run().map_err(|cause| (exit::OTHER, format!("cannot run the fetch half: {cause}")))
+    run().map_err(|cause| (exit::OTHER, format!("cannot run the fetch half: {cause}").into()))
 }
 
 fn command(cli: &Cli) -> Command {

@@ -9,13 +9,15 @@ use config::{Config, Source};
 use jiff::Timestamp;
 use listing::Listing;
 use listing::regular::Links;
+use message::Message;
 use nix::unistd::geteuid;
+use status::Fetched;
 
 use crate::apply::{self, LISTING};
 use crate::cli::Cli;
 use crate::known::Known;
 use crate::progress::Bar;
-use crate::report::{self, Fetched, Last, Report};
+use crate::report::{self, Report};
 use crate::{exit, fetch, fetch_child, lock};
 
 /// The fetch half. Root gives up its power first.
@@ -31,7 +33,7 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
     }
     // From here on not even a set-user-ID program gives power back.
     if let Err(cause) = nix::sys::prctl::set_no_new_privs() {
-        return failed(exit::OTHER, &format!("cannot set no_new_privs: {cause}"));
+        return failed(exit::OTHER, format!("cannot set no_new_privs: {cause}"));
     }
     let loaded = Loaded::read(cli);
     if let Some(cause) = loaded.broken.as_ref().filter(|_| !cli.last_good) {
@@ -42,9 +44,8 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
     let _lock = match lock::of_fetch(folder) {
         Ok(lock) => lock,
         Err(error) => {
-            let hint =
-                if error.hint().is_empty() { String::new() } else { format!("\nhint: {}", error.hint()) };
-            return failed(error.exit(), &format!("{error}; nothing was done{hint}"));
+            let message = Message::new(error.to_string()).and("nothing was done").with_hint(error.hint());
+            return failed(error.exit(), message);
         }
     };
     let started = Instant::now();
@@ -59,7 +60,7 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
 
 /// The apply half.
 pub(crate) fn apply(cli: &Cli) -> u8 {
-    run_apply(cli, Loaded::read(cli), None, Instant::now()).exit
+    run_apply(cli, Loaded::read(cli), None, Instant::now()).status.exit
 }
 
 /// Both, one after the other. A fetch that failed is no reason not to apply what there is.
@@ -72,8 +73,8 @@ pub(crate) fn both(cli: &Cli) -> u8 {
         return exit::OK;
     }
     if !geteuid().is_root() && !cli.dry_run {
-        let hint = "run as root, or one half: 'cache-refresher fetch'";
-        return failed(exit::DENIED, &format!("only root can publish; nothing was done\nhint: {hint}"));
+        let message = Message::new("only root can publish; nothing was done");
+        return failed(exit::DENIED, message.with_hint("run as root, or one half: 'cache-refresher fetch'"));
     }
     let started = Instant::now();
     let fetched = loaded.config.as_ref().map(|_| fetch_as_user(cli, loaded.broken.is_some()));
@@ -82,7 +83,7 @@ pub(crate) fn both(cli: &Cli) -> u8 {
         // They, and nobody whom the source lacks by then.
         return both(&Cli { release: report.held_users, ..cli.clone() });
     }
-    report.exit
+    report.status.exit
 }
 
 /// Asks whoever watches whether those who are held are to be disabled.
@@ -129,7 +130,8 @@ fn is_idle(config: &Config) -> bool {
     let idle = names_none && source.is_directory() && !Path::new(cache::FOLDER).join("state.db").exists();
     if idle {
         let group = source.called("group");
-        log::warn!("nothing to do: the configuration names no {group}\nhint: set groups = [\"…\"] in it");
+        let message = Message::new(format!("nothing to do: the configuration names no {group}"));
+        log::warn!("{}", message.with_hint("set groups = [\"…\"] in it"));
     }
     idle
 }
@@ -163,13 +165,13 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
     if let Some(cause) = loaded.broken {
         report.refuse(&cause);
     }
-    if report.error.is_some() {
+    if report.status.error.is_some() {
         report.count_published(folder);
     }
     let of_fetch = fetched.as_ref().map(|fetched| fetched.exit);
-    report.exit = exit::heaviest([report.exit, unfetched].into_iter().chain(of_fetch));
-    report.fetch = fetched;
-    report.log(&Last::read(folder));
+    report.status.exit = exit::heaviest([report.status.exit, unfetched].into_iter().chain(of_fetch));
+    report.status.fetch = fetched;
+    report.log(&report::last(folder));
     // What only takes away is no refresh, and leaves the report of the last one.
     if !cli.dry_run
         && !cli.removals_only
@@ -179,8 +181,8 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
         log::warn!("cannot write '{}/status.json': {cause}", cache::FOLDER);
     }
     let text = match (cli.json, cli.dry_run) {
-        (true, _) => serde_json::to_string_pretty(&report).unwrap_or_default(),
-        (false, _) if report.error.is_some() => String::new(),
+        (true, _) => serde_json::to_string_pretty(&report.status).unwrap_or_default(),
+        (false, _) if report.status.error.is_some() => String::new(),
         (false, true) => report::shown_diff(&report),
         (false, false) if cli.removals_only => report.removals(),
         (false, false) => report.summary(started.elapsed()),
@@ -254,12 +256,13 @@ fn previous(source: &Source) -> Option<Listing> {
 
 /// Runs the fetch half as a child, and takes its report. `last_good`: it uses the last configuration that was right.
 fn fetch_as_user(cli: &Cli, last_good: bool) -> Result<Fetched, u8> {
-    let (json, status) = fetch_child::run(cli, last_good).map_err(|(status, text)| failed(status, &text))?;
+    let (json, status) =
+        fetch_child::run(cli, last_good).map_err(|(status, message)| failed(status, message))?;
     serde_json::from_str(&json).map_err(|_| {
         // It has said why, or was killed.
         let code = status.code().and_then(|code| u8::try_from(code).ok()).filter(|&code| code != exit::OK);
         code.unwrap_or_else(|| {
-            failed(exit::OTHER, &format!("the fetch half ended without a report: {status}"))
+            failed(exit::OTHER, format!("the fetch half ended without a report: {status}"))
         })
     })
 }
@@ -268,13 +271,13 @@ fn print_fetched(cli: &Cli, fetched: &Fetched) {
     let text = match (&fetched.listing, cli.json) {
         (Some(listing), false) => serde_json::to_string_pretty(listing).unwrap_or_default(),
         (_, true) => serde_json::to_string(fetched).unwrap_or_default(),
-        (None, false) => fetched.summary(),
+        (None, false) => report::fetched_summary(fetched),
     };
     print(&text);
 }
 
-fn failed(status: u8, text: &str) -> u8 {
-    log::error!("{text}");
+fn failed(status: u8, message: impl Into<Message>) -> u8 {
+    log::error!("{}", message.into());
     status
 }
 

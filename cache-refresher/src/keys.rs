@@ -2,6 +2,7 @@
 
 use policy::KeyLine;
 use ssh_key::{Algorithm, HashAlg, PublicKey};
+use status::SkipReason;
 
 /// The longest body that is looked at, in bytes: an RSA key of 16384 bits has 2.8 kB.
 const MAX_BODY: usize = 16 << 10;
@@ -10,34 +11,35 @@ const MAX_BODY: usize = 16 << 10;
 ///
 /// # Errors
 /// Why it is not a key, never with the body in it: it may be a private key.
-pub(crate) fn parse(body: &str) -> Result<KeyLine, String> {
+pub(crate) fn parse(body: &str) -> Result<KeyLine, SkipReason> {
     let body = body.trim_matches([' ', '\t', '\r', '\n']);
     if body.len() > MAX_BODY {
-        return Err(format!("{} bytes are too long for a public key", body.len()));
+        return Err(SkipReason::KeyLong { bytes: body.len() });
     }
     if body.contains("PRIVATE KEY") {
-        return Err("it is a private key; treat it as compromised".to_owned());
+        return Err(SkipReason::KeyPrivate);
     }
     if body.chars().any(|character| character.is_control() && character != '\t') {
-        return Err("it has several lines or control characters".to_owned());
+        return Err(SkipReason::KeyLines);
     }
     let Some(words) = listing::type_and_base64(body) else {
-        return Err("not a public key: it has to have a type and a base64 text".to_owned());
+        return Err(SkipReason::KeyForm);
     };
-    let key =
-        PublicKey::from_openssh(&words).map_err(|cause| format!("not a public key of OpenSSH: {cause}"))?;
+    let key = PublicKey::from_openssh(&words)
+        .map_err(|cause| SkipReason::KeyUnreadable { cause: cause.to_string() })?;
     match key.algorithm() {
-        Algorithm::Dsa => return Err("DSA keys are refused by sshd".to_owned()),
+        Algorithm::Dsa => return Err(SkipReason::KeyDsa),
         // Certificates among them, whose principals and dates nobody would look at here.
-        Algorithm::Other(_) => return Err("not a public key of a type that sshd takes".to_owned()),
+        Algorithm::Other(_) => return Err(SkipReason::KeyType),
         _ => {}
     }
     // Our own printing of the parsed key: without comment, and with nothing before the type.
     let mut printed = key;
     printed.set_comment("");
     let fingerprint = printed.fingerprint(HashAlg::Sha256);
-    let line = printed.to_openssh().map_err(|cause| format!("cannot be printed: {cause}"))?;
-    KeyLine::new(&format!("{fingerprint} {}", line.trim_end())).map_err(|cause| cause.to_string())
+    let line =
+        printed.to_openssh().map_err(|cause| SkipReason::KeyUnprintable { cause: cause.to_string() })?;
+    KeyLine::new(&format!("{fingerprint} {}", line.trim_end())).map_err(SkipReason::from)
 }
 
 /// The type, as `ssh-ed25519`.
@@ -91,7 +93,9 @@ mod tests {
         for (is_key, body) in spellings() {
             match parse(&body) {
                 Ok(line) => assert!(is_key && line == plain, "{body:?}"),
-                Err(error) => assert!(!is_key && error.contains("not a public key"), "{body:?}: {error}"),
+                Err(error) => {
+                    assert!(!is_key && error.to_string().contains("not a public key"), "{body:?}: {error}");
+                }
             }
         }
     }
@@ -160,7 +164,7 @@ mod tests {
             ("x@example.com AAAADXhAZXhhbXBsZS5jb20AAAAA".to_owned(), "type that sshd takes"),
             (String::new(), "not a public key"),
         ] {
-            let error = parse(&body).unwrap_err();
+            let error = parse(&body).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
             assert!(!error.contains("AAAA"), "{error}");
         }

@@ -20,8 +20,9 @@ use cache::snapshot::{Cache, Keys};
 use cache::state::{self, State};
 use config::{Config, Source};
 use listing::Listing;
+use message::Message;
 use policy::{Field, IamId, Name};
-use serde::{Deserialize, Serialize};
+use status::{Held, Part, Skip, SkipReason, Warning};
 
 use crate::local::Local;
 use crate::names::Names;
@@ -85,42 +86,17 @@ pub(crate) struct Plan {
     /// Sorted.
     pub skips: Vec<Skip>,
     /// About the host and the configuration.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// What was refused as a whole.
-    pub held: Option<String>,
+    pub held: Vec<Held>,
     /// Login names of users who stay, and whom `--force` would disable.
     pub held_users: Vec<String>,
 }
 
-impl Plan {
-    /// Says that something was refused as a whole.
-    pub(crate) fn hold(&mut self, text: String) {
-        self.held = Some(self.held.take().map_or(text.clone(), |before| format!("{before}\n{text}")));
-    }
-}
-
-/// Something of the listing that is not published as it stands.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Skip {
-    /// The account's name in the configuration.
-    pub account: String,
-    /// `user`, `group`, `key` or `tag`.
-    pub what: String,
-    /// As the source spells it.
-    pub name: String,
-    /// UserId or GroupId.
-    pub id: String,
-    pub reason: String,
-}
-
 /// A configuration that this host cannot carry out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}")]
-pub(crate) struct Impossible {
-    what: String,
-    /// What to do about it.
-    pub hint: String,
-}
+#[error("{0}")]
+pub(crate) struct Impossible(pub Message);
 
 /// The group of those who may not log in.
 pub(crate) const DISABLED_GROUP: &str = "iam-disabled";
@@ -140,9 +116,7 @@ pub(crate) fn plan(input: Input<'_>) -> Result<Plan, Impossible> {
     }
     plan.state.held = leaving.excess.as_ref().map(|excess| excess.of);
     plan.held_users = leaving.users();
-    for text in leaving.texts() {
-        plan.hold(text);
-    }
+    plan.held.extend(leaving.held());
     Ok(plan)
 }
 
@@ -159,7 +133,7 @@ impl OwnGroups {
 
     fn check(input: &Input<'_>) -> Result<Self, Impossible> {
         let users = &input.config.users;
-        let impossible = |what: String, hint: &str| Impossible { what, hint: hint.to_owned() };
+        let impossible = |what: String, hint: &str| Impossible(Message::new(what).with_hint(hint));
         let name =
             |text: &str| Name::new(text).map_err(|cause| impossible(format!("group '{text}': {cause}"), ""));
         let own = Self { common: name(&users.common_group)?, disabled: name(DISABLED_GROUP)? };
@@ -213,47 +187,27 @@ fn attempt(input: &Input<'_>, own: &OwnGroups, leaving: &Leaving) -> Plan {
 #[derive(Debug, Default)]
 struct Told {
     skips: Vec<Skip>,
-    warnings: BTreeSet<String>,
+    warnings: BTreeSet<Warning>,
     /// Whether somebody got no name because the host could not be asked.
     ignorant: bool,
 }
 
 impl Told {
-    fn skip(&mut self, account: &str, what: &'static str, name: &str, id: &IamId, reason: String) {
-        let name = name.escape_default().to_string();
-        self.skips.push(Skip {
-            account: account.escape_default().to_string(),
-            what: what.to_owned(),
-            name,
-            id: id.to_string(),
-            reason,
-        });
+    fn skip(&mut self, account: &str, part: Part<'_>, name: &str, id: &IamId, reason: SkipReason) {
+        self.skips.push(Skip::new(account, part, name, id.as_str(), reason));
     }
 }
 
 /// What of the host could not be asked, so that nobody new gets a name or a home.
-fn unasked(input: &Input<'_>, told: &Told) -> Option<String> {
-    let services = input.local.directory.failures().map(|(service, why)| {
-        format!(
-            "service '{service}' of nsswitch.conf cannot be asked: {why}; nobody new gets a name\nhint: mend it, or leave \
-             it out: names.exclude = [\"{service}\"] in a file of /etc/nss-iam/config.d"
-        )
-    });
-    let unresolved = input.local.uses.unresolved.iter().filter(|_| told.ignorant).map(|unresolved| {
-        let word = unresolved.kind.word().unwrap_or_default();
-        format!(
-            "{unresolved}; nobody new gets a name\nhint: write it so that it can be resolved, or leave it out: \
-             names.exclude = [\"{word}\"] in a file of /etc/nss-iam/config.d"
-        )
-    });
-    let homes = input.local.folders.as_ref().err().map(|why| {
-        format!(
-            "the folders that could be homes cannot be looked at: {why}; nobody gets a new home\nhint: mend the file system, \
-             or choose another place: [users] home"
-        )
-    });
-    let texts: Vec<String> = services.chain(unresolved).chain(homes).collect();
-    (!texts.is_empty()).then(|| texts.join("\n"))
+fn unasked(input: &Input<'_>, told: &Told) -> Vec<Held> {
+    let local = input.local;
+    let services = local.directory.failures();
+    let services = services
+        .map(|(service, why)| Held::ServiceUnasked { service: service.to_owned(), why: why.to_owned() });
+    let unresolved = local.uses.unresolved.iter().filter(|_| told.ignorant);
+    let unresolved = unresolved.map(|unresolved| Held::RulesUnresolved { unresolved: unresolved.clone() });
+    let homes = local.folders.as_ref().err().map(|why| Held::HomesUnseen { why: why.clone() });
+    services.chain(unresolved).chain(homes).collect()
 }
 
 fn next_state(
@@ -332,7 +286,7 @@ fn field(told: &mut Told, user: &candidates::User<'_>, tag: &str, text: &str) ->
     match Field::new(text) {
         Ok(field) => Some(field),
         Err(cause) => {
-            told.skip(user.account, "tag", user.iam_name, &user.iam_id, format!("tag '{tag}': {cause}"));
+            told.skip(user.account, Part::Tag(tag), user.iam_name, &user.iam_id, cause.into());
             None
         }
     }

@@ -18,6 +18,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
 use policy::{Id, Name, id};
+use status::Warning;
 
 use crate::local::Local;
 
@@ -48,7 +49,7 @@ struct Left<'a> {
 /// Ends them for every disabled user, shown or hidden. Returns what could not be ended.
 ///
 /// Without `local`, ids that a local user could have are left alone; without `cache`, nobody is known to have a name now.
-pub(crate) fn end_of_disabled(state: &State, cache: Option<&Cache>, local: Option<&Local>) -> Vec<String> {
+pub(crate) fn end_of_disabled(state: &State, cache: Option<&Cache>, local: Option<&Local>) -> Vec<Warning> {
     let running = running_uids();
     let mut left = disabled(state, cache, local);
     left.retain(|left| running.contains(&left.uid) || left.linger.is_some());
@@ -79,8 +80,8 @@ pub(crate) fn end_of_disabled(state: &State, cache: Option<&Cache>, local: Optio
         std::thread::sleep(POLL);
         remaining = still_there(remaining);
     }
-    let text = |left: Left<'_>| format!("cannot end all processes of '{}' ({})", left.name, left.uid);
-    remaining.into_iter().map(text).collect()
+    let warning = |left: Left<'_>| Warning::ProcessesLeft { name: left.name.to_string(), uid: left.uid };
+    remaining.into_iter().map(warning).collect()
 }
 
 /// An id that a local user has is no business of ours, nor is what stands under a name that somebody else now has.

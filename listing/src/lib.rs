@@ -8,6 +8,7 @@
 mod failure;
 mod key_body;
 pub mod regular;
+mod warning;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use failure::{Failure, FailureCode, FailureKind};
 pub use key_body::type_and_base64;
 use regular::{Links, Regular, Unread};
+pub use warning::{Warning, WarningCode};
 
 /// The `version` that this release writes and reads.
 pub const VERSION: u32 = 1;
@@ -66,9 +68,9 @@ pub struct Account {
     /// What went wrong at the last attempt, one entry a cause. The rest then is what was known before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Failure>,
-    /// What an administrator should know though nothing went wrong, ready to be printed.
+    /// What an administrator should know though nothing went wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 /// A group.

@@ -40,19 +40,15 @@ pub struct Foreign {
 }
 
 /// Why a tag gives no id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadTag {
     /// Its value is not a decimal number of 32 bits.
-    #[error("not a number")]
     Number,
     /// The system's, or nobody's.
-    #[error("{0}")]
     Invalid(Invalid),
     /// Above all ranges.
-    #[error("{0} is above {LAST}")]
     High(Id),
     /// In a range of others.
-    #[error("{0}")]
     Foreign(Foreign),
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use claims::{Unresolved, Use};
 use policy::Invalid;
+use policy::id::{BadTag, Foreign, LAST};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -227,6 +228,27 @@ impl From<Invalid> for SkipReason {
             Invalid::Id(id) => Self::TagIdOfSystem { id },
             Invalid::Key => Self::KeyUnprintable { cause: invalid.to_string() },
         }
+    }
+}
+
+impl From<BadTag> for SkipReason {
+    fn from(bad: BadTag) -> Self {
+        match bad {
+            BadTag::Number => Self::TagNumber,
+            BadTag::Invalid(invalid) => invalid.into(),
+            BadTag::High(id) => Self::TagIdTooHigh { id: id.get(), last: LAST },
+            BadTag::Foreign(foreign) => Self::of_foreign(foreign, false),
+        }
+    }
+}
+
+impl SkipReason {
+    /// An id that others give; `configured`: by `[ids]`.
+    #[must_use]
+    pub fn of_foreign(foreign: Foreign, configured: bool) -> Self {
+        let Foreign { id, range, whose } = foreign;
+        let range = (*range.start(), *range.end());
+        Self::IdInRange { id: id.get(), range, whose: whose.to_owned(), configured }
     }
 }
 

@@ -1,10 +1,11 @@
 //! What an administrator should know though nothing went wrong.
 
 use claims::Use;
+use listing::WarningCode;
 use message::Message;
 
 use crate::coded::{Told, coded};
-use crate::skip::{SkipReason, What};
+use crate::skip::{SkipReason, What, escaped};
 
 coded! {
     /// One remark on the host, the configuration or the source.
@@ -97,6 +98,41 @@ coded! {
             /// The uid.
             uid: u32,
         } = "processes-left",
+        /// A group has another name at the source, and is followed.
+        GroupRenamed {
+            /// The account's name in the configuration.
+            account: String,
+            /// What the source says.
+            said: Message,
+        } = "group-renamed",
+        /// The same, and it cannot be read by that name.
+        GroupRenamedUnread {
+            /// The account's name in the configuration.
+            account: String,
+            /// What the source says.
+            said: Message,
+        } = "group-renamed-unread",
+        /// A group is not found by its name, and still has members.
+        GroupNotFound {
+            /// The account's name in the configuration.
+            account: String,
+            /// What the source says.
+            said: Message,
+        } = "group-not-found",
+        /// A group no longer exists.
+        GroupGone {
+            /// The account's name in the configuration.
+            account: String,
+            /// What the source says.
+            said: Message,
+        } = "group-gone",
+        /// Whether a group still exists cannot be found out.
+        GroupUnclear {
+            /// The account's name in the configuration.
+            account: String,
+            /// What the source says.
+            said: Message,
+        } = "group-unclear",
         /// What a source says in a listing of an earlier release.
         Source {
             /// The account's name in the configuration.
@@ -108,6 +144,20 @@ coded! {
 }
 
 impl Warning {
+    /// What the source of an account says.
+    #[must_use]
+    pub fn of_source(account: &str, warning: listing::Warning) -> Self {
+        let (account, said) = (escaped(account), warning.message);
+        match warning.code {
+            Some(WarningCode::GroupRenamed) => Self::GroupRenamed { account, said },
+            Some(WarningCode::GroupRenamedUnread) => Self::GroupRenamedUnread { account, said },
+            Some(WarningCode::GroupNotFound) => Self::GroupNotFound { account, said },
+            Some(WarningCode::GroupGone) => Self::GroupGone { account, said },
+            Some(WarningCode::GroupUnclear) => Self::GroupUnclear { account, said },
+            None => Self::Source { account, said },
+        }
+    }
+
     /// For people.
     #[must_use]
     pub fn message(&self) -> Message {
@@ -174,7 +224,12 @@ impl Warning {
             Self::ProcessesLeft { name, uid } => {
                 Message::new(format!("cannot end all processes of '{name}' ({uid})"))
             }
-            Self::Source { account, said } => of_account(account, said),
+            Self::GroupRenamed { account, said }
+            | Self::GroupRenamedUnread { account, said }
+            | Self::GroupNotFound { account, said }
+            | Self::GroupGone { account, said }
+            | Self::GroupUnclear { account, said }
+            | Self::Source { account, said } => of_account(account, said),
         }
     }
 
@@ -196,6 +251,11 @@ impl Warning {
             | Self::InMemory
             | Self::NotInMemory { .. }
             | Self::ProcessesLeft { .. }
+            | Self::GroupRenamed { .. }
+            | Self::GroupRenamedUnread { .. }
+            | Self::GroupNotFound { .. }
+            | Self::GroupGone { .. }
+            | Self::GroupUnclear { .. }
             | Self::Source { .. } => None,
         }
     }

@@ -9,6 +9,7 @@ use cache::snapshot::{self, Cache, Keys};
 use cache::state::{State, StateFile};
 use config::Config;
 use listing::Listing;
+use status::{Held, Warning};
 
 use super::{Error, Request};
 use crate::changes::{self, Change, Published};
@@ -123,39 +124,27 @@ impl<'a> Here<'a> {
     pub(super) fn plan(&self, input: plan::Input<'_>) -> Result<Plan, Error> {
         let mut plan = plan::plan(input)?;
         if plan.keys.machine_id.is_empty() {
-            let text =
-                "'/etc/machine-id' is empty, so no key will be offered\nhint: run 'systemd-machine-id-setup'";
-            plan.warnings.push(text.to_owned());
+            plan.warnings.push(Warning::NoMachineId);
         }
         if let Some(known) = self.keys.as_ref().ok().filter(|known| are_of_another_machine(known, &plan.keys))
         {
             plan.keys.machine_id.clone_from(&known.machine_id);
-            let text =
-                "the keys were confirmed on another machine, and none is offered before a fetch on this one";
-            plan.warnings.push(text.to_owned());
+            plan.warnings.push(Warning::OtherMachine);
         }
         if let Some(lost) = self.loss() {
             plan.state.rebuilt = Some(self.now);
-            plan.hold(lost);
+            plan.held.push(lost);
         }
         Ok(plan)
     }
 
     /// What is to be said of a lost memory.
-    fn loss(&self) -> Option<String> {
-        let what = match self.lost {
-            Lost { unknown: 1.., .. } => {
-                format!("did not know {} of the users and groups in cache.db", self.lost.unknown)
-            }
-            Lost { is_older: true, .. } => "is older than keys.db".to_owned(),
-            Lost { .. } => return None,
-        };
-        Some(format!(
-            "'{}/state.db' {what}: it was lost, emptied or restored from an older copy; what cache.db and keys.db know \
-             was put back\nhint: restore a newer copy of it if there is one; else check with 'nss-iamctl users --all' that \
-             nobody is missing",
-            self.folder.display()
-        ))
+    fn loss(&self) -> Option<Held> {
+        match self.lost {
+            Lost { unknown: unknown @ 1.., .. } => Some(Held::StateLost { unknown }),
+            Lost { is_older: true, .. } => Some(Held::StateOlder),
+            Lost { .. } => None,
+        }
     }
 
     pub(super) fn published(&self) -> Published {

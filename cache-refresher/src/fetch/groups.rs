@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use listing::{Account, Failure, FailureKind, Group};
+use listing::{Account, Failure, FailureKind, Group, Warning, WarningCode};
 
 use super::account::Plan;
 use super::directory::{Directory, GroupAnswer, Member};
@@ -50,7 +50,7 @@ pub(crate) struct Groups {
     pub(crate) asked: Vec<Asked>,
     /// Names of the configuration that never were a group here.
     pub(crate) unresolved: Vec<Failure>,
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// Reads them, or fails with what leaves the memberships unknown.
@@ -151,17 +151,19 @@ impl Groups {
             }
             Found::As(now) => self.renamed(directory, known, now).await?,
             Found::Nowhere => {
-                self.warnings
-                    .push(format!("{group} no longer exists; taken as empty\nhint: remove it from `groups`"));
+                let what = format!("{group} no longer exists; taken as empty");
+                self.warnings.push(Warning::new(WarningCode::GroupGone, what, "remove it from `groups`"));
                 Asked::unanswered(known)
             }
             Found::Unknown(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
             Found::Unknown(refusal) => {
                 let why = refusal.failure.cause;
-                self.warnings.push(format!(
-                    "{group} was deleted or renamed, and which of the two cannot be asked: {why}; its members stay\n\
-                     hint: write its present name in `groups`; if it was deleted, run 'nss-iamctl refresh --force'"
-                ));
+                let what = format!(
+                    "{group} was deleted or renamed, and which of the two cannot be asked: {why}; its members stay"
+                );
+                let hint =
+                    "write its present name in `groups`; if it was deleted, run 'nss-iamctl refresh --force'";
+                self.warnings.push(Warning::new(WarningCode::GroupUnclear, what, hint));
                 Asked { unclear: true, ..Asked::unanswered(known) }
             }
         };
@@ -180,14 +182,16 @@ impl Groups {
             Ok(answer) if answer.id == known.id => Ok(Asked::answered(answer, Some(known))),
             Err(refusal) if refusal.what == What::Failed => Err(refusal.failure),
             _ => {
-                self.warnings.push(format!(
+                let what = format!(
                     "{} is not found, and {} lists members of '{}' with the same GroupId '{}'; they stay, but nobody can \
-                     join\nhint: the next refresh asks again",
+                     join",
                     D::words().group(&known.name),
                     D::words().noun,
                     printable(&known.name),
                     known.id
-                ));
+                );
+                let hint = "the next refresh asks again";
+                self.warnings.push(Warning::new(WarningCode::GroupNotFound, what, hint));
                 Ok(Asked { renamed: None, unclear: true, ..Asked::unanswered(known) })
             }
         }
@@ -208,18 +212,16 @@ impl Groups {
         let hint = format!("write \"{}\" in `groups` and [local_groups]", printable(&now));
         let why = match directory.group(&now).await {
             Ok(answer) if answer.id == known.id => {
-                self.warnings.push(format!("{text}\nhint: {hint}"));
+                self.warnings.push(Warning::new(WarningCode::GroupRenamed, text, hint));
                 return Ok(Asked::answered(answer, Some(known)));
             }
             Ok(_) => "answered for another group".to_owned(),
             Err(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
             Err(refusal) => format!("failed: {}", refusal.failure.cause),
         };
-        self.warnings.push(format!(
-            "{text}; its members stay, but nobody can join: {} {why}\nhint: {hint}, and in {}",
-            D::words().members,
-            D::words().policy
-        ));
+        let what = format!("{text}; its members stay, but nobody can join: {} {why}", D::words().members);
+        let hint = format!("{hint}, and in {}", D::words().policy);
+        self.warnings.push(Warning::new(WarningCode::GroupRenamedUnread, what, hint));
         Ok(Asked { renamed: Some(now), unclear: true, ..Asked::unanswered(known) })
     }
 

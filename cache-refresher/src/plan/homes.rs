@@ -9,6 +9,7 @@ use cache::state::State;
 use policy::home::{self, Placeholders, normal, with_id};
 use policy::id::COMPUTED;
 use policy::{Field, IamId, Id, Name};
+use status::{SkipReason, escaped};
 
 use super::{Input, candidates, naming::Member};
 
@@ -39,7 +40,7 @@ impl<'a> Homes<'a> {
     ///
     /// # Errors
     /// Why there is none that could be given.
-    pub(super) fn give(&mut self, member: &Member<'a>) -> Result<Field, String> {
+    pub(super) fn give(&mut self, member: &Member<'a>) -> Result<Field, SkipReason> {
         let candidate = member.candidate;
         let (iam_id, id) = (&candidate.iam_id, member.identity.id);
         let settled = is_settled(self.input, iam_id);
@@ -50,7 +51,7 @@ impl<'a> Homes<'a> {
             return self.take(kept, iam_id);
         }
         let home = template(self.input, candidate.iam_name, candidate.account, &member.name, id)
-            .ok_or("its home would not be a plain path")?;
+            .ok_or(SkipReason::HomePath)?;
         let shared = home::is_shared(&self.input.config.users.home);
         if !shared
             && self.is_free(&home, iam_id)
@@ -68,13 +69,13 @@ impl<'a> Homes<'a> {
             return Ok(user.home.clone());
         }
         if let Err(why) = &self.input.local.folders {
-            return Err(format!("the folders that could be its home cannot be looked at: {why}"));
+            return Err(SkipReason::HomeUnseen { why: why.clone() });
         }
-        Err(format!("neither '{home}' nor '{own}' can be its home: both belong to others"))
+        Err(SkipReason::HomeTaken { home: escaped(&home), own: escaped(&own) })
     }
 
-    fn take(&mut self, home: String, iam_id: &'a IamId) -> Result<Field, String> {
-        let field = Field::new(&home).map_err(|_| "its home would not be a plain path")?;
+    fn take(&mut self, home: String, iam_id: &'a IamId) -> Result<Field, SkipReason> {
+        let field = Field::new(&home).map_err(|_| SkipReason::HomePath)?;
         self.given.insert(place(self.input, &home), iam_id);
         Ok(field)
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cache::state::Identity;
 use policy::{IamId, Id};
+use status::{SkipReason, Warning};
 
 use super::{Input, OwnGroups, Told};
 
@@ -27,39 +28,38 @@ impl<'a> Ids<'a> {
     ///
     /// # Errors
     /// Why not.
-    pub(super) fn usable(&self, iam_id: &IamId) -> Result<(), String> {
-        self.given.get(iam_id).map_or(Ok(()), |present| self.not_of_host(present.id))
+    pub(super) fn usable(&self, iam_id: &IamId) -> Result<(), SkipReason> {
+        self.given.get(iam_id).map_or(Ok(()), |present| self.not_of_host(present.id, false))
     }
 
-    fn not_of_host(&self, id: Id) -> Result<(), String> {
-        match self.input.local.holder_of(id.get()) {
-            Some((name, service)) => {
-                Err(format!("its id {id} is that of '{name}' on this host (service '{service}')"))
-            }
-            None => Ok(()),
-        }
+    fn not_of_host(&self, id: Id, configured: bool) -> Result<(), SkipReason> {
+        let id = id.get();
+        self.input.local.holder_of(id).map_or(Ok(()), |(name, service)| {
+            let (name, service) = (name.to_owned(), service.to_owned());
+            Err(SkipReason::IdOfHost { id, name, service, configured })
+        })
     }
 
     /// Whether `[ids]` or a tag may give an id: nobody else has it, or will come to have it. One that was given stays.
     ///
     /// # Errors
     /// Why not.
-    fn may_be_pinned(&self, id: Id, iam_id: &IamId) -> Result<(), String> {
-        id.may_be_pinned(iam_id, &self.input.local.sub_ids).map_err(|foreign| foreign.to_string())?;
-        if Id::computed(iam_id) == id { Ok(()) } else { self.not_of_host(id) }
+    fn may_be_pinned(&self, id: Id, iam_id: &IamId, configured: bool) -> Result<(), SkipReason> {
+        id.may_be_pinned(iam_id, &self.input.local.sub_ids)
+            .map_err(|foreign| SkipReason::of_foreign(foreign, configured))?;
+        if Id::computed(iam_id) == id { Ok(()) } else { self.not_of_host(id, configured) }
     }
 
     /// The id that a tag gives.
     ///
     /// # Errors
     /// Why it gives none.
-    pub(super) fn tagged(&self, tag: &str, iam_id: &IamId) -> Result<Id, String> {
+    pub(super) fn tagged(&self, tag: &str, iam_id: &IamId) -> Result<Id, SkipReason> {
         let given = self.given.get(iam_id).map(|identity| identity.id);
-        let id =
-            Id::of_tag(tag, iam_id, given, &self.input.local.sub_ids).map_err(|cause| cause.to_string())?;
+        let id = Id::of_tag(tag, iam_id, given, &self.input.local.sub_ids)?;
         // What was given before is no question any more.
         if given != Some(id) {
-            self.may_be_pinned(id, iam_id)?;
+            self.may_be_pinned(id, iam_id, false)?;
         }
         Ok(id)
     }
@@ -73,10 +73,10 @@ impl<'a> Ids<'a> {
         iam_id: &IamId,
         tagged: Option<Id>,
         told: &mut Told,
-    ) -> Result<Identity, String> {
+    ) -> Result<Identity, SkipReason> {
         // The listing has each id once, but the state may remember a group by what now is a user's id.
         if !self.asked.insert(iam_id.clone()) {
-            return Err(format!("'{iam_id}' is also the id of a group"));
+            return Err(SkipReason::IdOfGroup { iam_id: iam_id.to_string() });
         }
         let configured = self.input.config.ids.get(iam_id.as_str()).and_then(|&id| Id::pinned(id).ok());
         let pin = configured.or(tagged);
@@ -84,24 +84,20 @@ impl<'a> Ids<'a> {
         let id = Id::decided(iam_id, present.map(|present| present.id), configured, tagged);
         match (present, pin) {
             (Some(_), Some(pin)) if pin != id => {
-                told.warnings.insert(format!(
-                    "'{iam_id}' keeps id {id}, which it was given; {pin} is not used\nhint: an id never changes on a \
-                     host; see nss-iamctl(8), adopt"
-                ));
+                told.warnings.insert(Warning::KeepsId {
+                    iam_id: iam_id.to_string(),
+                    id: id.get(),
+                    unused: pin.get(),
+                });
             }
-            (None, Some(pin)) if configured.is_some() => {
-                self.may_be_pinned(pin, iam_id).map_err(|why| format!("[ids]: {why}"))?;
-            }
+            (None, Some(pin)) if configured.is_some() => self.may_be_pinned(pin, iam_id, true)?,
             _ => {}
         }
         let pinned = present.is_some_and(|present| present.pinned) || pin == Some(id);
         let wanted = Identity { id, pinned };
-        self.not_of_host(wanted.id)?;
+        self.not_of_host(wanted.id, false)?;
         if let Some(holder) = self.holders.get(&wanted.id).filter(|&holder| holder != iam_id) {
-            return Err(format!(
-                "its id {} is that of '{holder}'; give one of them another in [ids], the same on every host",
-                wanted.id
-            ));
+            return Err(SkipReason::IdTaken { id: wanted.id.get(), holder: holder.to_string() });
         }
         self.holders.insert(wanted.id, iam_id.clone());
         self.given.insert(iam_id.clone(), wanted);
@@ -113,7 +109,9 @@ impl<'a> Ids<'a> {
         [&own.common, &own.disabled].map(|name| {
             let iam_id = IamId::of_own_group(name);
             self.give(&iam_id, None, told)
-                .map_err(|reason| told.warnings.insert(format!("group '{name}' left out: {reason}")))
+                .map_err(|reason| {
+                    told.warnings.insert(Warning::OwnGroupLeftOut { name: name.to_string(), reason })
+                })
                 .ok()
         })
     }

@@ -6,7 +6,7 @@ use cache::state::{State, User};
 use config::{Source, is_same_origin};
 use listing::{Account, Listing};
 use policy::{IamId, Name};
-use status::Locked;
+use status::{Held, Locked, escaped};
 
 /// What the rule goes by.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +34,8 @@ impl Facts<'_> {
 pub(crate) struct Leaving {
     /// Users who were published, and whom a complete listing of their source no longer has.
     pub gone: BTreeSet<IamId>,
-    /// Why others stay whom the listing lacks, one message a cause.
-    pub held: Vec<String>,
+    /// Why others stay whom the listing lacks.
+    held: Vec<Held>,
     /// Those who stay by that, by login name.
     users: Vec<String>,
     /// They would be too many at once.
@@ -56,17 +56,10 @@ impl Excess {
         self.users.len() * 100 > self.of * self.percent
     }
 
-    fn text(&self) -> String {
-        let mut names: Vec<&str> = self.users.values().map(Name::as_str).collect();
-        names.sort_unstable();
-        format!(
-            "{} of {} active users would be disabled, more than max_removed_percent = {}: {}; they stay\nhint: if they are \
-             to leave, run 'nss-iamctl refresh --force'",
-            names.len(),
-            self.of,
-            self.percent,
-            some(&names)
-        )
+    fn held(&self) -> Held {
+        let mut users: Vec<String> = self.users.values().map(Name::to_string).collect();
+        users.sort_unstable();
+        Held::TooMany { users, of: self.of, percent: self.percent }
     }
 }
 
@@ -77,9 +70,9 @@ impl Leaving {
         self.users.iter().cloned().chain(excess).collect()
     }
 
-    /// What is said of those who stay.
-    pub(crate) fn texts(&self) -> Vec<String> {
-        self.held.iter().cloned().chain(self.excess.as_ref().map(Excess::text)).collect()
+    /// Why they stay.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        self.held.iter().cloned().chain(self.excess.as_ref().map(Excess::held)).collect()
     }
 
     /// The rule once more, for users who could stay: a name that is refused now takes the account, whatever is held. None:
@@ -108,9 +101,28 @@ enum Absence {
     /// Nothing: the account was not read whole.
     Unknown,
     /// Nothing either, because the configuration names another source now.
-    Unasked(String),
+    Unasked(Change),
     /// The user left.
     Left,
+}
+
+/// How the configuration changed.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Change {
+    NoGroups,
+    AccountGone(String),
+    Source { now: String, before: String },
+}
+
+impl Change {
+    fn holds(self, mut users: Vec<String>) -> Held {
+        users.sort_unstable();
+        match self {
+            Self::NoGroups => Held::NoGroups { users },
+            Self::AccountGone(account) => Held::AccountGone { account, users },
+            Self::Source { now, before } => Held::SourceChanged { source: now, before, users },
+        }
+    }
 }
 
 /// Applies the rule.
@@ -123,24 +135,14 @@ pub(crate) fn leaving(facts: Facts<'_>) -> Leaving {
     for (iam_id, user) in present.filter(|(iam_id, _)| !listed.contains(iam_id.as_str())) {
         match absence(listing, user) {
             Absence::Unknown => {}
-            Absence::Unasked(why) if !facts.lets_go(user) => {
+            Absence::Unasked(change) if !facts.lets_go(user) => {
                 users.push(user.name.to_string());
-                unasked.entry(why).or_insert_with(Vec::new).push(user.name.as_str());
+                unasked.entry(change).or_insert_with(Vec::new).push(user.name.to_string());
             }
             Absence::Unasked(_) | Absence::Left => drop(left.insert(iam_id, user)),
         }
     }
-    let held: Vec<String> = unasked
-        .into_iter()
-        .map(|(why, mut names)| {
-            names.sort_unstable();
-            format!(
-                "{why}, which would disable {}; they stay\nhint: correct the configuration; if they are to leave, run \
-                 'nss-iamctl refresh --force'",
-                some(&names)
-            )
-        })
-        .collect();
+    let held = unasked.into_iter().map(|(change, users)| change.holds(users)).collect();
     // A locked user is disabled anyway.
     let counts = |user: &User| {
         user.disabled.is_none() && !facts.locked.contains(user.name.as_str()) && !facts.lets_go(user)
@@ -171,8 +173,8 @@ pub(crate) fn is_in(user: &User, locked: &Locked) -> bool {
 fn absence(listing: &Listing, user: &User) -> Absence {
     let Some(account) = listing.accounts.iter().find(|account| account.name == user.account) else {
         return Absence::Unasked(match user.account.as_str() {
-            "" => "the configuration names no group any more".to_owned(),
-            name => format!("account '{}' is no longer configured", name.escape_default()),
+            "" => Change::NoGroups,
+            name => Change::AccountGone(escaped(name)),
         });
     };
     let source = source(listing, account);
@@ -180,10 +182,7 @@ fn absence(listing: &Listing, user: &User) -> Absence {
     match (account.complete, is_same) {
         (false, _) => Absence::Unknown,
         (true, true) => Absence::Left,
-        (true, false) => Absence::Unasked(format!(
-            "the source is '{source}' now and was '{}'",
-            user.source.escape_default()
-        )),
+        (true, false) => Absence::Unasked(Change::Source { now: source, before: escaped(&user.source) }),
     }
 }
 
@@ -194,16 +193,5 @@ pub(crate) fn source(listing: &Listing, account: &Account) -> String {
         None if listing.source.is_empty() => "listing".to_owned(),
         None => listing.source.clone(),
     };
-    origin.escape_default().to_string()
-}
-
-/// `'ana', 'bob', 'eve' and 4 more`
-fn some(names: &[&str]) -> String {
-    const SHOWN: usize = 10;
-    let shown: Vec<String> =
-        names.iter().take(SHOWN).map(|name| format!("'{}'", name.escape_default())).collect();
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
+    escaped(&origin)
 }

@@ -7,11 +7,12 @@ use cache::state::{Identity, State};
 use config::TagUse;
 use policy::precedence::{GroupClaim, IdClaim, LastHolder, Standing, UserClaim};
 use policy::{IamId, Id, Name};
+use status::{Part, SkipReason, Warning, escaped};
 
 use super::candidates::{self, Candidates, Known};
 use super::ids::Ids;
 use super::{Input, OwnGroups, Told};
-use crate::names::Names;
+use crate::names::{Names, is_ignorance};
 
 /// A group of the source that is published.
 pub(super) struct Group<'a> {
@@ -64,7 +65,7 @@ pub(super) fn groups<'a>(
                 taken.insert(name.clone(), group.iam_name);
                 published.push(Group { iam_id: &group.iam_id, identity, account: group.account, name });
             }
-            Err(reason) => told.skip(group.account, "group", group.iam_name, &group.iam_id, reason),
+            Err(reason) => told.skip(group.account, Part::Group, group.iam_name, &group.iam_id, reason),
         }
     }
     published
@@ -78,7 +79,7 @@ fn not_of_user(
     holders: &Holders<'_>,
     names: &Names<'_>,
     ids: &Ids<'_>,
-) -> Result<Name, String> {
+) -> Result<Name, SkipReason> {
     let keeps_it = |user: &&candidates::User<'_>| {
         holders.present(&user.iam_id) == Some(&name)
             && ids.usable(&user.iam_id).is_ok()
@@ -94,12 +95,12 @@ fn group_name(
     holders: &Holders<'_>,
     names: &Names<'_>,
     told: &mut Told,
-) -> Result<Name, String> {
+) -> Result<Name, SkipReason> {
     if input.state.users.contains_key(&group.iam_id) {
-        return Err(format!("'{}' was the id of a user", group.iam_id));
+        return Err(SkipReason::IdOfUser { iam_id: group.iam_id.to_string() });
     }
     let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
-    let wanted = input.config.users.mapping().group(group.iam_name).map_err(|cause| cause.to_string());
+    let wanted = input.config.users.mapping().group(group.iam_name).map_err(SkipReason::from);
     let named = wanted.and_then(|name| {
         let standing = holders.standing(&group.iam_id, &name);
         allowed(names, name, &group.iam_id, standing, told)
@@ -113,14 +114,10 @@ fn allowed(
     iam_id: &IamId,
     standing: Standing,
     told: &mut Told,
-) -> Result<Name, String> {
-    match names.check(name.as_str(), iam_id, standing) {
-        Ok(()) => Ok(name),
-        Err(refusal) => {
-            told.ignorant |= refusal.is_ignorance();
-            Err(refusal.to_string())
-        }
-    }
+) -> Result<Name, SkipReason> {
+    let checked = names.check(name.as_str(), iam_id, standing);
+    told.ignorant |= checked.as_ref().is_err_and(is_ignorance);
+    checked.map(|()| name)
 }
 
 /// The name that was given before, where the new one is refused: a mistake in a name costs nobody the access.
@@ -129,20 +126,22 @@ fn keep(
     names: &Names<'_>,
     present: Option<&Name>,
     iam_id: &IamId,
-    reason: &str,
+    reason: &SkipReason,
     told: &mut Told,
 ) -> Option<Name> {
     let present = present.filter(|name| names.check(name.as_str(), iam_id, Standing::Present).is_ok())?;
-    told.warnings.insert(format!(
-        "'{iam_id}' keeps the name '{present}', since the one in {} is refused: {reason}",
-        input.noun()
-    ));
+    told.warnings.insert(Warning::KeepsName {
+        iam_id: iam_id.to_string(),
+        name: present.to_string(),
+        source: input.noun().to_owned(),
+        reason: reason.clone(),
+    });
     Some(present.clone())
 }
 
 /// `holder` is as the source spells it, or worse.
-fn already(input: &Input<'_>, name: &Name, what: &str, holder: &str) -> String {
-    format!("'{name}' is already the name of {} '{}'", input.called(what), holder.escape_default())
+fn already(input: &Input<'_>, name: &Name, what: &str, holder: &str) -> SkipReason {
+    SkipReason::NameTaken { name: name.to_string(), called: input.called(what), holder: escaped(holder) }
 }
 
 pub(super) fn users<'a>(
@@ -160,7 +159,7 @@ pub(super) fn users<'a>(
     for user in &candidates.users {
         match ids.usable(&user.iam_id).and_then(|()| claim(input, user, &holders, &names, told)) {
             Ok(claim) => claims.push(claim),
-            Err(reason) => told.skip(user.account, "user", user.iam_name, &user.iam_id, reason),
+            Err(reason) => told.skip(user.account, Part::User, user.iam_name, &user.iam_id, reason),
         }
     }
     claims.sort_by_key(Claim::precedence);
@@ -172,7 +171,7 @@ pub(super) fn users<'a>(
             let reason = already(input, &claim.name, "user", holder);
             let present = holders.present(iam_id).filter(|present| !taken.contains_key(*present));
             let Some(kept) = keep(input, &names, present, iam_id, &reason, told) else {
-                told.skip(claim.user.account, "user", claim.user.iam_name, iam_id, reason);
+                told.skip(claim.user.account, Part::User, claim.user.iam_name, iam_id, reason);
                 continue;
             };
             claim.name = kept;
@@ -207,7 +206,7 @@ fn with_ids<'a>(
         match ids.give(&claim.user.iam_id, tagged, told) {
             Ok(identity) => members.push(Member { candidate: claim.user, identity, name: claim.name }),
             Err(reason) => {
-                told.skip(claim.user.account, "user", claim.user.iam_name, &claim.user.iam_id, reason);
+                told.skip(claim.user.account, Part::User, claim.user.iam_name, &claim.user.iam_id, reason);
             }
         }
     }
@@ -280,7 +279,7 @@ fn claim<'a>(
     holders: &Holders<'_>,
     names: &Names<'_>,
     told: &mut Told,
-) -> Result<Claim<'a>, String> {
+) -> Result<Claim<'a>, SkipReason> {
     let present = holders.present(&user.iam_id);
     let locked = present.filter(|name| input.local.locked.contains(name.as_str()));
     let give = |name: Name, told: &mut Told| {
@@ -292,11 +291,9 @@ fn claim<'a>(
         (Some(name), _) => give(name.clone(), told),
         (None, Known::Kept(kept)) => give(kept.name.clone(), told),
         (None, Known::Listed { tags, .. }) => {
-            let login = input
-                .config
-                .login(user.iam_name, tags, |name| give(name.map_err(|cause| cause.to_string())?, told));
+            let login = input.config.login(user.iam_name, tags, |name| give(name?, told));
             if let Some(reason) = login.refused_tag {
-                told.skip(user.account, "tag", user.iam_name, &user.iam_id, format!("tag 'name': {reason}"));
+                told.skip(user.account, Part::Tag("name"), user.iam_name, &user.iam_id, reason);
             }
             login.name
         }
@@ -316,8 +313,8 @@ fn claim<'a>(
 fn tagged_id(input: &Input<'_>, user: &candidates::User<'_>, ids: &Ids<'_>, told: &mut Told) -> Option<Id> {
     let tag = user.tag(input, TagUse::Uid)?;
     ids.tagged(tag, &user.iam_id)
-        .map_err(|cause| {
-            told.skip(user.account, "tag", user.iam_name, &user.iam_id, format!("tag 'uid': {cause}"))
+        .map_err(|reason| {
+            told.skip(user.account, Part::Tag("uid"), user.iam_name, &user.iam_id, reason);
         })
         .ok()
 }

@@ -8,6 +8,7 @@ use config::TagUse;
 use jiff::Timestamp;
 use policy::precedence::{LastHolder, Standing};
 use policy::{Field, IamId, Id, KeyLine, Name, offer};
+use status::{Part, SkipReason, Warning, escaped};
 
 use super::candidates::{self, Known};
 use super::homes::Homes;
@@ -15,9 +16,6 @@ use super::naming::{self, Group, Member};
 use super::{Input, OwnGroups, Told, field};
 use crate::keys;
 use crate::local::NOLOGIN;
-
-const FUTURE: &str = "the listing says that keys were confirmed in the future, which does not count: the clock of this host, or \
-of the one that wrote the listing, is wrong or was\nhint: set the clock and refresh";
 
 /// A member with everything that passwd, shadow and sshd are told.
 pub(super) struct User<'a> {
@@ -64,7 +62,7 @@ fn user<'a>(
     let candidate = member.candidate;
     let previous = input.state.users.get(&candidate.iam_id);
     let home = homes.give(member).map_err(|reason| {
-        told.skip(candidate.account, "user", candidate.iam_name, &candidate.iam_id, reason);
+        told.skip(candidate.account, Part::User, candidate.iam_name, &candidate.iam_id, reason);
     });
     let home = home.ok()?;
     let (keys, confirmed, source) = keys_of(input, candidate, told);
@@ -105,8 +103,8 @@ fn shell(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Opt
         if input.local.has_shell(tag) {
             return field(told, user, "shell", tag);
         }
-        let reason = format!("tag 'shell': '{}' is not in /etc/shells", tag.escape_default());
-        told.skip(user.account, "tag", user.iam_name, &user.iam_id, reason);
+        let reason = SkipReason::TagShell { shell: escaped(tag) };
+        told.skip(user.account, Part::Tag("shell"), user.iam_name, &user.iam_id, reason);
         None
     });
     tag.or_else(|| Field::new(&input.config.users.shell).ok())
@@ -138,7 +136,7 @@ pub(super) fn keys_of(
                 seconds if !offer::is_in_future(seconds, input.now) => seconds.min(input.now),
                 // It would be as fresh at every refresh, and its keys would never age: it is no confirmation.
                 _ => {
-                    told.warnings.insert(FUTURE.to_owned());
+                    told.warnings.insert(Warning::ConfirmedInFuture);
                     let same = previous.filter(|known| known.keys == lines && known.confirmed <= input.now);
                     same.map_or(0, |known| known.confirmed)
                 }
@@ -159,8 +157,7 @@ fn active_keys(
         match keys::parse(&key.body) {
             Ok(line) => drop(lines.insert(line)),
             Err(reason) => {
-                let reason = format!("key '{}': {reason}", key.id.escape_default());
-                told.skip(user.account, "key", user.iam_name, &user.iam_id, reason);
+                told.skip(user.account, Part::Key(&key.id), user.iam_name, &user.iam_id, reason);
             }
         }
     }
@@ -170,15 +167,15 @@ fn active_keys(
         for (tag, body) in tags.iter().filter(|(tag, _)| is_key_tag(tag, &input.config.tags.prefix)) {
             let parsed = keys::parse(body).and_then(|line| match keys::kind(&line) {
                 kind @ ("ssh-rsa" | "ssh-dss") => {
-                    Err(format!("{kind} belongs into {} itself, not into a tag", input.noun()))
+                    let (kind, source) = (kind.to_owned(), input.noun().to_owned());
+                    Err(SkipReason::KeyBelongsElsewhere { kind, source })
                 }
                 _ => Ok(line),
             });
             match parsed {
                 Ok(line) => drop(lines.insert(line)),
                 Err(reason) => {
-                    let reason = format!("tag '{}': {reason}", tag.escape_default());
-                    told.skip(user.account, "key", user.iam_name, &user.iam_id, reason);
+                    told.skip(user.account, Part::KeyInTag(tag), user.iam_name, &user.iam_id, reason);
                 }
             }
         }
@@ -222,10 +219,7 @@ impl<'a> LocalGroups<'a> {
                 }
                 let is_read = input.listing.accounts.iter().any(|read| read.name == account && read.complete);
                 if is_read && !groups.iter().any(|group| called(&group)) {
-                    told.warnings.insert(format!(
-                        "[local_groups] '{iam_name}' has no effect: no group of this name is read\nhint: write it as in \
-                         `groups`"
-                    ));
+                    told.warnings.insert(Warning::LocalGroupsUnread { group: iam_name.clone() });
                 }
             }
         }
@@ -259,12 +253,13 @@ impl<'a> LocalGroups<'a> {
 }
 
 fn gid(input: &Input<'_>, target: &str, told: &mut Told) -> Option<u32> {
-    let why = match input.local.files.groups.get(target).map(|group| group.gid) {
-        Some(0) => "its gid is 0, which is never given",
+    let group = || target.to_owned();
+    let warning = match input.local.files.groups.get(target).map(|group| group.gid) {
+        Some(0) => Warning::LocalGroupOfRoot { group: group() },
         Some(gid) => return Some(gid),
-        None => "there is no such group in /etc/group",
+        None => Warning::LocalGroupMissing { group: group() },
     };
-    told.warnings.insert(format!("[local_groups] '{target}' left out: {why}"));
+    told.warnings.insert(warning);
     None
 }
 

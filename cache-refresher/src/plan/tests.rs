@@ -19,7 +19,7 @@ use claims::{Kind, Use};
 use config::{Account, TagUse};
 use listing::{Group, Key};
 use policy::Id;
-use status::Locked;
+use status::{Locked, What};
 
 use super::*;
 use crate::folders::Folders;
@@ -270,6 +270,20 @@ impl Plan {
 
     /// Whether someone with this id was told of, in these words.
     fn told(&self, id: &str, words: &str) -> bool {
-        self.skips.iter().any(|skip| skip.id == id && skip.reason.contains(words))
+        self.skips.iter().any(|skip| skip.id == id && skip.text.contains(words))
+    }
+
+    fn warns(&self, words: &str) -> bool {
+        self.warning_text().contains(words)
+    }
+
+    /// Warnings as they are printed.
+    fn warning_text(&self) -> String {
+        self.warnings.iter().map(|warning| warning.message().to_string() + "\n").collect()
+    }
+
+    /// What is held as it is printed.
+    fn held_text(&self) -> String {
+        self.held.iter().map(|held| held.message().to_string() + "\n").collect()
     }
 }

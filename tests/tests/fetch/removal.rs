@@ -66,7 +66,7 @@ fn a_deleted_group_takes_its_members_and_a_group_that_never_was_is_told() {
     ended.told(0, &[]);
     assert_eq!(ended.names(), ["ana"]);
     let warnings = &ended.listing.as_ref().unwrap().accounts[0].warnings;
-    assert!(warnings[0].starts_with("IAM group 'G' no longer exists"), "{warnings:?}");
+    assert!(warnings[0].message.what().starts_with("IAM group 'G' no longer exists"), "{warnings:?}");
 
     host.machine.config("groups = [\"H\", \"Typo\"]\n");
     let ended = host.refresh();

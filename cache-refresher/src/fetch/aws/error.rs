@@ -35,6 +35,11 @@ impl Told {
         };
         Self { code: Some(code.to_owned()), cause, kind: kind(Some(code), status) }
     }
+
+    /// Whether the clock of this host is not AWS's.
+    pub(super) fn is_of_clock(&self) -> bool {
+        self.code.as_deref().is_some_and(is_skewed)
+    }
 }
 
 pub(super) fn told<E>(error: &SdkError<E>) -> Told
@@ -114,7 +119,7 @@ pub(super) fn hint(told: &Told, denied: &str) -> String {
         Some(code) if is_stale(code) => {
             "the credentials are no longer valid: check the instance profile and the host's clock".to_owned()
         }
-        Some(code) if is_skewed(code) => "check the host's clock".to_owned(),
+        _ if told.is_of_clock() => "check the host's clock".to_owned(),
         Some(code) if is_throttling(code) => {
             "AWS limits the rate of calls of the account; the next refresh goes on from here".to_owned()
         }

@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use listing::{Failure, FailureKind};
+use message::Message;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -68,9 +69,8 @@ pub(super) fn connections(config: &config::Aws) -> Result<Arc<Connections>, Fail
         Some(path) => TrustStore::empty().with_pem_certificate(certificates(path)?),
         None if rustls_native_certs::load_native_certs().certs.is_empty() => {
             // The SDK's own store would panic in a debug build, and say nothing in another.
-            log::warn!(
-                "this host has no CA certificates: https will fail\nhint: install ca-certificates, or set [aws] ca_bundle"
-            );
+            let warning = Message::new("this host has no CA certificates: https will fail");
+            log::warn!("{}", warning.with_hint("install ca-certificates, or set [aws] ca_bundle"));
             TrustStore::empty()
         }
         None => TrustStore::default(),

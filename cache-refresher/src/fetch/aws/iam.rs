@@ -8,7 +8,7 @@ use aws_sdk_iam::config::Builder;
 use aws_sdk_iam::types::{EncodingType, StatusType, User};
 use config::Source;
 use jiff::Timestamp;
-use listing::{Failure, FailureKind};
+use listing::{Failure, FailureCode, FailureKind};
 
 use super::sts::Identity;
 use super::watch::{Caller, QUERY};
@@ -231,7 +231,8 @@ fn no_such_group(refusal: Refusal, name: &str) -> Refusal {
     }
     let cause = "NoSuchEntity: the group does not exist in this account";
     let hint = "create the group in IAM, or correct its name in `groups`";
-    Refusal { failure: failure(GET_GROUP, name, cause, hint, FailureKind::Configuration), ..refusal }
+    let failure = failure(GET_GROUP, name, cause, hint, FailureKind::Configuration);
+    Refusal { failure: Failure { code: Some(FailureCode::NoSuchGroup), ..failure }, ..refusal }
 }
 
 fn member(user: User) -> Option<Member> {

@@ -13,7 +13,7 @@ use aws_sdk_iam::config::interceptors::{
 };
 use aws_sdk_iam::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_iam::error::{BoxError, ProvideErrorMetadata, SdkError};
-use listing::FailureKind;
+use listing::{Failure, FailureCode, FailureKind};
 use tokio::time::timeout_at;
 
 use super::error::{Told, cause_of, hint, told};
@@ -93,7 +93,11 @@ impl Caller {
             _ => (What::Failed, told.kind),
         };
         let hint = hint(told, &self.denied);
-        Refusal { what, failure: failure(action, on, &told.cause, &hint, kind) }
+        let failure = failure(action, on, &told.cause, &hint, kind);
+        Refusal {
+            what,
+            failure: Failure { code: told.is_of_clock().then_some(FailureCode::Clock), ..failure },
+        }
     }
 
     fn out_of_time(&self, last: &Last) -> Told {

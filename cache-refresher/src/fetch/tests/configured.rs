@@ -113,7 +113,9 @@ fn a_group_that_was_renamed_is_followed_by_its_id_with_a_warning_that_names_the_
             "the configuration's name stays"
         );
         assert_eq!(account.groups[0].renamed.as_deref(), Some("New"));
-        assert!(account.errors.is_empty() && account.warnings[0].contains("is called 'New' now"));
+        assert!(
+            account.errors.is_empty() && account.warnings[0].message.what().contains("is called 'New' now")
+        );
     }
     let corrected = with(&table, Some(&account), 15, &["New", "H"]);
     assert_eq!(members(&corrected)[0].0, "New");
@@ -136,7 +138,7 @@ fn a_renamed_group_is_found_by_whatever_call_is_allowed() {
     let mut closed = renamed(two().user("new", &["G"])).refusing("GetGroup", "New", What::Denied);
     let account = run(&closed, Some(&known), 5);
     assert_eq!(members(&account), members(&known));
-    assert!(account.warnings[0].contains("nobody can join"), "{:?}", account.warnings);
+    assert!(account.warnings[0].message.what().contains("nobody can join"), "{:?}", account.warnings);
     closed.groups.get_mut("New").unwrap().1.remove("bob");
     assert_eq!(names(&run(&closed, Some(&account), 10)), ["ana"]);
 
@@ -146,7 +148,7 @@ fn a_renamed_group_is_found_by_whatever_call_is_allowed() {
     for minute in [5, 10, 15, 20] {
         account = run(&blind, Some(&account), minute);
         assert_eq!(members(&account), members(&known));
-        assert!(account.warnings[0].contains("deleted or renamed"), "{:?}", account.warnings);
+        assert!(account.warnings[0].message.what().contains("deleted or renamed"), "{:?}", account.warnings);
     }
 }
 
@@ -177,7 +179,10 @@ fn a_group_that_its_members_still_name_is_neither_renamed_nor_gone() {
         account = run(&table, Some(&account), minute);
         assert_eq!(members(&account), members(&known));
         assert!(account.groups[0].renamed.is_none());
-        assert!(account.warnings[0].contains("'G' is not found") && !account.warnings[0].contains("called"));
+        assert!(
+            account.warnings[0].message.what().contains("'G' is not found")
+                && !account.warnings[0].message.what().contains("called")
+        );
     }
     let mut left = table.clone();
     left.groups.get_mut("G").unwrap().1.remove("bob");

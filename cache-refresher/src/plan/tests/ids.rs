@@ -90,12 +90,12 @@ fn an_entry_in_ids_that_comes_later_changes_nothing_and_is_told() {
     world.config.ids.insert("U-ana".to_owned(), 1003);
     let plan = world.run();
     assert_eq!(plan.id("U-ana"), uid);
-    assert!(plan.warnings.iter().any(|text| text.contains("'U-ana' keeps id")), "{:?}", plan.warnings);
+    assert!(plan.warns("'U-ana' keeps id"), "{:?}", plan.warnings);
     world.config.ids.clear();
     world.tag("U-ana", "uid", "1004");
     let plan = world.run();
     assert_eq!(plan.id("U-ana"), uid);
-    assert!(plan.warnings.iter().any(|text| text.contains("1004 is not used")), "{:?}", plan.warnings);
+    assert!(plan.warns("1004 is not used"), "{:?}", plan.warnings);
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn where_common_group_finds_its_id_taken_it_is_left_out_and_told() {
     world.local_group("odd", Id::computed(&IamId::new("group:iam-users")).get());
     let plan = world.run();
     assert!(plan.group("iam-users").is_none());
-    assert!(plan.warnings.iter().any(|text| text.contains("'iam-users' left out")), "{:?}", plan.warnings);
+    assert!(plan.warns("'iam-users' left out"), "{:?}", plan.warnings);
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub(super) fn check(world: &World, plan: &Plan) {
     active_names(world, plan);
     homes(world, plan);
     keys(world, plan);
+    texts(plan);
     again(world, plan);
 }
 
@@ -175,10 +176,30 @@ fn keys(world: &World, plan: &Plan) {
     assert!(active.iter().all(|user| !world.local.locked.contains(user.name.as_str())));
 }
 
+/// Whatever a source calls its users, groups, tags and keys: each reason is one line, and is read back as it was.
+fn texts(plan: &Plan) {
+    for skip in &plan.skips {
+        let shown = [&skip.account, &skip.name, &skip.text].map(|text| !text.contains(char::is_control));
+        assert_eq!(shown, [true; 3], "{skip:?}");
+        let json = serde_json::to_string(skip).unwrap();
+        assert!(!json.contains(char::is_control), "{json}");
+        assert_eq!(serde_json::from_str::<Skip>(&json).unwrap(), *skip);
+    }
+    let warnings = plan.warnings.iter().map(Warning::message);
+    for message in warnings.chain(plan.held.iter().map(Held::message)) {
+        let lines = if message.hint().is_some() { 2 } else { 1 };
+        assert_eq!(message.to_string().lines().count(), lines, "{message:?}");
+    }
+}
+
 /// docs/architecture.md: planning twice changes nothing.
 fn again(world: &World, plan: &Plan) {
     // One who has no home left that could be given loses the account, and with it, next time, the name.
-    if plan.skips.iter().any(|skip| skip.reason.contains("its home")) {
+    let reasons = || plan.skips.iter().filter_map(|skip| Some((skip.what, skip.reason.known()?)));
+    let has_no_home = |reason: &SkipReason| {
+        matches!(reason, SkipReason::HomePath | SkipReason::HomeUnseen { .. } | SkipReason::HomeTaken { .. })
+    };
+    if reasons().any(|(_, reason)| has_no_home(reason)) {
         return;
     }
     // So does one who is refused for another reason, with the groups that nobody else needs.
@@ -187,7 +208,8 @@ fn again(world: &World, plan: &Plan) {
         was_in && user.disabled.is_some() && !world.local.locked.contains(user.name.as_str())
     };
     // A name that a user gives up in this plan is free for a group in the next one.
-    if plan.skips.iter().any(|skip| skip.what == "group" && skip.reason.contains("the name of IAM user")) {
+    let is_of_user = |reason: &SkipReason| matches!(reason, SkipReason::NameTaken { called, .. } if called.ends_with("user"));
+    if reasons().any(|(what, reason)| what == What::Group && is_of_user(reason)) {
         return;
     }
     let gone = world.answered().input().leaving().gone;
@@ -203,11 +225,11 @@ fn again(world: &World, plan: &Plan) {
     assert_eq!(next.keys, plan.keys);
     // Nothing is heard again of someone whom only the state knew, and who lost the name; of a locked one's tag; of
     // keys that were never read.
-    let complete = world.listing.accounts.iter().all(|account| account.complete) && plan.held.is_none();
+    let complete = world.listing.accounts.iter().all(|account| account.complete) && plan.held.is_empty();
     if complete && world.local.locked == Locked::default() {
         let names = |plan: &Plan| -> Vec<_> {
-            let skips = plan.skips.iter().filter(|skip| skip.what != "key");
-            skips.map(|skip| (skip.what.clone(), skip.id.clone())).collect()
+            let skips = plan.skips.iter().filter(|skip| skip.what != What::Key);
+            skips.map(|skip| (skip.what, skip.id.clone())).collect()
         };
         assert_eq!(names(&next), names(plan));
     }

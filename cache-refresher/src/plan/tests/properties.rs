@@ -265,7 +265,7 @@ proptest! {
             }
             match plan.active(id) {
                 Some(name) => drop(here.insert(id, (plan.id(id), name.to_owned()))),
-                None => prop_assert!(plan.skips.iter().any(|skip| skip.id == id && skip.what == "user")),
+                None => prop_assert!(plan.skips.iter().any(|skip| skip.id == id && skip.what == What::User)),
             }
         }
     }

@@ -19,6 +19,7 @@ fn report() -> Status {
     let range = SkipReason::IdInRange { id: 61_200, range: (1, 2), whose: text("of x"), configured: true };
     let warnings = [
         Warning::KeepsName {
+            what: What::User,
             iam_id: text("AIDAX"),
             name: text("x"),
             source: text("IAM"),
@@ -166,6 +167,7 @@ proptest! {
         let plain = |text: &str| text.chars().all(|c| (' '..='~').contains(&c));
         prop_assert!(plain(&json) && plain(&read.text) && plain(&read.name), "{}", json);
         let keeps = Warning::KeepsName {
+            what: What::User,
             iam_id: "AIDAX".to_owned(), name: name.clone(), source: "IAM".to_owned(), reason: taken,
         };
         let message = keeps.message();

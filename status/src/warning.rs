@@ -12,6 +12,8 @@ coded! {
     pub enum Warning {
         /// A user or group has another name at the source, which is refused.
         KeepsName {
+            /// `user` or `group`.
+            what: What,
             /// UserId or GroupId.
             iam_id: String,
             /// The name that stays.
@@ -83,7 +85,7 @@ coded! {
         /// This host has no machine-id(5).
         NoMachineId = "no-machine-id",
         /// The keys come from an image.
-        OtherMachine = "keys-of-other-machine",
+        OtherMachine = "not-fetched-here",
         /// A copy in memory stands in for the folder of the cache.
         InMemory = "folder-in-memory",
         /// No copy in memory can stand in for it.
@@ -165,7 +167,7 @@ impl Warning {
             format!("if it is meant so: names.allow.{iam_id} = \"{name}\" in a file of /etc/nss-iam/config.d")
         };
         match self {
-            Self::KeepsName { iam_id, name, source, reason } => Message::new(format!(
+            Self::KeepsName { iam_id, name, source, reason, .. } => Message::new(format!(
                 "'{iam_id}' keeps the name '{name}', since the one in {source} is refused: {reason}"
             )),
             Self::KeepsId { iam_id, id, unused } => {

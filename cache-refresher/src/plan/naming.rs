@@ -7,7 +7,7 @@ use cache::state::{Identity, State};
 use config::TagUse;
 use policy::precedence::{GroupClaim, IdClaim, LastHolder, Standing, UserClaim};
 use policy::{IamId, Id, Name};
-use status::{Part, SkipReason, Warning, escaped};
+use status::{Part, SkipReason, Warning, What, escaped};
 
 use super::candidates::{self, Candidates, Known};
 use super::ids::Ids;
@@ -58,7 +58,7 @@ pub(super) fn groups<'a>(
             let reason = already(input, &name, "group", holder);
             let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
             let present = present.filter(|present| !taken.contains_key(*present));
-            keep(input, &names, present, &group.iam_id, &reason, told).ok_or(reason)
+            keep(input, &names, present, (What::Group, &group.iam_id), &reason, told).ok_or(reason)
         });
         match named.and_then(|name| Ok((name, ids.give(&group.iam_id, None, told)?))) {
             Ok((name, identity)) => {
@@ -105,7 +105,9 @@ fn group_name(
         let standing = holders.standing(&group.iam_id, &name);
         allowed(names, name, &group.iam_id, standing, told)
     });
-    named.or_else(|reason| keep(input, names, present, &group.iam_id, &reason, told).ok_or(reason))
+    named.or_else(|reason| {
+        keep(input, names, present, (What::Group, &group.iam_id), &reason, told).ok_or(reason)
+    })
 }
 
 fn allowed(
@@ -125,12 +127,13 @@ fn keep(
     input: &Input<'_>,
     names: &Names<'_>,
     present: Option<&Name>,
-    iam_id: &IamId,
+    (what, iam_id): (What, &IamId),
     reason: &SkipReason,
     told: &mut Told,
 ) -> Option<Name> {
     let present = present.filter(|name| names.check(name.as_str(), iam_id, Standing::Present).is_ok())?;
     told.warnings.insert(Warning::KeepsName {
+        what,
         iam_id: iam_id.to_string(),
         name: present.to_string(),
         source: input.noun().to_owned(),
@@ -170,7 +173,7 @@ pub(super) fn users<'a>(
         if let Some(holder) = taken.get(&claim.name) {
             let reason = already(input, &claim.name, "user", holder);
             let present = holders.present(iam_id).filter(|present| !taken.contains_key(*present));
-            let Some(kept) = keep(input, &names, present, iam_id, &reason, told) else {
+            let Some(kept) = keep(input, &names, present, (What::User, iam_id), &reason, told) else {
                 told.skip(claim.user.account, Part::User, claim.user.iam_name, iam_id, reason);
                 continue;
             };
@@ -304,7 +307,9 @@ fn claim<'a>(
         (name, tagged)
     });
     let (name, tagged) = named.or_else(|reason| {
-        keep(input, names, present, &user.iam_id, &reason, told).map(|name| (name, false)).ok_or(reason)
+        keep(input, names, present, (What::User, &user.iam_id), &reason, told)
+            .map(|name| (name, false))
+            .ok_or(reason)
     })?;
     let held = holders.standing(&user.iam_id, &name) != Standing::New;
     Ok(Claim { user, name, tagged, held })

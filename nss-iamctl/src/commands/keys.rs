@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use cache::snapshot::Keys;
+use status::What;
 
 use crate::cli;
 use crate::host::Host;
@@ -64,8 +65,8 @@ fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<[String; 4]> {
         let shown = key.fingerprint.unwrap_or_else(|| key.id.clone());
         rows.push([shown, "?".to_owned(), String::new(), format!("no: '{}' is inactive in IAM", key.id)]);
     }
-    for skip in who.skips.iter().filter(|skip| skip.what == "key") {
-        rows.push([String::new(), "?".to_owned(), String::new(), format!("no: {}", skip.reason)]);
+    for skip in who.skips.iter().filter(|skip| skip.what == What::Key) {
+        rows.push([String::new(), "?".to_owned(), String::new(), format!("no: {}", skip.text)]);
     }
     rows
 }

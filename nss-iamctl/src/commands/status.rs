@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
+use message::Message;
 use policy::offer::{self, STALE};
 use serde::Serialize;
-use status::Locked;
+use status::{Held, Locked, Status, Stop, Told, Warning};
 
 use crate::cli;
 use crate::host::Host;
@@ -33,12 +34,20 @@ struct Summary {
     confirmed: Option<i64>,
     age: Option<i64>,
     exit: Option<u8>,
-    held: Option<String>,
-    error: Option<String>,
+    held: Vec<Told<Held>>,
+    error: Option<Told<Stop>>,
     /// Calls that failed at the last fetch.
-    failures: Vec<String>,
+    failures: Vec<Failed>,
     skipped: usize,
-    warnings: Vec<String>,
+    warnings: Vec<Told<Warning>>,
+}
+
+/// A call that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Failed {
+    code: &'static str,
+    #[serde(flatten)]
+    message: Message,
 }
 
 pub(crate) fn run(host: &Host, args: &cli::Status, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
@@ -94,7 +103,7 @@ fn summary(published: &Published, machine_id: &str, now: i64) -> Summary {
     summary.failures = published
         .failures()
         .iter()
-        .map(|(_, failure)| format!("{} on '{}' failed: {}", failure.call, failure.on, failure.cause))
+        .map(|(_, failure)| Failed { code: failure.code(), message: failure.message() })
         .collect();
     let (level, because) = judge(published, &summary, machine_id);
     Summary { level, because: crate::say::show::printable(&because), ..summary }
@@ -123,18 +132,15 @@ fn judge(published: &Published, summary: &Summary, machine_id: &str) -> (Option<
     }
     match &published.status {
         Err(trouble) => return warning(format!("the last report cannot be read: {trouble}")),
-        Ok(status) if status.error.is_some() || status.held.is_some() => {
-            let why = status
-                .error
-                .as_ref()
-                .or(status.held.as_ref())
-                .map_or("", |text| text.lines().next().unwrap_or(""));
-            return warning(why.to_owned());
+        Ok(Status { error: Some(error), .. }) => return warning(error.message.what().to_owned()),
+        Ok(status) => {
+            if let Some(held) = status.held.first() {
+                return warning(held.message.what().to_owned());
+            }
         }
-        Ok(_) => {}
     }
     if let Some(failure) = summary.failures.first() {
-        return warning(failure.clone());
+        return warning(failure.message.what().to_owned());
     }
     if let Some(age) = summary.age.filter(|age| *age > STALE) {
         return warning(format!("nothing was confirmed for {}", length(age)));
@@ -166,11 +172,14 @@ fn text(summary: &Summary, now: i64) -> String {
     if !summary.locked.is_empty() {
         lines.push(("locked", some(&summary.locked)));
     }
-    let told = |text: &str| crate::say::show::printable(&text.replace('\n', "; "));
-    lines.extend(summary.error.as_deref().map(|text| ("error", told(text))));
-    lines.extend(summary.held.as_deref().map(|text| ("held", told(text))));
-    lines.extend(summary.failures.iter().map(|text| ("failed", told(text))));
-    lines.extend(summary.warnings.iter().map(|text| ("warning", told(text))));
+    let told = |message: &Message| {
+        let hint = message.hint().map_or(String::new(), |hint| format!("; hint: {hint}"));
+        crate::say::show::printable(message.what()) + &crate::say::show::printable(&hint)
+    };
+    lines.extend(summary.error.iter().map(|error| ("error", told(&error.message))));
+    lines.extend(summary.held.iter().map(|held| ("held", told(&held.message))));
+    lines.extend(summary.failures.iter().map(|failed| ("failed", failed.message.what().to_owned())));
+    lines.extend(summary.warnings.iter().map(|warning| ("warning", told(&warning.message))));
     if summary.skipped > 0 {
         lines.push(("skipped", format!("{}; 'nss-iamctl doctor' says why", summary.skipped)));
     }

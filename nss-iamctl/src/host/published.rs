@@ -13,8 +13,7 @@ use cache::state::{self, State};
 use jiff::Timestamp;
 use listing::regular::{Links, Unread};
 use listing::{Failure, Listing};
-use serde::Deserialize;
-use status::Locked;
+use status::{Locked, Status};
 
 use crate::host::Host;
 use crate::host::paths::{LISTING, LOCKED, STATUS};
@@ -69,54 +68,9 @@ pub(crate) struct Published {
     pub locked: Result<Locked, Trouble>,
 }
 
-/// `status.json`, as far as it is told on.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Status {
-    /// When the apply half last ran.
-    pub time: Option<Timestamp>,
-    pub exit: u8,
-    pub users: usize,
-    pub disabled: usize,
-    pub groups: usize,
-    pub keys: usize,
-    pub skips: Vec<Skip>,
-    pub warnings: Vec<String>,
-    pub held: Option<String>,
-    pub error: Option<String>,
-    pub accounts: Vec<Account>,
-}
-
-/// Something of the listing that was not published as it stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Skip {
-    pub account: String,
-    /// `user`, `group`, `key` or `tag`.
-    pub what: String,
-    /// As IAM spells it.
-    pub name: String,
-    pub id: String,
-    pub reason: String,
-}
-
-/// How an account stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Account {
-    pub name: String,
-    pub id: String,
-    pub complete: bool,
-    /// When its memberships were last read whole.
-    pub as_of: Option<Timestamp>,
-    pub users: usize,
-    pub errors: Vec<Failure>,
-}
-
 impl Published {
     pub(crate) fn read(host: &Host) -> Self {
         let folder = host.path(cache::FOLDER);
-        let status = fs::read(host.path(STATUS)).map_err(|cause| Trouble::from(&cause));
         let state = match fs::File::open(folder.join(STATE.name)) {
             Err(cause) => Err(Trouble::from(&cause)),
             Ok(_) => State::read(&folder).map_err(Trouble::from),
@@ -128,7 +82,7 @@ impl Published {
             keys: published(&folder, KEYS)
                 .and_then(|()| Keys::read(&folder.join(KEYS.name)).map_err(unusable)),
             state,
-            status: status.and_then(|json| serde_json::from_slice(&json).map_err(unusable)),
+            status: Status::read(&host.path(STATUS)).map_err(|cause| Trouble::from(&cause)),
             listing: read_listing(&host.path(LISTING)),
             locked,
         }

@@ -10,8 +10,9 @@ use policy::precedence::{Age, LastHolder, UserClaim};
 use policy::reserved::is_reserved;
 use policy::{IamId, Name};
 use ssh_key::{HashAlg, PublicKey};
+use status::{Skip, What};
 
-use crate::host::published::{Published, Skip};
+use crate::host::published::Published;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::names::{Holder, holders};
 
@@ -69,7 +70,7 @@ impl<'a> Who<'a> {
         let id = id.or_else(|| login.map(|login| login.iam_id.to_string()));
         let skips = published.status.iter().flat_map(|status| &status.skips);
         let skips = skips.filter(|skip| {
-            skip.what != "group"
+            skip.what != What::Group
                 && match &id {
                     Some(id) => skip.id == *id,
                     // Its tags are not known here.

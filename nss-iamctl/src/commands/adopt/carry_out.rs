@@ -114,7 +114,7 @@ fn refresh(transaction: &mut Transaction<'_>, plan: &Plan) -> Result<(), Error> 
         let Some(user) = users.iter().find(|user| user.uid.get() == *id && user.name.as_str() == login)
         else {
             let skips = published.status.map(|status| status.skips).unwrap_or_default();
-            let skip = skips.into_iter().find(|skip| skip.id == *iam_id).map(|skip| skip.reason);
+            let skip = skips.into_iter().find(|skip| skip.id == *iam_id).map(|skip| skip.text);
             let why = skip.unwrap_or_else(|| ran.complaint());
             let failed = format!(
                 "IAM user '{}' was not published as '{login}' with uid {id}: {why}",

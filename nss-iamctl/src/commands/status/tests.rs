@@ -5,7 +5,8 @@ use crate::fixtures::{MACHINE, NOW, published};
 use crate::host::published::{Published, Trouble};
 use crate::say::finding::Level;
 use listing::{Failure, FailureKind};
-use status::Locked;
+use message::Message;
+use status::{Held, Kind, Locked, Stop, Told};
 
 fn judged(now: i64, change: impl Fn(&mut Published)) -> (Option<Level>, String) {
     let mut published = published();
@@ -28,9 +29,13 @@ fn what_an_administrator_should_look_at_is_a_warning() {
     };
     warns(NOW + 3541, "nothing was confirmed for 60 min", &|_| ());
     warns(NOW, "5 of 9", &|published| {
-        published.status.as_mut().unwrap().held = Some("5 of 9\nhint: x".to_owned())
+        let users = ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
+        published.status.as_mut().unwrap().held = vec![Held::TooMany { users, of: 9, percent: 50 }.into()];
     });
-    warns(NOW, "refused", &|published| published.status.as_mut().unwrap().error = Some("refused".to_owned()));
+    warns(NOW, "refused", &|published| {
+        let error = Told::new(Stop::ListingForm, Message::new("refused").with_hint("x"));
+        published.status.as_mut().unwrap().error = Some(error);
+    });
     warns(NOW, "status 75", &|published| published.status.as_mut().unwrap().exit = 75);
     warns(NOW, "report cannot be read", &|published| published.status = Err(Trouble::Missing));
     warns(NOW, "iam:GetGroup on 'Ops' failed: AccessDenied", &|published| {
@@ -67,7 +72,8 @@ fn what_keeps_people_out_is_critical_and_what_cannot_be_seen_is_unknown() {
 #[test]
 fn people_are_told_the_numbers_and_what_is_wrong() {
     let mut published = published();
-    published.status.as_mut().unwrap().held = Some("odd \u{1b}[2J\nhint: x".to_owned());
+    let message = Message::new("odd \u{1b}[2J").with_hint("x");
+    published.status.as_mut().unwrap().held = vec![Told { kind: Kind::Other(None), message }];
     let told = text(&summary(&published, MACHINE, NOW), NOW);
     assert!(told.starts_with("users      1 active, 1 disabled\n"), "{told}");
     assert!(told.contains("held       odd \\u{1b}[2J; hint: x\n"), "{told}");

@@ -1,7 +1,7 @@
 //! The links of one user's chain, in the order in which a login goes through them: pure functions of the facts.
 
 use policy::KeyLine;
-use status::Locked;
+use status::{Locked, Told, Warning, What};
 
 use crate::commands::why::log::{Asked, activate, last, upload};
 use crate::inspect::checks::skipped;
@@ -74,15 +74,18 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
         findings.push(Finding::ok("name", format!("'{name}' is IAM user '{iam_name}' ({id}){account}")));
     }
     findings.extend(who.skips.iter().map(|skip| {
-        let level = if skip.what == "user" { Level::Bad } else { Level::Warn };
-        let what = format!("left out: {}", skip.reason);
-        Finding::warn("skipped", what, skipped::remedy(&skip.what, &skip.id, &skip.reason)).at(level)
+        let level = if skip.what == What::User { Level::Bad } else { Level::Warn };
+        Finding::warn("skipped", format!("left out: {}", skip.text), skipped::remedy(skip)).at(level)
     }));
     // A name or id that IAM has now, and that was refused.
     let warnings = facts.published.status.iter().flat_map(|status| &status.warnings);
-    let of_user =
-        |text: &&String| who.id.as_ref().is_some_and(|id| text.starts_with(&format!("'{id}' keeps ")));
-    findings.extend(warnings.filter(of_user).map(|text| refresh::warning(text)));
+    let of_user = |told: &&Told<Warning>| match told.kind.known() {
+        Some(Warning::KeepsName { iam_id, .. } | Warning::KeepsId { iam_id, .. }) => {
+            who.id.as_ref() == Some(iam_id)
+        }
+        _ => false,
+    };
+    findings.extend(warnings.filter(of_user).map(refresh::warning));
     findings
 }
 
@@ -150,7 +153,7 @@ fn membership(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
 
 /// Whether the user is published, and may log in.
 fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
-    if !who.is_known() || who.skips.iter().any(|skip| skip.what == "user") && who.cached.is_none() {
+    if !who.is_known() || who.skips.iter().any(|skip| skip.what == What::User) && who.cached.is_none() {
         return None;
     }
     let Some(user) = who.cached else {

@@ -1,15 +1,15 @@
 //! Each link of the chain, broken, and what is said of it. The host is the one of `doctor`'s tests.
 
 use cache::snapshot::User;
-use claims::Kind;
+use claims::{Kind, Use};
 use config::{Config, TagUse};
 use listing::{Key, Listing};
 use policy::{IamId, Id, Name};
-use status::Locked;
+use status::{Locked, Part, Skip, SkipReason, Warning, What};
 
 use super::{chain, verdict_line};
 use crate::fixtures::{KEY, NOW, answer, good, mosca, probe, uses};
-use crate::host::published::{Skip, Trouble};
+use crate::host::published::Trouble;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::subject::Who;
@@ -53,9 +53,12 @@ fn row(facts: &mut Facts) -> &mut User {
     &mut facts.published.cache.as_mut().unwrap().users[0]
 }
 
-fn skip(facts: &mut Facts, what: &str, name: &str, id: &str, reason: &str) {
-    let [account, what, name, id, reason] = ["", what, name, id, reason].map(str::to_owned);
-    facts.published.status.as_mut().unwrap().skips.push(Skip { account, what, name, id, reason });
+fn skip(facts: &mut Facts, part: Part<'_>, name: &str, id: &str, reason: SkipReason) {
+    facts.published.status.as_mut().unwrap().skips.push(Skip::new("", part, name, id, reason));
+}
+
+fn warn(facts: &mut Facts, warning: Warning) {
+    facts.published.status.as_mut().unwrap().warnings.push(warning.into());
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn a_name_that_leads_nowhere_is_explained() {
         facts.passwd.insert("ana".to_owned(), 1001);
     });
     finds("Admin", Bad, "left out: 'admin' is reserved", "nss-iam:name", |facts| {
-        skip(facts, "user", "Admin", "AIDAADM", "'admin' is reserved for the system");
+        skip(facts, Part::User, "Admin", "AIDAADM", SkipReason::NameReserved { name: "admin".to_owned() });
     });
 }
 
@@ -111,17 +114,19 @@ fn one_who_was_refused_can_be_allowed_and_a_new_name_that_was_refused_is_told() 
         format!("printf '[names.allow]\\n{id} = \"{name}\"\\n' >/etc/nss-iam/config.d/60-name-{name}.toml")
     };
     finds("grace", Bad, "left out: 'grace' is a member of 'sudo'", &allow("AIDAG", "grace"), |facts| {
-        skip(facts, "user", "Grace", "AIDAG", "'grace' is a member of 'sudo' in /etc/group");
+        let [name, group, service] = ["grace", "sudo", "files"].map(str::to_owned);
+        let reason = SkipReason::NameInGroups { name, groups: vec![group], service };
+        skip(facts, Part::User, "Grace", "AIDAG", reason);
     });
     finds("ana", Warn, "'AIDAANA' keeps the name 'ana'", &allow("AIDAANA", "anna"), |facts| {
-        let reason = "'anna' is in a sudo rule ('/etc/sudoers') on this host";
-        let text = format!("'AIDAANA' keeps the name 'ana', since the one in IAM is refused: {reason}");
-        facts.published.status.as_mut().unwrap().warnings.push(text);
+        let [what, place, refused] = ["in a sudo rule", "/etc/sudoers", "anna"].map(str::to_owned);
+        let reason = SkipReason::NameUsed { name: refused, used: Use { kind: Kind::Sudo, what, place } };
+        let [iam_id, name, source] = ["AIDAANA", "ana", "IAM"].map(str::to_owned);
+        warn(facts, Warning::KeepsName { what: What::User, iam_id, name, source, reason });
     });
     finds("ana", Warn, "'AIDAANA' keeps id 5", "an id never", |facts| {
-        let text =
-            "'AIDAANA' keeps id 5, which it was given; 6 is not used\nhint: an id never changes on a host";
-        facts.published.status.as_mut().unwrap().warnings.push(text.to_owned());
+        warn(facts, Warning::KeepsId { iam_id: "AIDAANA".to_owned(), id: 5, unused: 6 });
+        warn(facts, Warning::KeepsId { iam_id: "AIDAOTHER".to_owned(), id: 7, unused: 8 });
     });
 }
 
@@ -133,7 +138,9 @@ fn of_two_who_want_a_name_the_one_who_is_asked_for_is_explained() {
     (facts.config.as_mut().unwrap().users.strip_domains) = vec!["example.com".to_owned()];
     other.name = "Ana@example.com".to_owned();
     listing(&mut facts).accounts[0].users.push(other);
-    skip(&mut facts, "user", "Ana@example.com", "AIDATWO", "'ana' is already the name of IAM user 'Ana'");
+    let [name, called, holder] = ["ana", "IAM user", "Ana"].map(str::to_owned);
+    let taken = SkipReason::NameTaken { name, called, holder };
+    skip(&mut facts, Part::User, "Ana@example.com", "AIDATWO", taken);
     let (findings, verdict) = why(&facts, "Ana@example.com");
     assert!(findings[0].what.contains("IAM user 'Ana@example.com' (AIDATWO)"), "{findings:#?}");
     assert!(verdict.contains("already the name of IAM user 'Ana'"), "{verdict}");
@@ -283,7 +290,8 @@ fn keys_that_do_not_do_are_told_one_by_one() {
     });
     finds("ana", Warn, "key 'APKA9' is inactive in IAM", "update-ssh-public-key --user-name Ana", inactive);
     finds("ana", Warn, "key 'APKA8': not a public key", "ssh-keygen -l", |facts| {
-        skip(facts, "key", "Ana", "AIDAANA", "key 'APKA8': not a public key of OpenSSH");
+        let reason = SkipReason::KeyUnreadable { cause: "x".to_owned() };
+        skip(facts, Part::Key("APKA8"), "Ana", "AIDAANA", reason);
     });
     finds("ana", Bad, "no key is offered: they were last confirmed", "refresh", |facts| facts.now += 300_000);
     finds("ana", Bad, "another machine-id", "refresh", |facts| facts.machine_id.clear());

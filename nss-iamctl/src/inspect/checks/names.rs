@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use claims::{Kind, Unresolved, Use};
+use status::{Skip, SkipReason};
 
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::names::Holder;
@@ -167,7 +168,11 @@ fn unresolved(facts: &Facts) -> Vec<Finding> {
                 "correct '{place}' so that it can be resolved; or leave all such files out: {} in /etc/nss-iam/config.toml",
                 exclude(&excluded, part)
             );
-            let refused = skips().any(|skip| skip.reason.contains(&unresolved.to_string()));
+            let is_why = |skip: &Skip| {
+                let reason = skip.reason.known();
+                matches!(reason, Some(SkipReason::NameUnresolved { unresolved: why, .. }) if why == unresolved)
+            };
+            let refused = skips().any(is_why);
             Finding::warn("rules", what, remedy).at(if refused { Level::Bad } else { Level::Warn })
         })
         .collect()

@@ -1,10 +1,11 @@
 //! Whether what is published is fresh, and why not: the last run, AWS's refusals, the timer, the clock.
 
-use listing::{Failure, FailureKind};
+use listing::{Failure, FailureCode, FailureKind};
 use policy::offer::{self, STALE};
+use status::{Kind, Skip, Status, Told, Warning, What};
 
 use crate::host::paths::{STATUS, TIMER};
-use crate::host::published::{Status, Trouble};
+use crate::host::published::Trouble;
 use crate::inspect::checks::skipped;
 use crate::inspect::facts::{Facts, Unit};
 use crate::say::finding::{Finding, Level};
@@ -14,7 +15,7 @@ use crate::say::show::{ago, count, length, some, time};
 const TOLD: usize = 10;
 
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
-    let mut findings = vec![last_run(facts)];
+    let mut findings = last_run(facts);
     findings.extend(failures(facts));
     findings.extend(age(facts));
     findings.extend(other_account(facts));
@@ -23,47 +24,52 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     if let Ok(status) = &facts.published.status {
         findings.extend(skips(status));
         // Units are looked at now, too: see `names`.
-        let warnings =
-            status.warnings.iter().filter(|text| !facts.root || !text.contains("what runs there has this"));
-        findings.extend(warnings.map(|text| warning(text)));
+        let is_new =
+            |told: &&Told<Warning>| !facts.root || !matches!(told.kind, Kind::Known(Warning::RunsAs { .. }));
+        findings.extend(status.warnings.iter().filter(is_new).map(warning));
     }
     findings.extend(locks(facts));
     findings
 }
 
-/// A line of the last report's warnings.
-pub(crate) fn warning(text: &str) -> Finding {
-    let (what, hint) = text.split_once("\nhint: ").unwrap_or((text, ""));
-    Finding::warn("warning", what, skipped::kept_name(what).unwrap_or_else(|| hint.to_owned()))
+/// One of the last report's warnings.
+pub(crate) fn warning(told: &Told<Warning>) -> Finding {
+    let remedy = match &told.kind {
+        Kind::Known(Warning::KeepsName { what, iam_id, reason, .. }) => {
+            skipped::of_reason(*what, iam_id, reason)
+        }
+        Kind::Known(_) | Kind::Other(_) => told.message.hint().unwrap_or_default().to_owned(),
+    };
+    Finding::warn("warning", told.message.what(), remedy)
 }
 
-fn last_run(facts: &Facts) -> Finding {
+fn last_run(facts: &Facts) -> Vec<Finding> {
     let status = match &facts.published.status {
         Ok(status) => status,
         Err(Trouble::Missing) => {
-            return Finding::bad(
-                "refresh",
-                "there was no refresh yet, so nobody is published",
-                "nss-iamctl refresh",
-            );
+            let what = "there was no refresh yet, so nobody is published";
+            return vec![Finding::bad("refresh", what, "nss-iamctl refresh")];
         }
         Err(trouble) => {
             let what = format!("the last report '{}' cannot be read: {trouble}", STATUS);
-            return Finding::warn("refresh", what, "nss-iamctl refresh");
+            return vec![Finding::warn("refresh", what, "nss-iamctl refresh")];
         }
     };
     let at = status.time.map_or(0, jiff::Timestamp::as_second);
     let when = format!("{} ({})", time(at), ago(at, facts.now));
     if let Some(error) = &status.error {
-        let (what, hint) = error.split_once("\nhint: ").unwrap_or((error, "nss-iamctl refresh"));
-        return Finding::warn("refresh", format!("the refresh of {when} failed: {what}"), hint);
+        let what = format!("the refresh of {when} failed: {}", error.message.what());
+        return vec![Finding::warn("refresh", what, error.message.hint().unwrap_or("nss-iamctl refresh"))];
     }
-    if let Some(held) = &status.held {
-        let (what, hint) = held.split_once("\nhint: ").unwrap_or((held, ""));
-        return Finding::warn("refresh", format!("the refresh of {when} held something back: {what}"), hint);
+    if !status.held.is_empty() {
+        let held = status.held.iter().map(|held| {
+            let what = format!("the refresh of {when} held something back: {}", held.message.what());
+            Finding::warn("refresh", what, held.message.hint().unwrap_or_default())
+        });
+        return held.collect();
     }
     let people = format!("{}, {}", count(status.users, "active user"), count(status.keys, "key"));
-    Finding::ok("refresh", format!("last one {when}: {people}"))
+    vec![Finding::ok("refresh", format!("last one {when}: {people}"))]
 }
 
 /// What AWS, or another source, refused.
@@ -72,23 +78,23 @@ fn failures(facts: &Facts) -> Vec<Finding> {
 }
 
 fn refused(account: &str, failure: &Failure) -> Finding {
-    let Failure { call, on, cause, hint, kind, .. } = failure;
+    let Failure { call, on, cause, hint, kind, code, .. } = failure;
     let within = if account.is_empty() { String::new() } else { format!(" (account {account})") };
     let what = format!("{call} on '{on}'{within} failed: {cause}");
-    let missing = *kind == FailureKind::Configuration && cause.contains("NoSuchEntity");
-    if missing && call == "iam:GetGroup" {
-        let remedy = format!(
-            "create the group, or correct `groups`; if it is in another account than {}, [aws] role must be the ARN of a \
-             role there",
-            if account.is_empty() { "this one" } else { account }
-        );
-        return Finding::warn("aws", what, remedy);
-    }
-    let skewed = ["RequestTimeTooSkewed", "RequestExpired", "SignatureDoesNotMatch"];
-    if skewed.iter().any(|code| cause.contains(code)) {
-        let remedy =
-            "set the host's clock: AWS refuses what is signed more than 5 minutes off; see timedatectl(1)";
-        return Finding::warn("clock", what, remedy);
+    match code {
+        None => {}
+        Some(FailureCode::NoSuchGroup) => {
+            let remedy = format!(
+                "create the group, or correct `groups`; if it is in another account than {}, [aws] role must be the ARN of a \
+                 role there",
+                if account.is_empty() { "this one" } else { account }
+            );
+            return Finding::warn("aws", what, remedy);
+        }
+        Some(FailureCode::Clock) => {
+            let remedy = "set the host's clock: AWS refuses what is signed more than 5 minutes off; see timedatectl(1)";
+            return Finding::warn("clock", what, remedy);
+        }
     }
     let remedy = match (hint.as_str(), kind) {
         ("", FailureKind::Denied) => "nss-iamctl policy --format json shows what the role must be allowed",
@@ -230,11 +236,12 @@ fn skips(status: &Status) -> Vec<Finding> {
         .iter()
         .take(TOLD)
         .map(|skip| {
-            let what = match skip.what.as_str() {
-                "user" | "group" => format!("IAM {} '{}' left out: {}", skip.what, skip.name, skip.reason),
-                _ => format!("of IAM user '{}': {}; left out", skip.name, skip.reason),
+            let Skip { what, name, text, .. } = skip;
+            let what = match what {
+                What::User | What::Group => format!("IAM {what} '{name}' left out: {text}"),
+                What::Key | What::Tag | What::Other => format!("of IAM user '{name}': {text}; left out"),
             };
-            Finding::warn("skipped", what, skipped::remedy(&skip.what, &skip.id, &skip.reason))
+            Finding::warn("skipped", what, skipped::remedy(skip))
         })
         .collect();
     if let Some(more @ 1..) = status.skips.len().checked_sub(TOLD) {

@@ -3,14 +3,14 @@
 mod names;
 
 use config::Config;
-use listing::{Failure, FailureKind};
+use listing::{Failure, FailureCode, FailureKind};
 use message::Message;
-use status::Locked;
+use status::{Locked, Part, Skip, SkipReason, Status, Stop, Told};
 
 use super::judge;
 use crate::edit::sshd::effective::Effective;
 use crate::fixtures::{IN_FORCE, NOW, good, probe};
-use crate::host::published::{Skip, Status, Trouble};
+use crate::host::published::Trouble;
 use crate::inspect::facts::log::Denial;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::facts::sshd::SshdFacts;
@@ -107,12 +107,13 @@ fn what_keeps_the_cache_from_being_fresh_is_named() {
         facts.published.status = Err(Trouble::Missing);
     });
     finds(Warn, "failed: listing refused", "docs/reference/listing.md", |facts, _| {
-        status(facts).error =
-            Some("listing refused; nothing was changed\nhint: docs/reference/listing.md".to_owned());
+        let message =
+            Message::new("listing refused; nothing was changed").with_hint("docs/reference/listing.md");
+        status(facts).error = Some(Told::new(Stop::ListingForm, message));
     });
     finds(Warn, "would be disabled", "--force", |facts, _| {
-        status(facts).held =
-            Some("5 of 9 active users would be disabled\nhint: nss-iamctl refresh --force".to_owned());
+        let users = ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
+        status(facts).held = vec![status::Held::TooMany { users, of: 9, percent: 50 }.into()];
     });
     finds(Warn, "AccessDenied", "attach config/iam-policy.json", |facts, _| {
         failed(
@@ -136,10 +137,14 @@ fn what_keeps_the_cache_from_being_fresh_is_named() {
         failed(facts, "iam:X", "AccessDenied", Denied, "")
     });
     finds(Warn, "account 123456789012", "ARN of a role there", |facts, _| {
-        failed(facts, "iam:GetGroup", "NoSuchEntity: the group does not exist", Configuration, "");
+        failed(facts, "iam:GetGroup", "no such group", Configuration, "");
+        let errors = &mut facts.published.listing.as_mut().unwrap().accounts[0].errors;
+        errors[0].code = Some(FailureCode::NoSuchGroup);
     });
     finds(Warn, "RequestTimeTooSkewed", "clock", |facts, _| {
         failed(facts, "sts:AssumeRole", "RequestTimeTooSkewed: x", Denied, "");
+        let errors = &mut facts.published.listing.as_mut().unwrap().accounts[0].errors;
+        errors[0].code = Some(FailureCode::Clock);
     });
     finds(Warn, "Throttling", "next refresh", |facts, _| {
         failed(facts, "iam:X", "Throttling", Unavailable, "")
@@ -172,22 +177,26 @@ fn what_keeps_the_cache_from_being_fresh_is_named() {
 
 #[test]
 fn names_that_were_refused_are_told_with_a_way_out() {
-    let skip = |what: &str, reason: &str, remedy: &str| {
-        finds(Level::Warn, reason, remedy, |facts, _| {
-            let [account, what, name, id, reason] = ["", what, "Admin", "AIDAX", reason].map(str::to_owned);
-            status(facts).skips.push(Skip { account, what, name, id, reason });
+    let skip = |part: Part<'_>, what: &str, reason: SkipReason, remedy: &str| {
+        finds(Level::Warn, what, remedy, |facts, _| {
+            status(facts).skips.push(Skip::new("", part, "Admin", "AIDAX", reason.clone()));
         });
     };
-    skip("user", "'admin' is reserved for the system", "nss-iam:name");
-    skip("user", "'admin' is a user of /etc/passwd", "adopt");
-    skip("user", "name has 40 bytes, more than 32", "strip_domains");
-    skip("user", "its id 5 is that of 'AIDAY'; give one", "[ids]");
-    skip("group", "'admin' is in sudoers", "[local_groups]");
-    skip("key", "key 'APKA1': it is a private key; treat it as compromised", "make a new pair");
+    let name = || "admin".to_owned();
+    let reserved = || SkipReason::NameReserved { name: name() };
+    let what = "IAM user 'Admin' left out: 'admin' is reserved for the system";
+    skip(Part::User, what, reserved(), "nss-iam:name");
+    let local = SkipReason::NameOfUser { name: name(), id: 1001, service: "files".to_owned() };
+    skip(Part::User, "'admin' is a user of /etc/passwd", local, "adopt");
+    skip(Part::User, "name has 40 bytes", SkipReason::NameLong { bytes: 40 }, "strip_domains");
+    let taken = SkipReason::IdTaken { id: 5, holder: "AIDAY".to_owned() };
+    skip(Part::User, "its id 5 is that of 'AIDAY'; give one", taken, "[ids]");
+    skip(Part::Group, "IAM group 'Admin' left out: ", reserved(), "[local_groups]");
+    let what = "of IAM user 'Admin': key 'APKA1': it is a private key";
+    skip(Part::Key("APKA1"), what, SkipReason::KeyPrivate, "make a new pair");
     let many = broken(|facts, _| {
-        status(facts).skips = (0..25)
-            .map(|n| Skip { what: "user".to_owned(), name: n.to_string(), ..Skip::default() })
-            .collect();
+        let skip = |n: usize| Skip::new("", Part::User, &n.to_string(), "AIDAX", SkipReason::NameDigits);
+        status(facts).skips = (0..25).map(skip).collect();
     });
     assert_eq!(many.len(), 11, "{many:?}");
     assert_eq!(many[10].what, "and 15 more");

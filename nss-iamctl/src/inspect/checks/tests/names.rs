@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use claims::{Kind, Unresolved};
+use claims::{Kind, Unresolved, Use};
+use status::{Part, Skip, SkipReason, Warning, What};
 
 use super::{broken, finds, status};
 use crate::fixtures::{answer, good, mosca, uses};
-use crate::host::published::Skip;
 use crate::inspect::checks::judge;
 use crate::inspect::facts::Facts;
 use crate::say::finding::{Finding, Level};
@@ -48,11 +48,16 @@ fn a_unit_that_runs_as_a_published_user_is_named_unless_it_is_allowed() {
 #[test]
 fn what_the_last_refresh_said_of_a_unit_is_not_said_twice() {
     let warned = |facts: &mut Facts| {
-        let text =
-            "IAM user 'ana' is the user of 'x' on this host: what runs there has this user's files and keys";
-        status(facts).warnings.push(text.to_owned());
+        let [what, place] = ["the user of 'x.service'", "/usr/lib/x.service"].map(str::to_owned);
+        let [called, name, iam_id] = ["IAM user", "ana", "AIDAANA"].map(str::to_owned);
+        let used = Use { kind: Kind::Unit, what, place };
+        status(facts).warnings.push(Warning::RunsAs { what: What::User, called, name, iam_id, used }.into());
     };
     assert_eq!(broken(|facts, _| warned(facts)), [], "it was removed, or is allowed");
+    finds(Level::Warn, "IAM user 'ana' is the user of 'x.service'", "a user of its own", |facts, _| {
+        facts.root = false;
+        warned(facts);
+    });
 }
 
 #[test]
@@ -108,9 +113,9 @@ fn what_cannot_be_asked_is_named_with_what_follows() {
     finds(Warn, what, r#"names.exclude = ["sudo"]"#, |facts, _| unknown(facts, Kind::Sudo));
     finds(Bad, what, "correct '/etc/sudoers'", |facts, _| {
         unknown(facts, Kind::Sudo);
-        let reason =
-            "'eve' cannot be given: what '/etc/sudoers' grants is not known: line 7 includes '/x'".to_owned();
-        status(facts).skips.push(Skip { what: "user".to_owned(), reason, ..Skip::default() });
+        let unresolved = facts.names.unresolved.first().unwrap().clone();
+        let reason = SkipReason::NameUnresolved { name: "eve".to_owned(), unresolved };
+        status(facts).skips.push(Skip::new("", Part::User, "eve", "AIDAEVE", reason));
     });
     assert_eq!(broken(|facts, _| unknown(facts, Kind::Grant)), []);
 }

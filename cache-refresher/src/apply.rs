@@ -102,6 +102,7 @@ impl Error {
             Self::Unread(Unread::Form(_)) => Stop::ListingForm,
             Self::Local(_) => Stop::HostUnreadable,
             Self::Impossible(_) => Stop::ConfigImpossible,
+            Self::State { cause: cache::state::Error::Later { .. }, .. } => Stop::StateLater,
             Self::State { .. } => Stop::StateUnusable,
             Self::Publish(_) => Stop::NotPublished,
             Self::NoGroup => Stop::NoKeysGroup,

@@ -1,5 +1,6 @@
 //! How it is said: messages, findings, tables, failures.
 
+pub(crate) mod code;
 pub(crate) mod error;
 pub(crate) mod finding;
 pub(crate) mod show;

@@ -29,6 +29,8 @@ coded! {
         StateUnusable = "state-unusable",
         /// The folder of the cache cannot be used.
         FolderUnusable = "folder-unusable",
+        /// `state.db` is of a later release.
+        StateLater = "state-later",
         /// `cache.db` or `keys.db` cannot be replaced.
         NotPublished = "not-published",
         /// The group that reads `keys.db` does not exist.

@@ -5,11 +5,12 @@ use std::io::Write;
 use message::Message;
 use policy::offer::{self, STALE};
 use serde::Serialize;
-use status::{Held, Locked, Status, Stop, Told, Warning};
+use status::{Held, Locked, Stop, Told, Warning};
 
 use crate::cli;
 use crate::host::Host;
 use crate::host::published::{Published, Trouble};
+use crate::say::code::{Code, Link};
 use crate::say::error::Error;
 use crate::say::finding::{Level, written};
 use crate::say::show::{ago, count, length, some, time};
@@ -22,6 +23,7 @@ const UNKNOWN: u8 = 3;
 struct Summary {
     level: Option<Level>,
     /// What the level is for.
+    code: &'static str,
     because: String,
     users: usize,
     disabled: usize,
@@ -105,50 +107,93 @@ fn summary(published: &Published, machine_id: &str, now: i64) -> Summary {
         .iter()
         .map(|(_, failure)| Failed { code: failure.code(), message: failure.message() })
         .collect();
-    let (level, because) = judge(published, &summary, machine_id);
-    Summary { level, because: crate::say::show::printable(&because), ..summary }
+    let (level, code, because) = judge(published, &summary, machine_id);
+    Summary { level, code, because: crate::say::show::printable(&because), ..summary }
 }
 
-fn judge(published: &Published, summary: &Summary, machine_id: &str) -> (Option<Level>, String) {
-    let critical = |why: String| (Some(Level::Bad), why);
-    let warning = |why: String| (Some(Level::Warn), why);
-    match &published.cache {
-        Err(Trouble::Denied) => return (None, "cache.db cannot be read: permission denied".to_owned()),
-        Err(trouble) => return critical(format!("cache.db cannot be used: {trouble}")),
-        Ok(_) => {}
-    }
-    if let Ok(keys) = &published.keys {
-        if !offer::is_of_machine(keys.machine_id.as_bytes(), machine_id.as_bytes()) {
-            return critical("keys are of another machine-id, none is offered".to_owned());
+/// The level, what it is for, and that for people.
+type Verdict = (Option<Level>, &'static str, String);
+
+/// What matters most.
+fn judge(published: &Published, summary: &Summary, machine_id: &str) -> Verdict {
+    let verdict = of_cache(published)
+        .or_else(|| of_keys(published, summary, machine_id))
+        .or_else(|| of_report(published))
+        .or_else(|| of_source(summary));
+    verdict.unwrap_or_else(|| match summary.exit {
+        Some(0) | None => (Some(Level::Ok), Code::from(Link::Fine).code, people(summary)),
+        Some(exit) => warning(Link::RefreshEnded, format!("the last refresh ended with status {exit}")),
+    })
+}
+
+fn critical(link: Link, why: String) -> Verdict {
+    (Some(Level::Bad), Code::from(link).code, why)
+}
+
+fn warning(code: impl Into<Code>, why: String) -> Verdict {
+    (Some(Level::Warn), code.into().code, why)
+}
+
+fn of_cache(published: &Published) -> Option<Verdict> {
+    let trouble = published.cache.as_ref().err()?;
+    let why = format!("cache.db cannot be used: {trouble}");
+    Some(match trouble {
+        Trouble::Denied => {
+            let why = "cache.db cannot be read: permission denied".to_owned();
+            (None, Code::from(Link::CacheUnreadable).code, why)
         }
-        if let Some(age) = summary.age.filter(|age| offer::is_too_old(*age, keys.max_age.into())) {
-            return critical(format!("nothing was confirmed for {}, no key is offered", length(age)));
+        Trouble::Missing => critical(Link::CacheMissing, why),
+        Trouble::Unusable(_) | Trouble::Later { .. } => critical(Link::CacheRefused, why),
+    })
+}
+
+/// Whether a key is offered to anyone.
+fn of_keys(published: &Published, summary: &Summary, machine_id: &str) -> Option<Verdict> {
+    let unusable = || "keys.db cannot be used, no key is offered".to_owned();
+    match &published.keys {
+        Ok(keys) if !offer::is_of_machine(keys.machine_id.as_bytes(), machine_id.as_bytes()) => {
+            let why = "keys are of another machine-id, none is offered".to_owned();
+            return Some(critical(Link::KeysOfOtherMachine, why));
         }
-    } else if !matches!(published.keys, Err(Trouble::Denied)) {
-        return critical("keys.db cannot be used, no key is offered".to_owned());
-    }
-    if summary.locked.iter().any(|name| name == Locked::ALL) {
-        return critical("everyone is locked".to_owned());
-    }
-    match &published.status {
-        Err(trouble) => return warning(format!("the last report cannot be read: {trouble}")),
-        Ok(Status { error: Some(error), .. }) => return warning(error.message.what().to_owned()),
-        Ok(status) => {
-            if let Some(held) = status.held.first() {
-                return warning(held.message.what().to_owned());
+        Ok(keys) => {
+            if let Some(age) = summary.age.filter(|age| offer::is_too_old(*age, keys.max_age.into())) {
+                let why = format!("nothing was confirmed for {}, no key is offered", length(age));
+                return Some(critical(Link::ConfirmedTooLongAgo, why));
             }
         }
+        Err(Trouble::Denied) => {}
+        Err(Trouble::Missing) => return Some(critical(Link::KeysMissing, unusable())),
+        Err(Trouble::Unusable(_) | Trouble::Later { .. }) => {
+            return Some(critical(Link::KeysRefused, unusable()));
+        }
     }
-    if let Some(failure) = summary.failures.first() {
-        return warning(failure.message.what().to_owned());
+    let all_locked = summary.locked.iter().any(|name| name == Locked::ALL);
+    all_locked.then(|| critical(Link::AllLocked, "everyone is locked".to_owned()))
+}
+
+fn of_report(published: &Published) -> Option<Verdict> {
+    let status = match &published.status {
+        Ok(status) => status,
+        Err(trouble) => {
+            let link =
+                if *trouble == Trouble::Missing { Link::NeverRefreshed } else { Link::ReportUnreadable };
+            return Some(warning(link, format!("the last report cannot be read: {trouble}")));
+        }
+    };
+    if let Some(error) = &status.error {
+        return Some(warning(Code::of_stop(&error.kind), error.message.what().to_owned()));
     }
-    if let Some(age) = summary.age.filter(|age| *age > STALE) {
-        return warning(format!("nothing was confirmed for {}", length(age)));
+    let held = status.held.first()?;
+    Some(warning(Code::of_held(&held.kind), held.message.what().to_owned()))
+}
+
+/// What was refused, and how old everything is.
+fn of_source(summary: &Summary) -> Option<Verdict> {
+    if let Some(Failed { code, message }) = summary.failures.first() {
+        return Some((Some(Level::Warn), code, message.what().to_owned()));
     }
-    match summary.exit {
-        Some(0) | None => (Some(Level::Ok), people(summary)),
-        Some(exit) => warning(format!("the last refresh ended with status {exit}")),
-    }
+    let age = summary.age.filter(|age| *age > STALE)?;
+    Some(warning(Link::ConfirmedLongAgo, format!("nothing was confirmed for {}", length(age))))
 }
 
 fn people(summary: &Summary) -> String {

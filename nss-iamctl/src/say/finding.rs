@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::say::code::Code;
 use crate::say::error::Error;
 use crate::say::show::printable;
 
@@ -23,8 +24,8 @@ pub(crate) enum Level {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     pub level: Level,
-    /// A word for the link: `sshd`.
-    pub check: &'static str,
+    #[serde(flatten)]
+    pub code: Code,
     pub what: String,
     /// What to do: a command to copy where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,17 +33,17 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn ok(check: &'static str, what: impl AsRef<str>) -> Self {
-        Self { level: Level::Ok, check, what: printable(what.as_ref()), remedy: None }
+    pub(crate) fn ok(code: impl Into<Code>, what: impl AsRef<str>) -> Self {
+        Self { level: Level::Ok, code: code.into(), what: printable(what.as_ref()), remedy: None }
     }
 
-    pub(crate) fn warn(check: &'static str, what: impl AsRef<str>, remedy: impl AsRef<str>) -> Self {
-        Self { level: Level::Warn, ..Self::bad(check, what, remedy) }
+    pub(crate) fn warn(code: impl Into<Code>, what: impl AsRef<str>, remedy: impl AsRef<str>) -> Self {
+        Self { level: Level::Warn, ..Self::bad(code, what, remedy) }
     }
 
-    pub(crate) fn bad(check: &'static str, what: impl AsRef<str>, remedy: impl AsRef<str>) -> Self {
+    pub(crate) fn bad(code: impl Into<Code>, what: impl AsRef<str>, remedy: impl AsRef<str>) -> Self {
         let remedy = Some(printable(remedy.as_ref())).filter(|remedy| !remedy.is_empty());
-        Self { level: Level::Bad, check, what: printable(what.as_ref()), remedy }
+        Self { level: Level::Bad, code: code.into(), what: printable(what.as_ref()), remedy }
     }
 
     /// As bad as `level` says.
@@ -62,7 +63,7 @@ pub(crate) fn bounded(mut findings: Vec<Finding>, see: &str) -> Vec<Finding> {
     let rest = findings.split_off(findings.len().min(SHOWN));
     if let Some(first) = rest.first() {
         let what = format!("and {} more", rest.len());
-        findings.push(Finding::bad(first.check, what, see).at(worst(&rest)));
+        findings.push(Finding::bad(Code::more(first.code.check), what, see).at(worst(&rest)));
     }
     findings
 }
@@ -72,7 +73,7 @@ pub(crate) fn bounded(mut findings: Vec<Finding>, see: &str) -> Vec<Finding> {
 /// # Errors
 /// Of the writer.
 pub(crate) fn print(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
-    for Finding { level, check, what, remedy } in findings {
+    for Finding { level, code: Code { check, .. }, what, remedy } in findings {
         let level = match level {
             Level::Ok => "ok",
             Level::Warn => "warn",
@@ -102,28 +103,36 @@ pub(crate) fn written(done: io::Result<()>) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::say::code::Link;
 
     #[test]
     fn of_many_findings_ten_are_told() {
-        let many = |number| vec![Finding::warn("x", "y", "z"); number];
+        let many = |number| vec![Finding::warn(Link::Keys, "y", "z"); number];
         assert_eq!(bounded(many(10), "see"), many(10));
         let told = bounded(many(12), "see");
-        assert_eq!((told.len(), &told[10]), (11, &Finding::warn("x", "and 2 more", "see")));
+        assert_eq!((told.len(), &told[10]), (11, &Finding::warn(Code::more("keys"), "and 2 more", "see")));
+    }
+
+    #[test]
+    fn in_json_each_finding_has_its_code_beside_its_check() {
+        let finding = Finding::bad(Link::NoKey, "none", "upload one");
+        let json = r#"{"level":"bad","check":"keys","code":"no-key","what":"none","remedy":"upload one"}"#;
+        assert_eq!(serde_json::to_string(&finding).unwrap(), json);
     }
 
     #[test]
     fn a_remedy_stands_below_its_finding_and_nothing_moves_the_cursor() {
         let findings = [
-            Finding::ok("cache", "good"),
-            Finding::bad("keys", "none \u{1b}[2J", "upload one"),
-            Finding::warn("x", "y", ""),
+            Finding::ok(Link::Cache, "good"),
+            Finding::bad(Link::NoKey, "none \u{1b}[2J", "upload one"),
+            Finding::warn(Link::Name, "y", ""),
         ];
         let mut out = Vec::new();
         print(&findings, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(
             text,
-            "ok    cache     good\nBAD   keys      none \\u{1b}[2J\n                -> upload one\nwarn  x         y\n"
+            "ok    cache     good\nBAD   keys      none \\u{1b}[2J\n                -> upload one\nwarn  name      y\n"
         );
         assert_eq!(worst(&findings), Level::Bad);
         assert_eq!((worst(&[]), worst(&findings[..1])), (Level::Ok, Level::Ok));

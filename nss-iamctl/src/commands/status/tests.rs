@@ -6,13 +6,15 @@ use crate::host::published::{Published, Trouble};
 use crate::say::finding::Level;
 use listing::{Failure, FailureKind};
 use message::Message;
-use status::{Held, Kind, Locked, Stop, Told};
+use serde_json::json;
+use status::{Held, Kind, Locked, Stop, Told, Warning};
 
 fn judged(now: i64, change: impl Fn(&mut Published)) -> (Option<Level>, String) {
     let mut published = published();
     change(&mut published);
     let summary = summary(&published, MACHINE, now);
-    assert_eq!((summary.level, summary.because.clone()), judge(&published, &summary, MACHINE));
+    let verdict = (summary.level, summary.code, summary.because.clone());
+    assert_eq!(verdict, judge(&published, &summary, MACHINE));
     (summary.level, summary.because)
 }
 
@@ -67,6 +69,22 @@ fn what_keeps_people_out_is_critical_and_what_cannot_be_seen_is_unknown() {
     };
     assert_eq!(judged(NOW, others), (Some(Level::Ok), "1 user, 1 key, confirmed 60 s ago".to_owned()));
     assert_eq!(judged(NOW + 4000, others).0, Some(Level::Warn));
+}
+
+#[test]
+fn programs_are_told_codes() {
+    let mut published = published();
+    let status = published.status.as_mut().unwrap();
+    let users = vec!["ana".to_owned()];
+    status.held = vec![Held::TooMany { users, of: 1, percent: 50 }.into()];
+    status.warnings = vec![Warning::NoMachineId.into()];
+    let json = serde_json::to_value(summary(&published, MACHINE, NOW)).unwrap();
+    assert_eq!((&json["level"], &json["code"]), (&json!("warn"), &json!("held-too-many")));
+    assert_eq!(json["held"][0]["code"], "held-too-many");
+    assert_eq!(json["held"][0]["details"], json!({"users": ["ana"], "of": 1, "percent": 50}));
+    assert_eq!(json["warnings"][0]["code"], "no-machine-id");
+    assert_eq!(json["warnings"][0]["hint"], "run 'systemd-machine-id-setup'");
+    assert_eq!(json["error"], json!(null));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::{kind, withheld};
 use crate::inspect::subject::Who;
+use crate::say::code::{Code, Link};
 use crate::say::finding::{Finding, Level};
 use crate::say::show::{ago, some, time, word};
 
@@ -19,7 +20,7 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
     if !facts.root {
         let what = "not run by root: ids, keys, what the host gives to the name, sshd's settings and parts of the log were not \
                     looked at";
-        findings.push(Finding::warn("root", what, format!("sudo nss-iamctl why {}", word(asked))));
+        findings.push(Finding::warn(Link::NotRoot, what, format!("sudo nss-iamctl why {}", word(asked))));
     }
     findings.extend(name(facts, who, asked));
     findings.extend(membership(facts, who));
@@ -60,7 +61,7 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
         } else {
             "log in with the local user's own keys"
         };
-        findings.push(Finding::bad("name", what, remedy));
+        findings.push(Finding::bad(Link::LocalUser, what, remedy));
     }
     if !who.is_known() {
         if findings.is_empty() {
@@ -71,11 +72,12 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
     if let (Some(iam_name), Some(id)) = (who.iam_name(), &who.id) {
         let account = who.listed.map(|(account, _)| account.id.as_str()).filter(|id| !id.is_empty());
         let account = account.map_or(String::new(), |id| format!(" of AWS account {id}"));
-        findings.push(Finding::ok("name", format!("'{name}' is IAM user '{iam_name}' ({id}){account}")));
+        findings.push(Finding::ok(Link::Name, format!("'{name}' is IAM user '{iam_name}' ({id}){account}")));
     }
     findings.extend(who.skips.iter().map(|skip| {
         let level = if skip.what == What::User { Level::Bad } else { Level::Warn };
-        Finding::warn("skipped", format!("left out: {}", skip.text), skipped::remedy(skip)).at(level)
+        let what = format!("left out: {}", skip.text);
+        Finding::warn(Code::of_skip(&skip.reason), what, skipped::remedy(skip)).at(level)
     }));
     // A name or id that IAM has now, and that was refused.
     let warnings = facts.published.status.iter().flat_map(|status| &status.warnings);
@@ -93,7 +95,7 @@ fn unknown(facts: &Facts, asked: &str) -> Finding {
     let like = like(facts, asked);
     if !like.is_empty() {
         let what = format!("no IAM user is called '{asked}' here, neither by login name nor in IAM");
-        return Finding::bad("name", what, format!("did you mean {}?", some(&like)));
+        return Finding::bad(Link::NameMistyped, what, format!("did you mean {}?", some(&like)));
     }
     let what = format!("no IAM user is called '{asked}' here, and none left or was left out under that name");
     let config = facts.configured();
@@ -101,7 +103,7 @@ fn unknown(facts: &Facts, asked: &str) -> Finding {
         Some(group) => format!("if IAM has such a user: {}; then nss-iamctl refresh", join(group, asked)),
         None => "is the user in one of the IAM groups of the configuration? nss-iamctl doctor".to_owned(),
     };
-    Finding::bad("name", what, remedy)
+    Finding::bad(Link::NameUnknown, what, remedy)
 }
 
 fn join(group: &str, iam_name: &str) -> String {
@@ -136,19 +138,19 @@ fn membership(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
             ago(missing.last.as_second(), facts.now)
         );
         return Some(Finding::warn(
-            "groups",
+            Link::RemovalUnconfirmed,
             what,
             "the next refreshes decide; nss-iamctl refresh --force at once",
         ));
     }
     if groups.is_empty() {
         return Some(Finding::warn(
-            "groups",
+            Link::MemberOfNone,
             "the listing has the user in no group",
             "is that meant? nss-iamctl refresh",
         ));
     }
-    Some(Finding::ok("groups", format!("member of {} in IAM", some(&groups))))
+    Some(Finding::ok(Link::MemberOf, format!("member of {} in IAM", some(&groups))))
 }
 
 /// Whether the user is published, and may log in.
@@ -161,7 +163,7 @@ fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     };
     if user.active {
         let pinned = if user.pinned { ", given by hand" } else { "" };
-        return Some(Finding::ok("state", format!("active, uid {}{pinned}", user.uid)));
+        return Some(Finding::ok(Link::Active, format!("active, uid {}{pinned}", user.uid)));
     }
     let since = who
         .remembered
@@ -170,11 +172,11 @@ fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     let locked = facts.published.locked.as_ref().ok();
     if locked.is_some_and(|locked| locked.0.contains(&who.name)) {
         let remedy = format!("nss-iamctl unlock {}", word(&who.name));
-        return Some(Finding::bad("state", format!("locked on this host{since}"), remedy));
+        return Some(Finding::bad(Link::Locked, format!("locked on this host{since}"), remedy));
     }
     if locked.is_some_and(Locked::has_all) {
         return Some(Finding::bad(
-            "state",
+            Link::EveryoneLocked,
             format!("everyone is locked on this host{since}"),
             "nss-iamctl unlock --all",
         ));
@@ -184,25 +186,24 @@ fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
         (Some(group), Some(iam_name)) => format!("to let the user back in: {}; then nss-iamctl refresh", join(group, iam_name)),
         _ => "to let the user back in: make the user a member of a configured IAM group; then nss-iamctl refresh".to_owned(),
     };
-    let what = if who.listed.is_some() {
-        format!("disabled{since}, and the listing has the user: it was not applied yet")
-    } else {
-        format!("disabled{since}: the user left the IAM groups{}, or was deleted", some_groups(&groups))
-    };
-    Some(Finding::bad(
-        "state",
-        what,
-        if who.listed.is_some() { "nss-iamctl refresh".to_owned() } else { remedy },
-    ))
+    if who.listed.is_some() {
+        let what = format!("disabled{since}, and the listing has the user: it was not applied yet");
+        return Some(Finding::bad(Link::NotApplied, what, "nss-iamctl refresh"));
+    }
+    let what =
+        format!("disabled{since}: the user left the IAM groups{}, or was deleted", some_groups(&groups));
+    Some(Finding::bad(Link::Disabled, what, remedy))
 }
 
 /// What this host gives to the names of the user and of the user's groups. A unit that runs as the user keeps nobody out.
 fn given(facts: &Facts) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
-        names::taken(facts).into_iter().filter(|finding| !finding.what.contains("/etc/passwd")).collect();
+    let mut findings: Vec<Finding> = names::taken(facts)
+        .into_iter()
+        .filter(|finding| finding.code != Link::NameAlsoLocalUser.into())
+        .collect();
     findings.extend(names::adopted(facts).into_iter().map(|finding| finding.at(Level::Warn)));
     let given = facts.names.holders.keys().flat_map(|name| names::given_to(facts, name));
-    findings.extend(given.map(|text| Finding::ok("names", text)));
+    findings.extend(given.map(|text| Finding::ok(Link::Given, text)));
     findings
 }
 
@@ -213,15 +214,23 @@ fn some_groups(groups: &[String]) -> String {
 fn unpublished(facts: &Facts, who: &Who<'_>) -> Finding {
     if facts.published.cache.is_err() {
         let what = "nobody is published: the cache cannot be used";
-        return Finding::bad("state", what, "nss-iamctl refresh; nss-iamctl doctor says more");
+        return Finding::bad(Link::NobodyPublished, what, "nss-iamctl refresh; nss-iamctl doctor says more");
     }
     if let Some((_, user)) = who.remembered.filter(|(_, user)| user.hidden) {
         let since = user.disabled.map_or(String::new(), |at| format!(" {}", ago(at, facts.now)));
         let what =
             format!("no longer shown: disabled{since}, and removed_keep is over; uid and home are kept");
-        return Finding::bad("state", what, "a member of the IAM groups again, the user gets the same uid");
+        return Finding::bad(
+            Link::Hidden,
+            what,
+            "a member of the IAM groups again, the user gets the same uid",
+        );
     }
-    Finding::bad("state", "the listing has the user, and the cache does not yet", "nss-iamctl refresh")
+    Finding::bad(
+        Link::NotPublishedYet,
+        "the listing has the user, and the cache does not yet",
+        "nss-iamctl refresh",
+    )
 }
 
 /// Each key, and whether sshd is offered it.
@@ -232,13 +241,13 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
     if let (Some(login), Ok(published)) = (who.login, &facts.published.keys) {
         match withheld(published, login, &facts.machine_id, facts.now) {
             Some((why, remedy)) => {
-                findings.push(Finding::bad("keys", format!("no key is offered: {why}"), remedy))
+                findings.push(Finding::bad(Link::NoKeyOffered, format!("no key is offered: {why}"), remedy))
             }
             None => {
                 let age = ago(login.confirmed, facts.now);
                 let offered = |key: &KeyLine| {
                     Finding::ok(
-                        "keys",
+                        Link::KeyOffered,
                         format!(
                             "{} {} is offered; confirmed {age} by '{}'",
                             kind(key),
@@ -257,14 +266,14 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
                 "IAM has no active SSH key of the user"
             };
             let remedy = inactive.first().map_or_else(|| upload(iam_name), |key| activate(iam_name, &key.id));
-            findings.push(Finding::bad("keys", what, remedy));
+            findings.push(Finding::bad(Link::NoKey, what, remedy));
         }
     }
     findings.extend(inactive.iter().map(|key| {
         let fingerprint =
             key.fingerprint.as_ref().map_or(String::new(), |fingerprint| format!(" ({fingerprint})"));
         let what = format!("key '{}'{fingerprint} is inactive in IAM, so it is not offered", key.id);
-        Finding::warn("keys", what, activate(iam_name, &key.id))
+        Finding::warn(Link::KeyInactive, what, activate(iam_name, &key.id))
     }));
     findings
 }
@@ -278,9 +287,9 @@ fn home(facts: &Facts, probe: &Probe) -> Option<Finding> {
                 "the home '{}' does not exist, and no PAM file of sshd names pam_mkhomedir",
                 probe.home
             );
-            Some(Finding::warn("home", what, "nss-iamctl enable"))
+            Some(Finding::warn(Link::HomeUnmade, what, "nss-iamctl enable"))
         }
-        None => Some(Finding::ok("home", format!("'{}' is made at the first login", probe.home))),
+        None => Some(Finding::ok(Link::HomeToBeMade, format!("'{}' is made at the first login", probe.home))),
     }
 }
 

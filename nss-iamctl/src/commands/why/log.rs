@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::inspect::facts::log::Line;
+use crate::say::code::Link;
 use crate::say::finding::Finding;
 use crate::say::show::{some, word};
 
@@ -40,7 +41,7 @@ pub(crate) fn last(lines: &[Line], asked: &Asked<'_>) -> Option<Finding> {
         match event(&line.text, asked.name) {
             Some(Event::Accepted(with)) if tries.is_empty() => {
                 return Some(Finding::ok(
-                    "log",
+                    Link::LoginAccepted,
                     format!("the last login, {}, was accepted with {with}", line.time),
                 ));
             }
@@ -55,7 +56,7 @@ pub(crate) fn last(lines: &[Line], asked: &Asked<'_>) -> Option<Finding> {
         _ => None,
     });
     if let Some((line, why, remedy)) = refused {
-        return Some(Finding::warn("log", format!("{}: {why}", line.time), remedy));
+        return Some(Finding::warn(Link::LoginRefused, format!("{}: {why}", line.time), remedy));
     }
     let mut offered: Vec<(&str, &str)> = Vec::new();
     for (_, event) in &tries {
@@ -75,7 +76,7 @@ fn judge(time: &str, offered: &[(&str, &str)], asked: &Asked<'_>) -> Finding {
     if offered.is_empty() {
         let what = format!("{time}: the client offered no key that fits, and gave up; IAM has {has}");
         let remedy = "compare with the client's 'ssh-add -l', and see 'ssh -v'; sshd logs what was offered from LogLevel VERBOSE on";
-        return Finding::warn("log", what, remedy);
+        return Finding::warn(Link::NoKeyTried, what, remedy);
     }
     let fingerprints: Vec<&str> = offered.iter().map(|(_, fingerprint)| *fingerprint).collect();
     let what = format!("{time}: offered {}; IAM has {has}", some(&fingerprints));
@@ -83,17 +84,17 @@ fn judge(time: &str, offered: &[(&str, &str)], asked: &Asked<'_>) -> Finding {
         asked.inactive.iter().find(|(_, inactive)| fingerprints.contains(&inactive.as_str()))
     {
         let what = format!("{what}; '{id}' was offered, and is inactive in IAM");
-        return Finding::warn("log", what, activate(iam_name, id));
+        return Finding::warn(Link::InactiveKeyTried, what, activate(iam_name, id));
     }
     if fingerprints.iter().any(|fingerprint| active.contains(fingerprint)) {
         let what = format!(
             "{what}: the key is right now, and was not when it was tried, or its signature was refused"
         );
-        return Finding::warn("log", what, "try again; then 'ssh -v' on the client");
+        return Finding::warn(Link::RightKeyTried, what, "try again; then 'ssh -v' on the client");
     }
     let rsa = offered.iter().any(|(kind, _)| *kind == "RSA");
     let remedy = if rsa { upload(iam_name) } else { tag(asked.tags) };
-    Finding::warn("log", what, remedy)
+    Finding::warn(Link::WrongKeyTried, what, remedy)
 }
 
 /// What makes an inactive key an active one.

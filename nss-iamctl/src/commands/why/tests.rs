@@ -66,7 +66,7 @@ fn the_chain_of_one_who_can_log_in_is_told_link_by_link() {
     for asked in ["ana", "Ana", "ANA"] {
         let (findings, verdict) = why(&good(), asked);
         let told: Vec<(&str, &str)> =
-            findings.iter().map(|finding| (finding.check, finding.what.as_str())).collect();
+            findings.iter().map(|finding| (finding.code.check, finding.what.as_str())).collect();
         assert_eq!(
             told,
             [
@@ -236,7 +236,7 @@ fn who_left_or_is_locked_is_told_since_when_and_how_to_come_back() {
         "--group-name Ops --user-name Bob",
         |_| (),
     );
-    let told = why(&good(), "bob").0.into_iter().map(|finding| (finding.check, finding.what));
+    let told = why(&good(), "bob").0.into_iter().map(|finding| (finding.code.check, finding.what));
     let told: Vec<_> = told.filter(|(check, _)| ["getent", "sshd", "groups"].contains(check)).collect();
     let nameless = "'bob', who is disabled, owns files as uid 1895840709, and does not exist by name";
     assert_eq!(told, [("getent", nameless.to_owned())]);
@@ -334,7 +334,7 @@ fn what_the_host_gives_to_the_name_is_told_with_its_place() {
     uses(&mut facts, "ana", Kind::Grant, "the owner of a crontab", "/var/spool/cron/crontabs/ana");
     let (findings, verdict) = why(&facts, "ana");
     let told =
-        findings.iter().filter(|finding| finding.check == "names").map(|finding| finding.what.as_str());
+        findings.iter().filter(|finding| finding.code.check == "names").map(|finding| finding.what.as_str());
     assert_eq!(
         told.collect::<Vec<_>>(),
         [

@@ -7,6 +7,7 @@ use crate::host::paths::{CACHE, KEYS};
 use crate::host::published::Trouble;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
+use crate::say::code::Link;
 use crate::say::finding::Finding;
 use crate::say::show::count;
 
@@ -22,14 +23,14 @@ pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
 
 fn cache(facts: &Facts) -> Finding {
     match &facts.published.cache {
-        Ok(cache) => Finding::ok("cache", format!("it has {}", count(cache.users.len(), "user"))),
+        Ok(cache) => Finding::ok(Link::Cache, format!("it has {}", count(cache.users.len(), "user"))),
         Err(Trouble::Missing) => Finding::bad(
-            "cache",
+            Link::CacheMissing,
             format!("there is no '{CACHE}', so no IAM user resolves"),
             "nss-iamctl refresh, and see what it says",
         ),
         Err(trouble) => Finding::bad(
-            "cache",
+            Link::CacheRefused,
             format!("readers refuse '{CACHE}': {trouble}"),
             "nss-iamctl refresh makes it anew",
         ),
@@ -44,11 +45,11 @@ pub(crate) fn keys(facts: &Facts) -> Vec<Finding> {
         Err(Trouble::Denied) if !facts.root => return Vec::new(),
         Err(Trouble::Missing) => {
             let what = format!("there is no '{path}', so no key is offered");
-            return vec![Finding::bad("keys", what, "nss-iamctl refresh, and see what it says")];
+            return vec![Finding::bad(Link::KeysMissing, what, "nss-iamctl refresh, and see what it says")];
         }
         Err(trouble) => {
             let what = format!("keys-cmd refuses '{path}': {trouble}; no key is offered");
-            return vec![Finding::bad("keys", what, "nss-iamctl refresh makes it anew")];
+            return vec![Finding::bad(Link::KeysRefused, what, "nss-iamctl refresh makes it anew")];
         }
     };
     let mut findings = Vec::new();
@@ -56,7 +57,7 @@ pub(crate) fn keys(facts: &Facts) -> Vec<Finding> {
         let what =
             "the keys were fetched for another machine-id (an image was baked with them); none is offered";
         findings.push(Finding::bad(
-            "keys",
+            Link::KeysOfOtherMachine,
             what,
             "nss-iamctl refresh; and run 'nss-iamctl clean' before baking an image",
         ));
@@ -69,12 +70,12 @@ pub(crate) fn keys(facts: &Facts) -> Vec<Finding> {
             "'{path}' has mode {:04o} and group {}: the user 'nss-iam' cannot read it",
             node.mode, node.gid
         );
-        findings.push(Finding::bad("keys", what, "nss-iamctl refresh makes it anew"));
+        findings.push(Finding::bad(Link::KeysMode, what, "nss-iamctl refresh makes it anew"));
     }
     if findings.is_empty() {
         let number = keys.logins.iter().map(|login| login.keys.len()).sum();
         findings.push(Finding::ok(
-            "keys",
+            Link::Keys,
             format!("{} of {}", count(number, "key"), count(keys.logins.len(), "user")),
         ));
     }
@@ -85,7 +86,7 @@ pub(crate) fn keys(facts: &Facts) -> Vec<Finding> {
 pub(crate) fn lines(text: Option<&str>) -> Vec<Finding> {
     let Some(text) = text else {
         return vec![Finding::bad(
-            "nsswitch",
+            Link::NsswitchMissing,
             "'/etc/nsswitch.conf' is missing: glibc asks local files only",
             "nss-iamctl enable",
         )];
@@ -95,13 +96,13 @@ pub(crate) fn lines(text: Option<&str>) -> Vec<Finding> {
         Ok(wanted) => wanted,
         Err(refusal) => {
             let what = format!("'/etc/nsswitch.conf' {refusal}");
-            return vec![Finding::bad("nsswitch", what, refusal.hint)];
+            return vec![Finding::bad(Link::NsswitchRefused, what, refusal.hint)];
         }
     };
     let mut findings: Vec<Finding> =
         nsswitch::DATABASES.into_iter().filter_map(|name| line(text, &wanted, name)).collect();
     if findings.is_empty() {
-        findings.push(Finding::ok("nsswitch", "passwd, group and shadow ask 'iam', each at its place"));
+        findings.push(Finding::ok(Link::Nsswitch, "passwd, group and shadow ask 'iam', each at its place"));
     }
     findings
 }
@@ -117,22 +118,22 @@ fn line(text: &[u8], wanted: &[u8], name: &str) -> Option<Finding> {
             "the last line of nsswitch.conf, that of {name}, has no newline at its end: glibc since 2.33 ignores it; {}",
             consequence(name)
         );
-        return Some(Finding::bad("nsswitch", what, "nss-iamctl enable, which ends the line"));
+        return Some(Finding::bad(Link::NsswitchUnended, what, "nss-iamctl enable, which ends the line"));
     }
     if name == "shadow" && now.is_empty() {
         // nsswitch.conf(5) of glibc: without the line, the services of passwd are asked.
         let what =
             "nsswitch.conf has no line for shadow; glibc takes that of passwd, other programs need not";
-        return Some(Finding::warn("nsswitch", what, "nss-iamctl enable adds one"));
+        return Some(Finding::warn(Link::NsswitchNoShadow, what, "nss-iamctl enable adds one"));
     }
     let told = now.first().map_or("no such line".to_owned(), |line| format!("'{name}: {line}'"));
     let then = then.first().map_or(String::new(), |line| format!("'{name}: {line}'"));
     if now.iter().any(|line| line.split(' ').any(|word| word == "iam")) {
         let what = format!("nsswitch.conf asks 'iam' at an odd place: {told} instead of {then}");
-        return Some(Finding::warn("nsswitch", what, "nss-iamctl enable moves it"));
+        return Some(Finding::warn(Link::NsswitchOrder, what, "nss-iamctl enable moves it"));
     }
     let what = format!("nsswitch.conf does not ask 'iam' for {name}: {told}; {}", consequence(name));
-    Some(Finding::bad("nsswitch", what, format!("nss-iamctl enable, which makes it {then}")))
+    Some(Finding::bad(Link::NsswitchWithoutIam, what, format!("nss-iamctl enable, which makes it {then}")))
 }
 
 fn consequence(database: &str) -> &'static str {
@@ -151,7 +152,7 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     let mut findings = Vec::new();
     match (probe.told_uid(), &probe.module) {
         (Some(told), _) if told == *uid && probe.active => {
-            findings.push(Finding::ok("getent", format!("'{name}' resolves to uid {uid}")));
+            findings.push(Finding::ok(Link::Resolves, format!("'{name}' resolves to uid {uid}")));
         }
         (Some(told), _) if told == *uid => {
             findings.push(nameless(facts, probe));
@@ -162,7 +163,7 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
                 "'{name}' resolves to uid {told}, and the IAM user has {uid}: another service answers first"
             );
             findings.push(Finding::bad(
-                "getent",
+                Link::ResolvesToOther,
                 what,
                 format!("getent passwd {name}; is there a local or LDAP user of that name?"),
             ));
@@ -176,14 +177,14 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
         (None, Some(_)) if facts.nscd => {
             let what =
                 format!("nscd says that {who} does not exist, from its memory; the module knows better");
-            findings.push(Finding::bad("nscd", what, "nscd -i passwd && nscd -i group"));
+            findings.push(Finding::bad(Link::NscdStale, what, "nscd -i passwd && nscd -i group"));
             return findings;
         }
         (None, Some(_)) => {
             let what = format!(
                 "{who} does not resolve, though the module knows the user: nsswitch.conf does not ask it"
             );
-            findings.push(Finding::bad("getent", what, "nss-iamctl enable"));
+            findings.push(Finding::bad(Link::ResolvesNot, what, "nss-iamctl enable"));
             return findings;
         }
         (None, None) => {
@@ -193,7 +194,7 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
             } else {
                 "install the package nss-iam again"
             };
-            findings.push(Finding::bad("getent", what, remedy));
+            findings.push(Finding::bad(Link::ModuleSilent, what, remedy));
             return findings;
         }
     }
@@ -207,14 +208,14 @@ fn nameless(facts: &Facts, probe: &Probe) -> Finding {
     let Probe { name, uid, .. } = probe;
     if !probe.has_name() {
         let what = format!("'{name}', who is disabled, owns files as uid {uid}, and does not exist by name");
-        return Finding::ok("getent", what);
+        return Finding::ok(Link::DisabledNameless, what);
     }
     let remedy = if facts.nscd {
         "nscd -i passwd && nscd -i group; if it stays so: is libnss_iam.so.2 of this release?"
     } else {
         "is libnss_iam.so.2 of this release? install the package nss-iam again"
     };
-    Finding::bad("getent", format!("'{name}' is disabled, and still exists by name"), remedy)
+    Finding::bad(Link::DisabledNamed, format!("'{name}' is disabled, and still exists by name"), remedy)
 }
 
 fn shadow(facts: &Facts, probe: &Probe) -> Option<Finding> {
@@ -222,7 +223,11 @@ fn shadow(facts: &Facts, probe: &Probe) -> Option<Finding> {
         return None;
     }
     let what = format!("'{}' has no shadow entry, and PAM denies the login without", probe.name);
-    Some(Finding::bad("shadow", what, "nss-iamctl enable adds 'iam' to the shadow line of nsswitch.conf"))
+    Some(Finding::bad(
+        Link::ShadowMissing,
+        what,
+        "nss-iamctl enable adds 'iam' to the shadow line of nsswitch.conf",
+    ))
 }
 
 /// sshd's Match looks at the groups that initgroups gives.
@@ -239,7 +244,7 @@ fn groups(facts: &Facts, probe: &Probe) -> Option<Finding> {
         probe.name
     );
     Some(Finding::bad(
-        "groups",
+        Link::CommonGroupMissing,
         what,
         format!("getent initgroups {}; nss-iamctl enable sets group and initgroups", probe.name),
     ))

@@ -5,9 +5,9 @@ use policy::id::COMPUTED;
 use crate::host::paths::IMDS;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::imds::{ADDRESSES, ImdsFacts, Rules, Unseen};
+use crate::say::code::Link;
 use crate::say::finding::{Finding, bounded};
 
-const CHECK: &str = "imds";
 /// Loads all rules at one instant, whatever is loaded, and also where the unit has failed.
 const LOAD: &str = "systemctl reload-or-restart nss-iam-imds.service";
 const OPEN: &str = "IAM users can take the instance's role from its metadata";
@@ -16,15 +16,19 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let Some(ImdsFacts { unit, enabled, rules }) = &facts.imds else { return Vec::new() };
     let off = !matches!(unit.active.as_str(), "active" | "reloading" | "activating");
     if off && !enabled {
-        return vec![Finding::ok(CHECK, format!("'{IMDS}' is off: {OPEN}, if it has one"))];
+        return vec![Finding::ok(Link::ImdsOff, format!("'{IMDS}' is off: {OPEN}, if it has one"))];
     }
     let mut findings = Vec::new();
     if off {
         let what = format!("'{IMDS}' is enabled and {} ({})", unit.active, unit.result);
-        findings.push(Finding::bad(CHECK, what, format!("{LOAD}; if that fails: journalctl -u {IMDS}")));
+        findings.push(Finding::bad(
+            Link::ImdsFailed,
+            what,
+            format!("{LOAD}; if that fails: journalctl -u {IMDS}"),
+        ));
     } else if !enabled {
         let what = format!("'{IMDS}' is up, and the next boot does not start it");
-        findings.push(Finding::warn(CHECK, what, format!("systemctl enable {IMDS}")));
+        findings.push(Finding::warn(Link::ImdsNotAtBoot, what, format!("systemctl enable {IMDS}")));
     }
     match rules {
         None => {}
@@ -33,7 +37,8 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     }
     if findings.is_empty() {
         let seen = if rules.is_some() { "" } else { ", as far as can be seen without root" };
-        findings.push(Finding::ok(CHECK, format!("IAM users are kept from the instance's metadata{seen}")));
+        findings
+            .push(Finding::ok(Link::Imds, format!("IAM users are kept from the instance's metadata{seen}")));
     }
     findings
 }
@@ -42,40 +47,48 @@ fn unseen_rules(unseen: &Unseen) -> Finding {
     match unseen {
         Unseen::NoProgram => {
             let what = format!("'nft' is not installed, which '{IMDS}' needs: {OPEN}");
-            Finding::bad(CHECK, what, format!("install the package nftables, then {LOAD}"))
+            Finding::bad(Link::ImdsNoProgram, what, format!("install the package nftables, then {LOAD}"))
         }
         Unseen::NoTable => {
             let what =
                 format!("the kernel has no table 'inet nss_iam', whose rules somebody flushed: {OPEN}");
-            Finding::bad(CHECK, what, LOAD)
+            Finding::bad(Link::ImdsNoTable, what, LOAD)
         }
         Unseen::Failed(cause) => {
             let what = format!("the rules of '{IMDS}' cannot be looked at: {cause}");
-            Finding::warn(CHECK, what, "nft list table inet nss_iam")
+            Finding::warn(Link::ImdsUnseen, what, "nft list table inet nss_iam")
         }
     }
 }
 
 /// What the rules let through.
 fn holes(facts: &Facts, rules: &Rules) -> Vec<Finding> {
-    let bad = |what: String| Finding::bad(CHECK, what, LOAD);
+    let bad = |link, what: String| Finding::bad(link, what, LOAD);
     let mut findings = Vec::new();
     if !rules.hooked {
-        findings.push(bad(format!(
+        let what = format!(
             "chain 'output' of table 'inet nss_iam' is not at hook output with priority -300: {OPEN}"
-        )));
+        );
+        findings.push(bad(Link::ImdsHook, what));
     }
     let missing = ADDRESSES.iter().filter(|address| !rules.addresses.iter().any(|other| other == *address));
-    findings.extend(missing.map(|address| bad(format!("no rule keeps IAM users from '{address}': {OPEN}"))));
+    findings.extend(
+        missing.map(|address| {
+            bad(Link::ImdsAddress, format!("no rule keeps IAM users from '{address}': {OPEN}"))
+        }),
+    );
     if !rules.refuse(&COMPUTED) {
         let (first, last) = (COMPUTED.start(), COMPUTED.end());
-        findings.push(bad(format!("no rule refuses the uids {first}-{last}, which IAM users have: {OPEN}")));
+        let what = format!("no rule refuses the uids {first}-{last}, which IAM users have: {OPEN}");
+        findings.push(bad(Link::ImdsUids, what));
     }
     let users = facts.published.cache.as_ref().map_or(&[][..], |cache| &cache.users);
     let pinned = users.iter().filter(|user| !COMPUTED.contains(&user.uid.get()));
     let open = pinned.filter(|user| !rules.refuse(&(user.uid.get()..=user.uid.get())));
     let open = open.map(|user| {
-        bad(format!("no rule refuses uid {} ('{}'), who can take the instance's role", user.uid, user.name))
+        let what =
+            format!("no rule refuses uid {} ('{}'), who can take the instance's role", user.uid, user.name);
+        bad(Link::ImdsUid, what)
     });
     findings.extend(bounded(open.collect(), "nft list table inet nss_iam shows all that are refused"));
     findings

@@ -6,6 +6,7 @@ use crate::inspect::facts::Facts;
 use crate::inspect::facts::log::Denial;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::facts::sshd::SshdFacts;
+use crate::say::code::Link;
 use crate::say::finding::Finding;
 use crate::say::show::{count, some, time};
 
@@ -26,29 +27,33 @@ pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
 pub(crate) fn daemon(facts: &Facts) -> Vec<Finding> {
     let Some(sshd) = &facts.sshd else {
         return vec![Finding::warn(
-            "sshd",
+            Link::SshdMissing,
             "no sshd is installed, so nobody logs in over the network",
             "install openssh-server, if people are to",
         )];
     };
     if let Some(why) = &sshd.refused {
-        return vec![Finding::bad("sshd", why.what(), why.hint().unwrap_or("sshd -t shows the line"))];
+        return vec![Finding::bad(
+            Link::SshdRefused,
+            why.what(),
+            why.hint().unwrap_or("sshd -t shows the line"),
+        )];
     }
     if !sshd.ours {
         let what = format!("'{}' is missing, so sshd asks for no IAM user's keys", drop_in::PATH);
-        return vec![Finding::bad("sshd", what, "nss-iamctl enable")];
+        return vec![Finding::bad(Link::DropInMissing, what, "nss-iamctl enable")];
     }
     let mut findings = Vec::new();
     if let Some(why) = &sshd.out_of_force {
         findings.push(Finding::bad(
-            "sshd",
+            Link::DropInOutOfForce,
             format!("sshd does not obey '{}': {why}", drop_in::PATH),
             "nss-iamctl enable",
         ));
     }
     findings.extend(reloaded(sshd));
     if findings.is_empty() {
-        findings.push(Finding::ok("sshd", "it accepts its configuration, and ours is in it"));
+        findings.push(Finding::ok(Link::Sshd, "it accepts its configuration, and ours is in it"));
     }
     findings
 }
@@ -62,9 +67,9 @@ fn reloaded(sshd: &SshdFacts) -> Option<Finding> {
         format!("sshd last read its files {}, and '{file}' was changed {}", time(loaded), time(*changed));
     let remedy = "systemctl reload ssh (sshd on Red Hat), or kill -HUP $(cat /run/sshd.pid)";
     Some(if file == drop_in::PATH {
-        Finding::bad("reload", what, remedy)
+        Finding::bad(Link::DropInNotRead, what, remedy)
     } else {
-        Finding::warn("reload", what, remedy)
+        Finding::warn(Link::SshdConfigNotRead, what, remedy)
     })
 }
 
@@ -77,26 +82,28 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     let Probe { name, .. } = probe;
     let settings = match asked {
         Ok(settings) => settings,
-        Err(cause) => return vec![Finding::bad("sshd", cause.what(), cause.hint().unwrap_or_default())],
+        Err(cause) => {
+            return vec![Finding::bad(Link::SshdUntold, cause.what(), cause.hint().unwrap_or_default())];
+        }
     };
     let group = facts.configured().users.common_group;
     let mut findings = Vec::new();
     if let Some(why) = effective::active_differs(settings, name, &group, &sshd.arguments) {
         findings.push(Finding::bad(
-            "sshd",
+            Link::SshdDiffers,
             format!("sshd does not treat '{name}' as an IAM user: {why}"),
             format!("an earlier Match overrides ours, or AllowUsers, AllowGroups: nss-iamctl enable; sshd -T -C user={name}"),
         ));
     }
     if let Some((why, hint)) = effective::obstacle(settings, &group) {
-        findings.push(Finding::bad("sshd", why, format!("{hint}, in sshd's own configuration")));
+        findings.push(Finding::bad(Link::SshdObstacle, why, format!("{hint}, in sshd's own configuration")));
     } else if let Some(denied) = denied(settings, name) {
-        findings.push(Finding::bad("sshd", denied, "take the user out of DenyUsers"));
+        findings.push(Finding::bad(Link::SshdDenies, denied, "take the user out of DenyUsers"));
     }
     findings.extend(restrictions(settings));
     if findings.is_empty() {
         findings.push(Finding::ok(
-            "sshd",
+            Link::SshdSettings,
             format!("for '{name}' it asks keys-cmd, and nothing shuts the user out"),
         ));
     }
@@ -115,27 +122,27 @@ fn restrictions(settings: &Effective) -> Vec<Finding> {
     let users = settings.list("allowusers");
     if !users.is_empty() && users.iter().all(|pattern| pattern.starts_with("*@")) {
         let what = format!("logins only from certain addresses: AllowUsers {}", users.join(" "));
-        findings.push(Finding::warn("sshd", what, "log in from there, or change AllowUsers"));
+        findings.push(Finding::warn(Link::SshdAddresses, what, "log in from there, or change AllowUsers"));
     }
     let methods = settings.list("authenticationmethods");
     if !methods.is_empty() && methods != ["any"] && !methods.contains(&"publickey") {
         let what = format!("a key alone does not do: AuthenticationMethods {}", methods.join(" "));
         findings.push(Finding::warn(
-            "sshd",
+            Link::SshdMethods,
             what,
             "IAM users have no password; the second factor must not ask for one",
         ));
     }
     if settings.get("usepam") == "no" {
         let what = "sshd has 'UsePAM no': nobody makes homes at the first login";
-        findings.push(Finding::warn("sshd", what, "UsePAM yes, or make the homes otherwise"));
+        findings.push(Finding::warn(Link::SshdWithoutPam, what, "UsePAM yes, or make the homes otherwise"));
     }
     let algorithms = settings.get("pubkeyacceptedalgorithms");
     if !algorithms.is_empty() && !algorithms.contains("rsa-sha2") {
         let what =
             "sshd takes no RSA key (PubkeyAcceptedAlgorithms), and IAM's own upload takes nothing else";
         findings.push(Finding::warn(
-            "sshd",
+            Link::SshdWithoutRsa,
             what,
             "add rsa-sha2-512, or keep keys in tags: [tags] use = [\"ssh-key\"]",
         ));
@@ -153,7 +160,7 @@ pub(crate) fn shell(facts: &Facts, probe: &Probe) -> Option<Finding> {
         let what =
             format!("the shell '{shell}' of '{name}' is missing or cannot be run, so sshd refuses the login");
         return Some(Finding::bad(
-            "shell",
+            Link::ShellMissing,
             what,
             "install it, or set [users] shell to another of /etc/shells",
         ));
@@ -161,7 +168,7 @@ pub(crate) fn shell(facts: &Facts, probe: &Probe) -> Option<Finding> {
     let listed = facts.shells.as_ref().is_some_and(|shells| shells.contains(shell));
     if !listed {
         let what = format!("the shell '{shell}' of '{name}' is not in /etc/shells");
-        return Some(Finding::warn("shell", what, format!("echo {shell} >> /etc/shells")));
+        return Some(Finding::warn(Link::ShellUnlisted, what, format!("echo {shell} >> /etc/shells")));
     }
     None
 }
@@ -169,7 +176,7 @@ pub(crate) fn shell(facts: &Facts, probe: &Probe) -> Option<Finding> {
 pub(crate) fn nologin(facts: &Facts) -> Option<Finding> {
     let (path, text) = facts.nologin.as_ref()?;
     let what = format!("'{path}' exists, so that PAM lets nobody in but root: '{text}'");
-    Some(Finding::bad("nologin", what, format!("wait for the end of the boot or shutdown, or rm {path}")))
+    Some(Finding::bad(Link::Nologin, what, format!("wait for the end of the boot or shutdown, or rm {path}")))
 }
 
 fn homes(facts: &Facts) -> Vec<Finding> {
@@ -180,7 +187,7 @@ fn homes(facts: &Facts) -> Vec<Finding> {
     }
     if facts.makes_homes == Some(false) {
         let what = "no PAM file of sshd names pam_mkhomedir: users without a home land in '/'";
-        findings.push(Finding::warn("homes", what, "nss-iamctl enable"));
+        findings.push(Finding::warn(Link::HomesUnmade, what, "nss-iamctl enable"));
     }
     findings
 }
@@ -191,7 +198,7 @@ pub(crate) fn home(name: &str, uid: u32, node: &crate::inspect::facts::Node) -> 
     if !node.folder {
         let what = format!("the home '{path}' of '{name}' is no folder");
         return Some(Finding::warn(
-            "home",
+            Link::HomeNoFolder,
             what,
             format!("mv {path} {path}.old; it is made anew at the next login"),
         ));
@@ -202,13 +209,13 @@ pub(crate) fn home(name: &str, uid: u32, node: &crate::inspect::facts::Node) -> 
             "nss-iamctl uid {} says whose that is; if it is the same person: chown -Rh --from={} {uid}:{uid} {path}",
             node.uid, node.uid
         );
-        return Some(Finding::warn("home", what, remedy));
+        return Some(Finding::warn(Link::HomeOfOther, what, remedy));
     }
     if node.mode & 0o022 != 0 {
         let what = format!("others may write to the home '{path}' of '{name}' (mode {:04o})", node.mode);
-        return Some(Finding::warn("home", what, format!("chmod go-w {path}")));
+        return Some(Finding::warn(Link::HomeWritable, what, format!("chmod go-w {path}")));
     }
-    Some(Finding::ok("home", format!("'{path}' belongs to '{name}', mode {:04o}", node.mode)))
+    Some(Finding::ok(Link::Home, format!("'{path}' belongs to '{name}', mode {:04o}", node.mode)))
 }
 
 fn without_keys(facts: &Facts) -> Option<Finding> {
@@ -219,20 +226,20 @@ fn without_keys(facts: &Facts) -> Option<Finding> {
         return None;
     }
     let what = format!("{} without an active key: {}", count(names.len(), "user"), some(&names));
-    Some(Finding::warn("keys", what, "nss-iamctl why USER"))
+    Some(Finding::warn(Link::UsersWithoutKey, what, "nss-iamctl why USER"))
 }
 
 fn denial(denial: &Denial) -> Finding {
     let Denial { by, program, path } = denial;
     match *by {
         "apparmor" => Finding::bad(
-            "apparmor",
+            Link::AppArmor,
             format!("AppArmor kept '{program}' from '{path}'"),
             "let that profile include <abstractions/nameservice>, or add '/var/lib/nss-iam/cache.db r,' to its file in \
              /etc/apparmor.d/local; then apparmor_parser -r the profile",
         ),
         _ => Finding::bad(
-            "selinux",
+            Link::SeLinux,
             format!("SELinux kept '{program}' from '{path}'"),
             "semodule -i /usr/share/selinux/packages/nss-iam.cil && restorecon -RFv /var/lib/nss-iam; if it goes on: \
              ausearch -m avc -ts recent",

@@ -9,6 +9,7 @@ use policy::Id;
 use crate::host::paths::STATE;
 use crate::host::published::Trouble;
 use crate::inspect::facts::Facts;
+use crate::say::code::Link;
 use crate::say::finding::Finding;
 use crate::say::show::{ago, time};
 
@@ -26,11 +27,13 @@ pub(super) fn judge(facts: &Facts) -> Option<Finding> {
         Err(Trouble::Missing) => &nothing,
         Err(trouble) => {
             let what = format!("the refresher cannot use '{STATE}': {trouble}; nothing is published");
-            let remedy = match trouble {
-                Trouble::Later { hint, .. } => hint,
-                _ => "restore it from a backup: it holds the ids that were given",
+            let (link, remedy) = match trouble {
+                Trouble::Later { hint, .. } => (Link::MemoryLater, hint.as_str()),
+                Trouble::Missing | Trouble::Denied | Trouble::Unusable(_) => {
+                    (Link::MemoryUnusable, "restore it from a backup: it holds the ids that were given")
+                }
             };
-            return Some(Finding::bad("state.db", what, remedy));
+            return Some(Finding::bad(link, what, remedy));
         }
     };
     let lost = facts.published.cache.as_ref().map_or(0, |cache| lost(state, cache));
@@ -41,7 +44,7 @@ pub(super) fn judge(facts: &Facts) -> Option<Finding> {
         );
         let remedy = "if there is a newer copy, put it back before the next refresh (systemctl stop nss-iam-refresh.timer); \
                       else nss-iamctl refresh puts back what cache.db and keys.db tell";
-        return Some(Finding::bad("state.db", what, remedy));
+        return Some(Finding::bad(Link::MemoryLost, what, remedy));
     }
     let at = state.rebuilt.filter(|at| facts.now.saturating_sub(*at) < TOLD)?;
     let what = format!(
@@ -52,7 +55,7 @@ pub(super) fn judge(facts: &Facts) -> Option<Finding> {
     let remedy = "if there is a newer copy, put it back; else look through 'nss-iamctl users --all' for somebody who is missing, \
                   and through /home for owners that 'nss-iamctl uid UID' does not know: keep such homes, which are no longer \
                   remembered as theirs";
-    Some(Finding::bad("state.db", what, remedy))
+    Some(Finding::bad(Link::MemoryRebuilt, what, remedy))
 }
 
 /// How many users and groups are published under an id that the memory does not have, as the refresher counts them.

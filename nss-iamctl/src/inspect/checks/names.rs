@@ -9,6 +9,7 @@ use status::{Skip, SkipReason};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::names::Holder;
 use crate::inspect::remedy::{ANOTHER_NAME, allow_command, exclude};
+use crate::say::code::Link;
 use crate::say::finding::{Finding, Level, bounded};
 use crate::say::show::some;
 
@@ -49,7 +50,7 @@ pub(crate) fn adopted(facts: &Facts) -> Vec<Finding> {
             "give it a user of its own in '{}', or rename the IAM {what}; if it is meant so: {meant}",
             first.place
         );
-        findings.push(Finding::bad("unit", told, remedy));
+        findings.push(Finding::bad(Link::UnitTakesName, told, remedy));
     }
     findings
 }
@@ -70,29 +71,73 @@ fn is_allowed(allow: &Allow, name: &str, holder: &Holder) -> bool {
     allowed.is_some_and(|allowed| allowed == name)
 }
 
+/// Who else has a published name.
+enum Other<'a> {
+    LocalUser,
+    LocalGroup,
+    UserOf(&'a str),
+    GroupOf(&'a str),
+}
+
+impl Other<'_> {
+    fn link(&self) -> Link {
+        match self {
+            Self::LocalUser => Link::NameAlsoLocalUser,
+            Self::LocalGroup => Link::NameAlsoLocalGroup,
+            Self::UserOf(_) => Link::NameAlsoOtherUser,
+            Self::GroupOf(_) => Link::NameAlsoOtherGroup,
+        }
+    }
+
+    /// For a message, with the uid or gid.
+    fn described(&self, id: u32) -> String {
+        match self {
+            Self::LocalUser => format!("a user of /etc/passwd (uid {id})"),
+            Self::LocalGroup => format!("a group of {GROUP_FILE} (gid {id})"),
+            Self::UserOf(service) => format!("a user of {} (uid {id})", of_service(service)),
+            Self::GroupOf(service) => format!("a group of {} (gid {id})", of_service(service)),
+        }
+    }
+
+    /// Whether the files say so, which are read at each refresh.
+    fn is_local(&self) -> bool {
+        matches!(self, Self::LocalUser | Self::LocalGroup)
+    }
+
+    /// For the IAM user or group of this name.
+    fn remedy(&self, what: &str, name: &str) -> String {
+        let is_user = what == "user";
+        let another = if is_user { ANOTHER_NAME } else { "rename the IAM group" };
+        match self {
+            Self::LocalUser if is_user => {
+                format!(
+                    "nss-iamctl adopt takes the local account over; or remove it: userdel {name}; or {another}"
+                )
+            }
+            Self::LocalGroup => format!("if nothing needs it: groupdel {name}; else {another}"),
+            Self::LocalUser | Self::UserOf(_) => format!("remove that user there, or {another}"),
+            Self::GroupOf(_) => format!("remove that group there, or {another}"),
+        }
+    }
+}
+
 /// Published names that somebody else on this host has, too.
 pub(crate) fn taken(facts: &Facts) -> Vec<Finding> {
     let names = &facts.names;
     let mut findings = Vec::new();
     for (name, holder) in &names.holders {
-        let (other, place, id, when) = if let Some(&uid) = facts.passwd.get(name) {
-            ("user", "/etc/passwd".to_owned(), uid, "at the next refresh")
-        } else if let Some(&gid) = facts.group.get(name) {
-            ("group", "/etc/group".to_owned(), gid, "at the next refresh")
-        } else if let Some((service, uid)) = names.directory.user(name) {
-            ("user", of_service(service), uid, "within a day")
-        } else if let Some((service, gid)) = names.directory.group(name) {
-            ("group", of_service(service), gid, "within a day")
-        } else {
-            continue;
-        };
-        let kind = if other == "user" { "uid" } else { "gid" };
+        let local_user = facts.passwd.get(name).map(|&uid| (Other::LocalUser, uid));
+        let local = local_user.or_else(|| Some((Other::LocalGroup, *facts.group.get(name)?)));
+        let user = || names.directory.user(name).map(|(service, uid)| (Other::UserOf(service), uid));
+        let group = || names.directory.group(name).map(|(service, gid)| (Other::GroupOf(service), gid));
+        let Some((other, id)) = local.or_else(user).or_else(group) else { continue };
+        let when = if other.is_local() { "at the next refresh" } else { "within a day" };
         let Holder { what, .. } = holder;
         let told = format!(
-            "'{name}' is an IAM {what} and also a {other} of {place} ({kind} {id}): one is taken for the other, and \
-             the IAM {what} loses the name {when}"
+            "'{name}' is an IAM {what} and also {}: one is taken for the other, and the IAM {what} loses the name {when}",
+            other.described(id)
         );
-        findings.push(Finding::bad("name", told, remedy_of_taken(what, other, &place, name)));
+        findings.push(Finding::bad(other.link(), told, other.remedy(what, name)));
     }
     findings
 }
@@ -107,26 +152,17 @@ fn of_service(service: &str) -> String {
     format!("service '{service}' of nsswitch.conf")
 }
 
-fn remedy_of_taken(what: &str, other: &str, place: &str, name: &str) -> String {
-    let another = if what == "user" { ANOTHER_NAME } else { "rename the IAM group" };
-    match (what, other, place) {
-        ("user", "user", "/etc/passwd") => {
-            format!(
-                "nss-iamctl adopt takes the local account over; or remove it: userdel {name}; or {another}"
-            )
-        }
-        (_, "group", "/etc/group") => format!("if nothing needs it: groupdel {name}; else {another}"),
-        _ => format!("remove that {other} there, or {another}"),
-    }
-}
-
 /// Services of nsswitch.conf(5) that say nothing.
 fn services(facts: &Facts) -> Vec<Finding> {
     let excluded = facts.configured().names.exclude;
     let mut findings = Vec::new();
     if let Some(why) = &facts.names.unread {
         let what = format!("{why}; nothing is published before it can be read");
-        findings.push(Finding::bad("service", what, "correct the file and its mode; nss-iamctl refresh"));
+        findings.push(Finding::bad(
+            Link::NsswitchUnreadable,
+            what,
+            "correct the file and its mode; nss-iamctl refresh",
+        ));
     }
     for (service, answer) in &facts.names.directory.0 {
         if let Some(why) = &answer.failed {
@@ -135,17 +171,17 @@ fn services(facts: &Facts) -> Vec<Finding> {
                 "mend it, or take it out of nsswitch.conf; or, if no name of it matters here: {} in /etc/nss-iam/config.toml",
                 exclude(&excluded, service)
             );
-            findings.push(Finding::bad("service", what, remedy));
+            findings.push(Finding::bad(Link::ServiceUnasked, what, remedy));
         } else if answer.absent {
             let what = format!(
                 "nsswitch.conf names the service '{service}', whose module is not installed: it knows nobody"
             );
-            findings.push(Finding::ok("service", what));
+            findings.push(Finding::ok(Link::ServiceAbsent, what));
         }
     }
     if !excluded.is_empty() && facts.root {
         let what = format!("not asked whose a name is, by [names] exclude: {}", some(&excluded));
-        findings.push(Finding::ok("service", what));
+        findings.push(Finding::ok(Link::ServicesExcluded, what));
     }
     findings
 }
@@ -161,7 +197,7 @@ fn unresolved(facts: &Facts) -> Vec<Finding> {
         .map(|unresolved| {
             let Unresolved { kind, place, .. } = unresolved;
             let Some(part) = kind.word() else {
-                return Finding::ok("names", format!("{unresolved}; it is left out here"));
+                return Finding::ok(Link::GrantsUnresolved, format!("{unresolved}; it is left out here"));
             };
             let what = format!("{unresolved}; nobody new gets a name");
             let remedy = format!(
@@ -173,7 +209,7 @@ fn unresolved(facts: &Facts) -> Vec<Finding> {
                 matches!(reason, Some(SkipReason::NameUnresolved { unresolved: why, .. }) if why == unresolved)
             };
             let refused = skips().any(is_why);
-            Finding::warn("rules", what, remedy).at(if refused { Level::Bad } else { Level::Warn })
+            Finding::warn(Link::RulesUnresolved, what, remedy).at(if refused { Level::Bad } else { Level::Warn })
         })
         .collect()
 }
@@ -181,7 +217,7 @@ fn unresolved(facts: &Facts) -> Vec<Finding> {
 /// What an administrator gave to names that are published now. It is theirs on purpose, so this is only told.
 fn given(facts: &Facts) -> Vec<Finding> {
     let names = facts.names.holders.keys();
-    names.flat_map(|name| given_to(facts, name)).map(|told| Finding::ok("names", told)).collect()
+    names.flat_map(|name| given_to(facts, name)).map(|told| Finding::ok(Link::Given, told)).collect()
 }
 
 /// Uses of a name, but those that [`adopted`] finds.

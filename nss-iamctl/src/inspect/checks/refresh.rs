@@ -8,6 +8,7 @@ use crate::host::paths::{STATUS, TIMER};
 use crate::host::published::Trouble;
 use crate::inspect::checks::skipped;
 use crate::inspect::facts::{Facts, Unit};
+use crate::say::code::{Code, Link};
 use crate::say::finding::{Finding, Level};
 use crate::say::show::{ago, count, length, some, time};
 
@@ -40,7 +41,7 @@ pub(crate) fn warning(told: &Told<Warning>) -> Finding {
         }
         Kind::Known(_) | Kind::Other(_) => told.message.hint().unwrap_or_default().to_owned(),
     };
-    Finding::warn("warning", told.message.what(), remedy)
+    Finding::warn(Code::of_warning(&told.kind), told.message.what(), remedy)
 }
 
 fn last_run(facts: &Facts) -> Vec<Finding> {
@@ -48,28 +49,29 @@ fn last_run(facts: &Facts) -> Vec<Finding> {
         Ok(status) => status,
         Err(Trouble::Missing) => {
             let what = "there was no refresh yet, so nobody is published";
-            return vec![Finding::bad("refresh", what, "nss-iamctl refresh")];
+            return vec![Finding::bad(Link::NeverRefreshed, what, "nss-iamctl refresh")];
         }
         Err(trouble) => {
             let what = format!("the last report '{}' cannot be read: {trouble}", STATUS);
-            return vec![Finding::warn("refresh", what, "nss-iamctl refresh")];
+            return vec![Finding::warn(Link::ReportUnreadable, what, "nss-iamctl refresh")];
         }
     };
     let at = status.time.map_or(0, jiff::Timestamp::as_second);
     let when = format!("{} ({})", time(at), ago(at, facts.now));
     if let Some(error) = &status.error {
         let what = format!("the refresh of {when} failed: {}", error.message.what());
-        return vec![Finding::warn("refresh", what, error.message.hint().unwrap_or("nss-iamctl refresh"))];
+        let remedy = error.message.hint().unwrap_or("nss-iamctl refresh");
+        return vec![Finding::warn(Code::of_stop(&error.kind), what, remedy)];
     }
     if !status.held.is_empty() {
         let held = status.held.iter().map(|held| {
             let what = format!("the refresh of {when} held something back: {}", held.message.what());
-            Finding::warn("refresh", what, held.message.hint().unwrap_or_default())
+            Finding::warn(Code::of_held(&held.kind), what, held.message.hint().unwrap_or_default())
         });
         return held.collect();
     }
     let people = format!("{}, {}", count(status.users, "active user"), count(status.keys, "key"));
-    vec![Finding::ok("refresh", format!("last one {when}: {people}"))]
+    vec![Finding::ok(Link::Refreshed, format!("last one {when}: {people}"))]
 }
 
 /// What AWS, or another source, refused.
@@ -89,11 +91,11 @@ fn refused(account: &str, failure: &Failure) -> Finding {
                  role there",
                 if account.is_empty() { "this one" } else { account }
             );
-            return Finding::warn("aws", what, remedy);
+            return Finding::warn(Code::of_failure("aws", failure), what, remedy);
         }
         Some(FailureCode::Clock) => {
             let remedy = "set the host's clock: AWS refuses what is signed more than 5 minutes off; see timedatectl(1)";
-            return Finding::warn("clock", what, remedy);
+            return Finding::warn(Code::of_failure("clock", failure), what, remedy);
         }
     }
     let remedy = match (hint.as_str(), kind) {
@@ -105,7 +107,7 @@ fn refused(account: &str, failure: &Failure) -> Finding {
         ("", FailureKind::Held) => "if the removals are meant: nss-iamctl refresh --force",
         (hint, _) => hint,
     };
-    Finding::warn("aws", what, remedy)
+    Finding::warn(Code::of_failure("aws", failure), what, remedy)
 }
 
 /// How long ago the source was last heard of.
@@ -130,7 +132,11 @@ fn age(facts: &Facts) -> Option<Finding> {
     let what = format!("users and keys were last confirmed {}", ago(confirmed, facts.now));
     if offer::is_too_old(age, max_age) {
         let what = format!("{what}, longer than max_age = {}: no key is offered any more", length(max_age));
-        return Some(Finding::bad("age", what, "nss-iamctl refresh, and see above why no refresh succeeds"));
+        return Some(Finding::bad(
+            Link::ConfirmedTooLongAgo,
+            what,
+            "nss-iamctl refresh, and see above why no refresh succeeds",
+        ));
     }
     if age > STALE {
         let until = if max_age > 0 {
@@ -139,7 +145,7 @@ fn age(facts: &Facts) -> Option<Finding> {
             String::new()
         };
         return Some(Finding::warn(
-            "age",
+            Link::ConfirmedLongAgo,
             format!("{what}{until}"),
             "nss-iamctl refresh, and see why no refresh succeeds",
         ));
@@ -153,9 +159,9 @@ fn age(facts: &Facts) -> Option<Finding> {
             length(STALE),
             some(&old)
         );
-        return Some(Finding::warn("age", what, "see above which of their calls fail"));
+        return Some(Finding::warn(Link::SomeConfirmedLongAgo, what, "see above which of their calls fail"));
     }
-    Some(Finding::ok("age", what))
+    Some(Finding::ok(Link::Confirmed, what))
 }
 
 /// The host asks another account than the one that its users came from.
@@ -170,7 +176,7 @@ fn other_account(facts: &Facts) -> Option<Finding> {
         let remedy = format!(
             "if {other} is the right one, set [aws] role to the ARN of a role in it; if {id} is, this passes with removed_keep"
         );
-        Some(Finding::warn("account", what, remedy))
+        Some(Finding::warn(Link::OtherAccount, what, remedy))
     })
 }
 
@@ -184,11 +190,11 @@ fn clock(facts: &Facts) -> Vec<Finding> {
             "keys were confirmed {}: the clock is wrong, or was; they are not offered",
             ago(latest, facts.now)
         );
-        findings.push(Finding::bad("clock", what, remedy));
+        findings.push(Finding::bad(Link::ConfirmedLater, what, remedy));
     }
     if facts.synchronised == Some(false) {
         let what = "no time server sets the clock; when it is 5 minutes off, AWS refuses every call";
-        findings.push(Finding::warn("clock", what, remedy));
+        findings.push(Finding::warn(Link::ClockUnsynchronised, what, remedy));
     }
     findings
 }
@@ -199,22 +205,26 @@ fn units(facts: &Facts) -> Vec<Finding> {
         Some(timer) if timer.load == "not-found" => {
             let what = format!("systemd has no '{TIMER}', so nothing refreshes by itself");
             findings.push(Finding::warn(
-                "timer",
+                Link::TimerMissing,
                 what,
                 "install the package nss-iam again, or run cache-refresher --loop 5m",
             ));
         }
         Some(timer) if timer.active != "active" => {
             let what = format!("'{TIMER}' is {}, so nothing refreshes by itself", timer.active);
-            findings.push(Finding::warn("timer", what, format!("systemctl enable --now {TIMER}")));
+            findings.push(Finding::warn(
+                Link::TimerInactive,
+                what,
+                format!("systemctl enable --now {TIMER}"),
+            ));
         }
-        Some(_) => findings.push(Finding::ok("timer", format!("'{TIMER}' runs"))),
+        Some(_) => findings.push(Finding::ok(Link::Timer, format!("'{TIMER}' runs"))),
         None => {}
     }
     let failed = facts.services.iter().filter(|unit| !unit.result.is_empty() && unit.result != "success");
     findings.extend(failed.map(|Unit { name, result, status, .. }| {
         let what = format!("'{name}' ended with {result}, status {status}{}", meaning(status));
-        Finding::warn("timer", what, format!("journalctl -u {name}"))
+        Finding::warn(Link::UnitFailed, what, format!("journalctl -u {name}"))
     }));
     findings
 }
@@ -241,15 +251,12 @@ fn skips(status: &Status) -> Vec<Finding> {
                 What::User | What::Group => format!("IAM {what} '{name}' left out: {text}"),
                 What::Key | What::Tag | What::Other => format!("of IAM user '{name}': {text}; left out"),
             };
-            Finding::warn("skipped", what, skipped::remedy(skip))
+            Finding::warn(Code::of_skip(&skip.reason), what, skipped::remedy(skip))
         })
         .collect();
     if let Some(more @ 1..) = status.skips.len().checked_sub(TOLD) {
-        findings.push(Finding::warn(
-            "skipped",
-            format!("and {more} more"),
-            format!("see `skips` in {}", STATUS),
-        ));
+        let see = format!("see `skips` in {}", STATUS);
+        findings.push(Finding::warn(Code::more("skipped"), format!("and {more} more"), see));
     }
     findings
 }
@@ -258,8 +265,8 @@ fn locks(facts: &Facts) -> Option<Finding> {
     let locked = facts.published.locked.as_ref().ok().filter(|locked| !locked.0.is_empty())?;
     if locked.has_all() {
         let what = "everyone is locked here ('nss-iamctl lock --all')";
-        return Some(Finding::warn("locked", what, "nss-iamctl unlock --all").at(Level::Bad));
+        return Some(Finding::warn(Link::AllLocked, what, "nss-iamctl unlock --all").at(Level::Bad));
     }
     let names: Vec<&String> = locked.0.iter().collect();
-    Some(Finding::warn("locked", format!("locked here: {}", some(&names)), "nss-iamctl unlock USER"))
+    Some(Finding::warn(Link::SomeLocked, format!("locked here: {}", some(&names)), "nss-iamctl unlock USER"))
 }

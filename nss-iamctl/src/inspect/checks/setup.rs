@@ -3,6 +3,7 @@
 use crate::edit::settings;
 use crate::host::paths::{FETCH_USER, KEYS_CMD, KEYS_USER, REFRESHER};
 use crate::inspect::facts::{Facts, NoConfig, Node};
+use crate::say::code::Link;
 use crate::say::finding::{Finding, Level};
 use crate::say::show::some;
 
@@ -12,7 +13,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.root {
         let what = "not run by root: keys, ids, sshd's settings, whose the names are, the rules for the metadata and parts of the log were not looked at";
-        findings.push(Finding::warn("root", what, "sudo nss-iamctl doctor"));
+        findings.push(Finding::warn(Link::NotRoot, what, "sudo nss-iamctl doctor"));
     }
     findings.push(configuration(facts));
     findings.push(users(facts));
@@ -26,36 +27,40 @@ fn configuration(facts: &Facts) -> Finding {
         Ok(config) => config,
         Err(NoConfig::Missing) => {
             let what = format!("'{}' is missing", settings::PATH);
-            return Finding::bad("config", what, "nss-iamctl enable --group GROUP");
+            return Finding::bad(Link::ConfigMissing, what, "nss-iamctl enable --group GROUP");
         }
         Err(NoConfig::Refused(cause)) => {
             let hint = cause.hint().unwrap_or("correct it; see nss-iam.toml(5)");
-            return Finding::bad("config", cause.what(), hint);
+            return Finding::bad(Link::ConfigRefused, cause.what(), hint);
         }
     };
     let groups: Vec<&String> =
         config.groups.iter().chain(config.account.iter().flat_map(|account| &account.groups)).collect();
     if config.source.url() != "iam:" {
-        return Finding::ok("config", format!("users come from '{}'", config.source.url()));
+        return Finding::ok(Link::UsersOfDocument, format!("users come from '{}'", config.source.url()));
     }
     match (groups.as_slice(), &config.groups_from_instance_tag) {
         ([], None) => Finding::bad(
-            "config",
+            Link::NoGroupsConfigured,
             "no IAM group is configured, so nobody becomes a user",
             "nss-iamctl enable --group GROUP, or set `groups` in /etc/nss-iam/config.toml",
         ),
-        ([], Some(tag)) => Finding::ok("config", format!("groups come from the instance tag '{tag}'")),
-        (groups, _) => Finding::ok("config", format!("users come from the IAM groups {}", some(groups))),
+        ([], Some(tag)) => {
+            Finding::ok(Link::UsersOfTag, format!("groups come from the instance tag '{tag}'"))
+        }
+        (groups, _) => {
+            Finding::ok(Link::UsersOfGroups, format!("users come from the IAM groups {}", some(groups)))
+        }
     }
 }
 
 fn users(facts: &Facts) -> Finding {
     let missing: Vec<&str> = USERS.into_iter().filter(|user| !facts.passwd.contains_key(*user)).collect();
     if missing.is_empty() {
-        return Finding::ok("users", "the system users 'nss-iam' and 'nss-iam-fetch' exist");
+        return Finding::ok(Link::SystemUsers, "the system users 'nss-iam' and 'nss-iam-fetch' exist");
     }
     Finding::bad(
-        "users",
+        Link::SystemUserMissing,
         format!(
             "system user {} is missing; sshd runs keys-cmd as 'nss-iam', IAM is read as 'nss-iam-fetch'",
             some(&missing)
@@ -66,14 +71,16 @@ fn users(facts: &Facts) -> Finding {
 
 fn folder(facts: &Facts) -> Finding {
     match &facts.folder {
-        Some(node) if !node.folder => {
-            Finding::bad("folder", format!("'{}' is no folder", cache::FOLDER), "install the package again")
-        }
+        Some(node) if !node.folder => Finding::bad(
+            Link::FolderNoFolder,
+            format!("'{}' is no folder", cache::FOLDER),
+            "install the package again",
+        ),
         Some(node) if is_safe(node) && node.mode & 0o005 == 0o005 => {
-            Finding::ok("folder", format!("'{}' has the right owner and mode", cache::FOLDER))
+            Finding::ok(Link::Folder, format!("'{}' has the right owner and mode", cache::FOLDER))
         }
         Some(node) => Finding::bad(
-            "folder",
+            Link::FolderMode,
             format!(
                 "'{}' has mode {:04o} and owner {}; everyone must read it, only root write",
                 node.path, node.mode, node.uid
@@ -81,7 +88,7 @@ fn folder(facts: &Facts) -> Finding {
             format!("chown root:root {0} && chmod 0755 {0}", cache::FOLDER),
         ),
         None => Finding::bad(
-            "folder",
+            Link::FolderMissing,
             format!("'{}' is missing", cache::FOLDER),
             "systemd-tmpfiles --create nss-iam.conf",
         ),
@@ -92,11 +99,11 @@ fn programs(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.module {
         let what = "libnss_iam.so.2 is in none of the folders where glibc looks, so nobody resolves";
-        findings.push(Finding::bad("module", what, "install the package nss-iam again"));
+        findings.push(Finding::bad(Link::ModuleMissing, what, "install the package nss-iam again"));
     }
     if !facts.refresher {
         let what = format!("'{REFRESHER}' is missing or cannot be run");
-        findings.push(Finding::bad("programs", what, "install the package nss-iam again"));
+        findings.push(Finding::bad(Link::RefresherMissing, what, "install the package nss-iam again"));
     }
     findings.push(keys_cmd(&facts.keys_cmd));
     findings
@@ -116,21 +123,23 @@ pub(crate) fn keys_cmd(way: &[Node]) -> Finding {
             node.path, node.mode, node.uid
         );
         let remedy = format!("chown root {0} && chmod go-w {0}", node.path);
-        let found = Finding::bad("keys-cmd", what, remedy);
+        let found = Finding::bad(Link::KeysCmdUnsafe, what, remedy);
         return if group_only { found.at(Level::Warn) } else { found };
     }
     match way.last() {
         Some(node) if there && node.mode & 0o001 != 0 => {
-            Finding::ok("keys-cmd", "sshd may run it: nobody but root can write on the way to it")
+            Finding::ok(Link::KeysCmd, "sshd may run it: nobody but root can write on the way to it")
         }
         Some(node) if there => Finding::bad(
-            "keys-cmd",
+            Link::KeysCmdMode,
             format!("'{KEYS_CMD}' has mode {:04o}: the user 'nss-iam' cannot run it", node.mode),
             format!("chmod 0755 {KEYS_CMD}"),
         ),
-        _ => {
-            Finding::bad("keys-cmd", format!("'{KEYS_CMD}' is missing"), "install the package nss-iam again")
-        }
+        _ => Finding::bad(
+            Link::KeysCmdMissing,
+            format!("'{KEYS_CMD}' is missing"),
+            "install the package nss-iam again",
+        ),
     }
 }
 

@@ -5,7 +5,7 @@ mod names;
 use config::Config;
 use listing::{Failure, FailureCode, FailureKind};
 use message::Message;
-use status::{Locked, Part, Skip, SkipReason, Status, Stop, Told};
+use status::{Kind, Locked, Part, Skip, SkipReason, Status, Stop, Told};
 
 use super::judge;
 use crate::edit::sshd::effective::Effective;
@@ -200,6 +200,53 @@ fn names_that_were_refused_are_told_with_a_way_out() {
     });
     assert_eq!(many.len(), 11, "{many:?}");
     assert_eq!(many[10].what, "and 15 more");
+}
+
+/// It is of the refresher of an earlier or later release.
+#[test]
+fn what_another_release_reports_is_shown_as_it_says_it() {
+    let found = broken(|facts, _| {
+        let skip = Skip::new("", Part::User, "Ana", "AIDAX", SkipReason::NameDigits);
+        let (reason, text) = (Kind::Other(Some("name-of-a-star".to_owned())), "it is a star".to_owned());
+        status(facts).skips.push(Skip { reason, text, ..skip });
+        let message = Message::new("a comet").with_hint("look up");
+        status(facts).warnings.push(Told { kind: Kind::Other(None), message: message.clone() });
+        status(facts).held.push(Told { kind: Kind::Other(None), message: message.clone() });
+    });
+    let told: Vec<_> = found.iter().map(|f| (f.code.check, f.code.code, f.remedy.as_deref())).collect();
+    let refresh = "the report is of another release of nss-iam: nss-iamctl refresh writes a new one";
+    assert_eq!(
+        told,
+        [
+            ("refresh", "refresh-held", Some("look up")),
+            ("skipped", "skipped", Some(refresh)),
+            ("warning", "warned", Some("look up")),
+        ]
+    );
+    assert!(found[0].what.ends_with("held something back: a comet"), "{found:?}");
+    assert_eq!(found[1].what, "IAM user 'Ana' left out: it is a star");
+}
+
+#[test]
+fn what_the_last_refresh_reports_has_the_codes_of_the_refresher() {
+    let found = broken(|facts, _| {
+        status(facts).skips.push(Skip::new("", Part::User, "1", "AIDAX", SkipReason::NameDigits));
+        status(facts).warnings.push(status::Warning::NoMachineId.into());
+        status(facts).held =
+            [status::Held::StateOlder, status::Held::StateLost { unknown: 2 }].map(Told::from).to_vec();
+        failed(facts, "iam:GetGroup", "AccessDenied", FailureKind::Denied, "");
+    });
+    let codes: Vec<_> = found.iter().map(|finding| (finding.code.check, finding.code.code)).collect();
+    assert_eq!(
+        codes,
+        [
+            ("refresh", "state-older"),
+            ("refresh", "state-lost"),
+            ("aws", "source-denied"),
+            ("skipped", "name-of-digits"),
+            ("warning", "no-machine-id"),
+        ]
+    );
 }
 
 #[test]

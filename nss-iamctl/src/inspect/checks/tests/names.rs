@@ -12,7 +12,10 @@ use crate::inspect::facts::Facts;
 use crate::say::finding::{Finding, Level};
 
 fn notes(facts: &Facts) -> Vec<Finding> {
-    judge(facts, &[]).into_iter().filter(|finding| ["names", "service"].contains(&finding.check)).collect()
+    judge(facts, &[])
+        .into_iter()
+        .filter(|finding| ["names", "service"].contains(&finding.code.check))
+        .collect()
 }
 
 const ALLOW: &str =

@@ -19,6 +19,7 @@ pub mod directory;
 mod emulator;
 mod host;
 mod http;
+pub mod literals;
 mod log;
 pub mod login;
 mod machine;

@@ -29,7 +29,7 @@ fn the_module_links_the_reader_and_libc_and_nothing_else() {
 fn only_the_refresher_links_tokio_or_the_aws_sdk() {
     let heavy = |name: &String| name == "tokio" || name.starts_with("aws_");
     assert!(linked("cache-refresher").iter().any(heavy), "this test looks for the wrong names");
-    for package in ["keys-cmd", "cache", "claims", "config", "listing", "reader", "tests"] {
+    for package in ["keys-cmd", "cache", "claims", "config", "listing", "reader", "status", "tests"] {
         let found: Vec<_> = linked(package).into_iter().filter(heavy).collect();
         assert!(found.is_empty(), "{package} links {found:?}");
     }
@@ -38,7 +38,7 @@ fn only_the_refresher_links_tokio_or_the_aws_sdk() {
 #[test]
 fn what_sshd_runs_links_neither_sqlite_nor_a_tls_library() {
     let linked = linked("keys-cmd");
-    for name in ["rusqlite", "libsqlite3_sys", "rustls", "serde_json"] {
+    for name in ["rusqlite", "libsqlite3_sys", "rustls", "serde", "serde_json"] {
         assert!(!linked.contains(name), "keys-cmd links {name}");
     }
 }
@@ -47,14 +47,25 @@ fn what_sshd_runs_links_neither_sqlite_nor_a_tls_library() {
 #[test]
 fn what_is_asked_of_the_host_knows_nothing_of_ours() {
     let linked = linked("claims");
-    for name in ["cache", "config", "listing", "reader", "rusqlite"] {
+    for name in ["cache", "config", "listing", "reader", "rusqlite", "status"] {
         assert!(!linked.contains(name), "claims links {name}");
+    }
+}
+
+/// Those who write the report and those who read it share its types, and nothing that either of them does.
+#[test]
+fn the_report_knows_neither_the_cache_nor_the_configuration() {
+    let linked = linked("status");
+    for name in ["cache", "config", "reader", "rusqlite"] {
+        assert!(!linked.contains(name), "status links {name}");
     }
 }
 
 #[test]
 fn nothing_depends_on_the_refresher() {
-    for package in ["nss-iam", "keys-cmd", "cache", "claims", "config", "listing", "reader", "tests"] {
+    for package in
+        ["nss-iam", "keys-cmd", "cache", "claims", "config", "listing", "reader", "status", "tests"]
+    {
         assert!(!linked(package).contains("cache_refresher"), "{package}");
     }
 }

@@ -7,6 +7,7 @@ mod tests;
 
 use std::io::Write;
 
+use message::Message;
 use serde::Serialize;
 
 use crate::cli;
@@ -53,9 +54,9 @@ pub(crate) fn run(host: &Host, args: &cli::Why, now: i64, out: &mut dyn Write) -
         let json = json.map_err(|cause| Error::other(format!("cannot print the report: {cause}")))?;
         written(writeln!(out, "{json}"))?;
     } else {
-        let remedy = culprit(&findings).and_then(|finding| finding.remedy.as_ref());
-        let hint = remedy.map_or(String::new(), |remedy| format!("hint: {remedy}\n"));
-        written(finding::print(&findings, out).and_then(|()| write!(out, "verdict: {because}\n{hint}")))?;
+        let remedy = culprit(&findings).and_then(|finding| finding.remedy.as_deref());
+        let verdict = Message::new(format!("verdict: {because}")).with_hint(remedy.unwrap_or_default());
+        written(finding::print(&findings, out).and_then(|()| writeln!(out, "{verdict}")))?;
     }
     Ok(verdict as u8)
 }

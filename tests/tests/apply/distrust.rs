@@ -30,7 +30,7 @@ fn refused(host: &Host, status: i32, why: &str) {
     assert!(now() == before, "{why}");
     let told = host.status();
     assert_eq!(told["exit"], status);
-    assert!(told["error"].as_str().unwrap().contains(why), "{told}");
+    assert!(told["error"]["what"].as_str().unwrap().contains(why), "{told}");
     assert!(host.getent("passwd", "ana").is_some());
 }
 

@@ -37,18 +37,20 @@ fn status_json_is_for_everyone_and_says_who_was_skipped_and_why() {
         (&status["exit"], &status["users"], &status["groups"], &status["keys"]),
         (&json!(0), &json!(2), &json!(1), &json!(1))
     );
-    let told: Vec<[&str; 3]> = status["skips"]
+    let told: Vec<[&str; 4]> = status["skips"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|skip| ["what", "name", "reason"].map(|field| skip[field].as_str().unwrap()))
+        .map(|skip| ["what", "name", "code", "reason"].map(|field| skip[field].as_str().unwrap()))
         .collect();
     assert_eq!(told.len(), 3, "{told:?}");
-    assert!(told.contains(&["user", "root", "'root' is a user of /etc/passwd (uid 0)"]), "{told:?}");
-    assert!(told.contains(&["user", "ana maria", "name has ' ', which no login name may have"]), "{told:?}");
-    assert!(
-        told.iter().any(|[what, name, why]| (*what, *name) == ("key", "eve") && why.contains("private key"))
-    );
+    let root = ["user", "root", "name-of-host-user", "'root' is a user of /etc/passwd (uid 0)"];
+    assert!(told.contains(&root), "{told:?}");
+    let blank = ["user", "ana maria", "name-character", "name has ' ', which no login name may have"];
+    assert!(told.contains(&blank), "{told:?}");
+    assert!(told.iter().any(|[what, name, code, why]| {
+        (*what, *name, *code) == ("key", "eve", "key-private") && why.contains("private key")
+    }));
 }
 
 #[test]

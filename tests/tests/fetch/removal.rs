@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use listing::WarningCode;
 use serde_json::json;
 use tests::{Account, Fault, FaultProxy};
 
@@ -66,6 +67,7 @@ fn a_deleted_group_takes_its_members_and_a_group_that_never_was_is_told() {
     ended.told(0, &[]);
     assert_eq!(ended.names(), ["ana"]);
     let warnings = &ended.listing.as_ref().unwrap().accounts[0].warnings;
+    assert_eq!(warnings[0].code, Some(WarningCode::GroupGone));
     assert!(warnings[0].message.what().starts_with("IAM group 'G' no longer exists"), "{warnings:?}");
 
     host.machine.config("groups = [\"H\", \"Typo\"]\n");

@@ -43,7 +43,9 @@ fn renamed(policy: Option<Value>, words: &[&str], is_followed: bool, is_asked: b
     let status = if is_followed { 0 } else { 65 };
     let ran = site.refresh(&[]);
     ran.told(status, words);
-    let told = site.host.status()["warnings"][0].as_str().unwrap_or_default().to_owned();
+    let warning = &site.host.status()["warnings"][0];
+    let text = |field: &str| warning[field].as_str().unwrap_or_default().to_owned();
+    let told = format!("{}; hint: {}", text("what"), text("hint"));
     assert!(words.iter().all(|word| told.contains(word)), "{told}");
     // Its members are asked for one by one, and still cannot be read.
     let after = if is_asked { status } else { 0 };

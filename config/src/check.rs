@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use policy::id::{LAST, PINNED_FIRST};
+use policy::{Id, Name};
+
 use crate::tree::Item;
 use crate::{Error, GroupNames, Source};
 
 type Read<T> = Result<T, Error>;
 
-/// The highest id that may be given: the end of the range of hashed ids.
-const HIGHEST_ID: i64 = 0x7ffd_ffff;
-/// `nobody`, and what 16 bit programs take for -1: <https://systemd.io/UIDS-GIDS/>.
-const NOBODY_IDS: [i64; 2] = [65534, 65535];
 /// A century: so large a time can still be added to any date.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
@@ -242,12 +241,8 @@ pub(crate) fn account_name(item: &Item) -> Read<String> {
     )
 }
 
-/// A login or group name, as the cache has it.
 fn is_name(name: &str) -> bool {
-    made_of(name, "._@-", 1, 32)
-        && name.to_ascii_lowercase() == name
-        && name.starts_with(|c: char| c == '_' || c.is_ascii_alphanumeric())
-        && !name.bytes().all(|b| b.is_ascii_digit())
+    Name::new(name).is_ok()
 }
 
 pub(crate) fn reserved_name(item: &Item) -> Read<String> {
@@ -295,8 +290,8 @@ pub(crate) fn ids(item: &Item) -> Read<BTreeMap<String, u32>> {
         if !made_of(iam_id, "_-:.@", 1, 128) {
             return Err(item.wrong("its key is not a UserId or GroupId", "AIDAEXAMPLE = 1003"));
         }
-        let id: u32 = integer(item, 1000, HIGHEST_ID)?;
-        if NOBODY_IDS.contains(&id.into()) {
+        let id: u32 = integer(item, PINNED_FIRST.into(), LAST.into())?;
+        if Id::pinned(id).is_err() {
             return Err(item.wrong("the system uses it for nobody", "any other id"));
         }
         if ids.values().any(|other| *other == id) {

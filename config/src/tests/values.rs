@@ -236,12 +236,13 @@ fn choices_are_closed() {
 
 #[test]
 fn names_of_the_host_are_names() {
-    let wrong = ["['']", "['*']", "['-a']", "['A']", "['a*b']", "['1000']", "['a b']"];
+    let wrong = ["['']", "['*']", "['-a']", "['A']", "['a*b']", "['1000']", "['0x10']", "['a b']"];
     assert_values("[names]", "reserved", &["['a', 'a-*', '_x@b.c']"], &wrong);
     assert_values("[names]", "exclude", &["['ldap', 'sudo', 'nis_plus']"], &["['files']", "['a b']", "['']"]);
     assert_refused("[names.allow]\nA = 'ana'\nB = 'ana'", 3, "another entry");
     assert_refused("[names.allow]\n'a b' = 'ana'", 2, "UserId");
     assert_refused("[names.allow]\nA = 'Ana'", 2, "not a name");
+    assert_refused("[names.allow]\nA = '0x10'", 2, "not a name");
 }
 
 #[test]

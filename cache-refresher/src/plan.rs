@@ -21,7 +21,7 @@ use cache::state::{self, State};
 use config::{Config, Source};
 use listing::Listing;
 use message::Message;
-use policy::{Field, IamId, Name};
+use policy::{DISABLED_GROUP, Field, IamId, Name};
 use status::{Held, Part, Skip, SkipReason, Warning};
 
 use crate::local::Local;
@@ -97,9 +97,6 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Impossible(pub Message);
-
-/// The group of those who may not log in.
-pub(crate) const DISABLED_GROUP: &str = "iam-disabled";
 
 /// Makes the plan.
 ///

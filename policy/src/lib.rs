@@ -13,5 +13,8 @@ pub mod precedence;
 pub mod reserved;
 mod value;
 
+/// The group of those who may not log in.
+pub const DISABLED_GROUP: &str = "iam-disabled";
+
 pub use id::Id;
 pub use value::{Field, IamId, Invalid, KeyLine, NAME_MAX, Name};

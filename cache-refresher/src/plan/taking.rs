@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 
 use cache::snapshot::{Cache, Keys};
 use cache::state::State;
-use policy::{Field, IamId, Id, Name};
+use policy::{DISABLED_GROUP, Field, IamId, Id, Name};
 use status::Locked;
 
-use super::DISABLED_GROUP;
 use super::leaving::Leaving;
 use super::narrowing::Narrowing;
 use crate::local::NOLOGIN;

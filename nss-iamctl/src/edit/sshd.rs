@@ -239,7 +239,7 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
             ))
             .hint(format!(
                 "is '{user}' a member of '{group}' or '{}' in /etc/group?",
-                paths::DISABLED_GROUP
+                policy::DISABLED_GROUP
             )));
         }
     }

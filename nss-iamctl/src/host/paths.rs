@@ -26,6 +26,3 @@ pub(crate) const TIMER: &str = "nss-iam-refresh.timer";
 pub(crate) const SERVICES: [&str; 2] = ["nss-iam-fetch.service", "nss-iam-refresh.service"];
 /// What keeps IAM users from the instance's metadata.
 pub(crate) const IMDS: &str = "nss-iam-imds.service";
-
-/// The group of those who may not log in.
-pub(crate) const DISABLED_GROUP: &str = "iam-disabled";

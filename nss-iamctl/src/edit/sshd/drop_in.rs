@@ -1,9 +1,11 @@
 //! What is written for sshd, and where it must stand: text in, text out.
 
+use policy::DISABLED_GROUP;
+
 use crate::edit::block;
 use crate::edit::sshd::config::{Directive, Files, directives, parse};
 use crate::edit::sshd::effective::Allow;
-use crate::host::paths::{DISABLED_GROUP, KEYS_CMD, KEYS_USER};
+use crate::host::paths::{KEYS_CMD, KEYS_USER};
 
 /// First of its folder, since the first Match that sets a keyword wins (sshd_config(5)).
 pub(crate) const PATH: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
@@ -47,6 +49,8 @@ pub(crate) fn text(group: &str, arguments: &str, allow: &Allow) -> String {
     if allow.groups {
         text.push_str("    AllowGroups *\n");
     }
+    // Who left or is locked, as a daemon sees it that has an earlier release of the module loaded: a second line only, since
+    // the module of this release finds nobody by such a name.
     text.push_str(&format!(
         "Match Group {DISABLED_GROUP}\n    DenyUsers *\n    AuthorizedKeysFile none\n    AuthorizedKeysCommand none\n"
     ));

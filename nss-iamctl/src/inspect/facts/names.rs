@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use claims::nss::{Answers, Files, Question};
 use claims::{Unresolved, Uses};
-use policy::IamId;
+use policy::{DISABLED_GROUP, IamId};
 
 use crate::host::Host;
-use crate::host::paths::DISABLED_GROUP;
 use crate::host::published::Published;
 use crate::inspect::facts::Facts;
 

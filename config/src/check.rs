@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use policy::id::{LAST, PINNED_FIRST};
-use policy::{Id, Name};
+use policy::reserved::is_entry;
+use policy::{Field, Id, Name};
 
 use crate::tree::Item;
 use crate::{Error, GroupNames, Source};
@@ -190,7 +191,12 @@ pub(crate) fn source(item: &Item) -> Read<Source> {
 
 /// Fit for a field of passwd(5).
 fn is_field(text: &str) -> bool {
-    printable(text) && !text.contains(':')
+    Field::new(text).is_ok()
+}
+
+/// A login or group name.
+fn is_name(name: &str) -> bool {
+    Name::new(name).is_ok()
 }
 
 pub(crate) fn shell(item: &Item) -> Read<String> {
@@ -217,7 +223,7 @@ pub(crate) fn home(item: &Item) -> Read<String> {
 }
 
 pub(crate) fn common_group(item: &Item) -> Read<String> {
-    let right = |name: &str| is_name(name) && name != "iam-disabled";
+    let right = |name: &str| is_name(name) && name != policy::DISABLED_GROUP;
     let hint = "up to 32 of a-z 0-9 . _ @ -, the first a-z 0-9 _, not all digits; \"iam-disabled\" is taken";
     text(item, right, "not a name of a group", hint)
 }
@@ -241,14 +247,9 @@ pub(crate) fn account_name(item: &Item) -> Read<String> {
     )
 }
 
-fn is_name(name: &str) -> bool {
-    Name::new(name).is_ok()
-}
-
 pub(crate) fn reserved_name(item: &Item) -> Read<String> {
-    let right = |name: &str| is_name(name.strip_suffix('*').unwrap_or(name));
     let hint = "up to 32 of a-z 0-9 . _ @ -; a '*' at the end stands for any rest";
-    text(item, right, "not a name of a user or group", hint)
+    text(item, is_entry, "not a name of a user or group", hint)
 }
 
 /// A service of nsswitch.conf(5), or one of [`crate::PARTS`]. Users of /etc/passwd always win.

@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use crate::{NAME_MAX, Name};
+
 /// Its format and its sources are in the file's head.
 const LIST: &str = include_str!("../../config/reserved-names.txt");
 
@@ -45,6 +47,13 @@ pub fn is_reserved(name: &str, more: &[String]) -> bool {
     reserved.names.contains(name)
         || reserved.prefixes.iter().any(|prefix| name.starts_with(prefix))
         || more.iter().any(|entry| matches(entry, name))
+}
+
+/// Whether this can be an entry of `[names] reserved`: a name, or the beginning of one and a `*`.
+#[must_use]
+pub fn is_entry(entry: &str) -> bool {
+    let name = entry.strip_suffix('*').unwrap_or(entry);
+    name.len() <= NAME_MAX && Name::stored(name).is_ok()
 }
 
 fn matches(entry: &str, name: &str) -> bool {

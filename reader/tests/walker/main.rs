@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod differential;
+mod floor;
 mod hostile;
 mod rules;
 mod support;

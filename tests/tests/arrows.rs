@@ -4,11 +4,32 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+/// Our crates that are shipped, and which of them each links, all the way down. The last three are programs.
+const OURS: [(&str, &[&str]); 12] = [
+    ("policy", &[]),
+    ("reader", &[]),
+    ("claims", &[]),
+    ("message", &[]),
+    ("listing", &["message"]),
+    ("cache", &["policy"]),
+    ("config", &["message", "policy"]),
+    ("status", &["claims", "listing", "message", "policy"]),
+    ("nss-iam", &["reader"]),
+    ("keys-cmd", &["policy", "reader"]),
+    ("cache-refresher", &["cache", "claims", "config", "listing", "message", "policy", "status"]),
+    ("nss-iamctl", &["cache", "claims", "config", "listing", "message", "policy", "reader", "status"]),
+];
+
 /// Names of all that is linked into a crate, itself included.
 fn linked(package: &str) -> BTreeSet<String> {
+    tree(package, &[])
+}
+
+fn tree(package: &str, more: &[&str]) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{lib}"])
         .args(["--package", package])
+        .args(more)
         .current_dir(tests::repository())
         .output()
         .unwrap();
@@ -26,10 +47,39 @@ fn the_module_links_the_reader_and_libc_and_nothing_else() {
 }
 
 #[test]
+fn each_crate_links_those_of_ours_that_it_may() {
+    let library = |package: &str| package.replace('-', "_");
+    let ours: BTreeSet<String> = OURS.iter().map(|(package, _)| library(package)).collect();
+    for (package, may) in OURS {
+        let mut found: BTreeSet<String> = linked(package).intersection(&ours).cloned().collect();
+        found.remove(&library(package));
+        assert_eq!(found, set(may), "{package}");
+    }
+}
+
+/// Rules are functions from values to values, and keys-cmd links them.
+#[test]
+fn the_policy_depends_on_a_hash_and_on_what_makes_errors_and_reads_nothing() {
+    assert_eq!(tree("policy", &["--depth", "1"]), set(&["policy", "sha2", "thiserror"]));
+    let sources = tests::repository().join("policy/src");
+    let mut count = 0;
+    for entry in std::fs::read_dir(&sources).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for part in ["env", "fs", "io", "net", "os", "process", "thread", "time"] {
+            assert!(!text.contains(&format!("std::{part}")), "{}: std::{part}", path.display());
+        }
+        count += 1;
+    }
+    assert!(count > 5, "this test looks in the wrong place");
+}
+
+#[test]
 fn only_the_refresher_links_tokio_or_the_aws_sdk() {
     let heavy = |name: &String| name == "tokio" || name.starts_with("aws_");
     assert!(linked("cache-refresher").iter().any(heavy), "this test looks for the wrong names");
-    for package in ["keys-cmd", "cache", "claims", "config", "listing", "reader", "status", "tests"] {
+    let others = OURS.iter().map(|(package, _)| *package).filter(|package| *package != "cache-refresher");
+    for package in others.chain(["tests"]) {
         let found: Vec<_> = linked(package).into_iter().filter(heavy).collect();
         assert!(found.is_empty(), "{package} links {found:?}");
     }
@@ -63,9 +113,8 @@ fn the_report_knows_neither_the_cache_nor_the_configuration() {
 
 #[test]
 fn nothing_depends_on_the_refresher() {
-    for package in
-        ["nss-iam", "keys-cmd", "cache", "claims", "config", "listing", "reader", "status", "tests"]
-    {
+    let others = OURS.iter().map(|(package, _)| *package).filter(|package| *package != "cache-refresher");
+    for package in others.chain(["tests"]) {
         assert!(!linked(package).contains("cache_refresher"), "{package}");
     }
 }

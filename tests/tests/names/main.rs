@@ -2,6 +2,7 @@
 //! them nothing.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod agreement;
 mod directory;
 mod grants;
 mod homes;

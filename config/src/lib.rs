@@ -236,6 +236,13 @@ impl Tags {
         let tag = tags.get(&format!("{}{}", self.prefix, usage.word()));
         tag.filter(|_| self.uses.contains(&usage)).map(String::as_str)
     }
+
+    /// Which tag this is, by its key, if the configuration lets it decide.
+    #[must_use]
+    pub fn usage(&self, key: &str) -> Option<TagUse> {
+        let word = key.strip_prefix(&self.prefix)?;
+        self.uses.iter().copied().find(|usage| usage.is_called(word))
+    }
 }
 
 /// A tag that can be obeyed.
@@ -266,6 +273,17 @@ impl TagUse {
             Self::Uid => "uid",
             Self::Shell => "shell",
             Self::Gecos => "gecos",
+        }
+    }
+
+    /// Keys are in several tags: `ssh-key`, `ssh-key-2`, ….
+    fn is_called(self, word: &str) -> bool {
+        match word.strip_prefix(self.word()) {
+            Some("") => true,
+            Some(rest) if self == Self::SshKey => {
+                rest.strip_prefix('-').is_some_and(|number| number.parse::<u32>().is_ok())
+            }
+            _ => false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use config::{TagUse, Tags};
+use config::Tags;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::Timestamp;
@@ -171,16 +171,6 @@ async fn read_tags(
         return Ok(BTreeMap::new());
     }
     let mut all = store.tags(&user.name).await?;
-    all.retain(|key, _| key.strip_prefix(&tags.prefix).is_some_and(|word| is_used(&tags.uses, word)));
+    all.retain(|key, _| tags.usage(key).is_some());
     Ok(all)
-}
-
-fn is_used(uses: &[TagUse], word: &str) -> bool {
-    uses.iter().any(|tag| match tag {
-        TagUse::SshKey => word == "ssh-key" || word.starts_with("ssh-key-"),
-        TagUse::Name => word == "name",
-        TagUse::Uid => word == "uid",
-        TagUse::Shell => word == "shell",
-        TagUse::Gecos => word == "gecos",
-    })
 }

@@ -161,10 +161,9 @@ fn active_keys(
             }
         }
     }
-    if let Known::Listed { tags, .. } = &user.known
-        && input.config.tags.uses.contains(&TagUse::SshKey)
-    {
-        for (tag, body) in tags.iter().filter(|(tag, _)| is_key_tag(tag, &input.config.tags.prefix)) {
+    if let Known::Listed { tags, .. } = &user.known {
+        let is_key = |tag: &str| input.config.tags.usage(tag) == Some(TagUse::SshKey);
+        for (tag, body) in tags.iter().filter(|(tag, _)| is_key(tag)) {
             let parsed = keys::parse(body).and_then(|line| match keys::kind(&line) {
                 kind @ ("ssh-rsa" | "ssh-dss") => {
                     let (kind, source) = (kind.to_owned(), input.noun().to_owned());
@@ -181,15 +180,6 @@ fn active_keys(
         }
     }
     lines.into_iter().collect()
-}
-
-/// `ssh-key`, `ssh-key-2`, …, after the prefix.
-fn is_key_tag(tag: &str, prefix: &str) -> bool {
-    match tag.strip_prefix(prefix).and_then(|tag| tag.strip_prefix("ssh-key")) {
-        Some("") => true,
-        Some(rest) => rest.strip_prefix('-').is_some_and(|number| number.parse::<u32>().is_ok()),
-        None => false,
-    }
 }
 
 /// Which local groups the members of a group join.

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::{assert_refused, parse, refusal};
-use crate::Source;
+use crate::{Source, TagUse, Tags};
 
 /// As values of `key` in `section`, the `right` are taken and each of the `wrong` is refused.
 fn assert_values(section: &str, key: &str, right: &[&str], wrong: &[&str]) {
@@ -292,4 +292,23 @@ fn key_options_cannot_reach_into_the_key_or_the_next_line() {
         "'é'",
     ];
     assert_values("[keys]", "options", &right, &wrong);
+}
+
+#[test]
+fn a_tag_decides_only_if_it_is_used_and_only_keys_are_in_several() {
+    let all =
+        parse(&["[tags]\nuse = ['ssh-key', 'name', 'uid', 'shell', 'gecos']\nprefix = 'x/'"]).unwrap().tags;
+    for usage in TagUse::ALL {
+        assert_eq!(all.usage(&format!("x/{}", usage.word())), Some(usage));
+        let several = (usage == TagUse::SshKey).then_some(usage);
+        assert_eq!(all.usage(&format!("x/{}-2", usage.word())), several);
+        assert_eq!(Tags { uses: Vec::new(), ..all.clone() }.usage(&format!("x/{}", usage.word())), None);
+    }
+    for tag in ["name", "x/", "x/names", "x/ssh-key-", "x/ssh-key-old", "x/ssh-keys", "X/name", "x/Name", ""]
+    {
+        assert_eq!(all.usage(tag), None, "{tag}");
+    }
+    let tags = [("x/name".to_owned(), "ana".to_owned())].into();
+    assert_eq!((all.value(TagUse::Name, &tags), all.value(TagUse::Uid, &tags)), (Some("ana"), None));
+    assert_eq!(Tags { uses: vec![TagUse::Uid], ..all }.value(TagUse::Name, &tags), None);
 }

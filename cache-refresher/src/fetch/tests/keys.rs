@@ -35,7 +35,14 @@ fn a_deactivated_key_is_seen_though_a_new_one_cannot_be_read() {
 #[test]
 fn tags_are_read_only_if_used_and_only_those_that_are_used_are_kept() {
     let mut table = two();
-    let tags = ["nss-iam:ssh-key", "nss-iam:ssh-key-2", "nss-iam:uid", "ssh-key", "nss-iam:ssh-keys"];
+    let tags = [
+        "nss-iam:ssh-key",
+        "nss-iam:ssh-key-2",
+        "nss-iam:uid",
+        "ssh-key",
+        "nss-iam:ssh-keys",
+        "nss-iam:ssh-key-old",
+    ];
     table.users.get_mut("bob").unwrap().tags =
         tags.iter().map(|key| ((*key).to_owned(), "x".to_owned())).collect();
     let used = Tags { uses: vec![TagUse::SshKey], ..Tags::default() };

@@ -1,8 +1,9 @@
-//! Homes: what the template makes of a user, and which spellings are one path. Who owns a folder is asked elsewhere.
+//! Home directories: which path the template yields, and which spellings mean the same path. Who owns what is there is
+//! checked elsewhere.
 
 use crate::{Id, Name};
 
-/// What stands for the placeholders `{name}`, `{uid}`, `{iam_name}` and `{account}` of `[users] home`.
+/// The values of the placeholders `{name}`, `{uid}`, `{iam_name}` and `{account}` of `[users] home`.
 #[derive(Debug, Clone, Copy)]
 pub struct Placeholders<'a> {
     /// The login name.
@@ -15,7 +16,7 @@ pub struct Placeholders<'a> {
     pub account: &'a str,
 }
 
-/// Whether there are no placeholders but known ones, and no other braces.
+/// Whether every brace belongs to a known placeholder.
 #[must_use]
 pub fn is_template(mut rest: &str) -> bool {
     while let Some((before, after)) = rest.split_once('{') {
@@ -30,13 +31,13 @@ pub fn is_template(mut rest: &str) -> bool {
     !rest.contains('}')
 }
 
-/// Whether the template gives all users one path. Each of them gets [`with_id`] of it.
+/// Whether the template yields the same path for all users, so that each gets [`with_id`] of it.
 #[must_use]
 pub fn is_shared(template: &str) -> bool {
     !template.contains('{')
 }
 
-/// The path by the template; none if it would lead anywhere else.
+/// The path that the template yields; none if a value contains a path of its own.
 #[must_use]
 pub fn of_template(template: &str, user: Placeholders<'_>) -> Option<String> {
     let plain = |text: &str| !text.contains('/') && text != ".." && text != ".";
@@ -51,7 +52,7 @@ pub fn of_template(template: &str, user: Placeholders<'_>) -> Option<String> {
     Some(normal(&home))
 }
 
-/// The home of a new user, if nobody else has it: the template's, or [`with_id`] of it where that is shared.
+/// The home of a new user, if nobody else has it: the template's, or [`with_id`] of it if that is shared.
 #[must_use]
 pub fn of_newcomer(template: &str, user: Placeholders<'_>) -> Option<String> {
     let home = of_template(template, user)?;
@@ -64,7 +65,7 @@ pub fn with_id(home: &str, id: Id) -> String {
     format!("{home}-{id}")
 }
 
-/// One spelling for each folder: `//` and `/./` lead nowhere else, nor does a `/` at the end.
+/// One spelling for each path: `//`, `/./` and a `/` at the end change nothing.
 #[must_use]
 pub fn normal(home: &str) -> String {
     let parts = home.split('/').filter(|part| !part.is_empty() && *part != ".");

@@ -1,4 +1,4 @@
-//! Uids and gids: which there are to give, and which of them a user or group gets.
+//! Uids and gids: which ones can be assigned, and which one a user or group gets.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -9,16 +9,16 @@ use crate::{IamId, Invalid};
 
 /// First of the ids that are computed.
 pub const FIRST: u32 = 0x7000_0000;
-/// Last of the ids that are computed, and of those that may be given at all. systemd's UIDS-GIDS leaves the range unused.
+/// Last of the ids that are computed, and the highest that can be assigned. systemd's UIDS-GIDS leaves the range unused.
 pub const LAST: u32 = 0x7ffd_ffff;
-/// All of them.
+/// All ids that are computed.
 pub const COMPUTED: RangeInclusive<u32> = FIRST..=LAST;
 /// How many ids can be computed.
 pub const COUNT: u32 = LAST - FIRST + 1;
 /// Lowest id that may be pinned; below are the system's.
 pub const PINNED_FIRST: u32 = 1000;
 
-/// Ids that others give: systemd's "Users, Groups, UIDs and GIDs on systemd Systems" has all of them.
+/// Ids that others assign: systemd's "Users, Groups, UIDs and GIDs on systemd Systems" has all of them.
 const RANGES: [(RangeInclusive<u32>, &str); 5] = [
     (60_001..=60_513, "of systemd-homed"),
     (60_514..=60_577, "of host users that are mapped into containers"),
@@ -27,7 +27,7 @@ const RANGES: [(RangeInclusive<u32>, &str); 5] = [
     (COMPUTED, "of computed ids, of which each belongs to one UserId or GroupId"),
 ];
 
-/// An id that is given to nobody by hand, since it is somebody's, or will be.
+/// An id that cannot be pinned, because it is in a range from which somebody else assigns ids.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{id} is in the range {}-{} {whose}", range.start(), range.end())]
 pub struct Foreign {
@@ -35,7 +35,7 @@ pub struct Foreign {
     pub id: Id,
     /// Where it is.
     pub range: RangeInclusive<u32>,
-    /// To stand behind the range: "of systemd-homed".
+    /// Follows the range in a message: "of systemd-homed".
     pub whose: &'static str,
 }
 
@@ -52,14 +52,13 @@ pub enum BadTag {
     Foreign(Foreign),
 }
 
-/// Whether a row with this id may be published, and whether a reader believes it: a computed one, or one that was given by
-/// hand.
+/// Whether a row with this id may be published, and readers believe it: the id is a computed one, or pinned.
 #[must_use]
 pub fn may_be_published(id: u32, pinned: bool) -> bool {
     COMPUTED.contains(&id) || pinned && Id::pinned(id).is_ok()
 }
 
-/// The ranges of subuid(5) or subgid(5), of lines `name:first:count`. What is no such line gives nothing away.
+/// The ranges in subuid(5) or subgid(5), whose lines are `name:first:count`. Other lines are ignored.
 #[must_use]
 pub fn sub_ids(text: &str) -> Vec<RangeInclusive<u32>> {
     let range = |line: &str| {
@@ -95,7 +94,7 @@ impl Id {
         Ok(Self(id))
     }
 
-    /// The id of a user or group: the one that was given before, else that of `[ids]`, else that of a tag, else the
+    /// The id of a user or group: the one assigned before, else the one in `[ids]`, else the one in a tag, else the
     /// computed one.
     #[must_use]
     pub fn decided(
@@ -107,8 +106,8 @@ impl Id {
         given.or(configured).or(tagged).unwrap_or_else(|| Self::computed(iam_id))
     }
 
-    /// Whether `[ids]`, a tag or `adopt` may give this id to `iam_id`, as far as others give ids by range. `sub_ids` are
-    /// of subuid(5) and subgid(5).
+    /// Whether `[ids]`, a tag or `adopt` may pin this id for `iam_id`, as far as ranges decide: whether this host has a user
+    /// with the id is checked elsewhere. `sub_ids` are the ranges in subuid(5) and subgid(5).
     ///
     /// # Errors
     /// Whose it is.
@@ -124,10 +123,10 @@ impl Id {
         }
     }
 
-    /// The id that the value of a tag `uid` gives to `iam_id`, who was `given` one before, or not.
+    /// The id in the tag `uid` of `iam_id`. `given` is the one assigned before, if any.
     ///
     /// # Errors
-    /// Why it gives none.
+    /// Why the tag is not used.
     pub fn of_tag(
         tag: &str,
         iam_id: &IamId,

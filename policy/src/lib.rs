@@ -1,8 +1,9 @@
-//! The rules of nss-iam, each stated once: which names and ids users and groups can have, and what may stand in their
-//! fields.
+//! The rules of nss-iam, each stated once: which names, ids and homes users and groups get, who comes first, what a field may
+//! contain, and when a user's keys are offered.
 //!
-//! Functions from values to values. No file, clock, network or environment is read here, and no other crate of nss-iam
-//! is known: callers pass settings and facts, and act on the answers.
+//! Functions from values to values. Nothing here reads a file, the clock, the network or the environment, or uses another
+//! crate of nss-iam: callers pass settings and facts, and act on the answers. What needs to know the host is in
+//! `cache-refresher`.
 #![forbid(unsafe_code)]
 
 pub mod home;

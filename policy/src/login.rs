@@ -1,4 +1,4 @@
-//! Login and group names from those of the source, before anyone has asked whether the name is free.
+//! Login and group names, made from those of the source. Whether a name is free is checked elsewhere.
 
 use crate::{Invalid, Name};
 
@@ -16,7 +16,7 @@ pub enum NameStyle {
 pub struct Login<E> {
     /// The name, or why neither the tag nor the IAM name gives one.
     pub name: Result<Name, E>,
-    /// Why the tag does not decide, if there is one and it does not.
+    /// Why the tag was not used, if the user has one.
     pub refused_tag: Option<E>,
 }
 
@@ -30,8 +30,8 @@ pub struct Mapping<'a> {
 }
 
 impl Mapping<'_> {
-    /// The login name of a user: the tag's if `give` gives it, else the one that the IAM name becomes. `give` gets each
-    /// in turn, or why it is no name, and says whether it can be had.
+    /// The login name of a user: the one in the tag if `give` accepts it, else the one that the IAM name becomes. `give` is
+    /// called for each in turn, with the name or the reason why it is not a name.
     pub fn login<E>(
         &self,
         iam_name: &str,
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_decides_if_its_name_is_given_and_is_told_if_not() {
+    fn a_tag_decides_if_its_name_is_accepted() {
         let mapping = Mapping { style: NameStyle::Plain, strip_domains: &[] };
         let login = |iam_name: &str, tag| {
             let give = |name: Result<Name, Invalid>| match name {

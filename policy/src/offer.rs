@@ -1,13 +1,13 @@
 //! Whether sshd is offered a user's keys now, by where and when they were confirmed. Times are in seconds since 1970.
 
-/// Maximum clock skew, in seconds: clocks are set while they run, and those of two hosts differ. What was confirmed later
-/// than this from now has no known age.
+/// Maximum clock skew, in seconds: clocks are set while they run, and those of two hosts differ. If keys were confirmed
+/// further in the future, their age is unknown.
 pub const CLOCK_TOLERANCE: i64 = 5 * 60;
 
 /// Keys that were not confirmed for more seconds than this are offered with a warning.
 pub const STALE: i64 = 60 * 60;
 
-/// What `keys.db` says of a user's keys, and what it is held against.
+/// What `keys.db` says about a user's keys, and what that is compared with.
 #[derive(Debug, Clone, Copy)]
 pub struct Confirmation<'a> {
     /// machine-id(5) of the host that the file was made for.
@@ -58,13 +58,14 @@ impl Confirmation<'_> {
     }
 }
 
-/// Whether a file that was made for one machine-id(5) is of this host. Without one nothing is: an image has none.
+/// Whether a file that was made for one machine-id(5) belongs to this host. An image has no machine-id, so there nothing
+/// does.
 #[must_use]
 pub fn is_of_machine(made_for: &[u8], machine_id: &[u8]) -> bool {
     !machine_id.is_empty() && made_for == machine_id
 }
 
-/// Whether a confirmation is so far in the future that it says nothing.
+/// Whether a confirmation is so far in the future that it does not count.
 #[must_use]
 pub fn is_in_future(confirmed: i64, now: i64) -> bool {
     now.saturating_sub(confirmed) < -CLOCK_TOLERANCE

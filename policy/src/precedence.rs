@@ -1,10 +1,10 @@
-//! Who comes first where several want one thing. Each type is compared field by field: the least one gets the name or id.
+//! Who comes first if several want the same name or id. Each type is compared field by field, and the least one gets it.
 
 use std::cmp::Reverse;
 
 use crate::IamId;
 
-/// How the one who asks for a name stands to it.
+/// What a user or group that wants a name has to do with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// Has it at present, or is locked under it.
@@ -15,7 +15,7 @@ pub enum Standing {
     New,
 }
 
-/// First-created first; who has no date comes last.
+/// The one created first comes first, those without a date last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Age<'a> {
     undated: bool,
@@ -24,15 +24,15 @@ pub struct Age<'a> {
 }
 
 impl<'a> Age<'a> {
-    /// `created` is in any unit, the same for all.
+    /// `created` may be in any unit, as long as it is the same for all.
     #[must_use]
     pub fn new(created: Option<i128>, iam_id: &'a IamId) -> Self {
         Self { undated: created.is_none(), created, iam_id }
     }
 }
 
-/// What a user who wants a name goes by. A tag is in the hands of whoever may tag: it never takes a name from a user whose
-/// own name it is.
+/// A user's claim to a name. Whoever may tag users decides about tags, so a tag never takes a name from a user whose own
+/// name it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UserClaim<'a> {
     /// Whether it is another name than the IAM name gives.
@@ -41,11 +41,11 @@ pub struct UserClaim<'a> {
     pub newcomer: bool,
     /// Position of the account in the configuration.
     pub account: usize,
-    /// The rest.
+    /// Decides between users who are equal so far.
     pub age: Age<'a>,
 }
 
-/// What a group that wants a name goes by.
+/// A group's claim to a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupClaim<'a> {
     /// Whether it does not have the name at present.
@@ -56,14 +56,14 @@ pub struct GroupClaim<'a> {
     pub iam_id: &'a IamId,
 }
 
-/// What a user who wants an id goes by, where nobody has it yet. Nor does a tag ever take an id from a user without one.
+/// A user's claim to an id that nobody has yet. A tag never takes an id from a user without one, either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IdClaim<'a> {
     /// Whether `[ids]` gives the user none.
     pub unconfigured: bool,
     /// Whether a tag gives it.
     pub tagged: bool,
-    /// The rest.
+    /// Decides between users who are equal so far.
     pub age: Age<'a>,
 }
 

@@ -1,5 +1,6 @@
-//! Names that no IAM user or group gets, whatever is installed on a host: the shipped list of users and groups that the
-//! distributions' packages create or expect and of names that get power by a rule, and what the configuration adds.
+//! Names that no new IAM user or group gets, whatever is installed on a host: the shipped list, and what the configuration
+//! adds. The list has users and groups that packages of the distributions create or expect, and names that rules give
+//! privileges to.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;

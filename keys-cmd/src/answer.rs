@@ -1,7 +1,8 @@
-//! What sshd is told: a function from the question, the cache's rows and the host's facts to lines and log lines.
+//! Decides what sshd gets: a function from the request, the cache's rows and facts about the host to output and log
+//! lines.
 //!
-//! Whatever is in doubt offers nothing and says why. A user without keys is no doubt, and neither is a key that
-//! does not fit: ssh offers all it has.
+//! In case of doubt, no key is offered, and the log says why. A user without keys or a key that does not match is
+//! not a case of doubt: ssh offers every key that it has.
 
 use policy::offer::{Confirmation, STALE, Withheld};
 
@@ -9,14 +10,14 @@ use crate::key::Key;
 use crate::request::Request;
 use crate::syslog::{Line, Severity, shown};
 
-/// The row of `about` in `keys.db`.
+/// The row of table `about` in `keys.db`.
 pub(crate) struct About {
     pub(crate) machine_id: Vec<u8>,
     pub(crate) max_age: i64,
     pub(crate) options: String,
 }
 
-/// The user's row of `login` in `keys.db`.
+/// The user's row of table `login` in `keys.db`.
 pub(crate) struct Login {
     pub(crate) uid: u32,
     pub(crate) iam_id: Vec<u8>,
@@ -25,17 +26,17 @@ pub(crate) struct Login {
     pub(crate) keys: String,
 }
 
-/// What only this host knows; the errors are reasons.
+/// Facts that only this host knows; an error gives the reason why a fact is missing.
 pub(crate) struct Host {
     /// `machine-id(5)`.
     pub(crate) machine_id: Result<String, String>,
-    /// Whose keys are asked for: sshd's UID, or what getpwnam(3) says of the name.
+    /// The uid whose keys are requested: sshd's UID, or the one that getpwnam(3) returns for the name.
     pub(crate) uid: Result<u32, String>,
     /// Seconds since 1970.
     pub(crate) now: i64,
 }
 
-/// For stdout, and for the log.
+/// Text for standard output and for the log.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) lines: String,
@@ -43,14 +44,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Nothing, for a reason.
+    /// Offers no key, and logs the reason.
     pub(crate) fn nothing(user: &[u8], reason: &str) -> Self {
         let text = format!("offered no key of user '{}': {reason}", shown(user));
         Self { lines: String::new(), log: vec![Line { severity: Severity::Warning, text }] }
     }
 }
 
-/// The keys of a user whom the cache knows.
+/// The keys of a user who is in the cache.
 pub(crate) fn answer(request: &Request, host: &Host, about: &About, login: &Login) -> Answer {
     match age(host, about, login) {
         Ok(age) => offer(request, about, login, age),
@@ -58,12 +59,12 @@ pub(crate) fn answer(request: &Request, host: &Host, about: &About, login: &Logi
     }
 }
 
-/// Seconds since the keys were confirmed, if they may be offered here at all.
+/// Seconds since the keys were confirmed, or why they may not be offered here.
 fn age(host: &Host, about: &About, login: &Login) -> Result<i64, String> {
     let machine_id = host.machine_id.as_ref().map_err(Clone::clone)?;
     let uid = *host.uid.as_ref().map_err(Clone::clone)?;
     if uid != login.uid {
-        return Err(format!("the user of that name has uid {uid}, and the IAM user has {}", login.uid));
+        return Err(format!("the user with this name has uid {uid}, the one in the cache has {}", login.uid));
     }
     let confirmation = Confirmation {
         made_for: &about.machine_id,
@@ -74,15 +75,15 @@ fn age(host: &Host, about: &About, login: &Login) -> Result<i64, String> {
     };
     confirmation.age().map_err(|withheld| match withheld {
         Withheld::OtherMachine => {
-            "the cache was made for another machine-id than this host's; the next refresh makes a new one"
+            "the cache was made on a host with a different machine-id; the next refresh makes a new one"
                 .to_owned()
         }
         Withheld::Unconfirmed => "no source has confirmed a key yet".to_owned(),
         Withheld::Future(seconds) => {
-            format!("its keys were confirmed {seconds} s in the future; the clock is wrong, or was")
+            format!("its keys were confirmed {seconds} s in the future: the clock is or was wrong")
         }
         Withheld::Old(age) => format!(
-            "its keys were last confirmed {age} s ago, max_age is {} s; hint: find out why no refresh succeeds",
+            "its keys were last confirmed {age} s ago, max_age is {} s; hint: run 'nss-iamctl doctor' to find out why no refresh succeeds",
             about.max_age
         ),
     })
@@ -107,7 +108,7 @@ fn offer(request: &Request, about: &About, login: &Login, age: i64) -> Answer {
     }
     if let [cause, ..] = refused.as_slice() {
         let text =
-            format!("left out {} of the lines stored for user '{}': {cause}", refused.len(), request.user);
+            format!("skipped {} of the lines stored for user '{}': {cause}", refused.len(), request.user);
         answer.log.push(Line { severity: Severity::Warning, text });
     }
     let what = match &request.fingerprint {
@@ -116,7 +117,7 @@ fn offer(request: &Request, about: &About, login: &Login, age: i64) -> Answer {
         None => format!("offered {offered} keys"),
     };
     let (severity, remark) = if age > STALE {
-        (Severity::Warning, "; hint: find out why no refresh succeeds")
+        (Severity::Warning, "; hint: run 'nss-iamctl doctor' to find out why no refresh succeeds")
     } else {
         (Severity::Info, "")
     };

@@ -1,8 +1,9 @@
-//! One stored key: parsed again and printed anew, so that nothing but a public key can reach sshd, whoever wrote it.
+//! One stored key, parsed again and printed in one form, so that only public keys can reach sshd, whoever wrote the
+//! file.
 
 use ssh_key::{HashAlg, PublicKey};
 
-/// The types that a key may have: those of `PubkeyAcceptedAlgorithms` in `sshd_config(5)`, but for certificates.
+/// The allowed key types: those of `PubkeyAcceptedAlgorithms` in `sshd_config(5)`, without certificates.
 const TYPES: [&str; 7] = [
     "ssh-ed25519",
     "ssh-rsa",
@@ -13,7 +14,7 @@ const TYPES: [&str; 7] = [
     "sk-ecdsa-sha2-nistp256@openssh.com",
 ];
 
-/// An RSA key of 16384 bits, the largest that sshd takes, has 2.8 kB.
+/// An RSA key of 16384 bits, the largest that sshd accepts, takes 2.8 kB.
 const MAX_LINE: usize = 16 << 10;
 
 /// A public key as an `authorized_keys` line without options, and its fingerprint.
@@ -29,17 +30,17 @@ impl Key {
     /// Reads a line of `login.keys`: `SHA256:<base64> <type> <base64>`.
     ///
     /// # Errors
-    /// Why it is no such line, never with anything of it: it may be a private key.
+    /// Why it is not one. The text never contains part of the line, which may be a private key.
     pub(crate) fn parse(stored: &str) -> Result<Self, String> {
         if stored.len() > MAX_LINE {
-            return Err(format!("{} bytes are too long for a public key", stored.len()));
+            return Err(format!("it has {} bytes, too many for a public key", stored.len()));
         }
         let Some((fingerprint, line)) = stored.split_once(' ') else {
-            return Err("it is not of three words".to_owned());
+            return Err("it does not have three words".to_owned());
         };
         let kind = line.split(' ').next().unwrap_or_default();
         if !TYPES.contains(&kind) {
-            return Err("its type is none that sshd may be offered".to_owned());
+            return Err("its type is not one that is offered to sshd".to_owned());
         }
         let mut key = PublicKey::from_openssh(line).map_err(|cause| cause.to_string())?;
         key.set_comment("");
@@ -47,12 +48,13 @@ impl Key {
             fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
             line: key.to_openssh().map_err(|cause| cause.to_string())?,
         };
-        // A comment, other spaces, another way to write the same base64: not what the publisher prints.
+        // A comment, other spaces or a different encoding of the same base64: the publisher does not print
+        // these.
         if key.line != line {
-            return Err("it is not in the form that it was published in".to_owned());
+            return Err("it is not in the form that is published".to_owned());
         }
         if key.fingerprint != fingerprint {
-            return Err("its fingerprint is another key's".to_owned());
+            return Err("its fingerprint belongs to a different key".to_owned());
         }
         Ok(key)
     }
@@ -82,11 +84,12 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_one_public_key_is_refused() {
+    fn anything_but_one_public_key_is_refused() {
         let good = STORED.lines().next().unwrap();
         let (fingerprint, line) = good.split_once(' ').unwrap();
         let (kind, body) = line.split_once(' ').unwrap();
-        // The agent protocol's form of a private key begins like the public one; the file's form is "openssh-key-v1".
+        // The agent's form of a private key begins like a public key; the file's form begins with
+        // "openssh-key-v1".
         let agent = "AAAAC3NzaC1lZDI1NTE5AAAAIP1N6VQDUYBOwaENo4Zbh/ew5/ow16LgGf5pb1aYJuMUAAAAQJZWAgisIcvAU/k+KPTs6wM\
                      dMqq2/2TLl+EOXqh73e5H/U3pVANRgE7BoQ2jhluH97Dn+jDXouAZ/mlvVpgm4xQ=";
         let file = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAA=";

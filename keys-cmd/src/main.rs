@@ -1,7 +1,8 @@
-//! sshd's AuthorizedKeysCommand: prints a user's keys from the cache, one `authorized_keys` line each.
+//! sshd's AuthorizedKeysCommand: prints a user's keys from the cache, one `authorized_keys` line per key.
 //!
-//! sshd runs it for each key that a client offers, and again for the signature, and throws standard error away:
-//! hence no argument parser, no network, no configuration, and syslog. This file asks the system; `answer` decides.
+//! sshd runs it for each key that a client offers and again to check the signature, and discards standard error. So
+//! it has no argument parser, network access or configuration, and logs to syslog. This file calls the system;
+//! `answer` decides.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -24,25 +25,25 @@ use syslog::{Line, Severity};
 const CACHE: &CStr = c"/var/lib/nss-iam/keys.db";
 const MACHINE_ID: &str = "/etc/machine-id";
 
-/// `EX_USAGE` of `sysexits.h(3head)`: no question was asked.
+/// `EX_USAGE` of `sysexits.h(3head)`: the arguments are wrong.
 const USAGE: u8 = 64;
 
 const HELP: &str = "\
 usage: keys-cmd USER [UID [FINGERPRINT]]
 
-Prints the active SSH keys of an IAM user from '/var/lib/nss-iam/keys.db', one authorized_keys line each.
+Prints a user's active SSH keys from '/var/lib/nss-iam/keys.db', one authorized_keys line per key.
 In sshd_config: AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f
 
-  UID          print keys only if it is the user's uid in the cache; without it, getpwnam(3) must say so
-  FINGERPRINT  print only the key with it: 'SHA256:...'
+  UID          print keys only if this is the user's uid in the cache; without it, getpwnam(3) must return it
+  FINGERPRINT  print only the key with this fingerprint: 'SHA256:...'
 
-What is offered, or why nothing is, stands in syslog (authpriv).
+The log (syslog, facility authpriv) shows which key is offered, or why none is.
 
 exit status:
-  0   keys were printed, or there is none to print: the user is not in the cache, UID or FINGERPRINT do not fit,
-      the cache was made on another machine, or its keys were not confirmed for longer than 'max_age'
-  1   the cache cannot be used, or its answer cannot be written
-  64  USER is missing, or there are too many words
+  0   keys were printed, or there are none to print: the user is not in the cache, UID or FINGERPRINT does not match,
+      the cache was made on a host with a different machine-id, or the keys were last confirmed too long ago ('max_age')
+  1   the cache cannot be used, or the output cannot be written
+  64  USER is missing, or there are too many arguments
 ";
 
 fn main() -> ExitCode {
@@ -75,7 +76,7 @@ fn main() -> ExitCode {
     }))
 }
 
-/// Looks the user up, and everything that decides on the keys.
+/// Looks up the user and everything else that decides which keys are offered.
 fn ask(request: &Request, now: i64) -> Result<Answer, String> {
     let rows = read(&request.user).map_err(|cause| {
         let cause = match cause {
@@ -98,7 +99,7 @@ fn ask(request: &Request, now: i64) -> Result<Answer, String> {
     Ok(answer(request, &host, &about, &login))
 }
 
-/// The user's row and what holds for all, or nothing for a user whom the cache does not know.
+/// The user's row and the row that applies to all users; none if the user is not in the cache.
 fn read(user: &str) -> reader::Result<Option<(About, Login)>> {
     let map = Map::open(CACHE)?;
     let keys = Keys::of(&map)?;
@@ -131,7 +132,7 @@ fn ascii(text: Text<'_>) -> reader::Result<String> {
     String::from_utf8(owned(text)?).map_err(|_| reader::Error::Corrupt("impossible characters"))
 }
 
-/// As sshd asks, for versions of it that have no `%U` (before OpenSSH 7.8).
+/// The same lookup as sshd's, for versions of sshd that have no `%U` (before OpenSSH 7.8).
 fn uid_of(user: &str) -> Result<u32, String> {
     match User::from_name(user) {
         Ok(Some(found)) => Ok(found.uid.as_raw()),
@@ -140,7 +141,7 @@ fn uid_of(user: &str) -> Result<u32, String> {
     }
 }
 
-/// All at once. sshd closes its end as soon as it has found the key that it looks for.
+/// Writes the text at once: sshd closes its end as soon as it has found the right key.
 fn print(text: &str) -> Result<(), String> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -159,6 +160,6 @@ fn finish(done: Result<(), String>) -> ExitCode {
 }
 
 fn complain(text: &str) {
-    // If nobody reads standard error there is nobody to tell.
+    // If nobody reads standard error, the message cannot be reported elsewhere.
     let _ = writeln!(io::stderr(), "keys-cmd: {text}");
 }

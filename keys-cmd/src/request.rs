@@ -1,24 +1,24 @@
-//! The question: USER [UID [FINGERPRINT]], as sshd's `%u %U %f` give it (TOKENS of `sshd_config(5)`).
+//! The request: USER [UID [FINGERPRINT]], as sshd passes them with `%u %U %f` (TOKENS of `sshd_config(5)`).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::syslog::shown;
 
-/// A question that may have an answer.
+/// A valid request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// A login name that IAM users can have.
+    /// A login name that nss-iam assigns.
     pub(crate) user: String,
-    /// Unless this is given, getpwnam(3) decides.
+    /// If missing, getpwnam(3) decides.
     pub(crate) uid: Option<u32>,
-    /// `SHA256:` and base64. Unless this is given, all keys are asked for.
+    /// `SHA256:` and base64. If missing, all keys are requested.
     pub(crate) fingerprint: Option<String>,
 }
 
 impl Request {
     /// # Errors
-    /// Why the question cannot be about a key of ours.
+    /// Why the request cannot match a key of nss-iam.
     pub(crate) fn parse(
         user: &OsString,
         uid: Option<&OsString>,
@@ -26,7 +26,7 @@ impl Request {
     ) -> Result<Self, String> {
         let user = user.as_bytes();
         if !reader::name_is_ours(user) {
-            return Err("no IAM user has such a login name".to_owned());
+            return Err("not a login name that nss-iam assigns".to_owned());
         }
         Ok(Self {
             user: String::from_utf8_lossy(user).into_owned(),
@@ -35,19 +35,19 @@ impl Request {
         })
     }
 
-    /// Whether the key with that fingerprint is asked for.
+    /// Whether the key with this fingerprint is requested.
     pub(crate) fn fits(&self, fingerprint: &str) -> bool {
         self.fingerprint.as_ref().is_none_or(|asked| asked == fingerprint)
     }
 }
 
-/// Digits only: `str::parse` takes a sign, too.
+/// Digits only: `str::parse` would accept a sign.
 fn number(uid: &[u8]) -> Result<u32, String> {
     let digits = str::from_utf8(uid).ok().filter(|uid| uid.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.and_then(|uid| uid.parse().ok()).ok_or_else(|| format!("'{}' is no uid", shown(uid)))
+    digits.and_then(|uid| uid.parse().ok()).ok_or_else(|| format!("'{}' is not a uid", shown(uid)))
 }
 
-/// Only SHA256: with another FingerprintHash in its configuration, sshd asks for a hash that the cache does not have.
+/// Only SHA256: with a different FingerprintHash, sshd passes a hash that the cache does not have.
 fn fingerprint(key: &[u8]) -> Result<String, String> {
     let base64 = |hash: &str| hash.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte));
     str::from_utf8(key)
@@ -56,7 +56,7 @@ fn fingerprint(key: &[u8]) -> Result<String, String> {
         .map(str::to_owned)
         .ok_or_else(|| {
             let key = shown(key);
-            format!("'{key}' is no SHA256 fingerprint; hint: 'FingerprintHash sha256' in sshd_config")
+            format!("'{key}' is not a SHA256 fingerprint; hint: 'FingerprintHash sha256' in sshd_config")
         })
 }
 
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_in_doubt_is_refused_with_a_printable_reason() {
+    fn an_invalid_request_is_refused_with_a_printable_reason() {
         let long = [b'a'; 300];
         for words in [
             &[&b""[..]][..],

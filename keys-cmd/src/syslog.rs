@@ -1,25 +1,26 @@
-//! Messages to the system's log.
+//! Messages to the system log.
 //!
-//! Not by the `syslog` crate, which the refresher uses: it waits for a daemon that has hung, and a login may not;
-//! and it stamps lines with UTC and no zone. Without a stamp the daemon puts its own (RFC 3164, 4.3.2).
+//! This does not use the `syslog` crate, which the refresher uses: it waits for a daemon that hangs, and a login
+//! must not. It also writes timestamps in UTC without a zone. If a message has no timestamp, the daemon adds its
+//! own (RFC 3164, 4.3.2).
 
 use std::fmt::Write;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-/// Where the daemon listens, on every Linux (`syslog(3)`).
+/// The daemon's socket on every Linux (`syslog(3)`).
 const SOCKET: &str = "/dev/log";
 
-/// The name in man page and log.
+/// The name in the manual and the log.
 const PROGRAM: &str = "nss-iam-keys-cmd";
 
-/// The facility of `syslog(3)` for what concerns logins, LOG_AUTHPRIV.
+/// The facility of `syslog(3)` for messages about logins, LOG_AUTHPRIV.
 const AUTHPRIV: u8 = 10 << 3;
 
 /// How long a login waits for a daemon whose queue is full.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// How much of a value from elsewhere is shown, in bytes: a line should have at most 1024 (RFC 3164, 4.1).
+/// How many bytes of a foreign value are shown: a line should have at most 1024 (RFC 3164, 4.1).
 const SHOWN: usize = 64;
 
 /// The severities of `syslog(3)` that are used here.
@@ -38,7 +39,7 @@ pub(crate) struct Line {
     pub(crate) text: String,
 }
 
-/// Writes to the log, if there is one: a host without is no reason to keep anybody out.
+/// Writes to the log, if there is one: a host without a log must still allow logins.
 pub(crate) fn log(lines: &[Line]) {
     let Ok(socket) = UnixDatagram::unbound() else {
         return;
@@ -51,14 +52,14 @@ pub(crate) fn log(lines: &[Line]) {
     for Line { severity, text } in lines {
         let priority = AUTHPRIV | *severity as u8;
         let message = format!("<{priority}>{PROGRAM}[{pid}]: {text}");
-        // The daemon hangs: it would not take the next line either.
+        // If the daemon hangs, it will not take the next line either.
         if socket.send(message.as_bytes()).is_err() {
             return;
         }
     }
 }
 
-/// Bytes from elsewhere as printable ASCII without quotes: no second line, no terminal's control sequence.
+/// Foreign bytes as printable ASCII without quotes: no second line and no terminal control sequences.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let head = bytes.get(..SHOWN).unwrap_or(bytes);
     let mut shown = head.escape_ascii().to_string();
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_from_elsewhere_stay_on_one_line_and_within_their_quotes() {
+    fn foreign_bytes_stay_on_one_line_and_within_their_quotes() {
         assert_eq!(shown(b"jane@example.com"), "jane@example.com");
         assert_eq!(shown(b"a'\n\x1b[2J\0\xff\\"), r"a\'\n\x1b[2J\x00\xff\\");
         let long = shown(&[b'\n'; 1 << 20]);

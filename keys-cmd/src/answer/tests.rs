@@ -1,4 +1,4 @@
-//! What is offered, to whom, and what the log says.
+//! Which keys are offered to which user, and what the log says.
 
 use super::*;
 
@@ -46,8 +46,8 @@ impl Case {
         answer(&self.request, &self.host, &self.about, &self.login)
     }
 
-    /// Lines, the severity of the one log line, and its text.
-    fn told(&self) -> (String, Severity, String) {
+    /// The output, and the severity and text of the only log line.
+    fn outcome(&self) -> (String, Severity, String) {
         let mut answer = self.answer();
         let line = answer.log.remove(0);
         assert_eq!(answer.log, []);
@@ -55,7 +55,7 @@ impl Case {
     }
 
     fn denied(&self, why: &str) {
-        let (lines, severity, text) = self.told();
+        let (lines, severity, text) = self.outcome();
         assert_eq!((&*lines, severity), ("", Severity::Warning));
         assert!(text.starts_with("offered no key of user 'ana': ") && text.contains(why), "{text}");
     }
@@ -63,7 +63,7 @@ impl Case {
 
 #[test]
 fn without_a_fingerprint_all_keys_are_offered_and_counted() {
-    let (lines, severity, text) = ana().told();
+    let (lines, severity, text) = ana().outcome();
     assert_eq!(lines, printed(0) + &printed(1));
     assert_eq!(severity, Severity::Info);
     assert_eq!(text, "offered 2 keys of user 'ana' (AIDA1), confirmed 60 s ago by 'iam:123456789012'");
@@ -73,56 +73,56 @@ fn without_a_fingerprint_all_keys_are_offered_and_counted() {
 fn with_a_fingerprint_only_its_key_is_offered_and_named() {
     let mut case = ana();
     case.request.fingerprint = Some(fingerprint(1));
-    let (lines, _, text) = case.told();
+    let (lines, _, text) = case.outcome();
     assert_eq!(lines, printed(1));
     assert!(text.starts_with(&format!("offered key {} of user 'ana' (AIDA1), ", fingerprint(1))), "{text}");
 }
 
 #[test]
-fn a_fingerprint_that_no_key_has_is_answered_with_silence() {
+fn a_fingerprint_that_no_key_has_gets_no_key_and_no_log_line() {
     let mut case = ana();
     case.request.fingerprint = Some(fingerprint(2));
     assert_eq!(case.answer(), Answer::default());
 }
 
 #[test]
-fn options_stand_before_every_key() {
+fn options_precede_every_key() {
     let mut case = ana();
     case.about.options = "restrict,command=\"a b\"".to_owned();
     let wanted = format!("restrict,command=\"a b\" {}", printed(0));
-    assert!(case.told().0.starts_with(&wanted));
-    assert_eq!(case.told().0.matches("restrict,").count(), 2);
+    assert!(case.outcome().0.starts_with(&wanted));
+    assert_eq!(case.outcome().0.matches("restrict,").count(), 2);
 }
 
 #[test]
-fn a_stored_line_that_is_no_key_is_left_out_and_told() {
+fn a_stored_line_that_is_not_a_key_is_skipped_and_logged() {
     let mut case = ana();
     case.login.keys = format!("{}\ncommand=\"sh\" {}\n{}", stored(0), printed(1).trim_end(), stored(2));
     let answer = case.answer();
     assert_eq!(answer.lines, printed(0) + &printed(2));
     let texts: Vec<&str> = answer.log.iter().map(|line| &*line.text).collect();
-    assert!(texts[0].starts_with("left out 1 of the lines stored for user 'ana': "), "{texts:?}");
+    assert!(texts[0].starts_with("skipped 1 of the lines stored for user 'ana': "), "{texts:?}");
     assert!(texts[1].starts_with("offered 2 keys "), "{texts:?}");
 }
 
 #[test]
-fn another_machine_offers_nothing() {
+fn a_host_with_a_different_machine_id_offers_nothing() {
     let mut case = ana();
     case.about.machine_id = b"4567".to_vec();
-    case.denied("another machine-id");
+    case.denied("different machine-id");
     case.about.machine_id = Vec::new();
-    case.denied("another machine-id");
+    case.denied("different machine-id");
     case.host.machine_id = Ok(String::new());
-    case.denied("another machine-id");
+    case.denied("different machine-id");
     case.host.machine_id = Err("cannot read 'x': y".to_owned());
     case.denied("cannot read 'x': y");
 }
 
 #[test]
-fn a_uid_that_is_not_the_rows_gets_nothing() {
+fn a_uid_that_differs_from_the_cache_gets_nothing() {
     let mut case = ana();
     case.host.uid = Ok(1000);
-    case.denied("has uid 1000, and the IAM user has 1879048192");
+    case.denied("has uid 1000, the one in the cache has 1879048192");
     case.host.uid = Err("getpwnam finds no such user".to_owned());
     case.denied("getpwnam finds no such user");
 }
@@ -131,20 +131,20 @@ fn a_uid_that_is_not_the_rows_gets_nothing() {
 fn keys_are_offered_up_to_max_age_and_not_a_second_longer() {
     let mut case = ana();
     case.login.confirmed = NOW - case.about.max_age;
-    assert_eq!(case.told().0, printed(0) + &printed(1));
+    assert_eq!(case.outcome().0, printed(0) + &printed(1));
     case.login.confirmed -= 1;
     case.denied("259201 s ago, max_age is 259200 s");
     case.about.max_age = 0;
-    assert_eq!(case.told().0, printed(0) + &printed(1));
+    assert_eq!(case.outcome().0, printed(0) + &printed(1));
 }
 
 #[test]
 fn keys_older_than_an_hour_are_offered_with_a_warning() {
     let mut case = ana();
     case.login.confirmed = NOW - 3600;
-    assert_eq!(case.told().1, Severity::Info);
+    assert_eq!(case.outcome().1, Severity::Info);
     case.login.confirmed -= 1;
-    let (lines, severity, text) = case.told();
+    let (lines, severity, text) = case.outcome();
     assert_eq!((lines, severity), (printed(0) + &printed(1), Severity::Warning));
     assert!(text.contains("confirmed 3601 s ago") && text.contains("hint: "), "{text}");
 }
@@ -159,40 +159,40 @@ fn keys_that_no_source_has_confirmed_are_never_offered() {
 }
 
 #[test]
-fn a_confirmation_in_the_future_denies_unless_age_does_not_matter() {
+fn keys_confirmed_in_the_future_are_not_offered_unless_age_is_unlimited() {
     let mut case = ana();
     case.login.confirmed = NOW + 300;
-    assert!(case.told().2.contains("confirmed 0 s ago"));
+    assert!(case.outcome().2.contains("confirmed 0 s ago"));
     case.login.confirmed = NOW + 301;
     case.denied("301 s in the future");
     case.login.confirmed = i64::MAX;
     case.denied("in the future");
     case.about.max_age = 0;
-    assert_eq!(case.told().0, printed(0) + &printed(1));
+    assert_eq!(case.outcome().0, printed(0) + &printed(1));
 }
 
 #[test]
-fn a_user_without_keys_is_told_as_such() {
+fn a_user_without_keys_is_logged_with_a_count_of_zero() {
     let mut case = ana();
     case.login.keys = String::new();
-    let (lines, severity, text) = case.told();
+    let (lines, severity, text) = case.outcome();
     assert_eq!((&*lines, severity), ("", Severity::Info));
     assert!(text.starts_with("offered 0 keys of user 'ana' "), "{text}");
 }
 
 #[test]
-fn values_of_others_are_escaped_in_the_log() {
+fn values_from_the_source_are_escaped_in_the_log() {
     let mut case = ana();
     case.login.iam_id = b"AIDA\n1".to_vec();
     case.login.source = b"file:///\x1b[2J'".to_vec();
-    let text = case.told().2;
+    let text = case.outcome().2;
     assert!(text.contains(r"(AIDA\n1)") && text.contains(r"'file:///\x1b[2J\''"), "{text}");
 }
 
 #[test]
-fn nothing_is_one_printable_line_in_the_log() {
+fn a_request_without_keys_logs_one_printable_line() {
     for user in [&b"ana\nb"[..], b"\xff\xfe", &[b'a'; 300], b""] {
-        let Answer { lines, log } = Answer::nothing(user, "no IAM user has such a login name");
+        let Answer { lines, log } = Answer::nothing(user, "not a login name that nss-iam assigns");
         assert_eq!((&*lines, log.len()), ("", 1));
         assert!(log[0].text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", log[0].text);
         assert!(log[0].text.len() < 1000, "{}", log[0].text);

@@ -1,4 +1,4 @@
-//! A machine with nss-iam, a user with keys, and a syslog daemon that remembers.
+//! A machine with nss-iam, a user with keys, and a syslog daemon that stores messages.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
@@ -87,7 +87,7 @@ impl Host {
         publish::keys(Path::new(FOLDER), &keys, self.gid).unwrap();
     }
 
-    /// Writes to keys.db what its publisher never would.
+    /// Writes data to keys.db that its publisher never would.
     pub(crate) fn by_hand(&self, sql: &str, value: &str) {
         // "File format version numbers" of SQLite's file format: with 3, SQLite itself does not write.
         let version = |byte: u8| {
@@ -101,7 +101,7 @@ impl Host {
         version(3);
     }
 
-    /// keys-cmd as AuthorizedKeysCommandUser. One that waits for ever is ended with status 124 (timeout(1)).
+    /// keys-cmd as AuthorizedKeysCommandUser. If it hangs, it is ended with status 124 (timeout(1)).
     pub(crate) fn command<S: AsRef<OsStr>>(&self, user: &str, words: &[S]) -> Command {
         let mut line = ["timeout", "60", "setpriv", "--clear-groups"].map(OsString::from).to_vec();
         line.extend(["--reuid", user, "--regid", user, PROGRAM].map(OsString::from));
@@ -113,14 +113,14 @@ impl Host {
         self.command("nss-iam", words).stdin(Stdio::null()).output().unwrap()
     }
 
-    /// What it prints for ana as sshd asks without `%f`; the exit status must be 0.
+    /// The output for ana as sshd asks without `%f`; the exit status must be 0.
     pub(crate) fn ana(&self) -> String {
         let ran = self.run(&["ana", &self.uid_of_ana]);
         assert_eq!((ran.status.code(), text(&ran.stderr)), (Some(0), ""));
         text(&ran.stdout).to_owned()
     }
 
-    /// It must print nothing, leave with 1, and say why on stderr and in the log.
+    /// Asserts that it prints nothing, exits with 1, and reports the reason on stderr and in the log.
     pub(crate) fn unusable(&self, why: &str) {
         let ran = self.run(&["ana", &self.uid_of_ana]);
         assert_eq!((ran.status.code(), text(&ran.stdout)), (Some(1), ""), "{why}");
@@ -129,7 +129,7 @@ impl Host {
         self.logged_one(83, why);
     }
 
-    /// Priority and text of what was logged since the last call.
+    /// Priority and text of the messages since the last call.
     pub(crate) fn logged(&self) -> Vec<(u8, String)> {
         let mut lines = Vec::new();
         let mut datagram = [0; 4096];
@@ -146,7 +146,8 @@ impl Host {
         }
     }
 
-    /// Exactly one line, of that priority (syslog(3): authpriv is 80; err 3, warning 4, info 6), with that text in it.
+    /// Asserts that there is exactly one line, with this priority (syslog(3): authpriv is 80; err 3, warning 4,
+    /// info 6) and this text.
     pub(crate) fn logged_one(&self, priority: u8, part: &str) {
         let lines = self.logged();
         assert!(

@@ -1,4 +1,4 @@
-//! keys-cmd as sshd runs it: the installed program, as its own user, on a machine of its own with a syslog daemon.
+//! keys-cmd as sshd runs it: the installed program, as its own user, on a private machine with a syslog daemon.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod host;
@@ -25,7 +25,7 @@ fn the_key_that_sshd_asks_for_is_printed_and_logged() {
     let lines = host.logged();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!(lines[0].0, 86);
-    // The seconds may have gone on since.
+    // The age may have grown since.
     let (before, after) = lines[0].1.split_once(" s ago ").unwrap();
     let (before, seconds) = before.rsplit_once(' ').unwrap();
     assert!(seconds.parse::<u32>().is_ok(), "{seconds}");
@@ -55,12 +55,12 @@ fn a_local_account_of_the_same_name_gets_nothing() {
     for words in [&["ana", "1000"][..], &["ana", "1000", fingerprint(0)], &["ana"]] {
         let ran = host.run(words);
         assert_eq!((ran.status.code(), text(&ran.stdout)), (Some(0), ""), "{words:?}");
-        host.logged_one(84, "offered no key of user 'ana': the user of that name has uid 1000");
+        host.logged_one(84, "offered no key of user 'ana': the user with this name has uid 1000");
     }
 }
 
 #[test]
-fn without_a_uid_the_one_that_getpwnam_tells_decides() {
+fn without_a_uid_the_one_that_getpwnam_returns_decides() {
     let Some(host) = host() else { return };
     let ran = host.run(&["ana"]);
     assert_eq!((ran.status.code(), text(&ran.stdout)), (Some(0), ""));
@@ -93,11 +93,11 @@ fn the_uid_of_another_iam_user_gets_nothing() {
     host.publish(vec![login("ana", &[0], now()), login("bob", &[1], now())]);
     let ran = host.run(&["ana", &uid("bob").to_string()]);
     assert_eq!((ran.status.code(), text(&ran.stdout)), (Some(0), ""));
-    host.logged_one(84, &format!("has uid {}, and the IAM user has {}", uid("bob"), uid("ana")));
+    host.logged_one(84, &format!("has uid {}, the one in the cache has {}", uid("bob"), uid("ana")));
 }
 
 #[test]
-fn a_user_whom_the_cache_does_not_know_gets_nothing_and_no_log_line() {
+fn a_user_who_is_not_in_the_cache_gets_nothing_and_no_log_line() {
     let Some(host) = host() else { return };
     for words in [&["root", "0"][..], &["ubuntu"], &["carol", "1879048192", fingerprint(0)]] {
         let ran = host.run(words);
@@ -107,21 +107,21 @@ fn a_user_whom_the_cache_does_not_know_gets_nothing_and_no_log_line() {
 }
 
 #[test]
-fn on_another_machine_nothing_is_offered() {
+fn a_host_with_a_different_machine_id_offers_nothing() {
     let Some(host) = host() else { return };
     for id in ["fedcba9876543210fedcba9876543210\n", "uninitialized\n", "\n", ""] {
         fs::write("/etc/machine-id", id).unwrap();
         assert_eq!(host.ana(), "", "{id:?}");
-        host.logged_one(84, "another machine-id");
+        host.logged_one(84, "different machine-id");
     }
     fs::remove_file("/etc/machine-id").unwrap();
     assert_eq!(host.ana(), "");
     host.logged_one(84, "cannot read '/etc/machine-id': No such file");
-    // A cache that was made where there was no machine-id fits no machine, not even one without.
+    // A cache that was made without a machine-id belongs to no host, not even to one without a machine-id.
     fs::write("/etc/machine-id", "").unwrap();
     host.by_hand("UPDATE about SET machine_id = ?", "");
     assert_eq!(host.ana(), "");
-    host.logged_one(84, "another machine-id");
+    host.logged_one(84, "different machine-id");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn keys_that_were_not_confirmed_for_too_long_are_not_offered() {
     let Some(host) = host() else { return };
     for (confirmed, why) in [
         (now() - 4 * 86400, "max_age is 259200 s"),
-        (now() + 86400, "s in the future; the clock is wrong"),
+        (now() + 86400, "s in the future: the clock is or was wrong"),
         (0, "no source has confirmed a key"),
     ] {
         host.publish(vec![login("ana", &[0], confirmed)]);
@@ -138,11 +138,11 @@ fn keys_that_were_not_confirmed_for_too_long_are_not_offered() {
     }
     host.publish(vec![login("ana", &[0], now() - 2 * 3600)]);
     assert_eq!(host.ana(), printed(0));
-    host.logged_one(84, "hint: find out why no refresh succeeds");
+    host.logged_one(84, "to find out why no refresh succeeds");
 }
 
 #[test]
-fn nothing_but_public_keys_is_printed_whatever_is_stored() {
+fn only_public_keys_are_printed_whatever_is_stored() {
     let Some(host) = host() else { return };
     let (good, line) = (stored(0), stored(1).split_once(' ').unwrap().1);
     let (print, (kind, body)) = (fingerprint(1), line.split_once(' ').unwrap());
@@ -168,10 +168,7 @@ fn nothing_but_public_keys_is_printed_whatever_is_stored() {
         assert_eq!(host.ana(), printed(0), "{about}");
         let lines = host.logged();
         assert_eq!(lines.len(), 2, "{about}: {lines:?}");
-        assert!(
-            lines[0].1.starts_with("left out ") && lines[1].1.starts_with("offered 1 keys "),
-            "{lines:?}"
-        );
+        assert!(lines[0].1.starts_with("skipped ") && lines[1].1.starts_with("offered 1 keys "), "{lines:?}");
         assert!(
             lines.iter().all(|(_, line)| !line.contains("command") && !line.contains("AAAA")),
             "{lines:?}"
@@ -189,7 +186,7 @@ fn characters_that_no_publisher_writes_make_the_cache_unusable() {
     host.publish(vec![login("ana", &[0], now())]);
     assert_eq!(host.ana(), printed(0));
     host.logged();
-    // Options restrict: without them, no key.
+    // Options restrict keys, so no key is offered without them.
     for hostile in ["restrict\n", "restrict\0", "restrict\u{f1}"] {
         host.by_hand("UPDATE about SET options = ?", hostile);
         host.unusable("corrupt: impossible characters");
@@ -202,7 +199,7 @@ fn characters_that_no_publisher_writes_make_the_cache_unusable() {
 }
 
 #[test]
-fn hostile_words_get_nothing_and_are_escaped_in_the_log() {
+fn hostile_arguments_get_nothing_and_are_escaped_in_the_log() {
     let Some(host) = host() else { return };
     let long = [b'\n'; 4096];
     let uid = host.uid_of_ana.as_bytes();
@@ -215,11 +212,11 @@ fn hostile_words_get_nothing_and_are_escaped_in_the_log() {
         (&[b"", uid], "''"),
         (&[b"ana'; '", uid], r"'ana\'; \''"),
         (&[&long, uid], r"\n\n... (4096 bytes)'"),
-        (&[b"ana", b"0\n"], r"'0\n' is no uid"),
-        (&[b"ana", b"-1"], "'-1' is no uid"),
-        (&[b"ana", uid, b"SHA256:\n"], r"'SHA256:\n' is no SHA256 fingerprint"),
+        (&[b"ana", b"0\n"], r"'0\n' is not a uid"),
+        (&[b"ana", b"-1"], "'-1' is not a uid"),
+        (&[b"ana", uid, b"SHA256:\n"], r"'SHA256:\n' is not a SHA256 fingerprint"),
         (&[b"ana", uid, b"MD5:16:27:ac"], "hint: 'FingerprintHash sha256' in sshd_config"),
-        (&[b"ana", uid, &long], r"\n\n... (4096 bytes)' is no SHA256 fingerprint"),
+        (&[b"ana", uid, &long], r"\n\n... (4096 bytes)' is not a SHA256 fingerprint"),
     ] {
         let words: Vec<&OsStr> = words.iter().map(|word| OsStr::from_bytes(word)).collect();
         let ran = host.run(&words);
@@ -233,7 +230,7 @@ fn hostile_words_get_nothing_and_are_escaped_in_the_log() {
 }
 
 #[test]
-fn a_reader_that_has_gone_away_is_no_error() {
+fn a_reader_that_closes_its_end_is_not_an_error() {
     let Some(host) = host() else { return };
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -275,7 +272,7 @@ fn a_cache_that_cannot_be_used_is_an_error() {
 }
 
 #[test]
-fn keys_are_readable_by_the_programs_own_user_and_nobody_else() {
+fn keys_are_readable_only_by_the_programs_own_user() {
     let Some(host) = host() else { return };
     let published = fs::metadata(KEYS).unwrap();
     assert_eq!((published.mode() & 0o7777, published.uid(), published.gid()), (0o640, 0, host.gid));
@@ -286,7 +283,7 @@ fn keys_are_readable_by_the_programs_own_user_and_nobody_else() {
 }
 
 #[test]
-fn each_of_five_thousand_users_gets_his_own_key() {
+fn each_of_five_thousand_users_gets_their_own_key() {
     let Some(host) = host() else { return };
     let names: Vec<String> = (0..5000).map(|number| format!("user{number}")).collect();
     let kinds = STORED.lines().count();
@@ -301,7 +298,7 @@ fn each_of_five_thousand_users_gets_his_own_key() {
 
 /// unix(7): a datagram socket's sender waits while the receiver's queue is full.
 #[test]
-fn a_syslog_daemon_that_hangs_holds_nobody_up() {
+fn a_syslog_daemon_that_hangs_does_not_delay_a_login() {
     let Some(host) = host() else { return };
     let filler = UnixDatagram::unbound().unwrap();
     filler.set_nonblocking(true).unwrap();
@@ -310,14 +307,14 @@ fn a_syslog_daemon_that_hangs_holds_nobody_up() {
 }
 
 #[test]
-fn a_host_without_syslog_keeps_nobody_out() {
+fn a_host_without_syslog_still_offers_keys() {
     let Some(host) = host() else { return };
     fs::remove_file("/dev/log").unwrap();
     assert_eq!(host.ana(), printed(0) + &printed(1));
 }
 
 #[test]
-fn help_version_and_a_wrong_number_of_words() {
+fn help_version_and_a_wrong_number_of_arguments() {
     let Some(host) = host() else { return };
     let help = host.run(&["--help"]);
     assert_eq!((help.status.code(), text(&help.stderr)), (Some(0), ""));

@@ -1,4 +1,4 @@
-//! Which values the keys take. Each function reads one value, or says what is wrong and what would be right.
+//! Which values the keys accept. Each function reads one value, or reports what is wrong and what would be right.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::{Error, GroupNames, Source};
 
 type Read<T> = Result<T, Error>;
 
-/// A century: so large a time can still be added to any date.
+/// A century: any date plus this is still valid.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 pub(crate) fn some<T>(read: impl Fn(&Item) -> Read<T>) -> impl Fn(&Item) -> Read<Option<T>> {
     move |item| read(item).map(Some)
 }
 
-/// A list of texts without repetition; most names differ by more than case.
+/// A list without repeated elements.
 pub(crate) fn list<T>(read: impl Fn(&Item) -> Read<T>) -> impl Fn(&Item) -> Read<Vec<T>> {
     move |item| {
         let mut seen = Vec::new();
@@ -42,7 +42,7 @@ pub(crate) fn choice<T: Copy>(item: &Item, choices: &[(&str, T)]) -> Read<T> {
         return Ok(*value);
     }
     let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-    Err(item.wrong("there is no such choice", &format!("choose from {}", names.join(", "))))
+    Err(item.wrong("unknown value", &format!("choose from {}", names.join(", "))))
 }
 
 pub(crate) fn integer<T: TryFrom<i64>>(item: &Item, min: i64, max: i64) -> Read<T> {
@@ -51,11 +51,11 @@ pub(crate) fn integer<T: TryFrom<i64>>(item: &Item, min: i64, max: i64) -> Read<
     value.ok_or_else(|| item.wrong("out of range", &format!("from {min} to {max}")))
 }
 
-/// A number and a unit, at least a second.
+/// A number above 0 with a unit.
 pub(crate) fn duration(item: &Item) -> Read<Duration> {
     let hint =
         "a number above 0 and s, m, h or d, such as \"90s\", \"5m\", \"36h\", \"3d\"; at most \"36500d\"";
-    parse_duration(item.text()?).ok_or_else(|| item.wrong("not a length of time", hint))
+    parse_duration(item.text()?).ok_or_else(|| item.wrong("not a duration", hint))
 }
 
 pub(crate) fn max_age(item: &Item) -> Read<Option<Duration>> {
@@ -67,7 +67,7 @@ pub(crate) fn max_age(item: &Item) -> Read<Option<Duration>> {
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let units = [('s', 1), ('m', 60), ('h', 60 * 60), ('d', 24 * 60 * 60)];
     let (number, unit) = units.iter().find_map(|(c, unit)| Some((text.strip_suffix(*c)?, unit)))?;
-    // `parse` alone would take "+5".
+    // `parse` alone would accept "+5".
     if !number.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
@@ -80,7 +80,7 @@ fn text(item: &Item, right: impl FnOnce(&str) -> bool, why: &str, hint: &str) ->
     if right(text) { Ok(text.to_owned()) } else { Err(item.wrong(why, hint)) }
 }
 
-/// Of `min` to `max` ASCII letters, digits and characters of `others`.
+/// Whether the text has `min` to `max` characters: ASCII letters, digits and `others`.
 pub(crate) fn made_of(text: &str, others: &str, min: usize, max: usize) -> bool {
     (min..=max).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
 }
@@ -90,14 +90,14 @@ fn printable(text: &str) -> bool {
 }
 
 pub(crate) fn group(item: &Item, names: GroupNames) -> Read<String> {
-    text(item, names.fits, &format!("not a name of {}", names.of), names.hint)
+    text(item, names.fits, &format!("not a valid name for {}", names.of), names.hint)
 }
 
 pub(crate) fn local_groups(item: &Item, names: GroupNames) -> Read<BTreeMap<String, Vec<String>>> {
     let mut groups = BTreeMap::new();
     for (name, locals) in item.table()? {
         if !(names.fits)(name) {
-            let why = format!("its key is not a name of {}", names.of);
+            let why = format!("its key is not a valid name for {}", names.of);
             return Err(locals.wrong(&why, "NAME = [\"sudo\"]"));
         }
         groups.insert(name.clone(), list(local_group)(locals)?);
@@ -105,23 +105,23 @@ pub(crate) fn local_groups(item: &Item, names: GroupNames) -> Read<BTreeMap<Stri
     Ok(groups)
 }
 
-/// Local groups have whatever names groupadd(8) or a package gave them; not `root`, since nobody gets gid 0.
+/// Local groups may have any name that groupadd(8) or a package gave them, but not `root`: nobody gets gid 0.
 fn local_group(item: &Item) -> Read<String> {
     let right = |name: &str| made_of(name, "._-$", 1, 32) && !name.starts_with('-') && name != "root";
     let hint = "up to 32 letters, digits and . _ - $; never \"root\"";
-    text(item, right, "not a name of a local group", hint)
+    text(item, right, "not a valid name for a local group", hint)
 }
 
-/// The rule of the instance metadata service for tags: EC2 User Guide, "View tags using instance metadata".
+/// The rule for tags in instance metadata: EC2 User Guide, "View tags using instance metadata".
 pub(crate) fn instance_tag(item: &Item) -> Read<String> {
     let right = |key: &str| made_of(key, "+-=.,_:@", 1, 128) && ![".", "..", "_index"].contains(&key);
     let hint = "1 to 128 letters, digits and + - = . , _ : @, such as \"nss-iam:groups\"";
-    text(item, right, "not a tag that instance metadata can show", hint)
+    text(item, right, "not a tag that instance metadata can have", hint)
 }
 
 pub(crate) fn role(item: &Item) -> Read<String> {
     let hint = "a name such as \"IAMKeyLookup\", or \"arn:aws:iam::123456789012:role/IAMKeyLookup\"";
-    text(item, is_role, "neither a name of a role nor a role's ARN", hint)
+    text(item, is_role, "neither the name nor the ARN of a role", hint)
 }
 
 fn is_role(role: &str) -> bool {
@@ -142,13 +142,13 @@ fn is_role(role: &str) -> bool {
     path.len() <= 512 && path.split('/').all(|part| made_of(part, "+=,.@_-", 1, 64))
 }
 
-/// The limits of external_id and session_name are those of the STS API reference, AssumeRole.
+/// The limits of external_id and session_name: STS API reference, AssumeRole.
 pub(crate) fn external_id(item: &Item) -> Read<String> {
     let right = |id: &str| made_of(id, "_+=,.@:/-", 2, 1224);
     text(item, right, "not an external id", "2 to 1224 letters, digits and _ + = , . @ : / -")
 }
 
-/// The default may be written out as the manual shows it.
+/// The default may be written in full, as in the manual.
 pub(crate) fn session_name(item: &Item) -> Read<Option<String>> {
     if item.text()? == "nss-iam@<instance-id>" {
         return Ok(None);
@@ -159,7 +159,7 @@ pub(crate) fn session_name(item: &Item) -> Read<Option<String>> {
 
 pub(crate) fn region(item: &Item) -> Read<String> {
     let right = |region: &str| made_of(region, "-", 1, 32) && region.to_ascii_lowercase() == region;
-    text(item, right, "not a name of a region", "such as \"eu-west-1\"")
+    text(item, right, "not a region", "such as \"eu-west-1\"")
 }
 
 pub(crate) fn http_url(item: &Item) -> Read<String> {
@@ -189,7 +189,7 @@ pub(crate) fn source(item: &Item) -> Read<Source> {
     Source::parse(item.text()?).map_err(|(why, hint)| item.wrong(why, hint))
 }
 
-/// Fit for a field of passwd(5).
+/// Whether the text is valid in a field of passwd(5).
 fn is_field(text: &str) -> bool {
     Field::new(text).is_ok()
 }
@@ -208,56 +208,56 @@ pub(crate) fn shell(item: &Item) -> Read<String> {
 pub(crate) fn gecos(item: &Item) -> Read<String> {
     let right = |gecos: &str| is_field(gecos) && !gecos.contains(['{', '}']);
     let hint = "printable ASCII without ':'; there are no {placeholders} here";
-    text(item, right, "not fit for the comment field", hint)
+    text(item, right, "not valid in the comment field", hint)
 }
 
 pub(crate) fn home(item: &Item) -> Read<String> {
     let right =
         |home: &str| home.starts_with('/') && is_field(home) && !home.split('/').any(|part| part == "..");
     let hint = "an absolute path in printable ASCII without ':' and '..', such as \"/home/{name}\"";
-    let home = text(item, right, "not a home", hint)?;
+    let home = text(item, right, "not a home directory", hint)?;
     if !policy::home::is_template(&home) {
-        return Err(item.wrong("unknown {placeholder}", "there are {name}, {uid}, {iam_name} and {account}"));
+        return Err(item.wrong("unknown {placeholder}", "use {name}, {uid}, {iam_name} or {account}"));
     }
     Ok(home)
 }
 
 pub(crate) fn common_group(item: &Item) -> Read<String> {
     let right = |name: &str| is_name(name) && name != policy::DISABLED_GROUP;
-    let hint = "up to 32 of a-z 0-9 . _ @ -, the first a-z 0-9 _, not all digits; \"iam-disabled\" is taken";
-    text(item, right, "not a name of a group", hint)
+    let hint = "up to 32 of a-z 0-9 . _ @ -, the first a-z 0-9 _, not all digits; \"iam-disabled\" is reserved";
+    text(item, right, "not a valid name for a group", hint)
 }
 
-/// In lower case, as user names are when the domain is cut off.
+/// In lower case, because user names are in lower case when the domain is removed.
 pub(crate) fn domain(item: &Item) -> Read<String> {
     let right = |domain: &str| made_of(domain, ".-", 1, 253);
     text(item, right, "not a domain", "without the '@', such as \"example.com\"")
         .map(|d| d.to_ascii_lowercase())
 }
 
-/// A part of `{account}` homes, so a name that is safe in a path.
+/// The name is part of home paths with `{account}`, so it must be safe in a path.
 pub(crate) fn account_name(item: &Item) -> Read<String> {
     let right =
         |name: &str| made_of(name, "._-", 1, 64) && name.starts_with(|c: char| c.is_ascii_alphanumeric());
     text(
         item,
         right,
-        "not a name of an account",
+        "not a valid name for an account",
         "up to 64 letters, digits and . _ -, the first a letter or digit",
     )
 }
 
 pub(crate) fn reserved_name(item: &Item) -> Read<String> {
-    let hint = "up to 32 of a-z 0-9 . _ @ -; a '*' at the end stands for any rest";
-    text(item, is_entry, "not a name of a user or group", hint)
+    let hint = "up to 32 of a-z 0-9 . _ @ -; a '*' at the end matches anything";
+    text(item, is_entry, "not a valid name for a user or group", hint)
 }
 
-/// A service of nsswitch.conf(5), or one of [`crate::PARTS`]. Users of /etc/passwd always win.
+/// A service of nsswitch.conf(5), or one of [`crate::PARTS`]. /etc/passwd can never be excluded.
 pub(crate) fn part_of_host(item: &Item) -> Read<String> {
     let right = |part: &str| made_of(part, "_-", 1, 64) && part != "files";
     let hint =
-        "a service of nsswitch.conf but \"files\", or \"sudo\", \"doas\", \"systemd-units\", \"sysusers\"";
-    text(item, right, "not a part of the host that can be left out", hint)
+        "a service of nsswitch.conf except \"files\", or \"sudo\", \"doas\", \"systemd-units\", \"sysusers\"";
+    text(item, right, "not a part of the host that can be excluded", hint)
 }
 
 pub(crate) fn allowed_names(item: &Item) -> Read<BTreeMap<String, String>> {
@@ -267,22 +267,24 @@ pub(crate) fn allowed_names(item: &Item) -> Read<BTreeMap<String, String>> {
             return Err(item.wrong("its key is not a UserId or GroupId", "AIDAEXAMPLE = \"ana\""));
         }
         let hint = "up to 32 of a-z 0-9 . _ @ -, the first a-z 0-9 _, not all digits";
-        let name = text(item, is_name, "not a name of a user or group", hint)?;
+        let name = text(item, is_name, "not a valid name for a user or group", hint)?;
         if names.values().any(|other| *other == name) {
-            return Err(item.wrong("another entry of [names.allow] has it", "only one user can have a name"));
+            return Err(
+                item.wrong("another entry of [names.allow] has it", "only one user or group can have a name")
+            );
         }
         names.insert(iam_id.clone(), name);
     }
     Ok(names)
 }
 
-/// IAM's rule for keys of tags, as far as it is ASCII; the rest of the key needs room: API reference, Tag.
+/// IAM's rule for tag keys, restricted to ASCII, with room for the rest of the key: API reference, Tag.
 pub(crate) fn tag_prefix(item: &Item) -> Read<String> {
     let right = |prefix: &str| {
         made_of(prefix, " _.:/=+-@", 1, 100) && !prefix.to_ascii_lowercase().starts_with("aws:")
     };
     let hint = "1 to 100 letters, digits, spaces and _ . : / = + - @, not beginning with \"aws:\"";
-    text(item, right, "not a beginning of a tag", hint)
+    text(item, right, "not a prefix for tags", hint)
 }
 
 pub(crate) fn ids(item: &Item) -> Read<BTreeMap<String, u32>> {
@@ -293,19 +295,20 @@ pub(crate) fn ids(item: &Item) -> Read<BTreeMap<String, u32>> {
         }
         let id: u32 = integer(item, PINNED_FIRST.into(), LAST.into())?;
         if Id::pinned(id).is_err() {
-            return Err(item.wrong("the system uses it for nobody", "any other id"));
+            return Err(item.wrong("it means nobody", "use a different id"));
         }
         if ids.values().any(|other| *other == id) {
-            return Err(
-                item.wrong("another entry of [ids] has it", "users and groups share one space of ids")
-            );
+            return Err(item.wrong(
+                "another entry of [ids] has it",
+                "use a different id; users and groups share one range",
+            ));
         }
         ids.insert(iam_id.clone(), id);
     }
     Ok(ids)
 }
 
-/// sshd(8), "AUTHORIZED_KEYS FILE FORMAT". Stricter than sshd, which takes what follows a blank for the key.
+/// sshd(8), "AUTHORIZED_KEYS FILE FORMAT". Stricter than sshd, which takes the text after a blank as the key.
 pub(crate) fn key_options(item: &Item) -> Read<String> {
     let right = |options: &str| options.is_empty() || (printable(options) && are_options(options));
     let hint = "NAME or NAME=\"VALUE\" in printable ASCII, joined by ',' without blanks";
@@ -333,7 +336,7 @@ fn are_options(mut rest: &str) -> bool {
     }
 }
 
-/// What follows the closing quote; a quote behind a backslash does not close, as in sshd's `opt_dequote`.
+/// The text after the closing quote. A quote after a backslash does not close, as in sshd's `opt_dequote`.
 fn after_value(mut rest: &str) -> Option<&str> {
     loop {
         let (value, tail) = rest.split_once('"')?;

@@ -1,7 +1,7 @@
-//! The only configuration of nss-iam: its model, its defaults and its reader. Manual: nss-iam.toml(5).
+//! The configuration of nss-iam: its model, its defaults and its reader. Manual: nss-iam.toml(5).
 //!
-//! Every value is checked here, so that nothing further down does it again. Whether what is named exists
-//! (a group at the source, a shell on this host) is not known here. The shipped file is `config/config.toml`.
+//! Every value is checked here, so later code need not check again. Whether a group exists at the source, or a
+//! shell on this host, is not checked. The shipped file is `config/config.toml`.
 #![forbid(unsafe_code)]
 
 mod check;
@@ -26,30 +26,30 @@ use policy::{Invalid, Name};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Everything that an administrator can set. [`Config::default`] is what holds where a file is silent.
+/// Everything that an administrator can set. [`Config::default`] has the values of keys that no file sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
     /// Groups of the first account whose members become users.
     pub groups: Vec<String>,
-    /// The instance tag that names further such groups, `:` or space separated.
+    /// The instance tag that names more of these groups, separated by `:` or spaces.
     pub groups_from_instance_tag: Option<String>,
-    /// How AWS is reached.
+    /// Access to AWS.
     pub aws: Aws,
     /// Further accounts, in order of precedence for names.
     pub account: Vec<Account>,
     /// Where the listing comes from.
     pub source: Source,
-    /// How users look.
+    /// Attributes of users.
     pub users: Users,
     /// Group of the first account -> local groups that its members join.
     pub local_groups: BTreeMap<String, Vec<String>>,
-    /// Whose names are given.
+    /// Which names are assigned.
     pub names: Names,
-    /// Which tags of users are obeyed.
+    /// Which tags of users are used.
     pub tags: Tags,
-    /// UserId, GroupId, or `group:` and the name of a group of ours -> its id; no id occurs twice.
+    /// UserId, GroupId, or `group:` and the name of a group of nss-iam -> its id; no id occurs twice.
     pub ids: BTreeMap<String, u32>,
-    /// What sshd is offered.
+    /// Which keys are offered to sshd.
     pub keys: Keys,
     /// Limits.
     pub safety: Safety,
@@ -67,22 +67,22 @@ impl Config {
     }
 }
 
-/// `[aws]`: how AWS is reached. The unset is the SDK's own business, but for the role.
+/// `[aws]`: access to AWS. The SDK chooses a default for keys that are not set, except the role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aws {
-    /// Role name (with its path, if it has one) or role ARN; none: the instance's own role.
+    /// Role name (with its path, if it has one) or role ARN; none: the instance's role.
     pub role: Option<String>,
     /// sts:ExternalId.
     pub external_id: Option<String>,
     /// RoleSessionName; none: `nss-iam@` and the instance id.
     pub session_name: Option<String>,
-    /// Region, of which only STS depends.
+    /// Region; only calls to STS depend on it.
     pub region: Option<String>,
-    /// For a whole fetch; never zero.
+    /// Of a whole fetch; never zero.
     pub timeout: Duration,
-    /// Calls at once, 1 to 64.
+    /// Maximum number of concurrent calls, 1 to 64.
     pub concurrency: usize,
-    /// Endpoint of every service.
+    /// Endpoint of all services.
     pub endpoint_url: Option<String>,
     /// Endpoint of IAM.
     pub endpoint_url_iam: Option<String>,
@@ -96,7 +96,7 @@ pub struct Aws {
     pub ca_bundle: Option<PathBuf>,
     /// Use FIPS endpoints.
     pub use_fips: bool,
-    /// Use endpoints that have IPv6 too.
+    /// Use endpoints that also support IPv6.
     pub use_dualstack: bool,
 }
 
@@ -124,9 +124,9 @@ impl Default for Aws {
 /// `[[account]]`: one further account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Unlike any other account's, and never empty: the empty name is the first account's.
+    /// Unique and never empty: the empty name is the first account's.
     pub name: String,
-    /// As [`Aws::role`].
+    /// See [`Aws::role`].
     pub role: Option<String>,
     /// Groups whose members become users.
     pub groups: Vec<String>,
@@ -136,7 +136,7 @@ pub struct Account {
     pub external_id: Option<String>,
 }
 
-/// `[users]`: how users look, and what becomes of those who left.
+/// `[users]`: attributes of users, and what happens to users who left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Users {
     /// An absolute path.
@@ -147,13 +147,13 @@ pub struct Users {
     pub gecos: String,
     /// The group that every active user is a member of.
     pub common_group: String,
-    /// Domains that are cut off user names; in lower case, as names are compared.
+    /// Domains that are removed from user names; in lower case, because names are compared in lower case.
     pub strip_domains: Vec<String>,
-    /// How characters that Linux names lack are replaced.
+    /// How characters that Linux names cannot have are replaced.
     pub name_style: NameStyle,
-    /// What becomes of a user who left.
+    /// What happens to a user who left.
     pub removed: Removed,
-    /// How long a disabled user is found by uid; never zero.
+    /// How long a disabled user can be found by uid; never zero.
     pub removed_keep: Duration,
     /// Whether sessions and processes of users who left are ended.
     pub terminate_sessions: bool,
@@ -176,50 +176,51 @@ impl Default for Users {
 }
 
 impl Users {
-    /// How names of the source become names of this host.
+    /// The rules that turn names of the source into names of this host.
     #[must_use]
     pub fn mapping(&self) -> Mapping<'_> {
         Mapping { style: self.name_style, strip_domains: &self.strip_domains }
     }
 }
 
-/// What becomes of a user who left.
+/// What happens to a user who left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removed {
-    /// Found by uid, and never by name, for [`Users::removed_keep`].
+    /// Found by uid, but not by name, for [`Users::removed_keep`].
     Disable,
-    /// No longer found at all, at once.
+    /// Immediately no longer found at all.
     Hide,
 }
 
-/// `[names]`: which names are given, and which are not.
+/// `[names]`: which names are assigned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Names that no user or group of the source gets, besides the shipped list; a `*` at the end stands for any rest.
+    /// Names that no user or group of the source gets, in addition to the shipped list; a `*` at the end
+    /// matches anything.
     pub reserved: Vec<String>,
-    /// Parts of this host that are not asked whose a name is: services of nsswitch.conf, and [`PARTS`].
+    /// Parts of this host that are not checked for names: services of nsswitch.conf, and [`PARTS`].
     pub exclude: Vec<String>,
-    /// UserId or GroupId -> the name that it may have though the host uses it already; no name occurs twice.
+    /// UserId or GroupId -> the name that it may have although the host already uses it; no name occurs twice.
     pub allow: BTreeMap<String, String>,
 }
 
 impl Names {
-    /// Whether `[names.allow]` gives this name to this user or group, though the host uses it already.
+    /// Whether `[names.allow]` allows this name for this user or group although the host already uses it.
     #[must_use]
     pub fn allows(&self, name: &str, iam_id: &str) -> bool {
         self.allow.get(iam_id).is_some_and(|allowed| allowed == name)
     }
 }
 
-/// What [`Names::exclude`] can name besides services of nsswitch.conf.
+/// What [`Names::exclude`] can contain besides services of nsswitch.conf.
 pub const PARTS: [&str; 4] = ["sudo", "doas", "systemd-units", "sysusers"];
 
-/// `[tags]`: which tags of users are obeyed.
+/// `[tags]`: which tags of users are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tags {
-    /// Key `use`: none unless named.
+    /// Key `use`; none by default.
     pub uses: Vec<TagUse>,
-    /// What the tags' keys begin with; never empty.
+    /// The prefix of the tags' keys; never empty.
     pub prefix: String,
 }
 
@@ -230,7 +231,8 @@ impl Default for Tags {
 }
 
 impl Tags {
-    /// The value of a tag, if the configuration lets it decide. `tags` has all of a user's, with their prefix.
+    /// The value of a tag, if the configuration uses this tag. `tags` has all tags of the user, with their
+    /// prefix.
     #[must_use]
     pub fn value<'a>(&self, usage: TagUse, tags: &'a BTreeMap<String, String>) -> Option<&'a str> {
         let tag = tags.get(&format!("{}{}", self.prefix, usage.word()));
@@ -245,7 +247,7 @@ impl Tags {
     }
 }
 
-/// A tag that can be obeyed.
+/// A tag that can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagUse {
     /// `ssh-key`, `ssh-key-2`, …: public keys.
@@ -261,10 +263,10 @@ pub enum TagUse {
 }
 
 impl TagUse {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Self; 5] = [Self::SshKey, Self::Name, Self::Uid, Self::Shell, Self::Gecos];
 
-    /// Its word in key `use`, and what stands behind the prefix in the tag's key.
+    /// The word in key `use`, which is also the part of the tag's key after the prefix.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -288,12 +290,12 @@ impl TagUse {
     }
 }
 
-/// `[keys]`: what sshd is offered.
+/// `[keys]`: which keys are offered to sshd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     /// Well-formed authorized_keys options, or empty.
     pub options: String,
-    /// Older keys are not offered; none: they always are.
+    /// Older keys are not offered; none: no limit.
     pub max_age: Option<Duration>,
 }
 
@@ -306,7 +308,7 @@ impl Default for Keys {
 /// `[safety]`: limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Safety {
-    /// More of the active users than this are not disabled at once; 0 to 100.
+    /// Maximum percentage of the active users that is disabled at once; 0 to 100.
     pub max_removed_percent: u8,
 }
 
@@ -319,27 +321,27 @@ impl Default for Safety {
 /// Why a configuration is refused.
 #[derive(Debug)]
 pub enum Error {
-    /// A file or folder that cannot be read.
+    /// A file or directory that cannot be read.
     Read {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         cause: io::Error,
         /// What to do.
         hint: &'static str,
     },
-    /// A file or folder that anyone on the host may write.
+    /// A file or directory that anyone on the host can write to.
     Writable {
-        /// Which.
+        /// The path.
         path: PathBuf,
     },
-    /// Something in a file is wrong.
+    /// A mistake in a file.
     Wrong {
-        /// In which file.
+        /// The file.
         path: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// The key, and what is wrong.
+        /// The key and the mistake.
         what: String,
         /// What would be right.
         hint: String,

@@ -1,4 +1,4 @@
-//! From files to a checked [`Config`]: which files, in which order, and which key goes where.
+//! Turns files into a checked [`Config`]: which files, in which order, and what each key sets.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -20,10 +20,10 @@ impl Config {
         Self::parse(&Self::texts(main)?)
     }
 
-    /// Reads `main`, then the files `*.toml` of the folder `config.d` beside it in the order of their names.
+    /// Reads `main`, then the files `*.toml` of the directory `config.d` next to it, in order of name.
     ///
     /// # Errors
-    /// See [`Error`]. A missing `main` is one, a missing folder is not.
+    /// See [`Error`]. A missing `main` is an error, a missing directory is not.
     pub fn texts(main: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
         let mut texts = vec![(main.to_owned(), read(main)?)];
         for path in drop_ins(&main.with_file_name("config.d"))? {
@@ -33,10 +33,11 @@ impl Config {
         Ok(texts)
     }
 
-    /// Merges files, the later over the earlier, and checks the outcome. The paths are for messages alone.
+    /// Merges files, where later files override earlier ones, and checks the result. The paths are used only in
+    /// messages.
     ///
     /// # Errors
-    /// [`Error::Wrong`], of the first mistake found.
+    /// [`Error::Wrong`] for the first mistake.
     pub fn parse(texts: &[(PathBuf, String)]) -> Result<Self, Error> {
         let mut merged = Table::new();
         for (path, text) in texts {
@@ -52,11 +53,11 @@ fn read(path: &Path) -> Result<String, Error> {
         hint: match cause.kind() {
             io::ErrorKind::NotFound => "install the package's file again, or name another with --config",
             io::ErrorKind::InvalidData => "write the file in UTF-8",
-            _ => "make it a file that the refresher's user may read: chmod 0644",
+            _ => "make it a file that the refresher's user can read: chmod 0644",
         },
         cause,
     };
-    // A FIFO would be waited for.
+    // Opening a FIFO would wait for a writer.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(failed(io::Error::other("not a regular file")));
     }
@@ -71,7 +72,7 @@ fn drop_ins(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let failed = |cause| Error::Read {
         path: folder.to_owned(),
         cause,
-        hint: "make it a folder that the refresher's user may read: chmod 0755",
+        hint: "make it a directory that the refresher's user can read: chmod 0755",
     };
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -81,7 +82,7 @@ fn drop_ins(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     refuse_world_writable(folder, &fs::metadata(folder).map_err(failed)?)?;
     let paths =
         entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    // Hidden files are an editor's, as in the shell's `*.toml`.
+    // Hidden files are skipped, as by the shell's `*.toml`: editors create them.
     let wanted = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
         name.ends_with(b".toml") && !name.starts_with(b".")
@@ -156,11 +157,11 @@ fn accounts(item: &Item, names: GroupNames) -> Result<Vec<Account>, Error> {
         let mut section = Section::new("[[account]]", item.table()?.clone());
         let mut account = Account::default();
         let name = section.take("name").ok_or_else(|| {
-            item.wrong("an [[account]] without a name", "add name = \"…\", by which logs tell it from others")
+            item.wrong("an [[account]] without a name", "add name = \"…\"; log messages use it")
         })?;
         account.name = check::account_name(&name)?;
         if accounts.iter().any(|other| other.name == account.name) {
-            return Err(name.wrong("another [[account]] has this name", "give each account its own"));
+            return Err(name.wrong("another [[account]] has this name", "give each account a different name"));
         }
         section.set("role", &mut account.role, some(check::role))?;
         section.set("external_id", &mut account.external_id, some(check::external_id))?;

@@ -1,7 +1,8 @@
-//! `[source] url`: which sources there are, and what differs between them. How one is read is in
+//! `[source] url`: the sources, and how they differ. The code that reads a source is in
 //! `cache-refresher/src/fetch`.
 //!
-//! A new source begins with a variant here: the compiler then asks what holds for it. Nothing else compares URLs.
+//! To add a source, begin with a variant here: the compiler then names each place that has to decide. No other code
+//! compares URLs.
 
 mod file_url;
 
@@ -15,11 +16,11 @@ pub enum Source {
     /// IAM, in one or more AWS accounts.
     #[default]
     Iam,
-    /// A listing that something else writes.
+    /// A listing that another program writes.
     File {
-        /// As it is written.
+        /// As in the configuration.
         url: String,
-        /// The absolute path that it names.
+        /// The absolute path.
         path: PathBuf,
     },
 }
@@ -37,19 +38,19 @@ impl Source {
             return Ok(Self::Iam);
         }
         if url.starts_with("s3://") {
-            return Err(("S3 is no source in this release", "\"iam:\" or \"file:///…\""));
+            return Err(("S3 is not supported in this release", "use \"iam:\" or \"file:///…\""));
         }
         let path = file_url::path(url)?.ok_or(NOT_A_SOURCE)?;
         Ok(Self::File { url: url.to_owned(), path })
     }
 
-    /// The source that a listing says it is of; none: it says nothing that this release knows.
+    /// The source that a listing names; none if this release does not know it.
     #[must_use]
     pub fn of_listing(url: &str) -> Option<Self> {
         Self::parse(url).ok()
     }
 
-    /// As it is written in the configuration, in listings and in messages.
+    /// The URL as in the configuration, in listings and in messages.
     #[must_use]
     pub fn url(&self) -> &str {
         match self {
@@ -58,13 +59,13 @@ impl Source {
         }
     }
 
-    /// Whether it is the one that a listing says it is of.
+    /// Whether a listing names this source.
     #[must_use]
     pub fn has_url(&self, url: &str) -> bool {
         self.url() == url
     }
 
-    /// What messages call it.
+    /// Its name in messages.
     #[must_use]
     pub fn noun(&self) -> &'static str {
         match self {
@@ -73,7 +74,7 @@ impl Source {
         }
     }
 
-    /// What messages call a `user` or `group` of it: `IAM user`.
+    /// What messages call a `user` or `group` of this source: `IAM user`.
     #[must_use]
     pub fn called(&self, what: &str) -> String {
         match self {
@@ -82,8 +83,8 @@ impl Source {
         }
     }
 
-    /// Whether it is asked, account by account, for the groups that the configuration names, and then for each member. If
-    /// not, it is a document: everyone in it is meant, and it is read as a whole.
+    /// Whether it is queried, account by account, for the groups in the configuration and then for each member.
+    /// Otherwise it is a document that is read as a whole, and every user in it is meant.
     #[must_use]
     pub fn is_directory(&self) -> bool {
         match self {
@@ -92,7 +93,7 @@ impl Source {
         }
     }
 
-    /// Which names its groups have; those of a document's are of use in `local_groups`.
+    /// Valid names of groups. Groups of a document are used only in `local_groups`.
     #[must_use]
     pub fn group_names(&self) -> GroupNames {
         match self {
@@ -109,22 +110,22 @@ impl Source {
         }
     }
 
-    /// What `keys.db` and `state.db` say of who confirmed a user's keys: `iam:123456789012`, or the URL of a document. The
-    /// account is empty while it is unknown.
+    /// What `keys.db` and `state.db` store about who confirmed a user's keys: `iam:123456789012`, or the URL of
+    /// a document. The account is empty while it is unknown.
     #[must_use]
     pub fn origin(&self, account: &str) -> String {
         if self.is_directory() { format!("{}{account}", self.url()) } else { self.url().to_owned() }
     }
 }
 
-/// The names that groups of a source can have.
+/// Valid names of a source's groups.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupNames {
-    /// Whether it is one.
+    /// Whether a name is valid.
     pub fits: fn(&str) -> bool,
-    /// Of what it is a name: `an IAM group`.
+    /// What has the name: `an IAM group`.
     pub of: &'static str,
-    /// What it is made of.
+    /// The form of a valid name.
     pub hint: &'static str,
 }
 
@@ -133,7 +134,7 @@ fn is_iam_group(name: &str) -> bool {
     made_of(name, "+=,.@_-", 1, 128)
 }
 
-/// Whether two origins can be the same, see [`Source::origin`]: the account of one may be unknown.
+/// Whether two origins (see [`Source::origin`]) can be the same: the account of one may be unknown.
 #[must_use]
 pub fn is_same_origin(one: &str, other: &str) -> bool {
     let is_of_any_account = |bare: &str, origin: &str| {
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_those_that_earlier_releases_stored() {
+    fn origins_have_the_form_that_earlier_releases_stored() {
         let file = Source::of_listing("file:/srv/a%20b.json").unwrap();
         let origins =
             [Source::Iam.origin("123456789012"), Source::Iam.origin(""), file.origin("123456789012")];
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_is_unknown_can_be_any_account_of_the_same_source() {
+    fn an_unknown_account_matches_any_account_of_the_same_source() {
         for (one, other, same) in [
             ("iam:1", "iam:1", true),
             ("iam:", "iam:1", true),

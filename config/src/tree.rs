@@ -1,6 +1,6 @@
-//! TOML files as one merged tree in which every value still knows its file and line, and typed access to it.
+//! TOML files merged into one tree in which every value keeps its file and line, and typed access to it.
 //!
-//! serde would lose the place of a value when files are merged, and that of a value that parses but is wrong.
+//! With serde, merged values would lose their position, as would values that parse but are wrong.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use crate::Error;
 
-/// A value and where it stands.
+/// A value and its position.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
     /// Its name in messages: `users.shell`.
@@ -24,16 +24,16 @@ pub(crate) struct Item {
 #[derive(Debug, Clone)]
 enum Value {
     Text(String),
-    /// None: does not fit.
+    /// None: out of range.
     Integer(Option<i64>),
     Bool(bool),
     Array(Vec<Item>),
     Table(Table),
-    /// What no key takes: a float or a date.
+    /// A float or a date: no key accepts these.
     Other,
 }
 
-/// A table's entries by their plain keys.
+/// A table's entries by key, without prefix.
 pub(crate) type Table = BTreeMap<String, Item>;
 
 /// Parses one file into the entries of its root table.
@@ -48,7 +48,8 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Table, Error> {
     Ok(file.table("", root.get_ref()))
 }
 
-/// Lays `over` on `base`: tables entry by entry, `[[account]]` behind what is there, all else in its place.
+/// Merges `over` into `base`: tables are merged by key, `[[account]]` entries are appended, all other values are
+/// replaced.
 pub(crate) fn merge(base: &mut Table, over: Table) {
     for (key, item) in over {
         match (base.get_mut(&key).map(|old| &mut old.value), item.value) {
@@ -93,7 +94,7 @@ impl File<'_> {
     }
 }
 
-/// The line, from 1, that a byte stands in.
+/// The number of the line, from 1, that contains the byte.
 fn line(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }
@@ -102,7 +103,7 @@ impl Item {
     pub(crate) fn text(&self) -> Result<&str, Error> {
         match &self.value {
             Value::Text(text) => Ok(text),
-            _ => Err(self.not_a("a text in quotes")),
+            _ => Err(self.not_a("a string in quotes")),
         }
     }
 
@@ -136,7 +137,7 @@ impl Item {
 
     fn not_a(&self, expected: &str) -> Error {
         let found = match self.value {
-            Value::Text(_) => "a text",
+            Value::Text(_) => "a string",
             Value::Integer(Some(_)) => "a number",
             Value::Integer(None) => "too large a number",
             Value::Bool(_) => "true or false",
@@ -147,14 +148,14 @@ impl Item {
         self.error(format!("'{}' is {found}", self.key), format!("it must be {expected}"))
     }
 
-    /// The value is of the right type and yet wrong.
+    /// The error for a value of the right type that is wrong.
     pub(crate) fn wrong(&self, why: &str, hint: &str) -> Error {
         let value = match &self.value {
             Value::Text(text) => text.escape_debug().to_string(),
             Value::Integer(Some(n)) => n.to_string(),
             _ => return self.error(format!("'{}' is wrong: {why}", self.key), hint.to_owned()),
         };
-        self.error(format!("'{value}' is no value for '{}': {why}", self.key), hint.to_owned())
+        self.error(format!("'{value}' is not valid for '{}': {why}", self.key), hint.to_owned())
     }
 
     fn error(&self, what: String, hint: String) -> Error {
@@ -162,7 +163,7 @@ impl Item {
     }
 }
 
-/// A table with a fixed set of keys: whatever is not taken out of it is an unknown key.
+/// A table with a fixed set of keys: any key that is not taken out is unknown.
 pub(crate) struct Section {
     name: String,
     entries: Table,
@@ -170,18 +171,18 @@ pub(crate) struct Section {
 }
 
 impl Section {
-    /// `name` is for messages: `[users]`.
+    /// `name` is used in messages: `[users]`.
     pub(crate) fn new(name: &str, entries: Table) -> Self {
         Self { name: name.to_owned(), entries, known: Vec::new() }
     }
 
-    /// Takes a key out.
+    /// Takes out a key.
     pub(crate) fn take(&mut self, key: &'static str) -> Option<Item> {
         self.known.push(key);
         self.entries.remove(key)
     }
 
-    /// Takes a key out and, if it is there, puts what `read` makes of it in `slot`.
+    /// Takes out a key and, if it exists, stores the value that `read` returns in `slot`.
     pub(crate) fn set<T>(
         &mut self,
         key: &'static str,
@@ -194,7 +195,7 @@ impl Section {
         Ok(())
     }
 
-    /// Takes a table out; an absent one is an empty one.
+    /// Takes out a table; a missing one counts as empty.
     pub(crate) fn section(&mut self, key: &'static str) -> Result<Section, Error> {
         let entries = match self.take(key) {
             Some(item) => item.table()?.clone(),
@@ -203,7 +204,7 @@ impl Section {
         Ok(Section::new(&format!("[{key}]"), entries))
     }
 
-    /// Every known key has been taken out.
+    /// Refuses keys that were not taken out.
     pub(crate) fn end(self) -> Result<(), Error> {
         let Some((key, item)) = self.entries.first_key_value() else {
             return Ok(());
@@ -217,7 +218,7 @@ impl Section {
     }
 }
 
-/// How many bytes must be changed, put in or taken out to make `b` of `a`.
+/// How many bytes must be changed, inserted or removed to turn `a` into `b`.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {

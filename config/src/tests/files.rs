@@ -1,4 +1,4 @@
-//! Files: the shipped one, their order, what is refused before it is parsed.
+//! The shipped file, the order of files, and files that are refused before they are parsed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
@@ -13,7 +13,7 @@ use crate::{Account, Aws, Config, Error, Names};
 
 const SHIPPED: &str = include_str!("../../config.toml");
 
-/// The shipped file with every line that shows a key or a header put in force.
+/// The shipped file with every commented key and header activated.
 fn uncommented() -> String {
     let line = |line: &str| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|c: char| c == '[' || c.is_ascii_alphabetic()) => rest.to_owned(),
@@ -22,7 +22,7 @@ fn uncommented() -> String {
     SHIPPED.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A folder with config.toml and config.d, removed at the end.
+/// A directory with config.toml and config.d, removed at the end.
 fn folder(files: &[(&str, &str)]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let drop_ins = folder.path().join("config.d");
@@ -42,12 +42,12 @@ fn chmod(path: &Path, mode: u32) {
 }
 
 #[test]
-fn the_shipped_file_as_it_is_changes_nothing() {
+fn the_shipped_file_equals_the_defaults() {
     assert_eq!(parse(&[SHIPPED]).unwrap(), Config::default());
 }
 
 #[test]
-fn the_shipped_file_shows_the_default_wherever_it_does_not_say_example() {
+fn the_shipped_file_shows_the_default_of_every_key_without_an_example() {
     let text = |s: &str| Some(s.to_owned());
     let expected = Config {
         groups: vec!["JumpHostAccess".to_owned()],
@@ -113,7 +113,7 @@ fn the_shipped_file_shows_every_key() {
 }
 
 #[test]
-fn later_files_are_laid_over_earlier_ones_key_by_key() {
+fn later_files_override_earlier_ones_key_by_key() {
     let base = "groups = ['A', 'B']\n[users]\nshell = '/bin/sh'\ngecos = 'x'\n\
         [local_groups]\nA = ['adm', 'sudo']\nB = ['adm']";
     let over = "groups = ['C']\n[users]\nshell = '/bin/zsh'\n[local_groups]\nA = ['wheel']";
@@ -125,7 +125,7 @@ fn later_files_are_laid_over_earlier_ones_key_by_key() {
 }
 
 #[test]
-fn accounts_of_all_files_stand_in_the_order_of_the_files() {
+fn accounts_are_in_the_order_of_the_files() {
     let texts = ["[[account]]\nname = 'one'\n[[account]]\nname = 'two'", "[[account]]\nname = 'three'"];
     let config = parse(&texts).unwrap();
     let names: Vec<_> = config.account.iter().map(|a| a.name.as_str()).collect();
@@ -133,21 +133,21 @@ fn accounts_of_all_files_stand_in_the_order_of_the_files() {
 }
 
 #[test]
-fn a_mistake_is_told_with_the_file_and_line_it_stands_in() {
+fn a_mistake_is_reported_with_its_file_and_line() {
     let texts = ["[users]\nshell = '/bin/sh'\n", "\n[users]\n\nshell = 'zsh'\n", "[users]\ngecos = 'x'\n"];
-    assert!(refusal(&texts).starts_with("'1.toml' line 4: 'zsh' is no value for 'users.shell'"));
+    assert!(refusal(&texts).starts_with("'1.toml' line 4: 'zsh' is not valid for 'users.shell'"));
     assert!(refusal(&["[users]", "[users]\nshel = 'x'"]).starts_with("'1.toml' line 2: unknown key 'shel'"));
     let twice = ["[[account]]\nname = 'one'", "\n[[account]]\nname = 'one'"];
-    assert!(refusal(&twice).starts_with("'1.toml' line 3: 'one' is no value for 'account.name': another"));
+    assert!(refusal(&twice).starts_with("'1.toml' line 3: 'one' is not valid for 'account.name': another"));
 }
 
 #[test]
-fn what_a_later_file_replaces_is_not_judged() {
+fn a_value_that_a_later_file_overrides_is_not_checked() {
     assert_eq!(parse(&["[users]\nshell = 1", "[users]\nshell = '/bin/sh'"]).unwrap().users.shell, "/bin/sh");
 }
 
 #[test]
-fn drop_ins_are_read_by_name_and_only_if_visible_and_toml() {
+fn drop_ins_are_read_in_order_of_name_and_only_if_visible_and_toml() {
     let (_folder, main) = folder(&[
         ("config.toml", "groups = ['main']\n[users]\ngecos = 'main'"),
         ("config.d/20-b.toml", "groups = ['b']"),
@@ -160,7 +160,7 @@ fn drop_ins_are_read_by_name_and_only_if_visible_and_toml() {
 }
 
 #[test]
-fn no_folder_of_drop_ins_is_no_mistake() {
+fn a_missing_config_d_is_not_a_mistake() {
     let (folder, main) = folder(&[("config.toml", "groups = ['A']")]);
     fs::remove_dir(folder.path().join("config.d")).unwrap();
     assert_eq!(Config::load(&main).unwrap().groups, ["A"]);
@@ -177,7 +177,7 @@ fn a_missing_file_is_refused_with_its_name_and_a_hint() {
 }
 
 #[test]
-fn what_cannot_be_read_as_text_is_refused() {
+fn a_file_that_is_not_utf8_text_is_refused() {
     let (folder, main) = folder(&[("config.toml", "")]);
     fs::write(&main, b"groups = ['\xff']").unwrap();
     assert!(matches!(Config::load(&main), Err(Error::Read { path, .. }) if path == main));
@@ -188,7 +188,7 @@ fn what_cannot_be_read_as_text_is_refused() {
 }
 
 #[test]
-fn what_everyone_may_write_is_refused() {
+fn a_file_that_anyone_can_write_to_is_refused() {
     let (folder, main) = folder(&[("config.toml", ""), ("config.d/a.toml", "")]);
     assert!(Config::load(&main).is_ok());
     for path in [main.clone(), folder.path().join("config.d/a.toml"), folder.path().join("config.d")] {

@@ -1,4 +1,4 @@
-//! Keys: each has its effect; what is no key, or of another type, is refused.
+//! Each key has its effect; an unknown key, or a value of the wrong type, is refused.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -157,7 +157,7 @@ fn every_key_has_its_effect() {
 }
 
 #[test]
-fn an_unknown_key_is_refused_wherever_it_stands_and_a_near_one_proposed() {
+fn an_unknown_key_is_refused_in_every_section_and_a_similar_one_suggested() {
     assert_refused("[users]\nshel = '/bin/sh'", 2, "unknown key 'shel' in [users]");
     assert!(refusal(&["[users]\nshel = '/bin/sh'"]).ends_with("hint: did you mean 'shell'?"));
     assert!(refusal(&["[user]\nshell = '/bin/sh'"]).ends_with("hint: did you mean 'users'?"));
@@ -173,22 +173,22 @@ fn an_unknown_key_is_refused_wherever_it_stands_and_a_near_one_proposed() {
 }
 
 #[test]
-fn a_value_of_the_wrong_type_is_refused_at_its_line() {
-    assert_refused("\ngroups = 'A'", 2, "'groups' is a text");
+fn a_value_of_the_wrong_type_is_refused_with_its_line() {
+    assert_refused("\ngroups = 'A'", 2, "'groups' is a string");
     assert_refused("groups = [\n'A',\n1]", 3, "'groups' is a number");
     assert_refused("[aws]\ntimeout = 120", 2, "'aws.timeout' is a number");
-    assert_refused("[aws]\nconcurrency = '8'", 2, "'aws.concurrency' is a text");
+    assert_refused("[aws]\nconcurrency = '8'", 2, "'aws.concurrency' is a string");
     assert_refused("[aws]\nconcurrency = 8.0", 2, "'aws.concurrency' is a number with a fraction");
     assert_refused("[ids]\nA = 99999999999999999999", 2, "'ids.A' is too large a number");
-    assert_refused("[users]\nterminate_sessions = 'no'", 2, "'users.terminate_sessions' is a text");
+    assert_refused("[users]\nterminate_sessions = 'no'", 2, "'users.terminate_sessions' is a string");
     assert_refused("users = true", 1, "'users' is true or false");
     assert_refused("[account]\nname = 'b'", 1, "'account' is a table");
-    assert_refused("[local_groups]\nA = 'sudo'", 2, "'local_groups.A' is a text");
+    assert_refused("[local_groups]\nA = 'sudo'", 2, "'local_groups.A' is a string");
     assert_refused("[local_groups]\nA.b = ['sudo']", 2, "'local_groups.A' is a table (a dot outside quotes");
 }
 
 #[test]
-fn what_is_not_toml_is_refused_at_its_line() {
+fn a_toml_syntax_error_is_refused_with_its_line() {
     assert_refused("[users]\nshell = /bin/sh", 2, "");
     assert_refused("[users]\nshell = '/bin/a'\nshell = '/bin/b'", 3, "duplicate");
 }

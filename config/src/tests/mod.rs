@@ -1,4 +1,4 @@
-//! What the configuration promises to those who write it.
+//! What the configuration guarantees to administrators.
 
 mod files;
 mod keys;
@@ -9,18 +9,18 @@ use std::path::PathBuf;
 
 use crate::{Config, Error};
 
-/// Parses files that stand in memory alone, called 0.toml, 1.toml …
+/// Parses files that exist only in memory, named 0.toml, 1.toml …
 fn parse(texts: &[&str]) -> Result<Config, Error> {
     let name = |(i, text): (usize, &&str)| (PathBuf::from(format!("{i}.toml")), (*text).to_owned());
     Config::parse(&texts.iter().enumerate().map(name).collect::<Vec<_>>())
 }
 
-/// The message, which is the same for every caller.
+/// The message; it is the same for every caller.
 fn refusal(texts: &[&str]) -> String {
     parse(texts).expect_err(&format!("accepted: {texts:?}")).to_string()
 }
 
-/// Refuses `text` at `line` with a message that has `part` in it, and a hint.
+/// Asserts that `text` is refused at `line`, with a message that contains `part`, and a hint.
 fn assert_refused(text: &str, line: usize, part: &str) {
     let message = refusal(&[text]);
     assert!(message.starts_with(&format!("'0.toml' line {line}: ")), "{text}\n{message}");

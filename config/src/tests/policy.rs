@@ -1,4 +1,4 @@
-//! The shipped IAM policy allows what the refresher calls, and nothing else.
+//! The shipped IAM policy allows exactly what the refresher calls.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ fn allowed() -> BTreeMap<String, Vec<String>> {
     allowed
 }
 
-/// IAM takes one text in place of a list of one.
+/// IAM accepts one string in place of a list of one.
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(one) => vec![one.clone()],

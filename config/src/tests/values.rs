@@ -1,11 +1,11 @@
-//! Values: each key takes what it should, and nothing else.
+//! Each key accepts valid values and refuses others.
 
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::{assert_refused, parse, refusal};
 use crate::{Source, TagUse, Tags};
 
-/// As values of `key` in `section`, the `right` are taken and each of the `wrong` is refused.
+/// Asserts that `key` in `section` accepts each of the `right` values and refuses each of the `wrong` ones.
 fn assert_values(section: &str, key: &str, right: &[&str], wrong: &[&str]) {
     for value in right {
         parse(&[&format!("{section}\n{key} = {value}")]).unwrap();
@@ -18,7 +18,7 @@ fn assert_values(section: &str, key: &str, right: &[&str], wrong: &[&str]) {
 }
 
 #[test]
-fn names_of_iam_groups_follow_iams_rule() {
+fn group_names_follow_the_rule_of_iam() {
     let longest = format!("['{}']", "g".repeat(128));
     let too_long = format!("['{}']", "g".repeat(129));
     let wrong =
@@ -28,9 +28,9 @@ fn names_of_iam_groups_follow_iams_rule() {
     let wrong = ["['']", "['root']", "['a:b']", "['a,b']", "['-a']", "['adm', 'adm']"];
     assert_values("[local_groups]", "A", &["['adm', 'sudo']"], &wrong);
     let wrong = ["''", "'a b'", "'a/b'", "'_index'", "'.'", "'..'"];
-    assert_refused("groups = ['a b']", 1, "not a name of an IAM group");
+    assert_refused("groups = ['a b']", 1, "not a valid name for an IAM group");
     let of_file = "local_groups = { 'a b' = ['adm'] }\n[source]\nurl = 'file:///a'";
-    assert_refused(of_file, 1, "its key is not a name of a group");
+    assert_refused(of_file, 1, "its key is not a valid name for a group");
     assert_values("", "groups_from_instance_tag", &["'nss-iam:groups'"], &wrong);
 }
 
@@ -59,7 +59,7 @@ fn a_role_is_a_name_or_an_arn() {
 }
 
 #[test]
-fn settings_of_aws_are_checked() {
+fn aws_settings_are_checked() {
     assert_values("[aws]", "external_id", &["'ab'"], &["''", "'a'", "'a b'"]);
     assert_values("[aws]", "session_name", &["'ab'", "'nss-iam@<instance-id>'"], &["'a'", "'x<y>'"]);
     assert_eq!(parse(&["[aws]\nsession_name = 'nss-iam@<instance-id>'"]).unwrap().aws.session_name, None);
@@ -74,7 +74,7 @@ fn settings_of_aws_are_checked() {
 }
 
 #[test]
-fn lengths_of_time_have_a_unit_and_are_above_zero() {
+fn durations_have_a_unit_and_are_above_zero() {
     let right = ["'1s'", "'5m'", "'36h'", "'36500d'"];
     let wrong = [
         "''",
@@ -100,7 +100,7 @@ fn lengths_of_time_have_a_unit_and_are_above_zero() {
 }
 
 #[test]
-fn an_account_has_a_name_of_its_own() {
+fn an_account_has_a_unique_name() {
     assert_refused("\n[[account]]\nrole = 'R'", 2, "without a name");
     assert_values("[[account]]", "name", &["'b.c-1'"], &["''", "'.'", "'..'", "'a/b'", "'a b'", "'a:b'"]);
 }
@@ -127,7 +127,7 @@ fn a_source_is_iam_or_an_absolute_file() {
 
 /// RFC 3986, 2.1: "A percent-encoding mechanism is used to represent a data octet in a component".
 #[test]
-fn a_file_url_names_the_path_that_its_escapes_stand_for_and_is_shown_as_written() {
+fn a_file_url_is_decoded_to_a_path_and_shown_as_written() {
     let cases: [(&str, &[u8]); 15] = [
         ("file:///srv/users.json", b"/srv/users.json"),
         ("file:///srv/a%20b.json", b"/srv/a b.json"),
@@ -148,14 +148,14 @@ fn a_file_url_names_the_path_that_its_escapes_stand_for_and_is_shown_as_written(
     for (url, path) in cases {
         let source = parse(&[&format!("[source]\nurl = '{url}'")]).unwrap().source;
         assert_eq!(source.url(), url);
-        let Source::File { path: named, .. } = source else { panic!("{url} is no file") };
+        let Source::File { path: named, .. } = source else { panic!("{url} is not a file") };
         assert_eq!(named.as_os_str().as_bytes(), path, "{url}");
     }
     assert_eq!(parse(&["[source]\nurl = 'iam:'"]).unwrap().source, Source::Iam);
 }
 
 #[test]
-fn a_file_url_that_names_no_one_path_is_refused_with_its_reason() {
+fn a_file_url_without_one_definite_path_is_refused_with_the_reason() {
     for (url, why) in [
         ("file:///srv/100%", "hexadecimal"),
         ("file:///srv/100%.json", "hexadecimal"),
@@ -181,7 +181,7 @@ fn a_file_url_that_names_no_one_path_is_refused_with_its_reason() {
 }
 
 #[test]
-fn fields_of_passwd_take_no_colon_control_or_foreign_character() {
+fn passwd_fields_refuse_colons_control_and_non_ascii_characters() {
     let hostile = ["'/a:b'", r#""/a\nb""#, r#""/a\u0000""#, r#""/a\u007f""#, "'/é'"];
     for key in ["shell", "home", "gecos"] {
         assert_values("[users]", key, &["'/a'"], &hostile);
@@ -205,7 +205,7 @@ fn fields_of_passwd_take_no_colon_control_or_foreign_character() {
 }
 
 #[test]
-fn the_common_group_has_a_name_that_a_group_may_have() {
+fn the_common_group_has_a_valid_group_name() {
     let longest = format!("'{}'", "g".repeat(32));
     let too_long = format!("'{}'", "g".repeat(33));
     let wrong = [
@@ -225,7 +225,7 @@ fn the_common_group_has_a_name_that_a_group_may_have() {
 }
 
 #[test]
-fn choices_are_closed() {
+fn a_choice_accepts_only_the_listed_values() {
     assert_values("[users]", "name_style", &["'plain'", "'aws-ec2-ssh'"], &["''", "'Plain'"]);
     assert_values("[users]", "removed", &["'disable'", "'hide'"], &["'delete'"]);
     assert_values("[users]", "strip_domains", &["['a.b']"], &["['@a.b']", "['']", "['a.b', 'A.B']"]);
@@ -236,18 +236,18 @@ fn choices_are_closed() {
 }
 
 #[test]
-fn names_of_the_host_are_names() {
+fn reserved_excluded_and_allowed_names_are_valid_names() {
     let wrong = ["['']", "['*']", "['-a']", "['A']", "['a*b']", "['1000']", "['a b']"];
     assert_values("[names]", "reserved", &["['a', 'a-*', '_x@b.c', '0x1']"], &wrong);
     assert_values("[names]", "exclude", &["['ldap', 'sudo', 'nis_plus']"], &["['files']", "['a b']", "['']"]);
     assert_refused("[names.allow]\nA = 'ana'\nB = 'ana'", 3, "another entry");
     assert_refused("[names.allow]\n'a b' = 'ana'", 2, "UserId");
-    assert_refused("[names.allow]\nA = 'Ana'", 2, "not a name");
-    assert_refused("[names.allow]\nA = '0x1f'", 2, "not a name");
+    assert_refused("[names.allow]\nA = 'Ana'", 2, "not a valid name");
+    assert_refused("[names.allow]\nA = '0x1f'", 2, "not a valid name");
 }
 
 #[test]
-fn ids_are_neither_low_nor_shared() {
+fn ids_of_the_system_and_duplicate_ids_are_refused() {
     let right = ["1000", "65533", "65536", "2147352575"];
     assert_values(
         "[ids]",
@@ -255,7 +255,7 @@ fn ids_are_neither_low_nor_shared() {
         &right,
         &["999", "0", "-1", "65534", "65535", "2147352576", "4294967295"],
     );
-    assert_refused("[ids]\nA = 1000\nB = 1001\nC = 1000", 4, "'1000' is no value for 'ids.C': another");
+    assert_refused("[ids]\nA = 1000\nB = 1001\nC = 1000", 4, "'1000' is not valid for 'ids.C': another");
     assert_refused("[ids]\n\"\" = 1000", 2, "UserId");
     assert_refused("[ids]\n\"a b\" = 1000", 2, "UserId");
 }

@@ -1,4 +1,4 @@
-//! Files and folders of ours.
+//! Files and directories of nss-iam.
 
 use crate::breaks::*;
 use crate::*;
@@ -18,22 +18,22 @@ fn at(path: &'static str, way: Way, refresh: Ends, unlock: Ends) -> Row {
     row(format!("'{path}': {way:?}"), broken(path, way), refresh, unlock)
 }
 
-/// In none of these ways does it matter.
+/// None of these ways matters.
 fn harmless(path: &'static str, ways: &[Way]) -> Vec<Row> {
     ways.iter().map(|&way| at(path, way, DONE, DONE)).collect()
 }
 
-/// Nobody comes in, and the reason is told.
+/// Newcomers cannot get in, and the reason is reported.
 fn closed(path: &'static str, status: i32, ways: &[(Way, &'static str)]) -> Vec<Row> {
     ways.iter().map(|&(way, why)| at(path, way, waits(status, why), waits(0, why))).collect()
 }
 
-/// Nobody comes in, and those who left go.
+/// Newcomers cannot get in, and users who left are removed.
 #[test]
 fn the_configuration() {
     const NO_FILE: &str = "not a regular file";
     const NO_TEXT: &str = "valid UTF-8";
-    const WRITABLE: &str = "everyone may write it";
+    const WRITABLE: &str = "anyone can write to it";
     let bad = [
         (Folder, NO_FILE),
         (Garbage, NO_TEXT),
@@ -56,7 +56,7 @@ fn the_configuration() {
 }
 
 #[test]
-fn what_is_published() {
+fn published_files() {
     const NO_PLACE: &str = "Is a directory";
     all(&harmless(CACHE, &[Gone, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
     all(&harmless(KEYS, &[Gone, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
@@ -66,7 +66,7 @@ fn what_is_published() {
 }
 
 #[test]
-fn what_is_remembered() {
+fn the_stored_state() {
     const RESTORE: &str = "restore it from a backup";
     all(&harmless(KNOWN, &[Gone, Folder, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
     all(&harmless(STATE, &[Owner, Mode]));
@@ -75,9 +75,9 @@ fn what_is_remembered() {
     all(&closed(STATE, 70, &[(Folder, "Is a directory"), (Fifo, "disk I/O error")]));
 }
 
-/// Neither a file that only a later release knows, nor one of an earlier release that cannot be copied before it is changed.
+/// A file that only a later release knows, or one of an earlier release that cannot be copied before it is changed.
 #[test]
-fn what_another_release_remembered() {
+fn a_state_of_another_release() {
     let state = |sql: &str| rusqlite::Connection::open(STATE).unwrap().execute_batch(sql).unwrap();
     let later = move |_: &Place| state("PRAGMA user_version = 200");
     let earlier = move |_: &Place| {
@@ -85,7 +85,7 @@ fn what_another_release_remembered() {
         state(&format!("{tables} PRAGMA user_version = 100"));
         fs::create_dir_all(format!("{STATE}.100/in-the-way")).unwrap();
     };
-    const AGAIN: &str = "hint: install the release that wrote it again";
+    const AGAIN: &str = "hint: reinstall the release that wrote it";
     const NO_COPY: &str = "cannot be copied to 'state.db.100'";
     all(&[
         row("state.db is of a later release", later, waits(70, AGAIN), waits(0, AGAIN)),
@@ -93,7 +93,7 @@ fn what_another_release_remembered() {
     ]);
 }
 
-/// What is in the place of the listing is replaced by a fetch, which an unlock does not wait for.
+/// A fetch replaces whatever is in place of the listing; an unlock does not wait for it.
 #[test]
 fn the_listing() {
     const NO_FILE: &str = "it is not a regular file";
@@ -138,5 +138,10 @@ fn folders() {
         place.way.set(Refresh::Roots);
         break_it(FETCH, Owner);
     };
-    all(&[row("the folder of the fetch half is another's", others, enters(77, "cannot lock"), DONE)]);
+    all(&[row(
+        "the directory of the fetch half belongs to another user",
+        others,
+        enters(77, "cannot lock"),
+        DONE,
+    )]);
 }

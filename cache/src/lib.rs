@@ -1,5 +1,5 @@
-//! What the one writer and the readers of the cache share: its schema, its rows, how it is
-//! published. Readers do not link this crate (they link `reader`); the rules are in `policy`.
+//! What the writer and the readers of the cache share: its schema, its rows, and how it is published. Readers do
+//! not link this crate (they link `reader`); the rules are in `policy`.
 #![forbid(unsafe_code)]
 
 pub mod publish;
@@ -10,5 +10,5 @@ pub mod schema;
 pub mod snapshot;
 pub mod state;
 
-/// Where the files are; compiled into the readers, too.
+/// The directory of the files; also compiled into the readers.
 pub const FOLDER: &str = "/var/lib/nss-iam";

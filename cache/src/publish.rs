@@ -1,4 +1,5 @@
-//! Replaces a file of the cache, so that a reader and a crash at any instant see the old one or the new one.
+//! Replaces a file of the cache atomically: a reader, or a crash at any instant, sees either the old file or the
+//! new one.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,43 +17,43 @@ use crate::snapshot::{Cache, Keys};
 /// (sqlite.org/fileformat2.html, 1.3.3).
 const WRITE_VERSION: u64 = 18;
 const READ_ONLY: u8 = 3;
-/// Offset of `user_version`, big-endian, in the header; its top bit is the mark of a retired file.
+/// Offset of `user_version`, big-endian, in the header; its top bit marks a retired file.
 const USER_VERSION: u64 = 60;
 const RETIRED: u8 = 0x80;
 
-/// Why nothing was published. The present file then still is the one that readers see.
+/// Why nothing was published. Readers then still see the present file.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Of the operating system.
+    /// An error of the operating system.
     #[error("cannot {what} '{}': {cause}", path.display())]
     Io {
         /// The verb.
         what: &'static str,
-        /// The object.
+        /// The path.
         path: PathBuf,
         /// The cause.
         cause: io::Error,
     },
-    /// Of SQLite.
+    /// An error of SQLite.
     #[error("cannot fill '{}': {cause}", path.display())]
     Sqlite {
-        /// The object.
+        /// The path.
         path: PathBuf,
         /// The cause.
         cause: rusqlite::Error,
     },
-    /// What was written is not what was to be written.
-    #[error("'{}' is not what was written to it: {found}", path.display())]
+    /// The file does not contain what was written.
+    #[error("'{}' does not contain what was written to it: {found}", path.display())]
     Differs {
-        /// The object.
+        /// The path.
         path: PathBuf,
-        /// The contradiction.
+        /// What is different.
         found: String,
     },
 }
 
 impl Error {
-    /// Whether file modes or a read-only file system are the cause.
+    /// Whether the cause is file modes or a read-only file system.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Io { cause, .. }
@@ -60,7 +61,7 @@ impl Error {
     }
 }
 
-/// Publishes `cache.db` in `folder`.
+/// Publishes `cache.db` in the directory `folder`.
 ///
 /// # Errors
 /// See [`Error`].
@@ -74,7 +75,7 @@ pub fn cache(folder: &Path, snapshot: &Cache) -> Result<(), Error> {
     )
 }
 
-/// Publishes `keys.db` in `folder`, readable by the group `gid`.
+/// Publishes `keys.db` in the directory `folder`, readable by the group `gid`.
 ///
 /// # Errors
 /// See [`Error`].
@@ -107,7 +108,7 @@ fn publish(
     put(new, &path)
 }
 
-/// Removes what a killed refresher left; the caller holds the lock, so no other refresher is at work.
+/// Removes the files that a killed refresher left. The caller holds the lock, so no other refresher is running.
 ///
 /// # Errors
 /// See [`Error`].
@@ -119,7 +120,7 @@ pub fn remove_leftovers(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the present file has the kind, owner, mode and version that readers ask for. What it says is another matter.
+/// Whether the present file has the type, owner, mode and version that readers require. Its content is not checked.
 #[must_use]
 pub fn is_sound(folder: &Path, schema: Schema, gid: Option<u32>) -> bool {
     let look = || {
@@ -140,7 +141,7 @@ pub fn is_sound(folder: &Path, schema: Schema, gid: Option<u32>) -> bool {
     look().unwrap_or(false)
 }
 
-/// For reading, without waiting for a FIFO or following a link.
+/// Opens for reading, without waiting for a FIFO or following a link.
 fn options() -> OpenOptions {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let mut options = OpenOptions::new();
@@ -155,9 +156,11 @@ fn write(
 ) -> Result<(), Error> {
     let attempt = || {
         let db = Connection::open(new)?;
-        // Nobody reads this file yet, and a crash makes it a leftover: no journal, no sync before the end.
+        // Nobody reads this file yet, and a crash turns it into a leftover: no journal and no early sync are
+        // needed.
         db.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;")?;
-        // An enumeration comes down from the root once for each leaf: of 50 000 users a fifth faster than with 4096.
+        // An enumeration descends from the root once per leaf: for 50 000 users this is a fifth faster than
+        // with 4096.
         db.execute_batch("PRAGMA page_size = 16384;")?;
         db.execute_batch(&format!("BEGIN; {}", schema.ddl()))?;
         fill(&db)?;
@@ -186,23 +189,26 @@ fn put(new: New, path: &Path) -> Result<(), Error> {
     let old = options().write(true).open(path).ok();
     new.place().map_err(io_error("replace", path))?;
     if let Some(old) = old {
-        // The new file is in place: whoever still maps the old one learns of it here, or by `stat` later.
+        // The new file is in place. Readers that still map the old one notice it by this mark, or later by
+        // `stat`.
         let _ = retire(old);
     }
     Ok(())
 }
 
-/// Sets the mark. A reader that has the file mapped looks at the path when it sees the mark, and must find the new file.
+/// Sets the mark. A reader that has the file mapped checks the path when it sees the mark, and must then find the
+/// new file.
 ///
-/// On this side the kernel orders the two. rename(2) releases spinlocks after it has changed the path, and opening the
-/// folder takes another (that of the descriptor table) before write(2) changes the byte. Stores before the release
-/// reach every processor before stores after the next lock is taken, whichever locks they are
-/// (`MP+unlocklockonceonce+fencermbonceonce` of Linux's tools/memory-model). On the reader's side the load of the byte
-/// is an acquire (`reader/src/header.rs`), so the system call behind it sees the path as rename(2) left it, or newer.
+/// On this side, the kernel orders the two steps. rename(2) releases spinlocks after it has changed the path, and
+/// opening the directory takes another lock (that of the descriptor table) before write(2) changes the byte. Stores
+/// before the release reach every processor before stores after the next lock is taken, whichever locks they are
+/// (`MP+unlocklockonceonce+fencermbonceonce` of Linux's tools/memory-model). On the reader's side, the load of the
+/// byte is an acquire (`reader/src/header.rs`), so the following system call sees the path as rename(2) left it, or
+/// newer.
 ///
-/// The map and write(2) share one page (`mmap(2)`, MAP_SHARED), and one byte is written, so no reader sees half of it.
-/// Where a file system does not do this (overlayfs), a reader notices the new file up to a second later: it looks at the
-/// path once a second without a mark, too.
+/// The map and write(2) share one page (`mmap(2)`, MAP_SHARED), and one byte is written, so no reader sees half of
+/// it. If a file system does not guarantee this (overlayfs), a reader notices the new file up to a second later,
+/// because it also checks the path once a second without a mark.
 fn retire(mut old: File) -> io::Result<()> {
     let mut byte = [0];
     old.seek(SeekFrom::Start(USER_VERSION))?;

@@ -1,5 +1,5 @@
-//! For a lock or a removal on a file system that has become read-only: a copy of the folder in memory takes its place, until
-//! it is unmounted or the host restarts.
+//! For a lock or a removal on a file system that became read-only: a copy of the directory in memory takes its
+//! place until it is unmounted or the host restarts.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -10,40 +10,40 @@ use std::path::Path;
 use crate::replace::Attributes;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
-/// A file that only such a copy has.
+/// A file that exists only in a copy in memory.
 pub const MARK: &str = "in-memory";
 
-/// Files of the folder are small; more is not copied.
+/// Files of the directory are small; larger ones are not copied.
 const LARGEST: u64 = 256 << 20;
 
-/// Whether the folder is on a file system that cannot be written.
+/// Whether the directory is on a file system that cannot be written to.
 #[must_use]
 pub fn is_needed(folder: &Path) -> bool {
     let flags = rustix::fs::statvfs(folder).map(|found| found.f_flag);
     flags.is_ok_and(|flags| flags.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
-/// Whether the folder is such a copy.
+/// Whether the directory is a copy in memory.
 #[must_use]
 pub fn is_done(folder: &Path) -> bool {
     folder.join(MARK).exists()
 }
 
-/// Puts a copy in the place of `folder`.
+/// Mounts a copy over `folder`.
 ///
 /// # Errors
-/// Of the operating system; and where sshd would not see it, since this process has file systems of its own, as systemd gives
-/// them to a unit.
+/// An error of the operating system, or an error if sshd would not see the copy because this process has a private
+/// mount namespace, such as systemd gives to a unit.
 pub fn rescue(folder: &Path) -> io::Result<()> {
     if !is_seen_by_others()? {
         return Err(io::Error::other(
-            "this process has file systems of its own, so no other would see a copy",
+            "this process has a private mount namespace, so no other process would see a copy",
         ));
     }
     let aside = Path::new("/run").join(format!("nss-iam-rescue-{}", std::process::id()));
     fs::create_dir(&aside)?;
     let done = replace(folder, &aside);
-    // What is in the folder's place by now stays there. Neither matters otherwise.
+    // The copy that is mounted over the directory stays. Errors do not matter here.
     let _ = unmount(&aside, UnmountFlags::DETACH);
     let _ = fs::remove_dir(&aside);
     done
@@ -57,11 +57,12 @@ fn replace(folder: &Path, aside: &Path) -> io::Result<()> {
         copy(&entry?.path(), aside)?;
     }
     OpenOptions::new().write(true).create_new(true).mode(0o644).open(aside.join(MARK))?;
-    // At no instant is there no cache.
+    // There is a cache at every instant.
     Ok(mount_bind(aside, folder)?)
 }
 
-/// What is no file (a backup of `nss-iamctl`) stays where it is, out of sight.
+/// Only regular files are copied. Other entries (backups of `nss-iamctl`) stay below the mount, where they cannot
+/// be seen.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(from)?;
     let wanted = |name: &&OsStr| found.is_file() && found.len() <= LARGEST && *name != MARK;
@@ -76,7 +77,8 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     attributes.labelled_as(from).give(&file)
 }
 
-/// A unit's parent is systemd, which has the file systems of the host; who types a command shares them with the shell.
+/// The parent of a unit is systemd, which is in the host's mount namespace; an interactive command shares its
+/// shell's.
 fn is_seen_by_others() -> io::Result<bool> {
     let parent = rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get());
     let of = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt"));

@@ -1,25 +1,25 @@
-//! Room on the disk for what takes access away: a file that is given up when the disk is full, so that the files which
-//! are without those who left, or have just been locked, can still be written.
+//! Reserved disk space for removals and locks: a file that is deleted when the disk is full, so that the new cache
+//! without the removed and locked users can still be written.
 
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Its name in the folder.
+/// The file's name in the directory.
 pub const NAME: &str = "reserve";
 
-/// Journals and the folder itself, in bytes.
+/// For journals and the directory itself, in bytes.
 const SMALL: u64 = 64 << 10;
 
-/// Sees to it that there are `bytes` of room, and some more; or as much of that as there is.
+/// Reserves `bytes` and some more, or as much of that as is available.
 ///
 /// # Errors
-/// Of the operating system: there is no room for half of it.
+/// An error of the operating system, if not even half is available.
 pub fn keep(folder: &Path, bytes: u64) -> io::Result<()> {
     let path = folder.join(NAME);
     let wanted = bytes.saturating_add(SMALL);
-    // A sparse file would be no room.
+    // A sparse file would not reserve space.
     let is_kept = |found: fs::Metadata| found.is_file() && found.blocks() * 512 >= wanted;
     if fs::symlink_metadata(&path).is_ok_and(is_kept) {
         return Ok(());
@@ -29,7 +29,7 @@ pub fn keep(folder: &Path, bytes: u64) -> io::Result<()> {
     let mut size = wanted;
     loop {
         match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size) {
-            // A file system that cannot give room ahead.
+            // The file system cannot preallocate.
             Err(rustix::io::Errno::NOTSUP) => {
                 return file.write_all_at(&vec![1; usize::try_from(size).unwrap_or(0)], 0);
             }
@@ -43,10 +43,10 @@ pub fn keep(folder: &Path, bytes: u64) -> io::Result<()> {
     }
 }
 
-/// Does `work`; if that fails, once more without the reserve.
+/// Runs `work`, and if it fails, runs it once more without the reserve.
 ///
 /// # Errors
-/// Of the last attempt.
+/// The error of the last attempt.
 pub fn with<T, E>(folder: &Path, mut work: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     match work() {
         Err(_) if give_up(folder) => work(),
@@ -54,7 +54,7 @@ pub fn with<T, E>(folder: &Path, mut work: impl FnMut() -> Result<T, E>) -> Resu
     }
 }
 
-/// Gives it up; whether there was one.
+/// Deletes the reserve. Returns whether there was one.
 #[must_use]
 pub fn give_up(folder: &Path) -> bool {
     fs::remove_file(folder.join(NAME)).is_ok()
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reserve_is_given_up_for_work_that_fails_and_kept_otherwise() {
+    fn the_reserve_is_deleted_for_work_that_fails_and_kept_otherwise() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);
         keep(folder.path(), 1 << 20).unwrap();

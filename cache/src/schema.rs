@@ -1,7 +1,7 @@
-//! `schema.sql`, cut into its three files, and their identification.
+//! `schema.sql`, split into its three files, and their identification.
 
-/// DDL of `cache.db`. From minor version 1 on `grp` has no private group of a user who is not active: the reader need not
-/// look for such ones.
+/// DDL of `cache.db`. Since minor version 1, `grp` has no private groups of inactive users, so the reader need not
+/// search for them.
 pub const CACHE: Schema = Schema { name: "cache.db", mode: 0o644, version: 101 };
 /// DDL of `keys.db`.
 pub const KEYS: Schema = Schema { name: "keys.db", mode: 0o640, version: 100 };
@@ -18,12 +18,12 @@ pub struct Schema {
     pub name: &'static str,
     /// Its permissions.
     pub mode: u32,
-    /// `user_version`: [`MAJOR`]×100 + minor; a reader accepts any minor version of its major one.
+    /// `user_version`: [`MAJOR`]×100 + minor; a reader accepts any minor version of its major version.
     pub version: u32,
 }
 
 impl Schema {
-    /// The statements that make the file, `user_version` included.
+    /// The statements that create the file, including `user_version`.
     #[must_use]
     pub fn ddl(&self) -> String {
         format!("{}\nPRAGMA user_version = {};", self.part(), self.version)

@@ -1,4 +1,4 @@
-//! What is published, as values: a snapshot of `cache.db` and one of `keys.db`, and how they are read back.
+//! The published data as values: snapshots of `cache.db` and `keys.db`, and reading them back.
 
 use std::path::Path;
 
@@ -11,20 +11,20 @@ use policy::{Field, IamId, Id, Invalid, KeyLine, Name};
 pub struct Cache {
     /// By uid.
     pub users: Vec<User>,
-    /// By gid. The private groups of active users included: no others exist by name.
+    /// By gid. Includes the private groups of active users; other private groups do not exist by name.
     pub groups: Vec<Group>,
 }
 
 /// A row of passwd and shadow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// And the gid of the private group, which is a row of [`Cache::groups`] if the user is active.
+    /// Also the gid of the private group, which is in [`Cache::groups`] if the user is active.
     pub uid: Id,
     /// Login name.
     pub name: Name,
-    /// Whether the id was given by hand.
+    /// Whether the id was set by an administrator.
     pub pinned: bool,
-    /// Whether the user may log in. If not, the uid is all that the user is found by.
+    /// Whether the user may log in. If not, the user is found by uid only.
     pub active: bool,
     /// passwd(5).
     pub gecos: Field,
@@ -47,7 +47,7 @@ pub struct Group {
     pub gid: Id,
     /// Its name.
     pub name: Name,
-    /// Whether the id was given by hand.
+    /// Whether the id was set by an administrator.
     pub pinned: bool,
     /// Login names of active users, sorted.
     pub members: Vec<Name>,
@@ -77,7 +77,7 @@ pub struct Login {
     pub iam_id: IamId,
     /// When the source last listed these keys, seconds since 1970; 0: never.
     pub confirmed: i64,
-    /// Which source.
+    /// The source that listed them.
     pub source: String,
     /// In the source's order.
     pub keys: Vec<KeyLine>,
@@ -86,10 +86,10 @@ pub struct Login {
 /// Why a file could not be read back.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Of SQLite.
+    /// An error of SQLite.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
-    /// A value that was never written.
+    /// A value that nss-iam never writes.
     #[error("{0}")]
     Invalid(#[from] Invalid),
 }
@@ -98,7 +98,7 @@ impl Cache {
     /// Reads a published file back.
     ///
     /// # Errors
-    /// When it is missing, corrupt, or holds what we never write.
+    /// If the file is missing or corrupt, or contains values that nss-iam never writes.
     pub fn read(file: &Path) -> Result<Self, Error> {
         let db = open(file)?;
         let users = rows(&db, "SELECT * FROM passwd ORDER BY uid", |row| {
@@ -140,7 +140,7 @@ impl Cache {
         )?;
         for user in &self.users {
             let uid = user.uid.get();
-            // An account that expired on day 1 is refused by pam_unix; -1 stands for no expiry (shadow(5)).
+            // pam_unix refuses an account that expired on day 1; -1 means no expiry (shadow(5)).
             let expire = if user.active { -1 } else { 1 };
             passwd.execute(rusqlite::params![
                 uid,
@@ -175,7 +175,7 @@ impl Keys {
     /// Reads a published file back.
     ///
     /// # Errors
-    /// When it is missing, corrupt, or holds what we never write.
+    /// If the file is missing or corrupt, or contains values that nss-iam never writes.
     pub fn read(file: &Path) -> Result<Self, Error> {
         let db = open(file)?;
         let (machine_id, max_age, options) =
@@ -224,9 +224,9 @@ pub(crate) fn joined<T: ToString>(values: &[T], with: &str) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(with)
 }
 
-/// A published file never changes, so SQLite needs neither locks nor journals; the name is ours, and has no `?`.
+/// A published file never changes, so SQLite needs no locks or journals. The name is fixed and contains no `?`.
 fn open(file: &Path) -> rusqlite::Result<Connection> {
-    // A FIFO would be waited for.
+    // Opening a FIFO would wait for a writer.
     if std::fs::metadata(file).is_ok_and(|found| !found.is_file()) {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
         return Err(rusqlite::Error::SqliteFailure(code, Some("it is not a regular file".to_owned())));
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
     use crate::schema::{CACHE, KEYS, Schema};
 
-    /// As a later minor version makes the file: each table has one more column.
+    /// A file as a later minor version creates it: each table has one more column.
     fn with_one_more_column(schema: Schema) -> Connection {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(&schema.ddl()).unwrap();

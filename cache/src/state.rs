@@ -1,4 +1,4 @@
-//! `state.db`: which id was given to whom, for ever, and who is disabled since when. Only apply reads it.
+//! `state.db`: all assigned ids, for ever, and since when users are disabled. Only apply reads it.
 
 mod migrations;
 mod table;
@@ -40,33 +40,34 @@ const HOME: Table = Table { name: "home", key: "path", values: &["iam_id"] };
 const NAME: Table = Table { name: "name", key: "name", values: &["iam_id"] };
 const ABOUT: Table = Table { name: "about", key: "id", values: &["asked", "rebuilt", "held"] };
 
-/// All that is remembered.
+/// Everything that is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
-    /// Every id that was ever given.
+    /// All ids that were ever assigned.
     pub identities: BTreeMap<IamId, Identity>,
-    /// Everyone who was ever published.
+    /// All users who were ever published.
     pub users: BTreeMap<IamId, User>,
-    /// IAM groups that were published last.
+    /// The IAM groups of the last publication.
     pub groups: BTreeMap<IamId, Group>,
-    /// Every home that was ever given, and to whom.
+    /// All homes that were ever assigned, with their users.
     pub homes: BTreeMap<String, IamId>,
-    /// Every name that was ever given, and who had it last.
+    /// All names that were ever assigned, with the user or group that had each name last.
     pub names: BTreeMap<Name, IamId>,
-    /// Until when the host was asked again for names that were given, seconds since 1970; 0: never.
+    /// Until when assigned names were checked again on the host, seconds since 1970; 0: never.
     pub asked: i64,
-    /// When this was last rebuilt from `cache.db`, having been lost, seconds since 1970.
+    /// When the state was last rebuilt from `cache.db` after a loss, seconds since 1970.
     pub rebuilt: Option<i64>,
-    /// How many users were active when `max_removed_percent` began to hold removals; none: it holds none.
+    /// How many users were active when `max_removed_percent` began to hold removals; none: no removals are
+    /// held.
     pub held: Option<usize>,
 }
 
-/// A uid or gid that was given.
+/// An assigned uid or gid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// The uid or gid.
     pub id: Id,
-    /// Whether it was given by hand.
+    /// Whether the id was set by an administrator.
     pub pinned: bool,
 }
 
@@ -79,13 +80,13 @@ pub struct User {
     pub iam_name: String,
     /// CreateDate, RFC 3339; may be empty.
     pub created: String,
-    /// The login name held, or last held.
+    /// The present or last login name.
     pub name: Name,
     /// passwd(5).
     pub gecos: Field,
     /// passwd(5).
     pub home: Field,
-    /// passwd(5), as it is while active.
+    /// passwd(5); the shell while the user is active.
     pub shell: Field,
     /// Days since 1970.
     pub lastchg: u32,
@@ -113,11 +114,11 @@ pub struct Group {
 }
 
 impl State {
-    /// Reads `state.db` in `folder`, of whatever version, through a copy in memory: nothing is made or migrated on disk, and
-    /// the file need not be one that can be written.
+    /// Reads `state.db` of any version in the directory `folder` through a copy in memory: nothing is created
+    /// or migrated on disk, and the file need not be writable.
     ///
     /// # Errors
-    /// See [`Error`]; one that is missing is an error of SQLite.
+    /// See [`Error`]; a missing file is an error of SQLite.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let mut memory = Connection::open_in_memory()?;
         migrations::copy(&connect(&folder.join(STATE.name))?, &mut memory)?;
@@ -127,36 +128,38 @@ impl State {
     }
 }
 
-/// Why the state cannot be used. Nothing is published then: ids could be given twice.
+/// Why the state cannot be used. In this case nothing is published, because ids could be assigned twice.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Of the operating system.
+    /// An error of the operating system.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// Of SQLite.
+    /// An error of SQLite.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
-    /// A value that was never written.
+    /// A value that nss-iam never writes.
     #[error("{0}")]
     Invalid(#[from] Invalid),
-    /// Made by a later release that this one cannot work with.
-    #[error("its format {version} is later than {ours}, the one of this release", ours = STATE.version)]
+    /// A later release wrote the file, and this one cannot use it.
+    #[error("its format {version} is newer than {ours}, the format of this release", ours = STATE.version)]
     Later {
         /// `user_version`.
         version: u32,
         /// See [`Error::hint`].
         hint: String,
     },
-    /// No release writes such a version.
-    #[error("its format {0} is none of nss-iam's")]
+    /// No release writes this version.
+    #[error("its format {0} is not one of nss-iam")]
     Foreign(u32),
-    /// What SQLite's own check found.
+    /// What SQLite's integrity check found.
     #[error("it contradicts itself: {0}")]
     Damaged(String),
-    /// An earlier version that could not be copied, and so was not changed.
-    #[error("it is of an earlier release, and cannot be copied to '{name}' before it is changed: {cause}")]
+    /// An earlier version that could not be copied and so was not changed.
+    #[error(
+        "it was written by an earlier release and cannot be copied to '{name}' before it is changed: {cause}"
+    )]
     NotCopied {
-        /// Of the copy.
+        /// The name of the copy.
         name: String,
         /// The cause.
         cause: Box<Error>,
@@ -164,7 +167,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the file itself is the trouble, not the disk or what was to be written.
+    /// Whether the file itself is the problem, not the disk or the data to be written.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
@@ -176,7 +179,7 @@ impl Error {
         }
     }
 
-    /// What the operating system refused, if that is the cause.
+    /// The error of the operating system, if that is the cause.
     #[must_use]
     pub fn io(&self) -> Option<&std::io::Error> {
         match self {
@@ -186,15 +189,15 @@ impl Error {
         }
     }
 
-    /// What to do about it; may be empty.
+    /// What to do; may be empty.
     #[must_use]
     pub fn hint(&self) -> &str {
         match self {
-            // Only a file that is damaged, or not ours, is a case for a backup.
-            cause if cause.is_damage() => "it holds the ids that were given; restore it from a backup",
+            // A backup helps only if the file is damaged or not one of nss-iam.
+            cause if cause.is_damage() => "restore it from a backup: it contains the assigned ids",
             Self::Later { hint, .. } => hint,
             Self::NotCopied { .. } => {
-                "make room for the copy, or remove what is in its way; then run 'nss-iamctl refresh'"
+                "make room for the copy, or remove whatever already has its name; then run 'nss-iamctl refresh'"
             }
             _ => "",
         }
@@ -206,14 +209,14 @@ impl Error {
 pub struct StateFile(Connection);
 
 impl StateFile {
-    /// Opens or makes `state.db` in `folder`. One of an earlier version is copied, and made one of today's. The caller holds
-    /// the lock of the refresher.
+    /// Opens or creates `state.db` in the directory `folder`. A file of an earlier version is copied and then
+    /// migrated. The caller holds the lock of the refresher.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(STATE.name);
-        // SQLite would make it with the umask's mode.
+        // SQLite would create it with the umask's mode.
         OpenOptions::new().append(true).create(true).mode(STATE.mode).open(&path)?;
         let mut db = connect(&path)?;
         db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
@@ -225,7 +228,7 @@ impl StateFile {
         Ok(Self(db))
     }
 
-    /// Reads it.
+    /// Reads the file.
     ///
     /// # Errors
     /// See [`Error`].
@@ -264,14 +267,14 @@ impl StateFile {
         Ok(row.optional()?.flatten())
     }
 
-    /// Writes `state`, in one transaction. Identities are added, never changed or removed, but for those that a lost
-    /// state left without their UserId (see [`IamId::of_lost`]).
+    /// Writes `state` in one transaction. Identities are only added, never changed or removed, except those
+    /// without a UserId after a loss (see [`IamId::of_lost`]).
     ///
     /// # Errors
-    /// See [`Error`]; an id that would change, or be shared, is one.
+    /// See [`Error`]; it is an error if an id would change or be shared.
     pub fn save(&mut self, state: &State) -> Result<(), Error> {
         let db = self.0.transaction()?;
-        // Rows come to refer to another identity before, or after, it is there.
+        // Rows may refer to an identity that is inserted later in the transaction.
         db.execute_batch("PRAGMA defer_foreign_keys = ON")?;
         forget_lost(&db, state)?;
         for (iam_id, identity) in &state.identities {
@@ -297,18 +300,18 @@ impl StateFile {
     }
 }
 
-/// Makes no file. Where it cannot be written SQLite opens it for reading.
+/// Does not create a file. If the file cannot be written, SQLite opens it for reading.
 fn connect(file: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(
         file,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    // Nobody else has business with it, and a lock waits for this.
+    // No other program uses the file, and a lock waits for this one.
     db.busy_timeout(std::time::Duration::from_millis(200))?;
     Ok(db)
 }
 
-/// Whoever had such an id is known by the UserId from now on.
+/// Removes the placeholders of users whose UserId is known again.
 fn forget_lost(db: &Connection, state: &State) -> Result<(), Error> {
     let lost: Vec<String> = db
         .prepare("SELECT iam_id FROM identity WHERE iam_id LIKE 'lost:%'")?
@@ -326,7 +329,7 @@ fn give(db: &Connection, iam_id: &IamId, identity: Identity) -> Result<(), Error
         .query_row([iam_id.as_str()], |row| row.get(0))
         .optional()?;
     let (id, pinned) = (identity.id.get(), identity.pinned);
-    // A pin may come later than the id; the id itself then is the same, or the insert fails.
+    // The pin may come later than the id. The id must then be the same, or the insert fails.
     if present == Some(id) {
         db.prepare_cached("UPDATE identity SET pinned = ? WHERE iam_id = ?")?
             .execute(rusqlite::params![pinned, iam_id.as_str()])?;

@@ -1,4 +1,4 @@
-//! A `state.db` of another release: of an earlier one it is copied and migrated, of a later one used or refused.
+//! `state.db` of other releases: an earlier one is copied and migrated, a later one is used or refused.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 
 const PRESENT: u32 = 102;
 const FIRST: &str = "0.1.0";
-/// The tables that the first version has.
+/// The tables of the first version.
 const TABLES: [&str; 3] = ["identity", "user", "member_group"];
 
-/// A folder with the `state.db` of a fixture.
+/// A directory with the `state.db` of a fixture.
 fn folder(fixture: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(Path::new("tests/fixtures").join(fixture).join("state.db"), state(&folder)).unwrap();
@@ -50,7 +50,7 @@ fn rows(file: &Path, table: &str) -> Vec<Vec<Value>> {
     rows.unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-/// Every file of a folder.
+/// All files of a directory.
 fn bytes(folder: &TempDir) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
     let files = entries.filter(|path| path.is_file());
@@ -59,7 +59,7 @@ fn bytes(folder: &TempDir) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// The statements that made a file, without comments and blanks.
+/// The statements that created a file, without comments and blanks.
 fn schema(db: &Connection) -> Vec<String> {
     let mut select = db.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
     let statements = select.query_map([], |row| row.get::<_, String>(0)).unwrap();
@@ -135,7 +135,7 @@ fn what_101_wrote_is_taken_over_with_homes_and_names() {
 }
 
 #[test]
-fn a_migrated_file_has_the_schema_of_a_new_one_and_keeps_all_that_a_new_one_does() {
+fn a_migrated_file_has_the_schema_of_a_new_one_and_stores_the_same_data() {
     let empty = tempfile::tempdir().unwrap();
     drop(StateFile::open(empty.path()).unwrap());
     let new = schema(&Connection::open(empty.path().join("state.db")).unwrap());
@@ -157,10 +157,10 @@ fn a_migrated_file_has_the_schema_of_a_new_one_and_keeps_all_that_a_new_one_does
 }
 
 #[test]
-fn reading_migrates_nothing_on_disk() {
+fn reading_does_not_migrate_the_file() {
     for fixture in [FIRST, "101"] {
         let folder = folder(fixture);
-        // An administrator may have made the pages larger.
+        // An administrator may have changed the page size.
         sql(&state(&folder), "PRAGMA page_size = 16384; VACUUM;");
         let before = bytes(&folder);
         let read = State::read(folder.path()).unwrap();
@@ -176,7 +176,7 @@ fn reading_migrates_nothing_on_disk() {
 }
 
 #[test]
-fn a_journal_that_a_crash_left_is_honoured_by_the_copy_too() {
+fn the_copy_also_rolls_back_the_journal_of_a_crash() {
     let (before, crashed) = (folder(FIRST), tempfile::tempdir().unwrap());
     let wanted = State::read(before.path()).unwrap();
     let db = Connection::open(state(&before)).unwrap();
@@ -210,7 +210,7 @@ fn a_later_major_version_is_refused_and_not_touched() {
     let refused = [open(&folder).map(drop).unwrap_err(), State::read(folder.path()).unwrap_err()];
     for error in refused {
         assert!(matches!(error, Error::Later { version: 200, .. }), "{error}");
-        assert_eq!(error.to_string(), "its format 200 is later than 102, the one of this release");
+        assert_eq!(error.to_string(), "its format 200 is newer than 102, the format of this release");
         let file = state(&folder).display().to_string();
         let way = format!("rm -f '{file}-journal'; cp '{file}.100' '{file}'");
         assert!(
@@ -227,7 +227,7 @@ fn a_later_major_version_is_refused_and_not_touched() {
 }
 
 #[test]
-fn what_is_no_version_of_ours_is_refused_as_damaged() {
+fn an_unknown_version_is_refused_as_damaged() {
     let folder = folder(FIRST);
     sql(&state(&folder), "PRAGMA user_version = 7;");
     let before = bytes(&folder);
@@ -236,7 +236,7 @@ fn what_is_no_version_of_ours_is_refused_as_damaged() {
     assert!(bytes(&folder) == before);
 }
 
-/// As a later minor version leaves it: each table has one more column.
+/// A file as a later minor version leaves it: each table has one more column.
 fn of_a_later_minor() -> TempDir {
     let folder = folder("101");
     drop(open(&folder).unwrap());
@@ -259,7 +259,7 @@ fn of_a_later_minor() -> TempDir {
 }
 
 #[test]
-fn a_later_minor_version_is_used_and_keeps_what_this_release_does_not_know() {
+fn a_later_minor_version_is_used_and_keeps_its_extra_columns() {
     let folder = of_a_later_minor();
     let mut file = open(&folder).unwrap();
     let mut wanted = file.load().unwrap();
@@ -305,9 +305,9 @@ fn a_later_minor_version_is_used_and_keeps_what_this_release_does_not_know() {
 }
 
 #[test]
-fn a_step_that_fails_leaves_the_old_file() {
+fn a_failed_step_leaves_the_old_file() {
     let folder = folder(FIRST);
-    // The first step makes `home` and `name`, then fails.
+    // The first step creates `home` and `name`, then fails.
     sql(&state(&folder), "CREATE TABLE about (x);");
     let before = bytes(&folder);
     let error = open(&folder).map(drop).unwrap_err();
@@ -319,7 +319,7 @@ fn a_step_that_fails_leaves_the_old_file() {
 }
 
 #[test]
-fn what_cannot_be_copied_is_not_migrated_but_can_be_read() {
+fn a_file_that_cannot_be_copied_is_not_migrated_but_can_be_read() {
     let folder = folder(FIRST);
     fs::create_dir_all(folder.path().join("state.db.100/full")).unwrap();
     let before = bytes(&folder);
@@ -335,7 +335,7 @@ fn what_cannot_be_copied_is_not_migrated_but_can_be_read() {
 fn a_damaged_file_is_not_migrated() {
     let folder = folder(FIRST);
     let mut damaged = fs::read(state(&folder)).unwrap();
-    // The second page is the first table's.
+    // The second page belongs to the first table.
     damaged[4096..8192].fill(0xff);
     fs::write(state(&folder), &damaged).unwrap();
     let error = open(&folder).map(drop).unwrap_err();

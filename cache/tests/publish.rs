@@ -1,4 +1,4 @@
-//! The protocol of publishing, on real files.
+//! Publishing on real files.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -71,7 +71,7 @@ fn what_is_published_is_read_back() {
 }
 
 #[test]
-fn everybody_reads_the_cache_and_only_the_group_reads_the_keys() {
+fn everyone_can_read_the_cache_and_only_the_group_the_keys() {
     let folder = folder();
     publish::cache(folder.path(), &users(&["ana"])).unwrap();
     publish::keys(folder.path(), &keys(&["ana"]), own_gid()).unwrap();
@@ -148,7 +148,7 @@ fn a_failure_leaves_the_present_file_and_no_leftover() {
 }
 
 #[test]
-fn an_id_once_given_is_never_changed_or_given_to_another() {
+fn an_assigned_id_is_never_changed_or_assigned_to_another() {
     let folder = folder();
     let mut file = StateFile::open(folder.path()).unwrap();
     let identity = |id| Identity { id: Id::pinned(id).unwrap(), pinned: false };
@@ -170,9 +170,9 @@ fn an_id_once_given_is_never_changed_or_given_to_another() {
     assert_eq!(mode, 0o600);
 }
 
-/// SQLite would wait for whoever writes to a FIFO.
+/// SQLite would wait for a writer of a FIFO.
 #[test]
-fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+fn anything_but_a_regular_file_is_refused_without_waiting() {
     let folder = folder();
     let path = folder.path().join("cache.db");
     rustix::fs::mknodat(
@@ -189,7 +189,7 @@ fn what_is_no_regular_file_is_refused_and_not_waited_for() {
 }
 
 #[test]
-fn a_user_is_remembered_with_all_that_was_known() {
+fn all_facts_about_a_user_are_stored_and_read_back() {
     let folder = folder();
     let mut file = StateFile::open(folder.path()).unwrap();
     let mut state = State::default();

@@ -1,4 +1,4 @@
-//! `state.db`: what is remembered, and over a loss.
+//! `state.db`: what is stored, and recovery after a loss.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use cache::state::{Identity, State, StateFile};
@@ -9,7 +9,7 @@ fn identity(id: u32) -> Identity {
 }
 
 #[test]
-fn one_who_was_lost_is_known_again_with_the_same_id() {
+fn a_lost_user_who_is_found_again_has_the_same_id() {
     let folder = tempfile::tempdir().unwrap();
     let mut file = StateFile::open(folder.path()).unwrap();
     let lost = IamId::of_lost(Id::pinned(1001).unwrap());
@@ -26,7 +26,7 @@ fn one_who_was_lost_is_known_again_with_the_same_id() {
 }
 
 #[test]
-fn an_id_that_was_given_is_neither_changed_nor_shared() {
+fn an_assigned_id_is_neither_changed_nor_shared() {
     let folder = tempfile::tempdir().unwrap();
     let mut file = StateFile::open(folder.path()).unwrap();
     let mut state = State::default();

@@ -1,5 +1,5 @@
-//! How a `state.db` of an earlier minor version becomes one of today's: it is copied to `state.db.<version>` first, then all
-//! steps are done in one transaction.
+//! Migrates a `state.db` of an earlier minor version: it is copied to `state.db.<version>`, then all steps run in
+//! one transaction.
 
 use std::fs;
 use std::path::Path;
@@ -11,8 +11,8 @@ use super::{Error, connect};
 use crate::replace::{self, Attributes, New};
 use crate::schema::{MAJOR, STATE};
 
-/// What each earlier version lacks of the next one. A step is never changed once it is released; what all of them make of
-/// the first version is what `schema.sql` makes.
+/// What each earlier version lacks of the next one. A released step is never changed. Together, the steps turn the
+/// first version into the schema of `schema.sql`.
 const STEPS: [(u32, &str); 2] = [
     (
         100,
@@ -23,7 +23,8 @@ const STEPS: [(u32, &str); 2] = [
     (101, "ALTER TABLE about ADD COLUMN held INTEGER;"),
 ];
 
-/// The version of a file that this release can use; 0: it is empty. A later minor version is one: see `schema.sql`.
+/// The version of a file that this release can use; 0: the file is empty. Later minor versions can be used: see
+/// `schema.sql`.
 pub(super) fn version(db: &Connection, folder: &Path) -> Result<u32, Error> {
     let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     match version / 100 {
@@ -34,12 +35,12 @@ pub(super) fn version(db: &Connection, folder: &Path) -> Result<u32, Error> {
     }
 }
 
-/// Whether a file of this version must be changed, and has something to be kept.
+/// Whether a file of this version must be migrated and contains data.
 pub(super) fn is_earlier(version: u32) -> bool {
     (1..STATE.version).contains(&version)
 }
 
-/// Does all that is to be done to a file of `version`, in one transaction.
+/// Migrates a file of `version` in one transaction.
 pub(super) fn migrate(db: &mut Connection, version: u32) -> Result<(), Error> {
     if version >= STATE.version {
         return Ok(());
@@ -55,7 +56,7 @@ pub(super) fn migrate(db: &mut Connection, version: u32) -> Result<(), Error> {
     Ok(transaction.commit()?)
 }
 
-/// Copies the whole file, as SQLite sees it: with a journal that a crash left rolled back.
+/// Copies the whole file as SQLite sees it, after rolling back a journal that a crash left.
 pub(super) fn copy(from: &Connection, to: &mut Connection) -> Result<(), Error> {
     match Backup::new(from, to)?.step(-1)? {
         StepResult::Done => Ok(()),
@@ -66,11 +67,11 @@ pub(super) fn copy(from: &Connection, to: &mut Connection) -> Result<(), Error> 
     }
 }
 
-/// Makes `state.db.<version>`. A crash leaves none, or the one before, or a whole new one.
+/// Creates `state.db.<version>`. A crash leaves no copy, the previous copy or a complete new one.
 pub(super) fn back_up(db: &Connection, folder: &Path, version: u32) -> Result<(), Error> {
     let name = format!("{}.{version}", STATE.name);
     let path = folder.join(&name);
-    // One that cannot be removed is in nobody's way.
+    // A leftover that cannot be removed does no harm.
     let _ = replace::remove_leftovers(&path);
     write(db, &path).map_err(|cause| Error::NotCopied { name, cause: Box::new(cause) })
 }
@@ -78,7 +79,7 @@ pub(super) fn back_up(db: &Connection, folder: &Path, version: u32) -> Result<()
 fn write(db: &Connection, path: &Path) -> Result<(), Error> {
     let new = New::beside(path)?;
     let mut to = connect(new.path())?;
-    // A crash makes it a leftover: no journal, no sync before the end.
+    // A crash turns it into a leftover: no journal and no early sync are needed.
     to.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;")?;
     copy(db, &mut to)?;
     let found: String = to.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
@@ -98,11 +99,9 @@ fn way_back(folder: &Path) -> String {
     let file = folder.join(STATE.name).display().to_string();
     match copies.max() {
         Some(version) => format!(
-            "install the release that wrote it again; or put back the copy that it made before: systemctl stop \
+            "reinstall the release that wrote it, or put back the copy that it made before: systemctl stop \
              nss-iam-refresh.timer; rm -f '{file}-journal'; cp '{file}.{version}' '{file}'"
         ),
-        None => {
-            "install the release that wrote it again, or restore an earlier file from a backup".to_owned()
-        }
+        None => "reinstall the release that wrote it, or restore an earlier file from a backup".to_owned(),
     }
 }

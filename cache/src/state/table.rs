@@ -1,5 +1,5 @@
-//! Writes the rows of one table. A row that stays keeps what a later minor version has in columns that this release does not
-//! know, so a release can be taken back and installed again without a loss.
+//! Writes the rows of one table. An existing row keeps its values in columns that only a later minor version knows,
+//! so a release can be downgraded and upgraded again without losing data.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use rusqlite::{Connection, Statement};
 pub(super) struct Table {
     pub(super) name: &'static str,
     pub(super) key: &'static str,
-    /// The other columns, in the order in which they are bound, after the key.
+    /// The other columns, in the order in which they are bound after the key.
     pub(super) values: &'static [&'static str],
 }
 
 impl Table {
-    /// Makes `rows` its content. `put` binds a key and a row, and executes.
+    /// Replaces the table's content with `rows`. `put` binds a key and a row, and executes the statement.
     pub(super) fn write<K: ToString, V>(
         &self,
         db: &Connection,

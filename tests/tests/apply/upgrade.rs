@@ -1,4 +1,4 @@
-//! A host on which 0.1.0 ran (`cache/tests/fixtures`), and this release is installed; and the way back.
+//! A host on which 0.1.0 ran (`cache/tests/fixtures`) is upgraded to this release, and downgraded.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -13,7 +13,7 @@ use crate::killed::{LIMIT, kill_before};
 const STATE: &str = "/var/lib/nss-iam/state.db";
 const COPY: &str = "/var/lib/nss-iam/state.db.100";
 
-/// A host without a cache yet. `removed_keep`: the fixture grows older.
+/// A host without a cache. `removed_keep` is long because the fixture gets older.
 fn host() -> Option<Host> {
     let host = Host::new()?;
     host.machine.config(
@@ -22,7 +22,7 @@ fn host() -> Option<Host> {
     Some(host)
 }
 
-/// What 0.1.0 left, and nothing else.
+/// Creates only what 0.1.0 left.
 fn as_0_1_0_left_it() {
     let group = fs::read_to_string("/etc/group").unwrap();
     let gid = group.lines().find_map(|line| line.strip_prefix("nss-iam:x:")?.split(':').next()?.parse().ok());
@@ -62,14 +62,14 @@ fn present_listing() -> Value {
     listing
 }
 
-/// Lists a member of `Ops` more.
+/// Adds a member of `Ops` to the listing.
 fn join(listing: &mut Value, user: Value) {
     let account = &mut listing["accounts"][0];
     account["groups"][0]["members"].as_array_mut().unwrap().push(user["id"].clone());
     account["users"].as_array_mut().unwrap().push(user);
 }
 
-/// Lists bob no more.
+/// Removes bob from the listing.
 fn leave(listing: &mut Value) {
     let account = &mut listing["accounts"][0];
     for group in account["groups"].as_array_mut().unwrap() {
@@ -82,7 +82,7 @@ fn version(file: &str) -> u32 {
     Connection::open(file).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
 }
 
-/// Whom a file knows, with id, home, since when out, and keys, as one text.
+/// The users in a file, with id, home, disabled since, and keys, as text.
 fn people(file: &str) -> Vec<String> {
     let db = Connection::open(file).unwrap();
     let integrity: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
@@ -116,7 +116,7 @@ fn is_as_before(host: &Host) {
 }
 
 #[test]
-fn an_upgraded_host_keeps_ids_homes_keys_and_who_is_disabled_since_when() {
+fn an_upgraded_host_keeps_ids_homes_keys_and_disabled_users() {
     let Some(host) = host() else { return };
     as_0_1_0_left_it();
     let (left, remembered) = (files(CACHE), people(STATE));
@@ -126,7 +126,7 @@ fn an_upgraded_host_keeps_ids_homes_keys_and_who_is_disabled_since_when() {
     assert_eq!(ran.status, Some(0), "{}", ran.err);
     let status = host.run(&["nss-iamctl", "users", "--all"]);
     assert!(status.out.contains("eve"), "{status:?}");
-    assert!(files(CACHE) == left, "to look changes nothing");
+    assert!(files(CACHE) == left, "reading changes nothing");
 
     let ran = host.refresher(&["apply"]);
     assert_eq!(ran.status, Some(0), "{}", ran.err);
@@ -138,7 +138,7 @@ fn an_upgraded_host_keeps_ids_homes_keys_and_who_is_disabled_since_when() {
     let found = fs::metadata(COPY).unwrap();
     assert_eq!((found.mode() & 0o7777, found.uid()), (0o600, 0));
 
-    // A second time there is nothing to migrate.
+    // The second time there is nothing to migrate.
     let before = files(CACHE);
     let ran = host.refresher(&["apply"]);
     assert_eq!(ran.status, Some(0), "{}", ran.err);
@@ -158,7 +158,8 @@ fn name_of(path: &str) -> String {
     path.rsplit('/').next().unwrap().to_owned()
 }
 
-/// The version that a killed run left, and whether there is a copy. Looked at elsewhere, since SQLite would roll back the journal.
+/// The version that a killed run left, and whether there is a copy. Read from a copy, because SQLite would roll
+/// back the journal.
 fn found_in_a_copy(remembered: &[String], n: u32) -> (u32, bool) {
     let folder = tempfile::tempdir().unwrap();
     for (name, (.., bytes)) in files(CACHE) {
@@ -175,7 +176,7 @@ fn found_in_a_copy(remembered: &[String], n: u32) -> (u32, bool) {
 }
 
 #[test]
-fn an_upgrade_that_is_killed_leaves_the_old_or_the_new_state_and_the_next_run_goes_through() {
+fn a_killed_upgrade_leaves_the_old_or_the_new_state_and_the_next_run_succeeds() {
     let Some(host) = host() else { return };
     let listing = present_listing();
     host.list(&listing);
@@ -203,7 +204,7 @@ fn an_upgrade_that_is_killed_leaves_the_old_or_the_new_state_and_the_next_run_go
 }
 
 #[test]
-fn without_room_for_the_copy_the_old_state_stays_and_says_so() {
+fn without_room_for_the_copy_the_old_state_stays_and_the_message_says_so() {
     let Some(host) = host() else { return };
     small_disk();
     as_0_1_0_left_it();
@@ -223,9 +224,9 @@ fn without_room_for_the_copy_the_old_state_stays_and_says_so() {
     is_as_before(&host);
 }
 
-/// Removals are published before anything is remembered, and so before anything is migrated.
+/// Removals are published before anything is stored, and so before anything is migrated.
 #[test]
-fn those_who_left_are_out_even_where_the_state_cannot_be_migrated() {
+fn users_who_left_are_locked_out_even_if_the_state_cannot_be_migrated() {
     let Some(host) = host() else { return };
     as_0_1_0_left_it();
     let state = files(CACHE).remove("state.db");
@@ -248,11 +249,11 @@ fn those_who_left_are_out_even_where_the_state_cannot_be_migrated() {
 }
 
 #[test]
-fn a_state_of_a_later_release_is_refused_untouched_and_its_copy_is_the_way_back() {
+fn a_state_of_a_later_release_is_refused_unchanged_and_the_copy_allows_a_downgrade() {
     let Some(host) = host() else { return };
     as_0_1_0_left_it();
     host.apply(&present_listing());
-    // As a release with another major version would leave it.
+    // As a release with a different major version would leave it.
     Connection::open(STATE).unwrap().execute_batch("PRAGMA user_version = 200;").unwrap();
     let state = files(CACHE).remove("state.db");
     let mut listing = present_listing();
@@ -261,18 +262,18 @@ fn a_state_of_a_later_release_is_refused_untouched_and_its_copy_is_the_way_back(
     for words in [&["apply", "--dry-run"][..], &["apply"]] {
         let ran = host.refresher(words);
         assert_eq!((ran.status, ran.out.as_str()), (Some(70), ""), "{}", ran.err);
-        let why = "cannot use '/var/lib/nss-iam/state.db': its format 200 is later than 102, the one of this release";
-        let hint = "hint: install the release that wrote it again; or put back the copy that it made before: \
+        let why = "cannot use '/var/lib/nss-iam/state.db': its format 200 is newer than 102, the format of this release";
+        let hint = "hint: reinstall the release that wrote it, or put back the copy that it made before: \
                     systemctl stop nss-iam-refresh.timer; rm -f '/var/lib/nss-iam/state.db-journal'; \
                     cp '/var/lib/nss-iam/state.db.100' '/var/lib/nss-iam/state.db'\n";
         assert!(ran.err.contains(why) && ran.err.contains(hint), "{}", ran.err);
         assert_eq!(files(CACHE).remove("state.db"), state);
     }
-    assert!(host.is_disabled("bob", "1003"), "removals act all the same");
+    assert!(host.is_disabled("bob", "1003"), "removals take effect all the same");
     let doctor = host.run(&["nss-iamctl", "doctor"]).out;
     assert!(doctor.contains("its format 200") && doctor.contains("install the release"), "{doctor}");
 
-    // dan is younger than the copy: the loss is told, and nobody's id changes.
+    // dan is newer than the copy: the loss is reported, and nobody's id changes.
     let dan = host.passwd("dan", 2);
     File::options().write(true).truncate(true).open(STATE).unwrap();
     fs::write(STATE, fs::read(COPY).unwrap()).unwrap();

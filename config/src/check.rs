@@ -224,7 +224,8 @@ pub(crate) fn home(item: &Item) -> Read<String> {
 
 pub(crate) fn common_group(item: &Item) -> Read<String> {
     let right = |name: &str| is_name(name) && name != policy::DISABLED_GROUP;
-    let hint = "up to 32 of a-z 0-9 . _ @ -, the first a-z 0-9 _, not all digits; \"iam-disabled\" is reserved";
+    let hint =
+        "up to 32 of a-z 0-9 . _ @ -, the first a-z 0-9 _, not all digits; \"iam-disabled\" is reserved";
     text(item, right, "not a valid name for a group", hint)
 }
 

@@ -1,14 +1,14 @@
-//! The words of a key body: what sshd takes for type and base64 text of a line of authorized_keys without options.
+//! The words of a key body: what sshd takes as type and base64 text in a line of authorized_keys without options.
 
-/// What sshd skips between words: `sshkey_read` in OpenSSH's sshkey.c, `skip_space` in auth2-pubkeyfile.c. Any number
-/// of them, before the type too.
+/// The characters that sshd skips between words: `sshkey_read` in OpenSSH's sshkey.c, `skip_space` in
+/// auth2-pubkeyfile.c. Any number of them is allowed, also before the type.
 const BETWEEN: [char; 2] = [' ', '\t'];
 
-/// Type and base64 text with one blank between, which is the form that libraries read. The comment is left out. `None`
-/// where there are not two words, or several lines. Whether it is a key is for the caller to find out.
+/// Type and base64 text separated by one blank, the form that libraries read. The comment is removed. `None` if
+/// there are fewer than two words or more than one line. The caller must check whether it is a key.
 #[must_use]
 pub fn type_and_base64(body: &str) -> Option<String> {
-    // The ends of the line before and after are the file's, not the key's.
+    // The line ends before and after belong to the file, not to the key.
     let line = body.trim_matches(['\r', '\n', ' ', '\t']);
     if line.contains(['\r', '\n']) {
         return None;
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_parted_by_any_number_of_blanks_and_tabs_and_nothing_else() {
+    fn words_are_separated_only_by_blanks_and_tabs() {
         for body in [
             "t b",
             "t  b",

@@ -1,8 +1,8 @@
-//! The listing: what was read of a source, as one versioned JSON document.
+//! The listing: what was read from a source, as one versioned JSON document.
 //!
-//! The fetch half writes it, the apply half reads it and trusts nothing in it. It is the truth to be published:
-//! who is in it is active, who is not is disabled. A removal that the fetch half could not confirm therefore
-//! stays in it, marked `missing`. Its schema for people and other tools is `docs/reference/listing.schema.json`.
+//! The fetch half writes it; the apply half reads it and trusts nothing in it. The listing decides who is a user:
+//! users in it are active, all others are disabled. A removal that the fetch half could not confirm therefore stays
+//! in it, marked `missing`. The schema for people and other tools is `docs/reference/listing.schema.json`.
 #![forbid(unsafe_code)]
 
 mod failure;
@@ -33,7 +33,7 @@ pub const MAX_BYTES: u64 = 256 << 20;
 pub struct Listing {
     /// [`VERSION`].
     pub version: u32,
-    /// Where it was read: `iam:`, or the URL of a file.
+    /// The source: `iam:`, or the URL of a file.
     #[serde(default)]
     pub source: String,
     /// When it was read.
@@ -53,19 +53,19 @@ pub struct Account {
     /// The AWS account id, twelve digits; empty while unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// Whether `users` and `groups` are all there is. If not, nobody of this account is disabled.
+    /// Whether `users` and `groups` are complete. If not, no user of this account is disabled.
     #[serde(default = "yes")]
     pub complete: bool,
-    /// When the memberships were last read whole. Older than `Listing::read` after a failure.
+    /// When the memberships were last read completely. Older than `Listing::read` after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Timestamp>,
-    /// Groups asked for that exist.
+    /// The requested groups that exist.
     #[serde(default)]
     pub groups: Vec<Group>,
     /// Members of at least one of `groups`.
     #[serde(default)]
     pub users: Vec<User>,
-    /// What went wrong at the last attempt, one entry a cause. The rest then is what was known before.
+    /// What failed in the last attempt, one entry per cause. All other data is then from an earlier attempt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Failure>,
     /// What an administrator should know though nothing went wrong.
@@ -79,15 +79,15 @@ pub struct Account {
 pub struct Group {
     /// GroupId, `AGPA…`: it decides the gid.
     pub id: String,
-    /// GroupName, as the source spells it. If the group was renamed there: the name that the configuration knows it by.
+    /// GroupName, as the source spells it. If the group was renamed there, the name in the configuration.
     pub name: String,
     /// UserIds.
     #[serde(default)]
     pub members: Vec<String>,
-    /// GroupName at present, if the group was renamed at the source.
+    /// The present GroupName, if the group was renamed at the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed: Option<String>,
-    /// The configuration does not name the group any more: these members stay, since else they would be disabled.
+    /// The configuration no longer names the group; its members stay because they would otherwise be disabled.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unconfigured: bool,
 }
@@ -96,38 +96,38 @@ pub struct Group {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
-    /// UserId, `AIDA…`: it decides the uid. A re-created user has another.
+    /// UserId, `AIDA…`: it decides the uid. A re-created user has a different one.
     pub id: String,
     /// UserName, as the source spells it.
     pub name: String,
     /// CreateDate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
-    /// Only those that the configuration uses, keys with their prefix.
+    /// Only the tags that the configuration uses; keys include the prefix.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// SSH public keys of every status.
+    /// SSH public keys, whatever their status.
     #[serde(default)]
     pub keys: Vec<Key>,
-    /// When `keys` and `tags` were last read; none: never yet.
+    /// When `keys` and `tags` were last read; none: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<Timestamp>,
-    /// Set while answers of groups lack this user, and nobody could confirm it.
+    /// Set while answers about groups lack this user, and the removal could not be confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
 }
 
-/// An SSH public key as the source holds it; nothing in it is trusted.
+/// An SSH public key as the source has it; nothing in it is trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
-    /// SSHPublicKeyId, `APKA…`: a body never changes under its id.
+    /// SSHPublicKeyId, `APKA…`: the body of an id never changes.
     #[serde(default)]
     pub id: String,
     /// Offered to sshd only if true.
     #[serde(default = "yes")]
     pub active: bool,
-    /// SSHPublicKeyBody in authorized_keys form, see [`type_and_base64`]. Inactive keys may be without.
+    /// SSHPublicKeyBody in authorized_keys form, see [`type_and_base64`]. May be empty for inactive keys.
     #[serde(default)]
     pub body: String,
 }
@@ -136,11 +136,12 @@ pub struct Key {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Missing {
-    /// When a refresh that counts (at least two minutes after the one before) last missed the user.
+    /// The last refresh that did not find the user and that counts (at least two minutes after the one before).
     pub last: Timestamp,
-    /// How many refreshes that count have missed the user.
+    /// The number of refreshes that did not find the user and that count.
     pub times: u32,
-    /// GroupIds of the groups whose answers lack the user, sorted; empty in a listing of an earlier release: all.
+    /// GroupIds of the groups whose answers lack the user, sorted; empty in a listing of an earlier release:
+    /// all groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
 }
@@ -148,13 +149,14 @@ pub struct Missing {
 /// Why a document is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not JSON, or not of this form; the message has line and column.
+    /// Not JSON, or not in the form of a listing; the message has line and column.
     #[error("not a listing: {0}")]
     Form(#[from] serde_json::Error),
-    /// Of another version.
-    #[error("listing version {0} is not {VERSION}, the one that this release reads")]
+    /// A different version.
+    #[error("listing version {0} is not {VERSION}, the version that this release reads")]
     Version(u32),
-    /// Two users or two groups with one id, or a member who is not among the users.
+    /// Two accounts with one name, two users or two groups with one id, a malformed id, or a member who is not
+    /// in `users`.
     #[error("listing contradicts itself: {0}")]
     Contradiction(String),
 }
@@ -171,7 +173,7 @@ impl Listing {
     /// Parses and checks a document.
     ///
     /// # Errors
-    /// See [`Error`]. Names, tags and key bodies are not judged here, but where they are used.
+    /// See [`Error`]. Names, tags and key bodies are checked where they are used, not here.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         let version = serde_json::from_slice::<Versioned>(json)?.version;
         if version != VERSION {
@@ -188,7 +190,7 @@ impl Listing {
         for account in &self.accounts {
             if !accounts.insert(&account.name) {
                 return Err(Error::Contradiction(format!(
-                    "two accounts are called '{}'",
+                    "two accounts have the name '{}'",
                     account.name.escape_default()
                 )));
             }
@@ -198,12 +200,12 @@ impl Listing {
             {
                 if !is_id(id) {
                     return Err(Error::Contradiction(format!(
-                        "'{}' is no id: 1 to 128 of A-Z a-z 0-9 _ - are",
+                        "'{}' is not an id: 1 to 128 of A-Z a-z 0-9 _ -",
                         id.escape_default()
                     )));
                 }
                 if !ids.insert(id) {
-                    return Err(Error::Contradiction(format!("id '{id}' is given twice")));
+                    return Err(Error::Contradiction(format!("id '{id}' occurs twice")));
                 }
             }
             for group in &account.groups {
@@ -220,14 +222,14 @@ impl Listing {
     }
 }
 
-/// The part of a document that every version has.
+/// The part of a document that all versions have.
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
 }
 
-/// Ids of IAM are upper-case letters and digits, those of an Identity Center have lower-case letters and `-`.
-/// A colon would let a listing take the id of a group of ours (`group:iam-users`).
+/// Ids of IAM are upper-case letters and digits; ids of an Identity Center contain lower-case letters and `-`. With
+/// a colon, a listing could take the id of a group of nss-iam (`group:iam-users`).
 fn is_id(id: &str) -> bool {
     (1..=128).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_document_that_a_person_would_write_is_read() {
+    fn a_minimal_document_written_by_hand_is_read() {
         let listing = parse(
             r#"{"version": 1, "accounts": [{
                 "groups": [{"id": "ops", "name": "Ops", "members": ["1"]}],
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_written_document_is_read_back() {
         let text = r#"{"version": 1, "source": "iam:", "read": "2026-11-22T18:00:00Z", "accounts": [{
             "id": "123456789012", "complete": false, "users": [
                 {"id": "AIDA1", "name": "ana", "missing": {"last": "2026-11-22T18:00:00Z", "times": 2}}],
@@ -273,28 +275,28 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn an_unsupported_or_contradictory_document_is_refused() {
         for (text, cause) in [
             (r#"{"version": 2, "accounts": [], "future": 1}"#, "listing version 2 is not 1"),
             (r#"{"version": 1, "accounts": [], "acounts": []}"#, "unknown field `acounts`"),
             (
                 r#"{"version": 1, "accounts": [{"users": [{"id": "1", "name": "a"}, {"id": "1", "name": "b"}]}]}"#,
-                "id '1' is given twice",
+                "id '1' occurs twice",
             ),
             (
                 r#"{"version": 1, "accounts": [{"users": [{"id": "1", "name": "a"}]}, {"name": "b", "users": [{"id": "1", "name": "a"}]}]}"#,
-                "given twice",
+                "occurs twice",
             ),
-            (r#"{"version": 1, "accounts": [{}, {}]}"#, "two accounts are called ''"),
+            (r#"{"version": 1, "accounts": [{}, {}]}"#, "two accounts have the name ''"),
             (
                 r#"{"version": 1, "accounts": [{"groups": [{"id": "g", "name": "G", "members": ["2"]}]}]}"#,
                 "not among the users",
             ),
             (
                 r#"{"version": 1, "accounts": [{"users": [{"id": "group:iam-users", "name": "a"}]}]}"#,
-                "is no id",
+                "is not an id",
             ),
-            (r#"{"version": 1, "accounts": [{"users": [{"id": "", "name": "a"}]}]}"#, "is no id"),
+            (r#"{"version": 1, "accounts": [{"users": [{"id": "", "name": "a"}]}]}"#, "is not an id"),
             (r#"{"version": 1, "accounts": ["#, "EOF"),
         ] {
             let error = parse(text).unwrap_err();

@@ -1,5 +1,5 @@
-//! A listing is what a process without power left in its folder: `apply` believes it only if nobody else could have
-//! written it, and only as a whole.
+//! A listing is written by an unprivileged process: `apply` accepts it only if nobody else could have written it,
+//! and only as a whole.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -8,14 +8,14 @@ use std::os::unix::net::UnixDatagram;
 use serde_json::json;
 use tests::{CACHE, Host, LISTING, REFRESHER, files, listing, user};
 
-/// ana is published, and her listing stands at [`LISTING`].
+/// ana is published, and her listing is at [`LISTING`].
 fn published() -> Option<Host> {
     let host = Host::new()?;
     host.apply(&listing(&[user("di-1", "ana")]));
     Some(host)
 }
 
-/// The run ends with this status, says why on stderr and in status.json, and changes nothing else.
+/// The run ends with this status, reports the reason on stderr and in status.json, and changes nothing else.
 fn refused(host: &Host, status: i32, why: &str) {
     let now = || {
         let mut files = files(CACHE);
@@ -35,7 +35,7 @@ fn refused(host: &Host, status: i32, why: &str) {
 }
 
 #[test]
-fn a_listing_that_is_no_plain_file_is_refused_without_waiting_for_it() {
+fn a_listing_that_is_not_a_regular_file_is_refused_without_waiting() {
     let Some(host) = published() else { return };
     let good = fs::read(LISTING).unwrap();
     let put = |make: &dyn Fn()| {
@@ -73,7 +73,7 @@ fn a_listing_that_somebody_else_could_have_written_is_refused() {
 }
 
 #[test]
-fn a_document_that_is_no_listing_is_refused_as_a_whole() {
+fn a_document_that_is_not_a_listing_is_refused_as_a_whole() {
     let Some(host) = published() else { return };
     let mut later = listing(&[user("di-1", "ana")]);
     later["version"] = json!(2);
@@ -88,7 +88,7 @@ fn a_document_that_is_no_listing_is_refused_as_a_whole() {
         ("root:x:0:0:root:/root:/bin/bash", "at line 1 column 1"),
         (&whole[..whole.len() - 1], "EOF while parsing"),
         (&later.to_string(), "listing version 2 is not 1"),
-        (&twice.to_string(), "id 'di-1' is given twice"),
+        (&twice.to_string(), "id 'di-1' occurs twice"),
         (&stranger.to_string(), "has member 'di-9', who is not among the users"),
         (&unknown.to_string(), "unknown field `user`"),
     ] {
@@ -107,7 +107,7 @@ fn a_listing_that_is_too_large_is_refused() {
 }
 
 #[test]
-fn a_missing_listing_is_told_with_what_to_do() {
+fn a_missing_listing_is_reported_with_a_remedy() {
     let Some(host) = published() else { return };
     fs::remove_file(LISTING).unwrap();
     refused(&host, 70, "there is no listing '/var/lib/nss-iam-fetch/listing.json' yet");

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_replaced_and_paths_spelt_one_way() {
+    fn placeholders_are_replaced_and_paths_are_normalized() {
         for (template, path) in [
             ("/home/{name}", "/home/ana"),
             ("/home/{account}/{iam_name}/{uid}/", "/home/b/Ana/1003"),
@@ -114,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_home_is_a_folder_in_the_one_that_the_template_names(iam_name in "\\PC{0,20}", account in "\\PC{0,20}") {
+        fn a_home_is_inside_the_directory_that_the_template_names(iam_name in "\\PC{0,20}", account in "\\PC{0,20}") {
             if let Some(path) = home("/srv/{account}x/{iam_name}", &iam_name, &account) {
                 prop_assert!(path.starts_with("/srv/") && path.split('/').count() == 4, "{path}");
                 prop_assert!(path.split('/').skip(1).all(|part| !["", ".", ".."].contains(&part)), "{path}");

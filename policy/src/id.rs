@@ -7,15 +7,15 @@ use sha2::{Digest, Sha256};
 
 use crate::{IamId, Invalid};
 
-/// First of the ids that are computed.
+/// The first computed id.
 pub const FIRST: u32 = 0x7000_0000;
 /// Last of the ids that are computed, and the highest that can be assigned. systemd's UIDS-GIDS leaves the range unused.
 pub const LAST: u32 = 0x7ffd_ffff;
 /// All ids that are computed.
 pub const COMPUTED: RangeInclusive<u32> = FIRST..=LAST;
-/// How many ids can be computed.
+/// The number of computed ids.
 pub const COUNT: u32 = LAST - FIRST + 1;
-/// Lowest id that may be pinned; below are the system's.
+/// The lowest id that can be pinned; lower ids belong to the system.
 pub const PINNED_FIRST: u32 = 1000;
 
 /// Ids that others assign: systemd's "Users, Groups, UIDs and GIDs on systemd Systems" has all of them.
@@ -24,16 +24,16 @@ const RANGES: [(RangeInclusive<u32>, &str); 5] = [
     (60_514..=60_577, "of host users that are mapped into containers"),
     (61_184..=65_519, "of systemd's DynamicUser="),
     (524_288..=0x6fff_ffff, "of containers"),
-    (COMPUTED, "of computed ids, of which each belongs to one UserId or GroupId"),
+    (COMPUTED, "of computed ids, each of which belongs to one UserId or GroupId"),
 ];
 
 /// An id that cannot be pinned, because it is in a range from which somebody else assigns ids.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{id} is in the range {}-{} {whose}", range.start(), range.end())]
 pub struct Foreign {
-    /// Which.
+    /// The id.
     pub id: Id,
-    /// Where it is.
+    /// The range that contains it.
     pub range: RangeInclusive<u32>,
     /// Follows the range in a message: "of systemd-homed".
     pub whose: &'static str,
@@ -69,7 +69,7 @@ pub fn sub_ids(text: &str) -> Vec<RangeInclusive<u32>> {
     text.lines().filter_map(range).collect()
 }
 
-/// A uid or gid: users and groups share one space.
+/// A uid or gid: users and groups share one range.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(u32);
 
@@ -83,10 +83,10 @@ impl Id {
         Self(FIRST + rest)
     }
 
-    /// An id that `[ids]`, a tag or `adopt` gives.
+    /// An id from `[ids]`, a tag or `adopt`.
     ///
     /// # Errors
-    /// [`Invalid::Id`] for the system's ids and for those that mean nobody.
+    /// [`Invalid::Id`] for ids of the system and ids that mean nobody.
     pub fn pinned(id: u32) -> Result<Self, Invalid> {
         if id < PINNED_FIRST || matches!(id, 65534 | 65535 | u32::MAX) {
             return Err(Invalid::Id(id));
@@ -110,7 +110,7 @@ impl Id {
     /// with the id is checked elsewhere. `sub_ids` are the ranges in subuid(5) and subgid(5).
     ///
     /// # Errors
-    /// Whose it is.
+    /// The range of others that contains the id.
     pub fn may_be_pinned(self, iam_id: &IamId, sub_ids: &[RangeInclusive<u32>]) -> Result<(), Foreign> {
         if Self::computed(iam_id) == self {
             return Ok(());
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_mean_the_system_or_nobody_cannot_be_pinned() {
+    fn ids_of_the_system_and_of_nobody_cannot_be_pinned() {
         for id in [0, 1, 999, 65534, 65535, u32::MAX] {
             assert_eq!(Id::pinned(id), Err(Invalid::Id(id)));
         }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_others_is_not_given_by_hand() {
+    fn an_id_in_a_range_of_others_cannot_be_pinned() {
         let (ana, sub_ids) = (IamId::new("U-ana"), [100_000..=165_535]);
         let others = [60_001, 60_513, 60_514, 60_577, 61_184, 65_519, 524_288, 0x6fff_ffff, FIRST, LAST];
         for id in others.into_iter().chain([100_000, 165_535]) {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_was_given_stays_and_the_configuration_stands_above_a_tag() {
+    fn an_assigned_id_stays_and_the_configuration_takes_precedence_over_a_tag() {
         let ana = IamId::new("U-ana");
         let [a, b, c] = [1001, 1002, 1003].map(|id| Some(Id(id)));
         assert_eq!(Some(Id::decided(&ana, a, b, c)), a);
@@ -228,7 +228,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_tag_says_its_id_could_be_published(tag in "[0-9]{1,10}|\\PC*", given in any::<u32>()) {
+        fn an_id_from_any_tag_may_be_published(tag in "[0-9]{1,10}|\\PC*", given in any::<u32>()) {
             let ana = IamId::new("U-ana");
             if let Ok(id) = Id::of_tag(&tag, &ana, Id::pinned(given).ok(), &[]) {
                 prop_assert!(may_be_published(id.get(), true));
@@ -237,7 +237,7 @@ mod tests {
         }
 
         #[test]
-        fn a_computed_id_is_in_the_range_that_nobody_uses(iam_id in "[A-Z0-9]{1,30}") {
+        fn a_computed_id_is_in_the_unused_range(iam_id in "[A-Z0-9]{1,30}") {
             let id = Id::computed(&IamId::new(&iam_id)).get();
             prop_assert!((0x7000_0000..=0x7ffd_ffff).contains(&id));
         }

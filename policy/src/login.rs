@@ -2,12 +2,12 @@
 
 use crate::{Invalid, Name};
 
-/// How `+ = , @` of IAM names are treated.
+/// How `+ = , @` in IAM names are replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameStyle {
     /// `+ = ,` become `_`, `@` stays.
     Plain,
-    /// `.plus.`, `.equal.`, `.comma.`, `.at.`, as the program aws-ec2-ssh has it.
+    /// `.plus.`, `.equal.`, `.comma.`, `.at.`, as in the program aws-ec2-ssh.
     AwsEc2Ssh,
 }
 
@@ -20,7 +20,7 @@ pub struct Login<E> {
     pub refused_tag: Option<E>,
 }
 
-/// The settings by which names are mapped.
+/// The settings for mapping names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mapping<'a> {
     /// `[users] name_style`.
@@ -46,7 +46,7 @@ impl Mapping<'_> {
         Login { name: give(self.user(iam_name)), refused_tag }
     }
 
-    /// The name that a user of the source gets if no tag gives another one.
+    /// The name of a user of the source whose name no tag sets.
     ///
     /// # Errors
     /// Why it cannot be a login name.
@@ -54,15 +54,15 @@ impl Mapping<'_> {
         Name::new(&self.spelling(iam_name))
     }
 
-    /// The name that a group of the source gets.
+    /// The name of a group of the source.
     ///
     /// # Errors
-    /// Why it cannot be the name of a group.
+    /// Why it cannot be a group name.
     pub fn group(&self, iam_name: &str) -> Result<Name, Invalid> {
         Self { strip_domains: &[], ..*self }.user(iam_name)
     }
 
-    /// What a user's name becomes, whether it can be a login name or not.
+    /// The mapped name of a user, whether it can be a login name or not.
     #[must_use]
     pub fn spelling(&self, iam_name: &str) -> String {
         let lower = iam_name.to_ascii_lowercase();
@@ -171,7 +171,7 @@ mod tests {
     proptest! {
         /// IAM's own rule for names: API reference, CreateUser.
         #[test]
-        fn case_decides_nothing_and_a_name_that_was_mapped_stays(
+        fn case_does_not_matter_and_mapping_twice_changes_nothing(
             iam_name in "[A-Za-z0-9+=,.@_-]{1,40}", style in style(),
         ) {
             let mapping = Mapping { style, strip_domains: &[] };

@@ -1,10 +1,11 @@
-//! Whether sshd is offered a user's keys now, by where and when they were confirmed. Times are in seconds since 1970.
+//! Whether a user's keys are offered to sshd now, depending on where and when they were confirmed. Times are in
+//! seconds since 1970.
 
 /// Maximum clock skew, in seconds: clocks are set while they run, and those of two hosts differ. If keys were confirmed
 /// further in the future, their age is unknown.
 pub const CLOCK_TOLERANCE: i64 = 5 * 60;
 
-/// Keys that were not confirmed for more seconds than this are offered with a warning.
+/// Keys whose confirmation is older than this, in seconds, are offered with a warning.
 pub const STALE: i64 = 60 * 60;
 
 /// What `keys.db` says about a user's keys, and what that is compared with.
@@ -18,7 +19,7 @@ pub struct Confirmation<'a> {
     pub confirmed: i64,
     /// Seconds; 0: no limit.
     pub max_age: i64,
-    /// The time.
+    /// The present time.
     pub now: i64,
 }
 
@@ -29,17 +30,17 @@ pub enum Withheld {
     OtherMachine,
     /// No source has confirmed a key yet.
     Unconfirmed,
-    /// Confirmed so many seconds in the future: the clock is wrong, or was.
+    /// Confirmed this many seconds in the future: the clock is or was wrong.
     Future(i64),
-    /// Confirmed so many seconds ago, more than `max_age`.
+    /// Confirmed this many seconds ago, more than `max_age`.
     Old(i64),
 }
 
 impl Confirmation<'_> {
-    /// How many seconds ago the keys were confirmed, if they are offered.
+    /// How many seconds ago the keys were confirmed, if they may be offered.
     ///
     /// # Errors
-    /// Why they are not.
+    /// Why they may not be offered.
     pub fn age(&self) -> Result<i64, Withheld> {
         if !is_of_machine(self.made_for, self.machine_id) {
             return Err(Withheld::OtherMachine);
@@ -71,7 +72,7 @@ pub fn is_in_future(confirmed: i64, now: i64) -> bool {
     now.saturating_sub(confirmed) < -CLOCK_TOLERANCE
 }
 
-/// Whether keys of that age are not offered any more. `max_age` 0: no limit.
+/// Whether keys of this age are no longer offered. `max_age` 0: no limit.
 #[must_use]
 pub fn is_too_old(age: i64, max_age: i64) -> bool {
     max_age > 0 && age > max_age
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmation_in_the_future_counts_within_the_tolerance_or_where_age_does_not_matter() {
+    fn a_confirmation_in_the_future_counts_within_the_tolerance_or_if_age_is_unlimited() {
         assert_eq!(age(NOW + 300, 3600), Ok(0));
         assert_eq!(age(NOW + 301, 3600), Err(Withheld::Future(301)));
         assert_eq!(age(NOW + 301, 0), Ok(0));
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn another_machines_keys_are_never_offered() {
+    fn keys_for_a_different_machine_id_are_never_offered() {
         for (made_for, machine_id) in [("0123", "4567"), ("", "0123"), ("0123", ""), ("", "")] {
             let [made_for, machine_id] = [made_for, machine_id].map(str::as_bytes);
             let confirmation = Confirmation { made_for, machine_id, confirmed: NOW, max_age: 0, now: NOW };
@@ -125,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_offered_was_confirmed_by_now_and_within_max_age(
+        fn offered_keys_were_confirmed_by_now_and_within_max_age(
             confirmed in any::<i64>(), max_age in 0..=i64::from(u32::MAX), now in 0..i64::from(u32::MAX),
         ) {
             let offered = Confirmation { made_for: b"0", machine_id: b"0", confirmed, max_age, now }.age();

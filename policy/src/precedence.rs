@@ -7,11 +7,11 @@ use crate::IamId;
 /// What a user or group that wants a name has to do with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Has it at present, or is locked under it.
+    /// Has the name at present, or is locked under it.
     Present,
-    /// Was the last to have it, and left since.
+    /// Was the last to have the name, and left.
     Former,
-    /// Never had it, or somebody else had it since.
+    /// Never had the name, or somebody else has had it since.
     New,
 }
 
@@ -35,9 +35,9 @@ impl<'a> Age<'a> {
 /// name it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UserClaim<'a> {
-    /// Whether it is another name than the IAM name gives.
+    /// Whether the name differs from the one that the IAM name gives.
     pub tagged: bool,
-    /// Whether the user never had it, or somebody else had it since.
+    /// Whether the user never had the name, or somebody else has had it since.
     pub newcomer: bool,
     /// Position of the account in the configuration.
     pub account: usize,
@@ -48,7 +48,7 @@ pub struct UserClaim<'a> {
 /// A group's claim to a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupClaim<'a> {
-    /// Whether it does not have the name at present.
+    /// Whether the group does not have the name at present.
     pub newcomer: bool,
     /// Position of the account in the configuration.
     pub account: usize,
@@ -59,15 +59,15 @@ pub struct GroupClaim<'a> {
 /// A user's claim to an id that nobody has yet. A tag never takes an id from a user without one, either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IdClaim<'a> {
-    /// Whether `[ids]` gives the user none.
+    /// Whether `[ids]` does not assign it.
     pub unconfigured: bool,
-    /// Whether a tag gives it.
+    /// Whether a tag assigns it.
     pub tagged: bool,
     /// Decides between users who are equal so far.
     pub age: Age<'a>,
 }
 
-/// Of several who had a name: the least is the one who has it now, else the last to leave.
+/// Orders users who had a name: the least is the one who has it now, else the last to leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LastHolder<'a> {
     left: bool,
@@ -76,7 +76,7 @@ pub struct LastHolder<'a> {
 }
 
 impl<'a> LastHolder<'a> {
-    /// `disabled`: since when the user is; none: active.
+    /// `disabled`: since when the user is disabled; none: active.
     #[must_use]
     pub fn new(disabled: Option<i64>, iam_id: &'a IamId) -> Self {
         Self { left: disabled.is_some(), since: Reverse(disabled), iam_id }
@@ -87,13 +87,13 @@ impl<'a> LastHolder<'a> {
 mod tests {
     use super::*;
 
-    /// Each is less than the next.
+    /// Asserts that each is less than the next.
     fn ascending<T: Ord + std::fmt::Debug>(claims: &[T]) {
         assert!(claims.is_sorted_by(|one, other| one < other), "{claims:?}");
     }
 
     #[test]
-    fn the_first_created_comes_first_and_who_has_no_date_last() {
+    fn the_first_created_comes_first_and_a_missing_date_last() {
         let [a, b] = ["A", "B"].map(IamId::new);
         ascending(&[
             Age::new(Some(-1), &b),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_its_users_own_before_holders_accounts_and_age() {
+    fn an_untagged_name_precedes_holders_accounts_and_age() {
         let [a, b] = ["A", "B"].map(IamId::new);
         let claim = |tagged, newcomer, account, iam_id| UserClaim {
             tagged,
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_the_configurations_before_a_tags() {
+    fn an_id_from_the_configuration_precedes_one_from_a_tag() {
         let (a, b) = (IamId::new("A"), IamId::new("B"));
         let claim =
             |unconfigured, tagged, iam_id| IdClaim { unconfigured, tagged, age: Age::new(None, iam_id) };
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_the_active_holders_else_that_of_the_last_to_leave() {
+    fn a_name_belongs_to_the_active_holder_else_to_the_last_to_leave() {
         let [a, b] = ["A", "B"].map(IamId::new);
         ascending(&[
             LastHolder::new(None, &a),

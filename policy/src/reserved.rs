@@ -15,7 +15,7 @@ static RESERVED: LazyLock<Reserved> = LazyLock::new(|| Reserved::new(LIST));
 #[derive(Default)]
 struct Reserved {
     names: HashSet<&'static str>,
-    /// What stands before a `*`. A dozen.
+    /// The parts before a `*`; about a dozen.
     prefixes: Vec<&'static str>,
 }
 
@@ -38,10 +38,11 @@ fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
     list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// Whether no IAM user or group gets this name. `name` is in lower case, as all names from IAM are; `more` is
-/// `[names] reserved`, whose entries are names, or beginnings of names with a `*` behind.
+/// Whether the name is reserved. `name` is in lower case, like all names from IAM; `more` is `[names] reserved`,
+/// whose entries are names or prefixes that end in `*`.
 ///
-/// The list is read at the first call; each call then costs one look-up in a set and a dozen comparisons of prefixes.
+/// The list is parsed at the first call; each call then costs one look-up in a set and about a dozen comparisons of
+/// prefixes.
 #[must_use]
 pub fn is_reserved(name: &str, more: &[String]) -> bool {
     let reserved = &*RESERVED;
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_with_power_and_users_of_images_are_reserved() {
+    fn privileged_groups_and_users_of_images_are_reserved() {
         let names = "sudo wheel admin adm docker lxd incus-admin libvirt kvm disk shadow empower nopasswdlogin ubuntu \
             ec2-user debian centos fedora rocky almalinux cloud-user opc ssm-user azureuser";
         for name in names.split_whitespace() {
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_is_any_rest() {
+    fn a_star_matches_anything() {
         let names = "systemd-network systemd-of-tomorrow _du0123456789abcdef _later nixbld1 nixbld32 libvirt-any \
             nss-iam nss-iam-refresher systemd-";
         for name in names.split_whitespace() {
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_adds_names_and_beginnings() {
+    fn the_configuration_adds_names_and_prefixes() {
         let more = ["zabbix-ops".to_owned(), "svc-*".to_owned()];
         for name in ["zabbix-ops", "svc-", "svc-backup", "root"] {
             assert!(is_reserved(name, &more), "{name}");
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn every_entry_could_be_a_name_and_is_there_once() {
+    fn every_entry_is_a_valid_name_and_occurs_once() {
         let mut seen = HashSet::new();
         for entry in entries(LIST) {
             let name = entry.strip_suffix('*').unwrap_or(entry);
@@ -131,7 +132,7 @@ mod tests {
         assert!(seen.len() > 1000);
     }
 
-    /// A comment begins a section.
+    /// Each section begins with a comment.
     #[test]
     fn each_section_is_sorted() {
         let mut last = "";
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_has_all_of_its_hand_written_part() {
+    fn the_list_contains_all_manual_entries() {
         let list: HashSet<_> = entries(LIST).collect();
         for name in entries(include_str!("../../config/reserved-names.in")).flat_map(str::split_whitespace) {
             assert!(list.contains(name), "{name}: run config/reserved-names.py");

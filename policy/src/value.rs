@@ -5,54 +5,55 @@ use std::fmt;
 use crate::Id;
 use crate::id::PINNED_FIRST;
 
-/// Longest login or group name that is given out, in bytes (`UT_NAMESIZE` of utmp(5)).
+/// The maximum length of an assigned login or group name, in bytes (`UT_NAMESIZE` of utmp(5)).
 pub const NAME_MAX: usize = 32;
 
 /// Why a value is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// Of a name.
+    /// An empty name.
     #[error("name is empty")]
     Empty,
-    /// Of a name: its length in bytes.
+    /// A name that is too long; its length in bytes.
     #[error("name has {0} bytes, more than {NAME_MAX}")]
     Long(usize),
-    /// Of a name.
+    /// A character that names cannot have.
     #[error("name has {0:?}, which no login name may have")]
     Character(char),
-    /// Of a name.
+    /// A first character that names cannot have.
     #[error("name may not begin with {0:?}")]
     First(char),
-    /// Of a name.
+    /// A name of digits.
     #[error("name of digits only would be taken for an id")]
     Digits,
-    /// Of a name.
+    /// A name that is read as a number.
     #[error("name would be read as the number {0} by programs that take a name or an id")]
     Number(String),
-    /// Of gecos, home or shell.
-    #[error("':', control and non-ASCII characters cannot stand in a passwd field")]
+    /// A character that gecos, home and shell cannot have.
+    #[error("':', control and non-ASCII characters are not allowed in a passwd field")]
     Field,
-    /// Of an id.
+    /// An id that cannot be pinned.
     #[error("{0} is below {PINNED_FIRST}, or one of 65534, 65535 and 4294967295, which mean nobody")]
     Id(u32),
-    /// Of a key.
+    /// Not a key line.
     #[error("not a public key line")]
     Key,
 }
 
-/// A login or group name: `[a-z0-9._@-]` and `_`, the first of `[a-z0-9_]`, not all digits, 1 to [`NAME_MAX`] bytes.
+/// A login or group name: characters `[a-z0-9._@-]`, the first `[a-z0-9_]`, not all digits, 1 to [`NAME_MAX`]
+/// bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);
 
 impl Name {
     /// # Errors
-    /// [`Invalid`] for anything but such a name.
+    /// [`Invalid`] for anything else.
     pub fn new(name: &str) -> Result<Self, Invalid> {
         if name.len() > NAME_MAX {
             return Err(Invalid::Long(name.len()));
         }
         let name = Self::unbounded(name)?;
-        // strtoul(3) with base 0: `ps -u 0x0` lists the processes of root. `0b` is a number since C23.
+        // strtoul(3) with base 0: `ps -u 0x0` lists the processes of root. C23 also reads `0b`.
         let number = |prefix, base| {
             let digits = name.0.strip_prefix(prefix)?;
             (!digits.is_empty() && digits.chars().all(|c| c.is_digit(base))).then(|| name.0.clone())
@@ -63,7 +64,7 @@ impl Name {
         }
     }
 
-    /// The name of a disabled user whose name another now has: `<name>-<uid>`, up to 43 bytes.
+    /// The name of a disabled user whose name somebody else now has: `<name>-<uid>`, up to 43 bytes.
     #[must_use]
     pub fn with_id(&self, id: Id) -> Self {
         Self(format!("{self}-{id}"))
@@ -84,10 +85,10 @@ impl Name {
         Ok(Self(name.to_owned()))
     }
 
-    /// A name as it stands in a file of ours, where disabled users may have long ones.
+    /// A name in a file that nss-iam wrote, where disabled users may have long names.
     ///
     /// # Errors
-    /// [`Invalid`] for what was never written.
+    /// [`Invalid`] for names that nss-iam never writes.
     pub fn stored(name: &str) -> Result<Self, Invalid> {
         Self::unbounded(name)
     }
@@ -99,7 +100,7 @@ impl Name {
     }
 }
 
-/// An id of the source: UserId, GroupId, or `group:` and the name of a group of ours.
+/// An id of the source: UserId, GroupId, or `group:` and the name of a group of nss-iam.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IamId(String);
 
@@ -110,20 +111,20 @@ impl IamId {
         Self(id.to_owned())
     }
 
-    /// The id of a group that only we know: `common_group`, `iam-disabled`.
+    /// The id of a group that exists only in nss-iam: `common_group`, `iam-disabled`.
     #[must_use]
     pub fn of_own_group(name: &Name) -> Self {
         Self(format!("group:{name}"))
     }
 
-    /// Stands in for the id of the source of one whose uid or gid is known, but not whose it was. No source can have
-    /// it: `listing` takes no ':' in an id.
+    /// Placeholder for the source's id when a uid or gid is known, but not its user or group. No source can
+    /// have this id: `listing` accepts no ':' in an id.
     #[must_use]
     pub fn of_lost(id: Id) -> Self {
         Self(format!("lost:{id}"))
     }
 
-    /// Whether it is one of [`Self::of_lost`].
+    /// Whether this is a placeholder from [`Self::of_lost`].
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.0.starts_with("lost:")
@@ -136,13 +137,13 @@ impl IamId {
     }
 }
 
-/// What may stand in gecos, home or shell: printable ASCII without `:`.
+/// A valid value of gecos, home or shell: printable ASCII without `:`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Field(String);
 
 impl Field {
     /// # Errors
-    /// [`Invalid::Field`] for what would break a line of passwd(5).
+    /// [`Invalid::Field`] for anything that would break a line of passwd(5).
     pub fn new(text: &str) -> Result<Self, Invalid> {
         let fits = text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b':');
         if fits { Ok(Self(text.to_owned())) } else { Err(Invalid::Field) }
@@ -161,7 +162,7 @@ pub struct KeyLine(String);
 
 impl KeyLine {
     /// # Errors
-    /// [`Invalid::Key`] unless it is three words of the characters that such words have.
+    /// [`Invalid::Key`] unless the line has three words with valid characters.
     pub fn new(line: &str) -> Result<Self, Invalid> {
         let word = |text: &str, more: &str| {
             !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
@@ -215,19 +216,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_strtoul_reads_as_a_number_is_no_name() {
+    fn a_word_that_strtoul_reads_as_a_number_is_not_a_name() {
         for name in ["0x0", "0x10", "0xdeadbeef", "0b1", "0b101", "0", "00", "007"] {
             assert!(matches!(Name::new(name), Err(Invalid::Number(_) | Invalid::Digits)), "{name}");
         }
         for name in ["0x", "0b", "0xg", "x0", "0day", "0b2", "a0x1", "0x1g", "1e3"] {
             assert!(Name::new(name).is_ok(), "{name}");
         }
-        // One that an earlier release gave must not make the state unreadable.
+        // A name that an earlier release assigned must not make the state unreadable.
         assert!(Name::stored("0x10").is_ok());
     }
 
     #[test]
-    fn a_name_has_only_the_characters_that_names_may_have() {
+    fn a_name_with_any_other_character_is_refused() {
         for name in ["ana", "a", "_a", "0a", "a.b_c-d@e", "jane@example.com", &"a".repeat(32)] {
             assert_eq!(Name::new(name).unwrap().as_str(), name);
         }
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_line_carries_nothing_but_a_key() {
+    fn a_key_line_contains_only_a_key() {
         assert!(KeyLine::new("SHA256:ab+/ ssh-ed25519 AAAA=").is_ok());
         for line in [
             "SHA256:a ssh-rsa AA x",

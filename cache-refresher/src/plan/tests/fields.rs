@@ -8,9 +8,9 @@ fn hostile_tags_are_told_and_the_configured_value_stays() {
         ("shell", "/bin/zsh", "is not in /etc/shells"),
         ("shell", "", "is not in /etc/shells"),
         ("shell", "/bin/sh\n", r"'/bin/sh\n' is not in /etc/shells"),
-        ("gecos", "a:b", "cannot stand in a passwd field"),
-        ("gecos", "a\nroot:x:0:0::/:/bin/sh", "cannot stand in a passwd field"),
-        ("gecos", "\u{e9}", "cannot stand in a passwd field"),
+        ("gecos", "a:b", "are not allowed in a passwd field"),
+        ("gecos", "a\nroot:x:0:0::/:/bin/sh", "are not allowed in a passwd field"),
+        ("gecos", "\u{e9}", "are not allowed in a passwd field"),
     ] {
         let mut world = World::of(&["ana"]).uses(&[TagUse::Shell, TagUse::Gecos]);
         world.tag("U-ana", tag, value);

@@ -6,10 +6,10 @@ use crate::tree::Tree;
 use crate::{Kind, Unresolved, Use, Uses};
 
 const FILES: [&str; 2] = ["/etc/doas.conf", "/usr/local/etc/doas.conf"];
-/// Alpine's doas reads `*.conf` here, too.
+/// Alpine's doas also reads `*.conf` here.
 const FOLDER: &str = "/etc/doas.d";
 
-/// Reads what doas below `root` would read.
+/// Reads the files that doas below `root` would read.
 pub fn read(root: &Path) -> Uses {
     let tree = Tree(root);
     let mut uses = Uses::default();
@@ -39,9 +39,9 @@ fn rules(text: &str, file: &Path, uses: &mut Uses) {
     for (number, words) in lines(text) {
         let names = names(&words);
         if names.is_none() {
-            cannot(uses, file, format!("line {number} is no rule that nss-iam understands"));
+            cannot(uses, file, format!("line {number} is not a rule that nss-iam understands"));
         }
-        // Of a line that is not understood, any word could be a name.
+        // Any word of a line that is not understood could be a name.
         for name in names.unwrap_or_else(|| words.iter().map(|word| word.text.as_str()).collect()) {
             let name = name.strip_prefix(':').unwrap_or(name);
             let place = file.display().to_string();
@@ -50,7 +50,7 @@ fn rules(text: &str, file: &Path, uses: &mut Uses) {
     }
 }
 
-/// The identity and the target of a rule; `None` where it is not one.
+/// The identity and the target of a rule; `None` if it is not a rule.
 fn names(words: &[Word]) -> Option<Vec<&str>> {
     let mut words = words.iter().peekable();
     let action = words.next()?;
@@ -78,7 +78,7 @@ fn target<'a>(identity: &'a Word, mut words: impl Iterator<Item = &'a Word>) -> 
     (!identity.is_keyword() && next.is_none_or(|word| word.is("cmd"))).then_some(names)
 }
 
-/// A word of a rule. One with quotes or an escape is never a keyword.
+/// A word of a rule. A word with quotes or an escape is never a keyword.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Word {
     text: String,
@@ -95,7 +95,7 @@ impl Word {
     }
 }
 
-/// Lines that are not empty, cut as yylex() of doas' parse.y does: an escaped newline is nothing, even inside a word.
+/// The non-empty lines, split as by yylex() in doas' parse.y: an escaped newline is removed, even inside a word.
 fn lines(text: &str) -> Vec<(usize, Vec<Word>)> {
     let (mut found, mut words, mut word) = (Vec::new(), Vec::new(), None::<Word>);
     let (mut number, mut begin, mut is_quoted, mut is_comment) = (1, 1, false, false);
@@ -148,7 +148,7 @@ fn plain() -> Word {
 mod tests {
     use super::*;
 
-    /// A text, the names in it, and whether all of it is understood. Tried with `doas -C` of OpenDoas 6.8.2.
+    /// A text, the names in it, and whether all of it is understood. Checked with `doas -C` of OpenDoas 6.8.2.
     const TABLE: &[(&str, &[&str], bool)] = &[
         ("permit dana\n", &["dana"], true),
         ("permit dana", &["dana"], true),
@@ -172,7 +172,7 @@ mod tests {
     ];
 
     #[test]
-    fn identities_and_targets_are_names() {
+    fn identities_and_targets_are_found() {
         for (text, names, is_resolved) in TABLE {
             let mut uses = Uses::default();
             rules(text, Path::new("/etc/doas.conf"), &mut uses);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn all_files_are_read_and_none_is_nothing() {
+    fn all_files_are_read_and_missing_files_are_allowed() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(read(root.path()), Uses::default());
         std::fs::create_dir_all(root.path().join("etc/doas.d")).unwrap();

@@ -1,5 +1,5 @@
-//! Every other place that grants something by name, for reports: what it says of the names that are published. A name is
-//! not refused for it, since nothing there becomes the account.
+//! All other places that grant something by name, for reports about published names. They are no reason to refuse a
+//! name, because nothing there turns into the account.
 
 mod format;
 mod glob;
@@ -16,7 +16,7 @@ use crate::{Kind, Unresolved, Use, Uses};
 use self::format::{Found, How, parse};
 use self::places::{PLACES, Place};
 
-/// What the host below `root` grants to any of `names`, which are lower case.
+/// What the host below `root` grants to any of `names`, which are in lower case.
 pub fn read(root: &Path, names: &BTreeSet<String>) -> Uses {
     let mut report = Report { tree: Tree(root), names, seen: BTreeSet::new(), uses: Uses::default() };
     for place in PLACES {
@@ -31,7 +31,7 @@ pub fn read(root: &Path, names: &BTreeSet<String>) -> Uses {
 struct Report<'a> {
     tree: Tree<'a>,
     names: &'a BTreeSet<String>,
-    /// Files of this place: an include may come back to one.
+    /// Files of this place that were read: includes may form a cycle.
     seen: BTreeSet<PathBuf>,
     uses: Uses,
 }
@@ -49,14 +49,14 @@ impl Report<'_> {
             return;
         }
         if matches!(place.how, How::FileName) {
-            // A folder there is one of more such files, as /var/spool/cron/crontabs.
+            // A directory may contain more of these files, as in /var/spool/cron/crontabs.
             if self.tree.is_folder(file) {
                 return;
             }
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             return self.name(&name, place.what, file);
         }
-        // A pattern finds folders and masks, too, which are not read as a file.
+        // A pattern also matches directories and masks, which are not read as files.
         let Some(text) = self.text(file) else { return };
         for found in parse(place.how, &text) {
             match found {
@@ -92,7 +92,7 @@ impl Report<'_> {
         }
     }
 
-    /// A pattern of all names says nothing of one.
+    /// A pattern that matches all names is ignored.
     fn pattern(&mut self, pattern: &str, what: &str, file: &Path) {
         if pattern.chars().all(|c| c == '*') {
             return;

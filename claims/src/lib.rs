@@ -1,6 +1,6 @@
-//! Whose a name is on this host, if nss-iam were not there: what glibc, sudo, systemd and the other places that grant
-//! something by name say of it; and what runs there. Facts only; which names are reserved whatever a host says is
-//! in `policy`, and what follows from the facts is decided in `cache-refresher` and `nss-iamctl`.
+//! How this host uses names apart from nss-iam, according to glibc, sudo, systemd and other places that grant
+//! something by name, and which processes run on it. This crate only collects facts: `policy` lists the names that are
+//! always reserved, and `cache-refresher` and `nss-iamctl` decide what follows from the facts.
 #![deny(unsafe_code)]
 
 pub mod doas;
@@ -30,18 +30,19 @@ pub enum Kind {
     Netgroup,
     /// A rule of sudoers(5), also of sudo-rs.
     Sudo,
-    /// A rule of doas.conf(5).
+    /// A rule in doas.conf(5).
     Doas,
-    /// `User=`, `Group=` or `DynamicUser=` of a systemd unit, systemd.exec(5): it runs as that user or group.
+    /// `User=`, `Group=` or `DynamicUser=` of a systemd unit, systemd.exec(5), which runs as this user or
+    /// group.
     Unit,
-    /// sysusers.d(5): systemd-sysusers(8) takes an existing account of that name.
+    /// sysusers.d(5): systemd-sysusers(8) uses an existing account with this name.
     Sysusers,
-    /// Anything else that grants by name and takes nothing over.
+    /// Any other place that grants something by name but does not use the account itself.
     Grant,
 }
 
 impl Kind {
-    /// The word by which `[names] exclude` leaves it out; none for what only is reported.
+    /// The word that excludes it in `[names] exclude`; none for places that are only reported.
     #[must_use]
     pub fn word(self) -> Option<&'static str> {
         match self {
@@ -57,12 +58,12 @@ impl Kind {
 /// One use of a name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Use {
-    /// Of which part.
+    /// The part of the host.
     pub kind: Kind,
-    /// What it does with the name, ready to stand behind the name and "is" or "are":
-    /// "in a sudo rule", "the user of 'mosquitto.service'", "in AllowUsers".
+    /// How it uses the name, in a form that follows the name and "is" or "are": "in a sudo rule", "the user of
+    /// 'mosquitto.service'", "in AllowUsers".
     pub what: String,
-    /// The file, as `/etc/sudoers`.
+    /// The file, such as `/etc/sudoers`.
     pub place: String,
 }
 
@@ -75,11 +76,11 @@ impl fmt::Display for Use {
 /// A place that could name anyone, since it cannot be read or resolved. No new name is given while there is one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Unresolved {
-    /// Of which part.
+    /// The part of the host.
     pub kind: Kind,
     /// The file.
     pub place: String,
-    /// Why, for a message: "line 7 includes '/etc/sudoers.%x', which has an unknown escape".
+    /// The reason, for a message: "line 7 includes '/etc/sudoers.%x', which has an unknown escape".
     pub why: String,
 }
 
@@ -89,12 +90,12 @@ impl fmt::Display for Unresolved {
     }
 }
 
-/// The names that a part of the host uses. Lower case, as names from IAM are.
+/// The names that a part of the host uses, in lower case like names from IAM.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Uses {
     /// By user or group name.
     pub names: BTreeMap<String, BTreeSet<Use>>,
-    /// What is not known.
+    /// The places that might name anyone.
     pub unresolved: BTreeSet<Unresolved>,
 }
 
@@ -104,7 +105,7 @@ impl Uses {
         self.names.entry(name.to_ascii_lowercase()).or_default().insert(used);
     }
 
-    /// Adds all of another part.
+    /// Adds all uses of another part.
     pub fn extend(&mut self, other: Uses) {
         for (name, uses) in other.names {
             self.names.entry(name).or_default().extend(uses);
@@ -113,13 +114,14 @@ impl Uses {
     }
 }
 
-/// What installed software takes for itself by name: units and sysusers.d(5). `exclude` has words of [`Kind::word`].
+/// The names that installed software uses for itself: units and sysusers.d(5). `exclude` has words of
+/// [`Kind::word`].
 #[must_use]
 pub fn of_installed(root: &Path, exclude: &[String]) -> Uses {
     all_of(root, exclude, &[(Kind::Unit, units::read), (Kind::Sysusers, sysusers::read)])
 }
 
-/// What rules grant by name: those of sudo and doas. `exclude` as above.
+/// The names to which rules of sudo and doas grant something. `exclude` as above.
 #[must_use]
 pub fn of_rules(root: &Path, exclude: &[String]) -> Uses {
     all_of(root, exclude, &[(Kind::Sudo, sudoers::read), (Kind::Doas, doas::read)])

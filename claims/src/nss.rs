@@ -1,7 +1,7 @@
-//! Every service of nsswitch.conf(5) but `iam`, asked one by one through glibc whose a name or an id is.
+//! Asks each service of nsswitch.conf(5) except `iam`, one by one through glibc, who has a name or an id.
 //!
-//! A service is asked in a process of its own: glibc before 2.34 keeps the first service that a process has asked, a
-//! module that hangs or crashes takes nothing down with it, and it is known which one it was.
+//! Each service is asked in a separate process: glibc before 2.34 keeps using the first service that a process has
+//! asked, a module that hangs or crashes affects nothing else, and it is clear which module it was.
 
 mod child;
 mod glibc;
@@ -19,40 +19,40 @@ use child::WORD;
 pub use child::serve;
 pub use services::{Databases, services};
 
-/// How long a service may take for one name. sssd waits for its own back end for 6 s (`ldap_search_timeout`).
+/// How long a service may take for one name. sssd waits 6 s for its own back end (`ldap_search_timeout`).
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How long one service may take for all names. The names that are left then are asked for at the next refresh.
+/// How long a service may take for all names. The remaining names are asked for at the next refresh.
 const ALL: Duration = Duration::from_secs(240);
 
-/// What is asked.
+/// The names and ids to ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// Each as a user, as a group, and as a member of groups.
+    /// Each is asked for as a user, as a group, and as a member of groups.
     pub names: BTreeSet<String>,
-    /// Each as a uid and as a gid.
+    /// Each is asked for as a uid and as a gid.
     pub ids: BTreeSet<u32>,
 }
 
-/// What one service says.
+/// The answer of one service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// Name -> uid.
     pub users: BTreeMap<String, u32>,
     /// Name -> gid.
     pub groups: BTreeMap<String, u32>,
-    /// Name -> names (or gids, where there is no name) of groups that have it as a member.
+    /// Name -> names (or gids, if there is no name) of groups that have it as a member.
     pub memberships: BTreeMap<String, Vec<String>>,
     /// Id -> the user or group that has it.
     pub ids: BTreeMap<u32, String>,
-    /// All that was answered, also with "nobody".
+    /// Everything that was answered, including that nobody has it.
     pub asked: Question,
-    /// Why the rest was not.
+    /// Why the remaining questions were not answered.
     pub failed: Option<String>,
-    /// nsswitch.conf names the service, and its module is not on this host: it can answer nobody.
+    /// nsswitch.conf names the service, but its module is not on this host, so it knows nobody.
     pub absent: bool,
 }
 
-/// What all services say.
+/// The answers of all services.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answers(pub BTreeMap<String, Answer>);
 
@@ -83,25 +83,25 @@ impl Answers {
         self.0.iter().find_map(|(service, answer)| Some((service.as_str(), answer.ids.get(&id)?.as_str())))
     }
 
-    /// The first service that has not answered for this name, and why.
+    /// The first service that has not answered for this name, and the reason.
     #[must_use]
     pub fn missing(&self, name: &str) -> Option<(&str, &str)> {
         let unasked = |answer: &Answer| !answer.asked.names.contains(name);
         self.failures().find(|(service, _)| self.0.get(*service).is_some_and(unasked))
     }
 
-    /// Services that could not be asked, and why.
+    /// Services that could not be asked, and the reasons.
     pub fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().filter_map(|(service, answer)| Some((service.as_str(), answer.failed.as_deref()?)))
     }
 }
 
-/// Users and groups of `files`, all of them, as glibc reads /etc/passwd and /etc/group; and the login shells.
+/// All users and groups of `files`, as glibc reads /etc/passwd and /etc/group, and the login shells.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Files {
-    /// Name -> uid; of two lines the first counts.
+    /// Name -> uid; if there are two lines, the first counts.
     pub users: BTreeMap<String, u32>,
-    /// By name, likewise.
+    /// Name -> group; if there are two lines, the first counts.
     pub groups: BTreeMap<String, FileGroup>,
     /// Valid login shells, as glibc reads /etc/shells.
     pub shells: BTreeSet<String>,
@@ -112,17 +112,17 @@ pub struct Files {
 pub struct FileGroup {
     /// Its gid.
     pub gid: u32,
-    /// Names, of users who exist or not; the administrators of gshadow(5) among them.
+    /// Names of members, whether these users exist or not, including the administrators in gshadow(5).
     pub members: BTreeSet<String>,
 }
 
-/// What a child says, a line of JSON each.
+/// The output of a child, one line of JSON each.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    /// Of a name.
+    /// The answer for a name.
     Name { name: String, uid: Option<u32>, gid: Option<u32>, groups: Vec<String> },
-    /// Of an id.
+    /// The answer for an id.
     Id { id: u32, holder: Option<String> },
     /// Everything of `files`.
     Files(Files),
@@ -130,14 +130,14 @@ enum Line {
     Absent,
     /// The service cannot be asked.
     Failed(String),
-    /// That was all.
+    /// The end of the output.
     End,
 }
 
 /// Reads all of `files`, and the login shells.
 ///
 /// # Errors
-/// Why it could not be read.
+/// Why they could not be read.
 pub fn files() -> Result<Files, String> {
     let mut found = Err("no answer".to_owned());
     converse(services::FILES, Databases::ALL, &Question::default(), |line| match line {
@@ -157,7 +157,7 @@ pub struct Asking {
 }
 
 impl Asking {
-    /// Begins to ask, see [`ask`].
+    /// Starts to ask, see [`ask`].
     #[must_use]
     pub fn start(services: BTreeMap<String, Databases>, question: Question) -> Self {
         let (send, answers) = mpsc::channel();
@@ -166,7 +166,7 @@ impl Asking {
         Self { services, answers, arrived: None }
     }
 
-    /// Waits for so long at most.
+    /// Waits for at most this time.
     pub fn is_done_within(&mut self, time: Duration) -> bool {
         if self.arrived.is_none() {
             self.arrived = self.answers.recv_timeout(time).ok();
@@ -174,14 +174,14 @@ impl Asking {
         self.arrived.is_some()
     }
 
-    /// What is known before any of them has answered.
+    /// The answer before any service has answered.
     #[must_use]
     pub fn unanswered(&self) -> Answers {
         let answer = || Answer { failed: Some("it has not answered yet".to_owned()), ..Answer::default() };
         Answers(self.services.keys().map(|service| (service.clone(), answer())).collect())
     }
 
-    /// Waits for all of them, each no longer than a service may take.
+    /// Waits for all services, for each no longer than a service may take.
     #[must_use]
     pub fn answers(self) -> Answers {
         let unanswered = self.unanswered();
@@ -237,7 +237,8 @@ fn converse(
 ) -> Result<(), String> {
     let mut child = Command::new("/proc/self/exe")
         .args([WORD, service, databases.word()])
-        // Modules obey variables (LDAPCONF, SSS_NSS_USE_MEMCACHE); what our caller has set is no reason to believe them.
+        // Modules use variables (LDAPCONF, SSS_NSS_USE_MEMCACHE); those in our environment may not be
+        // trustworthy.
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())
@@ -248,7 +249,8 @@ fn converse(
     let said = match (child.stdin.take(), child.stdout.take()) {
         (Some(mut stdin), Some(stdout)) => {
             let json = serde_json::to_vec(question).unwrap_or_default();
-            // It reads all before it asks, so this never waits for a service. What it did not read it says itself.
+            // The child reads everything before it asks, so this never waits for a service. It reports
+            // itself what it did not read.
             let _ = stdin.write_all(&json);
             drop(stdin);
             listen(stdout, &mut take)
@@ -277,7 +279,7 @@ fn listen(stdout: ChildStdout, take: &mut impl FnMut(Line)) -> Result<(), String
         let line = match lines.recv_timeout(PATIENCE.min(left)) {
             Ok(Ok(line)) => line,
             Err(mpsc::RecvTimeoutError::Timeout) if left.is_zero() => {
-                return Err(format!("it answered only a part within {} s", ALL.as_secs()));
+                return Err(format!("it did not answer everything within {} s", ALL.as_secs()));
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 return Err(format!("no answer within {} s", PATIENCE.as_secs()));

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use crate::tree::Tree;
 
-/// Where it is; openSUSE ships a default below /usr.
+/// The paths of the file; openSUSE ships a default below /usr.
 const FILES: [&str; 2] = ["/etc/nsswitch.conf", "/usr/etc/nsswitch.conf"];
 
-/// The services that glibc asks for a database, `None` where the file has no line of it. Its versions disagree on a last
-/// line without an end and on '#' within a line (tests/tests/nsswitch.rs): what any of them would ask is here, but for
-/// words of a comment that are no installed service.
+/// The services that glibc asks for a database, `None` if the file has no line for it. Versions of glibc disagree
+/// about a last line without a newline and about '#' within a line (tests/tests/nsswitch.rs): this returns what any
+/// of them would ask, except for words of a comment that are not installed services.
 pub(crate) fn services(tree: Tree<'_>, database: &str) -> io::Result<Option<Vec<String>>> {
     let Some(text) = read(tree)? else { return Ok(None) };
     let is_installed = |service: &str| tree.has_library(&format!("libnss_{service}.so.2"));
@@ -32,10 +32,10 @@ fn read(tree: Tree<'_>) -> io::Result<Option<String>> {
 }
 
 fn glibcs(text: &str, database: &str, is_installed: impl Fn(&str) -> bool) -> Option<Vec<String>> {
-    // The last of several lines counts, or the one before where the last has no end: here all do.
+    // The last of several lines counts, or the one before if the last has no newline: all are used here.
     let mut found: Option<Vec<String>> = None;
     for line in text.split('\n') {
-        // Strings of C end at a NUL.
+        // C strings end at a NUL.
         let line = line.split('\0').next().unwrap_or_default().trim_start_matches(is_blank);
         let Some((name, rest)) = line.split_once(|c| c == ':' || is_blank(c)) else { continue };
         if name != database {
@@ -51,7 +51,7 @@ fn glibcs(text: &str, database: &str, is_installed: impl Fn(&str) -> bool) -> Op
 }
 
 fn sudos(text: &str) -> Option<Vec<String>> {
-    // sudo takes the first of several lines: here all count.
+    // sudo uses the first of several lines: all are used here.
     let mut found: Option<Vec<String>> = None;
     for line in text.lines() {
         let line = line.split('#').next().unwrap_or_default();
@@ -63,7 +63,7 @@ fn sudos(text: &str) -> Option<Vec<String>> {
     found
 }
 
-/// Without actions such as `[NOTFOUND=return]`.
+/// The words without actions such as `[NOTFOUND=return]`.
 fn words(services: &str) -> impl Iterator<Item = String> {
     let services = services.replace('[', " [").replace(']', "] ");
     let mut is_action = false;
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_some_glibc_would_ask_is_found() {
+    fn every_service_that_some_glibc_would_ask_is_found() {
         for (text, found) in [
             ("passwd files one", "files one"),
             ("passwd : files\tone\u{b}two\u{c}three\r\n", "files one two three"),

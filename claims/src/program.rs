@@ -1,4 +1,4 @@
-//! Runs another program of the host: by its absolute path, without an environment, and never for longer than a deadline.
+//! Runs another program of the host: by absolute path, with an empty environment, and only until a deadline.
 
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -8,25 +8,26 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// More output than this is cut, and what is cut fails to parse.
+/// Longer output is truncated, and then fails to parse.
 const MAX_OUTPUT: u64 = 64 << 20;
 
-/// What a program said.
+/// The output of a program.
 #[derive(Debug)]
 pub struct Output {
-    /// All of it.
+    /// All of standard output.
     pub stdout: Vec<u8>,
-    /// All of it.
+    /// All of standard error.
     pub stderr: Vec<u8>,
     /// Whether it exited with status 0.
     pub success: bool,
 }
 
-/// The first of `paths` that is a program only root can have put there.
+/// The first of `paths` that is a program which only root can have installed.
 #[must_use]
 pub fn find(paths: &[&str]) -> Option<PathBuf> {
     paths.iter().map(PathBuf::from).find(|path| {
-        // Debian's /usr/local/bin may belong to the group staff: a file that is not root's is not run as root.
+        // Debian's /usr/local/bin may belong to the group staff: a file that does not belong to root is not
+        // run as root.
         path.metadata().is_ok_and(|facts| facts.is_file() && facts.uid() == 0 && facts.mode() & 0o022 == 0)
     })
 }
@@ -34,7 +35,7 @@ pub fn find(paths: &[&str]) -> Option<PathBuf> {
 /// Runs `program` to its end.
 ///
 /// # Errors
-/// Why there is no answer, for a message.
+/// Why there is no result, for a message.
 pub fn run(program: &Path, arguments: &[&Path], deadline: Duration) -> Result<Output, String> {
     let until = Instant::now() + deadline;
     let mut child = Command::new(program)
@@ -54,14 +55,15 @@ pub fn run(program: &Path, arguments: &[&Path], deadline: Duration) -> Result<Ou
         Some(Output { stdout, stderr, success: wait(&mut child, until)? })
     })();
     ended.ok_or_else(|| {
-        // Both fail only where the program has ended already.
+        // Both fail only if the program has already ended.
         let _ = child.kill();
         let _ = child.wait();
         format!("'{}' did not end within {} s", program.display(), deadline.as_secs())
     })
 }
 
-/// Starts `program`, whose output nobody needs, and waits for `patience` at most. One that takes longer goes on.
+/// Starts `program`, whose output is discarded, and waits at most `patience`. A program that takes longer continues
+/// to run.
 ///
 /// # Errors
 /// Why it is not known to have succeeded, for a message.
@@ -83,7 +85,7 @@ pub fn start(program: &Path, arguments: &[&str], patience: Duration) -> Result<(
     }
 }
 
-/// Reads a pipe on a thread of its own: a program that fills one pipe while another is read would hang.
+/// Reads a pipe in a separate thread: a program that fills one pipe while another is read would hang.
 fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -97,7 +99,7 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
     receiver
 }
 
-/// Whether it ended with success; `None` where it did not end in time.
+/// Whether the program succeeded; `None` if it did not end in time.
 fn wait(child: &mut Child, until: Instant) -> Option<bool> {
     loop {
         match child.try_wait() {

@@ -1,5 +1,5 @@
-//! Names in sudoers(5). sudo's own cvtsudoers(1) says them where it can; our scan of the same files says them where it
-//! cannot, and in which file each name is.
+//! The names in sudoers(5). sudo's own cvtsudoers(1) provides them if possible; otherwise the scan in this crate
+//! does, which also tells in which file each name is.
 
 mod conf;
 mod export;
@@ -16,26 +16,26 @@ use crate::{Kind, Unresolved, Use, Uses, nsswitch};
 use self::export::Export;
 use self::scan::Scan;
 
-/// Where sudo and sudo-rs look. A file of a sudo that is not installed counts: it may be installed tomorrow.
+/// Where sudo and sudo-rs look. Files also count if sudo is not installed: it may be installed later.
 const FILES: [&str; 5] =
     ["/etc/sudoers", "/etc/sudoers-rs", "/usr/etc/sudoers", "/usr/local/etc/sudoers", "/etc/opt/sudoers"];
-/// What the packaged /etc/sudoers includes; images have files there before sudo is installed.
+/// The directory that the packaged /etc/sudoers includes; images have files there before sudo is installed.
 const FOLDER: &str = "/etc/sudoers.d";
-/// Defaults of sudoers(5) whose value is a user or a group.
+/// Defaults in sudoers(5) whose value is a user or a group.
 const GRANTING_OPTIONS: [&str; 5] =
     ["exempt_group", "runas_default", "timestampowner", "iolog_user", "iolog_group"];
 
-/// Reads what sudo below `root` would read.
+/// Reads the files that sudo below `root` would read.
 pub fn read(root: &Path) -> Uses {
     read_with(Tree(root), export::export)
 }
 
-/// As [`read`], without sudo's own parser.
+/// Like [`read`], without sudo's own parser.
 pub fn scan(root: &Path) -> Uses {
     read_with(Tree(root), |_| None)
 }
 
-/// How sudo's parser is asked for a file.
+/// Exports a file with sudo's parser.
 type Exporter = fn(&Path) -> Option<Result<Export, (Export, String)>>;
 
 fn read_with(tree: Tree<'_>, exporter: Exporter) -> Uses {
@@ -63,13 +63,13 @@ fn read_file(tree: Tree<'_>, file: &Path, exporter: Exporter, uses: &mut Uses) {
     if !scan.read(tree, file) && scan.unresolved.is_empty() {
         return;
     }
-    // cvtsudoers knows no other root: an absolute include would be the host's file.
+    // cvtsudoers cannot use a different root: an absolute include would be the host's file.
     let is_exportable = tree.is_host() || !scan.is_absolute;
     let export = tree.real(file).ok().filter(|_| is_exportable).and_then(|real| exporter(&real));
     match export {
         Some(Ok(export)) => add_export(tree, file, &export, &scan, uses),
         Some(Err((export, complaint))) => {
-            // sudo may have skipped a line that it accepts once another one is corrected.
+            // sudo may have skipped a line that it will accept after another line is corrected.
             add_export(tree, file, &export, &scan, uses);
             add_scan(tree, scan.with_complaint(&complaint), uses);
         }
@@ -88,7 +88,7 @@ fn add_scan(tree: Tree<'_>, scan: Scan, uses: &mut Uses) {
 fn add_export(tree: Tree<'_>, file: &Path, export: &Export, scan: &Scan, uses: &mut Uses) {
     let file = BTreeSet::from([file.display().to_string()]);
     for name in &export.names {
-        // The export does not say which of the included files has a name.
+        // The export does not say which of the included files contains a name.
         let files = scan.names.get(name).unwrap_or(&file);
         files.iter().for_each(|file| uses.add(name, rule(file)));
     }
@@ -102,7 +102,7 @@ fn add_export(tree: Tree<'_>, file: &Path, export: &Export, scan: &Scan, uses: &
     }
 }
 
-/// A netgroup in a rule, with the users that are in any.
+/// Adds a netgroup in a rule, with the users of all netgroups.
 fn add_netgroups(tree: Tree<'_>, netgroups: &BTreeMap<String, BTreeSet<String>>, uses: &mut Uses) {
     if netgroups.is_empty() {
         return;
@@ -130,7 +130,7 @@ fn rule(file: &str) -> Use {
     Use { kind: Kind::Sudo, what: "in a sudo rule".to_owned(), place: file.to_owned() }
 }
 
-/// The `sudoers` line of nsswitch.conf, sudoers.ldap(5). Without one, sudo reads files only.
+/// The `sudoers` line of nsswitch.conf, sudoers.ldap(5). Without it, sudo reads only files.
 fn other_services(tree: Tree<'_>, uses: &mut Uses) {
     let mut cannot = |why: String| {
         let place = "/etc/nsswitch.conf".to_owned();
@@ -143,8 +143,9 @@ fn other_services(tree: Tree<'_>, uses: &mut Uses) {
     for service in sudoers {
         let is_known = match service.as_str() {
             "files" => true,
-            // sssd's sudo responder answers for users that sssd itself knows, and for no others: the question to `sss`
-            // on the passwd line has their names. Red Hat's default file names it where sssd is not even installed.
+            // sssd's sudo responder answers only for users that sssd itself knows, and asking `sss` on
+            // the passwd line finds their names. Red Hat's default file names it even if sssd is not
+            // installed.
             "sss" => passwd.contains(&service) || !tree.has_library("libsss_sudo.so"),
             _ => false,
         };
@@ -154,7 +155,8 @@ fn other_services(tree: Tree<'_>, uses: &mut Uses) {
     }
 }
 
-/// system_group.so asks getgrnam(3), as sudo does without a plugin; any other may know members that nobody else does.
+/// system_group.so asks getgrnam(3), like sudo without a plugin; any other plugin may have members that nothing
+/// else knows.
 fn harmless_group_plugin(plugin: &str) -> bool {
     plugin.split_whitespace().next().and_then(|path| path.rsplit('/').next()) == Some("system_group.so")
 }

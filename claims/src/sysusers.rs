@@ -1,4 +1,4 @@
-//! Users and groups of sysusers.d(5): systemd-sysusers(8) takes an account that exists as its own.
+//! Users and groups of sysusers.d(5): systemd-sysusers(8) uses an existing account as its own.
 
 use std::path::Path;
 
@@ -13,7 +13,8 @@ const FOLDERS: [&str; 5] = [
     "/lib/sysusers.d",
 ];
 
-/// Reads all files below `root`, also those that another folder's file of the same name overrides today.
+/// Reads all files below `root`, including those that a file of the same name in another directory overrides at
+/// present.
 pub fn read(root: &Path) -> Uses {
     let tree = Tree(root);
     let mut uses = Uses::default();
@@ -52,7 +53,7 @@ fn lines(text: &str, path: &Path, uses: &mut Uses) {
         let fields = fields(line);
         let Some(kind) = fields.first().filter(|kind| !kind.starts_with('#')) else { continue };
         let (name, id) = (fields.get(1).map(String::as_str), fields.get(2).map(String::as_str));
-        // The first letter is the type, the rest modifies it: `u!` since version 257.
+        // The first letter is the type, the rest modifies it: `u!` exists since version 257.
         let names = match kind.chars().next() {
             Some('u') => vec![("a system user", name), ("a system user's group", id.and_then(primary_group))],
             Some('g') => vec![("a system group", name)],
@@ -71,20 +72,20 @@ fn lines(text: &str, path: &Path, uses: &mut Uses) {
     }
 }
 
-/// The group in `UID:GROUP`, where it is none by number.
+/// The group in `UID:GROUP`, unless it is a number.
 fn primary_group(id: &str) -> Option<&str> {
     let (_, group) = id.split_once(':')?;
     let is_id = group.is_empty() || group.bytes().all(|byte| byte.is_ascii_digit());
     (!is_id && group != "-").then_some(group)
 }
 
-/// A name without specifiers but `%%`, sysusers.d(5).
+/// A name without specifiers except `%%`, sysusers.d(5).
 fn plain(name: &str) -> Option<String> {
     let plain = name.replace("%%", "\0");
     (!plain.contains('%')).then(|| plain.replace('\0', "%"))
 }
 
-/// Fields of a line, which may be quoted and escaped as in a shell: extract_many_words() with EXTRACT_UNQUOTE.
+/// The fields of a line, which may be quoted and escaped as in a shell: extract_many_words() with EXTRACT_UNQUOTE.
 fn fields(line: &str) -> Vec<String> {
     let (mut fields, mut field, mut quote) = (Vec::new(), None::<String>, None);
     let mut chars = line.chars();
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// Tried with `systemd-sysusers --dry-run` of version 257.
+    /// Checked with `systemd-sysusers --dry-run` of version 257.
     const TABLE: &[(&str, &[&str], bool)] = &[
         ("u  _apt 100 \"APT\" -", &["_apt"], true),
         ("g kvm -\ng\ttty\t5", &["kvm", "tty"], true),
@@ -129,7 +130,7 @@ mod tests {
     ];
 
     #[test]
-    fn types_that_name_someone() {
+    fn types_that_name_a_user_or_group() {
         for (text, names, is_resolved) in TABLE {
             let mut uses = Uses::default();
             lines(text, Path::new("/x"), &mut uses);
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn all_folders_count_and_a_mask_is_nothing() {
+    fn all_directories_count_and_a_mask_is_ignored() {
         let root = tempfile::tempdir().unwrap();
         for (folder, name) in [("etc", "ann"), ("run", "ben"), ("usr/lib", "cara"), ("usr/local/lib", "dora")]
         {

@@ -1,21 +1,21 @@
-//! The host's files below a root folder: "/" in production, a copy of a machine in tests. A link inside the folder is
-//! followed inside it.
+//! The host's files below a root directory: "/" in production, a copy of a machine in tests. Links inside the
+//! directory are resolved inside it.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
-/// No file that is read here has such a size on a sane host: larger ones are reported as unreadable.
+/// No file that is read here is this large on a working host: larger files are reported as unreadable.
 const MAX_SIZE: u64 = 1 << 20;
-/// As path_resolution(7): more links than this are a loop.
+/// As in path_resolution(7): more links than this are a loop.
 const MAX_LINKS: usize = 40;
 
-/// A root folder.
+/// A root directory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tree<'a>(pub(crate) &'a Path);
 
-/// What is in a folder.
+/// An entry of a directory.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub path: PathBuf,
@@ -25,12 +25,12 @@ pub(crate) struct Entry {
 }
 
 impl Tree<'_> {
-    /// Whether this is the host itself, whose programs see the same files as we do.
+    /// Whether this is the host itself, so that the host's programs see the same files.
     pub(crate) fn is_host(self) -> bool {
         self.0 == Path::new("/")
     }
 
-    /// Where `path` of the tree is for the kernel, all links followed. It need not exist.
+    /// The path of `path` for the kernel, with all links resolved. It need not exist.
     pub(crate) fn real(self, path: &Path) -> io::Result<PathBuf> {
         if self.is_host() {
             return Ok(path.to_owned());
@@ -58,21 +58,21 @@ impl Tree<'_> {
         Ok(self.0.join(found))
     }
 
-    /// `path` for the kernel, which exists, without links and `..`.
+    /// The path of the existing `path` for the kernel, without links and `..`.
     pub(crate) fn canonical(self, path: &Path) -> io::Result<PathBuf> {
         self.real(path).and_then(fs::canonicalize)
     }
 
-    /// Whether a link ends at /dev/null, by which systemd's folders hide a file.
+    /// Whether a link leads to /dev/null, which hides a file in systemd's directories.
     pub(crate) fn is_masked(self, path: &Path) -> bool {
         self.canonical(path)
             .is_ok_and(|real| real == Path::new("/dev/null") || real == self.0.join("dev/null"))
     }
 
-    /// The text of a regular file; `None` where there is no file.
+    /// The text of a regular file; `None` if it does not exist.
     pub(crate) fn read(self, path: &Path) -> io::Result<Option<String>> {
         let mut options = File::options();
-        // A FIFO would block forever otherwise.
+        // Opening a FIFO would otherwise block forever.
         options.read(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits());
         let file = match self.real(path).and_then(|path| options.open(path)) {
             Ok(file) => file,
@@ -90,12 +90,12 @@ impl Tree<'_> {
         file.take(MAX_SIZE).read_to_end(&mut bytes)?;
         Ok(Some(match String::from_utf8(bytes) {
             Ok(text) => text,
-            // Names from IAM are ASCII: what is lost here is none.
+            // Names from IAM are ASCII, so no name is lost here.
             Err(odd) => String::from_utf8_lossy(odd.as_bytes()).into_owned(),
         }))
     }
 
-    /// What is in a folder, sorted by name; nothing where there is no folder.
+    /// The entries of a directory, sorted by name; none if it does not exist.
     pub(crate) fn list(self, folder: &Path) -> io::Result<Vec<Entry>> {
         let entries = match self.real(folder).and_then(fs::read_dir) {
             Ok(entries) => entries,
@@ -117,27 +117,27 @@ impl Tree<'_> {
         Ok(found)
     }
 
-    /// Whether there is such a file or folder, links followed.
+    /// Whether the file or directory exists, following links.
     pub(crate) fn exists(self, path: &Path) -> bool {
         self.real(path).is_ok_and(|path| path.exists())
     }
 
-    /// Whether it is a folder, links followed.
+    /// Whether it is a directory, following links.
     pub(crate) fn is_folder(self, path: &Path) -> bool {
         self.real(path).is_ok_and(|path| path.is_dir())
     }
 
-    /// Whether it is a regular file, links followed.
+    /// Whether it is a regular file, following links.
     pub(crate) fn is_file(self, path: &Path) -> bool {
         self.real(path).is_ok_and(|path| path.is_file())
     }
 
-    /// The library `name` of the tree, wherever its distribution keeps libraries.
+    /// Whether the tree has the library `name`, wherever its distribution keeps libraries.
     pub(crate) fn has_library(self, name: &str) -> bool {
         let mut folders = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/libexec/sudo"]
             .map(PathBuf::from)
             .to_vec();
-        // Debian's folders for an architecture, as /usr/lib/x86_64-linux-gnu.
+        // Debian's directories for an architecture, such as /usr/lib/x86_64-linux-gnu.
         for folder in ["/lib", "/usr/lib"] {
             let entries = self.list(Path::new(folder)).unwrap_or_default();
             folders.extend(
@@ -152,7 +152,7 @@ fn is_absent(cause: &io::Error) -> bool {
     matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// The parts of a path, the first one last.
+/// The parts of a path, in reverse order.
 fn components(path: &Path) -> Vec<PathBuf> {
     path.components()
         .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_or_a_huge_file_is_an_error_and_blocks_nothing() {
+    fn a_pipe_or_a_huge_file_is_an_error_and_does_not_block() {
         let folder = tempfile::tempdir().unwrap();
         let tree = Tree(folder.path());
         nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();

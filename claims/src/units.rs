@@ -1,5 +1,6 @@
-//! Users and groups of installed systemd units: whatever runs as an existing account of that name takes it over. All
-//! files count, whichever wins today: the others win after `systemctl revert`, `unmask` or an upgrade.
+//! Users and groups of installed systemd units: anything that runs as an existing account with this name takes it
+//! over. All files count, including overridden ones: they take effect after `systemctl revert`, `unmask` or an
+//! upgrade.
 
 mod file;
 mod name;
@@ -13,7 +14,7 @@ use crate::{Kind, Unresolved, Use, Uses};
 use self::file::{File, Role};
 use self::name::Name;
 
-/// `systemd-analyze unit-paths` of the system's manager, systemd.unit(5).
+/// `systemd-analyze unit-paths` of the system manager, systemd.unit(5).
 const FOLDERS: [&str; 13] = [
     "/etc/systemd/system.control",
     "/run/systemd/system.control",
@@ -29,7 +30,7 @@ const FOLDERS: [&str; 13] = [
     "/lib/systemd/system",
     "/run/systemd/generator.late",
 ];
-/// Services that dbus-daemon(1) starts itself, as their `User=`.
+/// Services that dbus-daemon(1) starts itself as their `User=`.
 const BUS_FOLDERS: [&str; 5] = [
     "/etc/dbus-1/system-services",
     "/run/dbus-1/system-services",
@@ -37,7 +38,7 @@ const BUS_FOLDERS: [&str; 5] = [
     "/usr/share/dbus-1/system-services",
     "/lib/dbus-1/system-services",
 ];
-/// Links of the units that run, named `invocation:UNIT`: instances without a file are here.
+/// Links of running units, named `invocation:UNIT`; they show instances without a file.
 const RUNNING: &str = "/run/systemd/units";
 
 /// Reads all units below `root`.
@@ -71,12 +72,12 @@ fn is_unit(word: &str) -> bool {
     Name::parse(word).is_some()
 }
 
-/// All files, by the name that their settings are filed under.
+/// All files, by the unit name to which their settings belong.
 #[derive(Debug, Default)]
 struct Units {
     folders: BTreeSet<PathBuf>,
     seen: BTreeSet<PathBuf>,
-    /// Unit, or what a drop-in folder is for -> files.
+    /// A unit, or the unit that a drop-in directory belongs to -> files.
     layers: BTreeMap<String, Vec<File>>,
     /// Names of units and instances.
     units: BTreeSet<String>,
@@ -116,9 +117,10 @@ impl Units {
         }
     }
 
-    /// Whether a link is settled: an alias of a unit that is read anyway, a mask, or a link to nothing.
+    /// Whether a link needs no further reading: an alias of a unit that is read anyway, a mask, or a broken
+    /// link.
     fn alias(&mut self, tree: Tree<'_>, entry: &Entry) -> bool {
-        // A mask (a link to /dev/null) hides the unit's file in another folder, which is read there.
+        // A mask (a link to /dev/null) hides the unit's file in another directory, which is read there.
         let Ok(target) = tree.canonical(&entry.path) else { return true };
         let Some(name) = target.file_name().map(|name| name.to_string_lossy().into_owned()) else {
             return true;
@@ -142,14 +144,14 @@ impl Units {
                     self.layers.entry(base.to_owned()).or_default().push(file);
                 }
             }
-            // A drop-in that is a link to nothing.
+            // A drop-in that is a broken link.
             Ok(None) => {}
             Err(_) if tree.is_masked(path) => {}
             Err(cause) => self.cannot(path, cause.to_string()),
         }
     }
 
-    /// Notes a unit, and the service of the same name that it starts.
+    /// Records a unit, and the service of the same name that it starts.
     fn unit(&mut self, unit: &str) {
         let Some(name) = Name::parse(unit) else { return };
         if matches!(name.kind, "timer" | "path" | "socket")
@@ -183,7 +185,7 @@ impl Units {
         uses
     }
 
-    /// The units, and those that a template names as `foo@%i.service`, with any instance that there is.
+    /// The units, plus those that a template names as `foo@%i.service`, for each known instance.
     fn with_passed_instances(&self, units: &BTreeSet<&str>) -> BTreeSet<String> {
         let names = || units.iter().filter_map(|unit| Name::parse(unit));
         let mut all: BTreeSet<String> = units.iter().map(|unit| (*unit).to_owned()).collect();
@@ -196,7 +198,7 @@ impl Units {
         all
     }
 
-    /// What depends on the name of the unit: specifiers, and the user of `DynamicUser=`.
+    /// Adds uses that depend on the name of the unit: specifiers, and the user of `DynamicUser=`.
     fn unit_uses(&self, name: Name<'_>, uses: &mut Uses) {
         let target = self.aliases.get(name.full).and_then(|target| Name::parse(target));
         let bases: BTreeSet<String> =

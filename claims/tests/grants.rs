@@ -1,4 +1,4 @@
-//! `claims::grants`: each place, with a name that is in it and names that are only in comments or in another column.
+//! `claims::grants`: each place, with names that it grants to, and names only in comments or other columns.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -6,7 +6,7 @@ use std::fs;
 
 use claims::{Kind, Uses};
 
-/// File, its text, the published names that are reported: all of `ana`, `ben`, `cara` are published.
+/// File, text, and the published names that are reported; `ana`, `ben` and `cara` are published.
 const ROWS: &[(&str, &str, &[&str])] = &[
     (
         "/etc/ssh/sshd_config",
@@ -127,7 +127,7 @@ fn a_use_says_where_the_name_is() {
 }
 
 #[test]
-fn what_a_file_refers_to_is_read() {
+fn files_that_a_file_refers_to_are_read() {
     let uses = read(&[
         ("/etc/ssh/sshd_config", "Include site/*.conf\nInclude /etc/ssh/sshd_config\n"),
         ("/etc/ssh/site/a.conf", "AllowUsers ana\n"),
@@ -138,7 +138,7 @@ fn what_a_file_refers_to_is_read() {
 }
 
 #[test]
-fn what_cannot_be_read_is_unresolved() {
+fn an_unreadable_file_is_unresolved() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("etc")).unwrap();
     fs::File::create(root.path().join("etc/subuid")).unwrap().set_len(2 << 20).unwrap();

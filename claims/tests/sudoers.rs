@@ -1,4 +1,4 @@
-//! `claims::sudoers` on a table of texts: with our own scan, and with cvtsudoers(1) where it is installed.
+//! `claims::sudoers` on a table of texts: with the scan of this crate, and with cvtsudoers(1) if it is installed.
 
 #[path = "table/sudoers.rs"]
 mod table;
@@ -10,7 +10,7 @@ use std::path::Path;
 use claims::Uses;
 use table::{Row, Unresolved};
 
-/// Lays the files of a row below `root`.
+/// Creates the files of a row below `root`.
 fn lay(row: &Row, root: &Path) -> io::Result<()> {
     let host = nix::unistd::gethostname()?.to_string_lossy().into_owned();
     let host = host.split('.').next().unwrap_or_default();
@@ -49,7 +49,7 @@ fn the_scan_finds_all_names_that_sudo_uses() {
     }
 }
 
-/// With cvtsudoers where the host has it; an absolute include keeps it from files below another root.
+/// With cvtsudoers if the host has it; for files below another root, an absolute include prevents its use.
 #[test]
 fn sudos_parser_finds_exactly_the_names_that_sudo_uses() {
     let is_absolute = |(_, text): &(&str, &str)| text.contains("include") && text.contains(" /");
@@ -64,7 +64,7 @@ fn sudos_parser_finds_exactly_the_names_that_sudo_uses() {
 }
 
 #[test]
-fn a_folder_without_sudo_is_read_and_no_sudo_is_nothing() {
+fn sudoers_d_is_read_without_sudo_and_a_host_without_files_has_no_uses() {
     let root = tempfile::tempdir().unwrap();
     assert_eq!(claims::sudoers::read(root.path()), Uses::default());
     fs::create_dir_all(root.path().join("etc/sudoers.d")).unwrap();
@@ -77,7 +77,7 @@ fn a_folder_without_sudo_is_read_and_no_sudo_is_nothing() {
 }
 
 #[test]
-fn what_cannot_be_read_is_unresolved() {
+fn an_unreadable_file_is_unresolved() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("etc/sudoers")).unwrap();
     let uses = claims::sudoers::read(root.path());

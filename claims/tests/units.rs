@@ -66,7 +66,7 @@ const ROWS: &[Row] = &[
         &["sync"],
     ),
     row(
-        "a dynamic user whose name a drop-in takes away",
+        "a dynamic user whose name a drop-in removes",
         &[
             ("sync.service", "[Service]\nDynamicUser=1\nUser=u\n"),
             ("sync.service.d/a.conf", "[Service]\nUser=\n"),
@@ -76,7 +76,7 @@ const ROWS: &[Row] = &[
     ),
     row("a dynamic user of a template", &[("sync@.service", "[Service]\nDynamicUser=t\n")], &["sync"], &[]),
     row(
-        "a dynamic user of a name that is none",
+        "a dynamic user of a unit name that is not a user name",
         &[
             ("my.dotted.service", "[Service]\nDynamicUser=y\n"),
             ("9num.service", "[Service]\nDynamicUser=true\n"),
@@ -118,7 +118,7 @@ const ROWS: &[Row] = &[
     ),
     row("a drop-in for all services", &[("service.d/a.conf", "[Service]\nUser=u\n")], &["u"], &[]),
     row(
-        "any folder",
+        "any directory",
         &[
             ("/run/systemd/transient/a.service", "User=a1"),
             ("/run/systemd/generator.late/b.service", "User=b1"),
@@ -131,7 +131,7 @@ const ROWS: &[Row] = &[
         &["f1"],
     ),
     row(
-        "a unit that another folder masks or overrides",
+        "a unit that another directory masks or overrides",
         &[
             ("/usr/lib/systemd/system/a.service", "User=u"),
             ("a.service", "->/dev/null"),
@@ -147,7 +147,7 @@ const ROWS: &[Row] = &[
         &[],
     ),
     row(
-        "instances by a link, a wish, a timer and a default",
+        "instances from a link, Wants=, a timer and a default",
         &[
             ("s@.service", "[Service]\nUser=%i\n[Install]\nDefaultInstance=eve\n"),
             ("m.target.wants/s@ann.service", "->/etc/systemd/system/s@.service"),
@@ -183,7 +183,7 @@ const ROWS: &[Row] = &[
     Row {
         is_resolved: false,
         ..row(
-            "a drop-in that is no file",
+            "a drop-in that is not a file",
             &[("a.service", ""), ("a.service.d/x.conf/y", ""), ("b.service", "User=u")],
             &["u"],
             &[],
@@ -200,7 +200,7 @@ const ROWS: &[Row] = &[
 fn read(files: &[(&str, &str)]) -> Uses {
     let root = tempfile::tempdir().unwrap();
     for (path, text) in files {
-        // An absolute path replaces the folder before it.
+        // An absolute path replaces the directory before it.
         let path = Path::new("/etc/systemd/system").join(path);
         let path = root.path().join(path.strip_prefix("/").unwrap());
         fs::create_dir_all(path.parent().unwrap()).unwrap();

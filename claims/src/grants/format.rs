@@ -1,19 +1,20 @@
-//! How names stand in the files that grant something by name.
+//! How the files that grant something by name contain names.
 
 use super::sshd;
 
 /// How a file is read.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum How {
-    /// The file's own name is the user's.
+    /// The name of the file is the name of the user.
     FileName,
-    /// Columns of a line, separated by this character or, for a blank, by blanks. Each may hold a list.
+    /// Columns of a line, separated by this character or, for a blank, by any number of blanks. Each can
+    /// contain a list.
     Columns(char, &'static [usize]),
     /// `KEY = LIST` or `KEY LIST`, whatever the section.
     Keys(&'static [&'static str]),
-    /// A first word, and the columns that are names then.
+    /// A first word, and the columns that then contain names.
     Directives(&'static [(&'static str, &'static [usize])]),
-    /// crontab(5) with a user's column.
+    /// crontab(5) with a column for the user.
     Crontab,
     /// tmpfiles.d(5).
     Tmpfiles,
@@ -29,13 +30,13 @@ pub(super) enum How {
     Sshd,
 }
 
-/// What a file names.
+/// What a file mentions.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Name(String),
-    /// A pattern, and where it is.
+    /// A pattern, and where it was found.
     Pattern(String, &'static str),
-    /// Another file to read, a name a line.
+    /// Another file to read, with one name per line.
     List(String),
     /// Another file to read like this one.
     Include(String),
@@ -78,7 +79,7 @@ fn joined(text: &str, continues: bool) -> impl Iterator<Item = String> {
     lines.into_iter().map(|line| without_comment(&line).to_owned())
 }
 
-/// Up to a `#` that begins a word.
+/// The line up to a `#` that begins a word.
 pub(super) fn without_comment(line: &str) -> &str {
     let mut marks = line.match_indices('#').map(|(at, _)| at);
     let begin = marks
@@ -86,7 +87,7 @@ pub(super) fn without_comment(line: &str) -> &str {
     begin.and_then(|at| line.get(..at)).unwrap_or(line)
 }
 
-/// Names of a list: `ana, @ops | !ben`, `(wheel)`, `~eva`.
+/// The names in a list: `ana, @ops | !ben`, `(wheel)`, `~eva`.
 fn list(field: &str) -> Vec<String> {
     let cut = |c: char| c.is_whitespace() || ",|&".contains(c);
     let trim = |c: char| "@%+!~&()\"'".contains(c);
@@ -100,7 +101,7 @@ fn columns_of(line: &str, cut: char, columns: &[usize]) -> Vec<String> {
 }
 
 fn values(line: &str, keys: &[&str]) -> Vec<String> {
-    // A comment of Samba and of ini files.
+    // A comment in files of Samba and ini files.
     if line.trim_start().starts_with(';') {
         return Vec::new();
     }
@@ -132,7 +133,7 @@ fn cron_user(line: &str) -> Option<String> {
         .then(|| user.split(':').next().unwrap_or_default().trim_start_matches('-').to_owned())
 }
 
-/// Columns 4 and 5 are a user and a group; `a` lines have an ACL at the end.
+/// Columns 4 and 5 are a user and a group; `a` lines end with an ACL.
 fn owners(line: &str) -> Vec<String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let mut names: Vec<String> =

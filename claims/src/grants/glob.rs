@@ -1,4 +1,4 @@
-//! Patterns with `*` and `?`: of files, and of names in sshd_config(5).
+//! Patterns with `*` and `?` for file names, and for names in sshd_config(5).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::tree::Tree;
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut read) = (0, 0);
-    // Where the last `*` was, and how much it took.
+    // The position of the last `*`, and how much it matched.
     let mut star: Option<(usize, usize)> = None;
     while let Some(c) = text.get(read) {
         match pattern.get(at) {
@@ -31,7 +31,8 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
     pattern.iter().skip(at).all(|c| *c == '*')
 }
 
-/// The files that a path with patterns means. A path without one is itself, whether it exists or not.
+/// The files that match a path with patterns. A path without patterns is returned as it is, whether it exists or
+/// not.
 pub(super) fn expand(tree: Tree<'_>, pattern: &str) -> io::Result<Vec<PathBuf>> {
     let mut found = vec![PathBuf::from("/")];
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
@@ -42,7 +43,7 @@ pub(super) fn expand(tree: Tree<'_>, pattern: &str) -> io::Result<Vec<PathBuf>> 
         let mut next = Vec::new();
         for folder in &found {
             let entries = list(tree, folder)?;
-            // As glob(3): a hidden file matches no pattern that is not hidden itself.
+            // As in glob(3), a hidden file only matches a pattern that begins with a dot.
             next.extend(
                 entries
                     .into_iter()

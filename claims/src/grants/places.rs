@@ -1,11 +1,11 @@
-//! Every other place that grants something by name.
+//! All other places that grant something by name.
 
 use super::format::How;
 
 /// Files of one format.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// Paths, whose parts may have patterns.
+    /// Paths; each part may be a pattern.
     pub paths: &'static [&'static str],
     pub how: How,
     /// As in [`crate::Use::what`].

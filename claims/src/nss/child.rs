@@ -1,4 +1,4 @@
-//! The child: asks one service, and says what it answers on standard output.
+//! The child process: asks one service, and prints its answers on standard output.
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
@@ -15,21 +15,21 @@ use super::glibc::{self, Functions, Module};
 use super::services::{Databases, FILES};
 use super::{FileGroup, Files, Line, Question};
 
-/// The hidden word by which a program runs itself to ask a service; its arguments follow.
+/// The hidden word with which a program runs itself to ask a service; its arguments follow.
 pub(super) const WORD: &str = "ask-service";
 
 /// (gid_t)-1, which no group has: getgrouplist(3) puts the primary group into the list that it returns.
 const NO_GROUP: Gid = Gid::from_raw(u32::MAX);
 
-/// Asks a service if this program was run for that, which each one that uses [`super::ask`] tries first of all. None: it
-/// was not. `words` are the program's own name and its arguments.
+/// Asks a service if this program was run for that, else returns `None`. Every program that uses [`super::ask`]
+/// must call this first. `words` are the program's name and its arguments.
 pub fn serve(words: impl Iterator<Item = OsString>) -> Option<io::Result<()>> {
     let words: Vec<String> = words.skip(1).take(4).map(|word| word.to_string_lossy().into_owned()).collect();
     let (word, arguments) = words.split_first()?;
     (word == WORD).then(|| answer(arguments))
 }
 
-/// What the child does; nobody reads its errors.
+/// The work of the child; nobody reads its errors.
 fn answer(arguments: &[String]) -> io::Result<()> {
     let [service, databases] = arguments else {
         return Err(io::Error::other("not to be run by hand"));
@@ -38,7 +38,7 @@ fn answer(arguments: &[String]) -> io::Result<()> {
     io::stdin().lock().read_to_end(&mut json)?;
     let question: Question = serde_json::from_slice(&json).unwrap_or_default();
     let mut out = io::stdout().lock();
-    // A line at a time: what a hanging service has answered so far is not lost.
+    // Prints line by line, so that the answers of a service that hangs later are not lost.
     let mut say = |line: Line| {
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
@@ -46,7 +46,7 @@ fn answer(arguments: &[String]) -> io::Result<()> {
         out.flush()
     };
     if glibc::use_only(service) {
-        // Nothing is asked: all of it is wanted, which only this service can be asked for.
+        // An empty question means everything, which only this service can be asked for.
         if service == FILES && question == Question::default() {
             say(files().map_or_else(Line::Failed, Line::Files))?;
         } else {
@@ -69,7 +69,7 @@ fn ask(
         Module::Absent => return say(Line::Absent),
         Module::Broken(why) => return say(Line::Failed(why)),
     };
-    // The names first: without an answer for a name nobody gets it, and ids are only a second line.
+    // Names first: without an answer for a name nobody gets it, while ids are only a second check.
     for name in &question.names {
         let line = of_name(service, name, databases, &module);
         let failed = line.is_err();
@@ -98,7 +98,7 @@ fn of_name(service: &str, name: &str, databases: Databases, module: &Functions) 
         gid = Group::from_name(name)?.map(|group| group.gid.as_raw());
         let c_name = CString::new(name).map_err(|_| Errno::EINVAL)?;
         let listed = getgrouplist(&c_name, NO_GROUP)?;
-        // glibc does not tell "none" from "cannot say".
+        // glibc does not distinguish "none" from "unknown".
         if listed.iter().all(|&gid| gid == NO_GROUP)
             && !is_idle(service)
             && let Some(cause) = module.no_groups(&c_name)
@@ -113,8 +113,8 @@ fn of_name(service: &str, name: &str, databases: Databases, module: &Functions) 
     Ok(Line::Name { name: name.to_owned(), uid, gid, groups })
 }
 
-/// Where systemd does not run, as in a container, its service still knows the users of /etc/userdb, and says of
-/// memberships, which it would ask other daemons for, that they are unavailable.
+/// If systemd is not running, as in a container, its service still knows the users in /etc/userdb, but reports
+/// memberships, for which it would ask other daemons, as unavailable.
 fn is_idle(service: &str) -> bool {
     // sd_booted(3).
     service == "systemd" && !Path::new("/run/systemd/system").exists()
@@ -131,14 +131,14 @@ fn of_id(id: u32, databases: Databases) -> Result<Line, Errno> {
     Ok(Line::Id { id, holder })
 }
 
-/// getpwent(3) does not tell a file that cannot be read from an empty one.
+/// getpwent(3) does not distinguish an unreadable file from an empty one.
 fn files() -> Result<Files, String> {
     let unreadable = |path, cause| format!("cannot read '{path}': {cause}");
     for path in ["/etc/passwd", "/etc/group"] {
         regular(path).map_err(|cause| unreadable(path, cause))?;
     }
     let mut files = Files::default();
-    // Without a file there are those that glibc knows.
+    // Without the file, glibc has a built-in list.
     if !regular("/etc/shells").is_err_and(|cause| cause.kind() != io::ErrorKind::NotFound) {
         files.shells.extend(glibc::shells());
     }
@@ -154,21 +154,21 @@ fn files() -> Result<Files, String> {
     match regular("/etc/gshadow").and_then(|mut file| file.read_to_end(&mut text)) {
         Ok(_) => add_gshadow(&String::from_utf8_lossy(&text), &mut files),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-        // A dry run of somebody else, who gives no names.
+        // A dry run by a user other than root, which assigns no names.
         Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied && !geteuid().is_root() => {}
         Err(cause) => return Err(unreadable("/etc/gshadow", cause)),
     }
     Ok(files)
 }
 
-/// Opens a file, and nothing else: a FIFO would be waited for, also by glibc.
+/// Opens only a regular file: opening a FIFO would wait, also in glibc.
 fn regular(path: &str) -> io::Result<File> {
     let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
-/// gshadow(5), which glibc has no answer of that would matter: gpasswd(1) lets the administrators of a group put
-/// themselves into it.
+/// gshadow(5), for which glibc has no suitable function: gpasswd(1) lets the administrators of a group add
+/// themselves to it.
 fn add_gshadow(text: &str, files: &mut Files) {
     for line in text.lines() {
         let fields: Vec<&str> = line.split(':').map(str::trim).collect();
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_file_is_not_waited_for() {
+    fn anything_but_a_regular_file_is_refused_without_waiting() {
         let folder = tempfile::tempdir().unwrap();
         let fifo = folder.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn administrators_of_a_group_are_as_good_as_members() {
+    fn administrators_of_a_group_count_as_members() {
         let mut files = Files::default();
         for name in ["sudo", "adm"] {
             files.groups.insert(name.to_owned(), FileGroup::default());

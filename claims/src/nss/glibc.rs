@@ -1,4 +1,4 @@
-//! What only C can ask of glibc: one service alone, its module, and all of `files`.
+//! Calls to glibc that need C: asking a single service, its module, and reading all of `files`.
 #![expect(unsafe_code, reason = "functions of glibc that have no safe form")]
 
 use std::ffi::{CStr, CString};
@@ -14,17 +14,17 @@ unsafe extern "C" {
     fn getusershell() -> *const c_char;
 }
 
-/// What dlopen(3) says of `libnss_SERVICE.so.2`.
+/// The result of dlopen(3) for `libnss_SERVICE.so.2`.
 pub(super) enum Module {
-    /// One that is part of glibc, or was loaded.
+    /// The module is part of glibc, or was loaded.
     Loaded(Functions),
-    /// There is none.
+    /// The module does not exist.
     Absent,
-    /// There is one that cannot be loaded, and why.
+    /// The module exists but cannot be loaded, and the reason.
     Broken(String),
 }
 
-/// Functions of a module whose status glibc does not tell, nss.h.
+/// Functions of a module whose status glibc does not pass on, nss.h.
 #[derive(Default)]
 pub(super) struct Functions {
     initgroups: Option<InitGroups>,
@@ -42,9 +42,9 @@ type InitGroups = unsafe extern "C" fn(
     *mut c_int,
 ) -> c_int;
 
-/// `enum nss_status`: from here on it is an answer, below one cannot tell.
+/// `enum nss_status`: this value and higher ones are an answer, lower ones are not.
 const NOT_FOUND: c_int = 0;
-/// getgrouplist(3) has this as a group if it has no other.
+/// getgrouplist(3) returns this group if it has no other.
 const NO_GROUP: libc::gid_t = libc::gid_t::MAX;
 
 impl Functions {
@@ -65,7 +65,7 @@ impl Functions {
         }
     }
 
-    /// Why the groups of a user cannot be asked, though getgrouplist(3) says that there are none. None: they can.
+    /// Why the groups of a user cannot be determined although getgrouplist(3) reports none; `None` if they can.
     pub(super) fn no_groups(&self, name: &CStr) -> Option<Errno> {
         match (self.initgroups, self.set, self.next) {
             (Some(initgroups), ..) => {
@@ -86,7 +86,7 @@ impl Functions {
                 unsafe { libc::free(groups.cast()) };
                 (status < NOT_FOUND).then(|| Errno::from_raw(errno))
             }
-            // glibc then looks through all groups.
+            // In this case, glibc searches all groups.
             (None, Some(set), Some(next)) => {
                 let mut group = std::mem::MaybeUninit::<libc::group>::uninit();
                 let (mut buffer, mut errno) = (vec![0; 1 << 20], 0);
@@ -102,7 +102,7 @@ impl Functions {
     }
 }
 
-/// From now on this process asks `service` and no other. glibc then asks nscd(8) no more, either.
+/// From now on, this process asks only `service`. glibc then no longer asks nscd(8) either.
 pub(super) fn use_only(service: &str) -> bool {
     let Ok(service) = CString::new(service) else { return false };
     [c"passwd", c"group", c"initgroups"].iter().all(|database| {
@@ -114,7 +114,7 @@ pub(super) fn use_only(service: &str) -> bool {
 /// Part of the C library since glibc 2.34.
 const BUILT_IN: [&str; 1] = ["files"];
 
-/// glibc takes a module that it cannot load for one that knows nobody.
+/// glibc treats a module that it cannot load like one that knows nobody.
 pub(super) fn module(service: &str) -> Module {
     let file = format!("libnss_{service}.so.2");
     let Ok(name) = CString::new(file.as_str()) else { return Module::Absent };

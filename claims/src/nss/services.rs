@@ -1,4 +1,4 @@
-//! Which services nsswitch.conf(5) names for users and groups.
+//! The services that nsswitch.conf(5) names for users and groups.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,12 +7,12 @@ use std::path::Path;
 use crate::nsswitch;
 use crate::tree::Tree;
 
-/// Our own, which is not asked.
+/// The service of nss-iam, which is not asked.
 const IAM: &str = "iam";
-/// Read in any case, and as a whole.
+/// Always read, and read completely.
 pub(super) const FILES: &str = "files";
 
-/// Databases that a service is on the lines of.
+/// The databases whose lines name a service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Databases {
     /// `passwd:`
@@ -38,11 +38,11 @@ impl Databases {
     }
 }
 
-/// The services that could know a name, but `iam` and those of `except`. `files` is always among them: its initgroups
-/// reads lines of /etc/group that no enumeration shows, such as `#sudo:x:27:ana`.
+/// The services that could know a name, except `iam` and those in `except`. `files` is always included: its
+/// initgroups reads lines of /etc/group that no enumeration shows, such as `#sudo:x:27:ana`.
 ///
 /// # Errors
-/// Where nsswitch.conf cannot be read.
+/// If nsswitch.conf cannot be read.
 pub fn services(root: &Path, except: &[String]) -> io::Result<BTreeMap<String, Databases>> {
     let mut services = BTreeMap::from([(FILES.to_owned(), Databases::ALL)]);
     for (database, passwd, group) in [
@@ -52,7 +52,7 @@ pub fn services(root: &Path, except: &[String]) -> io::Result<BTreeMap<String, D
         ("group_compat", false, true),
         ("initgroups", false, true),
     ] {
-        // Where there is no line, glibc asks `files`.
+        // Without a line, glibc asks `files`.
         for service in nsswitch::services(Tree(root), database)?.unwrap_or_default() {
             if service != IAM && !except.contains(&service) {
                 let databases = services.entry(service).or_default();

@@ -7,10 +7,10 @@ use crate::{Kind, Unresolved, Uses};
 
 /// openSUSE ships a default below /usr; sudo 1.9.16 reads the first that exists.
 const FILES: [&str; 2] = ["/etc/sudo.conf", "/usr/etc/sudo.conf"];
-/// Plugins of sudo's own that only watch or restrict.
+/// sudo's own plugins that only log or restrict.
 const HARMLESS: [&str; 2] = ["audit_json.so", "sample_approval.so"];
 
-/// The sudoers files that sudo.conf names; what decides beside them is added to `uses`.
+/// The sudoers files that sudo.conf names; other plugins that decide are added to `uses`.
 pub(super) fn sudoers_files(tree: Tree<'_>, uses: &mut Uses) -> Vec<String> {
     let mut found = Vec::new();
     for file in FILES {
@@ -42,14 +42,15 @@ fn plugins(text: &str, found: &mut Vec<String>, cannot: &mut impl FnMut(String))
                     .map(str::to_owned),
             ),
             _ if HARMLESS.contains(&library) => {}
-            // Only one of python's classes decides, sudo_plugin_python(5).
+            // Only one of the Python classes decides, sudo_plugin_python(5).
             "python_plugin.so" if symbol != "python_policy" => {}
             _ => cannot(format!("the plugin '{symbol}' of '{path}' decides what sudo permits")),
         }
     }
 }
 
-/// As sudo's lib/util/parseln.c: a `#` anywhere begins a comment, a backslash before the newline continues a line.
+/// As in sudo's lib/util/parseln.c: a `#` anywhere begins a comment, and a backslash before the newline continues a
+/// line.
 fn logical_lines(text: &str) -> Vec<String> {
     let (mut lines, mut open) = (Vec::new(), String::new());
     for line in text.lines() {

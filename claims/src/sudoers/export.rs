@@ -1,4 +1,5 @@
-//! sudoers(5) as sudo's own parser reads it: the JSON of cvtsudoers(1), which has includes, escapes and quotes resolved.
+//! sudoers(5) as read by sudo's own parser: the JSON of cvtsudoers(1), in which includes, escapes and quotes are
+//! resolved.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +11,8 @@ use crate::program;
 
 use super::{GRANTING_OPTIONS, harmless_group_plugin};
 
-/// cvtsudoers is part of sudo since 1.8.23. Where sudo-rs is `sudo`, Ubuntu gives sudo's programs a suffix.
+/// cvtsudoers is part of sudo since 1.8.23. On hosts where sudo-rs is `sudo`, Ubuntu adds a suffix to sudo's
+/// programs.
 const PROGRAMS: [&str; 7] = [
     "/usr/bin/cvtsudoers",
     "/usr/sbin/cvtsudoers",
@@ -27,18 +29,19 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub(super) struct Export {
     /// Users and groups, lower case.
     pub names: BTreeSet<String>,
-    /// Netgroups that may be of users.
+    /// Netgroups that may contain users.
     pub netgroups: BTreeSet<String>,
-    /// A group plugin is set, which can make any user a member.
+    /// Whether a group plugin is set, which can make any user a member.
     pub has_group_plugin: bool,
     /// Uses of aliases, by their key in the export.
     aliases: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// The file `real`, or why its export is not all of it.
+/// The export of the file `real`, or the reason why it is incomplete.
 pub(super) fn export(real: &Path) -> Option<Result<Export, (Export, String)>> {
     let program = program::find(&PROGRAMS)?;
-    // Without `-c`, the host's cvtsudoers.conf could filter the output; with `-i` and `-f` all versions agree on formats.
+    // Without `-c`, the host's cvtsudoers.conf could filter the output. With `-i` and `-f`, all versions use the
+    // same formats.
     let arguments = ["-c", "/dev/null", "-i", "sudoers", "-f", "json", "-o", "-"].map(Path::new);
     let said = match program::run(&program, &[&arguments[..], &[real]].concat(), DEADLINE) {
         Ok(said) => said,
@@ -47,13 +50,13 @@ pub(super) fn export(real: &Path) -> Option<Result<Export, (Export, String)>> {
     let text = String::from_utf8_lossy(&said.stdout);
     let complaint =
         String::from_utf8_lossy(&said.stderr).lines().next().unwrap_or_default().trim().to_owned();
-    // An empty file is exported as nothing.
+    // The export of an empty file is empty.
     let found = if text.trim().is_empty() { Ok(Export::default()) } else { parse(&text) };
     Some(match found {
         // Since 1.9.3 sudo skips a line with a syntax error and warns.
         Ok(found) if said.success && complaint.is_empty() => Ok(found),
         Ok(found) => Err((found, complaint)),
-        Err(cause) => Err((Export::default(), format!("its output is no JSON: {cause}"))),
+        Err(cause) => Err((Export::default(), format!("its output is not JSON: {cause}"))),
     })
 }
 
@@ -61,7 +64,7 @@ fn parse(text: &str) -> Result<Export, serde_json::Error> {
     let value: Value = serde_json::from_str(text)?;
     let mut found = Export::default();
     found.walk(&value);
-    // Any word in capitals is exported as an alias, though sudo takes it for a user if there is no such alias.
+    // Any word in capitals is exported as an alias, but sudo treats it as a user if no such alias is defined.
     for (used, defined) in [("useralias", "User_Aliases"), ("runasalias", "Runas_Aliases")] {
         let is_defined =
             |name: &String| value.get(defined).is_some_and(|aliases| aliases.get(name).is_some());
@@ -82,7 +85,7 @@ impl Export {
 
     fn field(&mut self, key: &str, value: &Value) {
         match (key, value) {
-            // Hosts and commands are no names, and a netgroup among them is one of hosts.
+            // Hosts and commands are not names, and a netgroup among them is a netgroup of hosts.
             ("Host_List" | "Host_Aliases" | "Commands" | "Command_Aliases", _) => {}
             ("username" | "usergroup" | "nonunixgroup", Value::String(name)) => self.name(name),
             ("useralias" | "runasalias", Value::String(name)) => {
@@ -100,7 +103,7 @@ impl Export {
     }
 
     fn name(&mut self, name: &str) {
-        // A run-as list may be empty, which is exported as a user without a name.
+        // An empty run-as list is exported as a user without a name.
         if !name.is_empty() && name != "ALL" {
             self.names.insert(name.to_ascii_lowercase());
         }
@@ -112,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_wherever_they_stand_in_the_export() {
+    fn names_are_found_everywhere_in_the_export() {
         let text = r#"{
             "Defaults": [
                 { "Binding": [{ "username": "ann" }], "Options": [{ "authenticate": false }] },

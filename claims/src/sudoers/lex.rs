@@ -1,9 +1,9 @@
-//! Cuts sudoers(5) into words, as sudo's plugins/sudoers/toke.l does, and where in doubt into more of them.
+//! Splits sudoers(5) into words like sudo's plugins/sudoers/toke.l, and in case of doubt into more words.
 
 /// One line of sudoers, continuation lines included.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// `@include`, `#include`; sudo(8) since 1.9.1 knows the former.
+    /// `@include`, `#include`; sudo(8) supports the former since 1.9.1.
     Include {
         number: usize,
         path: String,
@@ -18,13 +18,13 @@ pub(super) enum Line {
 /// A piece of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Token {
-    /// As written: escapes are kept, quotes are not.
+    /// As written: escapes are kept, quotes are removed.
     Word(String),
     /// One of `, = : ! ( ) >`.
     Mark(char),
 }
 
-/// All lines but comments.
+/// All lines except comments.
 pub(super) fn lines(text: &str) -> Vec<Line> {
     let mut lexer = Lexer { rest: text, number: 1, found: Vec::new() };
     while !lexer.rest.is_empty() {
@@ -65,11 +65,11 @@ impl Lexer<'_> {
     }
 
     fn skip_comment(&mut self) {
-        // A comment does not continue: what follows a backslash at its end is a line of its own.
+        // A comment cannot be continued: the text after a backslash at its end is a separate line.
         self.rest = self.rest.trim_start_matches(|c| c != '\n');
     }
 
-    /// `@include` needs no blank before its path, `#include` does, or it is a comment.
+    /// `@include` needs no blank before its path. `#include` does, or it is a comment.
     fn include(&mut self) -> bool {
         let number = self.number;
         let line = self.rest;
@@ -108,8 +108,8 @@ impl Lexer<'_> {
         decode(&path)
     }
 
-    /// A string in double quotes, which end with the line at the latest. Where it continues on the next line, it has a
-    /// newline here.
+    /// A string in double quotes, which ends at the end of the line at the latest. If it continues on the next
+    /// line, it contains a newline here.
     fn quoted(&mut self) -> String {
         self.next();
         let mut string = String::new();
@@ -150,11 +150,12 @@ impl Lexer<'_> {
             let is_escaped_blank = !word.is_empty() && self.rest.starts_with("\\ ");
             if self.continuation() {
                 end(&mut word, None);
-                // In a word, a backslash and a blank are one character of it: then the line ends here for sudo.
+                // Within a word, an escaped blank is one of its characters; sudo then ends the line
+                // here.
                 if is_escaped_blank {
                     break;
                 }
-                // sudo complains about an include on a continued line, and then reads it.
+                // sudo complains about an include on a continued line, but reads it.
                 self.skip_blanks();
                 self.include();
                 continue;
@@ -166,7 +167,8 @@ impl Lexer<'_> {
             if c == '"' {
                 let string = self.quoted();
                 end(&mut word, None);
-                // sudo's commands know no quotes, and sudo-rs no quotes over two lines: then each word inside is one.
+                // sudo's commands have no quotes, and sudo-rs has no quotes across lines: in these
+                // cases, each word inside is a word.
                 for inner in string.split(|c: char| c.is_whitespace() || ",=:!()>".contains(c)) {
                     end(&mut inner.to_owned(), None);
                 }
@@ -192,13 +194,14 @@ impl Lexer<'_> {
     }
 }
 
-/// `#1000` and `#-1` are ids, anything else after `#` is a comment.
+/// `#1000` and `#-1` are ids; any other text after `#` is a comment.
 fn is_id(rest: &str) -> bool {
     let digits = rest.strip_prefix("#-").or_else(|| rest.strip_prefix('#')).unwrap_or(rest);
     digits.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// A word without its escapes: `\x64` is a `d` in any version that we know, `\,` a comma (copy_string in toke_util.c).
+/// A word with its escapes decoded: `\x64` is a `d` in all known versions, `\,` a comma (copy_string in
+/// toke_util.c).
 pub(super) fn decode(word: &str) -> String {
     let mut plain = String::with_capacity(word.len());
     let mut chars = word.chars();
@@ -238,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_are_no_words() {
+    fn comments_contain_no_words() {
         assert_eq!(
             words("## Networking\n#grace ALL=ALL\n # Will\n#-x\n#\nana ALL=ALL # bob\n"),
             ["ana", "ALL", "ALL"]

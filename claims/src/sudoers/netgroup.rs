@@ -1,4 +1,4 @@
-//! The users of a netgroup that a sudo rule names. Those of /etc/netgroup can be read, any other service could name anyone.
+//! The users of a netgroup in a sudo rule. /etc/netgroup can be read; any other service could name anyone.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,19 +8,20 @@ use crate::tree::Tree;
 
 const FILE: &str = "/etc/netgroup";
 
-/// Users of all netgroups of the host: one that is not in the rule's group is one name too many at worst.
+/// The users of all netgroups of the host: a user who is not in the rule's netgroup is at worst one name too many.
 ///
 /// # Errors
-/// Why it cannot be said, ready to stand after "netgroup 'x': ".
+/// Why they are not known; follows "netgroup 'x': ".
 pub(super) fn users(tree: Tree<'_>) -> Result<BTreeSet<String>, String> {
-    // Without a line glibc asks nis, then files (nss_database.c).
+    // Without a line, glibc asks nis, then files (nss_database.c).
     let services = nsswitch::services(tree, "netgroup")
         .map_err(|cause| format!("cannot read '/etc/nsswitch.conf': {cause}"))?
         .unwrap_or_else(|| vec!["nis".to_owned(), "files".to_owned()]);
     for service in &services {
-        // A service without its library answers nothing: Debian's nsswitch.conf has `netgroup: nis` on any host.
+        // A service without its library answers nothing: Debian's nsswitch.conf has `netgroup: nis` on every
+        // host.
         if service != "files" && tree.has_library(&format!("libnss_{service}.so.2")) {
-            return Err(format!("its members are known to the service '{service}' only"));
+            return Err(format!("only the service '{service}' knows its members"));
         }
     }
     match tree.read(Path::new(FILE)) {
@@ -29,7 +30,7 @@ pub(super) fn users(tree: Tree<'_>) -> Result<BTreeSet<String>, String> {
     }
 }
 
-/// `group (host,user,domain) other …`: a triple without a user is one of any user, `-` of none, netgroup(5).
+/// `group (host,user,domain) other …`: a triple without a user matches any user, `-` matches none, netgroup(5).
 fn users_in(text: &str) -> Result<BTreeSet<String>, String> {
     let mut users = BTreeSet::new();
     let text = text.replace("\\\n", " ");
@@ -37,7 +38,7 @@ fn users_in(text: &str) -> Result<BTreeSet<String>, String> {
     for triple in lines.flat_map(|line| line.split('(').skip(1)) {
         match triple.split([',', ')']).nth(1).map(str::trim) {
             Some("-") => {}
-            Some("") | None => return Err(format!("'{FILE}' has a triple that holds any user")),
+            Some("") | None => return Err(format!("'{FILE}' has a triple that matches any user")),
             Some(user) => {
                 users.insert(user.to_ascii_lowercase());
             }

@@ -1,5 +1,6 @@
-//! Our own reading of sudoers(5), for hosts without cvtsudoers and for files that it does not understand: any word that
-//! could be a user or a group is one. Too many names refuse a name to a new user, too few give root away.
+//! The scan of sudoers(5) for hosts without cvtsudoers and for files that it does not understand: any word that
+//! could be a user or a group counts. Too many names refuse a name to a new user; too few would give root
+//! privileges away.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,15 +11,15 @@ use crate::{Kind, Unresolved};
 use super::lex::{Line, Token, decode, lines};
 use super::{GRANTING_OPTIONS, harmless_group_plugin};
 
-/// sudo stops at 128 nested includes; a folder may have many files.
+/// sudo stops at 128 nested includes, but a directory may have many files.
 const MAX_FILES: usize = 2000;
 
-/// What files say.
+/// The contents of the files.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    /// Name -> the files that have it.
+    /// Name -> the files that contain it.
     pub names: BTreeMap<String, BTreeSet<String>>,
-    /// Netgroup -> the files that have it.
+    /// Netgroup -> the files that contain it.
     pub netgroups: BTreeMap<String, BTreeSet<String>>,
     pub unresolved: BTreeSet<Unresolved>,
     /// Whether a file includes another by its absolute path.
@@ -27,7 +28,7 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Reads `file` and what it includes. False if there is no such file.
+    /// Reads `file` and its includes. False if the file does not exist.
     pub(super) fn read(&mut self, tree: Tree<'_>, file: &Path) -> bool {
         let mut open = vec![(file.to_owned(), None)];
         let (mut is_there, mut files) = (false, Vec::new());
@@ -66,14 +67,14 @@ impl Scan {
         is_there
     }
 
-    /// Reads the files of a folder, as `@includedir` does.
+    /// Reads the files of a directory, like `@includedir`.
     pub(super) fn read_folder(&mut self, tree: Tree<'_>, folder: &Path) {
         for file in self.folder(tree, folder) {
             self.read(tree, &file);
         }
     }
 
-    /// What sudo's own parser said of these files goes with what ours could not resolve.
+    /// Adds the complaint of sudo's own parser to everything that this scan could not resolve.
     pub(super) fn with_complaint(mut self, complaint: &str) -> Self {
         if complaint.is_empty() {
             return self;
@@ -107,7 +108,8 @@ impl Scan {
         included
     }
 
-    /// sudo skips names that end in '~' or contain a '.', and whatever is no regular file; a missing folder is none.
+    /// sudo skips names that end in '~' or contain a '.', and anything but regular files; a missing directory
+    /// counts as empty.
     fn folder(&mut self, tree: Tree<'_>, folder: &Path) -> Vec<PathBuf> {
         let entries = match tree.list(folder) {
             Ok(entries) => entries,
@@ -125,7 +127,8 @@ impl Scan {
             .collect()
     }
 
-    /// The files that an include means: a relative one is beside the file, since 1.9.16 it may be a list with colons.
+    /// The files that an include names: a relative path is next to the file, and since 1.9.16 it may be a list
+    /// with colons.
     fn expand(&mut self, file: &Path, number: usize, path: &str) -> Vec<PathBuf> {
         let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().replace('/', "_");
         let host = host.split_once('.').map_or(host.as_str(), |(short, _)| short);
@@ -145,7 +148,7 @@ impl Scan {
         let Line::Words { number, tokens } = line else { return };
         let first = tokens.first().and_then(word).unwrap_or_default();
         match first {
-            // Hosts and commands are no names.
+            // Hosts and commands are not names.
             "Host_Alias" | "Cmnd_Alias" | "Cmd_Alias" => {}
             "User_Alias" | "Runas_Alias" => {
                 let known = if first == "User_Alias" { &aliases.user } else { &aliases.runas };
@@ -178,7 +181,7 @@ impl Scan {
             let values =
                 || tokens.iter().skip(at + 1).skip_while(|token| word(token).is_none()).filter_map(word);
             if GRANTING_OPTIONS.contains(&option) {
-                // A quoted value is there by its words and as a whole.
+                // A quoted value counts both as words and as a whole.
                 values().take(2).for_each(|value| self.name(file, value, &none));
             }
             let is_set = tokens.get(at + 1) == Some(&Token::Mark('='));
@@ -240,7 +243,8 @@ fn word(token: &Token) -> Option<&str> {
     if let Token::Word(word) = token { Some(word) } else { None }
 }
 
-/// A tag or an option of a command. Elsewhere it is a name: sudo takes `MAIL ALL = ALL` for a rule of the user mail.
+/// A tag or an option of a command. Elsewhere it is a name: sudo reads `MAIL ALL = ALL` as a rule for the user
+/// mail.
 fn is_tag(word: &str) -> bool {
     const TAGS: [&str; 16] = [
         "PASSWD",
@@ -263,7 +267,7 @@ fn is_tag(word: &str) -> bool {
     TAGS.contains(&word) || word.strip_prefix("NO").is_some_and(|word| TAGS.contains(&word))
 }
 
-/// Names of aliases, by their kind. A word that is an alias of another kind only is a user in sudo's eyes.
+/// Names of aliases by kind. sudo treats a word that is an alias only of another kind as a user.
 #[derive(Debug, Default)]
 struct Aliases {
     user: BTreeSet<String>,

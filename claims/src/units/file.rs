@@ -1,4 +1,4 @@
-//! What a unit file or a drop-in says of users and groups: systemd.syntax(7), conf-parser.c.
+//! The users and groups in a unit file or a drop-in: systemd.syntax(7), conf-parser.c.
 
 /// Settings of systemd.exec(5) and systemd.socket(5) whose value is a user or a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,22 +37,22 @@ impl Role {
 /// One file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct File {
-    /// Where it is, for messages.
+    /// The path, for messages.
     pub place: String,
     /// Users and groups as written, specifiers included.
     pub values: Vec<(Role, String)>,
-    /// `DynamicUser=` is true. A later false does not matter: a drop-in may go away.
+    /// Whether `DynamicUser=` is true. A later false does not matter: a drop-in may be removed.
     pub is_dynamic: bool,
-    /// `User=` is emptied, so that another file's value may not count.
+    /// Whether `User=` is reset, so that the value in another file may not count.
     pub resets_user: bool,
-    /// Units with an instance, as `getty@tty1.service`, that a value names.
+    /// Instances such as `getty@tty1.service` that a value names.
     pub mentions: Vec<String>,
     /// `DefaultInstance=` of a template.
     pub default_instance: Option<String>,
 }
 
 impl File {
-    /// Sections are not told apart: a setting in the wrong one is a name too many.
+    /// Does not distinguish sections: a setting in the wrong section is at worst one name too many.
     pub(super) fn parse(place: String, text: &str) -> Self {
         let mut file = Self { place, ..Self::default() };
         let mut open = String::new();
@@ -105,12 +105,12 @@ impl File {
     }
 }
 
-/// A backslash that no other one escapes.
+/// Whether the line ends with a backslash that is not escaped.
 fn is_continued(line: &str) -> bool {
     (line.len() - line.trim_end_matches('\\').len()) % 2 == 1
 }
 
-/// Words of a list, which may be quoted: a name has no blanks, so that what is left without quotes are the words.
+/// The words of a list, which may be quoted: names contain no blanks, so the words remain when quotes are removed.
 fn words(value: &str) -> impl Iterator<Item = String> {
     value.split_whitespace().map(|word| word.replace(['"', '\'', '\\'], "")).filter(|word| !word.is_empty())
 }

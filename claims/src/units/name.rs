@@ -21,13 +21,13 @@ const TYPES: [&str; 11] = [
     "device",
 ];
 
-/// A unit's name, in its parts.
+/// The parts of a unit's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name<'a> {
     pub full: &'a str,
-    /// What stands before `@`, or before the type.
+    /// The part before `@`, or before the type.
     pub prefix: &'a str,
-    /// What stands between `@` and the type: empty for a template.
+    /// The part between `@` and the type; empty for a template.
     pub instance: Option<&'a str>,
     pub kind: &'a str,
 }
@@ -47,7 +47,8 @@ impl<'a> Name<'a> {
         self.instance == Some("")
     }
 
-    /// The names under which settings of this unit may be filed: its own, its template's, `foo-.service`, `service`.
+    /// The names that settings of this unit can be stored under: its own, its template's, `foo-.service`,
+    /// `service`.
     pub(super) fn layers(self) -> Vec<String> {
         let mut layers = vec![self.full.to_owned(), self.kind.to_owned()];
         if self.instance.is_some_and(|instance| !instance.is_empty()) {
@@ -61,8 +62,8 @@ impl<'a> Name<'a> {
         layers
     }
 
-    /// Users that systemd may take for `DynamicUser=` without `User=` (user_from_unit_name() of core/unit.c): the
-    /// prefix, or a hash of one that is no name.
+    /// Users that systemd may use for `DynamicUser=` without `User=` (user_from_unit_name() of core/unit.c):
+    /// the prefix, or a hash if the prefix is not a valid name.
     pub(super) fn dynamic_users(self) -> Vec<String> {
         let mut users = vec![self.prefix.to_owned()];
         let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
@@ -75,7 +76,7 @@ impl<'a> Name<'a> {
         users
     }
 
-    /// A value with its specifiers, systemd.unit(5); the one that is unknown otherwise.
+    /// A value with its specifiers expanded, systemd.unit(5); the error is the first unknown specifier.
     pub(super) fn expand(self, value: &str) -> Result<String, char> {
         let mut text = String::new();
         let mut chars = value.chars();
@@ -96,7 +97,7 @@ impl<'a> Name<'a> {
                 Some('P') => text.push_str(&unescape(self.prefix)),
                 Some('n') => text.push_str(self.full),
                 Some('N') => text.push_str(stem),
-                // The system's manager is root.
+                // The system manager runs as root.
                 Some('u' | 'g') => text.push_str("root"),
                 Some('U' | 'G') => text.push('0'),
                 Some(other) => return Err(other),
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_filed_under_these_names() {
+    fn settings_are_stored_under_these_names() {
         let layers = name("a-b@x.service").layers();
         assert_eq!(layers, ["a-b@x.service", "service", "a-b@.service", "a-.service", "a-@.service"]);
     }

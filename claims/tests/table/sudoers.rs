@@ -1,10 +1,11 @@
-//! Texts of sudoers(5), and the names in them. The oracle is `sudo -l -U NAME`: whoever it lets run something is in `named`.
+//! Texts of sudoers(5), and the names in them. The oracle is `sudo -l -U NAME`: every user that it lets run
+//! something is in `named`.
 
 /// When a text cannot be resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unresolved {
     Never,
-    /// sudo's parser resolves it, ours does not.
+    /// sudo's parser resolves it, the scan of this crate does not.
     WithoutExport,
     Always,
 }
@@ -16,7 +17,7 @@ pub(crate) struct Row {
     pub(crate) files: &'static [(&'static str, &'static str)],
     /// Names that sudo uses.
     pub(crate) named: &'static [&'static str],
-    /// Names that it does not use; those with a `~` may be taken for names where sudo's parser is missing.
+    /// Names that sudo does not use; without sudo's parser, names that begin with `~` may be taken for names.
     pub(crate) free: &'static [&'static str],
     pub(crate) unresolved: Unresolved,
 }
@@ -40,7 +41,7 @@ pub(crate) const ROWS: &[Row] = &[
         &["all", "nopasswd"],
     ),
     row("capital letters", &[(MAIN, "DaNa ALL=ALL\n")], &["dana"], &[]),
-    row("a user in capitals that is no alias", &[(MAIN, "DANA ALL=ALL\n")], &["dana"], &[]),
+    row("a user in capitals that is not an alias", &[(MAIN, "DANA ALL=ALL\n")], &["dana"], &[]),
     row(
         "a user with the name of an alias of commands",
         &[(MAIN, "Cmnd_Alias DANA = /bin/ls\nDANA ALL=ALL\n")],
@@ -202,7 +203,7 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
     ),
     row(
-        "a folder",
+        "a directory",
         &[
             (MAIN, "@includedir /etc/sudoers.d\n"),
             ("/etc/sudoers.d/a", "dana ALL=ALL\n"),
@@ -212,9 +213,9 @@ pub(crate) const ROWS: &[Row] = &[
         &["dana"],
         &["eva", "fay"],
     ),
-    row("a folder that is missing", &[(MAIN, "@includedir /etc/none.d\ndana ALL=ALL\n")], &["dana"], &[]),
+    row("a missing directory", &[(MAIN, "@includedir /etc/none.d\ndana ALL=ALL\n")], &["dana"], &[]),
     row(
-        "a folder that is not included",
+        "a directory that is not included",
         &[(MAIN, "ann ALL=ALL\n"), ("/etc/sudoers.d/a", "dana ALL=ALL\n")],
         &["ann"],
         &["dana"],
@@ -263,7 +264,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         unresolved: Always,
         ..row(
-            "a netgroup that holds anyone",
+            "a netgroup that matches anyone",
             &[
                 (MAIN, "+ops ALL=ALL\n"),
                 ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nnetgroup: files\n"),
@@ -273,10 +274,7 @@ pub(crate) const ROWS: &[Row] = &[
             &[],
         )
     },
-    Row {
-        unresolved: Always,
-        ..row("an include that is missing", &[(MAIN, "@include /etc/none\n")], &[], &[])
-    },
+    Row { unresolved: Always, ..row("a missing include", &[(MAIN, "@include /etc/none\n")], &[], &[]) },
     Row {
         unresolved: WithoutExport,
         ..row(
@@ -313,7 +311,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         unresolved: Always,
         ..row(
-            "another plugin",
+            "a different plugin",
             &[(MAIN, "root ALL=ALL\n"), ("/etc/sudo.conf", "Plugin policy /opt/policy.so\n")],
             &[],
             &[],

@@ -1,10 +1,10 @@
-//! `cache.db`: what NSS answers. The columns are those of `cache/src/schema.sql`.
+//! `cache.db`: the data for NSS. The columns are those of `cache/src/schema.sql`.
 //!
-//! A user who is not active exists by uid only, and that user's private group by gid only: so that files keep an owner,
-//! and nothing runs or is allowed under the name. Neither is found by name or in an enumeration.
+//! An inactive user exists by uid only, and the user's private group by gid only: files keep an owner, but nothing
+//! runs or is allowed under the name. Neither is found by name or in an enumeration.
 //!
 //! A row that breaks a rule is `Corrupt`, also in an enumeration, which then ends: the writer checks more than this
-//! does, so such a row means that the file cannot be trusted.
+//! does, so a row like this means that the file cannot be trusted.
 #![forbid(unsafe_code)]
 
 use core::ffi::CStr;
@@ -21,10 +21,10 @@ use crate::{Error, Result};
 /// "niac".
 const APPLICATION: u32 = 0x6e69_6163;
 
-/// From this minor version on, grp has no private group of a user who is not active.
+/// Since this minor version, grp has no private groups of inactive users.
 const WITHOUT_INACTIVE: u32 = 1;
 
-/// A `cache.db` of which the header was checked, and whose tables were found.
+/// A `cache.db` whose header was checked and whose tables were found.
 #[derive(Debug, Clone, Copy)]
 pub struct Cache<'a> {
     pages: Pages<'a>,
@@ -39,7 +39,7 @@ struct Roots {
     grp_name: u32,
 }
 
-/// A mapped `cache.db`. What was found at its opening is kept beside the map, for all questions to come.
+/// A mapped `cache.db`. What was found when it was opened is stored for all later questions.
 #[derive(Debug)]
 pub struct Snapshot {
     map: Map,
@@ -59,14 +59,14 @@ impl Snapshot {
         Ok(Snapshot { map, sizes, roots })
     }
 
-    /// For questions.
+    /// The cache, for lookups.
     #[must_use]
     #[inline]
     pub fn cache(&self) -> Cache<'_> {
         Cache { pages: Pages::again(self.map.body(), self.sizes), roots: self.roots }
     }
 
-    /// Which file it is.
+    /// Identifies the file.
     #[must_use]
     pub fn id(&self) -> Id {
         self.map.id()
@@ -84,7 +84,7 @@ impl<'a> Cache<'a> {
     /// Checks the header and finds the tables.
     ///
     /// # Errors
-    /// [`Error::Foreign`] and [`Error::Corrupt`], as all functions of this.
+    /// [`Error::Foreign`] and [`Error::Corrupt`], like all functions of this type.
     pub fn open(file: &'a [u8]) -> Result<Self> {
         match file.split_first_chunk() {
             Some((header, body)) => Self::read(header, body),
@@ -99,7 +99,7 @@ impl<'a> Cache<'a> {
         Ok(Cache { pages, roots: Roots { passwd, passwd_name, grp, grp_name } })
     }
 
-    /// The active user of that login name.
+    /// The active user with this login name.
     pub fn user_by_name(&self, name: &[u8]) -> Result<Option<User<'_>>> {
         let Some(uid) = tree::rowid_of(&self.pages, self.roots.passwd_name, name)? else {
             return Ok(None);
@@ -116,7 +116,7 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// The user of that uid, active or not.
+    /// The user with this uid, active or not.
     pub fn user_by_uid(&self, uid: u32) -> Result<Option<User<'_>>> {
         let found = tree::row_from(&self.pages, self.roots.passwd, i64::from(uid))?;
         found
@@ -128,7 +128,7 @@ impl<'a> Cache<'a> {
     /// The active user with the smallest uid above `uid`.
     pub fn user_after(&self, mut uid: u32) -> Result<Option<User<'_>>> {
         loop {
-            // Uids increase from step to step, so this ends.
+            // Uids increase with each step, so this ends.
             match self.user_from(i64::from(uid) + 1)? {
                 Some(user) if !user.active => uid = user.uid,
                 found => return Ok(found),
@@ -136,8 +136,8 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// As [`Self::user_after`], if `uid` is that of a user who was found at `place` of this very file, and if the next one
-    /// is in the same page.
+    /// Like [`Self::user_after`], if `uid` belongs to a user who was found at `place` in this file, and if the
+    /// next user is in the same page.
     #[inline(always)]
     #[must_use]
     pub fn user_behind(&self, mut place: Place, mut uid: u32) -> Option<Result<User<'_>>> {
@@ -156,7 +156,7 @@ impl<'a> Cache<'a> {
             .transpose()
     }
 
-    /// The group of that name.
+    /// The group with this name.
     pub fn group_by_name(&self, name: &[u8]) -> Result<Option<Group<'_>>> {
         let Some(gid) = tree::rowid_of(&self.pages, self.roots.grp_name, name)? else {
             return Ok(None);
@@ -169,7 +169,7 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// The group of that gid, also the private one of a user who is not active.
+    /// The group with this gid, including private groups of inactive users.
     pub fn group_by_gid(&self, gid: u32) -> Result<Option<Group<'_>>> {
         let found = tree::row_from(&self.pages, self.roots.grp, i64::from(gid))?;
         match found.filter(|found| found.rowid == i64::from(gid)) {
@@ -178,7 +178,8 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// An active user's private group always is a row of grp, so that none is made up which a look by name would not find.
+    /// The private group of an active user is always a row of grp: this never makes up a group that a lookup by
+    /// name would not find.
     #[cold]
     #[inline(never)]
     fn private_group(&self, gid: u32) -> Result<Option<Group<'_>>> {
@@ -188,10 +189,10 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// The group with the smallest gid above `gid`, of those that have a name.
+    /// The group with the smallest gid above `gid` among the groups that have a name.
     pub fn group_after(&self, mut gid: u32) -> Result<Option<Group<'_>>> {
         loop {
-            // Gids increase from step to step, so this ends.
+            // Gids increase with each step, so this ends.
             match self.group_from(i64::from(gid) + 1)? {
                 Some(group) if self.has_no_name(group.gid)? => gid = group.gid,
                 found => return Ok(found),
@@ -199,8 +200,8 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// As [`Self::group_after`], if `gid` is that of a group that was found at `place` of this very file, and if the next one
-    /// is in the same page.
+    /// Like [`Self::group_after`], if `gid` belongs to a group that was found at `place` in this file, and if
+    /// the next group is in the same page.
     #[inline(always)]
     #[must_use]
     pub fn group_behind(&self, place: Place, gid: u32) -> Option<Result<Group<'_>>> {
@@ -211,7 +212,7 @@ impl<'a> Cache<'a> {
         Some(Group::read(&self.pages, &found))
     }
 
-    /// As [`Self::group_behind`], of a file that has groups without a name.
+    /// Like [`Self::group_behind`], in a file that has groups without a name.
     #[cold]
     #[inline(never)]
     fn named_behind(&self, mut place: Place, mut gid: u32) -> Option<Result<Group<'_>>> {
@@ -227,8 +228,8 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// Whether the group of that gid, a row of grp, is the private one of a user who is not active. Only files of earlier
-    /// releases have such rows, until the next refresh: no other pays for a second search.
+    /// Whether the group with this gid, a row of grp, is the private group of an inactive user. Only files of
+    /// earlier releases have these rows, until the next refresh: for other files there is no second search.
     #[inline(always)]
     fn has_no_name(&self, gid: u32) -> Result<bool> {
         if self.pages.minor() >= WITHOUT_INACTIVE { Ok(false) } else { self.is_private_of_inactive(gid) }
@@ -246,9 +247,9 @@ impl<'a> Cache<'a> {
             .transpose()
     }
 
-    /// The supplementary groups of a user. Those published here keep to the floor; local ones are anything but root's
-    /// group, and none for a user who is not active. Behind an error may stand more of them: none of the list is to be
-    /// used then.
+    /// The supplementary groups of a user. Published groups are not below the floor; local groups can be any
+    /// except root's group, and an inactive user has none. An error may be followed by more groups: none of the
+    /// list must be used then.
     ///
     /// # Errors
     /// [`Error::Corrupt`], also for dates that [`User::dates`] refuses.
@@ -258,7 +259,7 @@ impl<'a> Cache<'a> {
     ) -> Result<impl Iterator<Item = Result<u32>> + use<'_, 'a, 'u>> {
         let Tail { groups, local, .. } = user.tail()?;
         if !user.active && !local.is_empty() {
-            return Err(Error::Corrupt("local groups of a user who is not active"));
+            return Err(Error::Corrupt("local groups of an inactive user"));
         }
         let published = Gids::of(groups).map(|gid| {
             let gid = gid?;

@@ -1,27 +1,28 @@
-//! What a row must be before it is an answer, whoever wrote the file. The writer validates the same and more; this is
-//! the floor that is compiled into every reader.
+//! The rules for a row, whoever wrote the file. The writer checks these rules and more; these are compiled into
+//! every reader.
 #![forbid(unsafe_code)]
 
 use crate::text::Bytes;
 use crate::{Error, Result};
 
-/// The longest login or group name in bytes: 32, and `-<uid>` behind it where a disabled user had to give up the name.
+/// The maximum length of a login or group name, in bytes: 32, plus `-<uid>` if a disabled user had to give up the
+/// name.
 pub const NAME_MAX: usize = 43;
 
-/// The first id that may belong to us at all; below are root and the system's own.
+/// The first id that nss-iam can use; lower ids belong to root and the system.
 pub const LEAST: u32 = 1000;
 
-/// The ids that are computed from IAM's.
+/// The computed ids.
 const COMPUTED: core::ops::RangeInclusive<u32> = 0x7000_0000..=0x7ffd_ffff;
 
-/// Whether an id may be published: a computed one, or one that the administrator gave, which is none of those that
-/// mean nobody (as 16 bits wide -1, too).
+/// Whether an id may be published: a computed id, or one that the administrator assigned, except those that mean
+/// nobody (including the 16-bit form of -1).
 #[must_use]
 pub fn floor(id: u32, pinned: bool) -> bool {
     COMPUTED.contains(&id) || pinned && id >= LEAST && !matches!(id, 65534 | 65535 | u32::MAX)
 }
 
-/// What a byte may be part of.
+/// Classes of bytes, by what they may be part of.
 mod class {
     /// A name.
     pub(super) const NAME: u8 = 1;
@@ -35,7 +36,7 @@ mod class {
     /// Several lines.
     pub(super) const LINES: u8 = 32;
 
-    /// Those of each byte.
+    /// The classes of each byte.
     pub(super) static OF: [u8; 256] = {
         let mut of = [0; 256];
         let mut rest: &mut [u8] = &mut of;
@@ -64,7 +65,7 @@ fn classes(byte: u8) -> u8 {
     class::OF.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
-/// Those that all bytes have.
+/// The classes that all bytes have in common.
 #[inline(always)]
 fn common<'a>(bytes: impl Bytes<'a>) -> u8 {
     let mut common = u8::MAX;
@@ -76,7 +77,7 @@ fn common<'a>(bytes: impl Bytes<'a>) -> u8 {
     common
 }
 
-/// Not `&&`: without branches, many bytes are checked at once.
+/// Without `&&` there are no branches, so many bytes are checked at once.
 const fn in_names(byte: u8) -> bool {
     begins_names(byte) | (byte == b'.') | (byte == b'@') | (byte == b'-')
 }
@@ -85,7 +86,7 @@ const fn begins_names(byte: u8) -> bool {
     byte.is_ascii_lowercase() | byte.is_ascii_digit() | (byte == b'_')
 }
 
-/// Whether a name can be one of ours. What cannot needs no look at the cache.
+/// Whether a name can be one that nss-iam assigns. For other names, the cache need not be searched.
 #[must_use]
 pub fn name_is_ours(name: &[u8]) -> bool {
     is_name(name)
@@ -94,19 +95,19 @@ pub fn name_is_ours(name: &[u8]) -> bool {
 #[inline(always)]
 fn is_name<'a>(name: impl Bytes<'a>) -> bool {
     let first = name.pieces().next().and_then(|piece| piece.first()).copied().unwrap_or(0);
-    // Tools take a number for an id.
+    // Programs take a number as an id.
     name.count() <= NAME_MAX
         && classes(first) & class::BEGIN != 0
         && common(name) & (class::NAME | class::DIGIT) == class::NAME
 }
 
-/// The same for a value of a row.
+/// The same check for a value of a row.
 #[inline(always)]
 pub(crate) fn name<'a, B: Bytes<'a>>(name: B) -> Result<B> {
     if is_name(name) { Ok(name) } else { Err(IMPOSSIBLE_NAME) }
 }
 
-/// Puts a NUL for the comma behind each name, and tells where each begins. Gives their number.
+/// Replaces the comma after each name by a NUL, and reports where each name begins. Returns the number of names.
 pub(crate) fn split_names(names: &mut [u8], mut begins: impl FnMut(usize)) -> Result<usize> {
     let (mut start, mut count) = (0, 0);
     let mut at = 0;
@@ -121,7 +122,7 @@ pub(crate) fn split_names(names: &mut [u8], mut begins: impl FnMut(usize)) -> Re
             commas &= commas - 1;
             let good = match names.get(start) {
                 Some(b'a'..=b'z' | b'_') => end - start <= NAME_MAX,
-                // All digits, or what none begins with, or nothing at all.
+                // All digits, an invalid first character, or an empty name.
                 _ => names.get(start..end).is_some_and(name_is_ours),
             };
             match names.get_mut(end) {
@@ -137,22 +138,22 @@ pub(crate) fn split_names(names: &mut [u8], mut begins: impl FnMut(usize)) -> Re
     Ok(count)
 }
 
-/// The last block.
+/// The last block, padded.
 fn padded(bytes: &[u8]) -> [u8; 64] {
     let mut block = [b'_'; 64];
     block.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     block
 }
 
-/// A bit for each byte that is a comma, the lowest for the first.
+/// A bit for each byte that is a comma; the lowest bit is the first byte.
 #[inline(always)]
 fn commas(block: &[u8; 64]) -> u64 {
     const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
     let (eights, _) = block.as_chunks();
     eights.iter().rev().fold(0, |commas, eight| {
         let zero_for_comma = u64::from_le_bytes(*eight) ^ u64::from_ne_bytes([b','; 8]);
-        // The top bit of each byte that is zero: none carries into the next, since the sum of two numbers below 0x80 has
-        // the top bit at most.
+        // The top bit of each byte that is zero. No byte carries into the next: the sum of two numbers below
+        // 0x80 has at most the top bit.
         let tops = !(((zero_for_comma & LOW) + LOW) | zero_for_comma | LOW);
         // Moves the bits 0, 8, .. 56 to 56, 57, .. 63.
         commas << 8 | (tops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
@@ -169,7 +170,7 @@ pub(crate) fn field<'a, B: Bytes<'a>>(bytes: B) -> Result<B> {
     if good { Ok(bytes) } else { Err(IMPOSSIBLE) }
 }
 
-/// Eight bytes at a time; the last eight may be among those that came before.
+/// Checks eight bytes at a time; the last eight may overlap those before.
 #[inline(always)]
 fn is_field(bytes: &[u8]) -> bool {
     let Some(last) = bytes.last_chunk() else {
@@ -182,15 +183,14 @@ fn is_field(bytes: &[u8]) -> bool {
     good
 }
 
-/// As `class::FIELD` says of each byte.
+/// Applies the rule of `class::FIELD` to each byte.
 #[inline(always)]
 fn are_field(eight: [u8; 8]) -> bool {
     const fn each(byte: u8) -> u64 {
         u64::from_ne_bytes([byte; 8])
     }
     let bytes = u64::from_ne_bytes(eight);
-    // Top bits. No byte carries into the next as long as none has a top bit of its own, and where one has, the answer
-    // is no anyway.
+    // Top bits. No byte carries into the next unless it has a top bit itself, and then the answer is no anyway.
     let bad = bytes
         | bytes.wrapping_add(each(1))
         | !(bytes.wrapping_add(each(0x80 - b' ')))

@@ -17,7 +17,7 @@ pub struct User<'a> {
     pub uid: u32,
     /// At most [`crate::NAME_MAX`] bytes.
     pub name: Text<'a>,
-    /// Whether the user may log in. If not, the uid is all that the user is found by.
+    /// Whether the user may log in. If not, the user is found by uid only.
     pub active: bool,
     /// Printable ASCII.
     pub gecos: Text<'a>,
@@ -25,13 +25,13 @@ pub struct User<'a> {
     pub home: Text<'a>,
     /// An absolute path.
     pub shell: Text<'a>,
-    /// Where an enumeration goes on.
+    /// Where an enumeration continues.
     pub place: Place,
     /// The columns of the [`Tail`].
     rest: Record<'a, Text<'a>>,
 }
 
-/// The last columns of a user. Only `shadow(5)` and initgroups(3) need them, so only these read them.
+/// The last columns of a user. Only `shadow(5)` and initgroups(3) need them, so they are read only there.
 pub(crate) struct Tail<'a> {
     pub dates: Dates,
     pub groups: Text<'a>,
@@ -43,7 +43,7 @@ pub(crate) struct Tail<'a> {
 pub struct Dates {
     /// More than 0.
     pub lastchg: i64,
-    /// -1: none. 1 for everyone who is not active.
+    /// -1: none. 1 for every inactive user.
     pub expire: i64,
 }
 
@@ -56,7 +56,7 @@ pub struct Group<'a> {
     pub name: Text<'a>,
     /// Login names.
     pub members: Members<'a>,
-    /// Where an enumeration goes on, if this is from one.
+    /// Where an enumeration continues, if this is from one.
     pub place: Place,
     pub(crate) pinned: bool,
 }
@@ -68,7 +68,7 @@ pub struct Members<'a> {
     text: Text<'a>,
 }
 
-// An entry is built where it is returned to: moving one takes as long as reading it.
+// An entry is built in place in the caller: moving it would take as long as reading it.
 impl<'a> User<'a> {
     #[inline(never)]
     pub(crate) fn read(pages: &'a Pages<'a>, found: &Found<'a>) -> Result<Self> {
@@ -111,7 +111,7 @@ impl<'a> User<'a> {
         })
     }
 
-    /// When the account was made, and when it expires.
+    /// The dates when the account was created and when it expires.
     ///
     /// # Errors
     /// [`Error::Corrupt`].
@@ -147,7 +147,8 @@ impl<'a> Tail<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// That of a user who has no row for it. It gives nobody a supplementary group, so it is not pinned.
+    /// The private group of a user without a row for it. It gives nobody a supplementary group, so it is not
+    /// pinned.
     pub(crate) fn private(pages: &'a Pages<'a>, user: &User<'a>) -> Self {
         let members = Members { count: 0, text: Text::of(pages, &[]) };
         Group { gid: user.uid, name: user.name, members, place: user.place, pinned: false }
@@ -176,7 +177,8 @@ impl<'a> Group<'a> {
         let gid = published(found.rowid, pinned)?;
         let count = row.u32()? as usize;
         let text = row.text()?;
-        // A name and a comma are two bytes at least; without this a count could ask for any buffer.
+        // A name and a comma take at least two bytes; without this check, a count could request any buffer
+        // size.
         if count > text.count().div_ceil(2) || (count == 0) != (text.count() == 0) {
             return Err(WRONG_COUNT);
         }
@@ -186,22 +188,23 @@ impl<'a> Group<'a> {
 }
 
 impl Members<'_> {
-    /// How many.
+    /// The number of members.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// How many bytes [`Self::copy_to`] fills: each name and a NUL.
+    /// The number of bytes that [`Self::copy_to`] fills: each name and a NUL.
     #[must_use]
     pub fn size(&self) -> usize {
         if self.count == 0 { 0 } else { self.text.len() + 1 }
     }
 
-    /// Copies the names, each with a NUL behind it, and tells where each begins.
+    /// Copies the names, each followed by a NUL, and reports where each begins.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if a name is not one of ours, if they are not `count`, or if `out` is not of `size`.
+    /// [`Error::Corrupt`] if a name is invalid, if their number is not `count`, or if `out` does not have the
+    /// length `size`.
     pub fn copy_to(&self, out: &mut [u8], begins: impl FnMut(usize)) -> Result<()> {
         if out.len() != self.size() {
             return Err(Error::Corrupt("no room for the members"));
@@ -210,7 +213,7 @@ impl Members<'_> {
             return Ok(());
         };
         self.text.copy_to(text)?;
-        // The NUL behind the last name comes where the next comma would be.
+        // The NUL after the last name is where the next comma would be.
         *last = b',';
         if check::split_names(out, begins)? == self.count { Ok(()) } else { Err(WRONG_COUNT) }
     }

@@ -1,11 +1,12 @@
-//! A cache file as bytes: checked, mapped, and the descriptor closed again. The crate's only unsafe code.
+//! A cache file as bytes: it is checked and mapped, and the descriptor is closed again. The only unsafe code of
+//! this crate.
 //!
-//! Published files are replaced by rename and never written in place, but for one byte of the header, the mark of a
-//! replaced file. The header is therefore read as atomics, and only what is behind it is a `&[u8]`.
-//! Whoever truncates the live file in place as root makes its readers fault; the manual says so.
+//! Published files are replaced by rename and never written in place, except for one byte of the header, the mark
+//! of a replaced file. The header is therefore read as atomics, and only the bytes after it are a `&[u8]`. If root
+//! truncates the live file in place, its readers get SIGBUS; the manual says so.
 //!
-//! System calls go through syscall(2): open(2) and close(2) are cancellation points (`pthreads(7)`), and a thread that
-//! ends in the middle of one would leave a descriptor behind in a process that is not ours; and `fstat` is a
+//! System calls are made with syscall(2): open(2) and close(2) are cancellation points (`pthreads(7)`), and a
+//! thread that ends in one of them would leave a descriptor behind in a foreign process. In addition, `fstat` is a
 //! symbol of glibc only since 2.33.
 #![expect(
     unsafe_code,
@@ -21,20 +22,20 @@ use crate::header::{self, HEADER, MARK};
 use crate::sync::AtomicU8;
 use crate::{Error, Result};
 
-/// The largest file that is mapped, in bytes: far above 50 000 users with five RSA keys each.
+/// The maximum size of a file that is mapped, in bytes: far above 50 000 users with five RSA keys each.
 const MAX_SIZE: usize = 1 << 30;
 
-/// The smallest database that SQLite writes is one page of 512 bytes.
+/// The smallest database that SQLite writes: one page of 512 bytes.
 const MIN_SIZE: usize = 512;
 
-/// How `nobody` is shown: any owner that a user namespace does not map (`user_namespaces(7)`).
+/// The uid shown for owners that a user namespace does not map (`user_namespaces(7)`).
 const OVERFLOW_UID: libc::uid_t = 65534;
 
-// With fewer bits the kernel's structures are not those of the C library.
+// With fewer bits, the kernel's structures differ from those of the C library.
 const _: () = assert!(size_of::<usize>() == 8);
 
-/// A cache file, mapped read-only until this is dropped. Keeps no descriptor: sshd runs `closefrom(3)` between two
-/// lookups, and nobody else's descriptor may end up being ours.
+/// A cache file, mapped read-only until this is dropped. It keeps no descriptor: sshd calls `closefrom(3)` between
+/// two lookups, and the number could then be reused for another file.
 #[derive(Debug)]
 pub struct Map {
     start: NonNull<u8>,
@@ -43,12 +44,12 @@ pub struct Map {
     _owns: PhantomData<[u8]>,
 }
 
-// SAFETY: the memory belongs to the process, not to a thread, and nothing in it is written through this.
+// SAFETY: the memory belongs to the process, not to a thread, and nothing writes to it through this.
 unsafe impl Send for Map {}
 // SAFETY: as above; the one byte that others write is read as an atomic.
 unsafe impl Sync for Map {}
 
-/// Which file it is. While one is mapped, its number is given to no other.
+/// Identifies a file. While a file is mapped, its inode number is not reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Id {
     device: libc::dev_t,
@@ -59,8 +60,8 @@ impl Map {
     /// Opens and maps the file at `path`.
     ///
     /// # Errors
-    /// [`Error::System`] with `open(2)`'s, `fstat(2)`'s or `mmap(2)`'s errno (a symbolic link: `ELOOP`);
-    /// [`Error::Foreign`] unless it is a regular file, owned by root, writable by its owner only.
+    /// [`Error::System`] with the errno of `open(2)`, `fstat(2)` or `mmap(2)` (`ELOOP` for a symbolic link);
+    /// [`Error::Foreign`] unless it is a regular file that is owned by root and writable only by its owner.
     pub fn open(path: &CStr) -> Result<Self> {
         // O_NONBLOCK: opening a FIFO must not wait for a writer (`fifo(7)`).
         let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
@@ -77,13 +78,13 @@ impl Map {
         map
     }
 
-    /// Which file this is.
+    /// Identifies this file.
     #[must_use]
     pub fn id(&self) -> Id {
         self.id
     }
 
-    /// Whether the publisher has marked the file as replaced. May change at any time.
+    /// Whether the publisher has marked the file as replaced. This may change at any time.
     #[must_use]
     pub fn retired(&self) -> bool {
         let (at, _) = MARK;
@@ -95,7 +96,7 @@ impl Map {
         header::copy(self.shared_header())
     }
 
-    /// The file behind its header.
+    /// The file after its header.
     pub(crate) fn body(&self) -> &[u8] {
         // SAFETY: the map has MIN_SIZE bytes or more, and a header is less.
         let start = unsafe { self.start.add(HEADER) };
@@ -118,7 +119,7 @@ impl Drop for Map {
     }
 }
 
-/// Which file is at `path`.
+/// Identifies the file at `path`.
 ///
 /// # Errors
 /// As [`Map::open`].
@@ -132,7 +133,7 @@ pub fn at(path: &CStr) -> Result<Id> {
     Ok(id(&found))
 }
 
-/// Which folder is the root of this process; none if it cannot be seen.
+/// Identifies the root directory of this process; none if it cannot be determined.
 #[must_use]
 pub fn root() -> Option<Id> {
     let root = c"/".as_ptr();
@@ -141,7 +142,7 @@ pub fn root() -> Option<Id> {
     found.ok().map(|found| id(&found))
 }
 
-/// A clock in milliseconds that nobody sets, and that is read without a system call (`vdso(7)`). It is some
+/// A clock in milliseconds that nobody can set, and that is read without a system call (`vdso(7)`). It is some
 /// milliseconds late.
 #[must_use]
 pub fn now() -> u64 {
@@ -164,7 +165,7 @@ fn id(stat: &libc::stat) -> Id {
     Id { device: stat.st_dev, inode: stat.st_ino }
 }
 
-/// Gives its size.
+/// Checks the file and returns its size.
 fn trusted(stat: &libc::stat) -> Result<usize> {
     if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
         return Err(Error::Foreign("not a regular file"));

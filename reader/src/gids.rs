@@ -4,7 +4,7 @@
 use crate::text::{Chunks, Text};
 use crate::{Error, Result};
 
-/// Numbers with one space between them.
+/// Numbers separated by one space.
 pub(crate) struct Gids<'a> {
     chunk: &'a [u8],
     later: Chunks<'a>,
@@ -46,7 +46,7 @@ impl<'a> Gids<'a> {
 impl Iterator for Gids<'_> {
     type Item = Result<u32>;
 
-    /// An error is the last item.
+    /// If there is an error, it is the last item.
     fn next(&mut self) -> Option<Result<u32>> {
         if !self.more {
             return None;

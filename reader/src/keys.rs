@@ -1,6 +1,6 @@
-//! `keys.db`: what sshd is offered. The columns are those of `cache/src/schema.sql`.
+//! `keys.db`: the keys that are offered to sshd. The columns are those of `cache/src/schema.sql`.
 //!
-//! Rows have no `pinned` mark, so the floor here is the lowest of all, 1000; keys-cmd compares the uid with sshd's.
+//! Rows have no `pinned` mark, so the floor here is the lowest one, 1000; keys-cmd compares the uid with sshd's.
 #![forbid(unsafe_code)]
 
 use crate::check;
@@ -24,11 +24,11 @@ pub struct Keys<'a> {
     login_name: u32,
 }
 
-/// What holds for all keys.
+/// The settings that apply to all keys.
 pub struct About<'a> {
     /// `machine-id(5)` of the host that the file was made for.
     pub machine_id: Text<'a>,
-    /// Seconds for which a key is offered after it was confirmed; 0: for ever.
+    /// How long a key is offered after its confirmation, in seconds; 0: no limit.
     pub max_age: i64,
     /// `authorized_keys` options before every key, one line of printable ASCII; may be empty.
     pub options: Text<'a>,
@@ -44,7 +44,7 @@ pub struct Login<'a> {
     pub iam_id: Text<'a>,
     /// When the source last listed these keys, seconds since 1970.
     pub confirmed: i64,
-    /// Where they were listed; any text.
+    /// The source that listed them; any text.
     pub source: Text<'a>,
     /// Lines `SHA256:<base64> <type> <base64>`, of printable ASCII, joined by newlines.
     pub keys: Text<'a>,
@@ -54,12 +54,12 @@ impl<'a> Keys<'a> {
     /// Checks the header and finds the tables of a mapped file.
     ///
     /// # Errors
-    /// [`Error::Foreign`] and [`Error::Corrupt`], as all functions of this.
+    /// [`Error::Foreign`] and [`Error::Corrupt`], like all functions of this type.
     pub fn of(map: &'a Map) -> Result<Self> {
         Self::read(&map.header(), map.body())
     }
 
-    /// The same of bytes that nobody writes to.
+    /// The same for bytes that nobody writes to.
     ///
     /// # Errors
     /// As [`Self::of`].
@@ -76,7 +76,7 @@ impl<'a> Keys<'a> {
         Ok(Keys { pages, about, login, login_name })
     }
 
-    /// The one row of `about`.
+    /// The only row of `about`.
     pub fn about(&self) -> Result<About<'_>> {
         let Some(row) = tree::row(&self.pages, self.about, 1)? else {
             return Err(Error::Corrupt("no row in 'about'"));
@@ -88,7 +88,7 @@ impl<'a> Keys<'a> {
         if about.max_age < 0 { Err(Error::Corrupt("impossible age")) } else { Ok(about) }
     }
 
-    /// The keys of that login name.
+    /// The keys of the user with this login name.
     pub fn login_by_name(&self, name: &[u8]) -> Result<Option<Login<'_>>> {
         let Some(uid) = tree::rowid_of(&self.pages, self.login_name, name)? else {
             return Ok(None);
@@ -99,7 +99,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// The keys of that uid.
+    /// The keys of the user with this uid.
     pub fn login_by_uid(&self, uid: u32) -> Result<Option<Login<'_>>> {
         let row = tree::row(&self.pages, self.login, i64::from(uid))?;
         row.map(|row| Login::read(i64::from(uid), row)).transpose()

@@ -1,8 +1,9 @@
-//! Answers questions from a cache file's bytes: a read-only walker of SQLite's file format ("Database File Format",
-//! sqlite.org), for files that other processes write and that nobody may trust.
+//! Answers questions from the bytes of a cache file: a read-only reader of SQLite's file format ("Database File
+//! Format", sqlite.org), for files that other processes write and that cannot be trusted.
 //!
-//! No allocation, no lock, no panic: the linker proves the last (see `nss-iam`). So no indexing, no `[a..b]`, no
-//! `%` by a variable in here, and arithmetic on what the file says is checked. What is odd is [`Error::Corrupt`].
+//! It does not allocate, lock or panic; the linker proves the last (see `nss-iam`). So this code uses no indexing,
+//! no `[a..b]` and no `%` by a variable, and checks arithmetic on values from the file. Anything invalid is
+//! [`Error::Corrupt`].
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -30,21 +31,22 @@ pub use tree::Place;
 
 use core::fmt;
 
-/// The `user_version` of a file is its major × 100 + its minor; a reader accepts any minor of its major.
+/// The `user_version` of a file is its major version × 100 + its minor version; a reader accepts any minor version
+/// of its major version.
 pub const MAJOR: u32 = 1;
 
-/// Why a file gives no answer. An entry that is not in a good file is no error, but `Ok(None)`.
+/// Why a file gives no answer. If a valid file does not have an entry, that is not an error, but `Ok(None)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
-    /// It could not be opened or mapped: an errno.
+    /// The file could not be opened or mapped: an errno.
     System(i32),
-    /// It is not what may be read at this place: its type, mode, owner, application or version.
+    /// The file must not be read: its type, mode, owner, application or version is wrong.
     Foreign(&'static str),
-    /// It breaks the file format, or a row breaks the rules of the cache.
+    /// The file breaks the file format, or a row breaks the rules of the cache.
     Corrupt(&'static str),
 }
 
-/// `Ok(None)`: the file is good, and has no such entry.
+/// `Ok(None)`: the file is valid and has no such entry.
 pub type Result<T> = core::result::Result<T, Error>;
 
 impl fmt::Display for Error {

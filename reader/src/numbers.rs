@@ -1,4 +1,4 @@
-//! Numbers as SQLite writes them.
+//! Numbers in SQLite's encoding.
 #![forbid(unsafe_code)]
 
 use crate::{Error, Result};
@@ -9,7 +9,7 @@ pub(crate) fn signed(number: &[u8]) -> i64 {
     number.iter().fold(if negative { -1 } else { 0 }, |value, byte| value << 8 | i64::from(*byte))
 }
 
-/// A varint at the beginning of some bytes, mostly a small one, and what is behind it.
+/// A varint at the beginning of some bytes, usually a small one, and the bytes after it.
 #[inline(always)]
 pub(crate) fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (first, rest) = bytes.split_first()?;
@@ -21,10 +21,10 @@ fn long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     any_varint(bytes)
 }
 
-/// The same of any size.
+/// The same for any size.
 #[inline(always)]
 pub(crate) fn any_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    // An id that was computed has five bytes.
+    // A computed id has five bytes.
     if let Some(([a, b, c, d, e], rest)) = bytes.split_first_chunk()
         && a & b & c & d & !e & 0x80 != 0
     {

@@ -1,7 +1,7 @@
 //! The file's header and its pages.
 //!
-//! Everything above this file sees bytes through [`Text`], which cannot leave the database. Nearly every run lies in
-//! one page: that case is short and stands first everywhere, the other is apart.
+//! All other code sees the bytes through [`Text`], which cannot leave the database. Nearly every run of bytes lies
+//! in one page: this case is short and comes first everywhere, and the other case is separate.
 #![forbid(unsafe_code)]
 
 use crate::header::{HEADER, MARK};
@@ -16,7 +16,7 @@ pub(crate) struct Pages<'a> {
     sizes: Sizes,
 }
 
-/// What the header says of the pages, and of the rows in them.
+/// The facts in the header about the pages and their rows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
     /// The minor version.
@@ -26,7 +26,7 @@ pub(crate) struct Sizes {
     usable: usize,
     /// The end of the last page, counted from byte 100.
     end: usize,
-    /// So many bytes of an index's row stand in its cell at most.
+    /// The maximum number of bytes of an index's row in its cell.
     index_local: usize,
 }
 
@@ -43,7 +43,8 @@ impl<'a> Pages<'a> {
         if version / 100 != MAJOR {
             return Err(Error::Foreign("of another major version"));
         }
-        // Write version 3 keeps SQLite itself from writing; read version 2 would be WAL, whose pages are elsewhere.
+        // Write version 3 keeps SQLite itself from writing; read version 2 would mean WAL, which stores
+        // pages elsewhere.
         if be16(header, 18)? != 0x0301 {
             return Err(Error::Foreign("not a published snapshot"));
         }
@@ -74,7 +75,7 @@ impl<'a> Pages<'a> {
         Ok(Self::again(body, Sizes { page, usable, end, index_local, minor: version % 100 }))
     }
 
-    /// The same pages once more: `sizes` is what [`Self::sizes`] gave for this `body`.
+    /// The same pages again: `sizes` is the result of [`Self::sizes`] for this `body`.
     pub(crate) fn again(body: &'a [u8], sizes: Sizes) -> Self {
         Pages { body: body.get(..sizes.end).unwrap_or(&[]), sizes }
     }
@@ -88,7 +89,8 @@ impl<'a> Pages<'a> {
         self.sizes.minor
     }
 
-    /// The usable bytes of page `number`, and how many of its first bytes are missing: the header's, of page 1.
+    /// The usable bytes of page `number`, and how many of its first bytes are missing (those of the header, in
+    /// page 1).
     #[inline]
     pub(crate) fn page(&self, number: u32) -> Result<(&'a [u8], usize)> {
         let skip = if number == 1 { HEADER } else { 0 };
@@ -105,7 +107,8 @@ impl<'a> Pages<'a> {
         self.body.get(start.checked_add(skip)?.checked_sub(HEADER)?..)?.get(..len)
     }
 
-    /// What a cell, from behind its numbers to the page's end, says of its payload of `size` bytes: all of it.
+    /// The payload of `size` bytes in a cell; `cell` begins after the cell's numbers and ends at the end of the
+    /// page.
     #[inline]
     pub(crate) fn local<'p>(&self, cell: &'p [u8], size: u64, table: bool) -> Option<&'p [u8]> {
         let len = usize::try_from(size).ok().filter(|len| *len <= self.most_local(table))?;
@@ -117,8 +120,8 @@ impl<'a> Pages<'a> {
         if table { self.sizes.usable - 35 } else { self.sizes.index_local }
     }
 
-    /// Of a payload that goes on elsewhere: its beginning, the next page, and how long all of it is ("B-tree Cell Payload
-    /// Overflow Pages").
+    /// For a payload that continues elsewhere: its beginning, the next page, and the total length ("B-tree Cell
+    /// Payload Overflow Pages").
     #[cold]
     #[inline(never)]
     pub(crate) fn spilled<'p>(&self, cell: &'p [u8], size: u64, table: bool) -> Result<(&'p [u8], u32, u32)> {
@@ -136,7 +139,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// `usable` is 480 to 65536, so that nothing here overflows or goes below zero.
+/// `usable` is 480 to 65536, so nothing here overflows or goes below zero.
 fn portion(usable: usize, fraction: usize) -> usize {
     (usable - 12) * fraction / 255 - 23
 }

@@ -1,4 +1,4 @@
-//! One row: the record format of SQLite ("Record Format"), read column by column from the left.
+//! One row in SQLite's record format ("Record Format"), read column by column from the left.
 #![forbid(unsafe_code)]
 
 use core::marker::PhantomData;
@@ -7,11 +7,11 @@ use crate::pages::Pages;
 use crate::text::{Bytes, Text};
 use crate::{Error, Result};
 
-/// A row whose first columns may have been taken off. Columns behind those that a reader knows are left alone: a
-/// later minor version adds some.
+/// A row whose first columns may already have been read. Columns after those that a reader knows are ignored: a
+/// later minor version may add some.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a, B> {
-    /// Serial types of the columns to come.
+    /// Serial types of the remaining columns.
     types: B,
     /// Their values.
     values: B,
@@ -32,13 +32,13 @@ impl<'a, B: Bytes<'a>> Record<'a, B> {
         Ok(Record { types, values, _from: PhantomData })
     }
 
-    /// What is left of the row, to be kept.
+    /// The rest of the row, to be stored.
     #[inline(always)]
     pub(crate) fn text_in(self, pages: &'a Pages<'a>) -> Record<'a, Text<'a>> {
         Record { types: self.types.text(pages), values: self.values.text(pages), _from: PhantomData }
     }
 
-    /// The INTEGER PRIMARY KEY column, whose value is the rowid and not here.
+    /// The INTEGER PRIMARY KEY column, whose value is the rowid and is not stored here.
     #[inline(always)]
     pub(crate) fn rowid(&mut self) -> Result<()> {
         match self.types.varint()? {
@@ -91,7 +91,7 @@ impl<'a> Record<'a, Text<'a>> {
         self.values.pages()
     }
 
-    /// The same if it lies in one page.
+    /// The same, if it lies in one page.
     #[inline(always)]
     pub(crate) fn local(&self) -> Option<Record<'a, &'a [u8]>> {
         Some(Record { types: self.types.local()?, values: self.values.local()?, _from: PhantomData })

@@ -1,4 +1,5 @@
-//! What `header` reads shared memory with. `nss-iam/tests/switch` puts a model checker's types in this file's place.
+//! The types with which `header` reads shared memory. `nss-iam/tests/switch` replaces this file by types of a model
+//! checker.
 #![forbid(unsafe_code)]
 
 pub(crate) use core::sync::atomic::{AtomicU8, Ordering};

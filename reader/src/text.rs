@@ -1,4 +1,4 @@
-//! Byte runs: values of rows, which go on in overflow pages where one page is too small.
+//! Runs of bytes: values of rows, which continue in overflow pages if one page is too small.
 #![forbid(unsafe_code)]
 
 use core::cmp::Ordering;
@@ -7,13 +7,13 @@ use crate::numbers::{SHORT, signed, varint};
 use crate::pages::Pages;
 use crate::{Error, Result};
 
-/// A run of bytes: a value of a row, or what is left of one. Long ones are spread over pages, hence the chunks.
+/// A run of bytes: a value of a row, or the rest of one. Long runs are spread over pages, hence the chunks.
 #[derive(Debug, Clone, Copy)]
 pub struct Text<'a> {
     pages: &'a Pages<'a>,
     /// The first bytes, at most `len`.
     chunk: &'a [u8],
-    /// The overflow page that holds the bytes behind `chunk`, while `len` is more.
+    /// The overflow page with the bytes after `chunk`, if `len` is larger.
     next: u32,
     len: u32,
 }
@@ -25,7 +25,7 @@ impl<'a> Text<'a> {
         Text { pages, chunk, next: 0, len: chunk.len() as u32 }
     }
 
-    /// A cell's payload of `size` bytes, of which perhaps only the beginning stands in the cell.
+    /// A cell's payload of `size` bytes, of which the cell may contain only the beginning.
     pub(crate) fn payload(pages: &'a Pages<'a>, cell: &'a [u8], size: u64, table: bool) -> Result<Self> {
         match pages.local(cell, size, table) {
             Some(chunk) => Ok(Text::of(pages, chunk)),
@@ -54,21 +54,21 @@ impl<'a> Text<'a> {
         self.pages
     }
 
-    /// All of it, if it lies in one page.
+    /// The whole run, if it lies in one page.
     #[inline]
     pub(crate) fn local(&self) -> Option<&'a [u8]> {
         (self.chunk.len() == self.len()).then_some(self.chunk)
     }
 
-    /// The bytes, piece by piece. A chain of pages that ends too early ends it too; of a row's values the chain was
-    /// walked before, so that this cannot happen.
+    /// The bytes in pieces. If a chain of pages ends too early, so does the iterator; for the values of a row
+    /// this cannot happen, because the chain was followed before.
     #[must_use]
     #[inline]
     pub fn chunks(&self) -> Chunks<'a> {
         Chunks(*self)
     }
 
-    /// One by one.
+    /// The bytes one by one.
     pub fn bytes(&self) -> impl Iterator<Item = u8> + use<'a> {
         self.chunks().flatten().copied()
     }
@@ -91,7 +91,7 @@ impl<'a> Text<'a> {
         if copied == self.len() { Ok(()) } else { Err(BROKEN_CHAIN) }
     }
 
-    /// SQLite's BINARY collation: as `memcmp(3)` orders, and a prefix before what it begins.
+    /// SQLite's BINARY collation: like `memcmp(3)`, and a prefix comes before a longer text.
     #[must_use]
     #[inline]
     pub fn compare(&self, other: &[u8]) -> Ordering {
@@ -111,7 +111,7 @@ impl<'a> Text<'a> {
         if rest.is_empty() { Ordering::Equal } else { Ordering::Less }
     }
 
-    /// Goes to the next overflow page. `len` must already be what is left.
+    /// Goes to the next overflow page. `len` must already be the remaining length.
     fn turn(&mut self) -> Result<()> {
         let (page, skipped) = self.pages.page(self.next)?;
         let Some((next, content)) = page.split_first_chunk::<4>().filter(|_| skipped == 0) else {
@@ -139,22 +139,22 @@ impl<'a> Iterator for Chunks<'a> {
             self.0.turn().ok()?;
         }
         let chunk = self.0.chunk;
-        // A chunk is never longer than what is left.
+        // A chunk is never longer than the remaining length.
         self.0.len = self.0.len.wrapping_sub(chunk.len() as u32);
         self.0.chunk = &[];
         Some(chunk)
     }
 }
 
-/// What a row is read from: a [`Text`], or the plain bytes of one that lies in one page, as nearly every row does.
+/// The source of a row's values: a [`Text`], or plain bytes if the row lies in one page, as nearly every row does.
 pub(crate) trait Bytes<'a>: Copy {
     fn count(&self) -> usize;
-    /// Takes the first `count` bytes off, having walked all the pages that they lie in.
+    /// Removes the first `count` bytes, after following all the pages that contain them.
     fn take(&mut self, count: usize) -> Result<Self>;
-    /// A varint, taken off: big-endian groups of seven bits, each but the last with the top bit set; a ninth byte has
-    /// eight.
+    /// Removes a varint: big-endian groups of seven bits, with the top bit set in all bytes but the last; a
+    /// ninth byte has eight bits.
     fn varint(&mut self) -> Result<u64>;
-    /// A big-endian number with a sign, of 1 to 8 bytes, taken off.
+    /// Removes a signed big-endian number of 1 to 8 bytes.
     fn number(&mut self, bytes: usize) -> Result<i64>;
     fn pieces(self) -> impl Iterator<Item = &'a [u8]>;
     fn text(self, pages: &'a Pages<'a>) -> Text<'a>;
@@ -214,7 +214,7 @@ impl<'a> Bytes<'a> for Text<'a> {
         let taken = Text { chunk, len, ..*self };
         let rest = self.len - len;
         let mut to_skip = count;
-        // At most `len` bytes of payload are walked, which is at most the file's size: a circle ends.
+        // At most `len` bytes of payload are followed, which is at most the file's size, so a cycle ends.
         loop {
             match self.chunk.get(to_skip..) {
                 Some(chunk) => {

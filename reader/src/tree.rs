@@ -1,6 +1,7 @@
 //! Searches in SQLite's B-trees ("B-tree Pages"): tables by rowid, indexes by their first column, a text.
 //!
-//! Every loop ends: a way down has at most [`MAX_DEPTH`] pages, a search in a page halves, rowids must increase.
+//! Every loop ends: a descent has at most [`MAX_DEPTH`] pages, a search in a page halves its range, and rowids must
+//! increase.
 #![forbid(unsafe_code)]
 
 use core::cmp::Ordering;
@@ -14,7 +15,7 @@ use crate::{Error, Result};
 /// SQLite's own limit (`BTCURSOR_MAX_DEPTH`).
 const MAX_DEPTH: usize = 20;
 
-/// Tables and indexes of a cache file; there are four, later versions may add some.
+/// The maximum number of tables and indexes in a cache file; there are four, and later versions may add some.
 const MAX_SCHEMA: usize = 64;
 
 const TOO_DEEP: Error = Error::Corrupt("tree too deep");
@@ -25,18 +26,18 @@ enum Kind {
     Index,
 }
 
-/// A row's place in a table, which holds for this very file only.
+/// The place of a row in a table, valid only for the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// A leaf.
     page: u32,
-    /// The cell behind the row.
+    /// The cell after the row.
     next: u16,
 }
 
 impl Place {
-    /// So many bits hold a place: the pages of 512 bytes of the largest file that is mapped, and the cells of a page
-    /// of 65536 bytes, each of them with its pointer six bytes at least.
+    /// The number of bits in a place: the pages of 512 bytes of the largest file that is mapped, and the cells
+    /// of a page of 65536 bytes, where each cell and its pointer take at least six bytes.
     pub const BITS: u32 = 22 + Self::CELL;
     const CELL: u32 = 14;
 
@@ -46,7 +47,7 @@ impl Place {
         u64::from(self.page) << Self::CELL | u64::from(self.next)
     }
 
-    /// What [`Self::to_bits`] gave. Higher bits are of no meaning.
+    /// The place from [`Self::to_bits`]. Higher bits are ignored.
     #[must_use]
     pub fn from_bits(bits: u64) -> Self {
         let low = |bits: u64, count: u32| bits & ((1 << count) - 1);
@@ -84,7 +85,7 @@ struct Node<'a> {
     bytes: &'a [u8],
     /// The pointers to its cells.
     pointers: &'a [[u8; 2]],
-    /// Offsets in the page count from here before `bytes`: the file's header precedes page 1.
+    /// Offsets in the page count from this many bytes before `bytes`: the file's header precedes page 1.
     skipped: usize,
     /// The right-most child; none in a leaf.
     right: Option<u32>,
@@ -106,7 +107,7 @@ impl<'a> Node<'a> {
         Ok(Node { pages, bytes, pointers, skipped, right })
     }
 
-    /// A cell from its beginning to the end of the page.
+    /// A cell, from its beginning to the end of the page.
     #[inline]
     fn cell(&self, at: usize) -> Result<&'a [u8]> {
         let pointer = self.pointers.get(at).map(|pointer| usize::from(u16::from_be_bytes(*pointer)));
@@ -116,14 +117,14 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A cell behind the pointer to its left child, which those of an interior page begin with.
+    /// A cell after the pointer to its left child, with which the cells of an interior page begin.
     #[inline]
     fn content(&self, at: usize) -> Result<&'a [u8]> {
         let cell = self.cell(at)?;
         if self.right.is_none() { Ok(cell) } else { Ok(cell.get(4..).unwrap_or(&[])) }
     }
 
-    /// The child left of the cell, or the right-most one behind the last.
+    /// The child left of the cell, or the right-most child after the last cell.
     fn child(&self, at: usize) -> Result<Option<u32>> {
         if self.right.is_none() || at >= self.pointers.len() {
             return Ok(self.right);
@@ -146,13 +147,13 @@ impl<'a> Node<'a> {
     fn row(&self, page: u32, at: usize) -> Result<Found<'a>> {
         let (size, cell) = varint(self.content(at)?).ok_or(OUTSIDE)?;
         let (rowid, cell) = any_varint(cell).ok_or(OUTSIDE)?;
-        // A page has 65536 bytes at most, and the pointer to a cell two of them.
+        // A page has at most 65536 bytes, and each cell pointer takes two of them.
         let next = u16::try_from(at + 1).unwrap_or(u16::MAX);
         let place = Place { page, next };
         Ok(Found { rowid: rowid.cast_signed(), place, pages: self.pages, size, cell })
     }
 
-    /// How an index's cell compares with what is searched.
+    /// Compares an index's cell with the value that is searched for.
     #[inline(always)]
     fn compare(&self, at: usize, key: &[u8]) -> Result<Ordering> {
         let (size, cell) = varint(self.content(at)?).ok_or(OUTSIDE)?;
@@ -176,7 +177,7 @@ impl<'a> Node<'a> {
         columns.int()
     }
 
-    /// The first cell that is not before what is searched, and whether it is just that.
+    /// The first cell that is not before the searched value, and whether it is equal to it.
     #[inline(always)]
     fn search(&self, mut compare: impl FnMut(usize) -> Result<Ordering>) -> Result<(usize, bool)> {
         let (mut low, mut high) = (0, self.pointers.len());
@@ -192,11 +193,11 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The row with the smallest rowid that is `least` or more.
+/// The row with the smallest rowid that is at least `least`.
 #[inline(never)]
 pub(crate) fn row_from<'a>(pages: &'a Pages<'a>, root: u32, least: i64) -> Result<Option<Found<'a>>> {
     let mut page = root;
-    // The lowest page passed that has all that follows the page searched.
+    // The lowest page on the path that contains everything after the searched page.
     let mut beside = None;
     for _ in 0..2 * MAX_DEPTH {
         let node = Node::read(pages, page, Kind::Table)?;
@@ -217,8 +218,8 @@ pub(crate) fn row_from<'a>(pages: &'a Pages<'a>, root: u32, least: i64) -> Resul
     Err(TOO_DEEP)
 }
 
-/// The row behind the one that was found at `place` of the same file, unless that was the last of its page. `last` is
-/// the rowid of the one before.
+/// The row after the one that was found at `place` in the same file, unless that was the last of its page. `last`
+/// is the rowid of the row before.
 #[inline(always)]
 pub(crate) fn row_behind<'a>(pages: &'a Pages<'a>, place: Place, last: i64) -> Option<Found<'a>> {
     let node = Node::read(pages, place.page, Kind::Table).ok().filter(|node| node.right.is_none())?;
@@ -249,7 +250,8 @@ pub(crate) fn rowid_of<'a>(pages: &'a Pages<'a>, root: u32, key: &[u8]) -> Resul
     Err(TOO_DEEP)
 }
 
-/// The root pages of tables or indexes, which share one space of names, by the schema table, which begins at page 1.
+/// The root pages of tables or indexes, which share one set of names, from the schema table, which begins at page
+/// 1.
 #[inline(never)]
 pub(crate) fn roots<const N: usize>(pages: &Pages<'_>, names: [&str; N]) -> Result<[u32; N]> {
     let mut roots = [0; N];

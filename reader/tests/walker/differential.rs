@@ -1,4 +1,4 @@
-//! The walker answers as SQLite does, on whatever SQLite writes.
+//! The reader answers like SQLite, for any file that SQLite writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ fn layouts() -> impl Strategy<Value = Layout> {
         .prop_map(|(bits, reserved)| Layout { page_size: 1 << bits, reserved })
 }
 
-/// Names that are prefixes of each other more often than not.
+/// Names that are often prefixes of each other.
 fn names() -> impl Strategy<Value = String> {
     prop_oneof![4 => "[ab_][ab0.@-]{0,4}", 1 => "[a-z_][a-z0-9._@-]{0,41}"]
 }
@@ -58,21 +58,21 @@ fn text(text: Text<'_>) -> String {
     String::from_utf8(crate::bytes(text)).unwrap()
 }
 
-/// A user and a group as one line, by SQLite.
+/// A user and a group as one line, computed by SQLite.
 const USER: &str =
     "concat_ws(':', uid, name, active, gecos, home, shell, lastchg, expire, trim(groups||' '||local))";
 const GROUP: &str = "concat_ws(':', gid, name, members)";
 
-/// Who is found by name and in an enumeration.
+/// The users that are found by name and in an enumeration.
 const NAMED_USER: &str = "active";
-/// And which groups: from minor version 1 on each row is one.
+/// The groups that are found by name: since minor version 1, every row.
 const NAMED_GROUP: &str = "((SELECT user_version % 100 FROM pragma_user_version) >= 1
     OR gid NOT IN (SELECT uid FROM passwd WHERE NOT active))";
-/// By gid, those of users who are not active besides, whether they have a row or not.
+/// The groups that are found by gid: also those of inactive users, whether they have a row or not.
 const ALL_GROUPS: &str = "(SELECT gid, name, members FROM grp
     UNION ALL SELECT uid, name, '' FROM passwd WHERE NOT active AND uid NOT IN (SELECT gid FROM grp))";
 
-/// A user as one line, as [`USER`] makes it.
+/// A user as one line, in the form of [`USER`].
 fn line(cache: Cache<'_>, user: &reader::User<'_>) -> String {
     let gids: Vec<String> = cache.supplementary(user).unwrap().map(|gid| gid.unwrap().to_string()).collect();
     let (name, gecos, home, shell) = (text(user.name), text(user.gecos), text(user.home), text(user.shell));
@@ -103,7 +103,7 @@ fn sql_group(sql: &Connection, filter: &str, value: impl rusqlite::ToSql) -> Opt
     sql.query_row(&query, [value], |row| row.get(0)).optional().unwrap()
 }
 
-/// Every question about every present name and id, about neighbours of theirs, and both enumerations.
+/// All lookups of all existing names and ids and of their neighbours, and both enumerations.
 fn compare(sample: &Sample, users: &[User], groups: &[Group]) {
     let sql = &sample.sql;
     let cache = Cache::open(&sample.bytes).unwrap();
@@ -134,7 +134,7 @@ fn compare(sample: &Sample, users: &[User], groups: &[Group]) {
     enumerate(sample);
 }
 
-/// Both enumerations from their beginning to their end, as the module does them: from row to row within a page.
+/// Both enumerations from beginning to end, as the module does them: from row to row within a page.
 fn enumerate(sample: &Sample) {
     let (sql, cache) = (&sample.sql, Cache::open(&sample.bytes).unwrap());
     let mut query =
@@ -178,7 +178,7 @@ fn unique(users: Vec<User>, groups: Vec<Group>) -> (Vec<User>, Vec<Group>) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn every_answer_is_sqlites(
+    fn every_answer_equals_sqlites(
         layout in layouts(),
         users in proptest::collection::vec(user(), 0..120),
         groups in proptest::collection::vec(group(), 0..40),
@@ -199,10 +199,10 @@ proptest! {
     }
 }
 
-/// Trees of several levels, at small, usual and large pages; every third user is deleted again, so that pages are left half full
-/// and interior keys name rows that are gone.
+/// Trees of several levels, with small, usual and large pages; every third user is deleted again, so that pages are
+/// half full and interior keys name deleted rows.
 #[test]
-fn two_thousand_users_are_answered_as_by_sqlite_also_after_deletions() {
+fn answers_for_two_thousand_users_equal_sqlites_also_after_deletions() {
     for bits in [9, 12, 16] {
         let mut users: Vec<User> = (0..2000u32)
             .map(|n| User {
@@ -235,7 +235,7 @@ fn two_thousand_users_are_answered_as_by_sqlite_also_after_deletions() {
 }
 
 #[test]
-fn fifty_thousand_users_are_answered_as_by_sqlite() {
+fn answers_for_fifty_thousand_users_equal_sqlites() {
     let users: Vec<User> = (0..50_000).map(crate::support::user).collect();
     let mut groups: Vec<Group> = users
         .iter()
@@ -250,13 +250,14 @@ fn fifty_thousand_users_are_answered_as_by_sqlite() {
 }
 
 #[test]
-fn a_cache_of_nobody_has_nobody() {
+fn an_empty_cache_has_no_entries() {
     for bits in 9..=16 {
         compare(&Sample::cache(Layout { page_size: 1 << bits, reserved: 0 }, &[], &[]), &[], &[]);
     }
 }
 
-/// docs/reference/cache.md: a reader accepts every minor version of its major one. Here columns, tables and indexes are added.
+/// docs/reference/cache.md: a reader accepts every minor version of its major version. Here columns, tables and
+/// indexes are added.
 #[test]
 fn a_later_minor_version_is_read() {
     let user = User {

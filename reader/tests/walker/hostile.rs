@@ -1,11 +1,12 @@
-//! Whatever the bytes are: an answer that keeps the rules (`fuzz::ask` has them), or an error, and soon. Never a panic.
+//! For any bytes there is an answer that keeps the rules (see `fuzz::ask`), or an error, within a short time, and
+//! never a panic.
 
 use proptest::prelude::*;
 use reader::{Cache, Error};
 
 use crate::support::{Group, SMALL, Sample, User, user};
 
-/// Several levels, overflow chains of tables and of the schema, and every kind of page.
+/// A file with several levels, overflow chains of tables and of the schema, and every kind of page.
 fn sample(users: u32) -> Sample {
     let users: Vec<User> = (0..users).map(user).collect();
     let members = users.iter().map(|user| user.name.clone()).collect();
@@ -28,7 +29,8 @@ proptest! {
         fuzz::ask(&file);
     }
 
-    /// Page headers, cell pointers and the numbers at the beginning of cells: where the walker takes decisions.
+    /// Page headers, cell pointers and the numbers at the beginning of cells: the bytes that decide how the
+    /// file is read.
     #[test]
     fn changed_pages_heads_never_break_a_rule(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), 0..24usize, any::<u8>()), 1..12)
@@ -37,7 +39,7 @@ proptest! {
         let mut file = FILE.with(Clone::clone);
         for (page, at, byte) in changes {
             let at = page.index(file.len() / 512) * 512 + at;
-            // Not the file's own magic: that is refused at once.
+            // Not the file's magic, which is checked first.
             if at >= 24 {
                 file[at] = byte;
             }
@@ -47,7 +49,7 @@ proptest! {
 }
 
 #[test]
-fn a_file_cut_off_anywhere_is_no_file() {
+fn a_truncated_file_is_refused() {
     let whole = sample(60).bytes;
     assert!(Cache::open(&whole).is_ok());
     for len in (0..whole.len()).step_by(64) {
@@ -55,7 +57,7 @@ fn a_file_cut_off_anywhere_is_no_file() {
     }
 }
 
-/// Every pointer of every page led back to where it came from.
+/// Every pointer of every page leads back to its own page.
 #[test]
 fn circles_end() {
     let whole = sample(400).bytes;
@@ -111,7 +113,8 @@ fn a_header_that_is_not_a_published_snapshots_is_refused() {
     }
 }
 
-/// The publisher marks a file that it has replaced, in `user_version`'s top bit; who has it open still reads it.
+/// The publisher marks a file that it has replaced in the top bit of `user_version`; processes that have it open
+/// still read it.
 #[test]
 fn a_replaced_file_still_answers() {
     let mut file = sample(3).bytes;
@@ -122,7 +125,8 @@ fn a_replaced_file_still_answers() {
 #[test]
 fn an_index_that_leads_to_another_row_is_corrupt_not_another_user() {
     let mut sample = sample(2);
-    // The index row of 'user1' ends in its rowid; make it that of 'user0'. The table holds the name elsewhere.
+    // The index row of 'user1' ends with its rowid; change it to that of 'user0'. The table has the name
+    // elsewhere.
     let row = b"\x03\x17\x04user1\x70\0\0\x01";
     let mut places = sample.bytes.windows(row.len()).enumerate().filter(|(_, window)| window == row);
     let at = places.next().unwrap().0 + row.len() - 1;

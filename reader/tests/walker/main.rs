@@ -1,4 +1,4 @@
-//! The walker against SQLite: the same answers from good files, no wrong ones from bad files.
+//! The reader compared with SQLite: the same answers from valid files, no wrong answers from invalid files.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod differential;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use reader::{Cache, Error, Keys};
 
 #[test]
-fn a_row_that_breaks_a_rule_is_no_answer() {
+fn a_row_that_breaks_a_rule_is_an_error() {
     let bad = [
         "uid = 0, gid = 0",
         "uid = 0, gid = 0, pinned = 1",
@@ -63,7 +63,7 @@ fn a_row_that_breaks_a_rule_is_no_answer() {
 }
 
 #[test]
-fn impossible_dates_are_no_answer_and_take_the_groups_with_them() {
+fn impossible_dates_are_an_error_also_for_the_groups() {
     for change in
         ["active = 0", "lastchg = 1.5", "lastchg = 0", "lastchg = -1", "expire = -2", "expire = 'x'"]
     {
@@ -78,9 +78,10 @@ fn impossible_dates_are_no_answer_and_take_the_groups_with_them() {
     }
 }
 
-/// user2 of three is not active. Files of version 100 have a row of grp for everyone, later ones for the active.
+/// user2 of three is inactive. Files of version 100 have a row of grp for everyone, later ones for active users
+/// only.
 #[test]
-fn who_is_not_active_is_found_by_id_only_whatever_version_the_file_has() {
+fn an_inactive_user_is_found_by_id_only_in_files_of_every_version() {
     for version in [100, 101, 199] {
         let sample = Sample::new(CACHE, SMALL, |sql| {
             for n in 1..=3 {
@@ -118,7 +119,7 @@ fn no_private_group_is_made_up_for_an_active_user() {
 }
 
 #[test]
-fn a_group_that_breaks_a_rule_is_no_answer() {
+fn a_group_that_breaks_a_rule_is_an_error() {
     let bad = [
         "gid = 999, pinned = 1",
         "gid = 1001",
@@ -192,7 +193,7 @@ fn supplementary_groups_keep_to_the_floor() {
     for local in ["0", "27 0", "4294967295", "4294967296", "27  4", "+27"] {
         assert!(lists("", local, true).is_err(), "{local:?}");
     }
-    assert!(lists("", "27", false).is_err(), "a user who is not active in a local group");
+    assert!(lists("", "27", false).is_err(), "an inactive user in a local group");
 }
 
 #[test]

@@ -1,17 +1,17 @@
-//! Cache files of any shape, made by SQLite itself, for the tests of the walker.
+//! Cache files of any layout, made by SQLite itself, for the tests of the reader.
 
 use cache::schema::{CACHE, Schema};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-/// A database under test: SQLite's view of it and the published bytes.
+/// A database under test: a connection of SQLite, and the published bytes.
 pub(crate) struct Sample {
     pub(crate) sql: Connection,
     pub(crate) bytes: Vec<u8>,
     _folder: TempDir,
 }
 
-/// How the file is laid out.
+/// The layout of the file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {
     pub(crate) page_size: u32,
@@ -38,16 +38,16 @@ pub(crate) struct Group {
     pub(crate) members: Vec<String>,
 }
 
-/// The smallest pages make the deepest trees and the longest chains.
+/// The smallest pages give the deepest trees and the longest chains.
 pub(crate) const SMALL: Layout = Layout { page_size: 512, reserved: 0 };
 
-/// Whether the administrator gave the id.
+/// Whether the administrator set the id.
 pub(crate) fn pinned(id: u32) -> bool {
     !(0x7000_0000..=0x7ffd_ffff).contains(&id)
 }
 
 impl Sample {
-    /// A file of that schema, filled by `fill`.
+    /// A file with this schema, filled by `fill`.
     pub(crate) fn new(schema: Schema, layout: Layout, fill: impl FnOnce(&Connection)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(schema.name);
@@ -58,7 +58,7 @@ impl Sample {
         fill(&sql);
         sql.execute_batch("COMMIT").unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
-        // The publisher's mark of a snapshot, the header's write version.
+        // The publisher's mark of a snapshot, the write version in the header.
         bytes[18] = 3;
         Sample { sql, bytes, _folder: folder }
     }
@@ -117,7 +117,7 @@ pub(crate) fn user(n: u32) -> User {
     }
 }
 
-/// Reserves bytes at the end of each page of a database that is to be made, as SQLite's extensions do.
+/// Reserves bytes at the end of each page of a new database, as extensions of SQLite do.
 #[expect(unsafe_code, reason = "rusqlite has no safe way to reserve bytes")]
 fn reserve(sql: &Connection, mut bytes: i32) {
     // SAFETY: the connection is open for as long as `sql` is borrowed.

@@ -1,7 +1,8 @@
-//! Threads that look up in every way while the cache is replaced, for valgrind and the sanitizers: `probe FOLDER ROUNDS`.
+//! Threads that use all kinds of lookups while the cache is replaced, for valgrind and the sanitizers: `probe
+//! FOLDER ROUNDS`.
 //!
-//! FOLDER has snapshots with the users `user0` to `user9` and the group `iam-users`, which are put in the cache's place in
-//! turn, as the publisher does: a rename, and then the mark in the old file.
+//! FOLDER contains snapshots with the users `user0` to `user9` and the group `iam-users`. They replace the cache in
+//! turn, as the publisher does it: a rename, and then the mark in the old file.
 #![expect(unsafe_code, reason = "calls the module as C does")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test program")]
 
@@ -30,7 +31,7 @@ fn main() {
     let threads: Vec<libc::pthread_t> = (0..4).map(start).collect();
     for round in 0..rounds {
         publish(&snapshots[round % snapshots.len()]);
-        // At least some lookups meet each of them.
+        // At least some lookups see each of them.
         let before = ANSWERS.load(Ordering::Relaxed);
         while ANSWERS.load(Ordering::Relaxed) == before {
             std::thread::yield_now();
@@ -47,7 +48,7 @@ fn main() {
 static DONE: AtomicBool = AtomicBool::new(false);
 static ANSWERS: AtomicUsize = AtomicUsize::new(0);
 
-/// Not std's threads: a ThreadSanitizer that is not built into std takes their end for a data race.
+/// Not threads of std: ThreadSanitizer, unless it is built into std, reports their end as a data race.
 fn start(number: usize) -> libc::pthread_t {
     let mut thread = MaybeUninit::uninit();
     let number = std::ptr::without_provenance_mut(number);
@@ -77,7 +78,7 @@ fn publish(snapshot: &PathBuf) {
     }
 }
 
-/// A few questions, with buffers from too small to large enough. How many were answered.
+/// A few questions, with buffers from too small to large enough. Returns how many were answered.
 fn ask(n: usize) -> usize {
     let name = CString::new(format!("user{}", n % 10)).unwrap();
     let uid = grown(|pw: *mut libc::passwd, buffer, size, errno| {
@@ -102,13 +103,13 @@ fn ask(n: usize) -> usize {
     grown(|pw: *mut libc::passwd, buffer, size, errno| {
         // SAFETY: the pointers are `grown`'s.
         let status = unsafe { _nss_iam_getpwent_r(pw, buffer, size, errno) };
-        // Another thread can have taken the enumeration to its end.
+        // Another thread may have finished the enumeration.
         if status == 0 { _nss_iam_setpwent(0) - 3 } else { status }
     });
     5 + groups(&name, uid)
 }
 
-/// Calls with buffers of 1, 3, 7 .. bytes, exactly as large as they say, until the answer fits.
+/// Calls with buffers of 1, 3, 7 .. bytes, allocated with exactly this size, until the answer fits.
 fn grown<T>(call: impl Fn(*mut T, *mut c_char, usize, *mut c_int) -> c_int) -> T {
     let (mut size, mut errno) = (1, 0);
     loop {

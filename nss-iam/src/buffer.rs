@@ -1,4 +1,5 @@
-//! The caller's buffer, carved up from its beginning. Too small is always `BufferTooSmall`, never a cut value.
+//! The caller's buffer, used from its beginning. If it is too small, the result is always `BufferTooSmall`, never a
+//! truncated value.
 #![expect(
     unsafe_code,
     reason = "the buffer is C's: a pointer, a length, and bytes that nobody has written yet"
@@ -13,7 +14,7 @@ use reader::Text;
 
 use crate::outcome::{Miss, Outcome};
 
-/// What is left of it.
+/// The unused rest of the buffer.
 pub(crate) struct Buffer<'a>(&'a mut [MaybeUninit<u8>]);
 
 impl<'a> Buffer<'a> {
@@ -41,7 +42,7 @@ impl<'a> Buffer<'a> {
         Ok(unsafe { slice::from_raw_parts_mut(taken.as_mut_ptr().cast(), taken.len()) })
     }
 
-    /// A table of null pointers, aligned as C wants it.
+    /// A table of null pointers, with the alignment that C requires.
     pub(crate) fn table(&mut self, len: usize) -> Outcome<&'a mut [*mut c_char]> {
         self.bytes(self.0.as_ptr().align_offset(align_of::<*mut c_char>()))?;
         let size = len.checked_mul(size_of::<*mut c_char>()).ok_or(Miss::BufferTooSmall)?;
@@ -51,7 +52,7 @@ impl<'a> Buffer<'a> {
         Ok(unsafe { slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), len) })
     }
 
-    /// A value of the cache as a C string. It has no NUL of its own: `reader` checked that.
+    /// A value of the cache as a C string. It contains no NUL: `reader` checked that.
     #[inline(always)]
     pub(crate) fn text(&mut self, text: Text<'_>) -> Outcome<*mut c_char> {
         self.string(text.len(), text.chunks())

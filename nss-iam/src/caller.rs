@@ -12,8 +12,9 @@ unsafe extern "C" {
 
 const NSCD: &[u8] = b"nscd";
 
-/// Whether this is nscd(8), which keeps an answer by uid under the name, too (nscd/pwdcache.c), and so would bring back
-/// the name of a user who has none any more. A program that only is called so is not told those users' names.
+/// Whether this is nscd(8), which also caches an answer by uid under the name (nscd/pwdcache.c), and so would bring
+/// back the name of a user who no longer has one. A program that merely has this name does not get the names of
+/// these users.
 pub(crate) fn is_nscd() -> bool {
     // SAFETY: glibc sets it before any other code runs, and nobody writes to it later.
     let name = unsafe { program_invocation_short_name };

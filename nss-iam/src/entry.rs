@@ -1,7 +1,7 @@
-//! What glibc calls, with the signatures of its `nss/` headers and manual ("NSS Modules Interface").
+//! The functions that glibc calls, with the signatures of its `nss/` headers and manual ("NSS Modules Interface").
 //!
-//! Each is `unsafe` for the same reason: its pointers are C's. glibc vouches for them: names are C strings, `result`,
-//! `buffer` with its `buflen` bytes and `errnop` are the caller's own for the whole call.
+//! All are `unsafe` for the same reason: they take pointers from C. glibc guarantees that names are C strings, and
+//! that `result`, `buffer` with its `buflen` bytes and `errnop` belong to the caller for the whole call.
 #![expect(unsafe_code, reason = "the C ABI: exported symbols, and pointers that glibc passes")]
 #![expect(clippy::missing_safety_doc, reason = "the same for all, at the top of the file")]
 
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn _nss_iam_getpwent_r(
     }
 }
 
-/// setpwent(3): from the beginning. Nothing is opened, so `stayopen` is nothing to us.
+/// setpwent(3): starts from the beginning. Nothing is opened, so `stayopen` does not matter.
 #[unsafe(no_mangle)]
 pub extern "C" fn _nss_iam_setpwent(_stayopen: c_int) -> c_int {
     USERS.rewind();
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn _nss_iam_getgrent_r(
     }
 }
 
-/// setgrent(3): from the beginning. Nothing is opened, so `stayopen` is nothing to us.
+/// setgrent(3): starts from the beginning. Nothing is opened, so `stayopen` does not matter.
 #[unsafe(no_mangle)]
 pub extern "C" fn _nss_iam_setgrent(_stayopen: c_int) -> c_int {
     GROUPS.rewind();
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn _nss_iam_getspent_r(
     }
 }
 
-/// setspent(3): from the beginning. Nothing is opened, so `stayopen` is nothing to us.
+/// setspent(3): starts from the beginning. Nothing is opened, so `stayopen` does not matter.
 #[unsafe(no_mangle)]
 pub extern "C" fn _nss_iam_setspent(_stayopen: c_int) -> c_int {
     SHADOWS.rewind();
@@ -198,8 +198,8 @@ pub extern "C" fn _nss_iam_endspent() -> c_int {
     Status::Success as c_int
 }
 
-/// For initgroups(3) and getgrouplist(3): adds the groups of `name` but `group`, which the caller has put in already. None
-/// if `group` is the primary group of another user of that name.
+/// For initgroups(3) and getgrouplist(3): adds the groups of `name` except `group`, which the caller has already
+/// added. Adds none if `group` is the primary group of a different user with this name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn _nss_iam_initgroups_dyn(
     name: *const c_char,
@@ -223,7 +223,7 @@ pub unsafe extern "C" fn _nss_iam_initgroups_dyn(
     unsafe { reply(errnop, call) }
 }
 
-/// The name at `name` if it can be one of ours. Reads no further than the longest of ours.
+/// The name at `name`, if it can be a name that nss-iam assigns. Reads no further than the longest possible name.
 ///
 /// # Safety
 /// `name` is null or a C string, for `'a`.
@@ -238,7 +238,7 @@ unsafe fn name_at<'a>(name: *const c_char) -> Outcome<&'a [u8]> {
     if name_is_ours(name) { Ok(name) } else { Err(Miss::NotFound) }
 }
 
-/// A call that gives one entry: `*result` is written if it was found, and only then.
+/// A call that returns one entry: `*result` is written only if the entry was found.
 ///
 /// # Safety
 /// `result` is the caller's to write; `buffer`, for `buflen` bytes, and `errnop` are, too, or null.
@@ -260,7 +260,7 @@ unsafe fn entry<T>(
     unsafe { reply(errnop, call) }
 }
 
-/// Any call, and what it says: errno is left as it was unless something is missing.
+/// Any call, and its status: errno is left unchanged unless something is missing.
 ///
 /// # Safety
 /// `errnop` is null or the caller's to write.

@@ -1,4 +1,5 @@
-//! Tests of `kept`: every rule of freshness, on a machine of which the test is the clock, the file system and the publisher.
+//! Tests of `retention`: every rule of freshness, on a machine where the test controls clock, file system and
+//! publisher.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -83,7 +84,7 @@ impl System for Fake {
 
 type World = Kept<Fake, 2>;
 
-/// At some time, with the file 1 at the path.
+/// A machine with file 1 at the path.
 fn world() -> World {
     let slot = || Slot { state: AtomicU32::new(0), value: UnsafeCell::new(std::mem::MaybeUninit::uninit()) };
     let world = Kept {
@@ -108,7 +109,7 @@ impl World {
         inode
     }
 
-    /// As a publisher does that is not killed.
+    /// Publishes like a publisher that is not killed.
     fn publish(&self, id: u32) {
         let old = self.system.inode();
         self.put(id);
@@ -119,7 +120,7 @@ impl World {
         self.system.path.replace(Some(Err(error)));
     }
 
-    /// The file that a call is answered from.
+    /// The file that answers a call.
     fn answer(&self) -> Result<u32> {
         self.file().map(|held| held.file().id())
     }
@@ -130,7 +131,7 @@ impl World {
 }
 
 #[test]
-fn a_warm_lookup_makes_no_call_but_one_look_a_second() {
+fn a_warm_lookup_makes_only_one_stat_call_a_second() {
     let world = world();
     assert_eq!(world.answer(), Ok(1));
     assert_eq!(world.calls(), (0, 1));
@@ -147,7 +148,7 @@ fn a_warm_lookup_makes_no_call_but_one_look_a_second() {
 }
 
 #[test]
-fn a_published_file_is_seen_by_the_next_lookup_and_the_old_one_is_let_go_of() {
+fn a_published_file_is_seen_by_the_next_lookup_and_the_old_one_is_closed() {
     let world = world();
     for id in 1..100 {
         assert_eq!(world.answer(), Ok(id));
@@ -169,7 +170,7 @@ fn a_file_whose_publisher_was_killed_before_the_mark_is_seen_within_a_second() {
 }
 
 #[test]
-fn a_missing_file_is_looked_for_once_a_second() {
+fn a_missing_file_is_searched_for_once_a_second() {
     let world = world();
     world.fails(GONE);
     assert_eq!(world.answer(), Err(GONE));
@@ -206,7 +207,7 @@ fn a_deleted_file_answers_for_a_second_at_most() {
 }
 
 #[test]
-fn a_file_that_is_no_longer_trusted_is_an_error_until_it_is() {
+fn a_file_that_is_no_longer_trusted_is_an_error_until_it_is_trusted_again() {
     let world = world();
     assert_eq!(world.answer(), Ok(1));
     world.fails(FOREIGN);
@@ -219,7 +220,7 @@ fn a_file_that_is_no_longer_trusted_is_an_error_until_it_is() {
 
 /// docs/reference/cache.md: if it is the same file, the map is used, and the path is checked once a second.
 #[test]
-fn a_restored_hard_link_is_used_and_looked_at_once_a_second() {
+fn a_restored_hard_link_is_used_and_checked_once_a_second() {
     let world = world();
     let first = world.put(1);
     assert_eq!(world.answer(), Ok(1));
@@ -233,15 +234,15 @@ fn a_restored_hard_link_is_used_and_looked_at_once_a_second() {
         }
         assert!(world.calls().0 <= 2);
     }
-    // The mark is set already: this is what the look is for.
+    // The mark is already set: this is why the path is checked.
     world.publish(3);
     world.later(SECOND);
     assert_eq!(world.answer(), Ok(3));
 }
 
-/// Marked while it is opened: it was the one at the path, but no longer is.
+/// The file is marked while it is opened: it was at the path, but no longer is.
 #[test]
-fn a_file_that_is_marked_when_it_is_opened_is_looked_at_by_the_next_lookup() {
+fn a_file_that_is_marked_when_it_is_opened_is_checked_by_the_next_lookup() {
     let world = world();
     let first = world.put(1);
     first.retired.set(true);
@@ -258,7 +259,7 @@ fn chrooted() -> World {
 }
 
 #[test]
-fn in_a_chroot_a_file_that_is_not_replaced_serves_on() {
+fn in_a_chroot_a_file_that_is_not_replaced_stays_in_use() {
     let world = chrooted();
     world.fails(GONE);
     for _ in 0..3 {
@@ -269,7 +270,7 @@ fn in_a_chroot_a_file_that_is_not_replaced_serves_on() {
 
 /// docs/reference/cache.md: if the path is missing in a chroot, a marked map is used for ten minutes.
 #[test]
-fn in_a_chroot_a_replaced_file_serves_ten_minutes() {
+fn in_a_chroot_a_replaced_file_stays_in_use_for_ten_minutes() {
     let world = chrooted();
     world.publish(2);
     world.fails(GONE);
@@ -298,9 +299,9 @@ fn a_process_that_sees_the_path_again_sees_the_file_there() {
     assert_eq!(world.answer(), Ok(2));
 }
 
-/// A sandbox that forbids stat(2) is no proof that the file is gone.
+/// A sandbox that forbids stat(2) does not prove that the file is gone.
 #[test]
-fn a_path_that_may_not_be_looked_at_is_as_hidden_as_by_a_chroot() {
+fn a_path_that_may_not_be_checked_counts_as_hidden_by_a_chroot() {
     let world = world();
     let first = world.put(1);
     assert_eq!(world.answer(), Ok(1));
@@ -313,7 +314,7 @@ fn a_path_that_may_not_be_looked_at_is_as_hidden_as_by_a_chroot() {
     assert_eq!(world.answer(), Err(Error::System(libc::EACCES)));
 }
 
-/// As in a child in another time namespace.
+/// As in a child in a different time namespace.
 #[test]
 fn a_clock_that_is_set_back_makes_nothing_stale() {
     let world = world();
@@ -330,9 +331,9 @@ fn a_clock_that_is_set_back_makes_nothing_stale() {
 }
 
 #[test]
-fn without_a_free_place_each_lookup_opens_the_file() {
+fn without_a_free_slot_each_lookup_opens_the_file() {
     let world = world();
-    // What a fork leaves in the child: threads in both files that the child does not have.
+    // The state that a fork leaves in the child: threads that the child does not have use both files.
     for id in [2, 3] {
         std::mem::forget(world.file().unwrap());
         world.publish(id);
@@ -346,7 +347,7 @@ fn without_a_free_place_each_lookup_opens_the_file() {
 }
 
 #[test]
-fn an_enumeration_goes_on_in_the_same_file_without_the_clock_until_it_is_replaced() {
+fn an_enumeration_continues_in_the_same_file_without_the_clock_until_it_is_replaced() {
     let world = world();
     let version = world.file().unwrap().version().unwrap();
     world.later(10 * SECOND);

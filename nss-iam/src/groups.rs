@@ -7,16 +7,16 @@ use libc::{c_long, gid_t};
 
 use crate::outcome::{Miss, Outcome};
 
-/// So many groups are made room for at least.
+/// The minimum number of groups to allocate.
 const FEW: c_long = 16;
 
 pub(crate) struct List<'a> {
-    /// How many there are.
+    /// How many groups there are.
     start: &'a mut c_long,
-    /// How many there is room for.
+    /// How many groups there is room for.
     size: &'a mut c_long,
     groups: &'a mut *mut gid_t,
-    /// How many there may be; 0 or less: any number.
+    /// The maximum number of groups; 0 or less: no limit.
     limit: c_long,
 }
 
@@ -43,13 +43,14 @@ impl<'a> List<'a> {
         })
     }
 
-    /// What `fill` adds stays only if it succeeds.
+    /// Keeps what `fill` adds only if it succeeds.
     pub(crate) fn all_or_none(&mut self, fill: impl FnOnce(&mut Self) -> Outcome<()>) -> Outcome<()> {
         let before = *self.start;
         fill(self).inspect_err(|_| *self.start = before)
     }
 
-    /// Adds a group unless it is in the list, or the list has come to its limit, as glibc's own `files` does.
+    /// Adds a group, unless it is in the list already or the list has reached its limit, like glibc's own
+    /// `files`.
     pub(crate) fn add(&mut self, gid: gid_t) -> Outcome<()> {
         let full = self.limit > 0 && *self.start >= self.limit;
         if full || self.known().contains(&gid) {

@@ -1,10 +1,11 @@
-//! `libnss_iam.so.2`: what glibc loads into every process that asks for users, for `iam` in nsswitch.conf(5).
+//! `libnss_iam.so.2`: the module that glibc loads into every process that looks up users, for `iam` in
+//! nsswitch.conf(5).
 //!
-//! A foreign process must never notice it: no descriptor, lock, thread, heap or log, nothing written but what the caller
-//! gave for it, errno left alone when there is an answer, and no panic: the shipped form has neither std nor anything
-//! that could panic, which the linker proves (see [`proof`]).
-//! [`entry`] is what glibc calls, [`lookup`] the answers, [`outcome`] how they are told, [`buffer`] where they are put,
-//! [`process_cache`] the cache that is kept mapped, by the rules of [`retention`], in one of the [`slots`].
+//! A foreign process must not notice it: it uses no descriptor, lock, thread, heap or log, writes only to memory
+//! that the caller provides, leaves errno unchanged if there is an answer, and never panics. The shipped library
+//! contains neither std nor anything that could panic, which the linker proves (see [`proof`]). [`entry`] has the
+//! functions that glibc calls, [`lookup`] the answers, [`outcome`] their status, [`buffer`] the caller's memory,
+//! [`process_cache`] the cache that is kept mapped by the rules of [`retention`], in one of the [`slots`].
 #![cfg_attr(all(not(test), panic = "abort"), no_std)]
 
 mod buffer;

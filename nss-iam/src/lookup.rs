@@ -1,7 +1,7 @@
-//! The answers, from the cache as it is at each call.
+//! Answers from the cache as it is at each call.
 //!
-//! An enumeration keeps the last id it gave, so it goes on in whatever file is there by then; and where in the file that
-//! was, which is good as long as the file is the same.
+//! An enumeration stores the last id that it returned, so it can continue in whatever file is current, and the
+//! place in the file where that was, which is valid as long as the file is the same.
 #![forbid(unsafe_code)]
 
 use core::num::NonZero;
@@ -17,12 +17,12 @@ use crate::process_cache::KEPT;
 use crate::retention::Held;
 use crate::slots::Version;
 
-/// Where an enumeration stands. getpwent(3) has one per process.
+/// The position of an enumeration. getpwent(3) has one per process.
 pub(crate) struct Cursor {
-    /// The last id that was given, 0 before the first.
+    /// The last id that was returned, 0 before the first.
     last: AtomicU32,
-    /// Its [`Place`], and the low bits of the file's version. Threads that share an enumeration can leave one that is
-    /// not that of `last`; `reader` notices.
+    /// Its [`Place`], and the low bits of the file's version. If threads share an enumeration, it may not be
+    /// the place of `last`; `reader` notices.
     place: AtomicU64,
 }
 
@@ -36,7 +36,8 @@ impl Cursor {
         self.last.store(0, Ordering::Relaxed);
     }
 
-    /// The next user, as `fill` puts it. A user for whom the buffer is too small comes again.
+    /// The next user, as written by `fill`. A user for whom the buffer is too small is returned again by the
+    /// next call.
     pub(crate) fn next_user<T>(&self, fill: impl FnOnce(&User<'_>) -> Outcome<T>) -> Outcome<T> {
         let last = self.last.load(Ordering::Relaxed);
         let give = |user: &User<'_>, held: &Held<'_, Snapshot>| {
@@ -55,7 +56,7 @@ impl Cursor {
         give(found.as_ref().ok_or(Miss::NotFound)?, &held)
     }
 
-    /// The next group, likewise.
+    /// The next group, in the same way.
     pub(crate) fn next_group<T>(&self, fill: impl FnOnce(&Group<'_>) -> Outcome<T>) -> Outcome<T> {
         let last = self.last.load(Ordering::Relaxed);
         let give = |group: &Group<'_>, held: &Held<'_, Snapshot>| {
@@ -74,7 +75,7 @@ impl Cursor {
         give(found.as_ref().ok_or(Miss::NotFound)?, &held)
     }
 
-    /// The file that the last entry is from, and the place of it, while that file is the kept one.
+    /// The file and the place of the last entry, if that file is still the mapped one.
     fn same_file(&self) -> Option<(Held<'_, Snapshot>, Place)> {
         let bits = self.place.load(Ordering::Relaxed);
         let held = KEPT.same(NonZero::new(bits >> Place::BITS)?)?;
@@ -94,7 +95,7 @@ pub(crate) fn user_by_name<T>(name: &[u8], fill: impl FnOnce(&User<'_>) -> Outco
 }
 
 pub(crate) fn user_by_uid<T>(uid: u32, fill: impl FnOnce(&User<'_>) -> Outcome<T>) -> Outcome<T> {
-    // `ls -l /` of a root without local users need not open the cache.
+    // For `ls -l /` in a root without local users, the cache need not be opened.
     if uid < LEAST {
         return Err(Miss::NotFound);
     }
@@ -121,13 +122,13 @@ pub(crate) fn group_by_gid<T>(gid: u32, fill: impl FnOnce(&Group<'_>) -> Outcome
     })
 }
 
-/// The primary group of a caller of getgrouplist(3) that knows none, as nscd(8) and `getent initgroups` (glibc's
-/// nscd/initgrcache.c and nss/getent.c).
+/// The primary group that callers of getgrouplist(3) pass if they know none, such as nscd(8) and `getent
+/// initgroups` (glibc's nscd/initgrcache.c and nss/getent.c).
 const NO_GROUP: u32 = u32::MAX;
 
-/// Gives each supplementary group of a user to `add`. `group` is the primary group of the user that the caller has found by
-/// that name. If it is another than ours, so is the user: a local account, say, that was made since the last refresh and
-/// must not get the groups of the IAM user whose name it has.
+/// Passes each supplementary group of a user to `add`. `group` is the primary group of the user that the caller has
+/// found by this name. If it differs from the one in the cache, it is a different user: for example a local account
+/// that was created after the last refresh and must not get the groups of the IAM user with the same name.
 pub(crate) fn groups_of(name: &[u8], group: u32, mut add: impl FnMut(u32) -> Outcome<()>) -> Outcome<()> {
     ask(|cache| match &cache.user_by_name(name)? {
         Some(user) if group == user.uid || group == NO_GROUP => {
@@ -137,7 +138,7 @@ pub(crate) fn groups_of(name: &[u8], group: u32, mut add: impl FnMut(u32) -> Out
     })
 }
 
-/// passwd(5). The password field is `x`: see shadow(5). Any other would make PAM ignore an expired account.
+/// passwd(5). The password field is `x`: see shadow(5). Any other value would make PAM ignore an expired account.
 pub(crate) fn passwd(user: &User<'_>, buffer: &mut Buffer<'_>) -> Outcome<libc::passwd> {
     Ok(libc::passwd {
         pw_name: buffer.text(user.name)?,
@@ -150,8 +151,8 @@ pub(crate) fn passwd(user: &User<'_>, buffer: &mut Buffer<'_>) -> Outcome<libc::
     })
 }
 
-/// shadow(5). The password is `*`, which none can match; `!` would be a locked account, which sshd refuses. Fields
-/// that are not set are -1, as glibc reads empty ones.
+/// shadow(5). The password is `*`, which no password matches; `!` would mean a locked account, which sshd refuses.
+/// Fields that are not set are -1, as glibc reads empty ones.
 pub(crate) fn shadow(user: &User<'_>, buffer: &mut Buffer<'_>) -> Outcome<libc::spwd> {
     let dates = user.dates()?;
     Ok(libc::spwd {
@@ -174,7 +175,8 @@ fn days(days: i64) -> c_long {
 /// group(5).
 pub(crate) fn group(group: &Group<'_>, buffer: &mut Buffer<'_>) -> Outcome<libc::group> {
     let members = &group.members;
-    // The table comes first, with one null pointer more at its end: its size is known before a name is read.
+    // The table comes first, with an additional null pointer at its end: its size is known before any name is
+    // read.
     let table = buffer.table(members.count().saturating_add(1))?;
     let gr_name = buffer.text(group.name)?;
     let gr_passwd = buffer.literal(c"x")?;

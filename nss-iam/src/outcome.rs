@@ -1,24 +1,24 @@
-//! What came of a call, and the one place where that becomes a status and an errno.
+//! The outcome of a call, and the only place where it becomes a status and an errno.
 #![forbid(unsafe_code)]
 
 use libc::c_int;
 use reader::Error;
 
-/// Found, or why not.
+/// The entry, or why there is none.
 pub(crate) type Outcome<T> = Result<T, Miss>;
 
-/// Why there is nothing in `*result`.
+/// Why nothing was written to `*result`.
 #[derive(Debug)]
 pub(crate) enum Miss {
-    /// The cache is good, and has no such entry, or no more of them.
+    /// The cache is valid, and has no such entry, or no more entries.
     NotFound,
-    /// The caller is to come again with a larger buffer.
+    /// The caller must call again with a larger buffer.
     BufferTooSmall,
-    /// No memory for a longer list of groups.
+    /// There is not enough memory for a longer list of groups.
     OutOfMemory,
-    /// Nobody can tell: the next service is asked.
+    /// The answer is unknown: glibc asks the next service.
     Unavailable(Error),
-    /// A mistake of ours, which is no reason to end the caller's process.
+    /// A bug in this module, which must not end the caller's process.
     #[cfg(any(test, panic = "unwind"))]
     Panicked,
 }
@@ -39,7 +39,7 @@ pub(crate) enum Status {
     Success = 1,
 }
 
-/// What glibc is told: the status, and the errno unless it is to stay as it was.
+/// The status, and the errno unless it must stay unchanged.
 ///
 /// The GNU C Library manual, "NSS Modules Interface", has the table: TRYAGAIN with ERANGE, "the provided buffer is not
 /// large enough"; UNAVAIL with ENOENT, "a necessary input file cannot be found"; NOTFOUND with ENOENT.
@@ -57,20 +57,20 @@ pub(crate) fn tell(outcome: &Outcome<()>) -> (Status, Option<c_int>) {
     }
 }
 
-/// Runs what a call does. The shipped form has no panic that could leave it.
+/// Runs a call. The shipped library contains no panic that could leave it.
 #[cfg(all(not(test), panic = "abort"))]
 #[inline(always)]
 pub(crate) fn guard(call: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
     call()
 }
 
-/// Runs what a call does, and keeps a panic from leaving it: unwinding into C would end the process.
+/// Runs a call and catches panics: unwinding into C would end the process.
 #[cfg(any(test, panic = "unwind"))]
 pub(crate) fn guard(call: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
     use std::panic::{self, AssertUnwindSafe};
     use std::sync::atomic::{AtomicBool, Ordering};
-    // The std linked in here is our own, so its hook is too. No `Once`: a child that was forked while another thread
-    // was inside it would wait for ever.
+    // The std that is linked here is not shared with the program, nor is its hook. No `Once`: a child that was
+    // forked while another thread was inside it would wait forever.
     static SILENT: AtomicBool = AtomicBool::new(false);
     if !SILENT.swap(true, Ordering::Relaxed) {
         panic::set_hook(Box::new(|_| {}));

@@ -1,4 +1,4 @@
-//! The machine that the module runs on, and the cache that is kept open.
+//! The system that the module runs on, and the cache that is kept open.
 #![forbid(unsafe_code)]
 
 use core::ffi::CStr;
@@ -11,8 +11,8 @@ use crate::sync::{AtomicU32, AtomicU64, UnsafeCell};
 
 const CACHE: &CStr = c"/var/lib/nss-iam/cache.db";
 
-/// Files that can be open at the same time: the current one, those that threads still read while they are replaced, and
-/// those that a fork has left counted.
+/// The maximum number of files that are open at the same time: the current one, those that threads still read while
+/// they are replaced, and those that a fork has left counted.
 const FILES: usize = 8;
 
 pub(crate) static KEPT: Kept<Here, FILES> = Kept {

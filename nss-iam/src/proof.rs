@@ -1,7 +1,9 @@
-//! The proof that nothing panics: a panic would come here, and what is called from here is defined nowhere. As long as
-//! some panic is left in the code the linker, which build.rs tells not to let that pass, makes no library.
+//! The proof that nothing panics: a panic would call this function, which calls a function that is defined nowhere.
+//! As long as any panic is left in the code, the linker, which build.rs configures to refuse undefined symbols,
+//! creates no library.
 //!
-//! The profile `module` belongs to it: only an optimised library without overflow checks, in one piece, has shed the
+//! This requires the profile `module`: only an optimised library in one codegen unit and without overflow checks
+//! contains none of the checks that can never fail.
 //! checks that can never fail.
 #![expect(unsafe_code, reason = "the missing function is an extern one")]
 

@@ -1,9 +1,9 @@
-//! The file that is kept open between calls, and when it is looked after.
+//! The file that is kept open between calls, and when it is checked.
 //!
-//! First line: the publisher marks a file that it has replaced, and every call reads the mark. Second: once a second
-//! the path is looked at, for a publisher that was killed before the mark, and for an overlayfs, where a map of a lower
-//! layer does not see it. A chroot hides the path: what was kept then serves on, but for ten minutes only once it is
-//! marked. Nothing here waits, whatever other threads are doing, or were doing when the process forked.
+//! First, the publisher marks a file that it has replaced, and every call reads the mark. Second, the path is
+//! checked once a second, in case a publisher was killed before it set the mark, and for overlayfs, where a map of
+//! a lower layer does not show it. A chroot hides the path: the file then stays in use, but only for ten minutes
+//! once it is marked. Nothing here waits, whatever other threads are doing, or were doing when the process forked.
 #![forbid(unsafe_code)]
 
 use core::num::NonZero;
@@ -13,12 +13,12 @@ use reader::{Error, Result};
 use crate::slots::{Slots, Used, Version};
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
-/// Milliseconds between two looks at the path.
+/// Milliseconds between two checks of the path.
 pub(crate) const SECOND: u64 = 1000;
-/// Milliseconds for which a replaced file serves where its successor cannot be seen.
+/// Milliseconds for which a replaced file stays in use if its successor cannot be seen.
 pub(crate) const HIDDEN: u64 = 600 * SECOND;
 
-/// The machine, as far as this needs it.
+/// The parts of the system that this needs.
 pub(crate) trait System {
     /// An open file.
     type File: File;
@@ -27,9 +27,9 @@ pub(crate) trait System {
     fn now(&self) -> u64;
     /// Opens the file at the path.
     fn open(&self) -> Result<Self::File>;
-    /// Which file is at the path.
+    /// Identifies the file at the path.
     fn at_path(&self) -> Result<IdOf<Self>>;
-    /// Which folder is the root of this process.
+    /// Identifies the root directory of this process.
     fn root(&self) -> Option<IdOf<Self>>;
 }
 
@@ -37,7 +37,7 @@ type IdOf<S> = <<S as System>::File as File>::Id;
 
 /// A file that may be replaced.
 pub(crate) trait File {
-    /// Of two files that exist at the same time, not the same.
+    /// Different for two files that exist at the same time.
     type Id: Copy + PartialEq;
 
     fn id(&self) -> Self::Id;
@@ -45,31 +45,31 @@ pub(crate) trait File {
     fn retired(&self) -> bool;
 }
 
-/// The kept file, if there is one. All state that outlives a call, but for enumerations.
+/// The file that is kept, if there is one. Everything that outlives a call, except for enumerations.
 pub(crate) struct Kept<S: System, const N: usize> {
     pub(crate) system: S,
     pub(crate) slots: Slots<Look<S::File>, N>,
-    /// When there was no file; 0: there was one.
+    /// When the file was missing; 0: it was not.
     pub(crate) missing: AtomicU64,
 }
 
-/// A file, and how it was found when it was last looked after.
+/// A file, and its state when it was last checked.
 pub(crate) struct Look<F: File> {
     file: F,
     root: Option<F::Id>,
-    /// When the path was looked at.
+    /// When the path was checked.
     checked: AtomicU64,
-    /// Marked, and to be used all the same until the path is looked at again.
+    /// Whether the file is marked, but stays in use until the next check of the path.
     tolerated: AtomicBool,
-    /// Since when it is marked and the path cannot be seen; 0: it is not so.
+    /// Since when the file has been marked and the path hidden; 0: not the case.
     hidden: AtomicU64,
 }
 
 /// A file for one call.
 pub(crate) enum Held<'a, F: File> {
-    /// With the version that it has while it is kept.
+    /// The file that is kept, with its version.
     Kept(Used<'a, Look<F>>),
-    /// There was no room to keep it.
+    /// A file for which no slot was free.
     Own(F),
 }
 
@@ -82,7 +82,7 @@ impl<F: File> Held<'_, F> {
         }
     }
 
-    /// Another for each file that is kept.
+    /// A different number for each file that is kept.
     #[inline]
     pub(crate) fn version(&self) -> Option<NonZero<u64>> {
         match self {
@@ -93,10 +93,10 @@ impl<F: File> Held<'_, F> {
 }
 
 impl<S: System, const N: usize> Kept<S, N> {
-    /// The file as it is now, give or take a second.
+    /// The current file, at most a second late.
     ///
     /// # Errors
-    /// Those of opening it.
+    /// The errors of opening the file.
     #[inline]
     pub(crate) fn file(&self) -> Result<Held<'_, S::File>> {
         let now = self.system.now();
@@ -107,8 +107,8 @@ impl<S: System, const N: usize> Kept<S, N> {
         }
     }
 
-    /// The file of that version if it is the kept one and not marked: for a step of a walk, which need not look at the
-    /// clock.
+    /// The file of that version if it is kept and not marked: for a step of an enumeration, which need not read
+    /// the clock.
     #[inline]
     pub(crate) fn same(&self, version: NonZero<u64>) -> Option<Held<'_, S::File>> {
         let held = Held::Kept(self.slots.current().ok()?);
@@ -120,13 +120,13 @@ impl<S: System, const N: usize> Kept<S, N> {
     fn look<'a>(&'a self, used: Used<'a, Look<S::File>>, now: u64) -> Result<Held<'a, S::File>> {
         let retired = used.file.retired();
         let untold = retired && !used.tolerated.load(Ordering::Relaxed);
-        // One thread looks at the path; the others need not wait for what it finds.
+        // One thread checks the path; the others need not wait for the result.
         if !used.take_turn(now) && !untold {
             return Ok(Held::Kept(used));
         }
         match self.system.at_path() {
             Ok(id) if id == used.file.id() => {
-                // A restored hard link can be marked.
+                // A restored hard link may be marked.
                 used.tolerated.store(retired, Ordering::Relaxed);
                 used.hidden.store(0, Ordering::Relaxed);
                 Ok(Held::Kept(used))
@@ -142,8 +142,8 @@ impl<S: System, const N: usize> Kept<S, N> {
         }
     }
 
-    /// Opens the file unless there was none a moment ago. A version that has a file is just being replaced; `missing` then
-    /// says nothing, for a thread that found no file before there was one can be late to set it.
+    /// Opens the file unless it was missing a moment ago. If a version has a file, that file is just being
+    /// replaced, and `missing` does not count: a thread that found no file earlier may set it late.
     #[cold]
     #[inline(never)]
     fn first(&self, version: Version, now: u64) -> Result<Held<'_, S::File>> {
@@ -154,7 +154,7 @@ impl<S: System, const N: usize> Kept<S, N> {
         self.open(version, now)
     }
 
-    /// Opens the file in the place of what was the current one.
+    /// Opens the file and replaces the current one.
     fn open(&self, version: Version, now: u64) -> Result<Held<'_, S::File>> {
         match self.system.open() {
             Ok(file) => {
@@ -189,14 +189,14 @@ impl<F: File> Look<F> {
         !is_due(checked, now) && (!self.file.retired() || self.tolerated.load(Ordering::Relaxed))
     }
 
-    /// Whether it is this thread that has to look at the path.
+    /// Whether this thread has to check the path.
     fn take_turn(&self, now: u64) -> bool {
         let checked = self.checked.load(Ordering::Relaxed);
         is_due(checked, now)
             && self.checked.compare_exchange(checked, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// How long the path cannot be seen, from the first time that this is asked.
+    /// How long the path has been hidden, counted from the first call.
     fn hidden_for(&self, now: u64) -> u64 {
         match self.hidden.load(Ordering::Relaxed) {
             0 => {
@@ -208,7 +208,7 @@ impl<F: File> Look<F> {
     }
 }
 
-/// Also with a clock that is far behind, as it can be after a change of the time namespace (`time_namespaces(7)`).
+/// Also correct for a clock that is far behind, as after a change of the time namespace (`time_namespaces(7)`).
 #[inline]
 fn is_due(checked: u64, now: u64) -> bool {
     now.abs_diff(checked) >= SECOND

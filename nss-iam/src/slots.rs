@@ -1,9 +1,10 @@
-//! A few places for values that threads share, one of them the current one. Nobody ever waits: whoever finds no
-//! current value, or no free place, helps itself otherwise.
+//! A fixed number of slots for values that threads share, of which one is current. Nobody ever waits: a thread that
+//! finds no current value or no free slot continues without one.
 //!
-//! A thread that uses a value is counted in the value's slot; a value that is replaced is dropped by whoever takes
-//! the count to zero. fork(2) copies counts of threads that the child does not have: such a slot is lost to the child,
-//! with what is in it, and the others go on. So at most `N` values are ever lost, and then every caller is on its own.
+//! A thread that uses a value is counted in the value's slot; the thread that reduces the count of a replaced value
+//! to zero drops it. fork(2) copies counts of threads that the child does not have: the child loses such a slot and
+//! its value, and the others still work. So at most `N` values are ever lost, and then every caller continues
+//! without a slot.
 #![expect(unsafe_code, reason = "a value is shared by count, which the compiler cannot see")]
 
 use core::mem::MaybeUninit;
@@ -11,11 +12,11 @@ use core::ops::Deref;
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
-/// Has a value that may be used. With neither flag a slot is free.
+/// The slot has a value that may be used. With neither flag, the slot is free.
 const LIVE: u32 = 1 << 31;
-/// Has a value that is to be dropped when nobody uses it any more.
+/// The slot has a value that is dropped when nobody uses it any more.
 const OLD: u32 = 1 << 30;
-/// One thread is filling or emptying it.
+/// One thread is filling or emptying the slot.
 const BUSY: u32 = 1 << 29;
 
 /// `N` slots.
@@ -25,16 +26,17 @@ pub(crate) struct Slots<T, const N: usize> {
     pub(crate) slots: [Slot<T>; N],
 }
 
-/// One.
+/// One slot.
 #[repr(align(64))]
 pub(crate) struct Slot<T> {
-    /// A flag, and in the lower bits how many threads use it, or have just come to see whether they may.
+    /// A flag, and in the lower bits the number of threads that use the value, or are checking whether they
+    /// may.
     pub(crate) state: AtomicU32,
     pub(crate) value: UnsafeCell<MaybeUninit<T>>,
 }
 
-/// A state of `current`: in the low byte the slot's number and one, or none; above, how often that changed, so that a
-/// slot that was used again is not taken for what it was.
+/// A state of `current`: the low byte has the number of the slot plus one, or zero; the rest counts the changes, so
+/// that a reused slot is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Version(u64);
 
@@ -48,10 +50,10 @@ pub(crate) struct Used<'a, T> {
 unsafe impl<T: Send + Sync, const N: usize> Sync for Slots<T, N> {}
 
 impl Version {
-    /// More files than are published while a process stands in the middle of a call.
+    /// More than the number of files that are published during one call of a process.
     pub(crate) const BITS: u32 = 28;
 
-    /// That of a value which is not the current one.
+    /// The version of a value that is not current.
     const NONE: Self = Version(0);
 
     fn slot(self) -> Option<usize> {
@@ -60,7 +62,7 @@ impl Version {
 
     fn next(self, slot: Option<usize>) -> Self {
         let slot = slot.map_or(0, |slot| slot as u64 + 1);
-        // Never 0 again, which is nobody's.
+        // Never 0 again, which belongs to no value.
         let count = self.count() % ((1 << Self::BITS) - 1) + 1;
         Version(count << 8 | slot)
     }
@@ -77,14 +79,14 @@ impl Version {
 }
 
 impl<T, const N: usize> Slots<T, N> {
-    /// The current value. Without one, or while it is being replaced, the version that was seen.
+    /// The current value. If there is none, or while it is being replaced, the version that was seen.
     ///
-    /// Between the first load and `enter`, the slot can be emptied and filled again: what is in it then has another version,
-    /// or none, and a walk with a place in the one would go on in the other. The second load tells. Before the slot
-    /// was filled again it was emptied, before that retired, and before that `current` was changed. `retire` and
-    /// `empty` release that, `claim` and `enter` acquire it (all changes of a state read it first, so none of them
-    /// ends a release sequence). So a thread that has entered a later value also sees the change, with Relaxed, and no
-    /// version comes back.
+    /// Between the first load and `enter`, the slot can be emptied and filled again: its content then has a
+    /// different version, or none, and an enumeration with a place in the old file would continue in the new
+    /// one. The second load detects this. Before the slot was filled again it was emptied, before that retired,
+    /// and before that `current` was changed. `retire` and `empty` release this, `claim` and `enter` acquire it
+    /// (all changes of a state read it first, so none of them ends a release sequence). So a thread that has
+    /// entered a later value also sees the change, with Relaxed, and no version comes back.
     #[inline]
     pub(crate) fn current(&self) -> Result<Used<'_, T>, Version> {
         let version = Version(self.current.load(Ordering::Acquire));
@@ -96,7 +98,7 @@ impl<T, const N: usize> Slots<T, N> {
         if self.current.load(Ordering::Relaxed) == version.0 { Ok(used) } else { Err(version) }
     }
 
-    /// Makes `value` the current one, if `version` still is, and lends it in any case. Gives it back if no slot is free.
+    /// Makes `value` current if `version` still is, and lends it in any case. Returns it if no slot is free.
     pub(crate) fn put(&self, value: T, version: Version) -> Result<Used<'_, T>, T> {
         let free = self.slots.iter().enumerate().find(|(_, slot)| slot.claim(0));
         let Some((at, slot)) = free else {
@@ -104,19 +106,21 @@ impl<T, const N: usize> Slots<T, N> {
         };
         // SAFETY: a claimed slot is this thread's alone, and has no value.
         slot.value.with_mut(|place| unsafe { (*place).write(value) });
-        // Used by one from the beginning. Others may have come to see meanwhile, and are still counted: no store. Relaxed:
-        // threads that use the value have acquired the exchange below, and the one that drops it, this one's leave.
+        // In use by one thread from the beginning. Other threads may have checked meanwhile and are still
+        // counted, so this cannot be a store. Relaxed: threads that use the value have acquired the exchange
+        // below, and the thread that drops it acquires the release of this thread's leave.
         slot.state.fetch_add(LIVE - BUSY + 1, Ordering::Relaxed);
         let new = version.next(Some(at));
         if self.exchange(version, new) {
             return Ok(Used { slot, version: new });
         }
         slot.retire();
-        // Somebody else's value may have the version that this would have had.
+        // Another thread's value may have the version that this one would have had.
         Ok(Used { slot, version: Version::NONE })
     }
 
-    /// Leaves nothing current, if `version` still is. If there was nothing, another thread may still put what it has found.
+    /// Leaves no value current if `version` still is. If there was none, another thread may still put the value
+    /// that it has found.
     pub(crate) fn clear(&self, version: Version) {
         if !version.is_empty() {
             self.exchange(version, version.next(None));
@@ -134,7 +138,7 @@ impl<T, const N: usize> Slots<T, N> {
 }
 
 impl<T> Slot<T> {
-    /// Whether there is a value to use, which is then counted.
+    /// Whether there is a value to use; the caller is then counted.
     #[inline]
     fn enter(&self) -> bool {
         let live = self.state.fetch_add(1, Ordering::Acquire) & LIVE != 0;
@@ -151,20 +155,20 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Takes a slot that nobody is in, in this state.
+    /// Takes a slot in this state, which nobody uses.
     fn claim(&self, state: u32) -> bool {
         self.state.compare_exchange(state, BUSY, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Once for each value, by the thread that made it no longer the current one. Release: for the second load of
-    /// [`Slots::current`].
+    /// Called once for each value, by the thread that made it no longer current. Release: for the second load
+    /// of [`Slots::current`].
     fn retire(&self) {
         if self.state.fetch_sub(LIVE - OLD, Ordering::Release) == LIVE {
             self.empty();
         }
     }
 
-    /// Drops the value unless somebody has come meanwhile: the last to leave tries again.
+    /// Drops the value unless a thread has entered meanwhile: the last thread to leave tries again.
     #[cold]
     fn empty(&self) {
         if self.claim(OLD) {

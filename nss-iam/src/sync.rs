@@ -1,9 +1,10 @@
-//! What `slots` and `kept` share memory with. `tests/switch` puts a model checker's types in this file's place.
+//! The types with which `slots` and `retention` share memory. `tests/switch` replaces this file by types of a model
+//! checker.
 #![forbid(unsafe_code)]
 
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-/// A cell that gives out pointers.
+/// A cell that returns pointers.
 pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 
 impl<T> UnsafeCell<T> {
@@ -11,13 +12,13 @@ impl<T> UnsafeCell<T> {
         UnsafeCell(core::cell::UnsafeCell::new(value))
     }
 
-    /// To read.
+    /// For reading.
     #[inline]
     pub(crate) fn with<R>(&self, access: impl FnOnce(*const T) -> R) -> R {
         access(self.0.get())
     }
 
-    /// To write.
+    /// For writing.
     #[inline]
     pub(crate) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
         access(self.0.get())

@@ -1,5 +1,5 @@
-//! A machine for `kept`: what the kernel and the publisher do, of loom's atomics. How a mapped file is read is not made
-//! up, but `reader`'s own code.
+//! A machine for `retention`: the actions of the kernel and the publisher, with loom's atomics. The code that reads
+//! a mapped file is that of `reader`.
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use crate::retention::{self, File, Kept, System};
 use crate::slots::{Slot, Slots};
 use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
-/// Files that a test opens at most.
+/// The maximum number of files that a test opens.
 const FILES: usize = 8;
-/// Slots, fewer than those that all threads together could use.
+/// Slots: fewer than all threads together could use.
 const SLOTS: usize = 2;
 
-/// A file system with one path, and what became of each file that was opened.
+/// A file system with one path, and the state of each file that was opened.
 struct Disk {
     path: AtomicU32,
-    /// Of each file's header the byte that has the mark. The rest of it is the file's number.
+    /// The byte of each file's header that has the mark. The rest of the byte is the file's number.
     headers: [[AtomicU8; 1]; 4],
     opened: AtomicU32,
     open: [AtomicBool; FILES],
@@ -96,12 +96,12 @@ impl System for Machine {
 }
 
 impl Machine {
-    /// With the file 1.
+    /// A machine with file 1.
     pub(crate) fn new() -> Self {
         Self::with(1)
     }
 
-    /// With this file, 0 for none.
+    /// A machine with this file; 0 for none.
     pub(crate) fn with(id: u32) -> Self {
         Machine(Arc::new(Disk {
             path: AtomicU32::new(id),
@@ -113,15 +113,15 @@ impl Machine {
         }))
     }
 
-    /// A rename, and then the mark. That the one comes before the other for whoever sees the mark is the kernel's
-    /// doing: see `retire` in `cache/src/publish.rs`.
+    /// A rename, and then the mark. The kernel guarantees that a thread that sees the mark also sees the
+    /// rename: see `retire` in `cache/src/publish.rs`.
     pub(crate) fn publish(&self, id: u32) {
         let old = self.rename(id);
         let [byte] = &self.0.headers[old as usize];
         byte.fetch_or(MARK.1, Ordering::Release);
     }
 
-    /// Gives the file that was at the path.
+    /// Returns the file that was at the path.
     pub(crate) fn rename(&self, id: u32) -> u32 {
         self.0.path.swap(id, Ordering::AcqRel)
     }
@@ -130,7 +130,7 @@ impl Machine {
         self.0.now.fetch_add(milliseconds, Ordering::Relaxed);
     }
 
-    /// How often the path was looked at.
+    /// How often the path was checked.
     pub(crate) fn looks(&self) -> u32 {
         self.0.looks.load(Ordering::Relaxed)
     }
@@ -154,13 +154,13 @@ pub(crate) fn cache(machine: &Machine) -> Arc<Cache> {
     })
 }
 
-/// One lookup: which file it was answered from.
+/// One lookup: the file that answered it.
 pub(crate) fn ask(cache: &Cache) -> u32 {
     let held = cache.file().unwrap();
     let file = held.file();
-    assert!(file.is_open(), "a file was let go of while it is read");
+    assert!(file.is_open(), "a file was closed while it is read");
     let id = file.id;
     loom::thread::yield_now();
-    assert!(file.is_open(), "a file was let go of while it is read");
+    assert!(file.is_open(), "a file was closed while it is read");
     id
 }

@@ -1,4 +1,4 @@
-//! Tests of `kept` and `slots` together, on files that are replaced.
+//! Tests of `retention` and `slots` together, on files that are replaced.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::disk::{Cache, Machine, ask, cache};
 use crate::explore;
 use crate::retention::{File, SECOND};
 
-/// What is left when all threads are done: the file at the path, and no other.
+/// Asserts that, when all threads have finished, only the file at the path is open.
 fn settled(machine: &Machine, cache: &Cache, id: u32) {
     assert_eq!(ask(cache), id);
     assert_eq!(machine.open_files(), 1);
@@ -29,7 +29,7 @@ fn threads_that_read_while_the_file_is_replaced_read_an_open_file() {
             }
         });
         machine.publish(2);
-        assert_eq!(ask(&cache), 2, "a file that is published is seen by whoever knows of it");
+        assert_eq!(ask(&cache), 2, "a thread that knows of a published file sees it");
         reader.join().unwrap();
         settled(&machine, &cache, 2);
     });
@@ -56,7 +56,7 @@ fn two_readers_and_a_publisher_leave_one_file_open() {
 }
 
 #[test]
-fn the_first_lookups_of_three_threads_at_once_open_a_file_each_and_keep_one() {
+fn the_first_lookups_of_three_threads_at_once_open_one_file_each_and_keep_one() {
     explore(2, || {
         let machine = Machine::new();
         let cache = cache(&machine);
@@ -72,9 +72,9 @@ fn the_first_lookups_of_three_threads_at_once_open_a_file_each_and_keep_one() {
     });
 }
 
-/// The second publication can meet a thread that still installs what it opened before the first.
+/// The second publication can meet a thread that still installs the file that it opened before the first.
 #[test]
-fn two_publications_in_a_row_never_bring_an_older_file_back() {
+fn two_publications_in_a_row_never_restore_an_older_file() {
     explore(3, || {
         let machine = Machine::new();
         let cache = cache(&machine);
@@ -92,9 +92,9 @@ fn two_publications_in_a_row_never_bring_an_older_file_back() {
     });
 }
 
-/// The place of a walk is a page and a cell, which mean nothing in another file.
+/// The place of an enumeration is a page and a cell, which are meaningless in a different file.
 #[test]
-fn a_step_of_a_walk_is_in_the_file_of_the_step_before_or_says_that_it_is_not() {
+fn a_step_of_an_enumeration_stays_in_the_file_of_the_step_before_or_reports_that_it_does_not() {
     explore(3, || {
         let machine = Machine::new();
         let cache = cache(&machine);
@@ -116,7 +116,7 @@ fn a_step_of_a_walk_is_in_the_file_of_the_step_before_or_says_that_it_is_not() {
     });
 }
 
-/// A thread that found no file can be late to say so: by then there is one, and that one is just being replaced.
+/// A thread that found no file may report this late: a file exists by then, and is just being replaced.
 #[test]
 fn a_file_that_has_answered_is_not_missing_while_it_is_replaced() {
     explore(2, || {
@@ -140,9 +140,9 @@ fn a_file_that_has_answered_is_not_missing_while_it_is_replaced() {
     });
 }
 
-/// After a publisher that was killed before the mark.
+/// After a publisher that was killed before it set the mark.
 #[test]
-fn when_a_second_is_over_one_thread_looks_at_the_path_and_the_other_does_not_wait() {
+fn after_a_second_one_thread_checks_the_path_and_the_other_does_not_wait() {
     explore(3, || {
         let machine = Machine::new();
         let cache = cache(&machine);
@@ -160,9 +160,9 @@ fn when_a_second_is_over_one_thread_looks_at_the_path_and_the_other_does_not_wai
     });
 }
 
-/// fork(2) in the middle of other threads' lookups: their counts stay, for ever. Nobody waits for them.
+/// fork(2) during lookups of other threads: their counts stay forever. Nobody waits for them.
 #[test]
-fn counts_that_no_thread_will_take_back_cost_a_slot_and_nothing_else() {
+fn counts_that_no_thread_will_ever_reduce_cost_only_a_slot() {
     explore(3, || {
         let machine = Machine::new();
         let cache = cache(&machine);

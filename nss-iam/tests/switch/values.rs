@@ -1,4 +1,4 @@
-//! Tests of `slots` by itself, with plain values.
+//! Tests of `slots` alone, with plain values.
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::explore;
 use crate::slots::{self, Slot, Slots};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
-/// Makes `value` the current one. False if all slots are taken.
+/// Makes `value` current. False if all slots are in use.
 fn put<const N: usize>(slots: &Slots<[u32; 2], N>, value: u32) -> bool {
     slots.put([value; 2], version(slots)).is_ok()
 }
@@ -23,10 +23,10 @@ fn slots<const N: usize>() -> Arc<Slots<[u32; 2], N>> {
     Arc::new(Slots { current: AtomicU64::new(0), slots: std::array::from_fn(|_| slot()) })
 }
 
-/// A reader that has seen which slot is the current one, and comes to it when it has been emptied and filled again. The
-/// values here count as their versions do.
+/// A reader that has seen which slot is current, and enters it after it was emptied and filled again. The values
+/// here count like their versions.
 #[test]
-fn a_slot_that_is_used_again_is_not_taken_for_what_it_was() {
+fn a_reused_slot_is_not_mistaken_for_its_old_content() {
     explore(5, || {
         let slots = slots::<2>();
         assert!(put(&slots, 1));
@@ -49,9 +49,9 @@ fn a_slot_that_is_used_again_is_not_taken_for_what_it_was() {
     });
 }
 
-/// What is put too late is in a slot, and live, but never the current value.
+/// A value that is put too late is in a slot, and live, but never current.
 #[test]
-fn a_value_that_came_too_late_is_given_to_nobody_else() {
+fn a_value_that_is_put_too_late_is_lent_to_nobody_else() {
     explore(5, || {
         let slots = slots::<2>();
         assert!(put(&slots, 1));
@@ -100,9 +100,10 @@ fn a_thread_that_empties_a_slot_passes_on_that_the_value_was_replaced() {
     });
 }
 
-/// A file is opened in the place of the version that was seen, and must not be older than what that version replaced.
+/// A file is opened to replace the version that was seen, and must not be older than the file that this version
+/// replaced.
 #[test]
-fn whoever_sees_a_change_sees_what_was_done_before_it() {
+fn a_thread_that_sees_a_change_sees_everything_before_it() {
     explore(5, || {
         let slots = slots::<2>();
         assert!(put(&slots, 1));
@@ -121,9 +122,9 @@ fn whoever_sees_a_change_sees_what_was_done_before_it() {
     });
 }
 
-/// The slot that it was to replace is the current one again by then, with something else in it.
+/// By then, the slot that it was to replace is current again, with a different value.
 #[test]
-fn what_was_opened_before_others_were_published_does_not_become_the_current_one() {
+fn a_file_that_was_opened_before_others_were_published_does_not_become_current() {
     explore(5, || {
         let slots = slots::<4>();
         assert!(put(&slots, 1));
@@ -135,6 +136,6 @@ fn what_was_opened_before_others_were_published_does_not_become_the_current_one(
         assert!(put(&slots, 3));
         let late = late.join().unwrap();
         assert_eq!(slots.current().map(|used| used[0]).ok(), Some(3));
-        assert_ne!(late, second, "a walk of one would go on in the other");
+        assert_ne!(late, second, "an enumeration of one would continue in the other");
     });
 }

@@ -1,13 +1,13 @@
-//! What must hold of any file at the cache's place: an answer that keeps all rules, or an error; never a panic, and
+//! Properties of any file in place of the cache: an answer that keeps all rules, or an error, never a panic, and
 //! work in proportion to the file's size.
 //!
-//! The targets in `fuzz_targets/` give this to libFuzzer, `tests/minute.rs` runs it in every test run.
+//! The targets in `fuzz_targets/` pass this to libFuzzer; `tests/minute.rs` runs it with every test run.
 #![forbid(unsafe_code)]
 #![expect(clippy::indexing_slicing, clippy::expect_used, reason = "a property that fails panics")]
 
 use reader::{Cache, Group, Keys, Text, User, floor, name_is_ours};
 
-/// Good files, made by SQLite: pages of 512 bytes, trees of several levels, overflow chains of tables, indexes and
+/// Valid files, made by SQLite: pages of 512 bytes, trees of several levels, overflow chains of tables, indexes and
 /// the schema.
 pub const GOOD: [&[u8]; 3] = [
     include_bytes!("../good/small.db"),
@@ -15,7 +15,7 @@ pub const GOOD: [&[u8]; 3] = [
     include_bytes!("../good/keys.db"),
 ];
 
-/// Asks everything of a file, as `cache.db` and as `keys.db`.
+/// Looks up everything in a file, as `cache.db` and as `keys.db`.
 ///
 /// # Panics
 /// If an answer breaks a rule.
@@ -43,7 +43,7 @@ fn ask_cache(cache: Cache<'_>, file: &[u8]) {
         let by_name = cache.user_by_name(name.as_bytes());
         if let Ok(Some(user)) = &by_name {
             assert_eq!(bytes(user.name), name.as_bytes());
-            assert!(user.active, "a name of one who is not active");
+            assert!(user.active, "an inactive user found by name");
         }
         for user in [by_name, cache.user_by_uid(0x7000_0000 + n)].into_iter().flatten().flatten() {
             check_user(cache, &user, len);
@@ -60,17 +60,17 @@ fn ask_cache(cache: Cache<'_>, file: &[u8]) {
             check_group(&group);
         }
     }
-    // Each step gives another row, and each row has a byte of its own to begin with.
+    // Each step returns a different row, and each row begins at a different byte.
     let mut last = 0;
     for step in 0.. {
         let Ok(Some(user)) = cache.user_after(last) else { break };
         assert!(user.uid > last && step < len, "an enumeration ends");
-        assert!(user.active, "one who is not active in an enumeration");
+        assert!(user.active, "an inactive user in an enumeration");
         check_user(cache, &user, len);
         last = user.uid;
         if let Some(Ok(next)) = cache.user_behind(user.place, last) {
             assert!(next.uid > last, "an enumeration ends");
-            assert!(next.active, "one who is not active in an enumeration");
+            assert!(next.active, "an inactive user in an enumeration");
             check_user(cache, &next, len);
         }
     }
@@ -105,13 +105,16 @@ fn check_user(cache: Cache<'_>, user: &User<'_>, len: usize) {
     }
 }
 
-/// In files of minor version 0, which are those with such rows.
+/// For files of minor version 0, which have these rows.
 fn check_named(cache: Cache<'_>, group: &Group<'_>, file: &[u8]) {
     check_group(group);
     let version = file.get(60..).and_then(|header| header.first_chunk()).map(|at| u32::from_be_bytes(*at));
     if version.is_some_and(|version| (version & 0x7fff_ffff) % 100 == 0) {
         let user = cache.user_by_uid(group.gid);
-        assert!(!matches!(user, Ok(Some(user)) if !user.active), "the group of one who is not active");
+        assert!(
+            !matches!(user, Ok(Some(user)) if !user.active),
+            "the group of an inactive user found by name"
+        );
     }
 }
 
@@ -132,16 +135,16 @@ fn check_group(group: &Group<'_>) {
 
 fn bytes(text: Text<'_>) -> Vec<u8> {
     let mut bytes = vec![0; text.len()];
-    text.copy_to(&mut bytes).expect("all of a value that was handed out can be read");
+    text.copy_to(&mut bytes).expect("a returned value can be read completely");
     bytes
 }
 
 fn all(text: Text<'_>, good: impl Fn(u8) -> bool) {
-    assert!(bytes(text).into_iter().all(good), "a character that must not be there");
+    assert!(bytes(text).into_iter().all(good), "an invalid character");
 }
 
-/// One of the good files with some changes: the first byte says which file, then each five bytes are a change: a page
-/// of 512 bytes, an offset in it, how, and a value.
+/// One of the valid files with some changes: the first byte selects the file, then each five bytes are a change: a
+/// page of 512 bytes, an offset in it, the kind of change, and a value.
 #[must_use]
 pub fn changed(changes: &[u8]) -> Vec<u8> {
     let (which, changes) = changes.split_first().unwrap_or((&0, &[]));
@@ -152,7 +155,7 @@ pub fn changed(changes: &[u8]) -> Vec<u8> {
         if pages == 0 {
             break;
         }
-        // Half of the changes among the first bytes of a page, where its structure is.
+        // Half of the changes are at the beginning of a page, where its structure is.
         let offset = usize::from(u16::from_le_bytes([low, high]));
         let offset = if how & 1 == 0 { offset % 24 } else { offset % 512 };
         let at = usize::from(page) % pages * 512 + offset;
@@ -160,7 +163,7 @@ pub fn changed(changes: &[u8]) -> Vec<u8> {
             0..=2 => file[at] = value,
             3 => file[at] ^= 1 << (value & 7),
             4 => file[at] = file[at].wrapping_add(value),
-            // Another page of the same file here: children that were never in one tree.
+            // A page from another place of the same file: its children were never in one tree.
             5 => {
                 let from = usize::from(value) % pages * 512;
                 let to = at / 512 * 512;

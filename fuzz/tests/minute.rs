@@ -1,5 +1,6 @@
-//! The fuzz targets' properties without libFuzzer: on the committed corpus, and for a minute on what comes of it by
-//! chance. No coverage leads this, so it finds less in a minute than libFuzzer does; what that finds is kept in `corpus/`.
+//! The properties of the fuzz targets without libFuzzer: on the committed corpus, and for a minute on random
+//! variations of it. No coverage guides this, so it finds less in a minute than libFuzzer does; inputs that
+//! libFuzzer finds are kept in `corpus/`.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -16,10 +17,10 @@ use std::time::{Duration, Instant};
 
 /// For both targets together.
 const TIME: Duration = Duration::from_secs(60);
-/// A hundred inputs take some milliseconds.
+/// Far longer than needed: a hundred inputs take some milliseconds.
 const FOR_EVER: Duration = Duration::from_secs(120);
 
-/// A generator that gives the same numbers everywhere (Steele et al., SplitMix64).
+/// A generator with the same numbers on every machine (Steele et al., SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -44,7 +45,7 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     files.into_iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-/// Runs a property on each input, and shows the one that breaks it, or that it never comes to an end with.
+/// Runs a property on each input, and shows an input that breaks it or does not end.
 fn run(inputs: &[Vec<u8>], property: impl Fn(&[u8])) {
     let at = AtomicUsize::new(0);
     let show = |how: &str| {
@@ -57,7 +58,7 @@ fn run(inputs: &[Vec<u8>], property: impl Fn(&[u8])) {
         let show = &show;
         scope.spawn(move || {
             if ended.recv_timeout(FOR_EVER) == Err(RecvTimeoutError::Timeout) {
-                show("takes for ever");
+                show("does not end");
                 std::process::abort();
             }
         });
@@ -69,13 +70,13 @@ fn run(inputs: &[Vec<u8>], property: impl Fn(&[u8])) {
         }));
         drop(done);
         if let Err(panic) = outcome {
-            show("breaks it");
+            show("breaks the property");
             resume_unwind(panic);
         }
     });
 }
 
-/// Changes of an input as libFuzzer makes them: single bytes, runs, pieces of another.
+/// Changes of an input like those of libFuzzer: single bytes, runs, pieces of other inputs.
 fn vary(random: &mut Random, inputs: &[Vec<u8>]) -> Vec<u8> {
     let mut input = inputs[random.below(inputs.len())].clone();
     for _ in 0..=random.below(8) {
@@ -113,7 +114,7 @@ fn target(name: &str, property: impl Fn(&[u8])) {
 }
 
 #[test]
-fn the_good_files_are_good() {
+fn the_valid_files_are_valid() {
     for (file, users) in [(fuzz::GOOD[0], 3), (fuzz::GOOD[1], 121)] {
         let cache = reader::Cache::open(file).unwrap();
         assert!(cache.user_by_name(format!("user{}", users - 1).as_bytes()).unwrap().is_some());

@@ -1,6 +1,6 @@
-//! A whole system: a tree of `tests/trees.sh`, booted with systemd in a container of systemd-nspawn, on an overlay that
-//! is thrown away. It shares loopback with the host, so the IAM emulator is there, and nothing else of the network is
-//! needed.
+//! A whole system: a tree of `tests/trees.sh`, booted with systemd in a container of systemd-nspawn, on an overlay
+//! that is deleted afterwards. It shares loopback with the host, so it can reach the IAM emulator, and needs no
+//! other network.
 
 use std::cell::RefCell;
 use std::fs;
@@ -24,14 +24,14 @@ const ROOT: &str = "/mnt/root";
 const PORT: &str = "2222";
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
-/// ssh's words when sshd refuses, and when the session is ended while it begins.
+/// ssh's messages when sshd refuses, and when the session is ended while it begins.
 const OUT: [&str; 3] = ["Permission denied (", "Connection closed by ", "closed by remote host"];
 const NOTHING: Option<&str> = None;
 
-/// The system. It does not leave the thread that it was started in.
+/// The system. It stays in the thread that started it.
 #[derive(Debug)]
 pub struct Booted {
-    /// Who its users are.
+    /// The AWS account of its users.
     pub account: Account,
     address: String,
     cgroup: PathBuf,
@@ -39,17 +39,17 @@ pub struct Booted {
 }
 
 impl Booted {
-    /// Boots a tree, its /etc/machine-id of the same digit throughout; None without root.
+    /// Boots a tree, with a /etc/machine-id that repeats one digit; None without root.
     ///
     /// # Panics
-    /// If the tree is not made yet, or does not boot.
+    /// If the tree is missing or does not boot.
     #[must_use]
     pub fn start(tree: &str) -> Option<Self> {
         Self::start_with(tree, None)
     }
 
-    /// The same in a network of its own, of loopback with these addresses besides. From then on the test's thread, and those
-    /// that it starts, are in it too, and AWS is out of reach.
+    /// The same in a private network that consists of loopback with these additional addresses. From then on,
+    /// the thread of the test and the threads that it starts are in this network, too, and cannot reach AWS.
     ///
     /// # Panics
     /// As [`Self::start`].
@@ -72,7 +72,7 @@ impl Booted {
         for folder in ["upper", "work", "root"] {
             fs::create_dir(Path::new("/mnt").join(folder)).unwrap();
         }
-        // systemd-nspawn leaves folders there.
+        // systemd-nspawn leaves directories there.
         attach(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"));
         let layers = format!("lowerdir={},upperdir=/mnt/upper,workdir=/mnt/work", lower.display());
         attach(Some("overlay"), ROOT, Some("overlay"), MsFlags::empty(), Some(&layers));
@@ -87,16 +87,16 @@ impl Booted {
         }
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let (pid, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        // The one form of cgroups that every systemd knows; the host may have another there.
+        // The only form of cgroups that every systemd supports; the host may use a different one.
         attach(Some("tmpfs"), "/sys/fs/cgroup", Some("tmpfs"), MsFlags::empty(), NOTHING);
         attach(Some("cgroup2"), "/sys/fs/cgroup", Some("cgroup2"), MsFlags::empty(), NOTHING);
         let cgroup = PathBuf::from(format!("/sys/fs/cgroup/nss-iam-test-{pid}-{number}"));
-        // One of loopback's addresses (RFC 1122, 3.2.1.3) that no other system of a test has.
+        // A loopback address (RFC 1122, 3.2.1.3) that no other system of a test has.
         let address = format!("127.{}.{}.{number}", 192 + (pid >> 8) % 60, pid % 256);
         let booted = Self { account, address, cgroup, container: RefCell::new(None) };
         booted.machine_id('1');
         booted.write("/etc/hostname", tree);
-        // Since OpenSSH 9.8 sshd keeps away whoever is refused too often, which is what tests are.
+        // Since 9.8, sshd blocks clients that are refused often, as tests are.
         let penalties = if tree == "debian13" { "PerSourcePenalties no\n" } else { "" };
         let sshd = format!("ListenAddress {}\nPort {PORT}\nLogLevel VERBOSE\n{penalties}", booted.address);
         booted.write("/etc/ssh/sshd_config.d/50-test.conf", &sshd);
@@ -104,18 +104,18 @@ impl Booted {
         Some(booted)
     }
 
-    /// Another machine-id, 32 times this hexadecimal digit, from the next boot on.
+    /// Sets a different machine-id, 32 times this hexadecimal digit, from the next boot on.
     pub fn machine_id(&self, digit: char) {
         self.write("/etc/machine-id", &format!("{}\n", String::from(digit).repeat(32)));
     }
 
-    /// A file of the system, as the test reaches it.
+    /// The path at which the test reaches a file of the system.
     #[must_use]
     pub fn path(&self, path: &str) -> PathBuf {
         Path::new(ROOT).join(path.trim_start_matches('/'))
     }
 
-    /// Writes a file of the system, and the folders that it is in.
+    /// Writes a file of the system, and creates its directories.
     ///
     /// # Panics
     /// If it cannot.
@@ -125,21 +125,22 @@ impl Booted {
         fs::write(path, content).unwrap();
     }
 
-    /// Starts the system and waits until it has booted; its services may have failed, and timers' may still run.
+    /// Starts the system and waits until it has booted; its services may have failed, and services of timers
+    /// may still run.
     ///
     /// # Panics
     /// If it does not.
     pub fn boot(&self) {
         fs::create_dir_all(&self.cgroup).unwrap();
-        // systemd-nspawn makes cgroups below its own.
+        // systemd-nspawn creates cgroups below its own.
         let line = r#"echo $$ >"$1/cgroup.procs" && shift && exec "$@""#;
         let container = Command::new("sh")
             .args(["-c", line, "sh"])
             .arg(&self.cgroup)
-            // Should this test be killed, the system is shut down.
+            // If this test is killed, the system is shut down.
             .args(["setpriv", "--pdeathsig", "TERM"])
             .args(["systemd-nspawn", "--quiet", "--settings=no", "--register=no", "--keep-unit"])
-            // Units have networks of their own.
+            // Units have private networks.
             .arg("--capability=CAP_NET_ADMIN")
             .args(["--resolv-conf=off", "--timezone=off", "--console=pipe", "--boot"])
             .args(["--directory", ROOT, "--machine"])
@@ -154,7 +155,7 @@ impl Booted {
         });
     }
 
-    /// Stops it as a person would.
+    /// Powers the system off, like an administrator.
     ///
     /// # Panics
     /// If it does not stop.
@@ -166,7 +167,7 @@ impl Booted {
         *self.container.borrow_mut() = None;
     }
 
-    /// The first process of the system, as the host counts.
+    /// The first process of the system, by its pid on the host.
     fn leader(&self) -> Option<String> {
         let nspawn = self.container.borrow().as_ref()?.id();
         let children = fs::read_to_string(format!("/proc/{nspawn}/task/{nspawn}/children")).ok()?;
@@ -190,7 +191,7 @@ impl Booted {
         command
     }
 
-    /// Runs a line of the shell, whether it succeeds or not; its status and all it printed.
+    /// Runs a shell line, whether it succeeds or not. Returns its status and its output.
     ///
     /// # Panics
     /// If the system does not run.
@@ -199,7 +200,7 @@ impl Booted {
         (ran.status.code(), format!("{}{}", text(&ran.stdout), text(&ran.stderr)))
     }
 
-    /// Runs a line of the shell, which must succeed; all it printed.
+    /// Runs a shell line, which must succeed. Returns its output.
     ///
     /// # Panics
     /// If it does not.
@@ -209,7 +210,7 @@ impl Booted {
         said
     }
 
-    /// Makes a key pair and an IAM user with it, in [`GROUP`].
+    /// Creates a key pair and an IAM user with this key, in [`GROUP`].
     ///
     /// # Panics
     /// If ssh-keygen fails.
@@ -238,10 +239,10 @@ impl Booted {
         command.args([&self.address, "id -un"]).output().unwrap()
     }
 
-    /// Whether the user gets in.
+    /// Whether the user can log in.
     ///
     /// # Panics
-    /// If ssh fails in another way than by being refused.
+    /// If ssh fails for a reason other than being refused.
     #[must_use]
     pub fn logs_in(&self, user: &str, key: &Key) -> bool {
         let ran = self.ssh(user, key);
@@ -257,7 +258,7 @@ impl Booted {
     /// Waits until `condition` holds.
     ///
     /// # Panics
-    /// If it does not, for far longer than it could take.
+    /// If it does not hold within a time that is far longer than needed.
     pub fn until(&self, what: &str, mut condition: impl FnMut() -> bool) {
         let started = Instant::now();
         while !condition() {
@@ -277,7 +278,8 @@ impl Booted {
 
 impl Drop for Booted {
     fn drop(&mut self) {
-        // With the first process of a PID namespace all others are killed (pid_namespaces(7)), and systemd-nspawn leaves.
+        // When the first process of a PID namespace ends, all others are killed (pid_namespaces(7)), and
+        // systemd-nspawn exits.
         let leader = self.leader().and_then(|pid| pid.parse().ok());
         if let Some(mut container) = self.container.borrow_mut().take() {
             let _ = match leader {
@@ -293,7 +295,7 @@ impl Drop for Booted {
     }
 }
 
-/// From the leaves on; what still has a process in it stays.
+/// From the leaves on; a cgroup that still has a process in it stays.
 fn remove_cgroup(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
         remove_cgroup(&entry.path());

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use crate::{Host, module, repository, target};
 
-/// Built once, before any test is in a machine of its own, which sees the folder read-only.
+/// Built once, before any test is in a private machine, where the directory is read-only.
 static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
     let module = target().join(format!("libnss_sss-{}.so.2", std::process::id()));
     let done = Command::new("cc")
@@ -19,7 +19,7 @@ static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
     module
 });
 
-/// As [`Host::in_tree`] of `login`, with that service between `files` and `iam`.
+/// Like [`Host::in_tree`] of `login`, with this service between `files` and `iam`.
 #[must_use]
 pub fn host() -> Option<Host> {
     let built = BUILT.clone();
@@ -38,7 +38,7 @@ pub fn services(names: &str) {
     fs::write("/etc/nsswitch.conf", conf).unwrap();
 }
 
-/// What the service knows, see the head of the source.
+/// The data of the service, see the header of its source.
 pub fn knows(lines: &str) {
     fs::write("/etc/directory", lines).unwrap();
 }

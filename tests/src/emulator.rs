@@ -17,7 +17,7 @@ pub const INSTANCE: &str = "i-0123456789abcdef0";
 /// The region of every account.
 pub const REGION: &str = "eu-central-1";
 
-/// An emulator with nothing in it. It leaves when this value, or this process, is gone.
+/// An empty emulator. It exits when this value is dropped or this process ends.
 #[derive(Debug)]
 pub struct Emulator {
     child: Child,
@@ -28,7 +28,8 @@ impl Emulator {
     /// Starts one: `&["--page-size", "7"]`.
     ///
     /// # Panics
-    /// If Python, or what `tests/emulator/requirements.txt` names, is missing; the message says how to get it.
+    /// If Python, or a package in `tests/emulator/requirements.txt`, is missing; the message says how to get
+    /// it.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
         let root = crate::repository();
@@ -48,7 +49,7 @@ impl Emulator {
         Self { child, ready }
     }
 
-    /// Starts one that speaks TLS too; it writes its certificates into `folder`.
+    /// Starts one that also speaks TLS; it writes its certificates to `folder`.
     ///
     /// # Panics
     /// If the path is not UTF-8.
@@ -63,13 +64,13 @@ impl Emulator {
         format!("127.0.0.1:{}", self.ready["port"])
     }
 
-    /// `127.0.0.1:PORT` for https, of [`Emulator::tls`].
+    /// `127.0.0.1:PORT` for https, for [`Emulator::tls`].
     #[must_use]
     pub fn tls_address(&self) -> String {
         format!("127.0.0.1:{}", self.ready["tls_port"])
     }
 
-    /// The certificate authority to trust, of [`Emulator::tls`].
+    /// The certificate authority to trust, for [`Emulator::tls`].
     #[must_use]
     pub fn ca(&self) -> &Path {
         Path::new(self.ready["ca"].as_str().unwrap_or_default())
@@ -83,12 +84,12 @@ impl Drop for Emulator {
     }
 }
 
-/// Started by the first test that needs it, it stays in that test's machine, if that was in one: it needs the
-/// repository and loopback, and both are there. Statics are not dropped: it leaves when this process does, which
+/// The first test that needs it starts it, in the test's machine if there is one: it needs only the repository and
+/// loopback, which are available there. Statics are not dropped: it exits when this process ends, because that
 /// closes its stdin.
 static SHARED: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(&[]));
 
-/// Starts the emulator of [`Account::new`], for a thread that will not be able to.
+/// Starts the emulator of [`Account::new`] for a thread that cannot start it later.
 pub(crate) fn start_shared() {
     LazyLock::force(&SHARED);
 }
@@ -107,7 +108,7 @@ impl Account {
         Self::of(&SHARED)
     }
 
-    /// An empty account of another emulator.
+    /// An empty account of a different emulator.
     #[must_use]
     pub fn of(emulator: &Emulator) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -133,7 +134,7 @@ impl Account {
         format!("arn:aws:iam::{}:role/{name}", self.id)
     }
 
-    /// Adds users, groups, roles, instance tags; see `emulator.py` for the form. Answers ids and keys:
+    /// Adds users, groups, roles and instance tags; see `emulator.py` for the form. Returns ids and keys:
     /// `answer["users"]["ana"]["keys"][0]["body"]`.
     pub fn seed(&self, wish: Value) -> Value {
         self.post("seed", wish)
@@ -144,18 +145,18 @@ impl Account {
         self.post("change", json!({ "changes": [change] }))
     }
 
-    /// From now on the role may do what `config/iam-policy.json` says and nothing else, and the instance role may
-    /// assume it and nothing else (if it is not the instance role itself). Returns the policy that is in force.
+    /// From now on, the role may do exactly what `config/iam-policy.json` allows, and the instance role may
+    /// only assume it (if it is not the instance role itself). Returns the policy that is in force.
     pub fn enforce(&self, role: &str) -> Value {
         self.post("enforce", json!({ "role": role }))
     }
 
-    /// Like [`Account::enforce`], with another policy.
+    /// Like [`Account::enforce`], with a different policy.
     pub fn enforce_policy(&self, role: &str, policy: &Value) -> Value {
         self.post("enforce", json!({ "role": role, "policy": policy }))
     }
 
-    /// The calls that came through to this account, in order, each with `service`, `action` and `params`.
+    /// The calls that reached this account, in order, each with `service`, `action` and `params`.
     ///
     /// # Panics
     /// If the emulator is gone.
@@ -165,7 +166,7 @@ impl Account {
         serde_json::from_str(&body(&mut answer)).unwrap()
     }
 
-    /// Their names alone: `["GetCallerIdentity", "GetGroup"]`.
+    /// Only their names: `["GetCallerIdentity", "GetGroup"]`.
     #[must_use]
     pub fn actions(&self) -> Vec<String> {
         self.calls().iter().map(|call| call["action"].as_str().unwrap_or_default().to_owned()).collect()
@@ -180,7 +181,7 @@ impl Account {
     }
 
     /// The environment of a program that runs on this account's instance and finds AWS at `endpoint`
-    /// (`http://127.0.0.1:PORT`): no access key anywhere, credentials come from the instance metadata.
+    /// (`http://127.0.0.1:PORT`): it has no access key, and credentials come from the instance metadata.
     #[must_use]
     pub fn env(&self, endpoint: &str) -> Vec<(&'static str, String)> {
         vec![
@@ -189,7 +190,7 @@ impl Account {
         ]
     }
 
-    /// [`Account::env`] with nothing in between.
+    /// [`Account::env`] without a proxy.
     #[must_use]
     pub fn direct(&self) -> Vec<(&'static str, String)> {
         self.env(&format!("http://{}", self.address))
@@ -214,7 +215,7 @@ impl Default for Account {
     }
 }
 
-/// A client that takes every status for an answer, and no proxy from this process's environment.
+/// A client that accepts any status as an answer, and uses no proxy from this process's environment.
 #[must_use]
 pub fn client() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent()

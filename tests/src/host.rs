@@ -1,4 +1,4 @@
-//! A machine with the product installed, and the refresher on it: listings in, answers out.
+//! A machine with the product installed, and the refresher on it: the tests provide listings and check answers.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -12,9 +12,9 @@ use crate::{Machine, text};
 
 /// The installed program.
 pub const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
-/// Where the cache is.
+/// The directory of the cache.
 pub const CACHE: &str = "/var/lib/nss-iam";
-/// Where the listing is that the fetch half leaves.
+/// The listing that the fetch half writes.
 pub const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
 
 const BODY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF";
@@ -25,7 +25,7 @@ pub fn user(id: &str, name: &str) -> Value {
     json!({"id": id, "name": name, "keys": [{"id": format!("APKA{id}"), "body": BODY}]})
 }
 
-/// A listing of one account, read just now: these users, all of them members of the group `Ops`.
+/// A listing of one account, read just now, with these users, who are all members of the group `Ops`.
 #[must_use]
 pub fn listing(users: &[Value]) -> Value {
     let members: Vec<&Value> = users.iter().map(|user| &user["id"]).collect();
@@ -37,7 +37,7 @@ pub fn listing(users: &[Value]) -> Value {
 /// How a program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
-    /// Exit status; none: by a signal.
+    /// Exit status; none if a signal ended it.
     pub status: Option<i32>,
     /// Standard output.
     pub out: String,
@@ -60,13 +60,13 @@ pub struct Host {
 }
 
 impl Host {
-    /// As [`Machine::enter`], with an empty configuration and a machine-id.
+    /// Like [`Machine::enter`], with an empty configuration and a machine-id.
     #[must_use]
     pub fn new() -> Option<Self> {
         Some(Self::on(Machine::enter()?))
     }
 
-    /// As [`Machine::enter_tree`], likewise.
+    /// Like [`Machine::enter_tree`], with the same.
     #[must_use]
     pub fn in_tree(name: &str) -> Option<Self> {
         Some(Self::on(Machine::enter_tree(name)?))
@@ -80,12 +80,12 @@ impl Host {
         Self { machine }
     }
 
-    /// Leaves a listing where the apply half finds it, as the fetch half does.
+    /// Writes a listing where the apply half reads it, like the fetch half.
     pub fn list(&self, listing: &Value) {
         self.list_bytes(listing.to_string().as_bytes());
     }
 
-    /// As [`Host::list`], whatever it is.
+    /// Like [`Host::list`], with any content.
     pub fn list_bytes(&self, listing: &[u8]) {
         let folder = fs::metadata(Path::new(LISTING).parent().unwrap()).unwrap();
         let new = format!("{LISTING}.test");
@@ -95,7 +95,7 @@ impl Host {
         fs::rename(new, LISTING).unwrap();
     }
 
-    /// Runs the refresher with these words.
+    /// Runs the refresher with these arguments.
     #[must_use]
     pub fn refresher(&self, words: &[&str]) -> Ran {
         self.run(&[&[REFRESHER], words].concat())
@@ -109,13 +109,13 @@ impl Host {
         ran
     }
 
-    /// Runs anything to its end.
+    /// Runs any command to its end.
     #[must_use]
     pub fn run(&self, line: &[&str]) -> Ran {
         self.machine.run(line).into()
     }
 
-    /// The line that `getent -s iam TABLE KEY` prints, if it finds one.
+    /// The line that `getent -s iam TABLE KEY` prints, if any.
     #[must_use]
     pub fn getent(&self, table: &str, key: &str) -> Option<String> {
         let ran = self.run(&["getent", "-s", "iam", table, key]);
@@ -126,14 +126,15 @@ impl Host {
     /// A field of the user's line in passwd(5).
     ///
     /// # Panics
-    /// If there is no such user.
+    /// If the user does not exist.
     #[must_use]
     pub fn passwd(&self, user: &str, field: usize) -> String {
         let line = self.getent("passwd", user).unwrap_or_else(|| panic!("no user '{user}'"));
         line.split(':').nth(field).unwrap().to_owned()
     }
 
-    /// Whether this is the name of a user who is disabled: `ls -l` shows it for the uid, no shell is left, and nothing finds it.
+    /// Whether this is the name of a disabled user: `ls -l` shows it for the uid, there is no shell, and
+    /// lookups by name fail.
     ///
     /// # Panics
     /// If nobody has the uid.
@@ -166,10 +167,10 @@ impl Host {
     }
 }
 
-/// Every file of a folder: its name, inode, mode, owner, and content.
+/// All files of a directory: name, inode, mode, owner, and content.
 ///
 /// # Panics
-/// If something in it is no plain file.
+/// If it contains anything but regular files.
 #[must_use]
 pub fn files(folder: &str) -> BTreeMap<String, (u64, u32, u32, Vec<u8>)> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| {

@@ -1,21 +1,21 @@
-//! As much of HTTP/1.1 as a proxy between two well-behaved programs needs.
+//! The part of HTTP/1.1 that a proxy between two well-behaved programs needs.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 
-/// A request or an answer, read whole.
+/// A request or a response, read completely.
 #[derive(Debug)]
 pub(crate) struct Message {
     /// The request line or the status line.
     pub(crate) start: String,
-    /// In order, names as they were spelled.
+    /// In order, with their original spelling.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
 impl Message {
-    /// Reads the next one; none if the other side has closed. Without a declared length, an answer's body ends with
-    /// the connection, a request has none.
+    /// Reads the next one; none if the other side has closed the connection. Without a declared length, the
+    /// body of a response ends with the connection, and a request has none.
     pub(crate) fn read(stream: &mut impl BufRead, answer: bool) -> io::Result<Option<Self>> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -47,7 +47,7 @@ impl Message {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 
-    /// As it is sent, with the length that its body has.
+    /// The bytes to send, with the actual length of the body.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut text = format!("{}\r\n", self.start);
         for (name, value) in

@@ -1,7 +1,7 @@
-//! The harness: private machines, an IAM emulator, and a proxy that breaks things on the way to it.
+//! The harness: private machines, an IAM emulator, and a proxy that injects faults.
 //!
-//! A test starts with [`Machine::enter`] or [`Account::new`] and stays a few lines long. Nothing here is linked
-//! into what is shipped.
+//! A test starts with [`Machine::enter`] or [`Account::new`] and needs only a few lines. No shipped program links
+//! this.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
@@ -38,16 +38,16 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is below the root").to_path_buf()
 }
 
-/// The folder that cargo builds into: `target`, two above `debug/deps/this-test`.
+/// The directory that cargo builds into: `target`, two above `debug/deps/this-test`.
 #[must_use]
 pub fn target() -> PathBuf {
-    profile().parent().expect("a profile's folder is below the target folder").to_path_buf()
+    profile().parent().expect("a profile's directory is below the target directory").to_path_buf()
 }
 
-/// What cargo built: `artefact("libnss_iam.so")`, `artefact("keys-cmd")`, of the profile of this test.
+/// A file that cargo built: `artefact("libnss_iam.so")`, `artefact("keys-cmd")`, of the profile of this test.
 ///
 /// # Panics
-/// If it is not built: `cargo test` of one crate does not build the others.
+/// If it was not built: `cargo test` of one crate does not build the others.
 #[must_use]
 pub fn artefact(name: &str) -> PathBuf {
     let path = profile().join(name);
@@ -55,7 +55,7 @@ pub fn artefact(name: &str) -> PathBuf {
     path
 }
 
-/// What a program printed.
+/// The output of a program, as text.
 ///
 /// # Panics
 /// If it is not UTF-8.
@@ -66,7 +66,7 @@ pub fn text(bytes: &[u8]) -> &str {
 
 fn profile() -> &'static Path {
     static EXE: LazyLock<PathBuf> = LazyLock::new(|| std::env::current_exe().expect("the path of this test"));
-    let folder = EXE.parent().expect("a program is in a folder");
+    let folder = EXE.parent().expect("a program is in a directory");
     // A test runs from `<profile>/deps`, the demo from `<profile>`.
-    if folder.ends_with("deps") { folder.parent().expect("deps is in a folder") } else { folder }
+    if folder.ends_with("deps") { folder.parent().expect("deps is in a directory") } else { folder }
 }

@@ -1,4 +1,4 @@
-//! A syslog daemon that remembers, and lets a test wait for a line.
+//! A syslog daemon that stores messages, and lets a test wait for a line.
 
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Condvar, Mutex};
@@ -10,7 +10,7 @@ use crate::Machine;
 /// No program logs an empty line.
 const END: &[u8] = b"";
 
-/// Reads all the time: a daemon whose queue is full keeps whoever logs waiting, sshd among them.
+/// Reads all the time: a daemon whose queue is full makes programs wait that log, including sshd.
 #[derive(Debug)]
 pub(crate) struct Log {
     lines: Arc<(Mutex<Vec<String>>, Condvar)>,
@@ -33,7 +33,7 @@ impl Log {
         Self { lines, reader: Some(reader) }
     }
 
-    /// Waits for a line with all of `words` in it.
+    /// Waits for a line that contains all of `words`.
     pub(crate) fn wait(&self, words: &[&str], patience: Duration) -> String {
         let fits = |line: &&String| words.iter().all(|word| line.contains(word));
         let (lines, more) = &*self.lines;
@@ -44,7 +44,7 @@ impl Log {
         found.unwrap_or_else(|| panic!("not in syslog: {words:?}"))
     }
 
-    /// The last lines, for a person.
+    /// The last lines, for messages of tests.
     pub(crate) fn tail(&self) -> String {
         let lines = self.lines.0.lock().unwrap();
         let last = lines.iter().skip(lines.len().saturating_sub(60));

@@ -1,7 +1,8 @@
-//! A host that people log in to: a small Debian of its own with nss-iam set up, its sshd on loopback, its syslog
-//! kept for the test to read, and an ssh client. IAM is the emulator, in an account of its own.
+//! A host that people log in to: a private small Debian with nss-iam set up, its sshd on loopback, its syslog
+//! stored for the test, and an ssh client. IAM is the emulator, with a separate account.
 //!
-//! Whatever still runs in the host's mount namespace when it is dropped was started by its test, and is ended.
+//! Processes that still run in the host's mount namespace when it is dropped were started by its test, and are
+//! ended.
 
 use std::cell::RefCell;
 use std::fs;
@@ -21,17 +22,17 @@ use crate::{Account, Machine, text};
 
 /// The IAM group whose members become users of the host.
 pub const GROUP: &str = "JumpHostAccess";
-/// The IAM group whose members join the local group `sudo` besides.
+/// The IAM group whose members also join the local group `sudo`.
 pub const ADMINS: &str = "JumpHostAdmins";
-/// Where sshd listens, on the host's own address of loopback.
+/// The port of sshd, on the host's own loopback address.
 pub const PORT: &str = "2222";
 
 const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
 const KEYS: &str = "/root/keys";
-/// Longer than anything takes here; who waits for so long waits in vain.
+/// Longer than anything takes here.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A key pair of a person: a file for ssh, and what is uploaded to IAM.
+/// A user's key pair: a file for ssh, and the text that is uploaded to IAM.
 #[derive(Debug, Clone)]
 pub struct Key {
     /// For `ssh -i`.
@@ -40,27 +41,27 @@ pub struct Key {
     pub public: String,
 }
 
-/// The host. It does not leave the thread that it was started in.
+/// The host. It stays in the thread that started it.
 #[derive(Debug)]
 pub struct JumpHost {
     /// Where commands run and files are changed.
     pub machine: Machine,
-    /// Who its users are.
+    /// The AWS account of its users.
     pub account: Account,
-    /// `127.x.y.z`, so that every host has port [`PORT`] for itself.
+    /// `127.x.y.z`, so that every host can use port [`PORT`].
     pub address: String,
     log: Log,
     sshd: RefCell<Option<Child>>,
 }
 
 impl JumpHost {
-    /// A host whose sshd runs, with empty groups [`GROUP`] and [`ADMINS`] and not a user; None without root.
+    /// A host whose sshd runs, with the empty groups [`GROUP`] and [`ADMINS`] and no users; None without root.
     #[must_use]
     pub fn start() -> Option<Self> {
         Self::start_with("")
     }
 
-    /// Like [`JumpHost::start`], with more lines of configuration.
+    /// Like [`JumpHost::start`], with additional lines of configuration.
     ///
     /// # Panics
     /// If the host cannot be set up.
@@ -73,16 +74,16 @@ impl JumpHost {
         Some(host)
     }
 
-    /// A host as its image was made: nss-iam is installed and not set up, sshd does not run.
+    /// A host as its image was created: nss-iam is installed but not set up, and sshd does not run.
     ///
     /// # Panics
-    /// If something is not built yet.
+    /// If something was not built.
     #[must_use]
     pub fn bare() -> Option<Self> {
         let machine = Machine::enter_tree("login")?;
         machine.install();
         fs::write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n").unwrap();
-        // Fifty logins at once are more than sshd's default of ten that are not authenticated yet.
+        // Fifty simultaneous logins exceed sshd's default of ten unauthenticated connections.
         fs::write("/etc/ssh/sshd_config.d/50-test.conf", "MaxStartups 100\nLogLevel VERBOSE\n").unwrap();
         for folder in ["/run/sshd", KEYS] {
             fs::create_dir(folder).unwrap();
@@ -102,7 +103,7 @@ impl JumpHost {
         self.machine.config(&format!("{groups}{more}\n[local_groups]\n{ADMINS} = [\"sudo\"]\n"));
     }
 
-    /// `nss-iamctl enable` with more words; the configuration names the groups.
+    /// `nss-iamctl enable` with more arguments; the configuration names the groups.
     ///
     /// # Panics
     /// If it does not succeed.
@@ -110,7 +111,7 @@ impl JumpHost {
         self.done(&[&["nss-iamctl", "enable"], words].concat());
     }
 
-    /// Starts sshd with more words on its command line, in place of the one that runs, whose sessions go on.
+    /// Replaces the running sshd by one with more arguments; existing sessions continue.
     ///
     /// # Panics
     /// If it does not start.
@@ -129,7 +130,7 @@ impl JumpHost {
         *self.sshd.borrow_mut() = Some(sshd);
     }
 
-    /// Whether sshd is there.
+    /// Whether sshd answers.
     fn answers(&self) -> bool {
         let Ok(mut stream) = TcpStream::connect(format!("{}:{PORT}", self.address)) else {
             return false;
@@ -145,7 +146,7 @@ impl JumpHost {
         }
     }
 
-    /// Makes a key pair that IAM does not know; RSA, the only kind that IAM's own upload takes.
+    /// Creates a key pair that IAM does not know; RSA, the only type that IAM itself accepts.
     ///
     /// # Panics
     /// If ssh-keygen fails.
@@ -159,12 +160,12 @@ impl JumpHost {
         Key { public: body.to_owned(), file }
     }
 
-    /// Makes an IAM user in [`GROUP`] with a key. The host knows after the next refresh.
+    /// Creates an IAM user in [`GROUP`] with a key. The host knows the user after the next refresh.
     pub fn user(&self, iam_name: &str) -> Key {
         self.user_in(iam_name, &[GROUP])
     }
 
-    /// The same, in other groups.
+    /// The same, in different groups.
     pub fn user_in(&self, iam_name: &str, groups: &[&str]) -> Key {
         let key = self.key(iam_name);
         let user = json!({"name": iam_name, "keys": [{"body": key.public}]});
@@ -175,19 +176,19 @@ impl JumpHost {
         key
     }
 
-    /// Makes an IAM user in [`GROUP`] with a key, who is on the host at once.
+    /// Creates an IAM user in [`GROUP`] with a key, and runs a refresh.
     pub fn refreshed_user(&self, iam_name: &str) -> Key {
         let key = self.user(iam_name);
         self.refresh();
         key
     }
 
-    /// Takes an IAM user out of [`GROUP`].
+    /// Removes an IAM user from [`GROUP`].
     pub fn remove_member(&self, iam_name: &str) {
         self.account.change(json!({"do": "remove_member", "group": GROUP, "user": iam_name}));
     }
 
-    /// A refresh that must succeed; what it said.
+    /// Runs a refresh, which must succeed. Returns its output.
     ///
     /// # Panics
     /// If it does not.
@@ -198,7 +199,7 @@ impl JumpHost {
         said
     }
 
-    /// The refresher as the instance would run it.
+    /// The refresher as the instance runs it.
     #[must_use]
     pub fn refresher(&self, words: &[&str]) -> Command {
         let mut command = self.machine.command(&[&[REFRESHER], words].concat());
@@ -215,7 +216,7 @@ impl JumpHost {
         self.client(user, key, &[]).arg(line).output().unwrap()
     }
 
-    /// Logs in, which must work; what `line` printed.
+    /// Logs in, which must succeed. Returns the output of `line`.
     ///
     /// # Panics
     /// If ssh or `line` fails.
@@ -229,7 +230,7 @@ impl JumpHost {
     /// Tries to log in, which sshd must refuse.
     ///
     /// # Panics
-    /// If it does not, or something else goes wrong.
+    /// If sshd does not refuse, or something else fails.
     pub fn refused(&self, user: &str, key: &Key) {
         let ran = self.ssh(user, key, "echo inside");
         // ssh(1): 255 if an error occurred; else the status of the command.
@@ -241,7 +242,7 @@ impl JumpHost {
         );
     }
 
-    /// An ssh client that is told everything on its command line; the remote command is missing yet.
+    /// An ssh client that is configured only by its arguments; the remote command must be added.
     #[must_use]
     pub fn client(&self, user: &str, key: &Key, words: &[&str]) -> Command {
         let mut command = self.machine.command(&["timeout", "300", "ssh", "-n", "-p", PORT, "-l", user]);
@@ -249,7 +250,7 @@ impl JumpHost {
         command
     }
 
-    /// Options of ssh, scp and sftp: nothing is asked, and no key or host is known but these.
+    /// Options of ssh, scp and sftp: they never ask, and know no other keys or hosts.
     #[must_use]
     pub fn options(key: &Key) -> Vec<String> {
         let known = format!("UserKnownHostsFile={KEYS}/known_hosts");
@@ -260,7 +261,7 @@ impl JumpHost {
         words
     }
 
-    /// Runs a command on the host as root; it must succeed. What it printed.
+    /// Runs a command on the host as root, which must succeed. Returns its output.
     ///
     /// # Panics
     /// If it does not.
@@ -271,23 +272,23 @@ impl JumpHost {
         out.to_owned()
     }
 
-    /// Runs a command of the shell on the host as root, whether it succeeds or not; its status and all it printed.
+    /// Runs a shell command on the host as root, whether it succeeds or not. Returns its status and output.
     pub fn sh(&self, line: &str) -> (Option<i32>, String) {
         let ran = self.machine.run(&["sh", "-c", line]);
         (ran.status.code(), format!("{}{}", text(&ran.stdout), text(&ran.stderr)))
     }
 
-    /// A field of the user's entry as glibc tells it; 0 is the name.
+    /// A field of the user's entry in glibc; 0 is the name.
     ///
     /// # Panics
-    /// If there is no such user.
+    /// If the user does not exist.
     #[must_use]
     pub fn passwd(&self, user: &str, field: usize) -> String {
         let entry = self.done(&["getent", "passwd", user]);
         entry.trim().split(':').nth(field).unwrap().to_owned()
     }
 
-    /// Waits until syslog has a line with all of `words` in it, and returns it.
+    /// Waits until syslog has a line that contains all of `words`, and returns it.
     pub fn logged(&self, words: &[&str]) -> String {
         self.log.wait(words, PATIENCE)
     }
@@ -295,7 +296,7 @@ impl JumpHost {
     /// Waits until `condition` holds.
     ///
     /// # Panics
-    /// If it does not, for far longer than it could take.
+    /// If it does not hold within a time that is far longer than needed.
     pub fn until(&self, what: &str, mut condition: impl FnMut() -> bool) {
         let started = Instant::now();
         while !condition() {
@@ -318,7 +319,7 @@ impl Drop for JumpHost {
     }
 }
 
-/// Sessions, daemons, and what they started. The mount namespace is this test's own (mount_namespaces(7)).
+/// Ends sessions, daemons, and what they started. Only this test uses this mount namespace (mount_namespaces(7)).
 fn end_all_of_this_namespace() {
     let here = fs::read_link("/proc/thread-self/ns/mnt").unwrap();
     let own = std::process::id().to_string();
@@ -344,8 +345,8 @@ fn end_all_of_this_namespace() {
     }
 }
 
-/// One of loopback's 16 million addresses (RFC 1122, 3.2.1.3) that no other host of a test has: by this process and
-/// the number of the host in it.
+/// A loopback address out of 16 million (RFC 1122, 3.2.1.3) that no other host of a test has: it is built from the
+/// pid of this process and the number of the host in it.
 fn address() -> String {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -353,7 +354,7 @@ fn address() -> String {
     format!("127.{}.{}.{number}", 64 + (pid >> 8) % 128, pid % 256)
 }
 
-/// Adds to the end of a file of the host.
+/// Appends to a file of the host.
 ///
 /// # Panics
 /// If it cannot be written.

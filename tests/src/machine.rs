@@ -1,9 +1,9 @@
 //! A private copy of the machine: a mount namespace of the calling thread, an overlay of `/` on a tmpfs, `chroot`.
 //!
-//! unshare(2): `CLONE_NEWNS` gives the calling thread alone its own root and mounts, so tests that run in other
-//! threads of one process keep theirs, while processes and threads started from this one inherit both. Nothing
-//! is undone by hand: the kernel drops mounts and files with the last task inside.
-//! The host needs /usr, /etc and /var on the file system of `/`; the others are not seen through an overlay.
+//! unshare(2): `CLONE_NEWNS` gives only the calling thread a private root and mounts. Tests in other threads of the
+//! process keep theirs, while processes and threads started from this one inherit both. Nothing needs to be undone:
+//! the kernel drops mounts and files when the last task inside ends. /usr, /etc and /var of the host must be on the
+//! file system of `/`; other file systems cannot be seen through the overlay.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -22,7 +22,7 @@ const SCRATCH: &str = "/mnt";
 const ROOT: &str = "/mnt/root";
 const NOTHING: Option<&str> = None;
 
-/// What an installation on the host would have left, beside the module.
+/// Files that an installation on the host would have left, besides the module.
 const OURS: [&str; 5] = [
     "/etc/nss-iam",
     "/usr/libexec/nss-iam",
@@ -31,31 +31,31 @@ const OURS: [&str; 5] = [
     "/usr/sbin/nss-iamctl",
 ];
 
-/// Proof that the calling thread is in its private copy. It does not leave the thread.
+/// Proof that the calling thread is in its private copy. It stays in the thread.
 #[derive(Debug)]
 pub struct Machine {
     here: std::marker::PhantomData<*const ()>,
 }
 
 impl Machine {
-    /// Moves the calling thread, for the rest of its life, into a copy of the machine without a trace of nss-iam.
-    /// Its working folder is then `/`; /tmp and /run are empty; the repository and the target folder are there,
-    /// read-only. Without root: says `skipped: needs root` and returns `None`.
+    /// Moves the calling thread, for the rest of its life, to a copy of the machine without any files of
+    /// nss-iam. Its working directory is then `/`, /tmp and /run are empty, and the repository and the target
+    /// directory are there, read-only. Without root, this prints `skipped: needs root` and returns `None`.
     #[must_use]
     pub fn enter() -> Option<Self> {
         Self::over(Path::new("/"))
     }
 
-    /// Like [`Machine::enter`], over a tree of `tests/trees.sh` in place of the host's files.
+    /// Like [`Machine::enter`], with a tree of `tests/trees.sh` instead of the host's files.
     ///
     /// # Panics
-    /// If the tree is not made yet.
+    /// If the tree is missing.
     #[must_use]
     pub fn enter_tree(name: &str) -> Option<Self> {
         let tree = crate::target().join("trees").join(name);
         if nix::unistd::geteuid().is_root() {
             assert!(tree.is_dir(), "'{}' is missing\nhint: tests/trees.sh", tree.display());
-            // It needs Python, which no tree has.
+            // It needs Python, which is in no tree.
             crate::emulator::start_shared();
         }
         Self::over(&tree)
@@ -99,10 +99,11 @@ impl Machine {
         Some(Self { here: std::marker::PhantomData })
     }
 
-    /// Puts the built module and programs at their installed paths, and makes the users and folders of a package.
+    /// Installs the built module and programs at their paths, and creates the users and directories of a
+    /// package.
     ///
     /// # Panics
-    /// If something is not built yet; the message says how to.
+    /// If something was not built; the message says how to build it.
     pub fn install(&self) {
         let programs = Path::new("/usr/libexec/nss-iam");
         fs::create_dir_all(programs).unwrap();
@@ -125,13 +126,13 @@ impl Machine {
         fs::write("/etc/nss-iam/config.toml", toml).unwrap();
     }
 
-    /// Makes glibc ask the module after `files`, as `nss-iamctl enable` will (nsswitch.conf(5)).
+    /// Makes glibc ask the module after `files`, like `nss-iamctl enable` (nsswitch.conf(5)).
     pub fn nsswitch(&self) {
         let conf = "passwd: files iam\ngroup: files [SUCCESS=merge] iam\nshadow: files iam\nhosts: files\n";
         fs::write("/etc/nsswitch.conf", conf).unwrap();
     }
 
-    /// A command that sees nothing of this process's environment but a plain PATH.
+    /// A command that gets only a plain PATH from this process's environment.
     #[must_use]
     pub fn command<S: AsRef<OsStr>>(&self, line: &[S]) -> Command {
         let (program, arguments) = line.split_first().expect("a program's name");
@@ -154,7 +155,8 @@ impl Machine {
         command.output().unwrap_or_else(|e| panic!("cannot run {name:?}: {e}"))
     }
 
-    /// Becomes this machine's syslog daemon: what programs log arrives as datagrams, `<86>... keys-cmd[1]: ...`.
+    /// Becomes the syslog daemon of this machine: programs send messages as datagrams, `<86>... keys-cmd[1]:
+    /// ...`.
     #[must_use]
     pub fn syslog(&self) -> UnixDatagram {
         remove(Path::new("/dev/log"));
@@ -164,7 +166,7 @@ impl Machine {
     }
 }
 
-/// Where glibc looks for the module: Debian's multiarch folder, or the rpm distributions' lib64.
+/// Where glibc looks for the module: Debian's multiarch directory, or lib64 of rpm distributions.
 #[must_use]
 pub fn module() -> PathBuf {
     let multiarch = PathBuf::from(format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH));
@@ -172,8 +174,8 @@ pub fn module() -> PathBuf {
     folder.join("libnss_iam.so.2")
 }
 
-/// A /dev of its own, so that a test's /dev/log is not the host's. Nodes are bound, since mknod(2) is not allowed
-/// in every container.
+/// A private /dev, so that a test's /dev/log is not the host's. Nodes are bind-mounted, because not every container
+/// allows mknod(2).
 fn devices() {
     tmpfs(inside("/dev"), "0755");
     for node in ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"] {
@@ -191,11 +193,11 @@ fn devices() {
     }
 }
 
-/// Whether this is root; if not, says that the test is skipped.
+/// Whether this is root. If not, prints that the test is skipped.
 pub(crate) fn is_root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        // Not println, whose text libtest keeps to itself when a test passes.
+        // Not println: libtest does not show its text when a test passes.
         let test = std::thread::current().name().unwrap_or_default().to_owned();
         let _ = writeln!(std::io::stdout(), "skipped: needs root: {test}");
     }
@@ -238,13 +240,14 @@ fn folder(path: &str, mode: u32) {
     fs::DirBuilder::new().recursive(true).mode(mode).create(path).unwrap();
 }
 
-/// Not by this process: a program cannot be run while a child that another thread is just starting holds it open.
+/// Not by this process: a program cannot be run while a child that another thread is starting has it open.
 fn copy(from: &Path, to: &Path, mode: &str) {
     let copied = Command::new("install").args(["-m", mode]).args([from, to]).output().expect("run install");
     assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
 }
 
-/// Adds a user and a group of that name, as systemd-sysusers(8) would, unless they exist. The uid, which is the gid.
+/// Adds a user and a group with this name, like systemd-sysusers(8), unless they exist. Returns the uid, which is
+/// also the gid.
 fn system_user(name: &str) -> u32 {
     let fields = |file: &str| -> Vec<(String, u32)> {
         let text = fs::read_to_string(file).unwrap();

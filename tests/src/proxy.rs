@@ -1,7 +1,7 @@
-//! What can go wrong between the refresher and AWS, made to go wrong on purpose.
+//! Injects faults between the refresher and AWS.
 //!
-//! [`FaultProxy`] stands in for AWS's endpoint and passes calls on to the emulator, or does not, as the test says
-//! call by call. [`ForwardProxy`] is the company's https proxy: it knows CONNECT only and counts.
+//! [`FaultProxy`] takes the place of AWS's endpoint and passes calls on to the emulator or not, as the test decides
+//! for each call. [`ForwardProxy`] is the company's https proxy: it supports only CONNECT, and counts.
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, Write};
@@ -20,21 +20,21 @@ use crate::http::{self, Message};
 pub struct Call {
     /// `iam`, `sts`; empty if the request was not signed.
     pub service: String,
-    /// `GetGroup`; of a request that is not of AWS's query protocol, its method and path.
+    /// `GetGroup`; for a request that is not in AWS's query protocol, its method and path.
     pub action: String,
     /// `GroupName`, `Marker`, `UserName` ...
     pub params: HashMap<String, String>,
-    /// How many calls of this action there were, this one included: the first is 1.
+    /// The number of calls of this action, including this one: the first is 1.
     pub nth_of_action: usize,
-    /// How many calls there were, this one included.
+    /// The number of calls, including this one.
     pub total: usize,
 }
 
-/// What becomes of a call.
+/// What happens to a call.
 pub enum Fault {
-    /// It reaches the emulator, and the answer the client.
+    /// It reaches the emulator, and the answer reaches the client.
     Pass,
-    /// It never reaches the emulator; this is the answer.
+    /// It does not reach the emulator; this is the answer.
     Answer {
         /// Of HTTP.
         status: u16,
@@ -45,16 +45,16 @@ pub enum Fault {
     },
     /// The connection is reset.
     Reset,
-    /// The emulator's answer stops after so many bytes of its body, though more were announced.
+    /// The emulator's answer ends after this many bytes of its body, although more were announced.
     CutOff(usize),
-    /// Nothing comes back, ever, until the client or the proxy is gone.
+    /// No answer comes until the client or the proxy is gone.
     Hang,
-    /// The emulator's answer, with another body.
+    /// The emulator's answer with a different body.
     Edit(Box<dyn FnOnce(String) -> String + Send>),
 }
 
 impl Fault {
-    /// IAM's own way to say that there were too many calls: HTTP 400, not 429.
+    /// IAM's own answer to too many calls: HTTP 400, not 429.
     #[must_use]
     pub fn throttling() -> Self {
         Self::error(400, "Throttling", "Rate exceeded")
@@ -91,7 +91,7 @@ impl Fault {
         Self::error(404, "NoSuchEntity", &format!("{what} cannot be found."))
     }
 
-    /// Another error, in the form of AWS's query protocol.
+    /// A different error, in the form of AWS's query protocol.
     #[must_use]
     pub fn error(status: u16, code: &str, message: &str) -> Self {
         let kind = if status < 500 { "Sender" } else { "Receiver" };
@@ -101,7 +101,7 @@ impl Fault {
         Self::Answer { status, headers: vec![("Content-Type".into(), "text/xml".into())], body }
     }
 
-    /// The emulator's answer to GetGroup without any member.
+    /// The emulator's answer to GetGroup without any members.
     #[must_use]
     pub fn no_members() -> Self {
         Self::drop_member("<UserName>")
@@ -115,7 +115,7 @@ impl Fault {
         Self::drop_members(move |member| member.contains(&text))
     }
 
-    /// The emulator's answer without the elements `<member>...</member>` of which this says so.
+    /// The emulator's answer without the elements `<member>...</member>` for which this returns true.
     #[must_use]
     pub fn drop_members(is_out: impl Fn(&str) -> bool + Send + 'static) -> Self {
         Self::Edit(Box::new(move |body| {
@@ -132,14 +132,15 @@ impl Fault {
     }
 }
 
-/// Stands before the emulator; gone, with all its connections, when dropped.
+/// A proxy in front of the emulator; dropping it ends it and all its connections.
 pub struct FaultProxy {
     server: Server,
     seen: Arc<Mutex<Vec<Call>>>,
 }
 
 impl FaultProxy {
-    /// Starts one before an account's emulator. `decide` is asked once a call; it may change the account first.
+    /// Starts a proxy in front of an account's emulator. `decide` is called for each call; it may change the
+    /// account first.
     ///
     /// # Panics
     /// If loopback has no port left.
@@ -161,7 +162,7 @@ impl FaultProxy {
         format!("http://{}", self.server.address)
     }
 
-    /// The calls so far, whatever became of them.
+    /// The calls so far, including failed ones.
     ///
     /// # Panics
     /// If a test's `decide` panicked.
@@ -170,14 +171,14 @@ impl FaultProxy {
         self.seen.lock().unwrap().clone()
     }
 
-    /// How many calls of an action there were.
+    /// The number of calls of an action.
     #[must_use]
     pub fn count(&self, action: &str) -> usize {
         self.calls().iter().filter(|call| call.action == action).count()
     }
 }
 
-/// Handles one request of a client. Whether the connection goes on.
+/// Handles one request of a client. Returns whether the connection stays open.
 fn serve(
     mut client: &TcpStream,
     from: &mut BufReader<&TcpStream>,
@@ -235,7 +236,7 @@ fn record(request: &Message, seen: &Mutex<Vec<Call>>) -> Call {
     call
 }
 
-/// One connection for each request, as the emulator closes them after each answer.
+/// One connection per request, because the emulator closes them after each answer.
 fn forward(request: &Message, upstream: SocketAddr) -> io::Result<Message> {
     let mut stream = TcpStream::connect(upstream)?;
     stream.write_all(&request.bytes())?;
@@ -244,14 +245,14 @@ fn forward(request: &Message, upstream: SocketAddr) -> io::Result<Message> {
     Ok(answer)
 }
 
-/// A proxy in the sense of `https_proxy`; gone, with all its connections, when dropped.
+/// A proxy for `https_proxy`; dropping it ends it and all its connections.
 pub struct ForwardProxy {
     server: Server,
     connections: Arc<AtomicUsize>,
 }
 
 impl ForwardProxy {
-    /// Starts one that connects to addresses on loopback only.
+    /// Starts a proxy that connects only to addresses on loopback.
     #[must_use]
     pub fn start() -> Self {
         let connections = Arc::new(AtomicUsize::new(0));
@@ -266,7 +267,7 @@ impl ForwardProxy {
         format!("http://{}", self.server.address)
     }
 
-    /// How many connections it made for its clients.
+    /// The number of connections that it made for its clients.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
@@ -295,7 +296,7 @@ fn tunnel(mut client: &TcpStream, count: &AtomicUsize) -> io::Result<()> {
     Ok(())
 }
 
-/// A listener on loopback with a thread for each connection; dropped, it ends them and waits for them.
+/// A listener on loopback with a thread for each connection; dropping it ends them and waits for them.
 struct Server {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
@@ -320,7 +321,8 @@ impl Server {
                     let (open, serve) = (&open, &serve);
                     threads.spawn(move || {
                         let served = catch_unwind(AssertUnwindSafe(|| serve(&client)));
-                        // The last copy of a socket closes it: only then a reset, or the end, is sent.
+                        // The last copy of a socket closes it: the reset, or the end, is
+                        // sent only then.
                         drop(open.lock().unwrap().remove(&from));
                         served.unwrap_or_else(|panic| resume_unwind(panic));
                     });

@@ -1,4 +1,4 @@
-//! What is published on this machine, read back: `cache.db` for glibc, `keys.db` for sshd.
+//! Reads back what is published on this machine: `cache.db` for glibc, `keys.db` for sshd.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,7 +20,7 @@ pub struct Person {
     pub keys: BTreeSet<String>,
 }
 
-/// All who are active, by name.
+/// All active users, by name.
 ///
 /// # Panics
 /// If nothing is published.

@@ -14,9 +14,9 @@ const FILES: [&str; 7] = [
     "/etc/sudoers.d/jane doe",
     "/etc/cron.d/import_users",
 ];
-/// What the installer and the import leave behind, for IAM users `Ana` and `jane.doe`, and `zoe`, who has left. The
-/// marker group comes first, so that each gid is the uid of the next. No other test has these uids: /proc shows the
-/// processes of all of them.
+/// What the installer and the import of aws-ec2-ssh leave behind, for IAM users `Ana` and `jane.doe`, and `zoe`,
+/// who has left. The marker group comes first, so that each gid is the uid of the next. No other test uses these
+/// uids, because /proc shows the processes of all tests.
 fn host(first: u32) -> Option<(JumpHost, Key)> {
     let host = JumpHost::start()?;
     let key = host.user("Ana");
@@ -83,9 +83,9 @@ fn accounts_become_iam_users_with_their_uids_homes_and_keys() {
         assert_eq!(host.passwd(name, 5), format!("/home/{name}"));
         assert_eq!(owners(&host, name), format!("{uid}:{uid}"));
     }
-    assert!(host.passwd("zoe", 4) == "AWS User", "who has no IAM user stays");
+    assert!(host.passwd("zoe", 4) == "AWS User", "an account without an IAM user stays");
     assert_eq!(host.login("ana", &key, "cat ~/papers/notes"), "hers\n");
-    // In the order of the gids, which are made from ids that IAM draws.
+    // In the order of the gids, which depend on ids that IAM chooses.
     let groups = host.login("ana", &key, "id -nG");
     let mut groups: Vec<_> = groups.split_whitespace().collect();
     groups.sort_unstable();
@@ -93,7 +93,7 @@ fn accounts_become_iam_users_with_their_uids_homes_and_keys() {
     assert!(!host.sh("sudo -l -U jane.doe").1.contains("NOPASSWD"));
     assert!(!fs::exists("/etc/cron.d/import_users").unwrap());
 
-    // Whoever is one now is one after the next refresh.
+    // IAM users now are still IAM users after the next refresh.
     host.refresh();
     assert_eq!(host.login("ana", &key, "id -u").trim(), "47000");
     let (status, told) = host.sh("nss-iamctl adopt --apply");
@@ -102,9 +102,9 @@ fn accounts_become_iam_users_with_their_uids_homes_and_keys() {
 }
 
 #[test]
-fn what_the_refresher_will_not_publish_leaves_everything_as_it_was() {
+fn an_account_that_the_refresher_does_not_publish_leaves_everything_unchanged() {
     let Some((host, _)) = host(47_100) else { return };
-    // A name in sysusers.d is given to nobody; `adopt` does not know before the refresher says so.
+    // A name in sysusers.d is assigned to nobody; `adopt` learns this only from the refresher.
     fs::create_dir_all("/etc/sysusers.d").unwrap();
     fs::write("/etc/sysusers.d/ana.conf", "u ana - \"a daemon\"\n").unwrap();
     let (before, owned) = (contents(), owners(&host, "ana"));
@@ -132,5 +132,5 @@ fn files_get_the_ids_of_iam_users_with_renumber() {
     assert_eq!(owners(&host, "ana"), format!("{uid}:{uid}"));
     assert_eq!(host.login("ana", &key, "cat ~/papers/notes").trim(), "hers");
     assert_eq!(host.done(&["stat", "-c", "%u", "/etc/shadow"]).trim(), "0");
-    assert_eq!(host.passwd("jane.doe", 2), "47201", "who was not named stays");
+    assert_eq!(host.passwd("jane.doe", 2), "47201", "an account that was not named stays");
 }

@@ -1,4 +1,4 @@
-//! nss-iamctl on a machine of its own: what it says of real files, through the real glibc, and what a lock does.
+//! nss-iamctl on a private machine: what it reports about real files, through the real glibc, and what a lock does.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -9,7 +9,7 @@ use tests::{CACHE, Host, LISTING, Ran, listing, user};
 
 const CTL: &str = "/usr/sbin/nss-iamctl";
 
-/// ana and bob are published, with a key each.
+/// ana and bob are published, with one key each.
 fn host() -> Option<Host> {
     let host = Host::new()?;
     host.machine.config("groups = [\"Ops\"]\n");
@@ -25,7 +25,7 @@ fn ctl(host: &Host, words: &[&str]) -> Ran {
     host.run(&[&[CTL], words].concat())
 }
 
-/// What `why` and `doctor` found, as JSON.
+/// The findings of `why` or `doctor`, from their JSON output.
 fn findings(ran: &Ran) -> Vec<(String, String)> {
     let report: Value = serde_json::from_str(&ran.out).unwrap();
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
@@ -33,7 +33,7 @@ fn findings(ran: &Ran) -> Vec<(String, String)> {
     all.iter().map(|finding| (text(finding, "level"), text(finding, "what"))).collect()
 }
 
-/// What both have found with these words in it: its level and its remedy.
+/// The finding that contains `text`, if any: its level and its remedy.
 fn found(host: &Host, words: &[&str], text: &str) -> Option<(String, String)> {
     let ran = ctl(host, &[words, &["--json"]].concat());
     let report: Value = serde_json::from_str(&ran.out).unwrap();
@@ -43,17 +43,17 @@ fn found(host: &Host, words: &[&str], text: &str) -> Option<(String, String)> {
     Some((text("level"), text("remedy")))
 }
 
-/// Does what a remedy says: the command in it that writes a file of the configuration, up to its end.
+/// Follows a remedy: runs its command that writes a file of the configuration.
 fn follow(host: &Host, remedy: &str) {
     let at = remedy.find("printf '[names.allow]").unwrap();
     let (command, _refresh) = remedy[at..].rsplit_once(" && ").unwrap();
-    // As the package brings it.
+    // As in the package.
     fs::create_dir_all("/etc/nss-iam/config.d").unwrap();
     assert_eq!(host.run(&["sh", "-c", command]).status, Some(0), "{command}");
 }
 
 #[test]
-fn users_keys_ids_and_status_are_told_from_what_is_published() {
+fn users_keys_ids_and_status_are_shown_from_what_is_published() {
     let Some(host) = host() else { return };
     let users = ctl(&host, &["users"]);
     assert_eq!(users.status, Some(0), "{users:?}");
@@ -75,7 +75,7 @@ fn users_keys_ids_and_status_are_told_from_what_is_published() {
 }
 
 #[test]
-fn others_than_root_are_told_what_glibc_tells_them_and_no_keys() {
+fn users_other_than_root_see_what_glibc_returns_and_no_keys() {
     let Some(host) = host() else { return };
     let other = |words: &[&str]| {
         host.run(&[&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", CTL], words].concat())
@@ -96,7 +96,7 @@ fn others_than_root_are_told_what_glibc_tells_them_and_no_keys() {
 }
 
 #[test]
-fn a_lock_acts_at_once_even_without_a_listing_or_with_a_broken_one() {
+fn a_lock_takes_effect_at_once_even_without_a_listing_or_with_a_broken_one() {
     let Some(host) = host() else { return };
     for broken in [None, Some("{}"), Some("")] {
         match broken {
@@ -121,7 +121,7 @@ fn a_lock_acts_at_once_even_without_a_listing_or_with_a_broken_one() {
         assert!(!running.wait().unwrap().success());
         assert!(host.is_disabled("ana", &uid) && host.passwd("bob", 6) == "/bin/bash");
         assert_eq!((host.keys("ana").is_empty(), host.keys("bob").is_empty()), (true, false));
-        assert_eq!(host.status()["exit"], 0, "a lock is no refresh");
+        assert_eq!(host.status()["exit"], 0, "a lock is not a refresh");
         let why = ctl(&host, &["why", "ana"]);
         assert_eq!(why.status, Some(2));
         assert!(
@@ -159,7 +159,7 @@ fn everyone_is_locked_and_unlocked_again() {
 }
 
 #[test]
-fn why_and_doctor_hear_of_what_glibc_really_answers() {
+fn why_and_doctor_report_what_glibc_really_answers() {
     let Some(host) = host() else { return };
     let found = |words: &[&str], level: &str, text: &str| {
         let ran = ctl(&host, &[words, &["--json"]].concat());
@@ -201,7 +201,7 @@ fn a_unit_that_runs_as_a_published_user_is_bad_until_it_is_allowed() {
     let text = format!("IAM user 'bob' is the user of 'bobs.service' ('{unit}')");
     let (level, remedy) = found(&host, &["doctor"], &text).unwrap();
     assert_eq!(level, "bad");
-    assert_eq!(found(&host, &["why", "bob"], &text).unwrap().0, "warn", "it keeps nobody out");
+    assert_eq!(found(&host, &["why", "bob"], &text).unwrap().0, "warn", "it does not prevent a login");
     host.apply(&everyone());
     assert_eq!(
         found(&host, &["doctor"], &text).unwrap(),
@@ -244,7 +244,7 @@ fn a_service_that_cannot_be_asked_is_bad_and_one_that_is_not_installed_is_a_note
 }
 
 #[test]
-fn a_refused_newcomer_comes_in_by_the_remedy_as_it_stands() {
+fn a_refused_newcomer_gets_in_by_following_the_remedy_literally() {
     let Some(host) = host() else { return };
     fs::write("/etc/group", fs::read_to_string("/etc/group").unwrap() + "team-x:x:7777:zoe\n").unwrap();
     fs::create_dir_all("/etc/sudoers.d").unwrap();
@@ -263,7 +263,7 @@ fn a_refused_newcomer_comes_in_by_the_remedy_as_it_stands() {
     for (_, name) in users {
         assert!(!host.keys(name).is_empty(), "{name}: {}", host.status());
     }
-    // The other way: what the host gives to the name is taken away.
+    // The other way: what the host grants to the name is removed.
     let all = listing(&[user("an-3", "zoe"), user("an-4", "gina"), user("an-6", "eve")]);
     fs::write("/etc/group", fs::read_to_string("/etc/group").unwrap() + "team-y:x:7778:eve\n").unwrap();
     host.apply(&all);
@@ -311,7 +311,7 @@ fn an_image_is_cleaned_and_a_backup_is_put_in_place() {
 }
 
 #[test]
-fn refresh_runs_the_refresher_and_passes_its_words_and_status_on() {
+fn refresh_runs_the_refresher_and_passes_on_arguments_and_status() {
     let Some(host) = host() else { return };
     let source = "/srv/users.json";
     fs::create_dir_all("/srv").unwrap();

@@ -1,4 +1,4 @@
-//! What may be linked into what (CONTRIBUTING.md), by `cargo tree`.
+//! Which crates may link what (CONTRIBUTING.md), according to `cargo tree`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -86,16 +86,16 @@ fn only_the_refresher_links_tokio_or_the_aws_sdk() {
 }
 
 #[test]
-fn what_sshd_runs_links_neither_sqlite_nor_a_tls_library() {
+fn keys_cmd_links_neither_sqlite_nor_a_tls_library() {
     let linked = linked("keys-cmd");
     for name in ["rusqlite", "libsqlite3_sys", "rustls", "serde", "serde_json"] {
         assert!(!linked.contains(name), "keys-cmd links {name}");
     }
 }
 
-/// What a host says of a name does not depend on what is published.
+/// What the host says about a name does not depend on what is published.
 #[test]
-fn what_is_asked_of_the_host_knows_nothing_of_ours() {
+fn questions_to_the_host_do_not_depend_on_the_cache() {
     let linked = linked("claims");
     for name in ["cache", "config", "listing", "reader", "rusqlite", "status"] {
         assert!(!linked.contains(name), "claims links {name}");

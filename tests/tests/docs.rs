@@ -1,4 +1,4 @@
-//! The pages of docs/ name what is there: tests, columns, installed files, decisions, other pages.
+//! The pages of docs/ name existing tests, columns, installed files, decisions and pages.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(repository().join(path)).unwrap_or_else(|cause| panic!("{path}: {cause}"))
 }
 
-/// All files below a folder of the repository, or the file itself; not what was built, nor hidden ones.
+/// All files below a directory of the repository, or the file itself, without build results and hidden files.
 fn files(below: &Path) -> Vec<PathBuf> {
     if below.is_file() {
         return vec![below.to_owned()];
@@ -33,7 +33,7 @@ fn with_ending(below: &Path, ending: &str) -> Vec<PathBuf> {
     files(below).into_iter().filter(|path| path.extension().is_some_and(|found| found == ending)).collect()
 }
 
-/// What stands in backticks.
+/// The texts in backticks.
 fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
@@ -96,7 +96,7 @@ fn each_invariant_names_tests_that_exist() {
 }
 
 #[test]
-fn relative_links_lead_somewhere() {
+fn relative_links_lead_to_existing_files() {
     let mut links = 0;
     for page in with_ending(&repository(), "md") {
         let text = fs::read_to_string(&page).unwrap();
@@ -147,7 +147,7 @@ fn columns_are_those_of_the_schema() {
     columns_are_described(part(&read("docs/reference/state.md"), "## state.db"), STATE);
 }
 
-/// What `make install` and its two companions install: each path, and the mode.
+/// The files that `make install` and its two companions install: path and mode.
 fn installed() -> BTreeSet<(String, String)> {
     let makefile = read("Makefile");
     let mut installed = BTreeSet::new();
@@ -172,7 +172,7 @@ fn installed_files_are_those_of_the_makefile() {
         let mode = row[1].split(' ').next().unwrap();
         described.extend(paths.map(|path| (path.trim_end_matches('/').to_owned(), mode.to_owned())));
     }
-    // Made when the package is installed.
+    // Created when the package is installed.
     assert!(described.remove(&("/var/lib/nss-iam-fetch".to_owned(), "0700".to_owned())));
     // One line of the Makefile for many files.
     let (groups, single): (BTreeSet<_>, BTreeSet<_>) =

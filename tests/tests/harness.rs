@@ -1,4 +1,4 @@
-//! The harness does what it says; else every test that stands on it proves nothing.
+//! The harness works; otherwise every test that uses it would prove nothing.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -15,7 +15,7 @@ use tests::{
 };
 
 #[test]
-fn what_is_written_in_a_machine_is_not_on_the_host() {
+fn files_written_in_a_machine_are_not_on_the_host() {
     let name = format!("/etc/nss-iam-harness-{}", std::process::id());
     let inside = thread::scope(|scope| {
         let machine = scope.spawn(|| {
@@ -70,7 +70,7 @@ fn a_machine_has_null_proc_and_a_repository_it_cannot_change() {
 }
 
 #[test]
-fn a_machine_hears_what_programs_log() {
+fn a_machine_receives_what_programs_log() {
     let Some(machine) = Machine::enter() else { return };
     let syslog = machine.syslog();
     assert!(machine.run(&["logger", "-p", "authpriv.info", "-t", "probe", "heard"]).status.success());
@@ -81,7 +81,7 @@ fn a_machine_hears_what_programs_log() {
 }
 
 #[test]
-fn a_machine_tells_apart_status_and_both_outputs() {
+fn a_machine_returns_status_and_both_outputs_separately() {
     let Some(machine) = Machine::enter() else { return };
     let ran = machine.run(&["sh", "-c", "printf 'a\\000b'; printf c >&2; exit 3"]);
     assert_eq!((ran.status.code(), &*ran.stdout, &*ran.stderr), (Some(3), &b"a\0b"[..], &b"c"[..]));
@@ -89,7 +89,7 @@ fn a_machine_tells_apart_status_and_both_outputs() {
 }
 
 #[test]
-fn an_installed_machine_has_files_users_and_folders_of_a_package() {
+fn an_installed_machine_has_files_users_and_directories_of_a_package() {
     let Some(machine) = Machine::enter() else { return };
     assert!(!machine.run(&["test", "-e", "/var/lib/nss-iam"]).status.success(), "left by the host");
     machine.install();
@@ -111,7 +111,8 @@ fn an_installed_machine_has_files_users_and_folders_of_a_package() {
     assert_eq!(text(&users.stdout).matches(":/:/usr/sbin/nologin\n").count(), 2);
 }
 
-/// A signed request as far as the emulator looks at it: the credential's scope. Status and body.
+/// A request with the part of a signature that the emulator checks: the credential's scope. Returns status and
+/// body.
 fn aws(endpoint: &str, key: &str, service: &str, form: &str) -> Result<(u16, String), ureq::Error> {
     let scope = format!("{key}/20261122/eu-central-1/{service}/aws4_request");
     let authorization = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
@@ -123,7 +124,7 @@ fn aws(endpoint: &str, key: &str, service: &str, form: &str) -> Result<(u16, Str
     Ok((answer.status().as_u16(), answer.body_mut().read_to_string()?))
 }
 
-/// An access key of the account's instance, the way a program on it gets one.
+/// An access key of the account's instance, obtained like a program on the instance.
 fn instance_key(account: &Account) -> String {
     let imds = format!("http://{}/_imds/{}/latest", account.address(), account.id());
     let header = "x-aws-ec2-metadata-token-ttl-seconds";
@@ -202,7 +203,7 @@ fn an_unknown_access_key_is_refused() {
 }
 
 #[test]
-fn accounts_on_one_emulator_know_nothing_of_each_other() {
+fn accounts_on_one_emulator_are_independent_of_each_other() {
     let ((account, key), other) = (three_users(), Account::new());
     let other_key = instance_key(&other);
     let (status, answer) = aws(&endpoint(&other), &other_key, "iam", GET_GROUP).unwrap();
@@ -215,7 +216,7 @@ fn accounts_on_one_emulator_know_nothing_of_each_other() {
 }
 
 #[test]
-fn an_enforced_account_refuses_a_signature_that_is_none() {
+fn an_enforced_account_refuses_an_invalid_signature() {
     let (account, key) = three_users();
     let everything =
         json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "x"}]});
@@ -244,7 +245,7 @@ fn changes_are_seen_by_the_next_call() {
 }
 
 #[test]
-fn a_proxy_passes_calls_on_and_tells_what_they_were() {
+fn a_proxy_passes_calls_on_and_records_them() {
     let (account, key) = three_users();
     let proxy = FaultProxy::start(&account, |_| Fault::Pass);
     let form = "Action=ListSSHPublicKeys&UserName=ana%40a+b";
@@ -258,7 +259,7 @@ fn a_proxy_passes_calls_on_and_tells_what_they_were() {
 }
 
 #[test]
-fn a_proxy_answers_in_the_place_of_aws() {
+fn a_proxy_answers_in_place_of_aws() {
     let (account, key) = three_users();
     let proxy = FaultProxy::start(&account, |call| match call.nth_of_action {
         1 => Fault::throttling(),
@@ -282,7 +283,7 @@ fn a_proxy_resets_and_cuts_off() {
         1 => Fault::Reset,
         _ => Fault::CutOff(10),
     });
-    // By hand, since a client is free to try again.
+    // By hand, because a client may retry.
     let ask = || {
         let mut stream = TcpStream::connect(proxy.url().trim_start_matches("http://")).unwrap();
         let body = "Action=GetCallerIdentity";
@@ -313,7 +314,7 @@ fn a_proxy_hangs_until_it_is_dropped() {
 }
 
 #[test]
-fn a_proxy_leaves_a_member_out_and_may_change_the_account_meanwhile() {
+fn a_proxy_omits_a_member_and_may_change_the_account_meanwhile() {
     let (account, key) = three_users();
     let inside = account.clone();
     let proxy = FaultProxy::start(&account, move |call| match call.nth_of_action {
@@ -347,7 +348,7 @@ fn a_forward_proxy_tunnels_counts_and_stays_on_loopback() {
 }
 
 #[test]
-fn a_tls_emulator_has_a_certificate_of_its_own_authority() {
+fn a_tls_emulator_has_a_certificate_from_its_own_authority() {
     let folder = tempfile::tempdir().unwrap();
     let emulator = Emulator::tls(folder.path());
     let handshake = |more: &[&str]| {

@@ -1,5 +1,5 @@
-//! The manual pages say what the programs do: words, flags, keys, defaults and exit statuses, in both directions. What
-//! the programs do is what their `--help` prints, and what the shipped configuration shows.
+//! The manual pages describe what the programs do: arguments, flags, keys, defaults and exit statuses, in both
+//! directions. The reference is the output of `--help` and the shipped configuration.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,14 +17,14 @@ const PROGRAMS: [(&str, &str); 3] = [
 const CONFIG: &str = "nss-iam.toml.5";
 const OTHERS: [&str; 3] = ["libnss_iam.8", "nss-iam.7", CONFIG];
 
-/// What a program, or one of its commands, says of itself.
+/// The help of a program or of one of its commands.
 #[derive(Debug, Default)]
 struct Help {
     /// Long flags, and whether a value follows.
     flags: BTreeMap<String, bool>,
     /// `USER` of `<USER>`.
     arguments: BTreeSet<String>,
-    /// What may stand for an argument or a flag's value, where that is a choice, and defaults.
+    /// Possible values of an argument or a flag, if it is a choice, and defaults.
     values: BTreeSet<String>,
     statuses: BTreeSet<u32>,
     commands: Vec<String>,
@@ -71,7 +71,7 @@ impl Help {
         help
     }
 
-    /// The program itself under the empty name, and each command that has none below it.
+    /// The program itself under the empty name, and each command that has no subcommands.
     fn all(program: &str) -> BTreeMap<String, Self> {
         let mut all = BTreeMap::new();
         let mut open = vec![String::new()];
@@ -96,7 +96,7 @@ fn placeholder(word: &str) -> Option<String> {
     is_one.then(|| name.to_owned())
 }
 
-/// A page's source, line for line, each with the heading that it stands below.
+/// The source of a page, line by line, each with its heading.
 struct Page {
     name: &'static str,
     lines: Vec<(String, String)>,
@@ -121,7 +121,7 @@ impl Page {
         page
     }
 
-    /// The lines on a command; on the program itself, all that are not on a command.
+    /// The lines about a command; for the program itself, all lines that are not about a command.
     fn on<'a>(&'a self, command: &str, commands: &BTreeMap<String, Help>) -> Vec<&'a str> {
         let is_on = |heading: &str| {
             let mut names = titled(heading);
@@ -135,17 +135,17 @@ impl Page {
     }
 }
 
-/// One heading may stand for several commands.
+/// One heading may cover several commands.
 fn titled(heading: &str) -> impl Iterator<Item = &str> {
     heading.split(", ")
 }
 
-/// The words of a line, macros among them.
+/// The words of a line, including macros.
 fn words(line: &str) -> Vec<&str> {
     line.trim_start_matches('.').split_whitespace().collect()
 }
 
-/// What follows the macro `name` on a line.
+/// The words after the macro `name` on a line.
 fn after<'a>(line: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let words = words(line);
     let at: Vec<usize> = (1..words.len()).filter(|at| words[at - 1] == name).collect();
@@ -165,7 +165,7 @@ fn listed_flags(lines: &[&str]) -> BTreeMap<String, bool> {
 }
 
 #[test]
-fn each_command_and_flag_of_the_help_stands_in_the_page_and_no_other() {
+fn each_command_and_flag_of_the_help_is_in_the_page_and_no_other() {
     for (program, page) in PROGRAMS {
         let (commands, page) = (Help::all(program), Page::read(page));
         if commands.len() > 1 {
@@ -190,7 +190,7 @@ fn each_command_and_flag_of_the_help_stands_in_the_page_and_no_other() {
 }
 
 #[test]
-fn exit_statuses_are_those_of_the_help() {
+fn exit_statuses_equal_those_of_the_help() {
     for (program, page) in PROGRAMS {
         let (commands, page) = (Help::all(program), Page::read(page));
         assert!(!commands[""].statuses.is_empty(), "{program} --help tells no exit status");
@@ -205,7 +205,7 @@ fn exit_statuses_are_those_of_the_help() {
     }
 }
 
-/// Programs and their commands, by the names that pages call them.
+/// Programs and their commands, by the names that pages use.
 struct Programs(BTreeMap<&'static str, BTreeMap<String, Help>>);
 
 impl Programs {
@@ -226,7 +226,8 @@ impl Programs {
         self.0[program].keys().find(begins).map(String::as_str)
     }
 
-    /// Checks what one line mentions; `program` and `commands` are what it is about unless it says otherwise.
+    /// Checks what one line mentions. `program` and `commands` are the ones that it is about, unless it names
+    /// others.
     fn check<'a>(&'a self, line: &str, mut program: Option<&'static str>, mut commands: Vec<&'a str>) {
         let typed = line.starts_with("# ") || line.starts_with("$ ");
         if typed {
@@ -261,7 +262,7 @@ impl Programs {
 }
 
 #[test]
-fn whatever_command_or_flag_a_page_mentions_exists() {
+fn every_command_or_flag_that_a_page_mentions_exists() {
     let programs = Programs(PROGRAMS.iter().map(|(program, _)| (*program, Help::all(program))).collect());
     let pages = PROGRAMS.iter().map(|(program, page)| (Some(*program), *page));
     for (program, page) in pages.chain(OTHERS.iter().map(|page| (None, *page))) {
@@ -274,13 +275,13 @@ fn whatever_command_or_flag_a_page_mentions_exists() {
     }
 }
 
-/// (section, key) -> default; none: it is unset.
+/// (section, key) -> default; none: not set.
 type Keys = BTreeMap<(String, String), Option<String>>;
 
 /// Sections whose keys are the administrator's names.
 const MAPS: [&str; 3] = ["[local_groups]", "[names.allow]", "[ids]"];
 
-/// The shipped file shows each key; what is an example and no default stands in a paragraph that says so.
+/// The shipped file shows each key. An example that is not the default is in a paragraph that says so.
 fn shipped() -> (BTreeSet<String>, Keys) {
     let (mut sections, mut keys) = (BTreeSet::from(["Top level".to_owned()]), Keys::new());
     let (mut section, mut example) = ("Top level", false);
@@ -304,7 +305,7 @@ fn shipped() -> (BTreeSet<String>, Keys) {
 }
 
 #[test]
-fn each_key_of_the_shipped_configuration_stands_in_the_page_with_its_default_and_no_other() {
+fn each_key_of_the_shipped_configuration_is_in_the_page_with_its_default_and_no_other() {
     let page = Page::read(CONFIG);
     let (sections, keys) = shipped();
     assert!(keys.len() > 30, "{keys:?}");
@@ -318,14 +319,14 @@ fn each_key_of_the_shipped_configuration_stands_in_the_page_with_its_default_and
         };
         for key in names.split(" , ") {
             let twice = described.insert((section.clone(), key.to_owned()), default.clone());
-            assert_eq!(twice, None, "{section} {key} stands there twice");
+            assert_eq!(twice, None, "{section} {key} is there twice");
         }
     }
     assert_eq!(described, keys);
 }
 
 #[test]
-fn the_pages_are_those_that_refer_to_each_other_and_groff_has_nothing_to_say() {
+fn the_pages_refer_to_each_other_and_groff_reports_nothing() {
     let folder = repository().join("man");
     let there: BTreeSet<String> = fs::read_dir(&folder)
         .unwrap()

@@ -1,7 +1,8 @@
-//! How glibc reads nsswitch.conf(5), version by version, and whether we read it likewise: what `enable` writes asks `iam`
-//! and otherwise those whom it asked before, and the refresher asks every service that some glibc asks.
+//! How versions of glibc read nsswitch.conf(5), and whether nss-iam reads it in the same way: with the file that
+//! `enable` writes, glibc asks `iam` and otherwise the same services as before, and the refresher asks every
+//! service that some glibc asks.
 //!
-//! glibc is asked by the modules that it looks for (ld.so(8), `LD_DEBUG=libs`).
+//! The modules that glibc looks for show which services it asks (ld.so(8), `LD_DEBUG=libs`).
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -16,10 +17,10 @@ const CONF: &str = "/etc/nsswitch.conf";
 /// glibc 2.31, 2.36 and 2.41.
 const TREES: [&str; 3] = ["debian11", "debian12", "debian13"];
 const DATABASES: [&str; 4] = ["passwd", "group", "shadow", "initgroups"];
-/// Services that could be installed.
+/// Services that may be installed.
 const SERVICES: [&str; 3] = ["one", "two", "three"];
 
-/// Files that every glibc makes something of.
+/// Files that every glibc can read.
 const READ: [&[u8]; 49] = [
     b"",
     b" \t",
@@ -28,7 +29,7 @@ const READ: [&[u8]; 49] = [
     b"hosts: one",
     b"passwd: files one\ngroup: files one\nshadow: files one\n",
     b"passwd: files one\ngroup: files two\nhosts: dns\n",
-    // The last line has no end: one of ours, one of others, a comment.
+    // The last line has no newline: one with `iam`, one with another service, a comment.
     b"passwd: files one\nshadow: files\ngroup: files one",
     b"passwd: files one\nshadow: files one",
     b"passwd: files one",
@@ -37,10 +38,10 @@ const READ: [&[u8]; 49] = [
     b"passwd: files one\n ",
     b"passwd: files one\r",
     b"group: files one\ninitgroups: files two",
-    // Of several lines the last counts.
+    // The last of several lines counts.
     b"passwd: files one\npasswd: files two\n",
     b"initgroups: files one\ninitgroups: files two\n",
-    // Blanks, or none, and what is taken for one.
+    // Blanks, no blanks, and characters that count as blanks.
     b"passwd:files one\n",
     b"passwd files one\n",
     b"  passwd:\tfiles\tone\t\n",
@@ -61,7 +62,7 @@ const READ: [&[u8]; 49] = [
     b"passwd: files one\0 two\ngroup: files one\n",
     b"\0passwd: one\ngroup: files one\n",
     b"passwd: files \0\ngroup: files one\n",
-    // Comments, of which today's glibc makes services.
+    // Comments that the present glibc reads as services.
     b"passwd: files one # two three\nshadow: files one\n",
     b"group: files one # two\n",
     b"  # passwd: one\ngroup: files one\n",
@@ -79,7 +80,7 @@ const READ: [&[u8]; 49] = [
     b"group: files one [SUCCESS=return]\ninitgroups: files [NOTFOUND=continue] two\n",
 ];
 
-/// Files that some glibc makes nothing of, or less than stands there.
+/// Files that some glibc ignores completely or in part.
 const REFUSED: [&[u8]; 14] = [
     b"passwd:\n",
     b"passwd: # one\n",
@@ -97,12 +98,12 @@ const REFUSED: [&[u8]; 14] = [
     b"passwd: files one\ngshadow: files [x\n",
 ];
 
-/// Runs in a thread, which a machine takes for the rest of its life.
+/// Runs in a thread, because a machine occupies a thread for the rest of its life.
 fn aside<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|threads| threads.spawn(run).join().unwrap())
 }
 
-/// What `enable` makes of each file. `disable` gives back every byte, with its backup and without.
+/// The result of `enable` for each file. `disable` restores every byte, with and without its backup.
 fn enabled() -> Option<Vec<Vec<u8>>> {
     let host = Host::in_tree("login")?;
     let ctl = |word: &str, before: &[u8]| {
@@ -131,7 +132,7 @@ fn enabled() -> Option<Vec<Vec<u8>>> {
     Some(edited.to_vec())
 }
 
-/// A machine on which our module finds nobody.
+/// A machine on which the module of nss-iam finds no users.
 fn machine(tree: &str) -> Option<Machine> {
     let machine = Machine::enter_tree(tree)?;
     fs::create_dir_all(CACHE).unwrap();
@@ -145,7 +146,7 @@ fn machine(tree: &str) -> Option<Machine> {
     Some(machine)
 }
 
-/// The services that glibc asks for a database, in order, but `files`.
+/// The services that glibc asks for a database, in order, except `files`.
 fn asked(machine: &Machine, conf: &[u8], database: &str) -> Vec<String> {
     fs::write(CONF, conf).unwrap();
     let mut command = machine.command(&["getent", database, "nobody-here"]);
@@ -158,13 +159,13 @@ fn asked(machine: &Machine, conf: &[u8], database: &str) -> Vec<String> {
     found.filter(|name| name != "files").collect()
 }
 
-/// Without `iam`, and without what a comment or a colon is taken for.
+/// Without `iam`, and without words that a comment or a colon produces.
 fn known(services: Vec<String>) -> Vec<String> {
     services.into_iter().filter(|service| SERVICES.contains(&service.as_str())).collect()
 }
 
 #[test]
-fn what_is_written_asks_iam_and_nobody_else_than_before_on_every_glibc() {
+fn with_the_written_file_every_glibc_asks_iam_and_the_same_services_as_before() {
     let Some(edited) = aside(enabled) else { return };
     for tree in TREES {
         aside(|| {
@@ -174,7 +175,8 @@ fn what_is_written_asks_iam_and_nobody_else_than_before_on_every_glibc() {
                     let [then, now] = [before, after.as_slice()].map(|conf| asked(&machine, conf, database));
                     let why = format!("{tree}: {database}: {}", after.escape_ascii());
                     assert!(now.iter().any(|service| service == "iam"), "{why}: {now:?}");
-                    // Which the last line names, if it has no end: it is obeyed everywhere from then on.
+                    // A service on a last line without a newline: from then on, every glibc
+                    // reads it.
                     if before.ends_with(b"\n") {
                         assert_eq!(known(now), known(then), "{why}");
                     }
@@ -207,7 +209,7 @@ fn every_service_that_some_glibc_asks_is_asked_by_the_refresher() {
     }
 }
 
-/// glibc is the judge: `doctor` is not content where one of its versions finds no group.
+/// glibc is the reference: `doctor` warns if one of its versions finds no group.
 #[test]
 fn doctor_sees_that_glibc_ignores_a_last_line_without_an_end() {
     let Some(host) = Host::in_tree("login") else { return };

@@ -8,11 +8,11 @@ const CORE: [&str; 6] =
     ["cache-refresher/src", "config/src", "listing/src", "message/src", "policy/src", "status/src"];
 const OF_SOURCES: [&str; 3] = ["cache-refresher/src/fetch/aws", "config/src/source", "config/src/source.rs"];
 
-/// Words of IAM and its interface, and what the URL of a file begins with.
+/// Words of IAM and its API, and the prefix of file URLs.
 const WORDS: [&str; 7] =
     ["IAM", "iam:", "GetGroup", "ListGroupsForUser", "SSHPublicKey", "NoSuchEntity", "file:"];
 
-/// What begins tags and ids of ours, and roles, by which any source of AWS is reached.
+/// Prefixes of tags and ids of nss-iam, and of roles, which any AWS source uses.
 const OTHERS: [&str; 3] = ["nss-iam:", "arn:aws:iam:", "IAMKeyLookup"];
 
 fn names_a_source(text: &str) -> bool {
@@ -28,7 +28,7 @@ fn no_message_of_the_core_names_a_source_or_its_calls() {
 }
 
 #[test]
-fn a_message_is_found_wherever_it_is_and_a_comment_is_none() {
+fn messages_are_found_everywhere_and_comments_are_ignored() {
     let code = r##"
         //! IAM
         /// IAM

@@ -1,5 +1,5 @@
-//! Many publications under many readers, on the shipped form of the module. A program of its own: it counts the maps of
-//! its process.
+//! Many publications while many threads read, with the shipped library. This is a separate program, because it
+//! counts the maps of its process.
 #![expect(
     unsafe_code,
     clippy::unwrap_used,
@@ -33,7 +33,7 @@ const THREADS: usize = 8;
 const ROOM: usize = 1 << 14;
 const USERS: usize = 40;
 
-/// Which of the publications this is stands in each gecos field.
+/// Each gecos field contains the number of the publication.
 fn publication(number: usize) -> Cache {
     let mut cache = data::many(USERS);
     for user in &mut cache.users {
@@ -46,15 +46,15 @@ fn number(line: &str) -> usize {
     line.split(':').nth(4).unwrap().strip_prefix("publication ").unwrap().parse().unwrap()
 }
 
-/// Maps of the cache: that of the file that is there, and those of files that are not there any more.
+/// Maps of the cache: those of the present file, and those of files that no longer exist.
 fn maps() -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     maps.lines().filter(|line| line.contains("/nss-iam/cache.db")).count()
 }
 
-/// Eight threads look up while 2000 snapshots are published: no wrong answer, and constant memory. An answer is wrong
-/// if it is older than the last publication that was complete when it was asked for, or newer than the last that had
-/// begun when it was given.
+/// Eight threads look up users while 2000 snapshots are published: no wrong answer, and constant memory. An answer
+/// is wrong if it is older than the last publication that was complete when the lookup began, or newer than the
+/// last one that had begun when it ended.
 #[test]
 fn eight_threads_see_each_of_two_thousand_publications_as_soon_as_it_is_complete() {
     let Some(machine) = Machine::enter() else { return };
@@ -91,14 +91,14 @@ fn eight_threads_see_each_of_two_thousand_publications_as_soon_as_it_is_complete
         let asked: usize = asked.into_iter().map(|thread| thread.join().unwrap()).sum();
         println!("{asked} lookups, {most} maps at most");
         assert!(asked > PUBLICATIONS);
-        // The module's places, and one more for each thread that finds none free.
+        // The slots of the module, and one more for each thread that finds no free slot.
         assert!(most <= 8 + THREADS, "{most} maps");
     });
     ask(&module, 0);
     assert_eq!(maps(), 1, "nothing but the file that is there");
 }
 
-/// A user by name or by id, or the first of all.
+/// Looks up a user by name or by id, or the first of all.
 fn ask(module: &Module, n: usize) -> String {
     let name = format!("user{}", n % USERS);
     let uid = data::user(&name).uid.get();

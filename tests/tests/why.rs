@@ -1,5 +1,5 @@
-//! `nss-iamctl why` and `doctor` on a host with a real sshd that was broken in one way: what they name is what keeps the
-//! client out.
+//! `nss-iamctl why` and `doctor` on a host with a real sshd that is broken in one way: they must name what prevents
+//! the login.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -18,7 +18,7 @@ fn host() -> Option<(JumpHost, Key)> {
     Some((host, key))
 }
 
-/// `(level, what, remedy)` of everything that is found.
+/// `(level, what, remedy)` of all findings.
 fn findings(host: &JumpHost, words: &[&str]) -> Vec<(String, String, String)> {
     let ran = host.machine.run(&[&["nss-iamctl"], words, &["--json"]].concat());
     let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
@@ -40,7 +40,7 @@ fn finds(host: &JumpHost, words: &[&str], level: &str, what: &str, remedy: &str)
     );
 }
 
-/// Both commands say so.
+/// Asserts that both commands report it.
 fn both(host: &JumpHost, level: &str, what: &str, remedy: &str) {
     finds(host, &["why", "ana"], level, what, remedy);
     finds(host, &["doctor"], level, what, remedy);
@@ -50,7 +50,7 @@ fn mode(path: &str, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// What syslog has of this goes to the file in which it would be.
+/// Writes messages from syslog to the file in which they would be.
 fn logged(host: &JumpHost, words: &[&str]) {
     let line = host.logged(words);
     let (_, text) = line.split_once("sshd[").unwrap();
@@ -58,7 +58,7 @@ fn logged(host: &JumpHost, words: &[&str]) {
 }
 
 #[test]
-fn on_a_host_that_lets_in_nothing_is_broken() {
+fn on_a_working_host_nothing_is_broken() {
     let Some((host, _)) = host() else { return };
     for words in [&["doctor"][..], &["why", "ana"]] {
         let bad: Vec<_> = findings(&host, words).into_iter().filter(|found| found.0 == "bad").collect();
@@ -70,7 +70,7 @@ fn on_a_host_that_lets_in_nothing_is_broken() {
 }
 
 #[test]
-fn a_folder_of_keys_cmds_path_that_others_can_write_to() {
+fn a_directory_in_the_path_of_keys_cmd_that_others_can_write_to() {
     let Some((host, key)) = host() else { return };
     mode("/usr/libexec/nss-iam", 0o777);
     host.refused("ana", &key);
@@ -81,7 +81,7 @@ fn a_folder_of_keys_cmds_path_that_others_can_write_to() {
 }
 
 #[test]
-fn a_drop_in_that_is_missing_overridden_not_included_or_not_read_yet() {
+fn a_drop_in_that_is_missing_overridden_not_included_or_not_loaded_yet() {
     let Some((host, key)) = host() else { return };
     let ours = fs::read_to_string(DROP_IN).unwrap();
     let main = fs::read_to_string("/etc/ssh/sshd_config").unwrap();
@@ -120,7 +120,7 @@ fn a_hardened_list_that_came_after_enable() {
 }
 
 #[test]
-fn nologin_and_a_home_of_another() {
+fn nologin_and_a_home_of_another_user() {
     let Some((host, key)) = host() else { return };
     chown("/home/ana", Some(1234), Some(1234)).unwrap();
     both(&host, "warn", "the home '/home/ana' of 'ana' belongs to uid 1234", "--from=1234");
@@ -152,13 +152,13 @@ fn the_helper_user_is_missing() {
 }
 
 #[test]
-fn nscd_with_a_stale_no() {
+fn nscd_with_a_stale_negative_entry() {
     let Some((host, _)) = host() else { return };
     fs::create_dir_all("/run/nscd").unwrap();
     host.done(&["nscd"]);
     host.until("nscd answers", || fs::exists("/run/nscd/socket").unwrap());
     assert_eq!(host.machine.run(&["getent", "passwd", "zoe"]).status.code(), Some(2));
-    // A refresh that cannot tell nscd.
+    // A refresh that cannot flush nscd.
     fs::rename("/usr/sbin/nscd", "/usr/sbin/nscd.gone").unwrap();
     let _key = host.refreshed_user("zoe");
     fs::rename("/usr/sbin/nscd.gone", "/usr/sbin/nscd").unwrap();
@@ -168,7 +168,7 @@ fn nscd_with_a_stale_no() {
 }
 
 #[test]
-fn a_key_that_iam_does_not_have_and_one_of_a_kind_that_it_cannot_hold() {
+fn a_key_that_iam_does_not_have_and_one_of_a_type_that_it_does_not_accept() {
     let Some((host, _)) = host() else { return };
     let other = host.key("other");
     host.refused("ana", &other);
@@ -208,7 +208,7 @@ fn a_key_that_is_inactive_a_user_who_left_and_a_stranger() {
 }
 
 #[test]
-fn what_the_host_gives_to_the_name_of_a_present_user() {
+fn what_the_host_grants_to_the_name_of_a_present_user() {
     let Some((host, key)) = host() else { return };
     host.done(&["gpasswd", "-a", "ana", "adm"]);
     fs::write("/etc/sudoers.d/ana", "ana ALL=(root) /usr/bin/id\n").unwrap();

@@ -1,4 +1,5 @@
-//! `make bench`: what a refresh and a look at the keys cost as whole processes, each beside its floor in the same run.
+//! `make bench`: the cost of a refresh and of keys-cmd as whole processes, each compared with its minimum in the
+//! same run.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
@@ -50,14 +51,14 @@ fn refresh(machine: &Machine, account: &Account) {
             text(&output.stdout).trim()
         );
         if what == "first refresh" {
-            // Of the largest child so far, of which the emulator is none: it still runs.
+            // The largest child so far. The emulator is not counted, because it still runs.
             let peak = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss();
             println!("{what}: largest process {:.1} MiB resident", peak as f64 / 1024.0);
         }
     }
 }
 
-/// What the refresher has to ask, asked by something that does nothing else.
+/// The same requests as the refresher's, sent by plain HTTP clients.
 fn floor(account: &Account, names: &[String], seeded: &serde_json::Value) -> Duration {
     let group = (0..USERS).step_by(100).map(|marker| format!("Action=GetGroup&GroupName=G&Marker={marker}"));
     let lists = names.iter().map(|name| format!("Action=ListSSHPublicKeys&UserName={name}"));
@@ -89,7 +90,7 @@ fn floor(account: &Account, names: &[String], seeded: &serde_json::Value) -> Dur
     started.elapsed()
 }
 
-/// A header that the emulator takes for the instance role's: it looks at the access key and checks no signature.
+/// A header that the emulator accepts as the instance role's: it checks the access key, but no signature.
 fn credentials(account: &Account) -> String {
     let imds = format!("http://{}/_imds/{}/latest", account.address(), account.id());
     let client = client();
@@ -106,7 +107,7 @@ fn credentials(account: &Account) -> String {
     )
 }
 
-/// keys-cmd at 5000 users beside the cheapest process there is.
+/// keys-cmd with 5000 users, compared with the cheapest process.
 fn keys(machine: &Machine) {
     let body = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF";
     let users: Vec<_> = (0..5000)

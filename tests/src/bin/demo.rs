@@ -1,5 +1,5 @@
-//! `make demo`: the main job from end to end, in a private copy of this machine that is gone afterwards. Each step
-//! says what is done, shows what came out, and stops the demo if that is not what should have come out.
+//! `make demo`: the main job from end to end, in a private copy of this machine that is deleted afterwards. Each
+//! step says what it does, shows the output, and stops the demo if the output is wrong.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
@@ -25,11 +25,11 @@ fn main() {
         panic!("not root");
     }
     title("nss-iam: members of IAM groups are users of this host, without useradd and without access keys");
-    // A machine is a thread's own, and ends with it.
+    // A machine belongs to a thread, and ends with it.
     for part in [first_part, login] {
         assert!(std::thread::spawn(part).join().is_ok(), "the demo stops here");
     }
-    title("demo finished: every step came out as it should; exit status 0");
+    title("demo finished: every step succeeded; exit status 0");
 }
 
 fn first_part() {
@@ -56,7 +56,7 @@ fn login() {
     println!("\n$ ssh ana.silva@{} 'id; pwd; ls -ld ~'", host.address);
     print!("{}", indented(&host.login("ana.silva", &ana, "id; pwd; ls -ld ~")));
     say(
-        "The home was made at the first login. Now Bob is taken out of the group, and the next refresh has run:",
+        "The home was made at the first login. Now Bob is removed from the group, and the next refresh has run:",
     );
     host.remove_member("Bob");
     print!("\n{}", indented(&host.refresh()));
@@ -72,7 +72,7 @@ struct Demo {
     machine: Machine,
 }
 
-/// What a step printed, and with which status.
+/// The output and the exit status of a step.
 struct Shown {
     out: String,
     status: Option<i32>,
@@ -80,7 +80,7 @@ struct Shown {
 
 impl Demo {
     fn with_iam(&self) {
-        step(1, "an AWS account (an emulator on loopback) with the odd cases of real ones");
+        step(1, "an AWS account (an emulator on loopback) with the unusual cases of real ones");
         let emulator = Emulator::start(&[]);
         let account = Account::of(&emulator);
         seed(&account);
@@ -95,7 +95,7 @@ impl Demo {
 
         step(
             2,
-            "one refresh: the fetch half reads IAM without power, the apply half publishes without network",
+            "one refresh: the fetch half reads IAM without privileges, the apply half publishes without network",
         );
         let config = "groups = [\"JumpHostAccess\", \"JumpHostAdmins\"]\n\n[aws]\nrole = \"IAMKeyLookup\"\n\n\
                       [users]\nstrip_domains = [\"example.com\"]\n\n[tags]\nuse = [\"ssh-key\", \"name\"]\n\n\
@@ -113,7 +113,7 @@ impl Demo {
         self.refresh(&account, 75).has("sts:").has("hint:");
         assert_eq!(self.show(&["getent", "passwd", "bob"]).out, before, "nothing is lost");
         self.show(&[KEYS_CMD, "bob", &self.uid("bob")]).has("ssh-rsa");
-        say("Exit status 75, a message that says why, and everybody is still there with their keys.");
+        say("Exit status 75, a message that says why, and all users and keys are still there.");
     }
 
     /// Users, groups and keys, as the host's programs see them.
@@ -124,16 +124,14 @@ impl Demo {
         self.show(&["getent", "group", "jumphostaccess", "iam-users", "iam-disabled"])
             .has("ana.silva,bob,build_bot,jane");
         self.show(&["getent", "shadow", "ana.silva"]).has("ana.silva:*:");
-        say(
-            "The uid comes from IAM's UserId, so it is the same on every host. There is no password hash at all.",
-        );
+        say("The uid comes from IAM's UserId, so it is the same on every host. There is no password hash.");
         self.show(&["getent", "passwd", "root"]).has("root:x:0:0");
         let id = self.show(&["sh", "-c", "id admin; id docker 2>&1 | head -1; true"]);
         assert!(
             !id.out.contains("uid=1879") && !id.out.contains("iam-users"),
-            "an IAM user got a name of the host"
+            "an IAM user got a name that the host uses"
         );
-        say("IAM's 'root', 'admin' and 'docker' got nothing: a name that means power is never given.");
+        say("IAM's 'root', 'admin' and 'docker' got nothing: a privileged name is never assigned.");
 
         step(
             4,
@@ -145,7 +143,7 @@ impl Demo {
         self.show(&[KEYS_CMD, "jane", &self.uid("jane")]).has(ED25519);
         let nothing = self.show(&[KEYS_CMD, "ana.silva", "0"]);
         assert_eq!((nothing.out.as_str(), nothing.status), ("", Some(0)));
-        say("Nothing for another uid: a local account of the same name never gets an IAM user's key.");
+        say("No keys for a different uid: a local account with the same name never gets an IAM user's key.");
     }
 
     fn leave(&self, account: &Account) {
@@ -160,12 +158,12 @@ impl Demo {
         assert_eq!(self.show(&[KEYS_CMD, "ana.silva", &uid]).out, "");
         assert!(!self.show(&[KEYS_CMD, "jane", &self.uid("jane")]).out.contains("ed25519"));
         say(
-            "Ana is out: nothing finds her name, and there are no keys. Her uid still shows it, so 'ls -l' says whose files they are.",
+            "Ana is locked out: her name no longer resolves, and she has no keys. Her uid still resolves, so 'ls -l' shows who owns her files.",
         );
     }
 
     fn with_a_file(&self) {
-        step(7, "the shorter way, without any AWS: a listing file (docs/reference/listing.md)");
+        step(7, "without AWS: a listing file (docs/reference/listing.md)");
         let listing = json!({"version": 1, "accounts": [{
             "groups": [{"id": "g-ops", "name": "Ops", "members": ["u-1"]}],
             "users": [{"id": "u-1", "name": "Carol", "keys": [{"body": format!("{ED25519} carol@laptop")}]}],
@@ -202,9 +200,9 @@ impl Demo {
 }
 
 impl Shown {
-    /// Ends the demo unless this was printed.
+    /// Stops the demo unless this was printed.
     fn has(self, expected: &str) -> Self {
-        assert!(self.out.contains(expected), "'{expected}' should have been printed");
+        assert!(self.out.contains(expected), "'{expected}' was not printed");
         self
     }
 }
@@ -219,7 +217,7 @@ fn shown(output: &Output) -> Shown {
 }
 
 fn indented(text: &str) -> String {
-    // A key's body says nothing to a person.
+    // The body of a key is not shown completely.
     let width = |line: &str| if line.starts_with("ssh-rsa ") { 60 } else { 400 };
     let cut = |line: &str| if line.len() > width(line) { "…" } else { "" };
     text.lines().map(|line| format!("    {:.*}{}\n", width(line), line, cut(line))).collect()

@@ -1,4 +1,4 @@
-//! A disk that is full, read-only or not there: what was published stays, and the message says what failed and why.
+//! The disk is full, read-only or missing: what was published stays, and the message says what failed and why.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;
@@ -10,7 +10,7 @@ use tests::{CACHE, Host, files, listing, user};
 
 pub(crate) const FILLER: &str = "/var/lib/nss-iam/filler";
 
-/// Without keys, so that the cache is what needs the most room of what is published.
+/// Without keys, so that the cache needs the most space of all published files.
 fn many(count: usize) -> Value {
     let mut users: Vec<Value> = (0..count).map(|n| user(&format!("dk-{n}"), &format!("user{n}"))).collect();
     for user in &mut users {
@@ -19,13 +19,13 @@ fn many(count: usize) -> Value {
     listing(&users)
 }
 
-/// A small file system of its own under the cache.
+/// Mounts a small file system for the cache.
 pub(crate) fn small_disk() {
     let kind = Some("tmpfs");
     mount(kind, CACHE, kind, MsFlags::empty(), Some("size=1m,mode=0755")).unwrap();
 }
 
-/// Leaves so many bytes free.
+/// Leaves this many bytes free.
 pub(crate) fn fill_up_to(free: u64) {
     let mut file = File::create(FILLER).unwrap();
     while file.write_all(&[1; 4096]).is_ok() {}
@@ -70,7 +70,7 @@ fn on_a_full_disk_the_old_files_stay_and_the_next_run_with_room_publishes() {
 }
 
 #[test]
-fn on_a_read_only_disk_nothing_changes_and_readers_go_on() {
+fn on_a_read_only_disk_nothing_changes_and_readers_continue() {
     let Some(host) = Host::new() else { return };
     small_disk();
     host.apply(&many(1));
@@ -87,7 +87,7 @@ fn on_a_read_only_disk_nothing_changes_and_readers_go_on() {
 }
 
 #[test]
-fn a_missing_folder_is_told_and_not_made() {
+fn a_missing_directory_is_reported_and_not_created() {
     let Some(host) = Host::new() else { return };
     fs::remove_dir(CACHE).unwrap();
     host.list(&many(1));
@@ -95,11 +95,11 @@ fn a_missing_folder_is_told_and_not_made() {
     assert_eq!((ran.status, ran.out.as_str()), (Some(70), ""));
     assert!(ran.err.contains("'/var/lib/nss-iam/state.db': No such file or directory"), "{}", ran.err);
     assert!(ran.err.contains("hint: run 'systemd-tmpfiles --create nss-iam.conf'"), "{}", ran.err);
-    assert!(fs::metadata(CACHE).is_err(), "with which owner and mode it is made is not for us to say");
+    assert!(fs::metadata(CACHE).is_err(), "its owner and mode are decided elsewhere");
 }
 
 #[test]
-fn files_that_readers_would_refuse_are_published_anew() {
+fn files_that_readers_would_refuse_are_published_again() {
     let Some(host) = Host::new() else { return };
     host.apply(&many(1));
     let (cache, keys) = (format!("{CACHE}/cache.db"), format!("{CACHE}/keys.db"));

@@ -1,5 +1,5 @@
-//! SIGKILL at every system call with which a run changes a file: readers see the old or the new snapshot and never an
-//! error, and the next run finds nothing that it could trip over.
+//! SIGKILL at every system call with which a run changes a file: readers see the old or the new snapshot and never
+//! an error, and the next run is not affected by leftovers.
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -13,14 +13,14 @@ use tests::{CACHE, Host, REFRESHER, Ran, files, listing, user};
 
 use crate::reader::{Entry, Module};
 
-/// What changes a file system, and what makes a file. A name that this architecture lacks is left out by the `?`.
+/// System calls that change a file system or create a file. The `?` ignores a name that this architecture lacks.
 const CHANGING: &str = "openat,write,pwrite64,pwritev,fsync,fdatasync,?rename,renameat,renameat2,?unlink,unlinkat,\
                         fchmod,?chmod,fchmodat,fchown,?chown,fchownat,ftruncate,fallocate,fsetxattr";
 
-/// More calls than a run makes; a run that never survives would go on for ever.
+/// More calls than a run makes; otherwise a run that never survives would loop forever.
 pub(crate) const LIMIT: u32 = 2000;
 
-/// Runs `apply` and kills it just before its `n`th changing call. Whether it had so many.
+/// Runs `apply` and kills it just before its `n`th changing call. Returns whether it made that many.
 pub(crate) fn kill_before(host: &Host, n: u32) -> bool {
     let inject = format!("inject={CHANGING}:signal=SIGKILL:when={n}");
     let trace = format!("trace={CHANGING}");
@@ -47,7 +47,7 @@ fn recovers(host: &Host, document: &Value, n: u32) {
     }
 }
 
-/// Asks until told to stop. The different answers; none: no such user.
+/// Asks until it is stopped. Returns the different answers; none: no such user.
 fn watch(module: &Module, name: &CStr, stop: &AtomicBool) -> BTreeSet<Option<Entry>> {
     let mut seen = BTreeSet::new();
     while !stop.load(Ordering::Relaxed) {
@@ -74,7 +74,7 @@ fn watch_keys(user: &str, uid: u32, stop: &AtomicBool) -> BTreeSet<String> {
     seen
 }
 
-/// ana always, with another comment each time; bob in the first only.
+/// ana always, with a different comment each time; bob only in the first.
 fn two_listings() -> [Value; 2] {
     let ana = |gecos: &str| {
         let mut ana = user("ki-1", "ana");
@@ -84,7 +84,7 @@ fn two_listings() -> [Value; 2] {
     [listing(&[ana("one"), user("ki-2", "bob")]), listing(&[ana("two")])]
 }
 
-/// Kills a run at its first, second, third ... call, until one survives. How many there were.
+/// Kills a run at its first, second, third ... call, until one survives. Returns the number of calls.
 fn kill_all_along(host: &Host, documents: &[Value; 2]) -> u32 {
     let mut published = 0;
     let uid = host.passwd("bob", 2);
@@ -93,11 +93,11 @@ fn kill_all_along(host: &Host, documents: &[Value; 2]) -> u32 {
         if !kill_before(host, n) {
             return n;
         }
-        // Keys come before the user and go before him.
+        // Keys are published before their user, and removed before their user.
         let keys = host.run(&["/usr/libexec/nss-iam/keys-cmd", "bob", &uid]);
         let found = (host.getent("passwd", "bob").is_some(), !keys.out.is_empty());
         assert_ne!(found, if published == 0 { (false, true) } else { (true, false) }, "after call {n}");
-        // Now to what it was about to publish, now back to what was published.
+        // Publishes in turn the new state and the old one.
         published = if n % 2 == 0 { 1 - published } else { published };
         recovers(host, &documents[published], n);
     }
@@ -134,7 +134,7 @@ fn readers_see_the_old_or_the_new_snapshot_whenever_the_refresher_is_killed() {
 }
 
 #[test]
-fn a_first_run_may_be_killed_at_any_call_and_gives_the_same_ids_then() {
+fn a_first_run_may_be_killed_at_any_call_and_later_assigns_the_same_ids() {
     let Some(host) = Host::new() else { return };
     let document = listing(&[user("AIDAEXAMPLE", "ana")]);
     for n in 1..LIMIT {

@@ -1,4 +1,4 @@
-//! One refresher at a time, and nobody but a refresher can keep it from its work.
+//! Only one refresher runs at a time, and only a refresher can block it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tests::{CACHE, Host, LISTING, REFRESHER, Ran, files, listing, user};
 
-/// Starts the refresher and returns when it has the file open that it locks.
+/// Starts the refresher and returns when it has opened the file that it locks.
 fn start(host: &Host, line: &[&str], locked: &File) -> Child {
     let mut command = host.machine.command(line);
     let mut child =
@@ -28,7 +28,7 @@ fn end(child: Child) -> Ran {
 }
 
 #[test]
-fn two_refreshers_at_once_work_one_after_the_other() {
+fn two_refreshers_started_at_once_run_one_after_the_other() {
     let Some(host) = Host::new() else { return };
     host.apply(&listing(&[user("lo-11", "ana")]));
     let held = File::open(format!("{CACHE}/state.db")).unwrap();
@@ -47,7 +47,7 @@ fn two_refreshers_at_once_work_one_after_the_other() {
 
 /// 30 s, which this test takes.
 #[test]
-fn a_refresher_that_waits_for_too_long_leaves_with_75_and_has_done_nothing() {
+fn a_refresher_that_waits_too_long_exits_with_75_and_changes_nothing() {
     let Some(host) = Host::new() else { return };
     host.apply(&listing(&[user("lo-21", "ana")]));
     let folder = "/var/lib/nss-iam-fetch";
@@ -70,7 +70,7 @@ fn a_refresher_that_waits_for_too_long_leaves_with_75_and_has_done_nothing() {
 }
 
 #[test]
-fn no_user_of_the_host_can_keep_refreshes_away() {
+fn no_user_of_the_host_can_block_refreshes() {
     let Some(host) = Host::new() else { return };
     host.apply(&listing(&[user("lo-31", "ana")]));
     let uid = host.passwd("ana", 2);

@@ -1,5 +1,5 @@
-//! The refresher on a machine of its own, as root runs it: listings go in, and what glibc, sshd and the log are told
-//! comes out. Every test has its own copy of the machine.
+//! The refresher on a private machine, as root runs it: tests provide listings and check what glibc, sshd and the
+//! log get. Every test has a separate copy of the machine.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -24,7 +24,7 @@ use std::process::{Child, Command, Stdio};
 
 use tests::{Host, REFRESHER};
 
-/// A process of a test, ended with it whatever comes.
+/// A process of a test, which is ended with the test in any case.
 struct Running(Child);
 
 impl Running {
@@ -40,8 +40,8 @@ impl Drop for Running {
     }
 }
 
-/// Runs the refresher under strace(1) until one of its processes is stopped just before a system call, shows that
-/// one's pid and proc_pid_status(5), and lets it go on. The refresher must succeed.
+/// Runs the refresher under strace(1) until one of its processes is stopped just before a system call, passes its
+/// pid and proc_pid_status(5) to `look`, and lets it continue. The refresher must succeed.
 fn stopped_at(host: &Host, call: &[&str], words: &[&str], look: impl FnOnce(&str, &dyn Fn(&str) -> String)) {
     let trace = "/tmp/trace";
     let line = [&["strace", "-f", "-o", trace], call, &[REFRESHER], words].concat();
@@ -64,5 +64,5 @@ fn stopped_at(host: &Host, call: &[&str], words: &[&str], look: impl FnOnce(&str
     assert!(strace.0.wait().unwrap().success());
 }
 
-/// The capabilities that a process could use or pass on.
+/// The capabilities that a process can use or pass on.
 const POWER: [&str; 4] = ["CapInh", "CapPrm", "CapEff", "CapAmb"];

@@ -1,4 +1,4 @@
-//! A reader as glibc is one: the installed module, loaded once, asked again and again.
+//! A reader like glibc: the installed module, loaded once and called repeatedly.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::MaybeUninit;
@@ -11,11 +11,11 @@ type GetPwNam =
 /// The installed module.
 pub(crate) struct Module {
     getpwnam: GetPwNam,
-    // Declared last: what is above points into it.
+    // Declared last: the fields above point into it.
     _library: Library,
 }
 
-/// What is asked of a user.
+/// The fields that are looked up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
     pub(crate) uid: u32,
@@ -32,7 +32,7 @@ impl Module {
         Self { getpwnam, _library: library }
     }
 
-    /// The entry; the status of nss.h and the errno if there is none.
+    /// The entry, or the status of nss.h and the errno.
     pub(crate) fn passwd(&self, name: &CStr) -> Result<Entry, (c_int, c_int)> {
         let (mut found, mut buffer, mut errno) = (MaybeUninit::<libc::passwd>::uninit(), [0; 1024], 0);
         let room = buffer.len();

@@ -1,4 +1,4 @@
-//! Both halves, as root runs them from a file: who they run as, what they leave, what they refuse.
+//! Both halves, as root runs them with a file: which user they run as, what they leave, what they refuse.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -12,7 +12,7 @@ use crate::{POWER, Running, stopped_at};
 const SOURCE: &str = "/srv/users.json";
 const FETCH: &str = "/var/lib/nss-iam-fetch";
 
-/// ana's listing is the source, and nothing was refreshed yet.
+/// ana's listing is the source, and no refresh has run yet.
 fn with_source() -> Option<Host> {
     let host = Host::new()?;
     host.machine.config(&format!("[source]\nurl = \"file://{SOURCE}\"\n"));
@@ -29,7 +29,7 @@ fn put(listing: &Value) {
 /// Inode, mode, owner, and content of a file.
 type Found = (u64, u32, u32, Vec<u8>);
 
-/// What is published or remembered: all but the reports of the two halves.
+/// Everything that is published or stored, except the reports of the two halves.
 fn kept() -> [BTreeMap<String, Found>; 2] {
     let mut kept = [files(CACHE), files(FETCH)];
     kept[0].remove("status.json");
@@ -37,7 +37,7 @@ fn kept() -> [BTreeMap<String, Found>; 2] {
     kept
 }
 
-/// The run ends with this status and message, and nothing that is published or remembered has changed.
+/// The run ends with this status and message, and nothing that is published or stored has changed.
 fn fails(host: &Host, words: &[&str], status: i32, why: &[&str]) {
     let before = kept();
     let ran = host.refresher(words);
@@ -65,7 +65,7 @@ fn a_refresh_from_a_file_publishes_and_the_next_one_leaves_the_cache_alone() {
 }
 
 #[test]
-fn json_tells_of_both_halves_and_is_what_status_json_says() {
+fn json_covers_both_halves_and_equals_status_json() {
     let Some(host) = with_source() else { return };
     let report: Value = serde_json::from_str(&host.refresher(&["--json"]).out).unwrap();
     assert_eq!(report, host.status());
@@ -85,7 +85,7 @@ fn json_tells_of_both_halves_and_is_what_status_json_says() {
 }
 
 #[test]
-fn the_fetch_half_of_root_runs_as_its_own_user_and_without_any_power() {
+fn the_fetch_half_started_by_root_runs_as_its_own_user_without_capabilities() {
     let Some(host) = with_source() else { return };
     let owner = fs::metadata(FETCH).unwrap();
     let opens_the_source = ["-P", SOURCE, "-e", "trace=openat", "-e", "inject=openat:signal=SIGSTOP"];
@@ -137,7 +137,7 @@ fn a_dry_run_that_fails_does_not_say_that_nothing_would_change() {
 }
 
 #[test]
-fn without_its_user_the_fetch_half_does_not_run_and_the_other_does() {
+fn without_its_user_the_fetch_half_does_not_run_but_the_apply_half_does() {
     let Some(host) = with_source() else { return };
     assert_eq!(host.run(&["sed", "-i", "/^nss-iam-fetch:/d", "/etc/passwd"]).status, Some(0));
     let ran = host.refresher(&[]);
@@ -153,7 +153,7 @@ fn without_its_user_the_fetch_half_does_not_run_and_the_other_does() {
 }
 
 #[test]
-fn a_wrong_configuration_is_told_with_file_and_line_and_nothing_is_lost() {
+fn a_wrong_configuration_is_reported_with_file_and_line_and_nothing_is_lost() {
     let Some(host) = with_source() else { return };
     assert_eq!(host.refresher(&[]).status, Some(0));
     host.machine.config(&format!("[source]\nurl = \"file://{SOURCE}\"\n\n[users]\nshel = \"/bin/sh\"\n"));
@@ -173,7 +173,7 @@ fn a_wrong_configuration_is_told_with_file_and_line_and_nothing_is_lost() {
 }
 
 #[test]
-fn where_only_root_can_read_the_configuration_the_fetch_half_takes_the_last_one_that_it_could() {
+fn if_only_root_can_read_the_configuration_the_fetch_half_uses_the_last_one_that_it_could_read() {
     let Some(host) = with_source() else { return };
     assert_eq!(host.refresher(&[]).status, Some(0));
     fs::set_permissions("/etc/nss-iam/config.toml", Permissions::from_mode(0o600)).unwrap();
@@ -213,9 +213,9 @@ fn only_root_publishes() {
     assert!((files(CACHE), files(FETCH)) == before);
 }
 
-/// As the first process of a container, for which a signal's default is to be ignored (pid_namespaces(7)).
+/// As the first process of a container, which ignores signals by default (pid_namespaces(7)).
 #[test]
-fn a_loop_refreshes_again_and_ends_when_it_is_told_to() {
+fn a_loop_refreshes_again_and_ends_on_sigterm() {
     let Some(host) = with_source() else { return };
     let line = ["unshare", "--pid", "--fork", "--kill-child", REFRESHER, "--loop", "1s"];
     let mut outside = Running::silent(host.machine.command(&line));

@@ -1,4 +1,4 @@
-//! What a run leaves behind for people: status.json, the log, the output.
+//! What a run reports to people: status.json, the log, the output.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use serde_json::json;
 use tests::{CACHE, Host, listing, text, user};
 
-/// Everything that was logged and not read yet, without priority and time of day.
+/// Everything that was logged and not read yet, without priority and time.
 fn logged(syslog: &UnixDatagram) -> Vec<String> {
     syslog.set_nonblocking(true).unwrap();
     let mut lines = Vec::new();
@@ -23,7 +23,7 @@ fn logged(syslog: &UnixDatagram) -> Vec<String> {
 }
 
 #[test]
-fn status_json_is_for_everyone_and_says_who_was_skipped_and_why() {
+fn everyone_can_read_status_json_which_lists_who_was_skipped_and_why() {
     let Some(host) = Host::new() else { return };
     let mut key = user("rs-3", "eve");
     key["keys"][0]["body"] = json!("-----BEGIN OPENSSH PRIVATE KEY-----");
@@ -54,7 +54,7 @@ fn status_json_is_for_everyone_and_says_who_was_skipped_and_why() {
 }
 
 #[test]
-fn each_change_is_one_line_in_the_log_and_a_run_without_any_is_silent() {
+fn each_change_is_one_line_in_the_log_and_a_run_without_changes_logs_nothing() {
     let Some(host) = Host::new() else { return };
     let syslog = host.machine.syslog();
     host.apply(&listing(&[user("lg-1", "ana"), user("lg-2", "bob")]));
@@ -74,11 +74,11 @@ fn each_change_is_one_line_in_the_log_and_a_run_without_any_is_silent() {
     ];
     assert_eq!(lines, wanted);
     host.apply(&listing(&skipped));
-    assert_eq!(logged(&syslog), [""; 0], "said already");
+    assert_eq!(logged(&syslog), [""; 0], "already logged");
 }
 
 #[test]
-fn what_a_listing_says_cannot_forge_a_line_of_the_log() {
+fn a_listing_cannot_forge_a_line_of_the_log() {
     let Some(host) = Host::new() else { return };
     let syslog = host.machine.syslog();
     let forged = "x\nuser 'eve' (0) added\u{1b}[2J";

@@ -1,4 +1,4 @@
-//! Processes of users who may no longer log in. Process ids are the host's, so every test has users of its own.
+//! Processes of users who may no longer log in. Process ids are the host's, so every test uses different users.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -10,7 +10,7 @@ use tests::{Host, REFRESHER, listing, user};
 
 use crate::{POWER, Running, stopped_at};
 
-/// Runs a shell script under these ids, and returns when it has said that it is ready.
+/// Runs a shell script under these ids, and returns when it has reported that it is ready.
 fn start(host: &Host, uid: &str, gid: &str, script: &str) -> Running {
     let line = ["setpriv", "--reuid", uid, "--regid", gid, "--clear-groups", "sh", "-c", script];
     let mut command = host.machine.command(&line);
@@ -25,7 +25,7 @@ fn local_user(line: &str) {
     fs::write("/etc/passwd", format!("{passwd}{line}\n")).unwrap();
 }
 
-/// Pids of processes that are not only waiting for their parent, by real uid.
+/// Pids of processes with this real uid, without zombies.
 fn processes(uid: &str) -> BTreeSet<u32> {
     let pids =
         fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -41,14 +41,14 @@ fn processes(uid: &str) -> BTreeSet<u32> {
 const SLEEP: &str = "echo; exec sleep 1000";
 
 #[test]
-fn every_process_of_who_leaves_is_ended_and_nobody_elses() {
+fn every_process_of_a_user_who_leaves_is_ended_and_no_other() {
     let Some(host) = Host::new() else { return };
     host.apply(&listing(&[user("se-11", "ana"), user("se-12", "bob")]));
     let (ana, bob) = (host.passwd("ana", 2), host.passwd("bob", 2));
     let scripts = [
         SLEEP,
         "trap '' TERM HUP; echo; while :; do sleep 1; done",
-        // The parent leaves, and init has the child.
+        // The parent exits, and init adopts the child.
         "setsid sh -c 'sleep 1000 & echo'",
         "echo; kill -STOP $$",
     ];
@@ -69,15 +69,16 @@ fn every_process_of_who_leaves_is_ended_and_nobody_elses() {
     assert_eq!(host.status()["warnings"].as_array().unwrap().len(), 0);
 }
 
-/// kill(2): a user may stop or kill what has his real or saved uid, so whoever ends his processes must not have it.
+/// kill(2): users may stop or kill processes with their real or saved uid, so the process that ends theirs must not
+/// have it.
 #[test]
-fn a_user_cannot_keep_his_processes_from_being_ended_and_nobody_elses_can_be() {
+fn a_user_cannot_prevent_that_their_processes_are_ended_and_no_other_process_can_be_ended() {
     let Some(host) = Host::new() else { return };
     host.apply(&listing(&[user("se-21", "ana")]));
     let ana = host.passwd("ana", 2);
     let _running = start(&host, &ana, &ana, SLEEP);
     host.list(&listing(&[]));
-    // The first call asks whether power is left, the second is to all.
+    // The first call checks whether the process still has privileges, the second signals all processes.
     let signals = ["-e", "trace=kill", "-e", "inject=kill:signal=SIGSTOP:when=2"];
     stopped_at(&host, &signals, &["apply"], |pid, value| {
         for set in POWER {
@@ -99,7 +100,7 @@ fn a_user_cannot_keep_his_processes_from_being_ended_and_nobody_elses_can_be() {
 }
 
 #[test]
-fn who_is_hidden_at_once_has_no_process_left_either() {
+fn a_user_who_is_hidden_at_once_has_no_process_left_either() {
     let Some(host) = Host::new() else { return };
     host.machine.config("[users]\nremoved = \"hide\"\n");
     host.apply(&listing(&[user("se-31", "ana")]));
@@ -122,7 +123,7 @@ fn with_terminate_sessions_false_processes_stay() {
 }
 
 #[test]
-fn a_local_user_who_has_the_id_now_keeps_his_processes() {
+fn a_local_user_who_now_has_the_id_keeps_their_processes() {
     let Some(host) = Host::new() else { return };
     host.apply(&listing(&[user("se-51", "ana")]));
     let ana = host.passwd("ana", 2);
@@ -133,7 +134,7 @@ fn a_local_user_who_has_the_id_now_keeps_his_processes() {
 }
 
 #[test]
-fn a_local_user_who_has_the_name_now_keeps_his_lingering() {
+fn a_local_user_who_now_has_the_name_keeps_lingering() {
     let Some(host) = Host::new() else { return };
     let ana = listing(&[user("se-55", "ana")]);
     host.apply(&ana);
@@ -159,9 +160,9 @@ fn lingering_ends_with_the_user() {
     assert_eq!(left, ["bob"]);
 }
 
-/// nscd(8): `-i TABLE` drops what it remembers. A script stands for it, which only writes down how it was called.
+/// nscd(8): `-i TABLE` drops cached entries. A script replaces it, and records how it was called.
 #[test]
-fn nscd_is_told_when_an_answer_changed_and_only_then() {
+fn nscd_is_flushed_only_when_an_answer_changed() {
     let Some(host) = Host::new() else { return };
     let nscd = "/usr/sbin/nscd";
     fs::write(nscd, "#!/bin/sh\necho \"$*\" >> /tmp/called\n").unwrap();
@@ -179,12 +180,12 @@ fn nscd_is_told_when_an_answer_changed_and_only_then() {
     let mut keys_only = two;
     keys_only["accounts"][0]["users"][0]["keys"][0]["active"] = serde_json::json!(false);
     assert!(host.apply(&keys_only).out.starts_with("published "));
-    assert_eq!(called(), "-i passwd\n-i group\n", "nscd knows nothing of keys");
+    assert_eq!(called(), "-i passwd\n-i group\n", "nscd caches no keys");
 }
 
-/// A person's PATH may begin with a folder that others write.
+/// An administrator's PATH may begin with a directory that others can write to.
 #[test]
-fn a_program_is_run_from_where_the_system_has_it_and_without_the_callers_environment() {
+fn a_program_is_run_from_its_system_path_without_the_callers_environment() {
     let Some(host) = Host::new() else { return };
     fs::create_dir_all("/run/nscd").unwrap();
     fs::write("/run/nscd/socket", "").unwrap();
@@ -199,7 +200,7 @@ fn a_program_is_run_from_where_the_system_has_it_and_without_the_callers_environ
     let mut command = host.machine.command(&[REFRESHER, "apply"]);
     let ran = command.env("PATH", "/tmp/bin:/usr/bin").env("SECRET", "root's").output().unwrap();
     assert_eq!(ran.status.code(), Some(0), "{ran:?}");
-    // Once for those who leave, once for the rest.
+    // Once for users who leave, once for the rest.
     assert_eq!(fs::read_to_string("/tmp/called").unwrap(), "-i passwd none\n-i group none\n".repeat(2));
     assert!(!fs::exists("/tmp/another").unwrap());
 }

@@ -1,11 +1,11 @@
-//! Who a listing adds, disables, brings back or re-creates, as glibc tells it.
+//! Users whom a listing adds, disables, brings back or re-creates, as glibc shows them.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 
 use tests::{CACHE, Host, listing, user};
 
-/// Login shell of passwd(5), the expiry of shadow(5), the supplementary groups of an active user.
+/// Login shell in passwd(5), expiry in shadow(5), and supplementary groups of an active user.
 fn standing(host: &Host, name: &str) -> (String, String, Vec<String>) {
     let shadow = host.getent("shadow", name).unwrap();
     let fields: Vec<&str> = shadow.split(':').collect();
@@ -23,7 +23,7 @@ fn active() -> (String, String, Vec<String>) {
 }
 
 #[test]
-fn a_listed_user_has_an_id_a_home_a_private_group_and_his_key() {
+fn a_listed_user_has_an_id_a_home_a_private_group_and_a_key() {
     let Some(host) = Host::new() else { return };
     host.apply(&listing(&[user("AIDAEXAMPLE", "Ana")]));
     let line = "ana:x:1895840708:1895840708:AWS User:/home/ana:/bin/bash";
@@ -37,7 +37,7 @@ fn a_listed_user_has_an_id_a_home_a_private_group_and_his_key() {
 }
 
 #[test]
-fn who_leaves_is_disabled_under_the_same_uid_and_who_comes_back_is_as_before() {
+fn a_user_who_leaves_is_disabled_with_the_same_uid_and_restored_on_return() {
     let Some(host) = Host::new() else { return };
     let (ana, bob) = (user("st-1", "ana"), user("st-2", "bob"));
     host.apply(&listing(&[ana.clone(), bob.clone()]));
@@ -57,7 +57,7 @@ fn who_leaves_is_disabled_under_the_same_uid_and_who_comes_back_is_as_before() {
 }
 
 #[test]
-fn a_recreated_user_has_another_uid_and_home_and_the_old_files_keep_an_owner() {
+fn a_recreated_user_has_a_different_uid_and_home_and_the_old_files_keep_an_owner() {
     let Some(host) = Host::new() else { return };
     host.apply(&listing(&[user("re-1", "ana")]));
     let old = host.passwd("ana", 2);
@@ -93,7 +93,7 @@ fn a_local_account_of_the_same_name_takes_it_and_the_iam_user_is_skipped() {
 }
 
 #[test]
-fn whom_the_lock_names_is_disabled_until_unlocked() {
+fn a_locked_user_is_disabled_until_unlocked() {
     let Some(host) = Host::new() else { return };
     let everyone = listing(&[user("lk-1", "ana"), user("lk-2", "bob")]);
     host.apply(&everyone);
@@ -122,9 +122,9 @@ fn with_removed_hide_nobody_is_shown_but_the_uid_stays_reserved() {
     assert_eq!(host.passwd("ana", 2), uid);
 }
 
-/// An image that was not cleaned brings its listing along, too.
+/// An image that was not cleaned also contains its listing.
 #[test]
-fn the_listing_of_another_machine_offers_no_key_here() {
+fn the_listing_of_a_different_machine_offers_no_key_here() {
     let Some(host) = Host::new() else { return };
     let mut image = listing(&[user("st-9", "ana")]);
     image["read"] = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1)).to_string().into();

@@ -1,4 +1,4 @@
-//! Ways to break a file or a folder. Each may be repeated: a run may have mended what it found.
+//! Ways to break a file or a directory. Each may be repeated, because a run may have repaired it.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -8,26 +8,26 @@ use nix::unistd::mkfifo;
 
 use crate::Place;
 
-/// Which it is.
+/// The way to break it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     Gone,
-    /// Not even root reads it.
+    /// A directory: not even root can read it as a file.
     Folder,
     Garbage,
     Latin1,
     Fifo,
-    /// Half of it.
+    /// Truncated to half.
     Cut,
-    /// Of a user without power.
+    /// Owned by an unprivileged user.
     Owner,
-    /// Everyone writes it.
+    /// Writable by everyone.
     Mode,
 }
 
 pub(crate) use Way::*;
 
-/// Breaks `path` in that way.
+/// Breaks `path` in this way.
 pub(crate) fn broken(path: &'static str, way: Way) -> impl Fn(&Place) + Send + Sync + 'static {
     move |_| break_it(path, way)
 }
@@ -66,7 +66,7 @@ fn make(path: &str, way: Way) {
     }
 }
 
-/// Takes the lines that begin so out of a file.
+/// Removes the lines that begin with `begin` from a file.
 pub(crate) fn without(path: &'static str, begin: &'static str) -> impl Fn(&Place) + Send + Sync + 'static {
     move |_| {
         let text = fs::read_to_string(path).unwrap();
@@ -76,7 +76,7 @@ pub(crate) fn without(path: &'static str, begin: &'static str) -> impl Fn(&Place
     }
 }
 
-/// Puts a line at the end of a file, once.
+/// Appends a line to a file, unless it is there.
 pub(crate) fn with(path: &'static str, line: &'static str) -> impl Fn(&Place) + Send + Sync + 'static {
     move |_| {
         let text = fs::read_to_string(path).unwrap_or_default();

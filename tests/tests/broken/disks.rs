@@ -8,7 +8,7 @@ use tests::CACHE;
 
 use crate::*;
 
-/// A small file system under the cache, with what was there.
+/// A small file system for the cache, with the present files.
 fn small_disk(place: &Place) {
     if !place.held.borrow().is_empty() {
         return;
@@ -42,7 +42,7 @@ fn read_only(place: &Place) {
     mount(None::<&str>, CACHE, None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, None::<&str>).unwrap();
 }
 
-/// Listings that say that they were read then.
+/// Listings with this time of reading, relative to now.
 fn listed(seconds: i64) -> impl Fn(&Place) + Send + Sync + 'static {
     move |place| {
         let then = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
@@ -50,7 +50,7 @@ fn listed(seconds: i64) -> impl Fn(&Place) + Send + Sync + 'static {
     }
 }
 
-/// The last run was then.
+/// Sets the time of the last run, relative to now.
 fn remembered(seconds: i64) -> impl Fn(&Place) + Send + Sync + 'static {
     move |_| {
         let state = rusqlite::Connection::open(format!("{CACHE}/state.db")).unwrap();
@@ -64,7 +64,7 @@ const YEAR: i64 = 365 * 24 * 60 * 60;
 fn disks() {
     all(&[
         row("the disk of the cache is full", full, waits(70, "full"), waits(0, "full")),
-        // In a copy in memory everything goes on.
+        // In a copy in memory, everything continues.
         row("the disk of the cache is read-only", read_only, enters(0, "copy in memory"), DONE),
     ]);
 }

@@ -11,13 +11,13 @@ fn left(breaks: impl Fn(&Place) + Send + Sync + 'static) -> impl Fn(&Place) + Se
     }
 }
 
-/// What is in the way of names of ours, or of a login.
+/// Something blocks names of nss-iam, or logins.
 fn in_the_way(name: &'static str, breaks: impl Fn(&Place) + Send + Sync + 'static, why: &'static str) -> Row {
     row(name, breaks, waits(78, why), waits(0, why))
 }
 
 #[test]
-fn users_and_groups_of_ours() {
+fn users_and_groups_of_nss_iam() {
     const MAKE: &str = "run 'systemd-sysusers nss-iam.conf'";
     const REFUSED: &str = "not to 'nss-iam-fetch' or root";
     let user = |begin| without("/etc/passwd", begin);
@@ -36,7 +36,7 @@ fn users_and_groups_of_ours() {
 }
 
 #[test]
-fn names_of_ours_and_the_shell() {
+fn names_of_nss_iam_and_the_shell() {
     const OTHERS: &str = "which would stand before ours";
     all(&[
         in_the_way("a local group iam-users", with("/etc/group", "iam-users:x:4000:"), OTHERS),
@@ -55,7 +55,7 @@ fn names_of_ours_and_the_shell() {
     ]);
 }
 
-/// Every file in these ways. A FIFO for nsswitch.conf hangs every program of the host.
+/// Every file in these ways. nsswitch.conf as a FIFO hangs every program of the host.
 #[test]
 fn files_of_the_host() {
     let file = |path: &'static str, way, refresh, unlock| {

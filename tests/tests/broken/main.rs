@@ -1,7 +1,7 @@
-//! Everything that can be broken on a host, against what takes access away: whoever left is out after the next refresh,
-//! and whoever is locked at once, in every row. Newcomers and unlocked users come in, or wait, as the row says.
+//! Removals and locks on a host where something is broken: in every row, users who left are locked out after the
+//! next refresh, and locked users at once. Newcomers and unlocked users get in or wait, as the row says.
 //!
-//! A row is a line of data: its name, what breaks the host, and what a refresh, a lock and an unlock then say.
+//! A row is one line of data: its name, what breaks the host, and the results of a refresh, a lock and an unlock.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod breaks;
@@ -22,12 +22,12 @@ use tests::{Host, Ran, directory, listing, user};
 const FETCH: &str = "/var/lib/nss-iam-fetch";
 const SOURCE: &str = "/srv/users.json";
 
-/// Far longer than a lock takes on a busy machine, far shorter than anything here hangs.
+/// Far longer than a lock takes on a busy machine, far shorter than anything that hangs here.
 const AT_ONCE: Duration = Duration::from_secs(10);
-/// Longer than anything may take, in seconds.
+/// The longest that anything may take, in seconds.
 const HANGS: &str = "55";
 
-/// How a program ends: exit status, words of standard error, and whether the one it is about can log in then.
+/// The result of a program: exit status, words of standard error, and whether the user concerned can then log in.
 #[derive(Debug, Clone, Copy)]
 struct Ends {
     status: i32,
@@ -35,15 +35,15 @@ struct Ends {
     is_in: bool,
 }
 
-/// Success; the newcomer, or the unlocked user, is in.
+/// Success; the newcomer or the unlocked user is in.
 const DONE: Ends = Ends { status: 0, says: "", is_in: true };
 
-/// The newcomer, or the unlocked user, is in all the same.
+/// An error; the newcomer or the unlocked user is in nevertheless.
 const fn enters(status: i32, says: &'static str) -> Ends {
     Ends { status, says, is_in: true }
 }
 
-/// The newcomer, or the unlocked user, has to wait.
+/// The newcomer or the unlocked user has to wait.
 const fn waits(status: i32, says: &'static str) -> Ends {
     Ends { status, says, is_in: false }
 }
@@ -52,13 +52,13 @@ const fn waits(status: i32, says: &'static str) -> Ends {
 struct Row {
     name: String,
     breaks: Box<dyn Fn(&Place) + Send + Sync>,
-    /// Of `cache-refresher`, with a newcomer.
+    /// The result of `cache-refresher`, with a newcomer.
     refresh: Ends,
-    /// Of `nss-iamctl unlock`.
+    /// The result of `nss-iamctl unlock`.
     unlock: Ends,
-    /// No listing can arrive, so nobody is known to have left.
+    /// No listing can arrive, so it is not known that anyone left.
     has_no_listing: bool,
-    /// Nobody is published any more.
+    /// No user is published any more.
     is_empty: bool,
 }
 
@@ -73,12 +73,12 @@ fn row(
 }
 
 impl Row {
-    /// Nobody is known to have left.
+    /// It is not known that anyone left.
     fn no_listing(self) -> Self {
         Self { has_no_listing: true, ..self }
     }
 
-    /// Nobody is there any more.
+    /// No user is published any more.
     fn nobody(self) -> Self {
         Self { is_empty: true, ..self }
     }
@@ -89,11 +89,11 @@ impl Row {
 enum Refresh {
     /// From the source: both halves run.
     Whole,
-    /// It is there already, and the fetch half cannot run.
+    /// It is already there, and the fetch half cannot run.
     Left,
-    /// The same, and it is root's.
+    /// The same, but it belongs to root.
     Roots,
-    /// The same, and the apply half runs alone.
+    /// The same, but only the apply half runs.
     Apply,
 }
 
@@ -101,7 +101,7 @@ enum Refresh {
 struct Place {
     host: Host,
     uids: Vec<(&'static str, String)>,
-    /// What stays open, mounted or running as long as the row.
+    /// Kept open, mounted or running during the row.
     held: RefCell<Vec<Box<dyn Any>>>,
     way: Cell<Refresh>,
     /// When the listings were read.
@@ -131,7 +131,7 @@ impl Place {
         Some(place)
     }
 
-    /// The source, and what the fetch half would make of it.
+    /// Writes the source, and the listing that the fetch half would make of it.
     fn list(&self, names: &[&str]) {
         let users: Vec<_> = names.iter().map(|name| user(&format!("U-{name}"), name)).collect();
         let mut document = listing(&users);
@@ -162,14 +162,14 @@ impl Place {
         self.host.run(&["/usr/libexec/nss-iam/keys-cmd", name, uid]).out.is_empty()
     }
 
-    /// No key, no name, no password line: sshd and PAM refuse.
+    /// Neither a key, nor a name, nor a password entry: sshd and PAM refuse.
     fn is_out(&self, name: &str) -> bool {
         self.has_no_key(name)
             && ["passwd", "shadow"].iter().all(|table| self.host.getent(table, name).is_none())
     }
 }
 
-/// What of the row is not so.
+/// The differences from the row.
 fn differences(row: &Row) -> Option<(Vec<String>, Duration)> {
     let place = Place::new()?;
     let mut found = Vec::new();
@@ -207,7 +207,7 @@ fn differences(row: &Row) -> Option<(Vec<String>, Duration)> {
     Some((found, took))
 }
 
-/// Runs every row on a host of its own; a thread cannot leave its host.
+/// Runs every row on a separate host; a thread cannot leave its host.
 fn all(rows: &[Row]) {
     let mut found = Vec::new();
     for row in rows {

@@ -8,7 +8,7 @@ use nix::mount::{MsFlags, mount};
 use crate::breaks::*;
 use crate::*;
 
-/// A process of a row, ended with it.
+/// A process of a row, which is ended with the row.
 struct Running(Child);
 
 impl Drop for Running {
@@ -18,12 +18,12 @@ impl Drop for Running {
     }
 }
 
-/// Another service of nsswitch.conf(5).
+/// Adds another service to nsswitch.conf(5).
 fn service(status: &'static str) -> impl Fn(&Place) + Send + Sync + 'static {
     move |_| directory::knows(&format!("status {status}\n"))
 }
 
-/// A program of the host that does this.
+/// Replaces a program of the host.
 fn program(path: &str, script: &str) {
     fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
@@ -37,7 +37,7 @@ fn nscd(script: &'static str) -> impl Fn(&Place) + Send + Sync + 'static {
     }
 }
 
-/// logind(8), with users who linger, so that it is asked.
+/// logind(8), with users who linger, so that it is called.
 fn loginctl(script: &'static str) -> impl Fn(&Place) + Send + Sync + 'static {
     move |_| {
         fs::create_dir_all("/run/systemd/system").unwrap();
@@ -49,7 +49,7 @@ fn loginctl(script: &'static str) -> impl Fn(&Place) + Send + Sync + 'static {
     }
 }
 
-/// An IAM that takes connections and never answers, and a refresh that waits for it.
+/// An IAM that accepts connections and never answers, and a refresh that waits for it.
 fn silent_iam(place: &Place) {
     place.way.set(Refresh::Apply);
     if !place.held.borrow().is_empty() {
@@ -100,7 +100,8 @@ fn asks(parent: u32) -> bool {
     })
 }
 
-/// Homes of an automounter that never answers (autofs(5)). It is init's, so that everybody here waits for it.
+/// Home directories on an automounter that never answers (autofs(5)). It belongs to init, so that every process
+/// waits for it.
 fn hanging_homes(place: &Place) {
     if !place.held.borrow().is_empty() {
         return;

@@ -1,4 +1,4 @@
-//! Who the host is in AWS: instance role, assumed roles, and a network that is not plain.
+//! The host's identity in AWS: instance role, assumed roles, proxies and endpoints.
 
 use serde_json::json;
 use tests::{Account, Emulator, Fault, ForwardProxy, INSTANCE, Machine, text};
@@ -18,8 +18,8 @@ fn seeded_with_role(external_id: Option<&str>) -> Option<Host> {
     Host::seeded(&wish)
 }
 
-/// No access key is anywhere: the instance's role may do nothing but assume the role, and that may do what the
-/// shipped policy says.
+/// There are no access keys: the instance role may only assume the role, and the role may do what the shipped
+/// policy allows.
 #[test]
 fn the_shipped_policy_on_an_assumed_role_is_enough() {
     let Some(host) = seeded_with_role(None) else { return };
@@ -32,7 +32,7 @@ fn the_shipped_policy_on_an_assumed_role_is_enough() {
     assert_eq!(calls[1]["params"]["RoleArn"], host.account.role_arn("KeyLookup"));
     assert_eq!(calls[1]["params"]["RoleSessionName"], format!("nss-iam@{INSTANCE}"));
 
-    // Everything that a refresh ever calls.
+    // All calls that a refresh can make.
     host.account.change(json!({"do": "delete_user", "user": "zoe"}));
     host.machine.config(&format!("{}[tags]\nuse = [\"uid\"]\n", with_role("KeyLookup")));
     let ended = host.refresh();
@@ -45,7 +45,7 @@ fn the_shipped_policy_on_an_assumed_role_is_enough() {
 
 /// The policy of the article that this program replaces has no ListGroupsForUser.
 #[test]
-fn the_articles_policy_does_too() {
+fn the_policy_of_the_article_is_enough_too() {
     let Some(host) = seeded_with_role(None) else { return };
     let actions = ["ListUsers", "GetGroup", "GetSSHPublicKey", "ListSSHPublicKeys", "GetUser", "ListGroups"];
     let actions = actions.map(|action| format!("iam:{action}"));
@@ -88,7 +88,7 @@ fn an_external_id_and_a_session_name_are_sent_as_configured() {
 }
 
 #[test]
-fn expired_credentials_are_told_as_such() {
+fn expired_credentials_are_reported_as_expired() {
     let Some((host, before)) = Host::refreshed() else { return };
     let (ended, _proxy) = host.refresh_through(|call| match call.action.as_str() {
         "GetGroup" => Fault::expired_token(),
@@ -99,7 +99,7 @@ fn expired_credentials_are_told_as_such() {
 }
 
 #[test]
-fn a_host_without_credentials_is_told_where_they_come_from() {
+fn a_host_without_credentials_gets_a_hint_where_they_come_from() {
     let Some((host, before)) = Host::refreshed() else { return };
     let mut environment = host.account.direct();
     let nowhere = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
@@ -172,7 +172,7 @@ fn an_instance_that_shows_no_tags_keeps_what_is_known() {
 }
 
 #[test]
-fn tls_goes_through_the_proxy_and_trusts_the_bundle_alone() {
+fn tls_goes_through_the_proxy_and_trusts_only_the_bundle() {
     let Some(machine) = Machine::enter() else { return };
     machine.install();
     let folder = tempfile::tempdir().unwrap();
@@ -200,12 +200,12 @@ fn tls_goes_through_the_proxy_and_trusts_the_bundle_alone() {
     assert!(tunnels > 0);
     assert_eq!(account.actions().len(), 3 + 5 + 5);
 
-    // Without it the certificate is nobody's.
+    // Without the bundle, the certificate is not trusted.
     let ran = run(&config.replace("30s", "3s"));
     assert_eq!(ran.status.code(), Some(75), "{}", text(&ran.stderr));
     assert!(text(&ran.stderr).contains("[aws] ca_bundle"), "{}", text(&ran.stderr));
 
-    // Hosts that need no proxy get none.
+    // Hosts in no_proxy are reached without the proxy.
     let used = proxy.connections();
     let ran = run(&format!("{config}ca_bundle = \"{ca}\"\nno_proxy = \"127.0.0.1\"\n"));
     assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
@@ -213,7 +213,7 @@ fn tls_goes_through_the_proxy_and_trusts_the_bundle_alone() {
 }
 
 #[test]
-fn an_endpoint_of_one_service_is_its_own() {
+fn the_endpoint_of_one_service_is_not_used_for_others() {
     let Some(host) = Host::seeded(&five()) else { return };
     let proxy = tests::FaultProxy::start(&host.account, |_| Fault::Pass);
     let address = host.account.address();

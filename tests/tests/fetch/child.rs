@@ -1,4 +1,4 @@
-//! The fetch half that root starts: what it has of root's while it runs, and that it ends with its parent.
+//! The fetch half that root starts: which of root's resources it has, and that it ends with its parent.
 
 use std::fs;
 use std::net::TcpListener;
@@ -27,25 +27,26 @@ fn within<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The fetch half, found by its parent: a fetch user of another machine has another.
+/// The fetch half, found by its parent: a fetch half on another machine has a different parent.
 fn half_of(parent: u32) -> Option<PathBuf> {
     let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     processes.filter(|path| path.join("fd").is_dir()).find(|path| {
         let status = fs::read_to_string(path.join("status")).unwrap_or_default();
         let sessions = fs::read_to_string(path.join("stat")).unwrap_or_default();
-        // Field 6 of proc_pid_stat(5) is the session: it is its leader once it has given everything up.
+        // Field 6 of proc_pid_stat(5) is the session; the process is the session leader once it has given up
+        // everything.
         let session = sessions.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(3));
         status.lines().any(|line| line == format!("PPid:\t{parent}"))
             && path.file_name().and_then(|pid| pid.to_str()) == session
     })
 }
 
-/// A refresh that waits for an AWS that never answers, run by `line`, with a variable and an open file of root's.
+/// A refresh, run by `line`, that waits for an AWS that never answers, with a variable and an open file of root.
 fn waiting(machine: &Machine, line: &str) -> (Child, TcpListener) {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     machine.config(&format!("{GROUPS}[aws]\nendpoint_url = \"http://{}\"\n", silent.local_addr().unwrap()));
     let script = format!("exec 9</etc/shadow; {line}");
-    // A shell that started the tests in the background has it ignored.
+    // A shell that started the tests in the background ignores the signal.
     let mut command = machine.command(&["env", "--default-signal=INT", "bash", "-c", &script]);
     command.env("SECRET", "root's").env("LD_LIBRARY_PATH", "/root/lib").env("JOURNAL_STREAM", "1:1");
     command.envs([("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "y"), ("AWS_REGION", "eu-west-1")]);
@@ -59,10 +60,10 @@ fn has_ended(half: &Path) -> Option<()> {
 }
 
 #[test]
-fn the_fetch_half_that_root_starts_has_nothing_of_roots() {
+fn the_fetch_half_that_root_starts_has_none_of_roots_resources() {
     let Some(machine) = Machine::enter() else { return };
     machine.install();
-    // script(1) gives it a terminal to control.
+    // script(1) gives it a controlling terminal.
     let line = format!("exec setsid -w script -qec 'exec {REFRESHER} fetch' /dev/null");
     let (mut script, silent) = waiting(&machine, &line);
     let parent = within("the parent", || {
@@ -114,9 +115,10 @@ fn the_fetch_half_that_root_starts_has_nothing_of_roots() {
     script.wait().unwrap();
 }
 
-/// Ctrl-C reaches the foreground process group of the terminal, and so only the parent; SIGKILL tells it nothing.
+/// Ctrl-C reaches the foreground process group of the terminal, and so only the parent; SIGKILL gives it no chance
+/// to act.
 #[test]
-fn the_fetch_half_ends_with_its_parent_however_that_ends() {
+fn the_fetch_half_ends_with_its_parent_in_every_case() {
     let Some(machine) = Machine::enter() else { return };
     machine.install();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
@@ -129,7 +131,7 @@ fn the_fetch_half_ends_with_its_parent_however_that_ends() {
 }
 
 #[test]
-fn a_person_at_a_terminal_sees_the_bar_and_the_messages_of_the_fetch_half() {
+fn at_a_terminal_the_progress_bar_and_the_messages_of_the_fetch_half_are_shown() {
     let mut wish = five();
     wish["users"][0]["keys"] = json!(5);
     let Some(host) = Host::seeded(&wish) else { return };
@@ -148,7 +150,7 @@ fn a_person_at_a_terminal_sees_the_bar_and_the_messages_of_the_fetch_half() {
     assert!(!seen.contains("{\""), "{seen}");
 }
 
-/// syslog(3) has each message once, from the parent.
+/// syslog(3) gets each message once, from the parent.
 #[test]
 fn messages_of_the_fetch_half_are_logged_once() {
     let Some(host) = Host::seeded(&five()) else { return };

@@ -1,4 +1,4 @@
-//! What goes wrong on the way. A failure never empties anything.
+//! Faults between the refresher and AWS. A failure never empties anything.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -25,7 +25,7 @@ fn all_pages_of_groups_and_keys_are_read() {
 }
 
 #[test]
-fn a_second_refresh_asks_for_no_body_again() {
+fn a_second_refresh_requests_no_key_body_again() {
     let Some((host, before)) = Host::refreshed() else { return };
     host.account.forget_calls();
     let ended = host.refresh();
@@ -37,9 +37,9 @@ fn a_second_refresh_asks_for_no_body_again() {
     assert_eq!(actions, [&["GetCallerIdentity", "GetGroup", "GetGroup"], &keys[..]].concat());
 }
 
-/// The SDK's adaptive mode would not get through with this in minutes (docs/decisions/0006-standard-retries.md).
+/// With the SDK's adaptive mode, this would take minutes (docs/decisions/0006-standard-retries.md).
 #[test]
-fn one_call_in_ten_throttled_is_nothing_to_speak_of() {
+fn one_throttled_call_in_ten_does_not_matter() {
     let names: Vec<_> = (0..100).map(|n| format!("user{n}")).collect();
     let users: Vec<_> = names.iter().map(|name| json!({"name": name, "keys": 1})).collect();
     let Some(host) = Host::seeded(&json!({"users": users, "groups": {"G": names, "H": []}})) else { return };
@@ -79,32 +79,32 @@ fn passing_then_lasting(fault: fn() -> Fault, words: &[&str]) {
 }
 
 #[test]
-fn throttling_is_waited_out_or_everything_is_kept() {
+fn throttling_is_retried_or_everything_is_kept() {
     passing_then_lasting(Fault::throttling, &["Throttling: Rate exceeded", "limits the rate"]);
 }
 
 #[test]
-fn a_fault_of_aws_is_waited_out_or_everything_is_kept() {
+fn a_fault_of_aws_is_retried_or_everything_is_kept() {
     passing_then_lasting(Fault::internal, &["InternalFailure"]);
 }
 
 #[test]
-fn an_unavailable_aws_is_waited_out_or_everything_is_kept() {
+fn an_unavailable_aws_is_retried_or_everything_is_kept() {
     passing_then_lasting(Fault::unavailable, &["ServiceUnavailable"]);
 }
 
 #[test]
-fn a_reset_connection_is_tried_again_or_everything_is_kept() {
+fn a_reset_connection_is_retried_or_everything_is_kept() {
     passing_then_lasting(|| Fault::Reset, &["no time left of the 2 s"]);
 }
 
 #[test]
-fn a_body_cut_off_is_tried_again_or_everything_is_kept() {
+fn a_truncated_body_is_retried_or_everything_is_kept() {
     passing_then_lasting(|| Fault::CutOff(60), &["no time left of the 2 s"]);
 }
 
 #[test]
-fn a_server_that_never_answers_is_left_at_the_deadline() {
+fn a_server_that_never_answers_is_abandoned_at_the_deadline() {
     let Some((host, before)) = Host::refreshed() else { return };
     host.give("2s");
     let (ended, _proxy) = host.refresh_through(|_| Fault::Hang);
@@ -113,7 +113,7 @@ fn a_server_that_never_answers_is_left_at_the_deadline() {
 }
 
 #[test]
-fn aws_out_of_reach_changes_nothing() {
+fn an_unreachable_aws_changes_nothing() {
     let Some((host, before)) = Host::refreshed() else { return };
     host.give("2s");
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -124,9 +124,9 @@ fn aws_out_of_reach_changes_nothing() {
     ended.kept(&before);
 }
 
-/// The SDK's XML reader would take this for a group with one member.
+/// The SDK's XML reader would accept this as a group with one member.
 #[test]
-fn an_answer_that_ends_between_two_members_is_no_group_of_one() {
+fn an_answer_that_ends_between_two_members_is_not_a_group_of_one() {
     let Some((host, before)) = Host::refreshed() else { return };
     let (ended, _proxy) = host.refresh_through(|call| match call.action.as_str() {
         "GetGroup" => Fault::Edit(Box::new(|body| {
@@ -139,7 +139,7 @@ fn an_answer_that_ends_between_two_members_is_no_group_of_one() {
 }
 
 #[test]
-fn a_login_page_of_some_network_is_no_answer() {
+fn a_captive_portal_is_not_an_answer() {
     let Some((host, before)) = Host::refreshed() else { return };
     let (ended, _proxy) = host.refresh_through(|call| match call.action.as_str() {
         "GetGroup" => Fault::Answer {
@@ -195,7 +195,7 @@ fn a_denied_group_keeps_its_members_and_no_one_who_was_deleted() {
 }
 
 #[test]
-fn a_denied_last_call_keeps_that_users_keys_at_their_age_and_nothing_else() {
+fn a_denied_last_call_keeps_only_that_users_keys_with_their_age() {
     let Some((host, before)) = Host::refreshed() else { return };
     host.account.change(json!({"do": "delete_user", "user": "zoe"}));
     host.account.change(json!({"do": "add_user", "name": "new", "keys": 1}));
@@ -276,7 +276,7 @@ fn keys_throttled_while_memberships_are_complete_publishes_who_left_and_who_came
 }
 
 #[test]
-fn what_was_read_before_the_deadline_is_kept_and_the_next_refresh_goes_on() {
+fn data_read_before_the_deadline_is_kept_and_the_next_refresh_continues() {
     let Some(host) = Host::seeded(&five()) else { return };
     host.give("6s");
     let two_bodies = |call: &Call| match call.action.as_str() {

@@ -1,4 +1,4 @@
-//! A host with nss-iam installed, in an account of its own.
+//! A host with nss-iam installed, in a separate account.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use listing::Listing;
 use serde_json::Value;
 use tests::{Account, Call, Fault, FaultProxy, Machine, text};
 
-/// Two groups, five users, a key each.
+/// Two groups, five users, one key each.
 pub(crate) const GROUPS: &str = "groups = [\"G\", \"H\"]\n";
 
 pub(crate) struct Host {
@@ -14,7 +14,7 @@ pub(crate) struct Host {
     pub(crate) account: Account,
 }
 
-/// How a refresh ended.
+/// The result of a refresh.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: Option<i32>,
@@ -58,7 +58,7 @@ impl Host {
         }
     }
 
-    /// Refreshes through a proxy; it is still there to be asked what it saw.
+    /// Refreshes through a proxy, which is returned with the calls that it saw.
     pub(crate) fn refresh_through(
         &self,
         decide: impl Fn(&Call) -> Fault + Send + Sync + 'static,
@@ -91,7 +91,7 @@ impl Ended {
         self
     }
 
-    /// All that is known is as it was before, to the byte; only the attempt is another.
+    /// All data is unchanged, byte for byte; only the time of the attempt differs.
     pub(crate) fn kept(&self, before: &Listing) -> &Self {
         let mut after = self.listing.clone().unwrap();
         after.read = before.read;
@@ -112,7 +112,7 @@ impl Ended {
     }
 }
 
-/// Of the users of all accounts, in order.
+/// The names of the users of all accounts, in order.
 pub(crate) fn names(listing: &Listing) -> Vec<String> {
     let users = listing.accounts.iter().flat_map(|account| &account.users);
     let mut names: Vec<_> = users.map(|user| user.name.clone()).collect();

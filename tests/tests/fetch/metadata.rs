@@ -1,4 +1,5 @@
-//! Instance metadata that gives no credentials: each way has its own hint, and is known long before the deadline.
+//! Instance metadata without credentials: each cause has a different hint, and is detected long before the
+//! deadline.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -6,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use crate::host::{GROUPS, Host, five};
 
-/// How a metadata service of the test answers; none: it takes the request and never answers.
+/// How a metadata service of a test answers; none: it accepts the request and never answers.
 struct Service {
     /// `PUT /latest/api/token`.
     token: Option<u16>,
-    /// Everything else.
+    /// All other requests.
     get: Option<u16>,
 }
 
 impl Service {
-    /// Its address; it stays until the test program ends.
+    /// Returns its address; it runs until the test program ends.
     fn start(self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -41,7 +42,7 @@ impl Service {
     }
 }
 
-/// The longest that metadata may take in the tests; the deadline is 120 s.
+/// The longest that metadata may take in these tests; the deadline is 120 s.
 const SOON: Duration = Duration::from_secs(15);
 
 fn told(host: &Host, address: String, more: &[(&'static str, String)], status: i32, words: &[&str]) {
@@ -55,7 +56,7 @@ fn told(host: &Host, address: String, more: &[(&'static str, String)], status: i
 /// EC2 User Guide, "Configure the instance metadata options": "If the hop limit is 1, the metadata response does not
 /// return because going to the container is considered an additional network hop."
 #[test]
-fn a_container_behind_a_hop_limit_of_one_is_told_of_the_hop_limit() {
+fn a_container_behind_a_hop_limit_of_one_gets_a_hint_about_it() {
     let Some(host) = Host::seeded(&five()) else { return };
     host.machine.config(GROUPS);
     for get in [401, 200] {
@@ -69,14 +70,14 @@ fn a_container_behind_a_hop_limit_of_one_is_told_of_the_hop_limit() {
             &["not when asked for a token", "hint: in a container its hop limit", hint],
         );
     }
-    // With little time, too.
+    // Also with little time.
     host.give("5s");
     let address = Service { token: None, get: Some(401) }.start();
     told(&host, address, &[], 75, &["hop limit"]);
 }
 
 #[test]
-fn each_way_in_which_metadata_gives_no_credentials_has_its_own_hint() {
+fn each_cause_of_missing_credentials_has_its_own_hint() {
     let Some(host) = Host::seeded(&five()) else { return };
     host.machine.config(GROUPS);
     let unreachable = "hint: on EC2, is instance metadata reachable from here";
@@ -101,9 +102,9 @@ fn each_way_in_which_metadata_gives_no_credentials_has_its_own_hint() {
     told(&host, address, &disabled, 77, &["hint: unset AWS_EC2_METADATA_DISABLED"]);
 }
 
-/// What is configured is not metadata's fault.
+/// A failure of what is configured is not attributed to instance metadata.
 #[test]
-fn a_container_agent_that_fails_is_not_taken_for_instance_metadata() {
+fn a_failing_container_agent_is_not_reported_as_instance_metadata() {
     let Some(host) = Host::seeded(&five()) else { return };
     host.machine.config(GROUPS);
     let agent = Service { token: Some(500), get: Some(500) }.start();

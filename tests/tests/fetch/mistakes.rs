@@ -1,5 +1,5 @@
-//! A mistake in the configuration disables nobody; those who really left go, and `--force` ends it. The whole refresher on a
-//! host, and what it publishes.
+//! A mistake in the configuration disables nobody; users who really left are removed, and `--force` ends it. These
+//! tests run the whole refresher on a host, and check what it publishes.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use tests::{LISTING, published};
 use crate::site::{CONFIG, Site, State, Told, eve_leaves, holds, second};
 
 #[test]
-fn a_typing_error_beside_a_right_name_holds_its_members() {
+fn a_typo_next_to_a_correct_name_holds_its_members() {
     let Some(site) = Site::start() else { return };
     site.groups("[\"Gg\", \"H\"]");
     let words = [
@@ -42,7 +42,7 @@ fn no_group_at_all_holds_everybody() {
 }
 
 #[test]
-fn a_group_exchanged_for_another_holds_the_members_of_the_one_and_lets_those_of_the_other_in() {
+fn replacing_a_group_holds_its_members_and_adds_those_of_the_new_group() {
     let Some(site) = Site::start() else { return };
     site.groups("[\"Z\"]");
     let words = ["which `groups` no longer names", "'ana', 'bob', 'eve'"];
@@ -52,7 +52,7 @@ fn a_group_exchanged_for_another_holds_the_members_of_the_one_and_lets_those_of_
 }
 
 #[test]
-fn a_group_that_is_dropped_beside_one_that_stays_takes_only_what_disables_nobody() {
+fn dropping_one_of_two_groups_removes_only_what_disables_nobody() {
     let Some(site) = Site::start() else { return };
     site.groups("[\"H\"]");
     let ran = site.refresh(&[]);
@@ -63,7 +63,7 @@ fn a_group_that_is_dropped_beside_one_that_stays_takes_only_what_disables_nobody
         (site.before["bob"].clone(), site.before["zoe"].clone())
     );
     assert!(now["ana"].local.is_empty(), "ana is in H, and is not disabled by it");
-    // Put right before anybody was forced out, it is as it was.
+    // If it is corrected before anybody was removed by force, everything is as before.
     site.groups("[\"G\", \"H\"]");
     let ran = site.refresh(&[]);
     ran.told(0, &[]);
@@ -77,7 +77,7 @@ fn an_account_that_is_no_longer_configured_holds_its_users() {
     let words = [
         "configuration on 'second' failed: the account is no longer configured; 'max', 'moe' would leave, and stay",
     ];
-    // Nobody can be asked for there any more.
+    // Nobody there can be queried any more.
     let forced: (&[&str], i32) = (&["ana", "bob", "eve", "zoe"], 0);
     holds(&site, &State { status: 65, words: &words, joined: &[], leaver: None, forced });
 }
@@ -98,20 +98,20 @@ fn the_role_of_another_aws_account_holds_the_users_of_this_one() {
     let (here, there) = (site.account.id(), site.other.id());
     let why = format!("the source is 'iam:{there}' now and was 'iam:{here}', which would disable");
     let words = [why.as_str(), "'ana'", "'bob'", "'eve'", "'zoe'", "--force"];
-    // Nobody can be asked for here any more.
+    // Nobody here can be queried any more.
     let state = State { status: 65, words: &words, joined: &["max"], leaver: None, forced: (&["max"], 0) };
     holds(&site, &state);
 }
 
 #[test]
-fn the_right_role_again_is_as_before() {
+fn restoring_the_role_restores_everything() {
     let Some(site) = Site::start() else { return };
     site.config(&format!("{CONFIG}[aws]\nrole = \"{}\"\n", site.other.role_arn("Look")));
     site.refresh(&[]).told(65, &[]);
     site.config(CONFIG);
     site.account.change(json!({"do": "delete_user", "user": "eve"}));
     let ran = site.refresh(&[]);
-    // Now it is max of the other account whom nobody can ask for.
+    // Now max of the other account cannot be queried.
     ran.told(65, &["which would disable 'max'"]);
     assert_eq!(site.all_stay_but(&["eve"], &ran), ["max"]);
     site.refresh(&["--force"]).told(0, &[]);
@@ -125,7 +125,7 @@ fn export(people: &Value) {
 }
 
 #[test]
-fn another_source_holds_the_users_of_the_first_and_the_first_again_is_as_before() {
+fn a_different_source_holds_the_users_of_the_first_and_restoring_it_restores_everything() {
     let Some(site) = Site::start() else { return };
     export(&json!({"version": 1, "accounts": [{
         "users": [{"id": "1", "name": "nik", "keys": []}], "groups": [{"id": "g", "name": "G", "members": ["1"]}],

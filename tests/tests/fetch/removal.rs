@@ -1,4 +1,4 @@
-//! Who has left, and who only seems to have.
+//! Users who left, and users who only seem to have left.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ fn an_emptied_group_is_empty() {
 }
 
 #[test]
-fn a_deleted_group_takes_its_members_and_a_group_that_never_was_is_told() {
+fn a_deleted_group_removes_its_members_and_a_group_that_never_existed_is_reported() {
     let Some((host, _)) = Host::refreshed() else { return };
     host.account.change(json!({"do": "empty_group", "group": "G"}));
     host.account.change(json!({"do": "delete_group", "group": "G"}));
@@ -77,7 +77,7 @@ fn a_deleted_group_takes_its_members_and_a_group_that_never_was_is_told() {
 }
 
 #[test]
-fn half_of_the_users_really_gone_are_gone_and_half_an_answer_takes_nobody() {
+fn half_of_the_users_can_really_leave_but_half_an_answer_removes_nobody() {
     let Some((host, before)) = Host::refreshed() else { return };
     let (ended, _proxy) = host.refresh_through(|call| match call.action.as_str() {
         "GetGroup" => Fault::Edit(Box::new(|body| {
@@ -102,7 +102,7 @@ fn half_of_the_users_really_gone_are_gone_and_half_an_answer_takes_nobody() {
 }
 
 #[test]
-fn where_confirmation_is_denied_groups_are_asked_again_ten_seconds_later() {
+fn if_confirmation_is_denied_groups_are_queried_again_ten_seconds_later() {
     let Some((host, before)) = Host::refreshed() else { return };
     host.account.change(json!({"do": "delete_user", "user": "zoe"}));
     let times: Arc<Mutex<Vec<Instant>>> = Arc::default();
@@ -126,10 +126,10 @@ fn where_confirmation_is_denied_groups_are_asked_again_ten_seconds_later() {
 }
 
 #[test]
-fn what_cannot_be_confirmed_is_held_and_told_until_it_is_forced() {
+fn an_unconfirmed_removal_is_held_and_reported_until_it_is_forced() {
     let Some((host, before)) = Host::refreshed() else { return };
     host.account.change(json!({"do": "delete_user", "user": "zoe"}));
-    // Too short for the second look.
+    // Too short for the second query.
     host.give("9s");
     let proxy = FaultProxy::start(&host.account, |call| denying_confirmation(&call.action));
     let through = host.account.env(&proxy.url());
@@ -146,7 +146,7 @@ fn what_cannot_be_confirmed_is_held_and_told_until_it_is_forced() {
 }
 
 #[test]
-fn a_recreated_user_is_another_user() {
+fn a_recreated_user_is_a_different_user() {
     let Some((host, before)) = Host::refreshed() else { return };
     host.account.change(json!({"do": "delete_user", "user": "bob"}));
     host.account.change(json!({"do": "add_user", "name": "bob", "keys": 1}));

@@ -1,5 +1,5 @@
-//! Groups that get another name in IAM, or are deleted there, under the policies that hosts have; and half an answer when
-//! nothing but what was published is remembered.
+//! Groups that are renamed or deleted in IAM, under the policies that hosts have; and truncated answers when only
+//! published data is left.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ fn narrow(actions: &[&str], groups: &[&str]) -> Value {
 const SHIPPED: [&str; 4] = ["GetSSHPublicKey", "ListGroupsForUser", "ListSSHPublicKeys", "ListUserTags"];
 const ARTICLES: [&str; 5] = ["ListUsers", "GetSSHPublicKey", "ListSSHPublicKeys", "GetUser", "ListGroups"];
 
-/// G is renamed in IAM, where this policy is in force (None: the shipped one).
+/// G is renamed in IAM, and this policy is in force (None: the shipped one).
 fn renamed(policy: Option<Value>, words: &[&str], is_followed: bool, is_asked: bool) {
     let enforce = |account: &Account| {
         match &policy {
@@ -36,10 +36,10 @@ fn renamed(policy: Option<Value>, words: &[&str], is_followed: bool, is_asked: b
     let forced: &[&str] = match (is_followed, is_asked) {
         (true, _) => &["ana", "bob", "max", "zoe"],
         (false, true) => &["ana", "bob", "zoe"],
-        // What cannot be asked is taken for a group that is gone.
+        // A group that cannot be queried counts as gone.
         (false, false) => &["ana", "zoe"],
     };
-    // What is said once is not said again to the timer, but it is in status.json.
+    // A message is not repeated when the timer runs, but it is in status.json.
     let status = if is_followed { 0 } else { 65 };
     let ran = site.refresh(&[]);
     ran.told(status, words);
@@ -47,7 +47,7 @@ fn renamed(policy: Option<Value>, words: &[&str], is_followed: bool, is_asked: b
     let text = |field: &str| warning[field].as_str().unwrap_or_default().to_owned();
     let told = format!("{}; hint: {}", text("what"), text("hint"));
     assert!(words.iter().all(|word| told.contains(word)), "{told}");
-    // Its members are asked for one by one, and still cannot be read.
+    // Its members are queried one by one, and still cannot be read.
     let after = if is_asked { status } else { 0 };
     holds(&site, &State { status, words: &[], joined, leaver, forced: (forced, after) });
 }
@@ -76,7 +76,7 @@ fn a_new_name_that_the_policy_does_not_allow_keeps_the_members_and_lets_nobody_j
 }
 
 #[test]
-fn a_new_name_that_nothing_in_the_policy_tells_keeps_the_members() {
+fn a_new_name_that_the_policy_does_not_reveal_keeps_the_members() {
     let words = ["IAM group 'G' is called 'New' now", "nobody can join"];
     renamed(Some(narrow(&ARTICLES, &["G", "H"])), &words, false, false);
     let Some(site) = Site::new(
@@ -109,7 +109,7 @@ fn deleted(policy: Option<Value>) {
     assert_eq!(now.keys().collect::<Vec<_>>(), ["ana", "zoe"]);
     assert!(now["ana"].local.is_empty());
     assert_eq!(now["zoe"], site.before["zoe"]);
-    // From now on it is a name that never was.
+    // From now on, it is a name that never existed.
     let ran = site.refresh(&[]);
     ran.told(78, &["iam:GetGroup on 'G'", "NoSuchEntity", "create the group in IAM, or correct its name"]);
     assert_eq!(published(), now);
@@ -126,7 +126,7 @@ fn a_group_that_is_emptied_and_deleted_is_gone_with_the_articles_policy_too() {
 }
 
 #[test]
-fn half_an_answer_after_the_listing_was_lost_takes_nothing() {
+fn half_an_answer_after_the_listing_was_lost_removes_nothing() {
     let Some(site) = Site::start() else { return };
     for _ in 0..2 {
         fs::remove_file(LISTING).unwrap();

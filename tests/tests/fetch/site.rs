@@ -1,4 +1,4 @@
-//! A host that the whole refresher publishes on, in a state where somebody would leave by mistake: what it has to show then.
+//! A host on which somebody would leave by mistake, with the whole refresher, and what must happen there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -70,7 +70,7 @@ impl Site {
         command.envs(environment.iter().cloned()).output().unwrap().into()
     }
 
-    /// The first answer about each group has nobody in it.
+    /// The first answer about each group has no members.
     pub(crate) fn refresh_on_half_an_answer(&self) -> Ran {
         let seen = Mutex::new(BTreeSet::new());
         let proxy = FaultProxy::start(&self.account, move |call: &Call| match call.params.get("GroupName") {
@@ -82,7 +82,7 @@ impl Site {
         self.refresh_at(&self.account.env(&proxy.url()), &[])
     }
 
-    /// Nobody of those who were there has lost anything, but those who are named; who else there is.
+    /// Asserts that no present user has lost anything, except those who are named. Returns the other users.
     #[track_caller]
     pub(crate) fn all_stay_but(&self, gone: &[&str], ran: &Ran) -> Vec<String> {
         let mut now = published();
@@ -112,19 +112,19 @@ impl Told for Ran {
     }
 }
 
-/// What a host does in such a state.
+/// What a host does in this state.
 pub(crate) struct State<'a> {
     pub(crate) status: i32,
     pub(crate) words: &'a [&'a str],
-    /// Who comes nevertheless.
+    /// Users who join nevertheless.
     pub(crate) joined: &'a [&'a str],
-    /// Who leaves then, and how IAM is told. None: nobody who could still be asked for.
+    /// The user who then leaves, and the change in IAM. None: no user who can still be queried.
     pub(crate) leaver: Option<(&'a str, Value)>,
-    /// Who is there after `--force`, and its exit status.
+    /// The users after `--force`, and its exit status.
     pub(crate) forced: (&'a [&'a str], i32),
 }
 
-/// Refreshes follow each other, the listing is lost, an answer is only half of one: nobody goes but those who leave.
+/// Refreshes follow each other, the listing is lost, an answer is truncated: only users who leave are removed.
 #[track_caller]
 pub(crate) fn holds(site: &Site, state: &State<'_>) {
     for _ in 0..2 {

@@ -40,7 +40,7 @@ fn a_file_is_a_source_and_a_broken_one_changes_nothing() {
 }
 
 #[test]
-fn a_file_url_is_decoded_for_the_path_and_told_as_it_is_written() {
+fn a_file_url_is_decoded_for_the_path_and_shown_as_written() {
     let Some(host) = Host::seeded(&json!({})) else { return };
     let url = "file://localhost/etc/nss-iam/all%20users.json";
     host.machine.config(&format!("[source]\nurl = \"{url}\"\n"));

@@ -1,9 +1,10 @@
-//! What is wrong with IAM's answers. Calls fail in every way, any number of times: throttled, HTTP 500 and 503, reset, cut off,
-//! late, never answered, denied. Answers are untrue only as far as the product claims to stand it: in one refresh, of one user,
-//! only one kind of call says what is not true, and of one group GetGroup says it once. So a membership is contradicted by
-//! ListGroupsForUser or by the second GetGroup, and a key by GetSSHPublicKey. Not denied is GetSSHPublicKey where
-//! ListSSHPublicKeys is untrue: without that permission the list is all that there is. While a group has a new name,
-//! ListGroupsForUser is true: where GetGroup is denied on that name, it is the only witness.
+//! Faults in IAM's answers. Calls fail in every way, any number of times: throttled, HTTP 500 and 503, reset,
+//! truncated, late, never answered, denied. Answers are wrong only to the extent that the product claims to
+//! tolerate: in one refresh, only one kind of call is wrong about a user, and GetGroup is wrong only once about a
+//! group. So ListGroupsForUser or the second GetGroup contradicts a wrong membership, and GetSSHPublicKey a wrong
+//! key. GetSSHPublicKey is not denied where ListSSHPublicKeys is wrong: without that permission, the list is the
+//! only source. While a group has a new name, ListGroupsForUser is correct: if GetGroup is denied on that name, it
+//! is the only witness.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,10 +15,10 @@ use tests::{Call, Fault};
 
 use crate::random::Random;
 
-/// How many kinds of faults every run must have had, of those that are counted.
+/// The number of kinds of faults that every run must have had, among those that are counted.
 pub(crate) const KINDS: usize = 14;
 
-/// Which call says what is not true of a user.
+/// Which call gives wrong answers about a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Liar {
     GetGroup,
@@ -28,7 +29,7 @@ enum Liar {
 
 #[derive(Default)]
 struct Round {
-    /// GetGroup alone lies, and of everyone.
+    /// Only GetGroup is wrong, about every user.
     of_all: bool,
     is_renamed: bool,
     liars: BTreeMap<String, Liar>,
@@ -104,7 +105,7 @@ impl Faults {
         fault.unwrap_or_else(|| self.truth(call))
     }
 
-    /// The true answer, remembered.
+    /// The true answer, which is stored.
     fn truth(&self, call: &Call) -> Fault {
         let Some(group) = call.params.get("GroupName").cloned() else { return Fault::Pass };
         let history = Arc::clone(&self.history);
@@ -187,7 +188,7 @@ impl State {
             return Some(Fault::Edit(Box::new(|_| old)));
         }
         self.note("half the members", call);
-        // Decided before the answer is there, so for every name that could be in it.
+        // Decided before the answer arrives, so for every name that it could contain.
         let names = ["ana", "bob", "eve", "joe", "kim", "zoe", "u0", "u1", "u2", "u3", "u4", "u5"];
         let mut out: Vec<String> = Vec::new();
         for name in names {

@@ -1,5 +1,6 @@
-//! Refreshes on answers of IAM that fail, are half, late or out of date, while people join and leave: whoever was there all
-//! the time keeps everything after each refresh, and once IAM answers well the host shows what IAM has.
+//! Refreshes with answers of IAM that fail, are truncated, late or outdated, while people join and leave: users who
+//! were members all the time keep everything after each refresh, and once IAM works again the host shows what IAM
+//! has.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,16 +26,16 @@ use faults::Faults;
 use people::People;
 use random::Random;
 
-/// How long there are faults. Some minutes find more.
+/// How long faults are injected. Some minutes find more.
 const LASTS: Duration = Duration::from_secs(70);
 
-/// The seed of a run that failed, to have its choices again. What happens at the same time still differs.
+/// The seed of a failed run, to repeat its choices. The timing still differs.
 const SEED: Option<u64> = None;
 
-/// So many refreshes without a fault must be enough.
+/// The maximum number of refreshes without faults until everything is correct.
 const SETTLING: usize = 2;
 
-/// A fetch that is too short to ask GetGroup again after ten seconds, and now and then one that is not.
+/// A fetch that is too short to query GetGroup again after ten seconds, and sometimes one that is not.
 fn config(number: usize) -> String {
     let timeout = if number % 12 == 11 { "25s" } else { "4s" };
     format!(
@@ -47,7 +48,7 @@ fn refresh(host: &Host, account: &Account, endpoint: &str) -> Ran {
     command.envs(account.env(endpoint)).output().unwrap().into()
 }
 
-/// Joins and leaves until it is told to stop.
+/// Joins and leaves until it is stopped.
 fn change(people: &Mutex<People>, random: &mut Random, stop: &AtomicBool) {
     while !stop.load(Ordering::SeqCst) {
         people.lock().unwrap().change(random);
@@ -55,7 +56,7 @@ fn change(people: &Mutex<People>, random: &mut Random, stop: &AtomicBool) {
     }
 }
 
-/// In which users two differ, with the ends of their keys.
+/// The users in which two sets differ, with the ends of their keys.
 fn difference(host: &BTreeMap<String, Person>, iam: &BTreeMap<String, Person>) -> Vec<String> {
     let names: BTreeSet<&String> = host.keys().chain(iam.keys()).collect();
     let shown = |person: Option<&Person>| {
@@ -71,7 +72,7 @@ fn difference(host: &BTreeMap<String, Person>, iam: &BTreeMap<String, Person>) -
 }
 
 #[test]
-fn through_faults_and_changes_nobody_loses_what_they_had_and_at_the_end_the_host_shows_what_iam_has() {
+fn during_faults_and_changes_nobody_loses_anything_and_finally_the_host_shows_what_iam_has() {
     let Some(host) = Host::new() else { return };
     let seed = SEED.unwrap_or_else(|| jiff::Timestamp::now().as_nanosecond().unsigned_abs() as u64);
     let mut random = Random::of(seed);
@@ -98,7 +99,7 @@ fn through_faults_and_changes_nobody_loses_what_they_had_and_at_the_end_the_host
     let mut choices = Random::of(random.next());
     thread::scope(|scope| {
         scope.spawn(|| change(&people, &mut choices, &stop));
-        // However this ends, the other thread must, too.
+        // The other thread must end in any case.
         let _stopping = Stopping(&stop);
         for number in 0.. {
             if begin.elapsed() >= LASTS {

@@ -1,4 +1,5 @@
-//! Who is in IAM: those who never change, and those who come and go. What is changed in the emulator is noted here.
+//! The people in IAM: those who never change, and those who come and go. All changes in the emulator are recorded
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +33,7 @@ struct User {
 
 pub(crate) struct People {
     account: Account,
-    /// What the group Gamma is called at present.
+    /// The present name of the group Gamma.
     gamma: &'static str,
     users: BTreeMap<&'static str, User>,
     bodies: Vec<String>,
@@ -87,7 +88,7 @@ impl People {
         self.changes
     }
 
-    /// What a host shows of them.
+    /// What a host shows about them.
     pub(crate) fn expected(&self) -> BTreeMap<String, Person> {
         let members = self.users.iter().filter(|(_, user)| !user.groups.is_empty());
         let person = |user: &User| Person {
@@ -104,7 +105,7 @@ impl People {
         members.map(|(name, user)| ((*name).to_owned(), person(user))).collect()
     }
 
-    /// One change to one of those who come and go.
+    /// One change to one of the people who come and go.
     pub(crate) fn change(&mut self, random: &mut Random) {
         let name = *random.pick(&OTHERS).unwrap();
         let group = *random.pick(&GROUPS).unwrap();
@@ -125,7 +126,7 @@ impl People {
         }
     }
 
-    /// Gives Gamma another name, or its own again.
+    /// Renames Gamma, or restores its name.
     pub(crate) fn rename(&mut self) {
         let new = if self.gamma == "Gamma" { "Delta" } else { "Gamma" };
         self.do_one(json!({"do": "rename_group", "group": self.gamma, "name": new}));
@@ -133,7 +134,7 @@ impl People {
         self.changes += 1;
     }
 
-    /// Whether Gamma is found by the name that the configuration has.
+    /// Whether Gamma has the name that the configuration uses.
     pub(crate) fn is_renamed(&self) -> bool {
         self.gamma != "Gamma"
     }
@@ -163,7 +164,7 @@ impl People {
     fn add_key(&mut self, name: &str) {
         let body = self.bodies[self.changes % self.bodies.len()].clone();
         let user = &self.users[name];
-        // Two keys of one user with one body are one line for sshd.
+        // Two keys of one user with the same body are one line for sshd.
         if user.keys.len() >= 5 || user.keys.iter().any(|(.., known)| *known == body) {
             return;
         }

@@ -1,4 +1,4 @@
-//! `nss-iamctl enable` and `disable`: what they change, what they give back, and when they refuse.
+//! `nss-iamctl enable` and `disable`: what they change, what they restore, and when they refuse.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -11,10 +11,10 @@ use tests::login::GROUP;
 
 use crate::support::{Image, SSHD_CONFIG};
 
-/// What `enable` may have to change something in.
+/// Places in which `enable` may have to change something.
 const FOLDERS: [&str; 3] = ["/etc", "/usr/share/pam-configs", "/var/lib/pam"];
 
-/// Every file below these: mode, owner, and what is in it.
+/// All files below these: mode, owner, and content.
 fn files() -> BTreeMap<String, (u32, u32, u32, Vec<u8>)> {
     fn add(folder: &Path, all: &mut BTreeMap<String, (u32, u32, u32, Vec<u8>)>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -44,7 +44,7 @@ fn unchanged(before: &BTreeMap<String, (u32, u32, u32, Vec<u8>)>) {
 }
 
 #[test]
-fn enable_lets_iam_users_in_without_a_restart_and_disable_gives_every_file_back() {
+fn enable_lets_iam_users_in_without_a_restart_and_disable_restores_every_file() {
     let Some(image) = Image::with(str::to_owned) else { return };
     let before = files();
     let ana = image.enabled_with_ana();
@@ -61,9 +61,9 @@ fn enable_lets_iam_users_in_without_a_restart_and_disable_gives_every_file_back(
     image.host.login("ubuntu", &image.ubuntu, "true");
 }
 
-/// Comments and full names that were written on a machine with another encoding; some lines have no end, or one of DOS.
+/// Comments and full names in a different encoding; some lines have no newline, or a DOS one.
 #[test]
-fn a_host_whose_files_are_in_latin1_is_set_up_and_gets_every_byte_back() {
+fn a_host_whose_files_are_in_latin1_is_set_up_and_restored_byte_for_byte() {
     let Some(image) = Image::with(str::to_owned) else { return };
     for (file, more) in [
         ("/etc/passwd", &b"kate:x:1300:1300:Kathe M\xfcller:/home/kate:/bin/bash\n"[..]),
@@ -111,7 +111,7 @@ fn a_dry_run_shows_and_changes_nothing() {
 }
 
 #[test]
-fn an_sshd_configuration_that_is_broken_already_is_left_alone() {
+fn an_sshd_configuration_that_is_already_broken_is_left_alone() {
     let Some(image) = Image::with(str::to_owned) else { return };
     fs::write("/etc/ssh/sshd_config.d/90-broken.conf", "NoSuchKeyword yes\n").unwrap();
     let before = files();
@@ -121,7 +121,7 @@ fn an_sshd_configuration_that_is_broken_already_is_left_alone() {
 }
 
 #[test]
-fn where_nobody_of_ours_could_log_in_whatever_is_written_enable_refuses_and_says_why() {
+fn if_no_iam_user_could_log_in_anyway_enable_refuses_and_says_why() {
     let Some(image) = Image::with(str::to_owned) else { return };
     let config = fs::read_to_string(SSHD_CONFIG).unwrap();
     for setting in [

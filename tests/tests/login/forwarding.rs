@@ -1,4 +1,4 @@
-//! What jump hosts are for: files, and connections that go through.
+//! The purpose of jump hosts: file transfers, and connections that pass through.
 
 use std::fs;
 use std::io::Write;
@@ -49,7 +49,7 @@ fn ssh_jumps_through_the_host_as_one_user_to_another() {
     host.logged(&["sshd[", "Accepted publickey for ana"]);
 }
 
-/// Connects through the host, as user `ana`, to a server that says a word.
+/// Connects through the host, as user `ana`, to a server that sends one word.
 fn through(host: &JumpHost, ana: &Key) -> Output {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
@@ -58,13 +58,13 @@ fn through(host: &JumpHost, ana: &Key) -> Output {
         let _ = stream.write_all(b"word");
     });
     let ran = host.client("ana", ana, &["-W", &address.to_string()]).output().unwrap();
-    // Where the host does not connect, this does, and lets the thread go.
+    // If the host does not connect, this does, and so ends the thread.
     drop(std::net::TcpStream::connect(address));
     answering.join().unwrap();
     ran
 }
 
-/// What `ssh -tt` gets.
+/// The result of `ssh -tt`.
 fn terminal(host: &JumpHost, ana: &Key) -> Output {
     host.client("ana", ana, &["-tt"]).arg("tty").output().unwrap()
 }
@@ -89,7 +89,7 @@ fn restrict_and_port_forwarding_leave_forwarding_and_no_terminal() {
 }
 
 #[test]
-fn a_forced_command_beside_it_leaves_no_command() {
+fn an_additional_forced_command_allows_no_other_command() {
     let options = "restrict,port-forwarding,command=\"/usr/sbin/nologin\"";
     let Some(host) = JumpHost::start_with(&format!("[keys]\noptions = '{options}'\n")) else { return };
     let ana = host.refreshed_user("ana");

@@ -1,5 +1,5 @@
-//! Images that are set up in more ways than the default: our users get in, what restricts stays, local users keep
-//! their own way in.
+//! Images with a stricter setup than the default: IAM users get in, restrictions stay in force, local users keep
+//! their own ways to log in.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use tests::text;
 use crate::support::{Image, SSHD_CONFIG};
 
 #[test]
-fn where_only_named_users_may_log_in_ours_may_too() {
+fn where_only_named_users_may_log_in_iam_users_may_too() {
     let Some(image) = Image::ending("AllowUsers ubuntu") else { return };
     image.host.refused("other", &image.other);
     let ana = image.enabled_with_ana();
@@ -20,7 +20,7 @@ fn where_only_named_users_may_log_in_ours_may_too() {
 }
 
 #[test]
-fn where_users_may_log_in_from_some_addresses_only_ours_may_too() {
+fn where_users_may_log_in_only_from_some_addresses_iam_users_may_too() {
     let Some(image) = Image::ending("AllowUsers *@127.10.0.0/16") else { return };
     let ana = image.enabled_with_ana();
     for (user, key) in [("ana", &ana), ("ubuntu", &image.ubuntu)] {
@@ -32,7 +32,7 @@ fn where_users_may_log_in_from_some_addresses_only_ours_may_too() {
 }
 
 #[test]
-fn where_only_a_group_may_log_in_ours_may_too() {
+fn where_only_a_group_may_log_in_iam_users_may_too() {
     let Some(image) = Image::ending("AllowGroups sudo") else { return };
     image.host.done(&["gpasswd", "--add", "ubuntu", "sudo"]);
     let ana = image.enabled_with_ana();
@@ -42,7 +42,7 @@ fn where_only_a_group_may_log_in_ours_may_too() {
 }
 
 #[test]
-fn who_is_denied_stays_denied_where_only_named_users_may_log_in() {
+fn a_denied_user_stays_denied_where_only_named_users_may_log_in() {
     let Some(image) = Image::ending("AllowUsers ubuntu\nDenyUsers bob\nDenyGroups interns") else { return };
     let bob = image.host.user("bob");
     let ana = image.enabled_with_ana();
@@ -52,7 +52,7 @@ fn who_is_denied_stays_denied_where_only_named_users_may_log_in() {
 }
 
 #[test]
-fn a_removed_user_stays_out_where_enable_has_let_ours_in() {
+fn a_removed_user_stays_locked_out_where_enable_let_iam_users_in() {
     let Some(image) = Image::ending("AllowUsers ubuntu\nAllowGroups sudo\nUsePAM no") else { return };
     let ana = image.enabled_with_ana();
     image.lets_in("ana", &ana);
@@ -62,7 +62,7 @@ fn a_removed_user_stays_out_where_enable_has_let_ours_in() {
 }
 
 #[test]
-fn who_is_denied_by_group_stays_denied() {
+fn a_user_who_is_denied_by_group_stays_denied() {
     let Some(image) = Image::ending("DenyGroups jumphostaccess") else { return };
     let ana = image.enabled_with_ana();
     image.host.refused("ana", &ana);
@@ -70,9 +70,9 @@ fn who_is_denied_by_group_stays_denied() {
     image.host.login("ubuntu", &image.ubuntu, "true");
 }
 
-/// ana's key is taken, and then `second` is wanted, which our users do not have.
+/// ana's key is accepted, and then `second` is requested, which IAM users do not have.
 fn second_factor(second: &str) {
-    // At the top: of two lines the first counts, and Debian has a 'no' further down.
+    // At the beginning: the first of two lines counts, and Debian has a 'no' further down.
     let lines = format!("KbdInteractiveAuthentication yes\nAuthenticationMethods publickey,{second}\n");
     let Some(image) = Image::with(|config| lines + config) else { return };
     let ana = image.enabled_with_ana();
@@ -85,16 +85,16 @@ fn second_factor(second: &str) {
 }
 
 #[test]
-fn a_password_that_is_asked_of_all_is_asked_of_our_users() {
+fn a_password_that_all_users_need_is_also_required_of_iam_users() {
     second_factor("password");
 }
 
 #[test]
-fn a_second_factor_of_pam_that_is_asked_of_all_is_asked_of_our_users() {
+fn a_second_factor_of_pam_that_all_users_need_is_also_required_of_iam_users() {
     second_factor("keyboard-interactive");
 }
 
-/// A program that gives every user the one key.
+/// A program that prints the same key for every user.
 fn keys_for_all(key: &Key) -> String {
     let program = "/usr/local/bin/keys-for-all";
     fs::write(program, format!("#!/bin/sh\necho '{}'\n", key.public)).unwrap();
@@ -102,7 +102,7 @@ fn keys_for_all(key: &Key) -> String {
     program.to_owned()
 }
 
-/// Local users get keys from elsewhere, and ours from IAM only.
+/// Local users get keys from elsewhere, IAM users only from IAM.
 fn each_by_the_own_command(image: &Image, key: &Key) {
     let ana = image.enabled_with_ana();
     image.lets_in("ana", &ana);
@@ -115,7 +115,7 @@ fn each_by_the_own_command(image: &Image, key: &Key) {
 }
 
 #[test]
-fn a_global_authorized_keys_command_goes_on_for_local_users_only() {
+fn a_global_authorized_keys_command_still_applies_to_local_users_only() {
     let Some(image) = Image::with(str::to_owned) else { return };
     let key = image.host.key("image");
     let lines = format!("AuthorizedKeysCommand {}\nAuthorizedKeysCommandUser nobody\n", keys_for_all(&key));
@@ -124,9 +124,9 @@ fn a_global_authorized_keys_command_goes_on_for_local_users_only() {
     each_by_the_own_command(&image, &key);
 }
 
-/// As the unit of EC2 Instance Connect gives it.
+/// As in the unit of EC2 Instance Connect.
 #[test]
-fn an_authorized_keys_command_on_sshds_command_line_goes_on_for_local_users_only() {
+fn an_authorized_keys_command_on_sshds_command_line_still_applies_to_local_users_only() {
     let Some(image) = Image::with(str::to_owned) else { return };
     let key = image.host.key("image");
     let command = format!("AuthorizedKeysCommand={}", keys_for_all(&key));
@@ -134,7 +134,7 @@ fn an_authorized_keys_command_on_sshds_command_line_goes_on_for_local_users_only
     each_by_the_own_command(&image, &key);
 }
 
-/// A folder of keys that root looks after; ubuntu and ana have the same key in it.
+/// A directory of keys that root maintains; ubuntu and ana have the same key in it.
 fn keys_folder(image: &Image) -> Key {
     let key = image.host.key("folder");
     fs::create_dir("/etc/ssh/keys").unwrap();
@@ -145,7 +145,7 @@ fn keys_folder(image: &Image) -> Key {
 }
 
 #[test]
-fn a_match_that_comes_before_ours_and_names_other_key_files_is_for_local_users() {
+fn an_earlier_match_with_other_key_files_applies_to_local_users() {
     let Some(image) = Image::with(str::to_owned) else { return };
     let key = keys_folder(&image);
     let lines = "Match all\nAuthorizedKeysFile /etc/ssh/keys/%u\n";
@@ -158,9 +158,9 @@ fn a_match_that_comes_before_ours_and_names_other_key_files_is_for_local_users()
 }
 
 #[test]
-fn an_include_inside_another_match_does_not_keep_ours_from_being_in_force() {
+fn an_include_inside_another_match_does_not_disable_the_drop_in() {
     let Some(image) = Image::with(|config| {
-        // Within a Match its settings would be errors.
+        // Inside a Match, its settings would be errors.
         fs::remove_file("/etc/ssh/sshd_config.d/50-test.conf").unwrap();
         let (include, rest) = config.split_once("Include /etc/ssh/sshd_config.d/*.conf\n").unwrap();
         format!("{include}{rest}\nMatch Address 10.0.0.0/8\nInclude /etc/ssh/sshd_config.d/*.conf\n")

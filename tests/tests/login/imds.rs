@@ -1,4 +1,4 @@
-//! `nss-iam-imds.service`: IAM users do not reach the instance's metadata, and so not the instance's role.
+//! `nss-iam-imds.service`: IAM users cannot reach the instance's metadata, and so not the instance's role.
 
 use std::fs;
 use std::io::Write;
@@ -16,7 +16,7 @@ use tests::{repository, text};
 const V4: &str = "169.254.169.254";
 const V6: &str = "fd00:ec2::254";
 
-/// Moves this thread and what it starts from now on into a network of its own, where the metadata service is.
+/// Moves this thread and all processes that it starts later to a private network with the metadata service.
 fn alone_with_metadata(host: &JumpHost) {
     unshare(CloneFlags::CLONE_NEWNET).unwrap();
     host.done(&["ip", "link", "set", "lo", "up"]);
@@ -45,7 +45,7 @@ fn install() {
     }
 }
 
-/// A shell's line that prints what the service says.
+/// A shell line that prints the service's answer.
 fn ask(address: &str) -> String {
     format!("bash -c 'exec 3<>/dev/tcp/{address}/80 && cat <&3'")
 }
@@ -57,7 +57,7 @@ fn refused(host: &JumpHost, user: &str, key: &Key, address: &str) {
 }
 
 #[test]
-fn a_guest_does_not_reach_the_metadata_address_and_root_and_agents_do() {
+fn a_guest_cannot_reach_the_metadata_address_but_root_and_agents_can() {
     let Some(host) = JumpHost::start_with("[ids]\nAIDAPINNED2345672345 = 1005\n") else { return };
     let (ana, old) = (host.user("ana"), host.key("old"));
     let user = json!({"name": "old", "id": "AIDAPINNED2345672345", "keys": [{"body": old.public}]});
@@ -73,7 +73,7 @@ fn a_guest_does_not_reach_the_metadata_address_and_root_and_agents_do() {
     }
 
     host.done(&["/usr/libexec/nss-iam/imds", "load"]);
-    // Again, as at a reload.
+    // Once more, as at a reload.
     host.done(&["/usr/libexec/nss-iam/imds", "load"]);
 
     for address in [V4, V6, "::ffff:169.254.169.254"] {
@@ -93,7 +93,8 @@ fn a_guest_does_not_reach_the_metadata_address_and_root_and_agents_do() {
     assert!(text(&forwarded.stderr).contains("Connection refused"), "{}", text(&forwarded.stderr));
 }
 
-/// nft(8): "all commands ... are executed atomically". What the kernel looks up meanwhile is another matter: with the ids in a
+/// nft(8): "all commands ... are executed atomically". Lookups by the kernel during this are not: with the ids in a
+/// set, packets passed.
 /// set it let packets through.
 #[test]
 fn no_packet_passes_while_the_rules_are_replaced() {

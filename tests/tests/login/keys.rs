@@ -1,4 +1,4 @@
-//! Who gets in, and with which key.
+//! Who can log in, and with which key.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -50,7 +50,7 @@ fn a_key_deleted_in_iam_fails_at_the_next_login_after_a_refresh() {
 }
 
 #[test]
-fn a_key_that_the_user_writes_into_the_own_authorized_keys_is_not_asked() {
+fn a_key_in_the_users_own_authorized_keys_does_not_count() {
     let Some(host) = JumpHost::start() else { return };
     let (ana, own) = (host.refreshed_user("ana"), host.key("own"));
     host.login("ana", &ana, "true");

@@ -1,4 +1,4 @@
-//! Who leaves, is locked, comes back, or is made anew under an old name.
+//! Users who leave, are locked, come back, or are re-created under an old name.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use tests::text;
 
 use crate::support::{local_user, open, own_key, runs};
 
-/// With PAM it is PAM that looks at the account, without it sshd itself does.
+/// With PAM, PAM checks the account; without it, sshd does.
 fn with_and_without_pam(host: &JumpHost, check: impl Fn()) {
     for pam in ["UsePAM=yes", "UsePAM=no"] {
         host.restart_sshd(&["-o", pam]);
@@ -26,7 +26,7 @@ fn ana_with_an_own_key(host: &JumpHost) -> (Key, Key) {
 }
 
 #[test]
-fn a_removed_user_cannot_log_in_not_even_with_a_key_in_the_own_home() {
+fn a_removed_user_cannot_log_in_not_even_with_a_key_in_their_home() {
     let Some(host) = JumpHost::start() else { return };
     let (ana, own) = ana_with_an_own_key(&host);
     host.login("ana", &ana, "true");
@@ -38,9 +38,9 @@ fn a_removed_user_cannot_log_in_not_even_with_a_key_in_the_own_home() {
     });
 }
 
-/// Whatever sshd's configuration says: it finds nobody of that name.
+/// With any configuration, sshd finds no user with this name.
 #[test]
-fn without_our_drop_in_a_removed_user_is_kept_out_too() {
+fn a_removed_user_is_locked_out_even_without_the_drop_in() {
     let Some(host) = JumpHost::start() else { return };
     let (_, own) = ana_with_an_own_key(&host);
     fs::remove_file("/etc/ssh/sshd_config.d/00-nss-iam.conf").unwrap();
@@ -51,10 +51,10 @@ fn without_our_drop_in_a_removed_user_is_kept_out_too() {
     host.logged(&["sshd[", "Invalid user ana from"]);
 }
 
-/// A daemon can have an earlier release of the module loaded, which answers by name from the same cache. Here its part is
-/// played by glibc's own `files`, which have what that one would say.
+/// A daemon can still have an earlier release of the module loaded, which answers by name from the same cache. Here
+/// glibc's own `files` takes its place, with the same data.
 #[test]
-fn sshds_second_block_alone_keeps_a_removed_user_out_of_a_daemon_that_still_finds_the_name() {
+fn sshds_second_block_alone_locks_a_removed_user_out_of_a_daemon_that_still_finds_the_name() {
     let Some(host) = JumpHost::start() else { return };
     let (_, own) = ana_with_an_own_key(&host);
     let uid = host.passwd("ana", 2);
@@ -69,8 +69,8 @@ fn sshds_second_block_alone_keeps_a_removed_user_out_of_a_daemon_that_still_find
     host.logged(&["sshd[", "User ana from", "not allowed because listed in DenyUsers"]);
 }
 
-/// What is started under a user's name, each in its own way of failing. Session Manager's Run As is the last: its agent
-/// asks `id USER`, and starts a shell without asking PAM, shadow or for the login shell.
+/// Programs that start something under a user's name; each fails in a different way. The last is Session Manager's
+/// Run As: its agent runs `id USER`, and starts a shell without PAM, shadow or the login shell.
 const BY_NAME: [(&str, &str); 8] = [
     ("su ana -c id", "user ana does not exist"),
     ("su -s /bin/sh ana -c id", "user ana does not exist"),
@@ -107,7 +107,7 @@ fn nothing_is_started_under_the_name_of_a_removed_user_and_the_files_keep_an_own
 }
 
 #[test]
-fn sessions_background_processes_and_cron_jobs_of_a_removed_user_end_and_nobody_elses() {
+fn sessions_processes_and_cron_jobs_of_a_removed_user_end_and_no_others() {
     let Some(host) = JumpHost::start() else { return };
     let (ana, bob) = (host.user("ana"), host.user("bob"));
     host.refresh();
@@ -142,7 +142,7 @@ fn sessions_background_processes_and_cron_jobs_of_a_removed_user_end_and_nobody_
 }
 
 #[test]
-fn a_locked_user_is_out_at_once_with_iam_down_until_unlocked() {
+fn with_iam_down_a_locked_user_is_locked_out_at_once_until_unlocked() {
     let Some(host) = JumpHost::start() else { return };
     let (ana, own) = ana_with_an_own_key(&host);
     let bob = host.refreshed_user("bob");
@@ -161,7 +161,7 @@ fn a_locked_user_is_out_at_once_with_iam_down_until_unlocked() {
 }
 
 #[test]
-fn who_comes_back_has_the_old_uid_home_and_files() {
+fn a_user_who_comes_back_has_the_old_uid_home_and_files() {
     let Some(host) = JumpHost::start() else { return };
     let ana = host.refreshed_user("ana");
     host.login("ana", &ana, "echo mine >notes");
@@ -178,7 +178,7 @@ fn who_comes_back_has_the_old_uid_home_and_files() {
 }
 
 #[test]
-fn a_user_made_anew_under_an_old_name_gets_nothing_of_the_former_one() {
+fn a_user_recreated_under_an_old_name_gets_nothing_from_the_former_user() {
     let Some(host) = JumpHost::start() else { return };
     let former = host.refreshed_user("ana");
     let outside = "mkdir -m 777 /tmp/of-ana; (umask 077; echo secret >/tmp/of-ana/x)";
@@ -204,7 +204,7 @@ fn a_user_made_anew_under_an_old_name_gets_nothing_of_the_former_one() {
 }
 
 #[test]
-fn a_local_account_goes_on_while_iam_users_come_and_go() {
+fn a_local_account_is_unaffected_while_iam_users_come_and_go() {
     let Some(host) = JumpHost::start() else { return };
     let ubuntu = local_user(&host, "ubuntu");
     let (mut session, pid) = open(&host, "ubuntu", &ubuntu, "echo $$; exec sleep 1000");

@@ -1,4 +1,4 @@
-//! Many at once, and refreshes in between.
+//! Many logins at once, with refreshes in between.
 
 use std::process::{Child, Stdio};
 
@@ -47,7 +47,7 @@ fn a_refresh_every_second_loses_none_of_a_hundred_logins() {
     let refreshes = || host.account.actions().iter().filter(|action| *action == "GetGroup").count();
     host.account.forget_calls();
     for round in 0..25 {
-        // Someone else comes and goes, so that cache.db is replaced, too, and not only keys.db.
+        // Another user comes and goes, so that cache.db is replaced, too, and not only keys.db.
         let change = if round % 2 == 0 { "remove_member" } else { "add_member" };
         host.account.change(json!({"do": change, "group": GROUP, "user": "bob"}));
         let clients: Vec<_> = (0..4).map(|_| start(&host, "ana", &ana)).collect();

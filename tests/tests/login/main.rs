@@ -1,4 +1,4 @@
-//! People log in: a real sshd, PAM, sudo and cron on a host of its own, a real ssh client, IAM's emulator.
+//! Logins with a real sshd, PAM, sudo and cron on a private host, a real ssh client, and the IAM emulator.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod enable;

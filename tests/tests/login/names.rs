@@ -1,4 +1,4 @@
-//! IAM users and groups that are called like something of the host.
+//! IAM users and groups with names that the host uses.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,11 +10,11 @@ use tests::text;
 use crate::support::local_user;
 
 #[test]
-fn iam_users_called_like_something_of_the_host_gain_nothing() {
+fn iam_users_with_names_that_the_host_uses_gain_nothing() {
     let Some(host) = JumpHost::start() else { return };
     let ubuntu = local_user(&host, "ubuntu");
     host.done(&["groupadd", "operators"]);
-    // Ubuntu's own rule; there is no local group of that name.
+    // Ubuntu's own rule; no local group has this name.
     append("/etc/sudoers", "%admin ALL=(ALL) NOPASSWD: ALL\n%later ALL=(ALL) NOPASSWD: ALL\n");
     let names = [
         "root",
@@ -62,7 +62,7 @@ fn iam_users_called_like_something_of_the_host_gain_nothing() {
 }
 
 #[test]
-fn iam_groups_called_like_something_of_the_host_give_nothing() {
+fn iam_groups_with_names_that_the_host_uses_grant_nothing() {
     let Some(host) = JumpHost::start() else { return };
     append("/etc/sudoers", "%admin ALL=(ALL) NOPASSWD: ALL\n%sudo ALL=(ALL) NOPASSWD: ALL\n");
     let ana = host.user("ana");
@@ -83,7 +83,7 @@ fn a_local_account_made_later_with_an_iam_users_name_is_not_opened_by_iams_key()
     let Some(host) = JumpHost::start() else { return };
     let ana = host.refreshed_user("ana");
     host.login("ana", &ana, "true");
-    // useradd(8) itself refuses, as the name is there.
+    // useradd(8) itself refuses, because the name exists.
     append("/etc/passwd", "ana:x:4000:4000::/srv/ana:/bin/bash\n");
     append("/etc/group", "ana:x:4000:\n");
     append("/etc/shadow", "ana:*:19000::::::\n");

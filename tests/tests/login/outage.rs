@@ -2,7 +2,7 @@
 
 use tests::login::{JumpHost, Key};
 
-/// A refresh that finds nothing where AWS should be; it says so, and publishes what it had.
+/// A refresh that cannot reach AWS; it reports this, and publishes what it had.
 fn without_iam(host: &JumpHost) {
     let ran = host.refresher(&[]).env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").output().unwrap();
     assert_eq!(ran.status.code(), Some(75), "{}", tests::text(&ran.stderr));
@@ -15,7 +15,7 @@ fn host() -> Option<(JumpHost, Key)> {
 }
 
 #[test]
-fn logins_go_on_while_iam_is_unreachable() {
+fn logins_continue_while_iam_is_unreachable() {
     let Some((host, ana)) = host() else { return };
     without_iam(&host);
     assert_eq!(host.login("ana", &ana, "id -un"), "ana\n");

@@ -1,4 +1,4 @@
-//! What runs inside: su, sudo, cron, PAM's own view.
+//! Inside a session: su, sudo, cron, PAM.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,7 +8,7 @@ use tests::login::{ADMINS, GROUP, JumpHost, Key};
 use tests::text;
 
 #[test]
-fn root_becomes_an_iam_user_by_su_and_by_sudo() {
+fn root_can_become_an_iam_user_with_su_and_sudo() {
     let Some(host) = JumpHost::start() else { return };
     host.refreshed_user("ana");
     assert_eq!(host.done(&["su", "-", "ana", "-c", "id -un; pwd"]), "ana\n/home/ana\n");
@@ -16,9 +16,9 @@ fn root_becomes_an_iam_user_by_su_and_by_sudo() {
 }
 
 #[test]
-fn sudo_goes_by_the_local_group_that_an_iam_group_joins() {
+fn sudo_privileges_come_from_the_local_group_that_an_iam_group_joins() {
     let Some(host) = JumpHost::start() else { return };
-    // Debian's sudoers has a rule for %sudo; what it lacks is that our users need no password.
+    // Debian's sudoers has a rule for %sudo, but it requires a password, which IAM users do not have.
     host.enable(&["--sudo", "nopasswd"]);
     let (ana, dot) = (host.user_in("ana", &[GROUP, ADMINS]), host.user_in("dot.ted", &[ADMINS]));
     let bob = host.user("bob");
@@ -38,7 +38,7 @@ fn sudo_goes_by_the_local_group_that_an_iam_group_joins() {
 }
 
 #[test]
-fn cron_runs_a_users_job_and_not_a_removed_users() {
+fn cron_runs_the_job_of_a_user_but_not_of_a_removed_user() {
     let Some(host) = JumpHost::start() else { return };
     let (ana, bob) = (host.user("ana"), host.user("bob"));
     host.refresh();
@@ -57,7 +57,7 @@ fn cron_runs_a_users_job_and_not_a_removed_users() {
 }
 
 #[test]
-fn pam_accepts_account_and_session_of_a_user_and_no_longer_of_a_removed_one() {
+fn pam_accepts_account_and_session_of_a_user_but_not_of_a_removed_user() {
     let Some(host) = JumpHost::start() else { return };
     host.refreshed_user("ana");
     host.done(&["pamtester", "sshd", "ana", "acct_mgmt", "open_session", "close_session"]);
@@ -69,7 +69,7 @@ fn pam_accepts_account_and_session_of_a_user_and_no_longer_of_a_removed_one() {
     host.logged(&["pamtester", "could not identify user (from getpwnam(ana))"]);
 }
 
-/// Runs an ssh client that forwards an agent in which there is one key.
+/// Runs an ssh client that forwards an agent with one key.
 fn with_agent(host: &JumpHost, key: &Key, client: &Command) -> Output {
     let add = format!("ssh-add -q {} && exec \"$@\"", key.file.display());
     let mut line = ["ssh-agent", "sh", "-c", &add, "sh"].map(OsStr::new).to_vec();
@@ -87,7 +87,7 @@ fn sudo_asks_the_users_own_agent_for_a_key_that_iam_has() {
     host.refresh();
     let sudo = |user: &str, key: &Key, in_agent: &Key| {
         let mut client = host.client(user, key, &["-A"]);
-        // Not -n, with which sudo does not even ask the agent.
+        // Not -n: with it, sudo does not even ask the agent.
         let ran = with_agent(&host, in_agent, client.arg("sudo id -un"));
         text(&ran.stdout).to_owned()
     };
@@ -99,18 +99,18 @@ fn sudo_asks_the_users_own_agent_for_a_key_that_iam_has() {
 }
 
 #[test]
-fn with_nscd_running_a_new_user_is_there_at_once_and_a_removed_one_is_out_at_once() {
+fn with_nscd_running_users_appear_and_disappear_at_once() {
     let Some(host) = JumpHost::start() else { return };
     fs::create_dir_all("/run/nscd").unwrap();
     let mut nscd = host.machine.command(&["nscd", "-F"]).spawn().unwrap();
     host.until("nscd listens", || host.sh("nscd -g").0 == Some(0));
-    assert_eq!(host.sh("getent passwd ana").0, Some(2), "nscd now remembers that there is no such user");
+    assert_eq!(host.sh("getent passwd ana").0, Some(2), "nscd now has a negative entry");
     let ana = host.refreshed_user("ana");
     assert!(host.login("ana", &ana, "id -Gn").contains("iam-users"));
     let uid = host.passwd("ana", 2);
     host.remove_member("ana");
     host.refresh();
-    // nscd keeps what it is told by uid under the name, too.
+    // nscd also caches an answer by uid under the name.
     for by_id in ["getent passwd", "getent group", "ls -ldn /home/ana; stat -c %U /home/ana; id"] {
         host.sh(&format!("{by_id} {uid}"));
         for line in

@@ -1,4 +1,4 @@
-//! What several of these tests do.
+//! Functions that several of these tests use.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 
 use tests::login::{GROUP, JumpHost, Key, append};
 
-/// Logs in and runs `line`, which goes on; the client, and the first line that came back.
+/// Logs in and runs `line`, which continues to run. Returns the client, and the first line of output.
 pub(crate) fn open(host: &JumpHost, user: &str, key: &Key, line: &str) -> (Child, String) {
     let mut client = host.client(user, key, &[]).arg(line).stdout(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
@@ -16,7 +16,7 @@ pub(crate) fn open(host: &JumpHost, user: &str, key: &Key, line: &str) -> (Child
     (client, first.trim().to_owned())
 }
 
-/// A process that is there and no zombie.
+/// Whether a process exists and is not a zombie.
 pub(crate) fn runs(pid: &str) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
@@ -30,7 +30,7 @@ pub(crate) fn local_user(host: &JumpHost, name: &str) -> Key {
     key
 }
 
-/// Puts a key into the user's own `authorized_keys`.
+/// Adds a key to the user's own `authorized_keys`.
 pub(crate) fn own_key(host: &JumpHost, user: &str, key: &Key) {
     let folder = format!("{}/.ssh", host.passwd(user, 5));
     let file = format!("{folder}/authorized_keys");
@@ -45,7 +45,8 @@ pub(crate) fn own_key(host: &JumpHost, user: &str, key: &Key) {
 
 pub(crate) const SSHD_CONFIG: &str = "/etc/ssh/sshd_config";
 
-/// A host that is not enabled yet, with two local users who have keys; its sshd runs with settings of the image.
+/// A host that is not enabled yet, with two local users who have keys; its sshd runs with the settings of the
+/// image.
 pub(crate) struct Image {
     pub(crate) host: JumpHost,
     pub(crate) ubuntu: Key,
@@ -53,7 +54,7 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// `change` makes the image's sshd_config from Debian's.
+    /// `change` creates the image's sshd_config from Debian's.
     pub(crate) fn with(change: impl FnOnce(&str) -> String) -> Option<Self> {
         let host = JumpHost::bare()?;
         let (ubuntu, other) = (local_user(&host, "ubuntu"), local_user(&host, "other"));
@@ -62,24 +63,24 @@ impl Image {
         Some(Self { host, ubuntu, other })
     }
 
-    /// The setting stands where an administrator puts it: at the end.
+    /// The setting is where an administrator would put it: at the end.
     pub(crate) fn ending(lines: &str) -> Option<Self> {
         Self::with(|config| format!("{config}\n{lines}\n"))
     }
 
-    /// The exit status, and all that was said.
+    /// The exit status and the output.
     pub(crate) fn enable(&self) -> (Option<i32>, String) {
         self.host.sh(&format!("nss-iamctl enable --group {GROUP}"))
     }
 
-    /// After `enable`, which must work: the key of the IAM user ana. Nobody restarts sshd.
+    /// Runs `enable`, which must succeed, and returns the key of the IAM user ana. Nothing restarts sshd.
     pub(crate) fn enabled_with_ana(&self) -> Key {
         let (status, said) = self.enable();
         assert_eq!(status, Some(0), "{said}");
         self.host.refreshed_user("ana")
     }
 
-    /// Sooner or later: sshd has been told to read its files anew.
+    /// Eventually: sshd was told to reload its files.
     pub(crate) fn lets_in(&self, user: &str, key: &Key) {
         self.host.until(&format!("{user} gets in"), || self.host.ssh(user, key, "true").status.success());
     }

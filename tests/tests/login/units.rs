@@ -1,4 +1,4 @@
-//! Units with `User=` on a booted system: systemd asks neither PAM nor shadow, only for the name.
+//! Units with `User=` on a booted system: systemd uses neither PAM nor shadow, only the name.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use policy::{Field, IamId, Id, Name};
 use tests::artefact;
 use tests::boot::Booted;
 
-/// Publishes bob, who is active or left.
+/// Publishes bob, active or disabled.
 fn publish(host: &Booted, active: bool) {
     let (name, field) = (Name::new("bob").unwrap(), |text| Field::new(text).unwrap());
     let uid = Id::computed(&IamId::new("bob"));
@@ -46,7 +46,7 @@ fn a_unit_under_the_name_of_a_removed_user_does_not_start() {
     host.done(&home);
     let unit = "systemd-run --quiet --wait --pipe -p User=bob";
     assert_eq!(host.done(&format!("{unit} id -u")), uid);
-    // As the manual says: whoever chooses another primary group gets that one alone.
+    // As the manual says: a process with a different primary group gets only that one.
     assert_eq!(host.done(&format!("{unit} -p Group=www-data id -Gn")), "www-data\n");
     host.done("loginctl enable-linger bob");
 
@@ -56,7 +56,7 @@ fn a_unit_under_the_name_of_a_removed_user_does_not_start() {
     }
     assert_eq!(host.sh("loginctl enable-linger bob").0, Some(1));
     assert_eq!(host.done("stat -c %U:%G /home/bob"), "bob:bob\n");
-    // By uid, as the refresher does it, logind still takes the linger away.
+    // By uid, as the refresher uses it, logind can still disable lingering.
     host.done(&format!("loginctl disable-linger {}", uid.trim()));
     assert_eq!(host.done("ls /var/lib/systemd/linger"), "");
 }

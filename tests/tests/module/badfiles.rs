@@ -1,5 +1,5 @@
-//! The module against files that are not what they should be: UNAVAIL, so that the next service is asked. Never a
-//! crash, never a wait, never a row below the floor.
+//! The module with invalid files: UNAVAIL, so that the next service is asked. Never a crash, never a wait, never a
+//! row below the floor.
 
 use std::ffi::CString;
 use std::fs::{self, Permissions};
@@ -12,7 +12,7 @@ use crate::data::{self, FILE, FOLDER};
 
 const ROOM: usize = 1 << 16;
 
-/// A machine with a good file, and that file.
+/// A machine with a valid file, and that file.
 fn machine() -> Option<(Machine, Vec<u8>)> {
     let machine = Machine::enter()?;
     data::publish(&data::odd());
@@ -26,7 +26,7 @@ fn good(module: &Module) {
     }
 }
 
-/// A module that has the good file open.
+/// A module that has the valid file open.
 fn module() -> Option<(Module, Vec<u8>)> {
     let (machine, bytes) = machine()?;
     let module = Module::load(&machine);
@@ -34,7 +34,7 @@ fn module() -> Option<(Module, Vec<u8>)> {
     Some((module, bytes))
 }
 
-/// Every function says UNAVAIL, with this errno if one is given.
+/// Asserts that every function returns UNAVAIL, with this errno if one is given.
 fn unavailable(module: &Module, errno: Option<i32>, what: &str) {
     for (function, ask) in module.everything() {
         match ask(ROOM) {
@@ -47,7 +47,7 @@ fn unavailable(module: &Module, errno: Option<i32>, what: &str) {
 }
 
 #[test]
-fn of_a_list_of_groups_with_one_below_the_floor_none_is_given() {
+fn a_list_of_groups_with_one_below_the_floor_returns_none() {
     let Some(machine) = Machine::enter() else { return };
     let published = data::many(3);
     let user = published.users.iter().find(|user| user.groups.len() == 2).unwrap();
@@ -56,7 +56,7 @@ fn of_a_list_of_groups_with_one_below_the_floor_none_is_given() {
     let last = user.groups[1].get().to_string();
     let places: Vec<usize> =
         (0..file.len() - last.len()).filter(|at| file[*at..].starts_with(last.as_bytes())).collect();
-    assert!(!places.is_empty(), "the list stands in the file as text");
+    assert!(!places.is_empty(), "the list is in the file as text");
     for at in places {
         file[at..at + last.len()].copy_from_slice(b"0000000027");
     }
@@ -69,9 +69,10 @@ fn of_a_list_of_groups_with_one_below_the_floor_none_is_given() {
 }
 
 #[test]
-fn what_is_not_a_trustworthy_file_is_unavail() {
+fn an_untrustworthy_file_is_unavail() {
     let Some((machine, good)) = machine() else { return };
-    // Each time one that has opened nothing yet: a file that was opened is seen to be gone within a second only.
+    // Each time with a module that has opened nothing yet: one that has a file open notices only within a second
+    // that it is gone.
     let unavailable = |errno, what| unavailable(&Module::load(&machine), errno, what);
     let again = || {
         let _ = fs::remove_file(FILE);
@@ -88,7 +89,7 @@ fn what_is_not_a_trustworthy_file_is_unavail() {
 
     fs::remove_file(FILE).unwrap();
     fs::create_dir(FILE).unwrap();
-    unavailable(None, "a folder");
+    unavailable(None, "a directory");
 
     fs::remove_dir(FILE).unwrap();
     nix::unistd::mkfifo(FILE, nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
@@ -105,7 +106,7 @@ fn what_is_not_a_trustworthy_file_is_unavail() {
 
     again();
     fs::remove_dir_all(FOLDER).unwrap();
-    unavailable(Some(libc::ENOENT), "no folder");
+    unavailable(Some(libc::ENOENT), "no directory");
 
     fs::create_dir(FOLDER).unwrap();
     again();
@@ -113,7 +114,7 @@ fn what_is_not_a_trustworthy_file_is_unavail() {
 }
 
 #[test]
-fn what_is_not_this_releases_database_is_unavail() {
+fn a_database_of_another_application_or_version_is_unavail() {
     let Some((module, good)) = module() else { return };
     let changed = |at: usize, bytes: &[u8]| {
         let mut file = good.clone();
@@ -148,7 +149,7 @@ fn a_truncated_file_is_unavail_wherever_it_ends() {
     }
 }
 
-/// A generator that needs no crate and gives the same bytes everywhere (Steele et al., SplitMix64).
+/// A generator that needs no crate and returns the same bytes everywhere (Steele et al., SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -161,27 +162,27 @@ impl Random {
     }
 }
 
-/// Neither of passwd nor of group: the third field of a line is the id in both.
+/// For passwd and for group: the third field of a line is the id in both.
 fn above_the_floor(line: &str) -> bool {
     let id: u32 = line.split(':').nth(2).unwrap().parse().unwrap();
     (1000..u32::MAX).contains(&id) && !line.chars().any(|c| c.is_control() || !c.is_ascii())
 }
 
 #[test]
-fn flipped_bytes_never_crash_nor_give_a_row_below_the_floor() {
+fn flipped_bytes_never_crash_or_return_a_row_below_the_floor() {
     let Some((module, good)) = module() else { return };
     let mut answers = [0u32; 4];
     for seed in 0..1000 {
         let mut random = Random(seed);
         let mut file = good.clone();
         for _ in 0..=random.below(60) {
-            // Half of them among the first bytes of a page, where its structure is.
+            // Half of them are at the beginning of a page, where its structure is.
             let page = random.below(file.len() / 4096) * 4096;
             let reach = if random.below(2) == 0 { 64 } else { 4096 };
             let at = page + random.below(reach);
             file[at] ^= u8::try_from(1 + random.below(255)).unwrap();
         }
-        // The magic and the versions are not what this is about.
+        // The magic and the versions are not tested here.
         file[..100].copy_from_slice(&good[..100]);
         data::replace(&file);
         for (function, ask) in module.everything() {
@@ -205,7 +206,7 @@ fn flipped_bytes_never_crash_nor_give_a_row_below_the_floor() {
     );
 }
 
-/// To the end, which must come.
+/// Until the end, which must come.
 fn enumerate(module: &Module, seed: u64) {
     module.rewind("setpwent");
     module.rewind("setgrent");

@@ -1,5 +1,5 @@
-//! The module's functions, called as glibc does, with everything around them watched: `*result`, errno, and the bytes
-//! behind the buffer.
+//! Calls the module's functions like glibc, and watches everything around them: `*result`, errno, and the bytes
+//! after the buffer.
 
 use std::ffi::{CStr, c_char, c_int, c_long};
 use std::mem::MaybeUninit;
@@ -14,7 +14,7 @@ pub(crate) const UNAVAIL: c_int = -1;
 pub(crate) const NOTFOUND: c_int = 0;
 pub(crate) const SUCCESS: c_int = 1;
 
-/// What errno and `*errnop` are before each call.
+/// The value of errno and `*errnop` before each call.
 pub(crate) const ERRNO_BEFORE: c_int = 4711;
 const ERRNOP_BEFORE: c_int = 4712;
 const PATTERN: u8 = 0xa5;
@@ -47,7 +47,7 @@ pub(crate) struct Module {
 }
 
 impl Module {
-    /// A copy of the built module, loaded apart from any other.
+    /// A copy of the built module, loaded separately.
     pub(crate) fn load(_: &Machine) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let path = format!("/tmp/libnss_iam-{}.so", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -75,7 +75,7 @@ impl Module {
         assert_eq!(unsafe { function(0) }, SUCCESS);
     }
 
-    /// Every way to ask for an entry, of an active user and a group that `data::odd` has.
+    /// All ways to look up an entry, for an active user and a group of `data::odd`.
     pub(crate) fn everything<'a>(&'a self) -> Vec<(&'a str, Ask<'a>)> {
         let (user, group) = (c"user8", c"iam-users");
         let uid = policy::Id::computed(&policy::IamId::new("user8")).get();
@@ -108,7 +108,7 @@ impl Module {
         self.initgroups(user, skip, &mut list, 1, -1).map(|()| list)
     }
 
-    /// `initgroups_dyn` on a list from malloc that has `list`, and room for `size` groups.
+    /// `initgroups_dyn` on a list from malloc that contains `list` and has room for `size` groups.
     pub(crate) fn initgroups(
         &self,
         user: &CStr,
@@ -143,7 +143,7 @@ impl Module {
     }
 }
 
-/// A call with so large a buffer that gives an entry's line.
+/// A call with a buffer that is large enough; it returns the line of an entry.
 pub(crate) type Ask<'a> = Box<dyn Fn(usize) -> Result<String, Failure> + 'a>;
 
 fn symbol<T: Copy>(library: &Library, name: &str) -> T {
@@ -158,7 +158,7 @@ pub(crate) struct Failure(pub(crate) c_int, pub(crate) c_int);
 pub(crate) const TOO_SMALL: Failure = Failure(TRYAGAIN, libc::ERANGE);
 pub(crate) const NO_SUCH: Failure = Failure(NOTFOUND, libc::ENOENT);
 
-/// What was found, with the buffer that it points into.
+/// An entry, with the buffer that it points into.
 pub(crate) struct Found<T> {
     entry: T,
     buffer: Vec<u8>,
@@ -169,7 +169,7 @@ pub(crate) fn by_name<T>(function: ByName<T>, name: &CStr, room: usize) -> Resul
     entry(room, 0, |result, buffer, errnop| unsafe { function(name.as_ptr(), result, buffer, room, errnop) })
 }
 
-/// As [`by_name`], but the buffer begins `offset` bytes behind an aligned place.
+/// Like [`by_name`], but the buffer begins `offset` bytes after an aligned address.
 pub(crate) fn by_name_at<T>(function: ByName<T>, name: &CStr, offset: usize) -> Result<Found<T>, Failure> {
     let room = 1 << 16;
     // SAFETY: `entry` passes valid pointers, `name` is a C string.
@@ -178,7 +178,7 @@ pub(crate) fn by_name_at<T>(function: ByName<T>, name: &CStr, offset: usize) -> 
     })
 }
 
-/// As [`by_name`], with any pointer as the name.
+/// Like [`by_name`], with any pointer as the name.
 pub(crate) fn by_pointer<T>(function: ByName<T>, name: *const c_char) -> Result<Found<T>, Failure> {
     // SAFETY: `entry` passes valid pointers, `name` is null.
     entry(99, 0, |result, buffer, errnop| unsafe { function(name, result, buffer, 99, errnop) })
@@ -216,7 +216,7 @@ fn entry<T>(
     status.map(|()| Found { entry: unsafe { result.assume_init() }, buffer })
 }
 
-/// Runs a call, and holds it to the rules for errno.
+/// Runs a call, and checks the rules for errno.
 fn watched(call: impl FnOnce(*mut c_int) -> c_int) -> Result<(), Failure> {
     let mut errnop = ERRNOP_BEFORE;
     Errno::set_raw(ERRNO_BEFORE);

@@ -1,4 +1,4 @@
-//! What the tests publish.
+//! The data that the tests publish.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -10,7 +10,7 @@ use policy::{Field, IamId, Id, Name};
 pub(crate) const FOLDER: &str = "/var/lib/nss-iam";
 pub(crate) const FILE: &str = "/var/lib/nss-iam/cache.db";
 
-/// The byte of the header whose top bit says that the file was replaced.
+/// The byte of the header whose top bit marks a replaced file.
 const MARK: u64 = 60;
 
 /// The local group that every third user joins.
@@ -39,8 +39,8 @@ pub(crate) fn user(login: &str) -> User {
     }
 }
 
-/// A snapshot of these users: a private group for each who is active, `iam-users`, `iam-disabled` without members, and
-/// `jump` with every other active user.
+/// A snapshot of these users: a private group for each active user, `iam-users`, `iam-disabled` without members,
+/// and `jump` with every other active user.
 pub(crate) fn snapshot(mut users: Vec<User>) -> Cache {
     let mut groups: Vec<Group> = users.iter().filter(|user| user.active).map(private).collect();
     let shared = ["iam-users", "iam-disabled", "jump"];
@@ -66,12 +66,13 @@ fn private(user: &User) -> Group {
     Group { gid: user.uid, name: user.name.clone(), pinned: user.pinned, members: Vec::new() }
 }
 
-/// What is found by name and in enumerations: the active users, and all groups.
+/// The entries that are found by name and in enumerations: the active users, and all groups.
 pub(crate) fn named(cache: &Cache) -> Cache {
     Cache { users: cache.users.iter().filter(|user| user.active).cloned().collect(), ..cache.clone() }
 }
 
-/// Publishes as an earlier release did: everybody has a private group, and the disabled are members of theirs.
+/// Publishes like an earlier release: every user has a private group, and disabled users are members of
+/// `iam-disabled`.
 pub(crate) fn publish_as_before(cache: &Cache) {
     let mut before = cache.clone();
     before.groups.extend(inactive(cache).map(private));
@@ -86,17 +87,17 @@ pub(crate) fn publish_as_before(cache: &Cache) {
     replace(&bytes);
 }
 
-/// Those who left or are locked.
+/// Users who left or are locked.
 pub(crate) fn inactive(cache: &Cache) -> impl Iterator<Item = &User> {
     cache.users.iter().filter(|user| !user.active)
 }
 
-/// So many ordinary users: `user0`, `user1`, ...
+/// This many ordinary users: `user0`, `user1`, ...
 pub(crate) fn many(count: usize) -> Cache {
     snapshot((0..count).map(|n| user(&format!("user{n}"))).collect())
 }
 
-/// Users of every kind that the publisher knows.
+/// Users of all kinds that the publisher accepts.
 pub(crate) fn odd() -> Cache {
     let mut users: Vec<User> = (0..60).map(|n| user(&format!("user{n}"))).collect();
     for (n, user) in users.iter_mut().enumerate() {
@@ -124,13 +125,13 @@ pub(crate) fn odd() -> Cache {
     snapshot(users)
 }
 
-/// Publishes as apply does.
+/// Publishes like apply.
 pub(crate) fn publish(cache: &Cache) {
     std::fs::create_dir_all(FOLDER).unwrap();
     cache::publish::cache(Path::new(FOLDER), cache).unwrap();
 }
 
-/// Puts bytes at the cache's place as the publisher does: a rename, and then the mark in what was there before.
+/// Replaces the cache by these bytes like the publisher: a rename, and then the mark in the old file.
 pub(crate) fn replace(bytes: &[u8]) {
     let old = OpenOptions::new()
         .read(true)
@@ -147,7 +148,7 @@ pub(crate) fn replace(bytes: &[u8]) {
     }
 }
 
-/// Puts bytes at the cache's place as a publisher does that is killed before the mark.
+/// Replaces the cache by these bytes like a publisher that is killed before it sets the mark.
 pub(crate) fn rename(bytes: &[u8]) {
     let new = format!("{FILE}.test");
     std::fs::write(&new, bytes).unwrap();

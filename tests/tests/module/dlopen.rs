@@ -1,4 +1,4 @@
-//! The module by dlopen: what the GNU C Library manual, "NSS Modules Interface", asks of one.
+//! The module through dlopen: the requirements of the GNU C Library manual, "NSS Modules Interface".
 
 use std::ffi::CString;
 use std::process::Command;
@@ -29,7 +29,7 @@ fn output(program: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn nothing_is_exported_but_the_list() {
+fn only_the_listed_symbols_are_exported() {
     let symbols = output("nm", &["--dynamic", "--defined-only", "--format=posix"]);
     let exported: Vec<&str> = symbols.lines().filter_map(|line| line.split(' ').next()).collect();
     let list = std::fs::read_to_string(repository().join("nss-iam/exports.txt")).unwrap();
@@ -37,7 +37,7 @@ fn nothing_is_exported_but_the_list() {
 }
 
 #[test]
-fn its_soname_is_what_glibc_asks_for() {
+fn its_soname_is_the_one_that_glibc_looks_up() {
     assert!(output("readelf", &["--dynamic"]).contains("Library soname: [libnss_iam.so.2]"));
 }
 
@@ -68,9 +68,9 @@ fn every_entry_is_as_published() {
 }
 
 /// "ERANGE: The provided buffer is not large enough. The function should be called again with a larger buffer."
-/// `call::entry` asserts for each call that neither `*result` nor a byte behind the buffer was touched.
+/// `call::entry` asserts for each call that neither `*result` nor a byte after the buffer was changed.
 #[test]
-fn each_buffer_that_is_too_small_is_erange_and_then_comes_the_answer() {
+fn each_buffer_that_is_too_small_is_erange_and_a_larger_one_gets_the_answer() {
     let Some(module) = module() else { return };
     for (function, ask) in module.everything().into_iter().filter(|(name, _)| *name != "initgroups_dyn") {
         let mut room = 0;
@@ -82,7 +82,7 @@ fn each_buffer_that_is_too_small_is_erange_and_then_comes_the_answer() {
             room += 1;
         };
         assert!(room > 3, "{function}: there were buffers that were too small");
-        // An enumeration has not gone on meanwhile: from its beginning, the same comes again.
+        // An enumeration does not advance meanwhile: from its beginning, the same entry is returned again.
         for rewind in ["setpwent", "setgrent", "setspent"] {
             module.rewind(rewind);
         }
@@ -117,7 +117,7 @@ fn unknown_is_notfound_with_enoent() {
     }
 }
 
-/// What can be nobody's name needs no look at the cache: without one it still is NOTFOUND.
+/// For an impossible name, the cache is not needed: even without one, the answer is NOTFOUND.
 #[test]
 fn impossible_names_are_notfound_even_without_a_cache() {
     let Some(module) = module() else { return };
@@ -153,7 +153,7 @@ fn impossible_names_are_notfound_even_without_a_cache() {
 }
 
 #[test]
-fn lookups_do_not_move_an_enumeration_nor_enumerations_each_other() {
+fn lookups_do_not_advance_an_enumeration_and_enumerations_are_independent() {
     let Some(module) = module() else { return };
     let published = data::named(&data::odd());
     for (user, group) in published.users.iter().zip(&published.groups) {
@@ -167,7 +167,7 @@ fn lookups_do_not_move_an_enumeration_nor_enumerations_each_other() {
 }
 
 #[test]
-fn set_and_end_begin_anew() {
+fn set_and_end_restart_an_enumeration() {
     let Some(module) = module() else { return };
     let first = next(module.getpwent, ROOM).unwrap().line();
     for rewind in ["setpwent", "endpwent"] {
@@ -187,9 +187,9 @@ fn set_and_end_begin_anew() {
     assert_eq!(next(module.getspent, ROOM).unwrap().line(), first);
 }
 
-/// Half way through, every second user is gone and others have come: who stayed is seen once.
+/// Half way through, every second user is removed and others are added: users who stayed are returned once.
 #[test]
-fn an_enumeration_goes_on_in_a_replaced_file() {
+fn an_enumeration_continues_in_a_replaced_file() {
     let Some(module) = module() else { return };
     let before = data::named(&data::odd());
     let half = before.users.len() / 2;
@@ -210,7 +210,7 @@ fn an_enumeration_goes_on_in_a_replaced_file() {
 }
 
 #[test]
-fn five_thousand_members_come_in_one_piece() {
+fn five_thousand_members_are_returned_at_once() {
     let Some(module) = module() else { return };
     let published = data::many(5000);
     data::publish(&published);
@@ -246,10 +246,10 @@ fn initgroups_skips_the_group_it_was_given_and_those_in_the_list() {
     assert_eq!(list(vec![5], 1, 1), [5], "the limit is reached already");
 }
 
-/// docs/reference/users.md: a local account of the same name gets no groups, since its primary
-/// group is not the IAM user's. getgrouplist(3) has it from the caller; nscd(8), which has none, passes -1.
+/// docs/reference/users.md: a local account with the same name gets no groups, because its primary group is not the
+/// IAM user's. getgrouplist(3) gets it from the caller; nscd(8), which has none, passes -1.
 #[test]
-fn initgroups_adds_nothing_for_another_user_of_the_name() {
+fn initgroups_adds_nothing_for_a_different_user_of_the_name() {
     let Some(module) = module() else { return };
     let published = data::odd();
     for user in published.users.iter().filter(|user| user.active) {
@@ -259,7 +259,7 @@ fn initgroups_adds_nothing_for_another_user_of_the_name() {
         for group in [own, u32::MAX] {
             assert_eq!(module.groups(&name, group), Ok(all.clone()), "{name:?} with {group}");
         }
-        // Also one of the groups that the user has, and the one next to the own.
+        // Also one of the user's groups, and the id next to the user's own.
         for group in [0, 1, LOCAL, 1500, 65534, 65535, user.groups[0].get(), own - 1, own + 1] {
             assert_eq!(module.groups(&name, group), Err(NO_SUCH), "{name:?} with {group}");
             let mut list = vec![group];
@@ -274,7 +274,7 @@ fn initgroups_adds_nothing_for_another_user_of_the_name() {
 }
 
 #[test]
-fn initgroups_makes_a_list_of_any_size_longer() {
+fn initgroups_extends_a_list_of_any_size() {
     let Some(module) = module() else { return };
     let mut published = data::many(1);
     let gids: Vec<u32> = (1..=200).collect();
@@ -288,17 +288,17 @@ fn initgroups_makes_a_list_of_any_size_longer() {
     }
 }
 
-/// docs/reference/users.md: a disabled user is found by id only. What runs under a name, or is allowed to it, does not work
-/// any more, and `ls -l` still shows an owner.
+/// docs/reference/users.md: a disabled user is found by id only. Programs cannot start anything under the name, and
+/// `ls -l` still shows an owner.
 #[test]
-fn who_is_disabled_is_found_by_id_only() {
+fn a_disabled_user_is_found_by_id_only() {
     let Some(module) = module() else { return };
     found_by_id_only(&module);
 }
 
-/// Until its first refresh a new release has the file of an earlier one, which has groups of theirs.
+/// Until its first refresh, a new release has the file of an earlier one, which has groups of disabled users.
 #[test]
-fn who_is_disabled_is_found_by_id_only_in_a_file_of_an_earlier_release() {
+fn a_disabled_user_is_found_by_id_only_in_a_file_of_an_earlier_release() {
     let Some(module) = module() else { return };
     data::publish_as_before(&data::odd());
     found_by_id_only(&module);
@@ -338,9 +338,9 @@ fn found_by_id_only(module: &Module) {
     assert_eq!((users, shadows, groups), (named.users.len(), named.users.len(), named.groups.len()));
 }
 
-/// Of an enumeration that ends with them, and of one that has nobody else.
+/// For an enumeration that ends with disabled users, and for one that has no others.
 #[test]
-fn an_enumeration_ends_behind_disabled_users_too() {
+fn an_enumeration_also_ends_after_disabled_users() {
     let Some(module) = module() else { return };
     for active in [0, 1, 2, 299, 300] {
         let mut users: Vec<_> = (0..300).map(|n| data::user(&format!("user{n}"))).collect();

@@ -1,4 +1,4 @@
-//! The module through the real glibc: `getent -s iam` beside glibc's own `files` and the reference module, all three
+//! The module through the real glibc: `getent -s iam`, compared with glibc's own `files` and the reference module
 //! on the same data.
 
 use std::fs;
@@ -10,7 +10,7 @@ use tests::{Machine, artefact, module, text};
 
 use crate::data::{self, LOCAL};
 
-/// A machine with the module and the reference module where glibc looks for them, and this published.
+/// A machine on which glibc finds the module and the reference module, with this data published.
 fn machine(published: &Cache) -> Option<Machine> {
     let machine = Machine::enter()?;
     data::publish(published);
@@ -19,7 +19,7 @@ fn machine(published: &Cache) -> Option<Machine> {
     Some(machine)
 }
 
-/// The same users and groups, and the local group, in /etc: as `apply` would write them if it were useradd(8).
+/// Writes the same users and groups, and the local group, to /etc, like useradd(8).
 fn etc(published: &Cache) {
     let lines = |lines: &mut dyn Iterator<Item = String>| lines.map(|line| line + "\n").collect::<String>();
     fs::write("/etc/passwd", lines(&mut published.users.iter().map(data::passwd_line))).unwrap();
@@ -29,7 +29,7 @@ fn etc(published: &Cache) {
     fs::write("/etc/group", lines(&mut published.groups.iter().map(data::group_line)) + &local).unwrap();
 }
 
-/// What getent(1) prints, and its exit status.
+/// The output of getent(1), and its exit status.
 fn getent(machine: &Machine, service: &str, database: &str, keys: &[String]) -> (String, Option<i32>) {
     let mut line = vec!["getent".to_owned(), "-s".into(), service.into(), database.into()];
     line.extend_from_slice(keys);
@@ -38,14 +38,14 @@ fn getent(machine: &Machine, service: &str, database: &str, keys: &[String]) -> 
     (text(&output.stdout).to_owned(), output.status.code())
 }
 
-/// One key at a time and all in one go, known and unknown.
+/// One key at a time and all at once, existing and unknown keys.
 fn compare(machine: &Machine, published: &Cache, peer: &str) {
     let mut users: Vec<String> = published.users.iter().map(|user| user.name.to_string()).collect();
     users.extend(["root", "nobody-here", "User1", "user1x", ""].map(Into::into));
     let mut groups: Vec<String> = published.groups.iter().map(|group| group.name.to_string()).collect();
     groups.extend(["wheel-", "nobody-here"].map(Into::into));
     let uids: Vec<String> = published.users.iter().map(|user| user.uid.to_string()).collect();
-    // With those of private groups that are no rows.
+    // Including private groups that are not rows.
     let gids = published.groups.iter().map(|group| group.gid.to_string());
     let gids: Vec<String> = gids.chain(uids.iter().cloned()).collect();
     for (database, keys) in [("passwd", users.as_slice()), ("passwd", &uids), ("shadow", &users)]
@@ -70,7 +70,7 @@ fn compare(machine: &Machine, published: &Cache, peer: &str) {
     }
 }
 
-/// `getent initgroups` prints the name and the gids in the order of the file, which is of no meaning.
+/// `getent initgroups` prints the name, and the gids in the order of the file, which does not matter.
 fn sorted_groups(line: &str) -> Vec<String> {
     let mut words: Vec<String> = line.split_whitespace().map(Into::into).collect();
     words.sort();
@@ -108,7 +108,7 @@ fn getent_prints_line_for_line_what_the_reference_module_does() {
 
 /// docs/reference/users.md: disabled and locked users are found by uid and gid, not by name, and are in no enumeration.
 #[test]
-fn programs_find_who_is_disabled_by_id_only() {
+fn programs_find_a_disabled_user_by_id_only() {
     let published = data::odd();
     let Some(machine) = machine(&published) else { return };
     machine.nsswitch();
@@ -143,7 +143,7 @@ fn programs_find_who_is_disabled_by_id_only() {
 }
 
 #[test]
-fn five_thousand_users_and_their_group_are_as_the_reference_modules() {
+fn five_thousand_users_and_their_group_equal_those_of_the_reference_module() {
     let published = data::many(5000);
     let Some(machine) = machine(&published) else { return };
     for database in ["passwd", "shadow", "group"] {
@@ -158,7 +158,7 @@ fn five_thousand_users_and_their_group_are_as_the_reference_modules() {
 }
 
 #[test]
-fn programs_see_users_behind_files() {
+fn programs_see_users_after_those_of_files() {
     let published = data::odd();
     let Some(machine) = machine(&published) else { return };
     machine.nsswitch();
@@ -178,11 +178,11 @@ fn programs_see_users_behind_files() {
     assert_eq!(text(&machine.run(&["stat", "-c", "%U:%G", "/tmp/file"]).stdout), "user3:user3\n");
 }
 
-/// What glibc's getgrouplist(3) gives a caller with this primary group, sorted. In a process of its own, which has the machine's
-/// nsswitch.conf and module.
+/// The result of glibc's getgrouplist(3) for a caller with this primary group, sorted. It runs in a separate
+/// process, which uses the nsswitch.conf and the module of the machine.
 fn grouplist(machine: &Machine, name: &str, group: u32) -> Vec<u32> {
     let program = "import os, sys\nprint(*os.getgrouplist(sys.argv[1], int(sys.argv[2])))";
-    // As the int that Python takes for a gid: -1 is (gid_t) -1.
+    // As the int that Python accepts as a gid: -1 is (gid_t) -1.
     let group = group.cast_signed().to_string();
     let output = machine.run(&["python3", "-c", program, name, &group]);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -194,9 +194,9 @@ fn grouplist(machine: &Machine, name: &str, group: u32) -> Vec<u32> {
     gids
 }
 
-/// With and without a local group that names the user, who keeps it whatever the caller's primary group is.
+/// With and without a local group that lists the user, who stays a member whatever the caller's primary group is.
 #[test]
-fn getgrouplist_gives_our_groups_to_who_has_our_primary_group_or_none() {
+fn getgrouplist_returns_iam_groups_only_for_the_iam_primary_group_or_none() {
     let published = data::odd();
     let Some(machine) = machine(&published) else { return };
     machine.nsswitch();
@@ -224,9 +224,9 @@ fn getgrouplist_gives_our_groups_to_who_has_our_primary_group_or_none() {
     }
 }
 
-/// "`jane` (uid 1500) created between two refreshes": the name is hers, the groups of IAM's jane are not.
+/// "`jane` (uid 1500) created between two refreshes": she has the name, but not the groups of the IAM user jane.
 #[test]
-fn a_local_user_of_the_name_of_one_of_ours_gets_none_of_ours_groups() {
+fn a_local_user_with_the_name_of_an_iam_user_gets_none_of_their_groups() {
     let published = data::odd();
     let Some(machine) = machine(&published) else { return };
     machine.nsswitch();
@@ -239,8 +239,8 @@ fn a_local_user_of_the_name_of_one_of_ours_gets_none_of_ours_groups() {
     );
 }
 
-/// There the file's owner, root, is shown as 65534. user_namespaces(7): none can be made after chroot(2), so this has
-/// only a /var/lib of its own.
+/// There, the file's owner, root, is shown as 65534. user_namespaces(7): no namespace can be created after
+/// chroot(2), so this test has only a private /var/lib.
 #[test]
 fn it_works_in_a_user_namespace_that_does_not_map_root() {
     if !nix::unistd::geteuid().is_root() {
@@ -261,7 +261,7 @@ fn it_works_in_a_user_namespace_that_does_not_map_root() {
     assert!(shown.starts_with("65534\nuser3:x:"), "{shown}{}", text(&output.stderr));
 }
 
-/// On a host whose cache is missing, local users are found, and nobody else is, without a word.
+/// If the cache is missing, local users are found, other users are not, and nothing is printed.
 #[test]
 fn without_a_cache_local_users_still_resolve() {
     let Some(machine) = machine(&data::odd()) else { return };

@@ -1,7 +1,7 @@
-//! The NSS module as a process sees it: by dlopen, through glibc, and with bad files at its cache's place.
+//! The NSS module as a process sees it: through dlopen, through glibc, and with invalid cache files.
 //!
-//! What it answers from is written by the real publisher. Each test has a private machine, so that the compiled-in
-//! path is its own, and a copy of the module of its own, so that enumerations do not meet.
+//! The real publisher writes the files. Each test has a private machine, so that the compiled-in path is private,
+//! and a separate copy of the module, so that enumerations are independent.
 #![expect(
     unsafe_code,
     clippy::unwrap_used,
@@ -19,8 +19,8 @@ mod process;
 
 use std::path::PathBuf;
 
-/// The module under test: with std and all checks of the debug profile. The suite `speed` runs the same tests on the
-/// shipped form.
+/// The module under test: with std and all checks of the debug profile. The suite `speed` runs the same tests with
+/// the shipped library.
 fn library() -> PathBuf {
     tests::artefact("libnss_iam.so")
 }

@@ -1,4 +1,4 @@
-//! The module in processes that do what daemons do: threads, fork, closefrom.
+//! The module in processes that behave like daemons: threads, fork, closefrom.
 
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use crate::data;
 
 const ROOM: usize = 1 << 16;
 
-/// Runs `check` in a child that has only the calling thread. False also if it panics, or hangs for a minute.
+/// Runs `check` in a child that has only the calling thread. Also false if it panics, or hangs for a minute.
 pub(crate) fn in_child(check: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child calls glibc and the module, and leaves by _exit; glibc keeps malloc usable across a fork.
     match unsafe { libc::fork() } {
@@ -33,7 +33,7 @@ pub(crate) fn in_child(check: impl FnOnce() -> bool) -> bool {
     }
 }
 
-/// A machine on which this is published.
+/// A machine on which this data is published.
 fn published() -> Option<(Machine, Cache)> {
     let machine = Machine::enter()?;
     let published = data::odd();
@@ -41,7 +41,7 @@ fn published() -> Option<(Machine, Cache)> {
     Some((machine, data::named(&published)))
 }
 
-/// Entries by name and by id of a user and a group, right or wrong.
+/// Whether entries of a user and a group, by name and by id, are correct.
 fn right(module: &Module, published: &Cache, n: usize) -> bool {
     let user = &published.users[n % published.users.len()];
     let group = &published.groups[n % published.groups.len()];
@@ -56,7 +56,7 @@ fn right(module: &Module, published: &Cache, n: usize) -> bool {
         && module.groups(&name, user.uid.get()).is_ok_and(|gids| gids.into_iter().eq(groups))
 }
 
-/// While all of them look up, the file is replaced again and again: each answer is right all the same.
+/// While all threads look up users, the file is replaced repeatedly: each answer is still correct.
 #[test]
 fn eight_threads_get_right_answers_while_the_file_is_replaced() {
     let Some((machine, published)) = published() else { return };
@@ -111,13 +111,13 @@ fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Replaced ones, too: they are shown as `cache.db (deleted)`.
+/// Including replaced files, which are shown as `cache.db (deleted)`.
 fn maps_of_the_cache() -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     maps.lines().filter(|line| line.contains("/cache.db")).count()
 }
 
-/// sshd closes every descriptor that it does not know with closefrom(3), then asks for groups.
+/// sshd closes all descriptors that it does not know with closefrom(3), then looks up groups.
 #[test]
 fn closing_all_files_between_lookups_does_not_matter() {
     let Some((machine, published)) = published() else { return };
@@ -126,7 +126,7 @@ fn closing_all_files_between_lookups_does_not_matter() {
         let before = right(&module, &published, 1);
         // SAFETY: the child needs no descriptor above 2.
         let closed = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
-        // The next descriptors to be opened have the numbers that the module's would have had.
+        // The next descriptors that are opened have the numbers that the module's would have had.
         let other = std::fs::File::open("/dev/zero").unwrap();
         let after = right(&module, &published, 2) && right(&module, &published, 3);
         before && closed == 0 && after && nix::unistd::read(&other, &mut [1; 8]) == Ok(8)
@@ -138,7 +138,7 @@ fn closing_all_files_between_lookups_does_not_matter() {
 fn one_map_and_no_file_stays_open_after_a_call() {
     let Some((machine, published)) = published() else { return };
     let module = Module::load(&machine);
-    // In a child, where no other test's thread opens or maps anything meanwhile; what they had mapped stays.
+    // In a child, where no thread of another test opens or maps anything; existing maps stay.
     assert!(in_child(|| {
         let (before, theirs) = (open_files(), maps_of_the_cache());
         let found = (0..50).all(|n| right(&module, &published, n));

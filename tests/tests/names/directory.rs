@@ -1,4 +1,4 @@
-//! Another directory of the host, and local accounts that appear later.
+//! Another directory service on the host, and local accounts that appear later.
 
 use std::fs;
 use std::process::Stdio;
@@ -7,14 +7,14 @@ use tests::directory::{self, knows, services};
 
 use super::*;
 
-/// What glibc says of names without `iam`, in a form that can be compared.
+/// glibc's answers about a name without `iam`, in a form that can be compared.
 fn without_iam(host: &Host, name: &str) -> String {
     let getent = |table, service: &str| host.run(&["getent", "-s", service, table, name]).out;
     ["files", "sss"].map(|service| getent("passwd", service) + &getent("group", service)).concat()
 }
 
 #[test]
-fn a_name_that_another_service_knows_is_given_to_nobody_and_its_user_gains_nothing() {
+fn a_name_that_another_service_has_is_assigned_to_nobody_and_its_user_gains_nothing() {
     let Some(host) = directory::host() else { return };
     host.machine.config("[local_groups]\nOps = [\"sudo\"]\n");
     knows("user dana 5000\ngroup dana 5000\ngroup fin 5001\ngroup admins 5002 erik,dana\n");
@@ -34,7 +34,7 @@ fn a_name_that_another_service_knows_is_given_to_nobody_and_its_user_gains_nothi
 }
 
 #[test]
-fn an_id_that_another_service_knows_is_given_to_nobody() {
+fn an_id_that_another_service_has_is_assigned_to_nobody() {
     let Some(host) = directory::host() else { return };
     refresh(&host, &named(&["ana"]));
     let uid = host.passwd("ana", 2);
@@ -49,7 +49,7 @@ fn an_id_that_another_service_knows_is_given_to_nobody() {
 }
 
 #[test]
-fn a_service_that_cannot_be_asked_lets_nobody_new_in_and_touches_nobody_else() {
+fn if_a_service_cannot_be_asked_nobody_new_gets_in_and_nobody_else_is_affected() {
     let Some(host) = directory::host() else { return };
     refresh(&host, &named(&["ana"]));
     let before = host.getent("passwd", "ana");
@@ -70,7 +70,7 @@ fn a_service_that_cannot_be_asked_lets_nobody_new_in_and_touches_nobody_else() {
             "{status}"
         );
         assert!(reason(&host, "U-new").unwrap().contains("'sss'"), "{status}");
-        // Those who leave still do.
+        // Users who leave are still removed.
         assert_eq!(refresh(&host, &named(&["bob"])).status, HELD);
         assert_eq!(host.keys("ana"), "", "{status}");
         knows("");
@@ -83,9 +83,9 @@ fn a_service_that_cannot_be_asked_lets_nobody_new_in_and_touches_nobody_else() {
     assert!(host.getent("passwd", "new").is_some());
 }
 
-/// getgrouplist(3) then says that there are no groups.
+/// In this case, getgrouplist(3) returns no groups.
 #[test]
-fn a_service_that_cannot_say_whose_groups_a_name_is_in_lets_nobody_new_in() {
+fn if_a_service_cannot_list_the_groups_of_a_name_nobody_new_gets_in() {
     let Some(host) = directory::host() else { return };
     knows("initgroups unavailable\ngroup sudoers 27 dana\n");
     for lines in
@@ -99,7 +99,7 @@ fn a_service_that_cannot_say_whose_groups_a_name_is_in_lets_nobody_new_in() {
 }
 
 #[test]
-fn a_lock_and_those_who_leave_do_not_wait_for_a_service_that_hangs() {
+fn locks_and_removals_do_not_wait_for_a_service_that_hangs() {
     let Some(host) = directory::host() else { return };
     refresh(&host, &named(&["ana", "bob", "eve"]));
     knows("status hang\n");
@@ -120,7 +120,7 @@ fn a_lock_and_those_who_leave_do_not_wait_for_a_service_that_hangs() {
 }
 
 #[test]
-fn a_service_whose_module_is_not_installed_knows_nobody_and_one_that_cannot_be_loaded_holds() {
+fn a_missing_module_knows_nobody_and_one_that_cannot_be_loaded_blocks_new_users() {
     let Some(host) = directory::host() else { return };
     services("sss ldap [NOTFOUND=continue] systemd");
     assert_eq!(
@@ -153,7 +153,7 @@ fn a_conflict_that_appears_later_is_found_and_the_other_directory_wins() {
 }
 
 #[test]
-fn a_local_account_however_it_is_written_wins_at_once() {
+fn a_local_account_in_any_spelling_wins_at_once() {
     for line in ["jane:x:1500:1500::/home/jane:/bin/bash\n", "\n  jane:x:1500:1500:local:/:/bin/sh\n"] {
         let Some(host) = Host::in_tree("login") else { return };
         refresh(&host, &named(&["jane"]));
@@ -168,9 +168,9 @@ fn a_local_account_however_it_is_written_wins_at_once() {
     }
 }
 
-/// Drop-ins of userdb, which nss-systemd answers from: <https://systemd.io/USER_RECORD/>.
+/// Drop-ins of userdb, which nss-systemd reads: <https://systemd.io/USER_RECORD/>.
 #[test]
-fn a_user_of_systemds_database_is_the_hosts() {
+fn a_user_in_systemds_database_belongs_to_the_host() {
     let Some(host) = directory::host() else { return };
     services("systemd");
     fs::create_dir_all("/etc/userdb").unwrap();

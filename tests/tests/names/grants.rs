@@ -1,4 +1,4 @@
-//! What this host gives by name: members of groups, rules of sudo. The judge is sudo itself.
+//! What this host grants by name: group memberships, sudo rules. sudo itself is the reference.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -11,19 +11,19 @@ fn write(path: &str, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o440)).unwrap();
 }
 
-/// Whether a user can become root by sudo(8). One who does not exist cannot.
+/// Whether a user can become root with sudo(8). A user who does not exist cannot.
 fn becomes_root(host: &Host, name: &str) -> bool {
     let ran = host.run(&["su", "-s", "/bin/bash", name, "-c", "sudo -n id -un"]);
     ran.out.trim() == "root"
 }
 
 #[test]
-fn a_member_line_gives_nothing_to_a_new_user_whether_or_not_the_name_exists() {
+fn a_group_membership_gives_nothing_to_a_new_user_whether_or_not_the_name_exists() {
     let Some(host) = Host::in_tree("login") else { return };
     write("/etc/sudoers", RULES);
     done(&host, &["sed", "-i", "s/^sudo:x:27:.*/sudo:x:27:grace,dana/", "/etc/group"]);
     append("/etc/group", "extra:x:4000:ops,kate\nsudo:x:27:late\n");
-    // gpasswd(1) lets an administrator of a group join it.
+    // gpasswd(1) allows administrators of a group to join it.
     done(&host, &["sed", "-i", "s/^sudo:.*/sudo:!:boss:/", "/etc/gshadow"]);
     refresh(&host, &named(&["Grace", "dana", "kate", "late", "boss", "free"]));
     for id in ["U-Grace", "U-dana", "U-kate", "U-late", "U-boss"] {
@@ -38,7 +38,7 @@ fn a_member_line_gives_nothing_to_a_new_user_whether_or_not_the_name_exists() {
 
 /// glibc's getgrent(3) skips a line that begins with '#', its initgroups(3) does not.
 #[test]
-fn a_line_of_etc_group_that_was_commented_out_gives_nothing_either() {
+fn a_commented_line_of_etc_group_gives_nothing_either() {
     let Some(host) = Host::in_tree("login") else { return };
     write("/etc/sudoers", RULES);
     done(&host, &["sed", "-i", "s/^sudo:x:27:.*/#sudo:x:27:grace\\nsudo:x:27:/", "/etc/group"]);
@@ -52,21 +52,21 @@ fn a_line_of_etc_group_that_was_commented_out_gives_nothing_either() {
 }
 
 #[test]
-fn who_was_put_into_a_group_keeps_it_and_another_user_id_never_inherits_it() {
+fn a_user_who_was_added_to_a_group_keeps_it_and_a_different_user_id_never_inherits_it() {
     let Some(host) = Host::in_tree("login") else { return };
     write("/etc/sudoers", RULES);
     refresh(&host, &listing(&[user("U-5", "Dana")]));
     done(&host, &["gpasswd", "-a", "dana", "sudo"]);
     refresh(&host, &listing(&[user("U-5", "Dana")]));
     assert!(becomes_root(&host, "dana"));
-    // The same name in IAM, another person.
+    // The same name in IAM, but a different person.
     refresh(&host, &listing(&[user("U-9", "dana")]));
     assert!(!becomes_root(&host, "dana"));
     assert!(reason(&host, "U-9").unwrap().contains("is a member of 'sudo'"));
-    // The first one comes back.
+    // The first user comes back.
     refresh(&host, &listing(&[user("U-5", "dana")]));
     assert!(becomes_root(&host, "dana"));
-    // A word of the administrator: what the name has is for the second one.
+    // [names.allow]: the second user may have what the host grants to the name.
     refresh(&host, &nobody());
     host.machine.config("[names.allow]\nU-9 = \"dana\"\n");
     refresh(&host, &listing(&[user("U-9", "dana")]));
@@ -74,7 +74,7 @@ fn who_was_put_into_a_group_keeps_it_and_another_user_id_never_inherits_it() {
 }
 
 #[test]
-fn a_rule_that_names_a_present_user_takes_nothing_from_her() {
+fn a_rule_that_names_a_present_user_takes_nothing_away() {
     let Some(host) = Host::in_tree("login") else { return };
     write("/etc/sudoers", RULES);
     refresh(&host, &named(&["gina"]));
@@ -87,9 +87,9 @@ fn a_rule_that_names_a_present_user_takes_nothing_from_her() {
     assert!(!becomes_root(&host, "gina"));
 }
 
-/// Rules, beside those of [`RULES`]; each of them makes `dana` root, if she exists.
+/// Rules, in addition to [`RULES`]; each of them makes `dana` root, if she exists.
 #[test]
-fn a_name_in_sudoers_is_given_to_nobody_however_it_is_written() {
+fn a_name_in_sudoers_in_any_spelling_is_assigned_to_nobody() {
     let rule = "dana ALL=(ALL:ALL) NOPASSWD: ALL\n";
     for (case, sudoers, conf) in [
         ("a plain rule", rule.to_owned(), ""),
@@ -121,9 +121,9 @@ fn a_name_in_sudoers_is_given_to_nobody_however_it_is_written() {
         if !conf.is_empty() {
             fs::write("/etc/sudo.conf", conf).unwrap();
         }
-        // The judge: a local user of that name is root by this rule.
+        // The reference: a local user with this name can become root by this rule.
         done(&host, &["useradd", "-M", "-s", "/bin/bash", "dana"]);
-        assert!(becomes_root(&host, "dana"), "{case}: the rule is none");
+        assert!(becomes_root(&host, "dana"), "{case}: the rule has no effect");
         done(&host, &["userdel", "dana"]);
         refresh(&host, &named(&["Dana", "bea"]));
         assert!(!becomes_root(&host, "dana"), "{case}");
@@ -133,7 +133,7 @@ fn a_name_in_sudoers_is_given_to_nobody_however_it_is_written() {
 }
 
 #[test]
-fn words_of_comments_and_commands_are_no_names() {
+fn words_of_comments_and_commands_are_not_names() {
     let Some(host) = Host::in_tree("login") else { return };
     write(
         "/etc/sudoers",
@@ -148,7 +148,7 @@ fn words_of_comments_and_commands_are_no_names() {
 }
 
 #[test]
-fn rules_that_nobody_can_resolve_let_nobody_new_in_and_say_which() {
+fn unresolvable_rules_let_nobody_new_in_and_are_reported() {
     for (case, path, text) in [
         ("a missing include", "/etc/sudoers", "@include /etc/missing/%x\n"),
         (
@@ -171,7 +171,7 @@ fn rules_that_nobody_can_resolve_let_nobody_new_in_and_say_which() {
 }
 
 #[test]
-fn a_name_in_doas_conf_or_sudo_rss_file_is_given_to_nobody() {
+fn a_name_in_doas_conf_or_the_file_of_sudo_rs_is_assigned_to_nobody() {
     for (path, text) in [
         ("/etc/doas.conf", "# bob\npermit nopass dana\n"),
         ("/etc/doas.conf", "permit persist :dana as root\n"),

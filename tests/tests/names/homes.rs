@@ -1,4 +1,4 @@
-//! Homes: nobody's is another's.
+//! Homes: nobody gets the home of another user.
 
 use std::os::unix::fs::{chown, symlink};
 
@@ -10,7 +10,7 @@ fn folder(path: &str, owner: u32) {
 }
 
 #[test]
-fn a_renamed_user_keeps_the_home_and_the_next_of_the_old_name_gets_another() {
+fn a_renamed_user_keeps_the_home_and_the_next_user_of_the_old_name_gets_a_different_one() {
     let Some(host) = Host::in_tree("login") else { return };
     refresh(&host, &listing(&[user("U1", "alice")]));
     folder("/home/alice", host.passwd("alice", 2).parse().unwrap());
@@ -19,7 +19,7 @@ fn a_renamed_user_keeps_the_home_and_the_next_of_the_old_name_gets_another() {
     refresh(&host, &listing(&[user("U1", "mallory"), user("U2", "alice")]));
     assert_eq!(host.passwd("alice", 5), format!("/home/alice-{}", host.passwd("alice", 2)));
     assert_eq!(host.passwd("mallory", 5), "/home/alice");
-    // Also long after, and with the folder gone.
+    // Also much later, and if the directory is gone.
     fs::remove_dir("/home/alice").unwrap();
     refresh(&host, &listing(&[user("U3", "alice")]));
     assert_eq!(host.passwd("alice", 5), format!("/home/alice-{}", host.passwd("alice", 2)));
@@ -44,7 +44,7 @@ fn a_home_that_exists_must_be_the_users_own() {
 }
 
 #[test]
-fn no_two_users_have_one_home() {
+fn no_two_users_share_a_home() {
     let Some(host) = Host::in_tree("login") else { return };
     host.machine.config("[users]\nhome = \"/home/{iam_name}\"\n[tags]\nuse = [\"name\"]\n");
     let two = json!({"version": 1, "accounts": [
@@ -59,7 +59,7 @@ fn no_two_users_have_one_home() {
 }
 
 #[test]
-fn one_folder_with_two_paths_is_one_home() {
+fn one_directory_with_two_paths_is_one_home() {
     let Some(host) = Host::in_tree("login") else { return };
     refresh(&host, &listing(&[user("U1", "alice")]));
     refresh(&host, &listing(&[user("U1", "al")]));
@@ -69,7 +69,7 @@ fn one_folder_with_two_paths_is_one_home() {
     assert_eq!(host.passwd("al", 5), "/home/alice");
     assert_eq!(host.passwd("alice", 5), format!("/home2/alice-{}", host.passwd("alice", 2)));
     assert_eq!(host.passwd("bob", 5), "/home2/bob");
-    // And the other way round.
+    // And in the other order.
     host.machine.config("");
     refresh(&host, &listing(&[user("U1", "al"), user("U3", "rob"), user("U4", "bob")]));
     assert_eq!(host.passwd("rob", 5), "/home2/bob");

@@ -1,10 +1,10 @@
-//! Ids that a tag or `[ids]` asks for.
+//! Ids that a tag or `[ids]` requests.
 
 use super::*;
 
 #[test]
-fn an_id_that_is_or_will_be_anothers_is_not_given() {
-    // sha256("nss-iam:UCEO"), as docs say.
+fn an_id_that_belongs_or_will_belong_to_another_is_not_assigned() {
+    // sha256("nss-iam:UCEO"), as documented.
     let computed = policy::Id::computed(&policy::IamId::new("UCEO")).get();
     let Some(host) = Host::in_tree("login") else { return };
     append("/etc/subuid", "kate:100000:65536\n");
@@ -39,12 +39,12 @@ fn an_id_that_is_or_will_be_anothers_is_not_given() {
 }
 
 #[test]
-fn a_name_that_programs_read_as_a_number_is_no_name() {
+fn a_name_that_programs_read_as_a_number_is_refused() {
     let Some(host) = Host::in_tree("login") else { return };
     refresh(&host, &named(&["0x0", "0X10", "007", "0b11", "0day"]));
     let names = host.run(&["getent", "-s", "iam", "passwd"]).out;
     assert_eq!(names.lines().count(), 1, "{names}");
     assert!(names.starts_with("0day:"), "{names}");
-    // As `0x0` is root's uid to it.
+    // It reads `0x0` as root's uid.
     assert_eq!(host.run(&["ps", "-u", "0x0", "-o", "user="]).out.lines().next().map(str::trim), Some("root"));
 }

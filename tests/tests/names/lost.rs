@@ -1,4 +1,4 @@
-//! `state.db` lost, emptied or older than `cache.db`.
+//! `state.db` is lost, empty or older than `cache.db`.
 
 use std::os::unix::fs::chown;
 use std::process::Stdio;
@@ -23,7 +23,7 @@ fn lose(how: &str, older: &[u8]) {
 }
 
 #[test]
-fn a_lost_memory_is_loud_and_nobody_gains_by_it() {
+fn a_lost_state_is_reported_and_nobody_gains_from_it() {
     for how in ["removed", "emptied", "no rows", "older"] {
         let Some(host) = Host::in_tree("login") else { return };
         refresh(&host, &listing(&[user("U1", "ana")]));
@@ -46,12 +46,12 @@ fn a_lost_memory_is_loud_and_nobody_gains_by_it() {
         let ended = process.wait().unwrap();
         assert!(!ended.success(), "{how}: a leaver's processes end");
 
-        // Once is enough.
+        // It is reported only once.
         assert_eq!(refresh(&host, &listing(&[user("U1", "ana")])).status, Some(0), "{how}");
         refresh(&host, &listing(&[user("U1", "ana"), user("U9", "eve")]));
         assert_ne!(host.passwd("eve", 2), eve, "{how}");
         assert_eq!(host.passwd("eve", 5), format!("/home/eve-{}", host.passwd("eve", 2)), "{how}");
-        // The first one comes back: as before.
+        // The first user comes back: everything is as before.
         refresh(&host, &listing(&[user("U1", "ana"), user("U2", "evelyn")]));
         assert_eq!(
             (host.passwd("evelyn", 2), host.passwd("evelyn", 5)),
@@ -62,7 +62,7 @@ fn a_lost_memory_is_loud_and_nobody_gains_by_it() {
 }
 
 #[test]
-fn an_older_memory_brings_nobody_back_who_left_since() {
+fn an_older_state_reactivates_nobody_who_left_since() {
     let Some(host) = Host::in_tree("login") else { return };
     let mut first = listing(&[user("U1", "ana"), user("U2", "eve")]);
     first["read"] = json!("2026-01-01T00:00:00Z");
@@ -80,7 +80,7 @@ fn an_older_memory_brings_nobody_back_who_left_since() {
 }
 
 #[test]
-fn a_memory_without_the_row_of_somebody_still_ends_what_that_user_runs() {
+fn a_state_without_the_row_of_a_user_still_ends_their_processes() {
     let Some(host) = Host::in_tree("login") else { return };
     refresh(&host, &listing(&[user("U1", "ana"), user("U2", "eve")]));
     let eve = host.passwd("eve", 2);
@@ -95,7 +95,7 @@ fn a_memory_without_the_row_of_somebody_still_ends_what_that_user_runs() {
 }
 
 #[test]
-fn with_the_keys_lost_too_ids_and_homes_are_still_nobody_elses() {
+fn with_the_keys_also_lost_ids_and_homes_still_go_to_nobody_else() {
     let Some(host) = Host::in_tree("login") else { return };
     refresh(&host, &listing(&[user("U1", "ana"), user("U2", "eve")]));
     let eve = host.passwd("eve", 2);
@@ -106,13 +106,13 @@ fn with_the_keys_lost_too_ids_and_homes_are_still_nobody_elses() {
     assert_ne!(host.passwd("eve", 2), eve);
     assert_ne!(host.passwd("eve", 5), "/home/eve");
     assert!(!host.keys("ana").is_empty());
-    // The UserId is known again by the id that it computes to.
+    // The UserId is recognised by its computed id.
     refresh(&host, &listing(&[user("U1", "ana"), user("U2", "evelyn")]));
     assert_eq!((host.passwd("evelyn", 2), host.passwd("evelyn", 5)), (eve, "/home/eve".to_owned()));
 }
 
 #[test]
-fn a_host_without_a_past_is_no_loss() {
+fn a_new_host_does_not_report_a_loss() {
     let Some(host) = Host::in_tree("login") else { return };
     assert_eq!(refresh(&host, &named(&["ana"])).status, Some(0));
 }

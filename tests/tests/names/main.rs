@@ -1,5 +1,5 @@
-//! Whose a name is, with the host's own programs as the judges: glibc, sudo, systemd. What IAM users are called gains
-//! them nothing.
+//! Who has a name, with the host's own programs as references: glibc, sudo, systemd. IAM users gain nothing from
+//! the names that they choose.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod agreement;
@@ -18,18 +18,18 @@ use tests::{Host, Ran, listing, user};
 /// Exit status: something was held.
 const HELD: Option<i32> = Some(65);
 
-/// Applies a listing, whatever comes of it.
+/// Applies a listing, with any result.
 fn refresh(host: &Host, listing: &Value) -> Ran {
     host.list(listing);
     host.refresher(&["apply"])
 }
 
-/// A listing of users called like this, whose UserIds are `U-` and the name.
+/// A listing of users with these names, whose UserIds are `U-` and the name.
 fn named(names: &[&str]) -> Value {
     listing(&names.iter().map(|name| user(&format!("U-{name}"), name)).collect::<Vec<_>>())
 }
 
-/// The reason of a skip; none, if it was not skipped.
+/// The reason why it was skipped; none if it was not.
 fn reason(host: &Host, id: &str) -> Option<String> {
     let status = host.status();
     let skips = status["skips"].as_array().unwrap();

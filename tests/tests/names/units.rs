@@ -1,9 +1,9 @@
-//! Units and sysusers.d: a daemon that would run as a person. The judge, systemd itself, is in the suite `packages`.
+//! Units and sysusers.d: a daemon would run as a person. The suite `packages` uses systemd itself as the reference.
 
 use super::*;
 
 #[test]
-fn a_name_of_an_installed_unit_is_given_to_nobody_new() {
+fn a_name_in_an_installed_unit_is_assigned_to_nobody_new() {
     for (path, text, name) in [
         ("system/backup-sync.service", "[Service]\nDynamicUser=yes\nExecStart=/bin/true\n", "backup-sync"),
         ("system/a.service", "[Service]\nUser = mosca\nExecStart=/bin/true\n", "mosca"),
@@ -29,7 +29,7 @@ fn a_name_of_an_installed_unit_is_given_to_nobody_new() {
 }
 
 #[test]
-fn a_unit_that_is_installed_later_is_told_at_every_refresh_and_its_user_keeps_the_name() {
+fn a_unit_that_is_installed_later_is_reported_at_every_refresh_and_its_user_keeps_the_name() {
     let Some(host) = Host::in_tree("login") else { return };
     refresh(&host, &named(&["mosca"]));
     fs::create_dir_all("/usr/lib/systemd/system").unwrap();
@@ -48,7 +48,7 @@ fn a_unit_that_is_installed_later_is_told_at_every_refresh_and_its_user_keeps_th
 }
 
 #[test]
-fn a_name_of_sysusers_is_given_to_nobody_new() {
+fn a_name_in_sysusers_is_assigned_to_nobody_new() {
     for (line, names) in [
         ("u moth 812 \"A daemon\"\n", "moth"),
         ("g moth -\n", "moth"),

@@ -1,4 +1,4 @@
-//! What the packages give to shells to complete a command line of nss-iamctl from. Each shell is typed to.
+//! The shell completions of nss-iamctl in the packages. The tests type into each shell.
 
 use std::fs;
 use std::io::Write;
@@ -12,10 +12,10 @@ use crate::support::unpacked;
 const BASH: &str = "usr/share/bash-completion/completions/nss-iamctl";
 const FISH: &str = "usr/share/fish/vendor_completions.d/nss-iamctl.fish";
 const ZSH: &str = "usr/share/zsh/vendor-completions/_nss-iamctl";
-/// A command, an option and a command below a command. Then the shell is left.
+/// A command, an option and a subcommand. Then the shell exits.
 const TYPED: &str = "nss-iamctl en\t--dr\t\rnss-iamctl listing va\t\rexit\r";
 
-/// Types to a shell on a terminal, where nss-iamctl is a function that takes down how it was called.
+/// Types into a shell on a terminal, in which nss-iamctl is a function that records how it was called.
 fn assert_completes(home: &Path, shell: &str) {
     let mut terminal = Command::new("timeout")
         .args(["60", "script", "--quiet", "--return", "--command", shell, "/dev/null"])

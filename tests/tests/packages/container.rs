@@ -1,5 +1,5 @@
-//! The container recipe, as far as it goes without Docker: no systemd, `cache-refresher --loop` beside sshd, and the task's
-//! credentials. `docker build` itself is not tried.
+//! The container recipe, as far as it can be tested without Docker: no systemd, `cache-refresher --loop` next to
+//! sshd, and the task's credentials. `docker build` itself is not tested.
 
 use std::fs;
 use std::process::Stdio;
@@ -14,14 +14,14 @@ use tests::{Account, Machine, REGION, text};
 use crate::support::package;
 
 #[test]
-fn a_container_takes_the_tasks_role_and_shows_nothing_of_it_to_a_login() {
+fn a_container_uses_the_tasks_role_and_does_not_expose_it_to_a_login() {
     let Some(machine) = Machine::enter_tree("debian12") else { return };
     let run = |line: &str| machine.run(&["sh", "-c", line]);
     let done = |line: &str| {
         let ran = run(line);
         assert!(ran.status.success(), "{line}: {}{}", text(&ran.stderr), text(&ran.stdout));
     };
-    // What the Dockerfile runs, without apt's mirror.
+    // The commands of the Dockerfile, without apt's mirror.
     done(&format!("dpkg --install {}", package("deb").display()));
     done(&format!("nss-iamctl enable --group {GROUP} && rm -f /etc/machine-id /etc/ssh/ssh_host_*"));
     done("ssh-keygen -q -t rsa -b 2048 -N '' -f /root/ana");
@@ -35,12 +35,12 @@ fn a_container_takes_the_tasks_role_and_shows_nothing_of_it_to_a_login() {
     fs::write("/etc/ssh/sshd_config.d/50-test.conf", format!("ListenAddress {address}\nPort 2222\n"))
         .unwrap();
 
-    // It ends with this thread at the latest, and whatever it started with it.
+    // It ends with this thread at the latest, with everything that it started.
     let line =
         ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
     let mut container = machine.command(&line);
     container.arg(tests::repository().join("deploy/container/start")).stdin(Stdio::null());
-    // As ECS gives them; its agent's address is one of this emulator's.
+    // In the form that ECS uses; the address of its agent is one of this emulator.
     container.envs([("AWS_REGION", REGION), ("AWS_EC2_METADATA_DISABLED", "true")]);
     container.env("AWS_ENDPOINT_URL", format!("http://{}", account.address()));
     let uri = format!("http://{}/_imds/{}/v2/credentials/task", account.address(), account.id());
@@ -63,5 +63,5 @@ fn a_container_takes_the_tasks_role_and_shows_nothing_of_it_to_a_login() {
 
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", container.id())).unwrap();
     kill(Pid::from_raw(children.trim().parse().unwrap()), Signal::SIGTERM).unwrap();
-    assert!(container.wait().unwrap().success(), "it ends when it is told to");
+    assert!(container.wait().unwrap().success(), "it ends on the signal");
 }

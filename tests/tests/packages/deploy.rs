@@ -1,4 +1,4 @@
-//! `deploy/` allows what `config/iam-policy.json` says, and its templates are templates.
+//! `deploy/` allows what `config/iam-policy.json` allows, and its templates are valid.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,7 +23,7 @@ fn allowed() -> BTreeSet<String> {
     actions.flat_map(words).collect()
 }
 
-/// `iam:…` and `sts:…`, wherever they stand.
+/// All `iam:…` and `sts:…` in a text.
 fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != ':');
     words.filter(|word| word.starts_with("iam:") && word.len() > 4).map(str::to_owned).collect()
@@ -52,7 +52,7 @@ fn the_terraform_module_is_valid_hcl() {
     assert_eq!(parsed["variable"].as_array().unwrap().len(), 2, "{parsed}");
 }
 
-/// Neither Terraform nor its provider is in a registry of packages: both are asked where they are installed.
+/// Neither Terraform nor its provider is in a package registry: both are tested only if they are installed.
 #[test]
 fn terraform_finds_the_module_formatted_and_valid() {
     let find = "find -L /opt /usr/share/terraform /usr/local/share/terraform -name 'terraform-provider-aws_*' -print -quit";
@@ -83,7 +83,7 @@ pub(crate) fn cloud_init() -> Value {
     )
 }
 
-/// What a script of Python makes of a file of the repository.
+/// The result of a Python script for a file of the repository.
 fn python(script: &str, file: &str) -> Value {
     let (python, file) = (repository().join(".venv/bin/python"), repository().join(file));
     let said = done(python.to_str().unwrap(), &["-c", script, file.to_str().unwrap()]);
@@ -95,7 +95,7 @@ fn the_cloud_init_snippet_is_a_cloud_config_that_enables_by_one_command() {
     let text = fs::read_to_string(repository().join("config/cloud-init.yaml")).unwrap();
     assert!(text.starts_with("#cloud-config\n"));
     let parsed = cloud_init();
-    // The rules for the metadata, --imds, are nft's.
+    // The rules for the metadata, --imds, need nft.
     assert_eq!(parsed["packages"], serde_json::json!(["nss-iam", "nftables"]));
     assert_eq!(parsed["runcmd"][0][0], "nss-iamctl");
     assert_eq!(parsed["runcmd"][0][1], "enable");

@@ -1,4 +1,4 @@
-//! What the .deb has in it.
+//! The contents of the .deb.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use tests::repository;
 
 use crate::support::{done, package, tree, unpacked};
 
-/// The oldest C library that the programs are for: Amazon Linux 2 has 2.26, SLES 15 2.31, RHEL 8 2.28.
+/// The oldest supported C library: Amazon Linux 2 has 2.26, SLES 15 2.31, RHEL 8 2.28.
 const GLIBC: (u32, u32) = (2, 17);
 
 #[test]
@@ -25,7 +25,7 @@ fn no_shipped_program_needs_a_symbol_newer_than_glibc_2_17() {
         let newest =
             versions.iter().max().unwrap_or_else(|| panic!("{}: no symbol of glibc", path.display()));
         assert!(newest <= &GLIBC, "{}: {newest:?}", path.display());
-        // Nothing but the C library and its parts: no libgcc_s, no libssl that a distribution would have to have.
+        // Only the C library and its parts: no libgcc_s, and no libssl that a distribution might lack.
         let needed = done("objdump", &["-p", path.to_str().unwrap()]);
         let others: Vec<&str> = needed
             .lines()
@@ -85,7 +85,7 @@ fn paths_and_modes_are_those_of_the_reference() {
 }
 
 #[test]
-fn the_module_says_by_which_name_glibc_finds_it() {
+fn the_module_has_the_soname_by_which_glibc_finds_it() {
     let folder = unpacked();
     let module = folder.path().join(format!("usr/lib/{}-linux-gnu/libnss_iam.so.2", std::env::consts::ARCH));
     let headers = done("objdump", &["-p", module.to_str().unwrap()]);
@@ -132,12 +132,12 @@ fn packages_and_programs_have_the_version_of_cargo_toml() {
 }
 
 #[test]
-fn no_file_beside_cargo_toml_states_the_version() {
+fn no_file_except_cargo_toml_contains_the_version() {
     let folders = ["config", "deploy", "man", "rpm", "systemd"].map(|folder| repository().join(folder));
     let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
     let mut paths: Vec<_> =
         entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
-    // `make deb` writes others there.
+    // `make deb` writes other files there.
     paths.extend(["control", "copyright", "rules"].map(|file| repository().join("debian").join(file)));
     for path in paths {
         let text = fs::read_to_string(&path).unwrap();
@@ -146,7 +146,7 @@ fn no_file_beside_cargo_toml_states_the_version() {
 }
 
 #[test]
-fn what_is_contained_is_named_with_its_license() {
+fn all_included_code_is_listed_with_its_license() {
     let folder = unpacked();
     let path = folder.path().join("usr/share/doc/nss-iam/THIRD-PARTY.gz");
     let named = done("gzip", &["-dc", path.to_str().unwrap()]);

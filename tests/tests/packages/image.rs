@@ -1,4 +1,4 @@
-//! A host that cloud-init makes, and the host that is made of its image.
+//! A host that cloud-init sets up, and a host that is created from its image.
 
 use std::fs;
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use crate::deploy::cloud_init;
 use crate::support::{aws, repository};
 
 #[test]
-fn neither_a_first_boot_nor_that_of_an_image_waits_for_aws() {
+fn neither_a_first_boot_nor_the_boot_of_an_image_waits_for_aws() {
     let Some(host) = Booted::start("debian12") else { return };
     repository(&host);
     host.done("apt-get install -qq -y nss-iam");
@@ -30,15 +30,16 @@ fn neither_a_first_boot_nor_that_of_an_image_waits_for_aws() {
     assert_eq!(is(&host, "multi-user.target"), "active");
     assert!(!host.logs_in("ana", &ana));
 
-    // Before the image is made, as deploy/README.md says.
-    // Both: the apply half waits for the other one, and would begin, and end, while it is started below.
+    // Before the image is created, as in deploy/README.md.
+    // Both: the apply half waits for the fetch half, and would begin, and end, while the fetch half is started
+    // below.
     host.done("systemctl stop nss-iam-refresh.service nss-iam-fetch.service");
     aws(&host, None);
     host.done("systemctl start nss-iam-refresh.service");
     assert!(host.logs_in("ana", &ana));
     host.done("systemctl stop nss-iam-refresh.timer && nss-iamctl clean");
     let left = fs::read_dir(host.path("/var/lib/nss-iam")).unwrap().flatten().map(|entry| entry.file_name());
-    assert_eq!(left.collect::<Vec<_>>(), ["backup"], "what 'nss-iamctl disable' needs is no state");
+    assert_eq!(left.collect::<Vec<_>>(), ["backup"], "the backup for 'nss-iamctl disable' is not state");
     assert_eq!(host.sh("getent -s iam passwd").1, "");
     host.power_off();
     host.machine_id('2');
@@ -46,11 +47,12 @@ fn neither_a_first_boot_nor_that_of_an_image_waits_for_aws() {
     host.until("users came without anybody's help", || host.logs_in("ana", &ana));
 }
 
-/// As cloud-init runs it, and as early as it could be: the timer waits for time-sync.target, and that for this.
+/// Like cloud-init, and as early as possible: the timer waits for time-sync.target, which waits for this.
 fn run_user_data_at_boot(host: &Booted) {
     let parsed = cloud_init();
     let words = parsed["runcmd"][0].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
-    // The metadata rules would be those of this machine, whose network the host shares; login's tests have them.
+    // The metadata rules would apply to this machine, whose network the host shares; the suite `login` tests
+    // them.
     let line: Vec<&str> = words.filter(|word| *word != "--imds").collect();
     assert!(line.contains(&GROUP), "{line:?}");
     let unit = format!(

@@ -14,23 +14,23 @@ use crate::support::repository;
 const V4: &str = "169.254.169.254";
 const V6: &str = "fd00:ec2::254";
 const UNITS: &str = "/usr/local/lib/systemd/system";
-/// A shell's line that prints what the metadata service says.
+/// A shell line that prints the answer of the metadata service.
 const ASK: &str = "exec 3<>/dev/tcp/169.254.169.254/80 && cat <&3";
 /// As Debian's begins.
 const FLUSHES: &str = "#!/usr/sbin/nft -f\nflush ruleset\n";
 
 #[test]
-fn no_guest_reaches_the_metadata_of_a_debian_11_from_boot_to_shutdown() {
+fn no_guest_can_reach_the_metadata_of_a_debian_11_from_boot_to_shutdown() {
     from_boot_to_shutdown("debian11");
 }
 
 #[test]
-fn no_guest_reaches_the_metadata_of_a_debian_12_from_boot_to_shutdown() {
+fn no_guest_can_reach_the_metadata_of_a_debian_12_from_boot_to_shutdown() {
     from_boot_to_shutdown("debian12");
 }
 
 #[test]
-fn no_guest_reaches_the_metadata_of_a_debian_13_from_boot_to_shutdown() {
+fn no_guest_can_reach_the_metadata_of_a_debian_13_from_boot_to_shutdown() {
     from_boot_to_shutdown("debian13");
 }
 
@@ -49,7 +49,7 @@ fn from_boot_to_shutdown(name: &str) {
         host.until("cron ran the job", || host.sh(&format!("cat /tmp/cron-{user}")).1.contains("refused"));
     }
 
-    whoever_gets_an_id_of_their_own_is_refused_too(&host);
+    a_user_who_gets_a_pinned_id_is_refused_too(&host);
     reboot(&host);
     let said = answered_late(&host);
     assert!(said.contains("refused") && !said.contains("role"), "{said}");
@@ -62,7 +62,7 @@ fn from_boot_to_shutdown(name: &str) {
     assert!(said.rfind("role") < said.rfind("refused"), "{said}");
 }
 
-/// With ana, whose id is computed, and old, whose id is pinned, and with a metadata service.
+/// With ana, whose id is computed, old, whose id is pinned, and a metadata service.
 fn set_up(tree: &str) -> Option<Booted> {
     let host = Booted::start_apart(tree, &[V4, V6])?;
     for address in [V4, V6] {
@@ -84,7 +84,7 @@ fn set_up(tree: &str) -> Option<Booted> {
     Some(host)
 }
 
-/// What the source says.
+/// Sets the users of the source.
 fn users(host: &Booted, names: &[&str]) {
     let id = |name: &&str| format!("u-{name}");
     let users: Vec<Value> =
@@ -95,8 +95,8 @@ fn users(host: &Booted, names: &[&str]) {
     host.write("/srv/users.json", &listing.to_string());
 }
 
-/// systemd.special(7): what has default dependencies comes after sysinit.target. This asks from then on, again and again, and
-/// says what was answered when that changes.
+/// systemd.special(7): units with default dependencies start after sysinit.target. This one asks repeatedly from
+/// then on, and prints the answer when it changes.
 fn asks_as_early_as_it_can(host: &Booted, user: &str) {
     let unit = format!(
         "[Unit]\nDefaultDependencies=no\nAfter=sysinit.target\n[Service]\nUser={user}\nTimeoutStopSec=1\n\
@@ -110,7 +110,7 @@ fn asks_as_early_as_it_can(host: &Booted, user: &str) {
 
 fn reboot(host: &Booted) {
     host.power_off();
-    // The network outlives the system.
+    // The network continues to exist after the system.
     let flushed = Command::new("chroot").arg(host.path("/")).args(["nft", "flush", "ruleset"]).status();
     assert!(flushed.unwrap().success());
     host.boot();
@@ -118,7 +118,7 @@ fn reboot(host: &Booted) {
     assert!(!said.contains("ordering cycle"), "{said}");
 }
 
-/// Since the boot, but for root.
+/// Since the boot, no user except root got an answer.
 fn nobody_was_answered(host: &Booted) {
     let said = |user: &str| host.done(&format!("journalctl --no-pager -b -o cat -u early-{user}.service"));
     for user in ["ana", "old"] {
@@ -141,7 +141,7 @@ fn nftables_flushes_and_the_rules_stay(host: &Booted) {
         }
         assert_eq!(asks(host, "root"), "role\n", "{change}");
     }
-    // As the manual says, for no gap at all.
+    // As in the manual, to close the gap.
     host.write("/etc/nftables.conf", &format!("{FLUSHES}include \"/run/nss-iam-imds*.nft\"\n"));
     host.done("systemctl enable nftables.service");
     reboot(host);
@@ -151,7 +151,7 @@ fn nftables_flushes_and_the_rules_stay(host: &Booted) {
     nobody_was_answered(host);
 }
 
-fn whoever_gets_an_id_of_their_own_is_refused_too(host: &Booted) {
+fn a_user_who_gets_a_pinned_id_is_refused_too(host: &Booted) {
     host.done("systemctl stop nss-iam-imds.path");
     users(host, &["ana", "old", "new"]);
     host.done("systemctl start nss-iam-refresh.service");
@@ -164,7 +164,7 @@ fn whoever_gets_an_id_of_their_own_is_refused_too(host: &Booted) {
     assert_eq!(host.done("id -u late"), "1007\n");
     host.until("the cache that was written by hand was seen", || asks(host, "late").contains("refused"));
 
-    // Their processes may still run.
+    // Their processes may still be running.
     users(host, &["ana", "old", "late"]);
     host.done("nss-iamctl refresh --force && systemctl reload nss-iam-imds.service");
     assert_eq!(host.sh("id new").0, Some(1));
@@ -172,7 +172,7 @@ fn whoever_gets_an_id_of_their_own_is_refused_too(host: &Booted) {
     assert!(asked.contains("refused"), "{asked}");
 }
 
-/// What is done here to the rules, and what doctor tells of it.
+/// Each way to remove the rules, and what doctor reports.
 fn doctors_remedies_bring_the_rules_back(host: &Booted) {
     let found = || {
         let report: Value = serde_json::from_str(&host.sh("nss-iamctl doctor --json").1).unwrap();
@@ -206,7 +206,7 @@ fn doctors_remedies_bring_the_rules_back(host: &Booted) {
     }
 }
 
-/// A process of a user that outlives its service, as a job of cron does, and asks until the system is gone.
+/// A process of a user that outlives its service, like a cron job, and asks until the system is gone.
 fn asks_as_late_as_it_can(host: &Booted, user: &str) {
     let job = format!(
         "#!/bin/bash\ntrap '' TERM\nwhile :; do echo \"$(ls /run/stopped) $({ASK})\"; done >>/var/tmp/late 2>&1\n"
@@ -222,7 +222,7 @@ fn asks_as_late_as_it_can(host: &Booted, user: &str) {
     host.done(&format!("chmod 755 /usr/local/bin/job && ln -sf ../late.service {UNITS}/basic.target.wants"));
 }
 
-/// What it was answered after its service had stopped.
+/// The answers that it got after its service had stopped.
 fn answered_late(host: &Booted) -> String {
     let path = host.path("/var/tmp/late");
     let said = fs::read_to_string(&path).unwrap();

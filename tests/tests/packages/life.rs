@@ -12,9 +12,9 @@ use tests::login::{GROUP, Key};
 
 use crate::support::{OLDER, aws, package, repository, tree};
 
-/// sshd, PAM, names: what decides who gets in.
+/// sshd, PAM and names: the files that decide who can log in.
 const LOGINS: [&str; 3] = ["nsswitch.conf", "ssh/", "pam.d/"];
-/// Where system users stand.
+/// The files that contain system users.
 const USERS: [&str; 4] = ["passwd", "group", "shadow", "gshadow"];
 
 #[test]
@@ -49,13 +49,13 @@ fn life(name: &str) {
     host.until("users came by the timer", || host.sh("getent passwd bob").0 == Some(0));
     assert!(host.logs_in("ana", &ana) && host.logs_in("bob", &bob));
     let ids = host.done("id ana");
-    halves_have_only_the_power_that_they_need(&host);
+    halves_have_only_the_privileges_that_they_need(&host);
 
     let uid = host.done("id -u bob");
     host.account.change(json!({"do": "remove_member", "group": GROUP, "user": "bob"}));
     host.until("who left is out", || !host.logs_in("bob", &bob));
     assert_eq!(host.done("stat -c %U:%G /home/bob"), "bob:bob\n", "the owner is still shown");
-    nothing_runs_under_the_name_of_who_left(&host, &uid);
+    nothing_runs_under_the_name_of_a_user_who_left(&host, &uid);
 
     users_are_there_without_aws(&host, &ana);
     a_clone_offers_no_key_before_its_own_refresh(&host, &ana);
@@ -76,9 +76,9 @@ fn life(name: &str) {
     assert!(installed.keys().any(|path| path.starts_with("nss-iam/")), "what was looked at is /etc");
 }
 
-/// Path below /etc -> what it is. Without what the test itself writes there, and the caches and backups of others.
-/// systemd.exec(5): "User=... Takes a single user or group name". A unit that root wrote before ran as bob.
-fn nothing_runs_under_the_name_of_who_left(host: &Booted, uid: &str) {
+/// Path below /etc -> content, without files that the test itself writes, and caches and backups of other programs.
+/// systemd.exec(5): "User=... Takes a single user or group name". A unit that root created earlier ran as bob.
+fn nothing_runs_under_the_name_of_a_user_who_left(host: &Booted, uid: &str) {
     assert_eq!(host.sh("id bob").0, Some(1));
     let (status, said) = host.sh("systemd-run --quiet --wait -p User=bob id -u");
     assert_eq!(status, Some(217), "systemd.exec(5), EXIT_USER: {said}");
@@ -145,12 +145,12 @@ fn units_are_sound(host: &Booted, name: &str) {
     let units = host.done(&format!("cd {folder} && ls -d $PWD/nss-iam-*"));
     let units = units.split_whitespace().collect::<Vec<_>>().join(" ");
     let said = host.done(&format!("systemd-analyze verify --man=no {units}"));
-    // systemd.unit(5): what an older one does not know, it ignores, and says so.
+    // systemd.unit(5): an older systemd ignores unknown settings, and reports this.
     let odd =
         |line: &&str| line.contains("nss-iam") && !(name == "debian11" && line.contains("Unknown key name"));
     let ours: Vec<&str> = said.lines().filter(odd).collect();
     assert_eq!(ours, Vec::<&str>::new());
-    // Debian 11's knows no --threshold, and not all of the options.
+    // The systemd of Debian 11 has no --threshold, and lacks some of the options.
     if name != "debian11" {
         host.done(
             "systemd-analyze security --offline=yes --threshold=15 /lib/systemd/system/nss-iam-fetch.service",
@@ -158,18 +158,18 @@ fn units_are_sound(host: &Booted, name: &str) {
     }
 }
 
-/// In place of every five minutes.
+/// Instead of every five minutes.
 fn tick_every_two_seconds(host: &Booted) {
     let timer = "[Timer]\nOnCalendar=\nOnCalendar=*:*:0/2\nRandomizedDelaySec=0\n";
     host.write("/etc/systemd/system/nss-iam-refresh.timer.d/test.conf", timer);
-    // systemd would say that this is too often.
+    // systemd would otherwise refuse to start it this often.
     let unit = "[Unit]\nStartLimitIntervalSec=0\n";
     for name in ["refresh", "fetch"] {
         host.write(&format!("/etc/systemd/system/nss-iam-{name}.service.d/often.conf"), unit);
     }
 }
 
-fn halves_have_only_the_power_that_they_need(host: &Booted) {
+fn halves_have_only_the_privileges_that_they_need(host: &Booted) {
     let failed = host.done("systemctl show -P Result nss-iam-fetch.service nss-iam-refresh.service");
     assert_eq!(failed.split_whitespace().collect::<Vec<_>>(), ["success", "success"]);
     let said = host.done("journalctl --no-pager -o cat");
@@ -179,11 +179,11 @@ fn halves_have_only_the_power_that_they_need(host: &Booted) {
     assert_eq!(host.done("stat -c '%a %U:%G' /var/lib/nss-iam/cache.db").trim(), "644 root:root");
 }
 
-/// The last cache answers as early as the disk is there, and a failed fetch is seen.
+/// The last cache answers as soon as the disk is there, and a failed fetch is reported.
 fn users_are_there_without_aws(host: &Booted, ana: &Key) {
     host.write("/etc/nss-iam/config.d/test.toml", "[aws]\ntimeout = \"2s\"\n");
     aws(host, Some("http://127.0.0.1:1"));
-    // As early as there are disks, and before anything that could wait for another.
+    // As soon as the disks are there, and before anything that could wait for another service.
     let early = "[Unit]\nDefaultDependencies=no\nAfter=local-fs.target\nBefore=sysinit.target\n\
                  [Service]\nType=oneshot\nRemainAfterExit=yes\nUser=ana\nExecStart=/usr/bin/id -Gn\n";
     let units = "/usr/local/lib/systemd/system";
@@ -198,7 +198,7 @@ fn users_are_there_without_aws(host: &Booted, ana: &Key) {
     assert!(host.logs_in("ana", ana));
     let failed = || host.sh("systemctl is-failed nss-iam-fetch.service").1;
     host.until("the fetch that failed is shown as failed", || failed().trim() == "failed");
-    // While the next one has just begun, its status has no reason yet.
+    // While the next run has just begun, its status has no reason yet.
     let status = || host.sh("systemctl status nss-iam-fetch.service").1;
     host.until("the reason is in its status", || status().contains("error: "));
     assert!(host.logs_in("ana", ana), "a failed refresh empties nothing");
@@ -219,12 +219,12 @@ fn a_clone_offers_no_key_before_its_own_refresh(host: &Booted, ana: &Key) {
     host.until("keys came with the refresh", || host.logs_in("ana", ana));
 }
 
-/// A process that has loaded the module keeps it, whatever refresher comes.
+/// A process that has loaded the module keeps it, whichever refresher is installed.
 fn versions_change_under_a_running_process(host: &Booted, ids: &str, ana: &Key) {
     let newer = env!("CARGO_PKG_VERSION");
     let changes = [("", newer), ("--allow-downgrades", OLDER), ("", newer)];
     for (number, (words, version)) in changes.into_iter().enumerate() {
-        // bash asks getpwnam(3) for ~ana: a process that asks again and again, as daemons do.
+        // bash calls getpwnam(3) for ~ana: like daemons, the process asks repeatedly.
         host.done(&format!(
             "mkfifo /run/ask{number} /run/answer{number} && setsid bash -c 'exec 3<>/run/ask{number}; while read -r name <&3; \
              do eval echo \"~$name\" >/run/answer{number}; done' >/dev/null 2>&1 & echo $! >/run/asks{number}"
@@ -246,7 +246,7 @@ fn versions_change_under_a_running_process(host: &Booted, ids: &str, ana: &Key) 
     }
 }
 
-/// The test that the source package brings along, `debian/tests`.
+/// The test in the source package, `debian/tests`.
 #[test]
 fn the_packages_own_test_succeeds_on_debian_12() {
     let Some(host) = Booted::start("debian12") else { return };

@@ -1,11 +1,11 @@
-//! Whose names are, asked by the shipped unit in its sandbox, with systemd itself as the judge.
+//! Who has a name, checked by the shipped unit in its sandbox, with systemd itself as the reference.
 
 use serde_json::json;
 use tests::boot::Booted;
 
 use crate::support::repository;
 
-/// Users of a file source, UserIds by the name.
+/// Users of a file source, with UserIds from their names.
 fn list(host: &Booted, names: &[&str]) {
     let users: Vec<_> = names.iter().map(|name| json!({"id": format!("U-{name}"), "name": name})).collect();
     let members: Vec<_> = names.iter().map(|name| format!("U-{name}")).collect();
@@ -24,14 +24,14 @@ const DAEMON: &str = "[Service]\nDynamicUser=yes\nStateDirectory=backup-sync\nEx
     echo token >/var/lib/backup-sync/token; exec sleep 600'\n";
 
 #[test]
-fn a_daemon_never_becomes_a_person_nor_a_person_a_daemon() {
+fn a_daemon_never_runs_as_a_person_and_no_person_gets_the_name_of_a_daemon() {
     let Some(host) = Booted::start("debian12") else { return };
     repository(&host);
     host.done("apt-get install -qq -y nss-iam");
     host.write("/etc/nss-iam/config.d/10-source.toml", "[source]\nurl = \"file:///srv/users.json\"\n");
     list(&host, &["ana"]);
     host.done("nss-iamctl enable");
-    // The first refresh must have ended: the next one would be taken for it.
+    // The first refresh must have ended, or it would be mistaken for the next one.
     host.done("systemctl stop nss-iam-refresh.timer nss-iam-fetch.service nss-iam-refresh.service");
 
     host.write("/etc/systemd/system/backup-sync.service", DAEMON);
@@ -52,9 +52,9 @@ fn a_daemon_never_becomes_a_person_nor_a_person_a_daemon() {
     assert!((61_184..=65_519).contains(&uid.trim().parse::<u32>().unwrap()), "{uid}");
     list(&host, &["ana", "mosca"]);
     refresh(&host);
-    assert_eq!(host.done("systemctl is-active backup-sync"), "active\n", "it is no user who left");
+    assert_eq!(host.done("systemctl is-active backup-sync"), "active\n", "it is not a user who left");
 
-    // A package comes later and adopts the account that it finds, as adduser(8) of its scripts does.
+    // A package that is installed later adopts an existing account, like adduser(8) in its scripts.
     host.write("/usr/lib/systemd/system/mosca.service", "[Service]\nUser=mosca\nExecStart=sleep 600\n");
     host.done("systemctl daemon-reload");
     for _ in 0..2 {

@@ -1,6 +1,6 @@
-//! The .rpm: what is in it, what it asks for, what its scriptlets do. No distribution of rpm's is to be had where this is
-//! tested, so its files and scripts are tried on Debian with rpm, and what only a Red Hat or SUSE has (SELinux in force,
-//! authselect, presets) is not; the SELinux module is built into Debian's reference policy.
+//! The .rpm: its files, its dependencies, its scriptlets. No rpm distribution is available where the tests run, so
+//! the files and scripts are tested on Debian with rpm. What only Red Hat or SUSE have (SELinux in enforcing mode,
+//! authselect, presets) is not tested; the SELinux module is built into Debian's reference policy.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -45,7 +45,7 @@ fn the_rpm_installs_the_programs_of_the_deb() {
 }
 
 #[test]
-fn the_rpm_asks_for_nothing_that_amazon_linux_2_lacks() {
+fn the_rpm_requires_nothing_that_amazon_linux_2_lacks() {
     for line in query(&["--requires"]).lines() {
         let word = line.split(['(', ' ']).next().unwrap();
         let version = line
@@ -78,21 +78,21 @@ fn the_rpm_asks_for_nothing_that_amazon_linux_2_lacks() {
 }
 
 #[test]
-fn the_configuration_is_kept_and_only_the_configuration() {
+fn only_the_configuration_is_kept() {
     assert_eq!(query(&["--configfiles"]), "/etc/nss-iam/config.toml\n");
 }
 
 #[test]
-fn the_rpm_installs_enables_upgrades_and_goes_again() {
+fn the_rpm_can_be_installed_enabled_upgraded_and_removed() {
     let Some(host) = Booted::start("rpm") else { return };
     fs::copy(package("rpm"), host.path("/srv/nss-iam.rpm")).unwrap();
     let files = ["/etc/nsswitch.conf", "/etc/pam.d/sshd", "/etc/ssh/sshd_config"];
     let read = || files.map(|file| fs::read_to_string(host.path(file)).unwrap());
     let before = read();
-    // What rpm's distributions have under these names is not in rpm's database here.
+    // Packages that rpm distributions have under these names are not in the rpm database here.
     let said = host.done("rpm --install --nodeps /srv/nss-iam.rpm 2>&1");
     assert!(!said.contains("scriptlet failed"), "{said}");
-    // glibc of Debian looks into its multiarch folder, and into lib64 only where ld.so.conf names it.
+    // Debian's glibc searches its multiarch directory, and lib64 only if ld.so.conf names it.
     host.write("/etc/ld.so.conf.d/lib64.conf", "/usr/lib64\n");
     host.done("ldconfig");
     assert_eq!(read(), before, "installing does no harm");
@@ -116,9 +116,9 @@ fn the_rpm_installs_enables_upgrades_and_goes_again() {
     assert!(!host.logs_in("ana", &ana));
 }
 
-/// The policy is asked, as no kernel here enforces one.
+/// The policy is queried, because no kernel here enforces one.
 #[test]
-fn the_selinux_module_lets_whoever_looks_up_users_read_and_map_the_cache() {
+fn the_selinux_module_lets_programs_that_look_up_users_read_and_map_the_cache() {
     let Some(machine) = Machine::enter_tree("selinux") else { return };
     let run = |line: &str| {
         let ran = machine.run(&["sh", "-c", line]);

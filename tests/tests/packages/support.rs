@@ -1,4 +1,4 @@
-//! Where the packages are, what is in them, and what a host is given of the world: a repository, and AWS.
+//! The packages, their contents, and what a host needs to use them: a repository, and AWS.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use tests::boot::Booted;
 use tests::text;
 
-/// The version of a package that is alike but for that.
+/// The version of a package that differs only in the version.
 pub(crate) const OLDER: &str = "0.0.9";
 
 /// `dist/nss-iam*.deb` or `.rpm`.
@@ -18,7 +18,7 @@ pub(crate) fn package(extension: &str) -> PathBuf {
     found.next().unwrap_or_else(|| panic!("there is no dist/nss-iam*.{extension}\nhint: make deb rpm"))
 }
 
-/// Runs a program to its end, which must be a success; what it printed.
+/// Runs a program, which must succeed. Returns its output.
 pub(crate) fn done(program: &str, arguments: &[&str]) -> String {
     let ran = Command::new(program)
         .args(arguments)
@@ -28,14 +28,14 @@ pub(crate) fn done(program: &str, arguments: &[&str]) -> String {
     text(&ran.stdout).to_owned()
 }
 
-/// What the .deb installs, below a folder.
+/// The files that the .deb installs, below a directory.
 pub(crate) fn unpacked() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     done("dpkg-deb", &["-x", package("deb").to_str().unwrap(), folder.path().to_str().unwrap()]);
     folder
 }
 
-/// Every file, link and folder below `folder`, relative to it.
+/// All files, links and directories below `folder`, relative to it.
 pub(crate) fn tree(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_path_buf()];
@@ -51,7 +51,7 @@ pub(crate) fn tree(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A repository of apt on the host, with the package, and with the same as an older version.
+/// A repository of apt on the host, with the package, and the same package as an older version.
 pub(crate) fn repository(host: &Booted) {
     let (folder, built) = (host.path("/srv/packages"), package("deb"));
     fs::create_dir_all(&folder).unwrap();
@@ -68,13 +68,13 @@ pub(crate) fn repository(host: &Booted) {
     let index =
         done("sh", &["-c", &format!("cd '{place}' && dpkg-scanpackages --multiversion . 2>/dev/null")]);
     fs::write(folder.join("Packages"), index).unwrap();
-    // Nothing else is asked: what the package depends on is there, or the tree is wrong.
+    // No other repository is used: dependencies are in the tree, or the tree is wrong.
     host.done("rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*");
     host.write("/etc/apt/sources.list.d/nss-iam.list", "deb [trusted=yes] file:/srv/packages ./\n");
     host.done("apt-get update -qq");
 }
 
-/// Where the fetch half finds AWS; in place of the emulator, another endpoint.
+/// The endpoint of AWS for the fetch half, in place of the emulator.
 pub(crate) fn aws(host: &Booted, endpoint: Option<&str>) {
     let environment = match endpoint {
         None => host.account.direct(),

@@ -1,5 +1,5 @@
-//! How the module holds on to the cache and lets go of it, in real processes. What takes minutes, or a clock, is tested
-//! in `nss-iam` on a machine that is made up.
+//! How the module keeps and releases the cache, in real processes. Cases that take minutes, or depend on a clock,
+//! are tested in `nss-iam` on a simulated machine.
 
 use std::ffi::CStr;
 use std::fs;
@@ -29,7 +29,7 @@ fn ask(module: &Module) -> Result<String, Failure> {
     Ok(line.split(':').nth(4).unwrap().to_owned())
 }
 
-/// Asks until this is the answer; before it comes only that one.
+/// Asks until the answer is `after`; until then, only `before` is allowed.
 fn becomes(module: &Module, before: &Result<String, Failure>, after: &Result<String, Failure>) {
     let start = Instant::now();
     loop {
@@ -88,7 +88,7 @@ fn a_deleted_cache_is_missing_and_a_new_one_is_found() {
     becomes(&module, &MISSING, &gecos("two"));
 }
 
-/// A backup by `cp -al` is the same inode, which bears the mark when it comes back.
+/// A backup with `cp -al` has the same inode, which still has the mark when it is restored.
 #[test]
 fn a_restored_hard_link_answers_although_it_is_marked() {
     let Some((_machine, module)) = warm() else { return };
@@ -105,9 +105,9 @@ fn a_restored_hard_link_answers_although_it_is_marked() {
     becomes(&module, &gecos("one"), &gecos("three"));
 }
 
-/// overlayfs: who has mapped a file of the lower layer does not see what is written to it through the overlay.
+/// overlayfs: a process that has mapped a file of the lower layer does not see writes through the overlay.
 #[test]
-fn a_file_of_a_lower_layer_is_noticed_to_be_replaced() {
+fn the_replacement_of_a_file_in_a_lower_layer_is_noticed() {
     let Some(machine) = Machine::enter() else { return };
     publish("one");
     for layer in ["/tmp/lower", "/tmp/upper", "/tmp/work"] {
@@ -124,7 +124,7 @@ fn a_file_of_a_lower_layer_is_noticed_to_be_replaced() {
 }
 
 #[test]
-fn a_process_in_a_chroot_goes_on_with_what_it_has_open() {
+fn a_process_in_a_chroot_continues_to_use_the_open_file() {
     let Some((_machine, module)) = warm() else { return };
     fs::create_dir("/tmp/empty").unwrap();
     assert!(in_child(|| {
@@ -134,9 +134,9 @@ fn a_process_in_a_chroot_goes_on_with_what_it_has_open() {
     }));
 }
 
-/// What daemons do after they have looked a user up.
+/// Daemons drop privileges after they have looked up a user.
 #[test]
-fn a_process_that_has_given_up_its_rights_sees_new_publications() {
+fn a_process_that_dropped_its_privileges_sees_new_publications() {
     let Some((_machine, module)) = warm() else { return };
     let nobody = nix::unistd::Uid::from_raw(65534);
     assert!(in_child(|| {
@@ -153,10 +153,10 @@ fn a_process_that_has_given_up_its_rights_sees_new_publications() {
     }));
 }
 
-/// Threads that fork(2) removes in the middle of lookups leave their counts, again and again: all that is lost is the
-/// places, and then each lookup maps the file for itself.
+/// Threads that fork(2) removes during lookups leave their counts, repeatedly: only the slots are lost, and then
+/// each lookup maps the file for itself.
 #[test]
-fn generations_of_forks_among_busy_threads_go_on_answering() {
+fn generations_of_forks_among_busy_threads_continue_to_answer() {
     let Some((_machine, module)) = warm() else { return };
     fn generation(module: &Module, number: usize) -> bool {
         let done = std::sync::atomic::AtomicBool::new(false);
@@ -181,9 +181,9 @@ fn generations_of_forks_among_busy_threads_go_on_answering() {
     assert!(generation(&module, 0));
 }
 
-/// strace of a process that looks up many users: what it does with the cache.
+/// strace of a process that looks up many users: its system calls for the cache.
 #[test]
-fn a_warm_lookup_makes_no_system_call_but_a_stat_a_second() {
+fn a_warm_lookup_makes_only_one_stat_a_second() {
     let Some(machine) = Machine::enter() else { return };
     data::publish(&data::many(500));
     fs::copy(crate::library(), module()).unwrap();

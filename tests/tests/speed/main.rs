@@ -1,5 +1,5 @@
-//! The shipped form of the module: what the linker proves of it, that it is small and quiet, how it holds on to the cache
-//! and lets go of it; and all tests of the suite `module` once more, on it.
+//! The shipped library: what the linker proves about it, its size, its imports, and how it keeps and releases the
+//! cache; plus all tests of the suite `module`, run with it.
 #![expect(
     unsafe_code,
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What a loader and a linker see of the library.
+//! The library as a loader and a linker see it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,15 +20,16 @@ fn it_has_less_than_100_kib() {
 }
 
 #[test]
-fn it_needs_libc_alone() {
+fn it_needs_only_libc() {
     let dynamic = shown("readelf", &["--dynamic", "--wide"]);
     let needed: Vec<&str> = dynamic.lines().filter(|line| line.contains("(NEEDED)")).collect();
     assert!(matches!(needed[..], [libc] if libc.contains("[libc.so.6]")), "{needed:?}");
 }
 
-/// Nothing that could log, read the environment, start a thread, lock, or take memory but for the caller's own list.
+/// Nothing that can log, read the environment, start a thread, lock, or allocate memory except for the caller's own
+/// list.
 #[test]
-fn it_imports_what_the_list_names_and_nothing_newer_than_glibc_2_17() {
+fn it_imports_only_the_listed_symbols_and_nothing_newer_than_glibc_2_17() {
     let symbols = shown("nm", &["--dynamic", "--undefined-only", "--with-symbol-versions"]);
     let list = fs::read_to_string(repository().join("nss-iam/imports.txt")).unwrap();
     let imports: Vec<&str> = symbols.lines().map(|line| line.trim().trim_start_matches("U ")).collect();
@@ -48,7 +49,7 @@ fn it_has_no_thread_local_and_is_never_unloaded() {
     assert!(shown("readelf", &["--dynamic", "--wide"]).contains("NODELETE"));
 }
 
-/// A copy of what the module is made of, with a function changed, built as the Makefile does.
+/// A copy of the sources of the module, with one function changed, built as in the Makefile.
 fn build(name: &str, change: impl Fn(&str) -> String) -> (PathBuf, Output) {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(root.join("nss-iam"));
@@ -71,7 +72,7 @@ fn build(name: &str, change: impl Fn(&str) -> String) -> (PathBuf, Output) {
         _ => format!("{line}\n"),
     });
     let mut seen = false;
-    // One list of members, whatever the workspace says of defaults.
+    // One list of members, whatever the workspace sets as default.
     let manifest: String =
         others.filter(|line| !line.starts_with("members") || !std::mem::replace(&mut seen, true)).collect();
     fs::write(root.join("Cargo.toml"), manifest).unwrap();
@@ -90,7 +91,7 @@ fn build(name: &str, change: impl Fn(&str) -> String) -> (PathBuf, Output) {
     (target.join("module/libnss_iam.so"), output)
 }
 
-/// The linker's proof is one only if it fails when it should.
+/// The linker's proof is worth something only if it fails when it should.
 #[test]
 fn an_index_that_could_be_out_of_range_breaks_the_link() {
     let (library, output) = build("cannot-panic", str::to_owned);

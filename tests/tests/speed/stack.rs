@@ -1,4 +1,4 @@
-//! How much of a caller's stack a call takes.
+//! How much of the caller's stack a call uses.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::MaybeUninit;
@@ -8,7 +8,7 @@ use tests::Machine;
 use crate::call::{Module, SUCCESS};
 use crate::data;
 
-/// What pthread_create(3) calls with this; the result is in it.
+/// The argument of the function that pthread_create(3) calls; it contains the result.
 struct Painted {
     module: Module,
     lowest: *const u8,
@@ -20,7 +20,8 @@ struct Painted {
 const SIZE: usize = 512 * 1024;
 const PAINT: u8 = 0xa5;
 
-/// All calls that take a buffer, twice: the first opens the file. Nothing else in here: it would be measured, too.
+/// All calls that take a buffer, twice: the first one opens the file. Nothing else is done here, because it would
+/// be measured, too.
 extern "C" fn calls(argument: *mut c_void) -> *mut c_void {
     // SAFETY: the test passes a `Painted` that it does not touch before this thread has ended.
     let it = unsafe { &mut *argument.cast::<Painted>() };
@@ -33,7 +34,8 @@ extern "C" fn calls(argument: *mut c_void) -> *mut c_void {
     let top = (&raw const errno).addr();
     for _ in 0..2 {
         let (mut start, mut size, mut groups) = (0, 0, std::ptr::null_mut());
-        // For each of them the same holds: its signature is that of nss.h, and all that it is given is this thread's own.
+        // The same holds for each of them: its signature is that of nss.h, and everything that it gets
+        // belongs to this thread.
         let answers = [
             // SAFETY: see above.
             unsafe { (module.getpwnam)(user, pw.as_mut_ptr(), buffer, room, e) },

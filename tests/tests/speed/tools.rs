@@ -1,5 +1,5 @@
-//! The probe, `nss-iam/examples/probe.rs`, under what watches memory: buffers filled, and the file switched, by several
-//! threads at once. Each tool is used if it is there, and said to be missing otherwise.
+//! The probe, `nss-iam/examples/probe.rs`, under tools that check memory accesses: several threads fill buffers
+//! while the file is replaced. A tool that is missing is reported and skipped.
 
 use std::fs;
 use std::io::Write;
@@ -13,7 +13,7 @@ use crate::data::{self, FILE};
 
 const SNAPSHOTS: &str = "/tmp/snapshots";
 
-/// A machine with a folder of snapshots for the probe.
+/// A machine with a directory of snapshots for the probe.
 fn machine() -> Option<Machine> {
     let machine = Machine::enter()?;
     fs::create_dir(SNAPSHOTS).unwrap();
@@ -28,7 +28,7 @@ fn machine() -> Option<Machine> {
 }
 
 fn left_out(what: &str) {
-    // Not println, whose text libtest keeps to itself when a test passes.
+    // Not println: libtest does not show its text when a test passes.
     let _ = writeln!(std::io::stdout(), "left out: {what}");
 }
 
@@ -36,7 +36,7 @@ fn works(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }
 
-/// Builds the probe: by cargo in the words of `how`, with these flags for rustc, into this folder.
+/// Builds the probe with cargo and the arguments `how`, with these flags for rustc, in this directory.
 fn build(how: &[&str], flags: &str, target: &Path) -> PathBuf {
     let (program, words) = how.split_first().unwrap();
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
@@ -44,7 +44,7 @@ fn build(how: &[&str], flags: &str, target: &Path) -> PathBuf {
         .args(words)
         .current_dir(repository())
         .args(["build", "--offline", "--locked", "--quiet", "-p", "nss-iam", "--example", "probe"])
-        // With a target, the flags are not those of build scripts.
+        // With a target, the flags do not apply to build scripts.
         .args(["--target", &triple, "--target-dir"])
         .arg(target)
         .env("RUSTFLAGS", flags)
@@ -65,7 +65,7 @@ fn sanitized(name: &str, rounds: &str) {
         left_out(&format!("the {name} sanitizer: no nightly toolchain"));
         return;
     }
-    // std is not built with it. What it says of std is of no interest, and the probe shares nothing through it.
+    // std is not built with it. Its reports about std do not matter, and the probe shares nothing through std.
     let flags = format!("-Zsanitizer={name} -Cunsafe-allow-abi-mismatch=sanitizer");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let probe = build(&["rustup", "run", "nightly", "cargo"], &flags, &target);
@@ -94,7 +94,7 @@ fn valgrind_finds_nothing() {
     let valgrind = ["valgrind", "--quiet", "--error-exitcode=9"];
     run(&machine, &[&valgrind[..], &[probe.to_str().unwrap(), SNAPSHOTS, "20"]].concat());
 
-    // And the shipped library in a program of others.
+    // And the shipped library in an unrelated program.
     fs::copy(crate::library(), module()).unwrap();
     for database in ["passwd", "group", "shadow", "initgroups"] {
         let key = if database == "group" { "iam-users" } else { "user3" };

@@ -68,7 +68,7 @@ pub struct Account {
     /// What failed in the last attempt, one entry per cause. All other data is then from an earlier attempt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Failure>,
-    /// What an administrator should know though nothing went wrong.
+    /// What an administrator should know although nothing failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
 }

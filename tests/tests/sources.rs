@@ -27,6 +27,18 @@ fn no_message_of_the_core_names_a_source_or_its_calls() {
     assert_eq!(literals::found(&files, names_a_source), [""; 0]);
 }
 
+/// What reads the configuration, or what sources left.
+const READERS: [&str; 2] = ["keys-cmd/src", "nss-iamctl/src"];
+
+#[test]
+fn nothing_but_the_source_knows_how_its_url_begins() {
+    let files = literals::files(&READERS, &[]);
+    assert!(files.len() > 50, "this test looks for files in the wrong place: {files:?}");
+    let is_url =
+        |text: &str| text == "\"iam:\"" || ["\"iam:{", "\"file:"].iter().any(|url| text.starts_with(url));
+    assert_eq!(literals::found(&files, is_url), [""; 0]);
+}
+
 #[test]
 fn messages_are_found_everywhere_and_comments_are_ignored() {
     let code = r##"

@@ -57,8 +57,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
     let mut plan =
         Plan { group: settings.config.users.common_group.clone(), steps: Vec::new(), notes: Vec::new() };
     let config = &settings.config;
-    if config.groups.is_empty() && config.groups_from_instance_tag.is_none() && config.source.url() == "iam:"
-    {
+    if config.groups.is_empty() && config.groups_from_instance_tag.is_none() && config.source.is_directory() {
         let what = "no IAM group is set, so nobody becomes a user";
         plan.notes.push(Message::new(what).with_hint("nss-iamctl enable --group GROUP"));
     }

@@ -167,11 +167,16 @@ fn age(facts: &Facts) -> Option<Finding> {
 /// The host asks another account than the one that its users came from.
 fn other_account(facts: &Facts) -> Option<Finding> {
     let (Ok(status), Ok(state)) = (&facts.published.status, &facts.published.state) else { return None };
-    status.accounts.iter().find_map(|account| {
-        let (id, wanted) = (&account.id, format!("iam:{}", account.id));
+    let source = facts.configured().source.clone();
+    if !source.is_directory() {
+        return None;
+    }
+    let unknown = source.origin("");
+    status.accounts.iter().filter(|account| !account.id.is_empty()).find_map(|account| {
+        let id = &account.id;
         let here = state.users.values().filter(|user| user.account == account.name);
-        let others = here.filter(|user| user.source.starts_with("iam:") && user.source != wanted);
-        let other = others.filter(|_| !id.is_empty()).map(|user| user.source.trim_start_matches("iam:")).next()?;
+        let mut others = here.filter_map(|user| user.source.strip_prefix(&unknown));
+        let other = others.find(|other| !other.is_empty() && other != id)?;
         let what = format!("users of this host came from AWS account {other}, and account {id} is asked now");
         let remedy = format!(
             "if {other} is the right one, set [aws] role to the ARN of a role in it; if {id} is, this passes with removed_keep"

@@ -36,7 +36,7 @@ fn configuration(facts: &Facts) -> Finding {
     };
     let groups: Vec<&String> =
         config.groups.iter().chain(config.account.iter().flat_map(|account| &account.groups)).collect();
-    if config.source.url() != "iam:" {
+    if !config.source.is_directory() {
         return Finding::ok(Link::UsersOfDocument, format!("users come from '{}'", config.source.url()));
     }
     match (groups.as_slice(), &config.groups_from_instance_tag) {

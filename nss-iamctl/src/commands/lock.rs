@@ -33,7 +33,7 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
             cache
         }
         Err(cause) => {
-            crate::say::say(&format!("cannot read the cache: {cause}; locking '{}' unseen", printable(name)));
+            crate::say::say(format!("cannot read the cache: {cause}; locking '{}' unseen", printable(name)));
             Cache::default()
         }
     };
@@ -195,7 +195,7 @@ fn change(
 fn move_aside(path: &Path) -> Result<(), Error> {
     let aside = path.with_extension(format!("damaged-{}", std::process::id()));
     fs::rename(path, &aside).map_err(|cause| Error::io("move", path, &cause))?;
-    crate::say::say(&format!(
+    crate::say::say(format!(
         "'{}' was not what it should be, and is now '{}'",
         path.display(),
         aside.display()

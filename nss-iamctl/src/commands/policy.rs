@@ -63,7 +63,7 @@ impl Wanted {
             return Err(wrong(format!("'{}' is no name of an IAM group", printable(group))));
         }
         if config.source != Source::default() {
-            crate::say::say(&format!(
+            crate::say::say(format!(
                 "users come from '{}', and not from IAM",
                 printable(config.source.url())
             ));

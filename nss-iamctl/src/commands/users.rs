@@ -108,7 +108,7 @@ pub(crate) fn uid(host: &Host, args: &cli::Uid, out: &mut dyn Write) -> Result<u
     }
     if lines.is_empty() {
         let root = if published.state.is_err() { "; root sees those who left, too" } else { "" };
-        crate::say::say(&format!("nobody has uid or gid {} on this host, and nobody had it{root}", args.id));
+        crate::say::say(format!("nobody has uid or gid {} on this host, and nobody had it{root}", args.id));
         return Ok(NOBODY);
     }
     written(writeln!(out, "{}", lines.join("\n")))?;

@@ -134,9 +134,7 @@ pub(crate) fn update(transaction: &mut Transaction<'_>) -> Result<(), Error> {
     }
     if existing(host)?.is_none() {
         line(host)?.make(transaction)?;
-        say(&format!(
-            "pam-auth-update left the files of /etc/pam.d as they are; '{SSHD}' got a line of ours"
-        ));
+        say(format!("pam-auth-update left the files of /etc/pam.d as they are; '{SSHD}' got a line of ours"));
     }
     Ok(())
 }

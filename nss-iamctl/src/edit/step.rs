@@ -142,7 +142,7 @@ impl Owners {
             transaction.before(Undo::Owners { place: at.clone(), moves: self.moves, changed });
             walked.map_err(|cause| Error::io("change the owner of all files in", &at, &cause))?;
         }
-        say(&format!("'{}': {count} files changed: {}", self.name, self.moves));
+        say(format!("'{}': {count} files changed: {}", self.name, self.moves));
         Ok(())
     }
 }

@@ -128,7 +128,7 @@ fn refresh(transaction: &mut Transaction<'_>, plan: &Plan) -> Result<(), Error> 
         }
     }
     if !ran.success() {
-        say(&format!("cache-refresher has something to say: {}", ran.complaint()));
+        say(format!("cache-refresher has something to say: {}", ran.complaint()));
     }
     Ok(())
 }

@@ -3,8 +3,6 @@
 use crate::bytes;
 use crate::support::{Group, SMALL, Sample, User, user};
 use cache::schema::{CACHE, KEYS};
-use policy::{Id, Name};
-use proptest::prelude::*;
 use reader::{Cache, Error, Keys};
 
 #[test]
@@ -244,24 +242,4 @@ fn keys_are_read_and_checked() {
     let cache = Sample::new(CACHE, SMALL, |_| ());
     let opened = Keys::open(&cache.bytes);
     assert!(matches!(opened, Err(Error::Foreign(_))), "cache.db is not keys.db");
-}
-
-proptest! {
-    /// The reader links nothing, so it states the floor again.
-    #[test]
-    fn the_floor_is_the_one_of_the_policy(near in 0..3_u32, id in any::<u32>(), pinned in any::<bool>()) {
-        for edge in [0, 1000, 65_534, 65_535, policy::id::FIRST, policy::id::LAST, u32::MAX, id] {
-            for id in [edge.wrapping_sub(near), edge.wrapping_add(near)] {
-                prop_assert_eq!(reader::floor(id, pinned), policy::id::may_be_published(id, pinned), "{}", id);
-            }
-        }
-    }
-
-    #[test]
-    fn a_name_that_is_written_is_one_for_readers(name in "[a-c0-9._@-]{0,45}|[ -~]{0,4}|[0-9]{1,5}|\\PC{0,3}") {
-        let longest = Name::new(&"a".repeat(policy::NAME_MAX)).unwrap().with_id(Id::pinned(policy::id::LAST).unwrap());
-        prop_assert_eq!(longest.as_str().len(), reader::NAME_MAX);
-        let is_written = Name::stored(&name).is_ok() && name.len() <= reader::NAME_MAX;
-        prop_assert_eq!(reader::name_is_ours(name.as_bytes()), is_written);
-    }
 }

@@ -17,7 +17,7 @@ pub(crate) fn invalidate(host: &Host) {
     }
     for table in nscd::TABLES {
         if let Err(failed) = host.must(&["nscd", "-i", table]) {
-            say(failed.hint("systemctl restart nscd").to_string());
+            say(failed.hint("systemctl restart nscd"));
         }
     }
 }

@@ -333,7 +333,7 @@ mod tests {
                 "neither '/home/x' nor '/home/x-1879048200' can be its home: both belong to others",
                 vec!["ls -ld /home/x /home/x-1879048200"],
             ),
-            (R::TagCharacters, "cannot stand in a passwd field", vec!["correct the tag"]),
+            (R::TagCharacters, "are not allowed in a passwd field", vec!["correct the tag"]),
             (R::TagNumber, "not a number", vec!["correct the tag"]),
             (R::TagIdOfSystem { id: 0 }, "0 is below 1000", vec!["correct the tag"]),
             (R::TagIdTooHigh { id: 9, last: 8 }, "9 is above 8", vec!["correct the tag"]),

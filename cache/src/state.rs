@@ -148,9 +148,9 @@ pub enum Error {
         /// See [`Error::hint`].
         hint: String,
     },
-    /// No release writes this version.
-    #[error("its format {0} is not one of nss-iam")]
-    Foreign(u32),
+    /// No release writes this version, or it is the database of another program.
+    #[error("it is not a state.db of nss-iam (its version is {0})")]
+    Foreign(i64),
     /// What SQLite's integrity check found.
     #[error("it contradicts itself: {0}")]
     Damaged(String),

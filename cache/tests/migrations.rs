@@ -226,17 +226,28 @@ fn a_later_major_version_is_refused_and_not_touched() {
     assert!(!error.hint().contains("cp "), "there is nothing to be put back: {}", error.hint());
 }
 
+/// The version alone does not make a file one of nss-iam: `cache.db` has the same.
 #[test]
-fn an_unknown_version_is_refused_as_damaged() {
-    let folder = folder(FIRST);
-    sql(&state(&folder), "PRAGMA user_version = 7;");
-    let before = bytes(&folder);
-    let error = open(&folder).map(drop).unwrap_err();
-    assert!(matches!(error, Error::Foreign(7)) && error.is_damage(), "{error}");
-    assert!(bytes(&folder) == before);
+fn another_database_is_refused_as_damaged_and_not_touched() {
+    for statement in [
+        "PRAGMA user_version = 7",
+        "PRAGMA user_version = -1",
+        "PRAGMA user_version = 0",
+        "PRAGMA application_id = 0x6e696163",
+        "PRAGMA application_id = 0x6e696163; PRAGMA user_version = 900",
+        "PRAGMA application_id = 0",
+    ] {
+        let folder = folder(FIRST);
+        sql(&state(&folder), statement);
+        let before = bytes(&folder);
+        let error = open(&folder).unwrap_err();
+        assert!(matches!(error, Error::Foreign(_)) && error.is_damage(), "{statement}: {error}");
+        assert!(error.hint().contains("backup"), "{statement}");
+        assert!(matches!(State::read(folder.path()), Err(Error::Foreign(_))), "{statement}");
+        assert_eq!(bytes(&folder), before, "{statement}");
+    }
 }
 
-/// A file as a later minor version leaves it: each table has one more column.
 fn of_a_later_minor() -> TempDir {
     let folder = folder("101");
     drop(open(&folder).unwrap());

@@ -11,6 +11,9 @@ use super::{Error, connect};
 use crate::replace::{self, Attributes, New};
 use crate::schema::{MAJOR, STATE};
 
+/// `application_id` of `state.db` in `schema.sql`.
+const APPLICATION_ID: i64 = 0x6e69_6173;
+
 /// What each earlier version lacks of the next one. A released step is never changed. Together, the steps turn the
 /// first version into the schema of `schema.sql`.
 const STEPS: [(u32, &str); 2] = [
@@ -26,12 +29,17 @@ const STEPS: [(u32, &str); 2] = [
 /// The version of a file that this release can use; 0: the file is empty. Later minor versions can be used: see
 /// `schema.sql`.
 pub(super) fn version(db: &Connection, folder: &Path) -> Result<u32, Error> {
-    let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match version / 100 {
-        _ if version == 0 => Ok(version),
-        MAJOR => Ok(version),
-        0..MAJOR => Err(Error::Foreign(version)),
-        _ => Err(Error::Later { version, hint: way_back(folder) }),
+    let pragma = |name: &str| db.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    let (found, id) = (pragma("user_version")?, pragma("application_id")?);
+    let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if found == 0 && tables == 0 {
+        return Ok(0);
+    }
+    let version = u32::try_from(found).ok().filter(|_| id == APPLICATION_ID);
+    match version {
+        Some(version) if version / 100 == MAJOR => Ok(version),
+        Some(version) if version / 100 > MAJOR => Err(Error::Later { version, hint: way_back(folder) }),
+        _ => Err(Error::Foreign(found)),
     }
 }
 

@@ -2,6 +2,7 @@
 //! name, because nothing there turns into the account.
 
 mod format;
+mod found;
 mod glob;
 mod places;
 mod sshd;
@@ -13,7 +14,8 @@ use std::path::{Path, PathBuf};
 use crate::tree::Tree;
 use crate::{Kind, Unresolved, Use, Uses};
 
-use self::format::{Found, How, parse};
+use self::format::{How, parse};
+use self::found::Found;
 use self::places::{PLACES, Place};
 
 /// What the host below `root` grants to any of `names`, which are in lower case.

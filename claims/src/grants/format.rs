@@ -1,5 +1,6 @@
 //! How the files that grant something by name contain names.
 
+use super::found::{Found, without_comment};
 use super::sshd;
 
 /// How a file is read.
@@ -28,18 +29,6 @@ pub(super) enum How {
     Pam,
     /// sshd_config(5).
     Sshd,
-}
-
-/// What a file mentions.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    Name(String),
-    /// A pattern, and where it was found.
-    Pattern(String, &'static str),
-    /// Another file to read, with one name per line.
-    List(String),
-    /// Another file to read like this one.
-    Include(String),
 }
 
 pub(super) fn parse(how: How, text: &str) -> Vec<Found> {
@@ -77,14 +66,6 @@ fn joined(text: &str, continues: bool) -> impl Iterator<Item = String> {
     }
     lines.push(open);
     lines.into_iter().map(|line| without_comment(&line).to_owned())
-}
-
-/// The line up to a `#` that begins a word.
-pub(super) fn without_comment(line: &str) -> &str {
-    let mut marks = line.match_indices('#').map(|(at, _)| at);
-    let begin = marks
-        .find(|at| line.get(..*at).is_some_and(|begun| begun.is_empty() || begun.ends_with([' ', '\t'])));
-    begin.and_then(|at| line.get(..at)).unwrap_or(line)
 }
 
 /// The names in a list: `ana, @ops | !ben`, `(wheel)`, `~eva`.

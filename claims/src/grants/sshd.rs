@@ -1,6 +1,6 @@
 //! sshd_config(5): patterns of users and groups.
 
-use super::format::{Found, without_comment};
+use super::found::{Found, without_comment};
 
 /// Keywords whose arguments are patterns.
 const LISTS: [(&str, &str); 4] = [

@@ -43,11 +43,8 @@ impl<'a> Homes<'a> {
     pub(super) fn give(&mut self, member: &Member<'a>) -> Result<Field, SkipReason> {
         let candidate = member.candidate;
         let (iam_id, id) = (&candidate.iam_id, member.identity.id);
-        let settled = is_settled(self.input, iam_id);
-        let claim = if settled { Claim::Present } else { Claim::Former };
         let kept = self.input.state.users.get(iam_id).map(|user| normal(user.home.as_str()));
-        if let Some(kept) = kept.filter(|home| self.is_free(home, iam_id) && self.is_usable(home, id, claim))
-        {
+        if let Some(kept) = kept.filter(|home| self.is_free(home, iam_id) && self.is_usable(home, id, true)) {
             return self.take(kept, iam_id);
         }
         let home = template(self.input, candidate.iam_name, candidate.account, &member.name, id)
@@ -56,15 +53,17 @@ impl<'a> Homes<'a> {
         if !shared
             && self.is_free(&home, iam_id)
             && !self.reserved.contains(&home)
-            && self.is_usable(&home, id, Claim::None)
+            && self.is_usable(&home, id, false)
         {
             return self.take(home, iam_id);
         }
         let own = with_id(&home, id);
-        if self.is_free(&own, iam_id) && self.is_usable(&own, id, Claim::None) {
+        if self.is_free(&own, iam_id) && self.is_usable(&own, id, false) {
             return self.take(own, iam_id);
         }
-        if settled && let Some(user) = self.input.state.users.get(iam_id) {
+        if is_settled(self.input, iam_id)
+            && let Some(user) = self.input.state.users.get(iam_id)
+        {
             // A link makes it the same folder as another user's, and nobody has looked for another one.
             return Ok(user.home.clone());
         }
@@ -84,32 +83,20 @@ impl<'a> Homes<'a> {
         self.given.get(&place(self.input, home)).is_none_or(|&holder| holder == iam_id)
     }
 
-    /// Whether what is at `home` is the user's own, or nothing. A home that the user has or had may have become
+    /// Whether what is at `home` is the user's own, or nothing. A home that the user has already may have become
     /// root's: chroot(2) of sftp asks for that, and pam_mkhomedir(8) changes the owner last.
-    fn is_usable(&self, home: &str, id: Id, claim: Claim) -> bool {
+    fn is_usable(&self, home: &str, id: Id, kept: bool) -> bool {
         let unseen = BTreeMap::new();
         let folders = self.input.local.folders.as_ref().map_or(&unseen, |folders| &folders.owners);
         let fits = match folders.get(home) {
             Some(None) => true,
-            Some(&Some(owner)) => owner == id.get() || claim != Claim::None && owner == 0,
-            // Nobody loses a home because it could not be checked, and nobody gets one, or gets one back, unchecked.
-            None => claim == Claim::Present,
+            Some(&Some(owner)) => owner == id.get() || kept && owner == 0,
+            // Nobody loses a home because it was not looked at, and nobody gets one so.
+            None => kept,
         };
-        let hijacked =
-            || above(home).any(|folder| folders.get(folder).is_some_and(|owner| is_of_user(*owner, id)));
-        fits && (claim != Claim::None || !hijacked())
+        fits && (kept
+            || above(home).all(|folder| !folders.get(folder).is_some_and(|owner| is_of_user(*owner, id))))
     }
-}
-
-/// What a home is to the user who asks for it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Claim {
-    /// The user is published with it.
-    Present,
-    /// The user had it, and left or was locked since.
-    Former,
-    /// The user never had it.
-    None,
 }
 
 /// Whether a folder belongs to another user of ours, who could put anything in place of what is in it.

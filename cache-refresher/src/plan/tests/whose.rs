@@ -320,25 +320,6 @@ fn where_homes_cannot_be_looked_at_nobody_new_gets_one_and_that_is_told() {
 }
 
 #[test]
-fn a_user_who_comes_back_gets_no_home_unchecked() {
-    let mut world = World::of(&["ana"]);
-    world.run();
-    let back = world.listing.clone();
-    world.gone("U-ana");
-    world.run();
-    world.listing = back;
-    let before = world.clone();
-    world.local.folders = Err("no answer".to_owned());
-    let plan = world.run();
-    assert!(
-        plan.told("U-ana", "cannot be looked at: no answer")
-            && !plan.row("U-ana").is_some_and(|row| row.active)
-    );
-    let mut world = before;
-    assert!(world.run().row("U-ana").unwrap().active);
-}
-
-#[test]
 fn a_home_that_was_given_is_kept_and_given_back_unless_it_is_anothers() {
     let mut world = World::of(&["ana"]);
     let uid = world.run().id("U-ana");

@@ -5,6 +5,7 @@
 mod coded;
 mod held;
 mod locked;
+mod reason;
 mod report;
 mod skip;
 mod stop;
@@ -15,7 +16,8 @@ mod warning;
 pub use coded::{Coded, Kind, Told};
 pub use held::Held;
 pub use locked::Locked;
+pub use reason::{SkipReason, escaped};
 pub use report::{Account, Fetched, MAX_BYTES, Status};
-pub use skip::{Part, Skip, SkipReason, What, escaped};
+pub use skip::{Part, Skip, What};
 pub use stop::Stop;
 pub use warning::Warning;

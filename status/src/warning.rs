@@ -5,7 +5,8 @@ use listing::WarningCode;
 use message::Message;
 
 use crate::coded::{Told, coded};
-use crate::skip::{SkipReason, What, escaped};
+use crate::reason::{SkipReason, escaped};
+use crate::skip::What;
 
 coded! {
     /// One remark on the host, the configuration or the source.

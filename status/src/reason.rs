@@ -1,0 +1,337 @@
+//! Why a user, group, key or tag of the listing is left out: every reason, with its code and its text.
+
+use std::fmt;
+
+use claims::{Unresolved, Use};
+use policy::Invalid;
+use policy::id::{BadTag, Foreign, LAST};
+
+use crate::coded::coded;
+
+coded! {
+    /// The reason. Text from a source is [`escaped`] in its fields.
+    pub enum SkipReason {
+        /// A name of no characters.
+        NameEmpty = "name-empty",
+        /// A name that is too long.
+        NameLong {
+            /// Its length.
+            bytes: usize,
+        } = "name-too-long",
+        /// A name with a character that no name may have.
+        NameCharacter {
+            /// The first such one.
+            character: char,
+        } = "name-character",
+        /// A name that begins with what no name may begin with.
+        NameFirst {
+            /// With this.
+            character: char,
+        } = "name-first-character",
+        /// A name that would be taken for an id.
+        NameDigits = "name-of-digits",
+        /// A name that strtoul(3) reads as a number.
+        NameNumber {
+            /// The name.
+            number: String,
+        } = "name-is-a-number",
+        /// A user of this host has the name.
+        NameOfUser {
+            /// The name.
+            name: String,
+            /// The user's uid.
+            id: u32,
+            /// Of nsswitch.conf(5).
+            service: String,
+        } = "name-of-host-user",
+        /// A group of this host has the name.
+        NameOfGroup {
+            /// The name.
+            name: String,
+            /// The group's gid.
+            id: u32,
+            /// Of nsswitch.conf(5).
+            service: String,
+        } = "name-of-host-group",
+        /// A group that is published has the name, or a local group that users join.
+        NameOfOwnGroup {
+            /// The name.
+            name: String,
+        } = "name-of-own-group",
+        /// Groups of this host have the name as a member.
+        NameInGroups {
+            /// The name.
+            name: String,
+            /// The groups' names.
+            groups: Vec<String>,
+            /// Of nsswitch.conf(5).
+            service: String,
+        } = "name-in-groups",
+        /// Something on this host uses the name.
+        NameUsed {
+            /// The name.
+            name: String,
+            /// What does.
+            used: Use,
+        } = "name-used",
+        /// The name is in the list of reserved names.
+        NameReserved {
+            /// The name.
+            name: String,
+        } = "name-reserved",
+        /// Nobody knows whose the name is, since a service does not answer.
+        NameUnasked {
+            /// The name.
+            name: String,
+            /// Of nsswitch.conf(5).
+            service: String,
+            /// What it did in place of an answer.
+            why: String,
+        } = "name-service-unasked",
+        /// Nobody knows what the host grants to the name.
+        NameUnresolved {
+            /// The name.
+            name: String,
+            /// The file that could name anyone.
+            unresolved: Unresolved,
+        } = "name-rules-unresolved",
+        /// Another user or group of the source has the name.
+        NameTaken {
+            /// The name.
+            name: String,
+            /// What messages call a user or group of the source: "IAM user".
+            called: String,
+            /// As the source spells it.
+            holder: String,
+        } = "name-taken",
+        /// A group has the id that was a user's.
+        IdOfUser {
+            /// GroupId.
+            iam_id: String,
+        } = "id-was-of-user",
+        /// A user has the id of a group.
+        IdOfGroup {
+            /// UserId.
+            iam_id: String,
+        } = "id-is-of-group",
+        /// A user or group of this host has the uid or gid.
+        IdOfHost {
+            /// The uid or gid.
+            id: u32,
+            /// Who has it.
+            name: String,
+            /// Of nsswitch.conf(5).
+            service: String,
+            /// Whether `[ids]` gives the id.
+            configured: bool,
+        } = "id-of-host",
+        /// The uid or gid is one of those that others give.
+        IdInRange {
+            /// The uid or gid.
+            id: u32,
+            /// First and last of the range.
+            range: (u32, u32),
+            /// "of containers".
+            whose: String,
+            /// Whether `[ids]` gives the id.
+            configured: bool,
+        } = "id-in-range",
+        /// Another user or group of the source has the uid or gid.
+        IdTaken {
+            /// The uid or gid.
+            id: u32,
+            /// UserId or GroupId.
+            holder: String,
+        } = "id-taken",
+        /// The template gives no path that could be a home.
+        HomePath = "home-path",
+        /// Nobody knows whose the folders are that could be the home.
+        HomeUnseen {
+            /// Why they cannot be looked at.
+            why: String,
+        } = "home-unseen",
+        /// All folders that could be the home belong to others.
+        HomeTaken {
+            /// By the template.
+            home: String,
+            /// With the uid at its end.
+            own: String,
+        } = "home-taken",
+        /// A tag with characters that passwd(5) cannot hold.
+        TagCharacters = "tag-characters",
+        /// A tag `uid` that is no number.
+        TagNumber = "tag-not-a-number",
+        /// A tag `uid` with an id of the system.
+        TagIdOfSystem {
+            /// The id.
+            id: u32,
+        } = "tag-id-of-system",
+        /// A tag `uid` with an id above those that can be given.
+        TagIdTooHigh {
+            /// The id.
+            id: u32,
+            /// The highest one.
+            last: u32,
+        } = "tag-id-too-high",
+        /// A tag `shell` with no shell of this host.
+        TagShell {
+            /// What the tag has.
+            shell: String,
+        } = "tag-shell",
+        /// A key body that is too long.
+        KeyLong {
+            /// Its length.
+            bytes: usize,
+        } = "key-too-long",
+        /// A private key.
+        KeyPrivate = "key-private",
+        /// A key body of several lines, or with control characters.
+        KeyLines = "key-lines",
+        /// A key body without type and base64 text.
+        KeyForm = "key-form",
+        /// A key body that OpenSSH could not read.
+        KeyUnreadable {
+            /// Why.
+            cause: String,
+        } = "key-unreadable",
+        /// A DSA key.
+        KeyDsa = "key-dsa",
+        /// A key of a type that sshd does not take.
+        KeyType = "key-type",
+        /// A key that cannot be printed.
+        KeyUnprintable {
+            /// Why.
+            cause: String,
+        } = "key-unprintable",
+        /// A key in a tag that can be uploaded.
+        KeyBelongsElsewhere {
+            /// Its type.
+            kind: String,
+            /// What messages call the source.
+            source: String,
+        } = "key-belongs-elsewhere",
+    }
+}
+
+impl From<Invalid> for SkipReason {
+    fn from(invalid: Invalid) -> Self {
+        match invalid {
+            Invalid::Empty => Self::NameEmpty,
+            Invalid::Long(bytes) => Self::NameLong { bytes },
+            Invalid::Character(character) => Self::NameCharacter { character },
+            Invalid::First(character) => Self::NameFirst { character },
+            Invalid::Digits => Self::NameDigits,
+            Invalid::Number(number) => Self::NameNumber { number },
+            Invalid::Field => Self::TagCharacters,
+            Invalid::Id(id) => Self::TagIdOfSystem { id },
+            Invalid::Key => Self::KeyUnprintable { cause: invalid.to_string() },
+        }
+    }
+}
+
+impl From<BadTag> for SkipReason {
+    fn from(bad: BadTag) -> Self {
+        match bad {
+            BadTag::Number => Self::TagNumber,
+            BadTag::Invalid(invalid) => invalid.into(),
+            BadTag::High(id) => Self::TagIdTooHigh { id: id.get(), last: LAST },
+            BadTag::Foreign(foreign) => Self::of_foreign(foreign, false),
+        }
+    }
+}
+
+impl SkipReason {
+    /// An id that others give; `configured`: by `[ids]`.
+    #[must_use]
+    pub fn of_foreign(foreign: Foreign, configured: bool) -> Self {
+        let Foreign { id, range, whose } = foreign;
+        let range = (*range.start(), *range.end());
+        Self::IdInRange { id: id.get(), range, whose: whose.to_owned(), configured }
+    }
+}
+
+/// Text from a source, which a terminal would obey or a message would pass on as its own.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    text.escape_default().to_string()
+}
+
+/// What an administrator knows a service of nsswitch.conf(5) by.
+pub(crate) fn place(service: &str, file: &str) -> String {
+    if service == "files" { file.to_owned() } else { format!("service '{service}' of nsswitch.conf") }
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids = |configured: bool| if configured { "[ids]: " } else { "" };
+        match self {
+            Self::NameEmpty => Invalid::Empty.fmt(f),
+            Self::NameLong { bytes } => Invalid::Long(*bytes).fmt(f),
+            Self::NameCharacter { character } => Invalid::Character(*character).fmt(f),
+            Self::NameFirst { character } => Invalid::First(*character).fmt(f),
+            Self::NameDigits => Invalid::Digits.fmt(f),
+            Self::NameNumber { number } => Invalid::Number(number.clone()).fmt(f),
+            Self::NameOfUser { name, id, service } => {
+                write!(f, "'{name}' is a user of {} (uid {id})", place(service, "/etc/passwd"))
+            }
+            Self::NameOfGroup { name, id, service } => {
+                write!(f, "'{name}' is a group of {} (gid {id})", place(service, "/etc/group"))
+            }
+            Self::NameOfOwnGroup { name } => {
+                write!(f, "'{name}' is the name of a group that is published or joined")
+            }
+            Self::NameInGroups { name, groups, service } => {
+                write!(f, "'{name}' is a member of '{}' in ", groups.join("', '"))?;
+                f.write_str(&place(service, "/etc/group"))
+            }
+            Self::NameUsed { name, used } => write!(f, "'{name}' is {used} on this host"),
+            Self::NameReserved { name } => write!(f, "'{name}' is reserved for the system"),
+            Self::NameUnasked { name, service, why } => {
+                write!(f, "'{name}' cannot be given: service '{service}' cannot be asked whose it is: {why}")
+            }
+            Self::NameUnresolved { name, unresolved } => {
+                write!(f, "'{name}' cannot be given: {unresolved}")
+            }
+            Self::NameTaken { name, called, holder } => {
+                write!(f, "'{name}' is already the name of {called} '{holder}'")
+            }
+            Self::IdOfUser { iam_id } => write!(f, "'{iam_id}' was the id of a user"),
+            Self::IdOfGroup { iam_id } => write!(f, "'{iam_id}' is also the id of a group"),
+            Self::IdOfHost { id, name, service, configured } => write!(
+                f,
+                "{}its id {id} is that of '{name}' on this host (service '{service}')",
+                ids(*configured)
+            ),
+            Self::IdInRange { id, range: (first, last), whose, configured } => {
+                write!(f, "{}{id} is in the range {first}-{last} {whose}", ids(*configured))
+            }
+            Self::IdTaken { id, holder } => write!(
+                f,
+                "its id {id} is that of '{holder}'; give one of them another in [ids], the same on every host"
+            ),
+            Self::HomePath => f.write_str("its home would not be a plain path"),
+            Self::HomeUnseen { why } => {
+                write!(f, "the folders that could be its home cannot be looked at: {why}")
+            }
+            Self::HomeTaken { home, own } => {
+                write!(f, "neither '{home}' nor '{own}' can be its home: both belong to others")
+            }
+            Self::TagCharacters => Invalid::Field.fmt(f),
+            Self::TagNumber => f.write_str("not a number"),
+            Self::TagIdOfSystem { id } => Invalid::Id(*id).fmt(f),
+            Self::TagIdTooHigh { id, last } => write!(f, "{id} is above {last}"),
+            Self::TagShell { shell } => write!(f, "'{shell}' is not in /etc/shells"),
+            Self::KeyLong { bytes } => write!(f, "{bytes} bytes are too long for a public key"),
+            Self::KeyPrivate => f.write_str("it is a private key; treat it as compromised"),
+            Self::KeyLines => f.write_str("it has several lines or control characters"),
+            Self::KeyForm => f.write_str("not a public key: it has to have a type and a base64 text"),
+            Self::KeyUnreadable { cause } => write!(f, "not a public key of OpenSSH: {cause}"),
+            Self::KeyDsa => f.write_str("DSA keys are refused by sshd"),
+            Self::KeyType => f.write_str("not a public key of a type that sshd takes"),
+            Self::KeyUnprintable { cause } => write!(f, "cannot be printed: {cause}"),
+            Self::KeyBelongsElsewhere { kind, source } => {
+                write!(f, "{kind} belongs into {source} itself, not into a tag")
+            }
+        }
+    }
+}

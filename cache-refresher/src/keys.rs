@@ -161,7 +161,7 @@ mod tests {
                 "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIJ+Y0Jwq0kUzVGQp5MsKcWdO4dH4JzKQ1Yx3v0m2xY8N".to_owned(),
                 "not a public key",
             ),
-            ("x@example.com AAAADXhAZXhhbXBsZS5jb20AAAAA".to_owned(), "type that sshd takes"),
+            ("x@example.com AAAADXhAZXhhbXBsZS5jb20AAAAA".to_owned(), "type that sshd accepts"),
             (String::new(), "not a public key"),
         ] {
             let error = parse(&body).unwrap_err().to_string();

@@ -1,5 +1,5 @@
-//! What a refresh held back: removals that may be a mistake, names and homes where the host cannot be asked, and what is to
-//! be looked at since the memory was lost.
+//! What a refresh held back: removals that may be a mistake, names and homes where the host cannot be asked; and whether
+//! `state.db` was lost.
 
 use claims::Unresolved;
 use message::Message;
@@ -9,12 +9,12 @@ use crate::coded::{Told, coded};
 coded! {
     /// One cause.
     pub enum Held {
-        /// The configuration names no group of the first account any more.
+        /// The configuration no longer names a group of the first account.
         NoGroups {
             /// Login names of those who stay.
             users: Vec<String>,
         } = "held-no-groups",
-        /// The configuration has no such account any more.
+        /// The configuration no longer has this account.
         AccountGone {
             /// Its name.
             account: String,
@@ -43,7 +43,7 @@ coded! {
         ServiceUnasked {
             /// Its name.
             service: String,
-            /// What it did in place of an answer.
+            /// What it did instead of answering.
             why: String,
         } = "held-service-unasked",
         /// What the host grants is not known.
@@ -51,7 +51,7 @@ coded! {
             /// The file that could name anyone.
             unresolved: Unresolved,
         } = "held-rules-unresolved",
-        /// The folders that could be homes cannot be looked at.
+        /// The directories that could become homes cannot be checked.
         HomesUnseen {
             /// Why.
             why: String,
@@ -72,20 +72,20 @@ impl Held {
     pub fn message(&self) -> Message {
         let disabled = |why: &str, users: &[String]| {
             Message::new(format!("{why}, which would disable {}; they stay", some(users))).with_hint(
-                "correct the configuration; if they are to leave, run 'nss-iamctl refresh --force'",
+                "correct the configuration; if the removal is intended, run 'nss-iamctl refresh --force'",
             )
         };
         let lost = |what: &str| {
             Message::new(format!(
-                "'/var/lib/nss-iam/state.db' {what}: it was lost, emptied or restored from an older copy; what cache.db and \
-                 keys.db know was put back"
+                "'/var/lib/nss-iam/state.db' {what}: it was lost, emptied or restored from an older copy, and was rebuilt \
+                 from cache.db and keys.db"
             ))
             .with_hint(
-                "restore a newer copy of it if there is one; else check with 'nss-iamctl users --all' that nobody is missing",
+                "restore a newer copy if there is one; otherwise check with 'nss-iamctl users --all' that nobody is missing",
             )
         };
         match self {
-            Self::NoGroups { users } => disabled("the configuration names no group any more", users),
+            Self::NoGroups { users } => disabled("the configuration no longer names a group", users),
             Self::AccountGone { account, users } => {
                 disabled(&format!("account '{account}' is no longer configured"), users)
             }
@@ -97,11 +97,11 @@ impl Held {
                 users.len(),
                 some(users)
             ))
-            .with_hint("if they are to leave, run 'nss-iamctl refresh --force'"),
+            .with_hint("if the removal is intended, run 'nss-iamctl refresh --force'"),
             Self::ServiceUnasked { service, why } => Message::new(format!(
                 "service '{service}' of nsswitch.conf cannot be asked: {why}; nobody new gets a name"
             ))
-            .with_hint(format!("mend it, or {}", left_out(service))),
+            .with_hint(format!("repair it, or {}", left_out(service))),
             Self::RulesUnresolved { unresolved } => {
                 Message::new(format!("{unresolved}; nobody new gets a name")).with_hint(format!(
                     "write it so that it can be resolved, or {}",
@@ -109,11 +109,11 @@ impl Held {
                 ))
             }
             Self::HomesUnseen { why } => Message::new(format!(
-                "the folders that could be homes cannot be looked at: {why}; nobody gets a new home"
+                "the directories that could become homes cannot be checked: {why}; nobody gets a new home"
             ))
-            .with_hint("mend the file system, or choose another place: [users] home"),
+            .with_hint("repair the file system, or choose another place in [users] home"),
             Self::StateLost { unknown } => {
-                lost(&format!("did not know {unknown} of the users and groups in cache.db"))
+                lost(&format!("lacked {unknown} of the users and groups in cache.db"))
             }
             Self::StateOlder => lost("is older than keys.db"),
         }
@@ -121,7 +121,7 @@ impl Held {
 }
 
 fn left_out(part: &str) -> String {
-    format!("leave it out: names.exclude = [\"{part}\"] in a file of /etc/nss-iam/config.d")
+    format!("exclude it: names.exclude = [\"{part}\"] in a file of /etc/nss-iam/config.d")
 }
 
 /// `'ana', 'bob', 'eve' and 4 more`

@@ -147,7 +147,7 @@ coded! {
         HomePath = "home-path",
         /// Nobody knows whose the folders are that could be the home.
         HomeUnseen {
-            /// Why they cannot be looked at.
+            /// Why they cannot be checked.
             why: String,
         } = "home-unseen",
         /// All folders that could be the home belong to others.
@@ -287,7 +287,7 @@ impl fmt::Display for SkipReason {
             Self::NameUsed { name, used } => write!(f, "'{name}' is {used} on this host"),
             Self::NameReserved { name } => write!(f, "'{name}' is reserved for the system"),
             Self::NameUnasked { name, service, why } => {
-                write!(f, "'{name}' cannot be given: service '{service}' cannot be asked whose it is: {why}")
+                write!(f, "'{name}' cannot be given: service '{service}' cannot be asked about it: {why}")
             }
             Self::NameUnresolved { name, unresolved } => {
                 write!(f, "'{name}' cannot be given: {unresolved}")
@@ -311,7 +311,7 @@ impl fmt::Display for SkipReason {
             ),
             Self::HomePath => f.write_str("its home would not be a plain path"),
             Self::HomeUnseen { why } => {
-                write!(f, "the folders that could be its home cannot be looked at: {why}")
+                write!(f, "the directories that could be its home cannot be checked: {why}")
             }
             Self::HomeTaken { home, own } => {
                 write!(f, "neither '{home}' nor '{own}' can be its home: both belong to others")
@@ -321,16 +321,16 @@ impl fmt::Display for SkipReason {
             Self::TagIdOfSystem { id } => Invalid::Id(*id).fmt(f),
             Self::TagIdTooHigh { id, last } => write!(f, "{id} is above {last}"),
             Self::TagShell { shell } => write!(f, "'{shell}' is not in /etc/shells"),
-            Self::KeyLong { bytes } => write!(f, "{bytes} bytes are too long for a public key"),
+            Self::KeyLong { bytes } => write!(f, "{bytes} bytes is too long for a public key"),
             Self::KeyPrivate => f.write_str("it is a private key; treat it as compromised"),
             Self::KeyLines => f.write_str("it has several lines or control characters"),
-            Self::KeyForm => f.write_str("not a public key: it has to have a type and a base64 text"),
+            Self::KeyForm => f.write_str("not a public key: it must have a type and a base64 text"),
             Self::KeyUnreadable { cause } => write!(f, "not a public key of OpenSSH: {cause}"),
             Self::KeyDsa => f.write_str("DSA keys are refused by sshd"),
-            Self::KeyType => f.write_str("not a public key of a type that sshd takes"),
+            Self::KeyType => f.write_str("not a public key of a type that sshd accepts"),
             Self::KeyUnprintable { cause } => write!(f, "cannot be printed: {cause}"),
             Self::KeyBelongsElsewhere { kind, source } => {
-                write!(f, "{kind} belongs into {source} itself, not into a tag")
+                write!(f, "{kind} belongs in {source} itself, not in a tag")
             }
         }
     }

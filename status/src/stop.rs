@@ -23,7 +23,7 @@ coded! {
         ListingUntrusted = "listing-untrusted",
         /// The listing is not in the form that this release reads.
         ListingForm = "listing-form",
-        /// A file of this host cannot be read that tells whose names and ids are.
+        /// A file of this host that names users or groups cannot be read.
         HostUnreadable = "host-unreadable",
         /// `state.db` cannot be used.
         StateUnusable = "state-unusable",
@@ -35,9 +35,9 @@ coded! {
         NotPublished = "not-published",
         /// The group that reads `keys.db` does not exist.
         NoKeysGroup = "no-keys-group",
-        /// Another refresher is at work.
+        /// Another refresher holds the lock.
         Busy = "refresher-busy",
-        /// Another refresher changed what is to be published each time that this host was asked.
+        /// Other refreshers kept changing the data to publish while this host was asked.
         Overtaken = "refresher-overtaken",
     }
 }

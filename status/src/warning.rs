@@ -1,4 +1,4 @@
-//! What an administrator should know though nothing went wrong.
+//! What an administrator should know although nothing failed.
 
 use claims::Use;
 use listing::WarningCode;
@@ -87,9 +87,9 @@ coded! {
         NoMachineId = "no-machine-id",
         /// The keys come from an image.
         OtherMachine = "not-fetched-here",
-        /// A copy in memory stands in for the folder of the cache.
+        /// A copy in memory replaces the directory of the cache, which cannot be written.
         InMemory = "folder-in-memory",
-        /// No copy in memory can stand in for it.
+        /// No copy in memory can replace it.
         NotInMemory {
             /// Why.
             cause: String,
@@ -165,64 +165,68 @@ impl Warning {
     #[must_use]
     pub fn message(&self) -> Message {
         let own_name = |iam_id: &str, name: &str| {
-            format!("if it is meant so: names.allow.{iam_id} = \"{name}\" in a file of /etc/nss-iam/config.d")
+            format!(
+                "if this is intended: names.allow.{iam_id} = \"{name}\" in a file of /etc/nss-iam/config.d"
+            )
         };
         match self {
             Self::KeepsName { iam_id, name, source, reason, .. } => Message::new(format!(
-                "'{iam_id}' keeps the name '{name}', since the one in {source} is refused: {reason}"
+                "'{iam_id}' keeps the name '{name}', because its name in {source} is refused: {reason}"
             )),
             Self::KeepsId { iam_id, id, unused } => {
-                Message::new(format!("'{iam_id}' keeps id {id}, which it was given; {unused} is not used"))
+                Message::new(format!("'{iam_id}' keeps id {id}, assigned earlier; {unused} is not used"))
                     .with_hint("an id never changes on a host; see nss-iamctl(8), adopt")
             }
             Self::OwnGroupLeftOut { name, reason } => {
                 Message::new(format!("group '{name}' left out: {reason}"))
             }
             Self::ConfirmedInFuture => Message::new(
-                "the listing says that keys were confirmed in the future, which does not count: the clock of this host, \
-                 or of the one that wrote the listing, is wrong or was",
+                "the listing has confirmations of keys that are dated in the future, which do not count: the clock of this \
+                 host, or of the host that wrote the listing, is or was wrong",
             )
             .with_hint("set the clock and refresh"),
             Self::LocalGroupsUnread { group } => Message::new(format!(
                 "[local_groups] '{group}' has no effect: no group of this name is read"
             ))
-            .with_hint("write it as in `groups`"),
+            .with_hint("spell it as in `groups`"),
             Self::LocalGroupMissing { group } => {
                 Message::new(format!("[local_groups] '{group}' left out: there is no such group in /etc/group"))
             }
             Self::LocalGroupOfRoot { group } => Message::new(format!(
-                "[local_groups] '{group}' left out: its gid is 0, which is never given"
+                "[local_groups] '{group}' left out: its gid is 0, which is never granted"
             )),
             Self::InGroupsOfDirectory { called, name, iam_id, groups, service } => Message::new(format!(
-                "{called} '{name}' is a member of '{}' in service '{service}' of nsswitch.conf, and has these groups here",
+                "{called} '{name}' is a member of '{}' in service '{service}' of nsswitch.conf, and so is in these \
+                 groups on this host",
                 groups.join("', '")
             ))
             .with_hint(format!(
-                "rename the {called}, or take the name out there; {}",
+                "rename the {called}, or remove the name there; {}",
                 own_name(iam_id, name)
             )),
             Self::RunsAs { what, called, name, iam_id, used } => Message::new(format!(
-                "{called} '{name}' is {used} on this host: what runs there has this {what}'s files and keys, and the reverse"
+                "{called} '{name}' is {used} on this host: what runs there can use this {what}'s files and keys, and \
+                 vice versa"
             ))
             .with_hint(format!(
-                "give the unit a user of its own, or rename the {called}; {}",
+                "give the unit a different user, or rename the {called}; {}",
                 own_name(iam_id, name)
             )),
             Self::NoMachineId => Message::new("'/etc/machine-id' is empty, so no key will be offered")
                 .with_hint("run 'systemd-machine-id-setup'"),
             Self::OtherMachine => Message::new(
-                "the keys were confirmed on another machine, and none is offered before a fetch on this one",
+                "the keys were confirmed on another machine, so they are not offered until this one fetches them",
             ),
             Self::InMemory => Message::new(
-                "'/var/lib/nss-iam' cannot be written, so a copy in memory is in its place: locks and removals act, and are \
-                 forgotten with it",
+                "'/var/lib/nss-iam' cannot be written, so a copy in memory is mounted over it: locks and removals take \
+                 effect, but are lost when this host restarts",
             )
             .with_hint(
-                "mend the file system; then umount -l /var/lib/nss-iam, lock again whom you had locked, and run 'nss-iamctl \
-                 refresh'",
+                "repair the file system; then run 'umount -l /var/lib/nss-iam', lock the same users again, and run \
+                 'nss-iamctl refresh'",
             ),
             Self::NotInMemory { cause } => {
-                Message::new(format!("cannot put a copy in the place of '/var/lib/nss-iam': {cause}"))
+                Message::new(format!("cannot mount a copy in memory over '/var/lib/nss-iam': {cause}"))
             }
             Self::ProcessesLeft { name, uid } => {
                 Message::new(format!("cannot end all processes of '{name}' ({uid})"))

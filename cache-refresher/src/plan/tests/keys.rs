@@ -61,7 +61,7 @@ fn keys_in_tags_are_of_the_kinds_that_iams_upload_refuses() {
     let plan = world.run();
     assert_eq!(keys(&plan, "U-ana"), [ED25519.to_owned(), ECDSA.to_owned()].into());
     assert_eq!(plan.skips.len(), 1, "{:?}", plan.skips);
-    assert!(plan.told("U-ana", "tag 'nss-iam:ssh-key-3': ssh-rsa belongs into IAM"));
+    assert!(plan.told("U-ana", "tag 'nss-iam:ssh-key-3': ssh-rsa belongs in IAM"));
 }
 
 #[test]

@@ -157,16 +157,16 @@ fn a_renamed_group_does_not_take_the_name_of_one_that_has_it() {
     world.account("").groups[0].name = "Dev".to_owned();
     let plan = world.run();
     assert_eq!(plan.group("dev").unwrap().gid, gid);
-    let kept = "'G-OPS' keeps the name 'ops', since the one in IAM is refused: 'dev' is already the name of IAM group";
+    let kept = "'G-OPS' keeps the name 'ops', because its name in IAM is refused: 'dev' is already the name of IAM group";
     assert!(plan.warns(kept), "{:?}", plan.warnings);
 }
 
 #[test]
 fn iam_is_named_where_the_listing_is_of_iam_and_nowhere_else() {
     for (source, of) in [
-        ("iam:", ["IAM user", "IAM group", "in IAM", "belongs into IAM"]),
-        ("file:///srv/users.json", ["name of user", "name of group", "in the file", "belongs into the file"]),
-        ("", ["name of user", "name of group", "in the source", "belongs into the source"]),
+        ("iam:", ["IAM user", "IAM group", "in IAM", "belongs in IAM"]),
+        ("file:///srv/users.json", ["name of user", "name of group", "in the file", "belongs in the file"]),
+        ("", ["name of user", "name of group", "in the source", "belongs in the source"]),
     ] {
         let mut world = World::of(&["ana", "eve"]).uses(&[TagUse::SshKey]);
         world.group("b", "G-DEV", "dev");

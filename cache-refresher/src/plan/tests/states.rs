@@ -250,7 +250,7 @@ fn a_lock_or_a_refused_name_is_never_held_back() {
 fn what_a_change_of_the_configuration_would_do_is_held_until_forced() {
     type Change = fn(&mut World);
     let changes: [(&str, Change); 5] = [
-        ("names no group any more", |world| world.listing.accounts.clear()),
+        ("no longer names a group", |world| world.listing.accounts.clear()),
         ("account 'b' is no longer configured", |world| {
             world.listing.accounts.retain(|account| account.name.is_empty());
         }),

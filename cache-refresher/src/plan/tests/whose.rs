@@ -316,7 +316,7 @@ fn where_homes_cannot_be_looked_at_nobody_new_gets_one_and_that_is_told() {
     world.local.folders = Err("no answer".to_owned());
     let plan = world.run();
     assert!(plan.row("U-ana").is_some() && plan.row("U-bob").is_none());
-    assert!(plan.held_text().contains("cannot be looked at: no answer; nobody gets a new home"));
+    assert!(plan.held_text().contains("cannot be checked: no answer; nobody gets a new home"));
 }
 
 #[test]

@@ -259,7 +259,7 @@ mod tests {
             (R::NameReserved { name: name() }, "'x' is reserved for the system", vec!["nss-iam:name", ALLOW]),
             (
                 R::NameUnasked { name: name(), service: service("ldap"), why: text("file too short") },
-                "'x' cannot be given: service 'ldap' cannot be asked whose it is: file too short",
+                "'x' cannot be given: service 'ldap' cannot be asked about it: file too short",
                 vec!["mend the service", "'ldap' out of nsswitch.conf", r#"exclude = ["ldap"]"#],
             ),
             (
@@ -325,7 +325,7 @@ mod tests {
             (R::HomePath, "its home would not be a plain path", vec!["[users] home to a path"]),
             (
                 R::HomeUnseen { why: text("no answer") },
-                "the folders that could be its home cannot be looked at: no answer",
+                "the directories that could be its home cannot be checked: no answer",
                 vec!["mend the file system"],
             ),
             (
@@ -338,17 +338,17 @@ mod tests {
             (R::TagIdOfSystem { id: 0 }, "0 is below 1000", vec!["correct the tag"]),
             (R::TagIdTooHigh { id: 9, last: 8 }, "9 is above 8", vec!["correct the tag"]),
             (R::TagShell { shell: text("/x") }, "'/x' is not in /etc/shells", vec!["correct the tag"]),
-            (R::KeyLong { bytes: 9 }, "9 bytes are too long for a public key", vec!["the .pub file"]),
+            (R::KeyLong { bytes: 9 }, "9 bytes is too long for a public key", vec!["the .pub file"]),
             (R::KeyPrivate, "it is a private key; treat it as compromised", vec!["new pair"]),
             (R::KeyLines, "it has several lines or control characters", vec!["the .pub file"]),
-            (R::KeyForm, "not a public key: it has to have a type", vec!["the .pub file"]),
+            (R::KeyForm, "not a public key: it must have a type", vec!["the .pub file"]),
             (R::KeyUnreadable { cause: text("x") }, "not a public key of OpenSSH: x", vec!["the .pub file"]),
             (R::KeyDsa, "DSA keys are refused by sshd", vec!["the .pub file"]),
-            (R::KeyType, "not a public key of a type that sshd takes", vec!["the .pub file"]),
+            (R::KeyType, "not a public key of a type that sshd accepts", vec!["the .pub file"]),
             (R::KeyUnprintable { cause: text("x") }, "cannot be printed: x", vec!["the .pub file"]),
             (
                 R::KeyBelongsElsewhere { kind: text("ssh-rsa"), source: text("IAM") },
-                "ssh-rsa belongs into IAM itself, not into a tag",
+                "ssh-rsa belongs in IAM itself, not in a tag",
                 vec!["upload-ssh-public-key"],
             ),
         ]

@@ -57,7 +57,7 @@ fn what_the_last_refresh_said_of_a_unit_is_not_said_twice() {
         status(facts).warnings.push(Warning::RunsAs { what: What::User, called, name, iam_id, used }.into());
     };
     assert_eq!(broken(|facts, _| warned(facts)), [], "it was removed, or is allowed");
-    finds(Level::Warn, "IAM user 'ana' is the user of 'x.service'", "a user of its own", |facts, _| {
+    finds(Level::Warn, "IAM user 'ana' is the user of 'x.service'", "a different user", |facts, _| {
         facts.root = false;
         warned(facts);
     });

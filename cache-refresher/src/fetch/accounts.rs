@@ -103,7 +103,7 @@ fn former(known: Account, release: &Release) -> Option<Account> {
     let mut names: Vec<&str> = known.users.iter().map(|user| user.name.as_str()).collect();
     names.sort_unstable();
     let cause = format!("the account is no longer configured; {} would leave, and stay", quoted(&names, 10));
-    let hint = "correct the configuration; if they are to leave, run 'nss-iamctl refresh --force'";
+    let hint = "correct the configuration; if the removal is intended, run 'nss-iamctl refresh --force'";
     let held = held("configuration", &known.name, &cause, hint, &names);
     (!known.users.is_empty()).then(|| Account {
         complete: false,

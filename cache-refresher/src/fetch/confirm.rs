@@ -13,7 +13,7 @@ use super::failure::What;
 use super::groups::Asked;
 use super::removal::{Lost, Verdict};
 
-/// A group may be answered for out of one stale copy for a while; so long is waited before it is asked again.
+/// How long to wait before a group is asked again: for a while, answers may come from one stale copy.
 const SECOND_LOOK: Duration = Duration::from_secs(10);
 
 /// Asks for every lost user; the order of the result is that of `lost`.
@@ -124,7 +124,7 @@ async fn members<D: Directory>(directory: &D, group: Option<&Asked>) -> Result<B
     }
 }
 
-/// Who is in no group that can be read may be in one that cannot.
+/// A user who is in none of the groups that can be read may be in one that cannot.
 fn second_verdicts(lost: &Lost, asked: &[Asked], seen: &Seen, words: Words) -> Vec<Verdict> {
     let verdicts = lost.verdicts(|group| second_verdict(lost, group, seen));
     let closed = asked.iter().find(|group| group.unclear && !group.unconfigured && group.members.is_none());

@@ -1,4 +1,4 @@
-//! Sources that are one document, which something else has written. An export that broke must not remove everybody.
+//! Sources that are one document, which something else has written. A broken export must not remove everyone.
 
 use jiff::Timestamp;
 use listing::{Account, Failure, FailureKind, Listing};
@@ -32,7 +32,7 @@ pub(super) async fn read(request: Request<'_>, document: impl Document) -> Listi
 /// The listing; its `source` is still what its writer says.
 fn parse(json: &[u8], name: &str, now: Timestamp) -> Result<Listing, Failure> {
     let mut listing = Listing::parse(json).map_err(|error| {
-        let hint = "docs/reference/listing.md shows the form";
+        let hint = "docs/reference/listing.md describes the format";
         failure("parse", name, &error.to_string(), hint, FailureKind::Held)
     })?;
     // As old as its writer says. What is said to be from the future is for the apply half to judge.
@@ -50,7 +50,7 @@ fn parse(json: &[u8], name: &str, now: Timestamp) -> Result<Listing, Failure> {
     Ok(listing)
 }
 
-/// Puts accounts back that had users and now have none: an export that broke is more likely than that everybody left.
+/// Puts accounts back that had users and now have none: a broken export is more likely than everyone leaving.
 fn keep_emptied(listing: &mut Listing, previous: Vec<Account>) {
     let mut kept = Vec::new();
     for known in previous.into_iter().filter(|account| !account.users.is_empty()) {
@@ -65,7 +65,7 @@ fn keep_emptied(listing: &mut Listing, previous: Vec<Account>) {
             "read",
             &listing.source,
             &format!("it lists no user{of}, and had {}; they stay", known.users.len()),
-            "look whether its export went wrong; if everybody is to leave, run 'nss-iamctl refresh --force'",
+            "check whether the export failed; if the removal is intended, run 'nss-iamctl refresh --force'",
             &names,
         );
         kept.push(Account { errors: vec![refused], ..known });

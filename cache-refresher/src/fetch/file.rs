@@ -32,7 +32,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
                 ErrorKind::PermissionDenied => FailureKind::Denied,
                 _ => FailureKind::Other,
             };
-            let hint = "the file of [source] url has to be there, and readable for the user nss-iam-fetch";
+            let hint = "[source] url must name an existing file that the user nss-iam-fetch can read";
             Err(failure("open", &path.to_string_lossy(), &cause.to_string(), hint, kind))
         }
         Err(unread) => Err(refused(&unread.to_string())),

@@ -151,7 +151,7 @@ impl Groups {
             }
             Found::As(now) => self.renamed(directory, known, now).await?,
             Found::Nowhere => {
-                let what = format!("{group} no longer exists; taken as empty");
+                let what = format!("{group} no longer exists; treated as empty");
                 self.warnings.push(Warning::new(WarningCode::GroupGone, what, "remove it from `groups`"));
                 Asked::unanswered(known)
             }
@@ -159,10 +159,10 @@ impl Groups {
             Found::Unknown(refusal) => {
                 let why = refusal.failure.cause;
                 let what = format!(
-                    "{group} was deleted or renamed, and which of the two cannot be asked: {why}; its members stay"
+                    "{group} was deleted or renamed, and no call can tell which: {why}; its members stay"
                 );
                 let hint =
-                    "write its present name in `groups`; if it was deleted, run 'nss-iamctl refresh --force'";
+                    "write its current name in `groups`; if it was deleted, run 'nss-iamctl refresh --force'";
                 self.warnings.push(Warning::new(WarningCode::GroupUnclear, what, hint));
                 Asked { unclear: true, ..Asked::unanswered(known) }
             }
@@ -270,7 +270,7 @@ async fn elsewhere<D: Directory>(
             failure: failure(
                 D::words().members,
                 &known.name,
-                "another group has the name",
+                "another group has this name",
                 "",
                 FailureKind::Held,
             ),

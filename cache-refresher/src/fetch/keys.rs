@@ -56,7 +56,7 @@ pub(super) async fn read<D: Directory>(
         }
     }
     merge::remove(account, &gone);
-    account.errors.extend(put_together(failures, "kept the keys that were known, at their age"));
+    account.errors.extend(put_together(failures, "kept the known keys with their earlier confirmation"));
 }
 
 /// Puts what was read of one user in; keys that could not be read stay as they are, at their old age.
@@ -137,7 +137,7 @@ async fn unread<D: Directory>(directory: &D, user: &User, refusal: Refusal) -> U
         }
         _ => {
             let Failure { call, cause, .. } = refusal.failure;
-            let cause = format!("{cause}; {} lists the user", D::words().lists());
+            let cause = format!("{cause}; {} still lists the user", D::words().lists());
             kept(failure(&call, &user.name, &cause, "the next refresh asks again", FailureKind::Held))
         }
     }

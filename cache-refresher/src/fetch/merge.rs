@@ -128,8 +128,8 @@ fn unconfigured(
             continue;
         }
         let why = match (is_replaced, &group.renamed) {
-            (true, Some(now)) => format!("whose name another group has now, and which is called '{now}'"),
-            (true, None) => "whose name another group has now".to_owned(),
+            (true, Some(now)) => format!("whose name another group now has, and which is now called '{now}'"),
+            (true, None) => "whose name another group now has".to_owned(),
             (false, _) => "which `groups` no longer names".to_owned(),
         };
         let disabled = names_of(&|id| !configured.contains(id));
@@ -137,7 +137,7 @@ fn unconfigured(
             "configuration",
             &group.name,
             &format!("{} would leave the group, {why}; they stay", quoted(&names, 10)),
-            "correct `groups`; if they are to leave, run 'nss-iamctl refresh --force'",
+            "correct `groups`; if the removal is intended, run 'nss-iamctl refresh --force'",
             &disabled,
         ));
     }
@@ -155,7 +155,7 @@ fn unread(asked: &[Asked], members: &[BTreeSet<String>], known: &Account, words:
                 "the group cannot be read; {} stay in it, and keys of those who are in no other group are not confirmed",
                 quoted(&names, 10)
             );
-            failure(words.members, &group.name, &cause, "see the other messages on it", FailureKind::Held)
+            failure(words.members, &group.name, &cause, "see the other messages about this group", FailureKind::Held)
         })
     };
     unread.filter_map(hold).collect()
@@ -228,10 +228,10 @@ pub(crate) fn each_id_once(accounts: &mut [Account]) {
             "merge",
             &account.name,
             &format!(
-                "{} of its users and groups stand in an account before it, and are left to that",
+                "{} of its users and groups are also in an earlier account, which keeps them",
                 twice.len()
             ),
-            "give each [[account]] a role in an AWS account of its own",
+            "give each [[account]] a role in a different AWS account",
             FailureKind::Configuration,
         ));
     }

@@ -25,7 +25,7 @@ use listing::{Account, Failure, FailureKind, Listing, User, VERSION};
 pub(crate) use aws::Calls;
 use failure::failure;
 
-/// Told how the reading goes on.
+/// Receives the progress of the reading.
 pub(crate) trait Progress {
     /// So many more steps are to be done.
     fn more(&self, steps: usize);
@@ -47,7 +47,7 @@ pub(crate) struct Request<'a> {
     pub(crate) release: &'a Release,
     /// The time of day.
     pub(crate) now: Timestamp,
-    /// Who is told how it goes on.
+    /// Receives the progress.
     pub(crate) progress: &'a dyn Progress,
 }
 

@@ -14,7 +14,7 @@ use super::groups::{Asked, Groups};
 /// Refreshes closer together than this are one witness that a user is missing.
 const APART: SignedDuration = SignedDuration::from_mins(2);
 
-/// So many witnesses are believed without a confirmation.
+/// Refreshes that have to agree before a removal is believed without a confirmation.
 const WITNESSES: u32 = 3;
 
 /// A user who was a member of groups whose answers now lack them.
@@ -40,7 +40,7 @@ pub(crate) enum Verdict {
     Out,
     /// Still a member.
     In,
-    /// Nobody could tell, for this reason.
+    /// No call could tell, for this reason.
     Unknown(String),
 }
 
@@ -48,7 +48,7 @@ pub(crate) enum Verdict {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'a> {
     pub(super) now: Timestamp,
-    /// Even those that nobody could confirm.
+    /// Even those that could not be confirmed.
     pub(super) force: bool,
     pub(super) release: &'a Release,
     pub(super) words: Words,
@@ -119,7 +119,7 @@ pub(super) fn decide(
         for (at, _) in &unconfirmed {
             members.get_mut(*at).map(|members| members.remove(&lost.id));
         }
-        log::warn!("{} taken as removed, unconfirmed: {cause}", rules.words.user(&user.name));
+        log::warn!("{} treated as removed without confirmation: {cause}", rules.words.user(&user.name));
         return None;
     }
     let others = members.iter().enumerate().filter(|(at, _)| !unconfirmed.iter().any(|(lost, _)| lost == at));
@@ -152,7 +152,7 @@ fn hold(user: &User, missing: &Missing, cause: &str, is_all: bool, words: Words)
             missing.times
         ),
         &format!(
-            "allow {}; the next refreshes ask again, and 'nss-iamctl refresh --force' does not wait",
+            "allow {}, or wait for the next refreshes; 'nss-iamctl refresh --force' does not wait",
             words.groups
         ),
         if is_all { std::slice::from_ref(&name) } else { &[] },

@@ -139,7 +139,8 @@ fn groups_may_be_named_by_a_tag_of_the_instance() {
 
     host.account.seed(json!({"instance_tags": {"nss-iam:groups": "H ../G"}}));
     let ended = host.refresh();
-    ended.told(78, &["imds:GetInstanceTag on 'nss-iam:groups'", "'../G' is no name of an IAM group"]);
+    ended
+        .told(78, &["imds:GetInstanceTag on 'nss-iam:groups'", "'../G' is not a valid name of an IAM group"]);
     assert_eq!(ended.names(), ["ana"], "what was known is kept");
 
     // An instance without the tag has no groups, which could be a mistake.
@@ -164,7 +165,7 @@ fn an_instance_that_shows_no_tags_keeps_what_is_known() {
     let Some((host, before)) = Host::refreshed() else { return };
     host.machine.config("groups_from_instance_tag = \"nss-iam:groups\"\n");
     let ended = host.refresh();
-    ended.told(78, &["imds:GetInstanceTag", "shows no tags", "hint: needs the instance metadata option"]);
+    ended.told(78, &["imds:GetInstanceTag", "shows no tags", "hint: enable the instance metadata option"]);
     let groups = |listing: &listing::Listing| -> Vec<_> {
         listing.accounts[0].groups.iter().map(|group| (group.id.clone(), group.members.clone())).collect()
     };

@@ -135,7 +135,7 @@ fn an_answer_that_ends_between_two_members_is_not_a_group_of_one() {
         })),
         _ => Fault::Pass,
     });
-    ended.told(75, &["iam:GetGroup on 'G'", "cut short", "kept the listing of"]).kept(&before);
+    ended.told(75, &["iam:GetGroup on 'G'", "truncated", "kept the listing of"]).kept(&before);
 }
 
 #[test]
@@ -205,7 +205,10 @@ fn a_denied_last_call_keeps_only_that_users_keys_with_their_age() {
         _ => Fault::Pass,
     });
     assert_eq!(proxy.count("ListSSHPublicKeys"), 5);
-    ended.told(77, &["iam:ListSSHPublicKeys on 'joe'", "AccessDenied", "kept the keys", "hint: attach "]);
+    ended.told(
+        77,
+        &["iam:ListSSHPublicKeys on 'joe'", "AccessDenied", "kept the known keys", "hint: attach "],
+    );
     assert_eq!(ended.names(), ["ana", "bob", "eve", "joe", "new"]);
     assert_eq!(ended.user("joe"), user(&before, "joe"));
     assert_eq!(ended.user("new").keys.len(), 1);

@@ -114,6 +114,6 @@ fn a_failing_container_agent_is_not_reported_as_instance_metadata() {
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{agent}/credentials")),
     ];
     let ended = host.refresh_with(&environment, &[]);
-    ended.told(77, &["sts:GetCallerIdentity on 'this host' failed: ", "hint: check what gives them: "]);
+    ended.told(77, &["sts:GetCallerIdentity on 'this host' failed: ", "hint: check where they come from: "]);
     assert!(!ended.said.contains("instance has no role"), "{ended:?}");
 }

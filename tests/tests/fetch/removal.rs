@@ -141,7 +141,7 @@ fn an_unconfirmed_removal_is_held_and_reported_until_it_is_forced() {
         assert_eq!((zoe.keys, zoe.confirmed), (user(&before, "zoe").keys, user(&before, "zoe").confirmed));
     }
     let ended = host.refresh_with(&through, &["--force"]);
-    ended.told(0, &["'zoe' taken as removed, unconfirmed"]);
+    ended.told(0, &["'zoe' treated as removed without confirmation"]);
     assert_eq!(ended.names(), ["ana", "bob", "eve", "joe"]);
 }
 

@@ -87,10 +87,7 @@ fn a_new_name_that_the_policy_does_not_reveal_keeps_the_members() {
     };
     site.account.change(json!({"do": "rename_group", "group": "G", "name": "New"}));
     let ran = site.refresh(&[]);
-    ran.told(
-        65,
-        &["'G' was deleted or renamed, and which of the two cannot be asked", "its members stay", "hint: "],
-    );
+    ran.told(65, &["'G' was deleted or renamed, and no call can tell which", "its members stay", "hint: "]);
     assert!(site.all_stay_but(&[], &ran).is_empty());
 }
 
@@ -104,7 +101,7 @@ fn deleted(policy: Option<Value>) {
     site.account.change(json!({"do": "empty_group", "group": "G"}));
     site.account.change(json!({"do": "delete_group", "group": "G"}));
     let ran = site.refresh(&[]);
-    ran.told(0, &["IAM group 'G' no longer exists; taken as empty"]);
+    ran.told(0, &["IAM group 'G' no longer exists; treated as empty"]);
     let now = published();
     assert_eq!(now.keys().collect::<Vec<_>>(), ["ana", "zoe"]);
     assert!(now["ana"].local.is_empty());

@@ -1,4 +1,4 @@
-//! Where credentials come from, watched: the SDK's calls tell only in words, or not at all, why there were none.
+//! Watches where credentials come from: the SDK gives the reason for missing ones only as text, or not at all.
 
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use aws_config::imds::client::error::ImdsError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 
-/// Who did not give any.
+/// What provided no credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lack {
     /// Instance metadata, which is asked where nothing else is configured; or nobody answered in time.

@@ -121,10 +121,10 @@ pub(super) fn hint(told: &Told, denied: &str) -> String {
         }
         _ if told.is_of_clock() => "check the host's clock".to_owned(),
         Some(code) if is_throttling(code) => {
-            "AWS limits the rate of calls of the account; the next refresh goes on from here".to_owned()
+            "AWS limits the rate of calls of this account; the next refresh continues from here".to_owned()
         }
         _ if no_credentials(&told.cause) => {
-            "check what gives them: variables AWS_*, a profile, the role of the instance or container"
+            "check where they come from: variables AWS_*, a profile, the role of the instance or container"
                 .to_owned()
         }
         _ if told.cause.contains("certificate") => {

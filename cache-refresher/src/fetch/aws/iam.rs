@@ -252,7 +252,7 @@ fn is_id(id: &str) -> bool {
 }
 
 fn contradiction(action: &str, on: &str, cause: &str) -> Refusal {
-    let hint = "an answer of AWS would not say that: see [aws] endpoint_url and https_proxy";
+    let hint = "AWS itself would not answer this: check [aws] endpoint_url and https_proxy";
     Refusal { what: What::Failed, failure: failure(action, on, cause, hint, FailureKind::Held) }
 }
 

@@ -77,7 +77,7 @@ impl Imds {
         let Some(client) = &self.client else {
             let hint =
                 "unset AWS_EC2_METADATA_DISABLED, or give credentials in variables AWS_* or in a profile";
-            let cause = "AWS_EC2_METADATA_DISABLED switches instance metadata off here".to_owned();
+            let cause = "instance metadata is disabled by AWS_EC2_METADATA_DISABLED".to_owned();
             return Err(Unmet { cause, hint, kind: FailureKind::Denied });
         };
         let asked = async {
@@ -135,7 +135,7 @@ impl Wire {
             Some(Token { status: Some(status), .. }) if !(200..300).contains(&status) => refused(status),
             Some(Token { status: None, uri }) if self.answers_without_token(&uri).await => Unmet {
                 cause: "instance metadata answers, but not when asked for a token (IMDSv2)".to_owned(),
-                hint: "in a container its hop limit has to be 2: aws ec2 modify-instance-metadata-options \
+                hint: "in a container its hop limit must be at least 2: aws ec2 modify-instance-metadata-options \
                        --instance-id ID --http-put-response-hop-limit 2",
                 kind: FailureKind::Unavailable,
             },
@@ -188,7 +188,7 @@ fn refused(status: u16) -> Unmet {
         },
         _ => Unmet {
             cause,
-            hint: "what answers is not EC2's: see AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            hint: "something other than EC2 answers: check AWS_EC2_METADATA_SERVICE_ENDPOINT",
             kind: FailureKind::Unavailable,
         },
     }
@@ -203,13 +203,13 @@ impl Aws<'_> {
         let unmet = |unmet: Unmet| failed(&unmet.cause, unmet.hint, unmet.kind);
         match self.imds.get(path, self.deadline).await.map_err(unmet)? {
             Some(value) => split(&value, names.fits).map_err(|name| {
-                let cause = format!("'{name}' is no name of {}", names.of);
-                failed(&cause, "separate names of groups by ':' or blanks", FailureKind::Configuration)
+                let cause = format!("'{name}' is not a valid name of {}", names.of);
+                failed(&cause, "separate group names with ':' or spaces", FailureKind::Configuration)
             }),
             None => match self.imds.get(TAGS.to_owned(), self.deadline).await.map_err(unmet)? {
                 Some(_) => Ok(Vec::new()),
                 None => {
-                    let hint = "needs the instance metadata option 'instance tags in metadata'";
+                    let hint = "enable the instance metadata option 'instance tags in metadata'";
                     Err(failed("the instance shows no tags", hint, FailureKind::Configuration))
                 }
             },

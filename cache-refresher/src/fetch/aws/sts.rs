@@ -51,8 +51,7 @@ impl Aws<'_> {
     /// GetCallerIdentity, which needs no permission.
     pub(super) async fn identity(&self) -> Result<Identity, Failure> {
         let client = self.sts("base");
-        let denied =
-            "it needs no permission: does a policy of the organization or of the VPC endpoint deny it?";
+        let denied = "this call needs no permission: does a policy of the organization or of the VPC endpoint deny it?";
         let answer = self
             .caller(&QUERY, denied.to_owned())
             .call("sts:GetCallerIdentity", "this host", |watch| {

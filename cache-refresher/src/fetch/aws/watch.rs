@@ -155,7 +155,7 @@ impl<E: StdError + ProvideErrorMetadata + Send + Sync + 'static> Intercept for W
         let body = response.body().bytes().unwrap_or_default();
         // What was not understood is an error already, and one that may be tried again.
         if context.output_or_error().is_ok() && !(self.is_whole)(self.action, body) {
-            return Err("the answer is cut short, or is none of AWS's".into());
+            return Err("the answer is truncated, or is not from AWS".into());
         }
         Ok(())
     }

@@ -54,10 +54,10 @@ pub(crate) enum Error {
     #[error("group '{KEYS_GROUP}' does not exist")]
     NoGroup,
     #[error(
-        "other refreshers changed what is to be published {ROUNDS} times while this host was asked whose names are"
+        "other refreshers changed the data to publish {ROUNDS} times while this host was asked who uses the names"
     )]
     Overtaken,
-    #[error("the configuration was changed while this host was asked whose names are")]
+    #[error("the configuration was changed while this host was asked who uses the names")]
     Outdated,
 }
 
@@ -123,7 +123,7 @@ impl Error {
     fn hint(&self) -> &str {
         match self {
             Self::Unread(Unread::Missing) => "run 'cache-refresher fetch' first",
-            Self::Unread(Unread::Form(_)) => "docs/reference/listing.md describes the form",
+            Self::Unread(Unread::Form(_)) => "docs/reference/listing.md describes the format",
             Self::State { cause, .. } => cause.hint(),
             Self::Lock(cause) => cause.hint(),
             Self::NoGroup => "run 'systemd-sysusers nss-iam.conf'",
@@ -363,19 +363,19 @@ fn carry_out(
     Ok(report)
 }
 
-/// Not while anything is locked: whoever reads standard error may have stopped.
+/// Called while nothing is locked: the reader of standard error may have stopped.
 fn log_changes(changes: &[Change]) {
     for change in changes {
         log::info!("{}", change.text());
     }
 }
 
-/// As much as the files that a removal writes anew, and the journal of `state.db`.
+/// Reserves the size of the files that a removal replaces, and of the journal of `state.db`.
 fn keep_reserve(folder: &Path) {
     let size = |name: &str| fs::metadata(folder.join(name)).map_or(0, |found| found.len());
     let bytes = size("cache.db") + size("keys.db") + 2 * size("state.db");
     if let Err(cause) = reserve::keep(folder, bytes) {
-        log::warn!("cannot keep room for removals in '{}': {cause}", folder.display());
+        log::warn!("cannot reserve space for removals in '{}': {cause}", folder.display());
     }
 }
 
@@ -410,7 +410,7 @@ fn read_listing(fetcher: Option<u32>) -> Result<Listing, Unread> {
         return refused(format!("it belongs to uid {}, not to '{FETCH_USER}' or root", found.uid()));
     }
     if found.mode() & 0o022 != 0 {
-        return refused("others than its owner may write it".to_owned());
+        return refused("users other than its owner can write it".to_owned());
     }
     Ok(Listing::parse(&file.bytes)?)
 }

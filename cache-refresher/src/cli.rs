@@ -7,16 +7,16 @@ use clap::{Parser, ValueEnum};
 
 /// Reads IAM (or another source) and publishes its users, groups and SSH keys to this host.
 ///
-/// With no subcommand, both halves run: the fetch half, which has network and no power (as root it runs as the user
-/// nss-iam-fetch), then the apply half, which has power and needs no network.
+/// With no subcommand, both halves run: first fetch, which uses the network and has no privileges (started by root, it runs
+/// as the user nss-iam-fetch), then apply, which needs root privileges, but no network.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "cache-refresher", version, after_help = EXIT_STATUS)]
 pub(crate) struct Cli {
-    /// Only this half
+    /// Run only this half
     #[arg(value_enum)]
     pub half: Option<Half>,
 
-    /// Configuration; the files of the folder config.d beside it are merged in name order
+    /// Configuration; the files *.toml in the directory config.d next to it are applied on top, in the order of their names
     #[arg(long, value_name = "FILE", default_value = "/etc/nss-iam/config.toml")]
     pub config: PathBuf,
 
@@ -24,34 +24,34 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Disable everyone whom the source lacks, whatever holds it: a removal that is not confirmed, a group or account that is no
-    /// longer configured, another source, max_removed_percent
+    /// Disable everyone who is missing from the source: treat removals as confirmed, ignore max_removed_percent, and hold
+    /// no removal
     #[arg(long)]
     pub force: bool,
 
-    /// Only disable users who left or are locked: nothing is read or asked for it, and nothing else changes
+    /// Only disable users who left or are locked: no service is asked, nobody is added, and nothing else changes
     #[arg(long, conflicts_with_all = ["dry_run", "repeat"])]
     pub removals_only: bool,
 
-    /// Let these users go whom a change of the configuration, its limits, or an export that lists nobody holds
+    /// Disable these users, although a change of the configuration, its limits or an empty export holds them
     #[arg(long, hide = true, value_name = "NAMES", value_delimiter = '\n')]
     pub release: Vec<String>,
 
-    /// Use the last configuration that was right, and say nothing of the present one
+    /// Use the last valid configuration, and do not report errors of the current one
     #[arg(long, hide = true)]
     pub last_good: bool,
 
-    /// Print the report as JSON in place of the summary line
+    /// Print the report as JSON instead of the summary line
     #[arg(long)]
     pub json: bool,
 
-    /// Stay, and refresh again this long after each refresh; for containers without systemd
+    /// Keep running, and refresh again this long after each refresh; for containers without systemd
     #[arg(long = "loop", value_name = "TIME", value_parser = time, conflicts_with_all = ["dry_run", "half"])]
     pub repeat: Option<Duration>,
 }
 
 impl Cli {
-    /// Whether a question on the terminal is in place.
+    /// Whether a question on the terminal makes sense.
     pub(crate) fn may_ask(&self) -> bool {
         !self.force
             && self.release.is_empty()
@@ -71,11 +71,12 @@ pub(crate) enum Half {
     Apply,
 }
 
-const EXIT_STATUS: &str = "Exit status: 0 published or unchanged, 65 something held or refused, 75 AWS unreachable or \
-throttled, or another refresher at work, 77 denied by AWS or by file modes, 78 configuration, 70 anything else.";
+const EXIT_STATUS: &str = "Exit status: 0 published or unchanged; 65 something was held or refused; 75 AWS is unreachable \
+or throttles, or another refresher held the lock; 77 denied by AWS, by file modes or by a read-only file system; 78 the \
+configuration or the command line is wrong; 70 any other error.";
 
 fn time(text: &str) -> Result<Duration, String> {
-    config::parse_duration(text).ok_or_else(|| "expected a length of time such as 90s, 5m or 1h".to_owned())
+    config::parse_duration(text).ok_or_else(|| "expected a duration such as 90s, 5m or 1h".to_owned())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ pub(crate) const OK: u8 = 0;
 pub(crate) const HELD: u8 = 65;
 /// None of the others (EX_SOFTWARE).
 pub(crate) const OTHER: u8 = 70;
-/// AWS unreachable or throttled, or another refresher at work (EX_TEMPFAIL).
+/// AWS unreachable or throttled, or another refresher holds the lock (EX_TEMPFAIL).
 pub(crate) const UNAVAILABLE: u8 = 75;
 /// Denied by AWS or by file modes (EX_NOPERM).
 pub(crate) const DENIED: u8 = 77;

@@ -75,7 +75,7 @@ pub(crate) fn look(question: &Question) -> Result<Folders, String> {
     let _ = child.kill();
     std::thread::spawn(move || child.wait());
     let answer = answer.map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))?;
-    serde_json::from_slice(&answer).map_err(|_| "the process that looks at them ended early".to_owned())
+    serde_json::from_slice(&answer).map_err(|_| "the process that checks them ended early".to_owned())
 }
 
 /// Looks if this program was run for that; none: it was not. `words` are the program's name and its arguments.

@@ -1,4 +1,4 @@
-//! The two halves as processes: who runs as whom, under which lock, and what each prints.
+//! The two halves as processes: the user that each runs as, the lock that it takes, and what it prints.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ pub(crate) fn both(cli: &Cli) -> u8 {
     }
     if !geteuid().is_root() && !cli.dry_run {
         let message = Message::new("only root can publish; nothing was done");
-        return failed(exit::DENIED, message.with_hint("run as root, or one half: 'cache-refresher fetch'"));
+        return failed(exit::DENIED, message.with_hint("run as root, or run only 'cache-refresher fetch'"));
     }
     let started = Instant::now();
     let fetched = loaded.config.as_ref().map(|_| fetch_as_user(cli, loaded.broken.is_some()));
@@ -86,7 +86,7 @@ pub(crate) fn both(cli: &Cli) -> u8 {
     report.status.exit
 }
 
-/// Asks whoever watches whether those who are held are to be disabled.
+/// Asks on the terminal whether to disable the users who are held.
 fn is_confirmed(names: &[String]) -> bool {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return false;
@@ -232,7 +232,7 @@ fn write(listing: &Listing) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     reserve::with(folder, || crate::replace::replace(path, &json, 0o600, None))?;
     if let Err(cause) = reserve::keep(folder, json.len() as u64) {
-        log::warn!("cannot keep room for the next listing in '{}': {cause}", folder.display());
+        log::warn!("cannot reserve space for the next listing in '{}': {cause}", folder.display());
     }
     Ok(())
 }
@@ -249,7 +249,7 @@ fn previous(source: &Source) -> Option<Listing> {
         Err(cause) => Some(cause.to_string()),
     };
     if let Some(cause) = unusable {
-        log::warn!("cannot use '{LISTING}': {cause}; going by what was published last");
+        log::warn!("cannot use '{LISTING}': {cause}; using the data of the last successful refresh");
     }
     None
 }
@@ -281,7 +281,7 @@ fn failed(status: u8, message: impl Into<Message>) -> u8 {
     status
 }
 
-/// Data goes to standard output; who closed it does not want it.
+/// Data goes to standard output; if it is closed, nobody wants it.
 fn print(text: &str) {
     if !text.is_empty() {
         let _ = writeln!(io::stdout(), "{}", text.trim_end());

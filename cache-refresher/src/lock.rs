@@ -41,7 +41,7 @@ impl Error {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Io(_, cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
-                "run as root, or as the user that it belongs to"
+                "run as root, or as the user that owns it"
             }
             Self::Io(_, cause) if cause.kind() == io::ErrorKind::NotFound => {
                 "run 'systemd-tmpfiles --create nss-iam.conf'"

@@ -1,4 +1,4 @@
-//! Messages: standard error for whoever watches, syslog (authpriv) for whoever asks later.
+//! Messages: standard error for the present reader, syslog (authpriv) for later.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;

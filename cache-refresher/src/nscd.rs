@@ -22,12 +22,12 @@ pub(crate) fn invalidate(first: bool) {
     let Some(program) =
         program::find(&["/usr/sbin/nscd", "/sbin/nscd", "/usr/bin/nscd", "/usr/local/sbin/nscd"])
     else {
-        log::warn!("cannot find the program 'nscd'; its old answers stay until they time out");
+        log::warn!("cannot find the program 'nscd'; its cached answers stay until they time out");
         return;
     };
     for table in nscd::TABLES {
         if let Err(why) = program::start(&program, &["-i", table], PATIENCE) {
-            log::warn!("'nscd -i {table}': {why}; its old answers may stay until they time out");
+            log::warn!("'nscd -i {table}': {why}; its cached answers may stay until they time out");
         }
     }
 }

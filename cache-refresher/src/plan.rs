@@ -138,7 +138,10 @@ impl OwnGroups {
             [(&own.common, "choose another [users] common_group"), (&own.disabled, "rename it")]
         {
             if let Err(refusal) = Names::not_of_host(input.local, name.as_str()) {
-                return Err(impossible(format!("{refusal}, which would stand before ours"), way_out));
+                return Err(impossible(
+                    format!("{refusal}, which would take precedence over nss-iam's group"),
+                    way_out,
+                ));
             }
         }
         let holder = input
@@ -148,11 +151,11 @@ impl OwnGroups {
             .find(|user| leaving::is_in(user, &input.local.locked) && user.name == own.common);
         if let Some(holder) = holder {
             let what = format!(
-                "[users] common_group '{}' is the name of a user of {} here",
+                "[users] common_group '{}' is already the name of a user of {} on this host",
                 holder.name,
                 input.noun()
             );
-            return Err(impossible(what, "choose another"));
+            return Err(impossible(what, "choose another name"));
         }
         if !input.local.has_shell(&users.shell) {
             let what = format!("[users] shell '{}' is not in /etc/shells", users.shell);

@@ -103,7 +103,7 @@ impl Report {
     fn fail(&mut self, exit: u8, stop: Stop, message: Message) {
         let done = match self.status.removed {
             0 if self.status.changed > 0 => {
-                "only keys and groups that were lost at the source were taken away".to_owned()
+                "only keys and groups that were removed at the source were removed here".to_owned()
             }
             0 => "nothing was changed".to_owned(),
             1 => "one user who left or is locked was disabled, and nothing else changed".to_owned(),
@@ -126,7 +126,7 @@ impl Report {
     /// `disabled 2 users`
     pub(crate) fn removals(&self) -> String {
         match self.status.removed {
-            0 => "nobody is to be disabled".to_owned(),
+            0 => "no user to disable".to_owned(),
             1 => "disabled 1 user".to_owned(),
             more => format!("disabled {more} users"),
         }
@@ -226,7 +226,7 @@ fn calls(calls: &BTreeMap<String, u64>) -> String {
     if each.is_empty() { format!("{total} calls") } else { format!("{total} calls ({})", each.join(", ")) }
 }
 
-/// The diff of a dry run, or a word that there is none.
+/// The diff of a dry run, or a line saying that nothing would change.
 pub(crate) fn shown_diff(report: &Report) -> String {
     match report.diff.as_deref() {
         None | Some("") => "nothing would change\n".to_owned(),

@@ -128,7 +128,7 @@ pub(crate) fn end_processes(uid: &str, signal: &str) -> io::Result<()> {
     let refused = |why: &str| Err(io::Error::other(why.to_owned()));
     let signal: Signal = signal.parse()?;
     let Some(uid) = uid.parse().ok().filter(|&uid| Id::pinned(uid).is_ok()) else {
-        return refused("not the uid of a user of ours");
+        return refused("not the uid of an nss-iam user");
     };
     // The last one would stand for "leave it as it is" (setresuid(2)).
     let Some(stand_in) = uid.checked_add(STAND_IN).filter(|&id| id != u32::MAX) else {
@@ -139,9 +139,9 @@ pub(crate) fn end_processes(uid: &str, signal: &str) -> io::Result<()> {
     setresgid(gid, gid, gid)?;
     let other = Uid::from_raw(stand_in);
     setresuid(other, Uid::from_raw(uid), other)?;
-    // Whoever may still signal init has kept root's power, and would end this host.
+    // A process that may still signal init has kept root privileges, and would end every process of this host.
     if kill(Pid::from_raw(1), None) != Err(Errno::EPERM) {
-        return refused("root's power is still there");
+        return refused("still has root privileges");
     }
     match kill(Pid::from_raw(-1), signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
@@ -179,7 +179,7 @@ mod tests {
     fn what_is_no_uid_of_ours_is_never_signalled() {
         for uid in ["0", "-1", "999", "65534", "4294967295", "", "ana"] {
             let refused = end_processes(uid, "SIGKILL").unwrap_err();
-            assert_eq!(refused.to_string(), "not the uid of a user of ours", "{uid}");
+            assert_eq!(refused.to_string(), "not the uid of an nss-iam user", "{uid}");
         }
         for uid in ["2147483647", "2147483648", "2147484648"] {
             assert!(

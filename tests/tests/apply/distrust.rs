@@ -62,7 +62,7 @@ fn a_listing_that_somebody_else_could_have_written_is_refused() {
     for mode in [0o620, 0o602, 0o666] {
         host.list(&bob);
         fs::set_permissions(LISTING, Permissions::from_mode(mode)).unwrap();
-        refused(&host, 65, "others than its owner may write it");
+        refused(&host, 65, "users other than its owner can write it");
     }
     host.list(&bob);
     chown(LISTING, Some(1000), None).unwrap();

@@ -37,7 +37,7 @@ fn users_and_groups_of_nss_iam() {
 
 #[test]
 fn names_of_nss_iam_and_the_shell() {
-    const OTHERS: &str = "which would stand before ours";
+    const OTHERS: &str = "which would take precedence over nss-iam's group";
     all(&[
         in_the_way("a local group iam-users", with("/etc/group", "iam-users:x:4000:"), OTHERS),
         in_the_way("a local group iam-disabled", with("/etc/group", "iam-disabled:x:4001:"), OTHERS),

@@ -105,7 +105,7 @@ fn the_listing() {
         found(Fifo, NO_FILE),
         found(Cut, "not a listing"),
         found(Owner, "it belongs to uid 1000"),
-        found(Mode, "others than its owner may write it"),
+        found(Mode, "users other than its owner can write it"),
     ]);
     all(&[at(LISTING, Folder, waits(65, NO_FILE), waits(0, NO_FILE)).no_listing()]);
 }

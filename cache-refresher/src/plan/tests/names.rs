@@ -93,7 +93,7 @@ fn a_name_that_the_configuration_writes_somewhere_disables_no_user_who_has_it() 
     assert!(world.run().told("U-new", "'adm2' is the name of a group"), "newcomers do not get it");
     world.config.users.common_group = "ana".to_owned();
     let refused = plan(world.answered().input()).unwrap_err();
-    assert!(refused.to_string().contains("common_group 'ana' is the name of a user"), "{refused}");
+    assert!(refused.to_string().contains("common_group 'ana' is already the name of a user"), "{refused}");
 }
 
 #[test]

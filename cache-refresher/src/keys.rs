@@ -56,7 +56,7 @@ mod tests {
     const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ+Y0Jwq0kUzVGQp5MsKcWdO4dH4JzKQ1Yx3v0m2xY8N";
 
     #[test]
-    fn a_key_is_printed_anew_without_its_comment() {
+    fn a_key_is_printed_again_without_its_comment() {
         let line = parse(&format!("{ED25519} ana@laptop from=\"*\"\n")).unwrap();
         assert_eq!(line.as_str().split_once(' ').unwrap().1, ED25519);
         assert_eq!(kind(&line), "ssh-ed25519");
@@ -124,7 +124,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_stands_between_and_behind_the_words_never_reaches_the_line(
+        fn what_is_between_and_after_the_words_never_reaches_the_line(
             before in "[ \t]{0,3}",
             between in "[ \t]{1,5}",
             after in "([ \t]{1,3}\\PC{0,40})?",

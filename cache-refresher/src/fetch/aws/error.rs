@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_of_errors_is_told_from_the_second_on_and_nothing_twice() {
+    fn a_chain_of_errors_is_shown_from_the_second_on_without_repeats() {
         #[derive(Debug, thiserror::Error)]
         #[error("{text}")]
         struct Link {

@@ -99,7 +99,7 @@ fn a_renamed_user_stays_the_same_user() {
 }
 
 #[test]
-fn an_id_in_two_accounts_belongs_to_the_first_and_the_second_is_told() {
+fn an_id_in_two_accounts_belongs_to_the_first_and_the_second_is_reported() {
     let first = run(&two(), None, 0);
     let mut second = Account { name: "second".to_owned(), ..first.clone() };
     second.users.push(User { id: "AIDAzoe".to_owned(), name: "zoe".to_owned(), ..User::default() });

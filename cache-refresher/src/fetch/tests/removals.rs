@@ -103,7 +103,7 @@ fn a_removal_that_nobody_confirms_is_held_until_three_refreshes_two_minutes_apar
 }
 
 #[test]
-fn a_held_user_who_is_seen_again_starts_anew() {
+fn a_held_user_who_is_seen_again_is_counted_from_zero() {
     let known = run(&two(), None, 0);
     let held = run(&ana_deleted_unconfirmably(), Some(&known), 5);
     let back = run(&two(), Some(&held), 10);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn hostile_tags_are_told_and_the_configured_value_stays() {
+fn hostile_tags_are_reported_and_the_configured_value_stays() {
     for (tag, value, words) in [
         ("shell", "/bin/zsh", "is not in /etc/shells"),
         ("shell", "", "is not in /etc/shells"),
@@ -96,7 +96,7 @@ fn members_join_local_groups_by_iams_name_of_the_group_without_regard_to_case() 
 }
 
 #[test]
-fn a_local_group_that_is_missing_or_roots_is_left_out_and_told() {
+fn a_local_group_that_is_missing_or_roots_is_left_out_and_reported() {
     let mut world = World::of(&["ana"]);
     world.local_group("wheel0", 0);
     world.config.local_groups = [("Ops".to_owned(), vec!["wheel0".to_owned(), "nowhere".to_owned()])].into();

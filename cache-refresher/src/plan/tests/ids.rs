@@ -19,7 +19,7 @@ fn the_id_of_a_user_and_of_a_group_is_the_documented_hash() {
 }
 
 #[test]
-fn of_two_who_come_at_once_with_one_id_the_first_created_gets_it_and_the_other_is_told() {
+fn of_two_newcomers_with_one_id_the_first_created_gets_it_and_the_other_is_reported() {
     for (dates, winner) in [([1, 2], 0), ([2, 1], 1), ([1, 1], 0)] {
         let mut world = World::of(&[]);
         for (id, date) in TWINS.into_iter().zip(dates) {
@@ -35,7 +35,7 @@ fn of_two_who_come_at_once_with_one_id_the_first_created_gets_it_and_the_other_i
 }
 
 #[test]
-fn who_holds_an_id_keeps_it_whoever_comes_later_even_when_disabled() {
+fn a_holder_keeps_the_id_against_later_users_even_when_disabled() {
     for [first, second] in [TWINS, [TWINS[1], TWINS[0]]] {
         let mut world = World::of(&[]);
         world.member("", first, "first", "G-OPS").created = Some(at(2));
@@ -84,7 +84,7 @@ fn a_group_whose_id_a_user_holds_is_left_out_and_its_members_stay() {
 }
 
 #[test]
-fn an_entry_in_ids_that_comes_later_changes_nothing_and_is_told() {
+fn a_later_entry_in_ids_changes_nothing_and_is_reported() {
     let mut world = World::of(&["ana"]).uses(&[TagUse::Uid]);
     let uid = world.run().id("U-ana");
     world.config.ids.insert("U-ana".to_owned(), 1003);
@@ -123,7 +123,7 @@ fn an_id_of_the_host_is_given_to_nobody() {
 }
 
 #[test]
-fn who_lost_the_id_to_the_host_leaves_the_name_to_another() {
+fn a_user_who_lost_the_id_to_the_host_leaves_the_name_to_another() {
     let mut world = World::of(&["ana"]);
     let uid = world.run().id("U-ana");
     world.local_group("later", uid);
@@ -134,7 +134,7 @@ fn who_lost_the_id_to_the_host_leaves_the_name_to_another() {
 }
 
 #[test]
-fn hostile_uid_tags_are_told_and_the_computed_id_stays() {
+fn hostile_uid_tags_are_reported_and_the_computed_id_stays() {
     for uid in [
         "0",
         "999",
@@ -225,7 +225,7 @@ fn a_computed_id_that_another_service_has_is_given_to_nobody() {
 }
 
 #[test]
-fn an_entry_in_ids_stands_above_a_tag() {
+fn an_entry_in_ids_wins_over_a_tag() {
     let mut world = World::of(&["ana", "eve"]).uses(&[TagUse::Uid]);
     world.config.ids.insert("U-ana".to_owned(), 1003);
     world.listed("U-eve").created = Some(at(1));
@@ -238,7 +238,7 @@ fn an_entry_in_ids_stands_above_a_tag() {
 }
 
 #[test]
-fn where_common_group_finds_its_id_taken_it_is_left_out_and_told() {
+fn a_common_group_whose_id_is_taken_is_left_out_and_reported() {
     let mut world = World::of(&["ana"]);
     world.local_group("odd", Id::computed(&IamId::new("group:iam-users")).get());
     let plan = world.run();
@@ -247,7 +247,7 @@ fn where_common_group_finds_its_id_taken_it_is_left_out_and_told() {
 }
 
 #[test]
-fn a_host_whose_own_group_is_called_like_ours_is_not_planned_for() {
+fn no_plan_is_made_if_a_local_group_has_the_name_of_ours() {
     for name in ["iam-users", "iam-disabled"] {
         let mut world = World::of(&["ana"]);
         world.local_group(name, 5000);

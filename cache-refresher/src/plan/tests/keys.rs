@@ -26,7 +26,7 @@ fn only_active_keys_are_offered_and_each_once() {
 }
 
 #[test]
-fn a_bad_key_is_told_and_the_good_ones_stay() {
+fn a_bad_key_is_reported_and_the_good_ones_stay() {
     let certificate = ED25519.replace("ssh-ed25519 ", "ssh-ed25519-cert-v01@openssh.com ");
     let foreign = "x@example.com AAAADXhAZXhhbXBsZS5jb20AAAABAA==";
     for (body, words) in [
@@ -78,7 +78,7 @@ fn keys_that_were_never_read_leave_those_of_the_state_at_their_age() {
 
 /// The listing was lost, and `known.json` had the keys.
 #[test]
-fn keys_that_are_remembered_and_were_not_read_are_no_younger_for_it() {
+fn remembered_keys_that_were_not_read_keep_their_age() {
     let mut world = World::of(&["ana"]);
     world.listed("U-ana").keys = vec![key(ED25519)];
     world.run();
@@ -92,7 +92,7 @@ fn keys_that_are_remembered_and_were_not_read_are_no_younger_for_it() {
 }
 
 #[test]
-fn keys_that_were_read_and_are_none_take_the_old_ones_away() {
+fn an_empty_list_of_keys_removes_the_old_ones() {
     let mut world = World::of(&["ana"]);
     world.listed("U-ana").keys = vec![key(ED25519)];
     world.run();

@@ -18,7 +18,7 @@ fn names_are_lower_cased_replaced_and_stripped_of_domains() {
 }
 
 #[test]
-fn hostile_names_are_skipped_and_told_escaped() {
+fn hostile_names_are_skipped_and_reported_escaped() {
     let long = "a".repeat(33);
     for (name, words) in [
         ("a:b", "which no login name may have"),
@@ -119,7 +119,7 @@ fn a_disabled_row_gives_up_a_name_that_local_groups_wants() {
 }
 
 #[test]
-fn the_first_account_then_the_first_created_then_the_smaller_id_gets_the_name_and_the_others_hear_whose_it_is()
+fn the_first_account_then_the_first_created_then_the_smaller_id_gets_the_name_and_the_others_learn_who_has_it()
  {
     let mut world = World::of(&[]);
     world.member("", "U-3", "a+b", "G-OPS").created = Some(at(300));
@@ -233,7 +233,7 @@ fn a_kept_user_with_a_tagged_name_loses_it_to_an_untagged_one_too() {
 }
 
 #[test]
-fn a_refused_name_tag_is_told_and_the_own_name_stays() {
+fn a_refused_name_tag_is_reported_and_the_iam_name_stays() {
     for name in ["admin", "of-sudoers", "ops", "Upper", "a:b", "", "iam-users", "1000"] {
         let mut world = World::of(&["eve"]).uses(&[TagUse::Name]);
         world.tag("U-eve", "name", name);
@@ -259,7 +259,7 @@ fn tags_decide_nothing_unless_they_are_used() {
 }
 
 #[test]
-fn who_holds_a_name_is_told_without_control_characters() {
+fn the_holder_of_a_name_is_reported_without_control_characters() {
     let mut world = World::of(&["ana"]).uses(&[TagUse::Name]);
     world.user("b", "U-0", "x\ny\u{7f}");
     world.tag("U-0", "name", "bob");

@@ -249,7 +249,7 @@ proptest! {
 
     /// On a host without a past, in whatever order people were hired.
     #[test]
-    fn who_comes_later_never_changes_the_name_or_id_of_one_who_is_here(
+    fn newcomers_never_change_the_name_or_id_of_present_users(
         people in btree_map(select(&USERS[..]), select(&["ana", "bob", "a+b", "a=b"][..]), 2..=USERS.len()),
         order in Just(USERS.to_vec()).prop_shuffle(),
     ) {

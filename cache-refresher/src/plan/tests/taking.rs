@@ -44,7 +44,7 @@ fn published() -> (World, Plan) {
 
 /// What a whole plan would do with them, and to the byte.
 #[test]
-fn who_leaves_and_who_is_locked_is_taken_away_as_by_a_plan() {
+fn removed_and_locked_users_lose_what_a_plan_would_take() {
     let (mut world, before) = published();
     world.gone("U-eve");
     let (changed, taken) = taken(&world, &before, &["ana"], Some(&world.listing));
@@ -82,7 +82,7 @@ fn a_lock_of_all_takes_everyone() {
 
 /// A run was cut off between the files.
 #[test]
-fn who_is_remembered_as_disabled_goes_out_of_a_file_that_still_has_them() {
+fn disabled_users_are_removed_from_a_file_that_still_has_them() {
     let (mut world, before) = published();
     world.gone("U-eve");
     let after = world.plan();
@@ -97,7 +97,7 @@ fn who_is_remembered_as_disabled_goes_out_of_a_file_that_still_has_them() {
 }
 
 #[test]
-fn one_file_that_cannot_be_read_saves_nobody_in_the_other() {
+fn an_unreadable_file_does_not_stop_removals_from_the_other() {
     let (mut world, before) = published();
     world.gone("U-eve");
     for (cache, keys) in [(None, Some(before.keys.clone())), (Some(before.cache.clone()), None)] {

@@ -178,7 +178,7 @@ fn a_service_that_cannot_be_asked_lets_nobody_new_in_and_touches_nobody_else() {
 }
 
 #[test]
-fn who_was_answered_for_before_a_service_failed_gets_the_name() {
+fn a_name_that_was_checked_before_a_service_failed_is_given() {
     let mut world = World::of(&["ana", "bob"]);
     let answer = world.service("sss");
     answer.failed = Some("no answer within 15 s".to_owned());
@@ -208,7 +208,7 @@ fn rules_that_cannot_be_resolved_let_nobody_new_in() {
 }
 
 #[test]
-fn who_is_renamed_to_a_refused_name_keeps_the_old_one() {
+fn a_user_renamed_to_a_refused_name_keeps_the_old_one() {
     let names = ["local", "of-group", "of-sudoers", "root", "iam-users", "a:b", "1003"];
     for new in names {
         let mut world = World::of(&["ana"]);
@@ -255,7 +255,7 @@ fn two_who_swap_their_names_never_swap_what_the_names_earned_and_nobody_is_out()
 }
 
 #[test]
-fn who_is_renamed_to_a_name_that_another_has_keeps_the_old_one() {
+fn a_user_renamed_to_a_taken_name_keeps_the_old_one() {
     let mut world = World::of(&["ana"]);
     world.user("b", "U-B", "bob");
     world.group("b", "G-DEV", "dev");
@@ -272,7 +272,7 @@ fn who_is_renamed_to_a_name_that_another_has_keeps_the_old_one() {
 }
 
 #[test]
-fn a_unit_that_would_run_as_somebody_is_told_at_every_refresh_until_it_is_allowed() {
+fn a_unit_that_would_run_as_a_user_is_reported_at_every_refresh_until_it_is_allowed() {
     let mut world = World::of(&["ana"]);
     world.run();
     for name in ["ana", "ops"] {
@@ -309,7 +309,7 @@ fn a_home_that_belongs_to_another_uid_is_given_to_nobody() {
 }
 
 #[test]
-fn where_homes_cannot_be_looked_at_nobody_new_gets_one_and_that_is_told() {
+fn where_homes_cannot_be_checked_nobody_new_gets_one_and_that_is_reported() {
     let mut world = World::of(&["ana"]);
     world.run();
     world.member("", "U-bob", "bob", "G-OPS");
@@ -370,7 +370,7 @@ fn no_two_users_have_one_home_whatever_the_template() {
 }
 
 #[test]
-fn homes_that_an_earlier_release_gave_twice_are_told_apart() {
+fn homes_that_an_earlier_release_gave_twice_are_separated() {
     let mut world = World::of(&["ana", "bob"]);
     world.run();
     world.state.homes.clear();

@@ -1,5 +1,5 @@
-//! The apply half: power, no network. First it takes away those who left or are locked, which needs nothing but what is
-//! published, the listing and the list of locks. Then it asks the host, plans, publishes and reports.
+//! The apply half: privileges, no network. First it disables users who left or are locked, which needs only the published
+//! files, the listing and the list of locks. Then it asks the host, plans, publishes and reports.
 
 mod here;
 
@@ -62,7 +62,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// The exit status that it stands for.
+    /// The exit status for it.
     pub(crate) fn exit(&self) -> u8 {
         match self {
             Self::Io { cause, .. } | Self::Unread(Unread::Io { cause, .. }) => exit::of_io(cause),
@@ -167,7 +167,7 @@ pub(crate) struct Request<'a> {
     pub now: Timestamp,
 }
 
-/// How often the host is asked once more, since meanwhile another refresher has changed what is to be asked.
+/// How often the host is asked again because another refresher has meanwhile changed the questions.
 const ROUNDS: usize = 3;
 
 /// Applies the listing at [`LISTING`], or `given`, which a dry run has instead. Those who left and those who are locked are

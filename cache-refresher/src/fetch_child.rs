@@ -1,5 +1,5 @@
-//! The fetch half as a child of root: another user, in a session of its own, with nothing of root's that it could use:
-//! terminal, environment, open files. It says everything through pipes, see [`crate::relay`].
+//! The fetch half as a child of root: another user, in a new session, without root's terminal, environment and open
+//! files. It reports everything through pipes, see [`crate::relay`].
 
 use std::ffi::OsString;
 use std::io::{self, Read};

@@ -1,7 +1,7 @@
-//! Looks at folders that could become homes: who owns them, and where they really are.
+//! Checks the directories that could become homes: who owns them, and where they really are.
 //!
-//! In a process of its own, which is left behind if it takes too long: a network file system that hangs would else stop
-//! everything. Nothing is mounted for it (AT_NO_AUTOMOUNT of stat(2)).
+//! This happens in a child process, which is abandoned if it takes too long: a network file system that hangs would
+//! otherwise stop everything. Nothing is mounted for it (AT_NO_AUTOMOUNT of stat(2)).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -22,7 +22,7 @@ const WORD: &str = "look-at-folders";
 /// How long all of them may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Stands for the owner of a folder that cannot be looked at: nobody has this uid.
+/// The owner of a directory that cannot be checked: nobody has this uid.
 pub(crate) const UNKNOWN_OWNER: u32 = u32::MAX;
 
 /// Which folders.

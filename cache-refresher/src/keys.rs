@@ -1,4 +1,4 @@
-//! SSH public keys: parsed where they come in, printed anew, so that nothing stored in IAM reaches sshd as text.
+//! SSH public keys: parsed on input and serialized again, so that no text stored in IAM reaches sshd unchecked.
 
 use policy::KeyLine;
 use ssh_key::{Algorithm, HashAlg, PublicKey};

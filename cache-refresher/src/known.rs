@@ -1,5 +1,6 @@
-//! `known.json`: what the last refresh that succeeded went by. It stands in where something was lost or broken since: the
-//! configuration that was right, and who was read, by their ids. The apply half writes it, both halves read it.
+//! `known.json`: the configuration of the last successful refresh, and the users who were read with it, by their ids.
+//! Used when the present configuration is wrong, or the listing is missing or damaged. The apply half writes it, both
+//! halves read it.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! What this host has already: users, groups and shells, whose names are, who owns a home. From the host itself: none
-//! of it is what we published.
+//! What this host has apart from nss-iam: users, groups and shells, the names in use, the owners of homes. None of it is
+//! what we published.
 
 use std::io;
 use std::ops::RangeInclusive;

@@ -1,5 +1,5 @@
-//! One refresher at a time. What is locked is there anyway, and nobody else can open it: with a lock on something that
-//! everyone may read, any user of the host could keep refreshes away (flock(2) asks for no write permission).
+//! One refresher at a time. The locked files exist anyway, and no other user can open them: flock(2) needs no write
+//! permission, so that with a file that everyone can read, any user of the host could block refreshes.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -29,7 +29,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// The exit status that it stands for.
+    /// The exit status for it.
     pub(crate) fn exit(&self) -> u8 {
         match self {
             Self::Busy(_) => exit::UNAVAILABLE,

@@ -1,4 +1,4 @@
-//! Messages: standard error for the present reader, syslog (authpriv) for later.
+//! Messages: standard error for the caller, syslog (authpriv) for later.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -26,7 +26,7 @@ pub(crate) fn install(to_journal: bool) {
     // A host without syslog is no reason not to refresh.
     let quiet = to_journal || std::io::stderr().is_terminal();
     let syslog = if quiet { None } else { syslog::unix(formatter).ok() };
-    // A syslog that hangs loses lines, and keeps nobody from a lock.
+    // A syslog that hangs loses lines, and delays no lock.
     if let Some(LoggerBackend::Unix(socket)) = syslog.as_ref().map(|syslog| &syslog.backend) {
         let _ = socket.set_nonblocking(true);
     }
@@ -62,7 +62,7 @@ impl Log for Logger {
             Level::Warn | Level::Debug => "warning: ",
             _ => "",
         };
-        // Said by the run before as well: news to whoever watches, not to the log.
+        // The previous run logged it too: repeated on a terminal, but not in the log.
         let known = record.level() == Level::Debug;
         if known && self.to_journal {
             return;

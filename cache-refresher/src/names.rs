@@ -66,7 +66,7 @@ impl Names<'_> {
         Ok(())
     }
 
-    /// What the host gives to whoever has this name.
+    /// What the host grants to this name.
     fn granted(&self, name: &str) -> Result<(), SkipReason> {
         let Local { files, directory, uses, .. } = self.local;
         let groups: Vec<String> = files

@@ -1,4 +1,4 @@
-//! nscd(8) would go on answering from its own memory.
+//! Clears the cache of nscd(8), which would otherwise keep giving old answers.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! The plan: previous state, listing, configuration, host and time in; the next state, what is published and what
-//! has to be told out. Pure: it reads and writes nothing, and planning twice changes nothing.
+//! is reported out. Pure: it reads and writes nothing, and planning twice changes nothing.
 
 mod adopted;
 mod candidates;

@@ -1,5 +1,5 @@
 //! The progress bar of the fetch half; on a terminal only, and gone when it is done. A fetch half that is a child has no
-//! terminal, and tells its parent.
+//! terminal, and reports to its parent.
 
 use std::io::IsTerminal;
 use std::time::Duration;

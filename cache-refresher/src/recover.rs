@@ -1,5 +1,5 @@
-//! A lost memory: `state.db` was removed, emptied or restored from an older copy while `cache.db` still says who is
-//! published. What the two published files tell is put back, so that nobody gets an id, name or home that was
+//! Recovery of `state.db`, which was removed, emptied or restored from an older copy while `cache.db` still has the users.
+//! It is rebuilt from the two published files, so that nobody gets an id, name or home that was
 //! another's, and those who leave meanwhile are still disabled. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};

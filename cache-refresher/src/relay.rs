@@ -1,5 +1,5 @@
 //! What the fetch half says to its parent, one JSON text a line: messages and progress. The parent prints them; the child
-//! has no terminal and no log of its own. It is not trusted: what it says can be neither long nor move the cursor.
+//! has neither a terminal nor a log. It is not trusted: its texts are limited in length and cannot move the cursor.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::str::FromStr;
@@ -28,7 +28,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(crate) enum Said {
     /// A level of `log`, and the message.
     Log(String, String),
-    /// So many more steps are to be done.
+    /// This many steps were added.
     More(usize),
     /// One step is done.
     Done,

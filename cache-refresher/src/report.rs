@@ -18,7 +18,7 @@ use crate::plan::Plan;
 
 const STATUS: &str = "status.json";
 
-/// What the apply half did, for everyone and for whoever started it.
+/// What the apply half did, for status.json and for the caller.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Report {
     /// What is written and printed.
@@ -32,7 +32,7 @@ pub(crate) struct Report {
     pub is_shut_out: bool,
 }
 
-/// The report of the last run; an empty one if there is none that can be read.
+/// The report of the last run; an empty one if it is missing or cannot be read.
 pub(crate) fn last(folder: &Path) -> Status {
     Status::read(&folder.join(STATUS)).unwrap_or_default()
 }
@@ -147,8 +147,8 @@ impl Report {
         }
     }
 
-    /// Skips, warnings and what was held, for the log. What the last run said already is said again only to
-    /// whoever watches: the timer would fill the log with it.
+    /// Skips, warnings and what was held, for the log. A message that the last run already logged is
+    /// repeated only on a terminal: the timer would fill the log with it.
     pub(crate) fn log(&self, last: &Status) {
         let called =
             |what: &str| self.source.as_ref().map_or_else(|| what.to_owned(), |source| source.called(what));

@@ -84,7 +84,7 @@ pub(crate) fn end_of_disabled(state: &State, cache: Option<&Cache>, local: Optio
     remaining.into_iter().map(warning).collect()
 }
 
-/// An id that a local user has is no business of ours, nor is what stands under a name that somebody else now has.
+/// Leaves out ids of local users, and names that now belong to somebody else.
 fn disabled<'a>(state: &'a State, cache: Option<&Cache>, local: Option<&Local>) -> Vec<Left<'a>> {
     let active: BTreeSet<&Name> = cache
         .iter()
@@ -110,7 +110,7 @@ fn still_there(mut users: Vec<Left<'_>>) -> Vec<Left<'_>> {
     users
 }
 
-/// Returns the users again; whether it helped is seen in /proc, and why not is told by the child.
+/// Returns the users again. /proc shows whether it worked; if not, the child reports why.
 fn signal(users: Vec<Left<'_>>, signal: Signal) -> Vec<Left<'_>> {
     for user in &users {
         let mut command = Command::new("/proc/self/exe");
@@ -149,7 +149,7 @@ pub(crate) fn end_processes(uid: &str, signal: &str) -> io::Result<()> {
     }
 }
 
-/// Whoever ran us by hand may have another PATH. What logind does not do in time is done by the signals.
+/// Does not use PATH, which differs if the refresher is started by hand. Signals end what logind does not end in time.
 fn loginctl(verb: &str, uid: u32) {
     if let Some(program) = program::find(&["/usr/bin/loginctl", "/bin/loginctl"]) {
         let _ = program::start(&program, &[verb, &uid.to_string()], LOGIND);

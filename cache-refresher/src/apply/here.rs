@@ -1,4 +1,4 @@
-//! What this host has remembered and published, and how something else takes its place. Whoever uses this holds the lock.
+//! The state and the published files of this host, and how they are replaced. Callers hold the lock.
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
@@ -232,8 +232,8 @@ fn told(changes: Vec<Change>, renamed: bool, first: bool) -> Done {
     Done { published: renamed || !changes.is_empty(), renamed, first, changes }
 }
 
-/// Whether these keys are still those that an image brought: without a fetch of its own, all that this machine could do is
-/// to publish the image's listing once more.
+/// Whether these keys are still those that an image brought: before its first fetch, this machine can only publish
+/// the image's listing again.
 fn are_of_another_machine(known: &Keys, keys: &Keys) -> bool {
     let newest = |keys: &Keys| keys.logins.iter().map(|login| login.confirmed).max();
     !keys.machine_id.is_empty() && known.machine_id != keys.machine_id && newest(keys) <= newest(known)

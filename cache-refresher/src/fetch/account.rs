@@ -14,7 +14,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) name: &'a str,
     pub(crate) groups: &'a [String],
     pub(crate) tags: &'a Tags,
-    /// Calls at once; each account has a limit of its own for their rate.
+    /// Concurrent calls; the rate is limited for each account separately.
     pub(crate) concurrency: usize,
     /// Names of groups that could not be found out.
     pub(crate) unresolved: &'a [Failure],

@@ -191,7 +191,7 @@ async fn one_account<A: Accounts>(
     account::refresh(&plan, &directory, &id, known).await
 }
 
-/// Names of groups are told apart without regard to case.
+/// Group names are compared without regard to case.
 fn without_repeats(configured: &[String], tagged: Vec<String>) -> Vec<String> {
     let mut groups: Vec<String> = Vec::new();
     for name in configured.iter().cloned().chain(tagged) {

@@ -63,7 +63,7 @@ pub(crate) fn printable(text: &str) -> String {
     printed
 }
 
-/// `'ana', 'bob', 'eve' and 4 more`, at most so many by name.
+/// `'ana', 'bob', 'eve' and 4 more`, with at most `most` names.
 pub(crate) fn quoted(names: &[impl AsRef<str>], most: usize) -> String {
     let shown: Vec<String> = names.iter().take(most).map(|name| format!("'{}'", name.as_ref())).collect();
     match names.len().saturating_sub(most) {

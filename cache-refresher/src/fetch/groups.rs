@@ -11,7 +11,7 @@ use super::account::Plan;
 use super::directory::{Directory, GroupAnswer, Member};
 use super::failure::{Refusal, What, failure, printable};
 
-/// So many members of a group that is not found are asked for its new name.
+/// How many members of a group that is not found are asked for its new name.
 const ASKED: usize = 3;
 
 /// A group that is configured, or was.
@@ -24,9 +24,9 @@ pub(crate) struct Asked {
     pub(crate) renamed: Option<String>,
     /// None: no answer. The group was deleted or cannot be read, and its members are asked for one by one.
     pub(crate) members: Option<Vec<Member>>,
-    /// Whether it is not known if the group still exists: whoever cannot be asked for then stays.
+    /// Whether it is unknown if the group still exists: members about whom nothing can be asked then stay.
     pub(crate) unclear: bool,
-    /// The configuration does not name it any more.
+    /// The configuration no longer names it.
     pub(crate) unconfigured: bool,
 }
 

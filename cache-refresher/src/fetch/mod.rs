@@ -1,5 +1,5 @@
-//! The half that talks to the network and has no power: reads what the configuration names, and never fails as
-//! a whole. What cannot be read is as the previous listing has it, and the failure stands beside it.
+//! The half that uses the network and has no privileges: reads what the configuration names, and never fails as a whole.
+//! What cannot be read stays as it is in the previous listing, and the failure is listed with it.
 
 mod account;
 mod accounts;
@@ -27,7 +27,7 @@ use failure::failure;
 
 /// Receives the progress of the reading.
 pub(crate) trait Progress {
-    /// So many more steps are to be done.
+    /// This many steps were added.
     fn more(&self, steps: usize);
     /// One step is done.
     fn done(&self);

@@ -13,7 +13,7 @@ use status::{SkipReason, escaped};
 
 use super::{Input, candidates, naming::Member};
 
-/// Whose each home is, over all that was ever given; homes are told apart by [`place`].
+/// The user of each home that was ever assigned; homes are distinguished by [`place`].
 pub(super) struct Homes<'a> {
     input: &'a Input<'a>,
     given: BTreeMap<String, &'a IamId>,

@@ -1,4 +1,4 @@
-//! Who gets which uid or gid. An id once given stays; a collision is told, never resolved by who came first here.
+//! Assigns uids and gids. An assigned id stays; a collision is reported, and never resolved by who came first on this host.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,7 +104,7 @@ impl<'a> Ids<'a> {
         Ok(wanted)
     }
 
-    /// The ids of `common_group` and `iam-disabled`; a group whose id is taken is left out, which is told.
+    /// The ids of `common_group` and `iam-disabled`; a group whose id is taken is left out and reported.
     pub(super) fn own_groups(&mut self, own: &OwnGroups, told: &mut Told) -> [Option<Identity>; 2] {
         [&own.common, &own.disabled].map(|name| {
             let iam_id = IamId::of_own_group(name);

@@ -8,7 +8,7 @@ use listing::{Account, Listing};
 use policy::{IamId, Name};
 use status::{Held, Locked, escaped};
 
-/// What the rule goes by.
+/// What the rule depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts<'a> {
     pub state: &'a State,

@@ -1,5 +1,5 @@
-//! What must be asked of the host before a plan can be made: whose the names are that would be given, and who owns the
-//! folders that would be homes. Pure.
+//! What must be asked of the host before a plan can be made: who has the names that would be assigned, and who owns the
+//! directories that would become homes. Pure.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! What is taken away at once, whatever else of this host is broken: those who left, and those who are locked, go out of
-//! what is published, and those who stay lose what they lost at the source. Nothing else of it changes. Asks nobody. Pure.
+//! What is removed at once, even if everything else on this host is broken: users who left or are locked are disabled in the
+//! published files, and users who stay lose what was removed at the source. Nothing else changes. Asks no service. Pure.
 
 use std::collections::BTreeSet;
 

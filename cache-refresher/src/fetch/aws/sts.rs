@@ -10,7 +10,7 @@ use super::watch::QUERY;
 use crate::fetch::accounts::Configured;
 use crate::fetch::failure::failure;
 
-/// RoleSessionName where the configuration has none; it stands in CloudTrail.
+/// RoleSessionName where the configuration has none; it is shown in CloudTrail.
 const SESSION: &str = "nss-iam@<instance-id>";
 
 /// STS takes 2 to 64 characters.

@@ -1,5 +1,5 @@
-//! Looks over the SDK's shoulder during its retries: counts requests, remembers the last refusal for the day the
-//! deadline comes first, and refuses an answer that is not whole.
+//! Watches the SDK's retries: counts requests, remembers the last refusal in case the deadline comes first, and refuses an
+//! answer that is not whole.
 
 use std::error::Error as StdError;
 use std::future::Future;

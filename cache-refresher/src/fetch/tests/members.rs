@@ -1,4 +1,4 @@
-//! Who is a member, and who that is: by ids, whatever names say.
+//! Membership, and the identity of members: by ids, not by names.
 
 use super::*;
 use crate::fetch::merge;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Who is in `G`, in `H`, and which calls on which user or group are refused how.
+/// The members of `G` and of `H`, and which calls on which user or group are refused how.
 fn any_table() -> impl Strategy<Value = Table> {
     let members = || proptest::collection::btree_set("[a-f]", 0..6);
     let refused = proptest::collection::btree_map(

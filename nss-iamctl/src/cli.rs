@@ -11,7 +11,7 @@ pub(crate) use answers::{
     Users, Who, Why,
 };
 
-/// Sets this host up for users from IAM groups, and explains how it stands.
+/// Sets up this host for users from IAM groups, and explains its state.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "nss-iamctl", version, after_help = EXIT_STATUS)]
 pub(crate) struct Cli {
@@ -19,90 +19,90 @@ pub(crate) struct Cli {
     pub command: Command,
 }
 
-/// What can be asked for.
+/// The subcommands.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
-    /// Set this host up: configuration, nsswitch.conf, sshd, homes; prints what it changes
+    /// Set up this host: configuration, nsswitch.conf, sshd, home directories; prints each change
     Enable(Enable),
-    /// Undo what 'enable' did
+    /// Undo 'enable'
     Disable(Disable),
-    /// Tell how the last refresh went, and how fresh users and keys are
+    /// Show how the last refresh went, and how fresh users and keys are
     Status(Status),
-    /// List the IAM users of this host
+    /// List the nss-iam users of this host
     Users(Users),
-    /// List a user's SSH keys, and whether sshd is offered them
+    /// List a user's SSH keys, and whether they are offered to sshd
     Keys(Keys),
-    /// Tell whose a uid or gid is, or was
+    /// Show who has, or had, a uid or gid
     Uid(Uid),
-    /// Explain why a user can or cannot log in, link by link, with the remedy
+    /// Explain why a user can or cannot log in, step by step, with remedies
     Why(Why),
-    /// Look for what is wrong with this host, with the remedy
+    /// Check this host for problems, with remedies
     Doctor(Doctor),
-    /// Refresh now: runs cache-refresher
+    /// Refresh now, by running cache-refresher
     Refresh(Refresh),
-    /// Shut a user, or everyone, out of this host, and end what runs
+    /// Lock a user, or everyone, out of this host, and end their sessions
     Lock(Who),
     /// Undo 'lock'
     Unlock(Who),
-    /// Print what AWS must allow
+    /// Print the permissions that the refresher needs in AWS
     Policy(Policy),
-    /// Turn accounts that a useradd script or aws-ec2-ssh made into IAM users, with the same uid
+    /// Convert accounts that a useradd script or aws-ec2-ssh created into nss-iam users, with the same uid
     Adopt(Adopt),
-    /// Remove what belongs to this host alone, before an image is made of it
+    /// Remove what belongs only to this host, before an image is created from it
     Clean(Clean),
-    /// Put a backup of the cache in place
+    /// Restore a backup of the cache
     Restore(Restore),
-    /// Check documents for the source file:///
+    /// Check listings for the source file:///
     Listing(Listing),
-    /// Print the completions of a shell; the packages install them
+    /// Print the completion script of a shell; the packages install them
     #[command(hide = true)]
     Completions(Completions),
 }
 
-/// Every file is changed as a whole, and kept in /var/lib/nss-iam/backup for 'disable'. If anything fails, or sshd
-/// then does not show the settings that it should, every file is put back.
+/// Each file is replaced as a whole, and the original is kept in /var/lib/nss-iam/backup for 'disable'. If anything
+/// fails, or sshd then does not show the correct settings, all files are restored.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Enable {
     /// IAM group whose members become users; may be repeated
     #[arg(long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
 
-    /// IAM role to assume: its name, or its ARN
+    /// IAM role to assume: its name or its ARN
     #[arg(long)]
     pub role: Option<String>,
 
-    /// How IAM users in a local group that sudoers names, such as sudo or wheel, become root
+    /// How nss-iam users in a local group that sudoers names, such as sudo or wheel, authenticate to sudo
     #[arg(long, value_enum)]
     pub sudo: Option<Sudo>,
 
-    /// Keep IAM users away from the instance's metadata, and so from its role
+    /// Block nss-iam users from instance metadata, and so from the instance role
     #[arg(long)]
     pub imds: bool,
 
-    /// Print what would be changed, change nothing
+    /// Print what would be changed; change nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// IAM users have no password that sudo could ask for.
+/// How sudo authenticates users who have no password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sudo {
-    /// Without being asked for anything; local users are asked as before
+    /// Without authentication; local users authenticate as before
     Nopasswd,
-    /// By the SSH agent that came with the login (pam_ssh_agent_auth)
+    /// With the SSH agent that was forwarded at login (pam_ssh_agent_auth)
     Agent,
 }
 
-/// Files that were edited since are not put back as they were, but lose what 'enable' added.
+/// A file that was edited since is not restored; only what 'enable' added is removed from it.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Disable {
-    /// Print what would be changed, change nothing
+    /// Print what would be changed; change nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
-const EXIT_STATUS: &str = "Exit status: 0 done, 77 needs root, 78 the command line or the host's configuration does not \
-allow it, 70 anything else. Commands that answer or run others tell theirs in their own help.";
+const EXIT_STATUS: &str = "Exit status: 0 success, 77 must be run by root, 78 the command line or the host's configuration \
+does not allow it, 70 any other failure. Commands with other exit statuses list them in their own help.";
 
 #[cfg(test)]
 mod tests {

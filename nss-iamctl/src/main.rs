@@ -1,6 +1,6 @@
-//! nss-iamctl: the administrator's command. This file: which module answers which word, and how failures are told.
+//! nss-iamctl: the administrator's command. This file maps subcommands to modules, and reports failures.
 //!
-//! It changes nothing of IAM and never asks AWS; for that it runs cache-refresher.
+//! It changes nothing at the source and never calls AWS; for that it runs cache-refresher.
 #![forbid(unsafe_code)]
 
 mod cli;
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
-            // The words are clap's; where nobody reads them there is nobody to tell.
+            // If standard error is closed, this failure cannot be reported either.
             let _ = usage.print();
             return ExitCode::from(if usage.use_stderr() { error::CONFIGURATION } else { error::OK });
         }
@@ -73,15 +73,15 @@ fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, E
     }
 }
 
-/// Whose power a command needs.
+/// The privileges that a command needs.
 enum Power {
-    /// It changes this host; with the word that asked for it.
+    /// It changes this host. Has the name of the command.
     Root(&'static str),
-    /// It only tells, and tells others than root less.
+    /// It only reports, and reports less without root.
     Anyone,
 }
 
-/// Each command is named here, so that a new one does not compile before it is decided.
+/// Each command is named here, so that a new command does not compile until this is decided.
 fn needed(command: &Command) -> Power {
     match command {
         Command::Enable(_) => Power::Root("enable"),
@@ -105,7 +105,7 @@ fn needed(command: &Command) -> Power {
 }
 
 /// Seconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "here the clock is read, and handed down")]
+#[expect(clippy::disallowed_methods, reason = "the clock is read here, and passed down")]
 fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))

@@ -1,29 +1,30 @@
-//! The words of `adopt`.
+//! The arguments of `adopt`.
 
 use clap::Args;
 
-/// Accounts with the comment 'AWS User' or in the group of aws-ec2-ssh, or those named, become the IAM users of their
-/// names: with the same uid, so that every file keeps its owner. Without --apply the plan is printed, with what each
-/// account would lose, and nothing is changed. The old files are kept in /var/lib/nss-iam/backup.
+/// Converts the named accounts, or all accounts with the comment 'AWS User' or in the group of aws-ec2-ssh, into the
+/// nss-iam users with the same names. They keep their uid, so files keep their owners. Without --apply, the plan is
+/// printed, with what each account would lose, and nothing is changed. The original files are kept in
+/// /var/lib/nss-iam/backup.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Adopt {
-    /// Local accounts; none: all that a script made
+    /// Local accounts; without any: all accounts that a script created
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
 
-    /// Do it
+    /// Carry out the plan
     #[arg(long, conflicts_with = "dry_run")]
     pub apply: bool,
 
-    /// Print the plan, change nothing; this is the default
+    /// Print the plan and change nothing; this is the default
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Print a section [ids] for the configuration of an image, change nothing
+    /// Print an [ids] section for the configuration of an image; change nothing
     #[arg(long, conflicts_with_all = ["apply", "renumber"])]
     pub print_config: bool,
 
-    /// Give the files to the ids that nss-iam has for the users, in place of the ids to the users
+    /// Change the files to the ids that nss-iam has for the users, instead of giving the users the ids of the accounts
     #[arg(long)]
     pub renumber: bool,
 }

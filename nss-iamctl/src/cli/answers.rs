@@ -1,52 +1,52 @@
-//! Words of the commands that answer, and of those that act on this host alone.
+//! The arguments of the commands that inspect, and of those that affect only this host.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-/// From the report of the last refresh and the published files; AWS is not asked.
+/// Reads the report of the last refresh and the published files; it never calls AWS.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Status {
-    /// Print it as JSON
+    /// Print the status as JSON
     #[arg(long)]
     pub json: bool,
 
-    /// For monitoring: one line; exit status 0 fine, 1 warning (nothing confirmed for an hour, something held or
-    /// failed), 2 critical (no key is offered, nobody is published), 3 unknown
+    /// For monitoring: print one line; exit status 0 OK, 1 warning (nothing confirmed for an hour, or something was held
+    /// or failed), 2 critical (no key is offered, or no user is published), 3 unknown
     #[arg(long, conflicts_with = "json")]
     pub check: bool,
 }
 
-/// Root sees IAM names, groups and keys; others what glibc would tell them.
+/// Root also sees the names at the source, groups and keys. Others see what glibc would answer.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Users {
-    /// Those who left, too
+    /// Also list users who left
     #[arg(long)]
     pub all: bool,
 }
 
-/// Keys with what decides on them: when IAM confirmed them, and whether sshd is offered them now.
+/// Shows when the source last confirmed each key, and whether it is offered to sshd now.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Keys {
-    /// Login name, or IAM name
+    /// Login name, or name at the source
     pub user: String,
 }
 
-/// Ids are never given to another, so files of those who left tell whose they were.
+/// Ids are never reused, so the owner of a file can be found even after they left.
 #[derive(Debug, Clone, Default, Args)]
-#[command(after_help = "Exit status: 1 nobody's.")]
+#[command(after_help = "Exit status: 1 if no one has this id.")]
 pub(crate) struct Uid {
     /// Uid or gid
     pub id: u32,
 }
 
-/// From the name in IAM to what sshd's log says.
+/// Checks each step of a login, from the name at the source to what sshd logged.
 #[derive(Debug, Clone, Default, Args)]
 #[command(
-    after_help = "Exit status: 0 nothing stands against a login, 1 something to look at, 2 the user cannot log in."
+    after_help = "Exit status: 0 nothing prevents a login, 1 something needs attention, 2 the user cannot log in."
 )]
 pub(crate) struct Why {
-    /// Login name, or IAM name
+    /// Login name, or name at the source
     pub user: String,
 
     /// Print the findings as JSON
@@ -54,23 +54,23 @@ pub(crate) struct Why {
     pub json: bool,
 }
 
-/// The same for the host.
+/// Checks for everything that prevents logins on this host, or soon will.
 #[derive(Debug, Clone, Default, Args)]
-#[command(after_help = "Exit status: 0 fine, 1 something to look at, 2 broken.")]
+#[command(after_help = "Exit status: 0 no problem, 1 something needs attention, 2 broken.")]
 pub(crate) struct Doctor {
     /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Runs cache-refresher, with its exit status.
+/// Runs cache-refresher, and exits with its status.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Refresh {
-    /// Disable everyone whom the source lacks, whatever holds it
+    /// Disable everyone who is missing from the source, even if that was held back
     #[arg(long)]
     pub force: bool,
 
-    /// Change nothing; print what would be published as a diff
+    /// Print what would be published, as a diff; change nothing
     #[arg(long)]
     pub dry_run: bool,
 
@@ -79,30 +79,30 @@ pub(crate) struct Refresh {
     pub json: bool,
 }
 
-/// On this host alone, at once, and without IAM; IAM knows nothing of it.
+/// Affects only this host, and takes effect immediately, without asking the source.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Who {
     /// Login name
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub user: Option<String>,
 
-    /// Every IAM user
+    /// Every nss-iam user
     #[arg(long)]
     pub all: bool,
 
-    /// Also a name that nobody has here
+    /// Accept a name that no user of this host has
     #[arg(long, conflicts_with = "all")]
     pub force: bool,
 }
 
-/// The least that the refresher needs, from the groups and tags of the configuration.
+/// The minimum permissions for the groups and tags in the configuration.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Policy {
-    /// As a policy document, or with the role as a template of CloudFormation or Terraform
+    /// A policy document, or a CloudFormation or Terraform template that includes the role
     #[arg(long, value_enum)]
     pub format: Format,
 
-    /// IAM group, in place of the configured ones; may be repeated
+    /// IAM group to use instead of the configured ones; may be repeated
     #[arg(long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
 
@@ -110,7 +110,7 @@ pub(crate) struct Policy {
     #[arg(long, value_name = "ID")]
     pub account: Option<String>,
 
-    /// Name of the role to make, in place of the configured one
+    /// Name of the role to create, instead of the configured one
     #[arg(long)]
     pub role: Option<String>,
 }
@@ -122,43 +122,43 @@ pub(crate) enum Format {
     Json,
     /// A CloudFormation template, as JSON
     Cfn,
-    /// Terraform's language
+    /// A Terraform configuration
     Terraform,
 }
 
-/// For images: users, keys and ids of this host go, the configuration stays. The next refresh fetches all anew.
+/// For images: removes users, keys and ids of this host; the configuration stays. The next refresh reads everything again.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Clean {
-    /// Print what would be removed, remove nothing
+    /// Print what would be removed; remove nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// Copying over a file that programs have mapped would crash them; this checks the backup and renames.
+/// Checks the backup and renames it into place. Copying over a file that programs have mapped would crash them.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Restore {
-    /// A copy of cache.db or keys.db
+    /// A backup of cache.db or keys.db
     pub file: PathBuf,
 }
 
-/// Documents of users and groups.
+/// Listings of users and groups, in JSON.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Listing {
     #[command(subcommand)]
     pub command: ListingCommand,
 }
 
-/// What can be done with one.
+/// The subcommands of `listing`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ListingCommand {
-    /// Say whether a file is a listing as docs/reference/listing.md describes it; exit status 65 if it is not
+    /// Check that a file has the format in docs/reference/listing.md; exit status 65 if it has not
     Validate {
         /// The file
         file: PathBuf,
     },
 }
 
-/// For whoever builds the packages.
+/// Used when the packages are built.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Completions {
     /// The shell

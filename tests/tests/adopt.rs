@@ -62,12 +62,12 @@ fn accounts_become_iam_users_with_their_uids_homes_and_keys() {
     let (status, told) = host.sh("nss-iamctl adopt");
     assert_eq!(status, Some(0), "{told}");
     for expected in [
-        "ana (uid 47000): becomes IAM user 'Ana'",
+        "ana (uid 47000): becomes nss-iam user 'Ana'",
         "files: gid 47001 to 47000",
         "loses: its password",
         "loses: membership of local groups sudo",
         "loses: sudo rule 'jane.doe ALL=(ALL) NOPASSWD:ALL'",
-        "zoe: stays as it is: no IAM user",
+        "zoe: stays as it is: no user at the source",
         "nothing was changed",
     ] {
         assert!(told.contains(expected), "{expected}: {told}");

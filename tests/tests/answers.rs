@@ -63,7 +63,7 @@ fn users_keys_ids_and_status_are_shown_from_what_is_published() {
     assert!(keys.out.lines().nth(1).unwrap().ends_with("  yes"), "{keys:?}");
     assert_eq!(ctl(&host, &["keys", "eve"]).status, Some(78));
     let uid = ctl(&host, &["uid", "1895840708"]);
-    assert!(uid.out.starts_with("1895840708 is 'ana', IAM user 'Ana' (AIDAEXAMPLE), active"), "{uid:?}");
+    assert!(uid.out.starts_with("1895840708 is 'ana', user 'Ana' (AIDAEXAMPLE), active"), "{uid:?}");
     assert_eq!(ctl(&host, &["uid", "1895840707"]).status, Some(1));
     let check = ctl(&host, &["status", "--check"]);
     assert_eq!(check.status, Some(0), "{check:?}");
@@ -171,7 +171,7 @@ fn why_and_doctor_report_what_glibc_really_answers() {
     };
     found(&["why", "ana"], "ok", "'ana' is IAM user 'Ana' (AIDAEXAMPLE)");
     found(&["why", "Ana"], "ok", "'ana' resolves to uid 1895840708");
-    found(&["why", "eve"], "bad", "no IAM user is called 'eve'");
+    found(&["why", "eve"], "bad", "no nss-iam user is called 'eve'");
     found(&["doctor"], "ok", "passwd, group and shadow ask 'iam'");
     fs::write("/etc/nsswitch.conf", "passwd: files\ngroup: files [SUCCESS=merge] iam\nshadow: files\n")
         .unwrap();
@@ -234,7 +234,7 @@ fn a_service_that_cannot_be_asked_is_bad_and_one_that_is_not_installed_is_a_note
     host.list(&listing(&[user("AIDAEXAMPLE", "Ana"), user("an-2", "bob"), user("an-3", "zoe")]));
     assert_eq!(host.refresher(&["apply"]).status, Some(65));
     let (level, remedy) =
-        found(&host, &["why", "zoe"], "left out: 'zoe' cannot be given: service 'ldap'").unwrap();
+        found(&host, &["why", "zoe"], "skipped: 'zoe' cannot be given: service 'ldap'").unwrap();
     assert!(level == "bad" && remedy.contains(exclude), "{remedy}");
     host.machine.config("groups = [\"Ops\"]\n[names]\nexclude = [\"ldap\"]\n");
     assert_eq!(host.refresher(&["apply"]).status, Some(0));
@@ -254,7 +254,7 @@ fn a_refused_newcomer_gets_in_by_following_the_remedy_literally() {
     host.apply(&all);
     for ((_, name), reason) in users.iter().zip(["a member of 'team-x'", "in a sudo rule", "reserved"]) {
         let (level, remedy) =
-            found(&host, &["why", name], &format!("left out: '{name}' is {reason}")).unwrap();
+            found(&host, &["why", name], &format!("skipped: '{name}' is {reason}")).unwrap();
         assert_eq!(level, "bad");
         follow(&host, &remedy);
         assert_eq!(host.getent("passwd", name), None);
@@ -267,7 +267,7 @@ fn a_refused_newcomer_gets_in_by_following_the_remedy_literally() {
     let all = listing(&[user("an-3", "zoe"), user("an-4", "gina"), user("an-6", "eve")]);
     fs::write("/etc/group", fs::read_to_string("/etc/group").unwrap() + "team-y:x:7778:eve\n").unwrap();
     host.apply(&all);
-    let (_, remedy) = found(&host, &["why", "eve"], "left out: 'eve' is a member of 'team-y'").unwrap();
+    let (_, remedy) = found(&host, &["why", "eve"], "skipped: 'eve' is a member of 'team-y'").unwrap();
     assert!(remedy.contains("gpasswd -d eve team-y"), "{remedy}");
     assert_eq!(host.run(&["gpasswd", "-d", "eve", "team-y"]).status, Some(0));
     host.apply(&all);

@@ -204,7 +204,7 @@ fn a_key_that_is_inactive_a_user_who_left_and_a_stranger() {
     finds(&host, &["why", "ana"], "bad", "the user left the IAM groups", "aws iam add-user-to-group");
     finds(&host, &["why", "ana"], "ok", "and does not exist by name", "");
     host.refused("mallory", &key);
-    finds(&host, &["why", "mallory"], "bad", "no IAM user is called 'mallory'", "add-user-to-group");
+    finds(&host, &["why", "mallory"], "bad", "no nss-iam user is called 'mallory'", "add-user-to-group");
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(crate) fn run(host: &Host, args: &Disable, out: &mut dyn Write) -> Result<u8
     }
     carry_out(host, |transaction| transaction.make(&steps))?;
     finish(host, &manifest)?;
-    say("IAM users can no longer log in; what is known of them stays in '/var/lib/nss-iam'");
+    say("nss-iam users can no longer log in; the data about them stays in '/var/lib/nss-iam'");
     if let Some(sshd) = Sshd::find(host)? {
         say(&reload::reload(&sshd)?);
     }

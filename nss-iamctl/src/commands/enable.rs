@@ -58,7 +58,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
         Plan { group: settings.config.users.common_group.clone(), steps: Vec::new(), notes: Vec::new() };
     let config = &settings.config;
     if config.groups.is_empty() && config.groups_from_instance_tag.is_none() && config.source.is_directory() {
-        let what = "no IAM group is set, so nobody becomes a user";
+        let what = "no group is configured, so there are no users";
         plan.notes.push(Message::new(what).with_hint("nss-iamctl enable --group GROUP"));
     }
     plan.edit(
@@ -75,8 +75,8 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
             plan.steps.extend(planned.edits.into_iter().map(Step::Edit));
             plan.notes.extend(planned.notes);
             if access::other_way_in(host, sshd)?.is_none() {
-                let what = "no local user has a key or a password that sshd takes: if IAM users cannot log in, nobody can";
-                let hint = "keep this session open until an IAM user has logged in; have SSM or a serial console ready";
+                let what = "no local user has a key or a password that sshd takes: if nss-iam users cannot log in, nobody can";
+                let hint = "keep this session open until an nss-iam user has logged in; have SSM or a serial console ready";
                 plan.notes.push(Message::new(what).with_hint(hint));
             }
         }
@@ -157,8 +157,10 @@ impl Plan {
             }
             (true, true) if !enabled(IMDS) => self.steps.push(on(IMDS)),
             (false, true) if !enabled(IMDS) => self.notes.push(
-                Message::new("IAM users can reach the metadata service, and take the instance's role there")
-                    .with_hint("nss-iamctl enable --imds"),
+                Message::new(
+                    "nss-iam users can reach the metadata service, and take the instance role there",
+                )
+                .with_hint("nss-iamctl enable --imds"),
             ),
             _ => {}
         }

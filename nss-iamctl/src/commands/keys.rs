@@ -63,7 +63,8 @@ fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<[String; 4]> {
     }
     for key in who.inactive() {
         let shown = key.fingerprint.unwrap_or_else(|| key.id.clone());
-        rows.push([shown, "?".to_owned(), String::new(), format!("no: '{}' is inactive in IAM", key.id)]);
+        let why = format!("no: '{}' is inactive in {}", key.id, facts.source().noun());
+        rows.push([shown, "?".to_owned(), String::new(), why]);
     }
     for skip in who.skips.iter().filter(|skip| skip.what == What::Key) {
         rows.push([String::new(), "?".to_owned(), String::new(), format!("no: {}", skip.text)]);

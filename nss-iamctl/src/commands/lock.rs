@@ -106,8 +106,11 @@ pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Resul
     } else if cache.users.iter().any(|user| user.active && user.name.as_str() == name) {
         written(writeln!(out, "unlocked '{name}'"))?;
     } else {
-        let why =
-            if applied.status == 0 { "IAM's groups do not have the user".to_owned() } else { applied.why };
+        let why = if applied.status == 0 {
+            "the user is not in the groups of the source".to_owned()
+        } else {
+            applied.why
+        };
         let what = format!("unlocked '{}', who stays disabled: {why}", printable(name));
         crate::say::say(Message::new(what).with_hint(format!("nss-iamctl why {}", word(name))));
     }
@@ -128,7 +131,7 @@ fn is_user(cache: &Cache, name: &str) -> Result<(), Error> {
     }
     let lower = name.to_ascii_lowercase();
     let error = Error::configuration(format!(
-        "no IAM user of this host has the login name '{}'; nothing was done",
+        "no nss-iam user of this host has the login name '{}'; nothing was done",
         printable(name)
     ));
     let like = cache

@@ -204,7 +204,7 @@ fn people(summary: &Summary) -> String {
 fn text(summary: &Summary, now: i64) -> String {
     let mut lines = vec![
         ("users", format!("{} active, {} disabled", summary.users, summary.disabled)),
-        ("groups", format!("{} of IAM", summary.groups)),
+        ("groups", format!("{} from the source", summary.groups)),
         ("keys", summary.keys.to_string()),
     ];
     let at = |at: i64| format!("{} ({})", time(at), ago(at, now));

@@ -24,7 +24,7 @@ pub(crate) fn run(host: &Host, args: &cli::Users, out: &mut dyn Write) -> Result
     match &published.state {
         Ok(state) => {
             let rows = all(state, &published, args.all);
-            let heading = ["NAME", "UID", "STATE", "IAM NAME", "ACCOUNT", "GROUPS", "KEYS", "SINCE"];
+            let heading = ["NAME", "UID", "STATE", "SOURCE NAME", "ACCOUNT", "GROUPS", "KEYS", "SINCE"];
             written(write!(out, "{}", table(heading, &rows)))?;
         }
         // Others than root see what the cache, which everyone may read, has.
@@ -127,7 +127,7 @@ fn local(host: &Host, id: u32) -> Vec<String> {
 fn shown(cache: &Cache, id: u32) -> Option<String> {
     let user = cache.users.iter().find(|user| user.uid.get() == id).map(|user| {
         let state = if user.active { "active" } else { "disabled" };
-        format!("{id} is IAM user '{}', {state}", user.name)
+        format!("{id} is nss-iam user '{}', {state}", user.name)
     });
     user.or_else(|| {
         cache
@@ -145,7 +145,7 @@ fn remembered(state: &State, published: &Published, id: u32) -> Option<String> {
         let group = state.groups.get(iam_id).map(|group| group.name.to_string());
         let own = iam_id.as_str().strip_prefix("group:").map(str::to_owned);
         let told = group.or(own).map_or_else(
-            || format!("was IAM group {}, which is no longer published", printable(iam_id.as_str())),
+            || format!("was group {}, which is no longer published", printable(iam_id.as_str())),
             |name| format!("is group '{name}'"),
         );
         return Some(format!("{id} {told}{pinned}"));
@@ -153,7 +153,7 @@ fn remembered(state: &State, published: &Published, id: u32) -> Option<String> {
     let name =
         published.cache.as_ref().ok().and_then(|cache| cache.users.iter().find(|user| user.uid.get() == id));
     let name = name.map_or_else(|| user.name.to_string(), |user| user.name.to_string());
-    let iam = format!("IAM user '{}' ({iam_id})", printable(&user.iam_name));
+    let iam = format!("user '{}' ({iam_id})", printable(&user.iam_name));
     let told = match user.disabled {
         None => format!("is '{name}', {iam}, active"),
         Some(since) if user.hidden => format!("was '{name}', {iam}, who left {}", time(since)),
@@ -203,11 +203,10 @@ mod tests {
         let mut published = published();
         let state = published.state.clone().unwrap();
         let of = |published: &Published, id| remembered(published.state.as_ref().unwrap(), published, id);
-        let ana = format!("{ANA} is 'ana', IAM user 'Ana' (AIDAANA), active; home '/home/ana'");
+        let ana = format!("{ANA} is 'ana', user 'Ana' (AIDAANA), active; home '/home/ana'");
         assert_eq!(of(&published, ANA), Some(ana));
         let since = time(NOW - 7200);
-        let bob =
-            format!("{BOB} is 'bob', IAM user 'Bob' (AIDABOB), disabled since {since}; home '/home/bob'");
+        let bob = format!("{BOB} is 'bob', user 'Bob' (AIDABOB), disabled since {since}; home '/home/bob'");
         assert_eq!(of(&published, BOB), Some(bob));
         assert_eq!(of(&published, 5), None);
         let state_of = |change: &dyn Fn(&mut State)| {
@@ -224,11 +223,11 @@ mod tests {
             Some("2000 is group 'iam-users'; the id was given by hand")
         );
         published.state = state_of(&|state| state.users.clear());
-        let gone = format!("{ANA} was IAM group AIDAANA, which is no longer published");
+        let gone = format!("{ANA} was group AIDAANA, which is no longer published");
         assert_eq!(of(&published, ANA), Some(gone));
         assert_eq!(
             shown(published.cache.as_ref().unwrap(), BOB),
-            Some(format!("{BOB} is IAM user 'bob', disabled"))
+            Some(format!("{BOB} is nss-iam user 'bob', disabled"))
         );
     }
 

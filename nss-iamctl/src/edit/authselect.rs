@@ -51,7 +51,7 @@ pub(crate) fn current(host: &Host) -> Result<Option<Vec<String>>, Error> {
         // Opted out: the header stayed in a file that is the administrator's now.
         _ if !linked => Ok(None),
         Ok(output) => Err(Error::configuration(format!(
-            "'{}' is authselect's, which does not tell its profile: {}",
+            "authselect does not report the profile that '{}' belongs to: {}",
             nsswitch::PATH,
             output.complaint()
         ))

@@ -115,7 +115,7 @@ pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
     let text = drop_in::text(group, sshd.version.arguments(), &allow);
     let mut notes = overridden(&settings, &allow);
     if settings.get("usepam") == "no" {
-        notes.push("sshd has 'UsePAM no': nobody makes the homes of IAM users at their first login".into());
+        notes.push("sshd has 'UsePAM no', so no home directories are created for nss-iam users".into());
     }
     let view = View { host, planned: BTreeMap::new() };
     let path = config::main(&view);
@@ -168,21 +168,24 @@ fn overridden(settings: &Effective, allow: &effective::Allow) -> Vec<Message> {
     let mut notes = Vec::new();
     if !allow.users.is_empty() {
         let (theirs, ours) = (settings.list("allowusers").join(" "), allow.users.join(" "));
-        notes
-            .push(format!("'AllowUsers {theirs}' is overridden for IAM users by 'AllowUsers {ours}'").into());
+        notes.push(
+            format!("'AllowUsers {theirs}' is overridden for nss-iam users by 'AllowUsers {ours}'").into(),
+        );
     }
     let users = settings.list("allowusers");
     if allow.users.is_empty() && !users.is_empty() && !users.contains(&"*") {
-        notes.push(format!("'AllowUsers {}' stays in force for IAM users", users.join(" ")).into());
+        notes.push(format!("'AllowUsers {}' stays in effect for nss-iam users", users.join(" ")).into());
     }
     if allow.groups {
         let theirs = settings.list("allowgroups").join(" ");
-        notes.push(format!("'AllowGroups {theirs}' is overridden for IAM users by 'AllowGroups *'").into());
+        notes.push(
+            format!("'AllowGroups {theirs}' is overridden for nss-iam users by 'AllowGroups *'").into(),
+        );
     }
     let methods = settings.list("authenticationmethods");
     if !methods.is_empty() && methods != ["any"] {
         notes.push(
-            format!("'AuthenticationMethods {}' stays in force for IAM users", methods.join(" ")).into(),
+            format!("'AuthenticationMethods {}' stays in effect for nss-iam users", methods.join(" ")).into(),
         );
     }
     notes
@@ -244,7 +247,8 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
         }
     }
     let Some(cache) = cached(sshd.host) else {
-        let what = "there is no IAM user in the cache yet, so what sshd does with them was not tried";
+        let what =
+            "there is no nss-iam user in the cache yet, so sshd's settings for them could not be checked";
         return Ok(vec![Message::new(what).with_hint("nss-iamctl refresh, then nss-iamctl doctor")]);
     };
     let mut notes = Vec::new();
@@ -253,14 +257,14 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
         let user = user.name.as_str();
         let settings = sshd.settings(user)?;
         if let Some(why) = effective::active_differs(&settings, user, group, sshd.version.arguments()) {
-            let message = format!("sshd does not treat IAM user '{user}' as one: {why}");
+            let message = format!("sshd does not treat '{user}' as an nss-iam user: {why}");
             return Err(Error::configuration(message).hint(format!("does 'id {user}' show '{group}'?")));
         }
         if let Some((why, hint)) = effective::obstacle(&settings, group) {
-            notes.push(Message::new(format!("IAM user '{user}' cannot log in: {why}")).with_hint(hint));
+            notes.push(Message::new(format!("user '{user}' cannot log in: {why}")).with_hint(hint));
         }
         if let Some(pattern) = effective::denied(&settings, user) {
-            notes.push(format!("'DenyUsers {pattern}' stays in force, and names IAM user '{user}'").into());
+            notes.push(format!("'DenyUsers {pattern}' stays in effect, and names user '{user}'").into());
         }
     }
     if let Some(user) = cache.users.iter().find(|user| !user.active) {
@@ -280,7 +284,7 @@ fn resolves(host: &Host, user: &User, key: &str) -> Result<(), Error> {
     if host.run(&["getent", "passwd", key])?.success() {
         return Ok(());
     }
-    Err(Error::other(format!("glibc does not find IAM user '{}', who is in the cache", user.name))
+    Err(Error::other(format!("glibc does not find user '{}', who is in the cache", user.name))
         .hint("is libnss_iam.so.2 in the folder of the system's libraries, and is it of this release?"))
 }
 
@@ -292,7 +296,7 @@ fn is_nameless(host: &Host, user: &User) -> Result<(), Error> {
     if !output.success() || found.is_none_or(|found| found.uid != user.uid.get()) {
         return Ok(());
     }
-    Err(Error::other(format!("glibc finds IAM user '{name}' by name, who is disabled"))
+    Err(Error::other(format!("glibc finds user '{name}' by name, although the user is disabled"))
         .hint("is libnss_iam.so.2 of this release? where nscd runs: nscd -i passwd && nscd -i group"))
 }
 

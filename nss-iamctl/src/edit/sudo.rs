@@ -73,13 +73,13 @@ fn text(how: Sudo, group: &str) -> String {
     let who = if group.contains('@') { format!("\"%{group}\"") } else { format!("%{group}") };
     match how {
         Sudo::Nopasswd => format!(
-            "# Written by 'nss-iamctl enable --sudo nopasswd'. IAM users have no password to be asked for. What they\n\
-             # may run is what sudoers gives to the local groups that [local_groups] puts them in.\n\
+            "# Written by 'nss-iamctl enable --sudo nopasswd'. nss-iam users have no password. What they may\n\
+             # run is what sudoers allows to the local groups that [local_groups] adds them to.\n\
              Defaults:{who} !authenticate\n"
         ),
         Sudo::Agent => format!(
-            "# Written by 'nss-iamctl enable --sudo agent'. IAM users are asked by their SSH agent. What they\n\
-             # may run is what sudoers gives to the local groups that [local_groups] puts them in.\n\
+            "# Written by 'nss-iamctl enable --sudo agent'. nss-iam users authenticate with their SSH agent. What\n\
+             # they may run is what sudoers allows to the local groups that [local_groups] adds them to.\n\
              Defaults:{who} env_keep += \"SSH_AUTH_SOCK\"\n"
         ),
     }
@@ -144,7 +144,7 @@ fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<Message>
     }
     let known = named.into_iter().collect::<Vec<_>>().join(", ");
     let what = format!(
-        "no IAM group joins a local group that sudoers names ({known}), so no IAM user can use sudo yet"
+        "no group in [local_groups] maps to a local group that sudoers names ({known}), so no nss-iam user can use sudo yet"
     );
     Ok(Some(Message::new(what).with_hint(format!(
         "[local_groups] in '{}': JumpHostAdmins = [\"{}\"]",

@@ -14,7 +14,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use config::Config;
+use config::{Config, Source};
 use message::Message;
 
 use crate::edit::nsswitch;
@@ -165,6 +165,11 @@ impl Facts {
     /// What the configuration, or else its defaults, say.
     pub(crate) fn configured(&self) -> Config {
         self.config.clone().unwrap_or_default()
+    }
+
+    /// The configured source, which names itself and its users in messages.
+    pub(crate) fn source(&self) -> Source {
+        self.configured().source
     }
 }
 

@@ -4,7 +4,7 @@ use crate::say::show::printable;
 
 /// What gives somebody another login name.
 pub(crate) const ANOTHER_NAME: &str =
-    "give the IAM user another login name (tag 'nss-iam:name' with [tags] use = [\"name\"])";
+    "give the user another login name (tag 'nss-iam:name' with [tags] use = [\"name\"])";
 
 /// Commands that say "this UserId or GroupId may have this name", to be copied as they stand. Each name has a file of its
 /// own, since a file of TOML has each section once.

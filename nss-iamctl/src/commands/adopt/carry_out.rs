@@ -116,10 +116,8 @@ fn refresh(transaction: &mut Transaction<'_>, plan: &Plan) -> Result<(), Error> 
             let skips = published.status.map(|status| status.skips).unwrap_or_default();
             let skip = skips.into_iter().find(|skip| skip.id == *iam_id).map(|skip| skip.text);
             let why = skip.unwrap_or_else(|| ran.complaint());
-            let failed = format!(
-                "IAM user '{}' was not published as '{login}' with uid {id}: {why}",
-                adoption.iam_name
-            );
+            let failed =
+                format!("user '{}' was not published as '{login}' with uid {id}: {why}", adoption.iam_name);
             return Err(Error::other(failed).hint("name the others: nss-iamctl adopt --apply NAME..."));
         };
         if user.home.as_str() != home && host.exists(home) {

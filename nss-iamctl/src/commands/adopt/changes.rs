@@ -83,7 +83,7 @@ pub(super) fn pins(before: &str, adopt: &[Adoption]) -> Result<String, Error> {
     if before.is_empty() {
         document
             .decor_mut()
-            .set_prefix("# By 'nss-iamctl adopt': ids that users of IAM had on this host before.\n");
+            .set_prefix("# Written by 'nss-iamctl adopt': ids that the users had on this host before.\n");
     }
     let ids = document.entry("ids").or_insert(Item::Table(Table::new()));
     let Some(ids) = ids.as_table_like_mut() else { return Err(refused("'ids' is no table")) };

@@ -78,18 +78,18 @@ fn paired<'a>(world: &World<'a>, account: &Account) -> Result<IamUser<'a>, Refus
     match pair::find(&account.name, &world.iam, &world.facts.config, name_of) {
         Pair::One(iam) => Ok(iam),
         Pair::None => because(
-            "no IAM user of the configured groups is called like this",
+            "no user at the source has this name",
             "add the user to such a group, or remove the account with userdel(8) if the person has left",
         ),
         Pair::Two(one, two) => because(
             format!(
-                "both IAM users '{}' ({}) and '{}' ({}) could be meant",
+                "it could be user '{}' ({}) or '{}' ({})",
                 one.user.name.escape_default(),
                 one.user.id,
                 two.user.name.escape_default(),
                 two.user.id
             ),
-            "rename one of them in IAM, or take the other out of the configured groups",
+            "rename one of them at the source, or remove the other from the configured groups",
         ),
     }
 }
@@ -114,7 +114,7 @@ fn granted(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &str)
         return Ok(());
     }
     if is_reserved(login, &names.reserved) {
-        return because(format!("'{login}' is a name that no IAM user gets, see nss-iam(7)"), "");
+        return because(format!("'{login}' is a name that no nss-iam user gets, see nss-iam(7)"), "");
     }
     let mention = world.facts.sudoers.iter().find(|(_, text)| {
         script::sudoers_of(text).as_deref() != Some(account.name.as_str())
@@ -122,8 +122,8 @@ fn granted(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &str)
     });
     if let Some((path, _)) = mention {
         return because(
-            format!("its name stands in '{}', and such a name is given to no IAM user", path.display()),
-            "put the rule on a local group, and the IAM group into [local_groups]",
+            format!("its name is in '{}', and nss-iam users never get such a name", path.display()),
+            "write the rule for a local group, and map a group to it in [local_groups]",
         );
     }
     Ok(())
@@ -136,7 +136,7 @@ fn free_name(world: &World<'_>, account: &Account, login: &Name) -> Result<(), R
         || world.groups.iter().any(|group| group.name == login.as_str());
     if login.as_str() != account.name && is_taken {
         return because(
-            format!("'{login}', as the IAM user will be called, is another account or group"),
+            format!("the user's login name '{login}' is already that of another account or group"),
             "",
         );
     }
@@ -182,13 +182,13 @@ fn pin(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<Id, Re
     let given = world.facts.identities.get(&iam_id).map(|identity| identity.id.get());
     let renumber = || {
         format!(
-            "nss-iamctl adopt --renumber {}: moves the account's files to the id of the IAM user",
+            "nss-iamctl adopt --renumber {}: changes the account's files to the id of the user",
             account.name
         )
     };
     if let Some(given) = given.filter(|given| *given != account.uid) {
         return because(
-            format!("IAM user '{}' was published with id {given} already, which never changes", iam.user.id),
+            format!("user '{}' was already published with id {given}, which never changes", iam.user.id),
             &renumber(),
         );
     }

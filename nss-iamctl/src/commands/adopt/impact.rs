@@ -63,8 +63,10 @@ fn notes(world: &World<'_>, account: &Account, iam: &IamUser<'_>, adoption: &Ado
     let facts = world.facts;
     let mut notes = Vec::new();
     if !iam.user.keys.iter().any(|key| key.active) {
-        notes
-            .push("IAM has no active SSH key of this user, who cannot log in before there is one".to_owned());
+        let source = facts.config.source.noun();
+        notes.push(format!(
+            "{source} has no active SSH key of this user, who cannot log in until there is one"
+        ));
     }
     if let Some(count) = facts.running.get(&account.uid) {
         notes.push(format!("{count} processes run as it; they go on, in the groups that they have"));

@@ -57,7 +57,7 @@ fn refuse_shared(plan: &mut Plan) {
         else {
             return true;
         };
-        let why = format!("'{other}' would be the same IAM user '{}'", adoption.iam_name);
+        let why = format!("'{other}' would become the same user '{}'", adoption.iam_name);
         plan.leave.push(Left::new(
             &adoption.name,
             (why, Some("remove the account that is no longer used".to_owned())),

@@ -31,7 +31,7 @@ pub(super) fn plan(plan: &Plan, edits: &[Edit]) -> String {
 
 fn adopted(adoption: &Adoption, text: &mut String) {
     let Adoption { name, uid, iam_name, iam_id, id, .. } = adoption;
-    let becomes = format!("{name} (uid {uid}): becomes IAM user '{iam_name}' ({iam_id})");
+    let becomes = format!("{name} (uid {uid}): becomes nss-iam user '{iam_name}' ({iam_id})");
     line(
         text,
         &if uid == id { format!("{becomes}, keeps its uid") } else { format!("{becomes}, gets uid {id}") },
@@ -114,7 +114,7 @@ pub(super) fn config(plan: &Plan, pins: &str) -> String {
 /// What stands in the way of the whole.
 pub(super) fn obstacle(facts: &Facts, asks_sshd: bool) -> Option<&'static str> {
     if !crate::edit::nsswitch::asks_iam(&facts.nsswitch) {
-        return Some("'/etc/nsswitch.conf' does not ask for IAM users, so nobody would find them");
+        return Some("'/etc/nsswitch.conf' does not ask 'iam', so the users would not resolve");
     }
-    asks_sshd.then_some("sshd does not ask for the keys of IAM users, so nobody could log in")
+    asks_sshd.then_some("sshd does not ask for the keys of nss-iam users, so they could not log in")
 }

@@ -130,15 +130,15 @@ fn hardened_images_let_ours_in_and_keep_their_restrictions() {
 #[test]
 fn what_is_overridden_and_what_stays_is_told() {
     for (more, told) in [
-        ("AllowUsers ubuntu", "'AllowUsers ubuntu' is overridden for IAM users by 'AllowUsers *'"),
-        ("AllowUsers *@10.0.0.0/8", "'AllowUsers *@10.0.0.0/8' stays in force"),
-        ("AllowGroups sudo", "'AllowGroups sudo' is overridden for IAM users by 'AllowGroups *'"),
-        ("DenyUsers ana", "'DenyUsers ana' stays in force, and names IAM user 'ana'"),
+        ("AllowUsers ubuntu", "'AllowUsers ubuntu' is overridden for nss-iam users by 'AllowUsers *'"),
+        ("AllowUsers *@10.0.0.0/8", "'AllowUsers *@10.0.0.0/8' stays in effect"),
+        ("AllowGroups sudo", "'AllowGroups sudo' is overridden for nss-iam users by 'AllowGroups *'"),
+        ("DenyUsers ana", "'DenyUsers ana' stays in effect, and names user 'ana'"),
         (
             "AuthenticationMethods publickey,password",
-            "'AuthenticationMethods publickey,password' stays in force",
+            "'AuthenticationMethods publickey,password' stays in effect",
         ),
-        ("UsePAM no", "nobody makes the homes"),
+        ("UsePAM no", "so no home directories are created"),
     ] {
         let machine = Machine::of("passwd: files\n", &format!("{more}\n"));
         machine.enable(&enable()).unwrap();
@@ -200,8 +200,8 @@ fn whatever_sshd_then_shows_otherwise_puts_every_file_back() {
     for (file, text, why) in [
         // The name of a local group: members of it would be taken for ours.
         ("/ubuntu-in-iam-users", "", "local user 'ubuntu' in another way"),
-        ("/module-missing", "", "glibc does not find IAM user 'ana'"),
-        ("/module-earlier", "", "glibc finds IAM user 'gone' by name, who is disabled"),
+        ("/module-missing", "", "glibc does not find user 'ana'"),
+        ("/module-earlier", "", "glibc finds user 'gone' by name, although the user is disabled"),
         ("/etc/ssh/sshd_config.d/00-aaa.conf", "Broken yes\n", "Bad configuration option"),
     ] {
         let machine = Machine::debian();
@@ -215,7 +215,7 @@ fn whatever_sshd_then_shows_otherwise_puts_every_file_back() {
 
 #[test]
 fn who_has_no_other_way_in_is_warned() {
-    let warning = "if IAM users cannot log in, nobody can";
+    let warning = "if nss-iam users cannot log in, nobody can";
     let machine = Machine::debian();
     machine.enable(&Enable { dry_run: true, ..enable() }).unwrap();
     assert!(!machine.said().contains(warning));
@@ -230,7 +230,10 @@ fn what_cannot_be_tried_yet_is_told() {
     std::fs::remove_file(machine.path("/var/lib/nss-iam/cache.db")).unwrap();
     machine.enable(&Enable::default()).unwrap();
     let said = machine.said();
-    assert!(said.contains("no IAM group is set") && said.contains("no IAM user in the cache yet"), "{said}");
+    assert!(
+        said.contains("no group is configured") && said.contains("no nss-iam user in the cache yet"),
+        "{said}"
+    );
     machine.disable().unwrap();
 }
 

@@ -53,10 +53,11 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(uid) = facts.passwd.get(name) {
         let what = format!(
-            "'{name}' is a local user of this host, uid {uid}: local users are never offered keys of IAM"
+            "'{name}' is a local user of this host, uid {uid}: keys of {} are never offered for local users",
+            facts.source().noun()
         );
         let remedy = if who.is_known() {
-            "log in with the local user's own keys; or take the account over: nss-iamctl adopt; or give the IAM user another \
+            "log in with the local user's own keys; or take the account over: nss-iamctl adopt; or give the user another \
              name (tag 'nss-iam:name' with [tags] use = [\"name\"])"
         } else {
             "log in with the local user's own keys"
@@ -72,14 +73,15 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
     if let (Some(iam_name), Some(id)) = (who.iam_name(), &who.id) {
         let account = who.listed.map(|(account, _)| account.id.as_str()).filter(|id| !id.is_empty());
         let account = account.map_or(String::new(), |id| format!(" of AWS account {id}"));
-        findings.push(Finding::ok(Link::Name, format!("'{name}' is IAM user '{iam_name}' ({id}){account}")));
+        let called = facts.source().called("user");
+        findings.push(Finding::ok(Link::Name, format!("'{name}' is {called} '{iam_name}' ({id}){account}")));
     }
     findings.extend(who.skips.iter().map(|skip| {
         let level = if skip.what == What::User { Level::Bad } else { Level::Warn };
-        let what = format!("left out: {}", skip.text);
+        let what = format!("skipped: {}", skip.text);
         Finding::warn(Code::of_skip(&skip.reason), what, skipped::remedy(skip)).at(level)
     }));
-    // A name or id that IAM has now, and that was refused.
+    // A name or id that the user has at the source now, and that was refused.
     let warnings = facts.published.status.iter().flat_map(|status| &status.warnings);
     let of_user = |told: &&Told<Warning>| match told.kind.known() {
         Some(Warning::KeepsName { iam_id, .. } | Warning::KeepsId { iam_id, .. }) => {
@@ -94,14 +96,19 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
 fn unknown(facts: &Facts, asked: &str) -> Finding {
     let like = like(facts, asked);
     if !like.is_empty() {
-        let what = format!("no IAM user is called '{asked}' here, neither by login name nor in IAM");
+        let what =
+            format!("no nss-iam user is called '{asked}' here, neither by login name nor at the source");
         return Finding::bad(Link::NameMistyped, what, format!("did you mean {}?", some(&like)));
     }
-    let what = format!("no IAM user is called '{asked}' here, and none left or was left out under that name");
+    let what =
+        format!("no nss-iam user is called '{asked}' here, and no user of that name left or was skipped");
     let config = facts.configured();
     let remedy = match config.groups.first() {
-        Some(group) => format!("if IAM has such a user: {}; then nss-iamctl refresh", join(group, asked)),
-        None => "is the user in one of the IAM groups of the configuration? nss-iamctl doctor".to_owned(),
+        Some(group) => {
+            let source = config.source.noun();
+            format!("if {source} has such a user: {}; then nss-iamctl refresh", join(group, asked))
+        }
+        None => "is the user in one of the configured groups? nss-iamctl doctor".to_owned(),
     };
     Finding::bad(Link::NameUnknown, what, remedy)
 }
@@ -122,7 +129,7 @@ fn like(facts: &Facts, asked: &str) -> Vec<String> {
     users.map(|user| user.name.as_str()).filter(is_like).map(str::to_owned).collect()
 }
 
-/// The IAM groups that brought the user here.
+/// The groups that make the user a user of this host.
 fn membership(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     let (account, user) = who.listed?;
     let groups: Vec<&str> = account
@@ -133,7 +140,8 @@ fn membership(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
         .collect();
     if let Some(missing) = &user.missing {
         let what = format!(
-            "IAM's groups no longer have the user ({} times, last {}), which nobody could confirm yet",
+            "the groups of {} no longer contain the user ({} times, last {}), but this is not confirmed yet",
+            facts.source().noun(),
             missing.times,
             ago(missing.last.as_second(), facts.now)
         );
@@ -150,7 +158,7 @@ fn membership(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
             "is that meant? nss-iamctl refresh",
         ));
     }
-    Some(Finding::ok(Link::MemberOf, format!("member of {} in IAM", some(&groups))))
+    Some(Finding::ok(Link::MemberOf, format!("member of {} in {}", some(&groups), facts.source().noun())))
 }
 
 /// Whether the user is published, and may log in.
@@ -183,15 +191,22 @@ fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     }
     let groups = facts.configured().groups;
     let remedy = match (groups.first(), who.iam_name()) {
-        (Some(group), Some(iam_name)) => format!("to let the user back in: {}; then nss-iamctl refresh", join(group, iam_name)),
-        _ => "to let the user back in: make the user a member of a configured IAM group; then nss-iamctl refresh".to_owned(),
+        (Some(group), Some(iam_name)) => {
+            format!("to let the user back in: {}; then nss-iamctl refresh", join(group, iam_name))
+        }
+        _ => {
+            "to let the user back in: add the user to a configured group; then nss-iamctl refresh".to_owned()
+        }
     };
     if who.listed.is_some() {
         let what = format!("disabled{since}, and the listing has the user: it was not applied yet");
         return Some(Finding::bad(Link::NotApplied, what, "nss-iamctl refresh"));
     }
-    let what =
-        format!("disabled{since}: the user left the IAM groups{}, or was deleted", some_groups(&groups));
+    let what = format!(
+        "disabled{since}: the user left the {}{}, or was deleted",
+        facts.source().called("groups"),
+        some_groups(&groups)
+    );
     Some(Finding::bad(Link::Disabled, what, remedy))
 }
 
@@ -220,11 +235,7 @@ fn unpublished(facts: &Facts, who: &Who<'_>) -> Finding {
         let since = user.disabled.map_or(String::new(), |at| format!(" {}", ago(at, facts.now)));
         let what =
             format!("no longer shown: disabled{since}, and removed_keep is over; uid and home are kept");
-        return Finding::bad(
-            Link::Hidden,
-            what,
-            "a member of the IAM groups again, the user gets the same uid",
-        );
+        return Finding::bad(Link::Hidden, what, "a user who becomes a member again gets the same uid");
     }
     Finding::bad(
         Link::NotPublishedYet,
@@ -237,7 +248,7 @@ fn unpublished(facts: &Facts, who: &Who<'_>) -> Finding {
 fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = answers::keys(facts).into_iter().filter(not_ok).collect();
     let iam_name = who.iam_name().unwrap_or(&who.name);
-    let inactive = who.inactive();
+    let (source, inactive) = (facts.source().noun(), who.inactive());
     if let (Some(login), Ok(published)) = (who.login, &facts.published.keys) {
         match withheld(published, login, &facts.machine_id, facts.now) {
             Some((why, remedy)) => {
@@ -260,11 +271,8 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
             }
         }
         if login.keys.is_empty() {
-            let what = if inactive.is_empty() {
-                "IAM has no SSH key of the user"
-            } else {
-                "IAM has no active SSH key of the user"
-            };
+            let active = if inactive.is_empty() { "" } else { "active " };
+            let what = format!("{source} has no {active}SSH key of the user");
             let remedy = inactive.first().map_or_else(|| upload(iam_name), |key| activate(iam_name, &key.id));
             findings.push(Finding::bad(Link::NoKey, what, remedy));
         }
@@ -272,7 +280,7 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
     findings.extend(inactive.iter().map(|key| {
         let fingerprint =
             key.fingerprint.as_ref().map_or(String::new(), |fingerprint| format!(" ({fingerprint})"));
-        let what = format!("key '{}'{fingerprint} is inactive in IAM, so it is not offered", key.id);
+        let what = format!("key '{}'{fingerprint} is inactive in {source}, so it is not offered", key.id);
         Finding::warn(Link::KeyInactive, what, activate(iam_name, &key.id))
     }));
     findings
@@ -300,6 +308,7 @@ fn tries(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     let inactive = who.inactive().into_iter().filter_map(|key| Some((key.id, key.fingerprint?)));
     let asked = Asked {
         name: &who.name,
+        source: facts.source().noun(),
         iam_name: who.iam_name().unwrap_or(&who.name),
         active: active.iter().map(KeyLine::fingerprint).collect(),
         inactive: inactive.collect(),

@@ -11,10 +11,12 @@ use crate::say::show::{some, word};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Asked<'a> {
     pub name: &'a str,
+    /// [`config::Source::noun`].
+    pub source: &'a str,
     pub iam_name: &'a str,
     /// Fingerprints of the active keys.
     pub active: Vec<&'a str>,
-    /// Ids and fingerprints of those that are inactive in IAM.
+    /// Ids and fingerprints of the inactive keys.
     pub inactive: Vec<(String, String)>,
     /// Whether keys may stand in tags.
     pub tags: bool,
@@ -71,19 +73,19 @@ pub(crate) fn last(lines: &[Line], asked: &Asked<'_>) -> Option<Finding> {
 
 /// Keys that were offered, and none of them did.
 fn judge(time: &str, offered: &[(&str, &str)], asked: &Asked<'_>) -> Finding {
-    let Asked { iam_name, active, .. } = asked;
+    let Asked { source, iam_name, active, .. } = asked;
     let has = if active.is_empty() { "no active key".to_owned() } else { some(active) };
     if offered.is_empty() {
-        let what = format!("{time}: the client offered no key that fits, and gave up; IAM has {has}");
+        let what = format!("{time}: the client offered no matching key, and gave up; {source} has {has}");
         let remedy = "compare with the client's 'ssh-add -l', and see 'ssh -v'; sshd logs what was offered from LogLevel VERBOSE on";
         return Finding::warn(Link::NoKeyTried, what, remedy);
     }
     let fingerprints: Vec<&str> = offered.iter().map(|(_, fingerprint)| *fingerprint).collect();
-    let what = format!("{time}: offered {}; IAM has {has}", some(&fingerprints));
+    let what = format!("{time}: offered {}; {source} has {has}", some(&fingerprints));
     if let Some((id, _)) =
         asked.inactive.iter().find(|(_, inactive)| fingerprints.contains(&inactive.as_str()))
     {
-        let what = format!("{what}; '{id}' was offered, and is inactive in IAM");
+        let what = format!("{what}; '{id}' was offered, but is inactive in {source}");
         return Finding::warn(Link::InactiveKeyTried, what, activate(iam_name, id));
     }
     if fingerprints.iter().any(|fingerprint| active.contains(fingerprint)) {
@@ -116,7 +118,7 @@ pub(crate) fn upload(iam_name: &str) -> String {
 
 /// How another key does.
 fn tag(used: bool) -> String {
-    let how = "IAM's own upload takes RSA keys only: put the line of the .pub file into the IAM user's tag 'nss-iam:ssh-key'";
+    let how = "IAM's own upload takes RSA keys only: put the line of the .pub file into the user's tag 'nss-iam:ssh-key'";
     if used { how.to_owned() } else { format!("{how}, and set [tags] use = [\"ssh-key\"]") }
 }
 
@@ -206,7 +208,7 @@ fn refused(why: &str, remedy: &str) -> Option<Event> {
 
 fn not_allowed(reason: &str) -> &'static str {
     if reason.contains("AllowUsers") || reason.contains("AllowGroups") {
-        "nss-iamctl enable lays AllowUsers and AllowGroups over it for IAM users"
+        "nss-iamctl enable overrides AllowUsers and AllowGroups for nss-iam users"
     } else if reason.contains("DenyUsers") || reason.contains("DenyGroups") {
         "disabled users are denied so; for an active one, see DenyUsers and DenyGroups in sshd_config"
     } else if reason.contains("shell") {

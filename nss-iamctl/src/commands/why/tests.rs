@@ -92,17 +92,19 @@ fn a_name_that_leads_nowhere_is_explained() {
     finds(
         "eve",
         Bad,
-        "no IAM user is called 'eve' here",
+        "no nss-iam user is called 'eve' here",
         "add-user-to-group --group-name Ops --user-name eve",
         |_| (),
     );
-    finds("eve", Bad, "no IAM user is called 'eve'", "doctor", |facts| facts.config = Ok(Config::default()));
-    finds("an", Bad, "no IAM user is called 'an'", "did you mean 'ana'?", |_| ());
+    finds("eve", Bad, "no nss-iam user is called 'eve'", "doctor", |facts| {
+        facts.config = Ok(Config::default())
+    });
+    finds("an", Bad, "no nss-iam user is called 'an'", "did you mean 'ana'?", |_| ());
     finds("ubuntu", Bad, "'ubuntu' is a local user of this host, uid 1000", "own keys", |_| ());
     finds("ana", Bad, "'ana' is a local user of this host, uid 1001", "nss-iamctl adopt", |facts| {
         facts.passwd.insert("ana".to_owned(), 1001);
     });
-    finds("Admin", Bad, "left out: 'admin' is reserved", "nss-iam:name", |facts| {
+    finds("Admin", Bad, "skipped: 'admin' is reserved", "nss-iam:name", |facts| {
         skip(facts, Part::User, "Admin", "AIDAADM", SkipReason::NameReserved { name: "admin".to_owned() });
     });
 }
@@ -113,7 +115,7 @@ fn one_who_was_refused_can_be_allowed_and_a_new_name_that_was_refused_is_told() 
     let allow = |id, name| {
         format!("printf '[names.allow]\\n{id} = \"{name}\"\\n' >/etc/nss-iam/config.d/60-name-{name}.toml")
     };
-    finds("grace", Bad, "left out: 'grace' is a member of 'sudo'", &allow("AIDAG", "grace"), |facts| {
+    finds("grace", Bad, "skipped: 'grace' is a member of 'sudo'", &allow("AIDAG", "grace"), |facts| {
         let [name, group, service] = ["grace", "sudo", "files"].map(str::to_owned);
         let reason = SkipReason::NameInGroups { name, groups: vec![group], service };
         skip(facts, Part::User, "Grace", "AIDAG", reason);
@@ -262,7 +264,7 @@ fn who_left_or_is_locked_is_told_since_when_and_how_to_come_back() {
         facts.published.state.as_mut().unwrap().users.get_mut(&IamId::new("AIDABOB")).unwrap().hidden = true;
     });
     finds("ana", Bad, "nobody is published", "doctor", |facts| facts.published.cache = Err(Trouble::Missing));
-    finds("ana", Warn, "nobody could confirm yet", "--force", |facts| {
+    finds("ana", Warn, "this is not confirmed yet", "--force", |facts| {
         let last = jiff::Timestamp::from_second(NOW - 100).unwrap();
         listing(facts).accounts[0].users[0].missing =
             Some(listing::Missing { last, times: 1, groups: Vec::new() });
@@ -295,7 +297,7 @@ fn keys_that_do_not_do_are_told_one_by_one() {
     });
     finds("ana", Bad, "no key is offered: they were last confirmed", "refresh", |facts| facts.now += 300_000);
     finds("ana", Bad, "another machine-id", "refresh", |facts| facts.machine_id.clear());
-    finds("ana", Bad, "there is no '/var/lib/nss-iam/keys.db'", "refresh", |facts| {
+    finds("ana", Bad, "'/var/lib/nss-iam/keys.db' does not exist", "refresh", |facts| {
         facts.published.keys = Err(Trouble::Missing);
     });
 }

@@ -1,6 +1,6 @@
 //! One line of nsswitch.conf(5), as glibc reads it: its services with their actions, and where `iam` goes among them.
 
-use super::IAM;
+use super::SERVICE;
 
 /// Answer from the machine's own users: nothing may come before them.
 const LOCAL: [&str; 2] = ["files", "compat"];
@@ -143,7 +143,7 @@ impl<'a> Entry<'a> {
     }
 
     pub(super) fn asks_iam(&self) -> bool {
-        self.tokens.iter().any(|token| token.text == IAM)
+        self.tokens.iter().any(|token| token.text == SERVICE)
     }
 
     /// Services and actions, single-spaced.
@@ -159,7 +159,7 @@ impl<'a> Entry<'a> {
         if self.database == Database::Initgroups {
             // First, since here success ends the search: a user of ours who is in a group of /etc/group, too, would
             // lose ours. And going on, for those of /etc/group. Nobody else's answer changes: ours is "not found".
-            return Ok(put(line, first.start, &format!("{IAM} {CONTINUE} ")));
+            return Ok(put(line, first.start, &format!("{SERVICE} {CONTINUE} ")));
         }
         let after = place(&services)?;
         let before = services.get(..=after.service).unwrap_or_default();
@@ -168,10 +168,10 @@ impl<'a> Entry<'a> {
             _ => Some(String::new()),
         };
         let words = match merged.as_deref() {
-            None => format!("{MERGE} {IAM}"),
+            None => format!("{MERGE} {SERVICE}"),
             // Merged with whatever comes behind, as it was before us; and as it is known again.
-            Some("merge") => format!("{IAM} {MERGE}"),
-            Some(_) => IAM.to_owned(),
+            Some("merge") => format!("{SERVICE} {MERGE}"),
+            Some(_) => SERVICE.to_owned(),
         };
         // A word that sticks to the one before needs the blank behind ours; a template's braces do that.
         let sticks = self.tokens.iter().any(|token| token.start == after.end && !token.is_action());
@@ -181,7 +181,8 @@ impl<'a> Entry<'a> {
     pub(super) fn without_iam(&self, line: &str) -> String {
         let mut line = line.to_owned();
         let at = |index: usize| self.tokens.get(index);
-        for (index, token) in self.tokens.iter().enumerate().rev().filter(|(_, token)| token.text == IAM) {
+        for (index, token) in self.tokens.iter().enumerate().rev().filter(|(_, token)| token.text == SERVICE)
+        {
             let is =
                 |index: Option<usize>, action| index.and_then(at).is_some_and(|token| token.text == action);
             let (mut first, mut last) = (index, index);

@@ -37,7 +37,7 @@ impl Version {
 /// module loaded: a second line only, since the module of this release finds nobody by such a name.
 pub(crate) fn text(group: &str, arguments: &str, allow: &Allow) -> String {
     let mut text = format!(
-        "# Written by 'nss-iamctl enable': users from IAM log in with their keys in IAM. See nss-iam(7).\n\
+        "# Written by 'nss-iamctl enable': nss-iam users log in with their keys at the source. See nss-iam(7).\n\
          Match Group {group}\n    \
              AuthorizedKeysCommand {KEYS_CMD} {arguments}\n    \
              AuthorizedKeysCommandUser {KEYS_USER}\n    \

@@ -78,7 +78,7 @@ pub(crate) fn obstacle(settings: &Effective, group: &str) -> Option<(String, &'s
     let no = |why: &str, hint| Some((why.to_owned(), hint));
     if settings.get("pubkeyauthentication") == "no" {
         return no(
-            "sshd has 'PubkeyAuthentication no', and IAM users have nothing but keys",
+            "sshd has 'PubkeyAuthentication no', and nss-iam users can only log in with keys",
             "set it to yes",
         );
     }
@@ -86,7 +86,7 @@ pub(crate) fn obstacle(settings: &Effective, group: &str) -> Option<(String, &'s
     let with_key = |chain: &str| chain.split(',').any(|method| method.starts_with("publickey"));
     if !methods.is_empty() && methods != ["any"] && !methods.iter().any(|chain| with_key(chain)) {
         let why = format!(
-            "sshd has 'AuthenticationMethods {}', and IAM users have nothing but keys",
+            "sshd has 'AuthenticationMethods {}', and nss-iam users can only log in with keys",
             methods.join(" ")
         );
         return Some((why, "add a list that begins with publickey"));

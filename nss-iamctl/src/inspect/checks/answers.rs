@@ -26,7 +26,7 @@ fn cache(facts: &Facts) -> Finding {
         Ok(cache) => Finding::ok(Link::Cache, format!("it has {}", count(cache.users.len(), "user"))),
         Err(Trouble::Missing) => Finding::bad(
             Link::CacheMissing,
-            format!("there is no '{CACHE}', so no IAM user resolves"),
+            format!("'{CACHE}' does not exist, so no nss-iam user resolves"),
             "nss-iamctl refresh, and see what it says",
         ),
         Err(trouble) => Finding::bad(
@@ -44,7 +44,7 @@ pub(crate) fn keys(facts: &Facts) -> Vec<Finding> {
         Ok(keys) => keys,
         Err(Trouble::Denied) if !facts.root => return Vec::new(),
         Err(Trouble::Missing) => {
-            let what = format!("there is no '{path}', so no key is offered");
+            let what = format!("'{path}' does not exist, so no key is offered");
             return vec![Finding::bad(Link::KeysMissing, what, "nss-iamctl refresh, and see what it says")];
         }
         Err(trouble) => {
@@ -138,10 +138,10 @@ fn line(text: &[u8], wanted: &[u8], name: &str) -> Option<Finding> {
 
 fn consequence(database: &str) -> &'static str {
     match database {
-        "passwd" => "no IAM user resolves",
-        "group" => "IAM users are in no group of theirs, and sshd's Match Group does not fit",
+        "passwd" => "no nss-iam user resolves",
+        "group" => "nss-iam users are in none of their groups, and sshd's Match Group does not match them",
         "shadow" => "PAM finds no shadow entry and denies the login",
-        _ => "at a login IAM users get none of their groups, and sshd's Match Group does not fit",
+        _ => "at login, nss-iam users get none of their groups, and sshd's Match Group does not match them",
     }
 }
 
@@ -160,7 +160,7 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
         }
         (Some(told), _) => {
             let what = format!(
-                "'{name}' resolves to uid {told}, and the IAM user has {uid}: another service answers first"
+                "'{name}' resolves to uid {told}, but the nss-iam user has {uid}: another service answers first"
             );
             findings.push(Finding::bad(
                 Link::ResolvesToOther,
@@ -240,7 +240,7 @@ fn groups(facts: &Facts, probe: &Probe) -> Option<Finding> {
         return None;
     }
     let what = format!(
-        "at a login '{}' does not get the group '{wanted}', by which sshd knows IAM users",
+        "at login, '{}' does not get the group '{wanted}', by which sshd recognizes nss-iam users",
         probe.name
     );
     Some(Finding::bad(

@@ -10,7 +10,7 @@ use crate::say::finding::{Finding, bounded};
 
 /// Loads all rules at one instant, whatever is loaded, and also where the unit has failed.
 const LOAD: &str = "systemctl reload-or-restart nss-iam-imds.service";
-const OPEN: &str = "IAM users can take the instance's role from its metadata";
+const OPEN: &str = "nss-iam users can take the instance role from the instance metadata";
 
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let Some(ImdsFacts { unit, enabled, rules }) = &facts.imds else { return Vec::new() };
@@ -37,8 +37,10 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     }
     if findings.is_empty() {
         let seen = if rules.is_some() { "" } else { ", as far as can be seen without root" };
-        findings
-            .push(Finding::ok(Link::Imds, format!("IAM users are kept from the instance's metadata{seen}")));
+        findings.push(Finding::ok(
+            Link::Imds,
+            format!("nss-iam users are blocked from the instance metadata{seen}"),
+        ));
     }
     findings
 }
@@ -72,14 +74,12 @@ fn holes(facts: &Facts, rules: &Rules) -> Vec<Finding> {
         findings.push(bad(Link::ImdsHook, what));
     }
     let missing = ADDRESSES.iter().filter(|address| !rules.addresses.iter().any(|other| other == *address));
-    findings.extend(
-        missing.map(|address| {
-            bad(Link::ImdsAddress, format!("no rule keeps IAM users from '{address}': {OPEN}"))
-        }),
-    );
+    findings.extend(missing.map(|address| {
+        bad(Link::ImdsAddress, format!("no rule blocks nss-iam users from '{address}': {OPEN}"))
+    }));
     if !rules.refuse(&COMPUTED) {
         let (first, last) = (COMPUTED.start(), COMPUTED.end());
-        let what = format!("no rule refuses the uids {first}-{last}, which IAM users have: {OPEN}");
+        let what = format!("no rule blocks the uids {first}-{last}, which nss-iam users have: {OPEN}");
         findings.push(bad(Link::ImdsUids, what));
     }
     let users = facts.published.cache.as_ref().map_or(&[][..], |cache| &cache.users);
@@ -87,7 +87,7 @@ fn holes(facts: &Facts, rules: &Rules) -> Vec<Finding> {
     let open = pinned.filter(|user| !rules.refuse(&(user.uid.get()..=user.uid.get())));
     let open = open.map(|user| {
         let what =
-            format!("no rule refuses uid {} ('{}'), who can take the instance's role", user.uid, user.name);
+            format!("no rule blocks uid {} ('{}'), who can take the instance role", user.uid, user.name);
         bad(Link::ImdsUid, what)
     });
     findings.extend(bounded(open.collect(), "nft list table inet nss_iam shows all that are refused"));
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn what_was_not_asked_for_is_no_fault() {
         assert_eq!(told(|facts| facts.imds = None), []);
-        tells(Ok, "are kept from the instance's metadata", "", |_| ());
+        tells(Ok, "are blocked from the instance metadata", "", |_| ());
         tells(Ok, "is off", "", |imds| {
             (imds.unit.active, imds.enabled) = ("inactive".to_owned(), false);
             imds.rules = Some(Err(Unseen::NoTable));

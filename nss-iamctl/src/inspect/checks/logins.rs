@@ -40,7 +40,8 @@ pub(crate) fn daemon(facts: &Facts) -> Vec<Finding> {
         )];
     }
     if !sshd.ours {
-        let what = format!("'{}' is missing, so sshd asks for no IAM user's keys", drop_in::PATH);
+        let what =
+            format!("'{}' is missing, so sshd does not ask for the keys of nss-iam users", drop_in::PATH);
         return vec![Finding::bad(Link::DropInMissing, what, "nss-iamctl enable")];
     }
     let mut findings = Vec::new();
@@ -91,7 +92,7 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     if let Some(why) = effective::active_differs(settings, name, &group, &sshd.arguments) {
         findings.push(Finding::bad(
             Link::SshdDiffers,
-            format!("sshd does not treat '{name}' as an IAM user: {why}"),
+            format!("sshd does not treat '{name}' as an nss-iam user: {why}"),
             format!("an earlier Match overrides ours, or AllowUsers, AllowGroups: nss-iamctl enable; sshd -T -C user={name}"),
         ));
     }
@@ -130,7 +131,7 @@ fn restrictions(settings: &Effective) -> Vec<Finding> {
         findings.push(Finding::warn(
             Link::SshdMethods,
             what,
-            "IAM users have no password; the second factor must not ask for one",
+            "nss-iam users have no password; the second factor must not ask for one",
         ));
     }
     if settings.get("usepam") == "no" {

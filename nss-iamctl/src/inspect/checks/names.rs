@@ -27,7 +27,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
 
 /// Units and entries of sysusers.d(5) that take a published name for the account of their daemon.
 pub(crate) fn adopted(facts: &Facts) -> Vec<Finding> {
-    let allow = facts.configured().names.allow;
+    let (source, allow) = (facts.source(), facts.configured().names.allow);
     let mut findings = Vec::new();
     for (name, holder) in
         facts.names.holders.iter().filter(|(name, holder)| !is_allowed(&allow, name, holder))
@@ -39,15 +39,16 @@ pub(crate) fn adopted(facts: &Facts) -> Vec<Finding> {
             all => format!(" and in {} more such places", all - 1),
         };
         let Holder { what, iam_id, .. } = holder;
+        let called = source.called(what);
         let told = format!(
-            "IAM {what} '{name}' is {first}{more}: what runs there has this {what}'s files and keys, and the reverse"
+            "{called} '{name}' is {first}{more}: what runs there has this {what}'s files and keys, and the reverse"
         );
         let meant = iam_id.as_ref().map_or_else(
             || "see [names.allow] in nss-iam.toml(5)".to_owned(),
             |iam_id| allow_command(iam_id.as_str(), name),
         );
         let remedy = format!(
-            "give it a user of its own in '{}', or rename the IAM {what}; if it is meant so: {meant}",
+            "use a dedicated user in '{}', or rename the {called}; if this is intended: {meant}",
             first.place
         );
         findings.push(Finding::bad(Link::UnitTakesName, told, remedy));
@@ -104,10 +105,10 @@ impl Other<'_> {
         matches!(self, Self::LocalUser | Self::LocalGroup)
     }
 
-    /// For the IAM user or group of this name.
-    fn remedy(&self, what: &str, name: &str) -> String {
+    /// What the administrator can do; `called` is the source's name for the user or group.
+    fn remedy(&self, what: &str, called: &str, name: &str) -> String {
         let is_user = what == "user";
-        let another = if is_user { ANOTHER_NAME } else { "rename the IAM group" };
+        let another = if is_user { ANOTHER_NAME.to_owned() } else { format!("rename the {called}") };
         match self {
             Self::LocalUser if is_user => {
                 format!(
@@ -123,7 +124,7 @@ impl Other<'_> {
 
 /// Published names that somebody else on this host has, too.
 pub(crate) fn taken(facts: &Facts) -> Vec<Finding> {
-    let names = &facts.names;
+    let (source, names) = (facts.source(), &facts.names);
     let mut findings = Vec::new();
     for (name, holder) in &names.holders {
         let local_user = facts.passwd.get(name).map(|&uid| (Other::LocalUser, uid));
@@ -133,11 +134,12 @@ pub(crate) fn taken(facts: &Facts) -> Vec<Finding> {
         let Some((other, id)) = local.or_else(user).or_else(group) else { continue };
         let when = if other.is_local() { "at the next refresh" } else { "within a day" };
         let Holder { what, .. } = holder;
+        let called = source.called(what);
         let told = format!(
-            "'{name}' is an IAM {what} and also {}: one is taken for the other, and the IAM {what} loses the name {when}",
+            "'{name}' is the name of a published {what} and also of {}: one is mistaken for the other, and the {called} loses the name {when}",
             other.described(id)
         );
-        findings.push(Finding::bad(other.link(), told, other.remedy(what, name)));
+        findings.push(Finding::bad(other.link(), told, other.remedy(what, &called, name)));
     }
     findings
 }

@@ -1,5 +1,6 @@
 //! Whether what is published is fresh, and why not: the last run, AWS's refusals, the timer, the clock.
 
+use config::Source;
 use listing::{Failure, FailureCode, FailureKind};
 use policy::offer::{self, STALE};
 use status::{Kind, Skip, Status, Told, Warning, What};
@@ -23,7 +24,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     findings.extend(clock(facts));
     findings.extend(units(facts));
     if let Ok(status) = &facts.published.status {
-        findings.extend(skips(status));
+        findings.extend(skips(&facts.source(), status));
         // Units are looked at now, too: see `names`.
         let is_new =
             |told: &&Told<Warning>| !facts.root || !matches!(told.kind, Kind::Known(Warning::RunsAs { .. }));
@@ -167,7 +168,7 @@ fn age(facts: &Facts) -> Option<Finding> {
 /// The host asks another account than the one that its users came from.
 fn other_account(facts: &Facts) -> Option<Finding> {
     let (Ok(status), Ok(state)) = (&facts.published.status, &facts.published.state) else { return None };
-    let source = facts.configured().source.clone();
+    let source = facts.source();
     if !source.is_directory() {
         return None;
     }
@@ -245,7 +246,7 @@ fn meaning(status: &str) -> &'static str {
     }
 }
 
-fn skips(status: &Status) -> Vec<Finding> {
+fn skips(source: &Source, status: &Status) -> Vec<Finding> {
     let mut findings: Vec<Finding> = status
         .skips
         .iter()
@@ -253,8 +254,12 @@ fn skips(status: &Status) -> Vec<Finding> {
         .map(|skip| {
             let Skip { what, name, text, .. } = skip;
             let what = match what {
-                What::User | What::Group => format!("IAM {what} '{name}' left out: {text}"),
-                What::Key | What::Tag | What::Other => format!("of IAM user '{name}': {text}; left out"),
+                What::User | What::Group => {
+                    format!("{} '{name}' skipped: {text}", source.called(&what.to_string()))
+                }
+                What::Key | What::Tag | What::Other => {
+                    format!("{} '{name}': {text}; skipped", source.called("user"))
+                }
             };
             Finding::warn(Code::of_skip(&skip.reason), what, skipped::remedy(skip))
         })

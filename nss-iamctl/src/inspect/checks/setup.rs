@@ -42,14 +42,14 @@ fn configuration(facts: &Facts) -> Finding {
     match (groups.as_slice(), &config.groups_from_instance_tag) {
         ([], None) => Finding::bad(
             Link::NoGroupsConfigured,
-            "no IAM group is configured, so nobody becomes a user",
+            "no group is configured, so there are no users",
             "nss-iamctl enable --group GROUP, or set `groups` in /etc/nss-iam/config.toml",
         ),
         ([], Some(tag)) => {
             Finding::ok(Link::UsersOfTag, format!("groups come from the instance tag '{tag}'"))
         }
         (groups, _) => {
-            Finding::ok(Link::UsersOfGroups, format!("users come from the IAM groups {}", some(groups)))
+            Finding::ok(Link::UsersOfGroups, format!("users come from the groups {}", some(groups)))
         }
     }
 }
@@ -62,7 +62,7 @@ fn users(facts: &Facts) -> Finding {
     Finding::bad(
         Link::SystemUserMissing,
         format!(
-            "system user {} is missing; sshd runs keys-cmd as 'nss-iam', IAM is read as 'nss-iam-fetch'",
+            "system user {} is missing; keys-cmd runs as 'nss-iam', and the source is read as 'nss-iam-fetch'",
             some(&missing)
         ),
         "systemd-sysusers nss-iam.conf",

@@ -12,7 +12,7 @@ const UNKNOWN: &str = "the report is of another release of nss-iam: nss-iamctl r
 pub(crate) fn remedy(skip: &Skip) -> String {
     match &skip.reason {
         Kind::Other(_) => UNKNOWN.to_owned(),
-        Kind::Known(_) if skip.what == What::Tag => "correct the tag in IAM".to_owned(),
+        Kind::Known(_) if skip.what == What::Tag => "correct the tag at the source".to_owned(),
         Kind::Known(reason) => of_reason(skip.what, &skip.id, reason),
     }
 }
@@ -66,9 +66,9 @@ pub(crate) fn of_reason(what: What, id: &str, reason: &SkipReason) -> String {
         | R::TagNumber
         | R::TagIdOfSystem { .. }
         | R::TagIdTooHigh { .. }
-        | R::TagShell { .. } => "correct the tag in IAM".to_owned(),
+        | R::TagShell { .. } => "correct the tag at the source".to_owned(),
         R::KeyPrivate => {
-            "delete it in IAM and make a new pair: a private key that was uploaded is known to others".to_owned()
+            "delete it at the source and create a new pair: a private key that was uploaded is compromised".to_owned()
         }
         R::KeyBelongsElsewhere { .. } => "upload it: aws iam upload-ssh-public-key".to_owned(),
         R::KeyLong { .. }
@@ -86,10 +86,10 @@ pub(crate) fn of_reason(what: What, id: &str, reason: &SkipReason) -> String {
 /// What gives a user or group another name.
 fn another(what: What) -> String {
     if what == What::Group {
-        "its members are users all the same; rename the group in IAM, and give power by [local_groups], not by names in sudoers"
+        "its members are still users; rename the group at the source, and grant privileges with [local_groups], not by names in sudoers"
             .to_owned()
     } else {
-        format!("{ANOTHER_NAME}, or rename it in IAM")
+        format!("{ANOTHER_NAME}, or rename the user at the source")
     }
 }
 
@@ -285,7 +285,7 @@ mod tests {
             (
                 R::NameTaken { name: name(), called: text("IAM user"), holder: text("X") },
                 "'x' is already the name of IAM user 'X'",
-                vec!["nss-iam:name", "rename it in IAM"],
+                vec!["nss-iam:name", "rename the user at the source"],
             ),
             (
                 R::IdOfUser { iam_id: text("AIDAX") },
@@ -339,7 +339,7 @@ mod tests {
             (R::TagIdTooHigh { id: 9, last: 8 }, "9 is above 8", vec!["correct the tag"]),
             (R::TagShell { shell: text("/x") }, "'/x' is not in /etc/shells", vec!["correct the tag"]),
             (R::KeyLong { bytes: 9 }, "9 bytes is too long for a public key", vec!["the .pub file"]),
-            (R::KeyPrivate, "it is a private key; treat it as compromised", vec!["new pair"]),
+            (R::KeyPrivate, "it is a private key; treat it as compromised", vec!["a new pair"]),
             (R::KeyLines, "it has several lines or control characters", vec!["the .pub file"]),
             (R::KeyForm, "not a public key: it must have a type", vec!["the .pub file"]),
             (R::KeyUnreadable { cause: text("x") }, "not a public key of OpenSSH: x", vec!["the .pub file"]),
@@ -388,12 +388,12 @@ mod tests {
         let told = |part: Part<'_>, reason| remedy(&Skip::new("", part, "X", "AIDAX", reason));
         let group = told(Part::Group, reserved());
         assert!(group.starts_with(
-            "its members are users all the same; rename the group in IAM, and give power by [local_groups]"
+            "its members are still users; rename the group at the source, and grant privileges with [local_groups]"
         ));
         assert!(group.ends_with(ALLOW), "{group}");
         let local = SkipReason::NameOfUser { name: text("x"), id: 1, service: text("files") };
         assert_eq!(told(Part::Group, local), another(What::Group));
-        assert_eq!(told(Part::Tag("name"), reserved()), "correct the tag in IAM");
+        assert_eq!(told(Part::Tag("name"), reserved()), "correct the tag at the source");
     }
 
     #[test]

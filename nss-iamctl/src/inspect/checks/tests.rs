@@ -83,9 +83,7 @@ fn what_an_installation_brings_is_missed() {
         let refused = Message::new("'config.toml' line 3: unknown key 'x'").with_hint("delete it");
         facts.config = Err(NoConfig::Refused(refused));
     });
-    finds(Bad, "no IAM group is configured", "enable --group", |facts, _| {
-        facts.config = Ok(Config::default())
-    });
+    finds(Bad, "no group is configured", "enable --group", |facts, _| facts.config = Ok(Config::default()));
     finds(Bad, "system user 'nss-iam' is missing", "systemd-sysusers", |facts, _| {
         facts.passwd.remove("nss-iam");
     });
@@ -189,16 +187,16 @@ fn names_that_were_refused_are_told_with_a_way_out() {
     };
     let name = || "admin".to_owned();
     let reserved = || SkipReason::NameReserved { name: name() };
-    let what = "IAM user 'Admin' left out: 'admin' is reserved for the system";
+    let what = "IAM user 'Admin' skipped: 'admin' is reserved for the system";
     skip(Part::User, what, reserved(), "nss-iam:name");
     let local = SkipReason::NameOfUser { name: name(), id: 1001, service: "files".to_owned() };
     skip(Part::User, "'admin' is a user of /etc/passwd", local, "adopt");
     skip(Part::User, "name has 40 bytes", SkipReason::NameLong { bytes: 40 }, "strip_domains");
     let taken = SkipReason::IdTaken { id: 5, holder: "AIDAY".to_owned() };
     skip(Part::User, "its id 5 is that of 'AIDAY'; give one", taken, "[ids]");
-    skip(Part::Group, "IAM group 'Admin' left out: ", reserved(), "[local_groups]");
-    let what = "of IAM user 'Admin': key 'APKA1': it is a private key";
-    skip(Part::Key("APKA1"), what, SkipReason::KeyPrivate, "make a new pair");
+    skip(Part::Group, "IAM group 'Admin' skipped: ", reserved(), "[local_groups]");
+    let what = "IAM user 'Admin': key 'APKA1': it is a private key";
+    skip(Part::Key("APKA1"), what, SkipReason::KeyPrivate, "create a new pair");
     let many = broken(|facts, _| {
         let skip = |n: usize| Skip::new("", Part::User, &n.to_string(), "AIDAX", SkipReason::NameDigits);
         status(facts).skips = (0..25).map(skip).collect();
@@ -229,7 +227,7 @@ fn what_another_release_reports_is_shown_as_it_says_it() {
         ]
     );
     assert!(found[0].what.ends_with("held something back: a comet"), "{found:?}");
-    assert_eq!(found[1].what, "IAM user 'Ana' left out: it is a star");
+    assert_eq!(found[1].what, "IAM user 'Ana' skipped: it is a star");
 }
 
 #[test]
@@ -290,13 +288,13 @@ fn what_keeps_glibc_from_answering_is_named() {
         line("shadow:", "initgroups: files\nshadow:"),
     );
     finds(Level::Warn, "at an odd place", "enable moves it", line("passwd: files iam", "passwd: iam files"));
-    finds(Bad, "there is no '/var/lib/nss-iam/cache.db'", "refresh", |facts, _| {
+    finds(Bad, "'/var/lib/nss-iam/cache.db' does not exist", "refresh", |facts, _| {
         facts.published.cache = Err(Trouble::Missing);
     });
     finds(Bad, "refuse '/var/lib/nss-iam/cache.db': not owned by root", "refresh", |facts, _| {
         facts.published.cache = Err(Trouble::Unusable("not owned by root".to_owned()));
     });
-    finds(Bad, "there is no '/var/lib/nss-iam/keys.db'", "refresh", |facts, _| {
+    finds(Bad, "'/var/lib/nss-iam/keys.db' does not exist", "refresh", |facts, _| {
         facts.published.keys = Err(Trouble::Missing);
     });
     finds(Bad, "another machine-id", "nss-iamctl clean", |facts, _| facts.machine_id = "other".to_owned());

@@ -220,7 +220,7 @@ fn without_apply_nothing_changes() {
     let before = tree.all();
     let told = tree.adopt(Refresher::Fails, Adopt::default()).unwrap();
     assert!(
-        told.contains(&format!("ana (uid {UID}): becomes IAM user 'Ana' (AIDA1), keeps its uid")),
+        told.contains(&format!("ana (uid {UID}): becomes nss-iam user 'Ana' (AIDA1), keeps its uid")),
         "{told}"
     );
     assert!(told.contains("loses: its password"), "{told}");
@@ -325,8 +325,12 @@ fn a_change_that_cannot_be_made_undoes_those_before_it() {
 #[test]
 fn a_host_that_is_not_set_up_keeps_its_accounts() {
     for (path, text, why) in [
-        ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\n", "nobody would find them"),
-        ("/etc/ssh/sshd_config.d/00-nss-iam.conf", "", "nobody could log in"),
+        (
+            "/etc/nsswitch.conf",
+            "passwd: files\ngroup: files\nshadow: files\n",
+            "so the users would not resolve",
+        ),
+        ("/etc/ssh/sshd_config.d/00-nss-iam.conf", "", "so they could not log in"),
     ] {
         let Some(tree) = Tree::new() else { return };
         if text.is_empty() {

@@ -94,7 +94,7 @@ fn what_is_lost_is_told() {
     let plan = planned(&facts, &[], false);
     let told = tell::plan(&plan, &changed(&facts, &[], false));
     for expected in [
-        "jane.doe (uid 1003): becomes IAM user 'jane.doe' (AIDA-jane-doe), keeps its uid",
+        "jane.doe (uid 1003): becomes nss-iam user 'jane.doe' (AIDA-jane-doe), keeps its uid",
         "loses: its password",
         "loses: membership of local groups users, sudo, docker (see [local_groups])",
         "loses: sudo rule 'jane.doe ALL=(ALL) NOPASSWD:ALL' of '/etc/sudoers.d/jane doe'",
@@ -189,6 +189,6 @@ fn the_section_for_an_image_says_who_is_missing_in_it_and_why() {
     let request = Request { elsewhere: true, ..Request::default() };
     let plan = plan::plan(&World::of(&facts), &request).unwrap();
     let text = tell::config(&plan, &changes::pins("", &plan.adopt).unwrap());
-    assert!(text.contains("[ids]\nAIDA1 = 1003 # ana\n# bob: no IAM user"), "{text}");
+    assert!(text.contains("[ids]\nAIDA1 = 1003 # ana\n# bob: no user at the source"), "{text}");
     assert!(config::Config::parse(&[("c".into(), text)]).is_ok());
 }

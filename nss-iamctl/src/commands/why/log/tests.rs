@@ -18,6 +18,7 @@ pub(crate) fn lines(texts: &[&str]) -> Vec<Line> {
 fn asked() -> Asked<'static> {
     Asked {
         name: "ana",
+        source: "IAM",
         iam_name: "Ana",
         active: vec!["SHA256:good"],
         inactive: vec![("APKA9".to_owned(), "SHA256:old".to_owned())],
@@ -56,11 +57,11 @@ fn keys_that_were_offered_are_compared_with_those_of_iam() {
     says(&[&ed], "'SHA256:modern'", "[tags] use = [\"ssh-key\"]");
     says(
         &[&failed("RSA SHA256:old")],
-        "'APKA9' was offered, and is inactive",
+        "'APKA9' was offered, but is inactive",
         "--ssh-public-key-id APKA9 --status Active",
     );
     says(&[&failed("RSA SHA256:good")], "was not when it was tried", "try again");
-    says(&[CLOSED], "offered no key that fits", "LogLevel VERBOSE");
+    says(&[CLOSED], "offered no matching key", "LogLevel VERBOSE");
     says(&["Disconnected from authenticating user ana 10.0.0.1 port 5 [preauth]"], "gave up", "ssh-add -l");
     let invalid = "Failed publickey for invalid user ana from 10.0.0.1 port 5 ssh2: RSA SHA256:mine";
     says(&[invalid], "offered 'SHA256:mine'", "upload");
@@ -124,7 +125,7 @@ fn a_login_that_worked_ends_the_search() {
     );
     says(
         &["User ana from x not allowed because listed in DenyUsers", accepted, CLOSED],
-        "T2: the client offered no key",
+        "T2: the client offered no matching key",
         "",
     );
 }
@@ -140,5 +141,5 @@ fn other_users_and_other_connections_are_no_concern() {
     }
     let mut two = lines(&["error: Unsafe AuthorizedKeysCommand \"x\": y", CLOSED]);
     two[0].pid = "8".to_owned();
-    assert!(last(&two, &asked()).unwrap().what.contains("no key that fits"));
+    assert!(last(&two, &asked()).unwrap().what.contains("no matching key"));
 }

@@ -18,14 +18,13 @@ fn notes(facts: &Facts) -> Vec<Finding> {
         .collect()
 }
 
-const ALLOW: &str =
-    r#"if it is meant so: printf '[names.allow]\nAIDAANA = "ana"\n' >/etc/nss-iam/config.d/60-name-ana.toml"#;
+const ALLOW: &str = r#"if this is intended: printf '[names.allow]\nAIDAANA = "ana"\n' >/etc/nss-iam/config.d/60-name-ana.toml"#;
 
 #[test]
 fn a_unit_that_runs_as_a_published_user_is_named_unless_it_is_allowed() {
     let what = "IAM user 'ana' is the user of 'mosca.service' ('/usr/lib/systemd/system/mosca.service'): what runs there";
     finds(Level::Bad, what, ALLOW, |facts, _| mosca(facts));
-    finds(Level::Bad, what, "give it a user of its own in '/usr/lib/systemd", |facts, _| mosca(facts));
+    finds(Level::Bad, what, "use a dedicated user in '/usr/lib/systemd", |facts, _| mosca(facts));
     finds(Level::Bad, "and in 1 more such places", ALLOW, |facts, _| {
         mosca(facts);
         uses(facts, "ana", Kind::Sysusers, "a system user", "/usr/lib/sysusers.d/mosca.conf");
@@ -80,10 +79,10 @@ fn of_many_units_some_are_told() {
 fn a_name_that_somebody_else_has_is_named() {
     use Level::Bad;
     let name = || "ana".to_owned();
-    finds(Bad, "also a user of /etc/passwd (uid 1001)", "adopt", |facts, _| {
+    finds(Bad, "also of a user of /etc/passwd (uid 1001)", "adopt", |facts, _| {
         facts.passwd.extend([(name(), 1001)])
     });
-    finds(Bad, "also a group of /etc/group (gid 7)", "groupdel ana", |facts, _| {
+    finds(Bad, "also of a group of /etc/group (gid 7)", "groupdel ana", |facts, _| {
         facts.group.extend([(name(), 7)])
     });
     finds(Bad, "a user of service 'sss' of nsswitch.conf (uid 9)", "nss-iam:name", |facts, _| {

@@ -112,7 +112,7 @@ fn an_account_that_the_refresher_does_not_publish_leaves_everything_unchanged() 
     assert_eq!(status, Some(70), "{told}");
     assert!(
         told.contains("'ana' is a system user ('/etc/sysusers.d/ana.conf')")
-            && told.contains("every file is as it was"),
+            && told.contains("all files were restored"),
         "{told}"
     );
     assert_eq!((contents(), owners(&host, "ana")), (before, owned));

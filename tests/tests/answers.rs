@@ -115,7 +115,8 @@ fn a_lock_takes_effect_at_once_even_without_a_listing_or_with_a_broken_one() {
         let locked = ctl(&host, &["lock", "ana"]);
         assert_eq!(locked.status, Some(0), "{broken:?}: {locked:?}");
         assert!(
-            locked.out.contains("locked 'ana'") && locked.out.contains("ended what ran as 'ana': 'sleep ("),
+            locked.out.contains("locked 'ana'")
+                && locked.out.contains("ended the processes of 'ana': 'sleep ("),
             "{locked:?}"
         );
         assert!(!running.wait().unwrap().success());
@@ -132,7 +133,7 @@ fn a_lock_takes_effect_at_once_even_without_a_listing_or_with_a_broken_one() {
 
         let unlocked = ctl(&host, &["unlock", "ana"]);
         assert!(
-            unlocked.err.contains("who stays disabled"),
+            unlocked.err.contains("but the user stays disabled"),
             "whether IAM still has the user, nobody knows: {unlocked:?}"
         );
         host.apply(&everyone());
@@ -175,7 +176,7 @@ fn why_and_doctor_report_what_glibc_really_answers() {
     found(&["doctor"], "ok", "passwd, group and shadow ask 'iam'");
     fs::write("/etc/nsswitch.conf", "passwd: files\ngroup: files [SUCCESS=merge] iam\nshadow: files\n")
         .unwrap();
-    found(&["why", "ana"], "bad", "'ana' does not resolve, though the module knows the user");
+    found(&["why", "ana"], "bad", "'ana' does not resolve, although the module has the user");
     found(&["doctor"], "bad", "does not ask 'iam' for shadow");
     fs::write("/etc/nsswitch.conf", "passwd: files iam\ngroup: files [SUCCESS=merge] iam\nshadow: files\n")
         .unwrap();
@@ -188,7 +189,7 @@ fn why_and_doctor_report_what_glibc_really_answers() {
     found(&["why", "ana"], "bad", "does not ask 'iam' for group");
     host.machine.nsswitch();
     fs::remove_file(tests::module()).unwrap();
-    found(&["doctor"], "bad", "libnss_iam.so.2 is in none of the folders");
+    found(&["doctor"], "bad", "libnss_iam.so.2 is in none of the directories");
     found(&["why", "ana"], "bad", "the module does not answer for 'ana'");
 }
 
@@ -240,7 +241,7 @@ fn a_service_that_cannot_be_asked_is_bad_and_one_that_is_not_installed_is_a_note
     assert_eq!(host.refresher(&["apply"]).status, Some(0));
     assert!(!host.keys("zoe").is_empty());
     assert_eq!(found(&host, &["doctor"], text), None);
-    assert_eq!(found(&host, &["doctor"], "by [names] exclude: 'ldap'").unwrap().0, "ok");
+    assert_eq!(found(&host, &["doctor"], "because of [names] exclude: 'ldap'").unwrap().0, "ok");
 }
 
 #[test]
@@ -279,12 +280,12 @@ fn a_lost_state_is_bad_before_and_after_the_refresh_that_rebuilds_it() {
     let Some(host) = host() else { return };
     assert_eq!(found(&host, &["doctor"], "state.db"), None);
     fs::remove_file(format!("{CACHE}/state.db")).unwrap();
-    let (level, remedy) = found(&host, &["doctor"], "state.db' does not know").unwrap();
+    let (level, remedy) = found(&host, &["doctor"], "state.db' lacks").unwrap();
     assert!(level == "bad" && remedy.contains("newer copy"), "{remedy}");
     host.list(&everyone());
     assert_eq!(host.refresher(&["apply"]).status, Some(65));
     host.apply(&everyone());
-    let (level, remedy) = found(&host, &["doctor"], "state.db' had been lost, and was rebuilt").unwrap();
+    let (level, remedy) = found(&host, &["doctor"], "state.db' was lost, and was rebuilt").unwrap();
     assert!(level == "bad" && remedy.contains("nss-iamctl users --all"), "{remedy}");
 }
 

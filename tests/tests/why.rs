@@ -64,7 +64,7 @@ fn on_a_working_host_nothing_is_broken() {
         let bad: Vec<_> = findings(&host, words).into_iter().filter(|found| found.0 == "bad").collect();
         assert!(bad.is_empty(), "{bad:?}");
     }
-    finds(&host, &["why", "ana"], "ok", "for 'ana' it asks keys-cmd, and nothing shuts the user out", "");
+    finds(&host, &["why", "ana"], "ok", "for 'ana', it asks keys-cmd, and nothing denies the login", "");
     let (status, text) = host.sh("nss-iamctl why ana");
     assert!(status < Some(2) && text.contains("verdict: nothing"), "{text}");
 }
@@ -162,7 +162,7 @@ fn nscd_with_a_stale_negative_entry() {
     fs::rename("/usr/sbin/nscd", "/usr/sbin/nscd.gone").unwrap();
     let _key = host.refreshed_user("zoe");
     fs::rename("/usr/sbin/nscd.gone", "/usr/sbin/nscd").unwrap();
-    finds(&host, &["why", "zoe"], "bad", "nscd says that 'zoe' does not exist", "nscd -i passwd");
+    finds(&host, &["why", "zoe"], "bad", "nscd has a stale negative entry for 'zoe'", "nscd -i passwd");
     host.done(&["nscd", "-i", "passwd"]);
     finds(&host, &["why", "zoe"], "ok", "'zoe' resolves to uid", "");
 }
@@ -202,7 +202,7 @@ fn a_key_that_is_inactive_a_user_who_left_and_a_stranger() {
     finds(&host, &["why", "ivan"], "bad", "IAM has no active SSH key of the user", "--status Active");
     host.refused("ana", &key);
     finds(&host, &["why", "ana"], "bad", "the user left the IAM groups", "aws iam add-user-to-group");
-    finds(&host, &["why", "ana"], "ok", "and does not exist by name", "");
+    finds(&host, &["why", "ana"], "ok", "and does not resolve by name", "");
     host.refused("mallory", &key);
     finds(&host, &["why", "mallory"], "bad", "no nss-iam user is called 'mallory'", "add-user-to-group");
 }

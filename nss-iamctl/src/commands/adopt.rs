@@ -88,7 +88,7 @@ fn status(args: &Adopt, plan: &Plan) -> u8 {
 fn done(plan: &Plan, kept: &Path) {
     let count = plan.adopt.len();
     let accounts = if count == 1 { "account" } else { "accounts" };
-    say(format!("{count} {accounts} taken over; the old files are in '{}'", kept.display()));
+    say(format!("{count} {accounts} taken over; the original files are in '{}'", kept.display()));
 }
 
 fn nobody(world: &World<'_>, plan: &Plan) -> Message {

@@ -34,7 +34,7 @@ pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result
         let timer =
             host.run(&["systemctl", "is-active", "--quiet", TIMER]).is_ok_and(|output| output.success());
         if timer {
-            let what = format!("'{TIMER}' runs and will fetch everything anew");
+            let what = format!("'{TIMER}' is active, and will fetch everything again");
             crate::say::say(Message::new(what).with_hint(format!("systemctl stop {TIMER}")));
         }
     }

@@ -41,11 +41,11 @@ pub(crate) fn run(host: &Host, args: &Disable, out: &mut dyn Write) -> Result<u8
     let steps = steps(&manifest, edits, former);
     step::show(host, &steps, out).map_err(unchanged)?;
     if args.dry_run {
-        say("nothing was changed, as asked");
+        say("dry run; nothing was changed");
         return Ok(error::OK);
     }
     if steps.is_empty() && manifest == Manifest::default() {
-        say("nothing of nss-iam was found in the host's files");
+        say("the host's files contain nothing of nss-iam");
         return Ok(error::OK);
     }
     carry_out(host, |transaction| transaction.make(&steps))?;
@@ -65,8 +65,8 @@ fn edits(host: &Host, manifest: Option<&Manifest>, authselect: bool) -> Result<V
         if !saved.is_untouched(before.as_deref()) && before != saved.original {
             let path = saved.path.display();
             say(&match saved.kind {
-                Kind::Theirs => format!("'{path}' was changed since 'enable' and stays as it is"),
-                _ => format!("'{path}' was changed since 'enable': only what is ours goes"),
+                Kind::Theirs => format!("'{path}' was changed since 'enable', so it is kept"),
+                _ => format!("'{path}' was changed since 'enable', so only what 'enable' added is removed"),
             });
         }
         let after = saved.restored(before.as_deref())?;
@@ -91,7 +91,7 @@ fn former(manifest: &Manifest, current: Option<&[String]>) -> Result<Option<Step
     let Some(ours) = current.filter(|current| authselect::is_ours(current)) else { return Ok(None) };
     let Some(from) = &manifest.authselect else {
         return Err(Error::configuration(
-            "authselect has our profile in force, and which was before is not known",
+            "authselect uses the profile of nss-iam, and the previous profile is not known",
         )
         .hint("authselect select PROFILE, such as sssd; then nss-iamctl disable"));
     };

@@ -47,9 +47,9 @@ fn samples(host: &Host, facts: &Facts) -> Vec<Probe> {
 fn verdict_line(findings: &[Finding]) -> String {
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     match (count(Level::Bad), count(Level::Warn)) {
-        (0, 0) => "verdict: everything is as it should be".to_owned(),
-        (0, warnings) => format!("verdict: logins work; {warnings} to look at"),
-        (bad, 0) => format!("verdict: broken: {bad} to repair"),
-        (bad, warnings) => format!("verdict: broken: {bad} to repair, then {warnings} to look at"),
+        (0, 0) => "verdict: no problems found".to_owned(),
+        (0, warnings) => format!("verdict: logins work; warnings: {warnings}"),
+        (bad, 0) => format!("verdict: broken; problems: {bad}"),
+        (bad, warnings) => format!("verdict: broken; problems: {bad}, warnings: {warnings}"),
     }
 }

@@ -39,13 +39,13 @@ pub(crate) fn run(host: &Host, args: &Enable, out: &mut dyn Write) -> Result<u8,
     step::show(host, &plan.steps, out).map_err(unchanged)?;
     plan.notes.iter().cloned().for_each(say);
     if args.dry_run {
-        say("nothing was changed, as asked");
+        say("dry run; nothing was changed");
         return Ok(error::OK);
     }
     let notes = carry_out(host, |transaction| change(transaction, sshd.as_ref(), &plan))?;
     notes.into_iter().for_each(say);
     match (&sshd, plan.steps.is_empty()) {
-        (_, true) => say("everything was set up already"),
+        (_, true) => say("everything is set up already"),
         (Some(sshd), false) => say(&reload::reload(sshd)?),
         (None, false) => {}
     }
@@ -80,7 +80,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
                 plan.notes.push(Message::new(what).with_hint(hint));
             }
         }
-        None => plan.notes.push("there is no sshd here: only names are set up".into()),
+        None => plan.notes.push("sshd is not installed, so only names are set up".into()),
     }
     if let Some(how) = args.sudo {
         let planned = sudo::plan(host, how, config)?;
@@ -104,14 +104,16 @@ impl Plan {
             let Some(change) = authselect::plan(host, &current)? else { return Ok(true) };
             if !change.homes {
                 self.notes
-                    .push("authselect's profile has no feature with-mkhomedir: who makes the homes?".into());
+                    .push("authselect's profile has no feature with-mkhomedir, so home directories may not be created".into());
             } else if !host
                 .run(&["systemctl", "is-active", "--quiet", "oddjobd.service"])
                 .is_ok_and(|o| o.success())
             {
                 let hint = "install oddjob-mkhomedir; systemctl enable --now oddjobd.service";
-                self.notes
-                    .push(Message::new("homes are made by oddjobd, which is not running").with_hint(hint));
+                self.notes.push(
+                    Message::new("home directories are created by oddjobd, which is not running")
+                        .with_hint(hint),
+                );
             }
             self.steps.push(Step::Profile(change));
             return Ok(true);
@@ -126,7 +128,7 @@ impl Plan {
             .is_some_and(|text| nsswitch::asks_iam(text) && services(text) != services(&after))
         {
             self.notes
-                .push(format!("'iam' stood at another place in '{}' and is moved", nsswitch::PATH).into());
+                .push(format!("'iam' was in another place in '{}', and is moved", nsswitch::PATH).into());
         }
         self.edit(nsswitch::PATH, Kind::Nsswitch, before, Some(after));
         Ok(false)

@@ -28,7 +28,7 @@ pub(crate) fn run(host: &Host, args: &cli::Keys, now: i64, out: &mut dyn Write) 
     let who = Who::find(&args.user, &facts);
     let rows = rows(&facts, keys, &who);
     if rows.is_empty() {
-        let message = format!("there is no key of '{}' here", printable(&args.user));
+        let message = format!("'{}' has no key on this host", printable(&args.user));
         return Err(Error::configuration(message).hint(format!("nss-iamctl why {}", word(&args.user))));
     }
     written(write!(out, "{}", table(["FINGERPRINT", "TYPE", "CONFIRMED", "OFFERED"], &rows)))?;

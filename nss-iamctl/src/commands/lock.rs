@@ -33,7 +33,10 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
             cache
         }
         Err(cause) => {
-            crate::say::say(format!("cannot read the cache: {cause}; locking '{}' unseen", printable(name)));
+            crate::say::say(format!(
+                "cannot read the cache: {cause}; locking '{}' without checking the name",
+                printable(name)
+            ));
             Cache::default()
         }
     };
@@ -55,10 +58,9 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
         .map(|user| user.name.to_string())
         .collect();
     if !still.is_empty() {
-        let message = format!("the lock is written, and {} can still log in: {}", some(&still), applied.why);
-        return Err(
-            Error::other(message).hint("it acts with the next refresh that publishes: nss-iamctl refresh")
-        );
+        let message = format!("the lock is written, but {} can still log in: {}", some(&still), applied.why);
+        return Err(Error::other(message)
+            .hint("the lock takes effect with the next refresh that publishes: nss-iamctl refresh"));
     }
     let who = if name == Locked::ALL { "everyone".to_owned() } else { format!("'{name}'") };
     written(writeln!(out, "locked {who}: no login and no key on this host until 'nss-iamctl unlock'"))?;
@@ -68,14 +70,14 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
             continue;
         }
         let told = if left.is_empty() {
-            format!("ended what ran as '{name}': {}", some(&ran))
+            format!("ended the processes of '{name}': {}", some(&ran))
         } else {
-            format!("still running as '{name}': {}", some(&left))
+            format!("processes of '{name}' are still running: {}", some(&left))
         };
         written(writeln!(out, "{told}"))?;
         if !left.is_empty() {
             let hint = "[users] terminate_sessions = true ends them; or: loginctl terminate-user";
-            crate::say::say(Message::new("sessions go on").with_hint(hint));
+            crate::say::say(Message::new("sessions were not ended").with_hint(hint));
         }
     }
     Ok(crate::say::error::OK)
@@ -93,8 +95,8 @@ pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Resul
         }
         let error = Error::configuration(format!("'{}' is not locked; nothing was done", printable(name)));
         Err(match names {
-            names if names.has_all() => error.hint("everyone is: nss-iamctl unlock --all"),
-            names if names.0.is_empty() => error.hint("nobody is"),
+            names if names.has_all() => error.hint("everyone is locked: nss-iamctl unlock --all"),
+            names if names.0.is_empty() => error.hint("no user is locked"),
             names => error.hint(format!("locked: {}", some(&names.0.iter().collect::<Vec<_>>()))),
         })
     })?;
@@ -111,7 +113,7 @@ pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Resul
         } else {
             applied.why
         };
-        let what = format!("unlocked '{}', who stays disabled: {why}", printable(name));
+        let what = format!("unlocked '{}', but the user stays disabled: {why}", printable(name));
         crate::say::say(Message::new(what).with_hint(format!("nss-iamctl why {}", word(name))));
     }
     Ok(crate::say::error::OK)
@@ -141,7 +143,7 @@ fn is_user(cache: &Cache, name: &str) -> Result<(), Error> {
         .find(|known| known.split('@').next() == lower.split('@').next());
     Err(match like {
         Some(like) => error.hint(format!("did you mean '{like}'?")),
-        None => error.hint("nss-iamctl users lists them; --force locks a name that nobody has yet"),
+        None => error.hint("nss-iamctl users lists all users; --force locks a name that no user has yet"),
     })
 }
 
@@ -150,7 +152,7 @@ fn plain(name: &str) -> Result<(), Error> {
     if name == Locked::ALL || policy::Name::new(name).is_ok() {
         return Ok(());
     }
-    Err(Error::configuration(format!("'{}' is no login name; nothing was done", printable(name))))
+    Err(Error::configuration(format!("'{}' is not a valid login name; nothing was done", printable(name))))
 }
 
 /// Changes the list, also where the disk is full or cannot be written any more.
@@ -177,16 +179,16 @@ fn change(
         Err(error) if rescue::is_needed(&folder) => {
             rescue::rescue(&folder).map_err(|cause| {
                 error.done(&format!(
-                    "and no copy in memory can take the place of '{}': {cause}",
+                    "and '{}' cannot be replaced by a copy in memory: {cause}",
                     folder.display()
                 ))
             })?;
             let folder = folder.display();
             let what = format!(
-                "'{folder}' cannot be written, so a copy in memory is in its place: locks act, and are forgotten with it"
+                "'{folder}' cannot be written, so a copy in memory replaces it: locks take effect, but are lost with the copy"
             );
             crate::say::say(Message::new(what).with_hint(format!(
-                "mend the file system; then umount -l {folder}, lock again whom you had locked, and run 'nss-iamctl refresh'"
+                "repair the file system; then run umount -l {folder}, repeat your locks, and run 'nss-iamctl refresh'"
             )));
             replace(&path, patience, &with)
         }
@@ -198,11 +200,7 @@ fn change(
 fn move_aside(path: &Path) -> Result<(), Error> {
     let aside = path.with_extension(format!("damaged-{}", std::process::id()));
     fs::rename(path, &aside).map_err(|cause| Error::io("move", path, &cause))?;
-    crate::say::say(format!(
-        "'{}' was not what it should be, and is now '{}'",
-        path.display(),
-        aside.display()
-    ));
+    crate::say::say(format!("'{}' was damaged, and was renamed to '{}'", path.display(), aside.display()));
     Ok(())
 }
 
@@ -258,7 +256,7 @@ fn apply(host: &Host, words: &[&str]) -> Result<Applied, Error> {
     let output = host.run(&[&[REFRESHER, "apply"], words].concat()).map_err(|cause| {
         cause
             .done("the list is written")
-            .hint("it acts with the next refresh; install the package nss-iam again")
+            .hint("the lock takes effect with the next refresh; reinstall the package nss-iam")
     })?;
     let status = output.code.unwrap_or(-1);
     // What else was held or warned of is the next refresh's to tell.

@@ -60,13 +60,10 @@ impl Wanted {
             return Err(error.hint("nss-iamctl policy --format json --group GROUP"));
         }
         if let Some(group) = groups.iter().find(|group| !is_name(group)) {
-            return Err(wrong(format!("'{}' is no name of an IAM group", printable(group))));
+            return Err(wrong(format!("'{}' is not a valid name of an IAM group", printable(group))));
         }
         if config.source != Source::default() {
-            crate::say::say(format!(
-                "users come from '{}', and not from IAM",
-                printable(config.source.url())
-            ));
+            crate::say::say(format!("users come from '{}', not from IAM", printable(config.source.url())));
         }
         // arn:aws:iam::123456789012:role/path/Name
         let configured = config.aws.role.as_deref().unwrap_or_default();
@@ -77,7 +74,7 @@ impl Wanted {
             account.filter(|id| id.len() != 12 || !id.bytes().all(|byte| byte.is_ascii_digit()))
         {
             return Err(wrong(format!(
-                "'{}' is no id of an AWS account: it has twelve digits",
+                "'{}' is not an AWS account id, which has twelve digits",
                 printable(account)
             )));
         }
@@ -87,7 +84,7 @@ impl Wanted {
             .or(config.aws.role.as_deref())
             .map(|role| role.rsplit('/').next().unwrap_or(role));
         if let Some(role) = role.filter(|role| !is_name(role)) {
-            return Err(wrong(format!("'{}' is no name of an IAM role", printable(role))));
+            return Err(wrong(format!("'{}' is not a valid name of an IAM role", printable(role))));
         }
         Ok(Self {
             groups,

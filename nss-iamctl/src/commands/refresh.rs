@@ -15,5 +15,5 @@ pub(crate) fn run(host: &Host, args: &cli::Refresh) -> Result<u8, Error> {
     command.args(args.json.then_some("--json"));
     // It returns only if it fails.
     let cause = command.exec();
-    Err(Error::other(format!("cannot run '{REFRESHER}': {cause}")).hint("install the package nss-iam again"))
+    Err(Error::other(format!("cannot run '{REFRESHER}': {cause}")).hint("reinstall the package nss-iam"))
 }

@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(host: &Host, args: &cli::Restore, out: &mut dyn Write) -> Result<u8, Error> {
     let file = args.file.as_path();
-    let refused = |why: String| Error::configuration(format!("'{}' is not restored: {why}", file.display()));
+    let refused = |why: String| Error::configuration(format!("'{}' was not restored: {why}", file.display()));
     let folder = host.path(cache::FOLDER);
     let told = match kind(file)? {
         Kind::Cache => {
@@ -45,7 +45,7 @@ pub(crate) fn run(host: &Host, args: &cli::Restore, out: &mut dyn Write) -> Resu
         Kind::State => {
             // SQLite would roll a journal that a crash left back into the copy.
             let hint = format!(
-                "nobody has it mapped: stop {timer}, then rm -f '{state}-journal'; cp '{}' '{state}'",
+                "to restore it: stop {timer}, then rm -f '{state}-journal'; cp '{}' '{state}'",
                 file.display(),
                 timer = paths::TIMER,
                 state = paths::STATE
@@ -59,7 +59,7 @@ pub(crate) fn run(host: &Host, args: &cli::Restore, out: &mut dyn Write) -> Resu
 }
 
 fn not_published(cause: publish::Error) -> Error {
-    Error::other(format!("{cause}; the present file stays"))
+    Error::other(format!("{cause}; the current file is kept"))
 }
 
 enum Kind {
@@ -74,25 +74,27 @@ fn kind(file: &Path) -> Result<Kind, Error> {
     let failed = |cause| Error::io("read", file, &cause);
     let found = std::fs::metadata(file).map_err(failed)?;
     if !found.is_file() || found.len() < 512 {
-        return Ok(Kind::Other("it is no SQLite file".to_owned()));
+        return Ok(Kind::Other("it is not an SQLite file".to_owned()));
     }
     let mut header = [0; 100];
     File::open(file).and_then(|mut file| file.read_exact(&mut header)).map_err(failed)?;
     if !header.starts_with(b"SQLite format 3\0") {
-        return Ok(Kind::Other("it is no SQLite file".to_owned()));
+        return Ok(Kind::Other("it is not an SQLite file".to_owned()));
     }
     let word =
         |at: usize| header.get(at..).and_then(|tail| tail.first_chunk::<4>()).copied().unwrap_or_default();
     // The top bit marks a file that has been replaced, as a copy of it may be.
     let version = u32::from_be_bytes(word(60)) & 0x7fff_ffff;
     if version / 100 != MAJOR {
-        return Ok(Kind::Other(format!("its format {version} is not one of this release, {MAJOR}00 and up")));
+        return Ok(Kind::Other(format!(
+            "its format {version} is not supported by this release, which supports {MAJOR}00 and up"
+        )));
     }
     Ok(match word(68) {
         CACHE_ID => Kind::Cache,
         KEYS_ID => Kind::Keys,
         STATE_ID => Kind::State,
-        _ => Kind::Other("it is another program's".to_owned()),
+        _ => Kind::Other("it belongs to another program".to_owned()),
     })
 }
 
@@ -119,7 +121,7 @@ fn lock(folder: &Path) -> Result<Option<File>, Error> {
             Err(TryLockError::Error(cause)) => return Err(Error::io("lock", &path, &cause)),
         }
     }
-    Err(Error::other("a refresher is still at work after 30 s; nothing was done").hint("try again"))
+    Err(Error::other("a refresher is still running after 30 s; nothing was done").hint("try again"))
 }
 
 #[cfg(test)]
@@ -197,13 +199,13 @@ mod tests {
         for (name, why) in [
             ("short", ""),
             ("later", "its format 200"),
-            ("foreign", "another program's"),
+            ("foreign", "another program"),
             ("torn", ""),
-            ("text", "no SQLite file"),
+            ("text", "not an SQLite file"),
             ("state.db", "nss-iam-refresh.timer"),
         ] {
             let refused = tree.restore(name).unwrap_err().to_string();
-            assert!(refused.contains("is not restored") && refused.contains(why), "{name}: {refused}");
+            assert!(refused.contains("was not restored") && refused.contains(why), "{name}: {refused}");
             assert_eq!(std::fs::read(&present).unwrap(), before, "{name}");
         }
         assert!(tree.restore("absent").unwrap_err().to_string().contains("No such file"));

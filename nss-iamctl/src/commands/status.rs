@@ -149,15 +149,15 @@ fn of_cache(published: &Published) -> Option<Verdict> {
 
 /// Whether a key is offered to anyone.
 fn of_keys(published: &Published, summary: &Summary, machine_id: &str) -> Option<Verdict> {
-    let unusable = || "keys.db cannot be used, no key is offered".to_owned();
+    let unusable = || "keys.db cannot be used, so no key is offered".to_owned();
     match &published.keys {
         Ok(keys) if !offer::is_of_machine(keys.machine_id.as_bytes(), machine_id.as_bytes()) => {
-            let why = "keys are of another machine-id, none is offered".to_owned();
+            let why = "keys are for another machine-id, so none are offered".to_owned();
             return Some(critical(Link::KeysOfOtherMachine, why));
         }
         Ok(keys) => {
             if let Some(age) = summary.age.filter(|age| offer::is_too_old(*age, keys.max_age.into())) {
-                let why = format!("nothing was confirmed for {}, no key is offered", length(age));
+                let why = format!("nothing was confirmed for {}, so no key is offered", length(age));
                 return Some(critical(Link::ConfirmedTooLongAgo, why));
             }
         }
@@ -208,7 +208,7 @@ fn text(summary: &Summary, now: i64) -> String {
         ("keys", summary.keys.to_string()),
     ];
     let at = |at: i64| format!("{} ({})", time(at), ago(at, now));
-    lines.push(("confirmed", summary.confirmed.map_or("never, or not readable without root".to_owned(), at)));
+    lines.push(("confirmed", summary.confirmed.map_or("never, or only readable by root".to_owned(), at)));
     let exit = summary.exit.map_or(String::new(), |exit| format!(", exit status {exit}"));
     lines.push((
         "refresh",
@@ -226,11 +226,11 @@ fn text(summary: &Summary, now: i64) -> String {
     lines.extend(summary.failures.iter().map(|failed| ("failed", failed.message.what().to_owned())));
     lines.extend(summary.warnings.iter().map(|warning| ("warning", told(&warning.message))));
     if summary.skipped > 0 {
-        lines.push(("skipped", format!("{}; 'nss-iamctl doctor' says why", summary.skipped)));
+        lines.push(("skipped", format!("{}; 'nss-iamctl doctor' shows why", summary.skipped)));
     }
     let verdict = match summary.level {
         Some(Level::Ok) => "fine".to_owned(),
-        _ => format!("{}; 'nss-iamctl doctor' says more", summary.because),
+        _ => format!("{}; 'nss-iamctl doctor' shows details", summary.because),
     };
     lines.push(("state", verdict));
     lines.iter().map(|(what, text)| format!("{what:<10} {text}\n")).collect()

@@ -107,8 +107,8 @@ pub(crate) fn uid(host: &Host, args: &cli::Uid, out: &mut dyn Write) -> Result<u
         Err(_) => lines.extend(shown(published.cache.as_ref().map_err(no_cache)?, args.id)),
     }
     if lines.is_empty() {
-        let root = if published.state.is_err() { "; root sees those who left, too" } else { "" };
-        crate::say::say(format!("nobody has uid or gid {} on this host, and nobody had it{root}", args.id));
+        let root = if published.state.is_err() { "; only root sees users who left" } else { "" };
+        crate::say::say(format!("no user or group on this host has, or had, uid or gid {}{root}", args.id));
         return Ok(NOBODY);
     }
     written(writeln!(out, "{}", lines.join("\n")))?;
@@ -140,7 +140,7 @@ fn shown(cache: &Cache, id: u32) -> Option<String> {
 
 fn remembered(state: &State, published: &Published, id: u32) -> Option<String> {
     let (iam_id, identity) = state.identities.iter().find(|(_, identity)| identity.id.get() == id)?;
-    let pinned = if identity.pinned { "; the id was given by hand" } else { "" };
+    let pinned = if identity.pinned { "; the id was assigned by the administrator" } else { "" };
     let Some(user) = state.users.get(iam_id) else {
         let group = state.groups.get(iam_id).map(|group| group.name.to_string());
         let own = iam_id.as_str().strip_prefix("group:").map(str::to_owned);
@@ -220,7 +220,7 @@ mod tests {
         });
         assert_eq!(
             of(&published, 2000).as_deref(),
-            Some("2000 is group 'iam-users'; the id was given by hand")
+            Some("2000 is group 'iam-users'; the id was assigned by the administrator")
         );
         published.state = state_of(&|state| state.users.clear());
         let gone = format!("{ANA} was group AIDAANA, which is no longer published");

@@ -71,7 +71,7 @@ fn verdict_line(name: &str, findings: &[Finding]) -> String {
     let name = printable(name);
     match culprit(findings) {
         Some(Finding { level: Level::Bad, what, .. }) => format!("'{name}' cannot log in: {what}"),
-        Some(Finding { what, .. }) => format!("nothing shuts '{name}' out, but look at this: {what}"),
-        None => format!("nothing on this host keeps '{name}' from logging in"),
+        Some(Finding { what, .. }) => format!("nothing prevents '{name}' from logging in, but see: {what}"),
+        None => format!("nothing on this host prevents '{name}' from logging in"),
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn current(host: &Host) -> Result<Option<Vec<String>>, Error> {
             output.complaint()
         ))
         .hint("authselect check")),
-        Err(failed) => Err(failed.hint("install authselect, which owns nsswitch.conf here")),
+        Err(failed) => Err(failed.hint("install authselect, which manages nsswitch.conf on this host")),
     }
 }
 
@@ -65,14 +65,14 @@ pub(crate) fn current(host: &Host) -> Result<Option<Vec<String>>, Error> {
 /// # Errors
 /// When files were edited behind authselect's back, or the template has no place for `iam`.
 pub(crate) fn plan(host: &Host, from: &[String]) -> Result<Option<Change>, Error> {
-    let (base, features) = from.split_first().ok_or_else(|| Error::other("authselect names no profile"))?;
+    let (base, features) = from.split_first().ok_or_else(|| Error::other("authselect reports no profile"))?;
     if base == PROFILE {
         return Ok(None);
     }
     let checked = host.run(&["authselect", "check"])?;
     if !checked.success() {
         return Err(Error::configuration(
-            "files of authselect were edited by hand, and its next run would undo that",
+            "files of authselect were edited by hand, and its next run would overwrite them",
         )
         .hint("authselect check; authselect apply-changes"));
     }
@@ -116,7 +116,7 @@ impl Change {
             return Ok(());
         }
         Err(Error::configuration(format!("authselect left 'iam' out of '{}'", nsswitch::PATH))
-            .hint("a feature such as with-custom-passwd does that: see 'authselect current'"))
+            .hint("a feature such as with-custom-passwd causes this: see 'authselect current'"))
     }
 }
 

@@ -79,7 +79,7 @@ impl Kind {
             Kind::Nsswitch => Ok(Some(nsswitch::disable(text))),
             Kind::Block => block::remove(text).map(Some).map_err(|block::Unclosed| {
                 let message = format!("'{}' has '{}' without its end", path.display(), block::BEGIN);
-                Error::configuration(message).hint("remove the lines of nss-iam by hand, with both marks")
+                Error::configuration(message).hint("remove the lines of nss-iam and both markers by hand")
             }),
             Kind::Theirs => Ok(Some(text.to_owned())),
         }
@@ -96,7 +96,7 @@ impl Manifest {
         let Some(json) = files::read(&path)? else { return Ok(None) };
         let refused = |why: String| {
             Error::configuration(format!("cannot use '{}': {why}", path.display()))
-                .hint("it holds the files' old content; see what is in it, and move it away")
+                .hint("it contains the original files; check its content, and move it away")
         };
         let manifest: Self = serde_json::from_slice(&json).map_err(|cause| refused(cause.to_string()))?;
         if manifest.version == VERSION {

@@ -58,8 +58,9 @@ pub(crate) enum Homes {
 pub(crate) fn plan(host: &Host) -> Result<Homes, Error> {
     if let Some(line) = existing(host)? {
         let private = line.contains("umask=0077") || line.contains("umask=077") || line.contains("oddjob");
-        let remark = Message::new(format!("homes are made by '{line}', so their modes are not ours"));
-        return Ok(Homes::Made((!private).then(|| remark.with_hint("add umask=0077 there"))));
+        let remark =
+            Message::new(format!("home directories are created by '{line}', which does not set umask 0077"));
+        return Ok(Homes::Made((!private).then(|| remark.with_hint("add umask=0077 to that line"))));
     }
     if host.find("pam-auth-update").is_some() {
         let before = files::read(&host.path(PROFILE_PATH))?;
@@ -82,7 +83,7 @@ pub(crate) fn plan(host: &Host) -> Result<Homes, Error> {
 pub(crate) fn line(host: &Host) -> Result<Edit, Error> {
     let before = files::read(&host.path(SSHD))?;
     let Some(text) = before.as_deref() else {
-        return Err(Error::configuration(format!("cannot have homes made: there is no '{SSHD}'"))
+        return Err(Error::configuration(format!("cannot set up home directories: '{SSHD}' does not exist"))
             .hint("install the distribution's openssh-server"));
     };
     let after = Some(block::insert(text, usize::MAX, LINE));
@@ -134,7 +135,9 @@ pub(crate) fn update(transaction: &mut Transaction<'_>) -> Result<(), Error> {
     }
     if existing(host)?.is_none() {
         line(host)?.make(transaction)?;
-        say(format!("pam-auth-update left the files of /etc/pam.d as they are; '{SSHD}' got a line of ours"));
+        say(format!(
+            "pam-auth-update did not change the files in /etc/pam.d, so a line was added to '{SSHD}'"
+        ));
     }
     Ok(())
 }

@@ -48,7 +48,7 @@ impl<'a> Sshd<'a> {
         let output = host.run(&[&program, "-V"])?;
         let version = Version::parse(&output.stderr).or_else(|| Version::parse(&output.stdout));
         let version =
-            version.ok_or_else(|| Error::other(format!("cannot tell the version of '{program}'")))?;
+            version.ok_or_else(|| Error::other(format!("cannot determine the version of '{program}'")))?;
         Ok(Some(Self { host, program, version }))
     }
 
@@ -74,7 +74,7 @@ impl<'a> Sshd<'a> {
             return Ok(Effective::parse(&output.stdout));
         }
         let why = output.complaint();
-        Err(Error::configuration(format!("sshd does not tell the settings of user '{user}': {why}"))
+        Err(Error::configuration(format!("cannot read sshd's settings for user '{user}': {why}"))
             .hint(format!("{} -T -C user={user},{CONNECTION}", self.program)))
     }
 
@@ -156,11 +156,11 @@ fn included(
     ]);
     let Some(why) = drop_in::out_of_force(&View { host, planned }) else { return Ok(None) };
     if path != config::MAIN {
-        let message = format!("sshd would not obey '{}': {why}", drop_in::PATH);
+        let message = format!("'{}' would not be in effect: {why}", drop_in::PATH);
         return Err(Error::configuration(message)
             .hint(format!("copy '{path}' to '{}' and change it there", config::MAIN)));
     }
-    notes.push(format!("{why}: '{path}' therefore gets an Include of ours at its top").into());
+    notes.push(format!("{why}: an Include is therefore added at the top of '{path}'").into());
     Ok(Some(drop_in::main_with_include(bare)))
 }
 
@@ -237,11 +237,11 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
         let differ = before.differing(&sshd.settings(user)?);
         if !differ.is_empty() {
             return Err(Error::configuration(format!(
-                "sshd would treat local user '{user}' in another way than before: {}",
+                "sshd would treat local user '{user}' differently than before: {}",
                 differ.join(", ")
             ))
             .hint(format!(
-                "is '{user}' a member of '{group}' or '{}' in /etc/group?",
+                "check whether '{user}' is a member of '{group}' or '{}' in /etc/group",
                 policy::DISABLED_GROUP
             )));
         }
@@ -258,7 +258,7 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
         let settings = sshd.settings(user)?;
         if let Some(why) = effective::active_differs(&settings, user, group, sshd.version.arguments()) {
             let message = format!("sshd does not treat '{user}' as an nss-iam user: {why}");
-            return Err(Error::configuration(message).hint(format!("does 'id {user}' show '{group}'?")));
+            return Err(Error::configuration(message).hint(format!("check that 'id {user}' shows '{group}'")));
         }
         if let Some((why, hint)) = effective::obstacle(&settings, group) {
             notes.push(Message::new(format!("user '{user}' cannot log in: {why}")).with_hint(hint));
@@ -285,7 +285,7 @@ fn resolves(host: &Host, user: &User, key: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::other(format!("glibc does not find user '{}', who is in the cache", user.name))
-        .hint("is libnss_iam.so.2 in the folder of the system's libraries, and is it of this release?"))
+        .hint("check that libnss_iam.so.2 is in the directory of the system's libraries, and belongs to this release"))
 }
 
 /// No login, job or unit finds a user who left or is locked. Another user may have the name.
@@ -297,7 +297,7 @@ fn is_nameless(host: &Host, user: &User) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::other(format!("glibc finds user '{name}' by name, although the user is disabled"))
-        .hint("is libnss_iam.so.2 of this release? where nscd runs: nscd -i passwd && nscd -i group"))
+        .hint("check that libnss_iam.so.2 belongs to this release; if nscd is running: nscd -i passwd && nscd -i group"))
 }
 
 /// Root and the people among the local users, those with a shell.

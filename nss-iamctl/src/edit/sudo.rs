@@ -100,7 +100,7 @@ fn services(host: &Host, how: Sudo) -> Result<Vec<Edit>, Error> {
         edits.push(Edit { path: path.into(), kind: Kind::Block, before, after: Some(after), mode: 0o644 });
     }
     if how == Sudo::Agent && !edits.iter().any(|edit| edit.path == Path::new(SUDO)) {
-        return Err(Error::configuration(format!("'--sudo agent' needs '{SUDO}', which is not there")));
+        return Err(Error::configuration(format!("'--sudo agent' needs '{SUDO}', which does not exist")));
     }
     Ok(edits)
 }

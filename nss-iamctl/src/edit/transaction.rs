@@ -171,11 +171,11 @@ impl<'a> Transaction<'a> {
         if left.is_empty() {
             // Who reads it would take it for the copies of something that was done.
             let _ = self.copies.map(fs::remove_dir_all);
-            return failed.done("every file is as it was");
+            return failed.done("all files were restored");
         }
-        let failed = failed.done(&format!("not everything could be put back: {}", left.join("; ")));
+        let failed = failed.done(&format!("not everything could be restored: {}", left.join("; ")));
         match self.copies {
-            Some(folder) => failed.done(&format!("the old files are in '{}'", folder.display())),
+            Some(folder) => failed.done(&format!("the original files are in '{}'", folder.display())),
             None => failed,
         }
     }
@@ -255,7 +255,7 @@ mod tests {
             transaction.write(Path::new("/kept"), Some(b"new"), 0o644).unwrap();
             transaction.write(Path::new("/kept"), None, 0o644).unwrap();
         });
-        assert_eq!(told, "it failed; every file is as it was");
+        assert_eq!(told, "it failed; all files were restored");
         assert_eq!(files::names(folder.path()).unwrap(), ["kept"]);
         assert_eq!(fs::read(folder.path().join("kept")).unwrap(), b"old \xfc");
     }
@@ -285,12 +285,15 @@ mod tests {
             transaction.copied_to(copies.path().to_owned());
             transaction.before(Undo::Run(vec!["authselect".to_owned()]));
         });
-        let start = "it failed; not everything could be put back: cannot run 'authselect'";
+        let start = "it failed; not everything could be restored: cannot run 'authselect'";
         assert!(told.starts_with(start), "{told}");
-        assert!(told.ends_with(&format!("; the old files are in '{}'", copies.path().display())), "{told}");
+        assert!(
+            told.ends_with(&format!("; the original files are in '{}'", copies.path().display())),
+            "{told}"
+        );
         assert!(copies.path().exists());
         let (_, told) = failed(|transaction| transaction.copied_to(copies.path().to_owned()));
-        assert_eq!(told, "it failed; every file is as it was");
+        assert_eq!(told, "it failed; all files were restored");
         assert!(!copies.path().exists(), "of no use where nothing was changed");
     }
 

@@ -40,7 +40,7 @@ pub(crate) fn read_lossy(path: &Path) -> Result<Option<String>, Error> {
 pub(crate) fn read_utf8(path: &Path) -> Result<Option<String>, Error> {
     read(path)?.map(String::from_utf8).transpose().map_err(|_| {
         let message = format!("cannot read '{}': it is not UTF-8", path.display());
-        Error::configuration(message).hint("write it in UTF-8, or without its special characters")
+        Error::configuration(message).hint("save it as UTF-8, or remove its special characters")
     })
 }
 

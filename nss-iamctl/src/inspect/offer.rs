@@ -24,11 +24,12 @@ pub(crate) fn withheld(keys: &Keys, login: &Login, machine_id: &str, now: i64) -
         Withheld::OtherMachine => {
             ("they were fetched for another machine-id".to_owned(), "nss-iamctl refresh")
         }
-        Withheld::Unconfirmed => {
-            ("no source has confirmed them yet".to_owned(), "nss-iamctl refresh, and see which call fails")
-        }
+        Withheld::Unconfirmed => (
+            "the source has not confirmed them yet".to_owned(),
+            "nss-iamctl refresh, and read which call fails",
+        ),
         Withheld::Future(_) => (
-            format!("they were confirmed {}: the clock is wrong, or was", ago(login.confirmed, now)),
+            format!("they were confirmed {}: the clock is or was wrong", ago(login.confirmed, now)),
             "set the clock, then nss-iamctl refresh",
         ),
         Withheld::Old(_) => (
@@ -37,7 +38,7 @@ pub(crate) fn withheld(keys: &Keys, login: &Login, machine_id: &str, now: i64) -
                 ago(login.confirmed, now),
                 length(keys.max_age.into())
             ),
-            "nss-iamctl refresh; nss-iamctl doctor says why no refresh succeeds",
+            "nss-iamctl refresh; nss-iamctl doctor shows why refreshes fail",
         ),
     };
     Some((why, remedy.to_owned()))
@@ -61,7 +62,9 @@ mod tests {
         assert_eq!(judge(&|_| {}, &machine), None);
         assert!(judge(&|_| {}, "other").unwrap().contains("machine-id"));
         assert!(judge(&|keys| keys.machine_id.clear(), "").unwrap().contains("machine-id"));
-        assert!(judge(&|keys| keys.logins[0].confirmed = 0, &machine).unwrap().contains("no source"));
+        assert!(
+            judge(&|keys| keys.logins[0].confirmed = 0, &machine).unwrap().contains("the source has not")
+        );
         assert!(
             judge(&|keys| keys.logins[0].confirmed = NOW + 301, &machine).unwrap().contains("in the future")
         );

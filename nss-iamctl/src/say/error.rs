@@ -85,6 +85,6 @@ pub(crate) fn require_root(command: &str) -> Result<(), Error> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let message = Message::new(format!("'{command}' needs root; nothing was done"));
+    let message = Message::new(format!("'{command}' must be run by root; nothing was done"));
     Err(Error { status: DENIED, message: message.with_hint(format!("sudo nss-iamctl {command}")) })
 }

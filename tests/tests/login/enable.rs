@@ -91,7 +91,7 @@ fn a_host_whose_files_are_in_latin1_is_set_up_and_restored_byte_for_byte() {
     let groups = image.host.done(&["id", "-Gn", "ana"]);
     assert!(groups.contains("iam-users"), "{groups}");
     let doctor = image.host.sh("nss-iamctl doctor").1;
-    assert!(doctor.contains("each at its place"), "{doctor}");
+    assert!(doctor.contains("in the right order"), "{doctor}");
     let why = image.host.sh("nss-iamctl why ana").1;
     assert!(why.contains("ana"), "{why}");
     let (status, said) = image.host.sh("nss-iamctl disable >/dev/null");

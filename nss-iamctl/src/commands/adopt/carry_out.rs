@@ -96,7 +96,7 @@ fn nobody_came(host: &Host, plan: &Plan) -> Result<(), Error> {
     let running = processes::by_uid(host);
     let mut moved = plan.adopt.iter().filter(|adoption| adoption.moves().is_some());
     match moved.find(|adoption| running.contains_key(&adoption.uid)) {
-        Some(adoption) => Err(Error::other(format!("'{}' has logged in meanwhile", adoption.name))),
+        Some(adoption) => Err(Error::other(format!("'{}' has logged in in the meantime", adoption.name))),
         None => Ok(()),
     }
 }
@@ -118,15 +118,15 @@ fn refresh(transaction: &mut Transaction<'_>, plan: &Plan) -> Result<(), Error> 
             let why = skip.unwrap_or_else(|| ran.complaint());
             let failed =
                 format!("user '{}' was not published as '{login}' with uid {id}: {why}", adoption.iam_name);
-            return Err(Error::other(failed).hint("name the others: nss-iamctl adopt --apply NAME..."));
+            return Err(Error::other(failed).hint("adopt only the others: nss-iamctl adopt --apply NAME..."));
         };
         if user.home.as_str() != home && host.exists(home) {
-            let failed = format!("'{name}' would have home '{}' in place of '{home}'", user.home);
-            return Err(Error::other(failed).hint("set [users] home so that it fits, or move the folder"));
+            let failed = format!("'{name}' would have home '{}' instead of '{home}'", user.home);
+            return Err(Error::other(failed).hint("set [users] home accordingly, or move the directory"));
         }
     }
     if !ran.success() {
-        say(format!("cache-refresher has something to say: {}", ran.complaint()));
+        say(format!("cache-refresher reported: {}", ran.complaint()));
     }
     Ok(())
 }

@@ -86,7 +86,7 @@ pub(super) fn pins(before: &str, adopt: &[Adoption]) -> Result<String, Error> {
             .set_prefix("# Written by 'nss-iamctl adopt': ids that the users had on this host before.\n");
     }
     let ids = document.entry("ids").or_insert(Item::Table(Table::new()));
-    let Some(ids) = ids.as_table_like_mut() else { return Err(refused("'ids' is no table")) };
+    let Some(ids) = ids.as_table_like_mut() else { return Err(refused("'ids' is not a table")) };
     for adoption in adopt {
         let mut value = Value::from(i64::from(adoption.id));
         value.decor_mut().set_suffix(format!(" # {}", adoption.name.escape_default()));

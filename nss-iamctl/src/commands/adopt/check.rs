@@ -25,7 +25,7 @@ fn because<T>(why: impl Into<String>, hint: &str) -> Result<T, Refusal> {
 /// # Errors
 /// Why it stays.
 pub(super) fn check(world: &World<'_>, name: &str, request: &Request) -> Result<Adoption, Refusal> {
-    let Some(account) = the_one(world, name)? else { return because("it is no account", "") };
+    let Some(account) = the_one(world, name)? else { return because("it is not an account", "") };
     let iam = paired(world, account)?;
     let login = login(world, account, &iam)?;
     free_name(world, account, &login)?;
@@ -62,12 +62,12 @@ fn the_one<'a>(world: &'a World<'_>, name: &str) -> Result<Option<&'a Account>, 
     }
     let Some(account) = first else { return Ok(None) };
     if account.uid > LAST || Id::pinned(account.uid).is_err() {
-        return because(format!("uid {} is the system's", account.uid), "");
+        return because(format!("uid {} is reserved for the system", account.uid), "");
     }
     if let Some(other) = world.accounts.iter().find(|other| other.uid == account.uid && other.name != name) {
         return because(
             format!("'{}' has the same uid {}", other.name, account.uid),
-            "give one of them another uid",
+            "change the uid of one of them",
         );
     }
     Ok(Some(account))
@@ -237,11 +237,11 @@ fn private_group(world: &World<'_>, account: &Account) -> Result<Option<Option<S
         (Some(_), Some(other)) => {
             return because(
                 format!("group '{}' has the gid of its group too", other.name),
-                "give one another gid",
+                "change the gid of one of them",
             );
         }
         (Some(_), None) if account.gid < PINNED_FIRST => {
-            return because(format!("gid {} of its group is the system's", account.gid), "");
+            return because(format!("gid {} of its group is reserved for the system", account.gid), "");
         }
         (None, Some(_)) => return Ok(None),
         (None, None) if account.gid < PINNED_FIRST => return Ok(None),
@@ -252,13 +252,16 @@ fn private_group(world: &World<'_>, account: &Account) -> Result<Option<Option<S
     {
         return because(
             format!("its group, gid {}, is the primary group of '{}' too", account.gid, other.name),
-            "give one of them another with usermod(8) -g",
+            "change one of them with usermod(8) -g",
         );
     }
     if let Some(other) =
         own_name.and_then(|group| group.members.iter().find(|member| **member != account.name))
     {
-        return because(format!("'{other}' is a member of its group"), "take them out with gpasswd(1) -d");
+        return because(
+            format!("'{other}' is a member of its group"),
+            "remove the members with gpasswd(1) -d",
+        );
     }
     Ok(Some(own_name.map(|group| group.name.clone())))
 }
@@ -268,20 +271,26 @@ fn movable(world: &World<'_>, account: &Account, moves: Moves) -> Result<(), Ref
     let ids = moves.to_string();
     if let Some(count) = world.facts.running.get(&account.uid) {
         return because(
-            format!("{count} processes run as it, and its files have to change: {ids}"),
-            &format!("wait until it has logged out, or end them: loginctl terminate-user {}", account.name),
+            format!("{count} processes are running as it, but its files must be changed: {ids}"),
+            &format!(
+                "wait until the user has logged out, or end the processes: loginctl terminate-user {}",
+                account.name
+            ),
         );
     }
     if Path::new(&account.home).file_name().is_none() {
-        return because(format!("its home '{}' is no place of its own", account.home.escape_default()), "");
+        return because(
+            format!("its home '{}' does not belong to it alone", account.home.escape_default()),
+            "",
+        );
     }
     if world.facts.homes.get(&account.home) == Some(&Home::Other) {
         return because(
             format!(
-                "its home '{}' is no folder but a link, and its files have to change: {ids}",
+                "its home '{}' is a symbolic link, not a directory, but its files must be changed: {ids}",
                 account.home
             ),
-            "put the folder itself there, or mount it there",
+            "move the directory itself there, or mount it there",
         );
     }
     Ok(())

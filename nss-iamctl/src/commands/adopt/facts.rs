@@ -161,7 +161,7 @@ fn published(host: &Host) -> Result<(Vec<listing::Account>, State), Error> {
     let published = Published::read(host);
     let listing = published.listing.map_err(|trouble| {
         Error::configuration(format!("cannot use '{LISTING}': {trouble}; nothing was done"))
-            .hint("nss-iamctl refresh, or cache-refresher fetch where nobody is to be published yet")
+            .hint("nss-iamctl refresh, or cache-refresher fetch if no user should be published yet")
     })?;
     let state = match published.state {
         // The first refresh makes it.

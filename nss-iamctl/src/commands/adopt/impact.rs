@@ -35,8 +35,7 @@ pub(super) fn tell(world: &World<'_>, account: &Account, iam: &IamUser<'_>, adop
         }
     }
     if facts.own_keys.contains(&account.home) {
-        loses
-            .push(format!("keys of its own in '{}/.ssh/authorized_keys', once sshd is set up", account.home));
+        loses.push(format!("its own keys in '{}/.ssh/authorized_keys', once sshd is set up", account.home));
     }
     if account.shell != facts.config.users.shell {
         loses.push(format!(
@@ -50,7 +49,7 @@ pub(super) fn tell(world: &World<'_>, account: &Account, iam: &IamUser<'_>, adop
         let by_name = [
             (owns_range(&facts.subuid, name), "its range in /etc/subuid"),
             (owns_range(&facts.subgid, name), "its range in /etc/subgid"),
-            (facts.crontabs.contains(name), "its crontab, which has the old name"),
+            (facts.crontabs.contains(name), "its crontab, which is under the old name"),
             (facts.lingering.contains(name), "lingering, see loginctl(1)"),
         ];
         loses.extend(by_name.iter().filter(|(lost, _)| *lost).map(|(_, what)| (*what).to_owned()));
@@ -69,17 +68,19 @@ fn notes(world: &World<'_>, account: &Account, iam: &IamUser<'_>, adoption: &Ado
         ));
     }
     if let Some(count) = facts.running.get(&account.uid) {
-        notes.push(format!("{count} processes run as it; they go on, in the groups that they have"));
+        notes.push(format!(
+            "{count} processes are running as it; they keep running, with their current groups"
+        ));
     }
     if facts.invoker == Some(account.uid) {
         notes.push(
-            "you are logged in as this user: keep this session until a new login has worked".to_owned(),
+            "you are logged in as this user: keep this session open until a new login has worked".to_owned(),
         );
     }
     let uid = account.uid.to_string();
     let numbered = owns_range(&facts.subuid, &uid) || owns_range(&facts.subgid, &uid);
     if adoption.id != account.uid && numbered {
-        notes.push(format!("/etc/subuid and /etc/subgid name uid {uid}, which it no longer has"));
+        notes.push(format!("/etc/subuid and /etc/subgid contain uid {uid}, which the user no longer has"));
     }
     notes
 }

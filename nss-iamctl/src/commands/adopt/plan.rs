@@ -22,7 +22,7 @@ pub(super) fn plan(world: &World<'_>, request: &Request) -> Result<Plan, Error> 
     if let Some(name) =
         wanted.iter().find(|name| !world.accounts.iter().any(|account| account.name == **name))
     {
-        let message = format!("'{}' is no account of '{}'", name.escape_default(), PASSWD);
+        let message = format!("'{}' is not an account in '{}'", name.escape_default(), PASSWD);
         return Err(Error::configuration(format!("{message}; nothing was done")));
     }
     if wanted.is_empty() {
@@ -78,7 +78,7 @@ fn settle_ids(world: &World<'_>, plan: &mut Plan) {
         plan.marker_goes = marker;
         let Some((name, why)) = refused else { return };
         plan.adopt.retain(|adoption| adoption.name != name);
-        let hint = "adopt both at once, give the other one another id, or use --renumber".to_owned();
+        let hint = "adopt both together, change the id of the other one, or use --renumber".to_owned();
         plan.leave.push(Left::new(&name, (why, Some(hint))));
     }
 }
@@ -120,10 +120,10 @@ impl<'a> Going<'a> {
         let group =
             world.groups.iter().find(|group| group.gid == id && !self.groups.contains(group.name.as_str()));
         if let Some(group) = group {
-            return Some(format!("{id}, as its group is to have, is the gid of group '{}'", group.name));
+            return Some(format!("id {id}, which its group would get, is the gid of group '{}'", group.name));
         }
         if let Some(other) = plan.adopt.iter().find(|other| other.id == id && other.name != adoption.name) {
-            return Some(format!("'{}' gets the same id {id}", other.name));
+            return Some(format!("'{}' would get the same id {id}", other.name));
         }
         let held = world
             .facts

@@ -66,26 +66,26 @@ pub(super) fn remarks(world: &World<'_>, plan: &Plan) -> Vec<Message> {
         let elsewhere = facts.roots_jobs.iter().any(|(other, _)| other == path);
         if script::job(text) == Job::Among || elsewhere && script::job(text) == Job::Whole {
             let what = format!(
-                "'{}' runs the script that makes accounts, among other things, and stays",
+                "'{}' is kept, because it does not only run the script that creates accounts",
                 path.display()
             );
-            let hint = "take the script's line out, or the accounts come back";
+            let hint = "remove the script's line, or the script creates the accounts again";
             remarks.push(Message::new(what).with_hint(hint));
         }
     }
     if !plan.remaining.is_empty() {
         let names = plan.remaining.join(", ");
         remarks.push(Message::new(format!(
-            "no script looks after these accounts any more, and they stay until somebody removes them: {names}"
+            "these accounts are no longer managed by a script, and stay until they are removed: {names}"
         )));
         if facts.sshd.iter().any(|(_, text)| script::without_keys_command(text).is_some()) {
-            remarks.push(Message::new("sshd goes on asking the script for their keys"));
+            remarks.push(Message::new("sshd still asks the script for their keys"));
         }
     }
     if plan.adopt.iter().any(|adoption| adoption.moves().is_some()) {
         let find: Vec<String> = plan.adopt.iter().filter(|a| a.moves().is_some()).map(find_rest).collect();
         let hint = format!("find / -xdev \\( {} \\)", find.join(" -o "));
-        remarks.push(Message::new("files elsewhere keep the old ids").with_hint(hint));
+        remarks.push(Message::new("files in other places keep the old ids").with_hint(hint));
     }
     if !facts.script_conf.is_empty() {
         let hint = "remove its package, or /opt/import_users.sh, /opt/authorized_keys_command.sh, /etc/aws-ec2-ssh.conf";

@@ -199,7 +199,7 @@ fn where_ours_could_never_log_in_nothing_is_changed_and_the_reason_is_told() {
 fn whatever_sshd_then_shows_otherwise_puts_every_file_back() {
     for (file, text, why) in [
         // The name of a local group: members of it would be taken for ours.
-        ("/ubuntu-in-iam-users", "", "local user 'ubuntu' in another way"),
+        ("/ubuntu-in-iam-users", "", "local user 'ubuntu' differently"),
         ("/module-missing", "", "glibc does not find user 'ana'"),
         ("/module-earlier", "", "glibc finds user 'gone' by name, although the user is disabled"),
         ("/etc/ssh/sshd_config.d/00-aaa.conf", "Broken yes\n", "Bad configuration option"),
@@ -208,7 +208,7 @@ fn whatever_sshd_then_shows_otherwise_puts_every_file_back() {
         machine.write(file, text);
         let before = machine.files();
         let failed = machine.enable(&sudo(Sudo::Nopasswd)).unwrap_err().to_string();
-        assert!(failed.contains(why) && failed.contains("; every file is as it was"), "{failed}");
+        assert!(failed.contains(why) && failed.contains("; all files were restored"), "{failed}");
         assert_eq!(machine.files(), before, "{why}");
     }
 }

@@ -149,7 +149,7 @@ fn a_lock_that_does_not_act_is_a_failure_that_says_so() {
 fn to_unlock_who_is_not_locked_is_an_error_that_says_who_is() {
     let (root, host) = host(true);
     let refused = |name: &str| unlock(&host, &who(name), &mut Vec::new()).unwrap_err().to_string();
-    assert!(refused("ana").contains("hint: nobody is"));
+    assert!(refused("ana").contains("hint: no user is locked"));
     lock(&host, &who("ana"), &mut Vec::new()).unwrap();
     assert!(refused("anna").contains("hint: locked: 'ana'"));
     lock(&host, &Who { all: true, ..Who::default() }, &mut Vec::new()).unwrap();
@@ -165,5 +165,5 @@ fn who_left_meanwhile_stays_disabled_and_is_told() {
     assert_eq!(unlock(&host, &who("bob"), &mut out), Ok(0));
     assert_eq!(out, b"");
     crate::say::SAID
-        .with_borrow(|said| assert!(said.contains("unlocked 'bob', who stays disabled"), "{said}"));
+        .with_borrow(|said| assert!(said.contains("unlocked 'bob', but the user stays disabled"), "{said}"));
 }

@@ -58,9 +58,9 @@ fn what_is_no_name_is_not_put_into_a_policy() {
     let config = Config::default();
     for (groups, role, account, why) in [
         (&[][..], None, None, "no IAM group is configured"),
-        (&["*"], None, None, "no name of an IAM group"),
-        (&["a\"b"], None, None, "no name of an IAM group"),
-        (&["A"], Some("r${x}"), None, "no name of an IAM role"),
+        (&["*"], None, None, "not a valid name of an IAM group"),
+        (&["a\"b"], None, None, "not a valid name of an IAM group"),
+        (&["A"], Some("r${x}"), None, "not a valid name of an IAM role"),
         (&["A"], None, Some("12345678901"), "twelve digits"),
         (&["A"], None, Some("12345678901*"), "twelve digits"),
     ] {

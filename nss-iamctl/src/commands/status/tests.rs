@@ -95,5 +95,5 @@ fn people_are_told_the_numbers_and_what_is_wrong() {
     let told = text(&summary(&published, MACHINE, NOW), NOW);
     assert!(told.starts_with("users      1 active, 1 disabled\n"), "{told}");
     assert!(told.contains("held       odd \\u{1b}[2J; hint: x\n"), "{told}");
-    assert!(told.ends_with("state      odd \\u{1b}[2J; 'nss-iamctl doctor' says more\n"), "{told}");
+    assert!(told.ends_with("state      odd \\u{1b}[2J; 'nss-iamctl doctor' shows details\n"), "{told}");
 }

@@ -18,8 +18,8 @@ use crate::say::show::{ago, some, time, word};
 pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Probe>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.root {
-        let what = "not run by root: ids, keys, what the host gives to the name, sshd's settings and parts of the log were not \
-                    looked at";
+        let what = "not run as root: ids, keys, what the host grants to the name, sshd's settings and parts of the log were not \
+                    checked";
         findings.push(Finding::warn(Link::NotRoot, what, format!("sudo nss-iamctl why {}", word(asked))));
     }
     findings.extend(name(facts, who, asked));
@@ -57,7 +57,7 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
             facts.source().noun()
         );
         let remedy = if who.is_known() {
-            "log in with the local user's own keys; or take the account over: nss-iamctl adopt; or give the user another \
+            "log in with the local user's own keys; or convert the account: nss-iamctl adopt; or give the user another \
              name (tag 'nss-iam:name' with [tags] use = [\"name\"])"
         } else {
             "log in with the local user's own keys"
@@ -148,14 +148,14 @@ fn membership(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
         return Some(Finding::warn(
             Link::RemovalUnconfirmed,
             what,
-            "the next refreshes decide; nss-iamctl refresh --force at once",
+            "the next refreshes confirm it; nss-iamctl refresh --force disables the user now",
         ));
     }
     if groups.is_empty() {
         return Some(Finding::warn(
             Link::MemberOfNone,
-            "the listing has the user in no group",
-            "is that meant? nss-iamctl refresh",
+            "the listing has the user, but in no group",
+            "nss-iamctl refresh, unless this is intended",
         ));
     }
     Some(Finding::ok(Link::MemberOf, format!("member of {} in {}", some(&groups), facts.source().noun())))
@@ -170,7 +170,7 @@ fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
         return Some(unpublished(facts, who));
     };
     if user.active {
-        let pinned = if user.pinned { ", given by hand" } else { "" };
+        let pinned = if user.pinned { ", assigned by the administrator" } else { "" };
         return Some(Finding::ok(Link::Active, format!("active, uid {}{pinned}", user.uid)));
     }
     let since = who
@@ -199,7 +199,7 @@ fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
         }
     };
     if who.listed.is_some() {
-        let what = format!("disabled{since}, and the listing has the user: it was not applied yet");
+        let what = format!("disabled{since}, but the listing has the user: it is not applied yet");
         return Some(Finding::bad(Link::NotApplied, what, "nss-iamctl refresh"));
     }
     let what = format!(
@@ -228,18 +228,23 @@ fn some_groups(groups: &[String]) -> String {
 
 fn unpublished(facts: &Facts, who: &Who<'_>) -> Finding {
     if facts.published.cache.is_err() {
-        let what = "nobody is published: the cache cannot be used";
-        return Finding::bad(Link::NobodyPublished, what, "nss-iamctl refresh; nss-iamctl doctor says more");
+        let what = "no user is published: the cache cannot be used";
+        return Finding::bad(
+            Link::NobodyPublished,
+            what,
+            "nss-iamctl refresh; nss-iamctl doctor shows details",
+        );
     }
     if let Some((_, user)) = who.remembered.filter(|(_, user)| user.hidden) {
         let since = user.disabled.map_or(String::new(), |at| format!(" {}", ago(at, facts.now)));
-        let what =
-            format!("no longer shown: disabled{since}, and removed_keep is over; uid and home are kept");
+        let what = format!(
+            "no longer published: disabled{since}, longer ago than removed_keep; uid and home directory are reserved"
+        );
         return Finding::bad(Link::Hidden, what, "a user who becomes a member again gets the same uid");
     }
     Finding::bad(
         Link::NotPublishedYet,
-        "the listing has the user, and the cache does not yet",
+        "the listing has the user, but the cache does not yet",
         "nss-iamctl refresh",
     )
 }
@@ -292,12 +297,14 @@ fn home(facts: &Facts, probe: &Probe) -> Option<Finding> {
         None if !probe.active => None,
         None if facts.makes_homes == Some(false) => {
             let what = format!(
-                "the home '{}' does not exist, and no PAM file of sshd names pam_mkhomedir",
+                "the home '{}' does not exist, and sshd's PAM configuration does not include pam_mkhomedir",
                 probe.home
             );
             Some(Finding::warn(Link::HomeUnmade, what, "nss-iamctl enable"))
         }
-        None => Some(Finding::ok(Link::HomeToBeMade, format!("'{}' is made at the first login", probe.home))),
+        None => {
+            Some(Finding::ok(Link::HomeToBeMade, format!("'{}' is created at the first login", probe.home)))
+        }
     }
 }
 

@@ -77,7 +77,7 @@ fn judge(time: &str, offered: &[(&str, &str)], asked: &Asked<'_>) -> Finding {
     let has = if active.is_empty() { "no active key".to_owned() } else { some(active) };
     if offered.is_empty() {
         let what = format!("{time}: the client offered no matching key, and gave up; {source} has {has}");
-        let remedy = "compare with the client's 'ssh-add -l', and see 'ssh -v'; sshd logs what was offered from LogLevel VERBOSE on";
+        let remedy = "compare with 'ssh-add -l' and 'ssh -v' on the client; with LogLevel VERBOSE, sshd logs the keys that were offered";
         return Finding::warn(Link::NoKeyTried, what, remedy);
     }
     let fingerprints: Vec<&str> = offered.iter().map(|(_, fingerprint)| *fingerprint).collect();
@@ -89,10 +89,13 @@ fn judge(time: &str, offered: &[(&str, &str)], asked: &Asked<'_>) -> Finding {
         return Finding::warn(Link::InactiveKeyTried, what, activate(iam_name, id));
     }
     if fingerprints.iter().any(|fingerprint| active.contains(fingerprint)) {
-        let what = format!(
-            "{what}: the key is right now, and was not when it was tried, or its signature was refused"
+        let what =
+            format!("{what}: the key is valid now, but was not at the time, or its signature was refused");
+        return Finding::warn(
+            Link::RightKeyTried,
+            what,
+            "try again; if it fails again, run 'ssh -v' on the client",
         );
-        return Finding::warn(Link::RightKeyTried, what, "try again; then 'ssh -v' on the client");
     }
     let rsa = offered.iter().any(|(kind, _)| *kind == "RSA");
     let remedy = if rsa { upload(iam_name) } else { tag(asked.tags) };
@@ -147,7 +150,7 @@ fn event(text: &str, user: &str) -> Option<Event> {
     }
     if let Some(reason) = of("offered no key of user '", "': ") {
         let (why, hint) =
-            reason.split_once("; hint: ").unwrap_or((reason, "nss-iamctl keys shows what stands now"));
+            reason.split_once("; hint: ").unwrap_or((reason, "nss-iamctl keys shows the current state"));
         return refused(&format!("keys-cmd offered no key: {why}"), hint);
     }
     if of("User ", " ").is_some() {
@@ -156,19 +159,19 @@ fn event(text: &str, user: &str) -> Option<Event> {
     }
     if of("Invalid user ", " from ").or_else(|| of("Illegal user ", " from ")).is_some() {
         return refused(
-            "sshd did not know the user then",
-            "see the state above: who is disabled does not exist by name, and a new user is there after a refresh",
+            "sshd did not know the user at that time",
+            "see the state above: a disabled user does not resolve by name, and a new user appears with the next refresh",
         );
     }
     if of("Access denied for user ", " by PAM").is_some() {
         return refused(
             "PAM refused the account (expired, no shadow entry, nologin, pam_access)",
-            "see the lines of pam_* at that time",
+            "see the log lines of pam_* at that time",
         );
     }
     if of("pam_unix(sshd:account): account ", " has expired").is_some() {
         return refused(
-            "PAM: the account has expired, as that of every disabled user has",
+            "PAM: the account has expired, as all accounts of disabled users have",
             "see the state above",
         );
     }
@@ -187,7 +190,10 @@ fn event(text: &str, user: &str) -> Option<Event> {
 /// Lines without the user's name, of a connection that has other lines with it.
 fn anonymous(text: &str) -> Option<Event> {
     if text.starts_with("Unsafe AuthorizedKeysCommand") {
-        return refused(&format!("sshd did not run keys-cmd: {text}"), "nss-iamctl doctor names the folder");
+        return refused(
+            &format!("sshd did not run keys-cmd: {text}"),
+            "nss-iamctl doctor names the directory",
+        );
     }
     if text.contains("AuthorizedKeysCommandUser") && text.contains("not found") {
         return refused("sshd did not find the user 'nss-iam'", "systemd-sysusers nss-iam.conf");
@@ -196,8 +202,8 @@ fn anonymous(text: &str) -> Option<Event> {
         return refused(&format!("keys-cmd failed: {text}"), "nss-iamctl doctor");
     }
     if text.contains("not in PubkeyAcceptedAlgorithms") || text.contains("not in PubkeyAcceptedKeyTypes") {
-        let remedy = "with 'ssh-rsa' there, the client is older than OpenSSH 7.2 and signs with SHA-1: update it, or use another kind of key";
-        return refused(&format!("sshd does not take what the client signs with: {text}"), remedy);
+        let remedy = "if it is 'ssh-rsa', the client is older than OpenSSH 7.2 and signs with SHA-1: update it, or use another type of key";
+        return refused(&format!("sshd does not accept the client's signature algorithm: {text}"), remedy);
     }
     None
 }
@@ -210,7 +216,7 @@ fn not_allowed(reason: &str) -> &'static str {
     if reason.contains("AllowUsers") || reason.contains("AllowGroups") {
         "nss-iamctl enable overrides AllowUsers and AllowGroups for nss-iam users"
     } else if reason.contains("DenyUsers") || reason.contains("DenyGroups") {
-        "disabled users are denied so; for an active one, see DenyUsers and DenyGroups in sshd_config"
+        "this is how disabled users are denied; for an active user, check DenyUsers and DenyGroups in sshd_config"
     } else if reason.contains("shell") {
         "install the shell, or set [users] shell"
     } else {

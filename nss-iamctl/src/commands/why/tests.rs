@@ -41,7 +41,7 @@ fn finds(asked: &str, level: Level, what: &str, remedy: &str, break_it: impl Fn(
         "'{remedy}' is not in {found:?}"
     );
     assert_eq!(worst(&findings), level, "{findings:#?}");
-    let expected = if level == Level::Bad { "cannot log in: " } else { "look at this: " };
+    let expected = if level == Level::Bad { "cannot log in: " } else { "but see: " };
     assert!(verdict.contains(expected), "{verdict}");
 }
 
@@ -76,12 +76,12 @@ fn the_chain_of_one_who_can_log_in_is_told_link_by_link() {
                 ("keys", "ssh-rsa SHA256:ABCD is offered; confirmed 60 s ago by 'iam:123456789012'"),
                 ("getent", "'ana' resolves to uid 1895840708"),
                 ("home", "'/home/ana' belongs to 'ana', mode 0700"),
-                ("sshd", "for 'ana' it asks keys-cmd, and nothing shuts the user out"),
+                ("sshd", "for 'ana', it asks keys-cmd, and nothing denies the login"),
             ]
         );
         assert_eq!(
             (worst(&findings), verdict.as_str()),
-            (Level::Ok, "nothing on this host keeps 'ana' from logging in")
+            (Level::Ok, "nothing on this host prevents 'ana' from logging in")
         );
     }
 }
@@ -240,7 +240,7 @@ fn who_left_or_is_locked_is_told_since_when_and_how_to_come_back() {
     );
     let told = why(&good(), "bob").0.into_iter().map(|finding| (finding.code.check, finding.what));
     let told: Vec<_> = told.filter(|(check, _)| ["getent", "sshd", "groups"].contains(check)).collect();
-    let nameless = "'bob', who is disabled, owns files as uid 1895840709, and does not exist by name";
+    let nameless = "'bob' is disabled, owns files as uid 1895840709, and does not resolve by name";
     assert_eq!(told, [("getent", nameless.to_owned())]);
     let disabled = |facts: &mut Facts| {
         row(facts).active = false;
@@ -255,15 +255,17 @@ fn who_left_or_is_locked_is_told_since_when_and_how_to_come_back() {
         disabled(facts);
         facts.published.locked = Ok(Locked::parse("*"));
     });
-    finds("ana", Bad, "it was not applied yet", "nss-iamctl refresh", disabled);
+    finds("ana", Bad, "it is not applied yet", "nss-iamctl refresh", disabled);
     finds("ana", Bad, "the cache does not yet", "nss-iamctl refresh", |facts| {
         facts.published.cache.as_mut().unwrap().users.remove(0);
     });
-    finds("bob", Bad, "removed_keep is over", "same uid", |facts| {
+    finds("bob", Bad, "longer ago than removed_keep", "same uid", |facts| {
         facts.published.cache.as_mut().unwrap().users.remove(1);
         facts.published.state.as_mut().unwrap().users.get_mut(&IamId::new("AIDABOB")).unwrap().hidden = true;
     });
-    finds("ana", Bad, "nobody is published", "doctor", |facts| facts.published.cache = Err(Trouble::Missing));
+    finds("ana", Bad, "no user is published", "doctor", |facts| {
+        facts.published.cache = Err(Trouble::Missing)
+    });
     finds("ana", Warn, "this is not confirmed yet", "--force", |facts| {
         let last = jiff::Timestamp::from_second(NOW - 100).unwrap();
         listing(facts).accounts[0].users[0].missing =
@@ -316,7 +318,7 @@ fn what_is_wrong_with_the_host_is_told_as_far_as_it_concerns_the_login() {
     finds("ana", Bad, "nologin' exists", "rm", |facts| {
         facts.nologin = Some(("/run/nologin".to_owned(), String::new()))
     });
-    finds("ana", Warn, "not run by root", "sudo nss-iamctl why ana", |facts| facts.root = false);
+    finds("ana", Warn, "not run as root", "sudo nss-iamctl why ana", |facts| facts.root = false);
     let judged = |change: &dyn Fn(&mut Probe)| {
         let (facts, mut probe) = (good(), probe(true));
         change(&mut probe);
@@ -345,7 +347,7 @@ fn what_the_host_gives_to_the_name_is_told_with_its_place() {
             "'ana' is the owner of a crontab ('/var/spool/cron/crontabs/ana')",
         ]
     );
-    assert_eq!(verdict, "nothing on this host keeps 'ana' from logging in");
+    assert_eq!(verdict, "nothing on this host prevents 'ana' from logging in");
     finds("ana", Level::Warn, "IAM user 'ana' is the user of 'mosca.service'", "[names.allow]", mosca);
     finds("ana", Level::Bad, "a user of service 'sss' of nsswitch.conf (uid 9)", "nss-iam:name", |facts| {
         answer(facts, "sss", |answer| answer.users.extend([("ana".to_owned(), 9)]));

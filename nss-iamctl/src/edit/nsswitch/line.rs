@@ -114,8 +114,8 @@ impl<'a> Entry<'a> {
             && !comment.is_empty()
             && !ours.ends_with(|c| c == ':' || is_blank(c))
         {
-            let why = "glibc since 2.33 takes '#' for a part of the word in front of it".to_owned();
-            return Err((why, "put the comment on a line of its own"));
+            let why = "glibc since 2.33 takes '#' for a part of the word before it".to_owned();
+            return Err((why, "put the comment on a separate line"));
         }
         // With what is behind '#'.
         let tokens = tokens(read, from);
@@ -125,18 +125,18 @@ impl<'a> Entry<'a> {
                 if self.database == Database::Other {
                     return Ok(());
                 }
-                let why = format!("glibc reads nothing from '{}' on, which is behind no service", token.text);
-                return Err((why, "write all actions of a service into one pair of brackets"));
+                let why = format!("glibc stops reading at '{}', which follows no service", token.text);
+                return Err((why, "put all actions of a service into one pair of brackets"));
             }
             if token.is_braces() && !token.text.ends_with('}') {
                 return Err(("'{' without '}'".to_owned(), "correct the line"));
             }
             if token.is_action() && pairs(token.text).is_none() {
                 let why = match token.text.ends_with(']') {
-                    true => format!("'{}' is no action", token.text),
+                    true => format!("'{}' is not an action", token.text),
                     false => "'[' without ']'".to_owned(),
                 };
-                return Err((why, "correct the line: because of it glibc ignores the whole file"));
+                return Err((why, "correct the line: it makes glibc ignore the whole file"));
             }
         }
         Ok(())
@@ -264,7 +264,7 @@ struct Place {
 fn place(services: &[Service<'_>]) -> Result<Place, Why> {
     let last = services.iter().rposition(|service| !LAST.contains(&service.name.text));
     let Some(last) = last else {
-        let why = "'iam' comes after 'files', which is not there";
+        let why = "'iam' must come after 'files', which is missing";
         return Err((why.to_owned(), "add 'files' as the first service"));
     };
     let upto = services.get(..=last).unwrap_or_default();
@@ -282,8 +282,8 @@ fn place(services: &[Service<'_>]) -> Result<Place, Why> {
             Ok(Place { service: index - 1, end: nearest.end() })
         }
         _ => Err((
-            format!("'{} {}' ends the search before 'iam' could be asked", ending.name.text, words.join(" ")),
-            "put 'files' first, or take the action away",
+            format!("'{} {}' ends the search before 'iam' is asked", ending.name.text, words.join(" ")),
+            "put 'files' first, or remove the action",
         )),
     }
 }

@@ -265,11 +265,11 @@ fn where_iam_would_never_be_asked_or_come_first_the_file_is_refused() {
         ("shadow: systemd\n", "'files'"),
         ("passwd: files # see [1\n", "'[' without ']'"),
         ("passwd: files# all\n", "a part of the word"),
-        ("passwd: files [FOO=return]\n", "'[FOO=return]' is no action"),
-        ("passwd: files [] sss\n", "'[]' is no action"),
-        ("passwd: files [NOTFOUND=continue,UNAVAIL=return] sss\n", "is no action"),
-        ("passwd: files [UNAVAIL=continue] [NOTFOUND=return] sss\n", "behind no service"),
-        ("passwd: [NOTFOUND=return] files\n", "behind no service"),
+        ("passwd: files [FOO=return]\n", "'[FOO=return]' is not an action"),
+        ("passwd: files [] sss\n", "'[]' is not an action"),
+        ("passwd: files [NOTFOUND=continue,UNAVAIL=return] sss\n", "is not an action"),
+        ("passwd: files [UNAVAIL=continue] [NOTFOUND=return] sss\n", "which follows no service"),
+        ("passwd: [NOTFOUND=return] files\n", "which follows no service"),
         ("passwd: files\nhosts: files [NOTFOUND=return dns\n", "line 2: '[' without ']'"),
     ] {
         let refusal = enable(text).unwrap_err().to_string();

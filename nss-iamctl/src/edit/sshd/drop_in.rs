@@ -88,7 +88,7 @@ pub(crate) fn out_of_force(files: &dyn Files) -> Option<String> {
     };
     let winner = before.iter().find(wins)?;
     let within = winner.within.as_deref().unwrap_or_default();
-    Some(format!("{} sets {} in 'Match {within}', before ours", winner.place(), winner.keyword))
+    Some(format!("{} sets {} in 'Match {within}', before nss-iam's", winner.place(), winner.keyword))
 }
 
 fn around<'a>(ours: &'a Directive, own: &str) -> &'a str {

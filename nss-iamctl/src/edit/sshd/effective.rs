@@ -92,14 +92,14 @@ pub(crate) fn obstacle(settings: &Effective, group: &str) -> Option<(String, &'s
         return Some((why, "add a list that begins with publickey"));
     }
     if settings.get("fingerprinthash").eq_ignore_ascii_case("md5") {
-        return no("sshd has 'FingerprintHash md5', and keys are looked up by SHA256", "set it to sha256");
+        return no("sshd has 'FingerprintHash md5', but keys are looked up by SHA256", "set it to sha256");
     }
     if settings.list("denyusers").contains(&"*") {
-        return no("sshd has 'DenyUsers *', which is not overridden", "name in DenyUsers whom you mean");
+        return no("sshd has 'DenyUsers *', which is not overridden", "list the users to deny in DenyUsers");
     }
     if let Some(denied) = settings.list("denygroups").into_iter().find(|pattern| matches(pattern, group)) {
         let why = format!("sshd has 'DenyGroups {denied}', which denies '{group}' and is not overridden");
-        return Some((why, "name in DenyGroups whom you mean"));
+        return Some((why, "list the groups to deny in DenyGroups"));
     }
     None
 }

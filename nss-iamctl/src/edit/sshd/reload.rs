@@ -27,7 +27,7 @@ pub(crate) fn reload(sshd: &Sshd<'_>) -> Result<String, Error> {
         }
         for unit in SOCKETS {
             if host.run(&["systemctl", "is-active", "--quiet", unit])?.success() {
-                return Ok(format!("{unit} starts an sshd for each connection: nothing to reload"));
+                return Ok(format!("{unit} starts sshd for each connection, so there is nothing to reload"));
             }
         }
     }
@@ -37,7 +37,7 @@ pub(crate) fn reload(sshd: &Sshd<'_>) -> Result<String, Error> {
                 .map_err(|cause| Error::other(format!("cannot signal sshd ({pid}): {cause}")))?;
             Ok(format!("told sshd ({pid}) to read its files again"))
         }
-        None => Ok("no sshd is running: nothing to reload".to_owned()),
+        None => Ok("sshd is not running, so there is nothing to reload".to_owned()),
     }
 }
 

@@ -27,12 +27,12 @@ fn cache(facts: &Facts) -> Finding {
         Err(Trouble::Missing) => Finding::bad(
             Link::CacheMissing,
             format!("'{CACHE}' does not exist, so no nss-iam user resolves"),
-            "nss-iamctl refresh, and see what it says",
+            "run nss-iamctl refresh, and read what it reports",
         ),
         Err(trouble) => Finding::bad(
             Link::CacheRefused,
             format!("readers refuse '{CACHE}': {trouble}"),
-            "nss-iamctl refresh makes it anew",
+            "nss-iamctl refresh creates it again",
         ),
     }
 }
@@ -45,21 +45,25 @@ pub(crate) fn keys(facts: &Facts) -> Vec<Finding> {
         Err(Trouble::Denied) if !facts.root => return Vec::new(),
         Err(Trouble::Missing) => {
             let what = format!("'{path}' does not exist, so no key is offered");
-            return vec![Finding::bad(Link::KeysMissing, what, "nss-iamctl refresh, and see what it says")];
+            return vec![Finding::bad(
+                Link::KeysMissing,
+                what,
+                "run nss-iamctl refresh, and read what it reports",
+            )];
         }
         Err(trouble) => {
             let what = format!("keys-cmd refuses '{path}': {trouble}; no key is offered");
-            return vec![Finding::bad(Link::KeysRefused, what, "nss-iamctl refresh makes it anew")];
+            return vec![Finding::bad(Link::KeysRefused, what, "nss-iamctl refresh creates it again")];
         }
     };
     let mut findings = Vec::new();
     if !policy::offer::is_of_machine(keys.machine_id.as_bytes(), facts.machine_id.as_bytes()) {
         let what =
-            "the keys were fetched for another machine-id (an image was baked with them); none is offered";
+            "the keys were fetched for another machine-id (they came with an image), so no key is offered";
         findings.push(Finding::bad(
             Link::KeysOfOtherMachine,
             what,
-            "nss-iamctl refresh; and run 'nss-iamctl clean' before baking an image",
+            "nss-iamctl refresh; run 'nss-iamctl clean' before you create an image",
         ));
     }
     let helper = facts.group.get("nss-iam");
@@ -70,7 +74,7 @@ pub(crate) fn keys(facts: &Facts) -> Vec<Finding> {
             "'{path}' has mode {:04o} and group {}: the user 'nss-iam' cannot read it",
             node.mode, node.gid
         );
-        findings.push(Finding::bad(Link::KeysMode, what, "nss-iamctl refresh makes it anew"));
+        findings.push(Finding::bad(Link::KeysMode, what, "nss-iamctl refresh creates it again"));
     }
     if findings.is_empty() {
         let number = keys.logins.iter().map(|login| login.keys.len()).sum();
@@ -87,7 +91,7 @@ pub(crate) fn lines(text: Option<&str>) -> Vec<Finding> {
     let Some(text) = text else {
         return vec![Finding::bad(
             Link::NsswitchMissing,
-            "'/etc/nsswitch.conf' is missing: glibc asks local files only",
+            "'/etc/nsswitch.conf' is missing, so glibc asks only local files",
             "nss-iamctl enable",
         )];
     };
@@ -102,7 +106,7 @@ pub(crate) fn lines(text: Option<&str>) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         nsswitch::DATABASES.into_iter().filter_map(|name| line(text, &wanted, name)).collect();
     if findings.is_empty() {
-        findings.push(Finding::ok(Link::Nsswitch, "passwd, group and shadow ask 'iam', each at its place"));
+        findings.push(Finding::ok(Link::Nsswitch, "passwd, group and shadow ask 'iam', in the right order"));
     }
     findings
 }
@@ -115,25 +119,24 @@ fn line(text: &[u8], wanted: &[u8], name: &str) -> Option<Finding> {
     }
     if nsswitch::unended(text) == Some(name) {
         let what = format!(
-            "the last line of nsswitch.conf, that of {name}, has no newline at its end: glibc since 2.33 ignores it; {}",
+            "the last line of nsswitch.conf, for {name}, has no newline, so glibc since 2.33 ignores it: {}",
             consequence(name)
         );
-        return Some(Finding::bad(Link::NsswitchUnended, what, "nss-iamctl enable, which ends the line"));
+        return Some(Finding::bad(Link::NsswitchUnended, what, "nss-iamctl enable adds the newline"));
     }
     if name == "shadow" && now.is_empty() {
         // nsswitch.conf(5) of glibc: without the line, the services of passwd are asked.
-        let what =
-            "nsswitch.conf has no line for shadow; glibc takes that of passwd, other programs need not";
+        let what = "nsswitch.conf has no line for shadow; glibc uses the line for passwd, but other programs may not";
         return Some(Finding::warn(Link::NsswitchNoShadow, what, "nss-iamctl enable adds one"));
     }
     let told = now.first().map_or("no such line".to_owned(), |line| format!("'{name}: {line}'"));
     let then = then.first().map_or(String::new(), |line| format!("'{name}: {line}'"));
     if now.iter().any(|line| line.split(' ').any(|word| word == "iam")) {
-        let what = format!("nsswitch.conf asks 'iam' at an odd place: {told} instead of {then}");
+        let what = format!("nsswitch.conf asks 'iam' in an unusual place: {told} instead of {then}");
         return Some(Finding::warn(Link::NsswitchOrder, what, "nss-iamctl enable moves it"));
     }
     let what = format!("nsswitch.conf does not ask 'iam' for {name}: {told}; {}", consequence(name));
-    Some(Finding::bad(Link::NsswitchWithoutIam, what, format!("nss-iamctl enable, which makes it {then}")))
+    Some(Finding::bad(Link::NsswitchWithoutIam, what, format!("nss-iamctl enable changes it to {then}")))
 }
 
 fn consequence(database: &str) -> &'static str {
@@ -175,14 +178,13 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
             return findings;
         }
         (None, Some(_)) if facts.nscd => {
-            let what =
-                format!("nscd says that {who} does not exist, from its memory; the module knows better");
+            let what = format!("nscd has a stale negative entry for {who}");
             findings.push(Finding::bad(Link::NscdStale, what, "nscd -i passwd && nscd -i group"));
             return findings;
         }
         (None, Some(_)) => {
             let what = format!(
-                "{who} does not resolve, though the module knows the user: nsswitch.conf does not ask it"
+                "{who} does not resolve, although the module has the user: nsswitch.conf does not ask 'iam'"
             );
             findings.push(Finding::bad(Link::ResolvesNot, what, "nss-iamctl enable"));
             return findings;
@@ -190,9 +192,9 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
         (None, None) => {
             let what = format!("the module does not answer for {who}, who is in the cache");
             let remedy = if facts.module {
-                "is it of this release, and may this process read /var/lib/nss-iam/cache.db? (SELinux, AppArmor, a chroot)"
+                "check that it belongs to this release, and that this process may read /var/lib/nss-iam/cache.db (SELinux, AppArmor, chroot)"
             } else {
-                "install the package nss-iam again"
+                "reinstall the package nss-iam"
             };
             findings.push(Finding::bad(Link::ModuleSilent, what, remedy));
             return findings;
@@ -207,22 +209,22 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
 fn nameless(facts: &Facts, probe: &Probe) -> Finding {
     let Probe { name, uid, .. } = probe;
     if !probe.has_name() {
-        let what = format!("'{name}', who is disabled, owns files as uid {uid}, and does not exist by name");
+        let what = format!("'{name}' is disabled, owns files as uid {uid}, and does not resolve by name");
         return Finding::ok(Link::DisabledNameless, what);
     }
     let remedy = if facts.nscd {
-        "nscd -i passwd && nscd -i group; if it stays so: is libnss_iam.so.2 of this release?"
+        "nscd -i passwd && nscd -i group; if that does not help, check that libnss_iam.so.2 belongs to this release"
     } else {
-        "is libnss_iam.so.2 of this release? install the package nss-iam again"
+        "libnss_iam.so.2 is probably of another release: reinstall the package nss-iam"
     };
-    Finding::bad(Link::DisabledNamed, format!("'{name}' is disabled, and still exists by name"), remedy)
+    Finding::bad(Link::DisabledNamed, format!("'{name}' is disabled, but still resolves by name"), remedy)
 }
 
 fn shadow(facts: &Facts, probe: &Probe) -> Option<Finding> {
     if !facts.root || probe.shadow.is_some() {
         return None;
     }
-    let what = format!("'{}' has no shadow entry, and PAM denies the login without", probe.name);
+    let what = format!("'{}' has no shadow entry, so PAM denies the login", probe.name);
     Some(Finding::bad(
         Link::ShadowMissing,
         what,

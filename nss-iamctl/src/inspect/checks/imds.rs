@@ -27,7 +27,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
             format!("{LOAD}; if that fails: journalctl -u {IMDS}"),
         ));
     } else if !enabled {
-        let what = format!("'{IMDS}' is up, and the next boot does not start it");
+        let what = format!("'{IMDS}' is running, but is not started at boot");
         findings.push(Finding::warn(Link::ImdsNotAtBoot, what, format!("systemctl enable {IMDS}")));
     }
     match rules {
@@ -36,7 +36,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
         Some(Ok(rules)) => findings.extend(holes(facts, rules)),
     }
     if findings.is_empty() {
-        let seen = if rules.is_some() { "" } else { ", as far as can be seen without root" };
+        let seen = if rules.is_some() { "" } else { ", as far as this can be checked without root" };
         findings.push(Finding::ok(
             Link::Imds,
             format!("nss-iam users are blocked from the instance metadata{seen}"),
@@ -52,12 +52,11 @@ fn unseen_rules(unseen: &Unseen) -> Finding {
             Finding::bad(Link::ImdsNoProgram, what, format!("install the package nftables, then {LOAD}"))
         }
         Unseen::NoTable => {
-            let what =
-                format!("the kernel has no table 'inet nss_iam', whose rules somebody flushed: {OPEN}");
+            let what = format!("the kernel has no table 'inet nss_iam'; its rules were flushed: {OPEN}");
             Finding::bad(Link::ImdsNoTable, what, LOAD)
         }
         Unseen::Failed(cause) => {
-            let what = format!("the rules of '{IMDS}' cannot be looked at: {cause}");
+            let what = format!("the rules of '{IMDS}' cannot be read: {cause}");
             Finding::warn(Link::ImdsUnseen, what, "nft list table inet nss_iam")
         }
     }
@@ -90,7 +89,7 @@ fn holes(facts: &Facts, rules: &Rules) -> Vec<Finding> {
             format!("no rule blocks uid {} ('{}'), who can take the instance role", user.uid, user.name);
         bad(Link::ImdsUid, what)
     });
-    findings.extend(bounded(open.collect(), "nft list table inet nss_iam shows all that are refused"));
+    findings.extend(bounded(open.collect(), "nft list table inet nss_iam shows all blocked uids"));
     findings
 }
 
@@ -140,7 +139,7 @@ mod tests {
         tells(Bad, "is enabled and failed (exit-code)", "journalctl", |imds| {
             (imds.unit.active, imds.unit.result) = ("failed".to_owned(), "exit-code".to_owned());
         });
-        tells(Warn, "next boot", "systemctl enable", |imds| imds.enabled = false);
+        tells(Warn, "not started at boot", "systemctl enable", |imds| imds.enabled = false);
     }
 
     #[test]
@@ -159,7 +158,7 @@ mod tests {
 
     #[test]
     fn without_root_or_json_nothing_is_made_up() {
-        tells(Ok, "as far as can be seen", "", |imds| imds.rules = None);
+        tells(Ok, "as far as this can be checked", "", |imds| imds.rules = None);
         let failed = Unseen::Failed("JSON support not compiled-in".to_owned());
         tells(Warn, "not compiled-in", "nft list", |imds| imds.rules = Some(Err(failed.clone())));
     }

@@ -28,8 +28,8 @@ pub(crate) fn daemon(facts: &Facts) -> Vec<Finding> {
     let Some(sshd) = &facts.sshd else {
         return vec![Finding::warn(
             Link::SshdMissing,
-            "no sshd is installed, so nobody logs in over the network",
-            "install openssh-server, if people are to",
+            "sshd is not installed, so nobody can log in over the network",
+            "install openssh-server, if logins are intended",
         )];
     };
     if let Some(why) = &sshd.refused {
@@ -48,13 +48,13 @@ pub(crate) fn daemon(facts: &Facts) -> Vec<Finding> {
     if let Some(why) = &sshd.out_of_force {
         findings.push(Finding::bad(
             Link::DropInOutOfForce,
-            format!("sshd does not obey '{}': {why}", drop_in::PATH),
+            format!("'{}' is not in effect: {why}", drop_in::PATH),
             "nss-iamctl enable",
         ));
     }
     findings.extend(reloaded(sshd));
     if findings.is_empty() {
-        findings.push(Finding::ok(Link::Sshd, "it accepts its configuration, and ours is in it"));
+        findings.push(Finding::ok(Link::Sshd, "its configuration is valid, and includes nss-iam's"));
     }
     findings
 }
@@ -99,13 +99,13 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     if let Some((why, hint)) = effective::obstacle(settings, &group) {
         findings.push(Finding::bad(Link::SshdObstacle, why, format!("{hint}, in sshd's own configuration")));
     } else if let Some(denied) = denied(settings, name) {
-        findings.push(Finding::bad(Link::SshdDenies, denied, "take the user out of DenyUsers"));
+        findings.push(Finding::bad(Link::SshdDenies, denied, "remove the user from DenyUsers"));
     }
     findings.extend(restrictions(settings));
     if findings.is_empty() {
         findings.push(Finding::ok(
             Link::SshdSettings,
-            format!("for '{name}' it asks keys-cmd, and nothing shuts the user out"),
+            format!("for '{name}', it asks keys-cmd, and nothing denies the login"),
         ));
     }
     findings
@@ -122,12 +122,16 @@ fn restrictions(settings: &Effective) -> Vec<Finding> {
     let mut findings = Vec::new();
     let users = settings.list("allowusers");
     if !users.is_empty() && users.iter().all(|pattern| pattern.starts_with("*@")) {
-        let what = format!("logins only from certain addresses: AllowUsers {}", users.join(" "));
-        findings.push(Finding::warn(Link::SshdAddresses, what, "log in from there, or change AllowUsers"));
+        let what = format!("logins are allowed only from certain addresses: AllowUsers {}", users.join(" "));
+        findings.push(Finding::warn(
+            Link::SshdAddresses,
+            what,
+            "log in from one of them, or change AllowUsers",
+        ));
     }
     let methods = settings.list("authenticationmethods");
     if !methods.is_empty() && methods != ["any"] && !methods.contains(&"publickey") {
-        let what = format!("a key alone does not do: AuthenticationMethods {}", methods.join(" "));
+        let what = format!("a key alone is not enough: AuthenticationMethods {}", methods.join(" "));
         findings.push(Finding::warn(
             Link::SshdMethods,
             what,
@@ -135,17 +139,21 @@ fn restrictions(settings: &Effective) -> Vec<Finding> {
         ));
     }
     if settings.get("usepam") == "no" {
-        let what = "sshd has 'UsePAM no': nobody makes homes at the first login";
-        findings.push(Finding::warn(Link::SshdWithoutPam, what, "UsePAM yes, or make the homes otherwise"));
+        let what = "sshd has 'UsePAM no', so no home directories are created at the first login";
+        findings.push(Finding::warn(
+            Link::SshdWithoutPam,
+            what,
+            "set UsePAM yes, or create the home directories in another way",
+        ));
     }
     let algorithms = settings.get("pubkeyacceptedalgorithms");
     if !algorithms.is_empty() && !algorithms.contains("rsa-sha2") {
         let what =
-            "sshd takes no RSA key (PubkeyAcceptedAlgorithms), and IAM's own upload takes nothing else";
+            "sshd accepts no RSA keys (PubkeyAcceptedAlgorithms), but IAM's own upload accepts only those";
         findings.push(Finding::warn(
             Link::SshdWithoutRsa,
             what,
-            "add rsa-sha2-512, or keep keys in tags: [tags] use = [\"ssh-key\"]",
+            "add rsa-sha2-512, or store keys in tags: [tags] use = [\"ssh-key\"]",
         ));
     }
     findings
@@ -158,12 +166,13 @@ pub(crate) fn shell(facts: &Facts, probe: &Probe) -> Option<Finding> {
     }
     let Probe { name, shell, .. } = probe;
     if !probe.shell_node.as_ref().is_some_and(|node| !node.folder && node.mode & 0o111 != 0) {
-        let what =
-            format!("the shell '{shell}' of '{name}' is missing or cannot be run, so sshd refuses the login");
+        let what = format!(
+            "the shell '{shell}' of '{name}' is missing or not executable, so sshd refuses the login"
+        );
         return Some(Finding::bad(
             Link::ShellMissing,
             what,
-            "install it, or set [users] shell to another of /etc/shells",
+            "install it, or set [users] shell to another shell in /etc/shells",
         ));
     }
     let listed = facts.shells.as_ref().is_some_and(|shells| shells.contains(shell));
@@ -176,7 +185,7 @@ pub(crate) fn shell(facts: &Facts, probe: &Probe) -> Option<Finding> {
 
 pub(crate) fn nologin(facts: &Facts) -> Option<Finding> {
     let (path, text) = facts.nologin.as_ref()?;
-    let what = format!("'{path}' exists, so that PAM lets nobody in but root: '{text}'");
+    let what = format!("'{path}' exists, so PAM lets only root log in: '{text}'");
     Some(Finding::bad(Link::Nologin, what, format!("wait for the end of the boot or shutdown, or rm {path}")))
 }
 
@@ -187,7 +196,7 @@ fn homes(facts: &Facts) -> Vec<Finding> {
             .extend(home(name, *uid, node).filter(|finding| finding.level != crate::say::finding::Level::Ok));
     }
     if facts.makes_homes == Some(false) {
-        let what = "no PAM file of sshd names pam_mkhomedir: users without a home land in '/'";
+        let what = "sshd's PAM configuration does not include pam_mkhomedir: users without a home directory start in '/'";
         findings.push(Finding::warn(Link::HomesUnmade, what, "nss-iamctl enable"));
     }
     findings
@@ -197,23 +206,23 @@ fn homes(facts: &Facts) -> Vec<Finding> {
 pub(crate) fn home(name: &str, uid: u32, node: &crate::inspect::facts::Node) -> Option<Finding> {
     let path = &node.path;
     if !node.folder {
-        let what = format!("the home '{path}' of '{name}' is no folder");
+        let what = format!("the home '{path}' of '{name}' is not a directory");
         return Some(Finding::warn(
             Link::HomeNoFolder,
             what,
-            format!("mv {path} {path}.old; it is made anew at the next login"),
+            format!("mv {path} {path}.old; a new one is created at the next login"),
         ));
     }
     if node.uid != uid {
         let what = format!("the home '{path}' of '{name}' belongs to uid {}, not to {uid}", node.uid);
         let remedy = format!(
-            "nss-iamctl uid {} says whose that is; if it is the same person: chown -Rh --from={} {uid}:{uid} {path}",
+            "nss-iamctl uid {} shows whose that is; if it is the same person: chown -Rh --from={} {uid}:{uid} {path}",
             node.uid, node.uid
         );
         return Some(Finding::warn(Link::HomeOfOther, what, remedy));
     }
     if node.mode & 0o022 != 0 {
-        let what = format!("others may write to the home '{path}' of '{name}' (mode {:04o})", node.mode);
+        let what = format!("the home '{path}' of '{name}' is writable by others (mode {:04o})", node.mode);
         return Some(Finding::warn(Link::HomeWritable, what, format!("chmod go-w {path}")));
     }
     Some(Finding::ok(Link::Home, format!("'{path}' belongs to '{name}', mode {:04o}", node.mode)))
@@ -235,14 +244,14 @@ fn denial(denial: &Denial) -> Finding {
     match *by {
         "apparmor" => Finding::bad(
             Link::AppArmor,
-            format!("AppArmor kept '{program}' from '{path}'"),
-            "let that profile include <abstractions/nameservice>, or add '/var/lib/nss-iam/cache.db r,' to its file in \
+            format!("AppArmor denied '{program}' access to '{path}'"),
+            "include <abstractions/nameservice> in that profile, or add '/var/lib/nss-iam/cache.db r,' to its file in \
              /etc/apparmor.d/local; then apparmor_parser -r the profile",
         ),
         _ => Finding::bad(
             Link::SeLinux,
-            format!("SELinux kept '{program}' from '{path}'"),
-            "semodule -i /usr/share/selinux/packages/nss-iam.cil && restorecon -RFv /var/lib/nss-iam; if it goes on: \
+            format!("SELinux denied '{program}' access to '{path}'"),
+            "semodule -i /usr/share/selinux/packages/nss-iam.cil && restorecon -RFv /var/lib/nss-iam; if it is still denied: \
              ausearch -m avc -ts recent",
         ),
     }

@@ -30,7 +30,7 @@ pub(super) fn judge(facts: &Facts) -> Option<Finding> {
             let (link, remedy) = match trouble {
                 Trouble::Later { hint, .. } => (Link::MemoryLater, hint.as_str()),
                 Trouble::Missing | Trouble::Denied | Trouble::Unusable(_) => {
-                    (Link::MemoryUnusable, "restore it from a backup: it holds the ids that were given")
+                    (Link::MemoryUnusable, "restore it from a backup: it contains the assigned ids")
                 }
             };
             return Some(Finding::bad(link, what, remedy));
@@ -39,20 +39,20 @@ pub(super) fn judge(facts: &Facts) -> Option<Finding> {
     let lost = facts.published.cache.as_ref().map_or(0, |cache| lost(state, cache));
     if lost > 0 {
         let what = format!(
-            "'{STATE}' does not know {lost} of the users and groups in cache.db: it was removed, emptied or restored from an \
-             older copy"
+            "'{STATE}' lacks {lost} of the users and groups in cache.db: it was removed, emptied or restored from an older \
+             copy"
         );
-        let remedy = "if there is a newer copy, put it back before the next refresh (systemctl stop nss-iam-refresh.timer); \
-                      else nss-iamctl refresh puts back what cache.db and keys.db tell";
+        let remedy = "if there is a newer copy, restore it before the next refresh (systemctl stop nss-iam-refresh.timer); \
+                      otherwise, nss-iamctl refresh rebuilds it from cache.db and keys.db";
         return Some(Finding::bad(Link::MemoryLost, what, remedy));
     }
     let at = state.rebuilt.filter(|at| facts.now.saturating_sub(*at) < TOLD)?;
     let what = format!(
-        "'{STATE}' had been lost, and was rebuilt {} ({}) from cache.db and keys.db, which know only who was published then",
+        "'{STATE}' was lost, and was rebuilt {} ({}) from cache.db and keys.db, which contain only the users published then",
         time(at),
         ago(at, facts.now)
     );
-    let remedy = "if there is a newer copy, put it back; else look through 'nss-iamctl users --all' for somebody who is missing, \
+    let remedy = "if there is a newer copy, restore it; otherwise, check 'nss-iamctl users --all' for users who are missing, \
                   and through /home for owners that 'nss-iamctl uid UID' does not know: keep such homes, which are no longer \
                   remembered as theirs";
     Some(Finding::bad(Link::MemoryRebuilt, what, remedy))
@@ -85,12 +85,12 @@ mod tests {
     #[test]
     fn a_memory_that_knows_less_than_the_cache_is_lost() {
         assert_eq!(told(|_| ()), None);
-        // Two users, and the two groups of ours.
-        let all = format!("'{STATE}' does not know 4 of the users and groups in cache.db: it was removed");
+        // Two users, and the two groups of nss-iam.
+        let all = format!("'{STATE}' lacks 4 of the users and groups in cache.db: it was removed");
         let found = |change: &dyn Fn(&mut Facts)| told(change).unwrap_or_default();
         assert!(found(&|facts| facts.published.state = Err(Trouble::Missing)).starts_with(&all));
         assert!(found(&|facts| *state(facts) = State::default()).starts_with(&all));
-        assert!(found(&|facts| drop(state(facts).identities.pop_first())).contains("does not know 1 of"));
+        assert!(found(&|facts| drop(state(facts).identities.pop_first())).contains("lacks 1 of"));
         assert!(
             found(&|facts| facts.published.state = Err(Trouble::Unusable("x".to_owned())))
                 .contains("cannot use")
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_memory_that_was_rebuilt_is_told_for_a_week() {
         let since = |seconds: i64| told(|facts| state(facts).rebuilt = Some(NOW - seconds));
-        assert!(since(60).unwrap().contains("had been lost, and was rebuilt 2026-"));
+        assert!(since(60).unwrap().contains("was lost, and was rebuilt 2026-"));
         assert!(since(TOLD - 1).is_some());
         assert_eq!(since(TOLD), None);
     }

@@ -36,12 +36,12 @@ pub(crate) fn adopted(facts: &Facts) -> Vec<Finding> {
         let Some(first) = uses.first() else { continue };
         let more = match uses.len() {
             1 => String::new(),
-            all => format!(" and in {} more such places", all - 1),
+            all => format!(" and in {} more places", all - 1),
         };
         let Holder { what, iam_id, .. } = holder;
         let called = source.called(what);
         let told = format!(
-            "{called} '{name}' is {first}{more}: what runs there has this {what}'s files and keys, and the reverse"
+            "{called} '{name}' is {first}{more}: what runs there can use this {what}'s files and keys, and vice versa"
         );
         let meant = iam_id.as_ref().map_or_else(
             || "see [names.allow] in nss-iam.toml(5)".to_owned(),
@@ -112,12 +112,12 @@ impl Other<'_> {
         match self {
             Self::LocalUser if is_user => {
                 format!(
-                    "nss-iamctl adopt takes the local account over; or remove it: userdel {name}; or {another}"
+                    "nss-iamctl adopt takes over the local account; or remove it: userdel {name}; or {another}"
                 )
             }
-            Self::LocalGroup => format!("if nothing needs it: groupdel {name}; else {another}"),
-            Self::LocalUser | Self::UserOf(_) => format!("remove that user there, or {another}"),
-            Self::GroupOf(_) => format!("remove that group there, or {another}"),
+            Self::LocalGroup => format!("if nothing needs it: groupdel {name}; otherwise {another}"),
+            Self::LocalUser | Self::UserOf(_) => format!("remove the user there, or {another}"),
+            Self::GroupOf(_) => format!("remove the group there, or {another}"),
         }
     }
 }
@@ -159,7 +159,7 @@ fn services(facts: &Facts) -> Vec<Finding> {
     let excluded = facts.configured().names.exclude;
     let mut findings = Vec::new();
     if let Some(why) = &facts.names.unread {
-        let what = format!("{why}; nothing is published before it can be read");
+        let what = format!("{why}; nothing is published until it can be read");
         findings.push(Finding::bad(
             Link::NsswitchUnreadable,
             what,
@@ -168,21 +168,21 @@ fn services(facts: &Facts) -> Vec<Finding> {
     }
     for (service, answer) in &facts.names.directory.0 {
         if let Some(why) = &answer.failed {
-            let what = format!("{} cannot be asked: {why}; nobody new gets a name", of_service(service));
+            let what = format!("{} cannot be asked: {why}; new users get no names", of_service(service));
             let remedy = format!(
-                "mend it, or take it out of nsswitch.conf; or, if no name of it matters here: {} in /etc/nss-iam/config.toml",
+                "repair it, or remove it from nsswitch.conf; or, if its names do not matter here: {} in /etc/nss-iam/config.toml",
                 exclude(&excluded, service)
             );
             findings.push(Finding::bad(Link::ServiceUnasked, what, remedy));
         } else if answer.absent {
             let what = format!(
-                "nsswitch.conf names the service '{service}', whose module is not installed: it knows nobody"
+                "nsswitch.conf names the service '{service}', whose module is not installed, so it is ignored"
             );
             findings.push(Finding::ok(Link::ServiceAbsent, what));
         }
     }
     if !excluded.is_empty() && facts.root {
-        let what = format!("not asked whose a name is, by [names] exclude: {}", some(&excluded));
+        let what = format!("not checked for names, because of [names] exclude: {}", some(&excluded));
         findings.push(Finding::ok(Link::ServicesExcluded, what));
     }
     findings
@@ -199,11 +199,11 @@ fn unresolved(facts: &Facts) -> Vec<Finding> {
         .map(|unresolved| {
             let Unresolved { kind, place, .. } = unresolved;
             let Some(part) = kind.word() else {
-                return Finding::ok(Link::GrantsUnresolved, format!("{unresolved}; it is left out here"));
+                return Finding::ok(Link::GrantsUnresolved, format!("{unresolved}; it is excluded"));
             };
-            let what = format!("{unresolved}; nobody new gets a name");
+            let what = format!("{unresolved}; new users get no names");
             let remedy = format!(
-                "correct '{place}' so that it can be resolved; or leave all such files out: {} in /etc/nss-iam/config.toml",
+                "correct '{place}' so that it can be resolved; or exclude all such files: {} in /etc/nss-iam/config.toml",
                 exclude(&excluded, part)
             );
             let is_why = |skip: &Skip| {

@@ -49,7 +49,7 @@ fn last_run(facts: &Facts) -> Vec<Finding> {
     let status = match &facts.published.status {
         Ok(status) => status,
         Err(Trouble::Missing) => {
-            let what = "there was no refresh yet, so nobody is published";
+            let what = "there was no refresh yet, so no user is published";
             return vec![Finding::bad(Link::NeverRefreshed, what, "nss-iamctl refresh")];
         }
         Err(trouble) => {
@@ -66,7 +66,7 @@ fn last_run(facts: &Facts) -> Vec<Finding> {
     }
     if !status.held.is_empty() {
         let held = status.held.iter().map(|held| {
-            let what = format!("the refresh of {when} held something back: {}", held.message.what());
+            let what = format!("the refresh of {when} was held: {}", held.message.what());
             Finding::warn(Code::of_held(&held.kind), what, held.message.hint().unwrap_or_default())
         });
         return held.collect();
@@ -95,17 +95,17 @@ fn refused(account: &str, failure: &Failure) -> Finding {
             return Finding::warn(Code::of_failure("aws", failure), what, remedy);
         }
         Some(FailureCode::Clock) => {
-            let remedy = "set the host's clock: AWS refuses what is signed more than 5 minutes off; see timedatectl(1)";
+            let remedy = "set the host's clock: AWS refuses requests whose time is off by more than 5 minutes; see timedatectl(1)";
             return Finding::warn(Code::of_failure("clock", failure), what, remedy);
         }
     }
     let remedy = match (hint.as_str(), kind) {
         ("", FailureKind::Denied) => "nss-iamctl policy --format json shows what the role must be allowed",
         ("", FailureKind::Unavailable) => {
-            "the next refresh tries again; see [aws] https_proxy, endpoint_url and timeout"
+            "the next refresh tries again; check [aws] https_proxy, endpoint_url and timeout"
         }
         ("", FailureKind::Configuration) => "correct /etc/nss-iam/config.toml",
-        ("", FailureKind::Held) => "if the removals are meant: nss-iamctl refresh --force",
+        ("", FailureKind::Held) => "if the removals are intended: nss-iamctl refresh --force",
         (hint, _) => hint,
     };
     Finding::warn(Code::of_failure("aws", failure), what, remedy)
@@ -132,11 +132,12 @@ fn age(facts: &Facts) -> Option<Finding> {
     let age = facts.now.saturating_sub(confirmed);
     let what = format!("users and keys were last confirmed {}", ago(confirmed, facts.now));
     if offer::is_too_old(age, max_age) {
-        let what = format!("{what}, longer than max_age = {}: no key is offered any more", length(max_age));
+        let what =
+            format!("{what}, longer ago than max_age = {}, so keys are no longer offered", length(max_age));
         return Some(Finding::bad(
             Link::ConfirmedTooLongAgo,
             what,
-            "nss-iamctl refresh, and see above why no refresh succeeds",
+            "nss-iamctl refresh; the findings above show why refreshes fail",
         ));
     }
     if age > STALE {
@@ -148,19 +149,23 @@ fn age(facts: &Facts) -> Option<Finding> {
         return Some(Finding::warn(
             Link::ConfirmedLongAgo,
             format!("{what}{until}"),
-            "nss-iamctl refresh, and see why no refresh succeeds",
+            "nss-iamctl refresh, and read why it fails",
         ));
     }
     let old = logins.iter().filter(|login| facts.now.saturating_sub(login.confirmed) > STALE);
     let old: Vec<&str> = old.map(|login| login.name.as_str()).collect();
     if !old.is_empty() {
         let what = format!(
-            "the keys of {} were not confirmed for more than {}: {}",
+            "the keys of {} were last confirmed more than {} ago: {}",
             count(old.len(), "user"),
             length(STALE),
             some(&old)
         );
-        return Some(Finding::warn(Link::SomeConfirmedLongAgo, what, "see above which of their calls fail"));
+        return Some(Finding::warn(
+            Link::SomeConfirmedLongAgo,
+            what,
+            "the findings above show which calls fail",
+        ));
     }
     Some(Finding::ok(Link::Confirmed, what))
 }
@@ -178,9 +183,9 @@ fn other_account(facts: &Facts) -> Option<Finding> {
         let here = state.users.values().filter(|user| user.account == account.name);
         let mut others = here.filter_map(|user| user.source.strip_prefix(&unknown));
         let other = others.find(|other| !other.is_empty() && other != id)?;
-        let what = format!("users of this host came from AWS account {other}, and account {id} is asked now");
+        let what = format!("users of this host came from AWS account {other}, but account {id} is queried now");
         let remedy = format!(
-            "if {other} is the right one, set [aws] role to the ARN of a role in it; if {id} is, this passes with removed_keep"
+            "if {other} is correct, set [aws] role to the ARN of a role in it; if {id} is correct, this finding disappears after removed_keep"
         );
         Some(Finding::warn(Link::OtherAccount, what, remedy))
     })
@@ -193,13 +198,13 @@ fn clock(facts: &Facts) -> Vec<Finding> {
     let remedy = "set the clock (timedatectl set-ntp true), then nss-iamctl refresh";
     if offer::is_in_future(latest, facts.now) {
         let what = format!(
-            "keys were confirmed {}: the clock is wrong, or was; they are not offered",
+            "keys were confirmed {}: the clock is or was wrong, so they are not offered",
             ago(latest, facts.now)
         );
         findings.push(Finding::bad(Link::ConfirmedLater, what, remedy));
     }
     if facts.synchronised == Some(false) {
-        let what = "no time server sets the clock; when it is 5 minutes off, AWS refuses every call";
+        let what = "the clock is not synchronized; once it is off by 5 minutes, AWS refuses every call";
         findings.push(Finding::warn(Link::ClockUnsynchronised, what, remedy));
     }
     findings
@@ -209,22 +214,22 @@ fn units(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     match &facts.timer {
         Some(timer) if timer.load == "not-found" => {
-            let what = format!("systemd has no '{TIMER}', so nothing refreshes by itself");
+            let what = format!("systemd has no '{TIMER}', so there are no automatic refreshes");
             findings.push(Finding::warn(
                 Link::TimerMissing,
                 what,
-                "install the package nss-iam again, or run cache-refresher --loop 5m",
+                "reinstall the package nss-iam, or run cache-refresher --loop 5m",
             ));
         }
         Some(timer) if timer.active != "active" => {
-            let what = format!("'{TIMER}' is {}, so nothing refreshes by itself", timer.active);
+            let what = format!("'{TIMER}' is {}, so there are no automatic refreshes", timer.active);
             findings.push(Finding::warn(
                 Link::TimerInactive,
                 what,
                 format!("systemctl enable --now {TIMER}"),
             ));
         }
-        Some(_) => findings.push(Finding::ok(Link::Timer, format!("'{TIMER}' runs"))),
+        Some(_) => findings.push(Finding::ok(Link::Timer, format!("'{TIMER}' is active"))),
         None => {}
     }
     let failed = facts.services.iter().filter(|unit| !unit.result.is_empty() && unit.result != "success");
@@ -239,7 +244,7 @@ fn units(facts: &Facts) -> Vec<Finding> {
 fn meaning(status: &str) -> &'static str {
     match status {
         "65" => " (something was held or refused)",
-        "75" => " (AWS unreachable or throttled, or another refresher at work)",
+        "75" => " (AWS is unreachable or throttles, or another refresher is running)",
         "77" => " (denied by AWS or by file modes)",
         "78" => " (configuration)",
         _ => "",

@@ -12,7 +12,7 @@ const USERS: [&str; 2] = [KEYS_USER, FETCH_USER];
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.root {
-        let what = "not run by root: keys, ids, sshd's settings, whose the names are, the rules for the metadata and parts of the log were not looked at";
+        let what = "not run as root: keys, ids, sshd's settings, conflicts of names, the rules for instance metadata and parts of the log were not checked";
         findings.push(Finding::warn(Link::NotRoot, what, "sudo nss-iamctl doctor"));
     }
     findings.push(configuration(facts));
@@ -30,7 +30,7 @@ fn configuration(facts: &Facts) -> Finding {
             return Finding::bad(Link::ConfigMissing, what, "nss-iamctl enable --group GROUP");
         }
         Err(NoConfig::Refused(cause)) => {
-            let hint = cause.hint().unwrap_or("correct it; see nss-iam.toml(5)");
+            let hint = cause.hint().unwrap_or("correct it, see nss-iam.toml(5)");
             return Finding::bad(Link::ConfigRefused, cause.what(), hint);
         }
     };
@@ -73,8 +73,8 @@ fn folder(facts: &Facts) -> Finding {
     match &facts.folder {
         Some(node) if !node.folder => Finding::bad(
             Link::FolderNoFolder,
-            format!("'{}' is no folder", cache::FOLDER),
-            "install the package again",
+            format!("'{}' is not a directory", cache::FOLDER),
+            "reinstall the package nss-iam",
         ),
         Some(node) if is_safe(node) && node.mode & 0o005 == 0o005 => {
             Finding::ok(Link::Folder, format!("'{}' has the right owner and mode", cache::FOLDER))
@@ -82,7 +82,7 @@ fn folder(facts: &Facts) -> Finding {
         Some(node) => Finding::bad(
             Link::FolderMode,
             format!(
-                "'{}' has mode {:04o} and owner {}; everyone must read it, only root write",
+                "'{}' has mode {:04o} and owner {}; everyone must be able to read it, and only root to write",
                 node.path, node.mode, node.uid
             ),
             format!("chown root:root {0} && chmod 0755 {0}", cache::FOLDER),
@@ -98,12 +98,12 @@ fn folder(facts: &Facts) -> Finding {
 fn programs(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.module {
-        let what = "libnss_iam.so.2 is in none of the folders where glibc looks, so nobody resolves";
-        findings.push(Finding::bad(Link::ModuleMissing, what, "install the package nss-iam again"));
+        let what = "libnss_iam.so.2 is in none of the directories where glibc looks, so no user resolves";
+        findings.push(Finding::bad(Link::ModuleMissing, what, "reinstall the package nss-iam"));
     }
     if !facts.refresher {
-        let what = format!("'{REFRESHER}' is missing or cannot be run");
-        findings.push(Finding::bad(Link::RefresherMissing, what, "install the package nss-iam again"));
+        let what = format!("'{REFRESHER}' is missing or not executable");
+        findings.push(Finding::bad(Link::RefresherMissing, what, "reinstall the package nss-iam"));
     }
     findings.push(keys_cmd(&facts.keys_cmd));
     findings
@@ -119,7 +119,7 @@ pub(crate) fn keys_cmd(way: &[Node]) -> Finding {
         let group_only = node.uid == 0 && node.mode & 0o002 == 0;
         let does = if group_only { "may refuse" } else { "refuses" };
         let what = format!(
-            "sshd {does} to run '{KEYS_CMD}': '{}' has mode {:04o} and owner {}, and nobody but root may write there",
+            "sshd {does} to run '{KEYS_CMD}': '{}' has mode {:04o} and owner {}, but only root may be able to write there",
             node.path, node.mode, node.uid
         );
         let remedy = format!("chown root {0} && chmod go-w {0}", node.path);
@@ -127,9 +127,10 @@ pub(crate) fn keys_cmd(way: &[Node]) -> Finding {
         return if group_only { found.at(Level::Warn) } else { found };
     }
     match way.last() {
-        Some(node) if there && node.mode & 0o001 != 0 => {
-            Finding::ok(Link::KeysCmd, "sshd may run it: nobody but root can write on the way to it")
-        }
+        Some(node) if there && node.mode & 0o001 != 0 => Finding::ok(
+            Link::KeysCmd,
+            "sshd can run it: only root can write to it and to the directories above it",
+        ),
         Some(node) if there => Finding::bad(
             Link::KeysCmdMode,
             format!("'{KEYS_CMD}' has mode {:04o}: the user 'nss-iam' cannot run it", node.mode),
@@ -138,7 +139,7 @@ pub(crate) fn keys_cmd(way: &[Node]) -> Finding {
         _ => Finding::bad(
             Link::KeysCmdMissing,
             format!("'{KEYS_CMD}' is missing"),
-            "install the package nss-iam again",
+            "reinstall the package nss-iam",
         ),
     }
 }

@@ -27,12 +27,12 @@ pub(crate) fn of_reason(what: What, id: &str, reason: &SkipReason) -> String {
         | R::NameFirst { .. }
         | R::NameDigits
         | R::NameNumber { .. } => {
-            "give another login name by a tag ('nss-iam:name' with [tags] use = [\"name\"]); [users] strip_domains shortens addresses"
+            "set another login name by a tag ('nss-iam:name' with [tags] use = [\"name\"]); [users] strip_domains shortens addresses"
                 .to_owned()
         }
         R::NameOfUser { name, service, .. } => of_user(what, name, service),
         R::NameOfGroup { name, service, .. } if service == "files" => {
-            format!("if nothing needs the local group: groupdel {name}; else {}", another(what))
+            format!("if nothing needs the local group: groupdel {name}; otherwise {}", another(what))
         }
         R::NameOfGroup { name, service, .. } => removed(what, name, service),
         R::NameInGroups { name, groups, service } => {
@@ -41,7 +41,7 @@ pub(crate) fn of_reason(what: What, id: &str, reason: &SkipReason) -> String {
         R::NameUsed { name, used } => format!("{}; {}", undone(used), meant(what, id, name)),
         R::NameReserved { name } => format!("{}; {}", another(what), meant(what, id, name)),
         R::NameUnasked { service, .. } => format!(
-            "mend the service, or take '{service}' out of nsswitch.conf; or, if no name of it matters here: {}",
+            "repair the service, or remove '{service}' from nsswitch.conf; or, if its names do not matter here: {}",
             excluded(service)
         ),
         R::NameUnresolved { name, unresolved } => unresolved_rules(what, id, name, unresolved),
@@ -53,13 +53,13 @@ pub(crate) fn of_reason(what: What, id: &str, reason: &SkipReason) -> String {
             "give the user another id in [ids], the same on every host".to_owned()
         }
         R::IdInRange { .. } => {
-            "give the user an id in [ids] that is outside that range, or none: the calculated one is the same on every host"
+            "give the user an id in [ids] that is outside that range, or remove it there: the calculated id is the same on every host"
                 .to_owned()
         }
         R::HomePath => "set [users] home to a path without {iam_name} or {account}".to_owned(),
-        R::HomeUnseen { .. } => "mend the file system, or choose another place: [users] home".to_owned(),
+        R::HomeUnseen { .. } => "repair the file system, or set another path in [users] home".to_owned(),
         R::HomeTaken { home, own } => format!(
-            "look whose they are: ls -ld {home} {own}; nss-iamctl uid UID tells whose a uid was; move away what nobody needs, \
+            "find their owners: ls -ld {home} {own}; nss-iamctl uid UID shows who had a uid; move away what nobody needs, \
              then nss-iamctl refresh"
         ),
         R::TagCharacters
@@ -97,14 +97,14 @@ fn another(what: What) -> String {
 fn meant(what: What, id: &str, name: &str) -> String {
     let whose = if what == What::Group { "group" } else { "person" };
     let allow = allow_command(id, name);
-    format!("if this {whose} is meant to have '{name}' and what this host gives to it: {allow}")
+    format!("if this {whose} should have the name '{name}' and what this host grants to it: {allow}")
 }
 
 fn of_user(what: What, name: &str, service: &str) -> String {
     match (service, what) {
         ("files", What::Group) => another(what),
         ("files", _) => format!(
-            "a local user of that name comes first: 'nss-iamctl adopt' takes it over, or {ANOTHER_NAME}"
+            "a local user of that name takes precedence: 'nss-iamctl adopt' converts it, or {ANOTHER_NAME}"
         ),
         _ => removed(what, name, service),
     }
@@ -119,32 +119,31 @@ fn removed(what: What, name: &str, service: &str) -> String {
 fn undone(used: &Use) -> String {
     let place = &used.place;
     match used.kind {
-        UseKind::Sudo => format!("take the name out of '{place}' (visudo -f {place})"),
+        UseKind::Sudo => format!("remove the name from '{place}' (visudo -f {place})"),
         UseKind::Netgroup => {
-            format!("take the name out of /etc/netgroup, or netgroups out of '{place}' (visudo -f {place})")
+            format!("remove the name from /etc/netgroup, or the netgroups from '{place}' (visudo -f {place})")
         }
-        UseKind::Doas => format!("take the name out of '{place}'"),
+        UseKind::Doas => format!("remove the name from '{place}'"),
         UseKind::Unit | UseKind::Sysusers | UseKind::Grant => {
-            format!("give what is in '{place}' a user of its own, or remove it")
+            format!("use a dedicated user in '{place}', or remove it")
         }
     }
 }
 
 fn taken_out(name: &str, groups: &[String], service: &str) -> String {
     if service != "files" {
-        return format!("take '{name}' out of these groups in service '{service}'");
+        return format!("remove '{name}' from these groups in service '{service}'");
     }
     let commands: Vec<String> = groups.iter().map(|group| format!("gpasswd -d {name} {group}")).collect();
     let commands = commands.join("; ");
-    format!("take the name out: {commands} (from the administrators in /etc/gshadow: gpasswd -A)")
+    format!("remove the name: {commands} (for administrators in /etc/gshadow: gpasswd -A)")
 }
 
 /// Nobody new gets a name.
 fn unresolved_rules(what: What, id: &str, name: &str, unresolved: &Unresolved) -> String {
     let Unresolved { kind, place, .. } = unresolved;
-    let left_out = kind
-        .word()
-        .map_or(String::new(), |part| format!("; or leave all such files out: {}", excluded(part)));
+    let left_out =
+        kind.word().map_or(String::new(), |part| format!("; or exclude all such files: {}", excluded(part)));
     format!("correct '{place}' so that it can be resolved{left_out}; {}", meant(what, id, name))
 }
 
@@ -219,7 +218,7 @@ mod tests {
             (
                 R::NameInGroups { name: name(), groups: groups(&["sudo"]), service: service("files") },
                 "'x' is a member of 'sudo' in /etc/group",
-                vec!["gpasswd -d x sudo (from", ALLOW],
+                vec!["gpasswd -d x sudo (for", ALLOW],
             ),
             (
                 R::NameInGroups { name: name(), groups: groups(&["adm", "sudo"]), service: service("files") },
@@ -244,17 +243,17 @@ mod tests {
             (
                 used(UseKind::Doas, "in a doas rule", "/etc/doas.conf"),
                 "'x' is in a doas rule ('/etc/doas.conf') on this host",
-                vec!["take the name out of '/etc/doas.conf'", ALLOW],
+                vec!["remove the name from '/etc/doas.conf'", ALLOW],
             ),
             (
                 used(UseKind::Unit, "the user of 'x.service'", "/usr/lib/x.service"),
                 "'x' is the user of 'x.service' ('/usr/lib/x.service') on this host",
-                vec!["what is in '/usr/lib/x.service'", ALLOW],
+                vec!["a dedicated user in '/usr/lib/x.service'", ALLOW],
             ),
             (
                 used(UseKind::Sysusers, "a system user", "/usr/lib/sysusers.d/x.conf"),
                 "'x' is a system user ('/usr/lib/sysusers.d/x.conf') on this host",
-                vec!["'/usr/lib/sysusers.d/x.conf' a user", ALLOW],
+                vec!["a dedicated user in '/usr/lib/sysusers.d/x.conf'", ALLOW],
             ),
             (R::NameReserved { name: name() }, "'x' is reserved for the system", vec!["nss-iam:name", ALLOW]),
             (

@@ -154,12 +154,12 @@ fn what_keeps_the_cache_from_being_fresh_is_named() {
     });
     finds(Warn, "not confirmed", "--force", |facts, _| failed(facts, "iam:X", "not confirmed", Held, ""));
     finds(Warn, "confirmed 2 h ago; logins stop in 2 d", "refresh", |facts, _| facts.now += 7200 - 60);
-    finds(Bad, "longer than max_age", "refresh", |facts, _| facts.now += 260_000);
+    finds(Bad, "longer ago than max_age", "refresh", |facts, _| facts.now += 260_000);
     finds(Bad, "in the future", "set the clock", |facts, _| facts.now -= 4000);
-    finds(Warn, "no time server", "timedatectl", |facts, _| facts.synchronised = Some(false));
+    finds(Warn, "the clock is not synchronized", "timedatectl", |facts, _| facts.synchronised = Some(false));
     finds(
         Warn,
-        "came from AWS account 123456789012, and account 999999999999 is asked",
+        "came from AWS account 123456789012, but account 999999999999 is queried",
         "[aws] role",
         |facts, _| {
             status(facts).accounts[0].id = "999999999999".to_owned();
@@ -226,7 +226,7 @@ fn what_another_release_reports_is_shown_as_it_says_it() {
             ("warning", "warned", Some("look up")),
         ]
     );
-    assert!(found[0].what.ends_with("held something back: a comet"), "{found:?}");
+    assert!(found[0].what.ends_with("was held: a comet"), "{found:?}");
     assert_eq!(found[1].what, "IAM user 'Ana' skipped: it is a star");
 }
 
@@ -262,7 +262,7 @@ fn what_keeps_glibc_from_answering_is_named() {
             *text = text.replace(from, to);
         }
     };
-    finds(Bad, "that of shadow, has no newline at its end", "nss-iamctl enable", |facts, _| {
+    finds(Bad, "for shadow, has no newline", "nss-iamctl enable", |facts, _| {
         let text = facts.nsswitch.as_mut().unwrap();
         *text = "passwd: files iam\ngroup: files [SUCCESS=merge] iam\nshadow: files iam".to_owned();
     });
@@ -287,7 +287,12 @@ fn what_keeps_glibc_from_answering_is_named() {
         "initgroups:",
         line("shadow:", "initgroups: files\nshadow:"),
     );
-    finds(Level::Warn, "at an odd place", "enable moves it", line("passwd: files iam", "passwd: iam files"));
+    finds(
+        Level::Warn,
+        "in an unusual place",
+        "enable moves it",
+        line("passwd: files iam", "passwd: iam files"),
+    );
     finds(Bad, "'/var/lib/nss-iam/cache.db' does not exist", "refresh", |facts, _| {
         facts.published.cache = Err(Trouble::Missing);
     });
@@ -299,11 +304,11 @@ fn what_keeps_glibc_from_answering_is_named() {
     });
     finds(Bad, "another machine-id", "nss-iamctl clean", |facts, _| facts.machine_id = "other".to_owned());
     finds(Bad, "'nss-iam' cannot read it", "refresh", |facts, _| facts.keys_db.as_mut().unwrap().gid = 0);
-    finds(Bad, "nscd says that 'ana' does not exist", "nscd -i passwd", |facts, probes| {
+    finds(Bad, "nscd has a stale negative entry for 'ana'", "nscd -i passwd", |facts, probes| {
         facts.nscd = true;
         probes[0].passwd = None;
     });
-    finds(Bad, "'ana' does not resolve, though the module knows", "enable", |_, probes| {
+    finds(Bad, "'ana' does not resolve, although the module has", "enable", |_, probes| {
         probes[0].passwd = None
     });
     finds(Bad, "the module does not answer for 'ana'", "SELinux", |_, probes| {
@@ -318,10 +323,10 @@ fn what_keeps_glibc_from_answering_is_named() {
         probes[1].module = None;
     });
     let line = |uid: u32| Some(format!("bob:x:{uid}:{uid}::/:/bin/sh"));
-    finds(Bad, "'bob' is disabled, and still exists by name", "of this release", |_, probes| {
+    finds(Bad, "'bob' is disabled, but still resolves by name", "of another release", |_, probes| {
         probes[1].by_name = line(probes[1].uid);
     });
-    finds(Bad, "'bob' is disabled, and still exists by name", "nscd -i passwd", |facts, probes| {
+    finds(Bad, "'bob' is disabled, but still resolves by name", "nscd -i passwd", |facts, probes| {
         facts.nscd = true;
         probes[1].by_name = line(probes[1].uid);
     });
@@ -335,7 +340,7 @@ fn what_keeps_glibc_from_answering_is_named() {
 #[test]
 fn what_keeps_sshd_from_letting_in_is_named() {
     use Level::{Bad, Warn};
-    finds(Warn, "no sshd is installed", "", |facts, _| {
+    finds(Warn, "sshd is not installed", "", |facts, _| {
         facts.sshd = None;
         facts.timer = None;
     });
@@ -343,7 +348,7 @@ fn what_keeps_sshd_from_letting_in_is_named() {
         sshd(facts).refused = Some(Message::new("sshd refuses its configuration: line 5"));
     });
     finds(Bad, "00-nss-iam.conf' is missing", "enable", |facts, _| sshd(facts).ours = false);
-    finds(Bad, "does not obey", "enable", |facts, _| {
+    finds(Bad, "is not in effect", "enable", |facts, _| {
         sshd(facts).out_of_force = Some("no Include reads it".to_owned())
     });
     finds(Bad, "00-nss-iam.conf' was changed", "reload", |facts, _| sshd(facts).loaded = Some(NOW - 200));
@@ -365,15 +370,17 @@ fn what_keeps_sshd_from_letting_in_is_named() {
     finds(Warn, "only from certain addresses", "AllowUsers", |_, probes| {
         settings(&mut probes[0], "usepam yes", "allowusers *@10.0.0.0/8");
     });
-    finds(Warn, "a key alone does not do", "second factor", |_, probes| {
+    finds(Warn, "a key alone is not enough", "second factor", |_, probes| {
         settings(&mut probes[0], "methods any", "methods publickey,keyboard-interactive");
     });
-    finds(Warn, "UsePAM no", "homes", |_, probes| settings(&mut probes[0], "usepam yes", "usepam no"));
-    finds(Warn, "takes no RSA key", "rsa-sha2-512", |_, probes| {
+    finds(Warn, "UsePAM no", "home directories", |_, probes| {
+        settings(&mut probes[0], "usepam yes", "usepam no")
+    });
+    finds(Warn, "accepts no RSA keys", "rsa-sha2-512", |_, probes| {
         settings(&mut probes[0], ",rsa-sha2-512", "")
     });
-    finds(Bad, "does not tell the settings", "sshd -T", |_, probes| {
-        let untold = Message::new("sshd does not tell the settings of user 'ana': x").with_hint("sshd -T");
+    finds(Bad, "cannot read sshd's settings", "sshd -T", |_, probes| {
+        let untold = Message::new("cannot read sshd's settings for user 'ana': x").with_hint("sshd -T");
         probes[0].sshd = Some(Err(untold));
     });
 }
@@ -391,9 +398,9 @@ fn what_else_stands_in_the_way_of_a_login_is_named() {
     finds(Warn, "belongs to uid 1001, not to 1895840708", "chown -Rh --from=1001", |facts, _| {
         facts.homes[0].2.uid = 1001
     });
-    finds(Warn, "is no folder", "mv", |facts, _| facts.homes[0].2.folder = false);
-    finds(Warn, "others may write to the home", "chmod go-w", |facts, _| facts.homes[0].2.mode = 0o770);
-    finds(Warn, "no PAM file of sshd names pam_mkhomedir", "enable", |facts, _| {
+    finds(Warn, "is not a directory", "mv", |facts, _| facts.homes[0].2.folder = false);
+    finds(Warn, "is writable by others", "chmod go-w", |facts, _| facts.homes[0].2.mode = 0o770);
+    finds(Warn, "sshd's PAM configuration does not include pam_mkhomedir", "enable", |facts, _| {
         facts.makes_homes = Some(false)
     });
     finds(Warn, "1 user without an active key: 'ana'", "why", |facts, _| {
@@ -405,7 +412,7 @@ fn what_else_stands_in_the_way_of_a_login_is_named() {
             facts.denials.push(Denial { by, program, path });
         }
     };
-    finds(Bad, "SELinux kept 'sshd' from", "restorecon", denied("selinux"));
-    finds(Bad, "AppArmor kept 'sshd' from", "/etc/apparmor.d/local", denied("apparmor"));
-    finds(Warn, "not run by root", "sudo", |facts, _| facts.root = false);
+    finds(Bad, "SELinux denied 'sshd' access to", "restorecon", denied("selinux"));
+    finds(Bad, "AppArmor denied 'sshd' access to", "/etc/apparmor.d/local", denied("apparmor"));
+    finds(Warn, "not run as root", "sudo", |facts, _| facts.root = false);
 }

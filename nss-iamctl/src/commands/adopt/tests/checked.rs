@@ -33,11 +33,11 @@ fn accounts_of_a_script_are_known_by_comment_marker_and_name() {
 #[test]
 fn an_account_that_is_not_plainly_a_persons_stays() {
     let system_group = why_of(&line("ana", 1003, 500), "ana:x:500:\n", &["ana"], |_| ());
-    assert!(system_group.contains("gid 500 of its group is the system's"), "{system_group}");
+    assert!(system_group.contains("gid 500 of its group is reserved for the system"), "{system_group}");
     for (passwd, expected) in [
-        (line("ana", 999, 999), "uid 999 is the system's"),
-        (line("ana", 65534, 65534), "uid 65534 is the system's"),
-        (line("ana", 0, 0), "uid 0 is the system's"),
+        (line("ana", 999, 999), "uid 999 is reserved for the system"),
+        (line("ana", 65534, 65534), "uid 65534 is reserved for the system"),
+        (line("ana", 0, 0), "uid 0 is reserved for the system"),
         (line("ana", 1003, 1003) + &line("ana", 1004, 1004), "two lines"),
         (line("ana", 1003, 1003) + "other:x:1003:5::/:/bin/sh\n", "'other' has the same uid 1003"),
     ] {
@@ -210,13 +210,13 @@ fn files_that_must_change_need_a_plain_home_and_no_processes() {
         facts.running.insert(1003, 2);
     });
     assert!(
-        processes.contains("2 processes run as it") && processes.contains("gid 1004 to 1003"),
+        processes.contains("2 processes are running as it") && processes.contains("gid 1004 to 1003"),
         "{processes}"
     );
     let link = of(|facts| {
         facts.homes.insert("/home/ana".to_owned(), Home::Other);
     });
-    assert!(link.contains("no folder but a link"), "{link}");
+    assert!(link.contains("a symbolic link, not a directory"), "{link}");
     // Where the gid is the uid, nothing has to change, and neither matters.
     let mut plain = facts(&line("ana", 1003, 1003), "ana:x:1003:\n", &["ana"]);
     plain.running.insert(1003, 2);

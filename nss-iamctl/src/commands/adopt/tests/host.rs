@@ -295,7 +295,7 @@ fn whatever_fails_every_file_is_byte_for_byte_as_before() {
             let before = tree.all();
             let failed =
                 tree.adopt_with(refresher, sshd, Adopt { renumber, ..apply() }).unwrap_err().to_string();
-            assert!(failed.contains(why) && failed.contains("every file is as it was"), "{failed}");
+            assert!(failed.contains(why) && failed.contains("all files were restored"), "{failed}");
             assert_eq!(tree.changed(&before), NONE, "{why}");
         }
     }
@@ -318,7 +318,7 @@ fn a_change_that_cannot_be_made_undoes_those_before_it() {
     fs::create_dir_all(&deep).unwrap();
     let before = tree.all();
     let failed = tree.adopt(Refresher::Publishes, apply()).unwrap_err().to_string();
-    assert!(failed.contains("more than 500 deep") && failed.contains("every file is as it was"), "{failed}");
+    assert!(failed.contains("more than 500 deep") && failed.contains("all files were restored"), "{failed}");
     assert_eq!(tree.changed(&before), NONE);
 }
 

@@ -35,7 +35,7 @@ fn ids_that_chain_are_taken_over_together_or_not_at_all() {
     let half = planned(&shifted(&["ana"]), &[], false);
     assert!(half.adopt.is_empty() && !half.marker_goes, "{:?}", summary(&half));
     let why = summary(&half).join("\n");
-    assert!(why.contains("1001, as its group is to have, is the gid of group 'iam-synced-users'"), "{why}");
+    assert!(why.contains("1001, which its group would get, is the gid of group 'iam-synced-users'"), "{why}");
     let other_half = summary(&planned(&shifted(&["bob"]), &[], false)).join("\n");
     assert!(other_half.contains("1002 is the uid or primary group of 'ana'"), "{other_half}");
 }
@@ -98,7 +98,7 @@ fn what_is_lost_is_told() {
         "loses: its password",
         "loses: membership of local groups users, sudo, docker (see [local_groups])",
         "loses: sudo rule 'jane.doe ALL=(ALL) NOPASSWD:ALL' of '/etc/sudoers.d/jane doe'",
-        "loses: keys of its own",
+        "loses: its own keys",
         "loses: shell '/bin/zsh', which becomes '/bin/bash'",
         "note: IAM has no active SSH key",
         "note: you are logged in as this user",
@@ -162,7 +162,7 @@ fn sshd_asks_the_script_as_long_as_somebody_depends_on_it() {
         assert_eq!(changes.iter().any(|change| change.path.as_os_str() == "/etc/ssh/sshd_config"), goes);
         let remarks = tell::remarks(&World::of(&facts), &planned(&facts, &[], false));
         let remarks = remarks.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        assert_eq!(remarks.contains("until somebody removes them: bob"), !goes, "{remarks}");
+        assert_eq!(remarks.contains("until they are removed: bob"), !goes, "{remarks}");
     }
 }
 

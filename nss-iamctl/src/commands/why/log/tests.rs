@@ -60,7 +60,7 @@ fn keys_that_were_offered_are_compared_with_those_of_iam() {
         "'APKA9' was offered, but is inactive",
         "--ssh-public-key-id APKA9 --status Active",
     );
-    says(&[&failed("RSA SHA256:good")], "was not when it was tried", "try again");
+    says(&[&failed("RSA SHA256:good")], "was not at the time", "try again");
     says(&[CLOSED], "offered no matching key", "LogLevel VERBOSE");
     says(&["Disconnected from authenticating user ana 10.0.0.1 port 5 [preauth]"], "gave up", "ssh-add -l");
     let invalid = "Failed publickey for invalid user ana from 10.0.0.1 port 5 ssh2: RSA SHA256:mine";
@@ -77,7 +77,7 @@ fn the_reason_that_was_given_is_the_one_that_is_told() {
         ),
         ("User ana from 10.0.0.1 not allowed because listed in DenyUsers", "DenyUsers", "disabled users"),
         ("User ana not allowed because shell /bin/zsh does not exist", "/bin/zsh", "install the shell"),
-        ("Invalid user ana from 10.0.0.1 port 5", "did not know the user", "does not exist by name"),
+        ("Invalid user ana from 10.0.0.1 port 5", "did not know the user", "does not resolve by name"),
         ("fatal: Access denied for user ana by PAM account configuration [preauth]", "PAM refused", "pam_*"),
         ("pam_unix(sshd:account): account ana has expired (account expired)", "expired", "state"),
         (

@@ -25,7 +25,7 @@ fn a_unit_that_runs_as_a_published_user_is_named_unless_it_is_allowed() {
     let what = "IAM user 'ana' is the user of 'mosca.service' ('/usr/lib/systemd/system/mosca.service'): what runs there";
     finds(Level::Bad, what, ALLOW, |facts, _| mosca(facts));
     finds(Level::Bad, what, "use a dedicated user in '/usr/lib/systemd", |facts, _| mosca(facts));
-    finds(Level::Bad, "and in 1 more such places", ALLOW, |facts, _| {
+    finds(Level::Bad, "and in 1 more places", ALLOW, |facts, _| {
         mosca(facts);
         uses(facts, "ana", Kind::Sysusers, "a system user", "/usr/lib/sysusers.d/mosca.conf");
     });
@@ -88,7 +88,7 @@ fn a_name_that_somebody_else_has_is_named() {
     finds(Bad, "a user of service 'sss' of nsswitch.conf (uid 9)", "nss-iam:name", |facts, _| {
         answer(facts, "sss", |answer| answer.users.extend([(name(), 9)]));
     });
-    finds(Bad, "a group of service 'sss' of nsswitch.conf (gid 9)", "remove that group", |facts, _| {
+    finds(Bad, "a group of service 'sss' of nsswitch.conf (gid 9)", "remove the group there", |facts, _| {
         answer(facts, "sss", |answer| answer.groups.extend([(name(), 9)]));
     });
 }
@@ -98,7 +98,7 @@ fn what_cannot_be_asked_is_named_with_what_follows() {
     use Level::{Bad, Warn};
     let broken_service =
         |facts: &mut Facts| answer(facts, "ldap", |answer| answer.failed = Some("too short".to_owned()));
-    let what = "service 'ldap' of nsswitch.conf cannot be asked: too short; nobody new gets a name";
+    let what = "service 'ldap' of nsswitch.conf cannot be asked: too short; new users get no names";
     finds(Bad, what, r#"names.exclude = ["ldap"]"#, |facts, _| broken_service(facts));
     finds(Bad, what, r#"names.exclude = ["nis", "ldap"]"#, |facts, _| {
         facts.config.as_mut().unwrap().names.exclude.push("nis".to_owned());
@@ -111,7 +111,7 @@ fn what_cannot_be_asked_is_named_with_what_follows() {
         let [place, why] = ["/etc/sudoers", "line 7 includes '/x'"].map(str::to_owned);
         facts.names.unresolved = BTreeSet::from([Unresolved { kind, place, why }]);
     };
-    let what = "what '/etc/sudoers' grants is not known: line 7 includes '/x'; nobody new gets a name";
+    let what = "what '/etc/sudoers' grants is not known: line 7 includes '/x'; new users get no names";
     finds(Warn, what, r#"names.exclude = ["sudo"]"#, |facts, _| unknown(facts, Kind::Sudo));
     finds(Bad, what, "correct '/etc/sudoers'", |facts, _| {
         unknown(facts, Kind::Sudo);
@@ -136,7 +136,7 @@ fn what_the_host_gives_to_names_is_told_and_is_nothing_bad() {
     assert_eq!(
         told,
         [
-            "nsswitch.conf names the service 'nis', whose module is not installed: it knows nobody",
+            "nsswitch.conf names the service 'nis', whose module is not installed, so it is ignored",
             "'ana' is a member of 'adm' in /etc/group",
             "'ana' is a member of 'ops' in service 'sss' of nsswitch.conf",
             "'ana' is in a sudo rule ('/etc/sudoers')",

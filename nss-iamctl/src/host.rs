@@ -1,4 +1,4 @@
-//! The host: where its files are, and how its programs are run. Tests put a folder and a stand-in for both.
+//! The host: where its files are, and how its programs are run. Tests replace both.
 
 pub(crate) mod accounts;
 pub(crate) mod files;
@@ -41,10 +41,10 @@ pub(crate) trait Programs {
     }
 }
 
-/// What a program left behind.
+/// The output of a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Output {
-    /// Its exit status; none: a signal ended it.
+    /// Its exit status; `None` if a signal ended it.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -55,7 +55,7 @@ impl Output {
         self.code == Some(0)
     }
 
-    /// What it complained about, on one line: the end of standard error, or how it ended.
+    /// Its error message on one line: the end of standard error, or how it ended.
     pub(crate) fn complaint(&self) -> String {
         let lines: Vec<&str> = self.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let last = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default();
@@ -67,7 +67,7 @@ impl Output {
     }
 }
 
-/// Where programs are looked for; the caller's PATH does not count.
+/// Where programs are searched; the caller's PATH is ignored.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Host {

@@ -1,4 +1,4 @@
-//! What is found out about a host: facts, gathered once, and checks, which are pure functions of them.
+//! Inspects a host: facts, which are gathered once, and checks, which are pure functions of the facts.
 
 pub(crate) mod checks;
 pub(crate) mod facts;

@@ -1,4 +1,4 @@
-//! How it is said: messages, findings, tables, failures.
+//! Output: messages, findings, tables, errors.
 
 pub(crate) mod code;
 pub(crate) mod error;
@@ -10,7 +10,7 @@ use std::io::Write;
 
 use message::Message;
 
-/// A message to the administrator. If nobody reads standard error there is nobody to tell.
+/// Prints a message for the administrator. Failures are ignored, because they could not be reported either.
 #[cfg(not(test))]
 pub(crate) fn say(message: impl Into<Message>) {
     let _ = writeln!(std::io::stderr(), "nss-iamctl: {}", message.into());

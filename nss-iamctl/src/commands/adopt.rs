@@ -1,7 +1,7 @@
-//! `adopt`: takes over the accounts that a useradd script or aws-ec2-ssh made. The IAM user gets the id that the
-//! account had, so that every file keeps its owner, or else the files get the id of the IAM user.
+//! `adopt`: converts accounts that a useradd script or aws-ec2-ssh created. The nss-iam user gets the id of the account,
+//! so that files keep their owners; otherwise, the files are changed to the id of the user.
 //!
-//! Nothing is done unless `--apply` asks for it. Only accounts are touched that have an IAM user; homes stay.
+//! Nothing is changed without `--apply`. Only accounts that have a user at the source are converted; home directories stay.
 
 mod carry_out;
 mod changes;
@@ -76,7 +76,7 @@ pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> R
     Ok(status(args, &plan))
 }
 
-/// Who was named and stays is a failure; of those whom a script made, some are always left.
+/// A named account that stays is a failure; of the accounts that a script created, some always stay.
 fn status(args: &Adopt, plan: &Plan) -> u8 {
     if args.apply && !args.names.is_empty() && !plan.leave.is_empty() {
         error::CONFIGURATION

@@ -1,4 +1,4 @@
-//! `clean`: removes what belongs to this host alone, before an image is made of it.
+//! `clean`: removes what belongs only to this host, before an image is created from it.
 
 use std::fs;
 use std::io::{ErrorKind, Write};

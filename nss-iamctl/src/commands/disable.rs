@@ -1,5 +1,5 @@
-//! `disable`: gives back every file that `enable` changed, byte for byte where nobody changed it since, and without
-//! our lines where somebody did, or where the backup is gone.
+//! `disable`: restores every file that `enable` changed: byte for byte if it was not edited since; otherwise, or if the
+//! backup is gone, only the lines of nss-iam are removed.
 
 use std::io::Write;
 use std::path::Path;

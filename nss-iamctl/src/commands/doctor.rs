@@ -1,4 +1,4 @@
-//! `doctor`: what keeps IAM users from this host, or soon will, link by link, each with its remedy.
+//! `doctor`: checks for everything that prevents logins of nss-iam users, or soon will, with remedies.
 //!
 //! What is asked is in `facts`; what is said about it are pure functions, of which `why` uses those of a single user.
 
@@ -37,7 +37,7 @@ pub(crate) fn run(host: &Host, args: &Doctor, now: i64, out: &mut dyn Write) -> 
     Ok(verdict as u8)
 }
 
-/// An active and a disabled user stand for all.
+/// One active and one disabled user represent all users.
 fn samples(host: &Host, facts: &Facts) -> Vec<Probe> {
     let users = facts.published.cache.as_ref().map_or(&[][..], |cache| &cache.users);
     let one = |active| users.iter().find(|user| user.active == active);

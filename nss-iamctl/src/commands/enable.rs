@@ -1,5 +1,5 @@
-//! `enable`: plans every change first, shows it, makes it, looks whether sshd now shows what it should, and takes
-//! everything back if not.
+//! `enable`: plans all changes, shows them, makes them, checks sshd's settings, and undoes everything if they are not
+//! correct.
 
 use std::io::Write;
 

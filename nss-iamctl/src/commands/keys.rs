@@ -1,4 +1,4 @@
-//! `keys USER`: each key with its fingerprint, and whether sshd is offered it now; and why not, as keys-cmd decides.
+//! `keys USER`: each key with its fingerprint, whether keys-cmd offers it now, and why not.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! `lock` and `unlock`: keep a user, or everyone, out of this host: now, and without IAM.
+//! `lock` and `unlock`: lock a user, or everyone, out of this host, immediately and without asking the source.
 //!
 //! The list is the refresher's to obey: it is written, then the apply half runs, which needs no network. To lock, it only
 //! takes away, which asks nobody and takes no longer than writing two files.

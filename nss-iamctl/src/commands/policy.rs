@@ -1,5 +1,5 @@
-//! `policy`: the least that AWS must allow, from config/iam-policy.json and the configuration: as a document, or with
-//! the role and its trust as a template.
+//! `policy`: the minimum permissions, from config/iam-policy.json and the configuration: as a policy document, or with
+//! the role and its trust policy as a template.
 
 mod terraform;
 #[cfg(test)]
@@ -28,9 +28,9 @@ struct Wanted {
     /// Whether tags are read.
     tags: bool,
     partition: String,
-    /// Twelve digits; none: any.
+    /// Twelve digits; `None` for any account.
     account: Option<String>,
-    /// The role to make for the instance's own to assume; none: the instance's own.
+    /// The role to create for the instance role to assume; `None` for the instance role itself.
     role: Option<String>,
     external_id: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `refresh`: runs cache-refresher in our place, so that its progress bar, its words and its exit status are its own.
+//! `refresh`: replaces this process by cache-refresher, so that its progress bar, messages and exit status are unchanged.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;

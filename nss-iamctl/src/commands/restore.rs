@@ -1,4 +1,4 @@
-//! `restore FILE`: puts a backup of cache.db or keys.db in place as the refresher would: checked, written anew, renamed.
+//! `restore FILE`: puts a backup of cache.db or keys.db in place as the refresher would: checked, rewritten, renamed.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ use crate::say::show::count;
 const CACHE_ID: [u8; 4] = *b"niac";
 const KEYS_ID: [u8; 4] = *b"niak";
 const STATE_ID: [u8; 4] = *b"nias";
-/// How long a refresher at work is waited for.
+/// How long to wait for a running refresher.
 const PATIENCE: u32 = 300;
 const POLL: Duration = Duration::from_millis(100);
 
@@ -108,7 +108,7 @@ fn helper(host: &Host) -> Result<u32, Error> {
     })
 }
 
-/// The refresher's own lock, so that neither removes the other's new file. Without state.db there is none to wait for.
+/// The refresher's lock, so that neither removes the other's new file. Without state.db, there is no lock to wait for.
 fn lock(folder: &Path) -> Result<Option<File>, Error> {
     let path = folder.join(STATE.name);
     let Ok(file) = OpenOptions::new().read(true).open(&path) else {

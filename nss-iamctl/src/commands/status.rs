@@ -1,4 +1,4 @@
-//! `status`: how the last refresh went and how fresh everything is; for people, programs, and monitoring.
+//! `status`: how the last refresh went, and how fresh everything is; as text, as JSON, and for monitoring.
 
 use std::io::Write;
 
@@ -18,7 +18,7 @@ use crate::say::show::{ago, count, length, some, time};
 /// Of monitoring plugins: not even that can be told.
 const UNKNOWN: u8 = 3;
 
-/// What is told, in every form.
+/// The content of every output format.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 struct Summary {
     level: Option<Level>,

@@ -1,4 +1,4 @@
-//! `users`: who is a user of this host; `uid`: whose a uid or gid is, or was.
+//! `users`: lists the users of this host; `uid`: shows who has, or had, a uid or gid.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,7 +16,7 @@ use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::{printable, table, time};
 
-/// `uid` found nobody.
+/// `uid` found no user or group.
 const NOBODY: u8 = 1;
 
 pub(crate) fn run(host: &Host, args: &cli::Users, out: &mut dyn Write) -> Result<u8, Error> {
@@ -27,7 +27,7 @@ pub(crate) fn run(host: &Host, args: &cli::Users, out: &mut dyn Write) -> Result
             let heading = ["NAME", "UID", "STATE", "SOURCE NAME", "ACCOUNT", "GROUPS", "KEYS", "SINCE"];
             written(write!(out, "{}", table(heading, &rows)))?;
         }
-        // Others than root see what the cache, which everyone may read, has.
+        // Without root, only the cache is readable.
         Err(_) => {
             let cache = published.cache.as_ref().map_err(no_cache)?;
             written(write!(out, "{}", table(["NAME", "UID", "STATE", "GROUPS"], &cached(cache, args.all))))?;
@@ -73,7 +73,7 @@ fn all(state: &State, published: &Published, everyone: bool) -> Vec<[String; 8]>
         .filter(|(_, user)| everyone || user.disabled.is_none() || is_locked(&user.name) && !user.hidden)
         .map(|(iam_id, user)| {
             let id = state.identities.get(iam_id).map(|known| known.id);
-            // The name of one who left goes to whom it now belongs.
+            // The name of a user who left may now belong to another user.
             let name = id.and_then(|id| names.get(&id).copied()).unwrap_or(&user.name);
             let what = match user.disabled {
                 None => "active",
@@ -98,7 +98,7 @@ fn all(state: &State, published: &Published, everyone: bool) -> Vec<[String; 8]>
     rows
 }
 
-/// Says who has an id, or had it.
+/// Prints who has, or had, an id.
 pub(crate) fn uid(host: &Host, args: &cli::Uid, out: &mut dyn Write) -> Result<u8, Error> {
     let published = Published::read(host);
     let mut lines = local(host, args.id);

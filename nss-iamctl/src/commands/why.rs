@@ -1,4 +1,4 @@
-//! `why USER`: the whole chain of one login, from the name in IAM to what sshd's log says, and a verdict.
+//! `why USER`: checks each step of a login, from the name at the source to what sshd logged, and gives a verdict.
 
 pub(crate) mod chain;
 pub(crate) mod log;
@@ -61,7 +61,7 @@ pub(crate) fn run(host: &Host, args: &cli::Why, now: i64, out: &mut dyn Write) -
     Ok(verdict as u8)
 }
 
-/// The first link that breaks the chain, else the first that is odd.
+/// The first finding that prevents the login, or else the first warning.
 fn culprit(findings: &[Finding]) -> Option<&Finding> {
     let first = |level| findings.iter().find(|finding| finding.level == level);
     first(Level::Bad).or_else(|| first(Level::Warn))

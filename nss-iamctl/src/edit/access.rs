@@ -1,4 +1,4 @@
-//! Whether anyone but IAM users could still log in: who breaks the way to IAM must have another one.
+//! Whether a local user could still log in if nss-iam users cannot.
 
 use crate::edit::sshd::config::matches;
 use crate::edit::sshd::effective::Effective;
@@ -8,13 +8,13 @@ use crate::host::accounts::{self, Account, SHADOW};
 use crate::host::files;
 use crate::say::error::Error;
 
-/// So many local users are looked at; each costs a run of sshd.
+/// How many local users are checked; each one costs a run of sshd.
 const LOCALS: usize = 20;
 
-/// The first local user found whom sshd would let in, with a key or a password of his own.
+/// The first local user who could log in with their own key or password.
 ///
 /// # Errors
-/// When sshd does not tell, or the users cannot be read.
+/// When sshd does not report its settings, or the users cannot be read.
 pub(crate) fn other_way_in(host: &Host, sshd: &Sshd<'_>) -> Result<Option<String>, Error> {
     let shadow = files::read(&host.path(SHADOW))?.unwrap_or_default();
     for user in people(host)?.into_iter().take(LOCALS) {
@@ -28,7 +28,7 @@ pub(crate) fn other_way_in(host: &Host, sshd: &Sshd<'_>) -> Result<Option<String
     Ok(None)
 }
 
-/// By the lists of users; those of groups are left out, and so taken as letting in.
+/// Checks the lists of users only; lists of groups are assumed to admit the user.
 fn is_let_in(settings: &Effective, user: &str) -> bool {
     let fits = |keyword: &str| {
         let patterns = settings.list(keyword).into_iter();
@@ -42,7 +42,7 @@ fn has_key(host: &Host, settings: &Effective, user: &Account) -> bool {
     if settings.get("pubkeyauthentication") == "no" {
         return false;
     }
-    // EC2 Instance Connect and its like bring keys of their own.
+    // EC2 Instance Connect and similar tools provide keys.
     if !["", "none"].contains(&settings.get("authorizedkeyscommand")) {
         return true;
     }

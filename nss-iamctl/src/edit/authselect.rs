@@ -1,5 +1,5 @@
-//! Hosts on which authselect(8) generates nsswitch.conf and PAM's files: changed through a profile of ours, which is
-//! the present one with `iam` in it, and never by editing what is generated.
+//! Hosts on which authselect(8) generates nsswitch.conf and PAM's files: they are changed through a custom profile,
+//! which is the current one plus `iam`, never by editing the generated files.
 
 use crate::edit::nsswitch;
 use crate::edit::transaction::{Transaction, Undo};
@@ -20,7 +20,7 @@ const MKHOMEDIR: &str = "with-mkhomedir";
 pub(crate) struct Change {
     /// The profile in force and its features.
     pub from: Vec<String>,
-    /// The features of ours.
+    /// The features of the new profile.
     features: Vec<String>,
     /// The template of nsswitch.conf as it is, and as it will be.
     pub before: Vec<u8>,

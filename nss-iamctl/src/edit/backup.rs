@@ -1,7 +1,7 @@
 //! What `enable` changed, so that `disable` gives it back: one file beside the cache, readable by root alone.
 //!
-//! A file that is still as `enable` left it gets its old bytes back. Where somebody edited it since, only what is ours
-//! is taken out, and the old bytes are of no use any more.
+//! A file that was not edited since is restored byte for byte. From a file that was edited, only what `enable` added is
+//! removed.
 
 use std::path::{Path, PathBuf};
 
@@ -18,25 +18,25 @@ use crate::say::error::Error;
 pub(crate) mod copies;
 mod stored;
 
-/// The folder, which nobody but root may enter.
+/// The directory, which only root may enter.
 pub(crate) const FOLDER: &str = "/var/lib/nss-iam/backup";
 /// The file.
 pub(crate) const PATH: &str = "/var/lib/nss-iam/backup/manifest.json";
 const VERSION: u32 = 1;
 
-/// All that `enable` changed.
+/// Everything that `enable` changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     version: u32,
     /// In the order in which they were changed.
     pub files: Vec<Saved>,
-    /// Folders that were made, and go again if nothing else is in them.
+    /// Directories that were created, and are removed if they are empty.
     pub folders: Vec<PathBuf>,
-    /// The profile of authselect that was in force, and its features.
+    /// The previous profile of authselect, and its features.
     pub authselect: Option<Vec<String>>,
-    /// Whether pam-auth-update was asked for our profile.
+    /// Whether the profile was enabled with pam-auth-update.
     pub pam_auth_update: bool,
-    /// Units of systemd that were switched on.
+    /// The systemd units that were enabled.
     pub units: Vec<String>,
 }
 
@@ -45,15 +45,15 @@ pub(crate) struct Manifest {
 pub(crate) struct Saved {
     pub path: PathBuf,
     pub kind: Kind,
-    /// What was in it before; none: there was no such file.
+    /// Its content before; `None` if it did not exist.
     #[serde(with = "stored")]
     pub original: Option<Vec<u8>>,
-    /// SHA-256 of what was written; none: it was removed.
+    /// SHA-256 of what was written; `None` if it was removed.
     written: Option<String>,
     pub mode: u32,
 }
 
-/// What of a file is ours, should somebody have edited it since.
+/// Which part of a file nss-iam added, in case the file was edited since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
@@ -61,17 +61,17 @@ pub(crate) enum Kind {
     Whole,
     /// The words in nsswitch.conf.
     Nsswitch,
-    /// What stands between our marks.
+    /// What is between the markers.
     Block,
     /// Nothing: the administrator's settings, or another program's output.
     Theirs,
 }
 
 impl Kind {
-    /// What is in it without what is ours; none: no file.
+    /// The file without what nss-iam added; `None` if it would not exist.
     ///
     /// # Errors
-    /// When a mark is missing.
+    /// When a marker is missing.
     pub(crate) fn without_ours(self, path: &Path, text: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
         let Some(text) = text else { return Ok(None) };
         match self {
@@ -87,7 +87,7 @@ impl Kind {
 }
 
 impl Manifest {
-    /// What the last `enable` left; none: nothing is enabled.
+    /// What the last `enable` stored; empty if nothing is enabled.
     ///
     /// # Errors
     /// When it cannot be read, or is of another version.
@@ -106,7 +106,7 @@ impl Manifest {
         }
     }
 
-    /// As it is kept.
+    /// The text of the manifest.
     ///
     /// # Errors
     /// A path that is not UTF-8, of which `enable` changes none.
@@ -116,11 +116,11 @@ impl Manifest {
         text.map_err(|cause| Error::other(format!("cannot write '{PATH}': {cause}")))
     }
 
-    /// Notes a change that is about to be made. What was saved first stays the original, unless others edited the
-    /// file since: then it is what they left, without ours.
+    /// Records a change that is about to be made. The first saved content stays the original, unless the file was edited
+    /// since; then the original is the edited file without what nss-iam added.
     ///
     /// # Errors
-    /// When ours cannot be told from theirs.
+    /// When what nss-iam added cannot be identified.
     pub(crate) fn note(&mut self, edit: &Edit, mode: u32) -> Result<(), Error> {
         let written = edit.after.as_deref().map(hash);
         if let Some(saved) = self.files.iter_mut().find(|saved| saved.path == edit.path) {
@@ -137,15 +137,15 @@ impl Manifest {
 }
 
 impl Saved {
-    /// Whether nobody changed the file since.
+    /// Whether the file was not changed since.
     pub(crate) fn is_untouched(&self, current: Option<&[u8]>) -> bool {
         self.written == current.map(hash)
     }
 
-    /// What the file is to be without us.
+    /// The content of the file without nss-iam.
     ///
     /// # Errors
-    /// When ours cannot be told from theirs.
+    /// When what nss-iam added cannot be identified.
     pub(crate) fn restored(&self, current: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
         if self.is_untouched(current) {
             return Ok(self.original.clone());

@@ -1,4 +1,4 @@
-//! Lines of ours in a file of others, between two marks, so that they come out again exactly.
+//! Blocks of lines that are added to a foreign file between two markers, so that they can be removed exactly.
 
 /// The first line of a block.
 pub(crate) const BEGIN: &str = "# BEGIN nss-iam";

@@ -1,8 +1,8 @@
-//! Where `iam` stands in nsswitch.conf(5): pure functions over its bytes. `disable` is the inverse of `enable`.
+//! Where `iam` goes in nsswitch.conf(5): pure functions over its bytes. `disable` is the inverse of `enable`.
 //!
 //! Versions of glibc read a file in different ways (tests/tests/nsswitch.rs asks them), and what is written is right for
-//! all: 2.31 obeys a last line without an end and today's ignores it, so a line of ours is ended; today's takes '#' within
-//! a line and what is behind it for services, so our marks are on lines of their own; of two lines of a database the last
+//! all: 2.31 obeys a last line without an end and today's ignores it, so a newline is added; today's takes '#' within
+//! a line and what is behind it for services, so the markers are on separate lines; of two lines of a database the last
 //! counts, or the one before where the last has no end, so each is edited.
 
 use std::fmt;

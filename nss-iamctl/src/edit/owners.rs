@@ -1,4 +1,4 @@
-//! Gives files of one id to another, in folders that their owner can change while we look.
+//! Changes the owner of files, in directories that the owner can modify at the same time.
 //!
 //! Everything is opened from the folder that holds it, never by a path, and nothing is followed; what is changed is
 //! the very file that was looked at. Only files of that owner are: a link to another's file is of no use to anyone.
@@ -37,7 +37,7 @@ pub(crate) type Changed = BTreeSet<(u64, u64)>;
 /// when it fails on the way. A symbolic link at `path` is changed itself.
 ///
 /// # Errors
-/// Of the operating system; a path that is not there is none.
+/// Those of the operating system; a missing path is not an error.
 pub(crate) fn walk(path: &Path, moves: Moves, changed: &mut Changed) -> io::Result<()> {
     let mut change = |stat: &Stat, moves: Moves| {
         let done = moves.of(stat);
@@ -124,7 +124,7 @@ fn folder(file: &OwnedFd, device: u64, change: &mut Change<'_>) -> io::Result<Op
         return Ok(None);
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    // "." of the folder that was looked at, whatever its name now stands for.
+    // "." of the directory that was checked, even if its name now refers to something else.
     Ok(Some(Dir::new(openat(file, c".", flags, Mode::empty())?)?))
 }
 

@@ -1,4 +1,4 @@
-//! Homes at the first login: pam_mkhomedir(8) with umask 0077, by whatever looks after /etc/pam.d here.
+//! Home directories at the first login: pam_mkhomedir(8) with umask 0077, set up with the tool that manages /etc/pam.d.
 
 use message::Message;
 
@@ -40,21 +40,21 @@ pub(crate) const WATCHED: [&str; 11] = [
     "/var/lib/pam/session-noninteractive",
 ];
 
-/// How homes come to be made.
+/// How home directories are created.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Homes {
     /// They are already; perhaps with a remark.
     Made(Option<Message>),
     /// By pam-auth-update, after this file is there.
     Update(Option<Edit>),
-    /// By a line of ours.
+    /// By a line that is added.
     Line(Edit),
 }
 
-/// Finds out.
+/// Determines how home directories are created.
 ///
 /// # Errors
-/// When files cannot be read, or there is none to put a line into.
+/// When files cannot be read, or there is no file to add a line to.
 pub(crate) fn plan(host: &Host) -> Result<Homes, Error> {
     if let Some(line) = existing(host)? {
         let private = line.contains("umask=0077") || line.contains("umask=077") || line.contains("oddjob");
@@ -76,7 +76,7 @@ pub(crate) fn plan(host: &Host) -> Result<Homes, Error> {
     line(host).map(Homes::Line)
 }
 
-/// A line of ours at the end of sshd's stack, which no tool generates.
+/// Adds a line at the end of sshd's stack, which no tool generates.
 ///
 /// # Errors
 /// When it cannot be read, or is not there.
@@ -111,8 +111,8 @@ pub(crate) fn switch(on: bool) -> Vec<String> {
     ["pam-auth-update"].iter().chain(words).map(|word| (*word).to_owned()).collect()
 }
 
-/// Has pam-auth-update make homes; where it finds local modifications it writes nothing, says so on standard error only,
-/// and a line of ours does.
+/// Sets up home directories with pam-auth-update. If that finds local modifications, it changes nothing and only says so
+/// on standard error; then a line is added instead.
 ///
 /// # Errors
 /// When it fails, or there is no place for the line.

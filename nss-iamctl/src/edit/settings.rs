@@ -13,7 +13,7 @@ use crate::say::error::Error;
 /// Where the file is.
 pub(crate) const PATH: &str = "/etc/nss-iam/config.toml";
 const DROP_INS: &str = "/etc/nss-iam/config.d";
-/// Written where there is none.
+/// The file that is written if there is none.
 const SHIPPED: &str = include_str!("../../../config/config.toml");
 
 /// The text of config.toml with these groups and this role, everything else as it was.
@@ -65,7 +65,7 @@ fn set(text: &str, section: Option<&str>, key: &str, new: Item) -> Result<String
     Ok(document.to_string())
 }
 
-/// In the shipped file each key stands as a comment: the line behind it is where a person would write.
+/// The shipped file contains each key as a comment; the value goes on the line after it.
 fn below_its_comment(text: &str, section: Option<&str>, key: &str, new: &Item) -> Option<String> {
     let mut current = None;
     let mut at = 0;

@@ -1,7 +1,7 @@
-//! sshd: what is to be written, whether it is in force afterwards, and how the running daemon hears of it.
+//! sshd: plans its files, checks that they are in effect, and reloads the daemon.
 //!
-//! What is decided is decided by text alone in `config` and `drop_in`; what is true is asked of `sshd -T`, which
-//! alone knows what its Match blocks amount to. `sshd -t` sees neither an unknown token nor an Include within a Match.
+//! `config` and `drop_in` plan from the files' text alone. The effective settings come from `sshd -T`, because only
+//! sshd can evaluate its Match blocks. `sshd -t` sees neither an unknown token nor an Include within a Match.
 
 pub(crate) mod config;
 pub(crate) mod drop_in;
@@ -24,11 +24,11 @@ use config::Files;
 use drop_in::Version;
 use effective::{Effective, allow};
 
-/// Nobody's name, so that no Match by user or group but one for all applies.
+/// A name that no user has, so that no Match by user or group applies, except one for all users.
 const NOBODY: &str = "nss-iam-nobody";
-/// Where a connection comes from and goes to, for criteria that ask; a documentation address (RFC 5737).
+/// The connection to evaluate Match criteria with; documentation addresses (RFC 5737).
 const CONNECTION: &str = "host=client.example,addr=203.0.113.1,laddr=192.0.2.1,lport=22";
-/// So many local users are asked for; each costs a run of sshd.
+/// How many local users are checked; each one costs a run of sshd.
 const LOCALS: usize = 5;
 
 /// An installed sshd.
@@ -39,10 +39,10 @@ pub(crate) struct Sshd<'a> {
 }
 
 impl<'a> Sshd<'a> {
-    /// None: there is none.
+    /// `None` if sshd is not installed.
     ///
     /// # Errors
-    /// When it does not tell its version.
+    /// When its version cannot be determined.
     pub(crate) fn find(host: &'a Host) -> Result<Option<Self>, Error> {
         let Some(program) = host.find("sshd") else { return Ok(None) };
         let output = host.run(&[&program, "-V"])?;
@@ -52,7 +52,7 @@ impl<'a> Sshd<'a> {
         Ok(Some(Self { host, program, version }))
     }
 
-    /// Whether its files are such that it would start.
+    /// Checks that it would start with its configuration.
     ///
     /// # Errors
     /// What it complains about.
@@ -64,7 +64,7 @@ impl<'a> Sshd<'a> {
         Err(Error::configuration(format!("sshd refuses its configuration: {}", output.complaint())))
     }
 
-    /// The settings in force for a user, who need not exist.
+    /// The effective settings for a user, who need not exist.
     ///
     /// # Errors
     /// What it complains about.
@@ -78,7 +78,7 @@ impl<'a> Sshd<'a> {
             .hint(format!("{} -T -C user={user},{CONNECTION}", self.program)))
     }
 
-    /// Before its first start, or where a socket starts it, its folder in /run is missing, which it insists on.
+    /// sshd requires a directory in /run, which is missing before its first start or if a socket starts it.
     fn run(&self, words: &[&str]) -> Result<Output, Error> {
         let line: Vec<&str> = std::iter::once(self.program.as_str()).chain(words.iter().copied()).collect();
         let output = self.host.run(&line)?;
@@ -89,22 +89,22 @@ impl<'a> Sshd<'a> {
         let Some(folder) = missing.map(|folder| self.host.path(folder.trim())) else { return Ok(output) };
         std::fs::create_dir(&folder).map_err(|cause| Error::io("make", &folder, &cause))?;
         let output = self.host.run(&line);
-        // If sshd has been started meanwhile, it is in use, and as sshd's own service would have made it.
+        // If sshd was started in the meantime, the directory is in use, and is like the one that sshd's service creates.
         let _ = std::fs::remove_dir(&folder);
         output
     }
 }
 
-/// What is to be written for sshd, and what there is to say about it.
+/// The edits for sshd, and notes for the administrator.
 pub(crate) struct Plan {
     pub edits: Vec<Edit>,
     pub notes: Vec<Message>,
 }
 
-/// Plans the drop-in, and what the main file needs so that it is in force.
+/// Plans the drop-in, and the change to the main file that it needs to be in effect.
 ///
 /// # Errors
-/// When sshd refuses its configuration as it is, or has settings under which nobody of ours could ever log in.
+/// When sshd refuses its current configuration, or its settings would never let an nss-iam user log in.
 pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
     let host = sshd.host;
     let settings = sshd.settings(NOBODY)?;
@@ -142,7 +142,7 @@ pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
     Ok(Plan { edits: edits.collect(), notes })
 }
 
-/// The main file with an Include of ours at its top, if the drop-in would not be in force without.
+/// The main file with an Include at its top, if the drop-in would not be in effect without it.
 fn included(
     host: &Host,
     path: &str,
@@ -191,7 +191,7 @@ fn overridden(settings: &Effective, allow: &effective::Allow) -> Vec<Message> {
     notes
 }
 
-/// The host's files with what is planned laid over them.
+/// The host's files with the planned edits applied.
 struct View<'a> {
     host: &'a Host,
     planned: BTreeMap<String, String>,
@@ -213,24 +213,24 @@ impl Files for View<'_> {
     }
 }
 
-/// The settings of users whom our files must not touch.
+/// The settings of local users, which must not change.
 pub(crate) struct Baseline(Vec<(String, Effective)>);
 
-/// Asks for root and a few local users, before anything is changed.
+/// Reads the settings of root and a few local users, before anything is changed.
 ///
 /// # Errors
-/// When sshd does not tell.
+/// When sshd does not report them.
 pub(crate) fn baseline(sshd: &Sshd<'_>) -> Result<Baseline, Error> {
     let users = people(sshd.host)?.into_iter().map(|user| user.name).take(LOCALS);
     let settings = users.map(|user| sshd.settings(&user).map(|settings| (user, settings)));
     Ok(Baseline(settings.collect::<Result<_, _>>()?))
 }
 
-/// Whether sshd now shows what it should: the same as before for local users, ours for an active IAM user. A disabled one
-/// must not exist by name, so that sshd has nothing to show. Gives back what there is to say.
+/// Checks sshd's settings: unchanged for local users, those of the drop-in for an active nss-iam user. A disabled user
+/// must not resolve by name, so there are no settings to check. Returns notes for the administrator.
 ///
 /// # Errors
-/// What is not as it should be.
+/// What is wrong.
 pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result<Vec<Message>, Error> {
     sshd.test()?;
     for (user, before) in &baseline.0 {
@@ -274,12 +274,12 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
     Ok(notes)
 }
 
-/// The published users, if there are any.
+/// The published users; `None` if there are none.
 fn cached(host: &Host) -> Option<Cache> {
     Cache::read(&host.path(paths::CACHE)).ok().filter(|cache| !cache.users.is_empty())
 }
 
-/// By the name or the uid, `key`.
+/// Checks that glibc finds the user by `key`, the name or the uid.
 fn resolves(host: &Host, user: &User, key: &str) -> Result<(), Error> {
     if host.run(&["getent", "passwd", key])?.success() {
         return Ok(());
@@ -288,7 +288,7 @@ fn resolves(host: &Host, user: &User, key: &str) -> Result<(), Error> {
         .hint("check that libnss_iam.so.2 is in the directory of the system's libraries, and belongs to this release"))
 }
 
-/// No login, job or unit finds a user who left or is locked. Another user may have the name.
+/// Checks that no login, job or unit finds a user who left or is locked. Another user may have the name.
 fn is_nameless(host: &Host, user: &User) -> Result<(), Error> {
     let name = user.name.as_str();
     let output = host.run(&["getent", "passwd", name])?;
@@ -300,7 +300,7 @@ fn is_nameless(host: &Host, user: &User) -> Result<(), Error> {
         .hint("check that libnss_iam.so.2 belongs to this release; if nscd is running: nscd -i passwd && nscd -i group"))
 }
 
-/// Root and the people among the local users, those with a shell.
+/// Root, and the local users who have a shell.
 ///
 /// # Errors
 /// When /etc/passwd cannot be read.

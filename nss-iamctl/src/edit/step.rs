@@ -1,4 +1,4 @@
-//! One change to the host, whoever asks for it: how it is shown, and how it is made so that it can be taken back.
+//! One change to the host: how it is shown, and how it is made so that it can be undone.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

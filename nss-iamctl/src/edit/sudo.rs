@@ -1,5 +1,5 @@
-//! How IAM users become root: who may is decided by local groups that sudoers names (sudo, wheel), which
-//! `[local_groups]` puts them in; here only what they are asked for. Never a rule for a person, nor one that gives power.
+//! How nss-iam users authenticate to sudo. Who may use it is decided by local groups that sudoers names (sudo, wheel),
+//! and that `[local_groups]` adds them to. Nothing here grants a privilege.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -26,13 +26,13 @@ const SUDO: &str = "/etc/pam.d/sudo";
 const SERVICES: [&str; 2] = [SUDO, "/etc/pam.d/sudo-i"];
 const MODULE: &str = "pam_ssh_agent_auth.so";
 
-/// What is to be written, and what there is to say about it.
+/// The edits for sudo, and notes for the administrator.
 pub(crate) struct Plan {
     pub edits: Vec<Edit>,
     pub notes: Vec<Message>,
 }
 
-/// Plans sudo's files. What visudo would refuse is never written.
+/// Plans sudo's files. A rule that visudo refuses is never written.
 ///
 /// # Errors
 /// When sudo or the PAM module is missing, sudoers does not read its folder, or visudo refuses the rule.
@@ -69,7 +69,7 @@ pub(crate) fn plan(host: &Host, how: Sudo, config: &Config) -> Result<Plan, Erro
 
 /// sudoers(5): `Defaults:%group` holds for its members, whatever rule lets them.
 fn text(how: Sudo, group: &str) -> String {
-    // An '@' begins a host in this place.
+    // An unquoted '@' would begin a host here.
     let who = if group.contains('@') { format!("\"%{group}\"") } else { format!("%{group}") };
     match how {
         Sudo::Nopasswd => format!(
@@ -85,7 +85,7 @@ fn text(how: Sudo, group: &str) -> String {
     }
 }
 
-/// PAM's line for the agent is in sudo's services, or is not.
+/// Adds PAM's line for the agent to sudo's services, or removes it.
 fn services(host: &Host, how: Sudo) -> Result<Vec<Edit>, Error> {
     let line = format!(
         "auth sufficient {MODULE} authorized_keys_command={KEYS_CMD} authorized_keys_command_user={KEYS_USER}"
@@ -120,7 +120,7 @@ fn has_module(host: &Host) -> bool {
     folders.iter().chain(&plain).any(|folder| host.exists(&format!("{folder}/security/{MODULE}")))
 }
 
-/// Says so if no IAM group joins a group that sudoers knows: then nobody becomes root by this.
+/// A note if `[local_groups]` maps to no group that sudoers names: then no nss-iam user can use sudo.
 fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<Message>, Error> {
     let mut rules = main.to_owned();
     let folder = host.path(FOLDER);

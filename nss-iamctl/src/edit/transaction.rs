@@ -1,4 +1,4 @@
-//! Changes to the host that are undone together: each one notes first how it is taken back.
+//! Changes to the host that are undone together: each change first records how to undo it.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -11,7 +11,7 @@ use crate::host::files::{self, Saved};
 use crate::host::{Host, nscd};
 use crate::say::error::Error;
 
-/// Everything that was changed so far.
+/// The changes that were made so far.
 pub(crate) struct Transaction<'a> {
     host: &'a Host,
     undo: Vec<Undo>,
@@ -20,24 +20,24 @@ pub(crate) struct Transaction<'a> {
     last: Option<Vec<String>>,
 }
 
-/// How one change is taken back.
+/// How one change is undone.
 pub(crate) enum Undo {
-    /// A file gets its content and attributes back, or goes.
+    /// Restores a file with its attributes, or removes it.
     File { path: PathBuf, before: Option<Saved> },
-    /// An empty folder goes.
+    /// Removes a directory if it is empty.
     Folder(PathBuf),
-    /// A folder goes with all that is in it.
+    /// Removes a directory and everything in it.
     Tree(String),
-    /// A program takes its own change back.
+    /// A program undoes its own change.
     Run(Vec<String>),
-    /// The files that were changed in this place get their ids back.
+    /// Restores the ids of the files that were changed in this place.
     Owners { place: PathBuf, moves: Moves, changed: Changed },
 }
 
-/// Does `work`; if it fails, everything is taken back, the last change first.
+/// Runs `work`; if it fails, everything is undone, the last change first.
 ///
 /// # Errors
-/// What failed, and how the way back went.
+/// What failed, and whether everything could be undone.
 pub(crate) fn carry_out<'a, T>(
     host: &'a Host,
     work: impl FnOnce(&mut Transaction<'a>) -> Result<T, Error>,
@@ -68,12 +68,12 @@ impl<'a> Transaction<'a> {
         self.manifest = Some(manifest);
     }
 
-    /// Copies of what is changed are in this folder, which goes if everything could be taken back.
+    /// The originals are copied to this directory, which is removed if everything could be undone.
     pub(crate) fn copied_to(&mut self, folder: PathBuf) {
         self.copies = Some(folder);
     }
 
-    /// When everything has been taken back, this is run. What it says does not matter: it would be run some time anyway.
+    /// Runs this after everything was undone. Its result does not matter: it would be run later anyway.
     pub(crate) fn run_last(&mut self, line: &[&str]) {
         self.last = Some(line.iter().map(|word| (*word).to_owned()).collect());
     }
@@ -135,7 +135,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Notes how the next change is taken back.
+    /// Records how to undo the next change.
     pub(crate) fn before(&mut self, undo: Undo) {
         self.undo.push(undo);
     }
@@ -150,7 +150,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Runs a program that must succeed, and which `back` takes back.
+    /// Runs a program that must succeed, and that `back` undoes.
     ///
     /// # Errors
     /// When it fails.
@@ -159,7 +159,7 @@ impl<'a> Transaction<'a> {
         run(self.host, line)
     }
 
-    /// Takes everything back, and adds to the failure how that went.
+    /// Undoes everything, and adds the result to the error.
     fn roll_back(self, failed: Error) -> Error {
         let undone = self.undo.into_iter().rev().filter_map(|undo| undo.perform(self.host).err());
         let left: Vec<String> = undone.map(|cause| cause.message().what().to_owned()).collect();

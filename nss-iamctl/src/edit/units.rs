@@ -1,16 +1,16 @@
-//! Units of systemd that are switched on and off.
+//! Enables and disables systemd units.
 
 use crate::host::Host;
 use crate::host::paths::TIMER;
 
 const FOLDERS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 
-/// Whether there is such a unit.
+/// Whether the unit is installed.
 pub(crate) fn is_installed(host: &Host, unit: &str) -> bool {
     FOLDERS.iter().any(|folder| host.exists(&format!("{folder}/{unit}")))
 }
 
-/// Whether the next boot starts it.
+/// Whether it is started at boot.
 pub(crate) fn is_enabled(host: &Host, unit: &str) -> bool {
     host.run(&["systemctl", "is-enabled", "--quiet", unit]).is_ok_and(|output| output.success())
 }

@@ -126,7 +126,7 @@ fn first(line: &[u8]) -> &[u8] {
     line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii()
 }
 
-/// What is not UTF-8 is shown with a mark in its place; such a name fits no line and no IAM user.
+/// Invalid UTF-8 is replaced; such a name matches no line and no nss-iam user.
 fn text(line: &[u8]) -> String {
     String::from_utf8_lossy(line.trim_ascii_start()).into_owned()
 }

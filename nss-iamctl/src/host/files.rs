@@ -1,4 +1,4 @@
-//! Files of the host: read as bytes, and replaced as a whole, so that nobody ever sees half of one.
+//! Files of the host: read as bytes, and replaced as a whole, so that no program ever reads half of one.
 //!
 //! Nothing says in which encoding a comment or a full name was written. What is written back is kept as bytes; what is
 //! only searched for ASCII words is read with [`read_lossy`]; UTF-8 is demanded of our own files alone.
@@ -81,7 +81,7 @@ pub(crate) fn replace(path: &Path, text: impl AsRef<[u8]>, mode: u32) -> Result<
     put(&target, text.as_ref(), &attributes.unwrap_or(Attributes::of_mode(mode)))
 }
 
-/// A file as it was, to be put back.
+/// The saved content and attributes of a file, to be restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Saved {
     bytes: Vec<u8>,
@@ -133,7 +133,7 @@ fn target(path: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-/// None: there is no such file.
+/// `None` if the file does not exist.
 fn attributes(path: &Path) -> io::Result<Option<Attributes>> {
     match File::open(path) {
         Ok(file) => Attributes::of(&file).map(Some),

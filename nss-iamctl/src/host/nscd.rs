@@ -10,7 +10,7 @@ pub(crate) fn runs(host: &Host) -> bool {
     nscd::runs(&host.path("/"))
 }
 
-/// Lets it forget users and groups. Where it does not run there is nothing to forget.
+/// Invalidates its users and groups; does nothing if nscd is not running.
 pub(crate) fn invalidate(host: &Host) {
     if !runs(host) {
         return;

@@ -6,17 +6,17 @@ pub(crate) const KEYS_CMD: &str = "/usr/libexec/nss-iam/keys-cmd";
 /// The user that runs it.
 pub(crate) const KEYS_USER: &str = "nss-iam";
 pub(crate) const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
-/// The user that reads IAM.
+/// The user that reads the source.
 pub(crate) const FETCH_USER: &str = "nss-iam-fetch";
 
 /// Read by every process, and by sshd's command.
 pub(crate) const CACHE: &str = "/var/lib/nss-iam/cache.db";
 pub(crate) const KEYS: &str = "/var/lib/nss-iam/keys.db";
-/// The refresher's memory.
+/// The refresher's state.
 pub(crate) const STATE: &str = "/var/lib/nss-iam/state.db";
 /// The report of the last run.
 pub(crate) const STATUS: &str = "/var/lib/nss-iam/status.json";
-/// Who is locked here: a login name a line, or `*`.
+/// The locked users: one login name per line, or `*`.
 pub(crate) const LOCKED: &str = "/var/lib/nss-iam/locked";
 /// Where the fetch half leaves its listing.
 pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
@@ -24,5 +24,5 @@ pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
 /// What refreshes, and the two services that it starts.
 pub(crate) const TIMER: &str = "nss-iam-refresh.timer";
 pub(crate) const SERVICES: [&str; 2] = ["nss-iam-fetch.service", "nss-iam-refresh.service"];
-/// What keeps IAM users from the instance's metadata.
+/// The unit that blocks nss-iam users from the instance metadata.
 pub(crate) const IMDS: &str = "nss-iam-imds.service";

@@ -1,5 +1,5 @@
-//! What the refresher left on this host: the published files, its own memory where root asks, its last report, and
-//! the listing. Each is read as whoever uses it would read it, and whatever is wrong with it is told, not hidden.
+//! The refresher's files on this host: the published files, for root its state, its last report, and the listing. Each
+//! is read in the same way as by the program that uses it, and every problem with it is reported.
 
 use std::ffi::CString;
 use std::fs;
@@ -53,7 +53,7 @@ impl From<&io::Error> for Trouble {
     }
 }
 
-/// All of it.
+/// All files.
 #[derive(Debug)]
 pub(crate) struct Published {
     pub cache: Result<Cache, Trouble>,

@@ -1,4 +1,4 @@
-//! What is said of a host and of one user on it: pure functions of the facts.
+//! The checks of a host and of one user: pure functions of the facts.
 
 pub(crate) mod answers;
 mod imds;

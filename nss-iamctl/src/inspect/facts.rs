@@ -1,5 +1,5 @@
-//! How the host stands, gathered once, so that what is judged of it is a pure function. What cannot be asked, since
-//! root does not ask or a program is missing, is none: nothing is made up, and nothing is hidden.
+//! The state of the host, gathered once, so that the checks are pure functions. What cannot be read without root, or
+//! because a program is missing, is `None`: no default replaces it.
 
 pub(crate) mod imds;
 pub(crate) mod log;
@@ -47,7 +47,7 @@ pub(crate) struct Facts {
     pub nscd: bool,
     /// pam_nologin(8): the file, and its first line.
     pub nologin: Option<(String, String)>,
-    /// /etc/shells; none: it is missing.
+    /// /etc/shells; `None` if it is missing.
     pub shells: Option<Vec<String>>,
     /// The folder of the cache, and `keys.db` in it.
     pub folder: Option<Node>,
@@ -56,14 +56,14 @@ pub(crate) struct Facts {
     pub keys_cmd: Vec<Node>,
     pub refresher: bool,
     pub sshd: Option<SshdFacts>,
-    /// Whether some PAM file makes homes; none: no PAM file of sshd was found.
+    /// Whether a PAM file creates home directories; `None` if no PAM file of sshd was found.
     pub makes_homes: Option<bool>,
-    /// Of systemd; none: it does not run here.
+    /// systemd's version of it; `None` if systemd is not running.
     pub timer: Option<Unit>,
     pub services: Vec<Unit>,
-    /// None: systemd does not run here, or has no unit for it.
+    /// `None` if systemd is not running, or has no unit for it.
     pub imds: Option<ImdsFacts>,
-    /// Whether the clock is set by a time server; none: nobody knows.
+    /// Whether the clock is synchronized; `None` if unknown.
     pub synchronised: Option<bool>,
     pub log: Vec<Line>,
     pub denials: Vec<Denial>,
@@ -92,7 +92,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// None: there is nothing, or it cannot be seen. A link is followed.
+    /// `None` if there is nothing, or it cannot be read. A symbolic link is followed.
     pub(crate) fn of(host: &Host, path: &str) -> Option<Self> {
         let found = fs::metadata(host.path(path)).ok()?;
         let (uid, gid, mode) = (found.uid(), found.gid(), found.mode() & 0o7777);
@@ -173,7 +173,7 @@ impl Facts {
     }
 }
 
-/// A missing file is told apart from an empty one: the refresher refuses to run without.
+/// A missing file differs from an empty one: without the file, the refresher refuses to run.
 fn config(host: &Host) -> Result<Config, NoConfig> {
     if !host.exists(settings::PATH) {
         return Err(NoConfig::Missing);

@@ -11,7 +11,7 @@ pub(crate) fn kind(key: &KeyLine) -> &str {
     key.as_str().split(' ').nth(1).unwrap_or_default()
 }
 
-/// Why keys-cmd offers none of a user's keys, and what to do; none: it does.
+/// Why keys-cmd does not offer a user's keys, and what to do; `None` if it offers them.
 pub(crate) fn withheld(keys: &Keys, login: &Login, machine_id: &str, now: i64) -> Option<(String, String)> {
     let confirmation = Confirmation {
         made_for: keys.machine_id.as_bytes(),

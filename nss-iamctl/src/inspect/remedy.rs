@@ -2,12 +2,12 @@
 
 use crate::say::show::printable;
 
-/// What gives somebody another login name.
+/// How to give a user another login name.
 pub(crate) const ANOTHER_NAME: &str =
     "give the user another login name (tag 'nss-iam:name' with [tags] use = [\"name\"])";
 
-/// Commands that say "this UserId or GroupId may have this name", to be copied as they stand. Each name has a file of its
-/// own, since a file of TOML has each section once.
+/// A command that allows a UserId or GroupId to have this name. Each name has a separate file, because a section can
+/// only be in a TOML file once.
 pub(crate) fn allow_command(iam_id: &str, name: &str) -> String {
     let (iam_id, name) = (printable(iam_id), printable(name));
     format!(
@@ -15,7 +15,7 @@ pub(crate) fn allow_command(iam_id: &str, name: &str) -> String {
     )
 }
 
-/// The setting that leaves one more part of the host out.
+/// The setting that excludes one more part of the host.
 pub(crate) fn exclude(excluded: &[String], part: &str) -> String {
     let all: Vec<String> =
         excluded.iter().map(String::as_str).chain([part]).map(|part| format!("\"{part}\"")).collect();

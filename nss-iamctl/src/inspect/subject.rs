@@ -1,4 +1,4 @@
-//! Whom a name means: the login name, what was published and is remembered under it, and the IAM user behind it.
+//! The user that a name refers to: the login name, what was published and is remembered under it, and the user of the source.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use crate::host::published::Published;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::names::{Holder, holders};
 
-/// A user, as far as anything here knows.
+/// Everything that this host knows of a user.
 #[derive(Debug, Clone)]
 pub(crate) struct Who<'a> {
-    /// The login name; what was asked for, if nobody has it.
+    /// The login name; the argument, if no user has it.
     pub name: String,
     /// UserId.
     pub id: Option<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Who<'a> {
     pub skips: Vec<&'a Skip>,
 }
 
-/// A key that is not active in IAM.
+/// A key that is not active at the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Inactive {
     /// SSHPublicKeyId.
@@ -40,7 +40,7 @@ pub(crate) struct Inactive {
 }
 
 impl<'a> Who<'a> {
-    /// By login name, else by IAM name in any case.
+    /// By login name, or else by the name at the source, in any case.
     pub(crate) fn find(asked: &str, facts: &'a Facts) -> Self {
         let config = facts.configured();
         let published = &facts.published;
@@ -81,14 +81,14 @@ impl<'a> Who<'a> {
         Self { name, id, listed, remembered, cached, login, skips }
     }
 
-    /// As IAM spells it.
+    /// The name at the source.
     pub(crate) fn iam_name(&self) -> Option<&str> {
         let listed = self.listed.map(|(_, user)| user.name.as_str());
         let remembered = self.remembered.map(|(_, user)| user.iam_name.as_str());
         listed.or(remembered).or_else(|| self.skips.first().map(|skip| skip.name.as_str()))
     }
 
-    /// Keys that IAM has, and lets nobody in with: their ids, and fingerprints where they were active once.
+    /// The inactive keys: their ids, and fingerprints if they were active once.
     pub(crate) fn inactive(&self) -> Vec<Inactive> {
         let keys = self.listed.map_or(&[][..], |(_, user)| &user.keys);
         let fingerprint = |body: &str| {
@@ -99,7 +99,7 @@ impl<'a> Who<'a> {
         inactive.map(|key| Inactive { id: key.id.clone(), fingerprint: fingerprint(&key.body) }).collect()
     }
 
-    /// The user's published names: the login name, and those of IAM groups.
+    /// The user's published names: the login name, and the names of the user's groups.
     pub(crate) fn names(&self, facts: &Facts) -> BTreeMap<String, Holder> {
         let mut names = holders(&facts.published, &facts.configured().users.common_group);
         let user = self.cached.filter(|user| user.active);
@@ -121,7 +121,7 @@ fn is(login: &str, iam_name: &str, asked: &str) -> bool {
     login == asked || iam_name.eq_ignore_ascii_case(asked)
 }
 
-/// Whom the state knows by that name. Of several: the one who has it, else the last to leave.
+/// The user of that name in `state.db`. Of several, the one who has the name now, or else the last one who left.
 fn remembered<'a>(asked: &str, state: Option<&'a State>) -> Option<(&'a IamId, &'a state::User)> {
     let users = state.into_iter().flat_map(|state| &state.users);
     let called = users.filter(|(_, user)| is(user.name.as_str(), &user.iam_name, asked));
@@ -130,7 +130,7 @@ fn remembered<'a>(asked: &str, state: Option<&'a State>) -> Option<(&'a IamId, &
     })
 }
 
-/// Whom the listing has by that name: the one whom the state has as active, else the first of those who want it.
+/// The user of that name in the listing: the one who is active in `state.db`, or else the first one who would get it.
 fn listed<'a>(
     asked: &str,
     published: &'a Published,

@@ -1,5 +1,4 @@
-//! Which kinds of findings there are, for programs: a code for each, which keeps its meaning in all releases. nss-iamctl(8)
-//! lists them.
+//! The codes of findings, for programs. A code keeps its meaning in all releases. nss-iamctl(8) lists them.
 
 use listing::Failure;
 use serde::Serialize;
@@ -16,7 +15,7 @@ pub(crate) struct Code {
 
 macro_rules! links {
     ($( $check:literal { $( $link:ident = $code:literal ),* $(,)? } )*) => {
-        /// What is found out here; what the refresher reports has codes of its own.
+        /// What nss-iamctl itself finds; reports of the refresher have their own codes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Link {
             $($( $link ),*),*
@@ -302,7 +301,7 @@ impl Code {
         Self { check, code: failure.code() }
     }
 
-    /// `link` stands for what another release reported.
+    /// `link` is used for what another release reported.
     fn reported<K: Coded>(link: Link, kind: &Kind<K>) -> Self {
         let other = Self::from(link);
         kind.known().map_or(other, |kind| Self { code: kind.code(), ..other })

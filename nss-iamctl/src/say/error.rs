@@ -8,11 +8,11 @@ use message::Message;
 
 /// Done.
 pub(crate) const OK: u8 = 0;
-/// None of the others (EX_SOFTWARE).
+/// Any other failure (EX_SOFTWARE).
 pub(crate) const OTHER: u8 = 70;
 /// Needs root (EX_NOPERM).
 pub(crate) const DENIED: u8 = 77;
-/// The host's or our configuration, or the command line, is not such that it can be done (EX_CONFIG).
+/// The command line, or the configuration of the host or of nss-iam, does not allow it (EX_CONFIG).
 pub(crate) const CONFIGURATION: u8 = 78;
 
 /// A failure as it is printed.
@@ -28,12 +28,12 @@ impl Error {
         Self { status: OTHER, message: Message::new(message) }
     }
 
-    /// What was found on the host, or was asked for, makes it impossible.
+    /// The state of the host, or the command line, makes it impossible.
     pub(crate) fn configuration(message: impl AsRef<str>) -> Self {
         Self { status: CONFIGURATION, message: Message::new(message) }
     }
 
-    /// A system call on a file failed: `read`, `write`. Lack of rights gives the exit status of that.
+    /// A system call on a file failed: `read`, `write`. A lack of permission has its own exit status.
     pub(crate) fn io(action: &str, path: &Path, cause: &io::Error) -> Self {
         let status = if cause.kind() == io::ErrorKind::PermissionDenied { DENIED } else { OTHER };
         Self { status, message: Message::new(format!("cannot {action} '{}': {cause}", path.display())) }

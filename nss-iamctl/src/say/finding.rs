@@ -1,4 +1,4 @@
-//! What `why` and `doctor` have to say: one finding a link of the chain, each with what to do about it.
+//! The findings of `why` and `doctor`: one per check, with its remedy.
 
 use std::io::{self, Write};
 
@@ -8,19 +8,19 @@ use crate::say::code::Code;
 use crate::say::error::Error;
 use crate::say::show::printable;
 
-/// How bad it is, and the exit status that it stands for.
+/// The severity, and the exit status for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
-    /// As it should be.
+    /// No problem.
     Ok = 0,
-    /// Logins work, and something is not as it should be; or it could not be looked at.
+    /// Logins work, but something needs attention, or could not be checked.
     Warn = 1,
-    /// Logins fail because of it, or somebody has what is another's.
+    /// Logins fail because of it, or somebody has another's name, id or files.
     Bad = 2,
 }
 
-/// One link.
+/// One result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     pub level: Level,
@@ -46,7 +46,7 @@ impl Finding {
         Self { level: Level::Bad, code: code.into(), what: printable(what.as_ref()), remedy }
     }
 
-    /// As bad as `level` says.
+    /// With this severity.
     pub(crate) fn at(self, level: Level) -> Self {
         Self { level, ..self }
     }
@@ -87,7 +87,7 @@ pub(crate) fn print(findings: &[Finding], out: &mut dyn Write) -> io::Result<()>
     Ok(())
 }
 
-/// Standard output that nobody reads is no failure; what else is, is.
+/// Ignores a closed standard output; all other failures are reported.
 ///
 /// # Errors
 /// When it cannot be written.

@@ -91,7 +91,7 @@ fn owners(adoption: &Adoption) -> Option<Owners> {
     Some(Owners { name: adoption.name.clone(), moves, places: places.map(PathBuf::from).collect() })
 }
 
-/// Whoever logged in meanwhile still had the old ids.
+/// Checks that nobody logged in since, because they would still have the old ids.
 fn nobody_came(host: &Host, plan: &Plan) -> Result<(), Error> {
     let running = processes::by_uid(host);
     let mut moved = plan.adopt.iter().filter(|adoption| adoption.moves().is_some());

@@ -1,4 +1,4 @@
-//! Whether an account can be taken over, as far as it can be said of it by itself. Pure.
+//! Whether an account can be converted, regardless of other accounts. Pure.
 
 use std::path::Path;
 
@@ -207,7 +207,7 @@ fn pin(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<Id, Re
     Ok(uid)
 }
 
-/// The id that the IAM user has, or will get: as the refresher decides it.
+/// The id that the user has, or that the refresher will assign.
 fn id_of(world: &World<'_>, iam: &IamUser<'_>) -> Result<Id, Refusal> {
     let (facts, iam_id) = (world.facts, IamId::new(&iam.user.id));
     let given = facts.identities.get(&iam_id).map(|identity| identity.id);
@@ -223,7 +223,7 @@ fn id_of(world: &World<'_>, iam: &IamUser<'_>) -> Result<Id, Refusal> {
     Ok(Id::decided(&iam_id, given, configured, tagged))
 }
 
-/// Whether the primary group is the account's own, and its name if it has one. None: it is shared, and stays.
+/// Whether only this account uses its primary group, and the group's name. `None` if it is shared, and so stays.
 fn private_group(world: &World<'_>, account: &Account) -> Result<Option<Option<String>>, Refusal> {
     let own_name = world.groups.iter().find(|group| group.name == account.name);
     if let Some(group) = own_name.filter(|group| group.gid != account.gid) {

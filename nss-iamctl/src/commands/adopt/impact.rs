@@ -1,4 +1,4 @@
-//! What an account loses by becoming an IAM user, and what its person should know.
+//! What an account loses when it becomes an nss-iam user, and notes for its owner.
 
 use super::outcome::Adoption;
 use super::pair::IamUser;

@@ -1,4 +1,4 @@
-//! What a plan says: who becomes which IAM user, and who stays, with the reason.
+//! The result of planning: which account becomes which user, and which stay, with the reason.
 
 use crate::edit::owners::Moves;
 
@@ -16,18 +16,18 @@ pub(super) struct Plan {
     pub marker_goes: bool,
 }
 
-/// An account that becomes an IAM user.
+/// An account that becomes an nss-iam user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Adoption {
     pub name: String,
     pub uid: u32,
-    /// Its primary group, if that is its own.
+    /// The gid of its primary group, if no other account uses that.
     pub private_gid: Option<u32>,
     /// The name of that group, if it has a line in group(5).
     pub private_group: Option<String>,
     pub home: String,
     pub iam_id: String,
-    /// As IAM has it, made fit for a terminal.
+    /// The name at the source, escaped for a terminal.
     pub iam_name: String,
     /// The login name that it will have.
     pub login: String,

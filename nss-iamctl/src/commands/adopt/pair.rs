@@ -1,4 +1,4 @@
-//! Which IAM user a local account belongs to: by name, in every spelling that a script may have made of it.
+//! Which user of the source a local account belongs to: by name, in every spelling that a script may have made of it.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use listing::{Account, User};
 use policy::Name;
 use policy::login::{Mapping, NameStyle};
 
-/// An IAM user of the listing.
+/// A user in the listing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IamUser<'a> {
     pub user: &'a User,
@@ -15,7 +15,7 @@ pub(super) struct IamUser<'a> {
     pub account: &'a str,
 }
 
-/// Whom an account was found to belong to.
+/// The user that an account belongs to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Pair<'a> {
     None,
@@ -29,7 +29,7 @@ pub(super) fn users(accounts: &[Account]) -> Vec<IamUser<'_>> {
     accounts.iter().flat_map(|account| account.users.iter().map(of(account.name.as_str()))).collect()
 }
 
-/// The IAM user whom `login` calls as the account is; else one whose name the account is another spelling of.
+/// The user whose login name, by `login`, is that of the account, or else one whose name the account respells.
 pub(super) fn find<'a>(
     local: &str,
     users: &[IamUser<'a>],

@@ -1,6 +1,6 @@
-//! Which accounts are taken over, as whom, with which id, and what they lose by it. Pure.
+//! Which accounts are converted, to which users and ids, and what they lose. Pure.
 //!
-//! The refresher refuses an id that a local user or group has, and a name that is one or stands in sudoers. Whether
+//! The refresher refuses an id that a local user or group has, and a name that is one or is in sudoers. Whether
 //! all of them are gone depends on who else is taken over: aws-ec2-ssh's marker group commonly has the gid that is
 //! the first user's uid, whose group then has the uid of the second, and so on.
 
@@ -45,7 +45,7 @@ pub(super) fn plan(world: &World<'_>, request: &Request) -> Result<Plan, Error> 
     Ok(plan)
 }
 
-/// Two accounts cannot be one IAM user.
+/// Two accounts cannot become the same user.
 fn refuse_shared(plan: &mut Plan) {
     let mut count: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for adoption in &plan.adopt {

@@ -58,7 +58,7 @@ pub(super) fn job(crontab: &[u8]) -> Job {
     }
 }
 
-/// The one user whom every rule of a sudoers file is for.
+/// The user, if all rules of a sudoers file are for the same one.
 pub(super) fn sudoers_of(text: &[u8]) -> Option<String> {
     let mut users = BTreeSet::new();
     for line in rules(&String::from_utf8_lossy(text)) {
@@ -101,7 +101,7 @@ pub(super) fn names_in_sudoers(text: &[u8], name: &str) -> bool {
 }
 
 /// sshd's file without the script's command and, where that was the only one of its Match block, without the line
-/// that says as whom it runs. None: there is nothing of the script in it.
+/// that sets its user. `None` if the file contains nothing of the script.
 pub(super) fn without_keys_command(text: &[u8]) -> Option<Vec<u8>> {
     let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
     let parsed: Vec<_> = lines.iter().map(|line| directive(&String::from_utf8_lossy(line))).collect();

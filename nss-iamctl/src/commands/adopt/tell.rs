@@ -111,7 +111,7 @@ pub(super) fn config(plan: &Plan, pins: &str) -> String {
     text
 }
 
-/// What stands in the way of the whole.
+/// Why no account can be converted.
 pub(super) fn obstacle(facts: &Facts, asks_sshd: bool) -> Option<&'static str> {
     if !crate::edit::nsswitch::asks_iam(&facts.nsswitch) {
         return Some("'/etc/nsswitch.conf' does not ask 'iam', so the users would not resolve");

@@ -10,9 +10,9 @@ use crate::host::accounts::{self, Account, Group};
 /// What was asked for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Request {
-    /// Whom; none: all that a script made.
+    /// The named accounts; empty for all that a script created.
     pub names: Vec<String>,
-    /// Files move to the id that the user has or will have, in place of the id to the user.
+    /// Change the files to the id that the user has or will get, instead of giving the user the account's id.
     pub renumber: bool,
     /// Only for `[ids]` of other hosts: what files and processes of this one need does not matter.
     pub elsewhere: bool,

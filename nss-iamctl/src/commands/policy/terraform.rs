@@ -1,8 +1,8 @@
-//! The same in Terraform's language.
+//! The policy and role as a Terraform configuration.
 
 use crate::commands::policy::{Wanted, group_arns};
 
-/// What stands in the place of `arn:aws:iam::123456789012`.
+/// Replaces `arn:aws:iam::123456789012`.
 const ARN: &str = "arn:${data.aws_partition.current.partition}:iam::";
 const HEAD: &str = "\
 data \"aws_caller_identity\" \"current\" {}

@@ -1,4 +1,4 @@
-//! The links of one user's chain, in the order in which a login goes through them: pure functions of the facts.
+//! The checks of one user, in the order of a login: pure functions of the facts.
 
 use policy::KeyLine;
 use status::{Locked, Told, Warning, What};
@@ -14,7 +14,7 @@ use crate::say::code::{Code, Link};
 use crate::say::finding::{Finding, Level};
 use crate::say::show::{ago, some, time, word};
 
-/// All of them. Links behind one that is not there are left out.
+/// All checks. Those that depend on a missing one are skipped.
 pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Probe>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.root {
@@ -47,7 +47,7 @@ fn not_ok(finding: &Finding) -> bool {
     finding.level != Level::Ok
 }
 
-/// Who it is, and whether a local account stands in the way.
+/// The user, and whether a local account has the same name.
 fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
     let name = &who.name;
     let mut findings = Vec::new();
@@ -308,7 +308,7 @@ fn home(facts: &Facts, probe: &Probe) -> Option<Finding> {
     }
 }
 
-/// What was tried.
+/// The last login attempts.
 fn tries(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     let remembered = || who.remembered.map_or(&[][..], |(_, user)| &user.keys);
     let active = who.login.map_or_else(remembered, |login| &login.keys);

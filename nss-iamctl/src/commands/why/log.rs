@@ -1,4 +1,4 @@
-//! What the log says of a user's last tries: which keys were offered, and why sshd or PAM refused.
+//! What the log has about a user's last login attempts: the keys that were offered, and why sshd or PAM refused.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub(crate) struct Asked<'a> {
     pub active: Vec<&'a str>,
     /// Ids and fingerprints of the inactive keys.
     pub inactive: Vec<(String, String)>,
-    /// Whether keys may stand in tags.
+    /// Whether keys may be in tags.
     pub tags: bool,
 }
 
@@ -34,7 +34,7 @@ enum Event {
     GaveUp,
 }
 
-/// The newest that is told; none: the log knows of no try.
+/// The latest login attempt; `None` if the log has none.
 pub(crate) fn last(lines: &[Line], asked: &Asked<'_>) -> Option<Finding> {
     let pids: BTreeSet<&str> =
         lines.iter().filter(|line| names(&line.text, asked.name)).map(|line| line.pid.as_str()).collect();
@@ -71,7 +71,7 @@ pub(crate) fn last(lines: &[Line], asked: &Asked<'_>) -> Option<Finding> {
     Some(judge(&newest.time, &offered, asked))
 }
 
-/// Keys that were offered, and none of them did.
+/// For attempts where no offered key was accepted.
 fn judge(time: &str, offered: &[(&str, &str)], asked: &Asked<'_>) -> Finding {
     let Asked { source, iam_name, active, .. } = asked;
     let has = if active.is_empty() { "no active key".to_owned() } else { some(active) };

@@ -1,4 +1,4 @@
-//! Copies of files that are about to change, kept for good: nothing but a person takes back what `adopt` did.
+//! Permanent copies of the files that `adopt` is about to change: only an administrator undoes what it did.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,8 +11,8 @@ use crate::host::Host;
 use crate::host::files;
 use crate::say::error::Error;
 
-/// Copies the files, with mode and owner, into a folder that nobody but root may enter, whose name begins with `name`; and
-/// `plan` as it was shown.
+/// Copies the files, with mode and owner, and the plan as it was shown, into a directory that only root may enter. Its
+/// name begins with `name`.
 ///
 /// # Errors
 /// When that fails; there is no such folder then.

@@ -85,7 +85,7 @@ impl Token<'_> {
 pub(super) type Why = (String, &'static str);
 
 impl<'a> Entry<'a> {
-    /// None: a line of nobody's database, a comment, or nothing that glibc would read.
+    /// `None` for other databases, comments, and lines that glibc does not read.
     pub(super) fn parse(line: &'a str) -> Option<Self> {
         let read = read(line);
         let start = read.len() - read.trim_start_matches(is_blank).len();
@@ -94,13 +94,13 @@ impl<'a> Entry<'a> {
         // Today's glibc takes '#' for a service, too; `iam` comes in front of it.
         let body = read.split('#').next()?;
         let from = start + name.len() + 1;
-        // Blanks may stand in front of the colon.
+        // There may be blanks before the colon.
         let from = body.len() - body.get(from..)?.trim_start_matches(|c| c == ':' || is_blank(c)).len();
         Some(Self { database, tokens: tokens(body, from) })
     }
 
     /// # Errors
-    /// What glibc makes less of than stands there.
+    /// When glibc ignores a part of the line.
     pub(super) fn check(&self, line: &str) -> Result<(), Why> {
         let read = read(line);
         let is_template = read.contains('{');
@@ -157,8 +157,8 @@ impl<'a> Entry<'a> {
             return Err(("it names no service".to_owned(), "write 'files' there"));
         };
         if self.database == Database::Initgroups {
-            // First, since here success ends the search: a user of ours who is in a group of /etc/group, too, would
-            // lose ours. And going on, for those of /etc/group. Nobody else's answer changes: ours is "not found".
+            // First, because success ends the search here: an nss-iam user who is also in a group in /etc/group would
+            // lose the others. With `continue`, to get those in /etc/group too. For other users, `iam` says "not found".
             return Ok(put(line, first.start, &format!("{SERVICE} {CONTINUE} ")));
         }
         let after = place(&services)?;
@@ -192,7 +192,7 @@ impl<'a> Entry<'a> {
                 Database::Initgroups if is(Some(index + 1), CONTINUE) => last += 1,
                 _ => {}
             }
-            // An action of its own would come behind another action, or behind nothing: glibc reads no further then.
+            // Its own action would follow another action, or nothing; there, glibc stops reading.
             let is_action = |index: Option<usize>| index.and_then(at).is_some_and(Token::is_action);
             if is_action(Some(last + 1)) && (first == 0 || is_action(first.checked_sub(1))) {
                 last += 1;
@@ -260,7 +260,7 @@ struct Place {
     end: usize,
 }
 
-/// Behind the last service that knows users of its own, unless one before ends the search where it finds nobody.
+/// After the last service that has its own users, unless an earlier one ends the search if it finds no user.
 fn place(services: &[Service<'_>]) -> Result<Place, Why> {
     let last = services.iter().rposition(|service| !LAST.contains(&service.name.text));
     let Some(last) = last else {
@@ -319,7 +319,7 @@ fn tokens(body: &str, from: usize) -> Vec<Token<'_>> {
     tokens
 }
 
-/// `[STATUS=ACTION ...]`, lower-cased; whether the status is meant, or all others. None: glibc knows no such action.
+/// `[STATUS=ACTION ...]`, lower-cased; whether the status is meant, or all others. `None` if glibc does not know the action.
 fn pairs(action: &str) -> Option<Vec<(bool, String, String)>> {
     let mut rest = action.strip_prefix('[')?.strip_suffix(']')?.trim_start_matches(is_blank);
     let mut pairs = Vec::new();

@@ -1,10 +1,10 @@
 //! sshd_config(5) as text: its directives in the order in which sshd reads them, through Include, with the Match
-//! blocks that they stand in. Which of them is in force is for `sshd -T` to say, not for us.
+//! blocks around them. Which of them are in effect is determined by `sshd -T`, not here.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Where sshd looks first; openSUSE's vendor file is the second.
+/// The file that sshd reads; openSUSE falls back to the vendor file.
 pub(crate) const MAIN: &str = "/etc/ssh/sshd_config";
 const VENDOR: &str = "/usr/etc/ssh/sshd_config";
 const FOLDER: &str = "/etc/ssh";
@@ -13,7 +13,7 @@ const DEPTH: usize = 16;
 
 /// The files, as they are or as they will be.
 pub(crate) trait Files {
-    /// The text of a file; none if it is not there or cannot be read.
+    /// The text of a file; `None` if it is missing or cannot be read.
     fn text(&self, path: &Path) -> Option<String>;
     /// The names in a folder, sorted by their bytes.
     fn names(&self, folder: &Path) -> Vec<OsString>;
@@ -88,7 +88,7 @@ pub(crate) fn parse(line: &str) -> Option<(String, Vec<String>)> {
     if keyword.is_empty() {
         return None;
     }
-    // One '=' may stand between.
+    // There may be one '=' between them.
     let rest = rest.trim_start();
     let rest = rest.strip_prefix('=').unwrap_or(rest);
     Some((keyword.trim_matches('"').to_ascii_lowercase(), words(rest)))

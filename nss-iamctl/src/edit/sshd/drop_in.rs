@@ -1,4 +1,4 @@
-//! What is written for sshd, and where it must stand: text in, text out.
+//! What is written for sshd, and where it must be: pure functions from text to text.
 
 use policy::DISABLED_GROUP;
 
@@ -65,12 +65,12 @@ pub(crate) fn main_with_blocks(main: &[u8], blocks: &str) -> Vec<u8> {
     block::insert(main, at, blocks)
 }
 
-/// The main file with our drop-in included before everything else; a Match in it ends with it.
+/// The main file with an Include of the drop-in before everything else; a Match in the drop-in ends with it.
 pub(crate) fn main_with_include(main: &[u8]) -> Vec<u8> {
     block::insert(main, 0, &format!("Include {PATH}"))
 }
 
-/// Why our drop-in would not be in force where it is, if it would not.
+/// Why the drop-in would not be in effect; `None` if it would.
 pub(crate) fn out_of_force(files: &dyn Files) -> Option<String> {
     let all = directives(files);
     let first = all.iter().position(|line| line.file == PATH);
@@ -186,7 +186,7 @@ mod tests {
         let earlier = ("/etc/ssh/sshd_config.d/00-aaa.conf", "Match User *\nAuthorizedKeysFile /keys/%u\n");
         let why = judge(include, &[earlier]).unwrap();
         assert!(why.contains("00-aaa.conf' line 2 sets authorizedkeysfile in 'Match User *'"), "{why}");
-        // Whatever stands there, an Include at the top is in force.
+        // Whatever else is in the file, an Include at the top is in effect.
         for main in ["Port 22\n", "Match User git\nInclude /etc/ssh/sshd_config.d/*.conf\n", include] {
             assert_eq!(
                 judge(str::from_utf8(&main_with_include(main.as_bytes())).unwrap(), &[earlier]),

@@ -1,4 +1,4 @@
-//! What `sshd -T -C user=…` printed: the settings in force for one user, and whether an IAM user can log in with them.
+//! What `sshd -T -C user=…` printed: the settings in force for one user, and whether an nss-iam user can log in with them.
 
 use std::collections::BTreeMap;
 
@@ -38,17 +38,17 @@ impl Effective {
     }
 }
 
-/// What is to be laid over AllowUsers and AllowGroups for IAM users.
+/// How AllowUsers and AllowGroups must be overridden for nss-iam users.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Allow {
-    /// Patterns for AllowUsers; none: it lets them in, or is not set.
+    /// Patterns for AllowUsers; empty if it admits the users already, or is not set.
     pub users: Vec<String>,
     /// Whether AllowGroups must be overridden.
     pub groups: bool,
 }
 
-/// What the settings that hold for everyone keep from members of `group`. Where every pattern names a source, ours
-/// name the same ones; a pattern for all users with a source stays what it is, a restriction.
+/// What the global settings deny to members of `group`. If every pattern names an address, the overriding patterns name
+/// the same addresses; a pattern for all users from an address remains a restriction.
 pub(crate) fn allow(settings: &Effective, group: &str) -> Allow {
     let users = settings.list("allowusers");
     let groups = settings.list("allowgroups");
@@ -73,7 +73,7 @@ fn split(pattern: &str) -> (&str, Option<&str>) {
     pattern.rsplit_once('@').map_or((pattern, None), |(user, source)| (user, Some(source)))
 }
 
-/// Why nobody of `group` could log in whatever we write, with what to do about it.
+/// Why no member of `group` could log in even with the drop-in, with a hint.
 pub(crate) fn obstacle(settings: &Effective, group: &str) -> Option<(String, &'static str)> {
     let no = |why: &str, hint| Some((why.to_owned(), hint));
     if settings.get("pubkeyauthentication") == "no" {
@@ -109,7 +109,7 @@ pub(crate) fn denied<'a>(settings: &'a Effective, user: &str) -> Option<&'a str>
     settings.list("denyusers").into_iter().find(|pattern| matches(split(pattern).0, user))
 }
 
-/// What a user of ours has who is to be let in.
+/// Why the settings for an active nss-iam user are not those of the drop-in.
 pub(crate) fn active_differs(
     settings: &Effective,
     user: &str,

@@ -1,4 +1,4 @@
-//! Whether glibc answers: the files as readers see them, nsswitch.conf, nscd, and what comes out for a user.
+//! Whether glibc answers: the published files, nsswitch.conf, nscd, and the result for a user.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ fn cache(facts: &Facts) -> Finding {
     }
 }
 
-/// What sshd's helper is to read, and for which machine it was made.
+/// Whether keys-cmd can use keys.db, and whether it was fetched for this machine.
 pub(crate) fn keys(facts: &Facts) -> Vec<Finding> {
     let path = KEYS;
     let keys = match &facts.published.keys {
@@ -86,7 +86,7 @@ pub(crate) fn keys(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// nsswitch.conf(5): whether each line asks `iam`, and asks it where it is reached.
+/// nsswitch.conf(5): whether each line asks `iam`, in a place that is reached.
 pub(crate) fn lines(text: Option<&str>) -> Vec<Finding> {
     let Some(text) = text else {
         return vec![Finding::bad(
@@ -148,7 +148,7 @@ fn consequence(database: &str) -> &'static str {
     }
 }
 
-/// What comes out for one user.
+/// The result for one user.
 pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     let Probe { name, uid, .. } = probe;
     let who = if probe.active { format!("'{name}'") } else { format!("uid {uid} ('{name}')") };
@@ -172,7 +172,7 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
             ));
             return findings;
         }
-        // nscd is not told by uid, or it would know the name again.
+        // nscd is not asked by uid, because it would then cache the name again.
         (None, Some(_)) if facts.nscd && !probe.active => {
             findings.push(nameless(facts, probe));
             return findings;
@@ -205,7 +205,7 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     findings
 }
 
-/// Whoever is disabled has an owner's name in `ls -l`, and is nobody to a program that asks for the name.
+/// A disabled user still has a name in `ls -l`, but does not resolve by name.
 fn nameless(facts: &Facts, probe: &Probe) -> Finding {
     let Probe { name, uid, .. } = probe;
     if !probe.has_name() {

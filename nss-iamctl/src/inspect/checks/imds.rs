@@ -1,4 +1,4 @@
-//! Whether IAM users are kept from the instance's metadata, and so from its role, where that was asked for.
+//! Whether nss-iam users are blocked from the instance metadata, and so from the instance role, if this is enabled.
 
 use policy::id::COMPUTED;
 
@@ -8,7 +8,7 @@ use crate::inspect::facts::imds::{ADDRESSES, ImdsFacts, Rules, Unseen};
 use crate::say::code::Link;
 use crate::say::finding::{Finding, bounded};
 
-/// Loads all rules at one instant, whatever is loaded, and also where the unit has failed.
+/// Loads all rules atomically, whatever is loaded now, and even if the unit has failed.
 const LOAD: &str = "systemctl reload-or-restart nss-iam-imds.service";
 const OPEN: &str = "nss-iam users can take the instance role from the instance metadata";
 
@@ -62,7 +62,7 @@ fn unseen_rules(unseen: &Unseen) -> Finding {
     }
 }
 
-/// What the rules let through.
+/// What the rules fail to block.
 fn holes(facts: &Facts, rules: &Rules) -> Vec<Finding> {
     let bad = |link, what: String| Finding::bad(link, what, LOAD);
     let mut findings = Vec::new();

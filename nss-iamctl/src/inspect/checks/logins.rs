@@ -1,4 +1,4 @@
-//! Whether a login goes through once glibc answers: sshd, PAM, homes, shells, and what SELinux or AppArmor forbid.
+//! Whether a login succeeds once glibc answers: sshd, PAM, home directories, shells, and denials by SELinux or AppArmor.
 
 use crate::edit::sshd::drop_in;
 use crate::edit::sshd::effective::{self, Effective};
@@ -23,7 +23,7 @@ pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     findings
 }
 
-/// sshd itself, for whomever.
+/// sshd itself, for all users.
 pub(crate) fn daemon(facts: &Facts) -> Vec<Finding> {
     let Some(sshd) = &facts.sshd else {
         return vec![Finding::warn(
@@ -74,7 +74,7 @@ fn reloaded(sshd: &SshdFacts) -> Option<Finding> {
     })
 }
 
-/// What sshd has in force for a user. It was not asked for one who is disabled, whom it does not know.
+/// sshd's effective settings for a user. They are not read for a disabled user, who does not resolve by name.
 pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     let (Some(sshd), Some(asked)) = (&facts.sshd, &probe.sshd) else { return Vec::new() };
     if !sshd.ours || sshd.refused.is_some() {
@@ -117,7 +117,7 @@ fn denied(settings: &Effective, name: &str) -> Option<String> {
     Some(format!("sshd has 'DenyUsers {pattern}', which denies '{name}'"))
 }
 
-/// What an administrator may have meant, and a user may stumble over.
+/// Settings that may be intended, but can prevent logins.
 fn restrictions(settings: &Effective) -> Vec<Finding> {
     let mut findings = Vec::new();
     let users = settings.list("allowusers");
@@ -202,7 +202,7 @@ fn homes(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// A home that exists.
+/// An existing home directory.
 pub(crate) fn home(name: &str, uid: u32, node: &crate::inspect::facts::Node) -> Option<Finding> {
     let path = &node.path;
     if !node.folder {

@@ -1,4 +1,4 @@
-//! Whether the refresher remembers whom it gave ids and homes to: `state.db`, which a mistake or a backup may have set back.
+//! Whether `state.db`, which has the assigned ids and homes, is complete: a mistake or a backup may have reset it.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use crate::say::code::Link;
 use crate::say::finding::Finding;
 use crate::say::show::{ago, time};
 
-/// How long a loss is told after it was repaired, in seconds: somebody must have looked at it.
+/// How long a loss is reported after it was repaired, in seconds, so that an administrator can check the result.
 const TOLD: i64 = 7 * 24 * 60 * 60;
 
 pub(super) fn judge(facts: &Facts) -> Option<Finding> {
-    // Only root can look.
+    // Only root can read it.
     if !facts.root {
         return None;
     }

@@ -1,5 +1,5 @@
-//! Whose the names are: what takes a published name for its own, what keeps newcomers from getting one, and what this
-//! host gives to the names of IAM users.
+//! Conflicts of names: what else uses a published name, what prevents new users from getting one, and what this host
+//! grants to the names of nss-iam users.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// Units and entries of sysusers.d(5) that take a published name for the account of their daemon.
+/// Units and entries of sysusers.d(5) that would run as a published user or group.
 pub(crate) fn adopted(facts: &Facts) -> Vec<Finding> {
     let (source, allow) = (facts.source(), facts.configured().names.allow);
     let mut findings = Vec::new();
@@ -66,13 +66,13 @@ fn uses<'a>(facts: &'a Facts, name: &str) -> impl Iterator<Item = &'a Use> {
     facts.names.uses.get(name).into_iter().flatten()
 }
 
-/// As `[names.allow]` says.
+/// Whether `[names.allow]` allows the name.
 fn is_allowed(allow: &Allow, name: &str, holder: &Holder) -> bool {
     let allowed = holder.iam_id.as_ref().and_then(|iam_id| allow.get(iam_id.as_str()));
     allowed.is_some_and(|allowed| allowed == name)
 }
 
-/// Who else has a published name.
+/// What else has a published name.
 enum Other<'a> {
     LocalUser,
     LocalGroup,
@@ -122,7 +122,7 @@ impl Other<'_> {
     }
 }
 
-/// Published names that somebody else on this host has, too.
+/// Published names that another account on this host also has.
 pub(crate) fn taken(facts: &Facts) -> Vec<Finding> {
     let (source, names) = (facts.source(), &facts.names);
     let mut findings = Vec::new();
@@ -216,7 +216,7 @@ fn unresolved(facts: &Facts) -> Vec<Finding> {
         .collect()
 }
 
-/// What an administrator gave to names that are published now. It is theirs on purpose, so this is only told.
+/// What the host grants to published names. This is intended, so it is only listed.
 fn given(facts: &Facts) -> Vec<Finding> {
     let names = facts.names.holders.keys();
     names.flat_map(|name| given_to(facts, name)).map(|told| Finding::ok(Link::Given, told)).collect()
@@ -242,7 +242,7 @@ fn memberships(facts: &Facts, name: &str) -> Vec<String> {
     of_files.into_iter().chain(of_services).map(told).collect()
 }
 
-/// All that this host gives to `name`, but what [`adopted`] and [`taken`] find.
+/// Everything that this host grants to `name`, except what [`adopted`] and [`taken`] find.
 pub(crate) fn given_to(facts: &Facts, name: &str) -> Vec<String> {
     let mut told = memberships(facts, name);
     let allow = facts.configured().names.allow;

@@ -1,4 +1,4 @@
-//! Whether what is published is fresh, and why not: the last run, AWS's refusals, the timer, the clock.
+//! Whether the published data is fresh, and why not: the last run, what AWS denied, the timer, the clock.
 
 use config::Source;
 use listing::{Failure, FailureCode, FailureKind};
@@ -13,7 +13,7 @@ use crate::say::code::{Code, Link};
 use crate::say::finding::{Finding, Level};
 use crate::say::show::{ago, count, length, some, time};
 
-/// So many skips are told one by one.
+/// How many skips are listed individually.
 const TOLD: usize = 10;
 
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
@@ -25,7 +25,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     findings.extend(units(facts));
     if let Ok(status) = &facts.published.status {
         findings.extend(skips(&facts.source(), status));
-        // Units are looked at now, too: see `names`.
+        // `names` checks the current units.
         let is_new =
             |told: &&Told<Warning>| !facts.root || !matches!(told.kind, Kind::Known(Warning::RunsAs { .. }));
         findings.extend(status.warnings.iter().filter(is_new).map(warning));
@@ -75,7 +75,7 @@ fn last_run(facts: &Facts) -> Vec<Finding> {
     vec![Finding::ok(Link::Refreshed, format!("last one {when}: {people}"))]
 }
 
-/// What AWS, or another source, refused.
+/// What the source denied.
 fn failures(facts: &Facts) -> Vec<Finding> {
     facts.published.failures().into_iter().map(|(account, failure)| refused(&account, &failure)).collect()
 }
@@ -111,7 +111,7 @@ fn refused(account: &str, failure: &Failure) -> Finding {
     Finding::warn(Code::of_failure("aws", failure), what, remedy)
 }
 
-/// How long ago the source was last heard of.
+/// How long ago the source last confirmed users and keys.
 fn age(facts: &Facts) -> Option<Finding> {
     let users = facts
         .published
@@ -170,7 +170,7 @@ fn age(facts: &Facts) -> Option<Finding> {
     Some(Finding::ok(Link::Confirmed, what))
 }
 
-/// The host asks another account than the one that its users came from.
+/// The host queries a different account than the one that its users came from.
 fn other_account(facts: &Facts) -> Option<Finding> {
     let (Ok(status), Ok(state)) = (&facts.published.status, &facts.published.state) else { return None };
     let source = facts.source();

@@ -1,4 +1,4 @@
-//! Whether what an installation and `enable` bring is there: configuration, users, folders, programs.
+//! Whether everything that the package and `enable` install exists: configuration, users, directories, programs.
 
 use crate::edit::settings;
 use crate::host::paths::{FETCH_USER, KEYS_CMD, KEYS_USER, REFRESHER};
@@ -112,7 +112,7 @@ fn programs(facts: &Facts) -> Vec<Finding> {
 /// sshd(8): root must own keys-cmd and every folder on the way, and nobody else may write there.
 pub(crate) fn keys_cmd(way: &[Node]) -> Finding {
     let there = way.last().is_some_and(|node| node.path == KEYS_CMD && !node.folder);
-    // Debian's sshd lets a group write that has nobody in it; others do not.
+    // Debian's sshd accepts write permission for a group without members; others do not.
     let worst =
         way.iter().filter(|node| !is_safe(node)).max_by_key(|node| (node.uid != 0, node.mode & 0o002 != 0));
     if let Some(node) = worst {

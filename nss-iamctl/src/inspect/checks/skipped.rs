@@ -1,14 +1,14 @@
-//! What to do about users, groups, keys and tags that a refresh left out.
+//! Remedies for users, groups, keys and tags that a refresh skipped.
 
 use claims::{Kind as UseKind, Unresolved, Use};
 use status::{Kind, Skip, SkipReason, What};
 
 use crate::inspect::remedy::{ANOTHER_NAME, allow_command};
 
-/// For one whose reason this release does not know.
+/// For a reason that this release does not know.
 const UNKNOWN: &str = "the report is of another release of nss-iam: nss-iamctl refresh writes a new one";
 
-/// For one that was left out.
+/// The remedy for what was skipped.
 pub(crate) fn remedy(skip: &Skip) -> String {
     match &skip.reason {
         Kind::Other(_) => UNKNOWN.to_owned(),
@@ -83,7 +83,7 @@ pub(crate) fn of_reason(what: What, id: &str, reason: &SkipReason) -> String {
     }
 }
 
-/// What gives a user or group another name.
+/// How to give a user or group another name.
 fn another(what: What) -> String {
     if what == What::Group {
         "its members are still users; rename the group at the source, and grant privileges with [local_groups], not by names in sudoers"
@@ -93,7 +93,7 @@ fn another(what: What) -> String {
     }
 }
 
-/// A name that may be had on purpose.
+/// How to allow the name, if that is intended.
 fn meant(what: What, id: &str, name: &str) -> String {
     let whose = if what == What::Group { "group" } else { "person" };
     let allow = allow_command(id, name);
@@ -110,12 +110,12 @@ fn of_user(what: What, name: &str, service: &str) -> String {
     }
 }
 
-/// A user or group of another directory.
+/// For a name of a user or group in another directory service.
 fn removed(what: What, name: &str, service: &str) -> String {
     format!("{}; or remove '{name}' from service '{service}', if nobody needs it there", another(what))
 }
 
-/// What takes away what the host gives to whoever has the name.
+/// How to remove what the host grants to the name.
 fn undone(used: &Use) -> String {
     let place = &used.place;
     match used.kind {
@@ -139,7 +139,7 @@ fn taken_out(name: &str, groups: &[String], service: &str) -> String {
     format!("remove the name: {commands} (for administrators in /etc/gshadow: gpasswd -A)")
 }
 
-/// Nobody new gets a name.
+/// For rules that cannot be resolved, so that new users get no names.
 fn unresolved_rules(what: What, id: &str, name: &str, unresolved: &Unresolved) -> String {
     let Unresolved { kind, place, .. } = unresolved;
     let left_out =

@@ -1,4 +1,4 @@
-//! What keeps IAM users from the instance's metadata: `nss-iam-imds.service`, and its rules as the kernel has them.
+//! What blocks nss-iam users from the instance metadata: `nss-iam-imds.service`, and its rules as the kernel has them.
 
 use std::ops::RangeInclusive;
 
@@ -19,7 +19,7 @@ pub(crate) struct ImdsFacts {
     pub unit: Unit,
     /// Whether the next boot starts it.
     pub enabled: bool,
-    /// None: not asked, since only root may.
+    /// `None` if not read, because only root may.
     pub rules: Option<Result<Rules, Unseen>>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Rules {
     pub refused: Vec<RangeInclusive<u32>>,
 }
 
-/// None: systemd does not run here, or does not have the unit.
+/// `None` if systemd is not running, or does not have the unit.
 pub(crate) fn gather(host: &Host, root: bool) -> Option<ImdsFacts> {
     let unit = super::unit(host, IMDS);
     if unit.load != "loaded" {

@@ -23,14 +23,14 @@ pub(crate) struct Line {
     pub text: String,
 }
 
-/// SELinux or AppArmor kept a program from something of ours.
+/// A denial by SELinux or AppArmor that concerns nss-iam.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Denial {
     /// `selinux` or `apparmor`.
     pub by: &'static str,
-    /// Who was kept from it.
+    /// The program that was denied.
     pub program: String,
-    /// From what.
+    /// What it was denied.
     pub path: String,
 }
 

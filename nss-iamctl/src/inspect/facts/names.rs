@@ -11,7 +11,7 @@ use crate::host::Host;
 use crate::host::published::Published;
 use crate::inspect::facts::Facts;
 
-/// Who is published under a name.
+/// The published user or group with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Holder {
     /// `user` or `group`.
@@ -22,7 +22,7 @@ pub(crate) struct Holder {
     pub iam_id: Option<IamId>,
 }
 
-/// All of it. Nothing of it is asked without root, who alone may read the rules.
+/// Everything. It is only gathered for root, because only root may read the rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Names {
     /// By login or group name.
@@ -72,7 +72,7 @@ impl Names {
     }
 }
 
-/// Active users and IAM groups. Our own groups are not among them: they are named in sshd's and sudo's files on purpose.
+/// Active users, and groups of the source. The groups of nss-iam itself are intentionally named in sshd's and sudo's files.
 pub(crate) fn holders(published: &Published, common_group: &str) -> BTreeMap<String, Holder> {
     let Ok(cache) = &published.cache else { return BTreeMap::new() };
     let logins = published.keys.iter().flat_map(|keys| &keys.logins);

@@ -1,4 +1,4 @@
-//! What glibc and sshd say of one user of the cache.
+//! What glibc and sshd answer for one user in the cache.
 
 use cache::snapshot::User;
 use message::Message;
@@ -15,7 +15,7 @@ pub(crate) struct Probe {
     pub name: String,
     pub uid: u32,
     pub active: bool,
-    /// `getent passwd`: as every program is told. By name; by uid of a user who is disabled, which has no name.
+    /// `getent passwd`: the answer that every program gets. By name; by uid for a disabled user, who has no name.
     pub passwd: Option<String>,
     /// `getent -s iam passwd`: the module alone, past nsswitch.conf and nscd. Likewise.
     pub module: Option<String>,
@@ -29,7 +29,7 @@ pub(crate) struct Probe {
     pub home_node: Option<Node>,
     pub shell: String,
     pub shell_node: Option<Node>,
-    /// `sshd -T -C user=…` of an active user; none: not asked.
+    /// `sshd -T -C user=…` for an active user; `None` if not run.
     pub sshd: Option<Result<Effective, Message>>,
 }
 
@@ -61,7 +61,7 @@ impl Probe {
         }
     }
 
-    /// The uid that glibc tells.
+    /// The uid that glibc answers.
     pub(crate) fn told_uid(&self) -> Option<u32> {
         uid_of(self.passwd.as_ref()?)
     }

@@ -1,4 +1,4 @@
-//! How sshd stands: whether it would start, what its files say, and when the running one last read them.
+//! The state of sshd: whether it would start, what its files contain, and when the running daemon last read them.
 
 use std::ffi::OsString;
 use std::fs;
@@ -23,13 +23,13 @@ pub(crate) struct SshdFacts {
     pub ours: bool,
     /// Why the drop-in is not in force, as far as the files' text tells.
     pub out_of_force: Option<String>,
-    /// When the running daemon last read its files, seconds since 1970: it writes its pid file anew.
+    /// When the running daemon last read its files, seconds since 1970: it then rewrites its pid file.
     pub loaded: Option<i64>,
     /// The file that was changed last, and when.
     pub changed: Option<(String, i64)>,
 }
 
-/// None: there is no sshd.
+/// `None` if sshd is not installed.
 pub(crate) fn gather(host: &Host) -> Option<SshdFacts> {
     let (version, test) = match Sshd::find(host) {
         Ok(Some(sshd)) => (sshd.version, sshd.test()),

@@ -358,7 +358,7 @@ impl Error {
             }
             Self::Writable { path } => {
                 let path = path.display();
-                Message::new(format!("'{path}' refused: everyone may write it"))
+                Message::new(format!("'{path}' refused: anyone can write to it"))
                     .with_hint(format!("chmod o-w '{path}'"))
             }
             Self::Wrong { path, line, what, hint } => {

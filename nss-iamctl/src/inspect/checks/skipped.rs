@@ -259,7 +259,7 @@ mod tests {
             (
                 R::NameUnasked { name: name(), service: service("ldap"), why: text("file too short") },
                 "'x' cannot be given: service 'ldap' cannot be asked about it: file too short",
-                vec!["mend the service", "'ldap' out of nsswitch.conf", r#"exclude = ["ldap"]"#],
+                vec!["repair the service", "'ldap' from nsswitch.conf", r#"exclude = ["ldap"]"#],
             ),
             (
                 unresolved(UseKind::Sudo, "/etc/sudoers"),
@@ -325,7 +325,7 @@ mod tests {
             (
                 R::HomeUnseen { why: text("no answer") },
                 "the directories that could be its home cannot be checked: no answer",
-                vec!["mend the file system"],
+                vec!["repair the file system"],
             ),
             (
                 R::HomeTaken { home: text("/home/x"), own: text("/home/x-1879048200") },

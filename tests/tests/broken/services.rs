@@ -137,7 +137,7 @@ fn other_services_of_nsswitch() {
 
 #[test]
 fn daemons() {
-    const STAYS: &str = "its old answers may stay until they time out";
+    const STAYS: &str = "its cached answers may stay until they time out";
     all(&[
         row("nscd hangs", nscd("exec sleep 60"), enters(0, STAYS), DONE),
         row("nscd fails", nscd("exit 1"), enters(0, STAYS), DONE),

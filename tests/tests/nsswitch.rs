@@ -219,6 +219,10 @@ fn doctor_sees_that_glibc_ignores_a_last_line_without_an_end() {
         assert_eq!(asked(&host.machine, format!("{conf}{end}").as_bytes(), "group").is_empty(), found);
         let told = host.machine.run(&[CTL, "doctor"]);
         let told = text(&told.stdout);
-        assert_eq!(told.contains("that of group, has no newline at its end"), found, "{told}");
+        assert_eq!(
+            told.contains("the last line of nsswitch.conf, for group, has no newline"),
+            found,
+            "{told}"
+        );
     }
 }

@@ -8,7 +8,7 @@ use policy::{IamId, Id, Name};
 use status::{Locked, Part, Skip, SkipReason, Warning, What};
 
 use super::{chain, verdict_line};
-use crate::fixtures::{KEY, NOW, answer, good, mosca, probe, uses};
+use crate::fixtures::{KEY, NOW, answer, assert_finds, good, mosca, probe, uses};
 use crate::host::published::Trouble;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
@@ -33,14 +33,7 @@ fn finds(asked: &str, level: Level, what: &str, remedy: &str, break_it: impl Fn(
     let mut facts = good();
     break_it(&mut facts);
     let (findings, verdict) = why(&facts, asked);
-    let found = findings.iter().find(|finding| finding.what.contains(what));
-    let found = found.unwrap_or_else(|| panic!("'{what}' is not in {findings:#?}"));
-    assert_eq!(found.level, level, "{found:?}");
-    assert!(
-        found.remedy.as_ref().is_some_and(|text| text.contains(remedy)),
-        "'{remedy}' is not in {found:?}"
-    );
-    assert_eq!(worst(&findings), level, "{findings:#?}");
+    assert_finds(&findings, level, what, remedy);
     let expected = if level == Level::Bad { "cannot log in: " } else { "but see: " };
     assert!(verdict.contains(expected), "{verdict}");
 }

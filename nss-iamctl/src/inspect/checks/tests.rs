@@ -9,13 +9,13 @@ use status::{Kind, Locked, Part, Skip, SkipReason, Status, Stop, Told};
 
 use super::judge;
 use crate::edit::sshd::effective::Effective;
-use crate::fixtures::{IN_FORCE, NOW, good, probe};
+use crate::fixtures::{IN_FORCE, NOW, assert_finds, good, probe};
 use crate::host::published::Trouble;
 use crate::inspect::facts::log::Denial;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::facts::sshd::SshdFacts;
 use crate::inspect::facts::{Facts, NoConfig};
-use crate::say::finding::{Finding, Level, worst};
+use crate::say::finding::{Finding, Level};
 
 /// What is wrong once `break_it` has had its way.
 fn broken(break_it: impl Fn(&mut Facts, &mut [Probe])) -> Vec<Finding> {
@@ -27,14 +27,7 @@ fn broken(break_it: impl Fn(&mut Facts, &mut [Probe])) -> Vec<Finding> {
 /// The one finding with these words, as bad as it should be, and a remedy with those.
 fn finds(level: Level, what: &str, remedy: &str, break_it: impl Fn(&mut Facts, &mut [Probe])) {
     let findings = broken(break_it);
-    let found = findings.iter().find(|finding| finding.what.contains(what));
-    let found = found.unwrap_or_else(|| panic!("'{what}' is not in {findings:#?}"));
-    assert_eq!(found.level, level, "{found:?}");
-    assert!(
-        found.remedy.as_ref().is_some_and(|text| text.contains(remedy)),
-        "'{remedy}' is not in {found:?}"
-    );
-    assert_eq!(worst(&findings), level, "{findings:#?}");
+    assert_finds(&findings, level, what, remedy);
 }
 
 fn status(facts: &mut Facts) -> &mut Status {

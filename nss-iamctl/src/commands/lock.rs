@@ -64,8 +64,9 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
     }
     let who = if name == Locked::ALL { "everyone".to_owned() } else { format!("'{name}'") };
     written(writeln!(out, "locked {who}: no login and no key on this host until 'nss-iamctl unlock'"))?;
+    let runs_now = processes::by_uid(host);
     for (uid, name) in before {
-        let (ran, left) = (names(&ran_before, uid), names(&processes::by_uid(host), uid));
+        let (ran, left) = (names(&ran_before, uid), names(&runs_now, uid));
         if ran.is_empty() {
             continue;
         }

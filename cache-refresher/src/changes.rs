@@ -146,7 +146,7 @@ fn text(published: &Published) -> String {
             user.name, user.uid, user.uid, user.gecos, user.home, user.shell
         );
         for key in login(&published.keys, user.uid).map(|login| login.keys.as_slice()).unwrap_or_default() {
-            let _ = writeln!(text, "key  {} {} {}", user.name, crate::keys::kind(key), key.fingerprint());
+            let _ = writeln!(text, "key  {} {} {}", user.name, key.kind(), key.fingerprint());
         }
     }
     for (gid, group) in shared_groups(&published.cache) {

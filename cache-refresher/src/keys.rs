@@ -42,11 +42,6 @@ pub(crate) fn parse(body: &str) -> Result<KeyLine, SkipReason> {
     KeyLine::new(&format!("{fingerprint} {}", line.trim_end())).map_err(SkipReason::from)
 }
 
-/// The type, as `ssh-ed25519`.
-pub(crate) fn kind(line: &KeyLine) -> &str {
-    line.as_str().split(' ').nth(1).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -59,7 +54,7 @@ mod tests {
     fn a_key_is_printed_again_without_its_comment() {
         let line = parse(&format!("{ED25519} ana@laptop from=\"*\"\n")).unwrap();
         assert_eq!(line.as_str().split_once(' ').unwrap().1, ED25519);
-        assert_eq!(kind(&line), "ssh-ed25519");
+        assert_eq!(line.kind(), "ssh-ed25519");
     }
 
     /// authorized_keys lines as people and programs write them; the first column: whether sshd reads a key without options.

@@ -191,6 +191,12 @@ impl KeyLine {
     pub fn fingerprint(&self) -> &str {
         self.0.split(' ').next().unwrap_or_default()
     }
+
+    /// The type of the key: `ssh-ed25519`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.0.split(' ').nth(1).unwrap_or_default()
+    }
 }
 
 macro_rules! shown_as_text {
@@ -252,7 +258,8 @@ mod tests {
 
     #[test]
     fn a_key_line_contains_only_a_key() {
-        assert!(KeyLine::new("SHA256:ab+/ ssh-ed25519 AAAA=").is_ok());
+        let line = KeyLine::new("SHA256:ab+/ ssh-ed25519 AAAA=").unwrap();
+        assert_eq!((line.fingerprint(), line.kind()), ("SHA256:ab+/", "ssh-ed25519"));
         for line in [
             "SHA256:a ssh-rsa AA x",
             "SHA256:a ssh-rsa A\nA",

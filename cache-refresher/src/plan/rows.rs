@@ -164,7 +164,7 @@ fn active_keys(
     if let Known::Listed { tags, .. } = &user.known {
         let is_key = |tag: &str| input.config.tags.usage(tag) == Some(TagUse::SshKey);
         for (tag, body) in tags.iter().filter(|(tag, _)| is_key(tag)) {
-            let parsed = keys::parse(body).and_then(|line| match keys::kind(&line) {
+            let parsed = keys::parse(body).and_then(|line| match line.kind() {
                 kind @ ("ssh-rsa" | "ssh-dss") => {
                     let (kind, source) = (kind.to_owned(), input.noun().to_owned());
                     Err(SkipReason::KeyBelongsElsewhere { kind, source })

@@ -9,7 +9,7 @@ use crate::cli;
 use crate::host::Host;
 use crate::host::published::Trouble;
 use crate::inspect::facts::Facts;
-use crate::inspect::offer::{kind, withheld};
+use crate::inspect::offer::withheld;
 use crate::inspect::subject::Who;
 use crate::say::error::Error;
 use crate::say::finding::written;
@@ -45,7 +45,7 @@ fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<[String; 4]> {
         for key in &login.keys {
             rows.push([
                 key.fingerprint().to_owned(),
-                kind(key).to_owned(),
+                key.kind().to_owned(),
                 confirmed.clone(),
                 offered.clone(),
             ]);
@@ -58,7 +58,7 @@ fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<[String; 4]> {
         };
         for key in &user.keys {
             let confirmed = ago(user.confirmed, facts.now);
-            rows.push([key.fingerprint().to_owned(), kind(key).to_owned(), confirmed, why.to_owned()]);
+            rows.push([key.fingerprint().to_owned(), key.kind().to_owned(), confirmed, why.to_owned()]);
         }
     }
     for key in who.inactive() {

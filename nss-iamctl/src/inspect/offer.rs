@@ -1,15 +1,9 @@
 //! Whether sshd is offered a user's keys now, and why not, as keys-cmd decides.
 
 use cache::snapshot::{Keys, Login};
-use policy::KeyLine;
 use policy::offer::{Confirmation, Withheld};
 
 use crate::say::show::{ago, length};
-
-/// The type, as `ssh-ed25519`.
-pub(crate) fn kind(key: &KeyLine) -> &str {
-    key.as_str().split(' ').nth(1).unwrap_or_default()
-}
 
 /// Why keys-cmd does not offer a user's keys, and what to do; `None` if it offers them.
 pub(crate) fn withheld(keys: &Keys, login: &Login, machine_id: &str, now: i64) -> Option<(String, String)> {

@@ -8,7 +8,7 @@ use crate::inspect::checks::skipped;
 use crate::inspect::checks::{answers, logins, names, refresh, setup};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
-use crate::inspect::offer::{kind, withheld};
+use crate::inspect::offer::withheld;
 use crate::inspect::subject::Who;
 use crate::say::code::{Code, Link};
 use crate::say::finding::{Finding, Level};
@@ -266,7 +266,7 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
                         Link::KeyOffered,
                         format!(
                             "{} {} is offered; confirmed {age} by '{}'",
-                            kind(key),
+                            key.kind(),
                             key.fingerprint(),
                             login.source
                         ),

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use cache::passwd::Passwd;
 use cache::snapshot::{Cache, Group, User};
 use policy::{Field, Id, Name};
 
@@ -100,10 +101,14 @@ impl People {
                 name: name(called),
                 pinned: false,
                 active: true,
-                gecos: Field::new("AWS User").unwrap(),
-                home: Field::new(&format!("/home/{called}")).unwrap(),
-                shell: Field::new("/bin/bash").unwrap(),
-                lastchg: 20_000,
+                passwd: Passwd {
+                    gecos: Field::new("AWS User").unwrap(),
+                    ..Passwd::new(
+                        Field::new(&format!("/home/{called}")).unwrap(),
+                        Field::new("/bin/bash").unwrap(),
+                        20_000,
+                    )
+                },
                 groups: groups.map(|gid| Id::pinned(gid).unwrap()).to_vec(),
                 local: Vec::new(),
             }

@@ -76,8 +76,9 @@ fn changed(before: &Published, after: &Published, old: &User, new: &User) -> Opt
     if old.name != new.name {
         what.push(format!("was '{}'", old.name));
     }
+    let (was, is) = (&old.passwd, &new.passwd);
     for (field, old, new) in
-        [("home", &old.home, &new.home), ("shell", &old.shell, &new.shell), ("gecos", &old.gecos, &new.gecos)]
+        [("home", &was.home, &is.home), ("shell", &was.shell, &is.shell), ("gecos", &was.gecos, &is.gecos)]
     {
         if old != new {
             what.push(format!("{field} '{new}'"));
@@ -139,11 +140,12 @@ fn text(published: &Published) -> String {
     // Writing to a string cannot fail.
     for user in &published.cache.users {
         let state = if user.active { "active" } else { "disabled" };
+        let cache::passwd::Passwd { gecos, home, shell, .. } = &user.passwd;
         let local: String = user.local.iter().map(|gid| format!(" +{gid}")).collect();
         let _ = writeln!(
             text,
-            "user {}:x:{}:{}:{}:{}:{} {state}{local}",
-            user.name, user.uid, user.uid, user.gecos, user.home, user.shell
+            "user {}:x:{}:{}:{gecos}:{home}:{shell} {state}{local}",
+            user.name, user.uid, user.uid
         );
         for key in login(&published.keys, user.uid).map(|login| login.keys.as_slice()).unwrap_or_default() {
             let _ = writeln!(text, "key  {} {} {}", user.name, key.kind(), key.fingerprint());

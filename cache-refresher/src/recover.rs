@@ -73,7 +73,7 @@ fn take_over(state: &mut State, cache: &Cache, now: i64) {
     let ids = ids_of(state);
     for user in &cache.users {
         let Some(iam_id) = ids.get(&user.uid) else { continue };
-        state.homes.entry(user.home.to_string()).or_insert_with(|| iam_id.clone());
+        state.homes.entry(user.passwd.home.to_string()).or_insert_with(|| iam_id.clone());
         let known = state.users.get_mut(iam_id).filter(|known| !user.active && known.disabled.is_none());
         if let Some(known) = known {
             known.disabled = Some(now);
@@ -157,10 +157,7 @@ impl<'a> Sources<'a> {
             iam_name: user.name.to_string(),
             created: String::new(),
             name: user.name.clone(),
-            gecos: user.gecos.clone(),
-            home: user.home.clone(),
-            shell: user.shell.clone(),
-            lastchg: user.lastchg,
+            passwd: user.passwd.clone(),
             groups,
             disabled: (!user.active).then_some(self.now),
             hidden: false,
@@ -173,6 +170,7 @@ impl<'a> Sources<'a> {
 
 #[cfg(test)]
 mod tests {
+    use cache::passwd::Passwd;
     use policy::{Field, Name};
 
     use super::*;
@@ -184,10 +182,7 @@ mod tests {
             name: Name::new(name).unwrap(),
             pinned: false,
             active,
-            gecos: field("AWS User"),
-            home: field(&format!("/home/{name}")),
-            shell: field("/bin/bash"),
-            lastchg: 20_000,
+            passwd: Passwd::new(field(&format!("/home/{name}")), field("/bin/bash"), 20_000),
             groups: vec![Id::computed(&IamId::new("G-OPS"))],
             local: Vec::new(),
         }
@@ -234,7 +229,8 @@ mod tests {
         let old = IamId::of_lost(Id::computed(&IamId::new("U-old")));
         let ids: Vec<&str> = state.users.keys().map(IamId::as_str).collect();
         assert_eq!(ids, ["U-ana", "U-eve", old.as_str()]);
-        let state_of = |iam_id: &IamId| (state.users[iam_id].disabled, state.users[iam_id].home.to_string());
+        let state_of =
+            |iam_id: &IamId| (state.users[iam_id].disabled, state.users[iam_id].passwd.home.to_string());
         assert_eq!(state_of(&IamId::new("U-eve")), (None, "/home/eve".to_owned()));
         assert_eq!(state_of(&old), (Some(9), "/home/old".to_owned()));
         assert_eq!(state.users[&IamId::new("U-ana")].groups, [IamId::new("G-OPS")]);

@@ -2,6 +2,7 @@
 //! not link this crate (they link `reader`); the rules are in `policy`.
 #![forbid(unsafe_code)]
 
+pub mod passwd;
 pub mod publish;
 pub mod replace;
 pub mod rescue;

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row};
 
-use policy::{Field, IamId, Id, Invalid, KeyLine, Name};
+use policy::{IamId, Id, Invalid, KeyLine, Name};
+
+use crate::passwd::Passwd;
 
 /// Content of `cache.db`. Equal snapshots give equal answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,14 +28,8 @@ pub struct User {
     pub pinned: bool,
     /// Whether the user may log in. If not, the user is found by uid only.
     pub active: bool,
-    /// passwd(5).
-    pub gecos: Field,
-    /// passwd(5).
-    pub home: Field,
-    /// passwd(5).
-    pub shell: Field,
-    /// Days since 1970, > 0.
-    pub lastchg: u32,
+    /// The shell of a user who is not active is nologin.
+    pub passwd: Passwd,
     /// Supplementary groups among [`Cache::groups`], sorted.
     pub groups: Vec<Id>,
     /// Supplementary groups of /etc/group, sorted; never 0.
@@ -107,10 +103,7 @@ impl Cache {
                 name: Name::stored(&row.get::<_, String>("name")?)?,
                 pinned: row.get("pinned")?,
                 active: row.get("active")?,
-                gecos: Field::new(&row.get::<_, String>("gecos")?)?,
-                home: Field::new(&row.get::<_, String>("home")?)?,
-                shell: Field::new(&row.get::<_, String>("shell")?)?,
-                lastchg: row.get("lastchg")?,
+                passwd: Passwd::read::<Error>(row)?,
                 groups: words(row, "groups")?
                     .map(|gid| Id::pinned(gid).map_err(Error::from))
                     .collect::<Result<_, _>>()?,
@@ -134,28 +127,26 @@ impl Cache {
     }
 
     pub(crate) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
-        let mut passwd = db.prepare(
-            "INSERT INTO passwd (uid, name, gid, pinned, active, gecos, home, shell, lastchg, expire, groups, local)
-             VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-        )?;
+        let mut passwd = db.prepare(&format!(
+            "INSERT INTO passwd (uid, name, gid, pinned, active, expire, groups, local, {}) VALUES (?,?,?,?,?,?,?,?{})",
+            Passwd::COLUMNS.join(", "),
+            ",?".repeat(Passwd::COLUMNS.len()),
+        ))?;
         for user in &self.users {
             let uid = user.uid.get();
             // pam_unix refuses an account that expired on day 1; -1 means no expiry (shadow(5)).
             let expire = if user.active { -1 } else { 1 };
-            passwd.execute(rusqlite::params![
+            let others = rusqlite::params![
                 uid,
                 user.name.as_str(),
                 uid,
                 user.pinned,
                 user.active,
-                user.gecos.as_str(),
-                user.home.as_str(),
-                user.shell.as_str(),
-                user.lastchg,
                 expire,
                 joined(&user.groups, " "),
                 joined(&user.local, " "),
-            ])?;
+            ];
+            user.passwd.insert(&mut passwd, others)?;
         }
         let mut grp = db.prepare("INSERT INTO grp (gid, name, pinned, count, members) VALUES (?,?,?,?,?)")?;
         for group in &self.groups {
@@ -252,6 +243,8 @@ fn words(row: &Row<'_>, column: &str) -> Result<impl Iterator<Item = u32>, Error
 
 #[cfg(test)]
 mod tests {
+    use policy::Field;
+
     use super::*;
     use crate::schema::{CACHE, KEYS, Schema};
 
@@ -281,10 +274,7 @@ mod tests {
             name: name.clone(),
             pinned: true,
             active: true,
-            gecos: field.clone(),
-            home: field.clone(),
-            shell: field,
-            lastchg: 1,
+            passwd: Passwd::new(field.clone(), field, 1),
             groups: Vec::new(),
             local: Vec::new(),
         };

@@ -10,35 +10,35 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Statement};
 
+use crate::passwd::Passwd;
 use crate::schema::STATE;
 use crate::snapshot::{joined, key_lines};
-use policy::{Field, IamId, Id, Invalid, KeyLine, Name};
+use policy::{IamId, Id, Invalid, KeyLine, Name};
 use table::Table;
 
 const USER: Table = Table {
     name: "user",
     key: "iam_id",
     values: &[
-        "account",
-        "iam_name",
-        "created",
-        "name",
-        "gecos",
-        "home",
-        "shell",
-        "lastchg",
-        "groups",
-        "disabled",
-        "hidden",
-        "keys",
-        "confirmed",
-        "source",
+        &[
+            "account",
+            "iam_name",
+            "created",
+            "name",
+            "groups",
+            "disabled",
+            "hidden",
+            "keys",
+            "confirmed",
+            "source",
+        ],
+        &Passwd::COLUMNS,
     ],
 };
-const MEMBER_GROUP: Table = Table { name: "member_group", key: "iam_id", values: &["account", "name"] };
-const HOME: Table = Table { name: "home", key: "path", values: &["iam_id"] };
-const NAME: Table = Table { name: "name", key: "name", values: &["iam_id"] };
-const ABOUT: Table = Table { name: "about", key: "id", values: &["asked", "rebuilt", "held"] };
+const MEMBER_GROUP: Table = Table { name: "member_group", key: "iam_id", values: &[&["account", "name"]] };
+const HOME: Table = Table { name: "home", key: "path", values: &[&["iam_id"]] };
+const NAME: Table = Table { name: "name", key: "name", values: &[&["iam_id"]] };
+const ABOUT: Table = Table { name: "about", key: "id", values: &[&["asked", "rebuilt", "held"]] };
 
 /// Everything that is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,14 +82,8 @@ pub struct User {
     pub created: String,
     /// The present or last login name.
     pub name: Name,
-    /// passwd(5).
-    pub gecos: Field,
-    /// passwd(5).
-    pub home: Field,
-    /// passwd(5); the shell while the user is active.
-    pub shell: Field,
-    /// Days since 1970.
-    pub lastchg: u32,
+    /// As published while the user was active.
+    pub passwd: Passwd,
     /// IAM groups that the user was a member of, sorted.
     pub groups: Vec<IamId>,
     /// Since when, in seconds since 1970; none: active.
@@ -353,10 +347,7 @@ fn user(row: &Row<'_>) -> Result<(IamId, User), Error> {
             iam_name: text("iam_name")?,
             created: text("created")?,
             name: Name::stored(&text("name")?)?,
-            gecos: Field::new(&text("gecos")?)?,
-            home: Field::new(&text("home")?)?,
-            shell: Field::new(&text("shell")?)?,
-            lastchg: row.get("lastchg")?,
+            passwd: Passwd::read::<Error>(row)?,
             groups: text("groups")?.split_ascii_whitespace().map(IamId::new).collect(),
             disabled: row.get("disabled")?,
             hidden: row.get("hidden")?,
@@ -368,21 +359,18 @@ fn user(row: &Row<'_>) -> Result<(IamId, User), Error> {
 }
 
 fn put_user(upsert: &mut Statement<'_>, iam_id: &str, user: &User) -> rusqlite::Result<usize> {
-    upsert.execute(rusqlite::params![
+    let others = rusqlite::params![
         iam_id,
         user.account,
         user.iam_name,
         user.created,
         user.name.as_str(),
-        user.gecos.as_str(),
-        user.home.as_str(),
-        user.shell.as_str(),
-        user.lastchg,
         joined(&user.groups, " "),
         user.disabled,
         user.hidden,
         joined(&user.keys, "\n"),
         user.confirmed,
         user.source,
-    ])
+    ];
+    user.passwd.insert(upsert, others)
 }

@@ -105,7 +105,9 @@ fn what_0_1_0_wrote_is_taken_over_value_by_value_and_copied_first() {
     let users: Vec<_> = state_now
         .users
         .values()
-        .map(|user| (user.name.as_str(), user.home.as_str(), user.disabled, user.hidden, user.keys.len()))
+        .map(|user| {
+            (user.name.as_str(), user.passwd.home.as_str(), user.disabled, user.hidden, user.keys.len())
+        })
         .collect();
     assert_eq!(
         users,

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use cache::passwd::Passwd;
 use cache::snapshot::{Cache, Group, Keys, Login, User};
 use cache::state::{Identity, State, StateFile};
 use cache::{publish, state};
@@ -24,10 +25,11 @@ fn users(names: &[&str]) -> Cache {
             name: name.clone(),
             pinned: false,
             active: true,
-            gecos: Field::new("AWS User").unwrap(),
-            home: Field::new(&format!("/home/{name}")).unwrap(),
-            shell: Field::new("/bin/bash").unwrap(),
-            lastchg: 20_000,
+            passwd: Passwd::new(
+                Field::new(&format!("/home/{name}")).unwrap(),
+                Field::new("/bin/bash").unwrap(),
+                20_000,
+            ),
             groups: vec![Id::computed(&IamId::new("AGPA"))],
             local: vec![27],
         });
@@ -200,10 +202,12 @@ fn all_facts_about_a_user_are_stored_and_read_back() {
         iam_name: "Ana+B".to_owned(),
         created: "2026-01-01T00:00:00Z".to_owned(),
         name: Name::new("ana_b").unwrap(),
-        gecos: Field::new("Ana").unwrap(),
-        home: Field::new("/home/ana").unwrap(),
-        shell: Field::new("/bin/sh").unwrap(),
-        lastchg: 3,
+        passwd: Passwd {
+            gecos: Field::new("Ana").unwrap(),
+            home: Field::new("/home/ana").unwrap(),
+            shell: Field::new("/bin/sh").unwrap(),
+            lastchg: 3,
+        },
         groups: vec![IamId::new("AGPA1"), IamId::new("AGPA2")],
         disabled: Some(5),
         hidden: true,

@@ -137,8 +137,8 @@ impl IamId {
     }
 }
 
-/// A valid value of gecos, home or shell: printable ASCII without `:`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A valid value of gecos, home or shell: printable ASCII without `:`; by default empty.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Field(String);
 
 impl Field {

@@ -37,7 +37,7 @@ const USERS: usize = 40;
 fn publication(number: usize) -> Cache {
     let mut cache = data::many(USERS);
     for user in &mut cache.users {
-        user.gecos = Field::new(&format!("publication {number}")).unwrap();
+        user.passwd.gecos = Field::new(&format!("publication {number}")).unwrap();
     }
     cache
 }

@@ -43,7 +43,7 @@ impl<'a> Homes<'a> {
     pub(super) fn give(&mut self, member: &Member<'a>) -> Result<Field, SkipReason> {
         let candidate = member.candidate;
         let (iam_id, id) = (&candidate.iam_id, member.identity.id);
-        let kept = self.input.state.users.get(iam_id).map(|user| normal(user.home.as_str()));
+        let kept = self.input.state.users.get(iam_id).map(|user| normal(user.passwd.home.as_str()));
         if let Some(kept) = kept.filter(|home| self.is_free(home, iam_id) && self.is_usable(home, id, true)) {
             return self.take(kept, iam_id);
         }
@@ -65,7 +65,7 @@ impl<'a> Homes<'a> {
             && let Some(user) = self.input.state.users.get(iam_id)
         {
             // A link makes it the same folder as another user's, and nobody has looked for another one.
-            return Ok(user.home.clone());
+            return Ok(user.passwd.home.clone());
         }
         if let Err(why) = &self.input.local.folders {
             return Err(SkipReason::HomeUnseen { why: why.clone() });
@@ -126,7 +126,7 @@ fn place(input: &Input<'_>, home: &str) -> String {
 /// Whether a user is published with a home that is known as that user's: it stays, and is not looked at.
 pub(super) fn is_settled(input: &Input<'_>, iam_id: &IamId) -> bool {
     let user = input.state.users.get(iam_id).filter(|user| candidates::is_in(input, user));
-    user.is_some_and(|user| input.state.homes.get(&normal(user.home.as_str())) == Some(iam_id))
+    user.is_some_and(|user| input.state.homes.get(&normal(user.passwd.home.as_str())) == Some(iam_id))
 }
 
 /// Every home that was given, and to whom; of two users of an earlier release who have the same, the active one keeps it.
@@ -136,7 +136,7 @@ fn remembered(state: &State) -> BTreeMap<String, &IamId> {
     let mut users: Vec<_> = state.users.iter().collect();
     users.sort_by_key(|(iam_id, user)| (user.disabled.is_some(), *iam_id));
     for (iam_id, user) in users {
-        given.entry(normal(user.home.as_str())).or_insert(iam_id);
+        given.entry(normal(user.passwd.home.as_str())).or_insert(iam_id);
     }
     given
 }

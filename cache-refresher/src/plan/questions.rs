@@ -79,7 +79,7 @@ impl Questions {
                 let owners = &mut self.folders.owners;
                 owners.extend(homes::folders(input, (user.iam_name, user.account), &names, id));
                 let known = input.state.users.get(&user.iam_id);
-                owners.extend(known.into_iter().flat_map(|user| homes::kept(&user.home, id)));
+                owners.extend(known.into_iter().flat_map(|user| homes::kept(&user.passwd.home, id)));
             }
         }
         let due = is_due(input, &user.iam_id);

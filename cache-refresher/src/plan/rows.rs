@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cache::passwd::Passwd;
 use cache::snapshot::{self, Cache, Keys, Login};
 use cache::state::{Identity, State};
 use config::TagUse;
@@ -26,10 +27,7 @@ pub(super) struct User<'a> {
     pub created: Option<Timestamp>,
     pub name: Name,
     pub locked: bool,
-    pub gecos: Field,
-    pub home: Field,
-    pub shell: Field,
-    pub lastchg: u32,
+    pub passwd: Passwd,
     /// Groups of the source, published or not.
     pub groups: Vec<IamId>,
     pub local: Vec<u32>,
@@ -60,13 +58,8 @@ fn user<'a>(
     told: &mut Told,
 ) -> Option<User<'a>> {
     let candidate = member.candidate;
-    let previous = input.state.users.get(&candidate.iam_id);
-    let home = homes.give(member).map_err(|reason| {
-        told.skip(candidate.account, Part::User, candidate.iam_name, &candidate.iam_id, reason);
-    });
-    let home = home.ok()?;
+    let passwd = passwd(input, member, homes, told)?;
     let (keys, confirmed, source) = keys_of(input, candidate, told);
-    let today = u32::try_from(input.now / 86_400).unwrap_or(1).max(1);
     Some(User {
         iam_id: &candidate.iam_id,
         identity: member.identity,
@@ -75,10 +68,7 @@ fn user<'a>(
         created: candidate.created,
         name: member.name.clone(),
         locked: input.local.locked.contains(member.name.as_str()),
-        gecos: gecos(input, candidate, told)?,
-        home,
-        shell: shell(input, candidate, told)?,
-        lastchg: previous.map_or(today, |user| user.lastchg),
+        passwd,
         groups: candidate.groups.clone(),
         local: local.of_user(member),
         keys,
@@ -87,9 +77,29 @@ fn user<'a>(
     })
 }
 
+fn passwd<'a>(
+    input: &Input<'_>,
+    member: &Member<'a>,
+    homes: &mut Homes<'a>,
+    told: &mut Told,
+) -> Option<Passwd> {
+    let candidate = member.candidate;
+    let previous = input.state.users.get(&candidate.iam_id);
+    let home = homes.give(member).map_err(|reason| {
+        told.skip(candidate.account, Part::User, candidate.iam_name, &candidate.iam_id, reason);
+    });
+    let today = u32::try_from(input.now / 86_400).unwrap_or(1).max(1);
+    Some(Passwd {
+        home: home.ok()?,
+        gecos: gecos(input, candidate, told)?,
+        shell: shell(input, candidate, told)?,
+        lastchg: previous.map_or(today, |user| user.passwd.lastchg),
+    })
+}
+
 fn gecos(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Option<Field> {
     if let Known::Kept(kept) = user.known {
-        return Some(kept.gecos.clone());
+        return Some(kept.passwd.gecos.clone());
     }
     let tag = user.tag(input, TagUse::Gecos).and_then(|text| field(told, user, "gecos", text));
     tag.or_else(|| Field::new(&input.config.users.gecos).ok())
@@ -97,7 +107,7 @@ fn gecos(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Opt
 
 fn shell(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Option<Field> {
     if let Known::Kept(kept) = user.known {
-        return Some(kept.shell.clone());
+        return Some(kept.passwd.shell.clone());
     }
     let tag = user.tag(input, TagUse::Shell).and_then(|tag| {
         if input.local.has_shell(tag) {
@@ -276,10 +286,7 @@ pub(super) fn snapshots(
             name: user.name.clone(),
             pinned: user.identity.pinned,
             active: true,
-            gecos: user.gecos.clone(),
-            home: user.home.clone(),
-            shell: user.shell.clone(),
-            lastchg: user.lastchg,
+            passwd: user.passwd.clone(),
             groups: joins,
             local: user.local.clone(),
         });
@@ -350,10 +357,7 @@ fn disabled_users(
             name,
             pinned: identity.pinned,
             active: false,
-            gecos: user.gecos.clone(),
-            home: user.home.clone(),
-            shell: Field::new(NOLOGIN).ok()?,
-            lastchg: user.lastchg,
+            passwd: Passwd { shell: Field::new(NOLOGIN).ok()?, ..user.passwd.clone() },
             groups: group.iter().map(|identity| identity.id).collect(),
             local: Vec::new(),
         })

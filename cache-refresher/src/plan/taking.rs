@@ -73,7 +73,7 @@ fn disable(cache: &mut Cache, ids: &BTreeSet<Id>, locked: &Locked) {
     for user in &mut cache.users {
         if user.active && (ids.contains(&user.uid) || locked.contains(user.name.as_str())) {
             user.active = false;
-            user.shell = nologin.clone();
+            user.passwd.shell = nologin.clone();
             user.groups = group.into_iter().collect();
             user.local.clear();
             names.insert(user.name.clone());

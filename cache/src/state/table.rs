@@ -10,7 +10,7 @@ pub(super) struct Table {
     pub(super) name: &'static str,
     pub(super) key: &'static str,
     /// The other columns, in the order in which they are bound after the key.
-    pub(super) values: &'static [&'static str],
+    pub(super) values: &'static [&'static [&'static str]],
 }
 
 impl Table {
@@ -39,7 +39,8 @@ impl Table {
     }
 
     pub(super) fn upsert(&self) -> String {
-        let Self { name, key, values } = self;
+        let Self { name, key, .. } = self;
+        let values = self.values.concat();
         let marks = ",?".repeat(values.len());
         let set: Vec<String> = values.iter().map(|column| format!("{column} = excluded.{column}")).collect();
         format!(

@@ -159,7 +159,7 @@ fn remembered(state: &State, published: &Published, id: u32) -> Option<String> {
         Some(since) if user.hidden => format!("was '{name}', {iam}, who left {}", time(since)),
         Some(since) => format!("is '{name}', {iam}, disabled since {}", time(since)),
     };
-    Some(format!("{id} {told}; home '{}'{pinned}", user.home))
+    Some(format!("{id} {told}; home '{}'{pinned}", user.passwd.home))
 }
 
 #[cfg(test)]

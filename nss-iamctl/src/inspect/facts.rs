@@ -207,7 +207,9 @@ fn way(host: &Host, path: &str) -> Vec<Node> {
 fn homes(host: &Host, published: &Published) -> Vec<(String, u32, Node)> {
     let users = published.cache.iter().flat_map(|cache| &cache.users).filter(|user| user.active);
     users
-        .filter_map(|user| Some((user.name.to_string(), user.uid.get(), Node::of(host, user.home.as_str())?)))
+        .filter_map(|user| {
+            Some((user.name.to_string(), user.uid.get(), Node::of(host, user.passwd.home.as_str())?))
+        })
         .collect()
 }
 

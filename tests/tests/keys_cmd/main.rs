@@ -11,6 +11,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
+use cache::passwd::Passwd;
 use cache::publish;
 use cache::snapshot::{Cache, Group, User};
 use host::{FOLDER, KEYS, STORED, fingerprint, host, login, now, printed, stored, uid};
@@ -72,10 +73,7 @@ fn without_a_uid_the_one_that_getpwnam_returns_decides() {
             name: name.clone(),
             pinned: false,
             active: true,
-            gecos: Field::new("AWS User").unwrap(),
-            home: Field::new("/home/ana").unwrap(),
-            shell: Field::new("/bin/bash").unwrap(),
-            lastchg: 20_000,
+            passwd: Passwd::new(Field::new("/home/ana").unwrap(), Field::new("/bin/bash").unwrap(), 20_000),
             groups: Vec::new(),
             local: Vec::new(),
         }],

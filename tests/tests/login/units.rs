@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
+use cache::passwd::Passwd;
 use cache::snapshot::{Cache, Group, User};
 use policy::{Field, IamId, Id, Name};
 use tests::artefact;
@@ -18,10 +19,11 @@ fn publish(host: &Booted, active: bool) {
         name,
         pinned: false,
         active,
-        gecos: field(""),
-        home: field("/home/bob"),
-        shell: field(if active { "/bin/bash" } else { "/usr/sbin/nologin" }),
-        lastchg: 20_000,
+        passwd: Passwd::new(
+            field("/home/bob"),
+            field(if active { "/bin/bash" } else { "/usr/sbin/nologin" }),
+            20_000,
+        ),
         groups: Vec::new(),
         local: Vec::new(),
     };

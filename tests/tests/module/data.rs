@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use cache::passwd::Passwd;
 use cache::snapshot::{Cache, Group, User};
 use policy::{Field, IamId, Id, Name};
 
@@ -30,10 +31,14 @@ pub(crate) fn user(login: &str) -> User {
         name: name(login),
         pinned: false,
         active: true,
-        gecos: Field::new("AWS User").unwrap(),
-        home: Field::new(&format!("/home/{login}")).unwrap(),
-        shell: Field::new("/bin/bash").unwrap(),
-        lastchg: 20_000,
+        passwd: Passwd {
+            gecos: Field::new("AWS User").unwrap(),
+            ..Passwd::new(
+                Field::new(&format!("/home/{login}")).unwrap(),
+                Field::new("/bin/bash").unwrap(),
+                20_000,
+            )
+        },
         groups: Vec::new(),
         local: Vec::new(),
     }
@@ -107,7 +112,7 @@ pub(crate) fn odd() -> Cache {
         if n % 7 == 0 {
             user.active = false;
             user.local.clear();
-            user.shell = Field::new("/usr/sbin/nologin").unwrap();
+            user.passwd.shell = Field::new("/usr/sbin/nologin").unwrap();
         }
     }
     let names =
@@ -115,12 +120,12 @@ pub(crate) fn odd() -> Cache {
     users.extend(names.map(user));
     let mut given = user("adopted");
     (given.uid, given.pinned) = (Id::pinned(1003).unwrap(), true);
-    given.gecos = Field::new("").unwrap();
+    given.passwd.gecos = Field::new("").unwrap();
     let mut gone = user("re-created");
     gone.active = false;
     gone.name = gone.name.with_id(gone.uid);
     let mut long = user("long");
-    long.gecos = Field::new(&"Long Name ".repeat(900)).unwrap();
+    long.passwd.gecos = Field::new(&"Long Name ".repeat(900)).unwrap();
     users.extend([given, gone, long, user("re-created2")]);
     snapshot(users)
 }
@@ -157,14 +162,14 @@ pub(crate) fn rename(bytes: &[u8]) {
 
 /// The line of passwd(5).
 pub(crate) fn passwd_line(user: &User) -> String {
-    let (name, uid, gecos, home, shell) = (&user.name, user.uid, &user.gecos, &user.home, &user.shell);
-    format!("{name}:x:{uid}:{uid}:{}:{}:{}", gecos.as_str(), home.as_str(), shell.as_str())
+    let (name, uid, Passwd { gecos, home, shell, .. }) = (&user.name, user.uid, &user.passwd);
+    format!("{name}:x:{uid}:{uid}:{gecos}:{home}:{shell}")
 }
 
 /// The line of shadow(5).
 pub(crate) fn shadow_line(user: &User) -> String {
     let expire = if user.active { "" } else { "1" };
-    format!("{}:*:{}:::::{expire}:", user.name, user.lastchg)
+    format!("{}:*:{}:::::{expire}:", user.name, user.passwd.lastchg)
 }
 
 /// The line of group(5).

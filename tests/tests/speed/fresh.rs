@@ -19,7 +19,7 @@ const USER: &CStr = c"user7";
 
 fn publish(gecos: &str) {
     let mut cache = data::many(20);
-    cache.users.iter_mut().for_each(|user| user.gecos = Field::new(gecos).unwrap());
+    cache.users.iter_mut().for_each(|user| user.passwd.gecos = Field::new(gecos).unwrap());
     data::publish(&cache);
 }
 

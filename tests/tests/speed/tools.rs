@@ -20,7 +20,7 @@ fn machine() -> Option<Machine> {
     for number in 0..4 {
         let mut cache = data::many(10 + 20 * number);
         let gecos = "x".repeat(3000 * number + 5);
-        cache.users.iter_mut().step_by(7).for_each(|user| user.gecos = Field::new(&gecos).unwrap());
+        cache.users.iter_mut().step_by(7).for_each(|user| user.passwd.gecos = Field::new(&gecos).unwrap());
         data::publish(&cache);
         fs::copy(FILE, format!("{SNAPSHOTS}/{number}")).unwrap();
     }

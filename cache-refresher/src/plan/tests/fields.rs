@@ -16,7 +16,7 @@ fn hostile_tags_are_reported_and_the_configured_value_stays() {
         world.tag("U-ana", tag, value);
         let plan = world.run();
         let row = plan.row("U-ana").unwrap();
-        assert_eq!((row.shell.as_str(), row.gecos.as_str()), ("/bin/bash", "AWS User"));
+        assert_eq!((row.passwd.shell.as_str(), row.passwd.gecos.as_str()), ("/bin/bash", "AWS User"));
         assert!(plan.told("U-ana", words), "{value:?}: {:?}", plan.skips);
     }
 }
@@ -28,7 +28,7 @@ fn good_tags_are_obeyed() {
     world.tag("U-ana", "gecos", "Ana, Ops");
     let plan = world.run();
     let row = plan.row("U-ana").unwrap();
-    assert_eq!((row.shell.as_str(), row.gecos.as_str()), ("/bin/sh", "Ana, Ops"));
+    assert_eq!((row.passwd.shell.as_str(), row.passwd.gecos.as_str()), ("/bin/sh", "Ana, Ops"));
     assert!(plan.skips.is_empty());
 }
 
@@ -38,7 +38,7 @@ fn a_shell_that_no_passwd_line_can_hold_costs_nobody_the_account() {
     world.local.files.shells.insert("/bin/s:h".to_owned());
     world.tag("U-ana", "shell", "/bin/s:h");
     let plan = world.run();
-    assert_eq!(plan.row("U-ana").unwrap().shell.as_str(), "/bin/bash");
+    assert_eq!(plan.row("U-ana").unwrap().passwd.shell.as_str(), "/bin/bash");
     assert!(plan.told("U-ana", "tag 'shell'"));
 }
 
@@ -48,7 +48,7 @@ fn the_home_is_made_by_the_template() {
     world.user("b", "U-B", "Bob");
     world.config.users.home = "/h/{account}/{iam_name}/{name}-{uid}".to_owned();
     let plan = world.run();
-    assert_eq!(plan.row("U-B").unwrap().home.as_str(), format!("/h/b/Bob/bob-{}", plan.id("U-B")));
+    assert_eq!(plan.row("U-B").unwrap().passwd.home.as_str(), format!("/h/b/Bob/bob-{}", plan.id("U-B")));
 }
 
 #[test]
@@ -72,10 +72,14 @@ fn lastchg_is_the_day_of_the_first_refresh_for_ever() {
     let day = u32::try_from(NOW / 86_400).unwrap();
     world.run();
     world.now += 1000 * 86_400;
-    assert_eq!(world.run().row("U-ana").unwrap().lastchg, day);
+    assert_eq!(world.run().row("U-ana").unwrap().passwd.lastchg, day);
     world.state = State::default();
     world.now = 0;
-    assert_eq!(world.run().row("U-ana").unwrap().lastchg, 1, "0 would ask for a new password, shadow(5)");
+    assert_eq!(
+        world.run().row("U-ana").unwrap().passwd.lastchg,
+        1,
+        "0 would ask for a new password, shadow(5)"
+    );
 }
 
 #[test]

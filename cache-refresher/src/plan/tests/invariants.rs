@@ -36,11 +36,14 @@ fn rows(world: &World, plan: &Plan) {
     let disabled_group = plan.group(DISABLED_GROUP).map(|group| group.gid);
     for user in &plan.cache.users {
         floor(world, user.uid, user.pinned);
-        assert!(user.lastchg > 0 && user.name.as_str().len() <= 43, "{user:?}");
-        let fields = [&user.gecos, &user.home, &user.shell];
+        assert!(user.passwd.lastchg > 0 && user.name.as_str().len() <= 43, "{user:?}");
+        let fields = [&user.passwd.gecos, &user.passwd.home, &user.passwd.shell];
         assert!(fields.iter().all(|field| !field.as_str().contains([':', '\n', '\0'])), "{user:?}");
-        assert!(user.home.as_str().starts_with('/') && !user.home.as_str().contains("/../"), "{user:?}");
-        assert!(world.local.has_shell(user.shell.as_str()), "{user:?}");
+        assert!(
+            user.passwd.home.as_str().starts_with('/') && !user.passwd.home.as_str().contains("/../"),
+            "{user:?}"
+        );
+        assert!(world.local.has_shell(user.passwd.shell.as_str()), "{user:?}");
         assert!(
             user.local
                 .iter()
@@ -51,7 +54,7 @@ fn rows(world: &World, plan: &Plan) {
             assert!(common.is_none_or(|gid| user.groups.contains(&gid)), "{user:?}");
             assert!(disabled_group.is_none_or(|gid| !user.groups.contains(&gid)), "{user:?}");
         } else {
-            assert_eq!(user.shell.as_str(), NOLOGIN);
+            assert_eq!(user.passwd.shell.as_str(), NOLOGIN);
             assert_eq!(user.groups, Vec::from_iter(disabled_group), "{user:?}");
             assert!(user.local.is_empty(), "{user:?}");
         }
@@ -59,7 +62,7 @@ fn rows(world: &World, plan: &Plan) {
     assert!(plan.cache.users.is_sorted_by_key(|user| user.uid));
     unique(plan.cache.users.iter().map(|user| user.uid.to_string()));
     unique(plan.cache.users.iter().map(|user| user.name.to_string()));
-    unique(plan.cache.users.iter().filter(|user| user.active).map(|user| user.home.to_string()));
+    unique(plan.cache.users.iter().filter(|user| user.active).map(|user| user.passwd.home.to_string()));
 }
 
 /// docs/reference/ids.md: no id below 1000, and outside the computed range only pinned ids.
@@ -149,9 +152,9 @@ fn homes(world: &World, plan: &Plan) {
         assert_eq!(plan.state.homes.get(home), Some(iam_id), "'{home}' is forgotten");
     }
     for (iam_id, user) in plan.state.users.iter().filter(|(_, user)| user.disabled.is_none()) {
-        let (home, uid) = (user.home.as_str(), plan.state.identities[iam_id].id.get());
+        let (home, uid) = (user.passwd.home.as_str(), plan.state.identities[iam_id].id.get());
         assert_eq!(plan.state.homes.get(home), Some(iam_id), "'{home}' is another's");
-        let known = world.state.users.get(iam_id).filter(|known| known.home == user.home);
+        let known = world.state.users.get(iam_id).filter(|known| known.passwd.home == user.passwd.home);
         let was_in = known.is_some_and(|known| super::leaving::is_in(known, &world.local.locked));
         if was_in && world.state.homes.get(home) == Some(iam_id) {
             continue;

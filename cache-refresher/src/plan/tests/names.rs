@@ -253,8 +253,8 @@ fn tags_decide_nothing_unless_they_are_used() {
     }
     let plan = world.run();
     let row = plan.row("U-eve").unwrap();
-    assert_eq!((row.name.as_str(), row.gecos.as_str()), ("eve", "AWS User"));
-    assert_eq!((row.shell.as_str(), row.pinned), ("/bin/bash", false));
+    assert_eq!((row.name.as_str(), row.passwd.gecos.as_str()), ("eve", "AWS User"));
+    assert_eq!((row.passwd.shell.as_str(), row.pinned), ("/bin/bash", false));
     assert!(plan.login("U-eve").unwrap().keys.is_empty());
 }
 

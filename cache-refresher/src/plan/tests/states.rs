@@ -19,7 +19,7 @@ fn a_user_who_leaves_owns_files_and_is_no_groups_name_or_member() {
     let after = world.run();
     let row = after.row("U-ana").unwrap();
     assert_eq!((row.uid, row.name.as_str(), row.active), (active.uid, "ana", false));
-    assert_eq!((row.shell.as_str(), row.local.is_empty()), (NOLOGIN, true));
+    assert_eq!((row.passwd.shell.as_str(), row.local.is_empty()), (NOLOGIN, true));
     assert_eq!(row.groups, [after.group("iam-disabled").unwrap().gid]);
     for group in ["iam-users", "ops"] {
         assert_eq!(after.members(group), ["bob"]);
@@ -54,13 +54,13 @@ fn a_re_created_user_has_a_new_id_and_keeps_off_the_old_home() {
     let new = plan.id("U-new");
     let home = format!("/home/ana-{new}");
     assert_ne!(new, old);
-    assert_eq!(plan.row("U-new").unwrap().home.as_str(), home);
+    assert_eq!(plan.row("U-new").unwrap().passwd.home.as_str(), home);
     let row = plan.row("U-ana").unwrap();
     assert_eq!((row.active, row.name.as_str()), (false, format!("ana-{old}").as_str()));
-    assert_eq!(row.home.as_str(), "/home/ana");
+    assert_eq!(row.passwd.home.as_str(), "/home/ana");
     // The old home goes, the new one has come: nobody moves again.
     world.folders(&[(home.as_str(), new)].into());
-    assert_eq!(world.run().row("U-new").unwrap().home.as_str(), home);
+    assert_eq!(world.run().row("U-new").unwrap().passwd.home.as_str(), home);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_re_created_user_never_has_the_home_of_the_old_one_even_if_it_is_gone() {
     world.member("", "U-new", "ana", "G-OPS");
     let home = format!("/home/ana-{}", world.run().id("U-new"));
     assert_eq!(
-        world.run().row("U-new").unwrap().home.as_str(),
+        world.run().row("U-new").unwrap().passwd.home.as_str(),
         home,
         "it may be on a disk that is not mounted"
     );
@@ -85,7 +85,7 @@ fn a_user_who_is_renamed_keeps_the_home_and_never_gets_anothers() {
     world.listed("U-bob").name = "ana".to_owned();
     let plan = world.run();
     assert_eq!(plan.active("U-bob"), Some("ana"));
-    assert_eq!(plan.row("U-bob").unwrap().home.as_str(), "/home/bob");
+    assert_eq!(plan.row("U-bob").unwrap().passwd.home.as_str(), "/home/bob");
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn nobody_comes_into_the_home_of_a_re_created_user_by_a_clever_name() {
     let home = format!("/home/ana-{}", Id::computed(&IamId::new("U-new")));
     world.member("", "U-eve", &home["/home/".len()..], "G-OPS");
     let plan = world.run();
-    assert_eq!(plan.row("U-new").unwrap().home.as_str(), home);
-    assert_eq!(plan.row("U-eve").unwrap().home.as_str(), format!("{home}-{}", plan.id("U-eve")));
+    assert_eq!(plan.row("U-new").unwrap().passwd.home.as_str(), home);
+    assert_eq!(plan.row("U-eve").unwrap().passwd.home.as_str(), format!("{home}-{}", plan.id("U-eve")));
 }
 
 #[test]

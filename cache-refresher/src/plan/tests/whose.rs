@@ -297,7 +297,7 @@ fn a_home_that_belongs_to_another_uid_is_given_to_nobody() {
     for (owner, home) in [(0, own.as_str()), (1001, &own), (u32::MAX, &own), (uid, "/home/ana")] {
         let mut world = World::of(&["ana"]);
         world.folder("/home/ana", owner);
-        assert_eq!(world.run().row("U-ana").unwrap().home.as_str(), home, "{owner}");
+        assert_eq!(world.run().row("U-ana").unwrap().passwd.home.as_str(), home, "{owner}");
     }
     let mut world = World::of(&["ana"]);
     world.folder("/home/ana", 1001);
@@ -305,7 +305,7 @@ fn a_home_that_belongs_to_another_uid_is_given_to_nobody() {
     let plan = world.run();
     assert!(plan.told("U-ana", "can be its home") && plan.row("U-ana").is_none(), "{:?}", plan.skips);
     world.folder(&own, uid);
-    assert_eq!(world.run().row("U-ana").unwrap().home.as_str(), own);
+    assert_eq!(world.run().row("U-ana").unwrap().passwd.home.as_str(), own);
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn a_home_that_was_given_is_kept_and_given_back_unless_it_is_anothers() {
     let mut world = World::of(&["ana"]);
     let uid = world.run().id("U-ana");
     world.config.users.home = "/srv/{name}".to_owned();
-    let home = |plan: &Plan| plan.row("U-ana").unwrap().home.to_string();
+    let home = |plan: &Plan| plan.row("U-ana").unwrap().passwd.home.to_string();
     for owner in [uid, 0, 1001] {
         world.folder("/home/ana", owner);
         assert!(questions(&world.input()).folders.owners.is_empty(), "nobody looks at it");
@@ -343,7 +343,7 @@ fn a_home_that_was_given_is_kept_and_given_back_unless_it_is_anothers() {
     world.config.users.home = "/home/{name}".to_owned();
     world.member("", "U-new", "ana", "G-OPS");
     let plan = world.run();
-    assert_eq!(plan.row("U-new").unwrap().home.as_str(), format!("/home/ana-{}", plan.id("U-new")));
+    assert_eq!(plan.row("U-new").unwrap().passwd.home.as_str(), format!("/home/ana-{}", plan.id("U-new")));
 }
 
 #[test]
@@ -358,15 +358,15 @@ fn no_two_users_have_one_home_whatever_the_template() {
         world.config.users.home = template.to_owned();
         let plan = world.run();
         assert_eq!(plan.cache.users.len(), 2, "{template}: {:?}", plan.skips);
-        assert_ne!(plan.cache.users[0].home, plan.cache.users[1].home, "{template}");
+        assert_ne!(plan.cache.users[0].passwd.home, plan.cache.users[1].passwd.home, "{template}");
     }
     let mut world = World::of(&["jane"]).uses(&[TagUse::Name]);
     world.config.users.home = "/home/{iam_name}".to_owned();
     world.user("b", "U-B", "jane");
     world.tag("U-B", "name", "jane2");
     let plan = world.run();
-    assert_eq!(plan.row("U-B").unwrap().home.as_str(), "/home/jane");
-    assert_eq!(plan.row("U-jane").unwrap().home.as_str(), format!("/home/jane-{}", plan.id("U-jane")));
+    assert_eq!(plan.row("U-B").unwrap().passwd.home.as_str(), "/home/jane");
+    assert_eq!(plan.row("U-jane").unwrap().passwd.home.as_str(), format!("/home/jane-{}", plan.id("U-jane")));
 }
 
 #[test]
@@ -375,11 +375,11 @@ fn homes_that_an_earlier_release_gave_twice_are_separated() {
     world.run();
     world.state.homes.clear();
     for user in world.state.users.values_mut() {
-        user.home = Field::new("/srv//all/").unwrap();
+        user.passwd.home = Field::new("/srv//all/").unwrap();
     }
     let plan = world.run();
-    assert_eq!(plan.row("U-ana").unwrap().home.as_str(), "/srv/all");
-    assert_eq!(plan.row("U-bob").unwrap().home.as_str(), "/home/bob");
+    assert_eq!(plan.row("U-ana").unwrap().passwd.home.as_str(), "/srv/all");
+    assert_eq!(plan.row("U-bob").unwrap().passwd.home.as_str(), "/home/bob");
 }
 
 #[test]

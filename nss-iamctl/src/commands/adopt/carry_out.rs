@@ -120,8 +120,8 @@ fn refresh(transaction: &mut Transaction<'_>, plan: &Plan) -> Result<(), Error> 
                 format!("user '{}' was not published as '{login}' with uid {id}: {why}", adoption.iam_name);
             return Err(Error::other(failed).hint("adopt only the others: nss-iamctl adopt --apply NAME..."));
         };
-        if user.home.as_str() != home && host.exists(home) {
-            let failed = format!("'{name}' would have home '{}' instead of '{home}'", user.home);
+        if user.passwd.home.as_str() != home && host.exists(home) {
+            let failed = format!("'{name}' would have home '{}' instead of '{home}'", user.passwd.home);
             return Err(Error::other(failed).hint("set [users] home accordingly, or move the directory"));
         }
     }

@@ -53,10 +53,10 @@ impl Probe {
             by_name: if user.active { None } else { ask(&["passwd", name]) },
             shadow: if facts.root { ask_of_active(&["shadow", name]) } else { None },
             groups: groups.split_whitespace().skip(1).filter_map(|gid| gid.parse().ok()).collect(),
-            home: user.home.to_string(),
-            home_node: Node::of(host, user.home.as_str()),
-            shell: user.shell.to_string(),
-            shell_node: Node::of(host, user.shell.as_str()),
+            home: user.passwd.home.to_string(),
+            home_node: Node::of(host, user.passwd.home.as_str()),
+            shell: user.passwd.shell.to_string(),
+            shell_node: Node::of(host, user.passwd.shell.as_str()),
             sshd: if facts.root && user.active { settings(host, name) } else { None },
         }
     }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 
+use cache::passwd::Passwd;
 use cache::snapshot::{Cache, User};
 use policy::{Field, Name};
 
@@ -76,10 +77,7 @@ impl StandIn {
             name: Name::new("ana").unwrap(),
             pinned: true,
             active: true,
-            gecos: Field::new("").unwrap(),
-            home: Field::new(home).unwrap(),
-            shell: Field::new("/bin/bash").unwrap(),
-            lastchg: 1,
+            passwd: Passwd::new(Field::new(home).unwrap(), Field::new("/bin/bash").unwrap(), 1),
             groups: Vec::new(),
             local: Vec::new(),
         };

@@ -281,7 +281,7 @@ fn attempt(request: Request<'_>) -> Taken {
 fn publish(request: Request<'_>, given: Option<Listing>, taken: &[Change]) -> Result<Report, Error> {
     let folder = Path::new(cache::FOLDER);
     let now = request.now.as_second();
-    let mut asked: Option<(plan::Questions, Local)> = None;
+    let mut asked: Option<(local::Questions, Local)> = None;
     for _ in 0..=ROUNDS {
         let lock = lock::of_apply(folder, request.dry_run)?;
         let mut local = Local::read(local::files()?, local::locked(folder)?)?;

@@ -6,12 +6,11 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use claims::Uses;
-use claims::nss::{Answers, Asking, Files};
+use claims::nss::{self, Answers, Asking, Files};
 use listing::regular::{self, Links};
 use status::Locked;
 
 use crate::folders::{self, Folders};
-use crate::plan::Questions;
 
 /// Facts about the host, none of them from the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +29,29 @@ pub(crate) struct Local {
     pub folders: Result<Folders, String>,
     /// Ranges of subuid(5) and subgid(5).
     pub sub_ids: Vec<RangeInclusive<u32>>,
+}
+
+/// What a plan asks of the host, besides what every plan needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Questions {
+    /// Of the services of nsswitch.conf(5).
+    pub nss: nss::Question,
+    /// Of those who are about to get a home: nobody else's home is looked at.
+    pub folders: folders::Question,
+    /// Whether somebody would get a new name: then it matters what else uses names.
+    pub newcomers: bool,
+}
+
+impl Questions {
+    /// Whether the answers to `other` are enough.
+    pub(crate) fn are_in(&self, other: &Self) -> bool {
+        let Self { nss, folders, newcomers } = self;
+        nss.names.is_subset(&other.nss.names)
+            && nss.ids.is_subset(&other.nss.ids)
+            && folders.owners.is_subset(&other.folders.owners)
+            && folders.places.is_subset(&other.folders.places)
+            && (!newcomers || other.newcomers)
+    }
 }
 
 /// A file that must be read before anyone may be let in, and could not be.
@@ -82,7 +104,7 @@ impl Local {
     /// Where nsswitch.conf cannot be read.
     pub(crate) fn answer(&mut self, questions: &Questions, exclude: &[String]) -> Result<(), Unreadable> {
         let root = Path::new("/");
-        let services = claims::nss::services(root, exclude)
+        let services = nss::services(root, exclude)
             .map_err(|cause| Unreadable::file(Path::new("/etc/nsswitch.conf"), cause))?;
         let asking = Asking::start(services, questions.nss.clone());
         self.uses = claims::of_installed(root, exclude);
@@ -123,7 +145,7 @@ impl Local {
 /// # Errors
 /// Where they cannot be read.
 pub(crate) fn files() -> Result<Files, Unreadable> {
-    claims::nss::files().map_err(|cause| Unreadable {
+    nss::files().map_err(|cause| Unreadable {
         what: "local users and groups".to_owned(),
         cause: io::Error::other(cause),
     })

@@ -29,7 +29,7 @@ use crate::names::Names;
 use candidates::Candidates;
 use ids::Ids;
 use leaving::Leaving;
-pub(crate) use questions::{Questions, questions};
+pub(crate) use questions::questions;
 
 /// Everything that a plan depends on.
 #[derive(Debug, Clone, Copy)]

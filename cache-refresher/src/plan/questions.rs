@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use claims::nss::Question;
 use config::TagUse;
 use policy::precedence::Standing;
 use policy::{IamId, Id, Name};
@@ -11,22 +10,11 @@ use policy::{IamId, Id, Name};
 use super::candidates::{Candidates, Known, User};
 use super::naming::Holders;
 use super::{Input, OwnGroups, homes};
-use crate::folders;
+use crate::local::Questions;
 
 /// Names that were given are asked for again within this time, in seconds: a conflict that appears later is found
 /// within a day, whatever the time between two refreshes.
 const ROUND: i64 = 12 * 60 * 60;
-
-/// What is to be asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Questions {
-    /// Of the services of nsswitch.conf(5).
-    pub nss: Question,
-    /// Of those who are about to get a home: nobody else's home is looked at.
-    pub folders: folders::Question,
-    /// Whether somebody would get a name that he does not have yet: what uses names decides then.
-    pub newcomers: bool,
-}
 
 /// Makes the questions of [`super::plan`]. `input.local` needs only what [`crate::local::Local::read`] has.
 pub(crate) fn questions(input: &Input<'_>) -> Questions {
@@ -34,7 +22,7 @@ pub(crate) fn questions(input: &Input<'_>) -> Questions {
     let candidates = Candidates::of(input, &input.leaving());
     let holders = Holders::of(input);
     for user in &candidates.users {
-        asked.user(input, user, &holders);
+        ask_for(&mut asked, input, user, &holders);
     }
     for group in &candidates.groups {
         let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
@@ -57,38 +45,26 @@ pub(crate) fn questions(input: &Input<'_>) -> Questions {
     asked
 }
 
-impl Questions {
-    /// Whether the answers to `other` are enough.
-    pub(crate) fn are_in(&self, other: &Self) -> bool {
-        let Self { nss, folders, newcomers } = self;
-        nss.names.is_subset(&other.nss.names)
-            && nss.ids.is_subset(&other.nss.ids)
-            && folders.owners.is_subset(&other.folders.owners)
-            && folders.places.is_subset(&other.folders.places)
-            && (!newcomers || other.newcomers)
+fn ask_for(asked: &mut Questions, input: &Input<'_>, user: &User<'_>, holders: &Holders<'_>) {
+    let names = possible_names(input, user);
+    let new: Vec<&Name> =
+        names.iter().filter(|name| holders.standing(&user.iam_id, name) != Standing::Present).collect();
+    let tag = user.tag(input, TagUse::Uid).and_then(|tag| Id::pinned(tag.parse().ok()?).ok());
+    let ids = ids(input, &user.iam_id, tag);
+    if !homes::is_settled(input, &user.iam_id) {
+        for id in ids.iter().filter_map(|&id| Id::pinned(id).ok()) {
+            let owners = &mut asked.folders.owners;
+            owners.extend(homes::folders(input, (user.iam_name, user.account), &names, id));
+            let known = input.state.users.get(&user.iam_id);
+            owners.extend(known.into_iter().flat_map(|user| homes::kept(&user.passwd.home, id)));
+        }
     }
-
-    fn user(&mut self, input: &Input<'_>, user: &User<'_>, holders: &Holders<'_>) {
-        let names = possible_names(input, user);
-        let new: Vec<&Name> =
-            names.iter().filter(|name| holders.standing(&user.iam_id, name) != Standing::Present).collect();
-        let tag = user.tag(input, TagUse::Uid).and_then(|tag| Id::pinned(tag.parse().ok()?).ok());
-        let ids = ids(input, &user.iam_id, tag);
-        if !homes::is_settled(input, &user.iam_id) {
-            for id in ids.iter().filter_map(|&id| Id::pinned(id).ok()) {
-                let owners = &mut self.folders.owners;
-                owners.extend(homes::folders(input, (user.iam_name, user.account), &names, id));
-                let known = input.state.users.get(&user.iam_id);
-                owners.extend(known.into_iter().flat_map(|user| homes::kept(&user.passwd.home, id)));
-            }
-        }
-        let due = is_due(input, &user.iam_id);
-        if !new.is_empty() || due {
-            self.newcomers |= !new.is_empty();
-            self.nss.ids.extend(ids);
-            let old = names.iter().filter(|_| due);
-            self.nss.names.extend(new.into_iter().chain(old).map(Name::to_string));
-        }
+    let due = is_due(input, &user.iam_id);
+    if !new.is_empty() || due {
+        asked.newcomers |= !new.is_empty();
+        asked.nss.ids.extend(ids);
+        let old = names.iter().filter(|_| due);
+        asked.nss.names.extend(new.into_iter().chain(old).map(Name::to_string));
     }
 }
 

@@ -5,77 +5,34 @@ mod adopted;
 mod candidates;
 pub(crate) mod homes;
 mod ids;
+mod input;
 pub(crate) mod leaving;
 mod naming;
 pub(crate) mod narrowing;
+mod own_groups;
+mod passwd;
 mod questions;
 mod rows;
 pub(crate) mod taking;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cache::snapshot::{Cache, Keys};
 use cache::state::{self, State};
-use config::{Config, Source};
-use listing::Listing;
-use message::Message;
-use policy::{DISABLED_GROUP, Field, IamId, Name};
-use status::{Held, Part, Skip, SkipReason, Warning};
+use policy::{IamId, Name};
+use status::{Held, Skip, Warning};
 
-use crate::local::Local;
-use crate::names::Names;
 use candidates::Candidates;
 use ids::Ids;
+pub(crate) use input::Input;
 use leaving::Leaving;
+pub(crate) use own_groups::Impossible;
+use own_groups::OwnGroups;
 pub(crate) use questions::questions;
-
-/// Everything that a plan depends on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Input<'a> {
-    pub state: &'a State,
-    pub listing: &'a Listing,
-    pub config: &'a Config,
-    pub local: &'a Local,
-    /// What is published.
-    pub published: &'a Cache,
-    /// Seconds since 1970.
-    pub now: i64,
-    /// Disable everyone whom the listing lacks.
-    pub force: bool,
-    /// Or these, by login name or as the source spells it.
-    pub release: &'a [String],
-}
-
-impl<'a> Input<'a> {
-    /// The source of the listing; none: one that this release does not know.
-    fn source(&self) -> Option<Source> {
-        Source::of_listing(&self.listing.source)
-    }
-
-    /// What messages call a `user` or `group` of it.
-    fn called(&self, what: &str) -> String {
-        self.source().map_or_else(|| what.to_owned(), |source| source.called(what))
-    }
-
-    /// What messages call the source itself.
-    fn noun(&self) -> &'static str {
-        self.source().map_or("the source", |source| source.noun())
-    }
-
-    /// Who leaves.
-    pub(crate) fn leaving(&self) -> Leaving {
-        leaving::leaving(leaving::Facts {
-            state: self.state,
-            listing: Some(self.listing),
-            locked: &self.local.locked,
-            max_removed_percent: self.config.safety.max_removed_percent,
-            force: self.force,
-            release: self.release,
-        })
-    }
-}
+use told::Told;
 
 /// What is to be done and told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,11 +49,6 @@ pub(crate) struct Plan {
     /// Login names of users who stay, and whom `--force` would disable.
     pub held_users: Vec<String>,
 }
-
-/// A configuration that this host cannot carry out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Impossible(pub Message);
 
 /// Makes the plan.
 ///
@@ -117,54 +69,6 @@ pub(crate) fn plan(input: Input<'_>) -> Result<Plan, Impossible> {
     Ok(plan)
 }
 
-/// The two groups that no listing knows.
-struct OwnGroups {
-    common: Name,
-    disabled: Name,
-}
-
-impl OwnGroups {
-    fn names<'a>(input: &Input<'a>) -> impl Iterator<Item = &'a str> {
-        [input.config.users.common_group.as_str(), DISABLED_GROUP].into_iter()
-    }
-
-    fn check(input: &Input<'_>) -> Result<Self, Impossible> {
-        let users = &input.config.users;
-        let impossible = |what: String, hint: &str| Impossible(Message::new(what).with_hint(hint));
-        let name =
-            |text: &str| Name::new(text).map_err(|cause| impossible(format!("group '{text}': {cause}"), ""));
-        let own = Self { common: name(&users.common_group)?, disabled: name(DISABLED_GROUP)? };
-        for (name, way_out) in
-            [(&own.common, "choose another [users] common_group"), (&own.disabled, "rename it")]
-        {
-            if let Err(refusal) = Names::not_of_host(input.local, name.as_str()) {
-                return Err(impossible(
-                    format!("{refusal}, which would take precedence over nss-iam's group"),
-                    way_out,
-                ));
-            }
-        }
-        let holder = input
-            .state
-            .users
-            .values()
-            .find(|user| leaving::is_in(user, &input.local.locked) && user.name == own.common);
-        if let Some(holder) = holder {
-            let what = format!(
-                "[users] common_group '{}' is already the name of a user of {} on this host",
-                holder.name,
-                input.noun()
-            );
-            return Err(impossible(what, "choose another name"));
-        }
-        if !input.local.has_shell(&users.shell) {
-            let what = format!("[users] shell '{}' is not in /etc/shells", users.shell);
-            return Err(impossible(what, "add it there, or choose another"));
-        }
-        Ok(own)
-    }
-}
-
 fn attempt(input: &Input<'_>, own: &OwnGroups, leaving: &Leaving) -> Plan {
     let mut told = Told::default();
     let candidates = Candidates::of(input, leaving);
@@ -181,21 +85,6 @@ fn attempt(input: &Input<'_>, own: &OwnGroups, leaving: &Leaving) -> Plan {
     told.skips.dedup();
     let warnings = told.warnings.into_iter().collect();
     Plan { state, cache, keys, skips: told.skips, warnings, held, held_users: Vec::new() }
-}
-
-/// What an administrator has to hear.
-#[derive(Debug, Default)]
-struct Told {
-    skips: Vec<Skip>,
-    warnings: BTreeSet<Warning>,
-    /// Whether somebody got no name because the host could not be asked.
-    ignorant: bool,
-}
-
-impl Told {
-    fn skip(&mut self, account: &str, part: Part<'_>, name: &str, id: &IamId, reason: SkipReason) {
-        self.skips.push(Skip::new(account, part, name, id.as_str(), reason));
-    }
 }
 
 /// What of the host could not be asked, so that nobody new gets a name or a home.
@@ -276,15 +165,4 @@ fn names(before: &State, next: &State) -> BTreeMap<Name, IamId> {
         names.entry(name).or_insert(iam_id);
     }
     names
-}
-
-/// A field of passwd(5) from the source, or none and a word about it.
-fn field(told: &mut Told, user: &candidates::User<'_>, tag: &str, text: &str) -> Option<Field> {
-    match Field::new(text) {
-        Ok(field) => Some(field),
-        Err(cause) => {
-            told.skip(user.account, Part::Tag(tag), user.iam_name, &user.iam_id, cause.into());
-            None
-        }
-    }
 }

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use claims::{Kind, Use};
 use status::{Warning, What};
 
+use super::input::Input;
 use super::naming::Group;
 use super::rows::User;
-use super::{Input, Told};
+use super::told::Told;
 
 /// Warns, at every refresh, of each unit that would run as somebody who is published; and of other directories' groups
 /// of that name, when they are asked.

@@ -9,7 +9,7 @@ use listing::Key;
 use policy::IamId;
 use policy::precedence::Age;
 
-use super::Input;
+use super::input::Input;
 use super::leaving::{self, Leaving};
 
 /// In no order that matters: each has the rank of its account.

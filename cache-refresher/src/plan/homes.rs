@@ -11,7 +11,9 @@ use policy::id::COMPUTED;
 use policy::{Field, IamId, Id, Name};
 use status::{SkipReason, escaped};
 
-use super::{Input, candidates, naming::Member};
+use super::candidates;
+use super::input::Input;
+use super::naming::Member;
 
 /// The user of each home that was ever assigned; homes are distinguished by [`place`].
 pub(super) struct Homes<'a> {

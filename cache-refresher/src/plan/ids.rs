@@ -6,7 +6,9 @@ use cache::state::Identity;
 use policy::{IamId, Id};
 use status::{SkipReason, Warning};
 
-use super::{Input, OwnGroups, Told};
+use super::input::Input;
+use super::own_groups::OwnGroups;
+use super::told::Told;
 
 /// The ids given so far.
 pub(super) struct Ids<'a> {

@@ -11,7 +11,9 @@ use status::{Part, SkipReason, Warning, What, escaped};
 
 use super::candidates::{self, Candidates, Known};
 use super::ids::Ids;
-use super::{Input, OwnGroups, Told};
+use super::input::Input;
+use super::own_groups::OwnGroups;
+use super::told::Told;
 use crate::names::{Names, is_ignorance};
 
 /// A group of the source that is published.

@@ -8,9 +8,10 @@ use cache::state::State;
 use policy::{IamId, Id, KeyLine};
 
 use super::candidates::{Candidates, Known, User};
+use super::input::Input;
 use super::leaving::Leaving;
 use super::rows::{self, LocalGroups};
-use super::{Input, Told};
+use super::told::Told;
 
 /// The most that each listed user may have, by UserId.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,8 +8,10 @@ use policy::precedence::Standing;
 use policy::{IamId, Id, Name};
 
 use super::candidates::{Candidates, Known, User};
+use super::homes;
+use super::input::Input;
 use super::naming::Holders;
-use super::{Input, OwnGroups, homes};
+use super::own_groups::OwnGroups;
 use crate::local::Questions;
 
 /// Names that were given are asked for again within this time, in seconds: a conflict that appears later is found

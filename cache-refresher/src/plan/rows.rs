@@ -9,12 +9,15 @@ use config::TagUse;
 use jiff::Timestamp;
 use policy::precedence::{LastHolder, Standing};
 use policy::{Field, IamId, Id, KeyLine, Name, offer};
-use status::{Part, SkipReason, Warning, escaped};
+use status::{Part, SkipReason, Warning};
 
 use super::candidates::{self, Known};
 use super::homes::Homes;
+use super::input::Input;
 use super::naming::{self, Group, Member};
-use super::{Input, OwnGroups, Told, field};
+use super::own_groups::OwnGroups;
+use super::passwd;
+use super::told::Told;
 use crate::keys;
 use crate::local::NOLOGIN;
 
@@ -58,7 +61,7 @@ fn user<'a>(
     told: &mut Told,
 ) -> Option<User<'a>> {
     let candidate = member.candidate;
-    let passwd = passwd(input, member, homes, told)?;
+    let passwd = passwd::of(input, member, homes, told)?;
     let (keys, confirmed, source) = keys_of(input, candidate, told);
     Some(User {
         iam_id: &candidate.iam_id,
@@ -75,49 +78,6 @@ fn user<'a>(
         confirmed,
         source,
     })
-}
-
-fn passwd<'a>(
-    input: &Input<'_>,
-    member: &Member<'a>,
-    homes: &mut Homes<'a>,
-    told: &mut Told,
-) -> Option<Passwd> {
-    let candidate = member.candidate;
-    let previous = input.state.users.get(&candidate.iam_id);
-    let home = homes.give(member).map_err(|reason| {
-        told.skip(candidate.account, Part::User, candidate.iam_name, &candidate.iam_id, reason);
-    });
-    let today = u32::try_from(input.now / 86_400).unwrap_or(1).max(1);
-    Some(Passwd {
-        home: home.ok()?,
-        gecos: gecos(input, candidate, told)?,
-        shell: shell(input, candidate, told)?,
-        lastchg: previous.map_or(today, |user| user.passwd.lastchg),
-    })
-}
-
-fn gecos(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Option<Field> {
-    if let Known::Kept(kept) = user.known {
-        return Some(kept.passwd.gecos.clone());
-    }
-    let tag = user.tag(input, TagUse::Gecos).and_then(|text| field(told, user, "gecos", text));
-    tag.or_else(|| Field::new(&input.config.users.gecos).ok())
-}
-
-fn shell(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Option<Field> {
-    if let Known::Kept(kept) = user.known {
-        return Some(kept.passwd.shell.clone());
-    }
-    let tag = user.tag(input, TagUse::Shell).and_then(|tag| {
-        if input.local.has_shell(tag) {
-            return field(told, user, "shell", tag);
-        }
-        let reason = SkipReason::TagShell { shell: escaped(tag) };
-        told.skip(user.account, Part::Tag("shell"), user.iam_name, &user.iam_id, reason);
-        None
-    });
-    tag.or_else(|| Field::new(&input.config.users.shell).ok())
 }
 
 /// Keys, when they were confirmed (seconds since 1970; 0: never), and by which source.

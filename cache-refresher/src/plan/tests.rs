@@ -16,13 +16,14 @@ use std::collections::BTreeSet;
 use cache::snapshot::{self, Login};
 use claims::nss::{Answer, FileGroup, Files};
 use claims::{Kind, Use};
-use config::{Account, TagUse};
-use listing::{Group, Key};
-use policy::Id;
-use status::{Locked, What};
+use config::{Account, Config, TagUse};
+use listing::{Group, Key, Listing};
+use policy::{DISABLED_GROUP, Field, Id};
+use status::{Locked, SkipReason, What};
 
 use super::*;
 use crate::folders::Folders;
+use crate::local::Local;
 
 const NOW: i64 = 1_795_000_000;
 const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC4FxjZ4/k2RiYAlUYdjzx4sBKjWq+CzUiAkwYXAc4HA";

@@ -1,4 +1,4 @@
-//! Puts a file in the place of another: whoever opens it, and a crash at any instant, see the old one or the new one.
+//! Replaces files atomically: a reader, or a crash at any instant, sees either the old file or the new one.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr, lgetxattr};
 use rustix::io::Errno;
 
-/// What stands between the name of a file and the process that makes a new one.
+/// The part of a new file's name between the name of the old file and the process id.
 const NEW: &str = ".new-";
-/// So many names may be taken, by leftovers of processes that had the number of this one.
+/// How many names are tried: leftovers of earlier processes with the same process id may exist.
 const NAMES: u32 = 100;
 /// xattr(7): `XATTR_SIZE_MAX` and `XATTR_LIST_MAX`.
 const LARGEST: usize = 64 << 10;
 const SELINUX: &[u8] = b"security.selinux";
 
-/// A file that is to take the place of another. It goes, if it does not.
+/// A new file that will replace another one. If it does not, it is removed when this value is dropped.
 #[derive(Debug)]
 pub struct New {
     file: File,
@@ -27,11 +27,12 @@ pub struct New {
 }
 
 impl New {
-    /// Makes one in the folder of `target`, empty, which its owner alone may open. Its name begins with a dot and does not
-    /// end as the name of `target` does: nobody who reads a folder of drop-ins (sudo, sshd, cron, we) takes it for one.
+    /// Creates an empty file in the directory of `target` that only its owner can open. Its name begins with a dot
+    /// and ends differently from the name of `target`, so programs that read a directory of drop-ins (sudo, sshd,
+    /// cron, nss-iam) skip it.
     ///
     /// # Errors
-    /// Of the operating system.
+    /// An error of the operating system.
     pub fn beside(target: &Path) -> io::Result<Self> {
         let name = target.file_name().ok_or(ErrorKind::InvalidInput)?;
         let mut attempt = 0;
@@ -40,7 +41,7 @@ impl New {
             fresh.push(name);
             fresh.push(format!("{NEW}{}-{attempt}", std::process::id()));
             let path = target.with_file_name(fresh);
-            // O_EXCL also follows no link (open(2)).
+            // O_EXCL does not follow links either (open(2)).
             match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => return Ok(Self { file, path, target: target.to_owned() }),
                 Err(cause) if cause.kind() == ErrorKind::AlreadyExists && attempt < NAMES => attempt += 1,
@@ -49,22 +50,23 @@ impl New {
         }
     }
 
-    /// The file, to be written.
+    /// The file, open for writing.
     #[must_use]
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Where it is until it has its place.
+    /// Its path until it replaces the target.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes it durable, and puts it in its place.
+    /// Syncs it to disk, and renames it to the target.
     ///
     /// # Errors
-    /// Of the operating system. The old file then still is in its place, unless the folder alone could not be made durable.
+    /// An error of the operating system. The old file is then still there, unless only the directory could not be
+    /// synced.
     pub fn place(self) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.path, &self.target)?;
@@ -74,45 +76,46 @@ impl New {
 
 impl Drop for New {
     fn drop(&mut self) {
-        // Where it has its place there is none of that name; a leftover does no harm otherwise.
+        // After `place`, no file has this name. If removing fails, the leftover does no harm.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// What a file has besides its content.
+/// A file's mode, owner and extended attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributes {
     mode: u32,
     uid: Option<u32>,
     gid: Option<u32>,
-    /// xattr(7): SELinux's label, access lists, capabilities.
+    /// xattr(7): the SELinux label, access control lists, capabilities.
     extended: Vec<(OsString, Vec<u8>)>,
 }
 
 impl Attributes {
-    /// These permission bits; the owner and the label that a new file gets.
+    /// Only permission bits: owner and label stay as the file was created.
     #[must_use]
     pub fn of_mode(mode: u32) -> Self {
         Self { mode, uid: None, gid: None, extended: Vec::new() }
     }
 
-    /// All that a file has.
+    /// All attributes of a file.
     ///
     /// # Errors
-    /// Of the operating system.
+    /// An error of the operating system.
     pub fn of(file: &File) -> io::Result<Self> {
         let found = file.metadata()?;
         let mode = found.mode() & 0o7777;
         Ok(Self { mode, uid: Some(found.uid()), gid: Some(found.gid()), extended: extended(file)? })
     }
 
-    /// With this owner, where one is given.
+    /// Adds an owner and a group; `None` leaves it as it is.
     #[must_use]
     pub fn owned_by(self, uid: Option<u32>, gid: Option<u32>) -> Self {
         Self { uid, gid, ..self }
     }
 
-    /// With the label that the administrator or the policy gave to what is at `path`; without one the folder decides.
+    /// Adds the SELinux label of the file at `path`, which an administrator or the policy set. If it has none, the
+    /// directory's default applies.
     #[must_use]
     pub fn labelled_as(mut self, path: &Path) -> Self {
         let mut label = vec![0; LARGEST];
@@ -123,11 +126,11 @@ impl Attributes {
         self
     }
 
-    /// Gives all of that to a file: the mode last, since with it others may open the file, and since a change of the owner
+    /// Sets all attributes on a file. The mode comes last: it may let others open the file, and a change of owner
     /// clears set-id bits (chown(2)).
     ///
     /// # Errors
-    /// Of the operating system.
+    /// An error of the operating system.
     pub fn give(&self, file: &File) -> io::Result<()> {
         let found = file.metadata()?;
         let (uid, gid) =
@@ -136,7 +139,7 @@ impl Attributes {
             fchown(file, uid, gid)?;
         }
         for (name, value) in &self.extended {
-            // To set a label asks for rights that a confined process need not have.
+            // A confined process may not be allowed to set a label, so it is not set again if it is already right.
             if self::value(file, name).ok().as_ref() != Some(value) {
                 fsetxattr(file, name, value, XattrFlags::empty())?;
             }
@@ -148,7 +151,7 @@ impl Attributes {
 fn extended(file: &File) -> io::Result<Vec<(OsString, Vec<u8>)>> {
     let mut list = vec![0; LARGEST];
     let size = match flistxattr(file, &mut list) {
-        // A file system without them.
+        // The file system has no extended attributes.
         Err(Errno::NOTSUP) => return Ok(Vec::new()),
         size => size?,
     };
@@ -163,10 +166,10 @@ fn value(file: &File, name: &OsStr) -> io::Result<Vec<u8>> {
     Ok(value)
 }
 
-/// Puts a file with that content in the place of what is at `path`.
+/// Replaces the file at `path` by one with this content.
 ///
 /// # Errors
-/// Of the operating system; what was at `path` then still is there.
+/// An error of the operating system. The old file is then still there.
 pub fn replace(path: &Path, bytes: &[u8], attributes: &Attributes) -> io::Result<()> {
     let new = New::beside(path)?;
     new.file().write_all(bytes)?;
@@ -174,11 +177,11 @@ pub fn replace(path: &Path, bytes: &[u8], attributes: &Attributes) -> io::Result
     new.place()
 }
 
-/// Removes what processes that were killed left beside `path`. For one who keeps others away meanwhile: it cannot tell
-/// theirs, too.
+/// Removes the new files that killed processes left beside `path`. The caller must hold a lock: files of running
+/// processes look the same.
 ///
 /// # Errors
-/// Of the operating system.
+/// An error of the operating system.
 pub fn remove_leftovers(path: &Path) -> io::Result<()> {
     let (Some(folder), Some(file)) = (path.parent(), path.file_name()) else {
         return Err(ErrorKind::InvalidInput.into());
@@ -188,7 +191,8 @@ pub fn remove_leftovers(path: &Path) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.as_bytes();
-        // SQLite's journals have longer names. What is no file is not of our making, and in nobody's way.
+        // A prefix also matches SQLite's journals. Anything but a regular file was not created here and does no
+        // harm.
         let is_ours = name.strip_prefix(b".").unwrap_or(name).starts_with(&start);
         if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             fs::remove_file(entry.path())?;
@@ -197,10 +201,10 @@ pub fn remove_leftovers(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes it durable that a file is in its folder, or gone from it.
+/// Syncs the directory of `path`, so that a file that was created, renamed or removed there stays so after a crash.
 ///
 /// # Errors
-/// Of the operating system.
+/// An error of the operating system.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path.parent().ok_or(ErrorKind::InvalidInput)?)?.sync_all()
 }

@@ -1,11 +1,11 @@
-//! nscd(8), which answers in glibc's place from its own memory.
+//! nscd(8), which answers from its own cache, so that glibc does not ask the services.
 
 use std::path::Path;
 
-/// What it remembers of users and groups, as `nscd -i` calls it.
+/// Its caches of users and groups, by the names that `nscd -i` takes.
 pub const TABLES: [&str; 2] = ["passwd", "group"];
 
-/// Whether it runs: glibc asks it through one of these.
+/// Whether it is running: glibc connects to one of these sockets.
 #[must_use]
 pub fn runs(root: &Path) -> bool {
     ["run/nscd/socket", "var/run/nscd/socket"].iter().any(|socket| root.join(socket).exists())

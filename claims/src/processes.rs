@@ -1,34 +1,34 @@
-//! What runs on this host, and under which uids: proc_pid_status(5).
+//! The processes of this host and their uids: proc_pid_status(5).
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// A process that has not ended.
+/// A running process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its number.
+    /// The process id.
     pub pid: i32,
-    /// As it calls itself (prctl(2), PR_SET_NAME), in any bytes.
+    /// The name that it gave itself (prctl(2), PR_SET_NAME), which may contain any bytes.
     pub name: String,
     /// Real, effective, saved and file system uid.
     pub uids: [u32; 4],
 }
 
-/// All of them, in no order. A zombie only waits for its parent, and is none.
+/// All running processes, in no particular order. Zombies do not count.
 ///
 /// # Errors
-/// Where `/proc` below `root` cannot be read.
+/// If `/proc` below `root` cannot be read.
 pub fn all(root: &Path) -> io::Result<Vec<Process>> {
     let entries = fs::read_dir(root.join("proc"))?.flatten();
     let pid = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
     Ok(entries.filter_map(pid).filter_map(|pid| one(root, pid).ok().flatten()).collect())
 }
 
-/// That one; none if it has ended.
+/// The process with this id; none if it has ended.
 ///
 /// # Errors
-/// Where it cannot be looked at.
+/// If it cannot be read.
 pub fn one(root: &Path, pid: i32) -> io::Result<Option<Process>> {
     match fs::read(root.join(format!("proc/{pid}/status"))) {
         Ok(status) => Ok(Process::parse(pid, &status)),

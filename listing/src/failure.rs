@@ -1,59 +1,59 @@
-//! What went wrong at a source.
+//! Failed calls to a source.
 
 use message::Message;
 use serde::{Deserialize, Serialize};
 
-/// A failed call, in words that an administrator can act on.
+/// A failed call, in terms that an administrator can act on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
     /// `iam:GetGroup`, `sts:AssumeRole`, `open`.
     pub call: String,
-    /// On what: a group's, user's or role's name, a file.
+    /// The object of the call: the name of a group, user or role, or a file.
     pub on: String,
     /// `AccessDenied: …`, `no answer within 30s`.
     pub cause: String,
     /// What to do; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hint: String,
-    /// Which exit status it stands for.
+    /// Decides the exit status.
     pub kind: FailureKind,
-    /// What more is known of the cause.
+    /// A more specific cause, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<FailureCode>,
-    /// Users, as the source spells them, who stay because of it, and would be disabled by `--force`.
+    /// Users, as the source spells them, who stay because of this failure and whom `--force` would disable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<String>,
 }
 
-/// Why a call failed, as far as an exit status tells it apart.
+/// The kinds of failure that have different exit statuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
-    /// 65: an answer that contradicts itself, or a removal that could not be confirmed.
+    /// 65: contradictory answers, or a removal that could not be confirmed.
     Held,
-    /// 75: unreachable, throttled, out of time.
+    /// 75: unreachable, throttled, timed out.
     Unavailable,
     /// 77: denied.
     Denied,
-    /// 78: the configuration names what does not exist.
+    /// 78: the configuration names something that does not exist.
     Configuration,
     /// 70: anything else.
     Other,
 }
 
-/// Causes with a remedy of their own.
+/// Causes with a specific remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureCode {
     /// The configuration names a group that does not exist.
     NoSuchGroup,
-    /// The clock of this host is not the source's.
+    /// The clocks of this host and of the source differ.
     Clock,
 }
 
 impl Failure {
-    /// All that [`Self::code`] gives.
+    /// All values of [`Self::code`].
     pub const CODES: [&str; 7] = [
         "source-held",
         "source-unavailable",
@@ -64,7 +64,7 @@ impl Failure {
         "source-clock",
     ];
 
-    /// What kind of failure it is, for programs.
+    /// The kind of failure, for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match (self.code, self.kind) {
@@ -78,7 +78,7 @@ impl Failure {
         }
     }
 
-    /// For people: "iam:GetGroup on 'Ops' failed: AccessDenied".
+    /// The text for people: "iam:GetGroup on 'Ops' failed: AccessDenied".
     #[must_use]
     pub fn message(&self) -> Message {
         let Self { call, on, cause, hint, .. } = self;

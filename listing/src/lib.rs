@@ -161,10 +161,10 @@ pub enum Error {
     Contradiction(String),
 }
 
-/// Reads a document's file, whoever put it there.
+/// Reads the file of a document, without trusting who wrote it.
 ///
 /// # Errors
-/// Where it is no regular file of at most [`MAX_BYTES`].
+/// If it is not a regular file of at most [`MAX_BYTES`].
 pub fn read(path: &Path, links: Links) -> Result<Regular, Unread> {
     regular::read(path, MAX_BYTES, links)
 }

@@ -1,25 +1,27 @@
-//! Reads a file that may have been replaced by anything: a FIFO would be waited for, and /dev/zero has no end.
+//! Reads a file that somebody may have replaced by something else: opening a FIFO would block, and /dev/zero never
+//! ends.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// Whether the path may be a symbolic link. In a folder of somebody else it could lead anywhere.
+/// Whether the path may be a symbolic link. In a directory that another user can write to, a link could point
+/// anywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
     /// It may.
     Follow,
-    /// It may not; the folders above may.
+    /// It may not, but the directories above it may.
     Refuse,
 }
 
 /// A regular file.
 #[derive(Debug)]
 pub struct Regular {
-    /// All of it.
+    /// The whole content.
     pub bytes: Vec<u8>,
-    /// Owner and mode of the very file that was read.
+    /// Owner and mode of the file that was opened and read.
     pub about: Metadata,
 }
 
@@ -32,10 +34,10 @@ pub enum Unread {
     /// It could not be read.
     #[error("{0}")]
     Read(io::Error),
-    /// It is a folder, a FIFO, a device, a socket, or a link that is not followed.
+    /// It is a directory, a FIFO, a device, a socket, or a link that is not followed.
     #[error("not a regular file")]
     NotRegular,
-    /// It has more bytes than this.
+    /// It is larger than this, in bytes.
     #[error("larger than {} MiB", .0 >> 20)]
     TooLarge(u64),
 }
@@ -49,15 +51,15 @@ impl From<Unread> for io::Error {
     }
 }
 
-/// All of a file that has at most `max` bytes.
+/// Reads a file of at most `max` bytes. Never blocks on a FIFO.
 ///
 /// # Errors
-/// See [`Unread`]. Nothing is waited for.
+/// See [`Unread`].
 pub fn read(path: &Path, max: u64, links: Links) -> Result<Regular, Unread> {
     let nofollow = if links == Links::Refuse { libc::O_NOFOLLOW } else { 0 };
     let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK | nofollow).open(path);
     let file = opened.map_err(|cause| match cause.raw_os_error() {
-        // open(2): a symbolic link, and a socket.
+        // open(2): ELOOP for a symbolic link, ENXIO for a socket.
         Some(libc::ELOOP) if links == Links::Refuse => Unread::NotRegular,
         Some(libc::ENXIO) => Unread::NotRegular,
         _ => Unread::Open(cause),

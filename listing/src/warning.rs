@@ -1,37 +1,37 @@
-//! What an administrator should know of a source though nothing went wrong.
+//! Warnings about a source: what an administrator should know although nothing failed.
 
 use message::Message;
 use serde::{Deserialize, Serialize};
 
-/// One remark.
+/// One warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Read")]
 pub struct Warning {
-    /// None: it is of an earlier release.
+    /// The kind; none in a listing of an earlier release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<WarningCode>,
-    /// What is printed.
+    /// The text for people.
     #[serde(flatten)]
     pub message: Message,
 }
 
-/// What kind of remark it is.
+/// The kinds of warnings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WarningCode {
-    /// A group has another name at the source, and is followed by its id.
+    /// A group was renamed at the source; it is read by its id.
     GroupRenamed,
-    /// The same, and it cannot be read by that name.
+    /// A group was renamed at the source, and cannot be read by the new name.
     GroupRenamedUnread,
-    /// A group is not found by its name, and still has members.
+    /// A group is not found by its name, but still has members.
     GroupNotFound,
     /// A group no longer exists.
     GroupGone,
-    /// Whether a group still exists cannot be found out.
+    /// It is not known whether a group still exists.
     GroupUnclear,
 }
 
-/// As it is in a document; release 0.1.0 wrote a text.
+/// The form in a document; release 0.1.0 wrote only a text.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Read {
@@ -49,7 +49,7 @@ struct Coded {
 }
 
 impl Warning {
-    /// Of this release.
+    /// As this release writes it.
     #[must_use]
     pub fn new(code: WarningCode, what: impl AsRef<str>, hint: impl AsRef<str>) -> Self {
         Self { code: Some(code), message: Message::new(what).with_hint(hint) }

@@ -1,13 +1,13 @@
-//! What is said to an administrator: what happened and why, and in a second line what to do about it.
+//! Messages for administrators: what happened and why, and on a second line what to do about it.
 //!
-//! The two are kept apart until they are printed, so that no text from elsewhere can pass for a hint.
+//! The two parts are kept apart until they are printed, so that text from elsewhere cannot look like a hint.
 #![forbid(unsafe_code)]
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Two texts of one line each; what a terminal would obey is escaped in both.
+/// Two texts of one line each. Control characters are escaped in both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "Parts")]
 pub struct Message {
@@ -16,7 +16,7 @@ pub struct Message {
     hint: Option<String>,
 }
 
-/// As it is in a file that anyone could have written.
+/// The form in a file; the file is not trusted.
 #[derive(Deserialize)]
 struct Parts {
     what: String,
@@ -37,20 +37,20 @@ impl Message {
         Self { what: printable(what.as_ref()), hint: None }
     }
 
-    /// A text of an earlier release, whose lines nothing tells apart.
+    /// A text of an earlier release, in which a hint is only another line.
     #[must_use]
     pub fn of_lines(text: &str) -> Self {
         Self::new(text.lines().collect::<Vec<_>>().join("; "))
     }
 
-    /// What to do about it. An empty text is no hint.
+    /// Sets the hint, which says what to do. An empty text means no hint.
     #[must_use]
     pub fn with_hint(mut self, hint: impl AsRef<str>) -> Self {
         self.hint = Some(printable(hint.as_ref())).filter(|hint| !hint.is_empty());
         self
     }
 
-    /// Adds to what happened, behind a semicolon: "nothing was changed".
+    /// Appends to what happened, after a semicolon: "nothing was changed".
     #[must_use]
     pub fn and(mut self, more: impl AsRef<str>) -> Self {
         self.what = format!("{}; {}", self.what, printable(more.as_ref()));
@@ -63,7 +63,7 @@ impl Message {
         &self.what
     }
 
-    /// What to do about it.
+    /// What to do, if there is a hint.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
@@ -86,7 +86,8 @@ impl fmt::Display for Message {
     }
 }
 
-/// Letters of all scripts and printable ASCII; the rest is escaped, above all new lines and what a terminal obeys.
+/// Letters of all scripts and printable ASCII stay; everything else is escaped, above all newlines and terminal
+/// control sequences.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let mut printed = String::with_capacity(text.len());

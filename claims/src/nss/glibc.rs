@@ -70,15 +70,16 @@ impl Functions {
         match (self.initgroups, self.set, self.next) {
             (Some(initgroups), ..) => {
                 let (mut start, mut size, mut errno) = (1, 8, 0);
-                // SAFETY: room for eight groups, which the function may make more of with realloc(3).
+                // SAFETY: calloc takes two numbers. The function may enlarge the array with realloc(3).
                 let mut groups: *mut libc::gid_t =
                     unsafe { libc::calloc(8, size_of::<libc::gid_t>()) }.cast();
                 if groups.is_null() {
                     return Some(Errno::ENOMEM);
                 }
-                // SAFETY: the first of the groups is inside of the array.
+                // SAFETY: the pointer is not null and the array has eight elements.
                 unsafe { groups.write(NO_GROUP) };
-                // SAFETY: all are this function's own, as glibc's internal_getgrouplist passes them.
+                // SAFETY: all arguments are owned by this function and have the values that glibc's
+                // internal_getgrouplist passes.
                 let status = unsafe {
                     initgroups(name.as_ptr(), NO_GROUP, &mut start, &mut size, &mut groups, 0, &mut errno)
                 };
@@ -90,7 +91,7 @@ impl Functions {
             (None, Some(set), Some(next)) => {
                 let mut group = std::mem::MaybeUninit::<libc::group>::uninit();
                 let (mut buffer, mut errno) = (vec![0; 1 << 20], 0);
-                // SAFETY: it takes a number.
+                // SAFETY: the argument is a number.
                 unsafe { set(0) };
                 // SAFETY: a structure and a buffer of that size, which are this function's own.
                 let status =

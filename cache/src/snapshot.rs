@@ -128,7 +128,8 @@ impl Cache {
 
     pub(crate) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         let mut passwd = db.prepare(&format!(
-            "INSERT INTO passwd (uid, name, gid, pinned, active, expire, groups, local, {}) VALUES (?,?,?,?,?,?,?,?{})",
+            "INSERT INTO passwd (uid, name, gid, pinned, active, expire, groups, local, {})
+             VALUES (?,?,?,?,?,?,?,?{})",
             Passwd::COLUMNS.join(", "),
             ",?".repeat(Passwd::COLUMNS.len()),
         ))?;

@@ -1,11 +1,11 @@
-//! How a kind of statement is written: a code that never changes, and what it is about.
+//! Codes: how reasons, warnings and the like are written to a file, as a code that never changes and its details.
 
 use message::Message;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// An enum of which each variant has a code: one line for the variant, its fields and the code.
+/// Defines an enum in which each variant has a code. Each entry has the variant, its fields and the code.
 ///
 /// As JSON it is `{"code": "…", "details": {…}}`.
 macro_rules! coded {
@@ -42,26 +42,26 @@ macro_rules! coded {
 }
 pub(crate) use coded;
 
-/// What has a code.
+/// A type with a code for each of its values.
 pub trait Coded: Serialize + DeserializeOwned {
-    /// All that [`Self::code`] can give.
+    /// All values of [`Self::code`].
     const CODES: &'static [&'static str];
 
-    /// Which of them. A code keeps its meaning in all releases.
+    /// The code of this value. A code keeps its meaning in all releases.
     fn code(&self) -> &'static str;
 }
 
-/// As it is found in a file: of this release, or of one that knows more or less.
+/// The kind in a file that this or another release wrote.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind<K> {
-    /// One that this release has.
+    /// A kind that this release knows.
     Known(K),
-    /// Another one, with its code if it has one.
+    /// Any other, with its code if it has one.
     Other(Option<String>),
 }
 
 impl<K: Coded> Kind<K> {
-    /// Of the fields `code` and `details`.
+    /// Reads the fields `code` and `details`.
     pub(crate) fn read(code: Option<String>, details: Option<Value>) -> Self {
         let known = code.as_ref().and_then(|code| {
             let mut tagged = serde_json::json!({ "code": code });
@@ -75,7 +75,7 @@ impl<K: Coded> Kind<K> {
 }
 
 impl<K> Kind<K> {
-    /// If this release has it.
+    /// The kind, if this release knows it.
     pub fn known(&self) -> Option<&K> {
         match self {
             Self::Known(kind) => Some(kind),
@@ -84,7 +84,7 @@ impl<K> Kind<K> {
     }
 }
 
-/// Writes `code` and `details`.
+/// Writes the fields `code` and `details`.
 impl<K: Serialize> Serialize for Kind<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -99,26 +99,26 @@ impl<K: Serialize> Serialize for Kind<K> {
     }
 }
 
-/// A kind of statement, and its text.
+/// A kind and its message.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(bound(serialize = "K: Serialize"))]
 pub struct Told<K> {
-    /// For programs.
+    /// The kind, for programs.
     #[serde(flatten)]
     pub kind: Kind<K>,
-    /// For people.
+    /// The text, for people.
     #[serde(flatten)]
     pub message: Message,
 }
 
 impl<K> Told<K> {
-    /// Of this release.
+    /// With a kind of this release.
     pub fn new(kind: K, message: Message) -> Self {
         Self { kind: Kind::Known(kind), message }
     }
 }
 
-/// Release 0.1.0 wrote a text, with the hint in another line.
+/// Release 0.1.0 wrote only a text, with the hint on another line.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Read {

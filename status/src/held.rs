@@ -1,5 +1,5 @@
-//! What a refresh held back: removals that may be a mistake, names and homes where the host cannot be asked; and whether
-//! `state.db` was lost.
+//! What a refresh held back: removals that may be a mistake, and new names and homes while the host cannot be checked.
+//! Also whether `state.db` was lost.
 
 use claims::Unresolved;
 use message::Message;
@@ -7,34 +7,34 @@ use message::Message;
 use crate::coded::{Told, coded};
 
 coded! {
-    /// One cause.
+    /// A cause.
     pub enum Held {
         /// The configuration no longer names a group of the first account.
         NoGroups {
-            /// Login names of those who stay.
+            /// Login names of the users who stay.
             users: Vec<String>,
         } = "held-no-groups",
         /// The configuration no longer has this account.
         AccountGone {
             /// Its name.
             account: String,
-            /// Login names of those who stay.
+            /// Login names of the users who stay.
             users: Vec<String>,
         } = "held-account-gone",
         /// The configuration names another source.
         SourceChanged {
-            /// The present one.
+            /// The source in the configuration.
             source: String,
-            /// The one that the users are of.
+            /// The source that the users came from.
             before: String,
-            /// Login names of those who stay.
+            /// Login names of the users who stay.
             users: Vec<String>,
         } = "held-source-changed",
-        /// More would leave than `max_removed_percent` allows.
+        /// More users would be removed than `max_removed_percent` allows.
         TooMany {
-            /// Login names of those who stay.
+            /// Login names of the users who stay.
             users: Vec<String>,
-            /// How many were active.
+            /// The number of users who were active.
             of: usize,
             /// `max_removed_percent`
             percent: usize,
@@ -43,22 +43,22 @@ coded! {
         ServiceUnasked {
             /// Its name.
             service: String,
-            /// What it did instead of answering.
+            /// What happened instead, such as a timeout.
             why: String,
         } = "held-service-unasked",
-        /// What the host grants is not known.
+        /// It is not known to which names the host grants something.
         RulesUnresolved {
             /// The file that could name anyone.
             unresolved: Unresolved,
         } = "held-rules-unresolved",
         /// The directories that could become homes cannot be checked.
         HomesUnseen {
-            /// Why.
+            /// The reason.
             why: String,
         } = "held-homes-unseen",
         /// `state.db` knew less than `cache.db`, and was rebuilt.
         StateLost {
-            /// How many users and groups it did not know.
+            /// The number of users and groups that it did not know.
             unknown: usize,
         } = "state-lost",
         /// `state.db` is older than `keys.db`.
@@ -67,7 +67,7 @@ coded! {
 }
 
 impl Held {
-    /// For people.
+    /// The message for people.
     #[must_use]
     pub fn message(&self) -> Message {
         let disabled = |why: &str, users: &[String]| {

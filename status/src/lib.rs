@@ -1,5 +1,5 @@
-//! What the refresher leaves for others to read: `status.json`, the report of its last run, and `locked`, the list of
-//! those whom an administrator keeps out. One type for each, for those who write and those who read.
+//! The files `status.json`, the report of the last run, and `locked`, the list of users whom an administrator has locked
+//! out. Writers and readers use the same types.
 #![forbid(unsafe_code)]
 
 mod coded;

@@ -1,4 +1,4 @@
-//! `/var/lib/nss-iam/locked`: who is kept out of this host, whatever the source says.
+//! `/var/lib/nss-iam/locked`: users who are locked out of this host, whatever the source says.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,21 +7,21 @@ use std::path::Path;
 
 use listing::regular::{self, Links};
 
-/// No list has such a size, in bytes.
+/// Far more than any real list, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Login names; one of them may stand for everyone.
+/// The locked login names, or [`Locked::ALL`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Locked(pub BTreeSet<String>);
 
 impl Locked {
-    /// The name that stands for everyone.
+    /// In place of a name: everyone is locked.
     pub const ALL: &str = "*";
 
     /// Reads the file; a missing one is an empty list.
     ///
     /// # Errors
-    /// Where it cannot be read: who is kept out is then not known.
+    /// If it cannot be read: it is then not known who is locked.
     pub fn read(path: &Path) -> io::Result<Self> {
         match regular::read(path, MAX_BYTES, Links::Follow).map_err(io::Error::from) {
             Ok(file) => Ok(Self::parse(&String::from_utf8_lossy(&file.bytes))),
@@ -32,27 +32,27 @@ impl Locked {
         }
     }
 
-    /// A name a line; `#` begins a remark.
+    /// One name per line; a line that begins with `#` is a comment.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         Self(lines.map(str::to_owned).collect())
     }
 
-    /// Whether a user of this login name is kept out.
+    /// Whether the user with this login name is locked.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.has_all() || self.0.contains(name)
     }
 
-    /// Whether everyone is kept out.
+    /// Whether everyone is locked.
     #[must_use]
     pub fn has_all(&self) -> bool {
         self.0.contains(Self::ALL)
     }
 }
 
-/// As it is in the file.
+/// The content of the file.
 impl fmt::Display for Locked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|name| writeln!(f, "{name}"))

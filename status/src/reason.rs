@@ -1,4 +1,4 @@
-//! Why a user, group, key or tag of the listing is left out: every reason, with its code and its text.
+//! Reasons to skip a user, group, key or tag of the listing, with their codes and texts.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use policy::id::{BadTag, Foreign, LAST};
 use crate::coded::coded;
 
 coded! {
-    /// The reason. Text from a source is [`escaped`] in its fields.
+    /// A reason. Text from a source is [`escaped`] in the fields.
     pub enum SkipReason {
-        /// A name of no characters.
+        /// An empty name.
         NameEmpty = "name-empty",
         /// A name that is too long.
         NameLong {
@@ -20,12 +20,12 @@ coded! {
         } = "name-too-long",
         /// A name with a character that no name may have.
         NameCharacter {
-            /// The first such one.
+            /// The first such character.
             character: char,
         } = "name-character",
-        /// A name that begins with what no name may begin with.
+        /// A name with a first character that no name may begin with.
         NameFirst {
-            /// With this.
+            /// The first character.
             character: char,
         } = "name-first-character",
         /// A name that would be taken for an id.
@@ -41,7 +41,7 @@ coded! {
             name: String,
             /// The user's uid.
             id: u32,
-            /// Of nsswitch.conf(5).
+            /// The service of nsswitch.conf(5).
             service: String,
         } = "name-of-host-user",
         /// A group of this host has the name.
@@ -50,28 +50,28 @@ coded! {
             name: String,
             /// The group's gid.
             id: u32,
-            /// Of nsswitch.conf(5).
+            /// The service of nsswitch.conf(5).
             service: String,
         } = "name-of-host-group",
-        /// A group that is published has the name, or a local group that users join.
+        /// A published group has the name, or a local group that users join.
         NameOfOwnGroup {
             /// The name.
             name: String,
         } = "name-of-own-group",
-        /// Groups of this host have the name as a member.
+        /// Groups of this host list the name as a member.
         NameInGroups {
             /// The name.
             name: String,
             /// The groups' names.
             groups: Vec<String>,
-            /// Of nsswitch.conf(5).
+            /// The service of nsswitch.conf(5).
             service: String,
         } = "name-in-groups",
         /// Something on this host uses the name.
         NameUsed {
             /// The name.
             name: String,
-            /// What does.
+            /// The use.
             used: Use,
         } = "name-used",
         /// The name is in the list of reserved names.
@@ -79,16 +79,16 @@ coded! {
             /// The name.
             name: String,
         } = "name-reserved",
-        /// Nobody knows whose the name is, since a service does not answer.
+        /// A service does not answer, so it is not known whether it has the name.
         NameUnasked {
             /// The name.
             name: String,
-            /// Of nsswitch.conf(5).
+            /// The service of nsswitch.conf(5).
             service: String,
-            /// What it did in place of an answer.
+            /// What happened instead, such as a timeout.
             why: String,
         } = "name-service-unasked",
-        /// Nobody knows what the host grants to the name.
+        /// It is not known what the host grants to the name.
         NameUnresolved {
             /// The name.
             name: String,
@@ -101,15 +101,15 @@ coded! {
             name: String,
             /// What messages call a user or group of the source: "IAM user".
             called: String,
-            /// As the source spells it.
+            /// The user or group that has it, as the source spells it.
             holder: String,
         } = "name-taken",
-        /// A group has the id that was a user's.
+        /// A group has an id that belonged to a user.
         IdOfUser {
             /// GroupId.
             iam_id: String,
         } = "id-was-of-user",
-        /// A user has the id of a group.
+        /// A user has an id that belongs to a group.
         IdOfGroup {
             /// UserId.
             iam_id: String,
@@ -118,22 +118,22 @@ coded! {
         IdOfHost {
             /// The uid or gid.
             id: u32,
-            /// Who has it.
+            /// The name of the user or group.
             name: String,
-            /// Of nsswitch.conf(5).
+            /// The service of nsswitch.conf(5).
             service: String,
-            /// Whether `[ids]` gives the id.
+            /// Whether the id comes from `[ids]`.
             configured: bool,
         } = "id-of-host",
-        /// The uid or gid is one of those that others give.
+        /// The uid or gid is in a range from which other software assigns ids.
         IdInRange {
             /// The uid or gid.
             id: u32,
-            /// First and last of the range.
+            /// First and last id of the range.
             range: (u32, u32),
-            /// "of containers".
+            /// Follows the range in a message: "of containers".
             whose: String,
-            /// Whether `[ids]` gives the id.
+            /// Whether the id comes from `[ids]`.
             configured: bool,
         } = "id-in-range",
         /// Another user or group of the source has the uid or gid.
@@ -143,39 +143,39 @@ coded! {
             /// UserId or GroupId.
             holder: String,
         } = "id-taken",
-        /// The template gives no path that could be a home.
+        /// The template yields no valid home path.
         HomePath = "home-path",
-        /// Nobody knows whose the folders are that could be the home.
+        /// The owners of the directories that could be the home are not known.
         HomeUnseen {
             /// Why they cannot be checked.
             why: String,
         } = "home-unseen",
-        /// All folders that could be the home belong to others.
+        /// All directories that could be the home belong to others.
         HomeTaken {
-            /// By the template.
+            /// The path that the template yields.
             home: String,
-            /// With the uid at its end.
+            /// The same path with the uid at its end.
             own: String,
         } = "home-taken",
         /// A tag with characters that passwd(5) cannot hold.
         TagCharacters = "tag-characters",
-        /// A tag `uid` that is no number.
+        /// A tag `uid` that is not a number.
         TagNumber = "tag-not-a-number",
         /// A tag `uid` with an id of the system.
         TagIdOfSystem {
             /// The id.
             id: u32,
         } = "tag-id-of-system",
-        /// A tag `uid` with an id above those that can be given.
+        /// A tag `uid` with an id above all that can be assigned.
         TagIdTooHigh {
             /// The id.
             id: u32,
-            /// The highest one.
+            /// The highest id that can be assigned.
             last: u32,
         } = "tag-id-too-high",
-        /// A tag `shell` with no shell of this host.
+        /// A tag `shell` with a shell that this host does not have.
         TagShell {
-            /// What the tag has.
+            /// The value of the tag.
             shell: String,
         } = "tag-shell",
         /// A key body that is too long.
@@ -191,19 +191,19 @@ coded! {
         KeyForm = "key-form",
         /// A key body that OpenSSH could not read.
         KeyUnreadable {
-            /// Why.
+            /// The reason.
             cause: String,
         } = "key-unreadable",
         /// A DSA key.
         KeyDsa = "key-dsa",
-        /// A key of a type that sshd does not take.
+        /// A key of a type that sshd does not accept.
         KeyType = "key-type",
-        /// A key that cannot be printed.
+        /// A key that cannot be written as text.
         KeyUnprintable {
-            /// Why.
+            /// The reason.
             cause: String,
         } = "key-unprintable",
-        /// A key in a tag that can be uploaded.
+        /// A key in a tag although keys of its type can be uploaded to the source.
         KeyBelongsElsewhere {
             /// Its type.
             kind: String,
@@ -241,7 +241,7 @@ impl From<BadTag> for SkipReason {
 }
 
 impl SkipReason {
-    /// An id that others give; `configured`: by `[ids]`.
+    /// For an id from a range of other software. `configured`: whether the id comes from `[ids]`.
     #[must_use]
     pub fn of_foreign(foreign: Foreign, configured: bool) -> Self {
         let Foreign { id, range, whose } = foreign;
@@ -250,13 +250,14 @@ impl SkipReason {
     }
 }
 
-/// Text from a source, which a terminal would obey or a message would pass on as its own.
+/// Text from a source with control characters and non-ASCII characters escaped: it must not control a terminal or look
+/// like part of a message.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     text.escape_default().to_string()
 }
 
-/// What an administrator knows a service of nsswitch.conf(5) by.
+/// How messages call a service of nsswitch.conf(5): `files` by its file.
 pub(crate) fn place(service: &str, file: &str) -> String {
     if service == "files" { file.to_owned() } else { format!("service '{service}' of nsswitch.conf") }
 }

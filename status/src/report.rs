@@ -1,4 +1,4 @@
-//! `status.json`. Its form for people and other tools is in `docs/reference/status.md`.
+//! `status.json`. `docs/reference/status.md` describes it for people and other tools.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::{Held, Skip, Stop, Told, Warning};
 
-/// The largest report that is read, in bytes: one that leaves out everyone of the largest listing with short names fits.
+/// The largest report that is read, in bytes: enough for the largest listing of users with short names, if all are skipped.
 pub const MAX_BYTES: u64 = 512 << 20;
 
-/// The report of a run. Fields that a later release adds are left out, those that an earlier one lacks are empty.
+/// The report of a run. Fields that a later release adds are ignored; fields that an earlier one lacks are empty.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Status {
@@ -29,19 +29,19 @@ pub struct Status {
     pub users: usize,
     /// Disabled users that are shown.
     pub disabled: usize,
-    /// Groups of the source.
+    /// Published groups of the source.
     pub groups: usize,
-    /// Of active users.
+    /// Keys of active users.
     pub keys: usize,
-    /// Users who came.
+    /// Users who were added.
     pub added: usize,
-    /// Users who left.
+    /// Users who were removed.
     pub removed: usize,
-    /// Other users of whom something changed.
+    /// Users who were changed otherwise.
     pub changed: usize,
-    /// A text for each of these, and for groups.
+    /// One line for each of these changes, and for changes of groups.
     pub changes: Vec<String>,
-    /// What of the listing is left out.
+    /// What was skipped in the listing.
     pub skips: Vec<Skip>,
     /// What an administrator should know.
     pub warnings: Vec<Told<Warning>>,
@@ -51,52 +51,52 @@ pub struct Status {
     /// What stopped this run, if anything did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Told<Stop>>,
-    /// How each account stands.
+    /// The state of each account.
     pub accounts: Vec<Account>,
     /// What the fetch half did, if the same run had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fetch: Option<Fetched>,
 }
 
-/// How an account stands.
+/// The state of an account.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Account {
-    /// In the configuration.
+    /// The name in the configuration.
     pub name: String,
-    /// Of AWS.
+    /// The AWS account id.
     pub id: String,
-    /// Whether the listing has all users of it.
+    /// Whether the listing has all users of the account.
     pub complete: bool,
-    /// When its memberships were last read whole.
+    /// When the memberships were last read completely.
     pub as_of: Option<Timestamp>,
-    /// In the listing.
+    /// The number of users in the listing.
     pub users: usize,
     /// What went wrong.
     #[serde(deserialize_with = "failures")]
     pub errors: Vec<Failure>,
 }
 
-/// What the fetch half did; it also tells so on standard output.
+/// What the fetch half did. It also prints this to standard output.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Fetched {
-    /// Exit status of the fetch half.
+    /// Its exit status.
     pub exit: u8,
     /// How long it took.
     pub seconds: f64,
-    /// In the listing.
+    /// The number of users in the listing.
     pub users: usize,
-    /// In the listing.
+    /// The number of groups in the listing.
     pub groups: usize,
-    /// In the listing.
+    /// The number of accounts in the listing.
     pub accounts: usize,
-    /// How many calls there were, by their names: `iam:GetGroup`.
+    /// The number of calls by name, such as `iam:GetGroup`.
     pub calls: BTreeMap<String, u64>,
     /// What went wrong.
     #[serde(deserialize_with = "failures")]
     pub failures: Vec<Failure>,
-    /// In a dry run only, which leaves none on disk.
+    /// The listing, only in a dry run, which does not write it to disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listing: Option<Listing>,
 }
@@ -105,14 +105,14 @@ impl Status {
     /// Reads the file.
     ///
     /// # Errors
-    /// Where it is no regular file of at most [`MAX_BYTES`], or no report.
+    /// If it is not a regular file of at most [`MAX_BYTES`], or not a report.
     pub fn read(path: &Path) -> io::Result<Self> {
         let file = regular::read(path, MAX_BYTES, Links::Refuse)?;
         Ok(serde_json::from_slice(&file.bytes)?)
     }
 }
 
-/// Release 0.1.0 wrote one text, whatever was held.
+/// Release 0.1.0 wrote a single text for everything that was held.
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Told<Held>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -128,7 +128,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Told<He
     })
 }
 
-/// A listing takes no field that it does not know; a report does.
+/// Unlike in a listing, unknown fields are allowed.
 fn failures<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Failure>, D::Error> {
     #[derive(Default, Deserialize)]
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! What of the listing is left out.
+//! Parts of the listing that were skipped.
 
 use std::fmt;
 
@@ -8,19 +8,19 @@ use serde_json::Value;
 use crate::coded::Kind;
 use crate::reason::{SkipReason, escaped};
 
-/// What can be left out.
+/// The kinds of things that can be skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
     /// A user.
     User,
-    /// A group; its members are users all the same.
+    /// A group; its members are still users.
     Group,
-    /// A key of a user who is there.
+    /// A key of a published user.
     Key,
-    /// A tag of a user who is there.
+    /// A tag of a published user.
     Tag,
-    /// What another release leaves out.
+    /// Something that only another release skips.
     #[serde(other)]
     Other,
 }
@@ -37,14 +37,14 @@ impl fmt::Display for What {
     }
 }
 
-/// What exactly is left out.
+/// Exactly what was skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'a> {
     /// The user.
     User,
     /// The group.
     Group,
-    /// The user's key of this SSHPublicKeyId.
+    /// The user's key with this SSHPublicKeyId.
     Key(&'a str),
     /// The user's key in this tag.
     KeyInTag(&'a str),
@@ -52,34 +52,34 @@ pub enum Part<'a> {
     Tag(&'a str),
 }
 
-/// Something of the listing that is not published as it stands.
+/// Something in the listing that is not published as it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "Read")]
 pub struct Skip {
     /// The account's name in the configuration.
     pub account: String,
-    /// What was left out.
+    /// The kind.
     pub what: What,
     /// The user or group, as the source spells it, [`escaped`].
     pub name: String,
     /// UserId or GroupId.
     pub id: String,
-    /// Of a tag, or of a key in a tag.
+    /// The tag, or the tag with the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
-    /// SSHPublicKeyId of a key.
+    /// The SSHPublicKeyId of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Why, for programs.
+    /// The reason, for programs.
     #[serde(flatten)]
     pub reason: Kind<SkipReason>,
-    /// Why, for people.
+    /// The reason, for people.
     #[serde(rename = "reason")]
     pub text: String,
 }
 
 impl Skip {
-    /// Of `account` the user or group called `name`, whose id is `id`.
+    /// `part` of the user or group `name` of `account`, with the id `id`.
     #[must_use]
     pub fn new(account: &str, part: Part<'_>, name: &str, id: &str, reason: SkipReason) -> Self {
         let (what, tag, key) = match part {
@@ -107,7 +107,7 @@ impl Skip {
     }
 }
 
-/// As it is in a file.
+/// The form in a file.
 #[derive(Deserialize)]
 struct Read {
     #[serde(default)]

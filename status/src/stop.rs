@@ -1,35 +1,35 @@
-//! What stops the apply half.
+//! Errors that stop the apply half.
 
 use crate::coded::coded;
 
 coded! {
-    /// The cause; the message says more.
+    /// The kind of error; the message says more.
     pub enum Stop {
         /// A file of the configuration cannot be read.
         ConfigUnreadable = "config-unreadable",
-        /// Anyone may write a file of the configuration.
+        /// Anyone can write to a file of the configuration.
         ConfigWritable = "config-writable",
         /// Something in the configuration is wrong.
         ConfigWrong = "config-wrong",
-        /// The configuration cannot be carried out on this host.
+        /// The configuration is impossible on this host.
         ConfigImpossible = "config-impossible",
-        /// The configuration was changed while this host was asked.
+        /// The configuration was changed during the run.
         ConfigChanged = "config-changed",
         /// There is no listing.
         ListingMissing = "listing-missing",
         /// The listing cannot be read.
         ListingUnreadable = "listing-unreadable",
-        /// Others could have written the listing, or it is no file.
+        /// Others could have written the listing, or it is not a file.
         ListingUntrusted = "listing-untrusted",
-        /// The listing is not in the form that this release reads.
+        /// The listing has a form that this release cannot read.
         ListingForm = "listing-form",
         /// A file of this host that names users or groups cannot be read.
         HostUnreadable = "host-unreadable",
         /// `state.db` cannot be used.
         StateUnusable = "state-unusable",
-        /// The folder of the cache cannot be used.
+        /// The directory of the cache cannot be used.
         FolderUnusable = "folder-unusable",
-        /// `state.db` is of a later release.
+        /// A later release wrote `state.db`.
         StateLater = "state-later",
         /// `cache.db` or `keys.db` cannot be replaced.
         NotPublished = "not-published",
@@ -37,7 +37,7 @@ coded! {
         NoKeysGroup = "no-keys-group",
         /// Another refresher holds the lock.
         Busy = "refresher-busy",
-        /// Other refreshers kept changing the data to publish while this host was asked.
+        /// Other refreshers kept changing the published data during the run.
         Overtaken = "refresher-overtaken",
     }
 }

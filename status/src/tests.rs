@@ -1,4 +1,4 @@
-//! What is written is read back, by this release and by others.
+//! What was written is read back, by this and other releases.
 
 use std::collections::BTreeSet;
 
@@ -116,7 +116,7 @@ fn a_report_of_a_later_release_is_read_as_far_as_it_is_known() {
     assert_eq!(read.accounts[0].errors[0].kind, listing::FailureKind::Other);
 }
 
-/// As release 0.1.0 wrote it.
+/// A report of release 0.1.0.
 #[test]
 fn a_report_without_codes_is_read() {
     let read = read(&json!({
@@ -151,7 +151,7 @@ fn a_report_is_read_from_a_file_only() {
 }
 
 proptest! {
-    /// A source can be called anything.
+    /// The name of a source is arbitrary.
     #[test]
     fn no_text_from_a_source_makes_a_second_line_or_a_code(
         name in "\\PC*|.*\n(hint: rm|\"code\": \"key-dsa\").*", tag in ".*\u{1b}.*|[a-z'\n]*",

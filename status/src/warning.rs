@@ -1,4 +1,4 @@
-//! What an administrator should know although nothing failed.
+//! Warnings: what an administrator should know although nothing failed.
 
 use claims::Use;
 use listing::WarningCode;
@@ -9,38 +9,38 @@ use crate::reason::{SkipReason, escaped};
 use crate::skip::What;
 
 coded! {
-    /// One remark on the host, the configuration or the source.
+    /// A warning about the host, the configuration or the source.
     pub enum Warning {
-        /// A user or group has another name at the source, which is refused.
+        /// A user or group was renamed at the source, and the new name is refused.
         KeepsName {
             /// `user` or `group`.
             what: What,
             /// UserId or GroupId.
             iam_id: String,
-            /// The name that stays.
+            /// The name that it keeps.
             name: String,
             /// What messages call the source.
             source: String,
-            /// Why the other one is refused.
+            /// Why the new name is refused.
             reason: SkipReason,
         } = "keeps-name",
-        /// `[ids]` or a tag gives another id than the one that was given.
+        /// `[ids]` or a tag has an id that differs from the assigned one.
         KeepsId {
             /// UserId or GroupId.
             iam_id: String,
-            /// The id that stays.
+            /// The assigned id, which stays.
             id: u32,
-            /// The other one.
+            /// The id in `[ids]` or the tag.
             unused: u32,
         } = "keeps-id",
         /// The common group or iam-disabled has no id.
         OwnGroupLeftOut {
             /// The group.
             name: String,
-            /// Why.
+            /// The reason.
             reason: SkipReason,
         } = "own-group-left-out",
-        /// The listing has times of the future.
+        /// The listing contains times in the future.
         ConfirmedInFuture = "confirmed-in-future",
         /// `[local_groups]` names a group of the source that is not read.
         LocalGroupsUnread {
@@ -57,7 +57,7 @@ coded! {
             /// The local group.
             group: String,
         } = "local-group-of-root",
-        /// Another directory has a published name in its groups.
+        /// Another directory lists a published name as a member of its groups.
         InGroupsOfDirectory {
             /// What messages call a user or group of the source: "IAM user".
             called: String,
@@ -67,10 +67,10 @@ coded! {
             iam_id: String,
             /// The directory's groups.
             groups: Vec<String>,
-            /// Of nsswitch.conf(5).
+            /// The service of nsswitch.conf(5).
             service: String,
         } = "in-groups-of-directory",
-        /// A unit or an entry of sysusers.d(5) takes a published name for its own account.
+        /// A unit or an entry of sysusers.d(5) uses a published name as its own account.
         RunsAs {
             /// `user` or `group`.
             what: What,
@@ -80,18 +80,18 @@ coded! {
             name: String,
             /// UserId or GroupId.
             iam_id: String,
-            /// What takes it.
+            /// The use.
             used: Use,
         } = "runs-as",
         /// This host has no machine-id(5).
         NoMachineId = "no-machine-id",
         /// The keys come from an image.
         OtherMachine = "not-fetched-here",
-        /// A copy in memory replaces the directory of the cache, which cannot be written.
+        /// The directory of the cache is read-only, and a copy in memory is mounted over it.
         InMemory = "folder-in-memory",
-        /// No copy in memory can replace it.
+        /// The directory is read-only, and no copy could be mounted.
         NotInMemory {
-            /// Why.
+            /// The reason.
             cause: String,
         } = "folder-not-in-memory",
         /// Processes of a disabled user did not end.
@@ -101,21 +101,21 @@ coded! {
             /// The uid.
             uid: u32,
         } = "processes-left",
-        /// A group has another name at the source, and is followed.
+        /// A group was renamed at the source; it is read by its id.
         GroupRenamed {
             /// The account's name in the configuration.
             account: String,
             /// What the source says.
             said: Message,
         } = "group-renamed",
-        /// The same, and it cannot be read by that name.
+        /// A group was renamed at the source, and cannot be read by the new name.
         GroupRenamedUnread {
             /// The account's name in the configuration.
             account: String,
             /// What the source says.
             said: Message,
         } = "group-renamed-unread",
-        /// A group is not found by its name, and still has members.
+        /// A group is not found by its name, but still has members.
         GroupNotFound {
             /// The account's name in the configuration.
             account: String,
@@ -129,14 +129,14 @@ coded! {
             /// What the source says.
             said: Message,
         } = "group-gone",
-        /// Whether a group still exists cannot be found out.
+        /// It is not known whether a group still exists.
         GroupUnclear {
             /// The account's name in the configuration.
             account: String,
             /// What the source says.
             said: Message,
         } = "group-unclear",
-        /// What a source says in a listing of an earlier release.
+        /// A warning about a source in a listing of an earlier release.
         Source {
             /// The account's name in the configuration.
             account: String,
@@ -147,7 +147,7 @@ coded! {
 }
 
 impl Warning {
-    /// What the source of an account says.
+    /// A warning about the source of an account.
     #[must_use]
     pub fn of_source(account: &str, warning: listing::Warning) -> Self {
         let (account, said) = (escaped(account), warning.message);
@@ -161,7 +161,7 @@ impl Warning {
         }
     }
 
-    /// For people.
+    /// The message for people.
     #[must_use]
     pub fn message(&self) -> Message {
         let own_name = |iam_id: &str, name: &str| {
@@ -240,7 +240,7 @@ impl Warning {
         }
     }
 
-    /// The user or group that it is about.
+    /// The id of the user or group that it is about, if any.
     #[must_use]
     pub fn iam_id(&self) -> Option<&str> {
         match self {

@@ -5,12 +5,12 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 
 CARGO ?= cargo
-# Cargo.toml is the only file that states the version. Packages carry the date of the commit, or that of the file in an
-# archive of one, so that each commit always makes the same.
+# Cargo.toml is the only file that states the version. Packages carry the date of the commit or, in an archive without git, the
+# date of that file, so that a commit always gives the same packages.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 DATE := $(shell git log -1 --format=%ct 2>/dev/null || stat --format=%Y Cargo.toml)
 DESTDIR ?=
-# Debian's multiarch folder, or the lib64 of the rpm distributions.
+# Debian's multiarch directory, or lib64 on rpm distributions.
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 LIBDIR ?= /usr/lib$(if $(MULTIARCH),/$(MULTIARCH),64)
 LIBEXECDIR ?= /usr/libexec/nss-iam
@@ -21,7 +21,7 @@ VENV := .venv/installed
 ZIG := .venv/released
 LINT := .venv/linted
 DENY_VERSION := 0.20.2
-# What is shipped runs on every C library from 2.17 on, the oldest that Rust's standard library works with.
+# What is shipped runs with glibc 2.17 and later: the oldest version that Rust's standard library supports.
 TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 GLIBC := 2.17
 RELEASED := $(TARGET)/$(TRIPLE)/release
@@ -34,7 +34,7 @@ DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
 
-setup: ## Install what building and testing need, as far as it is missing
+setup: ## Install missing packages that building and testing need
 	@tests/setup.sh
 
 $(VENV): tests/emulator/requirements.txt | setup
@@ -50,25 +50,25 @@ $(LINT): tests/lint/requirements.txt $(VENV)
 	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-# Not optimised, which halves the time to build it: it runs for two seconds.
+# Not optimised: that halves the build time, and it runs for only two seconds.
 $(DENY)/bin/cargo-deny: | setup
 	$(CARGO) install --quiet --locked --debug --root $(DENY) cargo-deny@$(DENY_VERSION)
 
-# Small systems that tests lay private machines over.
+# Small Debian systems: tests use them as the lower layer of an overlay.
 trees: setup
 	@tests/trees.sh
 
-# With the tests: what they need of a dependency would else have it built twice.
+# Including the tests: they need more features of some dependencies, which would otherwise be built twice.
 build: setup ## Build everything, for tests and the demo
 	$(CARGO) build --workspace --all-targets --locked
 
-# Alone: with a second crate type cargo would not link it as a whole, which the proof of no panic needs. It has nothing
-# to start or to finish, so it goes without the start files, which would be four more names for the loader to look for.
-# What it asks of the C library is as old as the GLIBC above, whichever linker is used; a test holds that.
+# Only one crate type: with a second one, cargo would leave out link-time optimisation, which the proof that nothing panics
+# needs. The module has nothing to initialise, so it is linked without start files, which would be four more symbols for the
+# loader to look up. It needs no symbol newer than GLIBC above, whichever linker is used; a test checks this.
 module: setup ## Build the NSS module as it is shipped
 	$(CARGO) rustc --profile module --locked -p nss-iam --lib --crate-type cdylib -- -C link-arg=-nostartfiles
 
-# Packagers' flags are for the compiler of this machine, not for zig; nor is all to be built again for their date.
+# A packager's flags are meant for this machine's compiler, not for zig, and a new SOURCE_DATE_EPOCH must not rebuild everything.
 release: module $(ZIG) ## Build what is shipped
 	export PATH="$(CURDIR)/.venv/bin:$$PATH"; unset CFLAGS CXXFLAGS CPPFLAGS LDFLAGS SOURCE_DATE_EPOCH; \
 	$(CARGO) zigbuild --release --locked --target $(TRIPLE).$(GLIBC) -p keys-cmd -p cache-refresher -p nss-iamctl
@@ -76,28 +76,28 @@ release: module $(ZIG) ## Build what is shipped
 	mkdir -p $(COMPLETIONS)
 	for shell in bash zsh fish; do $(RELEASED)/nss-iamctl completions $$shell >$(COMPLETIONS)/$$shell; done
 
-demo: build $(VENV) ## The main job on an IAM emulator, step by step
+demo: build $(VENV) ## Run the main job on an IAM emulator, step by step
 	@tests/trees.sh login
 	$(TARGET)/debug/demo
 
-# cargo ends with the summary of the last test program; the last line adds all of them up.
-test: build module deb rpm trees $(VENV) lint ## All tests
+# cargo prints one summary for each test program; the last line adds them up.
+test: build module deb rpm trees $(VENV) lint ## Run all tests
 	@set +e; $(CARGO) test --workspace --locked --lib --bins --tests --no-fail-fast 2>&1 | tee $(TARGET)/test.log; \
 	status=$${PIPESTATUS[0]}; \
 	awk '/^skipped: /{s++} /^test result:/{p+=$$4; f+=$$6} \
 	     END {printf "%d passed, %d failed, %d skipped\n", p-s, f, s; exit !(p-s)}' $(TARGET)/test.log && exit $$status
 
-bench: module $(VENV) ## Lookups beside every peer (written to docs/benchmarks), refresh and keys-cmd beside their floors
+bench: module $(VENV) ## Compare lookups with every peer (written to docs/benchmarks), and refresh and keys-cmd with the minimum
 	@tests/trees.sh bench
 	$(CARGO) build --release --workspace --locked
 	$(TARGET)/release/bench-lookups
 	$(TARGET)/release/bench-refresh
 
-lint: setup $(LINT) $(DENY)/bin/cargo-deny ## Formatting, clippy, what is depended on (deny.toml), workflow and issue forms
+lint: setup $(LINT) $(DENY)/bin/cargo-deny ## Check formatting, clippy, dependencies (deny.toml), the workflow and the issue forms
 	@if $(CARGO) clippy --version >/dev/null 2>&1 && $(CARGO) fmt --version >/dev/null 2>&1; then \
 		$(CARGO) fmt --all --check && $(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings; \
 	else \
-		echo "lint left out: this toolchain has no clippy or rustfmt (rustup component add clippy rustfmt)"; \
+		echo "lint skipped: this toolchain has no clippy or rustfmt (rustup component add clippy rustfmt)"; \
 	fi
 	$(DENY)/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
 	.venv/bin/actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
@@ -124,7 +124,7 @@ install: ## Install what was built by 'make release' below DESTDIR
 	install -D -m 0644 $(COMPLETIONS)/fish $(DESTDIR)/usr/share/fish/vendor_completions.d/nss-iamctl.fish
 	for page in man/*; do install -D -m 0644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
 
-# What only these distributions have a place for.
+# Files that only one kind of distribution has a place for.
 install-debian:
 	install -D -m 0644 $(COMPLETIONS)/zsh $(DESTDIR)/usr/share/zsh/vendor-completions/_nss-iamctl
 	install -D -m 0644 config/pam-mkhomedir $(DESTDIR)/usr/share/pam-configs/nss-iam-mkhomedir
@@ -137,9 +137,9 @@ install-rpm:
 	install -D -m 0644 $(RELEASED)/THIRD-PARTY $(DESTDIR)/usr/share/licenses/nss-iam/THIRD-PARTY
 	install -D -m 0644 LICENSE $(DESTDIR)/usr/share/licenses/nss-iam/LICENSE
 
-# Where dpkg looks for the version and the date.
+# dpkg takes the version and the date from here.
 debian/changelog:
-	printf 'nss-iam (%s) unstable; urgency=medium\n\n  * What is new is in CHANGELOG.md.\n\n -- %s  %s\n' \
+	printf 'nss-iam (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' \
 		'$(VERSION)' "$$(sed -n 's/^Maintainer: //p' debian/control)" "$$(date --utc --rfc-email --date=@$(DATE))" >$@
 
 deb: release debian/changelog ## Build dist/nss-iam_*.deb
@@ -160,5 +160,5 @@ rpm: release ## Build dist/nss-iam-*.rpm
 		--define '_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' rpm/nss-iam.spec
 	rpmlint --config rpm/rpmlint.toml dist/*.rpm
 
-clean: ## Remove what was built
+clean: ## Remove everything that was built
 	rm -rf $(TARGET) dist .venv debian/changelog

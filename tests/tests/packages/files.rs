@@ -74,6 +74,8 @@ fn paths_and_modes_are_those_of_the_reference() {
         ("usr/share/pam-configs/nss-iam-mkhomedir", 0o644),
         ("etc/apparmor.d/abstractions/nameservice.d/nss-iam", 0o644),
         ("usr/share/doc/nss-iam/copyright", 0o644),
+        ("usr/share/doc/nss-iam/reference/listing.md", 0o644),
+        ("usr/share/doc/nss-iam/reference/listing.schema.json", 0o644),
     ] {
         let found = fs::metadata(folder.path().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
         assert_eq!(found.permissions().mode() & 0o7777, mode, "{path}");

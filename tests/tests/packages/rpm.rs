@@ -39,7 +39,11 @@ fn the_rpm_installs_the_programs_of_the_deb() {
             assert!(rpm.contains(&format!("/{}", path.display())), "{}", path.display());
         }
     }
-    for only in ["/usr/share/selinux/packages/nss-iam.cil", "/usr/share/zsh/site-functions/_nss-iamctl"] {
+    for only in [
+        "/usr/share/selinux/packages/nss-iam.cil",
+        "/usr/share/zsh/site-functions/_nss-iamctl",
+        "/usr/share/doc/nss-iam/reference/listing.md",
+    ] {
         assert!(rpm.contains(only), "{only}");
     }
 }

@@ -21,7 +21,7 @@ tree() { # name, release of Debian, packages separated by commas
 }
 
 if [ "$(id -u)" != 0 ]; then
-    echo "trees: left out: needs root, as the tests do that use them"
+    echo "trees: skipped: needs root, like the tests that use them"
     exit 0
 fi
 mkdir -p "$trees"

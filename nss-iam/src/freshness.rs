@@ -194,7 +194,7 @@ fn a_file_that_was_missing_at_the_first_tick_of_the_clock_is_found_later() {
 }
 
 #[test]
-fn a_deleted_file_answers_for_a_second_at_most() {
+fn a_deleted_file_answers_for_a_second_at_most_and_its_successor_is_found() {
     let world = world();
     assert_eq!(world.answer(), Ok(1));
     world.fails(GONE);

@@ -122,7 +122,7 @@ fn an_account_that_the_refresher_does_not_publish_leaves_everything_unchanged() 
 }
 
 #[test]
-fn files_get_the_ids_of_iam_users_with_renumber() {
+fn renumber_gives_the_files_of_the_named_account_the_ids_of_the_user_and_follows_no_link() {
     let Some((host, key)) = host(47_200) else { return };
     host.done(&["su", "ana", "-c", "ln -s /etc/shadow ~/papers/link"]);
     let (status, told) = host.sh("nss-iamctl adopt --renumber --apply ana");

@@ -96,7 +96,7 @@ fn users_other_than_root_see_what_glibc_returns_and_no_keys() {
 }
 
 #[test]
-fn a_lock_takes_effect_at_once_even_without_a_listing_or_with_a_broken_one() {
+fn a_lock_takes_effect_at_once_without_a_valid_listing_but_an_unlock_needs_one() {
     let Some(host) = host() else { return };
     for broken in [None, Some("{}"), Some("")] {
         match broken {
@@ -218,7 +218,7 @@ fn a_unit_that_runs_as_a_published_user_is_bad_until_it_is_allowed() {
 }
 
 #[test]
-fn a_service_that_cannot_be_asked_is_bad_and_one_that_is_not_installed_is_a_note() {
+fn a_service_that_is_not_installed_is_a_note_and_one_that_cannot_be_asked_is_bad_until_it_is_excluded() {
     let Some(host) = host() else { return };
     let module = tests::module().with_file_name("libnss_ldap.so.2");
     let _ = fs::remove_file(&module);

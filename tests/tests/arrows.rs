@@ -59,7 +59,7 @@ fn each_crate_links_those_of_ours_that_it_may() {
 
 /// Rules are functions from values to values, and keys-cmd links them.
 #[test]
-fn the_policy_depends_on_a_hash_and_on_what_makes_errors_and_reads_nothing() {
+fn policy_depends_on_sha2_and_thiserror_only_and_does_no_io() {
     assert_eq!(tree("policy", &["--depth", "1"]), set(&["policy", "sha2", "thiserror"]));
     let sources = tests::repository().join("policy/src");
     let mut count = 0;

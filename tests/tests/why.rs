@@ -70,7 +70,7 @@ fn on_a_working_host_nothing_is_broken() {
 }
 
 #[test]
-fn a_directory_in_the_path_of_keys_cmd_that_others_can_write_to() {
+fn a_directory_above_keys_cmd_that_others_can_write_to_is_found() {
     let Some((host, key)) = host() else { return };
     mode("/usr/libexec/nss-iam", 0o777);
     host.refused("ana", &key);
@@ -81,7 +81,7 @@ fn a_directory_in_the_path_of_keys_cmd_that_others_can_write_to() {
 }
 
 #[test]
-fn a_drop_in_that_is_missing_overridden_not_included_or_not_loaded_yet() {
+fn a_drop_in_that_is_missing_overridden_not_included_or_not_loaded_yet_is_found() {
     let Some((host, key)) = host() else { return };
     let ours = fs::read_to_string(DROP_IN).unwrap();
     let main = fs::read_to_string("/etc/ssh/sshd_config").unwrap();
@@ -109,7 +109,7 @@ fn a_drop_in_that_is_missing_overridden_not_included_or_not_loaded_yet() {
 }
 
 #[test]
-fn a_hardened_list_that_came_after_enable() {
+fn an_allow_list_of_users_that_was_added_after_enable_is_found() {
     let Some((host, key)) = host() else { return };
     append("/etc/ssh/sshd_config.d/60-hard.conf", "AllowUsers root\n");
     host.restart_sshd(&[]);
@@ -130,7 +130,7 @@ fn nologin_and_a_home_of_another_user() {
 }
 
 #[test]
-fn a_shell_that_is_gone() {
+fn a_shell_that_is_gone_is_found() {
     let Some((host, key)) = host() else { return };
     fs::rename("/bin/bash", "/bin/bash.gone").unwrap();
     let ran = host.ssh("ana", &key, "true");
@@ -141,7 +141,7 @@ fn a_shell_that_is_gone() {
 }
 
 #[test]
-fn the_helper_user_is_missing() {
+fn a_missing_user_of_keys_cmd_is_found() {
     let Some((host, key)) = host() else { return };
     let passwd = fs::read_to_string("/etc/passwd").unwrap();
     let without: String = passwd.split_inclusive('\n').filter(|line| !line.starts_with("nss-iam:")).collect();
@@ -152,7 +152,7 @@ fn the_helper_user_is_missing() {
 }
 
 #[test]
-fn nscd_with_a_stale_negative_entry() {
+fn a_stale_negative_entry_of_nscd_is_found() {
     let Some((host, _)) = host() else { return };
     fs::create_dir_all("/run/nscd").unwrap();
     host.done(&["nscd"]);
@@ -168,7 +168,7 @@ fn nscd_with_a_stale_negative_entry() {
 }
 
 #[test]
-fn a_key_that_iam_does_not_have_and_one_of_a_type_that_it_does_not_accept() {
+fn a_key_that_iam_does_not_have_is_explained_by_whether_iam_accepts_its_type() {
     let Some((host, _)) = host() else { return };
     let other = host.key("other");
     host.refused("ana", &other);
@@ -189,7 +189,7 @@ fn a_key_that_iam_does_not_have_and_one_of_a_type_that_it_does_not_accept() {
 }
 
 #[test]
-fn a_key_that_is_inactive_a_user_who_left_and_a_stranger() {
+fn an_inactive_key_a_user_who_left_and_a_stranger_are_told_apart() {
     let Some((host, key)) = host() else { return };
     let body = &key.public;
     host.account.seed(
@@ -208,7 +208,7 @@ fn a_key_that_is_inactive_a_user_who_left_and_a_stranger() {
 }
 
 #[test]
-fn what_the_host_grants_to_the_name_of_a_present_user() {
+fn what_the_host_grants_to_the_name_of_a_present_user_is_listed() {
     let Some((host, key)) = host() else { return };
     host.done(&["gpasswd", "-a", "ana", "adm"]);
     fs::write("/etc/sudoers.d/ana", "ana ALL=(root) /usr/bin/id\n").unwrap();

@@ -123,7 +123,7 @@ fn a_replaced_file_still_answers() {
 }
 
 #[test]
-fn an_index_that_leads_to_another_row_is_corrupt_not_another_user() {
+fn an_index_that_leads_to_another_row_or_to_none_is_corrupt() {
     let mut sample = sample(2);
     // The index row of 'user1' ends with its rowid; change it to that of 'user0'. The table has the name
     // elsewhere.

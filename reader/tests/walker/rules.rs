@@ -6,7 +6,7 @@ use cache::schema::{CACHE, KEYS};
 use reader::{Cache, Error, Keys};
 
 #[test]
-fn a_row_that_breaks_a_rule_is_an_error() {
+fn a_user_that_breaks_a_rule_is_an_error() {
     let bad = [
         "uid = 0, gid = 0",
         "uid = 0, gid = 0, pinned = 1",

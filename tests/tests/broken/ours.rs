@@ -125,7 +125,7 @@ fn the_list_of_locks() {
 }
 
 #[test]
-fn folders() {
+fn directories() {
     const MAKE: &str = "systemd-tmpfiles --create nss-iam.conf";
     all(&harmless(FOLDER, &[Owner, Mode]));
     all(&harmless(FETCH, &[Mode]));

@@ -173,7 +173,7 @@ fn an_instance_that_shows_no_tags_keeps_what_is_known() {
 }
 
 #[test]
-fn tls_goes_through_the_proxy_and_trusts_only_the_bundle() {
+fn tls_trusts_only_the_bundle_and_goes_through_the_proxy_unless_no_proxy_names_the_host() {
     let Some(machine) = Machine::enter() else { return };
     machine.install();
     let folder = tempfile::tempdir().unwrap();

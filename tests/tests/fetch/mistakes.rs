@@ -52,7 +52,7 @@ fn replacing_a_group_holds_its_members_and_adds_those_of_the_new_group() {
 }
 
 #[test]
-fn dropping_one_of_two_groups_removes_only_what_disables_nobody() {
+fn dropping_one_of_two_groups_removes_only_what_disables_nobody_and_restoring_it_restores_everything() {
     let Some(site) = Site::start() else { return };
     site.groups("[\"H\"]");
     let ran = site.refresh(&[]);
@@ -154,7 +154,7 @@ fn a_different_source_holds_the_users_of_the_first_and_restoring_it_restores_eve
 }
 
 #[test]
-fn an_export_that_suddenly_lists_nobody_is_refused() {
+fn an_export_that_suddenly_lists_nobody_is_refused_until_forced() {
     let Some(site) = Site::start() else { return };
     let users = json!([{"id": "1", "name": "nik"}, {"id": "2", "name": "ola"}]);
     let groups = json!([{"id": "g", "name": "G", "members": ["1", "2"]}]);

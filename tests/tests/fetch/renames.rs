@@ -123,7 +123,7 @@ fn a_group_that_is_emptied_and_deleted_is_gone_with_the_articles_policy_too() {
 }
 
 #[test]
-fn half_an_answer_after_the_listing_was_lost_removes_nothing() {
+fn half_an_answer_after_the_listing_was_lost_removes_only_who_was_deleted() {
     let Some(site) = Site::start() else { return };
     for _ in 0..2 {
         fs::remove_file(LISTING).unwrap();

@@ -33,7 +33,7 @@ fn publish(host: &Booted, active: bool) {
 
 /// systemd.exec(5): a unit whose user does not exist ends with status 217, "EXIT_USER".
 #[test]
-fn a_unit_under_the_name_of_a_removed_user_does_not_start() {
+fn units_and_logind_know_an_active_user_by_name_and_a_removed_one_by_uid_only() {
     let Some(host) = Booted::start("debian12") else { return };
     let library = host.path(tests::module().to_str().unwrap());
     fs::copy(artefact("libnss_iam.so"), library).unwrap();

@@ -114,7 +114,7 @@ fn an_untrustworthy_file_is_unavail() {
 }
 
 #[test]
-fn a_database_of_another_application_or_version_is_unavail() {
+fn anything_but_a_finished_cache_of_this_major_version_is_unavail() {
     let Some((module, good)) = module() else { return };
     let changed = |at: usize, bytes: &[u8]| {
         let mut file = good.clone();

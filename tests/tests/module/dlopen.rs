@@ -225,7 +225,7 @@ fn five_thousand_members_are_returned_at_once() {
 
 /// "This function ... adds the groups to the list ... except `group`" (nss/initgroups.c passes it as the first one).
 #[test]
-fn initgroups_skips_the_group_it_was_given_and_those_in_the_list() {
+fn initgroups_skips_the_group_it_was_given_and_those_in_the_list_and_obeys_the_limit() {
     let Some(module) = module() else { return };
     let mut published = data::odd();
     let user =

@@ -52,7 +52,7 @@ fn a_commented_line_of_etc_group_gives_nothing_either() {
 }
 
 #[test]
-fn a_user_who_was_added_to_a_group_keeps_it_and_a_different_user_id_never_inherits_it() {
+fn a_user_who_was_added_to_a_group_keeps_it_and_a_different_user_id_inherits_it_only_if_allowed() {
     let Some(host) = Host::in_tree("login") else { return };
     write("/etc/sudoers", RULES);
     refresh(&host, &listing(&[user("U-5", "Dana")]));
@@ -74,7 +74,7 @@ fn a_user_who_was_added_to_a_group_keeps_it_and_a_different_user_id_never_inheri
 }
 
 #[test]
-fn a_rule_that_names_a_present_user_takes_nothing_away() {
+fn a_rule_that_names_a_present_user_takes_nothing_away_and_is_not_inherited() {
     let Some(host) = Host::in_tree("login") else { return };
     write("/etc/sudoers", RULES);
     refresh(&host, &named(&["gina"]));

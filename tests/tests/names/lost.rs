@@ -23,7 +23,7 @@ fn lose(how: &str, older: &[u8]) {
 }
 
 #[test]
-fn a_lost_state_is_reported_and_nobody_gains_from_it() {
+fn a_lost_state_is_reported_once_and_nobody_gains_or_loses_by_it() {
     for how in ["removed", "emptied", "no rows", "older"] {
         let Some(host) = Host::in_tree("login") else { return };
         refresh(&host, &listing(&[user("U1", "ana")]));

@@ -29,7 +29,7 @@ fn a_name_in_an_installed_unit_is_assigned_to_nobody_new() {
 }
 
 #[test]
-fn a_unit_that_is_installed_later_is_reported_at_every_refresh_and_its_user_keeps_the_name() {
+fn a_unit_that_is_installed_later_is_reported_until_it_is_allowed_and_its_user_keeps_the_name() {
     let Some(host) = Host::in_tree("login") else { return };
     refresh(&host, &named(&["mosca"]));
     fs::create_dir_all("/usr/lib/systemd/system").unwrap();

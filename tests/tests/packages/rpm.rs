@@ -82,7 +82,7 @@ fn the_rpm_requires_nothing_that_amazon_linux_2_lacks() {
 }
 
 #[test]
-fn only_the_configuration_is_kept() {
+fn the_configuration_is_the_only_config_file_of_the_rpm() {
     assert_eq!(query(&["--configfiles"]), "/etc/nss-iam/config.toml\n");
 }
 

@@ -1,5 +1,4 @@
-//! What this host has apart from nss-iam: users, groups and shells, the names in use, the owners of homes. None of it is
-//! what we published.
+//! The host without nss-iam: its users, groups and shells, the names in use, the owners of homes.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -12,38 +11,38 @@ use status::Locked;
 
 use crate::folders::{self, Folders};
 
-/// Facts about the host, none of them from the source.
+/// Facts about the host. None of them come from the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Local {
     /// All of /etc/passwd, /etc/group and /etc/shells.
     pub files: Files,
-    /// What other services of nsswitch.conf(5) say of those who were asked for.
+    /// The answers of the other services of nsswitch.conf(5) about the names and ids in question.
     pub directory: Answers,
     /// Names that sudoers, units and sysusers.d use.
     pub uses: Uses,
     /// machine-id(5); empty if there is none.
     pub machine_id: String,
-    /// Whom `nss-iamctl lock` named.
+    /// Users locked by `nss-iamctl lock`.
     pub locked: Locked,
-    /// Folders that could become homes, or why they could not be looked at.
+    /// Directories that could become homes, or why they could not be checked.
     pub folders: Result<Folders, String>,
     /// Ranges of subuid(5) and subgid(5).
     pub sub_ids: Vec<RangeInclusive<u32>>,
 }
 
-/// What a plan asks of the host, besides what every plan needs.
+/// What a plan needs to know about the host besides the facts that [`Local::read`] provides.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Questions {
-    /// Of the services of nsswitch.conf(5).
+    /// For the services of nsswitch.conf(5).
     pub nss: nss::Question,
-    /// Of those who are about to get a home: nobody else's home is looked at.
+    /// Only for users who are about to get a home: other homes are not checked.
     pub folders: folders::Question,
-    /// Whether somebody would get a new name: then it matters what else uses names.
+    /// Whether anyone would get a new name: the rules of the host that use names are then read.
     pub newcomers: bool,
 }
 
 impl Questions {
-    /// Whether the answers to `other` are enough.
+    /// Whether the answers to `other` also answer these questions.
     pub(crate) fn are_in(&self, other: &Self) -> bool {
         let Self { nss, folders, newcomers } = self;
         nss.names.is_subset(&other.nss.names)
@@ -54,7 +53,7 @@ impl Questions {
     }
 }
 
-/// A file that must be read before anyone may be let in, and could not be.
+/// A file that must be read before anyone is given access, and could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {what}: {cause}")]
 pub(crate) struct Unreadable {
@@ -68,11 +67,11 @@ impl Unreadable {
     }
 }
 
-/// Where the C library finds nologin; Debian and RHEL differ in the link only.
+/// The path of nologin. It works on Debian and RHEL, although one of them has a link there.
 pub(crate) const NOLOGIN: &str = "/usr/sbin/nologin";
 
 impl Local {
-    /// These, and nothing else.
+    /// Only these facts; all others are empty.
     pub(crate) fn of(files: Files, locked: Locked) -> Self {
         Self {
             files,
@@ -85,10 +84,10 @@ impl Local {
         }
     }
 
-    /// Reads what else every plan needs.
+    /// Reads the other facts that every plan needs.
     ///
     /// # Errors
-    /// Where a file exists and cannot be read: a name in it could then be given away.
+    /// If a file exists and cannot be read: an id in it could otherwise be assigned to a user.
     pub(crate) fn read(files: Files, locked: Locked) -> Result<Self, Unreadable> {
         let mut sub_ids = Vec::new();
         for path in ["/etc/subuid", "/etc/subgid"] {
@@ -98,10 +97,10 @@ impl Local {
         Ok(Self { machine_id, sub_ids, ..Self::of(files, locked) })
     }
 
-    /// Finds out what a plan asks. `exclude` is of the configuration.
+    /// Answers the questions of a plan. `exclude` is `[names] exclude` of the configuration.
     ///
     /// # Errors
-    /// Where nsswitch.conf cannot be read.
+    /// If nsswitch.conf cannot be read.
     pub(crate) fn answer(&mut self, questions: &Questions, exclude: &[String]) -> Result<(), Unreadable> {
         let root = Path::new("/");
         let services = nss::services(root, exclude)
@@ -116,19 +115,19 @@ impl Local {
         Ok(())
     }
 
-    /// Takes over what another one was answered.
+    /// Takes over the answers of another one.
     pub(crate) fn take_answers(&mut self, other: &Self) {
         self.directory.clone_from(&other.directory);
         self.uses.clone_from(&other.uses);
         self.folders.clone_from(&other.folders);
     }
 
-    /// Whether this is a login shell, or nologin, which is in no list.
+    /// Whether this is a login shell, or nologin, which no list contains.
     pub(crate) fn has_shell(&self, shell: &str) -> bool {
         self.files.shells.contains(shell) || [NOLOGIN, "/sbin/nologin"].contains(&shell)
     }
 
-    /// Who has this id as a user or group: a name, and the service that knows it.
+    /// The user or group that has this id: its name, and the service that knows it.
     pub(crate) fn holder_of(&self, id: u32) -> Option<(&str, &str)> {
         let users = self.files.users.iter().map(|(name, &uid)| (name, uid));
         let groups = self.files.groups.iter().map(|(name, group)| (name, group.gid));
@@ -143,7 +142,7 @@ impl Local {
 /// Users and groups of /etc/passwd and /etc/group.
 ///
 /// # Errors
-/// Where they cannot be read.
+/// If they cannot be read.
 pub(crate) fn files() -> Result<Files, Unreadable> {
     nss::files().map_err(|cause| Unreadable {
         what: "local users and groups".to_owned(),
@@ -151,16 +150,16 @@ pub(crate) fn files() -> Result<Files, Unreadable> {
     })
 }
 
-/// Whom the list in the folder of the cache keeps out.
+/// Reads the list of locked users in the directory of the cache.
 ///
 /// # Errors
-/// Where it cannot be read: nobody may then be let in again.
+/// If it cannot be read: a locked user could otherwise be given access again.
 pub(crate) fn locked(folder: &Path) -> Result<Locked, Unreadable> {
     let path = folder.join("locked");
     Locked::read(&path).map_err(|cause| Unreadable::file(&path, cause))
 }
 
-/// No file that is read here has such a size.
+/// Far more than any of these files has, in bytes.
 const MAX_SIZE: u64 = 16 << 20;
 
 fn optional(path: &Path) -> Result<Option<String>, Unreadable> {
@@ -173,7 +172,7 @@ fn optional(path: &Path) -> Result<Option<String>, Unreadable> {
     }
 }
 
-/// machine-id(5): an image has none yet, or the word `uninitialized`; both are no id.
+/// machine-id(5): in an image, the file is empty or contains the word `uninitialized`; neither is an id.
 fn machine_id(text: &str) -> String {
     let id = text.trim();
     let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());

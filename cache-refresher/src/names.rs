@@ -1,4 +1,4 @@
-//! Which names nobody gets on this host, and why.
+//! Which names cannot be assigned on this host, and why.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use status::SkipReason;
 
 use crate::local::Local;
 
-/// Whether a name may be given as soon as the host can be asked.
+/// Whether the name was refused only because the host could not be checked.
 pub(crate) fn is_ignorance(reason: &SkipReason) -> bool {
     matches!(reason, SkipReason::NameUnasked { .. } | SkipReason::NameUnresolved { .. })
 }
 
-/// What decides about a name besides its holder.
+/// What decides about a name besides the user or group that has it.
 pub(crate) struct Names<'a> {
     pub local: &'a Local,
     pub config: &'a config::Names,
-    /// Groups that are published.
+    /// Published groups.
     pub own: BTreeSet<String>,
     /// Local groups that the configuration lets users join, whether they exist or not.
     pub targets: BTreeSet<String>,
@@ -28,9 +28,9 @@ impl Names<'_> {
     /// Whether `name` can be given to `iam_id`.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why not.
     pub(crate) fn check(&self, name: &str, iam_id: &IamId, standing: Standing) -> Result<(), SkipReason> {
-        // A name in the configuration takes nothing from a user who has it.
+        // A local group that is added to the configuration does not take the name from a user who has it.
         if self.own.contains(name) || self.targets.contains(name) && standing != Standing::Present {
             return Err(SkipReason::NameOfOwnGroup { name: name.to_owned() });
         }
@@ -42,14 +42,14 @@ impl Names<'_> {
             let (service, why) = (service.to_owned(), why.to_owned());
             return Err(SkipReason::NameUnasked { name: name.to_owned(), service, why });
         }
-        // What a name was granted while this very user had it, stays granted to the same user.
+        // What the host granted to the name was granted to this same user.
         if standing == Standing::Former || self.config.allows(name, iam_id.as_str()) {
             return Ok(());
         }
         self.granted(name)
     }
 
-    /// Whether the host has no user or group of this name: they always win.
+    /// Whether the host has no user or group with this name. Local accounts always win.
     ///
     /// # Errors
     /// [`SkipReason::NameOfUser`] and [`SkipReason::NameOfGroup`].
@@ -66,7 +66,7 @@ impl Names<'_> {
         Ok(())
     }
 
-    /// What the host grants to this name.
+    /// Refuses a name to which the host grants something.
     fn granted(&self, name: &str) -> Result<(), SkipReason> {
         let Local { files, directory, uses, .. } = self.local;
         let groups: Vec<String> = files

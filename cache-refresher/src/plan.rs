@@ -1,5 +1,5 @@
-//! The plan: previous state, listing, configuration, host and time in; the next state, what is published and what
-//! is reported out. Pure: it reads and writes nothing, and planning twice changes nothing.
+//! The plan: a function from the previous state, the listing, the configuration, the host and the time to the next
+//! state, the data to publish and the report. Pure: it reads and writes nothing, and planning twice changes nothing.
 
 mod adopted;
 mod candidates;
@@ -34,7 +34,7 @@ use own_groups::OwnGroups;
 pub(crate) use questions::questions;
 use told::Told;
 
-/// What is to be done and told.
+/// The result: what to save, publish and report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub state: State,
@@ -42,18 +42,18 @@ pub(crate) struct Plan {
     pub keys: Keys,
     /// Sorted.
     pub skips: Vec<Skip>,
-    /// About the host and the configuration.
+    /// Warnings about the host and the configuration.
     pub warnings: Vec<Warning>,
-    /// What was refused as a whole.
+    /// Removals and new names or homes that are held back.
     pub held: Vec<Held>,
-    /// Login names of users who stay, and whom `--force` would disable.
+    /// Login names of users who stay and whom `--force` would disable.
     pub held_users: Vec<String>,
 }
 
 /// Makes the plan.
 ///
 /// # Errors
-/// When the configuration cannot be carried out on this host; nothing then changes.
+/// If the configuration is impossible on this host. Nothing changes in this case.
 pub(crate) fn plan(input: Input<'_>) -> Result<Plan, Impossible> {
     let own = OwnGroups::check(&input)?;
     let mut leaving = input.leaving();
@@ -87,7 +87,7 @@ fn attempt(input: &Input<'_>, own: &OwnGroups, leaving: &Leaving) -> Plan {
     Plan { state, cache, keys, skips: told.skips, warnings, held, held_users: Vec::new() }
 }
 
-/// What of the host could not be asked, so that nobody new gets a name or a home.
+/// What could not be checked on the host, so that nobody gets a new name or home.
 fn unasked(input: &Input<'_>, told: &Told) -> Vec<Held> {
     let local = input.local;
     let services = local.directory.failures();
@@ -151,7 +151,7 @@ fn next_state(
     next
 }
 
-/// Who had each name last: those who have one now, and of the others those who were known before.
+/// Who had each name last: the present holder, or else the one that the previous state remembers.
 fn names(before: &State, next: &State) -> BTreeMap<Name, IamId> {
     let own = |pairs: BTreeMap<&Name, &IamId>| -> BTreeMap<Name, IamId> {
         pairs.into_iter().map(|(name, iam_id)| (name.clone(), iam_id.clone())).collect()
@@ -160,7 +160,7 @@ fn names(before: &State, next: &State) -> BTreeMap<Name, IamId> {
     let users = next.users.iter().filter(|(_, user)| user.disabled.is_none());
     names.extend(users.map(|(iam_id, user)| (user.name.clone(), iam_id.clone())));
     names.extend(next.groups.iter().map(|(iam_id, group)| (group.name.clone(), iam_id.clone())));
-    // One who is locked from the beginning.
+    // A user who was already locked when first listed.
     for (name, iam_id) in own(naming::last_holders(next)) {
         names.entry(name).or_insert(iam_id);
     }

@@ -1,6 +1,6 @@
-//! Recovery of `state.db`, which was removed, emptied or restored from an older copy while `cache.db` still has the users.
-//! It is rebuilt from the two published files, so that nobody gets an id, name or home that was
-//! another's, and those who leave meanwhile are still disabled. Pure.
+//! Recovers a `state.db` that was removed, emptied or restored from an older copy while `cache.db` still has the users.
+//! It is rebuilt from the two published files, so that nobody gets an id, name or home of another user, and users who
+//! left in the meantime are still disabled. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +10,16 @@ use config::Config;
 use listing::Listing;
 use policy::{IamId, Id};
 
-/// What a memory had lost.
+/// What a state had lost.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lost {
-    /// How many users and groups it did not know.
+    /// The number of users and groups that it did not know.
     pub unknown: usize,
-    /// It was saved before `keys.db` was published, which is always published later than what is remembered is saved.
+    /// It is older than `keys.db`, which is always published after the state is saved.
     pub is_older: bool,
 }
 
-/// Puts back what the published files know and the memory does not.
+/// Adds what the published files have and the state lacks.
 pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sources<'_>) -> Lost {
     let known: BTreeMap<Id, IamId> = ids_of(state);
     let logins: BTreeMap<Id, &Login> = keys.logins.iter().map(|login| (login.uid, login)).collect();
@@ -67,7 +67,7 @@ pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sou
     Lost { unknown: lost_users.len() + lost_groups.len(), is_older }
 }
 
-/// What the published rows say of users whom an older copy knows: who left since stays out until a listing says
+/// Updates users whom an older copy has: a user who is disabled in `cache.db` stays disabled until a listing says
 /// otherwise, and the present home is remembered.
 fn take_over(state: &mut State, cache: &Cache, now: i64) {
     let ids = ids_of(state);
@@ -85,7 +85,7 @@ fn ids_of(state: &State) -> BTreeMap<Id, IamId> {
     state.identities.iter().map(|(iam_id, identity)| (identity.id, iam_id.clone())).collect()
 }
 
-/// Those whose UserId or GroupId was lost are known again when the listing names them.
+/// Gives users and groups whose UserId or GroupId was lost their identity back, once the listing has them.
 pub(crate) fn reclaim(state: &mut State, sources: &Sources<'_>) {
     if !state.identities.keys().any(IamId::is_lost) {
         return;
@@ -119,11 +119,11 @@ pub(crate) fn reclaim(state: &mut State, sources: &Sources<'_>) {
     }
 }
 
-/// What else can tell whose an id is.
+/// Other sources that tell who has an id.
 pub(crate) struct Sources<'a> {
     listing: &'a Listing,
     config: &'a Config,
-    /// Of those whose account is forgotten: one that may not remove anyone now, if there is one.
+    /// The account for users whose account is not known: an incomplete one if possible, since it removes nobody now.
     account: &'a str,
     now: i64,
 }
@@ -135,7 +135,7 @@ impl<'a> Sources<'a> {
         Self { listing, config, account: account.map_or("", |account| &account.name), now }
     }
 
-    /// The UserId or GroupId that would be given this id.
+    /// The UserId or GroupId that would get each id.
     fn whose(&self) -> BTreeMap<Id, IamId> {
         let accounts = self.listing.accounts.iter();
         let listed = accounts.flat_map(|account| {
@@ -224,7 +224,7 @@ mod tests {
         let ((cache, keys), listing, config) = (published(), listing(ONE), Config::default());
         let mut state = State::default();
         let sources = Sources::new(&listing, &config, 9);
-        // Three users, the group of the source, and ours.
+        // Three users, the group of the source, and the common group.
         assert_eq!(recover(&mut state, &cache, &keys, &sources).unknown, 5);
         let old = IamId::of_lost(Id::computed(&IamId::new("U-old")));
         let ids: Vec<&str> = state.users.keys().map(IamId::as_str).collect();

@@ -1,5 +1,5 @@
-//! Accounts of ours that other software of this host takes for its own: a package that is installed later adopts the
-//! account that it finds, and its daemon then runs as a person.
+//! Published accounts that other software on this host uses as its own: a package that is installed later adopts the
+//! account that it finds, and its daemon then runs as that person.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use super::naming::Group;
 use super::rows::User;
 use super::told::Told;
 
-/// Warns, at every refresh, of each unit that would run as somebody who is published; and of other directories' groups
-/// of that name, when they are asked.
+/// Warns at every refresh about each unit that would run as a published user, and about groups of other directories
+/// that list a published name, if the directories were asked for it.
 pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], told: &mut Told) {
     let users =
         users.iter().filter(|user| !user.locked).map(|user| (user.name.as_str(), (user.iam_id, What::User)));
@@ -23,7 +23,7 @@ pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], 
         if input.config.names.allows(name, iam_id.as_str()) {
             continue;
         }
-        // What an administrator wrote into /etc/group for a present user is on purpose; another directory means its own.
+        // An entry in /etc/group for a present user is intended. An entry in another directory means another user.
         let directory = input.local.directory.groups_of(name).filter(|(service, _)| *service != "files");
         if let Some((service, member_of)) = directory {
             told.warnings.insert(Warning::InGroupsOfDirectory {
@@ -35,7 +35,7 @@ pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], 
             });
         }
         let uses = input.local.uses.names.get(name).into_iter().flatten();
-        // A transient unit is no package's: somebody runs it as this user now, `systemd-run --uid`.
+        // A transient unit does not come from a package: somebody started it with `systemd-run --uid`.
         let is_installed = |used: &&Use| !used.place.starts_with("/run/systemd/transient/");
         let takes = |used: &&Use| matches!(used.kind, Kind::Unit | Kind::Sysusers) && is_installed(used);
         for used in uses.filter(takes) {

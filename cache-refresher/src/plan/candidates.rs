@@ -1,5 +1,4 @@
-//! Who could be a user, and which groups there are: from the listing, and from the state where the listing
-//! does not say.
+//! Who could be a user, and which groups exist: from the listing, or from the state if the listing is incomplete.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +11,7 @@ use policy::precedence::Age;
 use super::input::Input;
 use super::leaving::{self, Leaving};
 
-/// In no order that matters: each has the rank of its account.
+/// The order does not matter: each has the rank of its account.
 pub(super) struct Candidates<'a> {
     pub users: Vec<User<'a>>,
     pub groups: Vec<Group<'a>>,
@@ -25,12 +24,12 @@ pub(super) struct User<'a> {
     pub account: &'a str,
     pub iam_name: &'a str,
     pub created: Option<Timestamp>,
-    /// Of the groups that the user is a member of, sorted.
+    /// GroupIds of the user's groups, sorted.
     pub groups: Vec<IamId>,
     pub known: Known<'a>,
 }
 
-/// Where the rest of a user comes from.
+/// Where the other facts about a user come from.
 pub(super) enum Known<'a> {
     /// The listing.
     Listed {
@@ -44,7 +43,7 @@ pub(super) enum Known<'a> {
 }
 
 impl User<'_> {
-    /// The value of a tag that the configuration lets decide.
+    /// The value of a tag, if the configuration uses this tag.
     pub(super) fn tag(&self, input: &Input<'_>, usage: config::TagUse) -> Option<&str> {
         match &self.known {
             Known::Listed { tags, .. } => input.config.tags.value(usage, tags),
@@ -61,14 +60,14 @@ pub(super) struct Group<'a> {
     pub iam_id: IamId,
     pub rank: usize,
     pub account: &'a str,
-    /// As the source spells it; as it was published if `kept`.
+    /// The name as the source spells it, or as it was published if `kept`.
     pub iam_name: &'a str,
-    /// Only the state knows it.
+    /// Whether only the state has it.
     pub kept: bool,
 }
 
 impl<'a> Candidates<'a> {
-    /// Everyone who is listed, and of the others those who do not leave.
+    /// All listed users, and those published users who do not leave.
     pub(super) fn of(input: &Input<'a>, leaving: &Leaving) -> Self {
         let mut all = Self { users: Vec::new(), groups: Vec::new() };
         for (rank, account) in input.listing.accounts.iter().enumerate() {

@@ -1,7 +1,7 @@
-//! Which home each user gets: one that nobody else has, had, or owns.
+//! Assigns a home to each user: one that no other user has, had, or owns.
 //!
-//! A user keeps the home that was given, whatever the template and the name become. Another one gets the template's;
-//! `<home>-<uid>` if that was ever given to somebody else, or exists and belongs to another.
+//! A user keeps an assigned home even if the template or the name changes. A new user gets the home of the template, or
+//! `<home>-<uid>` if that was ever assigned to another user, or exists and belongs to another uid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use super::naming::Member;
 pub(super) struct Homes<'a> {
     input: &'a Input<'a>,
     given: BTreeMap<String, &'a IamId>,
-    /// The homes `<home>-<uid>` that members could come to have.
+    /// The homes `<home>-<uid>` that members could be assigned.
     reserved: BTreeSet<String>,
 }
 
@@ -38,10 +38,10 @@ impl<'a> Homes<'a> {
         Self { input, given, reserved: members.iter().filter_map(template).collect() }
     }
 
-    /// Gives a member a home.
+    /// Assigns a home to a member.
     ///
     /// # Errors
-    /// Why there is none that could be given.
+    /// Why none can be assigned.
     pub(super) fn give(&mut self, member: &Member<'a>) -> Result<Field, SkipReason> {
         let candidate = member.candidate;
         let (iam_id, id) = (&candidate.iam_id, member.identity.id);
@@ -66,7 +66,7 @@ impl<'a> Homes<'a> {
         if is_settled(self.input, iam_id)
             && let Some(user) = self.input.state.users.get(iam_id)
         {
-            // A link makes it the same folder as another user's, and nobody has looked for another one.
+            // Through a link it is the same directory as another user's, and no other directory was checked.
             return Ok(user.passwd.home.clone());
         }
         if let Err(why) = &self.input.local.folders {
@@ -85,15 +85,15 @@ impl<'a> Homes<'a> {
         self.given.get(&place(self.input, home)).is_none_or(|&holder| holder == iam_id)
     }
 
-    /// Whether what is at `home` is the user's own, or nothing. A home that the user has already may have become
-    /// root's: chroot(2) of sftp asks for that, and pam_mkhomedir(8) changes the owner last.
+    /// Whether `home` belongs to the user or does not exist. A home that the user already has may also belong to root:
+    /// sftp's chroot(2) requires that, and pam_mkhomedir(8) changes the owner last.
     fn is_usable(&self, home: &str, id: Id, kept: bool) -> bool {
         let unseen = BTreeMap::new();
         let folders = self.input.local.folders.as_ref().map_or(&unseen, |folders| &folders.owners);
         let fits = match folders.get(home) {
             Some(None) => true,
             Some(&Some(owner)) => owner == id.get() || kept && owner == 0,
-            // Nobody loses a home because it was not looked at, and nobody gets one so.
+            // A directory that was not checked can be kept, but not newly assigned.
             None => kept,
         };
         fits && (kept
@@ -101,22 +101,22 @@ impl<'a> Homes<'a> {
     }
 }
 
-/// Whether a folder belongs to another user of ours, who could put anything in place of what is in it.
+/// Whether a directory belongs to another user of nss-iam, who could replace everything in it.
 fn is_of_user(owner: Option<u32>, id: Id) -> bool {
     owner.is_some_and(|owner| owner != id.get() && COMPUTED.contains(&owner))
 }
 
-/// The folders above `home`, `/` left out.
+/// The directories above `home`, except `/`.
 fn above(home: &str) -> impl Iterator<Item = &str> {
     home.match_indices('/').skip(1).filter_map(|(at, _)| home.get(..at))
 }
 
-/// The folder that a home is in.
+/// The directory that contains a home.
 pub(super) fn parent(home: &str) -> &str {
     home.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
-/// Where a home is, links above it followed: one folder can have two paths.
+/// The path of a home with the links above it resolved: one directory can have two paths.
 fn place(input: &Input<'_>, home: &str) -> String {
     let links = input.local.folders.as_ref().ok().map(|folders| &folders.links);
     match links.and_then(|links| links.get(parent(home))) {
@@ -125,13 +125,14 @@ fn place(input: &Input<'_>, home: &str) -> String {
     }
 }
 
-/// Whether a user is published with a home that is known as that user's: it stays, and is not looked at.
+/// Whether the user is published and the home is known to be theirs: it then stays and is not checked.
 pub(super) fn is_settled(input: &Input<'_>, iam_id: &IamId) -> bool {
     let user = input.state.users.get(iam_id).filter(|user| candidates::is_in(input, user));
     user.is_some_and(|user| input.state.homes.get(&normal(user.passwd.home.as_str())) == Some(iam_id))
 }
 
-/// Every home that was given, and to whom; of two users of an earlier release who have the same, the active one keeps it.
+/// All homes that were ever assigned, with their users. If an earlier release gave one home to two users, the active one
+/// keeps it.
 fn remembered(state: &State) -> BTreeMap<String, &IamId> {
     let mut given: BTreeMap<String, &IamId> =
         state.homes.iter().map(|(home, iam_id)| (home.clone(), iam_id)).collect();
@@ -143,12 +144,12 @@ fn remembered(state: &State) -> BTreeMap<String, &IamId> {
     given
 }
 
-/// All of it, for the next state.
+/// The same for the next state.
 pub(super) fn memory(state: &State) -> BTreeMap<String, IamId> {
     remembered(state).into_iter().map(|(home, iam_id)| (home, iam_id.clone())).collect()
 }
 
-/// The folders that [`Homes::give`] will ask about for a user who could get these names and this id.
+/// The directories that [`Homes::give`] needs to know about for a user who could get these names and this id.
 pub(super) fn folders(
     input: &Input<'_>,
     (iam_name, account): (&str, &str),
@@ -165,13 +166,13 @@ pub(super) fn folders(
     folders
 }
 
-/// The folders that decide whether a user keeps a home.
+/// The directories that decide whether a user keeps a home.
 pub(super) fn kept(home: &Field, id: Id) -> [String; 2] {
     let home = normal(home.as_str());
     [with_id(&home, id), home]
 }
 
-/// The home by the template; none if it would lead anywhere else.
+/// The home that the template yields; none if a value in it contains a path.
 fn template(input: &Input<'_>, iam_name: &str, account: &str, name: &Name, id: Id) -> Option<String> {
     home::of_template(&input.config.users.home, Placeholders { name, id, iam_name, account })
 }

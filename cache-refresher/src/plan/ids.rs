@@ -1,4 +1,5 @@
-//! Assigns uids and gids. An assigned id stays; a collision is reported, and never resolved by who came first on this host.
+//! Assigns uids and gids. An assigned id never changes. A collision is reported, and the order of arrival on this host
+//! never resolves it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +11,12 @@ use super::input::Input;
 use super::own_groups::OwnGroups;
 use super::told::Told;
 
-/// The ids given so far.
+/// The ids assigned so far.
 pub(super) struct Ids<'a> {
     input: &'a Input<'a>,
     given: BTreeMap<IamId, Identity>,
     holders: BTreeMap<Id, IamId>,
-    /// Who asked in this plan.
+    /// The users and groups that asked for an id in this plan.
     asked: BTreeSet<IamId>,
 }
 
@@ -26,10 +27,10 @@ impl<'a> Ids<'a> {
         Self { input, given, holders, asked: BTreeSet::new() }
     }
 
-    /// Whether the id that was given before, if any, still can be.
+    /// Whether the id that was assigned before, if any, can still be used.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why not.
     pub(super) fn usable(&self, iam_id: &IamId) -> Result<(), SkipReason> {
         self.given.get(iam_id).map_or(Ok(()), |present| self.not_of_host(present.id, false))
     }
@@ -42,24 +43,24 @@ impl<'a> Ids<'a> {
         })
     }
 
-    /// Whether `[ids]` or a tag may give an id: nobody else has it, or will come to have it. One that was given stays.
+    /// Whether `[ids]` or a tag may assign an id: nobody else has it or will get it. An id that was assigned before stays.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why not.
     fn may_be_pinned(&self, id: Id, iam_id: &IamId, configured: bool) -> Result<(), SkipReason> {
         id.may_be_pinned(iam_id, &self.input.local.sub_ids)
             .map_err(|foreign| SkipReason::of_foreign(foreign, configured))?;
         if Id::computed(iam_id) == id { Ok(()) } else { self.not_of_host(id, configured) }
     }
 
-    /// The id that a tag gives.
+    /// The id in a tag.
     ///
     /// # Errors
-    /// Why it gives none.
+    /// Why the tag is not used.
     pub(super) fn tagged(&self, tag: &str, iam_id: &IamId) -> Result<Id, SkipReason> {
         let given = self.given.get(iam_id).map(|identity| identity.id);
         let id = Id::of_tag(tag, iam_id, given, &self.input.local.sub_ids)?;
-        // What was given before is no question any more.
+        // An id that was assigned before needs no check.
         if given != Some(id) {
             self.may_be_pinned(id, iam_id, false)?;
         }
@@ -69,14 +70,14 @@ impl<'a> Ids<'a> {
     /// The id of `iam_id`: the one that it has, else `tagged` or the one in `[ids]`, else the computed one.
     ///
     /// # Errors
-    /// Why there is none; nothing then was given.
+    /// Why there is none. Nothing is assigned in this case.
     pub(super) fn give(
         &mut self,
         iam_id: &IamId,
         tagged: Option<Id>,
         told: &mut Told,
     ) -> Result<Identity, SkipReason> {
-        // The listing has each id once, but the state may remember a group by what now is a user's id.
+        // The listing has each id only once, but the state may have a group with what is now a user's id.
         if !self.asked.insert(iam_id.clone()) {
             return Err(SkipReason::IdOfGroup { iam_id: iam_id.to_string() });
         }
@@ -106,7 +107,7 @@ impl<'a> Ids<'a> {
         Ok(wanted)
     }
 
-    /// The ids of `common_group` and `iam-disabled`; a group whose id is taken is left out and reported.
+    /// The ids of `common_group` and `iam-disabled`. A group whose id is taken is skipped and reported.
     pub(super) fn own_groups(&mut self, own: &OwnGroups, told: &mut Told) -> [Option<Identity>; 2] {
         [&own.common, &own.disabled].map(|name| {
             let iam_id = IamId::of_own_group(name);
@@ -118,7 +119,7 @@ impl<'a> Ids<'a> {
         })
     }
 
-    /// All of them.
+    /// All assigned ids.
     pub(super) fn given(self) -> BTreeMap<IamId, Identity> {
         self.given
     }

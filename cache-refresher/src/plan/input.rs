@@ -15,23 +15,23 @@ pub(crate) struct Input<'a> {
     pub listing: &'a Listing,
     pub config: &'a Config,
     pub local: &'a Local,
-    /// What is published.
+    /// The published cache.
     pub published: &'a Cache,
     /// Seconds since 1970.
     pub now: i64,
-    /// Disable everyone whom the listing lacks.
+    /// Disable every user whom the listing lacks.
     pub force: bool,
-    /// Or these, by login name or as the source spells it.
+    /// Disable these users, by login name or by the source's name.
     pub release: &'a [String],
 }
 
 impl<'a> Input<'a> {
-    /// The source of the listing; none: one that this release does not know.
+    /// The source of the listing; none if this release does not know it.
     pub(super) fn source(&self) -> Option<Source> {
         Source::of_listing(&self.listing.source)
     }
 
-    /// What messages call a `user` or `group` of it.
+    /// What messages call a `user` or `group` of the source.
     pub(super) fn called(&self, what: &str) -> String {
         self.source().map_or_else(|| what.to_owned(), |source| source.called(what))
     }
@@ -41,7 +41,7 @@ impl<'a> Input<'a> {
         self.source().map_or("the source", |source| source.noun())
     }
 
-    /// Who leaves.
+    /// The users who leave.
     pub(crate) fn leaving(&self) -> Leaving {
         leaving::leaving(leaving::Facts {
             state: self.state,

@@ -1,4 +1,4 @@
-//! Who leaves. The one rule, for a whole plan and for what is taken away where no plan can be made. Pure.
+//! Which users leave. The same rule applies to a whole plan and to removals without a plan (`taking`). Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +12,14 @@ use status::{Held, Locked, escaped};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts<'a> {
     pub state: &'a State,
-    /// None: no listing can be believed, so nobody leaves.
+    /// None: there is no usable listing, so nobody leaves.
     pub listing: Option<&'a Listing>,
     pub locked: &'a Locked,
-    /// More of the active users than this do not leave at once.
+    /// The maximum percentage of active users who leave at once.
     pub max_removed_percent: u8,
-    /// Everyone leaves whom the listing lacks.
+    /// Every user whom the listing lacks leaves.
     pub force: bool,
-    /// Or these, by login name or as the source spells it.
+    /// These users leave, by login name or by the source's name, if the listing lacks them.
     pub release: &'a [String],
 }
 
@@ -29,16 +29,16 @@ impl Facts<'_> {
     }
 }
 
-/// The outcome.
+/// The result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Leaving {
-    /// Users who were published, and whom a complete listing of their source no longer has.
+    /// Published users whom a complete listing of their source no longer has.
     pub gone: BTreeSet<IamId>,
-    /// Why others stay whom the listing lacks.
+    /// Why other users whom the listing lacks stay.
     held: Vec<Held>,
-    /// Those who stay by that, by login name.
+    /// The login names of these users.
     users: Vec<String>,
-    /// They would be too many at once.
+    /// Too many users would leave at once.
     pub excess: Option<Excess>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Leaving {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Excess {
     users: BTreeMap<IamId, Name>,
-    /// How many were active when this began, [`State::held`].
+    /// The number of active users when this began, [`State::held`].
     pub of: usize,
     percent: usize,
 }
@@ -64,7 +64,7 @@ impl Excess {
 }
 
 impl Leaving {
-    /// Login names of all who stay.
+    /// The login names of all users who stay.
     pub(crate) fn users(&self) -> Vec<String> {
         let excess = self.excess.iter().flat_map(|excess| excess.users.values()).map(Name::to_string);
         self.users.iter().cloned().chain(excess).collect()
@@ -75,8 +75,8 @@ impl Leaving {
         self.held.iter().cloned().chain(self.excess.as_ref().map(Excess::held)).collect()
     }
 
-    /// The rule once more, for users who could stay: a name that is refused now takes the account, whatever is held. None:
-    /// nothing changes.
+    /// Applies the limit again after a plan: a user whose name is now refused loses the account even if the removal is
+    /// held. None if nothing changes.
     pub(crate) fn reconsidered(&self, could_stay: impl Fn(&IamId) -> bool) -> Option<Self> {
         let mut excess = self.excess.clone()?;
         let all = std::mem::take(&mut excess.users);
@@ -96,11 +96,11 @@ impl Leaving {
     }
 }
 
-/// What the listing says of a user whom it lacks.
+/// What it means that the listing lacks a user.
 enum Absence {
-    /// Nothing: the account was not read whole.
+    /// Nothing: the account was not read completely.
     Unknown,
-    /// Nothing either, because the configuration names another source now.
+    /// Nothing: the configuration now names another source or account.
     Unasked(Change),
     /// The user left.
     Left,
@@ -154,7 +154,7 @@ pub(crate) fn leaving(facts: Facts<'_>) -> Leaving {
             .filter(|(_, user)| counts(user))
             .map(|(iam_id, user)| ((*iam_id).clone(), user.name.clone()))
             .collect(),
-        // Those who came since do not make the others fewer.
+        // Users who were added since then do not count.
         of: facts.state.held.map_or(active, |held| held.min(active)),
         percent: usize::from(facts.max_removed_percent),
     };
@@ -165,7 +165,7 @@ pub(crate) fn leaving(facts: Facts<'_>) -> Leaving {
     Leaving { gone: left.into_keys().cloned().collect(), held, users, excess: None }
 }
 
-/// Whether a user is active, or would be if the name were not locked here.
+/// Whether a user is active, or would be if the name were not locked on this host.
 pub(crate) fn is_in(user: &User, locked: &Locked) -> bool {
     user.disabled.is_none() || locked.contains(user.name.as_str())
 }
@@ -186,7 +186,7 @@ fn absence(listing: &Listing, user: &User) -> Absence {
     }
 }
 
-/// What `login.source` says, see [`Source::origin`].
+/// The value of `login.source`, see [`Source::origin`].
 pub(crate) fn source(listing: &Listing, account: &Account) -> String {
     let origin = match Source::of_listing(&listing.source) {
         Some(source) => source.origin(&account.id),

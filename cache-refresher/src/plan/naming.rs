@@ -1,4 +1,4 @@
-//! Which names and ids the candidates get. Groups come before users: a user must never be called like a group.
+//! Assigns names and ids to the candidates. Groups come first: a user must never have the name of a group.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use super::own_groups::OwnGroups;
 use super::told::Told;
 use crate::names::{Names, is_ignorance};
 
-/// A group of the source that is published.
+/// A published group of the source.
 pub(super) struct Group<'a> {
     pub iam_id: &'a IamId,
     pub identity: Identity,
@@ -24,7 +24,7 @@ pub(super) struct Group<'a> {
     pub name: Name,
 }
 
-/// A user who is published as a member of something.
+/// A published user.
 pub(super) struct Member<'a> {
     pub candidate: &'a candidates::User<'a>,
     pub identity: Identity,
@@ -73,7 +73,7 @@ pub(super) fn groups<'a>(
     published
 }
 
-/// A user who has the name keeps it: a group that is configured later disables nobody.
+/// Refuses a group's name that a user has: a group that is configured later disables nobody.
 fn not_of_user(
     input: &Input<'_>,
     name: Name,
@@ -124,7 +124,7 @@ fn allowed(
     checked.map(|()| name)
 }
 
-/// The name that was given before, where the new one is refused: a mistake in a name costs nobody the access.
+/// The present name, if the new one is refused: nobody loses access because of a mistake in a name.
 fn keep(
     input: &Input<'_>,
     names: &Names<'_>,
@@ -144,7 +144,7 @@ fn keep(
     Some(present.clone())
 }
 
-/// `holder` is as the source spells it, or worse.
+/// `holder` is untrusted text from the source.
 fn already(input: &Input<'_>, name: &Name, what: &str, holder: &str) -> SkipReason {
     SkipReason::NameTaken { name: name.to_string(), called: input.called(what), holder: escaped(holder) }
 }
@@ -221,7 +221,7 @@ fn with_ids<'a>(
 /// Who has each name now, or had it last.
 pub(super) struct Holders<'a> {
     input: &'a Input<'a>,
-    /// Of users alone: a lock follows the user, whatever else is called so since.
+    /// Only users: a lock stays with the user even if a group has the name now.
     users: BTreeMap<&'a Name, &'a IamId>,
     last: BTreeMap<&'a Name, &'a IamId>,
 }
@@ -229,12 +229,12 @@ pub(super) struct Holders<'a> {
 /// The last user of each name.
 fn users_of(state: &State) -> BTreeMap<&Name, &IamId> {
     let mut users: Vec<_> = state.users.iter().collect();
-    // The last one counts.
+    // The last one wins.
     users.sort_by_key(|(iam_id, user)| Reverse(LastHolder::new(user.disabled, iam_id)));
     users.into_iter().map(|(iam_id, user)| (&user.name, iam_id)).collect()
 }
 
-/// As the state remembers it; an earlier release remembered no more than the last name of each user.
+/// The last holder of each name. A state of an earlier release has only the last name of each user.
 pub(super) fn last_holders(state: &State) -> BTreeMap<&Name, &IamId> {
     let groups = state.groups.iter().map(|(iam_id, group)| (&group.name, iam_id));
     users_of(state).into_iter().chain(groups).chain(&state.names).collect()
@@ -256,7 +256,7 @@ impl<'a> Holders<'a> {
         }
     }
 
-    /// The name that a user has at present, in use or locked.
+    /// The name that a user has at present, active or locked.
     fn present(&self, iam_id: &IamId) -> Option<&'a Name> {
         let user = self.input.state.users.get(iam_id)?;
         let has_it = candidates::is_in(self.input, user) && self.users.get(&user.name) == Some(&iam_id);
@@ -264,7 +264,7 @@ impl<'a> Holders<'a> {
     }
 }
 
-/// A name that a user asks for.
+/// A user's claim to a name.
 struct Claim<'a> {
     user: &'a candidates::User<'a>,
     name: Name,
@@ -292,7 +292,7 @@ fn claim<'a>(
         allowed(names, name, &user.iam_id, standing, told)
     };
     let named = match (locked, &user.known) {
-        // Who is locked here keeps the name: another one at the source must not undo the lock.
+        // A locked user keeps the name: a new name at the source must not undo the lock.
         (Some(name), _) => give(name.clone(), told),
         (None, Known::Kept(kept)) => give(kept.name.clone(), told),
         (None, Known::Listed { tags, .. }) => {
@@ -326,7 +326,7 @@ fn tagged_id(input: &Input<'_>, user: &candidates::User<'_>, ids: &Ids<'_>, told
         .ok()
 }
 
-/// What decides about names; the groups of the source that are published come on top of its own ones.
+/// The rules for names, with the two groups of nss-iam; the caller adds the published groups of the source.
 pub(super) fn names_of<'a>(input: &Input<'a>, own: &OwnGroups) -> Names<'a> {
     let config = input.config;
     let targets = std::iter::once(&config.local_groups)

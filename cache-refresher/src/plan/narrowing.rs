@@ -1,5 +1,5 @@
-//! What is taken from users who stay: keys that were removed or deactivated at the source, and groups that they left. For
-//! where no plan can be made; nobody gains anything by it. Pure.
+//! Takes from users who stay: keys that were removed or deactivated at the source, and groups that they left. Used when
+//! no plan can be made, so it never adds anything. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,14 +19,14 @@ pub(crate) struct Narrowing(BTreeMap<IamId, Most>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Most {
-    /// Keys, and when they were confirmed; none: they were not read.
+    /// Keys, and when they were confirmed; none if they were not read.
     keys: Option<(BTreeSet<KeyLine>, i64)>,
-    /// Groups, and gids of local groups; none: the groups were not read whole.
+    /// Groups, and gids of local groups; none if the groups were not read completely.
     groups: Option<(BTreeSet<IamId>, BTreeSet<u32>)>,
 }
 
 impl Narrowing {
-    /// Of the listing. `input.local` needs only files and locks.
+    /// Computes it from the listing. `input.local` needs only files and locks.
     pub(crate) fn of(input: &Input<'_>) -> Self {
         let mut told = Told::default();
         let candidates = Candidates::of(input, &Leaving::default());
@@ -36,8 +36,8 @@ impl Narrowing {
         Self(most.collect())
     }
 
-    /// Takes what is too much, and notes when the keys that stay were confirmed: else they would become too old to be offered
-    /// while nothing can be published.
+    /// Removes what exceeds it, and updates when the remaining keys were confirmed: they would otherwise become too old to
+    /// be offered while nothing can be published.
     pub(crate) fn apply(&self, state: &mut State, cache: Option<&mut Cache>, keys: Option<&mut Keys>) {
         let by_id: BTreeMap<Id, &Most> = self
             .0
@@ -86,7 +86,7 @@ fn most(input: &Input<'_>, user: &User<'_>, local: &LocalGroups<'_>, told: &mut 
     Most { keys, groups }
 }
 
-/// Groups that are not of the source, the common one among them, stay.
+/// Groups that are not from the source, such as the common group, stay.
 fn groups(cache: &mut Cache, by_id: &BTreeMap<Id, &Most>, group_ids: &BTreeMap<Id, IamId>) {
     for user in cache.users.iter_mut().filter(|user| user.active) {
         let Some((most, local)) = by_id.get(&user.uid).and_then(|most| most.groups.as_ref()) else {

@@ -7,12 +7,12 @@ use super::input::Input;
 use super::leaving;
 use crate::names::Names;
 
-/// A configuration that this host cannot carry out.
+/// The configuration is impossible on this host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Impossible(pub Message);
 
-/// The group of all users, and the group of the disabled ones.
+/// The group of all active users, and the group of disabled users.
 pub(super) struct OwnGroups {
     pub common: Name,
     pub disabled: Name,
@@ -23,10 +23,10 @@ impl OwnGroups {
         [input.config.users.common_group.as_str(), DISABLED_GROUP].into_iter()
     }
 
-    /// Makes them.
+    /// Checks the configuration against the host.
     ///
     /// # Errors
-    /// If the host takes one of the names, or has no such shell as the configuration gives to users.
+    /// If the host already has one of the names, or lacks the shell of the configuration.
     pub(super) fn check(input: &Input<'_>) -> Result<Self, Impossible> {
         let users = &input.config.users;
         let impossible = |what: String, hint: &str| Impossible(Message::new(what).with_hint(hint));

@@ -1,4 +1,4 @@
-//! The fields of passwd(5) and shadow(5) that each user gets: from tags, from the configuration, or as before.
+//! Fills the fields of passwd(5) and shadow(5): from tags, from the configuration, or from the previous state.
 
 use cache::passwd::Passwd;
 use config::TagUse;
@@ -11,7 +11,7 @@ use super::input::Input;
 use super::naming::Member;
 use super::told::Told;
 
-/// None, and a reason in `told`: the user is skipped.
+/// None if the user must be skipped; the reason is then in `told`.
 pub(super) fn of<'a>(
     input: &Input<'_>,
     member: &Member<'a>,
@@ -55,7 +55,7 @@ fn shell(input: &Input<'_>, user: &candidates::User<'_>, told: &mut Told) -> Opt
     tag.or_else(|| Field::new(&input.config.users.shell).ok())
 }
 
-/// A field of passwd(5) from a tag; none, and a reason in `told`: it is not valid.
+/// A tag's value as a field of passwd(5). None if it is not valid; the reason is then in `told`.
 fn field(told: &mut Told, user: &candidates::User<'_>, tag: &str, text: &str) -> Option<Field> {
     match Field::new(text) {
         Ok(field) => Some(field),

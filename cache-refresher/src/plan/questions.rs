@@ -1,5 +1,5 @@
-//! What must be asked of the host before a plan can be made: who has the names that would be assigned, and who owns the
-//! directories that would become homes. Pure.
+//! What must be checked on the host before a plan can be made: who has the names that would be assigned, and who owns
+//! the directories that would become homes. Pure.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use super::naming::Holders;
 use super::own_groups::OwnGroups;
 use crate::local::Questions;
 
-/// Names that were given are asked for again within this time, in seconds: a conflict that appears later is found
-/// within a day, whatever the time between two refreshes.
+/// Assigned names are checked again within this time, in seconds, so that a later conflict is found within a day,
+/// however often refreshes run.
 const ROUND: i64 = 12 * 60 * 60;
 
-/// Makes the questions of [`super::plan`]. `input.local` needs only what [`crate::local::Local::read`] has.
+/// Computes the questions of [`super::plan`]. `input.local` needs only the facts of [`crate::local::Local::read`].
 pub(crate) fn questions(input: &Input<'_>) -> Questions {
     let mut asked = Questions::default();
     let candidates = Candidates::of(input, &input.leaving());
@@ -38,11 +38,11 @@ pub(crate) fn questions(input: &Input<'_>) -> Questions {
         }
     }
     if !asked.folders.owners.is_empty() {
-        // A home that was given to somebody else can be the same folder by another path.
+        // A home that was assigned to another user can be the same directory under another path.
         let homes = input.state.homes.keys().chain(&asked.folders.owners);
         asked.folders.places = homes.map(|home| homes::parent(home).to_owned()).collect();
     }
-    // These two always: so each refresh asks every service something, and a dead one is noticed.
+    // These two always: then each refresh asks every service something, and notices one that does not answer.
     asked.nss.names.extend(OwnGroups::names(input).map(str::to_owned));
     asked
 }
@@ -70,7 +70,7 @@ fn ask_for(asked: &mut Questions, input: &Input<'_>, user: &User<'_>, holders: &
     }
 }
 
-/// Every name that this plan could give to the user.
+/// All names that this plan could assign to the user.
 fn possible_names(input: &Input<'_>, user: &User<'_>) -> BTreeSet<Name> {
     let known = input.state.users.get(&user.iam_id).map(|user| user.name.clone());
     let mut names: BTreeSet<Name> = known.into_iter().collect();
@@ -81,7 +81,7 @@ fn possible_names(input: &Input<'_>, user: &User<'_>) -> BTreeSet<Name> {
     names
 }
 
-/// Every id that this plan could give.
+/// All ids that this plan could assign.
 fn ids(input: &Input<'_>, iam_id: &IamId, tag: Option<Id>) -> BTreeSet<u32> {
     match input.state.identities.get(iam_id) {
         Some(identity) => [identity.id.get()].into(),
@@ -93,10 +93,10 @@ fn ids(input: &Input<'_>, iam_id: &IamId, tag: Option<Id>) -> BTreeSet<u32> {
     }
 }
 
-/// Whether the turn of this one came since the host was asked last. Turns are spread over the round by a hash.
+/// Whether this user or group is due since the host was last asked. A hash spreads the turns over the round.
 fn is_due(input: &Input<'_>, iam_id: &IamId) -> bool {
     let since = input.now.saturating_sub(input.state.asked);
-    // After a jump of the clock all are asked.
+    // After a jump of the clock, all are due.
     if input.state.asked <= 0 || !(0..ROUND).contains(&since) {
         return true;
     }

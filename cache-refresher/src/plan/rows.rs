@@ -1,4 +1,4 @@
-//! What is published of those who have a name and an id: the rows of `cache.db` and `keys.db`.
+//! The rows of `cache.db` and `keys.db` for users and groups that have a name and an id.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use super::told::Told;
 use crate::keys;
 use crate::local::NOLOGIN;
 
-/// A member with everything that passwd, shadow and sshd are told.
+/// A member with everything that is published about them.
 pub(super) struct User<'a> {
     pub iam_id: &'a IamId,
     pub identity: Identity,
@@ -47,7 +47,7 @@ pub(super) fn users<'a>(
 ) -> Vec<User<'a>> {
     let local = LocalGroups::of(input, all_groups, told);
     let mut homes = Homes::of(input, members);
-    // Those who have a home keep it, so they come first.
+    // Users who have a home keep it, so they come first.
     let mut sorted: Vec<&Member<'_>> = members.iter().collect();
     sorted.sort_by_key(|member| !input.state.users.contains_key(&member.candidate.iam_id));
     sorted.into_iter().filter_map(|member| user(input, member, &local, &mut homes, told)).collect()
@@ -80,7 +80,7 @@ fn user<'a>(
     })
 }
 
-/// Keys, when they were confirmed (seconds since 1970; 0: never), and by which source.
+/// The keys, when they were confirmed (seconds since 1970; 0: never), and by which source.
 pub(super) fn keys_of(
     input: &Input<'_>,
     user: &candidates::User<'_>,
@@ -89,11 +89,11 @@ pub(super) fn keys_of(
     let previous = input.state.users.get(&user.iam_id);
     match (&user.known, previous) {
         (Known::Kept(kept), _) => (kept.keys.clone(), kept.confirmed, kept.source.clone()),
-        // The fetch half never reached this user's keys, and has forgotten what it once knew.
+        // The fetch half lost its listing, and has not read this user's keys since.
         (Known::Listed { confirmed: None, keys: [], .. }, Some(known)) => {
             (known.keys.clone(), known.confirmed, known.source.clone())
         }
-        // Never read whole since it has forgotten: these keys are as old as what was published.
+        // It lost its listing and has not read these keys completely since, so they are as old as the published ones.
         (Known::Listed { confirmed: None, keys, .. }, Some(known))
             if known.confirmed > 0 && input.source().is_some_and(|source| source.is_directory()) =>
         {
@@ -104,7 +104,8 @@ pub(super) fn keys_of(
             let lines = active_keys(input, user, keys, told);
             let seconds = match confirmed.map_or(0, |time| time.as_second().max(0)) {
                 seconds if !offer::is_in_future(seconds, input.now) => seconds.min(input.now),
-                // It would be as fresh at every refresh, and its keys would never age: it is no confirmation.
+                // A confirmation in the future would look fresh at every refresh, and the keys would never become
+                // too old, so it does not count.
                 _ => {
                     told.warnings.insert(Warning::ConfirmedInFuture);
                     let same = previous.filter(|known| known.keys == lines && known.confirmed <= input.now);
@@ -156,12 +157,12 @@ fn active_keys(
 pub(super) struct LocalGroups<'a> {
     input: &'a Input<'a>,
     joined: BTreeMap<IamId, Vec<u32>>,
-    /// Of each account, all that anyone of it may join.
+    /// For each account, all local groups that its users may join.
     allowed: BTreeMap<&'a str, BTreeSet<u32>>,
 }
 
 impl<'a> LocalGroups<'a> {
-    /// By account, so that account B gains nothing through what account A's groups may join.
+    /// Kept apart by account: users of account B gain nothing from a mapping for account A.
     pub(super) fn of(input: &'a Input<'a>, groups: &[candidates::Group<'_>], told: &mut Told) -> Self {
         let mut all = Self { input, joined: BTreeMap::new(), allowed: BTreeMap::new() };
         let config = input.config;
@@ -170,7 +171,7 @@ impl<'a> LocalGroups<'a> {
             for (iam_name, targets) in map {
                 let gids: Vec<u32> = targets.iter().filter_map(|target| gid(input, target, told)).collect();
                 all.allowed.entry(account).or_default().extend(&gids);
-                // Names of groups are unique without regard to case.
+                // IAM's group names are unique regardless of case.
                 let called = |group: &&candidates::Group<'_>| {
                     group.account == account && !group.kept && group.iam_name.eq_ignore_ascii_case(iam_name)
                 };
@@ -190,7 +191,7 @@ impl<'a> LocalGroups<'a> {
         let user = member.candidate;
         let gids: BTreeSet<u32> = match user.known {
             Known::Listed { .. } => self.joined_by(user),
-            // The listing says nothing of these users. What they have they keep, if it still can be had.
+            // The listing does not tell: the user keeps the local groups that the configuration still allows.
             Known::Kept(_) => {
                 let allowed = self.allowed.get(user.account);
                 let local = self.published(member.identity.id).iter().copied();
@@ -200,7 +201,7 @@ impl<'a> LocalGroups<'a> {
         gids.into_iter().collect()
     }
 
-    /// What the groups of a user may join.
+    /// The local groups that a user joins through their groups.
     pub(super) fn joined_by(&self, user: &candidates::User<'_>) -> BTreeSet<u32> {
         user.groups.iter().filter_map(|id| self.joined.get(id)).flatten().copied().collect()
     }
@@ -278,9 +279,9 @@ pub(super) fn snapshots(
     (cache, logins(input, users))
 }
 
-/// Those who left or are locked: `ls -l` shows them as owners, and nothing finds them by name. In `groups` they have
-/// iam-disabled, for daemons with an earlier release of the module, which does: sshd then keeps them out by that group.
-/// `taken` are the names of groups and of those who did not leave, the locked ones among them.
+/// Users who left or are locked: `ls -l` shows them as owners, but they are not found by name. Their `groups` have
+/// iam-disabled for daemons that still use an earlier release of the module, which finds them by name: sshd refuses
+/// them by that group. `taken` has the names of groups, and of users who did not leave, including locked ones.
 fn disabled_users(
     input: &Input<'_>,
     own: &OwnGroups,
@@ -297,7 +298,7 @@ fn disabled_users(
         .filter_map(|(iam_id, user)| Some((iam_id, state.identities.get(iam_id)?, user)))
         .filter(|(_, identity, _)| input.local.holder_of(identity.id.get()).is_none())
         .collect();
-    // Of two who left and had one name, the later one keeps it.
+    // If two users who left had the same name, the later one keeps it.
     disabled.sort_by_key(|(iam_id, _, user)| LastHolder::new(user.disabled, iam_id));
     let row = |(iam_id, identity, user): (&IamId, &Identity, &cache::state::User)| {
         let mut name = user.name.clone();
@@ -306,7 +307,7 @@ fn disabled_users(
             if is_joined || names.check(name.as_str(), iam_id, Standing::Present).is_err() {
                 name = name.with_id(identity.id);
             }
-            // At most 43 bytes, since only names of at most 32 can stand in the way.
+            // At most 43 bytes: only names of at most 32 bytes can collide.
             while taken.contains(&name) {
                 name = name.with_id(identity.id);
             }

@@ -1,5 +1,6 @@
-//! What is removed at once, even if everything else on this host is broken: users who left or are locked are disabled in the
-//! published files, and users who stay lose what was removed at the source. Nothing else changes. Asks no service. Pure.
+//! Removals that take effect at once, even if everything else on this host is broken: users who left or are locked are
+//! disabled in the published files, and users who stay lose what was removed at the source. Nothing else changes, and no
+//! service is asked. Pure.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use super::leaving::Leaving;
 use super::narrowing::Narrowing;
 use crate::local::NOLOGIN;
 
-/// What is published, as far as it can be read.
+/// The state and the published files, as far as they can be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub state: State,
@@ -20,17 +21,17 @@ pub(crate) struct Taken {
     pub keys: Option<Keys>,
 }
 
-/// What is to be taken away.
+/// What must be taken away.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Away<'a> {
     pub leaving: &'a Leaving,
     pub locked: &'a Locked,
-    /// Of those who stay.
+    /// From users who stay.
     pub narrowing: &'a Narrowing,
 }
 
 impl Taken {
-    /// Takes them away; true if anything was there to be taken.
+    /// Takes it away. Returns whether anything changed.
     pub(crate) fn take(&mut self, away: Away<'_>, now: i64) -> bool {
         let Away { leaving, locked, narrowing } = away;
         let before = self.clone();
@@ -50,7 +51,7 @@ impl Taken {
         }
         let disabled = self.state.users.iter().filter(|(_, user)| user.disabled.is_some());
         let identities = &self.state.identities;
-        // Also those whom the state has as disabled and a file still has as active: a run that was cut off.
+        // Includes users who are disabled in the state but still active in a file, after an interrupted run.
         let ids: BTreeSet<Id> =
             disabled.filter_map(|(iam_id, _)| identities.get(iam_id)).map(|identity| identity.id).collect();
         if let Some(cache) = &mut self.cache {
@@ -63,7 +64,7 @@ impl Taken {
     }
 }
 
-/// As [`super::rows`] publishes disabled users.
+/// Disables users in the same way as [`super::rows`].
 fn disable(cache: &mut Cache, ids: &BTreeSet<Id>, locked: &Locked) {
     let group =
         cache.groups.iter().find(|group| group.name.as_str() == DISABLED_GROUP).map(|group| group.gid);

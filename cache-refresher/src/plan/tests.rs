@@ -1,5 +1,5 @@
-//! A small world to plan in: a listing that changes, a host, a configuration. Every plan that is made of it is
-//! checked against what must hold of all plans (`invariants`).
+//! A small world to plan in: a listing that changes, a host, a configuration. Every plan of it is checked against the
+//! invariants of all plans (`invariants`).
 
 mod fields;
 mod ids;
@@ -90,18 +90,18 @@ impl World {
         self.local.uses.add(name, used);
     }
 
-    /// A folder exists, and is this user's.
+    /// A directory exists and belongs to this user.
     fn folder(&mut self, path: &str, owner: u32) {
         self.local.folders.as_mut().unwrap().owners.insert(path.to_owned(), Some(owner));
     }
 
-    /// These folders exist, and no others.
+    /// Only these directories exist.
     fn folders(&mut self, owners: &BTreeMap<&str, u32>) {
         let owners = owners.iter().map(|(path, owner)| ((*path).to_owned(), Some(*owner))).collect();
         self.local.folders = Ok(Folders { owners, links: BTreeMap::new() });
     }
 
-    /// What other services than `files` say: nothing until a test says otherwise.
+    /// The answers of services other than `files`: nothing until a test says otherwise.
     fn service(&mut self, name: &str) -> &mut Answer {
         self.local.directory.0.entry(name.to_owned()).or_default()
     }
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    /// Answers what a plan asks, as far as the test has not done so: the folder is not there, nobody has the name.
+    /// Answers the questions of a plan that the test has not answered: the directory does not exist, nobody has the name.
     fn answered(&self) -> Self {
         let mut world = self.clone();
         let asked = questions(&self.input());
@@ -204,14 +204,14 @@ impl World {
     }
 
     fn plan(&self) -> Plan {
-        // What a document cannot say needs no plan.
+        // A listing that is not a valid document needs no plan.
         Listing::parse(&serde_json::to_vec(&self.listing).unwrap()).unwrap();
         let plan = plan(self.answered().input()).unwrap();
         invariants::check(self, &plan);
         plan
     }
 
-    /// Plans, remembers, and lets a minute pass.
+    /// Plans, stores the state, and lets a minute pass.
     pub(super) fn run(&mut self) -> Plan {
         let plan = self.plan();
         self.state = plan.state.clone();
@@ -240,7 +240,7 @@ impl Plan {
         self.cache.users.iter().find(|user| user.uid == identity.id)
     }
 
-    /// The name under which a UserId may log in.
+    /// The login name of an active UserId.
     fn active(&self, iam_id: &str) -> Option<&str> {
         self.row(iam_id).filter(|user| user.active).map(|user| user.name.as_str())
     }
@@ -253,7 +253,7 @@ impl Plan {
         self.group(group).unwrap().members.iter().map(Name::as_str).collect()
     }
 
-    /// The names of those who may not log in, sorted.
+    /// The names of disabled users, sorted.
     fn disabled(&self) -> Vec<&str> {
         let users = self.cache.users.iter().filter(|user| !user.active);
         let mut names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
@@ -269,7 +269,7 @@ impl Plan {
         self.state.identities[&IamId::new(iam_id)].id.get()
     }
 
-    /// Whether someone with this id was told of, in these words.
+    /// Whether a skip with this id contains these words.
     fn told(&self, id: &str, words: &str) -> bool {
         self.skips.iter().any(|skip| skip.id == id && skip.text.contains(words))
     }
@@ -278,12 +278,12 @@ impl Plan {
         self.warning_text().contains(words)
     }
 
-    /// Warnings as they are printed.
+    /// Warnings as printed.
     fn warning_text(&self) -> String {
         self.warnings.iter().map(|warning| warning.message().to_string() + "\n").collect()
     }
 
-    /// What is held as it is printed.
+    /// What is held, as printed.
     fn held_text(&self) -> String {
         self.held.iter().map(|held| held.message().to_string() + "\n").collect()
     }

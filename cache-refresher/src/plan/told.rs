@@ -1,4 +1,4 @@
-//! What a plan reports besides its result.
+//! What a plan reports: skips and warnings.
 
 use std::collections::BTreeSet;
 

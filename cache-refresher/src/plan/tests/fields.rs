@@ -1,4 +1,4 @@
-//! gecos, home, shell, local groups: what reaches passwd and a user's list of groups.
+//! gecos, home, shell and local groups.
 
 use super::*;
 
@@ -159,7 +159,8 @@ fn a_group_whose_name_only_becomes_alike_gains_nothing() {
     assert_eq!(world.run().row("U-eve").unwrap().local, [4]);
 }
 
-/// Of two groups that Linux calls alike one has no Unix group; its members still join what their IAM group may.
+/// If two groups have the same Linux name, one has no Unix group; its members still join the local groups of their IAM
+/// group.
 #[test]
 fn members_of_a_group_that_is_only_remembered_stay_in_its_local_groups_and_in_no_others() {
     let mut world = World::of(&[]);

@@ -1,4 +1,4 @@
-//! What must hold of every plan, whatever it is made of.
+//! What must hold for every plan, whatever its input.
 
 use std::collections::BTreeMap;
 
@@ -99,7 +99,7 @@ fn groups(plan: &Plan) {
     assert!(members.is_empty(), "supplementary groups that are not published: {members:?}");
 }
 
-/// No published name is anyone else's on this host, or earns what the host gives to somebody else.
+/// No published name belongs to another account of this host, or gets what the host grants to another.
 fn active_names(world: &World, plan: &Plan) {
     let config = &world.config;
     let accounts = config.account.iter().map(|account| &account.local_groups);
@@ -122,7 +122,7 @@ fn active_names(world: &World, plan: &Plan) {
     }
 }
 
-/// Whether this one has the name, or had it last.
+/// Whether this user or group has the name, or had it last.
 fn held(world: &World, iam_id: &IamId, name: &Name) -> bool {
     naming::last_holders(&world.state).get(name) == Some(&iam_id)
 }
@@ -146,7 +146,7 @@ fn nobody_elses(world: &World, iam_id: &IamId, name: &str, held: bool) {
     }
 }
 
-/// No home that is given belongs to another uid, and none was ever given to another user.
+/// No assigned home belongs to another uid or was ever assigned to another user.
 fn homes(world: &World, plan: &Plan) {
     for (home, iam_id) in &world.state.homes {
         assert_eq!(plan.state.homes.get(home), Some(iam_id), "'{home}' is forgotten");
@@ -179,7 +179,7 @@ fn keys(world: &World, plan: &Plan) {
     assert!(active.iter().all(|user| !world.local.locked.contains(user.name.as_str())));
 }
 
-/// Whatever a source calls its users, groups, tags and keys: each reason is one line, and is read back as it was.
+/// Each reason is one line and is read back unchanged, whatever the source's names, tags and keys contain.
 fn texts(plan: &Plan) {
     for skip in &plan.skips {
         let shown = [&skip.account, &skip.name, &skip.text].map(|text| !text.contains(char::is_control));
@@ -197,7 +197,7 @@ fn texts(plan: &Plan) {
 
 /// docs/architecture.md: planning twice changes nothing.
 fn again(world: &World, plan: &Plan) {
-    // One who has no home left that could be given loses the account, and with it, next time, the name.
+    // A user for whom no home is left loses the account, and in the next plan also the name.
     let reasons = || plan.skips.iter().filter_map(|skip| Some((skip.what, skip.reason.known()?)));
     let has_no_home = |reason: &SkipReason| {
         matches!(reason, SkipReason::HomePath | SkipReason::HomeUnseen { .. } | SkipReason::HomeTaken { .. })
@@ -205,7 +205,7 @@ fn again(world: &World, plan: &Plan) {
     if reasons().any(|(_, reason)| has_no_home(reason)) {
         return;
     }
-    // So does one who is refused for another reason, with the groups that nobody else needs.
+    // So does a user who is refused for another reason, with the groups that nobody else needs.
     let lost = |(iam_id, user): (&IamId, &state::User)| {
         let was_in = world.state.users.get(iam_id).is_some_and(|user| user.disabled.is_none());
         was_in && user.disabled.is_some() && !world.local.locked.contains(user.name.as_str())
@@ -221,13 +221,13 @@ fn again(world: &World, plan: &Plan) {
     }
     let again = World { state: plan.state.clone(), published: plan.cache.clone(), ..world.clone() };
     let next = super::plan(again.answered().input()).unwrap();
-    // Users who lost their account in this plan count no longer.
+    // Users who lost their account in this plan no longer count.
     assert!(next.state.held <= plan.state.held && next.state.held.is_some() == plan.state.held.is_some());
     assert_eq!(State { held: plan.state.held, ..next.state.clone() }, plan.state);
     assert_eq!(next.cache, plan.cache);
     assert_eq!(next.keys, plan.keys);
-    // Nothing is heard again of someone whom only the state knew, and who lost the name; of a locked one's tag; of
-    // keys that were never read.
+    // The next plan no longer reports a user whom only the state had and who lost the name, the tag of a locked user,
+    // or keys that were never read.
     let complete = world.listing.accounts.iter().all(|account| account.complete) && plan.held.is_empty();
     if complete && world.local.locked == Locked::default() {
         let names = |plan: &Plan| -> Vec<_> {

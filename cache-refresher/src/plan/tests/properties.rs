@@ -1,4 +1,4 @@
-//! Random histories of small worlds, with names, ids and dates from so few that collisions are the rule.
+//! Random histories of small worlds, with so few names, ids and dates that collisions are the rule.
 //! `World::run` checks the invariants at every step.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use proptest::sample::{select, subsequence};
 use super::*;
 
 const ACCOUNTS: [&str; 3] = ["", "b", "c"];
-/// Two of each kind have one computed id.
+/// Two of each kind have the same computed id.
 const USERS: [&str; 6] = ["U1", "U2", "U3", "AIDATWIN10726", "AIDATWIN11697", "AIDATWIN52804"];
 const GROUPS: [&str; 4] = ["G1", "G2", "G3", "AGPATWIN10484"];
 const NAMES: [&str; 16] = [
@@ -59,7 +59,7 @@ struct Step {
     locked: Vec<&'static str>,
     /// Users of the host besides the usual ones.
     local: Vec<&'static str>,
-    /// Folders and their owners.
+    /// Directories and their owners.
     homes: BTreeMap<&'static str, u32>,
     /// Members of a group of the host.
     members: Vec<&'static str>,
@@ -210,7 +210,7 @@ impl World {
     }
 }
 
-/// The same listing, told in another order. The order of the accounts has a meaning.
+/// The same listing in another order, except for the accounts, whose order matters.
 fn turned(listing: &Listing, by: usize) -> Listing {
     fn turn<T>(list: &mut [T], by: usize) {
         if !list.is_empty() {
@@ -247,7 +247,7 @@ proptest! {
         }
     }
 
-    /// On a host without a past, in whatever order people were hired.
+    /// On a new host, in whatever order people were hired.
     #[test]
     fn newcomers_never_change_the_name_or_id_of_present_users(
         people in btree_map(select(&USERS[..]), select(&["ana", "bob", "a+b", "a=b"][..]), 2..=USERS.len()),

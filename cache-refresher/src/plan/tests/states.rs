@@ -58,7 +58,7 @@ fn a_re_created_user_has_a_new_id_and_keeps_off_the_old_home() {
     let row = plan.row("U-ana").unwrap();
     assert_eq!((row.active, row.name.as_str()), (false, format!("ana-{old}").as_str()));
     assert_eq!(row.passwd.home.as_str(), "/home/ana");
-    // The old home goes, the new one has come: nobody moves again.
+    // The old home is removed and the new one exists: nobody moves again.
     world.folders(&[(home.as_str(), new)].into());
     assert_eq!(world.run().row("U-new").unwrap().passwd.home.as_str(), home);
 }

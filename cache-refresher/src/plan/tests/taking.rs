@@ -1,11 +1,11 @@
-//! What is taken away where no plan can be made.
+//! What is taken away when no plan can be made.
 
 use super::super::leaving::{self, Facts, Leaving};
 use super::super::narrowing::Narrowing;
 use super::super::taking::{Away, Taken};
 use super::*;
 
-/// What is published, and what the rule makes of it with these locks.
+/// The published data after the removals with these locks.
 fn taken(world: &World, plan: &Plan, locked: &[&str], listing: Option<&Listing>) -> (bool, Taken) {
     let locked = Locked(locked.iter().map(ToString::to_string).collect());
     let leaving = leaving(world, &locked, listing);
@@ -42,7 +42,7 @@ fn published() -> (World, Plan) {
     (world, plan)
 }
 
-/// What a whole plan would do with them, and to the byte.
+/// The same as a whole plan would do with them, to the byte.
 #[test]
 fn removed_and_locked_users_lose_what_a_plan_would_take() {
     let (mut world, before) = published();
@@ -80,7 +80,7 @@ fn a_lock_of_all_takes_everyone() {
     );
 }
 
-/// A run was cut off between the files.
+/// A run was interrupted between the files.
 #[test]
 fn disabled_users_are_removed_from_a_file_that_still_has_them() {
     let (mut world, before) = published();
@@ -121,7 +121,7 @@ fn what_is_held_is_not_taken_either() {
     assert!(!taken(&world, &before, &[], Some(&world.listing)).0);
 }
 
-/// A key that leaked, a group that gives sudo: they are taken, and what else is new in the listing is not given.
+/// A leaked key or a group that gives sudo is taken away; other changes in the listing are not applied.
 #[test]
 fn those_who_stay_lose_the_keys_and_groups_that_they_lost_at_the_source_and_gain_nothing() {
     const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ+Y0Jwq0kUzVGQp5MsKcWdO4dH4JzKQ1Yx3v0m2xY8N";
@@ -169,7 +169,7 @@ fn those_who_stay_lose_the_keys_and_groups_that_they_lost_at_the_source_and_gain
         "bob's were not read"
     );
     assert_eq!(login("ana").confirmed, world.now);
-    // A plan would do it, too.
+    // A plan would do the same.
     let plan = world.plan();
     assert_eq!(plan.login("U-ana").unwrap().keys, login("ana").keys);
     assert_eq!(plan.row("U-ana"), Some(ana));

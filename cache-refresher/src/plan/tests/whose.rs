@@ -1,4 +1,4 @@
-//! Whose a name is on this host, and what a name earns: never given to another UserId.
+//! Who owns a name on this host and what the host grants to it: never passed on to another UserId.
 
 use super::*;
 
@@ -36,7 +36,7 @@ fn a_user_or_group_of_any_service_wins_over_newcomers_and_present_holders() {
     }
 }
 
-/// What the host gives by name.
+/// Ways in which the host grants something to a name.
 const GRANTS: [Case; 8] = [
     ("is a member of 'disk', 'sudo'", |world| {
         world.local_group("sudo", 27).insert("ana".to_owned());
@@ -104,7 +104,7 @@ fn of_several_who_had_a_name_only_the_last_one_gets_it_back_with_what_it_earned(
     world.member("", "U-new", "ana", "G-OPS");
     world.run();
     world.local_group("sudo", 27).insert("ana".to_owned());
-    // The second one has it no longer, but is still here.
+    // The second user no longer has it, but is still here.
     world.listed("U-new").name = "anna".to_owned();
     assert_eq!(world.run().active("U-new"), Some("anna"));
     world.listing.accounts[0].users.extend(first.accounts[0].users.clone());
@@ -115,7 +115,7 @@ fn of_several_who_had_a_name_only_the_last_one_gets_it_back_with_what_it_earned(
     }
     world.listed("U-new").name = "ana".to_owned();
     assert_eq!(world.run().active("U-new"), Some("ana"));
-    // Nor does a group of that name count for less.
+    // The same holds for a group with that name.
     world.gone("U-ana");
     world.gone("U-new");
     world.group("", "G-ANA", "ana");
@@ -219,7 +219,7 @@ fn a_user_renamed_to_a_refused_name_keeps_the_old_one() {
             assert_eq!(plan.active("U-ana"), Some("ana"), "{new}: {:?}", plan.skips);
             assert!(plan.warns("'U-ana' keeps the name 'ana'"), "{new}");
         }
-        // And keeps it against one who now has it in IAM.
+        // And keeps it although another user now has it in IAM.
         world.member("", "U-new", "ana", "G-OPS");
         assert_eq!(world.run().active("U-ana"), Some("ana"), "{new}");
     }
@@ -329,7 +329,7 @@ fn a_home_that_was_given_is_kept_and_given_back_unless_it_is_anothers() {
         world.folder("/home/ana", owner);
         assert!(questions(&world.input()).folders.owners.is_empty(), "nobody looks at it");
         assert_eq!(home(&world.run()), "/home/ana", "{owner}");
-        // The user leaves and comes back: now it is looked at.
+        // The user leaves and comes back: now the directory is checked.
         let back = world.clone();
         world.gone("U-ana");
         world.run();
@@ -338,7 +338,7 @@ fn a_home_that_was_given_is_kept_and_given_back_unless_it_is_anothers() {
     }
     world.folder("/home/ana", uid);
     assert_eq!(home(&world.run()), "/srv/ana");
-    // What somebody had once is nobody else's later.
+    // A home that somebody once had is never assigned to another user.
     world.gone("U-ana");
     world.config.users.home = "/home/{name}".to_owned();
     world.member("", "U-new", "ana", "G-OPS");

@@ -1,10 +1,10 @@
--- The only DDL of nss-iam. Three files, split at the lines that begin with "-- file:".
--- Readers (crate `reader`) walk cache.db and keys.db without SQLite, so both keep to: rowid tables, explicit
--- indexes, UTF-8, rollback journal format. A column is only ever added at the end, with a new minor version, and so is
--- a rule for rows that readers rely on.
+-- The DDL of nss-iam: three files, split at the lines that begin with "-- file:".
+-- The crate `reader` reads cache.db and keys.db without SQLite, so both use only rowid tables, explicit indexes, UTF-8
+-- and the rollback journal format. New columns are only added at the end of a table, with a new minor version. A new rule
+-- for rows that readers rely on also needs a new minor version.
 
 -- file: cache.db
--- What NSS answers. Replaced only when an answer changes: no time of day, no counter in here.
+-- What NSS answers. Replaced only when an answer changes, so it contains no time of day and no counter.
 PRAGMA application_id = 0x6e696163;             -- "niac"
 
 CREATE TABLE passwd (
@@ -25,7 +25,7 @@ CREATE TABLE passwd (
 );
 CREATE UNIQUE INDEX passwd_name ON passwd (name);
 
--- Groups that exist by name. The private group of a user who is not active has no row: readers make it of the user's.
+-- Groups that exist by name. The private group of an inactive user has no row: readers derive it from the user's row.
 -- "groups" (a keyword since SQLite 3.28 in window clauses only) and "group" are avoided as table names.
 CREATE TABLE grp (
   gid       INTEGER PRIMARY KEY,
@@ -37,7 +37,7 @@ CREATE TABLE grp (
 CREATE UNIQUE INDEX grp_name ON grp (name);
 
 -- file: keys.db
--- What sshd is offered. Replaced at each successful refresh.
+-- The keys that sshd is offered. Replaced at each successful refresh.
 PRAGMA application_id = 0x6e69616b;             -- "niak"
 
 CREATE TABLE about (
@@ -58,10 +58,10 @@ CREATE TABLE login (                            -- active users only
 CREATE UNIQUE INDEX login_name ON login (name);
 
 -- file: state.db
--- apply's own memory, never read by anyone else: ids for ever, and who is disabled since when.
--- Earlier minor versions are migrated (state/migrations.rs), and later ones are used as they are: rows that stay keep what
--- this release does not know. So whatever a minor version adds may be NULL or has a default, which it finds in rows that an
--- earlier release has added since; and it refers to no table but identity, since rows of the others may go.
+-- All assigned ids, for ever, and since when users are disabled.
+-- Earlier minor versions are migrated (state/migrations.rs). Later ones are used as they are: existing rows keep the
+-- columns that this release does not know, and new rows get their defaults. So a column that a minor version adds must
+-- allow NULL or have a default. Its tables may refer only to identity, since rows of other tables can be deleted.
 PRAGMA application_id = 0x6e696173;             -- "nias"
 
 CREATE TABLE identity (
@@ -94,13 +94,13 @@ CREATE TABLE member_group (                     -- IAM groups that were publishe
   name      TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- Since 101. No home is ever given to a second user, whoever had it and wherever that user lives now.
+-- Since 101. All homes that were ever assigned: none is assigned to a second user, even if the first one has moved.
 CREATE TABLE home (
   path      TEXT PRIMARY KEY,
   iam_id    TEXT NOT NULL REFERENCES identity (iam_id)
 ) WITHOUT ROWID;
 
--- Since 101. Who had a name last, users and groups: only they get it back with what the host has granted to it meanwhile.
+-- Since 101. The user or group that had each name last: only they get it back if the host grants something to it.
 CREATE TABLE name (
   name      TEXT PRIMARY KEY,
   iam_id    TEXT NOT NULL REFERENCES identity (iam_id)

@@ -1,10 +1,13 @@
-//! The fields of passwd(5) and shadow(5) that `cache.db` publishes and `state.db` remembers: in both they are columns
-//! of the same names. A new one is added here, in `schema.sql`, in `state/migrations.rs` and in `reader`.
+//! The fields of passwd(5) and shadow(5) that `cache.db` publishes and `state.db` remembers, in columns with the same
+//! names in both.
+//!
+//! A new field needs its column in `schema.sql`, new versions in `schema.rs`, a step in `state/migrations.rs`, and the
+//! code in `reader`. [`Passwd::read`] and `reader` must accept a `cache.db` of an earlier release, which lacks the column.
 
 use policy::{Field, Invalid};
 use rusqlite::{Row, Statement, ToSql};
 
-/// What a login session gets of an account, besides its name, id and groups.
+/// The fields of an account besides its name, id and groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passwd {
     /// passwd(5).
@@ -21,7 +24,7 @@ impl Passwd {
     /// The columns, in the order in which they are bound.
     pub(crate) const COLUMNS: [&str; 4] = ["gecos", "home", "shell", "lastchg"];
 
-    /// An account that has only what every account has; other fields are empty.
+    /// The fields that every account has; the others are empty.
     #[must_use]
     pub fn new(home: Field, shell: Field, lastchg: u32) -> Self {
         Self { gecos: Field::default(), home, shell, lastchg }

@@ -1,6 +1,6 @@
 //! The listing: what was read from a source, as one versioned JSON document.
 //!
-//! The fetch half writes it; the apply half reads it and trusts nothing in it. The listing decides who is a user:
+//! The fetch half writes it. The apply half reads it and does not trust it. The listing decides who is a user:
 //! users in it are active, all others are disabled. A removal that the fetch half could not confirm therefore stays
 //! in it, marked `missing`. The schema for people and other tools is `docs/reference/listing.schema.json`.
 #![forbid(unsafe_code)]

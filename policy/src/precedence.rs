@@ -31,8 +31,8 @@ impl<'a> Age<'a> {
     }
 }
 
-/// A user's claim to a name. Whoever may tag users decides about tags, so a tag never takes a name from a user whose own
-/// name it is.
+/// A user's claim to a name. Anyone with permission to tag users can set tags, so a tag never takes a name from a user
+/// whose own name it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UserClaim<'a> {
     /// Whether the name differs from the one that the IAM name gives.

@@ -151,64 +151,71 @@ fn a_group_that_breaks_a_rule_is_an_error() {
     }
 }
 
-#[test]
-fn supplementary_groups_keep_to_the_floor() {
-    let lists = |groups: &str, local: &str, active: bool| {
-        let sample = Sample::new(CACHE, SMALL, |sql| {
-            crate::support::insert_user(sql, &user(1));
-            crate::support::insert_group(
-                sql,
-                &Group { gid: 1003, name: "given".into(), members: Vec::new() },
-            );
-            let change = "UPDATE passwd SET groups = ?, local = ?, active = ?, expire = iif(active, -1, 1)";
-            sql.execute(change, (groups, local, active)).unwrap();
-            sql.execute("UPDATE passwd SET expire = iif(active, -1, 1)", []).unwrap();
-        });
-        let cache = Cache::open(&sample.bytes).unwrap();
-        let user = cache.user_by_uid(user(1).uid).unwrap().unwrap();
-        cache.supplementary(&user).and_then(Iterator::collect::<reader::Result<Vec<u32>>>)
-    };
-    assert_eq!(lists("", "", true), Ok(vec![]));
-    assert_eq!(lists("1879048193 1879048194", "27 4", true), Ok(vec![0x7000_0001, 0x7000_0002, 27, 4]));
-    assert_eq!(lists("1003", "", true), Ok(vec![1003]), "a pinned group of ours");
-    assert_eq!(lists("1879048193", "", false), Ok(vec![0x7000_0001]));
-    let bad = [
-        "0",
-        "27",
-        "1004",
-        "4294967295",
-        "99999999999",
-        " ",
-        "1879048193 ",
-        " 1879048193",
-        "1879048193,5",
-        "-1",
-        "x",
-    ];
-    for groups in bad {
-        assert!(lists(groups, "", true).is_err(), "{groups:?}");
-    }
-    for local in ["0", "27 0", "4294967295", "4294967296", "27  4", "+27"] {
-        assert!(lists("", local, true).is_err(), "{local:?}");
-    }
-    assert!(lists("", "27", false).is_err(), "an inactive user in a local group");
+/// The supplementary groups of a user whose row has these lists.
+fn supplementary(groups: &str, local: &str, active: bool) -> reader::Result<Vec<u32>> {
+    let sample = Sample::new(CACHE, SMALL, |sql| {
+        crate::support::insert_user(sql, &user(1));
+        crate::support::insert_group(sql, &Group { gid: 1003, name: "given".into(), members: Vec::new() });
+        let change = "UPDATE passwd SET groups = ?, local = ?, active = ?";
+        sql.execute(change, (groups, local, active)).unwrap();
+        sql.execute("UPDATE passwd SET expire = iif(active, -1, 1)", []).unwrap();
+    });
+    let cache = Cache::open(&sample.bytes).unwrap();
+    let user = cache.user_by_uid(user(1).uid).unwrap().unwrap();
+    cache.supplementary(&user).and_then(Iterator::collect)
 }
 
 #[test]
-fn keys_are_read_and_checked() {
-    let fill = |change: &str| {
-        Sample::new(KEYS, SMALL, |sql| {
-            let keys = format!("SHA256:x ssh-ed25519 AAAA\nSHA256:y ssh-rsa {}", "A".repeat(700));
-            let about =
-                "INSERT INTO about (id, machine_id, max_age, options) VALUES (1, 'abc', 3600, 'restrict')";
-            let login = "INSERT INTO login (uid, name, iam_id, confirmed, source, keys)
-                         VALUES (1003, 'ana', 'AIDA1', 5, 'iam:1', ?)";
-            sql.execute(about, []).unwrap();
-            sql.execute(login, [keys]).unwrap();
-            sql.execute_batch(change).unwrap();
-        })
-    };
-    let good = fill("");
+fn supplementary_groups_are_the_published_ones_and_then_the_local_ones() {
+    assert_eq!(supplementary("", "", true), Ok(vec![]));
+    let both = supplementary("1879048193 1879048194", "27 4", true);
+    assert_eq!(both, Ok(vec![0x7000_0001, 0x7000_0002, 27, 4]));
+    assert_eq!(supplementary("1003", "", true), Ok(vec![1003]), "a pinned group of ours");
+    assert_eq!(supplementary("1879048193", "", false), Ok(vec![0x7000_0001]));
+}
+
+#[test]
+fn supplementary_groups_keep_to_the_floor() {
+    for groups in ["0", "27", "1004", "4294967295"] {
+        assert!(supplementary(groups, "", true).is_err(), "{groups:?}");
+    }
+    for local in ["0", "27 0", "4294967295"] {
+        assert!(supplementary("", local, true).is_err(), "{local:?}");
+    }
+}
+
+#[test]
+fn a_malformed_list_of_groups_is_an_error() {
+    for groups in ["99999999999", " ", "1879048193 ", " 1879048193", "1879048193,5", "-1", "x"] {
+        assert!(supplementary(groups, "", true).is_err(), "{groups:?}");
+    }
+    for local in ["4294967296", "27  4", "+27"] {
+        assert!(supplementary("", local, true).is_err(), "{local:?}");
+    }
+}
+
+#[test]
+fn an_inactive_user_in_a_local_group_is_an_error() {
+    assert!(supplementary("", "27", false).is_err());
+}
+
+/// A `keys.db` with one user, after this change.
+fn keys(change: &str) -> Sample {
+    Sample::new(KEYS, SMALL, |sql| {
+        let keys = format!("SHA256:x ssh-ed25519 AAAA\nSHA256:y ssh-rsa {}", "A".repeat(700));
+        let about =
+            "INSERT INTO about (id, machine_id, max_age, options) VALUES (1, 'abc', 3600, 'restrict')";
+        let login = "INSERT INTO login (uid, name, iam_id, confirmed, source, keys)
+                     VALUES (1003, 'ana', 'AIDA1', 5, 'iam:1', ?)";
+        sql.execute(about, []).unwrap();
+        sql.execute(login, [keys]).unwrap();
+        sql.execute_batch(change).unwrap();
+    })
+}
+
+#[test]
+fn keys_are_found_by_name_and_by_uid() {
+    let good = keys("");
     let keys = Keys::open(&good.bytes).unwrap();
     let about = keys.about().unwrap();
     assert_eq!((bytes(about.machine_id), about.max_age), (b"abc".to_vec(), 3600));
@@ -224,6 +231,10 @@ fn keys_are_read_and_checked() {
     }
     assert!(keys.login_by_name(b"bob").unwrap().is_none());
     assert!(keys.login_by_uid(1004).unwrap().is_none());
+}
+
+#[test]
+fn a_row_of_keys_that_breaks_a_rule_is_an_error() {
     let bad = [
         "UPDATE login SET uid = 0",
         "UPDATE login SET uid = 999",
@@ -235,10 +246,14 @@ fn keys_are_read_and_checked() {
         "UPDATE about SET max_age = -1",
     ];
     for change in bad {
-        let file = fill(change).bytes;
+        let file = keys(change).bytes;
         let keys = Keys::open(&file).unwrap();
         assert!(keys.about().is_err() || keys.login_by_name(b"ana").is_err(), "{change}");
     }
+}
+
+#[test]
+fn a_cache_is_not_read_as_keys() {
     let cache = Sample::new(CACHE, SMALL, |_| ());
     let opened = Keys::open(&cache.bytes);
     assert!(matches!(opened, Err(Error::Foreign(_))), "cache.db is not keys.db");

@@ -4,7 +4,6 @@
 //!
 //! This requires the profile `module`: only an optimised library in one codegen unit and without overflow checks
 //! contains none of the checks that can never fail.
-//! checks that can never fail.
 #![expect(unsafe_code, reason = "the missing function is an extern one")]
 
 unsafe extern "C" {

@@ -56,14 +56,14 @@ fn owners(host: &JumpHost, user: &str) -> String {
 }
 
 #[test]
-fn accounts_become_iam_users_with_their_uids_homes_and_keys() {
-    let Some((host, key)) = host(47_000) else { return };
+fn the_plan_says_what_each_account_becomes_and_loses_and_changes_nothing() {
+    let Some((host, _)) = host(47_300) else { return };
     let before = contents();
     let (status, told) = host.sh("nss-iamctl adopt");
     assert_eq!(status, Some(0), "{told}");
     for expected in [
-        "ana (uid 47000): becomes nss-iam user 'Ana'",
-        "files: gid 47001 to 47000",
+        "ana (uid 47300): becomes nss-iam user 'Ana'",
+        "files: gid 47301 to 47300",
         "loses: its password",
         "loses: membership of local groups sudo",
         "loses: sudo rule 'jane.doe ALL=(ALL) NOPASSWD:ALL'",
@@ -73,7 +73,11 @@ fn accounts_become_iam_users_with_their_uids_homes_and_keys() {
         assert!(told.contains(expected), "{expected}: {told}");
     }
     assert_eq!(contents(), before);
+}
 
+#[test]
+fn accounts_become_iam_users_with_their_uids_homes_and_keys() {
+    let Some((host, key)) = host(47_000) else { return };
     let (status, told) = host.sh("nss-iamctl adopt --apply");
     assert_eq!(status, Some(0), "{told}");
     for (number, name) in (0..).zip(["ana", "jane.doe"]) {
@@ -93,9 +97,16 @@ fn accounts_become_iam_users_with_their_uids_homes_and_keys() {
     assert!(!host.sh("sudo -l -U jane.doe").1.contains("NOPASSWD"));
     assert!(!fs::exists("/etc/cron.d/import_users").unwrap());
 
-    // IAM users now are still IAM users after the next refresh.
+    // The same after the next refresh.
     host.refresh();
     assert_eq!(host.login("ana", &key, "id -u").trim(), "47000");
+}
+
+#[test]
+fn a_second_adopt_finds_no_account() {
+    let Some((host, _)) = host(47_400) else { return };
+    host.done(&["nss-iamctl", "adopt", "--apply"]);
+    host.refresh();
     let (status, told) = host.sh("nss-iamctl adopt --apply");
     assert_eq!(status, Some(0), "{told}");
     assert!(told.contains("no account can be taken over"), "{told}");

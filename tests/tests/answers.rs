@@ -68,31 +68,44 @@ fn users_keys_ids_and_status_are_shown_from_what_is_published() {
     let check = ctl(&host, &["status", "--check"]);
     assert_eq!(check.status, Some(0), "{check:?}");
     assert!(check.out.starts_with("NSS_IAM OK - 2 users, 2 keys, confirmed "), "{check:?}");
+}
+
+#[test]
+fn without_a_cache_the_check_of_status_is_critical() {
+    let Some(host) = host() else { return };
     fs::remove_file(format!("{CACHE}/cache.db")).unwrap();
     let check = ctl(&host, &["status", "--check"]);
     assert_eq!(check.status, Some(2));
     assert!(check.out.starts_with("NSS_IAM CRITICAL - cache.db cannot be used: it is missing"), "{check:?}");
 }
 
+/// As a user other than root.
+fn as_other(host: &Host, words: &[&str]) -> Ran {
+    host.run(&[&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", CTL], words].concat())
+}
+
 #[test]
 fn users_other_than_root_see_what_glibc_returns_and_no_keys() {
     let Some(host) = host() else { return };
-    let other = |words: &[&str]| {
-        host.run(&[&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", CTL], words].concat())
-    };
+    let other = |words: &[&str]| as_other(&host, words);
     let users = other(&["users"]);
     assert_eq!(users.out.lines().next().unwrap().split_whitespace().last(), Some("GROUPS"), "{users:?}");
     let keys = other(&["keys", "ana"]);
     assert_eq!((keys.status, keys.out.as_str()), (Some(78), ""));
     assert!(keys.err.contains("sudo nss-iamctl keys ana"), "{keys:?}");
-    for words in
-        [&["lock", "ana"][..], &["unlock", "--all"], &["clean"], &["restore", "/etc/passwd"], &["refresh"]]
-    {
-        assert_eq!(other(words).status, Some(77), "{words:?}");
-    }
     let why = other(&["why", "ana", "--json"]);
     assert_eq!(findings(&why)[0].0, "warn", "{why:?}");
     assert!(!why.out.contains("SHA256:"), "{why:?}");
+}
+
+#[test]
+fn commands_that_change_something_need_root() {
+    let Some(host) = host() else { return };
+    for words in
+        [&["lock", "ana"][..], &["unlock", "--all"], &["clean"], &["restore", "/etc/passwd"], &["refresh"]]
+    {
+        assert_eq!(as_other(&host, words).status, Some(77), "{words:?}");
+    }
 }
 
 #[test]
@@ -139,7 +152,13 @@ fn a_lock_takes_effect_at_once_without_a_valid_listing_but_an_unlock_needs_one()
         host.apply(&everyone());
         assert_eq!((host.passwd("ana", 6).as_str(), host.keys("ana").is_empty()), ("/bin/bash", false));
     }
-    assert_eq!(host.run(&["stat", "-c", "%a", &format!("{CACHE}/locked")]).out.trim(), "600");
+}
+
+#[test]
+fn only_root_can_read_the_list_of_locks() {
+    let Some(host) = host() else { return };
+    assert_eq!(ctl(&host, &["lock", "ana"]).status, Some(0));
+    assert_eq!(host.run(&["stat", "-c", "%a %u", &format!("{CACHE}/locked")]).out, "600 0\n");
 }
 
 #[test]
@@ -156,7 +175,13 @@ fn everyone_is_locked_and_unlocked_again() {
     );
     let unlocked = ctl(&host, &["unlock", "--all"]);
     assert_eq!(unlocked.out, "unlocked everyone: 2 users may log in\n", "{unlocked:?}");
+}
+
+#[test]
+fn a_name_that_nobody_has_is_not_locked() {
+    let Some(host) = host() else { return };
     assert_eq!(ctl(&host, &["lock", "eve"]).status, Some(78));
+    assert!(!fs::exists(format!("{CACHE}/locked")).unwrap());
 }
 
 #[test]
@@ -290,17 +315,22 @@ fn a_lost_state_is_bad_before_and_after_the_refresh_that_rebuilds_it() {
 }
 
 #[test]
-fn an_image_is_cleaned_and_a_backup_is_put_in_place() {
+fn clean_removes_everything_but_the_configuration() {
     let Some(host) = host() else { return };
-    let ana = host.getent("passwd", "ana");
-    for name in ["cache.db", "keys.db"] {
-        fs::copy(format!("{CACHE}/{name}"), format!("/root/{name}")).unwrap();
-    }
     let cleaned = ctl(&host, &["clean"]);
     assert_eq!(cleaned.status, Some(0), "{cleaned:?}");
     assert!(!fs::exists(LISTING).unwrap() && fs::read_dir(CACHE).unwrap().next().is_none(), "{cleaned:?}");
     assert!(fs::exists("/etc/nss-iam/config.toml").unwrap());
     assert_eq!(host.getent("passwd", "ana"), None);
+}
+
+#[test]
+fn a_backup_is_restored_and_a_file_that_is_none_is_refused() {
+    let Some(host) = host() else { return };
+    let ana = host.getent("passwd", "ana");
+    for name in ["cache.db", "keys.db"] {
+        fs::rename(format!("{CACHE}/{name}"), format!("/root/{name}")).unwrap();
+    }
     for name in ["cache.db", "keys.db"] {
         let restored = ctl(&host, &["restore", &format!("/root/{name}")]);
         assert_eq!(restored.status, Some(0), "{restored:?}");

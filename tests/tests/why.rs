@@ -120,10 +120,15 @@ fn an_allow_list_of_users_that_was_added_after_enable_is_found() {
 }
 
 #[test]
-fn nologin_and_a_home_of_another_user() {
-    let Some((host, key)) = host() else { return };
+fn a_home_of_another_user_is_found() {
+    let Some((host, _)) = host() else { return };
     chown("/home/ana", Some(1234), Some(1234)).unwrap();
     both(&host, "warn", "the home '/home/ana' of 'ana' belongs to uid 1234", "--from=1234");
+}
+
+#[test]
+fn a_nologin_file_is_found() {
+    let Some((host, key)) = host() else { return };
     fs::write("/etc/nologin", "maintenance\n").unwrap();
     host.refused("ana", &key);
     both(&host, "bad", "'/etc/nologin' exists", "rm /etc/nologin");

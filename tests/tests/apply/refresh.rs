@@ -98,8 +98,14 @@ fn the_fetch_half_started_by_root_runs_as_its_own_user_without_capabilities() {
             assert_eq!(value(set), "0".repeat(16), "{set}");
         }
     });
-    let left = fs::metadata(LISTING).unwrap();
-    assert_eq!((left.uid(), left.mode() & 0o7777), (owner.uid(), 0o600));
+}
+
+#[test]
+fn the_listing_belongs_to_the_fetch_half_and_nobody_else_can_read_it() {
+    let Some(host) = with_source() else { return };
+    assert_eq!(host.refresher(&[]).status, Some(0));
+    let (listing, folder) = (fs::metadata(LISTING).unwrap(), fs::metadata(FETCH).unwrap());
+    assert_eq!((listing.uid(), listing.mode() & 0o7777), (folder.uid(), 0o600));
 }
 
 #[test]
@@ -183,6 +189,12 @@ fn if_only_root_can_read_the_configuration_the_fetch_half_uses_the_last_one_that
     assert!(ran.out.starts_with("published 2 users, "), "{}", ran.out);
     let why = "cannot read '/etc/nss-iam/config.toml': Permission denied";
     assert!(ran.err.contains(why) && ran.err.contains("chmod 0644"), "{}", ran.err);
+}
+
+#[test]
+fn the_fetch_half_can_read_known_json_and_others_cannot() {
+    let Some(host) = with_source() else { return };
+    assert_eq!(host.refresher(&[]).status, Some(0));
     let known = fs::metadata(format!("{CACHE}/known.json")).unwrap();
     assert_eq!((known.uid(), known.gid()), (0, fs::metadata(FETCH).unwrap().gid()));
     assert_eq!(known.mode() & 0o7777, 0o640);

@@ -127,23 +127,37 @@ fn an_instance_without_a_role_is_a_denial_and_not_an_outage() {
     ended.kept(&before);
 }
 
-#[test]
-fn groups_may_be_named_by_a_tag_of_the_instance() {
+/// A host whose groups are named by a tag of the instance, after a refresh.
+fn tagged() -> Option<Host> {
     let mut wish = five();
     wish["instance_tags"] = json!({"nss-iam:groups": "H:h"});
-    let Some(host) = Host::seeded(&wish) else { return };
+    let host = Host::seeded(&wish)?;
     host.machine.config("groups_from_instance_tag = \"nss-iam:groups\"\n");
     let ended = host.refresh();
     ended.told(0, &[]);
     assert_eq!(ended.names(), ["ana"]);
+    Some(host)
+}
 
+#[test]
+fn groups_may_be_named_by_a_tag_of_the_instance() {
+    tagged();
+}
+
+#[test]
+fn an_impossible_name_in_the_tag_of_the_instance_is_reported_and_removes_nobody() {
+    let Some(host) = tagged() else { return };
     host.account.seed(json!({"instance_tags": {"nss-iam:groups": "H ../G"}}));
     let ended = host.refresh();
     ended
         .told(78, &["imds:GetInstanceTag on 'nss-iam:groups'", "'../G' is not a valid name of an IAM group"]);
     assert_eq!(ended.names(), ["ana"], "what was known is kept");
+}
 
-    // An instance without the tag has no groups, which could be a mistake.
+/// It has no groups, which could be a mistake.
+#[test]
+fn an_instance_without_the_tag_holds_its_users_until_forced() {
+    let Some(host) = tagged() else { return };
     host.machine.config("groups_from_instance_tag = \"another\"\n");
     let ended = host.refresh();
     ended.told(

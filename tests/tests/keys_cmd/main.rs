@@ -14,7 +14,7 @@ use std::path::Path;
 use cache::passwd::Passwd;
 use cache::publish;
 use cache::snapshot::{Cache, Group, User};
-use host::{FOLDER, KEYS, STORED, fingerprint, host, login, now, printed, stored, uid};
+use host::{FOLDER, Host, KEYS, STORED, fingerprint, host, login, now, printed, stored, uid};
 use policy::{Field, Name};
 use tests::text;
 
@@ -122,18 +122,29 @@ fn a_host_with_a_different_machine_id_offers_nothing() {
     host.logged_one(84, "different machine-id");
 }
 
+/// No key that was confirmed at this time, and this reason in the log.
+fn offers_nothing(host: &Host, confirmed: i64, why: &str) {
+    host.publish(vec![login("ana", &[0], confirmed)]);
+    assert_eq!(host.ana(), "", "{why}");
+    host.logged_one(84, why);
+}
+
 #[test]
 fn keys_that_were_not_confirmed_for_too_long_are_not_offered() {
     let Some(host) = host() else { return };
-    for (confirmed, why) in [
-        (now() - 4 * 86400, "max_age is 259200 s"),
-        (now() + 86400, "s in the future: the clock is or was wrong"),
-        (0, "no source has confirmed a key"),
-    ] {
-        host.publish(vec![login("ana", &[0], confirmed)]);
-        assert_eq!(host.ana(), "", "{why}");
-        host.logged_one(84, why);
-    }
+    offers_nothing(&host, now() - 4 * 86400, "max_age is 259200 s");
+}
+
+#[test]
+fn keys_that_were_confirmed_in_the_future_or_never_are_not_offered() {
+    let Some(host) = host() else { return };
+    offers_nothing(&host, now() + 86400, "s in the future: the clock is or was wrong");
+    offers_nothing(&host, 0, "no source has confirmed a key");
+}
+
+#[test]
+fn keys_that_were_confirmed_more_than_an_hour_ago_are_offered_with_a_warning() {
+    let Some(host) = host() else { return };
     host.publish(vec![login("ana", &[0], now() - 2 * 3600)]);
     assert_eq!(host.ana(), printed(0));
     host.logged_one(84, "to find out why no refresh succeeds");
@@ -181,19 +192,26 @@ fn characters_that_no_publisher_writes_make_the_cache_unusable() {
         host.by_hand("UPDATE login SET keys = ?", &format!("{}\n{}{hostile}", stored(0), stored(1)));
         host.unusable("corrupt: impossible characters");
     }
-    host.publish(vec![login("ana", &[0], now())]);
-    assert_eq!(host.ana(), printed(0));
-    host.logged();
-    // Options restrict keys, so no key is offered without them.
+}
+
+/// Options restrict keys.
+#[test]
+fn no_key_is_offered_without_the_options() {
+    let Some(host) = host() else { return };
     for hostile in ["restrict\n", "restrict\0", "restrict\u{f1}"] {
         host.by_hand("UPDATE about SET options = ?", hostile);
         host.unusable("corrupt: impossible characters");
     }
-    host.by_hand("UPDATE about SET options = ?", "restrict,command=\"sh -i\"");
-    assert_eq!(host.ana(), format!("restrict,command=\"sh -i\" {}", printed(0)));
-    host.logged();
     host.by_hand("DELETE FROM about WHERE id = ?", "1");
     host.unusable("no row in 'about'");
+}
+
+#[test]
+fn options_stand_before_the_key() {
+    let Some(host) = host() else { return };
+    host.publish(vec![login("ana", &[0], now())]);
+    host.by_hand("UPDATE about SET options = ?", "restrict,command=\"sh -i\"");
+    assert_eq!(host.ana(), format!("restrict,command=\"sh -i\" {}", printed(0)));
 }
 
 #[test]
@@ -221,6 +239,11 @@ fn hostile_arguments_get_nothing_and_are_escaped_in_the_log() {
         assert_eq!((ran.status.code(), text(&ran.stdout), text(&ran.stderr)), (Some(0), "", ""), "{words:?}");
         host.logged_one(84, escaped);
     }
+}
+
+#[test]
+fn what_the_source_stores_is_escaped_in_the_log() {
+    let Some(host) = host() else { return };
     host.by_hand("UPDATE login SET iam_id = ?", "AIDA1\n\x1b[2J");
     host.by_hand("UPDATE login SET source = ?", "file:///'\0");
     assert_eq!(host.ana(), printed(0) + &printed(1));
@@ -312,12 +335,17 @@ fn a_host_without_syslog_still_offers_keys() {
 }
 
 #[test]
-fn help_version_and_a_wrong_number_of_arguments() {
+fn help_and_version_are_printed() {
     let Some(host) = host() else { return };
     let help = host.run(&["--help"]);
     assert_eq!((help.status.code(), text(&help.stderr)), (Some(0), ""));
     assert!(text(&help.stdout).starts_with("usage: keys-cmd USER [UID [FINGERPRINT]]\n"));
     assert_eq!(text(&host.run(&["--version"]).stdout), format!("keys-cmd {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_wrong_number_of_arguments_is_a_usage_error() {
+    let Some(host) = host() else { return };
     for words in [&[][..], &["ana", "1", "SHA256:a", "more"]] {
         let ran = host.run(words);
         assert_eq!((ran.status.code(), text(&ran.stdout)), (Some(64), ""));

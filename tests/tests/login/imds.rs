@@ -95,7 +95,6 @@ fn a_guest_cannot_reach_the_metadata_address_but_root_and_agents_can() {
 
 /// nft(8): "all commands ... are executed atomically". Lookups by the kernel during this are not: with the ids in a
 /// set, packets passed.
-/// set it let packets through.
 #[test]
 fn no_packet_passes_while_the_rules_are_replaced() {
     let Some(host) = JumpHost::start_with("[ids]\nAIDAPINNED2345672345 = 1005\n") else { return };

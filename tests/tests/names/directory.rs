@@ -77,6 +77,11 @@ fn if_a_service_cannot_be_asked_nobody_new_gets_in_and_nobody_else_is_affected()
         assert_eq!(refresh(&host, &named(&["ana"])).status, Some(0), "{status}");
         assert_eq!(host.getent("passwd", "ana"), before, "{status}");
     }
+}
+
+#[test]
+fn an_excluded_service_is_not_asked() {
+    let Some(host) = directory::host() else { return };
     knows("status unavailable\n");
     host.machine.config("[names]\nexclude = [\"sss\"]\n");
     assert_eq!(refresh(&host, &named(&["ana", "new"])).status, Some(0));

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use tests::repository;
 
@@ -10,22 +11,31 @@ use crate::support::{done, package, tree, unpacked};
 /// The oldest supported C library: Amazon Linux 2 has 2.26, SLES 15 2.31, RHEL 8 2.28.
 const GLIBC: (u32, u32) = (2, 17);
 
+/// The module and three programs.
+fn programs(folder: &Path) -> Vec<PathBuf> {
+    let files = tree(folder).into_iter().map(|path| folder.join(path)).filter(|path| path.is_file());
+    let programs: Vec<_> = files.filter(|path| fs::read(path).unwrap().starts_with(b"\x7fELF")).collect();
+    assert_eq!(programs.len(), 4, "{programs:?}");
+    programs
+}
+
 #[test]
 fn no_shipped_program_needs_a_symbol_newer_than_glibc_2_17() {
     let folder = unpacked();
-    let mut programs = 0;
-    for path in tree(folder.path()).iter().map(|path| folder.path().join(path)).filter(|path| path.is_file())
-    {
-        if !fs::read(&path).unwrap().starts_with(b"\x7fELF") {
-            continue;
-        }
-        programs += 1;
+    for path in programs(folder.path()) {
         let symbols = done("objdump", &["-T", path.to_str().unwrap()]);
         let versions: Vec<(u32, u32)> = symbols.split("GLIBC_").skip(1).filter_map(version).collect();
         let newest =
             versions.iter().max().unwrap_or_else(|| panic!("{}: no symbol of glibc", path.display()));
         assert!(newest <= &GLIBC, "{}: {newest:?}", path.display());
-        // Only the C library and its parts: no libgcc_s, and no libssl that a distribution might lack.
+    }
+}
+
+/// Only the C library and its parts: no libgcc_s, and no libssl that a distribution might lack.
+#[test]
+fn no_shipped_program_needs_a_library_but_the_c_library() {
+    let folder = unpacked();
+    for path in programs(folder.path()) {
         let needed = done("objdump", &["-p", path.to_str().unwrap()]);
         let others: Vec<&str> = needed
             .lines()
@@ -38,7 +48,6 @@ fn no_shipped_program_needs_a_symbol_newer_than_glibc_2_17() {
             .collect();
         assert!(others.is_empty(), "{}: {others:?}", path.display());
     }
-    assert_eq!(programs, 4, "the module and three programs");
 }
 
 /// `2.17) memcpy` begins with a version.
@@ -95,6 +104,12 @@ fn the_module_has_the_soname_by_which_glibc_finds_it() {
         headers.lines().any(|line| line.split_whitespace().eq(["SONAME", "libnss_iam.so.2"])),
         "{headers}"
     );
+}
+
+#[test]
+fn the_packaged_module_exports_only_the_listed_symbols() {
+    let folder = unpacked();
+    let module = folder.path().join(format!("usr/lib/{}-linux-gnu/libnss_iam.so.2", std::env::consts::ARCH));
     let exported = done("nm", &["-D", "--defined-only", module.to_str().unwrap()]);
     let mut exported: Vec<&str> =
         exported.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what building and testing need beside Rust, as far as it is missing: a C compiler (SQLite, AWS-LC),
-# Python with venv (the IAM emulator), and the tools that the tests compare with. `setup.sh packages`: what builds and
-# checks packages, too.
+# Installs missing packages that building and testing need, besides Rust: a C compiler (for SQLite and AWS-LC), Python with
+# venv (for the IAM emulator), and the tools that the tests compare with. `setup.sh packages` also installs what builds and
+# checks packages.
 set -eu
 
 missing=""

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the good files anew from the schema, with pages of 512 bytes, so that a few users already make deep trees. They
-# are committed: the corpus is changes of exactly these bytes.
+# Makes the good files again from the schema, with pages of 512 bytes, so that a few users are enough for deep trees. The files
+# are committed, because the corpus consists of changes to exactly these bytes.
 set -eu
 cd "$(dirname "$0")"
 make() { # file, its section in schema.sql, rows
@@ -10,7 +10,7 @@ make() { # file, its section in schema.sql, rows
         awk -v file="$2" '/^-- file:/ {on = $3 == file} on' ../../cache/src/schema.sql
         echo "$3 COMMIT;"
     } | sqlite3 "$1"
-    # The publisher's mark of a snapshot, the header's write version.
+    # The write version in the header, by which readers recognise a published file.
     printf '\003' | dd of="$1" bs=1 seek=18 conv=notrunc status=none
 }
 users() {

@@ -1,7 +1,7 @@
-/* Another directory service of a host, in place of sssd or winbind: what a test writes to /etc/directory, a line each:
+/* Another directory service of a host, in place of sssd or winbind. A test writes its data to /etc/directory, one per line:
  *   user NAME UID
  *   group NAME GID [MEMBER,MEMBER]
- *   status unavailable | busy | hang | crash     (of every call, behind the lines above)
+ *   status unavailable | busy | hang | crash     (of every call for which no line above answers)
  *   initgroups unavailable                       (of that call alone)
  * Built with -DSERVICE=sss it is libnss_sss.so.2. */
 #include <errno.h>

@@ -1,11 +1,11 @@
-//! The texts that are in the sources.
+//! String literals in the sources.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use proc_macro2::{TokenStream, TokenTree};
 
-/// Files of Rust below these folders of the repository, but their tests and what is `left_out`.
+/// Rust files below these directories of the repository, without their tests and what is `left_out`.
 #[must_use]
 pub fn files(folders: &[&str], left_out: &[&str]) -> Vec<PathBuf> {
     let root = super::repository();
@@ -26,7 +26,7 @@ pub fn files(folders: &[&str], left_out: &[&str]) -> Vec<PathBuf> {
     files
 }
 
-/// Each literal of these files that is as asked for, with its file.
+/// Each literal of these files for which `is_wanted` returns true, with its file.
 #[must_use]
 pub fn found(files: &[PathBuf], is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let of_file = |path: &PathBuf| {
@@ -41,7 +41,7 @@ fn told(path: &Path, text: &str) -> String {
     format!("'{}': {text}", path.display())
 }
 
-/// The literals in a file's code, as they are written; its tests, which are at its end, are not looked at.
+/// The literals in a file's code, as in the source, without those of its tests, which are at its end.
 #[must_use]
 pub fn texts(code: &str) -> Vec<String> {
     let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap();

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// Our crates that are shipped, and which of them each links, all the way down. The last three are programs.
+/// Our crates that are shipped, and which of them each links, directly or indirectly. The last three are programs.
 const OURS: [(&str, &[&str]); 12] = [
     ("policy", &[]),
     ("reader", &[]),
@@ -20,7 +20,7 @@ const OURS: [(&str, &[&str]); 12] = [
     ("nss-iamctl", &["cache", "claims", "config", "listing", "message", "policy", "reader", "status"]),
 ];
 
-/// Names of all that is linked into a crate, itself included.
+/// The names of all crates that are linked into a crate, including itself.
 fn linked(package: &str) -> BTreeSet<String> {
     tree(package, &[])
 }
@@ -102,7 +102,7 @@ fn questions_to_the_host_do_not_depend_on_the_cache() {
     }
 }
 
-/// Those who write the report and those who read it share its types, and nothing that either of them does.
+/// The programs that write the report and those that read it share its types, but no code of either.
 #[test]
 fn the_report_knows_neither_the_cache_nor_the_configuration() {
     let linked = linked("status");
@@ -119,7 +119,7 @@ fn nothing_depends_on_the_refresher() {
     }
 }
 
-/// Both make system calls; a crate that needs the one does what it can by it.
+/// Both make system calls: a crate that needs one of them uses it for everything that it can do.
 #[test]
 fn no_crate_names_both_nix_and_rustix() {
     let members = std::fs::read_dir(tests::repository()).unwrap().map(|entry| entry.unwrap().path());

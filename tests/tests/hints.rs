@@ -1,9 +1,9 @@
-//! What to do about a message is kept apart from it until both are printed, in one place: what is put together earlier has
-//! to be cut again, and then a text from elsewhere can pass for a hint.
+//! A message and its hint are joined only when they are printed, in one place. If they were joined earlier, they would have to
+//! be split again, and text from elsewhere could pass for a hint.
 
 use tests::literals;
 
-/// Of all that is shipped.
+/// The sources of everything that is shipped.
 const SHIPPED: [&str; 12] = [
     "cache-refresher/src",
     "cache/src",
@@ -19,10 +19,10 @@ const SHIPPED: [&str; 12] = [
     "status/src",
 ];
 
-/// Where the two are put together.
+/// The file that joins the two.
 const PRINTED: &str = "message/src/lib.rs";
 
-/// As it is written: an escaped new line, or one behind a backslash, may stand between the lines.
+/// For a literal as it is in the source: between its lines there can be an escaped newline, or a newline after a backslash.
 fn has_hint(literal: &str) -> bool {
     let mut lines = literal.split("\\\n");
     let first = lines.next().unwrap_or_default().to_owned();

@@ -1,5 +1,5 @@
-//! What a source and its calls are called stands with the source: a message of the core that names IAM is wrong as soon as
-//! the source is another one, and nothing else knows the URLs.
+//! Only the code of a source names the source, its calls and its URLs: a message elsewhere that names IAM would be wrong for any
+//! other source.
 
 use tests::literals;
 
@@ -45,7 +45,7 @@ fn no_message_of_the_core_names_a_source_or_its_calls() {
     assert_eq!(literals::found(&files, names_a_source), [""; 0]);
 }
 
-/// What reads the configuration, or what sources left.
+/// Crates that read the configuration, or data that came from a source.
 const READERS: [&str; 2] = ["keys-cmd/src", "nss-iamctl/src"];
 
 #[test]

@@ -1,5 +1,5 @@
 //! `bench-probe ROW THREADS MILLISECONDS|CALLSx <questions`: asks glibc one kind of question, over and over, after a
-//! warm-up, and prints what an answer took: `p50 calls wall wrong`, times in nanoseconds.
+//! warm-up, and prints how long an answer took: `p50 calls wall wrong`, times in nanoseconds.
 //!
 //! It runs as a separate process: glibc reads nsswitch.conf(5) once, and some peers crash in threads.
 #![expect(
@@ -92,7 +92,7 @@ fn measure(row: Row, questions: &Questions, budget: Budget, start: &Barrier, thr
     let mut buffer = vec![1; FIRST_BUFFER];
     let mut took = Vec::with_capacity(1 << 20);
     let mut wrong = 0;
-    // Threads do not walk in step.
+    // Each thread begins at a different question.
     let mut turn = questions.asked.iter().cycle().skip(thread * 31);
     let mut next = || turn.next().expect("a user");
     let warm = Instant::now();
@@ -151,7 +151,7 @@ fn c(text: &str) -> CString {
     CString::new(text).expect("no NUL")
 }
 
-/// Asks once. Whether the answer is right, and how long it took, the check left out.
+/// Asks once. Returns whether the answer is right, and how long the call took, without the check.
 fn ask(row: Row, questions: &Questions, asked: &Asked, buffer: &mut Vec<u8>) -> (bool, Duration) {
     match row {
         Row::PasswdName => right(passwd_name(&asked.name, buffer), &Some(asked.uid)),
@@ -178,7 +178,7 @@ fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
     (answer, before.elapsed())
 }
 
-/// Calls with a larger and larger buffer until the answer fits. What the last call returned.
+/// Calls with a larger and larger buffer until the answer fits. Returns the result of the last call.
 fn fitted(buffer: &mut Vec<u8>, mut call: impl FnMut(&mut [u8]) -> libc::c_int) -> libc::c_int {
     loop {
         match call(buffer) {
@@ -241,7 +241,7 @@ fn group_id(id: u32, buffer: &mut Vec<u8>) -> (Option<(u32, usize)>, Duration) {
     (members(found), took)
 }
 
-/// The gid, and how many members.
+/// The gid, and the number of members.
 fn members(found: *mut libc::group) -> Option<(u32, usize)> {
     // SAFETY: glibc sets it to null, or to the entry, which the caller still owns.
     let entry = unsafe { found.as_ref() }?;

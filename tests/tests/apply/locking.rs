@@ -45,7 +45,7 @@ fn two_refreshers_started_at_once_run_one_after_the_other() {
     assert_eq!(said, ["published", "unchanged"]);
 }
 
-/// 30 s, which this test takes.
+/// This test takes 30 s, as long as a refresher waits.
 #[test]
 fn a_refresher_that_waits_too_long_exits_with_75_and_changes_nothing() {
     let Some(host) = Host::new() else { return };

@@ -1,4 +1,4 @@
-//! Disks and clocks.
+//! The disk of the cache is full or read-only; times in files are wrong.
 
 use std::fs::File;
 use std::process::Command;

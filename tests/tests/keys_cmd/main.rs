@@ -122,7 +122,7 @@ fn a_host_with_a_different_machine_id_offers_nothing() {
     host.logged_one(84, "different machine-id");
 }
 
-/// No key that was confirmed at this time, and this reason in the log.
+/// Asserts that a key that was confirmed at this time is not offered, and that the log gives this reason.
 fn offers_nothing(host: &Host, confirmed: i64, why: &str) {
     host.publish(vec![login("ana", &[0], confirmed)]);
     assert_eq!(host.ana(), "", "{why}");
@@ -194,7 +194,7 @@ fn characters_that_no_publisher_writes_make_the_cache_unusable() {
     }
 }
 
-/// Options restrict keys.
+/// Options restrict keys, so a key without them would allow too much.
 #[test]
 fn no_key_is_offered_without_the_options() {
     let Some(host) = host() else { return };

@@ -1,4 +1,4 @@
-//! Images with a stricter setup than the default: IAM users get in, restrictions stay in force, local users keep
+//! Images with a stricter setup than the default: nss-iam users get in, restrictions stay in force, local users keep
 //! their own ways to log in.
 
 use std::fs;

@@ -2,7 +2,7 @@
 
 use tests::login::{JumpHost, Key};
 
-/// A refresh that cannot reach AWS; it reports this, and publishes what it had.
+/// Runs a refresh that cannot reach AWS; it reports this, and publishes what it already had.
 fn without_iam(host: &JumpHost) {
     let ran = host.refresher(&[]).env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").output().unwrap();
     assert_eq!(ran.status.code(), Some(75), "{}", tests::text(&ran.stderr));

@@ -247,7 +247,7 @@ fn initgroups_skips_the_group_it_was_given_and_those_in_the_list_and_obeys_the_l
 }
 
 /// docs/reference/users.md: a local account with the same name gets no groups, because its primary group is not the
-/// IAM user's. getgrouplist(3) gets it from the caller; nscd(8), which has none, passes -1.
+/// nss-iam user's. getgrouplist(3) gets it from the caller; nscd(8), which has none, passes -1.
 #[test]
 fn initgroups_adds_nothing_for_a_different_user_of_the_name() {
     let Some(module) = module() else { return };

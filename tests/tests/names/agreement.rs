@@ -1,4 +1,4 @@
-//! `nss-iamctl why` and the refresher go by one rule: whoever is published under a name is the one whom `why` explains.
+//! `nss-iamctl why` and the refresher use the same rules: `why` explains exactly the user who is published under a name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,8 +6,8 @@ use policy::{IamId, Id};
 
 use super::*;
 
-/// As IAM spells them, each once in an account; with them names that collide after the replacement, that need a domain cut
-/// off, and that nobody gets.
+/// Names as in IAM, unique in an account. Some collide once characters are replaced, some end with a domain that is removed,
+/// and some are given to nobody.
 const NAMES: [&str; 14] = [
     "Ana",
     "ana+",
@@ -24,7 +24,7 @@ const NAMES: [&str; 14] = [
     "hal",
     "1003",
 ];
-/// Those of others, those that nobody gets, those that are none, and that of a local account.
+/// Name tags: names of other users, names that nobody gets, invalid names, and the name of a local account.
 const TAGS: [Option<&str>; 11] = [
     None,
     Some("zoe"),
@@ -46,7 +46,7 @@ const SETTINGS: [&str; 3] = [
     "[users]\nstrip_domains = [\"example.com\"]\nname_style = \"aws-ec2-ssh\"\n[tags]\nuse = [\"name\"]\n",
 ];
 
-/// Two accounts; which user has which tag and date turns with `turn`.
+/// Two accounts; `turn` decides which user has which tag and date.
 fn people(turn: usize) -> Value {
     let account = |name: &str, id: char, names: &[&str]| {
         let user = |(n, name): (usize, &&str)| {
@@ -69,7 +69,7 @@ fn people(turn: usize) -> Value {
     json!({"version": 1, "read": read, "accounts": accounts})
 }
 
-/// Login name -> UserId, as glibc has them.
+/// Login name -> UserId, as glibc returns them.
 fn published(host: &Host, people: &Value) -> BTreeMap<String, String> {
     let users = people["accounts"]
         .as_array()
@@ -92,7 +92,7 @@ fn explained(host: &Host, name: &str) -> Option<String> {
     report.unwrap()["iam_id"].as_str().map(str::to_owned)
 }
 
-/// As before the first refresh.
+/// Restores the state before the first refresh.
 fn forget() {
     let _ = fs::remove_dir_all("/var/lib/nss-iam");
     fs::create_dir("/var/lib/nss-iam").unwrap();
@@ -106,7 +106,7 @@ fn whoever_is_published_under_a_name_is_the_one_whom_why_explains() {
     for settings in SETTINGS {
         host.machine.config(&format!("{settings}[[account]]\nname = \"b\"\ngroups = [\"TeamB\"]\n"));
         forget();
-        // The second one finds names that are given, and tags that changed.
+        // In the second turn, names are already assigned, and tags have changed.
         for turn in 0..2 {
             let people = people(turn);
             refresh(&host, &people);
@@ -115,7 +115,7 @@ fn whoever_is_published_under_a_name_is_the_one_whom_why_explains() {
             for (name, id) in &published {
                 assert_eq!(explained(&host, name).as_ref(), Some(id), "'{name}', {settings}, {turn}");
             }
-            // A tag that is refused finds at most one who is not published at all.
+            // The name in a refused tag leads `why` to a user who is not published, or to none.
             let refused = explained(&host, LOCAL);
             assert!(!published.values().any(|id| Some(id) == refused.as_ref()), "{refused:?}, {settings}");
             different.insert(published);

@@ -76,7 +76,6 @@ fn life(name: &str) {
     assert!(installed.keys().any(|path| path.starts_with("nss-iam/")), "what was looked at is /etc");
 }
 
-/// Path below /etc -> content, without files that the test itself writes, and caches and backups of other programs.
 /// systemd.exec(5): "User=... Takes a single user or group name". A unit that root created earlier ran as bob.
 fn nothing_runs_under_the_name_of_a_user_who_left(host: &Booted, uid: &str) {
     assert_eq!(host.sh("id bob").0, Some(1));
@@ -90,6 +89,7 @@ fn nothing_runs_under_the_name_of_a_user_who_left(host: &Booted, uid: &str) {
     }
 }
 
+/// Path below /etc -> content, without files that the test itself writes, and caches and backups of other programs.
 fn etc(host: &Booted) -> BTreeMap<String, String> {
     let folder = host.path("/etc");
     let others =

@@ -8,7 +8,6 @@ mod exit;
 mod fetch;
 mod fetch_child;
 mod folders;
-mod halves;
 mod keys;
 mod known;
 mod local;
@@ -22,6 +21,7 @@ mod recover;
 mod relay;
 mod replace;
 mod report;
+mod runner;
 mod sessions;
 
 use std::ffi::OsString;
@@ -70,9 +70,9 @@ fn main() -> ExitCode {
     }
     loop {
         let status = match cli.half {
-            Some(Half::Fetch) => halves::fetch(&cli),
-            Some(Half::Apply) => halves::apply(&cli),
-            None => halves::both(&cli),
+            Some(Half::Fetch) => runner::fetch(&cli),
+            Some(Half::Apply) => runner::apply(&cli),
+            None => runner::both(&cli),
         };
         match cli.repeat {
             Some(pause) => std::thread::sleep(pause),

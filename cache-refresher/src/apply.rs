@@ -1,7 +1,7 @@
 //! The apply half: privileges, no network. First it disables users who left or are locked, which needs only the published
 //! files, the listing and the list of locks. Then it asks the host, plans, publishes and reports.
 
-mod here;
+mod on_disk;
 
 use std::fs;
 use std::io;
@@ -25,7 +25,7 @@ use crate::plan::taking::Away;
 use crate::plan::{self, Plan, leaving};
 use crate::report::Report;
 use crate::{exit, lock, nscd, sessions};
-use here::{Here, Memory};
+use on_disk::{Memory, OnDisk};
 
 /// Where the fetch half leaves its listing.
 pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
@@ -242,11 +242,11 @@ fn attempt(request: Request<'_>) -> Taken {
     // Where that user cannot be found out: whom root gave the folder to.
     let fetcher = files.as_ref().ok().and_then(fetcher).or_else(owner_of_fetch);
     let listing = read_listing(fetcher).ok();
-    let mut here = Here::read(folder, memory, listing.as_ref(), request.config, request.now.as_second());
+    let mut disk = OnDisk::read(folder, memory, listing.as_ref(), request.config, request.now.as_second());
     let (locked, unreadable) =
         locked.map_or_else(|error| (Locked::default(), Some(error)), |locked| (locked, None));
     let leaving = leaving::leaving(leaving::Facts {
-        state: &here.state,
+        state: &disk.state,
         listing: listing.as_ref(),
         locked: &locked,
         max_removed_percent: request.config.safety.max_removed_percent,
@@ -258,19 +258,19 @@ fn attempt(request: Request<'_>) -> Taken {
     let local = files.map(|files| Local::of(files, locked.clone()));
     let narrowing = match (&listing, &local) {
         (Some(listing), Some(local)) if request.is_configured && request.alone => {
-            Narrowing::of(&here.input(request, listing, local))
+            Narrowing::of(&disk.input(request, listing, local))
         }
         _ => Narrowing::default(),
     };
     let away = Away { leaving: &leaving, locked: &locked, narrowing: &narrowing };
-    let (done, saved) = here.take(away, group.unwrap_or(0));
+    let (done, saved) = disk.take(away, group.unwrap_or(0));
     drop(lock);
     let mut warnings = Vec::new();
     if done.renamed {
         nscd::invalidate(false);
     }
     if request.config.users.terminate_sessions && (done.published || request.removals_only) {
-        warnings = sessions::end_of_disabled(&here.state, here.cache.as_ref().ok(), local.as_ref());
+        warnings = sessions::end_of_disabled(&disk.state, disk.cache.as_ref().ok(), local.as_ref());
     }
     log_changes(&done.changes);
     let unreadable = unreadable.or(unread).map(Error::from);
@@ -286,9 +286,9 @@ fn publish(request: Request<'_>, given: Option<Listing>, taken: &[Change]) -> Re
         let lock = lock::of_apply(folder, request.dry_run)?;
         let mut local = Local::read(local::files()?, local::locked(folder)?)?;
         let listing = given.clone().map_or_else(|| read_listing(fetcher(&local.files)), Ok)?;
-        let mut here =
-            Here::read(folder, Memory::read(folder, request.dry_run)?, Some(&listing), request.config, now);
-        let questions = plan::questions(&here.input(request, &listing, &local));
+        let mut disk =
+            OnDisk::read(folder, Memory::read(folder, request.dry_run)?, Some(&listing), request.config, now);
+        let questions = plan::questions(&disk.input(request, &listing, &local));
         if let Some((known, answered)) = &asked
             && questions.are_in(known)
         {
@@ -296,11 +296,11 @@ fn publish(request: Request<'_>, given: Option<Listing>, taken: &[Change]) -> Re
                 return Err(Error::Outdated);
             }
             local.take_answers(answered);
-            let plan = here.plan(here.input(request, &listing, &local))?;
+            let plan = disk.plan(disk.input(request, &listing, &local))?;
             if request.dry_run {
-                return Ok(compared(&here, &plan, &listing, request.now));
+                return Ok(compared(&disk, &plan, &listing, request.now));
             }
-            return carry_out(request, &mut here, plan, &listing, &local, lock, taken);
+            return carry_out(request, &mut disk, plan, &listing, &local, lock, taken);
         }
         drop(lock);
         local.answer(&questions, &request.config.names.exclude)?;
@@ -315,8 +315,8 @@ fn is_current(texts: &[(PathBuf, String)]) -> bool {
     main.is_none_or(|main| Config::texts(main).is_ok_and(|now| now == texts))
 }
 
-fn compared(here: &Here<'_>, plan: &Plan, listing: &Listing, now: Timestamp) -> Report {
-    let (before, after) = (here.published(), Published::of(plan));
+fn compared(disk: &OnDisk<'_>, plan: &Plan, listing: &Listing, now: Timestamp) -> Report {
+    let (before, after) = (disk.published(), Published::of(plan));
     let mut report = Report::of(listing, plan, &changes::between(&before, &after), now);
     report.diff = Some(changes::diff(&before, &after));
     report
@@ -324,7 +324,7 @@ fn compared(here: &Here<'_>, plan: &Plan, listing: &Listing, now: Timestamp) -> 
 
 fn carry_out(
     request: Request<'_>,
-    here: &mut Here<'_>,
+    disk: &mut OnDisk<'_>,
     mut plan: Plan,
     listing: &Listing,
     local: &Local,
@@ -335,7 +335,7 @@ fn carry_out(
         plan.state.asked = request.now.as_second();
     }
     let folder = Path::new(cache::FOLDER);
-    let done = here.publish(&plan, keys_group(&local.files).ok_or(Error::NoGroup)?)?;
+    let done = disk.publish(&plan, keys_group(&local.files).ok_or(Error::NoGroup)?)?;
     if rescue::is_done(folder) {
         plan.warnings.push(Warning::InMemory);
     }

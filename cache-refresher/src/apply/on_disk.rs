@@ -49,7 +49,7 @@ impl Memory {
 }
 
 /// The memory and the published files.
-pub(super) struct Here<'a> {
+pub(super) struct OnDisk<'a> {
     folder: &'a Path,
     now: i64,
     saves: bool,
@@ -72,7 +72,7 @@ pub(super) struct Done {
     pub first: bool,
 }
 
-impl<'a> Here<'a> {
+impl<'a> OnDisk<'a> {
     /// Reads what is published, and puts back what a lost memory does not know.
     pub(super) fn read(
         folder: &'a Path,
@@ -84,11 +84,11 @@ impl<'a> Here<'a> {
         let Memory { saves, state } = memory;
         let (cache, keys) = (Cache::read(&folder.join("cache.db")), Keys::read(&folder.join("keys.db")));
         let (lost, nothing) = (Lost::default(), Cache::default());
-        let mut here = Self { folder, now, saves, state, cache, keys, lost, nothing };
+        let mut disk = Self { folder, now, saves, state, cache, keys, lost, nothing };
         let empty =
             Listing { version: listing::VERSION, source: String::new(), read: None, accounts: Vec::new() };
-        here.remember(&Sources::new(listing.unwrap_or(&empty), config, now));
-        here
+        disk.remember(&Sources::new(listing.unwrap_or(&empty), config, now));
+        disk
     }
 
     fn remember(&mut self, sources: &Sources<'_>) {

@@ -13,11 +13,11 @@ use claims::nss::Files;
 use config::Config;
 use jiff::Timestamp;
 use listing::Listing;
-use listing::regular::{Links, Unread as NoFile};
 use message::Message;
 use status::{Locked, Stop, Told, Warning};
 
 use crate::changes::{self, Change, Published};
+use crate::handover::{self, FETCH_USER, Unread};
 use crate::known::Known;
 use crate::local::{self, Local};
 use crate::plan::narrowing::Narrowing;
@@ -27,10 +27,6 @@ use crate::report::Report;
 use crate::{exit, lock, nscd, sessions};
 use on_disk::{Memory, OnDisk};
 
-/// Where the fetch half leaves its listing.
-pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
-/// The user of the fetch half.
-pub(crate) const FETCH_USER: &str = "nss-iam-fetch";
 /// The group that may read `keys.db`.
 const KEYS_GROUP: &str = "nss-iam";
 
@@ -133,19 +129,6 @@ impl Error {
     }
 }
 
-/// Why there is no listing that could be believed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unread {
-    #[error("cannot {what} '{LISTING}': {cause}")]
-    Io { what: &'static str, cause: io::Error },
-    #[error("there is no listing '{LISTING}' yet")]
-    Missing,
-    #[error("listing '{LISTING}' refused: {0}")]
-    Untrusted(String),
-    #[error("listing '{LISTING}' refused: {0}")]
-    Form(#[from] listing::Error),
-}
-
 /// What the caller decides.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request<'a> {
@@ -170,7 +153,7 @@ pub(crate) struct Request<'a> {
 /// How often the host is asked again because another refresher has meanwhile changed the questions.
 const ROUNDS: usize = 3;
 
-/// Applies the listing at [`LISTING`], or `given`, which a dry run has instead. Those who left and those who are locked are
+/// Applies the listing at [`handover::LISTING`], or `given`, which a dry run has instead. Those who left and those who are locked are
 /// taken away first, whatever fails after that.
 pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Report {
     let mut taken = if request.dry_run { Taken::default() } else { take_away(request) };
@@ -240,8 +223,8 @@ fn attempt(request: Request<'_>) -> Taken {
     let (memory, forgotten) =
         memory.map_or_else(|error| (Memory::none(), Some(error)), |found| (found, None));
     // Where that user cannot be found out: whom root gave the folder to.
-    let fetcher = files.as_ref().ok().and_then(fetcher).or_else(owner_of_fetch);
-    let listing = read_listing(fetcher).ok();
+    let fetcher = files.as_ref().ok().and_then(handover::fetcher).or_else(handover::owner);
+    let listing = handover::read(fetcher).ok();
     let mut disk = OnDisk::read(folder, memory, listing.as_ref(), request.config, request.now.as_second());
     let (locked, unreadable) =
         locked.map_or_else(|error| (Locked::default(), Some(error)), |locked| (locked, None));
@@ -285,7 +268,7 @@ fn publish(request: Request<'_>, given: Option<Listing>, taken: &[Change]) -> Re
     for _ in 0..=ROUNDS {
         let lock = lock::of_apply(folder, request.dry_run)?;
         let mut local = Local::read(local::files()?, local::locked(folder)?)?;
-        let listing = given.clone().map_or_else(|| read_listing(fetcher(&local.files)), Ok)?;
+        let listing = given.clone().map_or_else(|| handover::read(handover::fetcher(&local.files)), Ok)?;
         let mut disk =
             OnDisk::read(folder, Memory::read(folder, request.dry_run)?, Some(&listing), request.config, now);
         let questions = plan::questions(&disk.input(request, &listing, &local));
@@ -386,31 +369,4 @@ fn keys_group(files: &Files) -> Option<u32> {
 
 fn group_of(file: &Path) -> Option<u32> {
     fs::symlink_metadata(file).ok().map(|found| found.gid())
-}
-
-fn fetcher(files: &Files) -> Option<u32> {
-    files.users.get(FETCH_USER).copied()
-}
-
-fn owner_of_fetch() -> Option<u32> {
-    let folder = Path::new(LISTING).parent()?;
-    fs::symlink_metadata(folder).ok().filter(fs::Metadata::is_dir).map(|found| found.uid())
-}
-
-/// Reads what the fetch half left: a file of that user or of root, which nobody else can write.
-fn read_listing(fetcher: Option<u32>) -> Result<Listing, Unread> {
-    let file = listing::read(Path::new(LISTING), Links::Refuse).map_err(|unread| match unread {
-        NoFile::Open(cause) if cause.kind() == io::ErrorKind::NotFound => Unread::Missing,
-        NoFile::Open(cause) => Unread::Io { what: "open", cause },
-        NoFile::Read(cause) => Unread::Io { what: "read", cause },
-        NoFile::NotRegular | NoFile::TooLarge(_) => Unread::Untrusted(format!("it is {unread}")),
-    })?;
-    let (refused, found) = (|cause: String| Err(Unread::Untrusted(cause)), file.about);
-    if found.uid() != 0 && Some(found.uid()) != fetcher {
-        return refused(format!("it belongs to uid {}, not to '{FETCH_USER}' or root", found.uid()));
-    }
-    if found.mode() & 0o022 != 0 {
-        return refused("users other than its owner can write it".to_owned());
-    }
-    Ok(Listing::parse(&file.bytes)?)
 }

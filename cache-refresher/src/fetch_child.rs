@@ -14,8 +14,8 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Pid, close, geteuid, getppid, setsid};
 
-use crate::apply::FETCH_USER;
 use crate::cli::Cli;
+use crate::handover::FETCH_USER;
 use crate::{exit, relay};
 
 /// The hidden word by which the program runs itself as that child; the parent's pid follows, then a command line.

@@ -8,6 +8,7 @@ mod exit;
 mod fetch;
 mod fetch_child;
 mod folders;
+mod handover;
 mod keys;
 mod known;
 mod local;

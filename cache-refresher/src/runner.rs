@@ -4,17 +4,15 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use cache::reserve;
-use config::{Config, Source};
+use config::Config;
 use jiff::Timestamp;
-use listing::Listing;
-use listing::regular::Links;
 use message::Message;
 use nix::unistd::geteuid;
 use status::Fetched;
 
-use crate::apply::{self, LISTING};
+use crate::apply;
 use crate::cli::Cli;
+use crate::handover::{self, LISTING};
 use crate::known::Known;
 use crate::progress::Bar;
 use crate::report::{self, Report};
@@ -193,7 +191,7 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
 
 fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     let source = &config.source;
-    let previous = previous(source);
+    let previous = handover::previous(source);
     let remembered =
         Known::read(Path::new(cache::FOLDER)).map(|known| known.accounts_of(source)).unwrap_or_default();
     let progress = Bar::start();
@@ -219,39 +217,11 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
         fetched.listing = Some(listing);
         return fetched;
     }
-    if let Err(cause) = write(&listing) {
+    if let Err(cause) = handover::write(&listing) {
         log::error!("cannot write '{LISTING}': {cause}; the previous listing stays");
         fetched.exit = exit::heaviest([fetched.exit, exit::of_io(&cause)]);
     }
     fetched
-}
-
-/// On a full disk a reserve makes room: a listing that has fewer users matters most.
-fn write(listing: &Listing) -> io::Result<()> {
-    let (path, json) = (Path::new(LISTING), serde_json::to_vec(listing)?);
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    reserve::with(folder, || crate::replace::replace(path, &json, 0o600, None))?;
-    if let Err(cause) = reserve::keep(folder, json.len() as u64) {
-        log::warn!("cannot reserve space for the next listing in '{}': {cause}", folder.display());
-    }
-    Ok(())
-}
-
-/// The last listing is the fetch half's memory, if it is of the same source.
-fn previous(source: &Source) -> Option<Listing> {
-    let unusable = match listing::read(Path::new(LISTING), Links::Refuse).map_err(io::Error::from) {
-        Ok(file) => match Listing::parse(&file.bytes) {
-            Ok(listing) if source.has_url(&listing.source) => return Some(listing),
-            Ok(_) => None,
-            Err(cause) => Some(cause.to_string()),
-        },
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
-        Err(cause) => Some(cause.to_string()),
-    };
-    if let Some(cause) = unusable {
-        log::warn!("cannot use '{LISTING}': {cause}; using the data of the last successful refresh");
-    }
-    None
 }
 
 /// Runs the fetch half as a child, and takes its report. `last_good`: it uses the last configuration that was right.

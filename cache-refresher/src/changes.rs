@@ -41,6 +41,13 @@ impl Change {
     }
 }
 
+/// Writes them to the log. Not to be called while something is locked: the reader of standard error may have stopped.
+pub(crate) fn log(changes: &[Change]) {
+    for change in changes {
+        log::info!("{}", change.text());
+    }
+}
+
 /// Per user and group, by id. When a user's keys were confirmed is no change.
 pub(crate) fn between(before: &Published, after: &Published) -> Vec<Change> {
     let old: BTreeMap<Id, &User> = before.cache.users.iter().map(|user| (user.uid, user)).collect();

@@ -1,4 +1,5 @@
-//! The listing that the fetch half hands over to the apply half. The apply half trusts neither its place nor its content.
+//! The file with the listing, which the fetch half writes and the apply half reads. The apply half checks who could have
+//! written it, and parses it like any hostile input.
 
 use std::fs;
 use std::io;
@@ -17,7 +18,8 @@ use crate::replace::replace;
 pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
 /// The user of the fetch half.
 pub(crate) const FETCH_USER: &str = "nss-iam-fetch";
-/// Why there is no listing that could be believed.
+
+/// Why there is no listing to apply.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unread {
     #[error("cannot {what} '{LISTING}': {cause}")]
@@ -30,18 +32,19 @@ pub(crate) enum Unread {
     Form(#[from] listing::Error),
 }
 
-/// The uid of that user.
+/// The uid of [`FETCH_USER`].
 pub(crate) fn fetcher(files: &Files) -> Option<u32> {
     files.users.get(FETCH_USER).copied()
 }
 
-/// Whom root gave the directory to, where the user cannot be found out.
+/// The owner of the directory, which root made: the same uid, for when the local users cannot be read.
 pub(crate) fn owner() -> Option<u32> {
     let folder = Path::new(LISTING).parent()?;
     fs::symlink_metadata(folder).ok().filter(fs::Metadata::is_dir).map(|found| found.uid())
 }
 
-/// Reads what the fetch half left: a file of that user or of root, which nobody else can write.
+/// Reads the listing for the apply half. It must belong to the user of the fetch half or to root, and nobody else may be
+/// able to write it.
 pub(crate) fn read(fetcher: Option<u32>) -> Result<Listing, Unread> {
     let file = listing::read(Path::new(LISTING), Links::Refuse).map_err(|unread| match unread {
         NoFile::Open(cause) if cause.kind() == io::ErrorKind::NotFound => Unread::Missing,
@@ -59,7 +62,7 @@ pub(crate) fn read(fetcher: Option<u32>) -> Result<Listing, Unread> {
     Ok(Listing::parse(&file.bytes)?)
 }
 
-/// The last listing is the fetch half's memory, if it is of the same source.
+/// The previous listing, for the fetch half, if it is of the same source.
 pub(crate) fn previous(source: &Source) -> Option<Listing> {
     let unusable = match listing::read(Path::new(LISTING), Links::Refuse).map_err(io::Error::from) {
         Ok(file) => match Listing::parse(&file.bytes) {
@@ -76,7 +79,7 @@ pub(crate) fn previous(source: &Source) -> Option<Listing> {
     None
 }
 
-/// On a full disk a reserve makes room: a listing that has fewer users matters most.
+/// Replaces the listing. If the disk is full, the reserve makes room: a listing with fewer users is what matters most.
 pub(crate) fn write(listing: &Listing) -> io::Result<()> {
     let (path, json) = (Path::new(LISTING), serde_json::to_vec(listing)?);
     let folder = path.parent().unwrap_or(Path::new("/"));

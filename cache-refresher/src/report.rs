@@ -12,6 +12,7 @@ use listing::{Failure, Listing};
 use message::Message;
 use status::{Account, Fetched, Skip, Status, Stop, Told, Warning, What};
 
+use crate::apply::error::Error;
 use crate::changes::{self, Change};
 use crate::exit;
 use crate::plan::Plan;
@@ -80,10 +81,10 @@ impl Report {
     }
 
     /// What stopped the apply half, after it had taken away those who left.
-    pub(crate) fn failed(error: &crate::apply::Error, taken: &[Change], now: Timestamp) -> Self {
+    pub(crate) fn failed(error: &Error, taken: &[Change], now: Timestamp) -> Self {
         let mut report = Self::of_changes(taken, now);
         report.fail(error.exit(), error.stop(), error.message());
-        report.is_shut_out = matches!(error, crate::apply::Error::Lock(_));
+        report.is_shut_out = matches!(error, Error::Lock(_));
         report
     }
 

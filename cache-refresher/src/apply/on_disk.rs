@@ -1,22 +1,28 @@
 //! The state and the published files of this host, and how they are replaced. Callers hold the lock.
 
 use std::fs::{self, OpenOptions};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use cache::publish;
 use cache::schema::{self, STATE};
 use cache::snapshot::{self, Cache, Keys};
 use cache::state::{State, StateFile};
+use cache::{publish, reserve};
+use claims::nss::Files;
 use config::Config;
 use listing::Listing;
 use status::{Held, Warning};
 
-use super::{Error, Request};
+use super::error::Error;
+use super::request::Request;
 use crate::changes::{self, Change, Published};
 use crate::local::Local;
 use crate::plan::taking::{Away, Taken};
 use crate::plan::{self, Plan};
 use crate::recover::{self, Lost, Sources};
+
+/// The group that may read `keys.db`.
+pub(super) const KEYS_GROUP: &str = "nss-iam";
 
 /// The memory.
 pub(super) struct Memory {
@@ -237,4 +243,22 @@ fn told(changes: Vec<Change>, renamed: bool, first: bool) -> Done {
 fn are_of_another_machine(known: &Keys, keys: &Keys) -> bool {
     let newest = |keys: &Keys| keys.logins.iter().map(|login| login.confirmed).max();
     !keys.machine_id.is_empty() && known.machine_id != keys.machine_id && newest(keys) <= newest(known)
+}
+
+/// Reserves the size of the files that a removal replaces, and of the journal of `state.db`.
+pub(super) fn keep_reserve(folder: &Path) {
+    let size = |name: &str| fs::metadata(folder.join(name)).map_or(0, |found| found.len());
+    let bytes = size("cache.db") + size("keys.db") + 2 * size("state.db");
+    if let Err(cause) = reserve::keep(folder, bytes) {
+        log::warn!("cannot reserve space for removals in '{}': {cause}", folder.display());
+    }
+}
+
+/// Not through NSS: a service that hangs or crashes is no reason not to publish.
+pub(super) fn keys_group(files: &Files) -> Option<u32> {
+    files.groups.get(KEYS_GROUP).map(|group| group.gid)
+}
+
+pub(super) fn group_of(file: &Path) -> Option<u32> {
+    fs::symlink_metadata(file).ok().map(|found| found.gid())
 }

@@ -1,0 +1,124 @@
+//! The second step: asks the host, plans, and publishes the plan.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cache::rescue;
+use config::Config;
+use jiff::Timestamp;
+use listing::Listing;
+use status::{Told, Warning};
+
+use super::error::Error;
+use super::on_disk::{KEYS_GROUP, Memory, OnDisk, keep_reserve, keys_group};
+use super::request::Request;
+use crate::changes::{self, Change, Published};
+use crate::handover::{self, FETCH_USER};
+use crate::known::Known;
+use crate::local::{self, Local};
+use crate::plan::{self, Plan, leaving};
+use crate::report::Report;
+use crate::{lock, nscd, sessions};
+
+/// How often the host is asked again because another refresher has meanwhile changed the questions.
+const ROUNDS: u32 = 3;
+
+/// Publishes everything. Other directories, which may take their time, are asked while nothing is locked.
+pub(super) fn publish(
+    request: Request<'_>,
+    given: Option<Listing>,
+    taken: &[Change],
+) -> Result<Report, Error> {
+    let folder = Path::new(cache::FOLDER);
+    let now = request.now.as_second();
+    let mut asked: Option<(local::Questions, Local)> = None;
+    for _ in 0..=ROUNDS {
+        let lock = lock::of_apply(folder, request.dry_run)?;
+        let mut local = Local::read(local::files()?, local::locked(folder)?)?;
+        let listing = given.clone().map_or_else(|| handover::read(handover::fetcher(&local.files)), Ok)?;
+        let disk =
+            OnDisk::read(folder, Memory::read(folder, request.dry_run)?, Some(&listing), request.config, now);
+        let questions = plan::questions(&disk.input(request, &listing, &local));
+        if let Some((known, answered)) = &asked
+            && questions.are_in(known)
+        {
+            if !is_current(request.texts) {
+                return Err(Error::Outdated);
+            }
+            local.take_answers(answered);
+            let plan = disk.plan(disk.input(request, &listing, &local))?;
+            if request.dry_run {
+                return Ok(compared(&disk, &plan, &listing, request.now));
+            }
+            return carry_out(request, &disk, plan, &listing, &local, lock, taken);
+        }
+        drop(lock);
+        local.answer(&questions, &request.config.names.exclude)?;
+        asked = Some((questions, local));
+    }
+    Err(Error::Overtaken(ROUNDS))
+}
+
+/// A plan by what was taken out of the configuration meanwhile would give it back.
+fn is_current(texts: &[(PathBuf, String)]) -> bool {
+    let main = texts.first().map(|(path, _)| path);
+    main.is_none_or(|main| Config::texts(main).is_ok_and(|now| now == texts))
+}
+
+fn compared(disk: &OnDisk<'_>, plan: &Plan, listing: &Listing, now: Timestamp) -> Report {
+    let (before, after) = (disk.published(), Published::of(plan));
+    let mut report = Report::of(listing, plan, &changes::between(&before, &after), now);
+    report.diff = Some(changes::diff(&before, &after));
+    report
+}
+
+fn carry_out(
+    request: Request<'_>,
+    disk: &OnDisk<'_>,
+    mut plan: Plan,
+    listing: &Listing,
+    local: &Local,
+    lock: Option<lock::Lock>,
+    taken: &[Change],
+) -> Result<Report, Error> {
+    if local.directory.failures().next().is_none() {
+        plan.state.asked = request.now.as_second();
+    }
+    let folder = Path::new(cache::FOLDER);
+    let done = disk.publish(&plan, keys_group(&local.files).ok_or(Error::NoGroup(KEYS_GROUP))?)?;
+    if rescue::is_done(folder) {
+        plan.warnings.push(Warning::InMemory);
+    }
+    let known = write_known(folder, request.texts, &plan, listing, local);
+    drop(lock);
+    if done.renamed {
+        nscd::invalidate(done.first);
+    }
+    changes::log(&done.changes);
+    if let Err(cause) = known {
+        log::warn!("cannot write '{}/known.json': {cause}", cache::FOLDER);
+    }
+    keep_reserve(folder);
+    let changes: Vec<Change> = taken.iter().cloned().chain(done.changes).collect();
+    let mut report = Report::of(listing, &plan, &changes, request.now);
+    report.status.published = done.published;
+    if request.config.users.terminate_sessions {
+        let ended = sessions::end_of_disabled(&plan.state, Some(&plan.cache), Some(local));
+        report.status.warnings.extend(ended.into_iter().map(Told::from));
+    }
+    Ok(report)
+}
+
+/// The configuration and the users for the next refresh, in case it cannot use its own.
+fn write_known(
+    folder: &Path,
+    texts: &[(PathBuf, String)],
+    plan: &Plan,
+    listing: &Listing,
+    local: &Local,
+) -> io::Result<()> {
+    let present = plan.state.users.iter().filter(|(_, user)| leaving::is_in(user, &local.locked));
+    let published = present.map(|(iam_id, _)| iam_id.as_str()).collect();
+    let known = Known::new(texts.to_owned(), listing, Known::read(folder), &published);
+    known.write(folder, local.files.groups.get(FETCH_USER).map(|group| group.gid))
+}

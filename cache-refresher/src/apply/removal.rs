@@ -1,0 +1,109 @@
+//! The first step: takes access away from users who left or are locked. It plans nothing and asks no other service, and it
+//! works with whatever of this host can be read.
+
+use std::path::Path;
+
+use cache::{rescue, reserve};
+use status::Warning;
+
+use super::error::Error;
+use super::on_disk::{Memory, OnDisk, group_of, keep_reserve, keys_group};
+use super::request::Request;
+use crate::changes::{self, Change};
+use crate::local::{self, Local};
+use crate::plan::leaving;
+use crate::plan::narrowing::Narrowing;
+use crate::plan::taking::Away;
+use crate::{handover, lock, nscd, sessions};
+
+/// What was taken away, and what went wrong.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub(super) changes: Vec<Change>,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) error: Option<Error>,
+}
+
+/// Also where the disk is full, or cannot be written any more.
+pub(super) fn take_away(request: Request<'_>) -> Taken {
+    let folder = Path::new(cache::FOLDER);
+    let first = attempt(request);
+    // A lock may have given it up for its list. New files are no larger than the old ones, so there is room again.
+    keep_reserve(folder);
+    if !first.error.as_ref().is_some_and(Error::is_of_disk) {
+        return first;
+    }
+    let mut warnings = Vec::new();
+    if !reserve::give_up(folder) {
+        if !rescue::is_needed(folder) {
+            return first;
+        }
+        match rescue::rescue(folder) {
+            Ok(()) => warnings.push(Warning::InMemory),
+            Err(cause) => {
+                let warning = Warning::NotInMemory { cause: cause.to_string() };
+                return Taken { warnings: vec![warning], ..first };
+            }
+        }
+    }
+    let mut again = attempt(request);
+    keep_reserve(folder);
+    again.changes.splice(..0, first.changes);
+    again.warnings.splice(..0, warnings);
+    again
+}
+
+pub(super) fn attempt(request: Request<'_>) -> Taken {
+    let folder = Path::new(cache::FOLDER);
+    let lock = match lock::of_apply(folder, false) {
+        Ok(lock) => lock,
+        Err(error) => return Taken { error: Some(error.into()), ..Taken::default() },
+    };
+    let mut error = None;
+    // Without the memory no id can be given, and none is given here.
+    let memory = found(Memory::read(folder, false), &mut error).unwrap_or_else(Memory::none);
+    let locked = found(local::locked(folder), &mut error).unwrap_or_default();
+    let local = found(local::files(), &mut error).map(|files| Local::of(files, locked.clone()));
+    let fetcher = local.as_ref().and_then(|local| handover::fetcher(&local.files)).or_else(handover::owner);
+    let listing = handover::read(fetcher).ok();
+    let mut disk = OnDisk::read(folder, memory, listing.as_ref(), request.config, request.now.as_second());
+    let leaving = leaving::leaving(leaving::Facts {
+        state: &disk.state,
+        listing: listing.as_ref(),
+        locked: &locked,
+        max_removed_percent: request.config.safety.max_removed_percent,
+        force: request.force,
+        release: request.release,
+    });
+    let narrowing = match (&listing, &local) {
+        (Some(listing), Some(local)) if request.is_configured && request.alone => {
+            Narrowing::of(&disk.input(request, listing, local))
+        }
+        _ => Narrowing::default(),
+    };
+    let group = local.as_ref().and_then(|local| keys_group(&local.files));
+    let group = group.or_else(|| group_of(&folder.join("keys.db"))).unwrap_or(0);
+    let away = Away { leaving: &leaving, locked: &locked, narrowing: &narrowing };
+    let (done, saved) = disk.take(away, group);
+    drop(lock);
+    let mut warnings = Vec::new();
+    if done.renamed {
+        nscd::invalidate(false);
+    }
+    if request.config.users.terminate_sessions && (done.published || request.removals_only) {
+        warnings = sessions::end_of_disabled(&disk.state, disk.cache.as_ref().ok(), local.as_ref());
+    }
+    changes::log(&done.changes);
+    Taken { changes: done.changes, warnings, error: saved.err().or(error) }
+}
+
+/// What could be read; what could not is no reason to leave anyone in. `first` keeps the first error.
+fn found<T, E: Into<Error>>(read: Result<T, E>, first: &mut Option<Error>) -> Option<T> {
+    match read {
+        Ok(found) => Some(found),
+        Err(error) => {
+            first.get_or_insert(error.into());
+            None
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use syslog::{Facility, Formatter3164, LoggerBackend};
 
-use crate::relay;
+use crate::child_report::Said;
 
 type Syslog = syslog::Logger<LoggerBackend, Formatter3164>;
 
@@ -43,7 +43,7 @@ pub(crate) fn is_ours(metadata: &Metadata<'_>) -> bool {
 
 /// Installs the logger of the fetch half that is a child: what it says goes to the parent, which installs the other one.
 pub(crate) fn install_for_child() {
-    if log::set_boxed_logger(Box::new(relay::Logger)).is_ok() {
+    if log::set_boxed_logger(Box::new(ToParent)).is_ok() {
         log::set_max_level(LevelFilter::Debug);
     }
 }
@@ -79,6 +79,23 @@ impl Log for Logger {
                 Level::Warn => syslog.warning(line),
                 _ => syslog.info(line),
             };
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// The logger of the fetch half that is a child.
+struct ToParent;
+
+impl Log for ToParent {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        is_ours(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            Said::Log(record.level().as_str().to_owned(), record.args().to_string()).say();
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod apply;
 mod changes;
+mod child_report;
 mod cli;
 mod exit;
 mod fetch;
@@ -61,7 +62,7 @@ fn main() -> ExitCode {
     };
     #[expect(clippy::disallowed_methods, reason = "whether standard error is the journal, see sd-daemon(3)")]
     let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    if relay::is_child() {
+    if child_report::is_child() {
         logger::install_for_child();
     } else {
         logger::install(to_journal);
@@ -89,7 +90,7 @@ fn command_line() -> std::io::Result<Vec<OsString>> {
         return Ok(words);
     }
     let words = fetch_child::enter(words)?;
-    relay::become_child();
+    child_report::become_child();
     Ok(words)
 }
 

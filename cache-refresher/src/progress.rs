@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::child_report::{self, Said};
 use crate::fetch::Progress;
-use crate::relay::{self, Said};
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -18,7 +18,7 @@ pub(crate) enum Bar {
 
 impl Bar {
     pub(crate) fn start() -> Self {
-        if relay::is_child() {
+        if child_report::is_child() {
             return Self::Told;
         }
         let seen = std::io::stderr().is_terminal();

@@ -1,15 +1,14 @@
-//! What the fetch half says to its parent, one JSON text a line: messages and progress. The parent prints them; the child
-//! has neither a terminal nor a log. It is not trusted: its texts are limited in length and cannot move the cursor.
+//! Prints what a fetch half that is a child of this process reports. The child is not trusted: its texts are limited in length and
+//! cannot move the cursor.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use log::{Level, Log, Metadata, Record};
-use serde::{Deserialize, Serialize};
+use log::Level;
 
+use crate::child_report::Said;
 use crate::fetch::Progress as _;
 use crate::progress::Bar;
 
@@ -19,84 +18,33 @@ const LONGEST_LINE: u64 = 16 << 10;
 /// All messages of one run, in bytes. The rest is not shown.
 const LONGEST_RUN: usize = 1 << 20;
 
-/// How long to wait for the last words when the child has ended: a program that it started may hold the pipe.
+/// How long to wait for the end of the pipe after the child has ended: a program that it started may hold it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// One line.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Said {
-    /// A level of `log`, and the message.
-    Log(String, String),
-    /// This many steps were added.
-    More(usize),
-    /// One step is done.
-    Done,
-}
-
-static IS_CHILD: AtomicBool = AtomicBool::new(false);
-
-/// Whether this process says what it has to say to a parent.
-pub(crate) fn is_child() -> bool {
-    IS_CHILD.load(Ordering::Relaxed)
-}
-
-/// From now on.
-pub(crate) fn become_child() {
-    IS_CHILD.store(true, Ordering::Relaxed);
-}
-
-impl Said {
-    /// If nobody listens there is nobody to tell.
-    pub(crate) fn say(&self) {
-        if let Ok(mut line) = serde_json::to_vec(self) {
-            line.push(b'\n');
-            let _ = io::stderr().write_all(&line);
-        }
-    }
-}
-
-/// The child's logger.
-pub(crate) struct Logger;
-
-impl Log for Logger {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        crate::logger::is_ours(metadata)
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            Said::Log(record.level().as_str().to_owned(), record.args().to_string()).say();
-        }
-    }
-
-    fn flush(&self) {}
-}
-
-/// A thread that prints what the child says.
+/// A thread that prints what the child reports.
 pub(crate) struct Relay(Receiver<()>);
 
-/// Begins to listen.
+/// Starts that thread.
 pub(crate) fn start(stderr: impl Read + Send + 'static) -> Relay {
     let (ended, wait) = mpsc::channel();
     std::thread::spawn(move || {
         let mut shown = Shown::default();
         listen(stderr, |said| shown.show(said));
         drop(shown);
-        // Nobody waits for it any more, or somebody does.
+        // Fails if the parent no longer waits, which is no error.
         let _ = ended.send(());
     });
     Relay(wait)
 }
 
 impl Relay {
-    /// The child has ended.
+    /// Waits until everything is printed. To be called when the child has ended.
     pub(crate) fn end(self) {
         let _ = self.0.recv_timeout(LAST_WORDS);
     }
 }
 
-/// Reads to the end whatever comes: a child that writes into a full pipe would wait.
+/// Reads to the end, whatever comes: a child that writes into a full pipe would hang.
 fn listen(stderr: impl Read, mut take: impl FnMut(Said)) {
     let mut reader = BufReader::new(stderr);
     let mut left = LONGEST_RUN;
@@ -112,7 +60,7 @@ fn listen(stderr: impl Read, mut take: impl FnMut(Said)) {
                 take(progress);
                 continue;
             }
-            // A panic, or the C library's last words.
+            // A panic, or a message of the C library.
             Err(_) => {
                 let text = String::from_utf8_lossy(&line).into_owned();
                 ("WARN".to_owned(), format!("the fetch half: {}", text.trim_end()))
@@ -129,7 +77,7 @@ fn listen(stderr: impl Read, mut take: impl FnMut(Said)) {
     }
 }
 
-/// Printed so far.
+/// The progress bar, if there is one so far.
 #[derive(Default)]
 struct Shown {
     bar: Option<Bar>,
@@ -152,7 +100,7 @@ impl Shown {
     }
 }
 
-/// New lines stay: the one before a hint is among them.
+/// Keeps newlines, since a hint is on a line of its own.
 fn printable(text: &str) -> String {
     text.split('\n').map(message::printable).collect::<Vec<_>>().join("\n")
 }

@@ -8,10 +8,11 @@ use config::Config;
 use futures_util::future::join_all;
 use listing::{Account, Failure, Listing};
 
-use super::account::{self, Plan};
+use super::account::refresh;
 use super::directory::Directory;
 use super::failure::{held, quoted};
-use super::{Release, Request, listing, memory, merge};
+use super::request::{AccountRequest, Release, Request};
+use super::retention::{self, keep_account};
 
 /// How the accounts of a source are reached.
 pub(crate) trait Accounts {
@@ -60,7 +61,7 @@ pub(super) async fn read<A: Accounts>(
     mut request: Request<'_>,
     source: impl Future<Output = Result<A, Failure>>,
 ) -> Listing {
-    let (known, rest) = memory(request.previous.take(), std::mem::take(&mut request.remembered));
+    let (known, rest) = retention::by_name(request.previous.take(), std::mem::take(&mut request.remembered));
     let has_to_stay =
         |name: &str| !request.release.all && known.get(name).is_some_and(|known| !known.users.is_empty());
     let accounts = configured(request.config, has_to_stay);
@@ -80,7 +81,7 @@ pub(super) async fn read<A: Accounts>(
             Err(failure) => accounts
                 .iter()
                 .map(|account| {
-                    merge::kept(memory.borrow_mut().take(account), account.name, vec![failure.clone()])
+                    keep_account(memory.borrow_mut().take(account), account.name, vec![failure.clone()])
                 })
                 .collect(),
         }
@@ -90,16 +91,16 @@ pub(super) async fn read<A: Accounts>(
             failure.on = format!("{}/{}", account.name, failure.on);
         }
     }
-    merge::each_id_once(&mut read);
+    retention::each_id_once(&mut read);
     let others = memory.into_inner().others.into_values();
-    merge::add_rest(&mut read, others.filter_map(|account| former(account, request.release)));
-    listing(request.config, request.now, read)
+    retention::add_rest(&mut read, others.filter_map(|account| former(account, request.release)));
+    request.listing(read)
 }
 
 /// An account that is no longer configured, as it was known: it cannot be reached any more, and a mistake in the
 /// configuration disables nobody.
 fn former(known: Account, release: &Release) -> Option<Account> {
-    let known = release.rest_of(known);
+    let known = retention::without_released(known, release);
     let mut names: Vec<&str> = known.users.iter().map(|user| user.name.as_str()).collect();
     names.sort_unstable();
     let cause = format!("the account is no longer configured; {} would leave, and stay", quoted(&names, 10));
@@ -170,14 +171,14 @@ async fn one_account<A: Accounts>(
         Err(failure) if known.as_ref().is_some_and(|known| !known.groups.is_empty()) => {
             (Vec::new(), vec![failure])
         }
-        Err(failure) => return merge::kept(known, account.name, vec![failure]),
+        Err(failure) => return keep_account(known, account.name, vec![failure]),
     };
     let (directory, id) = match source.reach(account).await {
         Ok(reached) => reached,
-        Err(failure) => return merge::kept(known, account.name, vec![failure]),
+        Err(failure) => return keep_account(known, account.name, vec![failure]),
     };
     let known = memory.borrow_mut().of_id(known, account.name, &id);
-    let plan = Plan {
+    let wanted = AccountRequest {
         name: account.name,
         groups: &without_repeats(account.groups, tagged),
         tags: &request.config.tags,
@@ -188,7 +189,7 @@ async fn one_account<A: Accounts>(
         now: request.now,
         progress: request.progress,
     };
-    account::refresh(&plan, &directory, &id, known).await
+    refresh(&wanted, &directory, &id, known).await
 }
 
 /// Group names are compared without regard to case.

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use listing::{Account, Failure, FailureKind, Listing};
 
 use super::failure::{failure, held};
-use super::{Request, kept, memory, merge};
+use super::request::Request;
+use super::retention;
 
 /// Where a document comes from.
 pub(crate) trait Document {
@@ -20,12 +21,13 @@ pub(super) async fn read(request: Request<'_>, document: impl Document) -> Listi
     match document.json().await.and_then(|json| parse(&json, &document.name(), request.now)) {
         Ok(read) => {
             let mut listing = Listing { source: request.config.source.url().to_owned(), ..read };
-            let (known, _) = memory(request.previous, request.remembered);
-            let kept = known.into_values().map(|account| request.release.rest_of(account));
+            let (known, _) = retention::by_name(request.previous, request.remembered);
+            let kept =
+                known.into_values().map(|account| retention::without_released(account, request.release));
             keep_emptied(&mut listing, kept.collect());
             listing
         }
-        Err(failure) => kept(request, failure),
+        Err(failure) => retention::keep_listing(request, failure),
     }
 }
 
@@ -70,7 +72,7 @@ fn keep_emptied(listing: &mut Listing, previous: Vec<Account>) {
         );
         kept.push(Account { errors: vec![refused], ..known });
     }
-    merge::add_rest(&mut listing.accounts, kept);
+    retention::add_rest(&mut listing.accounts, kept);
 }
 
 #[cfg(test)]

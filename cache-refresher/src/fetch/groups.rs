@@ -7,9 +7,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use listing::{Account, Failure, FailureKind, Group, Warning, WarningCode};
 
-use super::account::Plan;
 use super::directory::{Directory, GroupAnswer, Member};
 use super::failure::{Refusal, What, failure, printable};
+use super::request::AccountRequest;
 
 /// How many members of a group that is not found are asked for its new name.
 const ASKED: usize = 3;
@@ -55,30 +55,30 @@ pub(crate) struct Groups {
 
 /// Reads them, or fails with what leaves the memberships unknown.
 pub(crate) async fn read<D: Directory>(
-    plan: &Plan<'_>,
+    request: &AccountRequest<'_>,
     directory: &D,
     known: &Account,
 ) -> Result<Groups, Vec<Failure>> {
     let names: BTreeMap<&str, &str> =
         known.users.iter().map(|user| (user.id.as_str(), user.name.as_str())).collect();
-    plan.progress.more(plan.groups.len());
-    let replies: Vec<Result<GroupAnswer, Refusal>> = stream::iter(plan.groups)
+    request.progress.more(request.groups.len());
+    let replies: Vec<Result<GroupAnswer, Refusal>> = stream::iter(request.groups)
         .map(|name| async move {
             let reply = directory.group(name).await;
-            plan.progress.done();
+            request.progress.done();
             reply
         })
-        .buffered(plan.concurrency)
+        .buffered(request.concurrency)
         .collect()
         .await;
-    let mut groups = Groups { unresolved: plan.unresolved.to_owned(), ..Groups::default() };
+    let mut groups = Groups { unresolved: request.unresolved.to_owned(), ..Groups::default() };
     let mut failures = Vec::new();
     let named = |name: &String| known.groups.iter().find(|group| group.name.eq_ignore_ascii_case(name));
     // Nothing may be read, and no mistake in a name explains it.
     let is_shut_out =
         replies.iter().all(|reply| reply.as_ref().is_err_and(|refusal| refusal.what == What::Denied))
-            && (known.groups.is_empty() || plan.groups.iter().all(|name| named(name).is_some()));
-    for (name, reply) in plan.groups.iter().zip(replies) {
+            && (known.groups.is_empty() || request.groups.iter().all(|name| named(name).is_some()));
+    for (name, reply) in request.groups.iter().zip(replies) {
         match (reply, named(name)) {
             (Ok(answer), _) => groups.add(Asked::answered(answer, None)),
             (Err(refusal), Some(before)) if refusal.what == What::NotFound => {
@@ -95,7 +95,7 @@ pub(crate) async fn read<D: Directory>(
             (Err(refusal), _) => failures.push(refusal.failure),
         }
     }
-    if !plan.release.all && failures.is_empty() {
+    if !request.release.all && failures.is_empty() {
         for before in &known.groups {
             failures.extend(groups.former(directory, before, &names).await.err());
         }

@@ -8,34 +8,34 @@ use futures_util::stream;
 use jiff::Timestamp;
 use listing::{Account, Failure, FailureKind, Key, User};
 
-use super::account::Plan;
 use super::directory::{Directory, KeyStore, ListedKey};
 use super::failure::{Refusal, What, failure, put_together};
-use super::merge;
+use super::request::AccountRequest;
+use super::retention;
 
 /// Those confirmed longest ago come first, so that runs that are cut short get round to everyone.
 pub(super) async fn read<D: Directory>(
-    plan: &Plan<'_>,
+    request: &AccountRequest<'_>,
     directory: &D,
     account: &mut Account,
     present: &BTreeSet<String>,
 ) {
     let Some(store) = directory.key_store() else {
         for user in account.users.iter_mut().filter(|user| present.contains(&user.id)) {
-            user.confirmed = Some(plan.now);
+            user.confirmed = Some(request.now);
         }
         return;
     };
     let mut order: Vec<&User> = account.users.iter().filter(|user| present.contains(&user.id)).collect();
     order.sort_by(|one, other| (one.confirmed, &one.id).cmp(&(other.confirmed, &other.id)));
-    plan.progress.more(order.len());
+    request.progress.more(order.len());
     let read: BTreeMap<String, UserRead> = stream::iter(order)
         .map(|user| async move {
-            let read = read_user(plan.tags, directory, store, user).await;
-            plan.progress.done();
+            let read = read_user(request.tags, directory, store, user).await;
+            request.progress.done();
             (user.id.clone(), read)
         })
-        .buffer_unordered(plan.concurrency)
+        .buffer_unordered(request.concurrency)
         .collect()
         .await;
 
@@ -47,7 +47,7 @@ pub(super) async fn read<D: Directory>(
             continue;
         };
         match (read.outcome, account.users.get_mut(at)) {
-            (Outcome::Keys(keys), Some(user)) => put(user, keys, plan.now),
+            (Outcome::Keys(keys), Some(user)) => put(user, keys, request.now),
             (Outcome::Gone, Some(user)) => {
                 log::info!("{} was deleted while groups were read", D::words().user(&user.name));
                 gone.insert(id);
@@ -55,7 +55,7 @@ pub(super) async fn read<D: Directory>(
             (Outcome::Unread, _) | (_, None) => {}
         }
     }
-    merge::remove(account, &gone);
+    retention::remove(account, &gone);
     account.errors.extend(put_together(failures, "kept the known keys with their earlier confirmation"));
 }
 

@@ -9,22 +9,6 @@ use super::failure::{failure, held, put_together, quoted};
 use super::groups::{Asked, Groups};
 use super::removal::{self, Lost, Rules, Verdict};
 
-/// The account as it was known, when it cannot be read.
-pub(crate) fn kept(known: Option<Account>, name: &str, failures: Vec<Failure>) -> Account {
-    let mut account =
-        known.unwrap_or_else(|| Account { name: name.to_owned(), complete: false, ..Account::default() });
-    let consequence = match account.as_of {
-        Some(as_of) => format!(
-            "kept the listing of {} ({} users)",
-            as_of.strftime("%Y-%m-%dT%H:%MZ"),
-            account.users.len()
-        ),
-        None => "nothing is known of this account yet".to_owned(),
-    };
-    account.errors = put_together(failures, &consequence);
-    account
-}
-
 /// Of memberships that were read whole: the new users and groups, everyone with the keys that were known.
 ///
 /// Also returns the ids of those who were in an answer. The others were not read, so that their keys age: if the
@@ -180,59 +164,5 @@ fn read(old: Option<User>, member: &Member) -> User {
     match old {
         Some(user) => User { name, created: created.or(user.created), ..user },
         None => User { id, name, created, ..User::default() },
-    }
-}
-
-/// Takes users out who were found deleted after the groups were read.
-pub(crate) fn remove(account: &mut Account, gone: &BTreeSet<String>) {
-    account.users.retain(|user| !gone.contains(&user.id));
-    for group in &mut account.groups {
-        group.members.retain(|member| !gone.contains(member));
-    }
-}
-
-/// Adds what `kept` accounts have that others do not have by now; those that then are empty are left out.
-pub(crate) fn add_rest(accounts: &mut Vec<Account>, kept: impl IntoIterator<Item = Account>) {
-    for mut account in kept {
-        let others = accounts.iter().flat_map(|account| {
-            account.users.iter().map(|user| &user.id).chain(account.groups.iter().map(|group| &group.id))
-        });
-        let taken: BTreeSet<String> = others.cloned().collect();
-        remove(&mut account, &taken);
-        account.groups.retain(|group| !taken.contains(&group.id));
-        if !account.users.is_empty() {
-            accounts.push(account);
-        }
-    }
-}
-
-/// An id belongs to the first account that has it, else the whole listing would contradict itself.
-///
-/// It happens when two accounts of the configuration are one, or were exchanged while one cannot be read.
-pub(crate) fn each_id_once(accounts: &mut [Account]) {
-    let mut seen: BTreeSet<String> = BTreeSet::new();
-    for account in accounts {
-        let mut twice = BTreeSet::new();
-        let groups = account.groups.iter().map(|group| &group.id);
-        for id in account.users.iter().map(|user| &user.id).chain(groups) {
-            if !seen.insert(id.clone()) {
-                twice.insert(id.clone());
-            }
-        }
-        if twice.is_empty() {
-            continue;
-        }
-        remove(account, &twice);
-        account.groups.retain(|group| !twice.contains(&group.id));
-        account.errors.push(failure(
-            "merge",
-            &account.name,
-            &format!(
-                "{} of its users and groups are also in an earlier account, which keeps them",
-                twice.len()
-            ),
-            "give each [[account]] a role in a different AWS account",
-            FailureKind::Configuration,
-        ));
     }
 }

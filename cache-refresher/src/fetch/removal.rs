@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use listing::{Account, Failure, Missing, User};
 
-use super::Release;
-use super::account::Plan;
 use super::directory::Words;
 use super::failure::held;
 use super::groups::{Asked, Groups};
+use super::request::{AccountRequest, Release};
 
 /// Refreshes closer together than this are one witness that a user is missing.
 const APART: SignedDuration = SignedDuration::from_mins(2);
@@ -55,8 +54,8 @@ pub(crate) struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    pub(crate) fn of(plan: &Plan<'a>, words: Words) -> Self {
-        Self { now: plan.now, force: plan.force, release: plan.release, words }
+    pub(crate) fn of(request: &AccountRequest<'a>, words: Words) -> Self {
+        Self { now: request.now, force: request.force, release: request.release, words }
     }
 }
 

@@ -14,9 +14,9 @@ use config::Tags;
 use jiff::{SignedDuration, Timestamp};
 use listing::{Account, FailureKind, Listing, User};
 
-use super::account::{Plan, refresh};
+use super::account::refresh;
 use super::failure::What;
-use super::{Progress, Release};
+use super::request::{AccountRequest, Progress, Release};
 use table::Table;
 
 struct Quiet;
@@ -56,7 +56,7 @@ fn run_with(
 ) -> Account {
     let groups: Vec<String> = groups.iter().map(|name| (*name).to_owned()).collect();
     let now = at(minutes);
-    let plan = Plan {
+    let request = AccountRequest {
         name: "",
         groups: &groups,
         tags,
@@ -68,7 +68,7 @@ fn run_with(
         progress: &Quiet,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let account = runtime.unwrap().block_on(refresh(&plan, table, "123456789012", known.cloned()));
+    let account = runtime.unwrap().block_on(refresh(&request, table, "123456789012", known.cloned()));
     let listing = Listing { version: 1, source: "iam:".to_owned(), read: None, accounts: vec![account] };
     let text = serde_json::to_vec(&listing).unwrap();
     assert_eq!(Listing::parse(&text).unwrap(), listing, "a listing that apply would refuse");

@@ -1,7 +1,7 @@
 //! Membership, and the identity of members: by ids, not by names.
 
 use super::*;
-use crate::fetch::merge;
+use crate::fetch::retention;
 
 #[test]
 fn members_and_their_keys_are_read_and_a_body_only_once() {
@@ -104,7 +104,7 @@ fn an_id_in_two_accounts_belongs_to_the_first_and_the_second_is_reported() {
     let mut second = Account { name: "second".to_owned(), ..first.clone() };
     second.users.push(User { id: "AIDAzoe".to_owned(), name: "zoe".to_owned(), ..User::default() });
     let mut accounts = vec![first.clone(), second];
-    merge::each_id_once(&mut accounts);
+    retention::each_id_once(&mut accounts);
     assert_eq!(accounts[0], first);
     assert_eq!(names(&accounts[1]), ["zoe"]);
     assert!(accounts[1].groups.is_empty());

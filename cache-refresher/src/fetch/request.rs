@@ -1,0 +1,74 @@
+//! What a fetch is asked to read: as a whole, and of one account.
+
+use std::collections::BTreeSet;
+
+use config::{Config, Tags};
+use jiff::Timestamp;
+use listing::{Account, Failure, Listing, User, VERSION};
+
+/// Receives the progress of the reading.
+pub(crate) trait Progress {
+    /// This many steps were added.
+    fn more(&self, steps: usize);
+    /// One step is done.
+    fn done(&self);
+}
+
+/// What to read.
+pub(crate) struct Request<'a> {
+    /// The whole configuration.
+    pub(crate) config: &'a Config,
+    /// What the last fetch returned.
+    pub(crate) previous: Option<Listing>,
+    /// What was published last of the same source, besides.
+    pub(crate) remembered: Vec<Account>,
+    /// Take removals for true that could not be confirmed.
+    pub(crate) force: bool,
+    /// Whom a change of the configuration, or an export without users, may remove.
+    pub(crate) release: &'a Release,
+    /// The time of day.
+    pub(crate) now: Timestamp,
+    /// Receives the progress.
+    pub(crate) progress: &'a dyn Progress,
+}
+
+/// Who may be removed by what else is held.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Release {
+    /// Everyone.
+    pub(crate) all: bool,
+    /// Users of these names, as the source spells them.
+    pub(crate) names: BTreeSet<String>,
+}
+
+impl Release {
+    /// Whether this user may be removed.
+    pub(crate) fn lets_go(&self, user: &User) -> bool {
+        self.all || self.names.contains(&user.name)
+    }
+}
+
+impl Request<'_> {
+    /// The listing with these accounts.
+    pub(crate) fn listing(&self, accounts: Vec<Account>) -> Listing {
+        let source = self.config.source.url().to_owned();
+        Listing { version: VERSION, source, read: Some(self.now), accounts }
+    }
+}
+
+/// What to read of one account, and by which rules.
+pub(crate) struct AccountRequest<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) groups: &'a [String],
+    pub(crate) tags: &'a Tags,
+    /// Concurrent calls; the rate is limited for each account separately.
+    pub(crate) concurrency: usize,
+    /// Names of groups that could not be found out.
+    pub(crate) unresolved: &'a [Failure],
+    /// Removals that nobody could confirm are believed.
+    pub(crate) force: bool,
+    /// Whom groups that are no longer configured may take along.
+    pub(crate) release: &'a Release,
+    pub(crate) now: Timestamp,
+    pub(crate) progress: &'a dyn Progress,
+}

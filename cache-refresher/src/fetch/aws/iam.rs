@@ -10,9 +10,10 @@ use config::Source;
 use jiff::Timestamp;
 use listing::{Failure, FailureCode, FailureKind};
 
+use super::calls::Calls;
+use super::sdk::{Aws, retries};
 use super::sts::Identity;
 use super::watch::{Caller, QUERY};
-use super::{Aws, Calls};
 use crate::fetch::accounts::{Accounts, Configured};
 use crate::fetch::directory::{
     Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Words,
@@ -48,12 +49,12 @@ impl Accounts for IamAccounts<'_> {
     type Directory = Iam;
 
     async fn groups_in_tag(&self, tag: &str) -> Result<Vec<String>, Failure> {
-        self.aws.groups_in_tag(tag, Source::Iam.group_names()).await
+        self.aws.imds.groups_in_tag(tag, Source::Iam.group_names(), self.aws.deadline).await
     }
 
     async fn reach(&self, account: &Configured<'_>) -> Result<(Iam, String), Failure> {
         let role = self.aws.role(&self.identity, account).await?;
-        let mut builder = Builder::from(&self.aws.sdk).retry_partition(super::retries("iam", account.name));
+        let mut builder = Builder::from(&self.aws.sdk).retry_partition(retries("iam", account.name));
         if let Some(url) = &self.aws.config.endpoint_url_iam {
             builder = builder.endpoint_url(url);
         }

@@ -14,9 +14,9 @@ use config::GroupNames;
 use listing::{Failure, FailureKind};
 use tokio::time::timeout_at;
 
+use super::deadline::Deadline;
 use super::error::cause_of;
 use super::http::Connections;
-use super::{Aws, Deadline};
 use crate::fetch::failure::failure;
 
 /// Where an instance shows its own tags, if its options allow it.
@@ -70,6 +70,32 @@ impl Imds {
     /// The role of the instance profile, if there is one.
     pub(super) async fn role(&self, deadline: Deadline) -> Result<Option<String>, Unmet> {
         self.get("/latest/meta-data/iam/security-credentials/".to_owned(), deadline).await
+    }
+
+    /// The groups that an instance tag names. An instance without the tag names none; one that does not show its
+    /// tags has not answered.
+    pub(super) async fn groups_in_tag(
+        &self,
+        tag: &str,
+        names: GroupNames,
+        deadline: Deadline,
+    ) -> Result<Vec<String>, Failure> {
+        let path = format!("{TAGS}/{tag}");
+        let failed = |cause: &str, hint: &str, kind| failure("imds:GetInstanceTag", tag, cause, hint, kind);
+        let unmet = |unmet: Unmet| failed(&unmet.cause, unmet.hint, unmet.kind);
+        match self.get(path, deadline).await.map_err(unmet)? {
+            Some(value) => split(&value, names.fits).map_err(|name| {
+                let cause = format!("'{name}' is not a valid name of {}", names.of);
+                failed(&cause, "separate group names with ':' or spaces", FailureKind::Configuration)
+            }),
+            None => match self.get(TAGS.to_owned(), deadline).await.map_err(unmet)? {
+                Some(_) => Ok(Vec::new()),
+                None => {
+                    let hint = "enable the instance metadata option 'instance tags in metadata'";
+                    Err(failed("the instance shows no tags", hint, FailureKind::Configuration))
+                }
+            },
+        }
     }
 
     /// None where there is no such thing.
@@ -191,29 +217,6 @@ fn refused(status: u16) -> Unmet {
             hint: "something other than EC2 answers: check AWS_EC2_METADATA_SERVICE_ENDPOINT",
             kind: FailureKind::Unavailable,
         },
-    }
-}
-
-impl Aws<'_> {
-    /// The groups that an instance tag names. An instance without the tag names none; one that does not show its
-    /// tags has not answered.
-    pub(super) async fn groups_in_tag(&self, tag: &str, names: GroupNames) -> Result<Vec<String>, Failure> {
-        let path = format!("{TAGS}/{tag}");
-        let failed = |cause: &str, hint: &str, kind| failure("imds:GetInstanceTag", tag, cause, hint, kind);
-        let unmet = |unmet: Unmet| failed(&unmet.cause, unmet.hint, unmet.kind);
-        match self.imds.get(path, self.deadline).await.map_err(unmet)? {
-            Some(value) => split(&value, names.fits).map_err(|name| {
-                let cause = format!("'{name}' is not a valid name of {}", names.of);
-                failed(&cause, "separate group names with ':' or spaces", FailureKind::Configuration)
-            }),
-            None => match self.imds.get(TAGS.to_owned(), self.deadline).await.map_err(unmet)? {
-                Some(_) => Ok(Vec::new()),
-                None => {
-                    let hint = "enable the instance metadata option 'instance tags in metadata'";
-                    Err(failed("the instance shows no tags", hint, FailureKind::Configuration))
-                }
-            },
-        }
     }
 }
 

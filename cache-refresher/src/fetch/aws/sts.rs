@@ -4,8 +4,8 @@ use aws_sdk_sts::Client;
 use aws_sdk_sts::config::{Builder, Credentials};
 use listing::{Failure, FailureKind};
 
-use super::Aws;
 use super::credentials::Lack;
+use super::sdk::{Aws, retries};
 use super::watch::QUERY;
 use crate::fetch::accounts::Configured;
 use crate::fetch::failure::failure;
@@ -144,7 +144,7 @@ impl Aws<'_> {
     }
 
     fn sts(&self, name: &str) -> Client {
-        let mut builder = Builder::from(&self.sdk).retry_partition(super::retries("sts", name));
+        let mut builder = Builder::from(&self.sdk).retry_partition(retries("sts", name));
         if let Some(url) = &self.config.endpoint_url_sts {
             builder = builder.endpoint_url(url);
         }

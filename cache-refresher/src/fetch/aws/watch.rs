@@ -16,8 +16,10 @@ use aws_sdk_iam::error::{BoxError, ProvideErrorMetadata, SdkError};
 use listing::{Failure, FailureCode, FailureKind};
 use tokio::time::timeout_at;
 
+use super::calls::Calls;
+use super::deadline::Deadline;
 use super::error::{Told, cause_of, hint, told};
-use super::{Aws, Calls, Deadline};
+use super::sdk::Aws;
 use crate::fetch::failure::{Refusal, What, failure};
 
 /// What differs by the service that is called.

@@ -1,0 +1,22 @@
+//! Counts the requests that are sent to AWS.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Requests that were sent, retries among them, by action.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Calls(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+
+impl Calls {
+    /// By action, `iam:GetGroup`.
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.iter().map(|(action, count)| ((*action).to_owned(), *count)).collect()
+    }
+
+    pub(super) fn count(&self, action: &'static str) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = calls.entry(action).or_default();
+        *count = count.saturating_add(1);
+    }
+}

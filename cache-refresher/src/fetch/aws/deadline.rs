@@ -1,0 +1,27 @@
+//! The deadline of the whole fetch.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// When the whole fetch has to be done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    pub(super) at: Instant,
+    allowed: Duration,
+}
+
+impl Deadline {
+    /// From now on.
+    pub(super) fn after(allowed: Duration) -> Self {
+        Self { at: Instant::now() + allowed, allowed }
+    }
+
+    pub(super) fn left(self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+
+    pub(super) fn missed(self) -> String {
+        format!("no time left of the {} s that [aws] timeout allows", self.allowed.as_secs_f64())
+    }
+}

@@ -1,0 +1,94 @@
+//! The AWS SDK as the configuration sets it up, for all accounts: region, connections, retries, limits of time, credentials.
+
+use std::time::Duration;
+
+use aws_config::identity::IdentityCache;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_iam::config::retry::{RetryPartition, TokenBucket};
+use listing::{Failure, FailureKind};
+
+use super::calls::Calls;
+use super::credentials::{self, Watched};
+use super::deadline::Deadline;
+use super::http;
+use super::imds::Imds;
+use crate::fetch::failure::failure;
+
+/// IAM throttles by the account, so that a refresh of many users has to expect some refusals of each call. At one
+/// in two, ten attempts fail once in a thousand calls.
+const ATTEMPTS: u32 = 10;
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+
+/// From the first byte sent to the last one received; IAM answers within a second.
+const ATTEMPT: Duration = Duration::from_secs(20);
+
+/// For credentials, as the SDK has it; at most half of all the time, so that some is left to find out why there are none.
+const CREDENTIALS: Duration = Duration::from_secs(5);
+
+/// Where no region is to be found, IAM's own: it is one service for all regions.
+const REGION: &str = "us-east-1";
+
+/// How AWS is reached: what all accounts share.
+pub(super) struct Aws<'a> {
+    pub(super) config: &'a config::Aws,
+    pub(super) sdk: SdkConfig,
+    pub(super) credentials: Watched,
+    pub(super) imds: Imds,
+    pub(super) deadline: Deadline,
+    pub(super) calls: Calls,
+}
+
+impl<'a> Aws<'a> {
+    /// The configuration, then the SDK's own environment variables and files, then the instance.
+    pub(super) async fn reach(config: &'a config::Aws, calls: Calls) -> Result<Self, Failure> {
+        let deadline = Deadline::after(config.timeout);
+        let connections = http::connections(config)?;
+        let region = RegionProviderChain::first_try(config.region.clone().map(Region::new))
+            .or_default_provider()
+            .or_else(REGION);
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .region(region)
+            .http_client(connections.client())
+            // Not `adaptive`, see docs/decisions/0006-standard-retries.md.
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(ATTEMPTS)
+                    .with_initial_backoff(FIRST_BACKOFF)
+                    .with_max_backoff(LONGEST_BACKOFF),
+            )
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(http::CONNECT)
+                    .read_timeout(http::READ)
+                    .operation_attempt_timeout(ATTEMPT)
+                    .build(),
+            )
+            .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS.min(config.timeout / 2)).build());
+        if let Some(url) = &config.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        // Only if set: the environment may say so too.
+        if config.use_fips {
+            loader = loader.use_fips(true);
+        }
+        if config.use_dualstack {
+            loader = loader.use_dual_stack(true);
+        }
+        let sdk = tokio::time::timeout_at(deadline.at, loader.load()).await.map_err(|_| {
+            failure("region", "this host", &deadline.missed(), "set [aws] region", FailureKind::Unavailable)
+        })?;
+        let (sdk, credentials) = credentials::watched(sdk);
+        Ok(Self { config, sdk, credentials, imds: Imds::new(&connections), deadline, calls })
+    }
+}
+
+/// The budget of retries that the calls of one service to one account share: there is none, for what cannot be
+/// had is looked for again until the deadline anyway. The SDK's own would be shared by all accounts, and a process
+/// that stays (`--loop`) would find it spent after an outage.
+pub(super) fn retries(service: &str, account: &str) -> RetryPartition {
+    RetryPartition::custom(format!("{service} {account}")).token_bucket(TokenBucket::unlimited()).build()
+}

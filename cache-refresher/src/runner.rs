@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use config::Config;
 use jiff::Timestamp;
+use listing::Listing;
 use message::Message;
 use nix::unistd::geteuid;
 use status::Fetched;
@@ -134,8 +135,8 @@ fn is_idle(config: &Config) -> bool {
     idle
 }
 
-/// With a configuration that is broken only those who left are taken away. `fetched`: the outcome, or the exit status of a
-/// fetch half that did not get so far.
+/// Applies, reports and prints. `fetched`: the outcome of the fetch half, or the exit status of one that ended before it had
+/// an outcome.
 fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, started: Instant) -> Report {
     let (mut fetched, unfetched) = match fetched {
         Some(Ok(fetched)) => (Some(fetched), exit::OK),
@@ -144,25 +145,7 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
     };
     let given = fetched.as_mut().and_then(|fetched| fetched.listing.take());
     let folder = Path::new(cache::FOLDER);
-    let now = now();
-    let is_configured = loaded.config.is_some();
-    let config = loaded.config.unwrap_or_default();
-    let removals_only = cli.removals_only || loaded.broken.is_some();
-    let request = apply::Request {
-        config: &config,
-        texts: &loaded.texts,
-        is_configured,
-        alone: loaded.broken.is_some(),
-        removals_only,
-        force: cli.force,
-        release: &cli.release,
-        dry_run: cli.dry_run,
-        now,
-    };
-    let mut report = apply::apply(request, given);
-    if let Some(cause) = loaded.broken {
-        report.refuse(&cause);
-    }
+    let mut report = applied(cli, loaded, given);
     if report.status.error.is_some() {
         report.count_published(folder);
     }
@@ -170,23 +153,48 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
     report.status.exit = exit::heaviest([report.status.exit, unfetched].into_iter().chain(of_fetch));
     report.status.fetch = fetched;
     report.log(&report::last(folder));
-    // What only takes away is no refresh, and leaves the report of the last one.
-    if !cli.dry_run
-        && !cli.removals_only
-        && !report.is_shut_out
-        && let Err(cause) = report.write(folder)
-    {
+    // Only disabling users is not a refresh, and leaves the report of the last one.
+    let is_refresh = !cli.dry_run && !cli.removals_only && !report.is_shut_out;
+    if is_refresh && let Err(cause) = report.write(folder) {
         log::warn!("cannot write '{}/status.json': {cause}", cache::FOLDER);
     }
-    let text = match (cli.json, cli.dry_run) {
+    print(&printed(cli, &report, started));
+    report
+}
+
+/// If the configuration is broken, users who left or are locked are disabled, and nothing else happens.
+fn applied(cli: &Cli, loaded: Loaded, given: Option<Listing>) -> Report {
+    let is_configured = loaded.config.is_some();
+    let config = loaded.config.unwrap_or_default();
+    let mut report = apply::apply(
+        apply::Request {
+            config: &config,
+            texts: &loaded.texts,
+            is_configured,
+            alone: loaded.broken.is_some(),
+            removals_only: cli.removals_only || loaded.broken.is_some(),
+            force: cli.force,
+            release: &cli.release,
+            dry_run: cli.dry_run,
+            now: now(),
+        },
+        given,
+    );
+    if let Some(cause) = loaded.broken {
+        report.refuse(&cause);
+    }
+    report
+}
+
+/// What the apply half prints.
+fn printed(cli: &Cli, report: &Report, started: Instant) -> String {
+    match (cli.json, cli.dry_run) {
         (true, _) => serde_json::to_string_pretty(&report.status).unwrap_or_default(),
         (false, _) if report.status.error.is_some() => String::new(),
-        (false, true) => report::shown_diff(&report),
+        (false, true) => report::shown_diff(report),
         (false, false) if cli.removals_only => report.removals(),
         (false, false) => report.summary(started.elapsed()),
-    };
-    print(&text);
-    report
+    }
 }
 
 fn run_fetch(cli: &Cli, config: &Config) -> Fetched {

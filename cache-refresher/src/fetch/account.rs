@@ -4,6 +4,7 @@ use listing::Account;
 
 use super::confirm::confirm;
 use super::directory::Directory;
+use super::failure::{Refusal, put_together};
 use super::removal::{self, Rules};
 use super::request::AccountRequest;
 use super::{groups, keys, merge, retention};
@@ -21,7 +22,10 @@ pub(crate) async fn refresh<D: Directory>(
     let before = known.clone().unwrap_or_default();
     let groups = match groups::read(request, directory, &before).await {
         Ok(groups) => groups,
-        Err(failures) => return retention::keep_account(known, request.name, failures),
+        Err(refusals) => {
+            let failures = put_together(refusals.into_iter().map(Refusal::with_reason).collect());
+            return retention::keep_account(known, request.name, failures);
+        }
     };
     let unresolved = !groups.unresolved.is_empty();
     let known = Account { name: request.name.to_owned(), id: id.to_owned(), ..before };

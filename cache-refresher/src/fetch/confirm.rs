@@ -9,9 +9,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::directory::{Directory, Words};
-use super::failure::What;
+use super::failure::{Reason, What};
 use super::groups::Asked;
-use super::removal::{Lost, Verdict};
+use super::removal::{Doubt, Lost, Verdict};
 
 /// How long to wait before a group is asked again: for a while, answers may come from one stale copy.
 const SECOND_LOOK: Duration = Duration::from_secs(10);
@@ -82,13 +82,16 @@ async fn ask<D: Directory>(
                 denied.set(true);
                 None
             }
-            What::Failed => Some(lost.verdicts(|_| Verdict::Unknown(refusal.failure.cause.clone()))),
+            What::Failed => {
+                let doubt = Doubt::new(refusal.reason, refusal.failure.cause);
+                Some(lost.verdicts(|_| Verdict::Unknown(doubt.clone())))
+            }
         },
     }
 }
 
 /// The members of each group at the second look, or why there was none.
-type Seen = BTreeMap<usize, Result<BTreeSet<String>, String>>;
+type Seen = BTreeMap<usize, Result<BTreeSet<String>, Doubt>>;
 
 async fn look_again<D: Directory>(
     directory: &D,
@@ -99,6 +102,7 @@ async fn look_again<D: Directory>(
     let words = D::words();
     if directory.time_left() <= SECOND_LOOK {
         let why = format!("denied, and no time was left to ask {} again", words.lists());
+        let why = Doubt::new(Reason::NoTime, why);
         return groups.into_iter().map(|group| (group, Err(why.clone()))).collect();
     }
     log::info!("{} is denied; {} is asked again in {} s", words.groups, words.lists(), SECOND_LOOK.as_secs());
@@ -110,17 +114,23 @@ async fn look_again<D: Directory>(
         .await
 }
 
-async fn members<D: Directory>(directory: &D, group: Option<&Asked>) -> Result<BTreeSet<String>, String> {
+async fn members<D: Directory>(directory: &D, group: Option<&Asked>) -> Result<BTreeSet<String>, Doubt> {
     let Some(group) = group.filter(|group| !group.unclear) else {
-        return Err("denied, and the group is not found".to_owned());
+        return Err(Doubt::new(Reason::DeniedAndNotFound, "denied, and the group is not found"));
     };
     match directory.group(group.present_name()).await {
         Ok(answer) if answer.id == group.id => {
             Ok(answer.members.into_iter().map(|member| member.id).collect())
         }
-        Ok(_) => Err(format!("denied, and {} answered for another group", D::words().lists())),
+        Ok(_) => {
+            let why = format!("denied, and {} answered for another group", D::words().lists());
+            Err(Doubt::new(Reason::Contradiction, why))
+        }
         Err(refusal) if refusal.what == What::NotFound => Ok(BTreeSet::new()),
-        Err(refusal) => Err(format!("denied, and {} failed: {}", D::words().lists(), refusal.failure.cause)),
+        Err(refusal) => {
+            let why = format!("denied, and {} failed: {}", D::words().lists(), refusal.failure.cause);
+            Err(Doubt::new(refusal.reason, why))
+        }
     }
 }
 
@@ -131,7 +141,7 @@ fn second_verdicts(lost: &Lost, asked: &[Asked], seen: &Seen, words: Words) -> V
     match closed {
         Some(group) if verdicts.iter().all(|verdict| *verdict == Verdict::Out) => {
             let why = format!("denied, and so is {} on '{}'", words.lists(), group.present_name());
-            lost.verdicts(|_| Verdict::Unknown(why.clone()))
+            lost.verdicts(|_| Verdict::Unknown(Doubt::new(Reason::Denied, why.clone())))
         }
         _ => verdicts,
     }
@@ -141,7 +151,7 @@ fn second_verdict(lost: &Lost, group: usize, seen: &Seen) -> Verdict {
     match seen.get(&group) {
         Some(Ok(members)) if members.contains(&lost.id) => Verdict::In,
         Some(Ok(_)) => Verdict::Out,
-        Some(Err(cause)) => Verdict::Unknown(cause.clone()),
-        None => Verdict::Unknown("denied".to_owned()),
+        Some(Err(doubt)) => Verdict::Unknown(doubt.clone()),
+        None => Verdict::Unknown(Doubt::new(Reason::Denied, "denied")),
     }
 }

@@ -14,7 +14,15 @@ const NAMED: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) what: What,
+    pub(crate) reason: Reason,
     pub(crate) failure: Failure,
+}
+
+impl Refusal {
+    /// For [`put_together`].
+    pub(crate) fn with_reason(self) -> (Reason, Failure) {
+        (self.reason, self.failure)
+    }
 }
 
 /// The refusals that mean something to a refresh.
@@ -26,6 +34,27 @@ pub(crate) enum What {
     Denied,
     /// Everything else.
     Failed,
+}
+
+/// Why a call failed: failures that share it are one message. Their texts do not tell it, since they name users and requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The error code of the source.
+    Code(String),
+    /// The HTTP status of an answer without a code.
+    Status(u16),
+    /// An answer that could not be read.
+    NotUnderstood,
+    /// An answer that contradicts itself, the question or another answer.
+    Contradiction,
+    /// No connection, or no credentials.
+    NoAnswer,
+    /// The deadline of the fetch.
+    NoTime,
+    /// A call that would have told something is denied.
+    Denied,
+    /// A call that would have told something is denied, and the group that it is about is not found.
+    DeniedAndNotFound,
 }
 
 /// A failure with everything that came from outside made printable.
@@ -72,45 +101,42 @@ pub(crate) fn quoted(names: &[impl AsRef<str>], most: usize) -> String {
     }
 }
 
-/// One failure for many of the same call and cause: a thousand users behind one throttled call are one message.
-pub(crate) fn put_together(failures: Vec<Failure>, consequence: &str) -> Vec<Failure> {
-    let mut alike: Vec<(Failure, Vec<String>)> = Vec::new();
-    for failure in failures {
-        match alike.iter_mut().find(|(first, _)| same_cause(first, &failure)) {
-            Some((first, others)) => {
-                others.push(failure.on);
-                first.users.extend(failure.users);
-            }
-            None => alike.push((failure, Vec::new())),
+/// One failure for many of the same call and reason: a thousand users behind one throttled call are one message. Failures
+/// that hold users stay apart, since each names its own.
+pub(crate) fn put_together(failures: Vec<(Reason, Failure)>) -> Vec<Failure> {
+    let mut alike: Vec<(Reason, Failure, Vec<String>)> = Vec::new();
+    for (reason, failure) in failures {
+        let is_alike = |first: &Failure| {
+            let hold_nobody = first.users.is_empty() && failure.users.is_empty();
+            hold_nobody && first.call == failure.call && first.kind == failure.kind
+        };
+        match alike.iter_mut().find(|(other, first, _)| *other == reason && is_alike(first)) {
+            Some((.., others)) => others.push(failure.on),
+            None => alike.push((reason, failure, Vec::new())),
         }
     }
-    alike
-        .into_iter()
-        .map(|(mut first, others)| {
-            if !others.is_empty() {
-                let _ = write!(first.cause, "; the same for {}", quoted(&others, NAMED));
-            }
-            if !consequence.is_empty() {
-                let _ = write!(first.cause, "; {consequence}");
-            }
-            first
-        })
-        .collect()
+    let told = |(_, mut first, others): (Reason, Failure, Vec<String>)| {
+        if !others.is_empty() {
+            let _ = write!(first.cause, "; the same for {}", quoted(&others, NAMED));
+        }
+        first
+    };
+    alike.into_iter().map(told).collect()
 }
 
-/// Messages of a source name the user, so that only what stands before the first colon tells causes apart.
-fn same_cause(one: &Failure, other: &Failure) -> bool {
-    let code = |failure: &Failure| failure.cause.split([':', ';']).next().map(str::to_owned);
-    let is_told_by_name = !one.users.is_empty() || !other.users.is_empty();
-    one.call == other.call && one.kind == other.kind && code(one) == code(other) && !is_told_by_name
+/// Adds to each what it means for the listing.
+pub(crate) fn add_consequence(failures: &mut [Failure], consequence: &str) {
+    for failure in failures {
+        let _ = write!(failure.cause, "; {consequence}");
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refused(on: &str, cause: &str) -> Failure {
-        failure("keys", on, cause, "", FailureKind::Unavailable)
+    fn refused(on: &str, reason: Reason, cause: &str) -> (Reason, Failure) {
+        (reason, failure("keys", on, cause, "", FailureKind::Unavailable))
     }
 
     #[test]
@@ -121,25 +147,35 @@ mod tests {
     }
 
     #[test]
-    fn many_users_with_one_cause_are_one_message_and_another_cause_is_another() {
-        let told = put_together(
-            vec![
-                refused("ana", "Throttling: ana is too fast"),
-                refused("bob", "Throttling: bob is too fast"),
-                refused("eve", "connection refused"),
-                refused("c", "Throttling: c"),
-                refused("d", "Throttling: d"),
-                refused("e", "Throttling: e"),
-            ],
-            "kept their keys",
-        );
+    fn many_users_with_one_reason_are_one_message_and_another_reason_is_another() {
+        let throttled = |on: &str, cause: &str| refused(on, Reason::Code("Throttling".to_owned()), cause);
+        let mut told = put_together(vec![
+            throttled("ana", "Throttling: ana is too fast"),
+            throttled("bob", "Throttling: bob is too fast"),
+            refused("eve", Reason::NoAnswer, "connection refused"),
+            throttled("c", "Throttling"),
+            throttled("d", "slow: down"),
+            throttled("e", "Throttling: e"),
+            refused("f", Reason::Code("ServiceFailure".to_owned()), "Throttling: f"),
+        ]);
+        add_consequence(&mut told, "kept their keys");
         let causes: Vec<_> = told.iter().map(|failure| failure.cause.as_str()).collect();
         assert_eq!(
             causes,
             [
                 "Throttling: ana is too fast; the same for 'bob', 'c', 'd' and 1 more; kept their keys",
-                "connection refused; kept their keys"
+                "connection refused; kept their keys",
+                "Throttling: f; kept their keys"
             ]
         );
+    }
+
+    #[test]
+    fn failures_that_hold_users_stay_apart() {
+        let held = |on: &str, users: &[&str]| (Reason::Denied, held("groups", on, "denied", "", users));
+        let told =
+            put_together(vec![held("ana", &["ana"]), held("bob", &["bob"]), held("c", &[]), held("d", &[])]);
+        let on: Vec<_> = told.iter().map(|failure| (failure.on.as_str(), failure.cause.as_str())).collect();
+        assert_eq!(on, [("ana", "denied"), ("bob", "denied"), ("c", "denied; the same for 'd'")]);
     }
 }

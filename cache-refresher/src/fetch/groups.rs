@@ -8,7 +8,7 @@ use futures_util::stream;
 use listing::{Account, Failure, FailureKind, Group, Warning, WarningCode};
 
 use super::directory::{Directory, GroupAnswer, Member};
-use super::failure::{Refusal, What, failure, printable};
+use super::failure::{Reason, Refusal, What, failure, printable};
 use super::request::AccountRequest;
 
 /// How many members of a group that is not found are asked for its new name.
@@ -53,26 +53,17 @@ pub(crate) struct Groups {
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// Reads them, or fails with what leaves the memberships unknown.
+/// Reads them, or fails with every refusal that leaves the memberships unknown.
 pub(crate) async fn read<D: Directory>(
     request: &AccountRequest<'_>,
     directory: &D,
     known: &Account,
-) -> Result<Groups, Vec<Failure>> {
+) -> Result<Groups, Vec<Refusal>> {
     let names: BTreeMap<&str, &str> =
         known.users.iter().map(|user| (user.id.as_str(), user.name.as_str())).collect();
-    request.progress.more(request.groups.len());
-    let replies: Vec<Result<GroupAnswer, Refusal>> = stream::iter(request.groups)
-        .map(|name| async move {
-            let reply = directory.group(name).await;
-            request.progress.done();
-            reply
-        })
-        .buffered(request.concurrency)
-        .collect()
-        .await;
+    let replies = replies(request, directory).await;
     let mut groups = Groups { unresolved: request.unresolved.to_owned(), ..Groups::default() };
-    let mut failures = Vec::new();
+    let mut refusals = Vec::new();
     let named = |name: &String| known.groups.iter().find(|group| group.name.eq_ignore_ascii_case(name));
     // Nothing may be read, and no mistake in a name explains it.
     let is_shut_out =
@@ -82,7 +73,7 @@ pub(crate) async fn read<D: Directory>(
         match (reply, named(name)) {
             (Ok(answer), _) => groups.add(Asked::answered(answer, None)),
             (Err(refusal), Some(before)) if refusal.what == What::NotFound => {
-                failures.extend(groups.follow(directory, before, &names).await.err());
+                refusals.extend(groups.follow(directory, before, &names).await.err());
             }
             // What a policy does not name is denied, whether it exists or not.
             (Err(refusal), None) if refusal.what != What::Failed && !is_shut_out => {
@@ -92,19 +83,33 @@ pub(crate) async fn read<D: Directory>(
                 groups.unresolved.push(refusal.failure);
                 groups.add(Asked { unclear: true, ..Asked::unanswered(before) });
             }
-            (Err(refusal), _) => failures.push(refusal.failure),
+            (Err(refusal), _) => refusals.push(refusal),
         }
     }
-    if !request.release.all && failures.is_empty() {
+    if !request.release.all && refusals.is_empty() {
         for before in &known.groups {
-            failures.extend(groups.former(directory, before, &names).await.err());
+            refusals.extend(groups.former(directory, before, &names).await.err());
         }
     }
-    if failures.is_empty() { Ok(groups) } else { Err(failures) }
+    if refusals.is_empty() { Ok(groups) } else { Err(refusals) }
+}
+
+/// What the source says of each group that the configuration names, in the same order.
+async fn replies<D: Directory>(
+    request: &AccountRequest<'_>,
+    directory: &D,
+) -> Vec<Result<GroupAnswer, Refusal>> {
+    request.progress.more(request.groups.len());
+    let replies = stream::iter(request.groups).map(|name| async move {
+        let reply = directory.group(name).await;
+        request.progress.done();
+        reply
+    });
+    replies.buffered(request.concurrency).collect().await
 }
 
 fn never_was(refusal: Refusal) -> Failure {
-    let Refusal { what, failure } = refusal;
+    let Refusal { what, failure, .. } = refusal;
     match what {
         What::NotFound => {
             Failure { cause: format!("{}; the other groups were read", failure.cause), ..failure }
@@ -143,7 +148,7 @@ impl Groups {
         directory: &D,
         known: &Group,
         names: &BTreeMap<&str, &str>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Refusal> {
         let group = D::words().group(&known.name);
         let asked = match find(directory, known, names).await {
             Found::As(now) if now.eq_ignore_ascii_case(&known.name) => {
@@ -155,7 +160,7 @@ impl Groups {
                 self.warnings.push(Warning::new(WarningCode::GroupGone, what, "remove it from `groups`"));
                 Asked::unanswered(known)
             }
-            Found::Unknown(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
+            Found::Unknown(refusal) if refusal.what == What::Failed => return Err(refusal),
             Found::Unknown(refusal) => {
                 let why = refusal.failure.cause;
                 let what = format!(
@@ -177,10 +182,10 @@ impl Groups {
         directory: &D,
         known: &Group,
         name: &str,
-    ) -> Result<Asked, Failure> {
+    ) -> Result<Asked, Refusal> {
         match directory.group(name).await {
             Ok(answer) if answer.id == known.id => Ok(Asked::answered(answer, Some(known))),
-            Err(refusal) if refusal.what == What::Failed => Err(refusal.failure),
+            Err(refusal) if refusal.what == What::Failed => Err(refusal),
             _ => {
                 let what = format!(
                     "{} is not found, and {} lists members of '{}' with the same GroupId '{}'; they stay, but nobody can \
@@ -202,7 +207,7 @@ impl Groups {
         directory: &D,
         known: &Group,
         now: String,
-    ) -> Result<Asked, Failure> {
+    ) -> Result<Asked, Refusal> {
         let text = format!(
             "{} is called '{}' now, and is followed by its GroupId '{}'",
             D::words().group(&known.name),
@@ -216,7 +221,7 @@ impl Groups {
                 return Ok(Asked::answered(answer, Some(known)));
             }
             Ok(_) => "answered for another group".to_owned(),
-            Err(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
+            Err(refusal) if refusal.what == What::Failed => return Err(refusal),
             Err(refusal) => format!("failed: {}", refusal.failure.cause),
         };
         let what = format!("{text}; its members stay, but nobody can join: {} {why}", D::words().members);
@@ -231,7 +236,7 @@ impl Groups {
         directory: &D,
         known: &Group,
         names: &BTreeMap<&str, &str>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Refusal> {
         // By its id: its name may be that of another group by now.
         if known.members.is_empty() || self.asked.iter().any(|asked| asked.id == known.id) {
             return Ok(());
@@ -247,7 +252,7 @@ impl Groups {
         match reply {
             Ok(answer) if answer.id == known.id => asked = Asked::answered(answer, Some(known)),
             Ok(_) => {}
-            Err(refusal) if refusal.what == What::Failed => return Err(refusal.failure),
+            Err(refusal) if refusal.what == What::Failed => return Err(refusal),
             Err(refusal) => asked.unclear = refusal.what != What::NotFound,
         }
         asked.unconfigured = true;
@@ -267,6 +272,7 @@ async fn elsewhere<D: Directory>(
         Found::As(now) => directory.group(&now).await,
         Found::Nowhere => Err(refusal.unwrap_or_else(|| Refusal {
             what: What::NotFound,
+            reason: Reason::Contradiction,
             failure: failure(
                 D::words().members,
                 &known.name,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use listing::{Account, Failure, FailureKind, Key, User};
 
 use super::directory::{Directory, KeyStore, ListedKey};
-use super::failure::{Refusal, What, failure, put_together};
+use super::failure::{Reason, Refusal, What, add_consequence, failure, put_together};
 use super::request::AccountRequest;
 use super::retention;
 
@@ -56,7 +56,9 @@ pub(super) async fn read<D: Directory>(
         }
     }
     retention::remove(account, &gone);
-    account.errors.extend(put_together(failures, "kept the known keys with their earlier confirmation"));
+    let mut failures = put_together(failures);
+    add_consequence(&mut failures, "kept the known keys with their earlier confirmation");
+    account.errors.extend(failures);
 }
 
 /// Puts what was read of one user in; keys that could not be read stay as they are, at their old age.
@@ -73,7 +75,7 @@ fn put(user: &mut User, read: KeysRead, now: Timestamp) {
 
 struct UserRead {
     outcome: Outcome,
-    failures: Vec<Failure>,
+    failures: Vec<(Reason, Failure)>,
 }
 
 enum Outcome {
@@ -109,14 +111,14 @@ async fn read_user<D: Directory>(tags: &Tags, directory: &D, store: &D::Keys, us
             Ok(body) => keys.push(Key { id: key.id, active: key.active, body }),
             // Deleted since it was listed.
             Err(refusal) if refusal.what == What::NotFound => {}
-            Err(refusal) => failures.push(Failure { on: user.name.clone(), ..refusal.failure }),
+            Err(refusal) => failures.push(of_user(user, refusal)),
         }
     }
     let tags = match read_tags(tags, store, user).await {
         Ok(tags) => Some(tags),
         Err(refusal) if refusal.what == What::NotFound => return unread(directory, user, refusal).await,
         Err(refusal) => {
-            failures.push(refusal.failure);
+            failures.push(refusal.with_reason());
             None
         }
     };
@@ -129,7 +131,7 @@ async fn read_user<D: Directory>(tags: &Tags, directory: &D, store: &D::Keys, us
 async fn unread<D: Directory>(directory: &D, user: &User, refusal: Refusal) -> UserRead {
     let kept = |failure| UserRead { outcome: Outcome::Unread, failures: vec![failure] };
     if refusal.what != What::NotFound {
-        return kept(refusal.failure);
+        return kept(refusal.with_reason());
     }
     match directory.groups_of(&user.name).await {
         Err(refusal) if refusal.what == What::NotFound => {
@@ -138,13 +140,18 @@ async fn unread<D: Directory>(directory: &D, user: &User, refusal: Refusal) -> U
         _ => {
             let Failure { call, cause, .. } = refusal.failure;
             let cause = format!("{cause}; {} still lists the user", D::words().lists());
-            kept(failure(&call, &user.name, &cause, "the next refresh asks again", FailureKind::Held))
+            let hint = "the next refresh asks again";
+            kept((refusal.reason, failure(&call, &user.name, &cause, hint, FailureKind::Held)))
         }
     }
 }
 
 /// Known keys that the list lacks, as far as they are still there: the list may be half an answer.
-async fn missing_keys(store: &impl KeyStore, user: &User, listed: &[ListedKey]) -> (Vec<Key>, Vec<Failure>) {
+async fn missing_keys(
+    store: &impl KeyStore,
+    user: &User,
+    listed: &[ListedKey],
+) -> (Vec<Key>, Vec<(Reason, Failure)>) {
     let (mut keys, mut failures) = (Vec::new(), Vec::new());
     let is_missing =
         |key: &&Key| key.active && !key.body.is_empty() && !listed.iter().any(|other| other.id == key.id);
@@ -155,11 +162,16 @@ async fn missing_keys(store: &impl KeyStore, user: &User, listed: &[ListedKey]) 
             Err(refusal) if refusal.what != What::Failed => {}
             Err(refusal) => {
                 keys.push(key.clone());
-                failures.push(Failure { on: user.name.clone(), ..refusal.failure });
+                failures.push(of_user(user, refusal));
             }
         }
     }
     (keys, failures)
+}
+
+/// The refusal is about a key, and the message about its user.
+fn of_user(user: &User, refusal: Refusal) -> (Reason, Failure) {
+    (refusal.reason, Failure { on: user.name.clone(), ..refusal.failure })
 }
 
 async fn read_tags(

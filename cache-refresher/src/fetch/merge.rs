@@ -28,10 +28,10 @@ pub(crate) fn memberships(
         // Whom a listing of an earlier release has as missing was missing from all groups.
         user.missing = user.missing.take().filter(|_| lost.iter().any(|(lost, _)| lost.id == user.id));
     }
-    let mut errors = Vec::new();
+    let mut held = Vec::new();
     for (lost, verdicts) in lost {
         if let Some(user) = users.get_mut(&lost.id) {
-            errors.extend(removal::decide(user, &lost, verdicts, &asked, &mut members, rules));
+            held.extend(removal::decide(user, &lost, verdicts, &asked, &mut members, rules));
         }
     }
     let released: BTreeSet<&str> =
@@ -39,9 +39,9 @@ pub(crate) fn memberships(
     for (_, members) in asked.iter().zip(&mut members).filter(|(asked, _)| asked.unconfigured) {
         members.retain(|id| !released.contains(id.as_str()));
     }
+    let mut errors = put_together(held);
     errors.extend(unconfigured(&asked, &mut members, &known, !unresolved.is_empty()));
     errors.extend(unread(&asked, &members, &known, rules.words));
-    let mut errors = put_together(errors, "");
     errors.extend(unresolved);
     let account = Account {
         name: known.name,

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use listing::{Account, Failure, Missing, User};
 
 use super::directory::Words;
-use super::failure::held;
+use super::failure::{Reason, held};
 use super::groups::{Asked, Groups};
 use super::request::{AccountRequest, Release};
 
@@ -39,8 +39,21 @@ pub(crate) enum Verdict {
     Out,
     /// Still a member.
     In,
-    /// No call could tell, for this reason.
-    Unknown(String),
+    /// No call could tell.
+    Unknown(Doubt),
+}
+
+/// Why no call could tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    pub(crate) reason: Reason,
+    pub(crate) cause: String,
+}
+
+impl Doubt {
+    pub(crate) fn new(reason: Reason, cause: impl Into<String>) -> Self {
+        Self { reason, cause: cause.into() }
+    }
 }
 
 /// By which rules removals are believed, and what they are called.
@@ -92,9 +105,9 @@ pub(super) fn decide(
     asked: &[Asked],
     members: &mut [BTreeSet<String>],
     rules: Rules<'_>,
-) -> Option<Failure> {
+) -> Option<(Reason, Failure)> {
     let mut unconfirmed = Vec::new();
-    let mut cause = String::new();
+    let mut doubt = None;
     for (at, verdict) in lost.groups.iter().copied().zip(verdicts) {
         let (Some(asked), Some(members)) = (asked.get(at), members.get_mut(at)) else { continue };
         match verdict {
@@ -103,29 +116,31 @@ pub(super) fn decide(
             // Until the configuration is right, or somebody says so.
             Verdict::Unknown(_) if asked.unclear && !rules.force => {}
             Verdict::Unknown(why) => {
-                cause = why;
+                doubt = Some(why);
                 unconfirmed.push((at, asked.id.clone()));
             }
         }
         members.insert(lost.id.clone());
     }
     let before = user.missing.take();
-    if unconfirmed.is_empty() {
-        return None;
-    }
+    let doubt = doubt?;
     let missing = missed(before, unconfirmed.iter().map(|(_, id)| id.clone()).collect(), rules.now);
     if rules.force || missing.times >= WITNESSES {
         for (at, _) in &unconfirmed {
             members.get_mut(*at).map(|members| members.remove(&lost.id));
         }
-        log::warn!("{} treated as removed without confirmation: {cause}", rules.words.user(&user.name));
+        log::warn!(
+            "{} treated as removed without confirmation: {}",
+            rules.words.user(&user.name),
+            doubt.cause
+        );
         return None;
     }
     let others = members.iter().enumerate().filter(|(at, _)| !unconfirmed.iter().any(|(lost, _)| lost == at));
     let is_in_another = others.into_iter().any(|(_, members)| members.contains(&lost.id));
-    let failure = hold(user, &missing, &cause, !is_in_another, rules.words);
+    let failure = hold(user, &missing, &doubt.cause, !is_in_another, rules.words);
     user.missing = Some(missing);
-    Some(failure)
+    Some((doubt.reason, failure))
 }
 
 /// Counts one more refresh that missed the user in these groups; other groups are counted from the beginning.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use listing::{Account, Failure, FailureKind, Listing};
 
-use super::failure::{failure, put_together};
+use super::failure::{add_consequence, failure};
 use super::request::{Release, Request};
 
 /// The previous listing, if the source as a whole cannot be read. The first account gets the failure.
@@ -28,7 +28,8 @@ pub(crate) fn keep_account(known: Option<Account>, name: &str, failures: Vec<Fai
         ),
         None => "nothing is known of this account yet".to_owned(),
     };
-    account.errors = put_together(failures, &consequence);
+    account.errors = failures;
+    add_consequence(&mut account.errors, &consequence);
     account
 }
 

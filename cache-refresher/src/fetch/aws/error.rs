@@ -5,11 +5,12 @@ use std::error::Error as StdError;
 use aws_sdk_iam::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use listing::FailureKind;
 
+use crate::fetch::failure::Reason;
+
 /// An error, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Told {
-    /// AWS's error code.
-    pub(super) code: Option<String>,
+    pub(super) reason: Reason,
     /// `AccessDenied: User … is not authorized …`.
     pub(super) cause: String,
     pub(super) kind: FailureKind,
@@ -23,22 +24,32 @@ impl Told {
         status: Option<u16>,
     ) -> Self {
         let Some(code) = meta.code() else {
-            let cause = match status {
-                Some(status) if !(200..300).contains(&status) => format!("HTTP status {status}"),
-                _ => format!("not understood: {}", cause_of(error)),
+            let (reason, cause) = match status {
+                Some(status) if !(200..300).contains(&status) => {
+                    (Reason::Status(status), format!("HTTP status {status}"))
+                }
+                _ => (Reason::NotUnderstood, format!("not understood: {}", cause_of(error))),
             };
-            return Self { code: None, cause, kind: kind(None, status) };
+            return Self { reason, cause, kind: kind(None, status) };
         };
         let cause = match meta.message() {
             Some(message) => format!("{code}: {message}"),
             None => code.to_owned(),
         };
-        Self { code: Some(code.to_owned()), cause, kind: kind(Some(code), status) }
+        Self { reason: Reason::Code(code.to_owned()), cause, kind: kind(Some(code), status) }
+    }
+
+    /// AWS's error code.
+    pub(super) fn code(&self) -> Option<&str> {
+        match &self.reason {
+            Reason::Code(code) => Some(code),
+            _ => None,
+        }
     }
 
     /// Whether the clock of this host is not AWS's.
     pub(super) fn is_of_clock(&self) -> bool {
-        self.code.as_deref().is_some_and(is_skewed)
+        self.code().is_some_and(is_skewed)
     }
 }
 
@@ -55,7 +66,12 @@ where
             let cause = cause_of(error);
             // There is no type for it to be told by that the SDK shows.
             let kind = if no_credentials(&cause) { FailureKind::Denied } else { FailureKind::Unavailable };
-            Told { code: None, cause, kind }
+            let reason = if matches!(error, SdkError::ResponseError(_)) {
+                Reason::NotUnderstood
+            } else {
+                Reason::NoAnswer
+            };
+            Told { reason, cause, kind }
         }
     }
 }
@@ -114,7 +130,7 @@ fn is_skewed(code: &str) -> bool {
 
 /// What to do; `denied` where it is denied.
 pub(super) fn hint(told: &Told, denied: &str) -> String {
-    match told.code.as_deref() {
+    match told.code() {
         Some(code) if code.starts_with("AccessDenied") => denied.to_owned(),
         Some(code) if is_stale(code) => {
             "the credentials are no longer valid: check the instance profile and the host's clock".to_owned()

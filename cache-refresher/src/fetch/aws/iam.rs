@@ -18,7 +18,7 @@ use crate::fetch::accounts::{Accounts, Configured};
 use crate::fetch::directory::{
     Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Words,
 };
-use crate::fetch::failure::{Refusal, What, failure};
+use crate::fetch::failure::{Reason, Refusal, What, failure};
 
 /// The largest page that GetGroup takes; the default is a tenth.
 const PAGE: i32 = 1000;
@@ -254,7 +254,11 @@ fn is_id(id: &str) -> bool {
 
 fn contradiction(action: &str, on: &str, cause: &str) -> Refusal {
     let hint = "AWS itself would not answer this: check [aws] endpoint_url and https_proxy";
-    Refusal { what: What::Failed, failure: failure(action, on, cause, hint, FailureKind::Held) }
+    Refusal {
+        what: What::Failed,
+        reason: Reason::Contradiction,
+        failure: failure(action, on, cause, hint, FailureKind::Held),
+    }
 }
 
 /// Walks the pages of one list, and ends even if the list does not.

@@ -20,7 +20,7 @@ use super::calls::Calls;
 use super::deadline::Deadline;
 use super::error::{Told, cause_of, hint, told};
 use super::sdk::Aws;
-use crate::fetch::failure::{Refusal, What, failure};
+use crate::fetch::failure::{Reason, Refusal, What, failure};
 
 /// What differs by the service that is called.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Caller {
     }
 
     fn refusal(&self, action: &str, on: &str, told: &Told) -> Refusal {
-        let (what, kind) = match told.code.as_deref() {
+        let (what, kind) = match told.code() {
             Some(code) if code == self.service.not_found => (What::NotFound, FailureKind::Configuration),
             Some("AccessDenied" | "AccessDeniedException") => (What::Denied, told.kind),
             _ => (What::Failed, told.kind),
@@ -98,6 +98,7 @@ impl Caller {
         let failure = failure(action, on, &told.cause, &hint, kind);
         Refusal {
             what,
+            reason: told.reason.clone(),
             failure: Failure { code: told.is_of_clock().then_some(FailureCode::Clock), ..failure },
         }
     }
@@ -107,7 +108,7 @@ impl Caller {
         let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
         match last {
             Some(last) => Told { cause: format!("{}; {missed}", last.cause), ..last },
-            None => Told { code: None, cause: missed, kind: FailureKind::Unavailable },
+            None => Told { reason: Reason::NoTime, cause: missed, kind: FailureKind::Unavailable },
         }
     }
 }
@@ -172,7 +173,9 @@ impl<E: StdError + ProvideErrorMetadata + Send + Sync + 'static> Intercept for W
             let status = context.response().map(|response| response.status().as_u16());
             let told = match error.as_operation_error().and_then(|error| error.downcast_ref::<E>()) {
                 Some(refusal) => Told::by_service(refusal, refusal.meta(), status),
-                None => Told { code: None, cause: cause_of(error), kind: FailureKind::Unavailable },
+                None => {
+                    Told { reason: Reason::NoAnswer, cause: cause_of(error), kind: FailureKind::Unavailable }
+                }
             };
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
         }
@@ -199,8 +202,8 @@ mod tests {
             denied: "attach the policy".to_owned(),
         };
         let refused = |code: &str, kind| {
-            let told = Told { code: Some(code.to_owned()), cause: "why".to_owned(), kind };
-            let Refusal { what, failure } = caller.refusal("iam:GetGroup", "G", &told);
+            let told = Told { reason: Reason::Code(code.to_owned()), cause: "why".to_owned(), kind };
+            let Refusal { what, failure, .. } = caller.refusal("iam:GetGroup", "G", &told);
             (what, failure.kind, failure.hint)
         };
         use FailureKind::{Configuration, Denied, Other};

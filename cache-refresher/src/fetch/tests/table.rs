@@ -9,7 +9,7 @@ use listing::FailureKind;
 use crate::fetch::directory::{
     Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Words,
 };
-use crate::fetch::failure::{Refusal, What, failure};
+use crate::fetch::failure::{Reason, Refusal, What, failure};
 
 /// Everything is true and allowed but what a test says otherwise.
 #[derive(Debug, Clone, Default)]
@@ -99,12 +99,13 @@ impl Table {
 }
 
 fn refusal(call: &str, on: &str, what: What) -> Refusal {
-    let (cause, kind) = match what {
-        What::NotFound => ("NoSuchEntity: no", FailureKind::Configuration),
-        What::Denied => ("AccessDenied: no", FailureKind::Denied),
-        What::Failed => ("Throttling: slow down", FailureKind::Unavailable),
+    let (code, text, kind) = match what {
+        What::NotFound => ("NoSuchEntity", "no", FailureKind::Configuration),
+        What::Denied => ("AccessDenied", "no", FailureKind::Denied),
+        What::Failed => ("Throttling", "slow down", FailureKind::Unavailable),
     };
-    Refusal { what, failure: failure(call, on, cause, "", kind) }
+    let failure = failure(call, on, &format!("{code}: {text}"), "", kind);
+    Refusal { what, reason: Reason::Code(code.to_owned()), failure }
 }
 
 impl Directory for Table {

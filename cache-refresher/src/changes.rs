@@ -9,7 +9,7 @@ use similar::TextDiff;
 
 use crate::plan::Plan;
 
-/// What is, or is to be, published.
+/// The two published files, as they are or as they will be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Published {
     pub cache: Cache,
@@ -17,19 +17,19 @@ pub(crate) struct Published {
 }
 
 impl Published {
-    /// As a plan has it.
+    /// Of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
         Self { cache: plan.cache.clone(), keys: plan.keys.clone() }
     }
 }
 
-/// A change that somebody notices.
+/// A change that is visible to users of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
     Added(String),
     Removed(String),
     Changed(String),
-    /// Of a group, or of a user who had left before: told, not counted.
+    /// Of a group, or of a user who had left before: logged, not counted.
     Told(String),
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn log(changes: &[Change]) {
     }
 }
 
-/// Per user and group, by id. When a user's keys were confirmed is no change.
+/// By id, for each user and group. The time at which a user's keys were confirmed does not count.
 pub(crate) fn between(before: &Published, after: &Published) -> Vec<Change> {
     let old: BTreeMap<Id, &User> = before.cache.users.iter().map(|user| (user.uid, user)).collect();
     let new: BTreeMap<Id, &User> = after.cache.users.iter().map(|user| (user.uid, user)).collect();
@@ -119,7 +119,7 @@ fn login(keys: &Keys, uid: Id) -> Option<&Login> {
     keys.logins.get(index)
 }
 
-/// Groups of the source and ours; a private group comes and goes with its user.
+/// Only shared groups: a private group comes and goes with its user.
 fn groups(before: &Cache, after: &Cache) -> Vec<Change> {
     let old = shared_groups(before);
     let new = shared_groups(after);
@@ -136,7 +136,7 @@ pub(crate) fn shared_groups(cache: &Cache) -> BTreeMap<Id, &Group> {
     cache.groups.iter().filter(|group| !private(group.gid)).map(|group| (group.gid, group)).collect()
 }
 
-/// Both as text, in a unified diff; empty if nothing differs.
+/// A unified diff of both as text; empty if nothing differs.
 pub(crate) fn diff(before: &Published, after: &Published) -> String {
     let (before, after) = (text(before), text(after));
     TextDiff::from_lines(&before, &after).unified_diff().header("published", "planned").to_string()

@@ -17,7 +17,7 @@ pub(crate) const DENIED: u8 = 77;
 /// The configuration is wrong (EX_CONFIG).
 pub(crate) const CONFIGURATION: u8 = 78;
 
-/// From what most needs a person to what may pass by itself.
+/// From the one that needs an administrator most to the one that may pass by itself.
 const BY_WEIGHT: [u8; 5] = [CONFIGURATION, DENIED, UNAVAILABLE, HELD, OTHER];
 
 pub(crate) fn of(kind: FailureKind) -> u8 {
@@ -30,7 +30,7 @@ pub(crate) fn of(kind: FailureKind) -> u8 {
     }
 }
 
-/// What the operating system refused.
+/// For an error of the operating system.
 pub(crate) fn of_io(cause: &io::Error) -> u8 {
     match cause.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => DENIED,
@@ -38,7 +38,7 @@ pub(crate) fn of_io(cause: &io::Error) -> u8 {
     }
 }
 
-/// The status of several things done.
+/// One status for several outcomes.
 pub(crate) fn heaviest(statuses: impl IntoIterator<Item = u8>) -> u8 {
     let all: Vec<u8> = statuses.into_iter().collect();
     BY_WEIGHT.into_iter().find(|status| all.contains(status)).unwrap_or(OK)

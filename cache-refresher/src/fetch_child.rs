@@ -18,13 +18,13 @@ use crate::cli::Cli;
 use crate::handover::FETCH_USER;
 use crate::{exit, relay};
 
-/// The hidden word by which the program runs itself as that child; the parent's pid follows, then a command line.
+/// The hidden subcommand that makes this program such a child. The parent's pid follows, then a command line.
 pub(crate) const FETCH_CHILD: &str = "fetch-child";
 
-/// What systemd gives to the unit.
+/// The same as systemd sets for the unit.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Why there is no report: the exit status, and a message.
+/// Why there is no report: the exit status and a message.
 pub(crate) type Failed = (u8, Message);
 
 /// Runs this program's fetch half, as [`FETCH_USER`] if this is root, and returns its standard output.
@@ -62,7 +62,7 @@ pub(crate) fn run(cli: &Cli, last_good: bool) -> Result<(String, ExitStatus), Fa
 
 fn command(cli: &Cli) -> Command {
     let mut command = Command::new("/proc/self/exe");
-    // Where we are may be closed to that user.
+    // That user may have no access to the current directory.
     let config = std::path::absolute(&cli.config).unwrap_or_else(|_| cli.config.clone());
     command.args([FETCH_CHILD, &std::process::id().to_string()]);
     command.args(["fetch", "--json", "--config"]).arg(config).current_dir("/");
@@ -72,8 +72,8 @@ fn command(cli: &Cli) -> Command {
     command
 }
 
-/// What the AWS SDK, the proxy and TLS go by. Not the locale and the time zone, which nothing in it goes by; not
-/// JOURNAL_STREAM, since its standard error is a pipe; nothing that the dynamic linker obeys.
+/// The variables that the AWS SDK, the proxy and TLS use. Not locale and time zone, which nothing in the child uses; not
+/// JOURNAL_STREAM, since its standard error is a pipe; and nothing that the dynamic linker reads.
 fn is_passed_on(name: &OsString) -> bool {
     let Some(name) = name.to_str() else {
         return false;
@@ -93,10 +93,10 @@ fn report(child: &mut Child) -> io::Result<String> {
     Ok(json)
 }
 
-/// What the child does before anything else. Returns the command line that is left.
+/// The first steps of the child. Returns the rest of the command line.
 ///
 /// # Errors
-/// When it cannot give something up; it then must not go on.
+/// If it cannot give something up. The child must not continue then.
 pub(crate) fn enter(mut words: Vec<OsString>) -> io::Result<Vec<OsString>> {
     let parent = words.get(2).and_then(|pid| pid.to_str()?.parse().ok()).map(Pid::from_raw);
     words.drain(1..words.len().min(3));
@@ -104,8 +104,8 @@ pub(crate) fn enter(mut words: Vec<OsString>) -> io::Result<Vec<OsString>> {
         return Err(io::Error::other("it would run as root"));
     }
     close_files()?;
-    // Without a controlling terminal nobody types on one (TIOCSTI, TIOCLINUX); nor does Ctrl-C reach it any more, so it
-    // ends with its parent, even if the parent ended before the next line.
+    // Without a controlling terminal it cannot type on one (TIOCSTI, TIOCLINUX). Ctrl-C no longer reaches it either, so it
+    // ends with its parent, even if the parent has ended before the next line.
     setsid()?;
     set_pdeathsig(Signal::SIGKILL)?;
     if Some(getppid()) != parent {
@@ -117,11 +117,11 @@ pub(crate) fn enter(mut words: Vec<OsString>) -> io::Result<Vec<OsString>> {
     Ok(words)
 }
 
-/// Those that root had open, and that were not made to be closed by exec. Nothing of our own is open yet.
+/// Closes the files that root had open and that exec did not close. This program has not opened any yet.
 fn close_files() -> io::Result<()> {
     let open = std::fs::read_dir(Path::new("/proc/self/fd"))?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    // The folder itself is among them, and closed already.
+    // The directory itself is among them, and is already closed.
     for file in open.collect::<Vec<_>>().into_iter().filter(|&file| file > 2) {
         let _ = close(file);
     }

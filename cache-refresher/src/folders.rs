@@ -16,37 +16,37 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::stat::fstatat;
 use serde::{Deserialize, Serialize};
 
-/// The hidden word by which the program runs itself.
+/// The hidden subcommand of that child process.
 const WORD: &str = "look-at-folders";
 
-/// How long all of them may take.
+/// How long all checks together may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The owner of a directory that cannot be checked: nobody has this uid.
+/// The owner of a directory that cannot be checked. No user has this uid.
 pub(crate) const UNKNOWN_OWNER: u32 = u32::MAX;
 
-/// Which folders.
+/// Which directories to check.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Question {
-    /// Whom each of these belongs to.
+    /// Find the owners of these.
     pub owners: BTreeSet<String>,
-    /// Where each of these really is, links followed.
+    /// Find where these really are, with links followed.
     pub places: BTreeSet<String>,
 }
 
-/// What was seen.
+/// The result.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Folders {
-    /// Who owns each, or that there is none.
+    /// The owner of each; `None` if there is no such directory.
     pub owners: BTreeMap<String, Option<u32>>,
-    /// Those that are reached through a link, and where they really are.
+    /// Where those really are that are reached through a link.
     pub links: BTreeMap<String, String>,
 }
 
-/// Looks at them.
+/// Checks these directories.
 ///
 /// # Errors
-/// Why nothing is known.
+/// Why nothing was found out.
 pub(crate) fn look(question: &Question) -> Result<Folders, String> {
     if *question == Question::default() {
         return Ok(Folders::default());
@@ -64,21 +64,21 @@ pub(crate) fn look(question: &Question) -> Result<Folders, String> {
     let (send, said) = mpsc::channel();
     let json = serde_json::to_vec(question).unwrap_or_default();
     std::thread::spawn(move || {
-        // Reads all of its input before it looks at anything. What it did not get it cannot answer for.
+        // The child reads all of its input before it checks anything, and its answer is empty if the input is cut short.
         let _ = stdin.map(|mut stdin| stdin.write_all(&json));
         let mut answer = Vec::new();
         let _ = stdout.map(|mut stdout| stdout.read_to_end(&mut answer));
         let _ = send.send(answer);
     });
     let answer = said.recv_timeout(PATIENCE);
-    // A process that waits for a disk dies when the disk answers, so nobody waits for it here.
+    // A process that waits for a disk does not die before the disk answers, so this thread does not wait for it.
     let _ = child.kill();
     std::thread::spawn(move || child.wait());
     let answer = answer.map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))?;
     serde_json::from_slice(&answer).map_err(|_| "the process that checks them ended early".to_owned())
 }
 
-/// Looks if this program was run for that; none: it was not. `words` are the program's name and its arguments.
+/// Does that if this process is such a child; `None` if it is not. `words` are the program's name and its arguments.
 pub(crate) fn serve(mut words: impl Iterator<Item = OsString>) -> Option<io::Result<()>> {
     (words.nth(1)? == WORD).then(|| {
         let mut json = Vec::new();

@@ -4,13 +4,13 @@ use policy::KeyLine;
 use ssh_key::{Algorithm, HashAlg, PublicKey};
 use status::SkipReason;
 
-/// The longest body that is looked at, in bytes: an RSA key of 16384 bits has 2.8 kB.
+/// The longest body that is parsed, in bytes. An RSA key of 16384 bits has 2.8 kB.
 const MAX_BODY: usize = 16 << 10;
 
-/// Reads one line of the form `type base64 [comment]`, with the blanks and tabs between that sshd takes.
+/// Parses one line of the form `type base64 [comment]`, separated by blanks and tabs as sshd accepts them.
 ///
 /// # Errors
-/// Why it is not a key, never with the body in it: it may be a private key.
+/// Why it is not a key. The text never contains the body, which may be a private key.
 pub(crate) fn parse(body: &str) -> Result<KeyLine, SkipReason> {
     let body = body.trim_matches([' ', '\t', '\r', '\n']);
     if body.len() > MAX_BODY {
@@ -29,11 +29,11 @@ pub(crate) fn parse(body: &str) -> Result<KeyLine, SkipReason> {
         .map_err(|cause| SkipReason::KeyUnreadable { cause: cause.to_string() })?;
     match key.algorithm() {
         Algorithm::Dsa => return Err(SkipReason::KeyDsa),
-        // Certificates among them, whose principals and dates nobody would look at here.
+        // Among them certificates, whose principals and dates are not checked here.
         Algorithm::Other(_) => return Err(SkipReason::KeyType),
         _ => {}
     }
-    // Our own printing of the parsed key: without comment, and with nothing before the type.
+    // Printed from the parsed key: without comment, and with nothing before the type.
     let mut printed = key;
     printed.set_comment("");
     let fingerprint = printed.fingerprint(HashAlg::Sha256);
@@ -57,7 +57,7 @@ mod tests {
         assert_eq!(line.kind(), "ssh-ed25519");
     }
 
-    /// authorized_keys lines as people and programs write them; the first column: whether sshd reads a key without options.
+    /// authorized_keys lines as people and programs write them, and whether sshd reads each as a key without options.
     fn spellings() -> Vec<(bool, String)> {
         let (kind, base64) = ED25519.split_once(' ').unwrap();
         let mut spellings: Vec<(bool, String)> = Vec::new();
@@ -95,8 +95,8 @@ mod tests {
         }
     }
 
-    /// ssh-keygen reads a line with sshd's `sshkey_read`; it goes on to look for options before the key, which sshd would
-    /// too, and which are refused here.
+    /// ssh-keygen reads a line with sshd's `sshkey_read`. Like sshd it then looks for options before the key, which are refused
+    /// here.
     #[test]
     fn openssh_reads_a_key_in_the_same_spellings() {
         let folder = tempfile::tempdir().unwrap();
@@ -105,7 +105,7 @@ mod tests {
             std::fs::write(&file, format!("{body}\n")).unwrap();
             let ran = std::process::Command::new("ssh-keygen").arg("-lf").arg(&file).output();
             let Ok(ran) = ran else {
-                // Not on this machine.
+                // There is no ssh-keygen on this machine.
                 return;
             };
             assert_eq!(ran.status.success(), is_key, "{body:?}");

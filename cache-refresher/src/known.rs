@@ -1,6 +1,5 @@
-//! `known.json`: the configuration of the last successful refresh, and the users who were read with it, by their ids.
-//! Used when the present configuration is wrong, or the listing is missing or damaged. The apply half writes it, both
-//! halves read it.
+//! `known.json`: the configuration of the last successful refresh, and the users who were read with it. It is used if the
+//! current configuration is invalid, or the listing is missing or damaged. The apply half writes it, both halves read it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,14 +22,14 @@ pub(crate) struct Known {
     version: u32,
     /// Paths and texts of the configuration, in the order in which they are merged.
     configuration: Vec<(PathBuf, String)>,
-    /// Users and groups as they were listed last by each source that published users are of, without times, which change
-    /// with every refresh.
+    /// For each source of published users, the users and groups that it listed last. Without times, which change with every
+    /// refresh.
     listings: Vec<Listing>,
 }
 
 impl Known {
-    /// Of a configuration that is right and a listing that was published; of what was known `before`, those who are published
-    /// still, and whom the listing lacks: a mistake in the configuration that is corrected finds them again.
+    /// Of a valid configuration and a published listing. Keeps from `before` the users who are still published and whom the
+    /// listing lacks, so that they are found again when a mistake in the configuration is corrected.
     pub(crate) fn new(
         configuration: Vec<(PathBuf, String)>,
         listing: &Listing,
@@ -75,10 +74,10 @@ impl Known {
         Self { version: VERSION, configuration, listings: std::iter::once(listing).chain(former).collect() }
     }
 
-    /// None if there is none that can be used, which is no error: it is a second line.
+    /// `None` if it cannot be used. That is no error, since it is only a fallback.
     pub(crate) fn read(folder: &Path) -> Option<Self> {
         let path = folder.join(NAME);
-        // Root's own, which nobody else can write.
+        // It must belong to root, and nobody else may be able to write it.
         let found = fs::symlink_metadata(&path).ok()?;
         if !found.is_file() || found.uid() != 0 || found.mode() & 0o022 != 0 {
             return None;
@@ -87,19 +86,19 @@ impl Known {
         (known.version == VERSION).then_some(known)
     }
 
-    /// The configuration whose main file is at `main`.
+    /// The configuration, if its main file is at `main`.
     pub(crate) fn configuration(&self, main: &Path) -> Option<Config> {
         self.configuration.first().filter(|(path, _)| path == main)?;
         Config::parse(&self.configuration).ok()
     }
 
-    /// What was published of this source, the latest first.
+    /// The accounts of this source that were published, the latest first.
     pub(crate) fn accounts_of(self, source: &Source) -> Vec<Account> {
         let listings = self.listings.into_iter().filter(|listing| source.has_url(&listing.source));
         listings.flat_map(|listing| listing.accounts).collect()
     }
 
-    /// Replaces the document, if it says something else. `gid`: the group of the fetch half, which reads it.
+    /// Replaces the document if it differs. `gid` is the group of the fetch half, which reads it.
     ///
     /// # Errors
     /// Of the operating system.

@@ -1,5 +1,5 @@
-//! One refresher at a time. The locked files exist anyway, and no other user can open them: flock(2) needs no write
-//! permission, so that with a file that everyone can read, any user of the host could block refreshes.
+//! One refresher at a time. The locks are on files that no other user can open: flock(2) needs no write permission, so any
+//! user of the host could block refreshes with a file that everyone can read.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -29,7 +29,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// The exit status for it.
+    /// Its exit status.
     pub(crate) fn exit(&self) -> u8 {
         match self {
             Self::Busy(_) => exit::UNAVAILABLE,
@@ -51,8 +51,8 @@ impl Error {
     }
 }
 
-/// For the apply half: `state.db` in `folder`, which is its own and never replaced. Made if missing, unless in a dry
-/// run, which then has nothing to wait for.
+/// For the apply half: locks `state.db` in `folder`, which is never replaced. Creates it if it is missing, except in a dry run,
+/// which then has nothing to wait for.
 pub(crate) fn of_apply(folder: &Path, dry_run: bool) -> Result<Option<Lock>, Error> {
     let path = folder.join(STATE.name);
     let opened = OpenOptions::new().read(true).append(!dry_run).create(!dry_run).mode(STATE.mode).open(&path);
@@ -61,17 +61,17 @@ pub(crate) fn of_apply(folder: &Path, dry_run: bool) -> Result<Option<Lock>, Err
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             Err(Error::Io(path.display().to_string(), cause))
         }
-        // A folder, or on a file system that cannot be written: it can be locked all the same.
+        // It is a directory, or on a read-only file system. It can be locked anyway.
         opened => wait(&path, opened.or_else(|cause| File::open(&path).map_err(|_| cause))).map(Some),
     }
 }
 
-/// For the fetch half: its folder, which is closed to others.
+/// For the fetch half: locks its directory, which other users cannot open.
 pub(crate) fn of_fetch(folder: &Path) -> Result<Lock, Error> {
     wait(folder, File::open(folder))
 }
 
-/// Up to 30 s.
+/// Waits up to 30 s for the lock.
 fn wait(path: &Path, opened: io::Result<File>) -> Result<Lock, Error> {
     let name = || path.display().to_string();
     let file = opened.map_err(|cause| Error::Io(name(), cause))?;

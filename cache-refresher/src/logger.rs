@@ -1,4 +1,4 @@
-//! Messages: standard error for the caller, syslog (authpriv) for later.
+//! Writes messages to standard error and to syslog (authpriv), or to the parent of this process.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -15,7 +15,7 @@ struct Logger {
     syslog: Option<Mutex<Syslog>>,
 }
 
-/// Installs the logger. Under systemd, standard error is the journal, and syslog would say everything twice.
+/// Installs the logger. Under systemd, standard error is the journal, which would get everything twice with syslog.
 pub(crate) fn install(to_journal: bool) {
     let formatter = Formatter3164 {
         facility: Facility::LOG_AUTHPRIV,
@@ -23,10 +23,10 @@ pub(crate) fn install(to_journal: bool) {
         process: "nss-iam-cache-refresher".to_owned(),
         pid: std::process::id(),
     };
-    // A host without syslog is no reason not to refresh.
+    // Refreshes also work on a host without syslog.
     let quiet = to_journal || std::io::stderr().is_terminal();
     let syslog = if quiet { None } else { syslog::unix(formatter).ok() };
-    // A syslog that hangs loses lines, and delays no lock.
+    // If syslog hangs, lines are lost instead of delaying a lock.
     if let Some(LoggerBackend::Unix(socket)) = syslog.as_ref().map(|syslog| &syslog.backend) {
         let _ = socket.set_nonblocking(true);
     }
@@ -36,12 +36,12 @@ pub(crate) fn install(to_journal: bool) {
     }
 }
 
-/// The libraries below us say nothing that an administrator could act on.
+/// Messages of libraries are left out: an administrator cannot act on them.
 pub(crate) fn is_ours(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("cache_refresher")
 }
 
-/// Installs the logger of the fetch half that is a child: what it says goes to the parent, which installs the other one.
+/// Installs the logger of a fetch half that is a child. Its messages go to the parent, which installs the other logger.
 pub(crate) fn install_for_child() {
     if log::set_boxed_logger(Box::new(ToParent)).is_ok() {
         log::set_max_level(LevelFilter::Debug);
@@ -67,7 +67,7 @@ impl Log for Logger {
         if known && self.to_journal {
             return;
         }
-        // If nobody reads standard error there is nobody to tell.
+        // If this fails, nobody reads standard error.
         let _ = writeln!(std::io::stderr(), "{prefix}{}", record.args());
         if known {
             return;
@@ -85,7 +85,7 @@ impl Log for Logger {
     fn flush(&self) {}
 }
 
-/// The logger of the fetch half that is a child.
+/// The logger of a fetch half that is a child.
 struct ToParent;
 
 impl Log for ToParent {

@@ -1,4 +1,4 @@
-//! cache-refresher: reads the source and publishes the cache. This file: which half runs where, and what is printed.
+//! cache-refresher: reads the source and publishes the cache. This file decides which half runs in this process.
 #![forbid(unsafe_code)]
 
 mod apply;
@@ -36,7 +36,7 @@ use nix::sys::signal::{SigSet, Signal};
 use cli::{Cli, Half};
 
 fn main() -> ExitCode {
-    // Signals that a parent has blocked would keep us from being told to leave.
+    // The parent may have blocked signals, and SIGTERM would then not end this program.
     let _ = SigSet::empty().thread_set_mask();
     if let Some(status) = ended_processes() {
         return status;
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(usage) => {
-            // The words are clap's; where nobody reads them there is nobody to tell.
+            // If it cannot be printed, nobody reads it.
             let _ = usage.print();
             return ExitCode::from(if usage.use_stderr() { exit::CONFIGURATION } else { exit::OK });
         }
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `fetch_child` runs this program again, for a fetch half without root's power.
+/// `fetch_child` runs this program again, for a fetch half without root privileges.
 fn command_line() -> std::io::Result<Vec<OsString>> {
     let words: Vec<_> = std::env::args_os().collect();
     if words.get(1).is_none_or(|word| word != fetch_child::FETCH_CHILD) {
@@ -112,8 +112,8 @@ fn ended_processes() -> Option<ExitCode> {
     }
 }
 
-/// As the first process of a container, whose default is to ignore SIGTERM (pid_namespaces(7)). What is published is
-/// whole at any instant.
+/// Needed as the first process of a container, which ignores SIGTERM by default (pid_namespaces(7)). It may end at any time:
+/// files are replaced atomically.
 fn leave_when_told() {
     let told = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     if told.thread_block().is_ok() {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use claims::{nscd, program};
 
-/// How long the module remembers, in nscd as everywhere, that there is no cache.
+/// How long the NSS module, which nscd loads too, remembers that there is no cache.
 const ABSENCE: Duration = Duration::from_millis(1100);
 
-/// How long a lock or a removal waits for it, for each table.
+/// How long to wait for nscd for each table, in a lock or a removal.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Lets it forget users and groups, if it runs. `first`: there was no cache before.
+/// Clears its users and groups, if it runs. `first`: there was no cache before.
 pub(crate) fn invalidate(first: bool) {
     if !nscd::runs(Path::new("/")) {
         return;

@@ -1,5 +1,5 @@
-//! The progress bar of the fetch half; on a terminal only, and gone when it is done. A fetch half that is a child has no
-//! terminal, and reports to its parent.
+//! The progress bar of the fetch half. It is shown on a terminal only, and disappears at the end. A fetch half that is a child
+//! has no terminal, and reports to its parent.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Bar {
         Self::Drawn(bar)
     }
 
-    /// Prints something while the bar is away.
+    /// Hides the bar, prints, and shows it again.
     pub(crate) fn above(&self, print: impl FnOnce()) {
         match self {
             Self::Drawn(bar) => bar.suspend(print),

@@ -1,5 +1,5 @@
-//! Prints what a fetch half that is a child of this process reports. The child is not trusted: its texts are limited in length and
-//! cannot move the cursor.
+//! Prints what a fetch half that is a child of this process reports. The child is not trusted: its texts are limited in
+//! length and cannot move the cursor.
 
 use std::io::{BufRead, BufReader, Read};
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use crate::child_report::Said;
 use crate::fetch::Progress as _;
 use crate::progress::Bar;
 
-/// The longest line, in bytes; what follows is another line.
+/// The longest line, in bytes. The rest is treated as another line.
 const LONGEST_LINE: u64 = 16 << 10;
 
 /// All messages of one run, in bytes. The rest is not shown.

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use cache::replace::{self, Attributes};
 
-/// Puts a file with that content, that mode and, where one is given, that group in the place of what is at `path`. The
-/// lock of this half keeps other refreshers away, so what a killed one left behind is removed.
+/// Replaces the file at `path`; the new one has this content, this mode and, if given, this group. The caller holds the lock
+/// of its half, so that temporary files of a refresher that was killed can be removed.
 ///
 /// # Errors
-/// Of the operating system; what was at `path` then still is there.
+/// Of the operating system. The old file is then unchanged.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32, gid: Option<u32>) -> io::Result<()> {
     replace::remove_leftovers(path)?;
     replace::replace(path, bytes, &Attributes::of_mode(mode).owned_by(None, gid))

@@ -1,4 +1,4 @@
-//! What a run has to say: the summary line, `--json`, and `status.json` for everyone on the host.
+//! The report of a run: the summary line, `--json`, and `status.json` for everyone on the host.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,11 +25,11 @@ pub(crate) struct Report {
     /// What is written and printed.
     pub status: Status,
     pub diff: Option<String>,
-    /// Of the listing.
+    /// The source of the listing.
     pub source: Option<Source>,
     /// Users who stay, and whom `--force` would disable.
     pub held_users: Vec<String>,
-    /// It never had the lock, so the report of the last run stays.
+    /// It did not get the lock, so the report of the last run stays.
     pub is_shut_out: bool,
 }
 
@@ -66,7 +66,7 @@ impl Report {
         Self { status, source, held_users: held_users(listing, plan), ..changed }
     }
 
-    /// What changed, and no more.
+    /// Only what changed.
     pub(crate) fn of_changes(changes: &[Change], now: Timestamp) -> Self {
         let count = |kind: fn(&Change) -> bool| changes.iter().filter(|change| kind(change)).count();
         let status = Status {
@@ -80,7 +80,7 @@ impl Report {
         Self { status, ..Self::default() }
     }
 
-    /// What stopped the apply half, after it had taken away those who left.
+    /// Of an apply half that was stopped. `taken` are the changes of its first step.
     pub(crate) fn failed(error: &Error, taken: &[Change], now: Timestamp) -> Self {
         let mut report = Self::of_changes(taken, now);
         report.fail(error.exit(), error.stop(), error.message());
@@ -88,19 +88,19 @@ impl Report {
         report
     }
 
-    /// Counts what is published, where there is no plan that would tell.
+    /// Counts what is published, for a run without a plan.
     pub(crate) fn count_published(&mut self, folder: &Path) {
         let cache = Cache::read(&folder.join("cache.db")).unwrap_or_default();
         let keys = Keys::read(&folder.join("keys.db")).unwrap_or_default();
         let status = &mut self.status;
         status.users = cache.users.iter().filter(|user| user.active).count();
         status.disabled = cache.users.len() - status.users;
-        // The common group and iam-disabled are in no source.
+        // The common group and iam-disabled do not come from a source.
         status.groups = changes::shared_groups(&cache).len().saturating_sub(2);
         status.keys = keys.logins.iter().map(|login| login.keys.len()).sum();
     }
 
-    /// Notes what stopped this run.
+    /// Records what stopped this run.
     fn fail(&mut self, exit: u8, stop: Stop, message: Message) {
         let done = match self.status.removed {
             0 if self.status.changed > 0 => {
@@ -114,7 +114,7 @@ impl Report {
         self.status.exit = exit;
     }
 
-    /// Notes that the configuration cannot be used.
+    /// Records that the configuration cannot be used.
     pub(crate) fn refuse(&mut self, cause: &config::Error) {
         let stop = match cause {
             config::Error::Read { .. } => Stop::ConfigUnreadable,
@@ -148,8 +148,8 @@ impl Report {
         }
     }
 
-    /// Skips, warnings and what was held, for the log. A message that the last run already logged is
-    /// repeated only on a terminal: the timer would fill the log with it.
+    /// Logs skips, warnings and what was held. A message that the last run already logged is repeated only on a terminal:
+    /// otherwise the timer would fill the log with it.
     pub(crate) fn log(&self, last: &Status) {
         let called =
             |what: &str| self.source.as_ref().map_or_else(|| what.to_owned(), |source| source.called(what));
@@ -187,7 +187,7 @@ impl Report {
     }
 }
 
-/// Each once, by the names that the messages have.
+/// The names of the users who are held, as the messages spell them, each once.
 fn held_users(listing: &Listing, plan: &Plan) -> Vec<String> {
     let by_fetch = failures_of(listing).flat_map(|failure| failure.users.iter().cloned());
     let mut names: Vec<String> = by_fetch.chain(plan.held_users.iter().cloned()).collect();
@@ -209,7 +209,7 @@ pub(crate) fn fetched_summary(fetched: &Fetched) -> String {
     )
 }
 
-/// What the fetch half found out.
+/// The warnings of the fetch half.
 fn warnings(listing: &Listing) -> impl Iterator<Item = Warning> {
     let accounts = listing.accounts.iter();
     accounts.flat_map(|account| {

@@ -1,4 +1,4 @@
-//! The two halves as processes: the user that each runs as, the lock that it takes, and what it prints.
+//! Runs the two halves: the user that each runs as, the fetch half's lock, and what each prints.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::progress::Bar;
 use crate::report::{self, Report};
 use crate::{exit, fetch, fetch_child, lock};
 
-/// The fetch half. Root gives up its power first.
+/// The fetch half. As root, runs it as a child without privileges.
 pub(crate) fn fetch(cli: &Cli) -> u8 {
     if geteuid().is_root() {
         return match fetch_as_user(cli, cli.last_good) {
@@ -30,7 +30,7 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
             Err(status) => status,
         };
     }
-    // From here on not even a set-user-ID program gives power back.
+    // From here on not even a set-user-ID program regains privileges.
     if let Err(cause) = nix::sys::prctl::set_no_new_privs() {
         return failed(exit::OTHER, format!("cannot set no_new_privs: {cause}"));
     }
@@ -62,7 +62,7 @@ pub(crate) fn apply(cli: &Cli) -> u8 {
     run_apply(cli, Loaded::read(cli), None, Instant::now()).status.exit
 }
 
-/// Both, one after the other. A fetch that failed is no reason not to apply what there is.
+/// Both, one after the other. If the fetch fails, the last listing is applied.
 pub(crate) fn both(cli: &Cli) -> u8 {
     if cli.removals_only {
         return apply(cli);
@@ -79,7 +79,7 @@ pub(crate) fn both(cli: &Cli) -> u8 {
     let fetched = loaded.config.as_ref().map(|_| fetch_as_user(cli, loaded.broken.is_some()));
     let report = run_apply(cli, loaded, fetched, started);
     if !report.held_users.is_empty() && cli.may_ask() && is_confirmed(&report.held_users) {
-        // They, and nobody whom the source lacks by then.
+        // Only these, even if the source lacks more users by then.
         return both(&Cli { release: report.held_users, ..cli.clone() });
     }
     report.status.exit
@@ -92,17 +92,17 @@ fn is_confirmed(names: &[String]) -> bool {
     }
     let _ = write!(io::stderr(), "disable now: {}? [y/N] ", names.join(", "));
     let mut answer = String::new();
-    // Without an answer it is no.
+    // No answer means no.
     let _ = io::stdin().read_line(&mut answer);
     ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
 }
 
 /// The configuration.
 struct Loaded {
-    /// The present one, or the last one that was right.
+    /// The current one, or the last valid one.
     config: Option<Config>,
     texts: Vec<(PathBuf, String)>,
-    /// Why the present one cannot be used.
+    /// Why the current one cannot be used.
     broken: Option<config::Error>,
 }
 
@@ -121,7 +121,7 @@ impl Loaded {
     }
 }
 
-/// Nothing happens before a group is named.
+/// Whether nothing was configured yet: no group is named, and nothing was ever published.
 fn is_idle(config: &Config) -> bool {
     let names_none =
         config.groups.is_empty() && config.groups_from_instance_tag.is_none() && config.account.is_empty();
@@ -232,12 +232,12 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     fetched
 }
 
-/// Runs the fetch half as a child, and takes its report. `last_good`: it uses the last configuration that was right.
+/// Runs the fetch half as a child, and returns its report. `last_good`: the child uses the last valid configuration.
 fn fetch_as_user(cli: &Cli, last_good: bool) -> Result<Fetched, u8> {
     let (json, status) =
         fetch_child::run(cli, last_good).map_err(|(status, message)| failed(status, message))?;
     serde_json::from_str(&json).map_err(|_| {
-        // It has said why, or was killed.
+        // The child has logged why, or was killed.
         let code = status.code().and_then(|code| u8::try_from(code).ok()).filter(|&code| code != exit::OK);
         code.unwrap_or_else(|| {
             failed(exit::OTHER, format!("the fetch half ended without a report: {status}"))
@@ -259,7 +259,7 @@ fn failed(status: u8, message: impl Into<Message>) -> u8 {
     status
 }
 
-/// Data goes to standard output; if it is closed, nobody wants it.
+/// Data goes to standard output. An error is ignored: then nobody reads it.
 fn print(text: &str) {
     if !text.is_empty() {
         let _ = writeln!(io::stdout(), "{}", text.trim_end());

@@ -1,7 +1,7 @@
-//! Ends what runs under the uids of users who may no longer log in: lingering, sessions, then every process.
+//! Ends the processes of users who may no longer log in: lingering and sessions first, then whatever still runs.
 //!
-//! Signals are sent by a child that has taken the user's uid: the kernel then lets it reach that user's processes and no
-//! others, all at once (kill(2), pid -1), which a list of pids could never promise.
+//! Signals are sent by a child that has taken the user's uid. The kernel then lets it reach that user's processes and no
+//! others, all at once (kill(2), pid -1); a list of pids could not guarantee that.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,23 +22,24 @@ use status::Warning;
 
 use crate::local::Local;
 
-/// The hidden word by which the program runs itself to send a signal.
+/// The hidden subcommand of the child that sends a signal.
 pub(crate) const END_PROCESSES: &str = "end-processes";
 
-/// How long is waited for logind, which D-Bus alone would let take 25 seconds.
+/// How long to wait for logind. The default of D-Bus is 25 seconds.
 const LOGIND: Duration = Duration::from_millis(200);
 
 /// How long processes have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(50);
-/// SIGKILL is sent again for processes that were being made; more rounds mean that they cannot die.
+/// SIGKILL is sent again for processes that were being created. If they remain after so many rounds, they cannot be killed.
 const ROUNDS: u32 = 20;
 
-/// Added to a uid, real and saved uid of the child that sends signals: kill(2) goes by those of the receiver, so the
-/// user's own processes cannot stop it. Nobody has such ids (systemd's UIDS-GIDS leaves the upper half unused).
+/// Added to the user's uid, this is the real and the saved uid of the child that sends signals. kill(2) checks those two of the
+/// receiver, so the user's own processes cannot stop the child. No user has such an id (systemd's UIDS-GIDS leaves the upper
+/// half unused).
 const STAND_IN: u32 = 0x8000_0000;
 
-/// Who left, or was locked.
+/// A user who left or is locked.
 struct Left<'a> {
     uid: u32,
     name: &'a Name,
@@ -46,9 +47,9 @@ struct Left<'a> {
     linger: Option<PathBuf>,
 }
 
-/// Ends them for every disabled user, shown or hidden. Returns what could not be ended.
+/// Ends the processes of every disabled user, shown or hidden. Returns a warning for each user whose processes remain.
 ///
-/// Without `local`, ids that a local user could have are left alone; without `cache`, nobody is known to have a name now.
+/// Without `local`, ids that a local user could have are left alone. Without `cache`, no name counts as active.
 pub(crate) fn end_of_disabled(state: &State, cache: Option<&Cache>, local: Option<&Local>) -> Vec<Warning> {
     let running = running_uids();
     let mut left = disabled(state, cache, local);
@@ -56,7 +57,7 @@ pub(crate) fn end_of_disabled(state: &State, cache: Option<&Cache>, local: Optio
     for user in &left {
         log::info!("user '{}' ({}) is disabled: ending sessions and processes", user.name, user.uid);
         if Path::new("/run/systemd/system").exists() {
-            // logind may know nothing of this user; what counts is that no process is left.
+            // logind may not know this user. What counts is that no process is left.
             for verb in ["disable-linger", "terminate-user"] {
                 loginctl(verb, user.uid);
             }
@@ -84,7 +85,7 @@ pub(crate) fn end_of_disabled(state: &State, cache: Option<&Cache>, local: Optio
     remaining.into_iter().map(warning).collect()
 }
 
-/// Leaves out ids of local users, and names that now belong to somebody else.
+/// The disabled users, without ids of local users. Lingering of a name that now belongs to somebody else is not touched.
 fn disabled<'a>(state: &'a State, cache: Option<&Cache>, local: Option<&Local>) -> Vec<Left<'a>> {
     let active: BTreeSet<&Name> = cache
         .iter()
@@ -110,7 +111,7 @@ fn still_there(mut users: Vec<Left<'_>>) -> Vec<Left<'_>> {
     users
 }
 
-/// Returns the users again. /proc shows whether it worked; if not, the child reports why.
+/// Sends the signal to all of them, and returns them. /proc shows whether it worked; if not, the child reports why.
 fn signal(users: Vec<Left<'_>>, signal: Signal) -> Vec<Left<'_>> {
     for user in &users {
         let mut command = Command::new("/proc/self/exe");
@@ -123,14 +124,14 @@ fn signal(users: Vec<Left<'_>>, signal: Signal) -> Vec<Left<'_>> {
     users
 }
 
-/// What the child does. From root it becomes one who has no power but over `uid`.
+/// Run in the child. It changes from root to an id that can signal the processes of `uid`, and no others.
 pub(crate) fn end_processes(uid: &str, signal: &str) -> io::Result<()> {
     let refused = |why: &str| Err(io::Error::other(why.to_owned()));
     let signal: Signal = signal.parse()?;
     let Some(uid) = uid.parse().ok().filter(|&uid| Id::pinned(uid).is_ok()) else {
         return refused("not the uid of an nss-iam user");
     };
-    // The last one would stand for "leave it as it is" (setresuid(2)).
+    // The highest uid means "leave it as it is" (setresuid(2)).
     let Some(stand_in) = uid.checked_add(STAND_IN).filter(|&id| id != u32::MAX) else {
         return refused("uids from 2147483647 on cannot be signalled");
     };
@@ -139,7 +140,7 @@ pub(crate) fn end_processes(uid: &str, signal: &str) -> io::Result<()> {
     setresgid(gid, gid, gid)?;
     let other = Uid::from_raw(stand_in);
     setresuid(other, Uid::from_raw(uid), other)?;
-    // A process that may still signal init has kept root privileges, and would end every process of this host.
+    // If it can still signal init, it has root privileges, and would end every process of this host.
     if kill(Pid::from_raw(1), None) != Err(Errno::EPERM) {
         return refused("still has root privileges");
     }
@@ -149,7 +150,7 @@ pub(crate) fn end_processes(uid: &str, signal: &str) -> io::Result<()> {
     }
 }
 
-/// Does not use PATH, which differs if the refresher is started by hand. Signals end what logind does not end in time.
+/// Does not use PATH, which differs if the refresher is started by hand. If logind is too slow, signals end the rest.
 fn loginctl(verb: &str, uid: u32) {
     if let Some(program) = program::find(&["/usr/bin/loginctl", "/bin/loginctl"]) {
         let _ = program::start(&program, &[verb, &uid.to_string()], LOGIND);
@@ -160,7 +161,7 @@ fn running_uids() -> BTreeSet<u32> {
     processes::all(Path::new("/")).unwrap_or_default().iter().flat_map(receivers).collect()
 }
 
-/// The real and the saved uid, which are those that kill(2) goes by.
+/// The real and the saved uid, which kill(2) checks.
 fn receivers(process: &Process) -> [u32; 2] {
     let [real, _, saved, _] = process.uids;
     [real, saved]

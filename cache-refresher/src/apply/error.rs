@@ -37,7 +37,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// The exit status for it.
+    /// Its exit status.
     pub(crate) fn exit(&self) -> u8 {
         match self {
             Self::Io { cause, .. } | Self::Unread(Unread::Io { cause, .. }) => exit::of_io(cause),
@@ -52,7 +52,7 @@ impl Error {
         }
     }
 
-    /// Whether it is a matter of room, or of what can be written.
+    /// Whether the disk is full, or cannot be written.
     pub(super) fn is_of_disk(&self) -> bool {
         match self {
             Self::Io { .. } | Self::Publish(_) => true,
@@ -64,7 +64,7 @@ impl Error {
         }
     }
 
-    /// What kind of obstacle it is.
+    /// Its code in `status.json`.
     pub(crate) fn stop(&self) -> Stop {
         match self {
             Self::Io { .. } | Self::Lock(lock::Error::Io(..)) => Stop::FolderUnusable,
@@ -92,7 +92,7 @@ impl Error {
         }
     }
 
-    /// Empty, or a line.
+    /// One line, or empty.
     fn hint(&self) -> &str {
         match self {
             Self::Unread(Unread::Missing) => "run 'cache-refresher fetch' first",

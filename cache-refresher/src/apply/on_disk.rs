@@ -24,16 +24,16 @@ use crate::recover::{self, Lost, Sources};
 /// The group that may read `keys.db`.
 pub(super) const KEYS_GROUP: &str = "nss-iam";
 
-/// The memory.
+/// `state.db`: who has, or had, which name and id on this host.
 pub(super) struct Memory {
-    /// Whether what is to be remembered can be written: not in a dry run, nor where it could not be read.
+    /// Whether it may be written: not in a dry run, and not if it could not be read.
     saves: bool,
     state: State,
 }
 
 impl Memory {
-    /// Reads it, and migrates nothing: what takes access away must not wait until there is room for a copy of an earlier
-    /// version. The first save does that. A dry run makes no file.
+    /// Reads it without migrating it: a migration needs room for a copy, and disabling users must not depend on that. The
+    /// first save migrates it. A dry run creates no file.
     pub(super) fn read(folder: &Path, dry_run: bool) -> Result<Self, Error> {
         let state_error = |cause| Error::State { folder: folder.to_owned(), cause };
         let path = folder.join(STATE.name);
@@ -42,19 +42,19 @@ impl Memory {
             return Ok(Self::none());
         }
         if !dry_run {
-            // A file system that cannot be written is to be noticed before anything is saved.
+            // Notices a read-only file system before anything is saved.
             OpenOptions::new().append(true).open(&path).map_err(|cause| state_error(cause.into()))?;
         }
         Ok(Self { saves: !dry_run, state: State::read(folder).map_err(state_error)? })
     }
 
-    /// Where it cannot be used: what is published tells who is there, and nothing can be remembered.
+    /// For a `state.db` that cannot be used: the published files say who the users are, and nothing is saved.
     pub(super) fn none() -> Self {
         Self { saves: false, state: State::default() }
     }
 }
 
-/// The memory and the published files.
+/// The state and the published files.
 pub(super) struct OnDisk<'a> {
     folder: &'a Path,
     now: i64,
@@ -66,20 +66,20 @@ pub(super) struct OnDisk<'a> {
     nothing: Cache,
 }
 
-/// What became of it.
+/// The outcome of a publication.
 #[derive(Default)]
 pub(super) struct Done {
     pub changes: Vec<Change>,
-    /// Whether an answer changed.
+    /// Whether any answer to a reader changed.
     pub published: bool,
-    /// Whether it was one about users or groups, which nscd(8) remembers; it knows nothing of keys.
+    /// Whether an answer about users or groups changed. nscd(8) caches those, and not keys.
     pub renamed: bool,
-    /// The cache was there for the first time.
+    /// Whether there was no cache before.
     pub first: bool,
 }
 
 impl<'a> OnDisk<'a> {
-    /// Reads what is published, and puts back what a lost memory does not know.
+    /// Reads what is published, and restores from it what the state has lost.
     pub(super) fn read(
         folder: &'a Path,
         memory: Memory,
@@ -126,7 +126,7 @@ impl<'a> OnDisk<'a> {
         }
     }
 
-    /// What is to take the place of this.
+    /// The plan for these files.
     pub(super) fn plan(&self, input: plan::Input<'_>) -> Result<Plan, Error> {
         let mut plan = plan::plan(input)?;
         if plan.keys.machine_id.is_empty() {
@@ -144,7 +144,7 @@ impl<'a> OnDisk<'a> {
         Ok(plan)
     }
 
-    /// What is to be said of a lost memory.
+    /// The report of a lost state.
     fn loss(&self) -> Option<Held> {
         match self.lost {
             Lost { unknown: unknown @ 1.., .. } => Some(Held::StateLost { unknown }),
@@ -158,7 +158,7 @@ impl<'a> OnDisk<'a> {
         Published { cache, keys: self.keys.as_ref().ok().cloned().unwrap_or_default() }
     }
 
-    /// Saves and publishes a plan. A file that readers would refuse is replaced, whatever it says.
+    /// Saves and publishes a plan. A file that readers would refuse is replaced, whatever its content.
     pub(super) fn publish(&self, plan: &Plan, group: u32) -> Result<Done, Error> {
         let differs = (
             self.cache.as_ref().ok() != Some(&plan.cache)
@@ -167,15 +167,15 @@ impl<'a> OnDisk<'a> {
                 || !publish::is_sound(self.folder, schema::KEYS, Some(group)),
         );
         let changes = changes::between(&self.published(), &Published::of(plan));
-        // First: an id must not be given to a second user after a crash.
+        // First, so that after a crash no second user gets an id that was already published.
         self.save(&plan.state)?;
         let first = !self.folder.join("cache.db").exists();
         self.replace(differs.0.then_some(&plan.cache), differs.1.then_some(&plan.keys), group)?;
         Ok(told(changes, differs.0, first))
     }
 
-    /// Takes away those who left or are locked: nothing is planned and nobody is asked for it, and it is remembered last,
-    /// since that may fail.
+    /// Disables users who left or are locked. This needs neither a plan nor another service. The state is saved last, since
+    /// that may fail.
     pub(super) fn take(&mut self, away: Away<'_>, group: u32) -> (Done, Result<(), Error>) {
         let mut next = Taken {
             state: self.state.clone(),
@@ -194,7 +194,7 @@ impl<'a> OnDisk<'a> {
             cache: next.cache.clone().unwrap_or_default(),
             keys: next.keys.clone().unwrap_or_default(),
         };
-        // One that cannot be replaced is no reason to leave the other as it is.
+        // If one cannot be replaced, the other still has to be.
         let replaced = [self.replace(None, keys, group), self.replace(cache, None, group)];
         if let Some(error) = replaced.into_iter().find_map(Result::err) {
             return (Done::default(), Err(error));
@@ -204,7 +204,7 @@ impl<'a> OnDisk<'a> {
             published: changed.0 || changed.1,
             ..told(changes::between(&before, &after), changed.0, false)
         };
-        // One that was lost is put back, and told of, with a whole plan.
+        // A lost state is restored and reported together with a whole plan.
         let saved = if self.loss().is_none() { self.save(&next.state) } else { Ok(()) };
         self.state = next.state;
         if let Some(cache) = next.cache {
@@ -221,7 +221,7 @@ impl<'a> OnDisk<'a> {
         saved.map_err(|cause| Error::State { folder: self.folder.to_owned(), cause })
     }
 
-    /// Keys first: who is added finds keys when the name appears, who is removed has none while the name is there.
+    /// Keys first: a new user has keys as soon as the name appears, and a removed one has none while the name is still there.
     fn replace(&self, cache: Option<&Cache>, keys: Option<&Keys>, group: u32) -> Result<(), Error> {
         publish::remove_leftovers(self.folder)?;
         if let Some(keys) = keys {
@@ -238,8 +238,8 @@ fn told(changes: Vec<Change>, renamed: bool, first: bool) -> Done {
     Done { published: renamed || !changes.is_empty(), renamed, first, changes }
 }
 
-/// Whether these keys are still those that an image brought: before its first fetch, this machine can only publish
-/// the image's listing again.
+/// Whether `keys` only repeat those of the machine from whose image this one was started: before its first fetch, it can only
+/// publish the image's listing again.
 fn are_of_another_machine(known: &Keys, keys: &Keys) -> bool {
     let newest = |keys: &Keys| keys.logins.iter().map(|login| login.confirmed).max();
     !keys.machine_id.is_empty() && known.machine_id != keys.machine_id && newest(keys) <= newest(known)
@@ -254,7 +254,7 @@ pub(super) fn keep_reserve(folder: &Path) {
     }
 }
 
-/// Not through NSS: a service that hangs or crashes is no reason not to publish.
+/// The gid of [`KEYS_GROUP`]. Not looked up through NSS, where another service could hang or crash.
 pub(super) fn keys_group(files: &Files) -> Option<u32> {
     files.groups.get(KEYS_GROUP).map(|group| group.gid)
 }

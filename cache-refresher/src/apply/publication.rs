@@ -20,10 +20,10 @@ use crate::plan::{self, Plan, leaving};
 use crate::report::Report;
 use crate::{lock, nscd, sessions};
 
-/// How often the host is asked again because another refresher has meanwhile changed the questions.
+/// How often the host is asked again if another refresher has changed the questions meanwhile.
 const ROUNDS: u32 = 3;
 
-/// Publishes everything. Other directories, which may take their time, are asked while nothing is locked.
+/// Publishes everything. Other directory services may be slow, and are asked while nothing is locked.
 pub(super) fn publish(
     request: Request<'_>,
     given: Option<Listing>,
@@ -59,7 +59,8 @@ pub(super) fn publish(
     Err(Error::Overtaken(ROUNDS))
 }
 
-/// A plan by what was taken out of the configuration meanwhile would give it back.
+/// Whether the configuration is still the one that was read: a plan by an older one could restore access that it no longer
+/// grants.
 fn is_current(texts: &[(PathBuf, String)]) -> bool {
     let main = texts.first().map(|(path, _)| path);
     main.is_none_or(|main| Config::texts(main).is_ok_and(|now| now == texts))
@@ -109,7 +110,7 @@ fn carry_out(
     Ok(report)
 }
 
-/// The configuration and the users for the next refresh, in case it cannot use its own.
+/// Records this configuration and these users, for a refresh that cannot use its own.
 fn write_known(
     folder: &Path,
     texts: &[(PathBuf, String)],

@@ -16,7 +16,7 @@ use crate::plan::narrowing::Narrowing;
 use crate::plan::taking::Away;
 use crate::{handover, lock, nscd, sessions};
 
-/// What was taken away, and what went wrong.
+/// The users who were disabled, and what went wrong.
 #[derive(Default)]
 pub(super) struct Taken {
     pub(super) changes: Vec<Change>,
@@ -24,11 +24,11 @@ pub(super) struct Taken {
     pub(super) error: Option<Error>,
 }
 
-/// Also where the disk is full, or cannot be written any more.
+/// Disables users who left or are locked, even if the disk is full or cannot be written.
 pub(super) fn take_away(request: Request<'_>) -> Taken {
     let folder = Path::new(cache::FOLDER);
     let first = attempt(request);
-    // A lock may have given it up for its list. New files are no larger than the old ones, so there is room again.
+    // 'nss-iamctl lock' may have used it up. New files are no larger than the old ones, so there is room again.
     keep_reserve(folder);
     if !first.error.as_ref().is_some_and(Error::is_of_disk) {
         return first;
@@ -60,7 +60,7 @@ pub(super) fn attempt(request: Request<'_>) -> Taken {
         Err(error) => return Taken { error: Some(error.into()), ..Taken::default() },
     };
     let mut error = None;
-    // Without the memory no id can be given, and none is given here.
+    // Without the state no id can be assigned, and none is assigned here.
     let memory = found(Memory::read(folder, false), &mut error).unwrap_or_else(Memory::none);
     let locked = found(local::locked(folder), &mut error).unwrap_or_default();
     let local = found(local::files(), &mut error).map(|files| Local::of(files, locked.clone()));
@@ -97,7 +97,7 @@ pub(super) fn attempt(request: Request<'_>) -> Taken {
     Taken { changes: done.changes, warnings, error: saved.err().or(error) }
 }
 
-/// What could be read; what could not is no reason to leave anyone in. `first` keeps the first error.
+/// What was read, if it could be: users have to be disabled by whatever is known. `first` keeps the first error.
 fn found<T, E: Into<Error>>(read: Result<T, E>, first: &mut Option<Error>) -> Option<T> {
     match read {
         Ok(found) => Some(found),

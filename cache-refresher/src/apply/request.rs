@@ -5,23 +5,23 @@ use std::path::PathBuf;
 use config::Config;
 use jiff::Timestamp;
 
-/// What the caller decides.
+/// The options of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request<'a> {
-    /// The present configuration, or the last one that was right.
+    /// The current configuration, or the last valid one.
     pub config: &'a Config,
-    /// Its files as they were read.
+    /// The paths and texts of its files.
     pub texts: &'a [(PathBuf, String)],
-    /// Whether `config` is more than the defaults.
+    /// Whether there is a configuration; without one, `config` is the defaults.
     pub is_configured: bool,
-    /// No plan will be made: keys and groups are taken away, too, and those that stay are confirmed.
+    /// No plan follows: keys and memberships that the listing lacks are removed as well, and the others are confirmed.
     pub alone: bool,
-    /// Only take away: those who left, and those who are locked.
+    /// Only disable users who left or are locked.
     pub removals_only: bool,
     pub force: bool,
-    /// Disable these, whatever holds them.
+    /// Disable these users, whatever holds them.
     pub release: &'a [String],
-    /// Only say what would be published.
+    /// Only print what would be published.
     pub dry_run: bool,
     pub now: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! One account's refresh: memberships, then those who are missing, then keys. All or nothing per phase.
+//! Refreshes one account: memberships first, then the users who are missing, then keys.
 
 use listing::Account;
 
@@ -9,14 +9,14 @@ use super::removal::{self, Rules};
 use super::request::AccountRequest;
 use super::{groups, keys, merge, retention};
 
-/// Never fails: what cannot be read is as `known` has it, and `errors` say why.
+/// Never fails: what cannot be read is kept from `known`, and `errors` say why.
 pub(crate) async fn refresh<D: Directory>(
     request: &AccountRequest<'_>,
     directory: &D,
     id: &str,
     known: Option<Account>,
 ) -> Account {
-    // What was known of another account is no memory of this one.
+    // The name may have stood for another account before.
     let known = known.filter(|known| known.id.is_empty() || known.id == id);
     let remembers = known.is_some();
     let before = known.clone().unwrap_or_default();
@@ -32,7 +32,7 @@ pub(crate) async fn refresh<D: Directory>(
     let lost = removal::lost(&known, &groups);
     let verdicts = confirm(directory, &groups.asked, lost, request.concurrency).await;
     let (mut account, present) = merge::memberships(known, groups, verdicts, Rules::of(request, D::words()));
-    // Without a memory nobody can tell whom a mistake in `groups` leaves out.
+    // If nothing was known, it is unknown which users a mistake in `groups` leaves out.
     account.complete = remembers || !unresolved || request.release.all;
     keys::read(request, directory, &mut account, &present).await;
     account

@@ -1,4 +1,4 @@
-//! What is read account by account: which accounts, what is known of each, and what becomes of those that the
+//! Sources that consist of accounts: which accounts are read, what is known of each, and what happens to those that the
 //! configuration no longer names.
 
 use std::cell::RefCell;
@@ -14,18 +14,18 @@ use super::failure::{held, quoted};
 use super::request::{AccountRequest, Release, Request};
 use super::retention::{self, keep_account};
 
-/// How the accounts of a source are reached.
+/// Access to the accounts of a source.
 pub(crate) trait Accounts {
     type Directory: Directory;
 
-    /// The groups that a tag of this instance names.
+    /// The groups that this tag of the instance names.
     async fn groups_in_tag(&self, tag: &str) -> Result<Vec<String>, Failure>;
 
-    /// One of them, and its id.
+    /// One account, and its id.
     async fn reach(&self, account: &Configured<'_>) -> Result<(Self::Directory, String), Failure>;
 }
 
-/// An account of the configuration; the first one's name is empty.
+/// An account of the configuration. The name of the first one is empty.
 pub(crate) struct Configured<'a> {
     pub(crate) name: &'a str,
     pub(crate) role: Option<&'a str>,
@@ -34,7 +34,7 @@ pub(crate) struct Configured<'a> {
     tag: Option<&'a str>,
 }
 
-/// In the order of precedence. An account without groups is none, but for one whose users are to stay.
+/// In the order of precedence. An account without groups is left out, unless it has users who have to stay.
 fn configured<'a>(config: &'a Config, has_to_stay: impl Fn(&str) -> bool) -> Vec<Configured<'a>> {
     let first = Configured {
         name: "",
@@ -56,7 +56,7 @@ fn configured<'a>(config: &'a Config, has_to_stay: impl Fn(&str) -> bool) -> Vec
     std::iter::once(first).chain(others).filter(is_read).collect()
 }
 
-/// Reads all accounts, whatever becomes of one. `source` is not asked for if no account is configured.
+/// Reads all accounts; a failure of one does not affect the others. `source` is not awaited if no account is configured.
 pub(super) async fn read<A: Accounts>(
     mut request: Request<'_>,
     source: impl Future<Output = Result<A, Failure>>,
@@ -97,8 +97,8 @@ pub(super) async fn read<A: Accounts>(
     request.listing(read)
 }
 
-/// An account that is no longer configured, as it was known: it cannot be reached any more, and a mistake in the
-/// configuration disables nobody.
+/// Keeps an account that is no longer configured: it cannot be read any more, and a mistake in the configuration must
+/// disable nobody.
 fn former(known: Account, release: &Release) -> Option<Account> {
     let known = retention::without_released(known, release);
     let mut names: Vec<&str> = known.users.iter().map(|user| user.name.as_str()).collect();
@@ -114,13 +114,13 @@ fn former(known: Account, release: &Release) -> Option<Account> {
     })
 }
 
-/// What is known of accounts.
+/// What is known of the accounts from earlier listings.
 struct Memory {
-    /// Of those that are configured, by name.
+    /// Accounts that are configured, by name.
     configured: BTreeMap<String, Account>,
-    /// By names that are not configured.
+    /// Accounts that are not configured, by name.
     others: BTreeMap<String, Account>,
-    /// Of those that a name stood for before.
+    /// Accounts that a name stood for before.
     rest: Vec<Account>,
 }
 
@@ -131,13 +131,13 @@ impl Memory {
         Self { configured, others, rest }
     }
 
-    /// By the name of the account.
+    /// What is known under the name of the account.
     fn take(&mut self, account: &Configured<'_>) -> Option<Account> {
         self.configured.remove(account.name)
     }
 
-    /// Of the account with this id, which the configuration may have called otherwise; or else of the name, while its id is
-    /// not known. `by_name` is what that name stood for last.
+    /// What is known of the account with this id, even under another name; or of the name, if no id is known for it.
+    /// `by_name` is what that name stood for last.
     fn of_id(&mut self, by_name: Option<Account>, name: &str, id: &str) -> Option<Account> {
         let by_name = by_name.filter(|known| known.id.is_empty() || known.id == id);
         by_name
@@ -153,7 +153,7 @@ impl Memory {
     }
 }
 
-/// Gets at an account and reads it, whatever becomes of the others.
+/// Reads one account.
 async fn one_account<A: Accounts>(
     request: &Request<'_>,
     source: &A,
@@ -167,7 +167,7 @@ async fn one_account<A: Accounts>(
     };
     let (tagged, unresolved) = match tagged {
         Ok(tagged) => (tagged, Vec::new()),
-        // Those that are known are read all the same.
+        // The known groups are read anyway.
         Err(failure) if known.as_ref().is_some_and(|known| !known.groups.is_empty()) => {
             (Vec::new(), vec![failure])
         }

@@ -1,5 +1,5 @@
-//! Whether a user whom the answer of a group lacks has really left it. Sources are eventually consistent, and a removal is
-//! the one mistake that locks people out.
+//! Checks whether a user whom the answer for a group lacks has really left it. Sources are eventually consistent, and a false
+//! removal locks people out.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use super::failure::{Reason, What};
 use super::groups::Asked;
 use super::removal::{Doubt, Lost, Verdict};
 
-/// How long to wait before a group is asked again: for a while, answers may come from one stale copy.
+/// How long to wait before a group is asked for again: until then, the answer may come from the same stale copy.
 const SECOND_LOOK: Duration = Duration::from_secs(10);
 
 /// Asks for every lost user; the order of the result is that of `lost`.
@@ -53,8 +53,8 @@ pub(crate) async fn confirm<D: Directory>(
         .collect()
 }
 
-/// None where the call is denied; one denial is enough to stop asking. Groups that gave no answer, and that the user has
-/// joined meanwhile, come on top of those that were lost.
+/// `None` if the call is denied; after the first denial nothing more is asked. Adds to `lost` the groups that gave no answer
+/// and that the user has joined meanwhile.
 async fn ask<D: Directory>(
     directory: &D,
     asked: &[Asked],
@@ -90,7 +90,7 @@ async fn ask<D: Directory>(
     }
 }
 
-/// The members of each group at the second look, or why there was none.
+/// The members of each group at the second look, or why it could not be read.
 type Seen = BTreeMap<usize, Result<BTreeSet<String>, Doubt>>;
 
 async fn look_again<D: Directory>(
@@ -134,7 +134,7 @@ async fn members<D: Directory>(directory: &D, group: Option<&Asked>) -> Result<B
     }
 }
 
-/// A user who is in none of the groups that can be read may be in one that cannot.
+/// A user who is in none of the groups that can be read may be in one that cannot be read.
 fn second_verdicts(lost: &Lost, asked: &[Asked], seen: &Seen, words: Words) -> Vec<Verdict> {
     let verdicts = lost.verdicts(|group| second_verdict(lost, group, seen));
     let closed = asked.iter().find(|group| group.unclear && !group.unconfigured && group.members.is_none());

@@ -1,4 +1,4 @@
-//! What a refresh asks of an account, in words of ours. `aws/iam.rs` answers from IAM, tests from a table.
+//! What a refresh asks of an account, independent of the source. `aws/iam.rs` answers from IAM, tests from a table.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use super::failure::{Refusal, printable};
 /// What messages call a source and its calls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Words {
-    /// What it is called, also before `user` and `group`: `IAM`.
+    /// The source, also before `user` and `group`: `IAM`.
     pub(crate) noun: &'static str,
     /// The call that lists the members of a group: `iam:GetGroup`.
     pub(crate) members: &'static str,
     /// The call that confirms that somebody left a group: `iam:ListGroupsForUser`.
     pub(crate) groups: &'static str,
-    /// Where names of groups stand besides the configuration: `the policy of the role`.
+    /// Where else names of groups are configured: `the policy of the role`.
     pub(crate) policy: &'static str,
 }
 
@@ -75,25 +75,25 @@ pub(crate) struct KeyAnswer {
     pub(crate) body: String,
 }
 
-/// Every answer is whole, or it is a refusal: no method returns the first pages of a list.
+/// Every answer is complete, or it is a refusal: no method returns only the first pages of a list.
 pub(crate) trait Directory {
-    /// What has the keys of its users.
+    /// Answers for keys and tags of its users.
     type Keys: KeyStore;
     /// For messages.
     fn words() -> Words;
-    /// A group and its members. That there is none is a refusal which says what to do about it.
+    /// A group and its members. If it does not exist, the refusal says what to do.
     async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal>;
-    /// The groups that somebody is a member of.
+    /// The groups that the user is a member of.
     async fn groups_of(&self, user: &str) -> Result<Vec<GroupName>, Refusal>;
-    /// The present name of the group with this id.
+    /// The current name of the group with this id.
     async fn group_called(&self, id: &str) -> Result<Option<String>, Refusal>;
-    /// None: users of this source have no keys.
+    /// `None`: users of this source have no keys.
     fn key_store(&self) -> Option<&Self::Keys>;
-    /// Until the deadline of the whole fetch.
+    /// The time until the deadline of the fetch.
     fn time_left(&self) -> Duration;
 }
 
-/// As with [`Directory`], every answer is whole, or it is a refusal.
+/// As with [`Directory`], every answer is complete, or it is a refusal.
 pub(crate) trait KeyStore {
     /// All keys of a user.
     async fn keys(&self, user: &str) -> Result<Vec<ListedKey>, Refusal>;

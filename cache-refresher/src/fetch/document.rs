@@ -1,4 +1,4 @@
-//! Sources that are one document, which something else has written. A broken export must not remove everyone.
+//! Sources that are one document, which another program has exported. A broken export must not remove everyone.
 
 use jiff::Timestamp;
 use listing::{Account, Failure, FailureKind, Listing};
@@ -9,14 +9,14 @@ use super::retention;
 
 /// Where a document comes from.
 pub(crate) trait Document {
-    /// What messages call it.
+    /// Its name in messages.
     fn name(&self) -> String;
 
-    /// All of it, and at most [`listing::MAX_BYTES`].
+    /// The whole document, at most [`listing::MAX_BYTES`] long.
     async fn json(&self) -> Result<Vec<u8>, Failure>;
 }
 
-/// Reads it, or is left with what was known.
+/// Reads it, or keeps what was known.
 pub(super) async fn read(request: Request<'_>, document: impl Document) -> Listing {
     match document.json().await.and_then(|json| parse(&json, &document.name(), request.now)) {
         Ok(read) => {
@@ -31,13 +31,13 @@ pub(super) async fn read(request: Request<'_>, document: impl Document) -> Listi
     }
 }
 
-/// The listing; its `source` is still what its writer says.
+/// The listing. Its `source` is still the one that the exporting program wrote.
 fn parse(json: &[u8], name: &str, now: Timestamp) -> Result<Listing, Failure> {
     let mut listing = Listing::parse(json).map_err(|error| {
         let hint = "docs/reference/listing.md describes the format";
         failure("parse", name, &error.to_string(), hint, FailureKind::Held)
     })?;
-    // As old as its writer says. What is said to be from the future is for the apply half to judge.
+    // It is as old as it says. The apply half decides about times in the future.
     let written = listing.read.unwrap_or(now);
     for account in &mut listing.accounts {
         account.as_of = Some(account.as_of.unwrap_or(written).min(now));
@@ -52,7 +52,7 @@ fn parse(json: &[u8], name: &str, now: Timestamp) -> Result<Listing, Failure> {
     Ok(listing)
 }
 
-/// Puts accounts back that had users and now have none: a broken export is more likely than everyone leaving.
+/// Restores accounts that had users and now have none: a broken export is more likely than that everyone left.
 fn keep_emptied(listing: &mut Listing, previous: Vec<Account>) {
     let mut kept = Vec::new();
     for known in previous.into_iter().filter(|account| !account.users.is_empty()) {

@@ -1,16 +1,16 @@
-//! Failures as the listing holds them: made printable, and those alike put together.
+//! Failures as they are listed: made printable, and one for many of the same reason.
 
 use std::fmt::Write as _;
 
 use listing::{Failure, FailureKind};
 
-/// Messages of a source repeat names and request ids; a hostile one could be of any length.
+/// The longest text of a failure, in bytes: a hostile source could send any length.
 const LONGEST: usize = 1000;
 
-/// Names in one message; more are counted.
+/// How many names one message has. Further ones are counted.
 const NAMED: usize = 3;
 
-/// What an account did not answer.
+/// A call that a source did not answer as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) what: What,
@@ -25,10 +25,10 @@ impl Refusal {
     }
 }
 
-/// The refusals that mean something to a refresh.
+/// The refusals that a refresh treats differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
-    /// There is no such thing: an answer, if the question was whether it exists.
+    /// There is no such thing, which is an answer if the question was whether it exists.
     NotFound,
     /// Not allowed.
     Denied,
@@ -36,7 +36,7 @@ pub(crate) enum What {
     Failed,
 }
 
-/// Why a call failed: failures that share it are one message. Their texts do not tell it, since they name users and requests.
+/// Why a call failed. Failures of the same reason become one message; their texts differ, since they name users and requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// The error code of the source.
@@ -49,11 +49,11 @@ pub(crate) enum Reason {
     Contradiction,
     /// No connection, or no credentials.
     NoAnswer,
-    /// The deadline of the fetch.
+    /// The deadline of the fetch has passed.
     NoTime,
-    /// A call that would have told something is denied.
+    /// A call that was needed is denied.
     Denied,
-    /// A call that would have told something is denied, and the group that it is about is not found.
+    /// A call that was needed is denied, and the group that it was about is not found.
     DeniedAndNotFound,
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn failure(call: &str, on: &str, cause: &str, hint: &str, kind: Failu
     }
 }
 
-/// A removal that is held: these users stay, whom `--force` would disable.
+/// A removal that is held. These users stay, and `--force` would disable them.
 pub(crate) fn held(call: &str, on: &str, cause: &str, hint: &str, users: &[&str]) -> Failure {
     let users = users.iter().map(|name| printable(name)).collect();
     Failure { users, ..failure(call, on, cause, hint, FailureKind::Held) }
@@ -124,7 +124,7 @@ pub(crate) fn put_together(failures: Vec<(Reason, Failure)>) -> Vec<Failure> {
     alike.into_iter().map(told).collect()
 }
 
-/// Adds to each what it means for the listing.
+/// Adds to each failure what it means for the listing.
 pub(crate) fn add_consequence(failures: &mut [Failure], consequence: &str) {
     for failure in failures {
         let _ = write!(failure.cause, "; {consequence}");

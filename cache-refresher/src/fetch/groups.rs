@@ -1,5 +1,5 @@
-//! Which groups are read: those that the configuration names, followed if they were renamed at the source, and those that
-//! it named before, since a mistake in it must disable nobody.
+//! Reads the groups that the configuration names, even if they were renamed at the source, and those that it named before,
+//! since a mistake in it must disable nobody.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::directory::{Directory, GroupAnswer, Member};
 use super::failure::{Reason, Refusal, What, failure, printable};
 use super::request::AccountRequest;
 
-/// How many members of a group that is not found are asked for its new name.
+/// If a group is not found, so many of its members are asked for its new name.
 const ASKED: usize = 3;
 
 /// A group that is configured, or was.
@@ -22,9 +22,9 @@ pub(crate) struct Asked {
     pub(crate) name: String,
     /// As the source spells it, if the group was renamed there.
     pub(crate) renamed: Option<String>,
-    /// None: no answer. The group was deleted or cannot be read, and its members are asked for one by one.
+    /// `None`: no answer. The group was deleted or cannot be read, and its members are asked for one by one.
     pub(crate) members: Option<Vec<Member>>,
-    /// Whether it is unknown if the group still exists: members about whom nothing can be asked then stay.
+    /// Whether it is unknown if the group still exists. Members whose groups cannot be asked for then stay.
     pub(crate) unclear: bool,
     /// The configuration no longer names it.
     pub(crate) unconfigured: bool,
@@ -36,19 +36,19 @@ impl Asked {
         self.renamed.as_deref().unwrap_or(&self.name)
     }
 
-    /// The group as it was known: by its id, or by its name if another group has that now.
+    /// The group as it was known: by its id, or by its name if another group has the name now.
     pub(crate) fn before<'a>(&self, known: &'a Account) -> Option<&'a Group> {
         let by_id = known.groups.iter().find(|group| group.id == self.id);
         by_id.or_else(|| known.groups.iter().find(|group| group.name.eq_ignore_ascii_case(&self.name)))
     }
 }
 
-/// What became of them.
+/// The groups that were read.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     /// In the order of the configuration, each once.
     pub(crate) asked: Vec<Asked>,
-    /// Names of the configuration that never were a group here.
+    /// Names in the configuration that never were a group on this host.
     pub(crate) unresolved: Vec<Failure>,
     pub(crate) warnings: Vec<Warning>,
 }
@@ -65,7 +65,7 @@ pub(crate) async fn read<D: Directory>(
     let mut groups = Groups { unresolved: request.unresolved.to_owned(), ..Groups::default() };
     let mut refusals = Vec::new();
     let named = |name: &String| known.groups.iter().find(|group| group.name.eq_ignore_ascii_case(name));
-    // Nothing may be read, and no mistake in a name explains it.
+    // Everything is denied, and a mistake in a name would not explain it.
     let is_shut_out =
         replies.iter().all(|reply| reply.as_ref().is_err_and(|refusal| refusal.what == What::Denied))
             && (known.groups.is_empty() || request.groups.iter().all(|name| named(name).is_some()));
@@ -75,7 +75,7 @@ pub(crate) async fn read<D: Directory>(
             (Err(refusal), Some(before)) if refusal.what == What::NotFound => {
                 refusals.extend(groups.follow(directory, before, &names).await.err());
             }
-            // What a policy does not name is denied, whether it exists or not.
+            // A group that the policy does not name is denied, whether it exists or not.
             (Err(refusal), None) if refusal.what != What::Failed && !is_shut_out => {
                 groups.unresolved.push(never_was(refusal))
             }
@@ -94,7 +94,7 @@ pub(crate) async fn read<D: Directory>(
     if refusals.is_empty() { Ok(groups) } else { Err(refusals) }
 }
 
-/// What the source says of each group that the configuration names, in the same order.
+/// The reply for each group that the configuration names, in the same order.
 async fn replies<D: Directory>(
     request: &AccountRequest<'_>,
     directory: &D,
@@ -142,7 +142,7 @@ impl Groups {
         }
     }
 
-    /// A group that was known, and is not found by its name. A failure that passes leaves it unknown.
+    /// A group that was known, and is not found by its name. A temporary failure is an error, since the group is then unknown.
     async fn follow<D: Directory>(
         &mut self,
         directory: &D,
@@ -176,7 +176,7 @@ impl Groups {
         Ok(())
     }
 
-    /// Its members name it as before: one of the two answers is out of date.
+    /// Its members are listed under its old name: one of the two answers is out of date.
     async fn not_renamed<D: Directory>(
         &mut self,
         directory: &D,
@@ -230,14 +230,14 @@ impl Groups {
         Ok(Asked { renamed: Some(now), unclear: true, ..Asked::unanswered(known) })
     }
 
-    /// A group that was known: read once more if the configuration does not name it, neither by its name nor by a new one.
+    /// A group that was known. It is read if the configuration names it neither by its old nor by a new name.
     async fn former<D: Directory>(
         &mut self,
         directory: &D,
         known: &Group,
         names: &BTreeMap<&str, &str>,
     ) -> Result<(), Refusal> {
-        // By its id: its name may be that of another group by now.
+        // By its id, since another group may have its name now.
         if known.members.is_empty() || self.asked.iter().any(|asked| asked.id == known.id) {
             return Ok(());
         }
@@ -261,7 +261,7 @@ impl Groups {
     }
 }
 
-/// The answer of a group that another one has the name of, or nobody.
+/// The answer for a group whose name another group has, or none.
 async fn elsewhere<D: Directory>(
     directory: &D,
     known: &Group,
@@ -289,7 +289,7 @@ async fn elsewhere<D: Directory>(
 enum Found {
     As(String),
     Nowhere,
-    /// Nobody could be asked, for this reason.
+    /// No call could tell.
     Unknown(Refusal),
 }
 

@@ -1,4 +1,4 @@
-//! Keys and tags of the members, user by user: what cannot be read stays as it was known, at its age.
+//! Reads keys and tags of the members, user by user. What cannot be read stays as it was known, with its earlier confirmation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use super::failure::{Reason, Refusal, What, add_consequence, failure, put_togeth
 use super::request::AccountRequest;
 use super::retention;
 
-/// Those confirmed longest ago come first, so that runs that are cut short get round to everyone.
+/// Users who were confirmed longest ago come first, so that runs that end early still reach everyone in time.
 pub(super) async fn read<D: Directory>(
     request: &AccountRequest<'_>,
     directory: &D,
@@ -61,7 +61,7 @@ pub(super) async fn read<D: Directory>(
     account.errors.extend(failures);
 }
 
-/// Puts what was read of one user in; keys that could not be read stay as they are, at their old age.
+/// Updates a user by what was read. Keys that could not be read keep their earlier confirmation.
 fn put(user: &mut User, read: KeysRead, now: Timestamp) {
     user.keys = read.keys;
     user.keys.sort_by(|one, other| one.id.cmp(&other.id));
@@ -88,9 +88,9 @@ enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct KeysRead {
     keys: Vec<Key>,
-    /// None: could not be read.
+    /// `None`: could not be read.
     tags: Option<BTreeMap<String, String>>,
-    /// Whether nothing is missing in either.
+    /// Whether both are complete.
     whole: bool,
 }
 
@@ -109,7 +109,7 @@ async fn read_user<D: Directory>(tags: &Tags, directory: &D, store: &D::Keys, us
         };
         match body {
             Ok(body) => keys.push(Key { id: key.id, active: key.active, body }),
-            // Deleted since it was listed.
+            // It was deleted after it was listed.
             Err(refusal) if refusal.what == What::NotFound => {}
             Err(refusal) => failures.push(of_user(user, refusal)),
         }
@@ -126,8 +126,8 @@ async fn read_user<D: Directory>(tags: &Tags, directory: &D, store: &D::Keys, us
     UserRead { outcome: Outcome::Keys(KeysRead { keys, tags, whole }), failures }
 }
 
-/// Of a user of whom nothing could be read. That there is no such user contradicts the group's answer, so it is asked once
-/// more.
+/// For a user of whom nothing could be read. If there is no such user, that contradicts the answer for the group, so another
+/// call has to confirm it.
 async fn unread<D: Directory>(directory: &D, user: &User, refusal: Refusal) -> UserRead {
     let kept = |failure| UserRead { outcome: Outcome::Unread, failures: vec![failure] };
     if refusal.what != What::NotFound {
@@ -146,7 +146,7 @@ async fn unread<D: Directory>(directory: &D, user: &User, refusal: Refusal) -> U
     }
 }
 
-/// Known keys that the list lacks, as far as they are still there: the list may be half an answer.
+/// Known keys that the list lacks and that still exist: the list may be incomplete.
 async fn missing_keys(
     store: &impl KeyStore,
     user: &User,
@@ -158,7 +158,7 @@ async fn missing_keys(
     for key in user.keys.iter().filter(is_missing) {
         match store.key(&user.name, &key.id).await {
             Ok(answer) => keys.push(Key { active: answer.active, ..key.clone() }),
-            // Without that permission the list is all that there is.
+            // Without this permission the list has to do.
             Err(refusal) if refusal.what != What::Failed => {}
             Err(refusal) => {
                 keys.push(key.clone());
@@ -169,7 +169,7 @@ async fn missing_keys(
     (keys, failures)
 }
 
-/// The refusal is about a key, and the message about its user.
+/// The refusal is about a key; the message names the user.
 fn of_user(user: &User, refusal: Refusal) -> (Reason, Failure) {
     (refusal.reason, Failure { on: user.name.clone(), ..refusal.failure })
 }

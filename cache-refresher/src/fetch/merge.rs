@@ -1,4 +1,4 @@
-//! Previous account + answers -> account. Pure: no clock, no network; what an answer lacks is kept or marked.
+//! Previous account + answers -> account. Pure: no clock, no network. What an answer lacks is kept or marked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use super::failure::{failure, held, put_together, quoted};
 use super::groups::{Asked, Groups};
 use super::removal::{self, Lost, Rules, Verdict};
 
-/// Of memberships that were read whole: the new users and groups, everyone with the keys that were known.
+/// The new users and groups, for memberships that were read completely. Users have the keys that were known.
 ///
-/// Also returns the ids of those who were in an answer. The others were not read, so that their keys age: if the
-/// answers for a group and for its member contradict each other, the name may already be another user's.
+/// Also returns the ids of those who were in an answer. Keys of the others are not read, and age: if the answers for a group
+/// and for its member contradict each other, the name may already belong to another user.
 pub(crate) fn memberships(
     known: Account,
     groups: Groups,
@@ -25,7 +25,7 @@ pub(crate) fn memberships(
     let mut users: BTreeMap<String, User> =
         known.users.iter().map(|user| (user.id.clone(), user.clone())).collect();
     for user in users.values_mut() {
-        // Whom a listing of an earlier release has as missing was missing from all groups.
+        // A user whom a listing of an earlier release marks as missing was missing from all groups.
         user.missing = user.missing.take().filter(|_| lost.iter().any(|(lost, _)| lost.id == user.id));
     }
     let mut held = Vec::new();
@@ -56,7 +56,7 @@ pub(crate) fn memberships(
     (account, present)
 }
 
-/// Everyone who is in a group, as the answers have them, by their ids.
+/// Everyone who is in a group, by id, updated from the answers.
 fn members_of_any(
     mut known: BTreeMap<String, User>,
     asked: &[Asked],
@@ -72,7 +72,7 @@ fn members_of_any(
     known.into_values().collect()
 }
 
-/// The members that an answer has; nobody joins a group that the configuration does not name.
+/// The members in an answer. Nobody joins a group that the configuration does not name.
 fn listed(known: &Account, asked: &Asked) -> BTreeSet<String> {
     let before = asked.before(known);
     let counts = |id: &String| !asked.unconfigured || before.is_some_and(|group| group.members.contains(id));
@@ -80,8 +80,8 @@ fn listed(known: &Account, asked: &Asked) -> BTreeSet<String> {
     members.map(|member| member.id.clone()).filter(counts).collect()
 }
 
-/// Of groups that are no longer configured only those stay who else would be disabled; everyone, if the configuration names a
-/// group that never was: that is likely to be the same one.
+/// In groups that are no longer configured, only those users stay who would be disabled otherwise. If the configuration names
+/// a group that does not exist, all stay: it is probably the same group, misspelled.
 fn unconfigured(
     asked: &[Asked],
     members: &mut [BTreeSet<String>],
@@ -128,7 +128,7 @@ fn unconfigured(
     failures
 }
 
-/// Groups that gave no answer, and those who stay in them unasked.
+/// Groups that gave no answer, and the users who stay in them for that reason.
 fn unread(asked: &[Asked], members: &[BTreeSet<String>], known: &Account, words: Words) -> Vec<Failure> {
     let unread = asked.iter().zip(members).filter(|(asked, _)| asked.unclear && !asked.unconfigured);
     let hold = |(group, members): (&Asked, &BTreeSet<String>)| {
@@ -145,7 +145,7 @@ fn unread(asked: &[Asked], members: &[BTreeSet<String>], known: &Account, words:
     unread.filter_map(hold).collect()
 }
 
-/// An emptied group is still a group; one that gave no answer is one as long as somebody is in it.
+/// An empty group is still a group. One that gave no answer is kept as long as it has members.
 fn group((asked, members): (Asked, BTreeSet<String>)) -> Option<Group> {
     let exists = asked.members.is_some() || asked.unclear;
     let stays = !members.is_empty() || exists && !asked.unconfigured;
@@ -158,7 +158,7 @@ fn group((asked, members): (Asked, BTreeSet<String>)) -> Option<Group> {
     })
 }
 
-/// A user as an answer has them.
+/// A user, updated from an answer.
 fn read(old: Option<User>, member: &Member) -> User {
     let Member { id, name, created } = member.clone();
     match old {

@@ -1,5 +1,5 @@
-//! The half that uses the network and has no privileges: reads what the configuration names, and never fails as a whole.
-//! What cannot be read stays as it is in the previous listing, and the failure is listed with it.
+//! The half that uses the network and has no privileges. It reads what the configuration names, and never fails as a whole:
+//! what cannot be read is kept from the previous listing, and the failure is listed with it.
 
 mod account;
 mod accounts;
@@ -31,16 +31,16 @@ pub(crate) struct Fetched {
     pub(crate) listing: Listing,
     /// Requests to AWS.
     pub(crate) calls: Calls,
-    /// Everything that went wrong: `errors` of all accounts of the listing.
+    /// The `errors` of all accounts of the listing.
     pub(crate) failures: Vec<Failure>,
 }
 
-/// Reads the configured source. Blocks; at most for `[aws] timeout`.
+/// Reads the configured source. Blocks, at most for `[aws] timeout`.
 pub(crate) fn fetch(request: Request<'_>) -> Fetched {
     let calls = Calls::default();
-    // A listing has no use for parts of a second.
+    // A listing has whole seconds.
     let now = Timestamp::from_second(request.now.as_second()).unwrap_or(request.now);
-    // What another source said is not kept for this one.
+    // A listing of another source says nothing about this one.
     let previous = request.previous.filter(|listing| request.config.source.has_url(&listing.source));
     let request = Request { now, previous, ..request };
     let listing = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -54,7 +54,7 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
     Fetched { listing, calls, failures }
 }
 
-/// Each source by what it is made of: accounts that are asked for groups and users, or one document.
+/// A source is either a set of accounts that are asked for groups and users, or one document.
 async fn read(request: Request<'_>, calls: Calls) -> Listing {
     let config = request.config;
     match &config.source {

@@ -1,4 +1,4 @@
-//! Users whom the answers of their groups lack: they leave once that is confirmed, and are held until then. Pure.
+//! Users whom the answers for their groups lack: they are removed once that is confirmed, and held until then. Pure.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use super::failure::{Reason, held};
 use super::groups::{Asked, Groups};
 use super::request::{AccountRequest, Release};
 
-/// Refreshes closer together than this are one witness that a user is missing.
+/// Refreshes that are closer together than this count as one.
 const APART: SignedDuration = SignedDuration::from_mins(2);
 
-/// Refreshes that have to agree before a removal is believed without a confirmation.
+/// How many refreshes have to miss a user before the removal counts without a confirmation.
 const WITNESSES: u32 = 3;
 
 /// A user who was a member of groups whose answers now lack them.
@@ -21,23 +21,23 @@ const WITNESSES: u32 = 3;
 pub(crate) struct Lost {
     pub(crate) id: String,
     pub(crate) name: String,
-    /// Which of the groups that were asked for.
+    /// Indices into the groups that were asked for.
     pub(crate) groups: Vec<usize>,
 }
 
 impl Lost {
-    /// One for each group.
+    /// One verdict for each group.
     pub(crate) fn verdicts(&self, of: impl Fn(usize) -> Verdict) -> Vec<Verdict> {
         self.groups.iter().map(|&group| of(group)).collect()
     }
 }
 
-/// What was found out about a lost user and one group.
+/// What was found out about a lost user in one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Left the group, or deleted.
+    /// They left the group, or were deleted.
     Out,
-    /// Still a member.
+    /// They still are a member.
     In,
     /// No call could tell.
     Unknown(Doubt),
@@ -56,7 +56,7 @@ impl Doubt {
     }
 }
 
-/// By which rules removals are believed, and what they are called.
+/// When removals count, and how messages name them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'a> {
     pub(super) now: Timestamp,
@@ -72,8 +72,8 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// Who was a member of a group, and is not in its answer now. A name that now belongs to another UserId takes the old one
-/// out at once: no source has two users of one name.
+/// The users who were members of a group and are not in its answer now. Not the ones whose name now belongs to another UserId:
+/// no source has two users of one name, so they are removed at once.
 pub(crate) fn lost(known: &Account, groups: &Groups) -> Vec<Lost> {
     let members = || groups.asked.iter().filter_map(|asked| asked.members.as_ref()).flatten();
     let ids: BTreeSet<&str> = members().map(|member| member.id.as_str()).collect();
@@ -96,7 +96,7 @@ pub(crate) fn lost(known: &Account, groups: &Groups) -> Vec<Lost> {
         .collect()
 }
 
-/// Lets a user go who left groups, and keeps one who is still in them. Where nobody knows, the user stays until enough
+/// Removes a user from groups that they left, and keeps them in the others. If no call could tell, the user stays until enough
 /// refreshes agree, and the failure says so.
 pub(super) fn decide(
     user: &mut User,
@@ -113,7 +113,7 @@ pub(super) fn decide(
         match verdict {
             Verdict::Out => continue,
             Verdict::In => {}
-            // Until the configuration is right, or somebody says so.
+            // They stay until the configuration is corrected, or the removal is forced.
             Verdict::Unknown(_) if asked.unclear && !rules.force => {}
             Verdict::Unknown(why) => {
                 doubt = Some(why);
@@ -143,7 +143,7 @@ pub(super) fn decide(
     Some((doubt.reason, failure))
 }
 
-/// Counts one more refresh that missed the user in these groups; other groups are counted from the beginning.
+/// Counts one more refresh that missed the user in these groups. For other groups, the count starts again.
 fn missed(before: Option<Missing>, mut groups: Vec<String>, now: Timestamp) -> Missing {
     groups.sort();
     match before.filter(|missing| missing.groups.is_empty() || missing.groups == groups) {

@@ -20,11 +20,11 @@ pub(crate) struct Request<'a> {
     pub(crate) config: &'a Config,
     /// What the last fetch returned.
     pub(crate) previous: Option<Listing>,
-    /// What was published last of the same source, besides.
+    /// Accounts of the same source that were published last, in case `previous` lacks them.
     pub(crate) remembered: Vec<Account>,
-    /// Take removals for true that could not be confirmed.
+    /// Treat removals as confirmed.
     pub(crate) force: bool,
-    /// Whom a change of the configuration, or an export without users, may remove.
+    /// The users whom a change of the configuration, or an export without users, may remove.
     pub(crate) release: &'a Release,
     /// The time of day.
     pub(crate) now: Timestamp,
@@ -32,7 +32,7 @@ pub(crate) struct Request<'a> {
     pub(crate) progress: &'a dyn Progress,
 }
 
-/// Who may be removed by what else is held.
+/// The users whose removals are not held.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Release {
     /// Everyone.
@@ -63,11 +63,11 @@ pub(crate) struct AccountRequest<'a> {
     pub(crate) tags: &'a Tags,
     /// Concurrent calls; the rate is limited for each account separately.
     pub(crate) concurrency: usize,
-    /// Names of groups that could not be found out.
+    /// Why names of groups could not be found out.
     pub(crate) unresolved: &'a [Failure],
-    /// Removals that nobody could confirm are believed.
+    /// Treat removals as confirmed.
     pub(crate) force: bool,
-    /// Whom groups that are no longer configured may take along.
+    /// The users who may leave with groups that are no longer configured.
     pub(crate) release: &'a Release,
     pub(crate) now: Timestamp,
     pub(crate) progress: &'a dyn Progress,

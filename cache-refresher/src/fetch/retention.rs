@@ -1,4 +1,4 @@
-//! What stays of earlier listings where a source, or an account, cannot be read or is no longer named. Pure.
+//! What is kept of earlier listings if a source or an account cannot be read, or is no longer configured. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +33,7 @@ pub(crate) fn keep_account(known: Option<Account>, name: &str, failures: Vec<Fai
     account
 }
 
-/// The last listing's accounts by name, and what is remembered besides: of an AWS account that the same name stood for before.
+/// The known accounts by name; and those besides that a name stood for before.
 pub(super) fn by_name(
     previous: Option<Listing>,
     remembered: Vec<Account>,
@@ -66,7 +66,7 @@ pub(crate) fn remove(account: &mut Account, gone: &BTreeSet<String>) {
     }
 }
 
-/// Adds what `kept` accounts have that others do not have by now; those that then are empty are left out.
+/// Adds what `kept` accounts have and the others lack. Accounts without users are left out.
 pub(crate) fn add_rest(accounts: &mut Vec<Account>, kept: impl IntoIterator<Item = Account>) {
     for mut account in kept {
         let others = accounts.iter().flat_map(|account| {
@@ -81,9 +81,9 @@ pub(crate) fn add_rest(accounts: &mut Vec<Account>, kept: impl IntoIterator<Item
     }
 }
 
-/// An id belongs to the first account that has it, else the whole listing would contradict itself.
+/// Leaves each id to the first account that has it: a listing with an id twice would be refused.
 ///
-/// It happens when two accounts of the configuration are one, or were exchanged while one cannot be read.
+/// That happens if two configured accounts are the same one, or were exchanged while one cannot be read.
 pub(crate) fn each_id_once(accounts: &mut [Account]) {
     let mut seen: BTreeSet<String> = BTreeSet::new();
     for account in accounts {

@@ -1,4 +1,4 @@
-//! The refresh of one account against a table that refuses, forgets and is cut short as a test wants.
+//! Refreshes of one account against a table that refuses calls and leaves out members as a test wants.
 
 mod accounts;
 mod configured;

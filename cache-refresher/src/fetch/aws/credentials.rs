@@ -1,4 +1,4 @@
-//! Watches where credentials come from: the SDK gives the reason for missing ones only as text, or not at all.
+//! Records why there are no credentials: the SDK gives the reason only as text, or not at all.
 
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,20 +11,20 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 /// What provided no credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lack {
-    /// Instance metadata, which is asked where nothing else is configured; or nobody answered in time.
+    /// Instance metadata, which is asked if nothing else is configured; or there was no answer in time.
     Metadata,
     /// Something that is configured, such as a profile or the agent of a container.
     Configured,
 }
 
-/// The SDK's provider, and how its last answer was.
+/// The SDK's provider, and the outcome of its last answer.
 #[derive(Debug, Clone)]
 pub(super) struct Watched {
     inner: Option<SharedCredentialsProvider>,
     lack: Arc<Mutex<Option<Lack>>>,
 }
 
-/// The same, with the provider watched.
+/// Wraps the provider of this configuration.
 pub(super) fn watched(sdk: SdkConfig) -> (SdkConfig, Watched) {
     let watched = Watched { inner: sdk.credentials_provider(), lack: Arc::default() };
     let provider = SharedCredentialsProvider::new(watched.clone());
@@ -32,7 +32,7 @@ pub(super) fn watched(sdk: SdkConfig) -> (SdkConfig, Watched) {
 }
 
 impl Watched {
-    /// Why there are none; none: there are, or nobody has asked.
+    /// Why there are no credentials. `None`: there are, or they were not asked for yet.
     pub(super) fn lack(&self) -> Option<Lack> {
         *self.lack.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,7 +48,7 @@ impl ProvideCredentials for Watched {
         Self: 'a,
     {
         future::ProvideCredentials::new(async {
-            // Stays if the SDK loses patience and drops this.
+            // This remains noted if the SDK runs out of time and drops the future.
             self.note(Some(Lack::Metadata));
             let answer = match &self.inner {
                 Some(inner) => inner.provide_credentials().await,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When the whole fetch has to be done.
+/// When the fetch has to end, and how long it was allowed to take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     pub(super) at: Instant,
@@ -12,7 +12,7 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    /// From now on.
+    /// Starts now.
     pub(super) fn after(allowed: Duration) -> Self {
         Self { at: Instant::now() + allowed, allowed }
     }

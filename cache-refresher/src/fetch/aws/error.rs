@@ -1,4 +1,4 @@
-//! What an error of the SDK means: its cause in words, its weight, and what to do about it.
+//! What an error of the SDK means: its cause, its kind, and what to do about it.
 
 use std::error::Error as StdError;
 
@@ -7,7 +7,7 @@ use listing::FailureKind;
 
 use crate::fetch::failure::Reason;
 
-/// An error, understood.
+/// An error of a call to AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) reason: Reason,
@@ -17,7 +17,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// An answer of AWS.
+    /// For an answer of AWS.
     pub(super) fn by_service(
         error: &(dyn StdError + 'static),
         meta: &ErrorMetadata,
@@ -47,7 +47,7 @@ impl Told {
         }
     }
 
-    /// Whether the clock of this host is not AWS's.
+    /// Whether this host's clock is wrong.
     pub(super) fn is_of_clock(&self) -> bool {
         self.code().is_some_and(is_skewed)
     }
@@ -64,7 +64,7 @@ where
         }
         _ => {
             let cause = cause_of(error);
-            // There is no type for it to be told by that the SDK shows.
+            // The SDK has no public type for this case.
             let kind = if no_credentials(&cause) { FailureKind::Denied } else { FailureKind::Unavailable };
             let reason = if matches!(error, SdkError::ResponseError(_)) {
                 Reason::NotUnderstood
@@ -76,15 +76,15 @@ where
     }
 }
 
-/// The messages of an error and what caused it, those that repeat each other once. The outermost is the SDK's
-/// own classification, which says little.
+/// The messages of an error and its causes, without repetitions. The outermost is left out: it is the SDK's own
+/// classification, which says little.
 pub(super) fn cause_of(error: &(dyn StdError + 'static)) -> String {
     let mut said: Vec<String> = Vec::new();
     let mut next = error.source().or(Some(error));
     while let Some(error) = next {
         let text = error.to_string();
         let is_news = !said.iter().any(|before| before.contains(&text));
-        // An interceptor's own error follows.
+        // The interceptor's own error follows.
         if is_news && !text.ends_with("interceptor encountered an error") {
             said.push(text);
         }
@@ -104,7 +104,7 @@ fn kind(code: Option<&str>, status: Option<u16>) -> FailureKind {
         (Some("ValidationError" | "RegionDisabledException"), _) => FailureKind::Configuration,
         (Some(code), _) if is_denial(code) => FailureKind::Denied,
         (_, Some(401 | 403)) => FailureKind::Denied,
-        // 407: the proxy wants a name and password. A success that was not understood is not AWS's either.
+        // For example 407 of a proxy that wants a password. A success that was not understood does not come from AWS either.
         (None, _) => FailureKind::Unavailable,
         (Some(_), _) => FailureKind::Other,
     }
@@ -128,7 +128,7 @@ fn is_skewed(code: &str) -> bool {
     ["RequestTimeTooSkewed", "RequestExpired", "SignatureDoesNotMatch"].contains(&code)
 }
 
-/// What to do; `denied` where it is denied.
+/// What to do about it; `denied` is the hint for AccessDenied.
 pub(super) fn hint(told: &Told, denied: &str) -> String {
     match told.code() {
         Some(code) if code.starts_with("AccessDenied") => denied.to_owned(),

@@ -1,4 +1,4 @@
-//! The HTTP client below the SDK: proxy and trusted certificates, which the SDK itself has no settings for.
+//! The HTTP client of the SDK, with proxy and trusted certificates: the SDK itself has no settings for them.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,16 +19,16 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::fetch::failure::failure;
 
-/// To AWS. A lost SYN is repeated after a second.
+/// The limit for a connection to AWS. The kernel repeats a lost SYN after a second.
 pub(super) const CONNECT: Duration = Duration::from_secs(3);
 
-/// Until the head of an answer of AWS: a server that accepts and never answers is noticed, and asked again.
+/// The limit for the head of an answer of AWS. If a server accepts a connection and never answers, the call is repeated.
 pub(super) const READ: Duration = Duration::from_secs(15);
 
 /// How long to wait for a connection and for the head of an answer.
 type Patience = (Option<Duration>, Option<Duration>);
 
-/// Connections by proxy and trusted certificates: one pool for all services and accounts that wait equally long.
+/// Connections with this proxy and these certificates: one pool for all services and accounts with the same limits of time.
 #[derive(Debug)]
 pub(super) struct Connections {
     tls: TlsContext,
@@ -37,7 +37,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Who calls says for how long: the SDK waits for instance metadata, which may be out of reach, but a second.
+    /// The caller sets the limits: the SDK waits only a second for instance metadata, which may be unreachable.
     pub(super) fn pool(&self, settings: &HttpConnectorSettings) -> SharedHttpConnector {
         let patience = (settings.connect_timeout(), settings.read_timeout());
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,7 +68,7 @@ pub(super) fn connections(config: &config::Aws) -> Result<Arc<Connections>, Fail
     let trusted = match &config.ca_bundle {
         Some(path) => TrustStore::empty().with_pem_certificate(certificates(path)?),
         None if rustls_native_certs::load_native_certs().certs.is_empty() => {
-            // The SDK's own store would panic in a debug build, and say nothing in another.
+            // The SDK's own store would panic in a debug build, and report nothing in a release build.
             let warning = Message::new("this host has no CA certificates: https will fail");
             log::warn!("{}", warning.with_hint("install ca-certificates, or set [aws] ca_bundle"));
             TrustStore::empty()
@@ -101,7 +101,7 @@ fn proxy(config: &config::Aws) -> Result<ProxyConfig, Failure> {
     })
 }
 
-/// The client panics on a certificate that it cannot use, so each is tried here first.
+/// The client panics on a certificate that it cannot use, so each is checked here first.
 fn certificates(path: &Path) -> Result<Vec<u8>, Failure> {
     let wrong = |cause: &str, kind| {
         failure(

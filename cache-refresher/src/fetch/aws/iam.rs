@@ -1,4 +1,4 @@
-//! IAM's answers: all pages, checked for what no honest answer lacks.
+//! IAM's answers: all pages of each list, checked for what every genuine answer has.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,13 +20,13 @@ use crate::fetch::directory::{
 };
 use crate::fetch::failure::{Reason, Refusal, What, failure};
 
-/// The largest page that GetGroup takes; the default is a tenth.
+/// The largest page size that GetGroup accepts. The default is 100.
 const PAGE: i32 = 1000;
 
-/// IAM allows 5000 users in an account, and pages may be small; more is an answer without an end.
+/// IAM allows 5000 users in an account, and pages may be small. With more pages, the list probably has no end.
 const MOST_PAGES: u32 = 5000;
 
-/// IAM of one account, as one role sees it.
+/// IAM in one account, with the permissions of one role.
 #[derive(Debug)]
 pub(crate) struct Iam {
     client: Client,
@@ -67,9 +67,9 @@ impl Accounts for IamAccounts<'_> {
     }
 }
 
-/// Members of groups.
+/// Lists the members of a group.
 const GET_GROUP: &str = "iam:GetGroup";
-/// Confirms that somebody left a group.
+/// Confirms that a user left a group.
 const LIST_GROUPS_FOR_USER: &str = "iam:ListGroupsForUser";
 
 impl Directory for Iam {
@@ -237,7 +237,7 @@ fn no_such_group(refusal: Refusal, name: &str) -> Refusal {
 }
 
 fn member(user: User) -> Option<Member> {
-    // The SDK puts 1970 where an answer has no CreateDate.
+    // The SDK returns 1970 if an answer has no CreateDate.
     let created = match user.create_date.secs() {
         0 => None,
         seconds => Timestamp::from_second(seconds).ok(),
@@ -246,7 +246,7 @@ fn member(user: User) -> Option<Member> {
     (is_id(&member.id) && !member.name.is_empty()).then_some(member)
 }
 
-/// What a listing takes for an id.
+/// Whether a listing accepts it as an id.
 fn is_id(id: &str) -> bool {
     (1..=128).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
@@ -261,7 +261,7 @@ fn contradiction(action: &str, on: &str, cause: &str) -> Refusal {
     }
 }
 
-/// Walks the pages of one list, and ends even if the list does not.
+/// Walks through the pages of one list, and stops even if the list has no end.
 #[derive(Debug)]
 struct Pages<'a> {
     action: &'a str,
@@ -282,7 +282,7 @@ impl<'a> Pages<'a> {
         Self { action, on, state: State::First, turned: 0 }
     }
 
-    /// The Marker to ask with; the outer None ends the walk.
+    /// The Marker of the next request. The outer `None` means that there are no more pages.
     fn next(&self) -> Option<Option<String>> {
         match &self.state {
             State::First => Some(None),

@@ -19,21 +19,21 @@ use super::error::cause_of;
 use super::http::Connections;
 use crate::fetch::failure::failure;
 
-/// Where an instance shows its own tags, if its options allow it.
+/// The path of the instance's own tags, if its options allow to read them.
 const TAGS: &str = "/latest/meta-data/tags/instance";
 
-/// As the SDK waits for it: it is on this machine, or nowhere.
+/// The same limit as the SDK's: the service is on this machine, or does not exist.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The metadata of this instance; reached without a proxy.
+/// The metadata of this instance, which is reached without a proxy.
 #[derive(Debug)]
 pub(super) struct Imds {
-    /// None where the environment says that there is none.
+    /// `None` if the environment disables it.
     client: Option<Client>,
     wire: Wire,
 }
 
-/// Why metadata is not to be had.
+/// Why metadata could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unmet {
     pub(super) cause: String,
@@ -60,7 +60,7 @@ impl Imds {
         Self { client: Some(Client::builder().configure(&config).build()), wire }
     }
 
-    /// None away from EC2.
+    /// `None` outside EC2.
     pub(super) async fn instance_id(&self, deadline: Deadline) -> Option<String> {
         let client = self.client.as_ref()?;
         let answer = timeout_at(deadline.at, client.get("/latest/meta-data/instance-id")).await.ok()?;
@@ -72,8 +72,8 @@ impl Imds {
         self.get("/latest/meta-data/iam/security-credentials/".to_owned(), deadline).await
     }
 
-    /// The groups that an instance tag names. An instance without the tag names none; one that does not show its
-    /// tags has not answered.
+    /// The groups that an instance tag names: none if the instance does not have the tag. It is an error if the instance does
+    /// not show its tags.
     pub(super) async fn groups_in_tag(
         &self,
         tag: &str,
@@ -98,7 +98,7 @@ impl Imds {
         }
     }
 
-    /// None where there is no such thing.
+    /// `None` if it does not exist.
     async fn get(&self, path: String, deadline: Deadline) -> Result<Option<String>, Unmet> {
         let Some(client) = &self.client else {
             let hint =
@@ -120,7 +120,8 @@ impl Imds {
     }
 }
 
-/// What metadata is reached by. It remembers how the last request for a token ended, which the client tells only in words.
+/// The connection to instance metadata. It records how the last request for a token ended, which the client reports only as
+/// text.
 #[derive(Debug, Clone)]
 struct Wire {
     pool: SharedHttpConnector,
@@ -134,7 +135,7 @@ struct Token {
     status: Option<u16>,
 }
 
-/// Where IMDSv2 gives tokens, below the address of the metadata service.
+/// The path of IMDSv2 for tokens, below the address of the metadata service.
 const TOKEN: &str = "/latest/api/token";
 
 impl HttpConnector for Wire {
@@ -154,7 +155,7 @@ impl HttpConnector for Wire {
 }
 
 impl Wire {
-    /// Why the client had no answer.
+    /// Why the client got no answer.
     async fn why(&self, cause: &str) -> Unmet {
         let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match token {
@@ -169,8 +170,8 @@ impl Wire {
         }
     }
 
-    /// EC2 User Guide, "Use instance metadata service": the hop limit is that of the answer to PUT requests alone, so
-    /// that a request without token is answered, with 401 where tokens are required.
+    /// EC2 User Guide, "Use instance metadata service": the hop limit applies only to answers to PUT requests. A request
+    /// without a token is answered, with 401 if tokens are required.
     async fn answers_without_token(&self, token: &str) -> bool {
         let Some(address) = token.strip_suffix(TOKEN) else {
             return false;
@@ -182,7 +183,7 @@ impl Wire {
     }
 }
 
-/// Where nothing answers.
+/// If nothing answers.
 fn silent(cause: &str) -> Unmet {
     Unmet {
         cause: format!("instance metadata did not answer: {cause}"),
@@ -192,7 +193,7 @@ fn silent(cause: &str) -> Unmet {
     }
 }
 
-/// Where a token, or what was asked for with one, was answered by something else.
+/// If a request for a token, or with one, got this status.
 fn refused(status: u16) -> Unmet {
     let cause = format!("instance metadata did not answer: HTTP status {status}");
     match status {
@@ -220,7 +221,7 @@ fn refused(status: u16) -> Unmet {
     }
 }
 
-/// `Ops:Admins`, `Ops Admins`; the error is the name that is none.
+/// Splits `Ops:Admins` or `Ops Admins`. The error is a name that is not valid.
 fn split(value: &str, is_name: fn(&str) -> bool) -> Result<Vec<String>, String> {
     value
         .split(|character: char| character == ':' || character.is_whitespace())

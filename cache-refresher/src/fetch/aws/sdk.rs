@@ -1,4 +1,4 @@
-//! The AWS SDK as the configuration sets it up, for all accounts: region, connections, retries, limits of time, credentials.
+//! Sets up the AWS SDK for all accounts: region, connections, retries, limits of time, credentials.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use super::http;
 use super::imds::Imds;
 use crate::fetch::failure::failure;
 
-/// IAM throttles by the account, so that a refresh of many users has to expect some refusals of each call. At one
-/// in two, ten attempts fail once in a thousand calls.
+/// IAM throttles per account, so a refresh of many users has to expect that any call is refused a few times. If every second
+/// attempt is refused, ten attempts fail for one call in a thousand.
 const ATTEMPTS: u32 = 10;
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
@@ -26,13 +26,14 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 /// From the first byte sent to the last one received; IAM answers within a second.
 const ATTEMPT: Duration = Duration::from_secs(20);
 
-/// For credentials, as the SDK has it; at most half of all the time, so that some is left to find out why there are none.
+/// The SDK's own limit for credentials. At most half of the time allowed for the fetch, so that some is left to find out why
+/// there are none.
 const CREDENTIALS: Duration = Duration::from_secs(5);
 
-/// Where no region is to be found, IAM's own: it is one service for all regions.
+/// The region if none is configured. IAM is one service for all regions, in this one.
 const REGION: &str = "us-east-1";
 
-/// How AWS is reached: what all accounts share.
+/// Access to AWS, shared by all accounts.
 pub(super) struct Aws<'a> {
     pub(super) config: &'a config::Aws,
     pub(super) sdk: SdkConfig,
@@ -43,7 +44,7 @@ pub(super) struct Aws<'a> {
 }
 
 impl<'a> Aws<'a> {
-    /// The configuration, then the SDK's own environment variables and files, then the instance.
+    /// Settings come from the configuration, then from the SDK's own environment variables and files, then from the instance.
     pub(super) async fn reach(config: &'a config::Aws, calls: Calls) -> Result<Self, Failure> {
         let deadline = Deadline::after(config.timeout);
         let connections = http::connections(config)?;
@@ -71,7 +72,7 @@ impl<'a> Aws<'a> {
         if let Some(url) = &config.endpoint_url {
             loader = loader.endpoint_url(url);
         }
-        // Only if set: the environment may say so too.
+        // Only if set, since the environment may set it too.
         if config.use_fips {
             loader = loader.use_fips(true);
         }
@@ -86,9 +87,8 @@ impl<'a> Aws<'a> {
     }
 }
 
-/// The budget of retries that the calls of one service to one account share: there is none, for what cannot be
-/// had is looked for again until the deadline anyway. The SDK's own would be shared by all accounts, and a process
-/// that stays (`--loop`) would find it spent after an outage.
+/// Retries without a budget: a call is repeated until the deadline anyway. The SDK's own budget would be shared by all
+/// accounts, and a process that keeps running (`--loop`) would find it used up after an outage.
 pub(super) fn retries(service: &str, account: &str) -> RetryPartition {
     RetryPartition::custom(format!("{service} {account}")).token_bucket(TokenBucket::unlimited()).build()
 }

@@ -1,4 +1,4 @@
-//! Who the host is, and the role that reads an account.
+//! The identity of this host in AWS, and the role that reads an account.
 
 use aws_sdk_sts::Client;
 use aws_sdk_sts::config::{Builder, Credentials};
@@ -10,26 +10,26 @@ use super::watch::QUERY;
 use crate::fetch::accounts::Configured;
 use crate::fetch::failure::failure;
 
-/// RoleSessionName where the configuration has none; it is shown in CloudTrail.
+/// RoleSessionName if the configuration has none. CloudTrail shows it.
 const SESSION: &str = "nss-iam@<instance-id>";
 
-/// STS takes 2 to 64 characters.
+/// STS accepts 2 to 64 characters.
 const LONGEST_SESSION: usize = 64;
 
-/// Who this host is in AWS.
+/// The identity of this host in AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     account: String,
     arn: String,
 }
 
-/// Who reads an account.
+/// The role that reads an account.
 pub(super) struct Role {
     /// The account's id.
     pub(super) account: String,
     /// For hints: `the role 'IAMKeyLookup'`.
     pub(super) called: String,
-    /// None: the host's own.
+    /// `None`: the host's own.
     pub(super) credentials: Option<Credentials>,
 }
 
@@ -48,7 +48,7 @@ impl Identity {
 }
 
 impl Aws<'_> {
-    /// GetCallerIdentity, which needs no permission.
+    /// By GetCallerIdentity, which needs no permission.
     pub(super) async fn identity(&self) -> Result<Identity, Failure> {
         let client = self.sts("base");
         let denied = "this call needs no permission: does a policy of the organization or of the VPC endpoint deny it?";
@@ -74,8 +74,8 @@ impl Aws<'_> {
         }
     }
 
-    /// The SDK says in one and the same way that an instance has no role and that its metadata did not answer: the
-    /// first needs a person, the second may pass.
+    /// The SDK reports an instance without a role in the same way as metadata that did not answer. The first needs an
+    /// administrator, the second may be temporary.
     async fn why_no_credentials(&self, failure: Failure) -> Failure {
         if self.credentials.lack() != Some(Lack::Metadata) {
             return failure;
@@ -95,7 +95,7 @@ impl Aws<'_> {
         self::failure(&failure.call, &failure.on, &format!("no credentials: {cause}"), hint, kind)
     }
 
-    /// Who reads an account: `role`, or this host itself.
+    /// The configured role of the account, or the host's own.
     pub(super) async fn role(&self, identity: &Identity, account: &Configured<'_>) -> Result<Role, Failure> {
         let Some(role) = account.role else {
             return Ok(Role {
@@ -166,7 +166,7 @@ impl Aws<'_> {
     }
 }
 
-/// What STS takes: `[\w+=,.@-]{2,64}`.
+/// A name that STS accepts: `[\w+=,.@-]{2,64}`.
 fn session(name: &str) -> String {
     let fits = |character: char| character.is_ascii_alphanumeric() || "_+=,.@-".contains(character);
     let name = name.chars().map(|character| if fits(character) { character } else { '-' });

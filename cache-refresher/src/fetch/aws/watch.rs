@@ -1,5 +1,5 @@
-//! Watches the SDK's retries: counts requests, remembers the last refusal in case the deadline comes first, and refuses an
-//! answer that is not whole.
+//! Watches the SDK's retries: counts requests, records the last refusal in case the deadline comes first, and rejects
+//! incomplete answers.
 
 use std::error::Error as StdError;
 use std::future::Future;
@@ -22,25 +22,25 @@ use super::error::{Told, cause_of, hint, told};
 use super::sdk::Aws;
 use crate::fetch::failure::{Reason, Refusal, What, failure};
 
-/// What differs by the service that is called.
+/// What differs between services of AWS.
 #[derive(Debug)]
 pub(super) struct Service {
-    /// Its code for what does not exist.
+    /// Its error code for what does not exist.
     pub(super) not_found: &'static str,
-    /// Whether a body is all of the answer to an action.
+    /// Whether a body is a complete answer to an action.
     pub(super) is_whole: fn(&str, &[u8]) -> bool,
 }
 
-/// IAM and STS, which speak the query protocol.
+/// IAM and STS, which use the query protocol.
 pub(super) const QUERY: Service = Service { not_found: "NoSuchEntity", is_whole };
 
-/// Makes calls in the name of one role.
+/// Makes calls as one role.
 #[derive(Debug)]
 pub(super) struct Caller {
     deadline: Deadline,
     calls: Calls,
     service: &'static Service,
-    /// What to do where a call is denied.
+    /// The hint for a call that is denied.
     denied: String,
 }
 
@@ -51,12 +51,12 @@ impl Aws<'_> {
 }
 
 impl Caller {
-    /// Until the deadline of the whole fetch.
+    /// The time until the deadline of the fetch.
     pub(super) fn time_left(&self) -> Duration {
         self.deadline.left()
     }
 
-    /// Makes one call; `send` gets the interceptor that belongs to it.
+    /// Makes one call. `send` gets the interceptor for it.
     pub(super) async fn call<T, E, F>(
         &self,
         action: &'static str,
@@ -113,7 +113,7 @@ impl Caller {
     }
 }
 
-/// What the last attempt of a call failed with.
+/// The error of the last attempt of a call.
 type Last = Arc<Mutex<Option<Told>>>;
 
 /// The interceptor of one call that fails with `E`.
@@ -146,8 +146,8 @@ impl<E: StdError + ProvideErrorMetadata + Send + Sync + 'static> Intercept for W
         Ok(())
     }
 
-    /// The SDK's XML reader takes the end of the text for the end of a list: a body that was cut short between
-    /// two members would be a group that lost the rest.
+    /// The SDK's XML reader treats the end of the text as the end of a list: a body that was cut off between two members
+    /// would look like a group without the other members.
     fn read_after_deserialization(
         &self,
         context: &AfterDeserializationInterceptorContextRef<'_>,
@@ -156,7 +156,7 @@ impl<E: StdError + ProvideErrorMetadata + Send + Sync + 'static> Intercept for W
     ) -> Result<(), BoxError> {
         let response = context.response();
         let body = response.body().bytes().unwrap_or_default();
-        // What was not understood is an error already, and one that may be tried again.
+        // An answer that was not understood is already an error, and the call is repeated.
         if context.output_or_error().is_ok() && !(self.is_whole)(self.action, body) {
             return Err("the answer is truncated, or is not from AWS".into());
         }

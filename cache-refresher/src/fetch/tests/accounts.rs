@@ -1,4 +1,4 @@
-//! Several accounts: what becomes of one changes nothing in another, and a mistake in the configuration removes nobody.
+//! Several accounts: a failure in one does not affect the others, and a mistake in the configuration removes nobody.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::fetch::failure::failure;
 #[derive(Default)]
 struct Tables {
     reached: BTreeMap<&'static str, (&'static str, Table)>,
-    /// None: the instance shows no tags.
+    /// `None`: the instance shows no tags.
     tag: Option<Vec<String>>,
 }
 
@@ -37,7 +37,7 @@ fn tables(reached: &[(&'static str, &'static str, Table)]) -> Tables {
     Tables { reached: reached.collect(), tag: None }
 }
 
-/// What `source` reads by a configuration, knowing `previous`.
+/// What is read from `source` with a configuration, if `previous` is known.
 fn read(source: Tables, text: &str, previous: Option<&Listing>, release: &Release) -> Listing {
     let config = Config::parse(&[(PathBuf::from("config.toml"), text.to_owned())]).unwrap();
     let request = Request {
@@ -61,7 +61,7 @@ fn people(listing: &Listing) -> Vec<(&str, Vec<&str>)> {
 const TWO: &str = "groups = ['G']\n[[account]]\nname = 'b'\nrole = 'B'\ngroups = ['H']\n";
 
 fn other() -> Table {
-    // Ids are unlike those of the first account.
+    // The ids differ from those of the first account.
     let mut table = Table::default().user("zoe", &["H"]);
     table.groups.get_mut("H").unwrap().0 = "AGPAofB".to_owned();
     table
@@ -89,7 +89,7 @@ fn an_account_is_known_by_its_id_when_the_configuration_gives_it_another_name() 
     let none = Release::default();
     let known = read(both(), TWO, None, &none);
     let renamed = TWO.replace("'b'", "'c'");
-    // What is not known by then cannot be kept.
+    // What was not known before cannot be kept.
     let unread = other().refusing("ListSSHPublicKeys", "zoe", What::Failed);
     let listing = read(tables(&[("", "1", two()), ("B", "2", unread)]), &renamed, Some(&known), &none);
     assert_eq!(people(&listing), [("", vec!["ana", "bob"]), ("c", vec!["zoe"])]);

@@ -1,4 +1,4 @@
-//! What the configuration and IAM call a group may change, and a mistake in the one or a new name in the other disables
+//! The name of a group may change in the configuration and in IAM. A mistake in the one or a new name in the other disables
 //! nobody.
 
 use super::*;
@@ -8,7 +8,7 @@ fn members(account: &Account) -> Vec<(&str, Vec<&str>)> {
     groups.map(|group| (group.name.as_str(), group.members.iter().map(String::as_str).collect())).collect()
 }
 
-/// `G` is called `New` since.
+/// `G` was renamed to `New`.
 fn renamed(mut table: Table) -> Table {
     let group = table.groups.remove("G").unwrap();
     table.groups.insert("New".to_owned(), group);
@@ -68,7 +68,7 @@ fn groups_that_are_exchanged_in_the_configuration_disable_nobody_and_the_new_one
     );
     assert_eq!(kinds(&account), [FailureKind::Held]);
     assert!(account.groups[1].unconfigured);
-    // Named again, it is as before.
+    // Once it is named again, everything is as before.
     let back = with(&table, Some(&account), 10, &["G"]);
     assert_eq!(names(&back), ["ana", "bob", "new", "zoe"]);
     let forced = forced(&table, Some(&account), 10, &["Z"]);
@@ -121,7 +121,7 @@ fn a_group_that_was_renamed_is_followed_by_its_id_with_a_warning_that_names_the_
     assert_eq!(members(&corrected)[0].0, "New");
     assert!(corrected.warnings.is_empty() && corrected.groups[0].renamed.is_none());
     assert_eq!(corrected.groups[0].id, known.groups[0].id);
-    // Those who leave a renamed group are out.
+    // Users who leave a renamed group are removed.
     let mut left = table.clone();
     left.groups.get_mut("New").unwrap().1.remove("bob");
     assert_eq!(names(&run(&left, Some(&account), 15)), ["ana", "new"]);
@@ -134,7 +134,7 @@ fn a_renamed_group_is_found_by_whatever_call_is_allowed() {
     assert_eq!(members(&run(&listed, Some(&known), 5)), members(&known));
     assert_eq!(listed.asked("ListGroups"), 1);
 
-    // GetGroup is allowed for configured names only: nobody joins, and those who left are out.
+    // GetGroup is allowed for configured names only: nobody joins, and users who left are removed.
     let mut closed = renamed(two().user("new", &["G"])).refusing("GetGroup", "New", What::Denied);
     let account = run(&closed, Some(&known), 5);
     assert_eq!(members(&account), members(&known));
@@ -142,7 +142,7 @@ fn a_renamed_group_is_found_by_whatever_call_is_allowed() {
     closed.groups.get_mut("New").unwrap().1.remove("bob");
     assert_eq!(names(&run(&closed, Some(&account), 10)), ["ana"]);
 
-    // Nothing is allowed: it could be deleted, and nobody is disabled on that.
+    // Nothing is allowed: the group may have been deleted, but nobody is disabled for that.
     let blind = renamed(two()).unconfirmable().refusing("ListGroups", "", What::Denied);
     let mut account = known.clone();
     for minute in [5, 10, 15, 20] {
@@ -202,7 +202,7 @@ fn while_the_group_of_a_new_name_or_a_dropped_one_cannot_be_read_all_is_as_it_wa
     assert_eq!(account.as_of, known.as_of);
 }
 
-/// A denied group is one that does not resolve: its members stay, and those who left other groups go.
+/// A denied group cannot be resolved: its members stay, and users who left other groups are removed.
 #[test]
 fn one_group_that_is_denied_freezes_no_other_one() {
     let known = run(&two().user("eve", &["G"]), None, 0);
@@ -232,7 +232,7 @@ fn a_name_that_another_group_takes_disables_nobody_of_the_one_that_had_it() {
         assert_eq!((old.members.len(), old.unconfigured, old.renamed.as_deref()), (2, true, Some("New")));
         assert_eq!(kinds(&account), [FailureKind::Held]);
     }
-    // Deleted and made again with the same members: they are in the new one, even if its answer is half a one.
+    // It was deleted and created again with the same members: they are in the new one, even if its answer is incomplete.
     let mut again = two().forgetting("G", "bob", 1);
     again.groups.get_mut("G").unwrap().0 = "AGPAagain".to_owned();
     let account = run(&again, Some(&known), 5);

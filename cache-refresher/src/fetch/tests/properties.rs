@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The members of `G` and of `H`, and which calls on which user or group are refused how.
+/// The members of `G` and of `H`, and how calls on a user or group are refused.
 fn any_table() -> impl Strategy<Value = Table> {
     let members = || proptest::collection::btree_set("[a-f]", 0..6);
     let refused = proptest::collection::btree_map(
@@ -42,8 +42,8 @@ fn any_table() -> impl Strategy<Value = Table> {
 }
 
 proptest! {
-    /// A failure never empties anything: who is a member now and was known stays, with at least the keys that
-    /// were known, and a membership phase that failed changes nothing at all.
+    /// A failure never empties anything: users who are members now and were known stay, with at least the known keys. If the
+    /// memberships could not be read, nothing changes at all.
     #[test]
     fn no_failure_loses_a_member_or_a_key(before in any_table(), after in any_table()) {
         let honest = Table { refuse: BTreeMap::new(), ..before };
@@ -65,7 +65,7 @@ proptest! {
         }
     }
 
-    /// Once nothing fails, the listing is the truth, whatever went before, and the same again a second time.
+    /// Once nothing fails, the listing is right, whatever happened before, and a second refresh changes nothing.
     #[test]
     fn the_first_refresh_without_a_failure_is_the_truth(before in any_table(), after in any_table()) {
         let known = run(&before, None, 0);

@@ -20,7 +20,7 @@ fn a_user_missing_from_one_answer_is_asked_for_and_stays_with_the_old_keys() {
     assert_eq!(table.asked("ListGroupsForUser"), 1, "only for those whom an answer lacks");
 }
 
-/// One answer that came without members took a group, and what it gives, from users who were in another one too.
+/// Before, one answer without members removed users from a group even if they were in another one too.
 #[test]
 fn leaving_one_of_several_groups_is_confirmed_like_leaving_all() {
     let known = run(&two(), None, 0);
@@ -41,7 +41,7 @@ fn leaving_one_of_several_groups_is_confirmed_like_leaving_all() {
         assert_eq!((missing.times, missing.groups), (times, vec!["AGPAH".to_owned()]));
         assert_eq!((known.groups[1].members.len(), kinds(&known)), (1, vec![FailureKind::Held]));
     }
-    // Missing from another group since: that is counted from the beginning.
+    // Now another group lacks the user: the count starts again.
     failing.groups.get_mut("G").unwrap().1.remove("ana");
     known = run(&failing, Some(&known), 11);
     assert_eq!(user(&known, "ana").missing.as_ref().unwrap().times, 1);

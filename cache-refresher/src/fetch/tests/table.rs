@@ -11,13 +11,13 @@ use crate::fetch::directory::{
 };
 use crate::fetch::failure::{Reason, Refusal, What, failure};
 
-/// Everything is true and allowed but what a test says otherwise.
+/// Everything is correct and allowed, unless a test says otherwise.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Table {
     /// Name -> GroupId, names of members.
     pub(super) groups: BTreeMap<String, (String, BTreeSet<String>)>,
     pub(super) users: BTreeMap<String, TableUser>,
-    /// Call and what it is on -> refused so.
+    /// Call and what it is on -> how it is refused.
     pub(super) refuse: BTreeMap<(&'static str, String), What>,
     /// Members that GetGroup leaves out, group -> how many times.
     pub(super) forget: RefCell<BTreeMap<(String, String), u32>>,

@@ -95,8 +95,8 @@ mod tests {
         }
     }
 
-    /// ssh-keygen reads a line with sshd's `sshkey_read`. Like sshd it then looks for options before the key, which are refused
-    /// here.
+    /// ssh-keygen reads a line with sshd's `sshkey_read`. Like sshd it then looks for options before the key, which are
+    /// refused here.
     #[test]
     fn openssh_reads_a_key_in_the_same_spellings() {
         let folder = tempfile::tempdir().unwrap();

@@ -51,8 +51,8 @@ impl Error {
     }
 }
 
-/// For the apply half: locks `state.db` in `folder`, which is never replaced. Creates it if it is missing, except in a dry run,
-/// which then has nothing to wait for.
+/// For the apply half: locks `state.db` in `folder`, which is never replaced. Creates it if it is missing, except in a
+/// dry run, which then has nothing to wait for.
 pub(crate) fn of_apply(folder: &Path, dry_run: bool) -> Result<Option<Lock>, Error> {
     let path = folder.join(STATE.name);
     let opened = OpenOptions::new().read(true).append(!dry_run).create(!dry_run).mode(STATE.mode).open(&path);

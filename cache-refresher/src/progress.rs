@@ -1,5 +1,5 @@
-//! The progress bar of the fetch half. It is shown on a terminal only, and disappears at the end. A fetch half that is a child
-//! has no terminal, and reports to its parent.
+//! The progress bar of the fetch half. It is shown on a terminal only, and disappears at the end. A fetch half that is a
+//! child has no terminal, and reports to its parent.
 
 use std::io::IsTerminal;
 use std::time::Duration;

@@ -34,9 +34,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// SIGKILL is sent again for processes that were being created. If they remain after so many rounds, they cannot be killed.
 const ROUNDS: u32 = 20;
 
-/// Added to the user's uid, this is the real and the saved uid of the child that sends signals. kill(2) checks those two of the
-/// receiver, so the user's own processes cannot stop the child. No user has such an id (systemd's UIDS-GIDS leaves the upper
-/// half unused).
+/// Added to the user's uid, this is the real and the saved uid of the child that sends signals. kill(2) checks those two
+/// of the receiver, so the user's own processes cannot stop the child. No user has such an id (systemd's UIDS-GIDS leaves
+/// the upper half unused).
 const STAND_IN: u32 = 0x8000_0000;
 
 /// A user who left or is locked.

@@ -221,7 +221,8 @@ impl<'a> OnDisk<'a> {
         saved.map_err(|cause| Error::State { folder: self.folder.to_owned(), cause })
     }
 
-    /// Keys first: a new user has keys as soon as the name appears, and a removed one has none while the name is still there.
+    /// Keys first: a new user has keys as soon as the name appears, and a removed one has none while the name is still
+    /// there.
     fn replace(&self, cache: Option<&Cache>, keys: Option<&Keys>, group: u32) -> Result<(), Error> {
         publish::remove_leftovers(self.folder)?;
         if let Some(keys) = keys {
@@ -238,8 +239,8 @@ fn told(changes: Vec<Change>, renamed: bool, first: bool) -> Done {
     Done { published: renamed || !changes.is_empty(), renamed, first, changes }
 }
 
-/// Whether `keys` only repeat those of the machine from whose image this one was started: before its first fetch, it can only
-/// publish the image's listing again.
+/// Whether `keys` only repeat those of the machine from whose image this one was started: before its first fetch, it can
+/// only publish the image's listing again.
 fn are_of_another_machine(known: &Keys, keys: &Keys) -> bool {
     let newest = |keys: &Keys| keys.logins.iter().map(|login| login.confirmed).max();
     !keys.machine_id.is_empty() && known.machine_id != keys.machine_id && newest(keys) <= newest(known)

@@ -1,5 +1,5 @@
-//! Checks whether a user whom the answer for a group lacks has really left it. Sources are eventually consistent, and a false
-//! removal locks people out.
+//! Checks whether a user whom the answer for a group lacks has really left it. Sources are eventually consistent, and a
+//! false removal locks people out.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -36,7 +36,8 @@ pub(crate) enum What {
     Failed,
 }
 
-/// Why a call failed. Failures of the same reason become one message; their texts differ, since they name users and requests.
+/// Why a call failed. Failures of the same reason become one message; their texts differ, since they name users and
+/// requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// The error code of the source.

@@ -142,7 +142,8 @@ impl Groups {
         }
     }
 
-    /// A group that was known, and is not found by its name. A temporary failure is an error, since the group is then unknown.
+    /// A group that was known, and is not found by its name. A temporary failure is an error, since the group is then
+    /// unknown.
     async fn follow<D: Directory>(
         &mut self,
         directory: &D,

@@ -1,4 +1,5 @@
-//! Reads keys and tags of the members, user by user. What cannot be read stays as it was known, with its earlier confirmation.
+//! Reads keys and tags of the members, user by user. What cannot be read stays as it was known, with its earlier
+//! confirmation.
 
 use std::collections::{BTreeMap, BTreeSet};
 

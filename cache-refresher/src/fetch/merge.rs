@@ -80,8 +80,8 @@ fn listed(known: &Account, asked: &Asked) -> BTreeSet<String> {
     members.map(|member| member.id.clone()).filter(counts).collect()
 }
 
-/// In groups that are no longer configured, only those users stay who would be disabled otherwise. If the configuration names
-/// a group that does not exist, all stay: it is probably the same group, misspelled.
+/// In groups that are no longer configured, only those users stay who would be disabled otherwise. If the configuration
+/// names a group that does not exist, all stay: it is probably the same group, misspelled.
 fn unconfigured(
     asked: &[Asked],
     members: &mut [BTreeSet<String>],

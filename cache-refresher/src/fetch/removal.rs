@@ -72,8 +72,8 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// The users who were members of a group and are not in its answer now. Not the ones whose name now belongs to another UserId:
-/// no source has two users of one name, so they are removed at once.
+/// The users who were members of a group and are not in its answer now. Not the ones whose name now belongs to another
+/// UserId: no source has two users of one name, so they are removed at once.
 pub(crate) fn lost(known: &Account, groups: &Groups) -> Vec<Lost> {
     let members = || groups.asked.iter().filter_map(|asked| asked.members.as_ref()).flatten();
     let ids: BTreeSet<&str> = members().map(|member| member.id.as_str()).collect();
@@ -96,8 +96,8 @@ pub(crate) fn lost(known: &Account, groups: &Groups) -> Vec<Lost> {
         .collect()
 }
 
-/// Removes a user from groups that they left, and keeps them in the others. If no call could tell, the user stays until enough
-/// refreshes agree, and the failure says so.
+/// Removes a user from groups that they left, and keeps them in the others. If no call could tell, the user stays until
+/// enough refreshes agree, and the failure says so.
 pub(super) fn decide(
     user: &mut User,
     lost: &Lost,

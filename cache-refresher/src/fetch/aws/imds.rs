@@ -72,8 +72,8 @@ impl Imds {
         self.get("/latest/meta-data/iam/security-credentials/".to_owned(), deadline).await
     }
 
-    /// The groups that an instance tag names: none if the instance does not have the tag. It is an error if the instance does
-    /// not show its tags.
+    /// The groups that an instance tag names: none if the instance does not have the tag. It is an error if the instance
+    /// does not show its tags.
     pub(super) async fn groups_in_tag(
         &self,
         tag: &str,

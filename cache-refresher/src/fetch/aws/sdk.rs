@@ -44,7 +44,8 @@ pub(super) struct Aws<'a> {
 }
 
 impl<'a> Aws<'a> {
-    /// Settings come from the configuration, then from the SDK's own environment variables and files, then from the instance.
+    /// Settings come from the configuration, then from the SDK's own environment variables and files, then from the
+    /// instance.
     pub(super) async fn reach(config: &'a config::Aws, calls: Calls) -> Result<Self, Failure> {
         let deadline = Deadline::after(config.timeout);
         let connections = http::connections(config)?;

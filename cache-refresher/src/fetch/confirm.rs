@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::directory::{Directory, Words};
-use super::failure::{Reason, What};
+use super::failure::Reason;
 use super::groups::Asked;
 use super::removal::{Doubt, Lost, Verdict};
 
@@ -76,14 +76,14 @@ async fn ask<D: Directory>(
                 lost.verdicts(|at| if asked.get(at).is_some_and(is_in) { Verdict::In } else { Verdict::Out }),
             )
         }
-        Err(refusal) => match refusal.what {
-            What::NotFound => Some(lost.verdicts(|_| Verdict::Out)),
-            What::Denied => {
+        Err(refusal) => match refusal.reason {
+            Reason::NotFound => Some(lost.verdicts(|_| Verdict::Out)),
+            Reason::Denied => {
                 denied.set(true);
                 None
             }
-            What::Failed => {
-                let doubt = Doubt::new(refusal.reason, refusal.failure.cause);
+            reason => {
+                let doubt = Doubt::new(reason, refusal.failure.cause);
                 Some(lost.verdicts(|_| Verdict::Unknown(doubt.clone())))
             }
         },
@@ -126,7 +126,7 @@ async fn members<D: Directory>(directory: &D, group: Option<&Asked>) -> Result<B
             let why = format!("denied, and {} answered for another group", D::words().lists());
             Err(Doubt::new(Reason::Contradiction, why))
         }
-        Err(refusal) if refusal.what == What::NotFound => Ok(BTreeSet::new()),
+        Err(refusal) if refusal.reason == Reason::NotFound => Ok(BTreeSet::new()),
         Err(refusal) => {
             let why = format!("denied, and {} failed: {}", D::words().lists(), refusal.failure.cause);
             Err(Doubt::new(refusal.reason, why))

@@ -13,34 +13,33 @@ const NAMED: usize = 3;
 /// A call that a source did not answer as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    pub(crate) what: What,
     pub(crate) reason: Reason,
     pub(crate) failure: Failure,
 }
 
 impl Refusal {
+    /// Whether the call may succeed another time, so that nothing follows from this.
+    pub(crate) fn is_failure(&self) -> bool {
+        !matches!(self.reason, Reason::NotFound | Reason::Denied)
+    }
+
     /// For [`put_together`].
     pub(crate) fn with_reason(self) -> (Reason, Failure) {
         (self.reason, self.failure)
     }
 }
 
-/// The refusals that a refresh treats differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
-    /// There is no such thing, which is an answer if the question was whether it exists.
-    NotFound,
-    /// Not allowed.
-    Denied,
-    /// Everything else.
-    Failed,
-}
-
 /// Why a call failed. Failures of the same reason become one message; their texts differ, since they name users and
 /// requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// The error code of the source.
+    /// There is no such thing, which is an answer if the question was whether it exists.
+    NotFound,
+    /// Not allowed.
+    Denied,
+    /// Not allowed, and the group that the call was about is not found.
+    DeniedAndNotFound,
+    /// Another error code of the source.
     Code(String),
     /// The HTTP status of an answer without a code.
     Status(u16),
@@ -52,10 +51,6 @@ pub(crate) enum Reason {
     NoAnswer,
     /// The deadline of the fetch has passed.
     NoTime,
-    /// A call that was needed is denied.
-    Denied,
-    /// A call that was needed is denied, and the group that it was about is not found.
-    DeniedAndNotFound,
 }
 
 /// A failure with everything that came from outside made printable.

@@ -8,7 +8,7 @@ use futures_util::stream;
 use listing::{Account, Failure, FailureKind, Group, Warning, WarningCode};
 
 use super::directory::{Directory, GroupAnswer, Member};
-use super::failure::{Reason, Refusal, What, failure, printable};
+use super::failure::{Reason, Refusal, failure, printable};
 use super::request::AccountRequest;
 
 /// If a group is not found, so many of its members are asked for its new name.
@@ -67,19 +67,19 @@ pub(crate) async fn read<D: Directory>(
     let named = |name: &String| known.groups.iter().find(|group| group.name.eq_ignore_ascii_case(name));
     // Everything is denied, and a mistake in a name would not explain it.
     let is_shut_out =
-        replies.iter().all(|reply| reply.as_ref().is_err_and(|refusal| refusal.what == What::Denied))
+        replies.iter().all(|reply| reply.as_ref().is_err_and(|refusal| refusal.reason == Reason::Denied))
             && (known.groups.is_empty() || request.groups.iter().all(|name| named(name).is_some()));
     for (name, reply) in request.groups.iter().zip(replies) {
         match (reply, named(name)) {
             (Ok(answer), _) => groups.add(Asked::answered(answer, None)),
-            (Err(refusal), Some(before)) if refusal.what == What::NotFound => {
+            (Err(refusal), Some(before)) if refusal.reason == Reason::NotFound => {
                 refusals.extend(groups.follow(directory, before, &names).await.err());
             }
             // A group that the policy does not name is denied, whether it exists or not.
-            (Err(refusal), None) if refusal.what != What::Failed && !is_shut_out => {
+            (Err(refusal), None) if !refusal.is_failure() && !is_shut_out => {
                 groups.unresolved.push(never_was(refusal))
             }
-            (Err(refusal), Some(before)) if refusal.what == What::Denied && !is_shut_out => {
+            (Err(refusal), Some(before)) if refusal.reason == Reason::Denied && !is_shut_out => {
                 groups.unresolved.push(refusal.failure);
                 groups.add(Asked { unclear: true, ..Asked::unanswered(before) });
             }
@@ -109,12 +109,12 @@ async fn replies<D: Directory>(
 }
 
 fn never_was(refusal: Refusal) -> Failure {
-    let Refusal { what, failure, .. } = refusal;
-    match what {
-        What::NotFound => {
+    let Refusal { reason, failure } = refusal;
+    match reason {
+        Reason::NotFound => {
             Failure { cause: format!("{}; the other groups were read", failure.cause), ..failure }
         }
-        What::Denied | What::Failed => failure,
+        _ => failure,
     }
 }
 
@@ -161,7 +161,7 @@ impl Groups {
                 self.warnings.push(Warning::new(WarningCode::GroupGone, what, "remove it from `groups`"));
                 Asked::unanswered(known)
             }
-            Found::Unknown(refusal) if refusal.what == What::Failed => return Err(refusal),
+            Found::Unknown(refusal) if refusal.is_failure() => return Err(refusal),
             Found::Unknown(refusal) => {
                 let why = refusal.failure.cause;
                 let what = format!(
@@ -186,7 +186,7 @@ impl Groups {
     ) -> Result<Asked, Refusal> {
         match directory.group(name).await {
             Ok(answer) if answer.id == known.id => Ok(Asked::answered(answer, Some(known))),
-            Err(refusal) if refusal.what == What::Failed => Err(refusal),
+            Err(refusal) if refusal.is_failure() => Err(refusal),
             _ => {
                 let what = format!(
                     "{} is not found, and {} lists members of '{}' with the same GroupId '{}'; they stay, but nobody can \
@@ -222,7 +222,7 @@ impl Groups {
                 return Ok(Asked::answered(answer, Some(known)));
             }
             Ok(_) => "answered for another group".to_owned(),
-            Err(refusal) if refusal.what == What::Failed => return Err(refusal),
+            Err(refusal) if refusal.is_failure() => return Err(refusal),
             Err(refusal) => format!("failed: {}", refusal.failure.cause),
         };
         let what = format!("{text}; its members stay, but nobody can join: {} {why}", D::words().members);
@@ -245,7 +245,7 @@ impl Groups {
         let mut asked = Asked::unanswered(known);
         let reply = match directory.group(asked.present_name()).await {
             Ok(answer) if answer.id != known.id => elsewhere(directory, known, names, None).await,
-            Err(refusal) if refusal.what == What::NotFound => {
+            Err(refusal) if refusal.reason == Reason::NotFound => {
                 elsewhere(directory, known, names, Some(refusal)).await
             }
             reply => reply,
@@ -253,8 +253,8 @@ impl Groups {
         match reply {
             Ok(answer) if answer.id == known.id => asked = Asked::answered(answer, Some(known)),
             Ok(_) => {}
-            Err(refusal) if refusal.what == What::Failed => return Err(refusal),
-            Err(refusal) => asked.unclear = refusal.what != What::NotFound,
+            Err(refusal) if refusal.is_failure() => return Err(refusal),
+            Err(refusal) => asked.unclear = refusal.reason != Reason::NotFound,
         }
         asked.unconfigured = true;
         self.add(asked);
@@ -272,8 +272,7 @@ async fn elsewhere<D: Directory>(
     match find(directory, known, names).await {
         Found::As(now) => directory.group(&now).await,
         Found::Nowhere => Err(refusal.unwrap_or_else(|| Refusal {
-            what: What::NotFound,
-            reason: Reason::Contradiction,
+            reason: Reason::NotFound,
             failure: failure(
                 D::words().members,
                 &known.name,
@@ -309,7 +308,7 @@ async fn find<D: Directory>(directory: &D, known: &Group, names: &BTreeMap<&str,
                     return Found::As(group.name);
                 }
             }
-            Err(refusal) => refused |= refusal.what != What::NotFound,
+            Err(refusal) => refused |= refusal.reason != Reason::NotFound,
         }
     }
     if !refused {

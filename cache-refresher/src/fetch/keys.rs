@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use listing::{Account, Failure, FailureKind, Key, User};
 
 use super::directory::{Directory, KeyStore, ListedKey};
-use super::failure::{Reason, Refusal, What, add_consequence, failure, put_together};
+use super::failure::{Reason, Refusal, add_consequence, failure, put_together};
 use super::request::AccountRequest;
 use super::retention;
 
@@ -111,13 +111,13 @@ async fn read_user<D: Directory>(tags: &Tags, directory: &D, store: &D::Keys, us
         match body {
             Ok(body) => keys.push(Key { id: key.id, active: key.active, body }),
             // It was deleted after it was listed.
-            Err(refusal) if refusal.what == What::NotFound => {}
+            Err(refusal) if refusal.reason == Reason::NotFound => {}
             Err(refusal) => failures.push(of_user(user, refusal)),
         }
     }
     let tags = match read_tags(tags, store, user).await {
         Ok(tags) => Some(tags),
-        Err(refusal) if refusal.what == What::NotFound => return unread(directory, user, refusal).await,
+        Err(refusal) if refusal.reason == Reason::NotFound => return unread(directory, user, refusal).await,
         Err(refusal) => {
             failures.push(refusal.with_reason());
             None
@@ -131,11 +131,11 @@ async fn read_user<D: Directory>(tags: &Tags, directory: &D, store: &D::Keys, us
 /// call has to confirm it.
 async fn unread<D: Directory>(directory: &D, user: &User, refusal: Refusal) -> UserRead {
     let kept = |failure| UserRead { outcome: Outcome::Unread, failures: vec![failure] };
-    if refusal.what != What::NotFound {
+    if refusal.reason != Reason::NotFound {
         return kept(refusal.with_reason());
     }
     match directory.groups_of(&user.name).await {
-        Err(refusal) if refusal.what == What::NotFound => {
+        Err(refusal) if refusal.reason == Reason::NotFound => {
             UserRead { outcome: Outcome::Gone, failures: Vec::new() }
         }
         _ => {
@@ -160,7 +160,7 @@ async fn missing_keys(
         match store.key(&user.name, &key.id).await {
             Ok(answer) => keys.push(Key { active: answer.active, ..key.clone() }),
             // Without this permission the list has to do.
-            Err(refusal) if refusal.what != What::Failed => {}
+            Err(refusal) if !refusal.is_failure() => {}
             Err(refusal) => {
                 keys.push(key.clone());
                 failures.push(of_user(user, refusal));

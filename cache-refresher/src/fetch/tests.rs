@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use listing::{Account, FailureKind, Listing, User};
 
 use super::account::refresh;
-use super::failure::What;
+use super::failure::Reason;
 use super::request::{AccountRequest, Progress, Release};
 use table::Table;
 

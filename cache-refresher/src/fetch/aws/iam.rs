@@ -18,7 +18,7 @@ use crate::fetch::accounts::{Accounts, Configured};
 use crate::fetch::directory::{
     Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Words,
 };
-use crate::fetch::failure::{Reason, Refusal, What, failure};
+use crate::fetch::failure::{Reason, Refusal, failure};
 
 /// The largest page size that GetGroup accepts. The default is 100.
 const PAGE: i32 = 1000;
@@ -227,7 +227,7 @@ impl KeyStore for Iam {
 }
 
 fn no_such_group(refusal: Refusal, name: &str) -> Refusal {
-    if refusal.what != What::NotFound {
+    if refusal.reason != Reason::NotFound {
         return refusal;
     }
     let cause = "NoSuchEntity: the group does not exist in this account";
@@ -254,11 +254,7 @@ fn is_id(id: &str) -> bool {
 
 fn contradiction(action: &str, on: &str, cause: &str) -> Refusal {
     let hint = "AWS itself would not answer this: check [aws] endpoint_url and https_proxy";
-    Refusal {
-        what: What::Failed,
-        reason: Reason::Contradiction,
-        failure: failure(action, on, cause, hint, FailureKind::Held),
-    }
+    Refusal { reason: Reason::Contradiction, failure: failure(action, on, cause, hint, FailureKind::Held) }
 }
 
 /// Walks through the pages of one list, and stops even if the list has no end.

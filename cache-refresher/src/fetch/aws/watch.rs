@@ -20,7 +20,7 @@ use super::calls::Calls;
 use super::deadline::Deadline;
 use super::error::{Told, cause_of, hint, told};
 use super::sdk::Aws;
-use crate::fetch::failure::{Reason, Refusal, What, failure};
+use crate::fetch::failure::{Reason, Refusal, failure};
 
 /// What differs between services of AWS.
 #[derive(Debug)]
@@ -89,16 +89,15 @@ impl Caller {
     }
 
     fn refusal(&self, action: &str, on: &str, told: &Told) -> Refusal {
-        let (what, kind) = match told.code() {
-            Some(code) if code == self.service.not_found => (What::NotFound, FailureKind::Configuration),
-            Some("AccessDenied" | "AccessDeniedException") => (What::Denied, told.kind),
-            _ => (What::Failed, told.kind),
+        let (reason, kind) = match told.code() {
+            Some(code) if code == self.service.not_found => (Reason::NotFound, FailureKind::Configuration),
+            Some("AccessDenied" | "AccessDeniedException") => (Reason::Denied, told.kind),
+            _ => (told.reason.clone(), told.kind),
         };
         let hint = hint(told, &self.denied);
         let failure = failure(action, on, &told.cause, &hint, kind);
         Refusal {
-            what,
-            reason: told.reason.clone(),
+            reason,
             failure: Failure { code: told.is_of_clock().then_some(FailureCode::Clock), ..failure },
         }
     }
@@ -203,14 +202,17 @@ mod tests {
         };
         let refused = |code: &str, kind| {
             let told = Told { reason: Reason::Code(code.to_owned()), cause: "why".to_owned(), kind };
-            let Refusal { what, failure, .. } = caller.refusal("iam:GetGroup", "G", &told);
-            (what, failure.kind, failure.hint)
+            let Refusal { reason, failure } = caller.refusal("iam:GetGroup", "G", &told);
+            (reason, failure.kind, failure.hint)
         };
         use FailureKind::{Configuration, Denied, Other};
-        let told = |what, kind, hint: &str| (what, kind, hint.to_owned());
-        assert_eq!(refused("NoSuchEntity", Other), told(What::NotFound, Configuration, ""));
-        assert_eq!(refused("AccessDenied", Denied), told(What::Denied, Denied, "attach the policy"));
-        assert_eq!(refused("NotYetInvented", Other), told(What::Failed, Other, ""));
+        let told = |reason, kind, hint: &str| (reason, kind, hint.to_owned());
+        assert_eq!(refused("NoSuchEntity", Other), told(Reason::NotFound, Configuration, ""));
+        assert_eq!(refused("AccessDenied", Denied), told(Reason::Denied, Denied, "attach the policy"));
+        assert_eq!(
+            refused("NotYetInvented", Other),
+            told(Reason::Code("NotYetInvented".to_owned()), Other, "")
+        );
     }
 
     #[test]

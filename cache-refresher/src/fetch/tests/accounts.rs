@@ -90,7 +90,7 @@ fn an_account_is_known_by_its_id_when_the_configuration_gives_it_another_name() 
     let known = read(both(), TWO, None, &none);
     let renamed = TWO.replace("'b'", "'c'");
     // What was not known before cannot be kept.
-    let unread = other().refusing("ListSSHPublicKeys", "zoe", What::Failed);
+    let unread = other().refusing("ListSSHPublicKeys", "zoe", Reason::NoAnswer);
     let listing = read(tables(&[("", "1", two()), ("B", "2", unread)]), &renamed, Some(&known), &none);
     assert_eq!(people(&listing), [("", vec!["ana", "bob"]), ("c", vec!["zoe"])]);
     assert_eq!(

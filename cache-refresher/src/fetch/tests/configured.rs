@@ -19,9 +19,9 @@ fn renamed(mut table: Table) -> Table {
 fn a_typing_error_holds_every_member_and_those_who_really_left_go() {
     let known = run(&two(), None, 0);
     for (groups, wrong) in [(&["Gg", "H"][..], 1), (&["Gg", "Hh"], 2), (&["Gg", "G", "H"], 1)] {
-        for what in [What::NotFound, What::Denied] {
+        for reason in [Reason::NotFound, Reason::Denied] {
             let typos = groups.iter().filter(|name| name.len() > 1);
-            let table = typos.fold(two(), |table, name| table.refusing("GetGroup", name, what));
+            let table = typos.fold(two(), |table, name| table.refusing("GetGroup", name, reason.clone()));
             let mut account = with(&table, Some(&known), 5, groups);
             for minute in [10, 15, 20] {
                 assert_eq!(names(&account), ["ana", "bob"], "{groups:?}");
@@ -33,7 +33,7 @@ fn a_typing_error_holds_every_member_and_those_who_really_left_go() {
                         && account.users.iter().all(|user| user.confirmed > known.as_of || minute == 10)
                 );
                 let kind =
-                    if what == What::Denied { FailureKind::Denied } else { FailureKind::Configuration };
+                    if reason == Reason::Denied { FailureKind::Denied } else { FailureKind::Configuration };
                 assert_eq!(kinds(&account).iter().filter(|other| **other == kind).count(), wrong);
                 let held: Vec<_> =
                     account.errors.iter().filter(|error| error.kind == FailureKind::Held).collect();
@@ -90,7 +90,7 @@ fn a_group_that_the_configuration_drops_goes_as_far_as_nobody_is_disabled_by_it(
 #[test]
 fn held_members_who_cannot_be_asked_for_stay_until_forced() {
     let mut known = run(&two(), None, 0);
-    let table = two().refusing("GetGroup", "G", What::Denied).unconfirmable();
+    let table = two().refusing("GetGroup", "G", Reason::Denied).unconfirmable();
     for minute in [5, 10, 15, 20] {
         known = with(&table, Some(&known), minute, &["H"]);
         assert_eq!(names(&known), ["ana", "bob"]);
@@ -135,7 +135,7 @@ fn a_renamed_group_is_found_by_whatever_call_is_allowed() {
     assert_eq!(listed.asked("ListGroups"), 1);
 
     // GetGroup is allowed for configured names only: nobody joins, and users who left are removed.
-    let mut closed = renamed(two().user("new", &["G"])).refusing("GetGroup", "New", What::Denied);
+    let mut closed = renamed(two().user("new", &["G"])).refusing("GetGroup", "New", Reason::Denied);
     let account = run(&closed, Some(&known), 5);
     assert_eq!(members(&account), members(&known));
     assert!(account.warnings[0].message.what().contains("nobody can join"), "{:?}", account.warnings);
@@ -143,7 +143,7 @@ fn a_renamed_group_is_found_by_whatever_call_is_allowed() {
     assert_eq!(names(&run(&closed, Some(&account), 10)), ["ana"]);
 
     // Nothing is allowed: the group may have been deleted, but nobody is disabled for that.
-    let blind = renamed(two()).unconfirmable().refusing("ListGroups", "", What::Denied);
+    let blind = renamed(two()).unconfirmable().refusing("ListGroups", "", Reason::Denied);
     let mut account = known.clone();
     for minute in [5, 10, 15, 20] {
         account = run(&blind, Some(&account), minute);
@@ -154,8 +154,8 @@ fn a_renamed_group_is_found_by_whatever_call_is_allowed() {
 
 #[test]
 fn without_a_memory_an_unresolved_group_leaves_the_account_incomplete() {
-    for what in [What::NotFound, What::Denied] {
-        let table = two().refusing("GetGroup", "Gg", what);
+    for reason in [Reason::NotFound, Reason::Denied] {
+        let table = two().refusing("GetGroup", "Gg", reason);
         assert!(!with(&table, None, 5, &["Gg", "H"]).complete);
         let forced = forced(&table, None, 5, &["Gg", "H"]);
         assert!(forced.complete);
@@ -173,7 +173,7 @@ fn another_aws_account_is_not_asked_for_users_of_the_one_before() {
 #[test]
 fn a_group_that_its_members_still_name_is_neither_renamed_nor_gone() {
     let known = run(&two(), None, 0);
-    let table = two().refusing("GetGroup", "G", What::NotFound);
+    let table = two().refusing("GetGroup", "G", Reason::NotFound);
     let mut account = known.clone();
     for minute in [5, 10] {
         account = run(&table, Some(&account), minute);
@@ -192,12 +192,12 @@ fn a_group_that_its_members_still_name_is_neither_renamed_nor_gone() {
 #[test]
 fn while_the_group_of_a_new_name_or_a_dropped_one_cannot_be_read_all_is_as_it_was() {
     let known = run(&two(), None, 0);
-    let mut throttled = renamed(two()).refusing("GetGroup", "New", What::Failed);
+    let mut throttled = renamed(two()).refusing("GetGroup", "New", Reason::NoAnswer);
     throttled.groups.get_mut("New").unwrap().1.remove("bob");
     let account = run(&throttled, Some(&known), 5);
     assert_eq!((members(&account), kinds(&account)), (members(&known), vec![FailureKind::Unavailable]));
     assert_eq!(account.as_of, known.as_of, "one answer of ListGroupsForUser alone takes nobody");
-    let account = with(&two().refusing("GetGroup", "G", What::Failed), Some(&known), 5, &["H"]);
+    let account = with(&two().refusing("GetGroup", "G", Reason::NoAnswer), Some(&known), 5, &["H"]);
     assert_eq!((members(&account), kinds(&account)), (members(&known), vec![FailureKind::Unavailable]));
     assert_eq!(account.as_of, known.as_of);
 }
@@ -206,7 +206,7 @@ fn while_the_group_of_a_new_name_or_a_dropped_one_cannot_be_read_all_is_as_it_wa
 #[test]
 fn one_group_that_is_denied_freezes_no_other_one() {
     let known = run(&two().user("eve", &["G"]), None, 0);
-    let mut table = two().refusing("GetGroup", "H", What::Denied);
+    let mut table = two().refusing("GetGroup", "H", Reason::Denied);
     table.delete("eve");
     let account = run(&table, Some(&known), 5);
     assert_eq!(

@@ -19,7 +19,7 @@ fn an_inactive_key_is_listed_without_asking_for_its_body_and_asked_for_when_it_b
 #[test]
 fn a_deactivated_key_is_seen_though_a_new_one_cannot_be_read() {
     let known = run(&two(), None, 0);
-    let mut table = two().refusing("GetSSHPublicKey", "APKAnew", What::Failed);
+    let mut table = two().refusing("GetSSHPublicKey", "APKAnew", Reason::NoAnswer);
     let bob = table.users.get_mut("bob").unwrap();
     bob.keys.get_mut("APKAbob").unwrap().0 = false;
     bob.keys.insert("APKAnew".to_owned(), (true, "ssh-ed25519 new".to_owned()));
@@ -50,7 +50,7 @@ fn tags_are_read_only_if_used_and_only_those_that_are_used_are_kept() {
     let kept: Vec<_> = user(&account, "bob").tags.keys().collect();
     assert_eq!(kept, ["nss-iam:ssh-key", "nss-iam:ssh-key-2"]);
 
-    let denied = table.clone().refusing("ListUserTags", "bob", What::Denied);
+    let denied = table.clone().refusing("ListUserTags", "bob", Reason::Denied);
     let later = tagged(&denied, Some(&account), 5, &used);
     assert_eq!(user(&later, "bob"), user(&account, "bob"), "tags and age are kept");
 }
@@ -75,10 +75,10 @@ fn of_a_source_without_keys_the_members_are_confirmed_and_nothing_else_is_asked(
 #[test]
 fn a_user_deleted_between_the_groups_and_the_keys_is_gone_without_a_failure() {
     let known = run(&two(), None, 0);
-    let table = two().refusing("ListSSHPublicKeys", "bob", What::NotFound).refusing(
+    let table = two().refusing("ListSSHPublicKeys", "bob", Reason::NotFound).refusing(
         "ListGroupsForUser",
         "bob",
-        What::NotFound,
+        Reason::NotFound,
     );
     let account = run(&table, Some(&known), 5);
     assert_eq!(names(&account), ["ana"]);
@@ -91,7 +91,7 @@ fn one_answer_that_there_is_no_such_user_takes_nothing() {
     let known = run(&two(), None, 0);
     let used = Tags { uses: vec![TagUse::SshKey], ..Tags::default() };
     for call in ["ListSSHPublicKeys", "ListUserTags"] {
-        let table = two().refusing(call, "bob", What::NotFound);
+        let table = two().refusing(call, "bob", Reason::NotFound);
         let account = tagged(&table, Some(&known), 5, &used);
         assert_eq!(user(&account, "bob"), user(&known, "bob"), "{call}");
         assert_eq!(kinds(&account), [FailureKind::Held], "{call}");
@@ -114,15 +114,15 @@ fn a_key_that_a_list_lacks_stays_as_long_as_it_can_be_read() {
     let mut inactive = without();
     inactive.users.get_mut("bob").unwrap().keys.get_mut("APKAbob").unwrap().0 = false;
     assert_eq!(keys(&run(&inactive, Some(&known), 5)), [("APKAbob".to_owned(), false)]);
-    let failing = without().refusing("GetSSHPublicKey", "APKAbob", What::Failed);
+    let failing = without().refusing("GetSSHPublicKey", "APKAbob", Reason::NoAnswer);
     let kept = run(&failing, Some(&known), 5);
     assert_eq!(
         (keys(&kept), user(&kept, "bob").confirmed),
         (vec![("APKAbob".to_owned(), true)], Some(at(0)))
     );
-    for what in [What::NotFound, What::Denied] {
-        let gone = without().refusing("GetSSHPublicKey", "APKAbob", what);
-        assert!(keys(&run(&gone, Some(&known), 5)).is_empty(), "{what:?}");
+    for reason in [Reason::NotFound, Reason::Denied] {
+        let gone = without().refusing("GetSSHPublicKey", "APKAbob", reason.clone());
+        assert!(keys(&run(&gone, Some(&known), 5)).is_empty(), "{reason:?}");
     }
 }
 

@@ -24,15 +24,15 @@ fn members_and_their_keys_are_read_and_a_body_only_once() {
 #[test]
 fn memberships_that_cannot_be_read_whole_leave_everything_as_it_was() {
     let known = run(&two(), None, 0);
-    let failing = two().user("eve", &["G"]).refusing("GetGroup", "H", What::Failed);
+    let failing = two().user("eve", &["G"]).refusing("GetGroup", "H", Reason::NoAnswer);
     let mut kept = run(&failing, Some(&known), 5);
-    let cause = "Throttling: slow down; kept the listing of 2026-11-22T18:00Z (2 users)";
+    let cause = "connection refused; kept the listing of 2026-11-22T18:00Z (2 users)";
     assert_eq!(kept.errors[0].cause, cause);
     kept.errors.clear();
     assert_eq!(kept, known);
     assert_eq!(failing.asked("ListSSHPublicKeys"), 0);
 
-    let denied = two().refusing("GetGroup", "G", What::Denied).refusing("GetGroup", "H", What::Denied);
+    let denied = two().refusing("GetGroup", "G", Reason::Denied).refusing("GetGroup", "H", Reason::Denied);
     let mut kept = run(&denied, Some(&known), 5);
     kept.errors.clear();
     assert_eq!(kept, known, "a role that lost all its rights");
@@ -46,7 +46,7 @@ fn complete_memberships_are_published_though_keys_fail() {
     let mut table = two().user("eve", &["G"]).user("joe", &["G"]);
     table.delete("bob");
     for name in ["ana", "eve"] {
-        table = table.refusing("ListSSHPublicKeys", name, What::Failed);
+        table = table.refusing("ListSSHPublicKeys", name, Reason::NoAnswer);
     }
     let account = run(&table, Some(&known), 5);
     assert_eq!(names(&account), ["ana", "eve", "joe"]);

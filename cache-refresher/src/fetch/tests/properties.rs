@@ -17,7 +17,7 @@ fn any_table() -> impl Strategy<Value = Table> {
             ]),
             "[a-fGH]",
         ),
-        prop::sample::select(vec![What::Denied, What::Failed]),
+        prop::sample::select(vec![Reason::Denied, Reason::NoAnswer]),
         0..8,
     );
     (members(), members(), refused).prop_map(|(in_g, in_h, refused)| {
@@ -33,9 +33,9 @@ fn any_table() -> impl Strategy<Value = Table> {
         for group in ["G", "H"] {
             table.groups.entry(group.to_owned()).or_insert((format!("AGPA{group}"), BTreeSet::new()));
         }
-        for ((call, on), what) in refused {
+        for ((call, on), reason) in refused {
             let on = if call == "GetSSHPublicKey" { format!("APKA{on}") } else { on };
-            table.refuse.insert((call, on), what);
+            table.refuse.insert((call, on), reason);
         }
         table
     })
@@ -49,8 +49,8 @@ proptest! {
         let honest = Table { refuse: BTreeMap::new(), ..before };
         let known = run(&honest, None, 0);
         let account = run(&after, Some(&known), 5);
-        let refused = ["G", "H"].map(|group| after.refuse.get(&("GetGroup", group.to_owned())).copied());
-        let failed = refused.contains(&Some(What::Failed)) || refused == [Some(What::Denied); 2];
+        let refused = ["G", "H"].map(|group| after.refuse.get(&("GetGroup", group.to_owned())).cloned());
+        let failed = refused.contains(&Some(Reason::NoAnswer)) || refused == [Some(Reason::Denied), Some(Reason::Denied)];
         if failed {
             prop_assert_eq!(&Account { errors: Vec::new(), ..account.clone() }, &known);
             prop_assert!(!account.errors.is_empty());

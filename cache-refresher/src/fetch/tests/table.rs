@@ -9,7 +9,7 @@ use listing::FailureKind;
 use crate::fetch::directory::{
     Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Words,
 };
-use crate::fetch::failure::{Reason, Refusal, What, failure};
+use crate::fetch::failure::{Reason, Refusal, failure};
 
 /// Everything is correct and allowed, unless a test says otherwise.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +18,7 @@ pub(super) struct Table {
     pub(super) groups: BTreeMap<String, (String, BTreeSet<String>)>,
     pub(super) users: BTreeMap<String, TableUser>,
     /// Call and what it is on -> how it is refused.
-    pub(super) refuse: BTreeMap<(&'static str, String), What>,
+    pub(super) refuse: BTreeMap<(&'static str, String), Reason>,
     /// Members that GetGroup leaves out, group -> how many times.
     pub(super) forget: RefCell<BTreeMap<(String, String), u32>>,
     pub(super) asked: RefCell<Vec<(&'static str, String)>>,
@@ -55,8 +55,8 @@ impl Table {
         self
     }
 
-    pub(super) fn refusing(mut self, call: &'static str, on: &str, what: What) -> Self {
-        self.refuse.insert((call, on.to_owned()), what);
+    pub(super) fn refusing(mut self, call: &'static str, on: &str, reason: Reason) -> Self {
+        self.refuse.insert((call, on.to_owned()), reason);
         self
     }
 
@@ -64,7 +64,7 @@ impl Table {
     pub(super) fn unconfirmable(self) -> Self {
         ["ana", "bob"]
             .into_iter()
-            .fold(self, |table, name| table.refusing("ListGroupsForUser", name, What::Denied))
+            .fold(self, |table, name| table.refusing("ListGroupsForUser", name, Reason::Denied))
     }
 
     pub(super) fn forgetting(self, group: &str, user: &str, times: u32) -> Self {
@@ -87,25 +87,24 @@ impl Table {
     fn ask(&self, call: &'static str, on: &str) -> Result<(), Refusal> {
         self.asked.borrow_mut().push((call, on.to_owned()));
         match self.refuse.get(&(call, on.to_owned())) {
-            Some(what) => Err(refusal(call, on, *what)),
+            Some(reason) => Err(refusal(call, on, reason.clone())),
             None => Ok(()),
         }
     }
 
     fn known(&self, call: &'static str, name: &str) -> Result<&TableUser, Refusal> {
         self.ask(call, name)?;
-        self.users.get(name).ok_or_else(|| refusal(call, name, What::NotFound))
+        self.users.get(name).ok_or_else(|| refusal(call, name, Reason::NotFound))
     }
 }
 
-fn refusal(call: &str, on: &str, what: What) -> Refusal {
-    let (code, text, kind) = match what {
-        What::NotFound => ("NoSuchEntity", "no", FailureKind::Configuration),
-        What::Denied => ("AccessDenied", "no", FailureKind::Denied),
-        What::Failed => ("Throttling", "slow down", FailureKind::Unavailable),
+fn refusal(call: &str, on: &str, reason: Reason) -> Refusal {
+    let (cause, kind) = match reason {
+        Reason::NotFound => ("NoSuchEntity: no", FailureKind::Configuration),
+        Reason::Denied => ("AccessDenied: no", FailureKind::Denied),
+        _ => ("connection refused", FailureKind::Unavailable),
     };
-    let failure = failure(call, on, &format!("{code}: {text}"), "", kind);
-    Refusal { what, reason: Reason::Code(code.to_owned()), failure }
+    Refusal { failure: failure(call, on, cause, "", kind), reason }
 }
 
 impl Directory for Table {
@@ -123,7 +122,7 @@ impl Directory for Table {
     async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal> {
         self.ask("GetGroup", name)?;
         let Some((id, members)) = self.groups.get(name) else {
-            return Err(refusal("GetGroup", name, What::NotFound));
+            return Err(refusal("GetGroup", name, Reason::NotFound));
         };
         let mut forget = self.forget.borrow_mut();
         let mut listed = |member: &&String| match forget.get_mut(&(name.to_owned(), (*member).clone())) {
@@ -172,7 +171,7 @@ impl KeyStore for Table {
         self.ask("GetSSHPublicKey", id)?;
         let key = self.users.get(user).and_then(|user| user.keys.get(id));
         let key = key.map(|(active, body)| KeyAnswer { active: *active, body: body.clone() });
-        key.ok_or_else(|| refusal("GetSSHPublicKey", id, What::NotFound))
+        key.ok_or_else(|| refusal("GetSSHPublicKey", id, Reason::NotFound))
     }
 
     async fn tags(&self, user: &str) -> Result<BTreeMap<String, String>, Refusal> {

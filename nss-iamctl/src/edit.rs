@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod authselect;
 pub(crate) mod backup;
 pub(crate) mod block;
+pub(crate) mod file;
 pub(crate) mod nsswitch;
 pub(crate) mod owners;
 pub(crate) mod pam;

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use crate::cli::Disable;
 use crate::edit::authselect;
-use crate::edit::backup::{self, Kind, Manifest};
+use crate::edit::backup::{self, Manifest};
+use crate::edit::file::{Edit, Kind};
 use crate::edit::nsswitch;
 use crate::edit::pam;
 use crate::edit::sshd::{Sshd, config, drop_in, reload};
-use crate::edit::step::{self, Edit, Step};
+use crate::edit::step::{self, Step};
 use crate::edit::transaction::{carry_out, remove_if_empty, remove_tree};
 use crate::host::{Host, files, nscd};
 use crate::say::error::{self, Error};
@@ -48,7 +49,7 @@ pub(crate) fn run(host: &Host, args: &Disable, out: &mut dyn Write) -> Result<u8
         say("the host's files contain nothing of nss-iam");
         return Ok(error::OK);
     }
-    carry_out(host, |transaction| transaction.make(&steps))?;
+    carry_out(host, |transaction| step::make(&steps, transaction))?;
     finish(host, &manifest)?;
     say("nss-iam users can no longer log in; the data about them stays in '/var/lib/nss-iam'");
     if let Some(sshd) = Sshd::find(host)? {

@@ -8,12 +8,13 @@ use message::Message;
 use crate::cli::Enable;
 use crate::edit::access;
 use crate::edit::authselect;
-use crate::edit::backup::{Kind, Manifest};
+use crate::edit::backup::Manifest;
+use crate::edit::file::{Edit, Kind};
 use crate::edit::nsswitch;
 use crate::edit::pam::{self, Homes};
 use crate::edit::settings;
 use crate::edit::sshd::{self, Sshd, reload};
-use crate::edit::step::{self, Edit, Step};
+use crate::edit::step::{self, Step};
 use crate::edit::sudo;
 use crate::edit::transaction::{Transaction, carry_out};
 use crate::edit::units;
@@ -182,7 +183,7 @@ fn change(
     let host = transaction.host();
     let baseline = sshd.map(sshd::baseline).transpose()?;
     transaction.keep(Manifest::load(host)?.unwrap_or_default());
-    transaction.make(&plan.steps)?;
+    step::make(&plan.steps, transaction)?;
     nscd::invalidate(host);
     match (sshd, &baseline) {
         (Some(sshd), Some(baseline)) => sshd::check(sshd, baseline, &plan.group),

@@ -3,14 +3,12 @@
 //! A file that was not edited since is restored byte for byte. From a file that was edited, only what `enable` added is
 //! removed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::edit::block;
-use crate::edit::nsswitch;
-use crate::edit::step::Edit;
+use crate::edit::file::{Edit, Kind};
 use crate::host::Host;
 use crate::host::files;
 use crate::say::error::Error;
@@ -51,39 +49,6 @@ pub(crate) struct Saved {
     /// SHA-256 of what was written; `None` if it was removed.
     written: Option<String>,
     pub mode: u32,
-}
-
-/// Which part of a file nss-iam added, in case the file was edited since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Kind {
-    /// All of it.
-    Whole,
-    /// The words in nsswitch.conf.
-    Nsswitch,
-    /// What is between the markers.
-    Block,
-    /// Nothing: the administrator's settings, or another program's output.
-    Theirs,
-}
-
-impl Kind {
-    /// The file without what nss-iam added; `None` if it would not exist.
-    ///
-    /// # Errors
-    /// When a marker is missing.
-    pub(crate) fn without_ours(self, path: &Path, text: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
-        let Some(text) = text else { return Ok(None) };
-        match self {
-            Kind::Whole => Ok(None),
-            Kind::Nsswitch => Ok(Some(nsswitch::disable(text))),
-            Kind::Block => block::remove(text).map(Some).map_err(|block::Unclosed| {
-                let message = format!("'{}' has '{}' without its end", path.display(), block::BEGIN);
-                Error::configuration(message).hint("remove the lines of nss-iam and both markers by hand")
-            }),
-            Kind::Theirs => Ok(Some(text.to_owned())),
-        }
-    }
 }
 
 impl Manifest {
@@ -161,6 +126,7 @@ fn hash(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edit::block;
 
     fn edit(before: &[u8], after: &[u8]) -> Edit {
         let [before, after] = [before, after].map(|bytes| Some(bytes.to_owned()));

@@ -2,9 +2,8 @@
 
 use message::Message;
 
-use crate::edit::backup::Kind;
 use crate::edit::block;
-use crate::edit::step::Edit;
+use crate::edit::file::{Edit, Kind};
 use crate::edit::transaction::Transaction;
 use crate::host::Host;
 use crate::host::files;
@@ -134,7 +133,7 @@ pub(crate) fn update(transaction: &mut Transaction<'_>) -> Result<(), Error> {
         }
     }
     if existing(host)?.is_none() {
-        line(host)?.make(transaction)?;
+        transaction.edit(&line(host)?)?;
         say(format!(
             "pam-auth-update did not change the files in /etc/pam.d, so a line was added to '{SSHD}'"
         ));

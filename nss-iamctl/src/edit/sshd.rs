@@ -15,8 +15,7 @@ use std::path::Path;
 use cache::snapshot::{Cache, User};
 use message::Message;
 
-use crate::edit::backup::Kind;
-use crate::edit::step::Edit;
+use crate::edit::file::{Edit, Kind};
 use crate::host::accounts::{self, Account, account};
 use crate::host::{Host, Output, files, paths};
 use crate::say::error::Error;

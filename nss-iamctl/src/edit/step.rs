@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use similar::TextDiff;
 
 use crate::edit::authselect;
-use crate::edit::backup::Kind;
+use crate::edit::file::Edit;
 use crate::edit::owners::{self, Changed, Moves};
 use crate::edit::transaction::{Transaction, Undo};
 use crate::edit::{pam, units};
-use crate::host::{Host, files};
+use crate::host::Host;
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::say;
@@ -37,17 +37,6 @@ pub(crate) enum Step {
     Owners(Owners),
 }
 
-/// A file becomes another, comes or goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Edit {
-    pub path: PathBuf,
-    pub kind: Kind,
-    pub before: Option<Vec<u8>>,
-    pub after: Option<Vec<u8>>,
-    /// Of a file that is new.
-    pub mode: u32,
-}
-
 /// Files of one user get other ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owners {
@@ -56,6 +45,14 @@ pub(crate) struct Owners {
     pub moves: Moves,
     /// Files and folders, each with all that is in it.
     pub places: Vec<PathBuf>,
+}
+
+/// Makes these changes, in this order.
+///
+/// # Errors
+/// What failed; the rest is not done.
+pub(crate) fn make(steps: &[Step], transaction: &mut Transaction<'_>) -> Result<(), Error> {
+    steps.iter().try_for_each(|step| step.make(transaction))
 }
 
 /// Prints what steps would do.
@@ -87,14 +84,11 @@ impl Step {
         }
     }
 
-    /// Does it. What is done when it fails is noted, too.
-    ///
-    /// # Errors
-    /// What failed.
-    pub(crate) fn make(&self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
+    /// Makes the change, and first records how to undo it.
+    fn make(&self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
         let host = transaction.host();
         match self {
-            Self::Edit(edit) => edit.make(transaction),
+            Self::Edit(edit) => transaction.edit(edit),
             Self::Profile(change) => change.make(transaction),
             Self::Homes { on: true } => pam::update(transaction),
             Self::Homes { on: false } => pam::remove(transaction),
@@ -111,21 +105,6 @@ impl Step {
             Self::Run { line, back } => transaction.run(line, back.clone()),
             Self::Owners(owners) => owners.make(transaction),
         }
-    }
-}
-
-impl Edit {
-    pub(crate) fn make(&self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        let folders = transaction.missing(folder);
-        let mode = files::mode(&transaction.host().path_of(&self.path)).unwrap_or(self.mode);
-        transaction.record(|manifest| {
-            let known = manifest.folders.clone();
-            manifest.folders.extend(folders.into_iter().filter(|folder| !known.contains(folder)));
-            manifest.note(self, mode)
-        })?;
-        transaction.folder(folder, 0o755)?;
-        transaction.write(&self.path, self.after.as_deref(), self.mode)
     }
 }
 

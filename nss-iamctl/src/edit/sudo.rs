@@ -9,9 +9,8 @@ use config::Config;
 use message::Message;
 
 use crate::cli::Sudo;
-use crate::edit::backup::Kind;
 use crate::edit::block;
-use crate::edit::step::Edit;
+use crate::edit::file::{Edit, Kind};
 use crate::host::Host;
 use crate::host::files;
 use crate::host::paths::{KEYS_CMD, KEYS_USER};

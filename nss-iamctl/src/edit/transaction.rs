@@ -5,8 +5,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::edit::backup::{self, Manifest};
+use crate::edit::file::Edit;
 use crate::edit::owners::{self, Changed, Moves};
-use crate::edit::step::Step;
 use crate::host::files::{self, Saved};
 use crate::host::{Host, nscd};
 use crate::say::error::Error;
@@ -55,14 +55,6 @@ impl<'a> Transaction<'a> {
         self.host
     }
 
-    /// Makes these changes, in this order.
-    ///
-    /// # Errors
-    /// What failed; the rest is not done.
-    pub(crate) fn make(&mut self, steps: &[Step]) -> Result<(), Error> {
-        steps.iter().try_for_each(|step| step.make(self))
-    }
-
     /// From here on, what `disable` needs is kept in `manifest`.
     pub(crate) fn keep(&mut self, manifest: Manifest) {
         self.manifest = Some(manifest);
@@ -94,6 +86,23 @@ impl<'a> Transaction<'a> {
         self.write(Path::new(backup::PATH), Some(manifest.text()?.as_bytes()), 0o600)?;
         self.manifest = Some(manifest);
         Ok(())
+    }
+
+    /// Makes the change of one file, and records it for `disable`.
+    ///
+    /// # Errors
+    /// When that fails, or what nss-iam added to the file before cannot be identified.
+    pub(crate) fn edit(&mut self, edit: &Edit) -> Result<(), Error> {
+        let folder = edit.path.parent().unwrap_or(Path::new("/"));
+        let folders = self.missing(folder);
+        let mode = files::mode(&self.host.path_of(&edit.path)).unwrap_or(edit.mode);
+        self.record(|manifest| {
+            let known = manifest.folders.clone();
+            manifest.folders.extend(folders.into_iter().filter(|folder| !known.contains(folder)));
+            manifest.note(edit, mode)
+        })?;
+        self.folder(folder, 0o755)?;
+        self.write(&edit.path, edit.after.as_deref(), edit.mode)
     }
 
     /// Replaces a file, or removes it. A file that is new gets `mode`.

@@ -10,8 +10,9 @@ use rustix::fs::FlockOperation;
 
 use super::outcome::{Adoption, Plan};
 use crate::edit::backup::copies;
+use crate::edit::file::Edit;
 use crate::edit::sshd::{Sshd, reload};
-use crate::edit::step::{Edit, Owners, Step};
+use crate::edit::step::{self, Owners, Step};
 use crate::edit::transaction::{self, Transaction};
 use crate::host::paths::REFRESHER;
 use crate::host::published::Published;
@@ -68,7 +69,7 @@ pub(super) fn carry_out(
     steps.extend(edits.into_iter().map(Step::Edit));
     let sshd = transaction::carry_out(host, |transaction| {
         transaction.copied_to(copies.clone());
-        transaction.make(&steps)?;
+        step::make(&steps, transaction)?;
         nobody_came(host, plan)?;
         let sshd = if asks_sshd { Sshd::find(host)? } else { None };
         sshd.iter().try_for_each(Sshd::test)?;

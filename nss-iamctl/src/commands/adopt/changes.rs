@@ -9,8 +9,7 @@ use super::facts::PINS;
 use super::outcome::{Adoption, Plan};
 use super::script;
 use super::world::World;
-use crate::edit::backup::Kind;
-use crate::edit::step::Edit;
+use crate::edit::file::{Edit, Kind};
 use crate::host::accounts::{self, GROUP, GSHADOW, PASSWD, SHADOW};
 use crate::say::error::Error;
 

@@ -8,7 +8,7 @@ use super::facts::Facts;
 use super::outcome::{Adoption, Plan};
 use super::script::{self, Job};
 use super::world::World;
-use crate::edit::step::Edit;
+use crate::edit::file::Edit;
 
 /// What will be, and what will not.
 pub(super) fn plan(plan: &Plan, edits: &[Edit]) -> String {

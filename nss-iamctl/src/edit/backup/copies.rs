@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::FOLDER;
-use crate::edit::step::Edit;
+use crate::edit::file::Edit;
 use crate::host::Host;
 use crate::host::files;
 use crate::say::error::Error;
@@ -57,7 +57,7 @@ fn make(folder: &Path) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edit::backup::Kind;
+    use crate::edit::file::Kind;
 
     #[test]
     fn copies_are_kept_apart_and_half_of_them_are_not_kept() {

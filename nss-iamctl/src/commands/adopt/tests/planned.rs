@@ -3,7 +3,7 @@
 use super::*;
 use crate::commands::adopt::facts::PINS;
 use crate::commands::adopt::{changes, tell};
-use crate::edit::step::Edit;
+use crate::edit::file::Edit;
 
 /// As aws-ec2-ssh leaves it where the marker group was made first: each gid is the next one's uid.
 fn shifted(iam: &[&str]) -> Facts {

@@ -4,10 +4,10 @@
 mod terraform;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::io::Write;
 
-use config::{Config, Source};
 use serde_json::{Value, json};
 
 use crate::cli::{self, Format};
@@ -15,25 +15,11 @@ use crate::edit::settings;
 use crate::host::Host;
 use crate::say::error::Error;
 use crate::say::finding::written;
-use crate::say::show::printable;
+use wanted::Wanted;
 
 /// What the refresher calls, on everything; the groups are put in here.
 const SHIPPED: &str = include_str!("../../../config/iam-policy.json");
 const VERSION: &str = "2012-10-17";
-
-/// What is asked for, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Wanted {
-    groups: Vec<String>,
-    /// Whether tags are read.
-    tags: bool,
-    partition: String,
-    /// Twelve digits; `None` for any account.
-    account: Option<String>,
-    /// The role to create for the instance role to assume; `None` for the instance role itself.
-    role: Option<String>,
-    external_id: Option<String>,
-}
 
 pub(crate) fn run(host: &Host, args: &cli::Policy, out: &mut dyn Write) -> Result<u8, Error> {
     let wanted = Wanted::of(args, &settings::load(host)?)?;
@@ -51,70 +37,9 @@ pub(crate) fn run(host: &Host, args: &cli::Policy, out: &mut dyn Write) -> Resul
     Ok(crate::say::error::OK)
 }
 
-impl Wanted {
-    fn of(args: &cli::Policy, config: &Config) -> Result<Self, Error> {
-        let groups = if args.groups.is_empty() { config.groups.clone() } else { args.groups.clone() };
-        let wrong = |what: String| Error::configuration(what);
-        if groups.is_empty() {
-            let error = wrong("no IAM group is configured, so there is nothing to allow".to_owned());
-            return Err(error.hint("nss-iamctl policy --format json --group GROUP"));
-        }
-        if let Some(group) = groups.iter().find(|group| !is_name(group)) {
-            return Err(wrong(format!("'{}' is not a valid name of an IAM group", printable(group))));
-        }
-        if config.source != Source::default() {
-            crate::say::say(format!("users come from '{}', not from IAM", printable(config.source.url())));
-        }
-        // arn:aws:iam::123456789012:role/path/Name
-        let configured = config.aws.role.as_deref().unwrap_or_default();
-        let mut parts = configured.split(':').skip(1);
-        let (partition, account) = (parts.next().unwrap_or("aws"), parts.nth(2));
-        let account = args.account.as_deref().or(account);
-        if let Some(account) =
-            account.filter(|id| id.len() != 12 || !id.bytes().all(|byte| byte.is_ascii_digit()))
-        {
-            return Err(wrong(format!(
-                "'{}' is not an AWS account id, which has twelve digits",
-                printable(account)
-            )));
-        }
-        let role = args
-            .role
-            .as_deref()
-            .or(config.aws.role.as_deref())
-            .map(|role| role.rsplit('/').next().unwrap_or(role));
-        if let Some(role) = role.filter(|role| !is_name(role)) {
-            return Err(wrong(format!("'{}' is not a valid name of an IAM role", printable(role))));
-        }
-        Ok(Self {
-            groups,
-            tags: !config.tags.uses.is_empty(),
-            partition: partition.to_owned(),
-            account: account.map(str::to_owned),
-            role: role.map(str::to_owned),
-            external_id: config.aws.external_id.clone(),
-        })
-    }
-}
-
-/// IAM's own rule for names; none of these characters means anything in an ARN pattern, a template or HCL.
-fn is_name(name: &str) -> bool {
-    (1..=128).contains(&name.len())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c))
-}
-
 /// `arn:aws:iam::123456789012`
 fn arn(wanted: &Wanted) -> String {
     format!("arn:{}:iam::{}", wanted.partition, wanted.account.as_deref().unwrap_or("*"))
-}
-
-/// The ARNs of a group, which may have a path that GetGroup does not ask for.
-fn group_arns(wanted: &Wanted, arn: &str) -> Vec<String> {
-    wanted
-        .groups
-        .iter()
-        .flat_map(|group| [format!("{arn}:group/{group}"), format!("{arn}:group/*/{group}")])
-        .collect()
 }
 
 fn shipped() -> Result<Value, Error> {
@@ -133,7 +58,7 @@ fn policy(wanted: &Wanted, arn: &str) -> Result<Value, Error> {
         }
         if let Some(resource) = statement.pointer_mut("/Resource") {
             *resource =
-                if of_groups { json!(group_arns(wanted, arn)) } else { json!(format!("{arn}:user/*")) };
+                if of_groups { json!(wanted.group_arns(arn)) } else { json!(format!("{arn}:user/*")) };
         }
     }
     Ok(policy)

@@ -18,8 +18,6 @@ pub(crate) const PATH: &str = "/etc/nsswitch.conf";
 
 /// Databases that ask it; initgroups only where there is such a line.
 pub(crate) const DATABASES: [&str; 4] = ["passwd", "group", "shadow", "initgroups"];
-/// The service, after which glibc looks for `libnss_iam.so.2`.
-const SERVICE: &str = "iam";
 /// Where a line is missing, one is added; by this in front of it, it is known again. Earlier releases wrote it behind.
 const ADDED: &str = "# added by nss-iamctl";
 /// Behind the file's last line, where that had no end.

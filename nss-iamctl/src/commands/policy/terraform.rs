@@ -1,6 +1,6 @@
 //! The policy and role as a Terraform configuration.
 
-use crate::commands::policy::{Wanted, group_arns};
+use crate::commands::policy::wanted::Wanted;
 
 /// Replaces `arn:aws:iam::123456789012`.
 const ARN: &str = "arn:${data.aws_partition.current.partition}:iam::";
@@ -17,7 +17,7 @@ pub(super) fn text(wanted: &Wanted, actions: &[String]) -> String {
     let document = document(
         "nss_iam",
         &[
-            statement("ReadMembersOfGroups", &["iam:GetGroup".to_owned()], &group_arns(wanted, &arn)),
+            statement("ReadMembersOfGroups", &["iam:GetGroup".to_owned()], &wanted.group_arns(&arn)),
             statement("ReadKeysGroupsAndTagsOfUsers", &actions, &[format!("{arn}:user/*")]),
         ],
     );

@@ -1,7 +1,7 @@
 //! One line of nsswitch.conf(5), as glibc reads it: its services with their actions, and where `iam` goes among them.
 
-use super::SERVICE;
-
+/// The service, after which glibc looks for `libnss_iam.so.2`.
+const SERVICE: &str = "iam";
 /// Answer from the machine's own users: nothing may come before them.
 const LOCAL: [&str; 2] = ["files", "compat"];
 /// Services that synthesize users, and so come last.

@@ -24,7 +24,7 @@ struct Report<'a> {
 pub(crate) fn run(host: &Host, args: &Doctor, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
     let mut facts = Facts::gather(host, now);
     let holders = holders(&facts.published, &facts.configured().users.common_group);
-    facts.names = Names::gather(host, &facts, holders);
+    facts.names = Names::gather(host, facts.root, &facts.configured(), holders);
     let findings = judge(&facts, &samples(host, &facts));
     let verdict = finding::worst(&findings);
     if args.json {

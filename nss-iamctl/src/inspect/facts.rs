@@ -8,6 +8,7 @@ pub(crate) mod probe;
 pub(crate) mod sshd;
 #[cfg(test)]
 mod tests;
+pub(crate) mod unit;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,6 +27,7 @@ use imds::ImdsFacts;
 use log::{Denial, Line};
 use names::Names;
 use sshd::SshdFacts;
+use unit::Unit;
 
 /// Everything that is not about one user.
 #[derive(Debug)]
@@ -100,20 +102,6 @@ impl Node {
     }
 }
 
-/// A unit of systemd, `systemctl show`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Unit {
-    pub name: &'static str,
-    /// `loaded`, `not-found`.
-    pub load: String,
-    /// `active`, `inactive`, `failed`.
-    pub active: String,
-    /// `success`, `exit-code`.
-    pub result: String,
-    /// Of the main process.
-    pub status: String,
-}
-
 impl Facts {
     /// Asks everything.
     pub(crate) fn gather(host: &Host, now: i64) -> Self {
@@ -146,9 +134,9 @@ impl Facts {
                 .is_some_and(|node| !node.folder && node.mode & 0o111 != 0),
             sshd: sshd::gather(host),
             makes_homes: makes_homes(host),
-            timer: systemd.then(|| unit(host, paths::TIMER)),
+            timer: systemd.then(|| Unit::of(host, paths::TIMER)),
             services: if systemd {
-                paths::SERVICES.iter().map(|name| unit(host, name)).collect()
+                paths::SERVICES.iter().map(|name| Unit::of(host, name)).collect()
             } else {
                 Vec::new()
             },
@@ -223,17 +211,6 @@ fn makes_homes(host: &Host) -> Option<bool> {
         !line.starts_with('#') && (line.contains("pam_mkhomedir") || line.contains("pam_oddjob_mkhomedir"))
     };
     (!texts.is_empty()).then(|| texts.iter().flat_map(|text| text.lines()).any(makes))
-}
-
-fn unit(host: &Host, name: &'static str) -> Unit {
-    let line = ["systemctl", "show", "-p", "LoadState,ActiveState,Result,ExecMainStatus", name];
-    let output = host.run(&line).map(|output| output.stdout).unwrap_or_default();
-    let value = |key: &str| {
-        let value = output.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        value.unwrap_or_default().to_owned()
-    };
-    let (load, active) = (value("LoadState"), value("ActiveState"));
-    Unit { name, load, active, result: value("Result"), status: value("ExecMainStatus") }
 }
 
 fn synchronised(host: &Host) -> Option<bool> {

@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::Unit;
 use crate::host::Host;
 use crate::host::paths::IMDS;
+use crate::inspect::facts::unit::Unit;
 
 /// Of the metadata service, which EC2 has at both.
 pub(crate) const ADDRESSES: [&str; 2] = ["169.254.169.254", "fd00:ec2::254"];
@@ -45,7 +45,7 @@ pub(crate) struct Rules {
 
 /// `None` if systemd is not running, or does not have the unit.
 pub(crate) fn gather(host: &Host, root: bool) -> Option<ImdsFacts> {
-    let unit = super::unit(host, IMDS);
+    let unit = Unit::of(host, IMDS);
     if unit.load != "loaded" {
         return None;
     }

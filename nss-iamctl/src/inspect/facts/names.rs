@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use claims::nss::{Answers, Files, Question};
 use claims::{Unresolved, Uses};
+use config::Config;
 use policy::{DISABLED_GROUP, IamId};
 
 use crate::host::Host;
 use crate::host::published::Published;
-use crate::inspect::facts::Facts;
 
 /// The published user or group with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,12 +40,16 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Looks these names up.
-    pub(crate) fn gather(host: &Host, facts: &Facts, holders: BTreeMap<String, Holder>) -> Self {
-        if !facts.root {
+    /// Looks these names up, if `root`.
+    pub(crate) fn gather(
+        host: &Host,
+        root: bool,
+        config: &Config,
+        holders: BTreeMap<String, Holder>,
+    ) -> Self {
+        if !root {
             return Self::default();
         }
-        let config = facts.configured();
         let (root, exclude) = (host.path("/"), &config.names.exclude);
         let names: BTreeSet<String> = holders.keys().cloned().collect();
         // These two always, as the refresher does: so a service is asked something even if nobody is published.

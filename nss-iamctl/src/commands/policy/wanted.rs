@@ -33,8 +33,11 @@ impl Wanted {
         if let Some(group) = groups.iter().find(|group| !is_name(group)) {
             return Err(wrong(format!("'{}' is not a valid name of an IAM group", printable(group))));
         }
-        if config.source != Source::default() {
-            crate::say::say(format!("users come from '{}', not from IAM", printable(config.source.url())));
+        match &config.source {
+            Source::Iam => {}
+            Source::File { url, .. } => {
+                crate::say::say(format!("users come from '{}', not from IAM", printable(url)));
+            }
         }
         // arn:aws:iam::123456789012:role/path/Name
         let configured = config.aws.role.as_deref().unwrap_or_default();

@@ -5,6 +5,7 @@
 //! compares URLs.
 
 mod file_url;
+mod remedy;
 
 use std::path::PathBuf;
 

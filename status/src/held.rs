@@ -121,7 +121,8 @@ impl Held {
 }
 
 fn left_out(part: &str) -> String {
-    format!("exclude it: names.exclude = [\"{part}\"] in a file of /etc/nss-iam/config.d")
+    // The list that is configured now is not known here.
+    format!("exclude it: add \"{part}\" to names.exclude in /etc/nss-iam/config.toml")
 }
 
 /// `'ana', 'bob', 'eve' and 4 more`

@@ -1,0 +1,245 @@
+use std::collections::BTreeSet;
+
+use status::{Coded, Part};
+
+use super::*;
+
+const ALLOW: &str =
+    r#"printf '[names.allow]\nAIDAX = "x"\n' >/etc/nss-iam/config.d/60-name-x.toml && nss-iamctl refresh"#;
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+fn used(kind: UseKind, what: &str, place: &str) -> SkipReason {
+    SkipReason::NameUsed { name: text("x"), used: Use { kind, what: text(what), place: text(place) } }
+}
+
+fn unresolved(kind: UseKind, place: &str) -> SkipReason {
+    let unresolved = Unresolved { kind, place: text(place), why: text("line 7") };
+    SkipReason::NameUnresolved { name: text("x"), unresolved }
+}
+
+/// Every reason, what the report says of it, and what its remedy must say.
+fn table() -> Vec<(SkipReason, &'static str, Vec<&'static str>)> {
+    use SkipReason as R;
+    let (name, service) = (|| text("x"), |service: &str| text(service));
+    let groups = |groups: &[&str]| groups.iter().map(|group| text(group)).collect();
+    vec![
+        (R::NameEmpty, "name is empty", vec!["by a tag"]),
+        (R::NameLong { bytes: 40 }, "name has 40 bytes, more than 32", vec!["strip_domains"]),
+        (R::NameCharacter { character: ':' }, "name has ':', which no login name", vec!["by a tag"]),
+        (R::NameFirst { character: '-' }, "name may not begin with '-'", vec!["by a tag"]),
+        (R::NameDigits, "name of digits only would be taken for an id", vec!["by a tag"]),
+        (
+            R::NameNumber { number: text("0x10") },
+            "name would be read as the number 0x10 by programs that take a name or an id",
+            vec!["by a tag"],
+        ),
+        (
+            R::NameOfUser { name: text("homer"), id: 1001, service: service("files") },
+            "'homer' is a user of /etc/passwd (uid 1001)",
+            vec!["nss-iamctl adopt", "nss-iam:name"],
+        ),
+        (
+            R::NameOfUser { name: name(), id: 9, service: service("sss") },
+            "'x' is a user of service 'sss' of nsswitch.conf (uid 9)",
+            vec!["nss-iam:name", "remove 'x' from service 'sss'"],
+        ),
+        (
+            R::NameOfGroup { name: name(), id: 7, service: service("files") },
+            "'x' is a group of /etc/group (gid 7)",
+            vec!["groupdel x", "nss-iam:name"],
+        ),
+        (
+            R::NameOfGroup { name: name(), id: 7, service: service("sss") },
+            "'x' is a group of service 'sss' of nsswitch.conf (gid 7)",
+            vec!["remove 'x' from service 'sss'"],
+        ),
+        (
+            R::NameOfOwnGroup { name: name() },
+            "'x' is the name of a group that is published or joined",
+            vec!["nss-iam:name"],
+        ),
+        (
+            R::NameInGroups { name: name(), groups: groups(&["sudo"]), service: service("files") },
+            "'x' is a member of 'sudo' in /etc/group",
+            vec!["gpasswd -d x sudo (for", ALLOW],
+        ),
+        (
+            R::NameInGroups { name: name(), groups: groups(&["adm", "sudo"]), service: service("files") },
+            "'x' is a member of 'adm', 'sudo' in /etc/group",
+            vec!["gpasswd -d x adm; gpasswd -d x sudo (", "gpasswd -A", ALLOW],
+        ),
+        (
+            R::NameInGroups { name: name(), groups: groups(&["adm"]), service: service("sss") },
+            "'x' is a member of 'adm' in service 'sss' of nsswitch.conf",
+            vec!["groups in service 'sss'", ALLOW],
+        ),
+        (
+            used(UseKind::Sudo, "in a sudo rule", "/etc/sudoers.d/x"),
+            "'x' is in a sudo rule ('/etc/sudoers.d/x') on this host",
+            vec!["visudo -f /etc/sudoers.d/x", ALLOW],
+        ),
+        (
+            used(UseKind::Netgroup, "in a netgroup, and netgroups are in a sudo rule", "/etc/sudoers"),
+            "'x' is in a netgroup, and netgroups are in a sudo rule ('/etc/sudoers') on this host",
+            vec!["/etc/netgroup", "/etc/sudoers", ALLOW],
+        ),
+        (
+            used(UseKind::Doas, "in a doas rule", "/etc/doas.conf"),
+            "'x' is in a doas rule ('/etc/doas.conf') on this host",
+            vec!["remove the name from '/etc/doas.conf'", ALLOW],
+        ),
+        (
+            used(UseKind::Unit, "the user of 'x.service'", "/usr/lib/x.service"),
+            "'x' is the user of 'x.service' ('/usr/lib/x.service') on this host",
+            vec!["a dedicated user in '/usr/lib/x.service'", ALLOW],
+        ),
+        (
+            used(UseKind::Sysusers, "a system user", "/usr/lib/sysusers.d/x.conf"),
+            "'x' is a system user ('/usr/lib/sysusers.d/x.conf') on this host",
+            vec!["a dedicated user in '/usr/lib/sysusers.d/x.conf'", ALLOW],
+        ),
+        (R::NameReserved { name: name() }, "'x' is reserved for the system", vec!["nss-iam:name", ALLOW]),
+        (
+            R::NameUnasked { name: name(), service: service("ldap"), why: text("file too short") },
+            "'x' cannot be given: service 'ldap' cannot be asked about it: file too short",
+            vec!["repair the service", "'ldap' from nsswitch.conf", r#"exclude = ["ldap"]"#],
+        ),
+        (
+            unresolved(UseKind::Sudo, "/etc/sudoers"),
+            "'x' cannot be given: what '/etc/sudoers' grants is not known: line 7",
+            vec!["correct '/etc/sudoers'", r#"exclude = ["sudo"]"#, ALLOW],
+        ),
+        (
+            unresolved(UseKind::Doas, "/etc/doas.conf"),
+            "what '/etc/doas.conf' grants",
+            vec![r#"exclude = ["doas"]"#],
+        ),
+        (
+            unresolved(UseKind::Unit, "/etc/systemd/system/a.service"),
+            "'/etc/systemd/system/a.service'",
+            vec![r#"exclude = ["systemd-units"]"#],
+        ),
+        (
+            unresolved(UseKind::Sysusers, "/etc/sysusers.d/a.conf"),
+            "'/etc/sysusers.d/a.conf'",
+            vec![r#"exclude = ["sysusers"]"#],
+        ),
+        (
+            R::NameTaken { name: name(), called: text("IAM user"), holder: text("X") },
+            "'x' is already the name of IAM user 'X'",
+            vec!["nss-iam:name", "rename the user at the source"],
+        ),
+        (R::IdOfUser { iam_id: text("AIDAX") }, "'AIDAX' was the id of a user", vec!["the source must not"]),
+        (
+            R::IdOfGroup { iam_id: text("AIDAX") },
+            "'AIDAX' is also the id of a group",
+            vec!["the source must not"],
+        ),
+        (
+            R::IdOfHost { id: 1003, name: text("bob"), service: service("files"), configured: false },
+            "its id 1003 is that of 'bob' on this host (service 'files')",
+            vec!["another id in [ids]"],
+        ),
+        (
+            R::IdOfHost { id: 1003, name: text("bob"), service: service("sss"), configured: true },
+            "[ids]: its id 1003 is that of 'bob' on this host (service 'sss')",
+            vec!["another id in [ids]"],
+        ),
+        (
+            R::IdInRange {
+                id: 61_200,
+                range: (61_184, 65_519),
+                whose: text("of systemd's DynamicUser="),
+                configured: true,
+            },
+            "[ids]: 61200 is in the range 61184-65519 of systemd's DynamicUser=",
+            vec!["outside that range"],
+        ),
+        (
+            R::IdTaken { id: 1003, holder: text("AIDAY") },
+            "its id 1003 is that of 'AIDAY'; give one of them another in [ids], the same on every host",
+            vec!["another id in [ids]"],
+        ),
+        (R::HomePath, "its home would not be a plain path", vec!["[users] home to a path"]),
+        (
+            R::HomeUnseen { why: text("no answer") },
+            "the directories that could be its home cannot be checked: no answer",
+            vec!["repair the file system"],
+        ),
+        (
+            R::HomeTaken { home: text("/home/x"), own: text("/home/x-1879048200") },
+            "neither '/home/x' nor '/home/x-1879048200' can be its home: both belong to others",
+            vec!["ls -ld /home/x /home/x-1879048200"],
+        ),
+        (R::TagCharacters, "are not allowed in a passwd field", vec!["correct the tag"]),
+        (R::TagNumber, "not a number", vec!["correct the tag"]),
+        (R::TagIdOfSystem { id: 0 }, "0 is below 1000", vec!["correct the tag"]),
+        (R::TagIdTooHigh { id: 9, last: 8 }, "9 is above 8", vec!["correct the tag"]),
+        (R::TagShell { shell: text("/x") }, "'/x' is not in /etc/shells", vec!["correct the tag"]),
+        (R::KeyLong { bytes: 9 }, "9 bytes is too long for a public key", vec!["the .pub file"]),
+        (R::KeyPrivate, "it is a private key; treat it as compromised", vec!["a new pair"]),
+        (R::KeyLines, "it has several lines or control characters", vec!["the .pub file"]),
+        (R::KeyForm, "not a public key: it must have a type", vec!["the .pub file"]),
+        (R::KeyUnreadable { cause: text("x") }, "not a public key of OpenSSH: x", vec!["the .pub file"]),
+        (R::KeyDsa, "DSA keys are refused by sshd", vec!["the .pub file"]),
+        (R::KeyType, "not a public key of a type that sshd accepts", vec!["the .pub file"]),
+        (R::KeyUnprintable { cause: text("x") }, "cannot be printed: x", vec!["the .pub file"]),
+        (
+            R::KeyBelongsElsewhere { kind: text("ssh-rsa"), source: text("IAM") },
+            "ssh-rsa belongs in IAM itself, not in a tag",
+            vec!["upload-ssh-public-key"],
+        ),
+    ]
+}
+
+#[test]
+fn each_reason_has_a_remedy_that_can_be_followed() {
+    let table = table();
+    for (reason, said, wanted) in &table {
+        let skip = Skip::new("", Part::User, "X", "AIDAX", reason.clone());
+        assert!(skip.text.contains(said), "'{said}' is not in: {}", skip.text);
+        let remedy = remedy(&skip);
+        for words in wanted {
+            assert!(remedy.contains(words), "{said}: '{words}' is not in: {remedy}");
+        }
+    }
+    let codes: BTreeSet<&str> = table.iter().map(|(reason, ..)| reason.code()).collect();
+    assert_eq!(codes, SkipReason::CODES.iter().copied().collect(), "each of them");
+}
+
+#[test]
+fn a_name_that_sounds_like_another_reason_changes_no_remedy() {
+    let of = |name: &str| {
+        let reason = SkipReason::NameOfUser { name: text(name), id: 1001, service: text("files") };
+        remedy(&Skip::new("", Part::User, name, "AIDAX", reason))
+    };
+    for name in ["homer", "its home would", "can be its home", "private key", "is reserved for the system"] {
+        assert_eq!(of(name), of("x"), "{name}");
+    }
+}
+
+#[test]
+fn a_group_is_renamed_or_allowed_and_a_tag_corrected() {
+    let reserved = || SkipReason::NameReserved { name: text("x") };
+    let told = |part: Part<'_>, reason| remedy(&Skip::new("", part, "X", "AIDAX", reason));
+    let group = told(Part::Group, reserved());
+    assert!(group.starts_with(
+        "its members are still users; rename the group at the source, and grant privileges with [local_groups]"
+    ));
+    assert!(group.ends_with(ALLOW), "{group}");
+    let local = SkipReason::NameOfUser { name: text("x"), id: 1, service: text("files") };
+    assert_eq!(told(Part::Group, local), another(What::Group));
+    assert_eq!(told(Part::Tag("name"), reserved()), "correct the tag at the source");
+}
+
+#[test]
+fn a_reason_of_another_release_has_a_remedy_that_fits_any() {
+    let known = Skip::new("", Part::User, "X", "AIDAX", SkipReason::NameDigits);
+    for code in [None, Some(text("name-of-a-star"))] {
+        let skip = Skip { reason: Kind::Other(code), ..known.clone() };
+        assert!(remedy(&skip).contains("of another release"), "{skip:?}");
+    }
+}

@@ -259,8 +259,7 @@ fn a_service_that_is_not_installed_is_a_note_and_one_that_cannot_be_asked_is_bad
     assert!(remedy.contains(exclude), "{remedy}");
     host.list(&listing(&[user("AIDAEXAMPLE", "Ana"), user("an-2", "bob"), user("an-3", "zoe")]));
     assert_eq!(host.refresher(&["apply"]).status, Some(65));
-    let (level, remedy) =
-        found(&host, &["why", "zoe"], "skipped: 'zoe' cannot be given: service 'ldap'").unwrap();
+    let (level, remedy) = found(&host, &["why", "zoe"], "'zoe' cannot be given: service 'ldap'").unwrap();
     assert!(level == "bad" && remedy.contains(exclude), "{remedy}");
     host.machine.config("groups = [\"Ops\"]\n[names]\nexclude = [\"ldap\"]\n");
     assert_eq!(host.refresher(&["apply"]).status, Some(0));
@@ -279,8 +278,7 @@ fn a_refused_newcomer_gets_in_by_following_the_remedy_literally() {
     let all = listing(&users.map(|(id, name)| user(id, name)));
     host.apply(&all);
     for ((_, name), reason) in users.iter().zip(["a member of 'team-x'", "in a sudo rule", "reserved"]) {
-        let (level, remedy) =
-            found(&host, &["why", name], &format!("skipped: '{name}' is {reason}")).unwrap();
+        let (level, remedy) = found(&host, &["why", name], &format!("'{name}' is {reason}")).unwrap();
         assert_eq!(level, "bad");
         follow(&host, &remedy);
         assert_eq!(host.getent("passwd", name), None);
@@ -293,7 +291,7 @@ fn a_refused_newcomer_gets_in_by_following_the_remedy_literally() {
     let all = listing(&[user("an-3", "zoe"), user("an-4", "gina"), user("an-6", "eve")]);
     fs::write("/etc/group", fs::read_to_string("/etc/group").unwrap() + "team-y:x:7778:eve\n").unwrap();
     host.apply(&all);
-    let (_, remedy) = found(&host, &["why", "eve"], "skipped: 'eve' is a member of 'team-y'").unwrap();
+    let (_, remedy) = found(&host, &["why", "eve"], "'eve' is a member of 'team-y'").unwrap();
     assert!(remedy.contains("gpasswd -d eve team-y"), "{remedy}");
     assert_eq!(host.run(&["gpasswd", "-d", "eve", "team-y"]).status, Some(0));
     host.apply(&all);

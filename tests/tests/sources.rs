@@ -15,13 +15,12 @@ const CORE: [&str; 7] = [
 ];
 
 /// What belongs to a source: the code that reads it, commands and advice that only exist for IAM, and test fixtures.
-const OF_SOURCES: [&str; 8] = [
+const OF_SOURCES: [&str; 7] = [
     "cache-refresher/src/fetch/aws",
     "config/src/source",
     "config/src/source.rs",
     "nss-iamctl/src/commands/policy",
     "nss-iamctl/src/commands/policy.rs",
-    "nss-iamctl/src/commands/why/log.rs",
     "nss-iamctl/src/fixtures",
     "nss-iamctl/src/inspect/checks/logins.rs",
 ];

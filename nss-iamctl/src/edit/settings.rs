@@ -35,6 +35,13 @@ pub(crate) fn edit(
     Ok(text)
 }
 
+/// The value of a key whose list gets one more entry. A list in a later file replaces the whole list, so the remedies that
+/// name such a key show all of it.
+pub(crate) fn longer_list<'a>(entries: impl IntoIterator<Item = &'a str>, new: &'a str) -> String {
+    let old: Vec<&str> = entries.into_iter().filter(|entry| *entry != new).collect();
+    Array::from_iter(old.into_iter().chain([new])).to_string()
+}
+
 fn set(text: &str, section: Option<&str>, key: &str, new: Item) -> Result<String, toml_edit::TomlError> {
     let mut document: DocumentMut = text.parse()?;
     let table: &mut Table = document.as_table_mut();
@@ -173,6 +180,17 @@ mod tests {
         for text in ["", "[users]\nshell = \"/bin/sh\"\n", "[[account]]\nname = \"b\"\n#role = \"x\"\n"] {
             let config = config(&edit(text, &strings(&["G"]), Some("R")).unwrap());
             assert_eq!((config.groups, config.aws.role.as_deref()), (strings(&["G"]), Some("R")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_longer_list_has_the_entries_that_were_there() {
+        for (entries, wanted) in [
+            (&[][..], r#"["sudo"]"#),
+            (&["ldap", "sss"], r#"["ldap", "sss", "sudo"]"#),
+            (&["sudo", "sss"], r#"["sss", "sudo"]"#),
+        ] {
+            assert_eq!(longer_list(entries.iter().copied(), "sudo"), wanted);
         }
     }
 

@@ -11,6 +11,7 @@ use message::Message;
 use crate::cli::Sudo;
 use crate::edit::block;
 use crate::edit::file::{Edit, Kind};
+use crate::edit::settings;
 use crate::host::Host;
 use crate::host::files;
 use crate::host::paths::{KEYS_CMD, KEYS_USER};
@@ -23,6 +24,8 @@ const FOLDER: &str = "/etc/sudoers.d";
 /// sudo's services; the second is that of `sudo -i` on Debian.
 const SUDO: &str = "/etc/pam.d/sudo";
 const SERVICES: [&str; 2] = [SUDO, "/etc/pam.d/sudo-i"];
+/// A group of the source in an example.
+const EXAMPLE: &str = "JumpHostAdmins";
 const MODULE: &str = "pam_ssh_agent_auth.so";
 
 /// The edits for sudo, and notes for the administrator.
@@ -141,13 +144,15 @@ fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<Message>
     if joined.iter().any(|group| named.contains(group.as_str())) {
         return Ok(None);
     }
-    let known = named.into_iter().collect::<Vec<_>>().join(", ");
+    let first = named.first().copied().unwrap_or("sudo");
+    let known = named.iter().copied().collect::<Vec<_>>().join(", ");
     let what = format!(
         "no group in [local_groups] maps to a local group that sudoers names ({known}), so no nss-iam user can use sudo yet"
     );
+    let mapped = config.local_groups.get(EXAMPLE).into_iter().flatten().map(String::as_str);
     Ok(Some(Message::new(what).with_hint(format!(
-        "[local_groups] in '{}': JumpHostAdmins = [\"{}\"]",
-        crate::edit::settings::PATH,
-        known.split(", ").next().unwrap_or("sudo")
+        "[local_groups] in '{}': {EXAMPLE} = {}",
+        settings::PATH,
+        settings::longer_list(mapped, first)
     ))))
 }

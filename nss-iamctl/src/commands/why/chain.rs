@@ -1,14 +1,16 @@
 //! The checks of one user, in the order of a login: pure functions of the facts.
 
+use config::Config;
 use policy::KeyLine;
 use status::{Locked, Told, Warning, What};
 
-use crate::commands::why::log::{Asked, activate, last, upload};
+use crate::commands::why::log::{Asked, activate, add_key, last};
 use crate::inspect::checks::skipped;
 use crate::inspect::checks::{answers, logins, names, refresh, setup};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::withheld;
+use crate::inspect::remedy::another_name;
 use crate::inspect::subject::Who;
 use crate::say::code::{Code, Link};
 use crate::say::finding::{Finding, Level};
@@ -49,18 +51,18 @@ fn not_ok(finding: &Finding) -> bool {
 
 /// The user, and whether a local account has the same name.
 fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
-    let name = &who.name;
+    let (name, config) = (&who.name, facts.configured());
     let mut findings = Vec::new();
     if let Some(uid) = facts.passwd.get(name) {
         let what = format!(
             "'{name}' is a local user of this host, uid {uid}: keys of {} are never offered for local users",
-            facts.source().noun()
+            config.source.noun()
         );
+        let own = "log in with the local user's own keys";
         let remedy = if who.is_known() {
-            "log in with the local user's own keys; or convert the account: nss-iamctl adopt; or give the user another \
-             name (tag 'nss-iam:name' with [tags] use = [\"name\"])"
+            format!("{own}; or convert the account: nss-iamctl adopt; or {}", another_name(&config))
         } else {
-            "log in with the local user's own keys"
+            own.to_owned()
         };
         findings.push(Finding::bad(Link::LocalUser, what, remedy));
     }
@@ -73,13 +75,13 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
     if let (Some(iam_name), Some(id)) = (who.iam_name(), &who.id) {
         let account = who.listed.map(|(account, _)| account.id.as_str()).filter(|id| !id.is_empty());
         let account = account.map_or(String::new(), |id| format!(" of AWS account {id}"));
-        let called = facts.source().called("user");
+        let called = config.source.called("user");
         findings.push(Finding::ok(Link::Name, format!("'{name}' is {called} '{iam_name}' ({id}){account}")));
     }
     findings.extend(who.skips.iter().map(|skip| {
         let level = if skip.what == What::User { Level::Bad } else { Level::Warn };
-        let what = format!("skipped: {}", skip.text);
-        Finding::warn(Code::of_skip(&skip.reason), what, skipped::remedy(skip)).at(level)
+        let remedy = skipped::remedy(&config, skip);
+        Finding::warn(Code::of_skip(&skip.reason), &skip.text, remedy).at(level)
     }));
     // A name or id that the user has at the source now, and that was refused.
     let warnings = facts.published.status.iter().flat_map(|status| &status.warnings);
@@ -89,7 +91,7 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
         }
         _ => false,
     };
-    findings.extend(warnings.filter(of_user).map(refresh::warning));
+    findings.extend(warnings.filter(of_user).map(|told| refresh::warning(&config, told)));
     findings
 }
 
@@ -103,18 +105,17 @@ fn unknown(facts: &Facts, asked: &str) -> Finding {
     let what =
         format!("no nss-iam user is called '{asked}' here, and no user of that name left or was skipped");
     let config = facts.configured();
-    let remedy = match config.groups.first() {
-        Some(group) => {
-            let source = config.source.noun();
-            format!("if {source} has such a user: {}; then nss-iamctl refresh", join(group, asked))
-        }
+    let remedy = match add(&config, asked) {
+        Some(add) => format!("if there should be such a user: {add}; then nss-iamctl refresh"),
         None => "is the user in one of the configured groups? nss-iamctl doctor".to_owned(),
     };
     Finding::bad(Link::NameUnknown, what, remedy)
 }
 
-fn join(group: &str, iam_name: &str) -> String {
-    format!("aws iam add-user-to-group --group-name {} --user-name {}", word(group), word(iam_name))
+/// How to make somebody a user of this host.
+fn add(config: &Config, iam_name: &str) -> Option<String> {
+    let group = config.groups.first().map(|group| word(group));
+    config.source.to_add_user(&word(iam_name), group.as_deref())
 }
 
 /// Login names that begin alike, as far as an `@`.
@@ -189,23 +190,18 @@ fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
             "nss-iamctl unlock --all",
         ));
     }
-    let groups = facts.configured().groups;
-    let remedy = match (groups.first(), who.iam_name()) {
-        (Some(group), Some(iam_name)) => {
-            format!("to let the user back in: {}; then nss-iamctl refresh", join(group, iam_name))
-        }
-        _ => {
-            "to let the user back in: add the user to a configured group; then nss-iamctl refresh".to_owned()
-        }
-    };
+    let config = facts.configured();
+    let add = who.iam_name().and_then(|iam_name| add(&config, iam_name));
+    let add = add.unwrap_or_else(|| "add the user to a configured group".to_owned());
+    let remedy = format!("to let the user back in: {add}; then nss-iamctl refresh");
     if who.listed.is_some() {
         let what = format!("disabled{since}, but the listing has the user: it is not applied yet");
         return Some(Finding::bad(Link::NotApplied, what, "nss-iamctl refresh"));
     }
     let what = format!(
         "disabled{since}: the user left the {}{}, or was deleted",
-        facts.source().called("groups"),
-        some_groups(&groups)
+        config.source.called("groups"),
+        some_groups(&config.groups)
     );
     Some(Finding::bad(Link::Disabled, what, remedy))
 }
@@ -253,7 +249,8 @@ fn unpublished(facts: &Facts, who: &Who<'_>) -> Finding {
 fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = answers::keys(facts).into_iter().filter(not_ok).collect();
     let iam_name = who.iam_name().unwrap_or(&who.name);
-    let (source, inactive) = (facts.source().noun(), who.inactive());
+    let (config, inactive) = (facts.configured(), who.inactive());
+    let source = config.source.noun();
     if let (Some(login), Ok(published)) = (who.login, &facts.published.keys) {
         match withheld(published, login, &facts.machine_id, facts.now) {
             Some((why, remedy)) => {
@@ -278,7 +275,9 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
         if login.keys.is_empty() {
             let active = if inactive.is_empty() { "" } else { "active " };
             let what = format!("{source} has no {active}SSH key of the user");
-            let remedy = inactive.first().map_or_else(|| upload(iam_name), |key| activate(iam_name, &key.id));
+            let remedy = inactive
+                .first()
+                .map_or_else(|| add_key(&config, iam_name), |key| activate(&config, iam_name, &key.id));
             findings.push(Finding::bad(Link::NoKey, what, remedy));
         }
     }
@@ -286,7 +285,7 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
         let fingerprint =
             key.fingerprint.as_ref().map_or(String::new(), |fingerprint| format!(" ({fingerprint})"));
         let what = format!("key '{}'{fingerprint} is inactive in {source}, so it is not offered", key.id);
-        Finding::warn(Link::KeyInactive, what, activate(iam_name, &key.id))
+        Finding::warn(Link::KeyInactive, what, activate(&config, iam_name, &key.id))
     }));
     findings
 }
@@ -315,11 +314,10 @@ fn tries(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     let inactive = who.inactive().into_iter().filter_map(|key| Some((key.id, key.fingerprint?)));
     let asked = Asked {
         name: &who.name,
-        source: facts.source().noun(),
+        config: &facts.configured(),
         iam_name: who.iam_name().unwrap_or(&who.name),
         active: active.iter().map(KeyLine::fingerprint).collect(),
         inactive: inactive.collect(),
-        tags: facts.configured().tags.uses.contains(&config::TagUse::SshKey),
     };
     last(&facts.log, &asked)
 }

@@ -2,24 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use config::{Config, TagUse};
+
 use crate::inspect::facts::log::Line;
+use crate::inspect::remedy::tag;
 use crate::say::code::Link;
 use crate::say::finding::Finding;
 use crate::say::show::{some, word};
 
 /// The user as the log is read for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Asked<'a> {
     pub name: &'a str,
-    /// [`config::Source::noun`].
-    pub source: &'a str,
+    pub config: &'a Config,
     pub iam_name: &'a str,
     /// Fingerprints of the active keys.
     pub active: Vec<&'a str>,
     /// Ids and fingerprints of the inactive keys.
     pub inactive: Vec<(String, String)>,
-    /// Whether keys may be in tags.
-    pub tags: bool,
 }
 
 /// What a line says.
@@ -73,7 +73,8 @@ pub(crate) fn last(lines: &[Line], asked: &Asked<'_>) -> Option<Finding> {
 
 /// For attempts where no offered key was accepted.
 fn judge(time: &str, offered: &[(&str, &str)], asked: &Asked<'_>) -> Finding {
-    let Asked { source, iam_name, active, .. } = asked;
+    let Asked { config, iam_name, active, .. } = asked;
+    let source = config.source.noun();
     let has = if active.is_empty() { "no active key".to_owned() } else { some(active) };
     if offered.is_empty() {
         let what = format!("{time}: the client offered no matching key, and gave up; {source} has {has}");
@@ -86,7 +87,7 @@ fn judge(time: &str, offered: &[(&str, &str)], asked: &Asked<'_>) -> Finding {
         asked.inactive.iter().find(|(_, inactive)| fingerprints.contains(&inactive.as_str()))
     {
         let what = format!("{what}; '{id}' was offered, but is inactive in {source}");
-        return Finding::warn(Link::InactiveKeyTried, what, activate(iam_name, id));
+        return Finding::warn(Link::InactiveKeyTried, what, activate(config, iam_name, id));
     }
     if fingerprints.iter().any(|fingerprint| active.contains(fingerprint)) {
         let what =
@@ -98,31 +99,27 @@ fn judge(time: &str, offered: &[(&str, &str)], asked: &Asked<'_>) -> Finding {
         );
     }
     let rsa = offered.iter().any(|(kind, _)| *kind == "RSA");
-    let remedy = if rsa { upload(iam_name) } else { tag(asked.tags) };
+    let remedy = if rsa { add_key(config, iam_name) } else { add_other_key(config, iam_name) };
     Finding::warn(Link::WrongKeyTried, what, remedy)
 }
 
-/// What makes an inactive key an active one.
-pub(crate) fn activate(iam_name: &str, id: &str) -> String {
-    format!(
-        "aws iam update-ssh-public-key --user-name {} --ssh-public-key-id {} --status Active; then nss-iamctl refresh",
-        word(iam_name),
-        word(id)
-    )
+/// How an inactive key becomes active.
+pub(crate) fn activate(config: &Config, iam_name: &str, id: &str) -> String {
+    refreshed(&config.source.to_activate_key(&word(iam_name), &word(id)))
 }
 
-/// How an RSA key gets into IAM.
-pub(crate) fn upload(iam_name: &str) -> String {
-    format!(
-        "aws iam upload-ssh-public-key --user-name {} --ssh-public-key-body file://KEY.pub; then nss-iamctl refresh",
-        word(iam_name)
-    )
+/// How a user gets an RSA key.
+pub(crate) fn add_key(config: &Config, iam_name: &str) -> String {
+    refreshed(&config.source.to_add_rsa_key(&word(iam_name)))
 }
 
-/// How another key does.
-fn tag(used: bool) -> String {
-    let how = "IAM's own upload takes RSA keys only: put the line of the .pub file into the user's tag 'nss-iam:ssh-key'";
-    if used { how.to_owned() } else { format!("{how}, and set [tags] use = [\"ssh-key\"]") }
+/// How a user gets a key of another type.
+fn add_other_key(config: &Config, iam_name: &str) -> String {
+    refreshed(&config.source.to_add_other_key(&word(iam_name), &tag(config, TagUse::SshKey)))
+}
+
+fn refreshed(remedy: &str) -> String {
+    format!("{remedy}; then nss-iamctl refresh")
 }
 
 fn names(text: &str, user: &str) -> bool {

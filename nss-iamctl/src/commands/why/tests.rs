@@ -97,7 +97,7 @@ fn a_name_that_leads_nowhere_is_explained() {
     finds("ana", Bad, "'ana' is a local user of this host, uid 1001", "nss-iamctl adopt", |facts| {
         facts.passwd.insert("ana".to_owned(), 1001);
     });
-    finds("Admin", Bad, "skipped: 'admin' is reserved", "nss-iam:name", |facts| {
+    finds("Admin", Bad, "'admin' is reserved", "nss-iam:name", |facts| {
         skip(facts, Part::User, "Admin", "AIDAADM", SkipReason::NameReserved { name: "admin".to_owned() });
     });
 }
@@ -108,7 +108,7 @@ fn one_who_was_refused_can_be_allowed_and_a_new_name_that_was_refused_is_told() 
     let allow = |id, name| {
         format!("printf '[names.allow]\\n{id} = \"{name}\"\\n' >/etc/nss-iam/config.d/60-name-{name}.toml")
     };
-    finds("grace", Bad, "skipped: 'grace' is a member of 'sudo'", &allow("AIDAG", "grace"), |facts| {
+    finds("grace", Bad, "'grace' is a member of 'sudo'", &allow("AIDAG", "grace"), |facts| {
         let [name, group, service] = ["grace", "sudo", "files"].map(str::to_owned);
         let reason = SkipReason::NameInGroups { name, groups: vec![group], service };
         skip(facts, Part::User, "Grace", "AIDAG", reason);
@@ -360,6 +360,42 @@ fn the_names_of_the_user_and_of_the_users_groups_are_looked_up() {
     let names = |asked: &str| Who::find(asked, &facts).names(&facts).into_keys().collect::<Vec<_>>();
     assert_eq!(names("ana"), ["ana", "ops"]);
     assert!(names("bob").is_empty() && names("eve").is_empty());
+}
+
+#[test]
+fn where_users_come_from_a_file_every_remedy_changes_the_file() {
+    let of_file = |facts: &mut Facts| {
+        let text = "[source]\nurl = \"file:///srv/a%20b.json\"\n".to_owned();
+        facts.config = Ok(Config::parse(&[("config.toml".into(), text)]).unwrap());
+    };
+    let keys = |facts: &mut Facts, keys: Vec<Key>| {
+        facts.published.keys.as_mut().unwrap().logins[0].keys.clear();
+        listing(facts).accounts[0].users[0].keys = keys;
+    };
+    let tried = |kind: &str| {
+        super::log::tests::lines(&[&format!(
+            "Failed publickey for ana from ::1 port 5 ssh2: {kind} SHA256:WXYZ"
+        )])
+    };
+    let broken: [(&str, &str, &dyn Fn(&mut Facts)); 6] = [
+        ("eve", "add the user eve to '/srv/a b.json'", &|_| ()),
+        ("bob", "add the user Bob to '/srv/a b.json'", &|_| ()),
+        ("ana", "to the keys of user Ana in '/srv/a b.json'", &|facts| keys(facts, Vec::new())),
+        ("ana", "set key APKA9 of user Ana to \"active\": true in '/srv/a b.json'", &|facts| {
+            keys(facts, vec![Key { id: "APKA9".to_owned(), active: false, body: String::new() }]);
+        }),
+        ("ana", "to the keys of user Ana in '/srv/a b.json'", &|facts| facts.log = tried("RSA")),
+        ("ana", "to the keys of user Ana in '/srv/a b.json'", &|facts| facts.log = tried("ED25519")),
+    ];
+    for (asked, wanted, break_it) in broken {
+        let mut facts = good();
+        of_file(&mut facts);
+        break_it(&mut facts);
+        let (findings, _) = why(&facts, asked);
+        let remedies: Vec<&str> = findings.iter().filter_map(|finding| finding.remedy.as_deref()).collect();
+        assert!(remedies.iter().any(|remedy| remedy.contains(wanted)), "'{wanted}' is not in: {remedies:?}");
+        assert!(!remedies.iter().any(|remedy| remedy.contains("aws iam")), "{remedies:?}");
+    }
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Whether a login succeeds once glibc answers: sshd, PAM, home directories, shells, and denials by SELinux or AppArmor.
 
+use config::{Config, Source, TagUse};
+
 use crate::edit::sshd::drop_in;
 use crate::edit::sshd::effective::{self, Effective};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::log::Denial;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::facts::sshd::SshdFacts;
+use crate::inspect::remedy::use_tag;
 use crate::say::code::Link;
 use crate::say::finding::Finding;
 use crate::say::show::{count, some, time};
@@ -101,7 +104,7 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     } else if let Some(denied) = denied(settings, name) {
         findings.push(Finding::bad(Link::SshdDenies, denied, "remove the user from DenyUsers"));
     }
-    findings.extend(restrictions(settings));
+    findings.extend(restrictions(&facts.configured(), settings));
     if findings.is_empty() {
         findings.push(Finding::ok(
             Link::SshdSettings,
@@ -118,7 +121,7 @@ fn denied(settings: &Effective, name: &str) -> Option<String> {
 }
 
 /// Settings that may be intended, but can prevent logins.
-fn restrictions(settings: &Effective) -> Vec<Finding> {
+fn restrictions(config: &Config, settings: &Effective) -> Vec<Finding> {
     let mut findings = Vec::new();
     let users = settings.list("allowusers");
     if !users.is_empty() && users.iter().all(|pattern| pattern.starts_with("*@")) {
@@ -148,13 +151,15 @@ fn restrictions(settings: &Effective) -> Vec<Finding> {
     }
     let algorithms = settings.get("pubkeyacceptedalgorithms");
     if !algorithms.is_empty() && !algorithms.contains("rsa-sha2") {
-        let what =
-            "sshd accepts no RSA keys (PubkeyAcceptedAlgorithms), but IAM's own upload accepts only those";
-        findings.push(Finding::warn(
-            Link::SshdWithoutRsa,
-            what,
-            "add rsa-sha2-512, or store keys in tags: [tags] use = [\"ssh-key\"]",
-        ));
+        let no_rsa = "sshd accepts no RSA keys (PubkeyAcceptedAlgorithms)";
+        let (what, other) = match &config.source {
+            Source::Iam => (
+                format!("{no_rsa}, but IAM's own upload accepts only those"),
+                format!("store keys in tags: {}", use_tag(config, TagUse::SshKey)),
+            ),
+            Source::File { .. } => (no_rsa.to_owned(), "use keys of other types".to_owned()),
+        };
+        findings.push(Finding::warn(Link::SshdWithoutRsa, what, format!("add rsa-sha2-512, or {other}")));
     }
     findings
 }

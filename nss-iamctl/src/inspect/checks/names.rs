@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use claims::{Kind, Unresolved, Use};
+use config::Config;
 use status::{Skip, SkipReason};
 
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::names::Holder;
-use crate::inspect::remedy::{ANOTHER_NAME, allow_command, exclude};
+use crate::inspect::remedy::{allow_command, another_name, exclude};
 use crate::say::code::Link;
 use crate::say::finding::{Finding, Level, bounded};
 use crate::say::show::some;
@@ -106,9 +107,9 @@ impl Other<'_> {
     }
 
     /// What the administrator can do; `called` is the source's name for the user or group.
-    fn remedy(&self, what: &str, called: &str, name: &str) -> String {
+    fn remedy(&self, config: &Config, what: &str, called: &str, name: &str) -> String {
         let is_user = what == "user";
-        let another = if is_user { ANOTHER_NAME.to_owned() } else { format!("rename the {called}") };
+        let another = if is_user { another_name(config) } else { format!("rename the {called}") };
         match self {
             Self::LocalUser if is_user => {
                 format!(
@@ -124,7 +125,7 @@ impl Other<'_> {
 
 /// Published names that another account on this host also has.
 pub(crate) fn taken(facts: &Facts) -> Vec<Finding> {
-    let (source, names) = (facts.source(), &facts.names);
+    let (config, names) = (facts.configured(), &facts.names);
     let mut findings = Vec::new();
     for (name, holder) in &names.holders {
         let local_user = facts.passwd.get(name).map(|&uid| (Other::LocalUser, uid));
@@ -134,12 +135,12 @@ pub(crate) fn taken(facts: &Facts) -> Vec<Finding> {
         let Some((other, id)) = local.or_else(user).or_else(group) else { continue };
         let when = if other.is_local() { "at the next refresh" } else { "within a day" };
         let Holder { what, .. } = holder;
-        let called = source.called(what);
+        let called = config.source.called(what);
         let told = format!(
             "'{name}' is the name of a published {what} and also of {}: one is mistaken for the other, and the {called} loses the name {when}",
             other.described(id)
         );
-        findings.push(Finding::bad(other.link(), told, other.remedy(what, &called, name)));
+        findings.push(Finding::bad(other.link(), told, other.remedy(&config, what, &called, name)));
     }
     findings
 }
@@ -156,7 +157,8 @@ fn of_service(service: &str) -> String {
 
 /// Services of nsswitch.conf(5) that say nothing.
 fn services(facts: &Facts) -> Vec<Finding> {
-    let excluded = facts.configured().names.exclude;
+    let config = facts.configured();
+    let excluded = &config.names.exclude;
     let mut findings = Vec::new();
     if let Some(why) = &facts.names.unread {
         let what = format!("{why}; nothing is published until it can be read");
@@ -170,8 +172,8 @@ fn services(facts: &Facts) -> Vec<Finding> {
         if let Some(why) = &answer.failed {
             let what = format!("{} cannot be asked: {why}; new users get no names", of_service(service));
             let remedy = format!(
-                "repair it, or remove it from nsswitch.conf; or, if its names do not matter here: {} in /etc/nss-iam/config.toml",
-                exclude(&excluded, service)
+                "repair it, or remove it from nsswitch.conf; or, if its names do not matter here: {}",
+                exclude(&config, service)
             );
             findings.push(Finding::bad(Link::ServiceUnasked, what, remedy));
         } else if answer.absent {
@@ -182,7 +184,7 @@ fn services(facts: &Facts) -> Vec<Finding> {
         }
     }
     if !excluded.is_empty() && facts.root {
-        let what = format!("not checked for names, because of [names] exclude: {}", some(&excluded));
+        let what = format!("not checked for names, because of [names] exclude: {}", some(excluded));
         findings.push(Finding::ok(Link::ServicesExcluded, what));
     }
     findings
@@ -190,7 +192,7 @@ fn services(facts: &Facts) -> Vec<Finding> {
 
 /// Rules and units that could name anyone.
 fn unresolved(facts: &Facts) -> Vec<Finding> {
-    let excluded = facts.configured().names.exclude;
+    let config = facts.configured();
     let skips = || facts.published.status.iter().flat_map(|status| &status.skips);
     facts
         .names
@@ -203,8 +205,8 @@ fn unresolved(facts: &Facts) -> Vec<Finding> {
             };
             let what = format!("{unresolved}; new users get no names");
             let remedy = format!(
-                "correct '{place}' so that it can be resolved; or exclude all such files: {} in /etc/nss-iam/config.toml",
-                exclude(&excluded, part)
+                "correct '{place}' so that it can be resolved; or exclude all such files: {}",
+                exclude(&config, part)
             );
             let is_why = |skip: &Skip| {
                 let reason = skip.reason.known();

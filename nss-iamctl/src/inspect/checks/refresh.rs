@@ -1,13 +1,13 @@
 //! Whether the published data is fresh, and why not: the last run, what AWS denied, the timer, the clock.
 
-use config::Source;
+use config::Config;
 use listing::{Failure, FailureCode, FailureKind};
 use policy::offer::{self, STALE};
 use status::{Kind, Skip, Status, Told, Warning, What};
 
 use crate::host::paths::{STATUS, TIMER};
 use crate::host::published::Trouble;
-use crate::inspect::checks::skipped;
+use crate::inspect::checks::skipped::{self, Refused};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::unit::Unit;
 use crate::say::code::{Code, Link};
@@ -25,21 +25,21 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     findings.extend(clock(facts));
     findings.extend(units(facts));
     if let Ok(status) = &facts.published.status {
-        findings.extend(skips(&facts.source(), status));
+        findings.extend(skips(&facts.configured(), status));
         // `names` checks the current units.
         let is_new =
             |told: &&Told<Warning>| !facts.root || !matches!(told.kind, Kind::Known(Warning::RunsAs { .. }));
-        findings.extend(status.warnings.iter().filter(is_new).map(warning));
+        findings.extend(status.warnings.iter().filter(is_new).map(|told| warning(&facts.configured(), told)));
     }
     findings.extend(locks(facts));
     findings
 }
 
 /// One of the last report's warnings.
-pub(crate) fn warning(told: &Told<Warning>) -> Finding {
+pub(crate) fn warning(config: &Config, told: &Told<Warning>) -> Finding {
     let remedy = match &told.kind {
-        Kind::Known(Warning::KeepsName { what, iam_id, reason, .. }) => {
-            skipped::of_reason(*what, iam_id, reason)
+        Kind::Known(Warning::KeepsName { what, iam_id, name, reason, .. }) => {
+            Refused { config, what: *what, id: iam_id, user: name }.remedy(reason)
         }
         Kind::Known(_) | Kind::Other(_) => told.message.hint().unwrap_or_default().to_owned(),
     };
@@ -252,7 +252,7 @@ fn meaning(status: &str) -> &'static str {
     }
 }
 
-fn skips(source: &Source, status: &Status) -> Vec<Finding> {
+fn skips(config: &Config, status: &Status) -> Vec<Finding> {
     let mut findings: Vec<Finding> = status
         .skips
         .iter()
@@ -261,13 +261,13 @@ fn skips(source: &Source, status: &Status) -> Vec<Finding> {
             let Skip { what, name, text, .. } = skip;
             let what = match what {
                 What::User | What::Group => {
-                    format!("{} '{name}' skipped: {text}", source.called(&what.to_string()))
+                    format!("{} '{name}' skipped: {text}", config.source.called(&what.to_string()))
                 }
                 What::Key | What::Tag | What::Other => {
-                    format!("{} '{name}': {text}; skipped", source.called("user"))
+                    format!("{} '{name}': {text}; skipped", config.source.called("user"))
                 }
             };
-            Finding::warn(Code::of_skip(&skip.reason), what, skipped::remedy(skip))
+            Finding::warn(Code::of_skip(&skip.reason), what, skipped::remedy(config, skip))
         })
         .collect();
     if let Some(more @ 1..) = status.skips.len().checked_sub(TOLD) {

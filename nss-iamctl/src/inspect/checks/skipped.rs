@@ -4,118 +4,162 @@
 mod tests;
 
 use claims::{Kind as UseKind, Unresolved, Use};
+use config::{Config, TagUse};
 use status::{Kind, Skip, SkipReason, What};
 
-use crate::inspect::remedy::{ANOTHER_NAME, allow_command};
+use crate::inspect::remedy::{self, allow_command, another_name, exclude};
+use crate::say::show::word;
 
 /// For a reason that this release does not know.
 const UNKNOWN: &str = "the report is of another release of nss-iam: nss-iamctl refresh writes a new one";
+const TAG: &str = "correct the tag at the source";
+const KEY: &str =
+    "replace it at the source with the line of the .pub file; ssh-keygen -l -f FILE must show it";
+const PRIVATE_KEY: &str =
+    "delete it at the source and create a new pair: a private key that was uploaded is compromised";
+const IAM_ID: &str = "the source must not give a user the id that a group has, or had";
+const ID: &str = "give the user another id in [ids], the same on every host";
+const ID_IN_RANGE: &str = "give the user an id in [ids] that is outside that range, or remove it there: the calculated id is the \
+                           same on every host";
+const HOME_PATH: &str = "set [users] home to a path without {iam_name} or {account}";
+const HOME_UNSEEN: &str = "repair the file system, or set another path in [users] home";
 
 /// The remedy for what was skipped.
-pub(crate) fn remedy(skip: &Skip) -> String {
+pub(crate) fn remedy(config: &Config, skip: &Skip) -> String {
     match &skip.reason {
         Kind::Other(_) => UNKNOWN.to_owned(),
-        Kind::Known(_) if skip.what == What::Tag => "correct the tag at the source".to_owned(),
-        Kind::Known(reason) => of_reason(skip.what, &skip.id, reason),
+        Kind::Known(_) if skip.what == What::Tag => TAG.to_owned(),
+        Kind::Known(reason) => {
+            Refused { config, what: skip.what, id: &skip.id, user: &skip.name }.remedy(reason)
+        }
     }
 }
 
-/// `id` is the UserId or GroupId of the user or group that was refused.
-pub(crate) fn of_reason(what: What, id: &str, reason: &SkipReason) -> String {
-    use SkipReason as R;
-    match reason {
-        R::NameEmpty
-        | R::NameLong { .. }
-        | R::NameCharacter { .. }
-        | R::NameFirst { .. }
-        | R::NameDigits
-        | R::NameNumber { .. } => {
-            "set another login name by a tag ('nss-iam:name' with [tags] use = [\"name\"]); [users] strip_domains shortens addresses"
+/// What was refused, on a host with this configuration.
+pub(crate) struct Refused<'a> {
+    pub config: &'a Config,
+    pub what: What,
+    /// UserId or GroupId.
+    pub id: &'a str,
+    /// The user or group.
+    pub user: &'a str,
+}
+
+impl Refused<'_> {
+    pub(crate) fn remedy(&self, reason: &SkipReason) -> String {
+        use SkipReason as R;
+        match reason {
+            R::NameEmpty
+            | R::NameLong { .. }
+            | R::NameCharacter { .. }
+            | R::NameFirst { .. }
+            | R::NameDigits
+            | R::NameNumber { .. } => self.other_spelling(),
+            R::NameOfUser { name, service, .. } => self.of_user(name, service),
+            R::NameOfGroup { name, service, .. } => self.of_group(name, service),
+            R::NameInGroups { name, groups, service } => {
+                format!("{}; {}", taken_out(name, groups, service), self.meant(name))
+            }
+            R::NameUsed { name, used } => format!("{}; {}", undone(used), self.meant(name)),
+            R::NameReserved { name } => format!("{}; {}", self.another(), self.meant(name)),
+            R::NameUnasked { service, .. } => self.unasked(service),
+            R::NameUnresolved { name, unresolved } => self.unresolved_rules(name, unresolved),
+            R::NameOfOwnGroup { .. } | R::NameTaken { .. } => self.another(),
+            R::IdOfUser { .. } | R::IdOfGroup { .. } => IAM_ID.to_owned(),
+            R::IdOfHost { .. } | R::IdTaken { .. } => ID.to_owned(),
+            R::IdInRange { .. } => ID_IN_RANGE.to_owned(),
+            R::HomePath => HOME_PATH.to_owned(),
+            R::HomeUnseen { .. } => HOME_UNSEEN.to_owned(),
+            R::HomeTaken { home, own } => home_taken(home, own),
+            R::TagCharacters
+            | R::TagNumber
+            | R::TagIdOfSystem { .. }
+            | R::TagIdTooHigh { .. }
+            | R::TagShell { .. } => TAG.to_owned(),
+            R::KeyPrivate => PRIVATE_KEY.to_owned(),
+            R::KeyBelongsElsewhere { .. } => self.config.source.to_add_rsa_key(&word(self.user)),
+            R::KeyLong { .. }
+            | R::KeyLines
+            | R::KeyForm
+            | R::KeyUnreadable { .. }
+            | R::KeyDsa
+            | R::KeyType
+            | R::KeyUnprintable { .. } => KEY.to_owned(),
+        }
+    }
+
+    /// For a name that no user can have.
+    fn other_spelling(&self) -> String {
+        let tag = remedy::tag(self.config, TagUse::Name);
+        format!("set another login name ({tag}); [users] strip_domains shortens addresses")
+    }
+
+    /// How to give a user or group another name.
+    fn another(&self) -> String {
+        if self.what == What::Group {
+            "its members are still users; rename the group at the source, and grant privileges with [local_groups], not by \
+             names in sudoers"
                 .to_owned()
+        } else {
+            format!("{}, or rename the user at the source", another_name(self.config))
         }
-        R::NameOfUser { name, service, .. } => of_user(what, name, service),
-        R::NameOfGroup { name, service, .. } if service == "files" => {
-            format!("if nothing needs the local group: groupdel {name}; otherwise {}", another(what))
+    }
+
+    /// How to allow the name, if that is intended.
+    fn meant(&self, name: &str) -> String {
+        let whose = if self.what == What::Group { "group" } else { "person" };
+        let allow = allow_command(self.id, name);
+        format!("if this {whose} should have the name '{name}' and what this host grants to it: {allow}")
+    }
+
+    fn of_user(&self, name: &str, service: &str) -> String {
+        match (service, self.what) {
+            ("files", What::Group) => self.another(),
+            ("files", _) => format!(
+                "a local user of that name takes precedence: 'nss-iamctl adopt' converts it, or {}",
+                another_name(self.config)
+            ),
+            _ => self.removed(name, service),
         }
-        R::NameOfGroup { name, service, .. } => removed(what, name, service),
-        R::NameInGroups { name, groups, service } => {
-            format!("{}; {}", taken_out(name, groups, service), meant(what, id, name))
+    }
+
+    fn of_group(&self, name: &str, service: &str) -> String {
+        if service == "files" {
+            let another = self.another();
+            return format!("if nothing needs the local group: groupdel {name}; otherwise {another}");
         }
-        R::NameUsed { name, used } => format!("{}; {}", undone(used), meant(what, id, name)),
-        R::NameReserved { name } => format!("{}; {}", another(what), meant(what, id, name)),
-        R::NameUnasked { service, .. } => format!(
+        self.removed(name, service)
+    }
+
+    /// For a name of a user or group in another directory service.
+    fn removed(&self, name: &str, service: &str) -> String {
+        let another = self.another();
+        format!("{another}; or remove '{name}' from service '{service}', if nobody needs it there")
+    }
+
+    /// For a service of nsswitch.conf(5) that does not answer.
+    fn unasked(&self, service: &str) -> String {
+        format!(
             "repair the service, or remove '{service}' from nsswitch.conf; or, if its names do not matter here: {}",
-            excluded(service)
-        ),
-        R::NameUnresolved { name, unresolved } => unresolved_rules(what, id, name, unresolved),
-        R::NameOfOwnGroup { .. } | R::NameTaken { .. } => another(what),
-        R::IdOfUser { .. } | R::IdOfGroup { .. } => {
-            "the source must not give a user the id that a group has, or had".to_owned()
-        }
-        R::IdOfHost { .. } | R::IdTaken { .. } => {
-            "give the user another id in [ids], the same on every host".to_owned()
-        }
-        R::IdInRange { .. } => {
-            "give the user an id in [ids] that is outside that range, or remove it there: the calculated id is the same on every host"
-                .to_owned()
-        }
-        R::HomePath => "set [users] home to a path without {iam_name} or {account}".to_owned(),
-        R::HomeUnseen { .. } => "repair the file system, or set another path in [users] home".to_owned(),
-        R::HomeTaken { home, own } => format!(
-            "find their owners: ls -ld {home} {own}; nss-iamctl uid UID shows who had a uid; move away what nobody needs, \
-             then nss-iamctl refresh"
-        ),
-        R::TagCharacters
-        | R::TagNumber
-        | R::TagIdOfSystem { .. }
-        | R::TagIdTooHigh { .. }
-        | R::TagShell { .. } => "correct the tag at the source".to_owned(),
-        R::KeyPrivate => {
-            "delete it at the source and create a new pair: a private key that was uploaded is compromised".to_owned()
-        }
-        R::KeyBelongsElsewhere { .. } => "upload it: aws iam upload-ssh-public-key".to_owned(),
-        R::KeyLong { .. }
-        | R::KeyLines
-        | R::KeyForm
-        | R::KeyUnreadable { .. }
-        | R::KeyDsa
-        | R::KeyType
-        | R::KeyUnprintable { .. } => {
-            "upload the line of the .pub file again; ssh-keygen -l -f FILE must show it".to_owned()
-        }
+            exclude(self.config, service)
+        )
+    }
+
+    /// For rules that cannot be resolved, so that new users get no names.
+    fn unresolved_rules(&self, name: &str, unresolved: &Unresolved) -> String {
+        let Unresolved { kind, place, .. } = unresolved;
+        let left_out = kind.word().map_or(String::new(), |part| {
+            format!("; or exclude all such files: {}", exclude(self.config, part))
+        });
+        format!("correct '{place}' so that it can be resolved{left_out}; {}", self.meant(name))
     }
 }
 
-/// How to give a user or group another name.
-fn another(what: What) -> String {
-    if what == What::Group {
-        "its members are still users; rename the group at the source, and grant privileges with [local_groups], not by names in sudoers"
-            .to_owned()
-    } else {
-        format!("{ANOTHER_NAME}, or rename the user at the source")
-    }
-}
-
-/// How to allow the name, if that is intended.
-fn meant(what: What, id: &str, name: &str) -> String {
-    let whose = if what == What::Group { "group" } else { "person" };
-    let allow = allow_command(id, name);
-    format!("if this {whose} should have the name '{name}' and what this host grants to it: {allow}")
-}
-
-fn of_user(what: What, name: &str, service: &str) -> String {
-    match (service, what) {
-        ("files", What::Group) => another(what),
-        ("files", _) => format!(
-            "a local user of that name takes precedence: 'nss-iamctl adopt' converts it, or {ANOTHER_NAME}"
-        ),
-        _ => removed(what, name, service),
-    }
-}
-
-/// For a name of a user or group in another directory service.
-fn removed(what: What, name: &str, service: &str) -> String {
-    format!("{}; or remove '{name}' from service '{service}', if nobody needs it there", another(what))
+fn home_taken(home: &str, own: &str) -> String {
+    format!(
+        "find their owners: ls -ld {home} {own}; nss-iamctl uid UID shows who had a uid; move away what nobody needs, \
+         then nss-iamctl refresh"
+    )
 }
 
 /// How to remove what the host grants to the name.
@@ -140,16 +184,4 @@ fn taken_out(name: &str, groups: &[String], service: &str) -> String {
     let commands: Vec<String> = groups.iter().map(|group| format!("gpasswd -d {name} {group}")).collect();
     let commands = commands.join("; ");
     format!("remove the name: {commands} (for administrators in /etc/gshadow: gpasswd -A)")
-}
-
-/// For rules that cannot be resolved, so that new users get no names.
-fn unresolved_rules(what: What, id: &str, name: &str, unresolved: &Unresolved) -> String {
-    let Unresolved { kind, place, .. } = unresolved;
-    let left_out =
-        kind.word().map_or(String::new(), |part| format!("; or exclude all such files: {}", excluded(part)));
-    format!("correct '{place}' so that it can be resolved{left_out}; {}", meant(what, id, name))
-}
-
-fn excluded(part: &str) -> String {
-    format!("names.exclude = [\"{part}\"] in /etc/nss-iam/config.toml; then nss-iamctl refresh")
 }

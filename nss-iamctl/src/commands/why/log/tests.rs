@@ -1,5 +1,7 @@
 //! What sshd, PAM and keys-cmd write, as OpenSSH 7.4 to 9.9 word it, and what is made of it.
 
+use config::Config;
+
 use super::{Asked, last};
 use crate::inspect::facts::log::Line;
 use crate::say::finding::{Finding, Level};
@@ -15,19 +17,18 @@ pub(crate) fn lines(texts: &[&str]) -> Vec<Line> {
     texts.iter().enumerate().map(line).collect()
 }
 
-fn asked() -> Asked<'static> {
+fn asked(config: &Config) -> Asked<'_> {
     Asked {
         name: "ana",
-        source: "IAM",
+        config,
         iam_name: "Ana",
         active: vec!["SHA256:good"],
         inactive: vec![("APKA9".to_owned(), "SHA256:old".to_owned())],
-        tags: false,
     }
 }
 
 fn told(texts: &[&str]) -> Finding {
-    last(&lines(texts), &asked()).unwrap_or_else(|| panic!("nothing is told of {texts:?}"))
+    last(&lines(texts), &asked(&Config::default())).unwrap_or_else(|| panic!("nothing is told of {texts:?}"))
 }
 
 /// Words of the finding, and of its remedy.
@@ -137,9 +138,9 @@ fn other_users_and_other_connections_are_no_concern() {
         "Failed publickey for bob from ::1 port 5 ssh2: RSA SHA256:x",
         "Server listening",
     ] {
-        assert_eq!(last(&lines(&[text]), &asked()), None, "{text}");
+        assert_eq!(last(&lines(&[text]), &asked(&Config::default())), None, "{text}");
     }
     let mut two = lines(&["error: Unsafe AuthorizedKeysCommand \"x\": y", CLOSED]);
     two[0].pid = "8".to_owned();
-    assert!(last(&two, &asked()).unwrap().what.contains("no matching key"));
+    assert!(last(&two, &asked(&Config::default())).unwrap().what.contains("no matching key"));
 }

@@ -4,6 +4,7 @@
 //! In case of doubt, no key is offered, and the log says why. A user without keys or a key that does not match is
 //! not a case of doubt: ssh offers every key that it has.
 
+use policy::no_key::{Hint, NoKey};
 use policy::offer::{Confirmation, STALE, Withheld};
 
 use crate::key::Key;
@@ -45,8 +46,8 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Offers no key, and logs the reason.
-    pub(crate) fn nothing(user: &[u8], reason: &str) -> Self {
-        let text = format!("offered no key of user '{}': {reason}", shown(user));
+    pub(crate) fn nothing(user: &[u8], reason: &NoKey) -> Self {
+        let text = reason.line(&shown(user));
         Self { lines: String::new(), log: vec![Line { severity: Severity::Warning, text }] }
     }
 }
@@ -60,11 +61,12 @@ pub(crate) fn answer(request: &Request, host: &Host, about: &About, login: &Logi
 }
 
 /// Seconds since the keys were confirmed, or why they may not be offered here.
-fn age(host: &Host, about: &About, login: &Login) -> Result<i64, String> {
+fn age(host: &Host, about: &About, login: &Login) -> Result<i64, NoKey> {
     let machine_id = host.machine_id.as_ref().map_err(Clone::clone)?;
     let uid = *host.uid.as_ref().map_err(Clone::clone)?;
     if uid != login.uid {
-        return Err(format!("the user with this name has uid {uid}, the one in the cache has {}", login.uid));
+        let why = format!("the user with this name has uid {uid}, the one in the cache has {}", login.uid);
+        return Err(why.into());
     }
     let confirmation = Confirmation {
         made_for: &about.machine_id,
@@ -73,19 +75,24 @@ fn age(host: &Host, about: &About, login: &Login) -> Result<i64, String> {
         max_age: about.max_age,
         now: host.now,
     };
-    confirmation.age().map_err(|withheld| match withheld {
-        Withheld::OtherMachine => {
-            "the cache was made on a host with a different machine-id; the next refresh makes a new one"
-                .to_owned()
-        }
-        Withheld::Unconfirmed => "no source has confirmed a key yet".to_owned(),
-        Withheld::Future(seconds) => {
-            format!("its keys were confirmed {seconds} s in the future: the clock is or was wrong")
-        }
-        Withheld::Old(age) => format!(
-            "its keys were last confirmed {age} s ago, max_age is {} s; hint: run 'nss-iamctl doctor' to find out why no refresh succeeds",
-            about.max_age
-        ),
+    confirmation.age().map_err(|withheld| {
+        let (why, hint) = match withheld {
+            Withheld::OtherMachine => (
+                "the cache was made on a host with a different machine-id; the next refresh makes a new one"
+                    .to_owned(),
+                None,
+            ),
+            Withheld::Unconfirmed => ("no source has confirmed a key yet".to_owned(), None),
+            Withheld::Future(seconds) => (
+                format!("its keys were confirmed {seconds} s in the future: the clock is or was wrong"),
+                None,
+            ),
+            Withheld::Old(age) => (
+                format!("its keys were last confirmed {age} s ago, max_age is {} s", about.max_age),
+                Some(Hint::Refreshes),
+            ),
+        };
+        NoKey { why, hint }
     })
 }
 
@@ -117,9 +124,9 @@ fn offer(request: &Request, about: &About, login: &Login, age: i64) -> Answer {
         None => format!("offered {offered} keys"),
     };
     let (severity, remark) = if age > STALE {
-        (Severity::Warning, "; hint: run 'nss-iamctl doctor' to find out why no refresh succeeds")
+        (Severity::Warning, Hint::Refreshes.suffix())
     } else {
-        (Severity::Info, "")
+        (Severity::Info, String::new())
     };
     let text = format!(
         "{what} of user '{}' ({}), confirmed {age} s ago by '{}'{remark}",

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
+use policy::no_key::{Hint, NoKey};
+
 use crate::syslog::shown;
 
 /// A valid request.
@@ -23,10 +25,10 @@ impl Request {
         user: &OsString,
         uid: Option<&OsString>,
         key: Option<&OsString>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, NoKey> {
         let user = user.as_bytes();
         if !reader::name_is_ours(user) {
-            return Err("not a login name that nss-iam assigns".to_owned());
+            return Err("not a login name that nss-iam assigns".to_owned().into());
         }
         Ok(Self {
             user: String::from_utf8_lossy(user).into_owned(),
@@ -48,15 +50,15 @@ fn number(uid: &[u8]) -> Result<u32, String> {
 }
 
 /// Only SHA256: with a different FingerprintHash, sshd passes a hash that the cache does not have.
-fn fingerprint(key: &[u8]) -> Result<String, String> {
+fn fingerprint(key: &[u8]) -> Result<String, NoKey> {
     let base64 = |hash: &str| hash.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte));
     str::from_utf8(key)
         .ok()
         .filter(|key| key.strip_prefix("SHA256:").is_some_and(|hash| !hash.is_empty() && base64(hash)))
         .map(str::to_owned)
-        .ok_or_else(|| {
-            let key = shown(key);
-            format!("'{key}' is not a SHA256 fingerprint; hint: 'FingerprintHash sha256' in sshd_config")
+        .ok_or_else(|| NoKey {
+            why: format!("'{}' is not a SHA256 fingerprint", shown(key)),
+            hint: Some(Hint::FingerprintHash),
         })
 }
 
@@ -66,7 +68,7 @@ mod tests {
 
     use super::*;
 
-    fn parse(words: &[&[u8]]) -> Result<Request, String> {
+    fn parse(words: &[&[u8]]) -> Result<Request, NoKey> {
         let words: Vec<OsString> = words.iter().map(|word| OsString::from_vec(word.to_vec())).collect();
         Request::parse(&words[0], words.get(1), words.get(2))
     }
@@ -105,7 +107,7 @@ mod tests {
             &[b"ana", b"1000", b"SHA256:a\n"],
             &[b"ana", b"1000", b"MD5:16:27:ac"],
         ] {
-            let text = parse(words).unwrap_err();
+            let text = parse(words).unwrap_err().line("");
             assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
             assert!(text.len() < 1000, "{text}");
         }

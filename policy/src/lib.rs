@@ -9,6 +9,7 @@
 pub mod home;
 pub mod id;
 pub mod login;
+pub mod no_key;
 pub mod offer;
 pub mod precedence;
 pub mod reserved;

@@ -192,7 +192,8 @@ fn values_from_the_source_are_escaped_in_the_log() {
 #[test]
 fn a_request_without_keys_logs_one_printable_line() {
     for user in [&b"ana\nb"[..], b"\xff\xfe", &[b'a'; 300], b""] {
-        let Answer { lines, log } = Answer::nothing(user, "not a login name that nss-iam assigns");
+        let Answer { lines, log } =
+            Answer::nothing(user, &"not a login name that nss-iam assigns".to_owned().into());
         assert_eq!((&*lines, log.len()), ("", 1));
         assert!(log[0].text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", log[0].text);
         assert!(log[0].text.len() < 1000, "{}", log[0].text);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use config::{Config, TagUse};
+use policy::no_key::{Hint, NoKey};
 
 use crate::inspect::facts::log::Line;
 use crate::inspect::remedy::tag;
@@ -145,9 +146,8 @@ fn event(text: &str, user: &str) -> Option<Event> {
     {
         return Some(key().map_or(Event::GaveUp, |(kind, fingerprint)| Event::Offered(kind, fingerprint)));
     }
-    if let Some(reason) = of("offered no key of user '", "': ") {
-        let (why, hint) =
-            reason.split_once("; hint: ").unwrap_or((reason, "nss-iamctl keys shows the current state"));
+    if let Some(NoKey { why, hint }) = NoKey::read(text, user) {
+        let hint = hint.map_or("nss-iamctl keys shows the current state", Hint::text);
         return refused(&format!("keys-cmd offered no key: {why}"), hint);
     }
     if of("User ", " ").is_some() {

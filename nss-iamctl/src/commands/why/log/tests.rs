@@ -2,6 +2,8 @@
 
 use config::Config;
 
+use policy::no_key::{Hint, NoKey};
+
 use super::{Asked, last};
 use crate::inspect::facts::log::Line;
 use crate::say::finding::{Finding, Level};
@@ -87,9 +89,14 @@ fn the_reason_that_was_given_is_the_one_that_is_told() {
             "IdentitiesOnly",
         ),
         (
-            "offered no key of user 'ana': its keys are old; hint: find out why",
+            &NoKey { why: "its keys are old".to_owned(), hint: Some(Hint::Refreshes) }.line("ana"),
             "its keys are old",
-            "find out why",
+            "nss-iamctl doctor",
+        ),
+        (
+            &NoKey::from("not a login name; hint: run x".to_owned()).line("ana"),
+            "keys-cmd offered no key: not a login name; hint: run x",
+            "nss-iamctl keys",
         ),
     ] {
         says(&[text, CLOSED], what, remedy);

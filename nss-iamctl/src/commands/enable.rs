@@ -121,7 +121,8 @@ impl Plan {
         }
         let before = files::read(&host.path(nsswitch::PATH))?;
         let after = nsswitch::enable(before.as_deref().unwrap_or_default()).map_err(|refusal| {
-            Error::configuration(format!("'{}' {refusal}", nsswitch::PATH)).hint(refusal.hint)
+            let hint = refusal.hint().unwrap_or_default();
+            Error::configuration(format!("'{}' {}", nsswitch::PATH, refusal.what())).hint(hint)
         })?;
         let services = |text: &[u8]| nsswitch::DATABASES.map(|database| nsswitch::services(text, database));
         if before

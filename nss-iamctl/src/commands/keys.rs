@@ -39,7 +39,7 @@ fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<[String; 4]> {
     let mut rows = Vec::new();
     if let Some(login) = who.login {
         let offered = withheld(keys, login, &facts.machine_id, facts.now)
-            .map_or("yes".to_owned(), |(why, _)| format!("no: {why}"));
+            .map_or("yes".to_owned(), |why| format!("no: {}", why.what()));
         let confirmed =
             if login.confirmed > 0 { ago(login.confirmed, facts.now) } else { "never".to_owned() };
         for key in &login.keys {

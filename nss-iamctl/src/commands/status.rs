@@ -143,7 +143,7 @@ fn of_cache(published: &Published) -> Option<Verdict> {
             (None, Code::from(Link::CacheUnreadable).code, why)
         }
         Trouble::Missing => critical(Link::CacheMissing, why),
-        Trouble::Unusable(_) | Trouble::Later { .. } => critical(Link::CacheRefused, why),
+        Trouble::Unusable(_) | Trouble::Later(_) => critical(Link::CacheRefused, why),
     })
 }
 
@@ -163,7 +163,7 @@ fn of_keys(published: &Published, summary: &Summary, machine_id: &str) -> Option
         }
         Err(Trouble::Denied) => {}
         Err(Trouble::Missing) => return Some(critical(Link::KeysMissing, unusable())),
-        Err(Trouble::Unusable(_) | Trouble::Later { .. }) => {
+        Err(Trouble::Unusable(_) | Trouble::Later(_)) => {
             return Some(critical(Link::KeysRefused, unusable()));
         }
     }

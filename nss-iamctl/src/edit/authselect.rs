@@ -170,8 +170,9 @@ fn with_iam(host: &Host, template: &[u8]) -> Result<Vec<u8>, Error> {
     }
     nsswitch::enable(&text).map_err(|refusal| {
         Error::configuration(format!(
-            "the nsswitch.conf of authselect's profile has no place for 'iam': {refusal}"
+            "the nsswitch.conf of authselect's profile has no place for 'iam': {}",
+            refusal.what()
         ))
-        .hint(refusal.hint)
+        .hint(refusal.hint().unwrap_or_default())
     })
 }

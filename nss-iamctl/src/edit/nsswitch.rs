@@ -5,13 +5,13 @@
 //! a line and what is behind it for services, so the markers are on separate lines; of two lines of a database the last
 //! counts, or the one before where the last has no end, so each is edited.
 
-use std::fmt;
-
 mod line;
 #[cfg(test)]
 mod tests;
 
-use line::{Database, Entry, Why, is_blank};
+use message::Message;
+
+use line::{Database, Entry, bytes, chars, is_blank};
 
 /// Where the file is.
 pub(crate) const PATH: &str = "/etc/nsswitch.conf";
@@ -25,34 +25,15 @@ const ENDED: &str = "# the line above was ended by nss-iamctl";
 /// Where there is no line for passwd either.
 const DEFAULT_SHADOW: &str = "files iam";
 
-/// Why a line is left as it is, and with it the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// Counted from 1.
-    pub line: usize,
-    pub why: String,
-    pub hint: &'static str,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.why)
-    }
-}
-
 /// Puts `iam` where it belongs, and takes it away from where it does not.
 ///
 /// # Errors
-/// Where no place can be found from which `iam` is asked and nobody else's answers change.
-pub(crate) fn enable(text: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let written = |refusal: Refusal| {
-        let why = String::from_utf8_lossy(&bytes(&refusal.why)).into_owned();
-        Refusal { why, ..refusal }
-    };
-    enabled(&chars(text)).map(|text| bytes(&text)).map_err(written)
+/// The line, and why there is no place in it from which `iam` is asked and nobody else's answers change: `line 3: why`.
+pub(crate) fn enable(text: &[u8]) -> Result<Vec<u8>, Message> {
+    enabled(&chars(text)).map(|text| bytes(&text))
 }
 
-fn enabled(text: &str) -> Result<String, Refusal> {
+fn enabled(text: &str) -> Result<String, Message> {
     let bare = disabled(text);
     let end = if bare.contains("\r\n") { "\r\n" } else { "\n" };
     let mut lines: Vec<String> = Vec::new();
@@ -60,7 +41,10 @@ fn enabled(text: &str) -> Result<String, Refusal> {
     let mut last = None;
     let mut shadow = DEFAULT_SHADOW.to_owned();
     for (index, line) in bare.split_inclusive('\n').enumerate() {
-        let refusal = |(why, hint): Why| Refusal { line: index + 1, why, hint };
+        let refusal = |why: Message| {
+            let hint = why.hint().unwrap_or_default();
+            Message::new(format!("line {}: {}", index + 1, why.what())).with_hint(hint)
+        };
         let Some(entry) = Entry::parse(line) else {
             lines.push(line.to_owned());
             continue;
@@ -104,15 +88,6 @@ fn enabled(text: &str) -> Result<String, Refusal> {
 /// Takes `iam` and what came with it away.
 pub(crate) fn disable(text: &[u8]) -> Vec<u8> {
     bytes(&disabled(&chars(text)))
-}
-
-/// A character for each byte: only ASCII has a meaning here, and every other byte comes back as it was.
-fn chars(text: &[u8]) -> String {
-    text.iter().copied().map(char::from).collect()
-}
-
-fn bytes(text: &str) -> Vec<u8> {
-    text.chars().filter_map(|c| u8::try_from(c).ok()).collect()
 }
 
 fn disabled(text: &str) -> String {

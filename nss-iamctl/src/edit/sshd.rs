@@ -107,8 +107,8 @@ pub(crate) struct Plan {
 pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
     let host = sshd.host;
     let settings = sshd.settings(NOBODY)?;
-    if let Some((why, hint)) = effective::obstacle(&settings, group) {
-        return Err(Error::configuration(why).hint(hint));
+    if let Some(obstacle) = effective::obstacle(&settings, group) {
+        return Err(Error::configuration(obstacle));
     }
     let allow = allow(&settings, group);
     let text = drop_in::text(group, sshd.version.arguments(), &allow);
@@ -259,8 +259,9 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
             let message = format!("sshd does not treat '{user}' as an nss-iam user: {why}");
             return Err(Error::configuration(message).hint(format!("check that 'id {user}' shows '{group}'")));
         }
-        if let Some((why, hint)) = effective::obstacle(&settings, group) {
-            notes.push(Message::new(format!("user '{user}' cannot log in: {why}")).with_hint(hint));
+        if let Some(obstacle) = effective::obstacle(&settings, group) {
+            let what = format!("user '{user}' cannot log in: {}", obstacle.what());
+            notes.push(Message::new(what).with_hint(obstacle.hint().unwrap_or_default()));
         }
         if let Some(pattern) = effective::denied(&settings, user) {
             notes.push(format!("'DenyUsers {pattern}' stays in effect, and names user '{user}'").into());

@@ -13,6 +13,7 @@ use cache::state::{self, State};
 use jiff::Timestamp;
 use listing::regular::{Links, Unread};
 use listing::{Failure, Listing};
+use message::Message;
 use status::{Locked, Status};
 
 use crate::host::Host;
@@ -28,15 +29,15 @@ pub(crate) enum Trouble {
     #[error("{0}")]
     Unusable(String),
     /// Of another release; nothing is wrong with it.
-    #[error("{what}")]
-    Later { what: String, hint: String },
+    #[error("{}", .0.what())]
+    Later(Message),
 }
 
 impl From<state::Error> for Trouble {
     fn from(cause: state::Error) -> Self {
         match cause {
             state::Error::Later { .. } => {
-                Self::Later { what: cause.to_string(), hint: cause.hint().to_owned() }
+                Self::Later(Message::new(cause.to_string()).with_hint(cause.hint()))
             }
             cause => unusable(cause),
         }

@@ -1,12 +1,13 @@
 //! Whether sshd is offered a user's keys now, and why not, as keys-cmd decides.
 
 use cache::snapshot::{Keys, Login};
+use message::Message;
 use policy::offer::{Confirmation, Withheld};
 
 use crate::say::show::{ago, length};
 
 /// Why keys-cmd does not offer a user's keys, and what to do; `None` if it offers them.
-pub(crate) fn withheld(keys: &Keys, login: &Login, machine_id: &str, now: i64) -> Option<(String, String)> {
+pub(crate) fn withheld(keys: &Keys, login: &Login, machine_id: &str, now: i64) -> Option<Message> {
     let confirmation = Confirmation {
         made_for: keys.machine_id.as_bytes(),
         machine_id: machine_id.as_bytes(),
@@ -35,7 +36,7 @@ pub(crate) fn withheld(keys: &Keys, login: &Login, machine_id: &str, now: i64) -
             "nss-iamctl refresh; nss-iamctl doctor shows why refreshes fail",
         ),
     };
-    Some((why, remedy.to_owned()))
+    Some(Message::new(why).with_hint(remedy))
 }
 
 #[cfg(test)]
@@ -50,7 +51,7 @@ mod tests {
             let mut keys = keys.clone();
             change(&mut keys);
             let login = keys.logins[0].clone();
-            withheld(&keys, &login, machine, NOW).map(|(why, _)| why)
+            withheld(&keys, &login, machine, NOW).map(|why| why.what().to_owned())
         };
         let machine = keys.machine_id.clone();
         assert_eq!(judge(&|_| {}, &machine), None);

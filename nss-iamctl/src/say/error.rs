@@ -24,13 +24,13 @@ pub(crate) struct Error {
 
 impl Error {
     /// Something failed that should not.
-    pub(crate) fn other(message: impl AsRef<str>) -> Self {
-        Self { status: OTHER, message: Message::new(message) }
+    pub(crate) fn other(message: impl Into<Message>) -> Self {
+        Self { status: OTHER, message: message.into() }
     }
 
     /// The state of the host, or the command line, makes it impossible.
-    pub(crate) fn configuration(message: impl AsRef<str>) -> Self {
-        Self { status: CONFIGURATION, message: Message::new(message) }
+    pub(crate) fn configuration(message: impl Into<Message>) -> Self {
+        Self { status: CONFIGURATION, message: message.into() }
     }
 
     /// A system call on a file failed: `read`, `write`. A lack of permission has its own exit status.

@@ -3,28 +3,29 @@
 use std::path::Path;
 
 use config::TagUse;
+use message::Message;
 use policy::home::{self, Placeholders};
 use policy::id::{LAST, PINNED_FIRST};
 use policy::reserved::is_reserved;
 use policy::{IamId, Id, Invalid, Name};
 
 use super::facts::Home;
-use super::outcome::{Adoption, Refusal};
+use super::outcome::Adoption;
 use super::pair::{self, IamUser, Pair};
 use super::world::{Request, World};
 use super::{impact, script};
 use crate::edit::owners::Moves;
 use crate::host::accounts::{Account, Group};
 
-fn because<T>(why: impl Into<String>, hint: &str) -> Result<T, Refusal> {
-    Err((why.into(), (!hint.is_empty()).then(|| hint.to_owned())))
+fn because<T>(why: impl Into<Message>, hint: &str) -> Result<T, Message> {
+    Err(why.into().with_hint(hint))
 }
 
 /// What becomes of the account.
 ///
 /// # Errors
 /// Why it stays.
-pub(super) fn check(world: &World<'_>, name: &str, request: &Request) -> Result<Adoption, Refusal> {
+pub(super) fn check(world: &World<'_>, name: &str, request: &Request) -> Result<Adoption, Message> {
     let Some(account) = the_one(world, name)? else { return because("it is not an account", "") };
     let iam = paired(world, account)?;
     let login = login(world, account, &iam)?;
@@ -54,7 +55,7 @@ pub(super) fn check(world: &World<'_>, name: &str, request: &Request) -> Result<
     Ok(adoption)
 }
 
-fn the_one<'a>(world: &'a World<'_>, name: &str) -> Result<Option<&'a Account>, Refusal> {
+fn the_one<'a>(world: &'a World<'_>, name: &str) -> Result<Option<&'a Account>, Message> {
     let mut found = world.accounts.iter().filter(|account| account.name == name);
     let (first, second) = (found.next(), found.next());
     if second.is_some() {
@@ -73,7 +74,7 @@ fn the_one<'a>(world: &'a World<'_>, name: &str) -> Result<Option<&'a Account>, 
     Ok(Some(account))
 }
 
-fn paired<'a>(world: &World<'a>, account: &Account) -> Result<IamUser<'a>, Refusal> {
+fn paired<'a>(world: &World<'a>, account: &Account) -> Result<IamUser<'a>, Message> {
     let name_of = |iam: &IamUser<'_>| login(world, account, iam).ok();
     match pair::find(&account.name, &world.iam, &world.facts.config, name_of) {
         Pair::One(iam) => Ok(iam),
@@ -95,7 +96,7 @@ fn paired<'a>(world: &World<'a>, account: &Account) -> Result<IamUser<'a>, Refus
 }
 
 /// The name that the refresher will give, once the account is gone.
-fn login(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<Name, Refusal> {
+fn login(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<Name, Message> {
     let config = &world.facts.config;
     let give = |name: Result<Name, Invalid>| match name {
         Ok(name) => granted(world, account, iam, name.as_str()).map(|()| name),
@@ -108,7 +109,7 @@ fn login(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<Name
 }
 
 /// Names that are given to nobody new, whatever accounts there are.
-fn granted(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &str) -> Result<(), Refusal> {
+fn granted(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &str) -> Result<(), Message> {
     let names = &world.facts.config.names;
     if names.allows(login, &iam.user.id) {
         return Ok(());
@@ -131,7 +132,7 @@ fn granted(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &str)
 
 /// Whether another account or group has the name. It may go as well, and somebody else be called so then: a tag that the
 /// refresher refuses today is not counted on.
-fn free_name(world: &World<'_>, account: &Account, login: &Name) -> Result<(), Refusal> {
+fn free_name(world: &World<'_>, account: &Account, login: &Name) -> Result<(), Message> {
     let is_taken = world.accounts.iter().any(|other| other.name == login.as_str())
         || world.groups.iter().any(|group| group.name == login.as_str());
     if login.as_str() != account.name && is_taken {
@@ -150,7 +151,7 @@ fn same_home(
     iam: &IamUser<'_>,
     name: &Name,
     id: Id,
-) -> Result<(), Refusal> {
+) -> Result<(), Message> {
     if world.facts.homes.get(&account.home).is_none_or(|home| *home == Home::Missing) {
         return Ok(());
     }
@@ -177,7 +178,7 @@ fn same_home(
 }
 
 /// The account's own uid.
-fn pin(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<Id, Refusal> {
+fn pin(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<Id, Message> {
     let iam_id = IamId::new(&iam.user.id);
     let given = world.facts.identities.get(&iam_id).map(|identity| identity.id.get());
     let renumber = || {
@@ -198,7 +199,7 @@ fn pin(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<Id, Re
             "correct [ids], or use --renumber",
         );
     }
-    let uid = Id::pinned(account.uid).map_err(|cause| (cause.to_string(), None))?;
+    let uid = Id::pinned(account.uid).map_err(|cause| Message::new(cause.to_string()))?;
     if given.is_none()
         && let Err(foreign) = uid.may_be_pinned(&iam_id, &world.sub_ids)
     {
@@ -208,7 +209,7 @@ fn pin(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<Id, Re
 }
 
 /// The id that the user has, or that the refresher will assign.
-fn id_of(world: &World<'_>, iam: &IamUser<'_>) -> Result<Id, Refusal> {
+fn id_of(world: &World<'_>, iam: &IamUser<'_>) -> Result<Id, Message> {
     let (facts, iam_id) = (world.facts, IamId::new(&iam.user.id));
     let given = facts.identities.get(&iam_id).map(|identity| identity.id);
     let configured = facts.config.ids.get(&iam.user.id).and_then(|&id| Id::pinned(id).ok());
@@ -224,7 +225,7 @@ fn id_of(world: &World<'_>, iam: &IamUser<'_>) -> Result<Id, Refusal> {
 }
 
 /// Whether only this account uses its primary group, and the group's name. `None` if it is shared, and so stays.
-fn private_group(world: &World<'_>, account: &Account) -> Result<Option<Option<String>>, Refusal> {
+fn private_group(world: &World<'_>, account: &Account) -> Result<Option<Option<String>>, Message> {
     let own_name = world.groups.iter().find(|group| group.name == account.name);
     if let Some(group) = own_name.filter(|group| group.gid != account.gid) {
         return because(
@@ -267,7 +268,7 @@ fn private_group(world: &World<'_>, account: &Account) -> Result<Option<Option<S
 }
 
 /// Whether files can be moved to other ids.
-fn movable(world: &World<'_>, account: &Account, moves: Moves) -> Result<(), Refusal> {
+fn movable(world: &World<'_>, account: &Account, moves: Moves) -> Result<(), Message> {
     let ids = moves.to_string();
     if let Some(count) = world.facts.running.get(&account.uid) {
         return because(

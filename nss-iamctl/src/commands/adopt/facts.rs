@@ -169,7 +169,7 @@ fn published(host: &Host) -> Result<(Vec<listing::Account>, State), Error> {
         state => state.map_err(|trouble| {
             let what = format!("cannot use '{STATE}': {trouble}; nothing was done");
             match trouble {
-                Trouble::Later { hint, .. } => Error::other(what).hint(hint),
+                Trouble::Later(message) => Error::other(what).hint(message.hint().unwrap_or_default()),
                 _ => Error::other(what),
             }
         })?,

@@ -1,9 +1,8 @@
 //! The result of planning: which account becomes which user, and which stay, with the reason.
 
-use crate::edit::owners::Moves;
+use message::Message;
 
-/// Why an account stays, and what to do.
-pub(super) type Refusal = (String, Option<String>);
+use crate::edit::owners::Moves;
 
 /// What is to be done, and what is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,13 +40,13 @@ pub(super) struct Adoption {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Left {
     pub name: String,
-    pub why: String,
-    pub hint: Option<String>,
+    /// Why, and what to do.
+    pub why: Message,
 }
 
 impl Left {
-    pub(super) fn new(name: &str, (why, hint): Refusal) -> Self {
-        Self { name: name.to_owned(), why, hint }
+    pub(super) fn new(name: &str, why: Message) -> Self {
+        Self { name: name.to_owned(), why }
     }
 }
 

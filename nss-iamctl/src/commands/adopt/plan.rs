@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use message::Message;
+
 use super::check::check;
 use super::outcome::{Adoption, Left, Plan};
 use super::world::{Request, World};
@@ -58,10 +60,8 @@ fn refuse_shared(plan: &mut Plan) {
             return true;
         };
         let why = format!("'{other}' would become the same user '{}'", adoption.iam_name);
-        plan.leave.push(Left::new(
-            &adoption.name,
-            (why, Some("remove the account that is no longer used".to_owned())),
-        ));
+        let why = Message::new(why).with_hint("remove the account that is no longer used");
+        plan.leave.push(Left::new(&adoption.name, why));
         false
     });
 }
@@ -78,8 +78,8 @@ fn settle_ids(world: &World<'_>, plan: &mut Plan) {
         plan.marker_goes = marker;
         let Some((name, why)) = refused else { return };
         plan.adopt.retain(|adoption| adoption.name != name);
-        let hint = "adopt both together, change the id of the other one, or use --renumber".to_owned();
-        plan.leave.push(Left::new(&name, (why, Some(hint))));
+        let hint = "adopt both together, change the id of the other one, or use --renumber";
+        plan.leave.push(Left::new(&name, Message::new(why).with_hint(hint)));
     }
 }
 

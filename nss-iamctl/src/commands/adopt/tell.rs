@@ -17,8 +17,8 @@ pub(super) fn plan(plan: &Plan, edits: &[Edit]) -> String {
         adopted(adoption, &mut text);
     }
     for left in &plan.leave {
-        line(&mut text, &format!("{}: stays as it is: {}", left.name.escape_default(), left.why));
-        if let Some(hint) = &left.hint {
+        line(&mut text, &format!("{}: stays as it is: {}", left.name.escape_default(), left.why.what()));
+        if let Some(hint) = left.why.hint() {
             line(&mut text, &format!("    hint: {hint}"));
         }
     }
@@ -106,7 +106,7 @@ fn find_rest(adoption: &Adoption) -> String {
 pub(super) fn config(plan: &Plan, pins: &str) -> String {
     let mut text = pins.to_owned();
     for left in &plan.leave {
-        line(&mut text, &format!("# {}: {}", left.name.escape_default(), left.why));
+        line(&mut text, &format!("# {}: {}", left.name.escape_default(), left.why.what()));
     }
     text
 }

@@ -54,5 +54,5 @@ fn planned(facts: &Facts, names: &[&str], renumber: bool) -> Plan {
 /// `name -> UserId id`, or `name: why not`, of each account.
 fn summary(plan: &Plan) -> Vec<String> {
     let adopted = plan.adopt.iter().map(|a| format!("{} -> {} {}", a.name, a.iam_id, a.id));
-    adopted.chain(plan.leave.iter().map(|left| format!("{}: {}", left.name, left.why))).collect()
+    adopted.chain(plan.leave.iter().map(|left| format!("{}: {}", left.name, left.why.what()))).collect()
 }

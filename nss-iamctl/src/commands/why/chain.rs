@@ -253,8 +253,9 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
     let source = config.source.noun();
     if let (Some(login), Ok(published)) = (who.login, &facts.published.keys) {
         match withheld(published, login, &facts.machine_id, facts.now) {
-            Some((why, remedy)) => {
-                findings.push(Finding::bad(Link::NoKeyOffered, format!("no key is offered: {why}"), remedy))
+            Some(why) => {
+                let what = format!("no key is offered: {}", why.what());
+                findings.push(Finding::bad(Link::NoKeyOffered, what, why.hint().unwrap_or_default()));
             }
             None => {
                 let age = ago(login.confirmed, facts.now);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use config::{Config, TagUse};
+use message::Message;
 use policy::no_key::{Hint, NoKey};
 
 use crate::inspect::facts::log::Line;
@@ -29,8 +30,7 @@ enum Event {
     Accepted(String),
     /// Kind, as sshd prints it (`RSA`, `ED25519`), and fingerprint.
     Offered(String, String),
-    /// Why, and what to do.
-    Refused(String, String),
+    Refused(Message),
     /// The client went away, or nothing was left to try.
     GaveUp,
 }
@@ -55,11 +55,12 @@ pub(crate) fn last(lines: &[Line], asked: &Asked<'_>) -> Option<Finding> {
     }
     let (newest, _) = tries.first()?;
     let refused = tries.iter().find_map(|(line, event)| match event {
-        Event::Refused(why, remedy) => Some((line, why, remedy)),
+        Event::Refused(why) => Some((line, why)),
         _ => None,
     });
-    if let Some((line, why, remedy)) = refused {
-        return Some(Finding::warn(Link::LoginRefused, format!("{}: {why}", line.time), remedy));
+    if let Some((line, why)) = refused {
+        let what = format!("{}: {}", line.time, why.what());
+        return Some(Finding::warn(Link::LoginRefused, what, why.hint().unwrap_or_default()));
     }
     let mut offered: Vec<(&str, &str)> = Vec::new();
     for (_, event) in &tries {
@@ -206,7 +207,7 @@ fn anonymous(text: &str) -> Option<Event> {
 }
 
 fn refused(why: &str, remedy: &str) -> Option<Event> {
-    Some(Event::Refused(why.to_owned(), remedy.to_owned()))
+    Some(Event::Refused(Message::new(why).with_hint(remedy)))
 }
 
 fn not_allowed(reason: &str) -> &'static str {

@@ -1,5 +1,7 @@
 //! One line of nsswitch.conf(5), as glibc reads it: its services with their actions, and where `iam` goes among them.
 
+use message::Message;
+
 /// The service, after which glibc looks for `libnss_iam.so.2`.
 const SERVICE: &str = "iam";
 /// Answer from the machine's own users: nothing may come before them.
@@ -82,7 +84,19 @@ impl Token<'_> {
     }
 }
 
-pub(super) type Why = (String, &'static str);
+/// A character for each byte: only ASCII has a meaning here, and every other byte comes back as it was.
+pub(super) fn chars(text: &[u8]) -> String {
+    text.iter().copied().map(char::from).collect()
+}
+
+pub(super) fn bytes(text: &str) -> Vec<u8> {
+    text.chars().filter_map(|c| u8::try_from(c).ok()).collect()
+}
+
+/// Why a line is left as it is.
+fn because<T>(why: &str, hint: &str) -> Result<T, Message> {
+    Err(Message::new(String::from_utf8_lossy(&bytes(why))).with_hint(hint))
+}
 
 impl<'a> Entry<'a> {
     /// `None` for other databases, comments, and lines that glibc does not read.
@@ -101,7 +115,7 @@ impl<'a> Entry<'a> {
 
     /// # Errors
     /// When glibc ignores a part of the line.
-    pub(super) fn check(&self, line: &str) -> Result<(), Why> {
+    pub(super) fn check(&self, line: &str) -> Result<(), Message> {
         let read = read(line);
         let is_template = read.contains('{');
         if self.database == Database::Other && (is_template || !line.ends_with('\n')) {
@@ -114,8 +128,8 @@ impl<'a> Entry<'a> {
             && !comment.is_empty()
             && !ours.ends_with(|c| c == ':' || is_blank(c))
         {
-            let why = "glibc since 2.33 takes '#' for a part of the word before it".to_owned();
-            return Err((why, "put the comment on a separate line"));
+            let what = "glibc since 2.33 takes '#' for a part of the word before it";
+            return because(what, "put the comment on a separate line");
         }
         // With what is behind '#'.
         let tokens = tokens(read, from);
@@ -126,17 +140,17 @@ impl<'a> Entry<'a> {
                     return Ok(());
                 }
                 let why = format!("glibc stops reading at '{}', which follows no service", token.text);
-                return Err((why, "put all actions of a service into one pair of brackets"));
+                return because(&why, "put all actions of a service into one pair of brackets");
             }
             if token.is_braces() && !token.text.ends_with('}') {
-                return Err(("'{' without '}'".to_owned(), "correct the line"));
+                return because("'{' without '}'", "correct the line");
             }
             if token.is_action() && pairs(token.text).is_none() {
                 let why = match token.text.ends_with(']') {
                     true => format!("'{}' is not an action", token.text),
                     false => "'[' without ']'".to_owned(),
                 };
-                return Err((why, "correct the line: it makes glibc ignore the whole file"));
+                return because(&why, "correct the line: it makes glibc ignore the whole file");
             }
         }
         Ok(())
@@ -152,9 +166,9 @@ impl<'a> Entry<'a> {
         words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
-    pub(super) fn with_iam(&self, line: &str) -> Result<String, Why> {
+    pub(super) fn with_iam(&self, line: &str) -> Result<String, Message> {
         let (Some(first), services) = (self.tokens.first(), self.services()) else {
-            return Err(("it names no service".to_owned(), "write 'files' there"));
+            return because("it names no service", "write 'files' there");
         };
         if self.database == Database::Initgroups {
             // First, because success ends the search here: an nss-iam user who is also in a group in /etc/group would
@@ -261,11 +275,13 @@ struct Place {
 }
 
 /// After the last service that has its own users, unless an earlier one ends the search if it finds no user.
-fn place(services: &[Service<'_>]) -> Result<Place, Why> {
+fn place(services: &[Service<'_>]) -> Result<Place, Message> {
     let last = services.iter().rposition(|service| !LAST.contains(&service.name.text));
     let Some(last) = last else {
-        let why = "'iam' must come after 'files', which is missing";
-        return Err((why.to_owned(), "add 'files' as the first service"));
+        return because(
+            "'iam' must come after 'files', which is missing",
+            "add 'files' as the first service",
+        );
     };
     let upto = services.get(..=last).unwrap_or_default();
     let Some((index, ending)) = upto.iter().enumerate().find(|(_, service)| service.ends_the_search()) else {
@@ -281,10 +297,10 @@ fn place(services: &[Service<'_>]) -> Result<Place, Why> {
         [before @ .., nearest] if before.iter().any(Service::is_local) || nearest.is_local() => {
             Ok(Place { service: index - 1, end: nearest.end() })
         }
-        _ => Err((
-            format!("'{} {}' ends the search before 'iam' is asked", ending.name.text, words.join(" ")),
+        _ => because(
+            &format!("'{} {}' ends the search before 'iam' is asked", ending.name.text, words.join(" ")),
             "put 'files' first, or remove the action",
-        )),
+        ),
     }
 }
 

@@ -1,9 +1,11 @@
 use proptest::prelude::*;
 
-use super::{ADDED, Refusal};
+use message::Message;
+
+use super::ADDED;
 
 /// Of text, for tables.
-fn enable(text: &str) -> Result<String, Refusal> {
+fn enable(text: &str) -> Result<String, Message> {
     super::enable(text.as_bytes()).map(|text| String::from_utf8(text).unwrap())
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use message::Message;
+
 use crate::edit::sshd::config::matches;
 use crate::host::paths::{KEYS_CMD, KEYS_USER};
 
@@ -74,8 +76,8 @@ fn split(pattern: &str) -> (&str, Option<&str>) {
 }
 
 /// Why no member of `group` could log in even with the drop-in, with a hint.
-pub(crate) fn obstacle(settings: &Effective, group: &str) -> Option<(String, &'static str)> {
-    let no = |why: &str, hint| Some((why.to_owned(), hint));
+pub(crate) fn obstacle(settings: &Effective, group: &str) -> Option<Message> {
+    let no = |why: &str, hint| Some(Message::new(why).with_hint(hint));
     if settings.get("pubkeyauthentication") == "no" {
         return no(
             "sshd has 'PubkeyAuthentication no', and nss-iam users can only log in with keys",
@@ -89,7 +91,7 @@ pub(crate) fn obstacle(settings: &Effective, group: &str) -> Option<(String, &'s
             "sshd has 'AuthenticationMethods {}', and nss-iam users can only log in with keys",
             methods.join(" ")
         );
-        return Some((why, "add a list that begins with publickey"));
+        return no(&why, "add a list that begins with publickey");
     }
     if settings.get("fingerprinthash").eq_ignore_ascii_case("md5") {
         return no("sshd has 'FingerprintHash md5', but keys are looked up by SHA256", "set it to sha256");
@@ -99,7 +101,7 @@ pub(crate) fn obstacle(settings: &Effective, group: &str) -> Option<(String, &'s
     }
     if let Some(denied) = settings.list("denygroups").into_iter().find(|pattern| matches(pattern, group)) {
         let why = format!("sshd has 'DenyGroups {denied}', which denies '{group}' and is not overridden");
-        return Some((why, "list the groups to deny in DenyGroups"));
+        return no(&why, "list the groups to deny in DenyGroups");
     }
     None
 }
@@ -179,8 +181,8 @@ mod tests {
             ("denyusers root\ndenyusers *", "DenyUsers *"),
             ("denygroups iam-*", "DenyGroups iam-*"),
         ] {
-            let (found, _) = obstacle(&Effective::parse(line), "iam-users").unwrap();
-            assert!(found.contains(why), "{found}");
+            let found = obstacle(&Effective::parse(line), "iam-users").unwrap();
+            assert!(found.what().contains(why) && found.hint().is_some(), "{found}");
         }
         for line in [
             "pubkeyauthentication yes",

@@ -99,8 +99,8 @@ pub(crate) fn lines(text: Option<&str>) -> Vec<Finding> {
     let wanted = match nsswitch::enable(text) {
         Ok(wanted) => wanted,
         Err(refusal) => {
-            let what = format!("'/etc/nsswitch.conf' {refusal}");
-            return vec![Finding::bad(Link::NsswitchRefused, what, refusal.hint)];
+            let what = format!("'/etc/nsswitch.conf' {}", refusal.what());
+            return vec![Finding::bad(Link::NsswitchRefused, what, refusal.hint().unwrap_or_default())];
         }
     };
     let mut findings: Vec<Finding> =

@@ -99,8 +99,9 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
             format!("an earlier Match overrides ours, or AllowUsers, AllowGroups: nss-iamctl enable; sshd -T -C user={name}"),
         ));
     }
-    if let Some((why, hint)) = effective::obstacle(settings, &group) {
-        findings.push(Finding::bad(Link::SshdObstacle, why, format!("{hint}, in sshd's own configuration")));
+    if let Some(obstacle) = effective::obstacle(settings, &group) {
+        let hint = format!("{}, in sshd's own configuration", obstacle.hint().unwrap_or_default());
+        findings.push(Finding::bad(Link::SshdObstacle, obstacle.what(), hint));
     } else if let Some(denied) = denied(settings, name) {
         findings.push(Finding::bad(Link::SshdDenies, denied, "remove the user from DenyUsers"));
     }

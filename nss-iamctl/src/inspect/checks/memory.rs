@@ -28,7 +28,7 @@ pub(super) fn judge(facts: &Facts) -> Option<Finding> {
         Err(trouble) => {
             let what = format!("the refresher cannot use '{STATE}': {trouble}; nothing is published");
             let (link, remedy) = match trouble {
-                Trouble::Later { hint, .. } => (Link::MemoryLater, hint.as_str()),
+                Trouble::Later(message) => (Link::MemoryLater, message.hint().unwrap_or_default()),
                 Trouble::Missing | Trouble::Denied | Trouble::Unusable(_) => {
                     (Link::MemoryUnusable, "restore it from a backup: it contains the assigned ids")
                 }
@@ -69,6 +69,8 @@ fn lost(state: &State, cache: &Cache) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use message::Message;
+
     use super::*;
     use crate::fixtures::{NOW, good};
 
@@ -96,8 +98,8 @@ mod tests {
                 .contains("cannot use")
         );
         let later = |facts: &mut Facts| {
-            let (what, hint) = ("its format 200 is later".to_owned(), "install it again".to_owned());
-            facts.published.state = Err(Trouble::Later { what, hint });
+            let message = Message::new("its format 200 is later").with_hint("install it again");
+            facts.published.state = Err(Trouble::Later(message));
         };
         let mut facts = good();
         later(&mut facts);

@@ -56,7 +56,7 @@ fn files_move_to_the_id_that_the_refresher_would_give() {
     );
     facts.config.ids.insert("AIDA1".to_owned(), 60_100);
     let refused = planned(&facts, &["ana"], true).leave.remove(0);
-    assert!(refused.why.contains("[ids]: 60100 is in the range 60001-60513"), "{refused:?}");
+    assert!(refused.why.what().contains("[ids]: 60100 is in the range 60001-60513"), "{refused:?}");
 }
 
 #[test]

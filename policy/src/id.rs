@@ -29,7 +29,7 @@ const RANGES: [(RangeInclusive<u32>, &str); 5] = [
 
 /// An id that cannot be pinned, because it is in a range from which somebody else assigns ids.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{id} is in the range {}-{} {whose}", range.start(), range.end())]
+#[error("{}", Foreign::text(id.get(), range, whose))]
 pub struct Foreign {
     /// The id.
     pub id: Id,
@@ -37,6 +37,14 @@ pub struct Foreign {
     pub range: RangeInclusive<u32>,
     /// Follows the range in a message: "of systemd-homed".
     pub whose: &'static str,
+}
+
+impl Foreign {
+    /// What messages say, also where the three are read from a report.
+    #[must_use]
+    pub fn text(id: u32, range: &RangeInclusive<u32>, whose: &str) -> String {
+        format!("{id} is in the range {}-{} {whose}", range.start(), range.end())
+    }
 }
 
 /// Why a tag gives no id.

@@ -304,7 +304,7 @@ impl fmt::Display for SkipReason {
                 ids(*configured)
             ),
             Self::IdInRange { id, range: (first, last), whose, configured } => {
-                write!(f, "{}{id} is in the range {first}-{last} {whose}", ids(*configured))
+                write!(f, "{}{}", ids(*configured), Foreign::text(*id, &(*first..=*last), whose))
             }
             Self::IdTaken { id, holder } => write!(
                 f,

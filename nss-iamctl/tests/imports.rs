@@ -1,6 +1,6 @@
 //! No import of nss-iamctl runs upwards, no command imports another, and no files import each other in a ring. Fixtures
 //! and tests may import anything.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

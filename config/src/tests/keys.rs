@@ -87,8 +87,30 @@ max_age = "90s"
 max_removed_percent = 0
 "#;
 
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn aws_of_every_key() -> Aws {
+    Aws {
+        role: text("arn:aws-cn:iam::123456789012:role/ops/Lookup"),
+        external_id: text("ext:1/2"),
+        session_name: text("host@7"),
+        region: text("cn-north-1"),
+        timeout: Duration::from_secs(300),
+        concurrency: 64,
+        endpoint_url: text("http://127.0.0.1:5000"),
+        endpoint_url_iam: text("https://iam.example"),
+        endpoint_url_sts: text("https://sts.example/"),
+        https_proxy: text("http://user:pw@proxy:3128"),
+        no_proxy: text("a.example, b.example"),
+        ca_bundle: Some("/etc/ca.pem".into()),
+        use_fips: true,
+        use_dualstack: true,
+    }
+}
+
 fn of_every_key() -> Config {
-    let text = |s: &str| Some(s.to_owned());
     let second = Account {
         name: "b".to_owned(),
         role: text("arn:aws:iam::210987654321:role/Lookup"),
@@ -99,22 +121,7 @@ fn of_every_key() -> Config {
     Config {
         groups: texts(&["A", "B+=,.@_-9"]),
         groups_from_instance_tag: text("team:groups"),
-        aws: Aws {
-            role: text("arn:aws-cn:iam::123456789012:role/ops/Lookup"),
-            external_id: text("ext:1/2"),
-            session_name: text("host@7"),
-            region: text("cn-north-1"),
-            timeout: Duration::from_secs(300),
-            concurrency: 64,
-            endpoint_url: text("http://127.0.0.1:5000"),
-            endpoint_url_iam: text("https://iam.example"),
-            endpoint_url_sts: text("https://sts.example/"),
-            https_proxy: text("http://user:pw@proxy:3128"),
-            no_proxy: text("a.example, b.example"),
-            ca_bundle: Some("/etc/ca.pem".into()),
-            use_fips: true,
-            use_dualstack: true,
-        },
+        aws: aws_of_every_key(),
         account: vec![second, Account { name: "c".to_owned(), ..Account::default() }],
         source: Source::File { url: "file:///srv/users.json".to_owned(), path: "/srv/users.json".into() },
         users: Users {

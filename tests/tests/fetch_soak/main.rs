@@ -71,6 +71,22 @@ fn difference(host: &BTreeMap<String, Person>, iam: &BTreeMap<String, Person>) -
         .collect()
 }
 
+/// The first refresh shows everyone. Returns those who stay members all the time.
+fn begins(people: &People, first: &Ran) -> BTreeMap<String, Person> {
+    assert_eq!(first.status, Some(0), "{}", first.err);
+    let before = published();
+    assert_eq!(difference(&before, &people.expected()), [""; 0]);
+    let stable: Vec<&str> = people.stable().collect();
+    before.into_iter().filter(|(name, _)| stable.contains(&name.as_str())).collect()
+}
+
+/// Once IAM works again, the host shows what IAM has.
+fn settles(seed: u64, people: &People, refresh: impl Fn() -> Ran) {
+    let last = (0..SETTLING).map(|_| refresh()).last().unwrap();
+    assert_eq!(difference(&published(), &people.expected()), [""; 0], "seed {seed}\n{}", last.err);
+    assert_eq!(last.status, Some(0), "seed {seed}\n{}", last.err);
+}
+
 #[test]
 fn during_faults_and_changes_nobody_loses_anything_and_finally_the_host_shows_what_iam_has() {
     let Some(host) = Host::new() else { return };
@@ -84,13 +100,7 @@ fn during_faults_and_changes_nobody_loses_anything_and_finally_the_host_shows_wh
         move |call| faults.decide(call)
     });
     host.machine.config(&config(0));
-    let first = refresh(&host, &account, &proxy.url());
-    assert_eq!(first.status, Some(0), "{}", first.err);
-    let before = published();
-    assert_eq!(difference(&before, &people.expected()), [""; 0]);
-    let stable: Vec<&str> = people.stable().collect();
-    let stable: BTreeMap<String, Person> =
-        before.into_iter().filter(|(name, _)| stable.contains(&name.as_str())).collect();
+    let stable = begins(&people, &refresh(&host, &account, &proxy.url()));
 
     let people = Mutex::new(people);
     let stop = AtomicBool::new(false);
@@ -131,13 +141,7 @@ fn during_faults_and_changes_nobody_loses_anything_and_finally_the_host_shows_wh
     });
     faults.stop();
     let people = people.into_inner().unwrap();
-    let mut last = None;
-    for _ in 0..SETTLING {
-        last = Some(refresh(&host, &account, &proxy.url()));
-    }
-    let last = last.unwrap();
-    assert_eq!(difference(&published(), &people.expected()), [""; 0], "seed {seed}\n{}", last.err);
-    assert_eq!(last.status, Some(0), "seed {seed}\n{}", last.err);
+    settles(seed, &people, || refresh(&host, &account, &proxy.url()));
     let counts = faults.counts();
     let refreshes: usize = statuses.values().sum();
     let (changes, time) = (people.changes(), begin.elapsed().as_secs());

@@ -377,7 +377,8 @@ fn where_users_come_from_a_file_every_remedy_changes_the_file() {
             "Failed publickey for ana from ::1 port 5 ssh2: {kind} SHA256:WXYZ"
         )])
     };
-    let broken: [(&str, &str, &dyn Fn(&mut Facts)); 6] = [
+    type Break<'a> = &'a dyn Fn(&mut Facts);
+    let broken: [(&str, &str, Break<'_>); 6] = [
         ("eve", "add the user eve to '/srv/a b.json'", &|_| ()),
         ("bob", "add the user Bob to '/srv/a b.json'", &|_| ()),
         ("ana", "to the keys of user Ana in '/srv/a b.json'", &|facts| keys(facts, Vec::new())),

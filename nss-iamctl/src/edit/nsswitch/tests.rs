@@ -82,9 +82,19 @@ fn without_added(enabled: &str) -> String {
     kept
 }
 
+/// Enables each text, and disables it again.
+fn become_and_come_back(table: &[(&str, &str)]) {
+    for (before, after) in table {
+        let enabled = enable(before).unwrap();
+        assert_eq!(without_added(&enabled), *after);
+        assert_eq!(disable(&enabled), *before);
+        assert_eq!(enable(&enabled).unwrap(), enabled);
+    }
+}
+
 #[test]
 fn odd_lines_get_iam_where_it_is_asked() {
-    for (before, after) in [
+    become_and_come_back(&[
         // Comments, blanks, no blanks, no end of line, ends of line from elsewhere.
         ("passwd:files # ours\n", "passwd:files iam # ours\n"),
         ("  passwd:\tfiles\tsystemd\t\n", "  passwd:\tfiles iam\tsystemd\t\n"),
@@ -117,6 +127,12 @@ fn odd_lines_get_iam_where_it_is_asked() {
             "passwd: files sss [NOTFOUND=return NOTFOUND=continue] iam\n",
         ),
         ("passwd: files systemd [NOTFOUND=return]\n", "passwd: files iam systemd [NOTFOUND=return]\n"),
+    ]);
+}
+
+#[test]
+fn groups_are_merged_and_initgroups_asks_iam_first() {
+    become_and_come_back(&[
         // Merging: with the one before, and on to the one behind as before.
         ("group: files\n", "group: files [SUCCESS=merge] iam\n"),
         ("group: files sss\n", "group: files sss [SUCCESS=merge] iam\n"),
@@ -145,12 +161,7 @@ fn odd_lines_get_iam_where_it_is_asked() {
             "initgroups: files [NOTFOUND=return]\n",
             "initgroups: iam [SUCCESS=continue] files [NOTFOUND=return]\n",
         ),
-    ] {
-        let enabled = enable(before).unwrap();
-        assert_eq!(without_added(&enabled), after);
-        assert_eq!(disable(&enabled), before);
-        assert_eq!(enable(&enabled).unwrap(), enabled);
-    }
+    ]);
 }
 
 #[test]

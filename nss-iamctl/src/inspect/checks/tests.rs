@@ -96,7 +96,7 @@ fn what_an_installation_brings_is_missed() {
 }
 
 #[test]
-fn what_keeps_the_cache_from_being_fresh_is_named() {
+fn what_the_last_refresh_could_not_do_is_named() {
     use FailureKind::{Configuration, Denied, Held, Unavailable};
     use Level::{Bad, Warn};
     finds(Bad, "there was no refresh yet", "nss-iamctl refresh", |facts, _| {
@@ -146,6 +146,11 @@ fn what_keeps_the_cache_from_being_fresh_is_named() {
         failed(facts, "iam:X", "Throttling", Unavailable, "")
     });
     finds(Warn, "not confirmed", "--force", |facts, _| failed(facts, "iam:X", "not confirmed", Held, ""));
+}
+
+#[test]
+fn keys_that_get_old_and_refreshes_that_do_not_run_are_named() {
+    use Level::{Bad, Warn};
     finds(Warn, "confirmed 2 h ago; logins stop in 2 d", "refresh", |facts, _| facts.now += 7200 - 60);
     finds(Bad, "longer ago than max_age", "refresh", |facts, _| facts.now += 260_000);
     finds(Bad, "in the future", "set the clock", |facts, _| facts.now -= 4000);
@@ -246,7 +251,7 @@ fn what_the_last_refresh_reports_has_the_codes_of_the_refresher() {
 }
 
 #[test]
-fn what_keeps_glibc_from_answering_is_named() {
+fn lines_of_nsswitch_conf_that_do_not_ask_iam_are_named() {
     use Level::Bad;
     let line = |from: &'static str, to: &'static str| {
         move |facts: &mut Facts, _: &mut [Probe]| {
@@ -286,6 +291,11 @@ fn what_keeps_glibc_from_answering_is_named() {
         "enable moves it",
         line("passwd: files iam", "passwd: iam files"),
     );
+}
+
+#[test]
+fn published_files_that_cannot_be_used_are_named() {
+    use Level::Bad;
     finds(Bad, "'/var/lib/nss-iam/cache.db' does not exist", "refresh", |facts, _| {
         facts.published.cache = Err(Trouble::Missing);
     });
@@ -297,6 +307,11 @@ fn what_keeps_glibc_from_answering_is_named() {
     });
     finds(Bad, "another machine-id", "nss-iamctl clean", |facts, _| facts.machine_id = "other".to_owned());
     finds(Bad, "'nss-iam' cannot read it", "refresh", |facts, _| facts.keys_db.as_mut().unwrap().gid = 0);
+}
+
+#[test]
+fn answers_of_glibc_that_are_not_those_of_the_cache_are_named() {
+    use Level::Bad;
     finds(Bad, "nscd has a stale negative entry for 'ana'", "nscd -i passwd", |facts, probes| {
         facts.nscd = true;
         probes[0].passwd = None;

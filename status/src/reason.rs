@@ -263,6 +263,7 @@ pub(crate) fn place(service: &str, file: &str) -> String {
 }
 
 impl fmt::Display for SkipReason {
+    #[expect(clippy::too_many_lines, reason = "one row for each reason")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ids = |configured: bool| if configured { "[ids]: " } else { "" };
         match self {

@@ -163,6 +163,7 @@ impl Warning {
 
     /// The message for people.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "one row for each warning")]
     pub fn message(&self) -> Message {
         let own_name = |iam_id: &str, name: &str| {
             format!(

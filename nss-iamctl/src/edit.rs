@@ -1,4 +1,4 @@
-//! What is edited on a host, and how an edit is taken back.
+//! What is edited on a host, and how an edit is undone.
 
 pub(crate) mod access;
 pub(crate) mod authselect;

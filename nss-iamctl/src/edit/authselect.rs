@@ -15,24 +15,24 @@ pub(crate) const TEMPLATE: &str = "/etc/authselect/custom/nss-iam/nsswitch.conf"
 const USER_MAPS: &str = "/etc/authselect/user-nsswitch.conf";
 const MKHOMEDIR: &str = "with-mkhomedir";
 
-/// What is to be done.
+/// The planned change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// The profile in force and its features.
+    /// The current profile and its features.
     pub from: Vec<String>,
     /// The features of the new profile.
     features: Vec<String>,
-    /// The template of nsswitch.conf as it is, and as it will be.
+    /// The template of nsswitch.conf before and after the change.
     pub before: Vec<u8>,
     pub after: Vec<u8>,
-    /// Whether homes will be made.
+    /// Whether home directories will be created.
     pub homes: bool,
 }
 
-/// The profile in force and its features, if authselect owns nsswitch.conf.
+/// The current profile and its features, if authselect manages nsswitch.conf.
 ///
 /// # Errors
-/// When the file is authselect's, and authselect is not there or knows nothing of it.
+/// When authselect manages the file, but is not installed or reports no profile.
 pub(crate) fn current(host: &Host) -> Result<Option<Vec<String>>, Error> {
     let path = host.path(nsswitch::PATH);
     let linked =
@@ -48,7 +48,7 @@ pub(crate) fn current(host: &Host) -> Result<Option<Vec<String>>, Error> {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     match asked {
         Ok(output) if output.success() && !output.stdout.trim().is_empty() => Ok(Some(words(&output.stdout))),
-        // Opted out: the header stayed in a file that is the administrator's now.
+        // Opted out: the administrator manages the file now, and the header was left in it.
         _ if !linked => Ok(None),
         Ok(output) => Err(Error::configuration(format!(
             "authselect does not report the profile that '{}' belongs to: {}",
@@ -60,7 +60,7 @@ pub(crate) fn current(host: &Host) -> Result<Option<Vec<String>>, Error> {
     }
 }
 
-/// Plans our profile on top of the one in force; none if it is in force already.
+/// Plans our profile, based on the current one; `None` if ours is the current one.
 ///
 /// # Errors
 /// When files were edited behind authselect's back, or the template has no place for `iam`.
@@ -88,7 +88,7 @@ pub(crate) fn plan(host: &Host, from: &[String]) -> Result<Option<Change>, Error
 }
 
 impl Change {
-    /// What is run, for the administrator to read.
+    /// The commands, as they are run and shown.
     pub(crate) fn commands(&self) -> [Vec<String>; 2] {
         let base = self.from.first().map_or("", String::as_str);
         let create = ["authselect", "create-profile", NAME, "-b", base, "--symlink-meta", "--symlink-pam"];
@@ -98,7 +98,7 @@ impl Change {
     /// Makes our profile and selects it.
     ///
     /// # Errors
-    /// When authselect refuses, or what it then generates has no `iam`.
+    /// When authselect refuses, or the generated nsswitch.conf does not contain `iam`.
     pub(crate) fn make(&self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
         let host = transaction.host();
         let [create, select_ours] = self.commands();
@@ -120,12 +120,12 @@ impl Change {
     }
 }
 
-/// The words that put a profile with its features in force, as `current` names them.
+/// The command that selects a profile and its features, as returned by [`current`].
 pub(crate) fn select(profile: &[String]) -> Vec<String> {
     ["authselect", "select"].into_iter().map(str::to_owned).chain(profile.iter().cloned()).collect()
 }
 
-/// The words that put ours in force.
+/// The command that selects our profile.
 pub(crate) fn select_ours(features: &[String]) -> Vec<String> {
     select(&[&[PROFILE.to_owned()], features].concat())
 }
@@ -135,12 +135,12 @@ fn run(host: &Host, line: &[String]) -> Result<(), Error> {
     host.must(&line).map(drop)
 }
 
-/// Whether ours is the profile in force.
+/// Whether ours is the current profile.
 pub(crate) fn is_ours(current: &[String]) -> bool {
     current.first().is_some_and(|profile| profile == PROFILE)
 }
 
-/// authselect-profiles(5): where profiles are; a vendor's hides the default of that name.
+/// authselect-profiles(5): where profiles are. A vendor's profile hides the default profile with the same name.
 fn template(host: &Host, profile: &str) -> Result<Vec<u8>, Error> {
     let folders = match profile.strip_prefix("custom/") {
         Some(name) => vec![format!("/etc/authselect/custom/{name}")],
@@ -157,7 +157,7 @@ fn template(host: &Host, profile: &str) -> Result<Vec<u8>, Error> {
     )))
 }
 
-/// A profile's lines count, the administrator's only where it has none; so ours begin with theirs.
+/// authselect uses a line of user-nsswitch.conf only if the profile has none for that database, so these lines are added to ours.
 fn with_iam(host: &Host, template: &[u8]) -> Result<Vec<u8>, Error> {
     let theirs = files::read(&host.path(USER_MAPS))?.unwrap_or_default();
     let mut text = template.to_owned();

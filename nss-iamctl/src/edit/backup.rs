@@ -1,4 +1,4 @@
-//! What `enable` changed, so that `disable` gives it back: one file beside the cache, readable by root alone.
+//! What `enable` changed, so that `disable` can restore it: one file next to the cache, which only root can read.
 //!
 //! A file that was not edited since is restored byte for byte. From a file that was edited, only what `enable` added is
 //! removed.

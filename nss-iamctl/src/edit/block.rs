@@ -4,11 +4,11 @@
 pub(crate) const BEGIN: &str = "# BEGIN nss-iam";
 const END: &str = "# END nss-iam";
 
-/// A block without its end: where ours stops and the file's own lines begin is not known.
+/// A block without its end marker, so it is unknown where our lines end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unclosed;
 
-/// Puts `lines` in front of line `before`, counted from 0; beyond the last line: at the end.
+/// Inserts `lines` before line `before`, counted from 0; at the end if there are fewer lines.
 pub(crate) fn insert(text: &[u8], before: usize, lines: &str) -> Vec<u8> {
     let at: usize = text.split_inclusive(is_end).take(before).map(<[u8]>::len).sum();
     let (head, tail) = text.split_at_checked(at).unwrap_or((text, &[]));
@@ -16,12 +16,12 @@ pub(crate) fn insert(text: &[u8], before: usize, lines: &str) -> Vec<u8> {
     if head.is_empty() || head.ends_with(b"\n") {
         [head, block.as_bytes(), b"\n", tail].concat()
     } else {
-        // The file's last line has no end; then ours has none either, which tells `remove` to take one away.
+        // The last line has no newline. Ours gets none either, which tells `remove` to delete the one that was added.
         [head, b"\n", block.as_bytes()].concat()
     }
 }
 
-/// Takes every block out: the inverse of [`insert`].
+/// Removes every block: the inverse of [`insert`].
 ///
 /// # Errors
 /// When a block is not closed.

@@ -18,7 +18,7 @@ pub(crate) struct Edit {
     pub mode: u32,
 }
 
-/// Which part of a file nss-iam added, in case the file was edited since.
+/// Which part of a file nss-iam added. It is needed if the file was edited since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {

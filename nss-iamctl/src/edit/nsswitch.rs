@@ -1,9 +1,9 @@
 //! Where `iam` goes in nsswitch.conf(5): pure functions over its bytes. `disable` is the inverse of `enable`.
 //!
-//! Versions of glibc read a file in different ways (tests/tests/nsswitch.rs asks them), and what is written is right for
-//! all: 2.31 obeys a last line without an end and today's ignores it, so a newline is added; today's takes '#' within
-//! a line and what is behind it for services, so the markers are on separate lines; of two lines of a database the last
-//! counts, or the one before where the last has no end, so each is edited.
+//! Versions of glibc read the file differently (tests/tests/nsswitch.rs asks them), and the result must be correct for all
+//! of them. 2.31 uses a last line without a newline and current versions ignore it, so a newline is added. Current
+//! versions read a '#' within a line, and everything after it, as services, so our markers are on separate lines. If a
+//! database has two lines, the last one counts, or the first one if the last has no newline, so both are edited.
 
 mod line;
 #[cfg(test)]
@@ -16,16 +16,16 @@ use line::{Database, Entry, bytes, chars, is_blank};
 /// Where the file is.
 pub(crate) const PATH: &str = "/etc/nsswitch.conf";
 
-/// Databases that ask it; initgroups only where there is such a line.
+/// Databases that ask it; initgroups only if it has a line.
 pub(crate) const DATABASES: [&str; 4] = ["passwd", "group", "shadow", "initgroups"];
-/// Where a line is missing, one is added; by this in front of it, it is known again. Earlier releases wrote it behind.
+/// Marks the line after it as added by us. Earlier releases wrote the marker at the end of the added line.
 const ADDED: &str = "# added by nss-iamctl";
-/// Behind the file's last line, where that had no end.
+/// Follows the last line of the file if that had no newline.
 const ENDED: &str = "# the line above was ended by nss-iamctl";
-/// Where there is no line for passwd either.
+/// If there is no line for passwd either.
 const DEFAULT_SHADOW: &str = "files iam";
 
-/// Puts `iam` where it belongs, and takes it away from where it does not.
+/// Puts `iam` where it belongs, and removes it everywhere else.
 ///
 /// # Errors
 /// The line, and why there is no place in it from which `iam` is asked and nobody else's answers change: `line 3: why`.
@@ -78,14 +78,14 @@ fn enabled(text: &str) -> Result<String, Message> {
         .filter(|(database, ..)| !seen.contains(database))
         .map(|(_, name, services)| format!("{ADDED}{end}{name:<15} {services}{end}"))
         .collect();
-    // In front of a last line of others that has no end: with one, it would come in force.
+    // Before a last line without a newline: with a newline, that line would take effect.
     let unended = lines.last().is_some_and(|line| !line.ends_with('\n'));
     let at = last.map_or(lines.len() - usize::from(unended), |index| index + 1);
     let (head, tail) = lines.split_at_checked(at).unwrap_or((&lines, &[]));
     Ok(head.concat() + &missing + &tail.concat())
 }
 
-/// Takes `iam` and what came with it away.
+/// Removes `iam` and everything that was added with it.
 pub(crate) fn disable(text: &[u8]) -> Vec<u8> {
     bytes(&disabled(&chars(text)))
 }
@@ -102,17 +102,17 @@ fn disabled(text: &str) -> String {
         } else if bare == ADDED {
             is_added = true;
         } else if bare.ends_with(ADDED) {
-            // Of an earlier release, which left a last line without an end as it was.
+            // Written by an earlier release, which did not add a newline to the last line.
             if !line.ends_with('\n') {
                 kept.pop();
             }
         } else if std::mem::take(&mut is_added) && entry.is_some() {
-            // Ours, whatever became of it.
+            // The line that we added, even if it was edited since.
         } else {
             kept.push_str(&entry.map_or(line.to_owned(), |entry| entry.without_iam(line)));
         }
     }
-    // If others wrote more behind it, the line keeps its end.
+    // If lines were added after it, the newline stays.
     if ended.is_some_and(|at| at == kept.len()) {
         kept.pop();
     }
@@ -128,14 +128,14 @@ pub(crate) fn asks_iam(text: &[u8]) -> bool {
         && [Database::Passwd, Database::Group, Database::Shadow].into_iter().all(has)
 }
 
-/// The services of each line of a database that every glibc reads, without comments and with single blanks.
+/// The services of each line for a database that every version of glibc reads, without comments, separated by single spaces.
 pub(crate) fn services(text: &[u8], database: &str) -> Vec<String> {
     let text = chars(text);
     let lines = entries(&text).filter(|entry| entry.database.name() == database).map(|entry| entry.words());
     lines.map(|words| String::from_utf8_lossy(&bytes(&words)).into_owned()).collect()
 }
 
-/// The database of a last line that has no end, which glibc since 2.33 ignores.
+/// The database of a last line without a newline, which glibc ignores since 2.33.
 pub(crate) fn unended(text: &[u8]) -> Option<&'static str> {
     let text = chars(text);
     let last = text.split_inclusive('\n').next_back().filter(|line| !line.ends_with('\n'))?;
@@ -150,7 +150,7 @@ fn entries(text: &str) -> impl Iterator<Item = Entry<'_>> {
     ended.filter_map(Entry::parse).filter(|entry| entry.database != Database::Other)
 }
 
-/// The lines of `theirs` for those databases that `text` has no line for.
+/// The lines of `theirs` for databases that have no line in `text`.
 pub(crate) fn lines_missing(text: &[u8], theirs: &[u8]) -> Vec<Vec<u8>> {
     let (text, theirs) = (chars(text), chars(theirs));
     let database = |line: &str| {

@@ -1,7 +1,8 @@
 //! Changes the owner of files, in directories that the owner can modify at the same time.
 //!
-//! Everything is opened from the folder that holds it, never by a path, and nothing is followed; what is changed is
-//! the very file that was looked at. Only files of that owner are: a link to another's file is of no use to anyone.
+//! Each file is opened relative to its directory, never by its path, and no symbolic link is followed, so that the file that
+//! is changed is the one that was checked. Only files of that owner are changed, so a link to a file of somebody else has
+//! no effect.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,7 +12,7 @@ use std::path::{Component, Path};
 
 use rustix::fs::{AtFlags, CWD, Dir, Gid, Mode, OFlags, Stat, Uid, chownat, fstat, openat};
 
-/// Folders within folders, each of which stays open: fewer than the 1024 files that a process may have open.
+/// How many levels of directories are visited. Each stays open, and a process may have 1024 files open.
 const DEPTH: usize = 500;
 
 /// Old and new ids of files of one user. The group changes only on files of that user.
@@ -33,8 +34,8 @@ impl fmt::Display for Moves {
 /// Files that were changed, by device and inode.
 pub(crate) type Changed = BTreeSet<(u64, u64)>;
 
-/// Changes what is at `path` and, if it is a folder, all within it on the same file system. Adds to `changed`, also
-/// when it fails on the way. A symbolic link at `path` is changed itself.
+/// Changes the file at `path` and, if it is a directory, everything in it on the same file system. Changed files are
+/// added to `changed`, even if it fails later. If there is a symbolic link at `path`, the link itself is changed.
 ///
 /// # Errors
 /// Those of the operating system; a missing path is not an error.
@@ -49,10 +50,10 @@ pub(crate) fn walk(path: &Path, moves: Moves, changed: &mut Changed) -> io::Resu
     visit(path, true, &mut |stat| change(stat, moves))
 }
 
-/// Takes back what [`walk`] did: to the files in `changed` alone, wherever it got to.
+/// Undoes [`walk`], only for the files in `changed`.
 ///
 /// # Errors
-/// Of the operating system.
+/// Those of the operating system.
 pub(crate) fn undo(path: &Path, moves: Moves, changed: &Changed) -> io::Result<()> {
     let back = |(old, new): (u32, u32)| (new, old);
     let moves = Moves { uid: back(moves.uid), gid: moves.gid.map(back) };
@@ -60,7 +61,7 @@ pub(crate) fn undo(path: &Path, moves: Moves, changed: &Changed) -> io::Result<(
 }
 
 impl Moves {
-    /// The ids that a file gets, if it gets others.
+    /// The new ids of a file, if they differ.
     fn of(self, stat: &Stat) -> Option<(u32, u32)> {
         if stat.st_uid != self.uid.0 {
             return None;
@@ -72,7 +73,7 @@ impl Moves {
 
 type Change<'a> = dyn FnMut(&Stat) -> Option<(u32, u32)> + 'a;
 
-/// With `all`, folders that lie too deep are an error; else they are left out.
+/// With `all`, too many levels of directories are an error; otherwise the deeper ones are left out.
 fn visit(path: &Path, all: bool, change: &mut Change<'_>) -> io::Result<()> {
     let Some(top) = open_plainly(path)? else { return Ok(()) };
     let device = fstat(&top)?.st_dev;
@@ -90,7 +91,7 @@ fn visit(path: &Path, all: bool, change: &mut Change<'_>) -> io::Result<()> {
         }
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = match openat(within.fd()?, entry.file_name(), flags, Mode::empty()) {
-            // Gone since.
+            // Removed in the meantime.
             Err(rustix::io::Errno::NOENT) => continue,
             opened => opened?,
         };
@@ -100,7 +101,7 @@ fn visit(path: &Path, all: bool, change: &mut Change<'_>) -> io::Result<()> {
                 (false, false) => {}
                 (false, true) => {
                     return Err(io::Error::other(format!(
-                        "folders lie more than {DEPTH} deep within each other"
+                        "there are more than {DEPTH} levels of directories"
                     )));
                 }
             }
@@ -109,11 +110,11 @@ fn visit(path: &Path, all: bool, change: &mut Change<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Changes one file, and opens it if it is a folder of this file system.
+/// Changes one file, and opens it if it is a directory on this file system.
 fn folder(file: &OwnedFd, device: u64, change: &mut Change<'_>) -> io::Result<Option<Dir>> {
     let stat = fstat(file)?;
     let is_folder = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
-    // Of folders only, as in find(1) -xdev: on overlayfs a plain file shows another device than its folder.
+    // Only for directories, as in find(1) -xdev: on overlayfs, the device of a plain file differs from that of its directory.
     if is_folder && stat.st_dev != device {
         return Ok(None);
     }
@@ -128,7 +129,7 @@ fn folder(file: &OwnedFd, device: u64, change: &mut Change<'_>) -> io::Result<Op
     Ok(Some(Dir::new(openat(file, c".", flags, Mode::empty())?)?))
 }
 
-/// Opens what is at a path, the folder above it by its real name, so that no part is a symbolic link any more.
+/// Opens the file at a path. The directory is opened by its real path, without symbolic links.
 fn open_plainly(path: &Path) -> io::Result<Option<OwnedFd>> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());

@@ -10,13 +10,13 @@ use crate::host::files;
 use crate::say::error::Error;
 use crate::say::say;
 
-/// A profile of pam-auth-update(8); Debian's own of that kind leaves homes readable to all.
+/// A profile of pam-auth-update(8). Debian's own profile creates home directories that everyone can read.
 const PROFILE: &str = "nss-iam-mkhomedir";
 const PROFILE_PATH: &str = "/usr/share/pam-configs/nss-iam-mkhomedir";
 const PROFILE_TEXT: &str = include_str!("../../../config/pam-mkhomedir");
 const LINE: &str = "session optional pam_mkhomedir.so umask=0077";
 const SSHD: &str = "/etc/pam.d/sshd";
-/// What sshd's stack is made of, on one distribution or another.
+/// The files that sshd's stack includes, depending on the distribution.
 const STACK: [&str; 5] = [
     SSHD,
     "/etc/pam.d/common-session",
@@ -24,7 +24,7 @@ const STACK: [&str; 5] = [
     "/etc/pam.d/system-auth",
     "/etc/pam.d/postlogin",
 ];
-/// What pam-auth-update writes.
+/// The files that pam-auth-update writes.
 pub(crate) const WATCHED: [&str; 11] = [
     "/etc/pam.d/common-account",
     "/etc/pam.d/common-auth",
@@ -42,9 +42,9 @@ pub(crate) const WATCHED: [&str; 11] = [
 /// How home directories are created.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Homes {
-    /// They are already; perhaps with a remark.
+    /// They are created already; with a remark if they are not private.
     Made(Option<Message>),
-    /// By pam-auth-update, after this file is there.
+    /// By pam-auth-update, after this file was written.
     Update(Option<Edit>),
     /// By a line that is added.
     Line(Edit),
@@ -78,7 +78,7 @@ pub(crate) fn plan(host: &Host) -> Result<Homes, Error> {
 /// Adds a line at the end of sshd's stack, which no tool generates.
 ///
 /// # Errors
-/// When it cannot be read, or is not there.
+/// When it cannot be read, or is missing.
 pub(crate) fn line(host: &Host) -> Result<Edit, Error> {
     let before = files::read(&host.path(SSHD))?;
     let Some(text) = before.as_deref() else {
@@ -89,7 +89,7 @@ pub(crate) fn line(host: &Host) -> Result<Edit, Error> {
     Ok(Edit { path: SSHD.into(), kind: Kind::Block, before, after, mode: 0o644 })
 }
 
-/// The line that makes homes, if one is in force.
+/// The line that creates home directories, if there is one.
 ///
 /// # Errors
 /// When files cannot be read.
@@ -104,7 +104,7 @@ pub(crate) fn existing(host: &Host) -> Result<Option<String>, Error> {
     Ok(None)
 }
 
-/// Asks pam-auth-update for our profile, or to forget it.
+/// The command that makes pam-auth-update enable our profile, or remove it.
 pub(crate) fn switch(on: bool) -> Vec<String> {
     let words = if on { &["--enable", PROFILE][..] } else { &["--package", "--remove", PROFILE] };
     ["pam-auth-update"].iter().chain(words).map(|word| (*word).to_owned()).collect()
@@ -141,7 +141,7 @@ pub(crate) fn update(transaction: &mut Transaction<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has pam-auth-update take its lines out, before the profile's file goes.
+/// Makes pam-auth-update remove its lines, before the file of the profile is removed.
 ///
 /// # Errors
 /// When it fails.

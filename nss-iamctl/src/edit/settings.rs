@@ -19,7 +19,7 @@ const SHIPPED: &str = include_str!("../../../config/config.toml");
 /// The text of config.toml with these groups and this role, everything else as it was.
 ///
 /// # Errors
-/// When the text is no TOML.
+/// When the text is not valid TOML.
 pub(crate) fn edit(
     text: &str,
     groups: &[String],
@@ -50,7 +50,7 @@ fn set(text: &str, section: Option<&str>, key: &str, new: Item) -> Result<String
         None => Some(table as &mut dyn toml_edit::TableLike),
     };
     let Some(table) = table else {
-        // The key is there and no table: the configuration's own check says so.
+        // The key exists but is not a table. The check of the configuration reports that.
         return Ok(text.to_owned());
     };
     match table.get_mut(key) {
@@ -92,7 +92,7 @@ fn below_its_comment(text: &str, section: Option<&str>, key: &str, new: &Item) -
     None
 }
 
-/// What config.toml is and will be, and the configuration of all files together.
+/// config.toml before and after the change, and the configuration of all files together.
 pub(crate) struct Settings {
     pub before: Option<String>,
     pub after: String,
@@ -102,7 +102,7 @@ pub(crate) struct Settings {
 /// Plans the new config.toml.
 ///
 /// # Errors
-/// When the files cannot be read, or what comes out is no valid configuration.
+/// When the files cannot be read, or the result is not a valid configuration.
 pub(crate) fn plan(host: &Host, groups: &[String], role: Option<&str>) -> Result<Settings, Error> {
     let path = host.path(PATH);
     let before = files::read_utf8(&path)?;
@@ -113,10 +113,10 @@ pub(crate) fn plan(host: &Host, groups: &[String], role: Option<&str>) -> Result
     Ok(Settings { before, after, config })
 }
 
-/// The configuration as it is; what is not there has its defaults.
+/// The current configuration; missing keys have their defaults.
 ///
 /// # Errors
-/// When the files cannot be read, or are no valid configuration.
+/// When the files cannot be read, or are not a valid configuration.
 pub(crate) fn load(host: &Host) -> Result<Config, Error> {
     let main = files::read_utf8(&host.path(PATH))?.unwrap_or_default();
     Ok(Config::parse(&texts(host, main)?)?)

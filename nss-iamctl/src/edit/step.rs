@@ -18,9 +18,9 @@ use crate::say::say;
 /// A change.
 pub(crate) enum Step {
     Edit(Edit),
-    /// Our profile of authselect is made, and put in force.
+    /// Our profile of authselect is created and selected.
     Profile(authselect::Change),
-    /// pam-auth-update is asked for our profile, or to forget it.
+    /// pam-auth-update enables our profile, or removes it.
     Homes {
         on: bool,
     },
@@ -29,7 +29,7 @@ pub(crate) enum Step {
         unit: String,
         on: bool,
     },
-    /// A program is run, and another line takes that back.
+    /// A program is run; `back` undoes that.
     Run {
         line: Vec<String>,
         back: Vec<String>,
@@ -37,13 +37,13 @@ pub(crate) enum Step {
     Owners(Owners),
 }
 
-/// Files of one user get other ids.
+/// The files of one user get different ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owners {
-    /// Whose they are.
+    /// The user.
     pub name: String,
     pub moves: Moves,
-    /// Files and folders, each with all that is in it.
+    /// Files and directories; directories with everything in them.
     pub places: Vec<PathBuf>,
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn make(steps: &[Step], transaction: &mut Transaction<'_>) -> Result<
 /// Prints what steps would do.
 ///
 /// # Errors
-/// When it cannot be written, but for a reader who went away.
+/// When it cannot be written, except if the reader closed the pipe.
 pub(crate) fn show(host: &Host, steps: &[Step], out: &mut dyn Write) -> Result<(), Error> {
     let shown: Vec<u8> = steps.iter().flat_map(|step| step.shown(host)).collect();
     written(out.write_all(&shown).and_then(|()| out.flush()))
@@ -109,8 +109,7 @@ impl Step {
 }
 
 impl Owners {
-    /// It can be done again after a power cut, which leaves some files with the old ids: those with the new ones are left
-    /// alone.
+    /// After a power cut, some files have the old ids. It can then be run again: files with the new ids are left alone.
     fn make(&self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
         let mut count = 0;
         for place in &self.places {
@@ -126,13 +125,13 @@ impl Owners {
     }
 }
 
-/// A unified diff of one file, byte by byte what patch(1) takes.
+/// A unified diff of one file, in bytes, which patch(1) accepts.
 fn diff(path: &Path, before: Option<&[u8]>, after: Option<&[u8]>) -> Vec<u8> {
     let path = path.to_string_lossy();
     let name = |bytes: Option<&[u8]>| if bytes.is_some() { &*path } else { "/dev/null" };
     let diff = TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default());
     let mut shown = Vec::new();
-    // Memory takes all that is written.
+    // Writing to memory cannot fail.
     let _ = diff.unified_diff().header(name(before), name(after)).to_writer(&mut shown);
     shown
 }

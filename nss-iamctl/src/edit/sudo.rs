@@ -17,7 +17,7 @@ use crate::host::files;
 use crate::host::paths::{KEYS_CMD, KEYS_USER};
 use crate::say::error::Error;
 
-/// sudo reads names without a dot only.
+/// sudo ignores files with a dot in their name.
 const PATH: &str = "/etc/sudoers.d/nss-iam";
 const MAIN: &str = "/etc/sudoers";
 const FOLDER: &str = "/etc/sudoers.d";
@@ -37,7 +37,7 @@ pub(crate) struct Plan {
 /// Plans sudo's files. A rule that visudo refuses is never written.
 ///
 /// # Errors
-/// When sudo or the PAM module is missing, sudoers does not read its folder, or visudo refuses the rule.
+/// When sudo or the PAM module is missing, sudoers does not include its directory, or visudo refuses the rule.
 pub(crate) fn plan(host: &Host, how: Sudo, config: &Config) -> Result<Plan, Error> {
     let group = &config.users.common_group;
     let rule = text(how, group);
@@ -69,7 +69,7 @@ pub(crate) fn plan(host: &Host, how: Sudo, config: &Config) -> Result<Plan, Erro
     Ok(Plan { edits, notes: notes.into_iter().collect() })
 }
 
-/// sudoers(5): `Defaults:%group` holds for its members, whatever rule lets them.
+/// sudoers(5): `Defaults:%group` applies to its members, whichever rule allows the command.
 fn text(how: Sudo, group: &str) -> String {
     // An unquoted '@' would begin a host here.
     let who = if group.contains('@') { format!("\"%{group}\"") } else { format!("%{group}") };
@@ -96,7 +96,7 @@ fn services(host: &Host, how: Sudo) -> Result<Vec<Edit>, Error> {
     for path in SERVICES {
         let before = files::read(&host.path(path))?;
         let Some(bare) = Kind::Block.without_ours(Path::new(path), before.as_deref())? else { continue };
-        // Behind the first line, which says what file it is.
+        // After the first line, which names the file.
         let at = usize::from(bare.starts_with(b"#%PAM"));
         let after = if how == Sudo::Agent { block::insert(&bare, at, &line) } else { bare };
         edits.push(Edit { path: path.into(), kind: Kind::Block, before, after: Some(after), mode: 0o644 });

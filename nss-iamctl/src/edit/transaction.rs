@@ -70,8 +70,7 @@ impl<'a> Transaction<'a> {
         self.last = Some(line.iter().map(|word| (*word).to_owned()).collect());
     }
 
-    /// Writes down what is about to be changed, where something is kept at all: a crash in between leaves `disable` all
-    /// that it needs.
+    /// Records what is about to be changed, if there is a manifest: after a crash, `disable` has all that it needs.
     ///
     /// # Errors
     /// When that cannot be written, or `note` refuses.
@@ -105,10 +104,10 @@ impl<'a> Transaction<'a> {
         self.write(&edit.path, edit.after.as_deref(), edit.mode)
     }
 
-    /// Replaces a file, or removes it. A file that is new gets `mode`.
+    /// Replaces a file, or removes it. A new file gets `mode`.
     ///
     /// # Errors
-    /// When that fails; the file then is as it was.
+    /// When that fails; the file is then unchanged.
     pub(crate) fn write(&mut self, path: &Path, bytes: Option<&[u8]>, mode: u32) -> Result<(), Error> {
         let place = self.host.path_of(path);
         let before = files::save(&place)?;
@@ -122,7 +121,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// The folders on the way to `path` that are not there, the outermost first.
+    /// The missing directories of `path`, the outermost first.
     pub(crate) fn missing(&self, path: &Path) -> Vec<PathBuf> {
         let way = path.ancestors().take_while(|folder| !self.host.path_of(folder).is_dir());
         let mut missing: Vec<PathBuf> = way.map(Path::to_owned).collect();
@@ -130,7 +129,7 @@ impl<'a> Transaction<'a> {
         missing
     }
 
-    /// Makes a folder, and those on the way to it, where they are missing.
+    /// Creates a directory and its parents, if they are missing.
     ///
     /// # Errors
     /// When that fails.
@@ -149,7 +148,7 @@ impl<'a> Transaction<'a> {
         self.undo.push(undo);
     }
 
-    /// Notes what is in a file that a program is about to change.
+    /// Saves a file that a program is about to change.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -175,10 +174,10 @@ impl<'a> Transaction<'a> {
         if let Some(line) = &self.last {
             let _ = run(self.host, line);
         }
-        // Of what was true in between.
+        // nscd may have cached answers from before the changes were undone.
         nscd::invalidate(self.host);
         if left.is_empty() {
-            // Who reads it would take it for the copies of something that was done.
+            // Otherwise an administrator would think that something was changed.
             let _ = self.copies.map(fs::remove_dir_all);
             return failed.done("all files were restored");
         }
@@ -210,10 +209,10 @@ fn run(host: &Host, line: &[String]) -> Result<(), Error> {
     host.must(&line).map(drop)
 }
 
-/// Removes a folder unless something is in it.
+/// Removes a directory if it is empty.
 ///
 /// # Errors
-/// When it is empty and still there.
+/// When it is empty and cannot be removed.
 pub(crate) fn remove_if_empty(host: &Host, path: &Path) -> Result<(), Error> {
     let place = host.path_of(path);
     match fs::remove_dir(&place) {
@@ -222,10 +221,10 @@ pub(crate) fn remove_if_empty(host: &Host, path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Removes a folder and everything in it.
+/// Removes a directory and everything in it.
 ///
 /// # Errors
-/// When it is still there.
+/// When it cannot be removed.
 pub(crate) fn remove_tree(host: &Host, path: &str) -> Result<(), Error> {
     let place = host.path(path);
     gone(fs::remove_dir_all(&place), &place)
@@ -244,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    /// Does `work` in a folder with a file `kept`, and fails.
+    /// Does `work` in a directory with a file `kept`, then fails.
     fn failed(work: impl FnOnce(&mut Transaction<'_>)) -> (tempfile::TempDir, String) {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("kept"), b"old \xfc").unwrap();

@@ -1,4 +1,4 @@
-//! Permanent copies of the files that `adopt` is about to change: only an administrator undoes what it did.
+//! Permanent copies of the files that `adopt` is about to change. Only an administrator can undo what it did.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,7 +15,7 @@ use crate::say::error::Error;
 /// name begins with `name`.
 ///
 /// # Errors
-/// When that fails; there is no such folder then.
+/// When that fails; the directory is then removed.
 pub(crate) fn save(host: &Host, name: &str, edits: &[Edit], plan: &str) -> Result<PathBuf, Error> {
     let folder = fresh(&host.path(FOLDER), name)?;
     let copied = edits.iter().try_for_each(|edit| copy(host, &edit.path, &folder));

@@ -4,14 +4,14 @@ use message::Message;
 
 /// The service, after which glibc looks for `libnss_iam.so.2`.
 const SERVICE: &str = "iam";
-/// Answer from the machine's own users: nothing may come before them.
+/// Services for the users of this host: nothing may come before them.
 const LOCAL: [&str; 2] = ["files", "compat"];
 /// Services that synthesize users, and so come last.
 const LAST: [&str; 2] = ["systemd", "mymachines"];
 const MERGE: &str = "[SUCCESS=merge]";
 const CONTINUE: &str = "[SUCCESS=continue]";
 
-/// What glibc has a line for besides (nss_database.c): an error in one makes glibc since 2.33 ignore the whole file.
+/// Other databases of glibc (nss_database.c). Since 2.33, glibc ignores the whole file if one of their lines has an error.
 const OTHERS: [&str; 13] = [
     "aliases",
     "ethers",
@@ -66,7 +66,7 @@ pub(super) struct Entry<'a> {
     pub(super) tokens: Vec<Token<'a>>,
 }
 
-/// A service, an action in brackets, or braces; with its place in the line, in bytes.
+/// A service, an action in brackets, or a condition in braces, with its position in the line, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Token<'a> {
     pub(super) text: &'a str,
@@ -84,7 +84,7 @@ impl Token<'_> {
     }
 }
 
-/// A character for each byte: only ASCII has a meaning here, and every other byte comes back as it was.
+/// One character for each byte. Only ASCII matters here, and all other bytes must be preserved.
 pub(super) fn chars(text: &[u8]) -> String {
     text.iter().copied().map(char::from).collect()
 }
@@ -105,10 +105,10 @@ impl<'a> Entry<'a> {
         let start = read.len() - read.trim_start_matches(is_blank).len();
         let (name, _) = read.get(start..)?.split_once(|c: char| c == ':' || is_blank(c))?;
         let database = Database::of(name)?;
-        // Today's glibc takes '#' for a service, too; `iam` comes in front of it.
+        // Current versions of glibc read '#' as a service; `iam` goes before it.
         let body = read.split('#').next()?;
         let from = start + name.len() + 1;
-        // There may be blanks before the colon.
+        // Spaces are allowed before the colon.
         let from = body.len() - body.get(from..)?.trim_start_matches(|c| c == ':' || is_blank(c)).len();
         Some(Self { database, tokens: tokens(body, from) })
     }
@@ -131,7 +131,7 @@ impl<'a> Entry<'a> {
             let what = "glibc since 2.33 takes '#' for a part of the word before it";
             return because(what, "put the comment on a separate line");
         }
-        // With what is behind '#'.
+        // Including what follows '#'.
         let tokens = tokens(read, from);
         for (index, token) in tokens.iter().enumerate() {
             let before = index.checked_sub(1).and_then(|index| tokens.get(index));
@@ -160,7 +160,7 @@ impl<'a> Entry<'a> {
         self.tokens.iter().any(|token| token.text == SERVICE)
     }
 
-    /// Services and actions, single-spaced.
+    /// Services and actions, separated by single spaces.
     pub(super) fn words(&self) -> String {
         let words: Vec<&str> = self.tokens.iter().flat_map(|token| token.text.split(is_blank)).collect();
         words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
@@ -171,8 +171,8 @@ impl<'a> Entry<'a> {
             return because("it names no service", "write 'files' there");
         };
         if self.database == Database::Initgroups {
-            // First, because success ends the search here: an nss-iam user who is also in a group in /etc/group would
-            // lose the others. With `continue`, to get those in /etc/group too. For other users, `iam` says "not found".
+            // First, because here the first success ends the search: an nss-iam user who is also in a group in /etc/group
+            // would lose all other groups. `continue` adds the groups in /etc/group. For other users, `iam` finds nothing.
             return Ok(put(line, first.start, &format!("{SERVICE} {CONTINUE} ")));
         }
         let after = place(&services)?;
@@ -183,11 +183,11 @@ impl<'a> Entry<'a> {
         };
         let words = match merged.as_deref() {
             None => format!("{MERGE} {SERVICE}"),
-            // Merged with whatever comes behind, as it was before us; and as it is known again.
+            // Merges with the next service, as before. `without_iam` recognizes this form.
             Some("merge") => format!("{SERVICE} {MERGE}"),
             Some(_) => SERVICE.to_owned(),
         };
-        // A word that sticks to the one before needs the blank behind ours; a template's braces do that.
+        // If the next word follows without a space, as braces in a template do, ours needs one after it.
         let sticks = self.tokens.iter().any(|token| token.start == after.end && !token.is_action());
         Ok(put(line, after.end, &if sticks { format!("{words} ") } else { format!(" {words}") }))
     }
@@ -206,7 +206,7 @@ impl<'a> Entry<'a> {
                 Database::Initgroups if is(Some(index + 1), CONTINUE) => last += 1,
                 _ => {}
             }
-            // Its own action would follow another action, or nothing; there, glibc stops reading.
+            // Otherwise its action would follow another action or nothing, where glibc stops reading.
             let is_action = |index: Option<usize>| index.and_then(at).is_some_and(Token::is_action);
             if is_action(Some(last + 1)) && (first == 0 || is_action(first.checked_sub(1))) {
                 last += 1;
@@ -228,7 +228,7 @@ impl<'a> Entry<'a> {
         for token in &self.tokens {
             match services.last_mut() {
                 Some(service) if token.is_action() => service.actions.push(*token),
-                // An action before any service is glibc's to complain about; it asks nobody.
+                // An action before the first service: glibc asks no service then, and `check` refuses it.
                 None if token.is_action() => {}
                 _ => services.push(Service { name: *token, actions: Vec::new() }),
             }
@@ -237,7 +237,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// A service with the actions behind it.
+/// A service with the actions after it.
 struct Service<'a> {
     name: Token<'a>,
     actions: Vec<Token<'a>>,
@@ -248,7 +248,7 @@ impl Service<'_> {
         self.actions.last().map_or(self.name.end, |action| action.end)
     }
 
-    /// What was set for a status; the last setting counts.
+    /// The action for a status; the last one counts.
     fn on(&self, asked: &str) -> Option<String> {
         let pairs = self.actions.iter().filter_map(|action| pairs(action.text)).flatten();
         let mut set = pairs.filter(|(meant, status, _)| *meant == (status == asked));
@@ -268,7 +268,7 @@ impl Service<'_> {
     }
 }
 
-/// Behind which service, and where in the line.
+/// After which service, and where in the line.
 struct Place {
     service: usize,
     end: usize,
@@ -290,7 +290,7 @@ fn place(services: &[Service<'_>]) -> Result<Place, Message> {
     };
     let words: Vec<&str> = ending.actions.iter().map(|action| action.text).collect();
     if ending.is_local() && ending.on_success().is_none() {
-        // Between the service and its action, which then is ours: 'files' never fails but by not finding.
+        // Before the action of 'files', which then applies to `iam`: 'files' either finds a user or does not.
         return Ok(Place { service: index, end: ending.name.end });
     }
     match upto.get(..index).unwrap_or_default() {
@@ -318,7 +318,7 @@ fn tokens(body: &str, from: usize) -> Vec<Token<'_>> {
             at += blank;
             continue;
         }
-        // authselect's conditions on the whole line come last.
+        // Conditions of authselect that apply to the whole line come last.
         if rest.starts_with("{exclude") || rest.starts_with("{include") {
             break;
         }
@@ -335,7 +335,8 @@ fn tokens(body: &str, from: usize) -> Vec<Token<'_>> {
     tokens
 }
 
-/// `[STATUS=ACTION ...]`, lower-cased; whether the status is meant, or all others. `None` if glibc does not know the action.
+/// `[STATUS=ACTION ...]` in lower case, and whether the status itself or all others are meant. `None` if glibc does not know
+/// the action.
 fn pairs(action: &str) -> Option<Vec<(bool, String, String)>> {
     let mut rest = action.strip_prefix('[')?.strip_suffix(']')?.trim_start_matches(is_blank);
     let mut pairs = Vec::new();
@@ -351,7 +352,7 @@ fn pairs(action: &str) -> Option<Vec<(bool, String, String)>> {
     Some(pairs)
 }
 
-/// The word at the beginning, lower-cased, and what is behind it and the blanks.
+/// The first word in lower case, and what follows it and the spaces after it.
 fn word(text: &str) -> (String, &str) {
     let length = text.find(|c: char| is_blank(c) || c == '=').unwrap_or(text.len());
     let (word, rest) = text.split_at_checked(length).unwrap_or((text, ""));

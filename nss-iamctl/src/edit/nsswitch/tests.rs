@@ -4,7 +4,7 @@ use message::Message;
 
 use super::ADDED;
 
-/// Of text, for tables.
+/// For text, as in the tables.
 fn enable(text: &str) -> Result<String, Message> {
     super::enable(text.as_bytes()).map(|text| String::from_utf8(text).unwrap())
 }
@@ -13,7 +13,7 @@ fn disable(text: &str) -> String {
     String::from_utf8(super::disable(text.as_bytes())).unwrap()
 }
 
-/// What each distribution ships, beside odd ones: name, text, and the lines that `enable` makes.
+/// What each distribution ships: name and text.
 macro_rules! shipped {
     ($name:literal) => {
         ($name, include_str!(concat!("../../../tests/files/", $name, "/nsswitch.conf")))
@@ -33,7 +33,7 @@ const SHIPPED: [(&str, &str); 10] = [
     shipped!("sles15"),
 ];
 
-/// The services of a line, single-spaced.
+/// The services of a database, separated by single spaces.
 fn line(text: &str, database: &str) -> String {
     let found: Vec<String> = text
         .lines()
@@ -68,7 +68,7 @@ fn the_files_of_ten_distributions_get_iam_behind_the_local_users() {
     }
 }
 
-/// Lines that the text lacks are added, and are not what most tests are about.
+/// Leaves out the lines that `enable` added for missing databases, because most tests are about other lines.
 fn without_added(enabled: &str) -> String {
     let mut lines = enabled.split_inclusive('\n');
     let mut kept = String::new();
@@ -95,7 +95,7 @@ fn become_and_come_back(table: &[(&str, &str)]) {
 #[test]
 fn odd_lines_get_iam_where_it_is_asked() {
     become_and_come_back(&[
-        // Comments, blanks, no blanks, no end of line, ends of line from elsewhere.
+        // Comments, spaces, no spaces, foreign line endings.
         ("passwd:files # ours\n", "passwd:files iam # ours\n"),
         ("  passwd:\tfiles\tsystemd\t\n", "  passwd:\tfiles iam\tsystemd\t\n"),
         ("passwd : files\n", "passwd : files iam\n"),
@@ -105,13 +105,13 @@ fn odd_lines_get_iam_where_it_is_asked() {
         ("passwd files\n", "passwd files iam\n"),
         ("#passwd: files\npasswd: files\n", "#passwd: files\npasswd: files iam\n"),
         ("passwd_compat: nis\npasswd: compat\n", "passwd_compat: nis\npasswd: compat iam\n"),
-        // Both lines of a database: which one counts depends on the end of the last, and on the version of glibc.
+        // Two lines for one database: which one counts depends on the newline of the last one and on the version of glibc.
         ("passwd: files\npasswd: files sss\n", "passwd: files iam\npasswd: files sss iam\n"),
-        // Behind whoever knows users of its own, before systemd, wherever that is.
+        // After all services with users of their own, and before systemd.
         ("passwd: files ldap winbind systemd\n", "passwd: files ldap winbind iam systemd\n"),
         ("passwd: files systemd sss\n", "passwd: files systemd sss iam\n"),
         ("passwd: files extrausers\n", "passwd: files extrausers iam\n"),
-        // A service that ends the search.
+        // A service that ends the search if it finds nothing.
         ("passwd: files [NOTFOUND=return] sss\n", "passwd: files iam [NOTFOUND=return] sss\n"),
         ("passwd: files [ NOTFOUND = return ] sss\n", "passwd: files iam [ NOTFOUND = return ] sss\n"),
         ("passwd: files[NOTFOUND=return]sss\n", "passwd: files iam[NOTFOUND=return]sss\n"),
@@ -133,7 +133,7 @@ fn odd_lines_get_iam_where_it_is_asked() {
 #[test]
 fn groups_are_merged_and_initgroups_asks_iam_first() {
     become_and_come_back(&[
-        // Merging: with the one before, and on to the one behind as before.
+        // Groups are merged with the service before, and with the one after as before.
         ("group: files\n", "group: files [SUCCESS=merge] iam\n"),
         ("group: files sss\n", "group: files sss [SUCCESS=merge] iam\n"),
         (
@@ -151,7 +151,7 @@ fn groups_are_merged_and_initgroups_asks_iam_first() {
             "group: files [SUCCESS=continue] sss [SUCCESS=return] iam\n",
         ),
         ("group: files [NOTFOUND=return] sss\n", "group: files [SUCCESS=merge] iam [NOTFOUND=return] sss\n"),
-        // The line that decides alone on supplementary groups where it exists.
+        // If this line exists, it alone decides on supplementary groups.
         ("initgroups: files\n", "initgroups: iam [SUCCESS=continue] files\n"),
         (
             "initgroups:\tfiles [SUCCESS=continue] systemd # x\n",
@@ -181,7 +181,7 @@ fn missing_lines_are_added_beside_their_like() {
     assert_eq!(disable(ours), "passwd: files\nhosts: dns\n", "a line of others behind the mark stays");
 }
 
-/// Without a line for shadow glibc asks the services of passwd, and a line must not take one of them away.
+/// Without a line for shadow, glibc asks the services of passwd; an added line must keep all of them.
 #[test]
 fn a_line_for_shadow_asks_those_that_passwd_asks() {
     let enabled = enable("passwd: files sss systemd # all\n").unwrap();
@@ -226,7 +226,7 @@ fn a_line_without_an_end_is_not_counted_on() {
     assert_eq!(super::services(unended, "group"), [""; 0]);
 }
 
-/// They wrote the mark behind the line, where today's glibc takes it for services.
+/// They wrote the marker at the end of the line, where current versions of glibc read it as services.
 #[test]
 fn lines_that_an_earlier_release_added_are_known_again() {
     for (earlier, before) in [
@@ -263,7 +263,7 @@ fn iam_at_a_wrong_place_is_moved() {
     ] {
         assert_eq!(disable(text), left, "an action that is left must have a service in front of it");
     }
-    // A comment is no service.
+    // A comment is not a service.
     assert_eq!(line(&enable("passwd: files # iam\n").unwrap(), "passwd"), "files iam # iam");
 }
 
@@ -339,7 +339,7 @@ fn entry() -> impl Strategy<Value = String> {
     )
 }
 
-/// Bytes in any order and any encoding: a comment in Latin-1, a NUL, a mark of UTF-16.
+/// Bytes in any order and any encoding: a comment in Latin-1, a NUL, a byte order mark.
 fn odd() -> impl Strategy<Value = Vec<u8>> {
     let foreign = prop::collection::vec(any::<u8>(), 0..12).prop_map(|bytes| [b"#", &bytes[..]].concat());
     prop_oneof![entry().prop_map(String::into_bytes), foreign, prop::collection::vec(any::<u8>(), 0..12)]

@@ -15,7 +15,7 @@ const DEPTH: usize = 16;
 pub(crate) trait Files {
     /// The text of a file; `None` if it is missing or cannot be read.
     fn text(&self, path: &Path) -> Option<String>;
-    /// The names in a folder, sorted by their bytes.
+    /// The names in a directory, sorted by their bytes.
     fn names(&self, folder: &Path) -> Vec<OsString>;
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn main(files: &dyn Files) -> &'static str {
     }
 }
 
-/// All directives from the main file on.
+/// All directives, beginning with the main file.
 pub(crate) fn directives(files: &dyn Files) -> Vec<Directive> {
     let mut found = Vec::new();
     walk(files, Path::new(main(files)), None, 0, &mut found);
@@ -67,7 +67,7 @@ fn walk(files: &dyn Files, path: &Path, around: Option<&str>, depth: usize, foun
         if keyword == "include" {
             for pattern in &arguments {
                 for file in glob(files, pattern) {
-                    // What a Match of the included file begins ends with that file.
+                    // A Match block in an included file ends with that file.
                     walk(files, &file, within.as_deref(), depth + 1, found);
                 }
             }
@@ -77,7 +77,7 @@ fn walk(files: &dyn Files, path: &Path, around: Option<&str>, depth: usize, foun
     }
 }
 
-/// A line's keyword, in lower case, and its arguments; none for comments and empty lines.
+/// The keyword of a line in lower case, and its arguments; `None` for comments and empty lines.
 pub(crate) fn parse(line: &str) -> Option<(String, Vec<String>)> {
     let line = line.trim();
     if line.starts_with('#') {

@@ -1,4 +1,4 @@
-//! What is written for sshd, and where it must be: pure functions from text to text.
+//! What is written into sshd's files, and where: pure functions from text to text.
 
 use policy::DISABLED_GROUP;
 
@@ -7,7 +7,7 @@ use crate::edit::sshd::config::{Directive, Files, directives, parse};
 use crate::edit::sshd::effective::Allow;
 use crate::host::paths::{KEYS_CMD, KEYS_USER};
 
-/// First of its folder, since the first Match that sets a keyword wins (sshd_config(5)).
+/// First in its directory, because the first Match that sets a keyword wins (sshd_config(5)).
 pub(crate) const PATH: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
 
 /// OpenSSH's version, major and minor.
@@ -27,14 +27,14 @@ impl Version {
         self >= Self(8, 2)
     }
 
-    /// Arguments of keys-cmd: a `%U` that sshd does not know would end every login.
+    /// Arguments of keys-cmd. If sshd does not know `%U`, every login fails.
     pub(crate) fn arguments(self) -> &'static str {
         if self >= Self(7, 8) { "%u %U %f" } else { "%u" }
     }
 }
 
-/// The two Match blocks. The second is for who left or is locked, as a daemon sees it that has an earlier release of the
-/// module loaded: a second line only, since the module of this release finds nobody by such a name.
+/// The two Match blocks. The second one is for users who left or are locked, in daemons that still have the module of an
+/// earlier release loaded. It is only a second line of defence: the module of this release does not find these users by name.
 pub(crate) fn text(group: &str, arguments: &str, allow: &Allow) -> String {
     let mut text = format!(
         "# Written by 'nss-iamctl enable': nss-iam users log in with their keys at the source. See nss-iam(7).\n\

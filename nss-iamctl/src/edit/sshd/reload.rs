@@ -1,4 +1,4 @@
-//! Tells the running sshd to read its files again: reloaded, never restarted, since a restart can fail.
+//! Makes the running sshd read its files again. It is reloaded, never restarted, because a restart can fail.
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -10,10 +10,10 @@ const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
 const SOCKETS: [&str; 2] = ["ssh.socket", "sshd.socket"];
 const PID_FILES: [&str; 2] = ["/run/sshd.pid", "/var/run/sshd.pid"];
 
-/// Reloads whatever runs, and says what was done.
+/// Reloads whatever is running, and says what was done.
 ///
 /// # Errors
-/// When sshd refuses its files, which a reload would end it by, or cannot be told.
+/// When sshd refuses its files, in which case a reload would end it, or when it cannot be reloaded.
 pub(crate) fn reload(sshd: &Sshd<'_>) -> Result<String, Error> {
     let host = sshd.host;
     sshd.test().map_err(|refused| refused.done("it was not reloaded"))?;

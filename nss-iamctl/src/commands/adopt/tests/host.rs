@@ -1,4 +1,4 @@
-//! On a tree in a folder, as root: files, owners, and what is left when something fails.
+//! On a tree in a directory, as root: files, owners, and what is left after a failure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
@@ -20,14 +20,14 @@ const SHADOW: &str = "root:*:1::::::\nana:$6$x$y:19000:0:99999:7:::\n";
 const KEYS_COMMAND: &str =
     "Port 22\nAuthorizedKeysCommand /opt/authorized_keys_command.sh\nAuthorizedKeysCommandUser nobody\n";
 
-/// What the refresher does in a test.
+/// What the fake refresher does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Refresher {
     /// Publishes everyone in the pins.
     Publishes,
-    /// With another home.
+    /// Publishes everyone with another home directory.
     Elsewhere,
-    /// Publishes nobody, and says why.
+    /// Publishes nobody, and reports why.
     Skips,
     Fails,
 }
@@ -93,11 +93,11 @@ fn computed() -> u32 {
 /// Every file: mode, owner, group, content.
 type Files = BTreeMap<PathBuf, (u32, u32, u32, Vec<u8>)>;
 
-/// A host as aws-ec2-ssh leaves it, with one user, whose gid is not her uid.
+/// A host with aws-ec2-ssh and one user, whose gid differs from her uid.
 struct Tree(tempfile::TempDir);
 
 impl Tree {
-    /// None: not root, which is said.
+    /// `None` without root, which is printed.
     fn new() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             let _ = writeln!(io::stdout(), "skipped: needs root");
@@ -173,7 +173,7 @@ impl Tree {
             .map(|_| String::from_utf8(out).unwrap())
     }
 
-    /// The paths that are not as they were.
+    /// The paths that changed.
     fn changed(&self, before: &Files) -> Vec<PathBuf> {
         let now = self.all();
         let paths: BTreeSet<&PathBuf> = before.keys().chain(now.keys()).collect();
@@ -190,7 +190,7 @@ impl Tree {
                 if meta.is_dir() {
                     folders.push(path.clone());
                 }
-                // What comes and goes by itself: the lock, the folder of backups, and what the refresher wrote.
+                // Files that may differ: the lock, the directory with backups, and what the refresher wrote.
                 let of_ours = [".pwd.lock", "backup", "config.d", "status.json", "cache.db"];
                 if !of_ours.contains(&path.file_name().unwrap().to_str().unwrap()) {
                     found.insert(path, (meta.mode(), meta.uid(), meta.gid(), content));
@@ -250,7 +250,7 @@ fn an_account_is_taken_over_with_its_files_and_the_scripts_leftovers() {
     }
     assert_eq!(tree.ids("/var/mail/ana"), (UID, 8), "the group of others stays");
     assert_eq!(tree.ids("/home/ana/hers-of-root"), (0, 0));
-    // Everything that changed is kept, with mode and owner, where only root gets.
+    // Everything that changed was copied, with mode and owner, to a place that only root can read.
     let backup = fs::read_dir(tree.path("/var/lib/nss-iam/backup")).unwrap().next().unwrap().unwrap().path();
     assert_eq!(fs::metadata(&backup).unwrap().mode() & 0o777, 0o700);
     for path in
@@ -264,7 +264,7 @@ fn an_account_is_taken_over_with_its_files_and_the_scripts_leftovers() {
             "{path}"
         );
     }
-    // Again: there is nothing left to do, and nobody left to name.
+    // A second run: there is nothing left to do, and no account left to name.
     let after = tree.all();
     assert_eq!(tree.adopt(Refresher::Fails, apply()).unwrap(), "");
     assert!(tree.adopt(Refresher::Fails, Adopt { names: vec!["ana".to_owned()], ..apply() }).is_err());
@@ -302,12 +302,12 @@ fn whatever_fails_every_file_is_byte_for_byte_as_before() {
 #[test]
 fn a_change_that_cannot_be_made_undoes_those_before_it() {
     let Some(tree) = Tree::new() else { return };
-    // Where the pins are to be is no folder; the files were moved before.
+    // The directory for the pins is a file; the owners of files were changed before that.
     tree.file("/etc/nss-iam/config.d", "", 0o644);
     let before = tree.all();
     assert!(tree.adopt(Refresher::Publishes, apply()).is_err());
     assert_eq!(tree.changed(&before), NONE);
-    // Folders in folders, more than anyone looks into.
+    // More levels of directories than are visited.
     fs::remove_file(tree.path("/etc/nss-iam/config.d")).unwrap();
     let mut deep = tree.path("/home/ana/z");
     for _ in 0..600 {
@@ -316,7 +316,10 @@ fn a_change_that_cannot_be_made_undoes_those_before_it() {
     fs::create_dir_all(&deep).unwrap();
     let before = tree.all();
     let failed = tree.adopt(Refresher::Publishes, apply()).unwrap_err().to_string();
-    assert!(failed.contains("more than 500 deep") && failed.contains("all files were restored"), "{failed}");
+    assert!(
+        failed.contains("more than 500 levels") && failed.contains("all files were restored"),
+        "{failed}"
+    );
     assert_eq!(tree.changed(&before), NONE);
 }
 
@@ -353,7 +356,7 @@ fn without_a_listing_it_is_said_where_one_comes_from() {
     assert!(tree.adopt(Refresher::Publishes, apply()).is_err(), "a link is no listing");
 }
 
-/// The owner of a home may put anything into it.
+/// The owner of a home directory can put anything into it.
 #[test]
 fn nothing_outside_a_home_is_reached_through_it() {
     let Some(tree) = Tree::new() else { return };
@@ -382,7 +385,7 @@ fn nothing_outside_a_home_is_reached_through_it() {
         (UID + 3, UID + 1),
         "another's file has its ids wherever it is linked"
     );
-    // Her own file that already had the new ids is not taken for one that was changed.
+    // A file of hers that already had the new ids is not treated as changed.
     tree.file("/home/ana/new", "", 0o600);
     chown(tree.path("/home/ana/new"), Some(UID + 7), Some(UID + 7)).unwrap();
     owners::undo(&tree.path("/home/ana"), moves, &changed).unwrap();

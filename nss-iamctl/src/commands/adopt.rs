@@ -34,14 +34,14 @@ use facts::Facts;
 use outcome::Plan;
 use world::{Request, World};
 
-/// Plans, and does it if asked to. `now` is in seconds since 1970.
+/// Makes the plan, and with `--apply` carries it out. `now` is in seconds since 1970.
 ///
 /// # Errors
-/// When it cannot be planned, or failed; every file then is as it was.
+/// When it cannot be planned, or fails; all files are then restored.
 pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
     let request =
         Request { names: args.names.clone(), renumber: args.renumber, elsewhere: args.print_config };
-    // While the lock is held, nobody else changes what the plan goes by.
+    // While the lock is held, nobody else changes what the plan depends on.
     let _lock = args.apply.then(|| carry_out::lock(host)).transpose()?;
     let facts = Facts::read(host)?;
     let world = World::of(&facts);
@@ -76,7 +76,7 @@ pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> R
     Ok(status(args, &plan))
 }
 
-/// A named account that stays is a failure; of the accounts that a script created, some always stay.
+/// If a named account cannot be converted, that is a failure. Of the accounts that a script created, some usually stay.
 fn status(args: &Adopt, plan: &Plan) -> u8 {
     if args.apply && !args.names.is_empty() && !plan.leave.is_empty() {
         error::CONFIGURATION
@@ -103,7 +103,7 @@ fn nobody(world: &World<'_>, plan: &Plan) -> Message {
     Message::new("no account can be taken over; nothing was done")
 }
 
-/// Whether our part of sshd's configuration is there; whether it is in force is for `doctor`.
+/// Whether our part of sshd's configuration exists; `doctor` checks whether it is in effect.
 fn sshd_asks(host: &Host) -> Result<bool, Error> {
     if host.find("sshd").is_none() || host.exists(drop_in::PATH) {
         return Ok(true);

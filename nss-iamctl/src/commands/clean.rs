@@ -14,7 +14,7 @@ use crate::host::paths::{LISTING, TIMER};
 use crate::say::error::Error;
 use crate::say::finding::written;
 
-/// In the order in which they go: without keys nobody logs in while the names are still there.
+/// In the order of removal: without keys, nobody can log in while the names still resolve.
 const FILES: [&str; 7] =
     ["keys.db", "cache.db", "state.db", "status.json", "known.json", "locked", reserve::NAME];
 
@@ -41,9 +41,9 @@ pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result
     Ok(crate::say::error::OK)
 }
 
-/// What there is in `folder` of these files, in their order.
+/// Those of these files that are in `folder`, in their order.
 fn of(folder: &Path, files: &[&str]) -> Result<Vec<PathBuf>, Error> {
-    // Ours are in ASCII.
+    // Our names are ASCII.
     let names: Vec<String> =
         files::names(folder)?.into_iter().filter_map(|name| name.into_string().ok()).collect();
     let of = |file: &&str| {
@@ -53,8 +53,8 @@ fn of(folder: &Path, files: &[&str]) -> Result<Vec<PathBuf>, Error> {
     Ok(files.iter().flat_map(of).map(|name| folder.join(name)).collect())
 }
 
-/// The file; what a run that was cut short left of it, `state.db-journal` or `.cache.db.new-17-0` (`cache.db.new-17`,
-/// `status.new` and `.locked.Xq1.new` are of earlier releases); and `state.db.100`, as it was before an upgrade.
+/// The file itself; what an interrupted run left, such as `state.db-journal` or `.cache.db.new-17-0` (earlier releases:
+/// `cache.db.new-17`, `status.new`, `.locked.Xq1.new`); and its copy from before an upgrade, such as `state.db.100`.
 fn belongs(name: &str, file: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let of_file = |rest: &str| {

@@ -1,4 +1,4 @@
-//! `completions`: what a shell completes a command line of nss-iamctl from. `make release` runs it; it is not in `--help`.
+//! `completions`: prints the completion script of a shell. `make release` runs it; it is not in `--help`.
 
 use std::io::Write;
 

@@ -17,7 +17,7 @@ use crate::host::{Host, files, nscd};
 use crate::say::error::{self, Error};
 use crate::say::say;
 
-/// Where our lines can be, should the backup not name the file.
+/// Where our lines can be, if the backup does not name the file.
 const OURS: [(&str, Kind); 7] = [
     ("/etc/sudoers.d/nss-iam", Kind::Whole),
     ("/etc/pam.d/sudo", Kind::Block),
@@ -28,10 +28,10 @@ const OURS: [(&str, Kind); 7] = [
     (nsswitch::PATH, Kind::Nsswitch),
 ];
 
-/// Takes back what `enable` did, or prints how.
+/// Undoes `enable`, or prints how.
 ///
 /// # Errors
-/// When that fails; every file then is as it was.
+/// When that fails; all files are then unchanged.
 pub(crate) fn run(host: &Host, args: &Disable, out: &mut dyn Write) -> Result<u8, Error> {
     let unchanged = |failed: Error| failed.done("nothing was changed");
     let manifest = Manifest::load(host).map_err(unchanged)?;
@@ -60,7 +60,7 @@ pub(crate) fn run(host: &Host, args: &Disable, out: &mut dyn Write) -> Result<u8
 
 fn edits(host: &Host, manifest: Option<&Manifest>, authselect: bool) -> Result<Vec<Edit>, Error> {
     let mut edits = Vec::new();
-    // The last change first: who may become root, then who may log in, then who is who.
+    // In reverse order: first sudo, then sshd, then nsswitch.conf.
     for saved in manifest.iter().flat_map(|manifest| manifest.files.iter().rev()) {
         let before = files::read(&host.path_of(&saved.path))?;
         if !saved.is_untouched(before.as_deref()) && before != saved.original {
@@ -87,7 +87,7 @@ fn edits(host: &Host, manifest: Option<&Manifest>, authselect: bool) -> Result<V
     Ok(edits)
 }
 
-/// What puts the former profile of authselect in force, if ours is.
+/// The command that selects the previous profile of authselect, if ours is selected.
 fn former(manifest: &Manifest, current: Option<&[String]>) -> Result<Option<Step>, Error> {
     let Some(ours) = current.filter(|current| authselect::is_ours(current)) else { return Ok(None) };
     let Some(from) = &manifest.authselect else {
@@ -102,7 +102,7 @@ fn former(manifest: &Manifest, current: Option<&[String]>) -> Result<Option<Step
 fn steps(manifest: &Manifest, edits: Vec<Edit>, former: Option<Step>) -> Vec<Step> {
     let off = |unit: &String| Step::Unit { unit: unit.clone(), on: false };
     let mut steps: Vec<Step> = manifest.units.iter().map(off).collect();
-    // Where others changed PAM's files since, pam-auth-update takes its lines out of them.
+    // If PAM's files were changed since, pam-auth-update removes its own lines.
     let watched = |path: &Path| pam::WATCHED.iter().any(|watched| path == Path::new(watched));
     let mut saved = manifest.files.iter().filter(|saved| watched(&saved.path)).peekable();
     let touched =
@@ -115,7 +115,7 @@ fn steps(manifest: &Manifest, edits: Vec<Edit>, former: Option<Step>) -> Vec<Ste
     steps
 }
 
-/// Removes the folders that were made, and the backup, which is of no more use.
+/// Removes the directories that were created, and the backup, which is no longer needed.
 fn finish(host: &Host, manifest: &Manifest) -> Result<(), Error> {
     if manifest.authselect.is_some() {
         remove_tree(host, authselect::FOLDER)?;

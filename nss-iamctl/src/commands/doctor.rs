@@ -1,6 +1,6 @@
 //! `doctor`: checks for everything that prevents logins of nss-iam users, or soon will, with remedies.
 //!
-//! What is asked is in `facts`; what is said about it are pure functions, of which `why` uses those of a single user.
+//! `facts` gathers the state of the host. The checks are pure functions; `why` uses those about a single user.
 
 use std::io::Write;
 

@@ -32,7 +32,7 @@ struct Plan {
 /// Sets the host up, or prints how.
 ///
 /// # Errors
-/// When it cannot be, or what came out is not as it should be; every file then is as it was.
+/// When that is impossible, or sshd's settings are not correct afterwards; all files are then restored.
 pub(crate) fn run(host: &Host, args: &Enable, out: &mut dyn Write) -> Result<u8, Error> {
     let unchanged = |failed: Error| failed.done("nothing was changed");
     let sshd = Sshd::find(host).map_err(unchanged)?;
@@ -99,7 +99,7 @@ impl Plan {
         }
     }
 
-    /// nsswitch.conf; whether authselect looks after it, and homes.
+    /// nsswitch.conf. Returns whether authselect manages it, and home directories.
     fn names(&mut self, host: &Host) -> Result<bool, Error> {
         if let Some(current) = authselect::current(host)? {
             let Some(change) = authselect::plan(host, &current)? else { return Ok(true) };
@@ -168,7 +168,7 @@ impl Plan {
             ),
             _ => {}
         }
-        // Without systemctl, 'cache-refresher --loop' does the timer's work.
+        // Without systemctl, 'cache-refresher --loop' replaces the timer.
         if units::is_installed(host, TIMER) && host.find("systemctl").is_some() && !enabled(TIMER) {
             self.steps.push(on(TIMER));
         }

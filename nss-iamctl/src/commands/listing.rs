@@ -12,7 +12,7 @@ use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::count;
 
-/// Not a listing (EX_DATAERR), as cache-refresher has it.
+/// Not a listing (EX_DATAERR), as in cache-refresher.
 const REFUSED: u8 = 65;
 
 pub(crate) fn run(args: &cli::Listing, out: &mut dyn Write) -> Result<u8, Error> {

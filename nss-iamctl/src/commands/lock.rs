@@ -1,7 +1,7 @@
 //! `lock` and `unlock`: lock a user, or everyone, out of this host, immediately and without asking the source.
 //!
-//! The list is the refresher's to obey: it is written, then the apply half runs, which needs no network. To lock, it only
-//! takes away, which asks nobody and takes no longer than writing two files.
+//! The list is written, then the apply half runs, which obeys it and needs no network. For a lock, it only removes access:
+//! it asks no service, and takes no longer than writing two files.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -156,7 +156,7 @@ fn plain(name: &str) -> Result<(), Error> {
     Err(Error::configuration(format!("'{}' is not a valid login name; nothing was done", printable(name))))
 }
 
-/// Changes the list, also where the disk is full or cannot be written any more.
+/// Changes the list, even if the disk is full or has become read-only.
 fn change(
     host: &Host,
     patience: Duration,
@@ -174,7 +174,7 @@ fn change(
         move_aside(&path)?;
     }
     match replace(&path, patience, &with) {
-        // The list itself is as it should be, or not of our making: no matter of the disk.
+        // The list is fine, or something else is in its place: the disk is not the cause.
         Err(error) if error.status() == crate::say::error::CONFIGURATION => Err(error),
         Err(_) if reserve::give_up(&folder) => replace(&path, patience, &with),
         Err(error) if rescue::is_needed(&folder) => {
@@ -197,7 +197,7 @@ fn change(
     }
 }
 
-/// Something else is in the place of the list, or of its folder.
+/// Something else is in the place of the list or its directory.
 fn move_aside(path: &Path) -> Result<(), Error> {
     let aside = path.with_extension(format!("damaged-{}", std::process::id()));
     fs::rename(path, &aside).map_err(|cause| Error::io("move", path, &cause))?;
@@ -205,7 +205,7 @@ fn move_aside(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Under a lock, so that of two administrators neither undoes the other's word.
+/// Under a lock, so that two administrators do not undo each other's changes.
 fn replace(
     path: &Path,
     patience: Duration,
@@ -215,19 +215,19 @@ fn replace(
         let file = hold(path, patience).map_err(|cause| Error::io("lock", path, &cause))?;
         let mut names = Locked::parse(&files::read_lossy(path)?.unwrap_or_default());
         with(&mut names)?;
-        // Another one did not wait for the lock: its word is in the file by now.
+        // Another process did not wait for the lock: its change is in the file by now.
         if is_at(path, &file).map_err(|cause| Error::io("read", path, &cause))? {
             return files::replace(path, names.to_string(), 0o600);
         }
     }
 }
 
-/// How long a lock waits for another administrator's change: one that hangs keeps nobody from locking.
+/// How long `lock` waits for another administrator's change: if that hangs, locking must still work.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// And how long an unlock does.
+/// How long `unlock` waits.
 const LONG_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The file is replaced by each change: who waited for an old one waits again.
+/// Each change replaces the file: if the lock was on an old file, wait again.
 fn hold(path: &Path, patience: Duration) -> std::io::Result<File> {
     let until = Instant::now() + patience;
     loop {
@@ -260,11 +260,11 @@ fn apply(host: &Host, words: &[&str]) -> Result<Applied, Error> {
             .hint("the lock takes effect with the next refresh; reinstall the package nss-iam")
     })?;
     let status = output.code.unwrap_or(-1);
-    // What else was held or warned of is the next refresh's to tell.
+    // Other warnings and held changes are reported by the next refresh.
     Ok(Applied { status, why: format!("'{REFRESHER} apply' said: {}", output.complaint()) })
 }
 
-/// What runs under a uid, `NAME (PID)` each.
+/// The processes of a uid, as `NAME (PID)`.
 fn names(running: &BTreeMap<u32, Vec<Process>>, uid: u32) -> Vec<String> {
     let processes = running.get(&uid).into_iter().flatten();
     processes.map(|process| format!("{} ({})", process.name, process.pid)).collect()

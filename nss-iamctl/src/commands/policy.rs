@@ -17,7 +17,7 @@ use crate::say::error::Error;
 use crate::say::finding::written;
 use wanted::Wanted;
 
-/// What the refresher calls, on everything; the groups are put in here.
+/// The calls of the refresher, on all resources; the groups are filled in here.
 const SHIPPED: &str = include_str!("../../../config/iam-policy.json");
 const VERSION: &str = "2012-10-17";
 
@@ -64,14 +64,14 @@ fn policy(wanted: &Wanted, arn: &str) -> Result<Value, Error> {
     Ok(policy)
 }
 
-/// The calls on users, tags among them.
+/// The calls on users, including tags.
 fn actions() -> Result<Vec<String>, Error> {
     let shipped = shipped()?;
     let actions = shipped.pointer("/Statement/1/Action").and_then(Value::as_array);
     Ok(actions.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-/// A template; JSON is a form of it that every tool reads.
+/// A CloudFormation template, as JSON, which every tool reads.
 fn cfn(wanted: &Wanted) -> Result<Value, Error> {
     let sub = |text: &str| json!({ "Fn::Sub": text });
     let account = wanted.account.as_deref().unwrap_or("${AWS::AccountId}");

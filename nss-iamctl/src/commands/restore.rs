@@ -43,7 +43,7 @@ pub(crate) fn run(host: &Host, args: &cli::Restore, out: &mut dyn Write) -> Resu
             format!("restored keys.db: {} of {}", count(keys, "key"), count(snapshot.logins.len(), "user"))
         }
         Kind::State => {
-            // SQLite would roll a journal that a crash left back into the copy.
+            // SQLite would apply a journal that a crash left behind to the copy.
             let hint = format!(
                 "to restore it: stop {timer}, then rm -f '{state}-journal'; cp '{}' '{state}'",
                 file.display(),
@@ -69,7 +69,7 @@ enum Kind {
     Other(String),
 }
 
-/// By the header; what the rows say is read afterwards.
+/// Checks the header only; the rows are checked later.
 fn kind(file: &Path) -> Result<Kind, Error> {
     let failed = |cause| Error::io("read", file, &cause);
     let found = std::fs::metadata(file).map_err(failed)?;
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::fixtures::published;
 
-    /// A host without a cache, and a folder with backups.
+    /// A host without a cache, and a directory with backups.
     struct Tree {
         root: tempfile::TempDir,
         host: Host,
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_backup_comes_into_place_with_the_modes_of_the_publisher() {
         let tree = Tree::new();
-        // A copy of a file that was replaced meanwhile has the mark of that.
+        // A copy of a file that has been replaced is marked as such.
         let mut bytes = std::fs::read(tree.backup("cache.db")).unwrap();
         bytes[60] |= 0x80;
         std::fs::write(tree.backup("old"), bytes).unwrap();

@@ -15,7 +15,7 @@ use crate::say::error::Error;
 use crate::say::finding::{Level, written};
 use crate::say::show::{ago, count, length, some, time};
 
-/// Of monitoring plugins: not even that can be told.
+/// The state "unknown" of monitoring plugins.
 const UNKNOWN: u8 = 3;
 
 /// The content of every output format.
@@ -96,7 +96,7 @@ fn summary(published: &Published, machine_id: &str, now: i64) -> Summary {
     }
     if let Ok(keys) = &published.keys {
         summary.keys = keys.logins.iter().map(|login| login.keys.len()).sum();
-        // How long ago nothing at all was confirmed; a user here and there may be older.
+        // When anything was last confirmed; single users may have been confirmed earlier.
         summary.confirmed = keys.logins.iter().map(|login| login.confirmed).max();
     }
     summary.confirmed = summary.confirmed.or_else(|| published.as_of()).filter(|at| *at > 0);
@@ -111,10 +111,10 @@ fn summary(published: &Published, machine_id: &str, now: i64) -> Summary {
     Summary { level, code, because: crate::say::show::printable(&because), ..summary }
 }
 
-/// The level, what it is for, and that for people.
+/// The level, its code and its text.
 type Verdict = (Option<Level>, &'static str, String);
 
-/// What matters most.
+/// The most important result.
 fn judge(published: &Published, summary: &Summary, machine_id: &str) -> Verdict {
     let verdict = of_cache(published)
         .or_else(|| of_keys(published, summary, machine_id))
@@ -187,7 +187,7 @@ fn of_report(published: &Published) -> Option<Verdict> {
     Some(warning(Code::of_held(&held.kind), held.message.what().to_owned()))
 }
 
-/// What was refused, and how old everything is.
+/// What was skipped or failed, and the age of the data.
 fn of_source(summary: &Summary) -> Option<Verdict> {
     if let Some(Failed { code, message }) = summary.failures.first() {
         return Some((Some(Level::Warn), code, message.what().to_owned()));

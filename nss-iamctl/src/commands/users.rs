@@ -40,7 +40,7 @@ fn no_cache(trouble: &Trouble) -> Error {
     Error::other(format!("cannot use '{CACHE}': {trouble}")).hint("nss-iamctl refresh")
 }
 
-/// The names of the groups, the private one left out.
+/// The names of the groups, except the private one.
 fn groups(cache: &Cache) -> BTreeMap<Id, &Name> {
     cache.groups.iter().map(|group| (group.gid, &group.name)).collect()
 }

@@ -1,5 +1,5 @@
-//! Carries a plan out, or leaves everything as it was: files are moved first, since that can be done again after a
-//! power cut; then the accounts go, the refresher publishes, and what it published is looked at.
+//! Carries out a plan, or restores everything. The owners of files are changed first, because that can be repeated after a
+//! power cut. Then the accounts are removed, the refresher publishes, and the result is checked.
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -20,18 +20,18 @@ use crate::host::{Host, processes};
 use crate::say::error::Error;
 use crate::say::say;
 
-/// Of shadow's programs and the C library, see lckpwdf(3); so is how long they wait.
+/// The lock of the shadow utilities and the C library, and how long they wait for it: lckpwdf(3).
 const LOCK: &str = "/etc/.pwd.lock";
 const PATIENCE: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(100);
-/// Where else a user's files are.
+/// Other places with files of a user.
 const MAIL: [&str; 2] = ["/var/mail", "/var/spool/mail"];
 const SPOOLS: [&str; 2] = ["/var/spool/cron", "/var/spool/at"];
 
-/// Keeps useradd, passwd and the like away until it is dropped.
+/// Locks out useradd, passwd and similar programs until it is dropped.
 ///
 /// # Errors
-/// When one of them keeps us away.
+/// When one of them holds the lock for too long.
 pub(super) fn lock(host: &Host) -> Result<fs::File, Error> {
     let path = host.path(LOCK);
     let opened = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
@@ -49,10 +49,10 @@ pub(super) fn lock(host: &Host) -> Result<fs::File, Error> {
     }
 }
 
-/// Does it. Gives back where the old files are.
+/// Carries out the plan. Returns the directory with the original files.
 ///
 /// # Errors
-/// What failed; everything then is as it was, as far as the message does not say otherwise.
+/// What failed. Everything was then restored, unless the message says otherwise.
 pub(super) fn carry_out(
     host: &Host,
     plan: &Plan,
@@ -84,7 +84,7 @@ pub(super) fn carry_out(
     Ok(copies)
 }
 
-/// The home, and where else a user's files are.
+/// The home directory, and other places with the user's files.
 fn owners(adoption: &Adoption) -> Option<Owners> {
     let moves = adoption.moves()?;
     let mail = MAIL.iter().map(|folder| format!("{folder}/{}", adoption.name));
@@ -92,7 +92,7 @@ fn owners(adoption: &Adoption) -> Option<Owners> {
     Some(Owners { name: adoption.name.clone(), moves, places: places.map(PathBuf::from).collect() })
 }
 
-/// Checks that nobody logged in since, because they would still have the old ids.
+/// Checks that nobody logged in meanwhile, because they would still have the old ids.
 fn nobody_came(host: &Host, plan: &Plan) -> Result<(), Error> {
     let running = processes::by_uid(host);
     let mut moved = plan.adopt.iter().filter(|adoption| adoption.moves().is_some());
@@ -102,10 +102,10 @@ fn nobody_came(host: &Host, plan: &Plan) -> Result<(), Error> {
     }
 }
 
-/// Publishes, and looks whether every account is there again.
+/// Publishes, and checks that every account is published as a user.
 fn refresh(transaction: &mut Transaction<'_>, plan: &Plan) -> Result<(), Error> {
     let host = transaction.host();
-    // So that the cache no longer has who is a local account again; the next refresh would do it too.
+    // If this fails, the cache must no longer contain the accounts that were restored. The next refresh would do that too.
     transaction.run_last(&[REFRESHER, "apply"]);
     let ran = host.run(&[REFRESHER, "apply"])?;
     let published = Published::read(host);

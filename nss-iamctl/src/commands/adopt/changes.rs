@@ -1,4 +1,4 @@
-//! Which files of the host change, in the order in which they do. Pure.
+//! Which files of the host are changed, in this order. Pure.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,8 +13,8 @@ use crate::edit::file::{Edit, Kind};
 use crate::host::accounts::{self, GROUP, GSHADOW, PASSWD, SHADOW};
 use crate::say::error::Error;
 
-/// The pins first: a refresh that comes in between must know them. The accounts go last, out of passwd(5) last of
-/// all: what is left over of them elsewhere is of no use to anyone, while an account without its shadow line is.
+/// The pins come first, because a refresh in between must know them. The accounts are removed last, and from passwd(5)
+/// last of all: lines left in the other files do no harm, but an account without its line in shadow(5) could.
 ///
 /// # Errors
 /// When the pins of an earlier run cannot be read.
@@ -73,7 +73,7 @@ pub(super) fn edits(world: &World<'_>, plan: &Plan, renumber: bool) -> Result<Ve
 /// The drop-in with an entry in `[ids]` for each.
 ///
 /// # Errors
-/// When what is there is no TOML, or has another `ids`.
+/// When the existing file is not valid TOML, or its `ids` is not a table.
 pub(super) fn pins(before: &str, adopt: &[Adoption]) -> Result<String, Error> {
     let refused =
         |why: &str| Error::configuration(format!("cannot add to '{PINS}': {why}; nothing was done"));

@@ -21,10 +21,10 @@ fn because<T>(why: impl Into<Message>, hint: &str) -> Result<T, Message> {
     Err(why.into().with_hint(hint))
 }
 
-/// What becomes of the account.
+/// How the account is converted.
 ///
 /// # Errors
-/// Why it stays.
+/// Why it is not converted.
 pub(super) fn check(world: &World<'_>, name: &str, request: &Request) -> Result<Adoption, Message> {
     let Some(account) = the_one(world, name)? else { return because("it is not an account", "") };
     let iam = paired(world, account)?;
@@ -95,7 +95,7 @@ fn paired<'a>(world: &World<'a>, account: &Account) -> Result<IamUser<'a>, Messa
     }
 }
 
-/// The name that the refresher will give, once the account is gone.
+/// The login name that the refresher will assign, once the account is removed.
 fn login(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<Name, Message> {
     let config = &world.facts.config;
     let give = |name: Result<Name, Invalid>| match name {
@@ -108,7 +108,7 @@ fn login(world: &World<'_>, account: &Account, iam: &IamUser<'_>) -> Result<Name
     config.login(&iam.user.name, &iam.user.tags, give).name
 }
 
-/// Names that are given to nobody new, whatever accounts there are.
+/// Checks that the refresher gives this name to new users, regardless of the accounts.
 fn granted(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &str) -> Result<(), Message> {
     let names = &world.facts.config.names;
     if names.allows(login, &iam.user.id) {
@@ -130,8 +130,8 @@ fn granted(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &str)
     Ok(())
 }
 
-/// Whether another account or group has the name. It may go as well, and somebody else be called so then: a tag that the
-/// refresher refuses today is not counted on.
+/// Checks that no other account or group has the name, even one that will be removed too: until then, the refresher refuses
+/// the name.
 fn free_name(world: &World<'_>, account: &Account, login: &Name) -> Result<(), Message> {
     let is_taken = world.accounts.iter().any(|other| other.name == login.as_str())
         || world.groups.iter().any(|group| group.name == login.as_str());
@@ -144,7 +144,7 @@ fn free_name(world: &World<'_>, account: &Account, login: &Name) -> Result<(), M
     Ok(())
 }
 
-/// An account that finds itself in another home would have lost its files.
+/// Checks that the home directory stays the same. Otherwise the user would no longer find the files.
 fn same_home(
     world: &World<'_>,
     account: &Account,
@@ -160,7 +160,7 @@ fn same_home(
     let Some(home) = home::of_newcomer(template, placeholders) else {
         return because("its home would not be a plain path", "");
     };
-    // With {uid}, no home of an account fits; it is set on purpose.
+    // With {uid}, no home directory of an account matches; this was configured on purpose.
     if home == home::normal(&account.home) || template.contains("{uid}") {
         return Ok(());
     }
@@ -219,12 +219,12 @@ fn id_of(world: &World<'_>, iam: &IamUser<'_>) -> Result<Id, Message> {
         return because(format!("[ids]: {foreign}"), "correct [ids]");
     }
     let tag = facts.config.tags.value(TagUse::Uid, &iam.user.tags);
-    // The refresher reports a tag that gives none.
+    // The refresher reports a tag that is not a valid id.
     let tagged = tag.and_then(|tag| Id::of_tag(tag, &iam_id, given, &world.sub_ids).ok());
     Ok(Id::decided(&iam_id, given, configured, tagged))
 }
 
-/// Whether only this account uses its primary group, and the group's name. `None` if it is shared, and so stays.
+/// The name of the primary group, if only this account uses it. The outer `None` means that the group is shared, and so stays.
 fn private_group(world: &World<'_>, account: &Account) -> Result<Option<Option<String>>, Message> {
     let own_name = world.groups.iter().find(|group| group.name == account.name);
     if let Some(group) = own_name.filter(|group| group.gid != account.gid) {
@@ -267,7 +267,7 @@ fn private_group(world: &World<'_>, account: &Account) -> Result<Option<Option<S
     Ok(Some(own_name.map(|group| group.name.clone())))
 }
 
-/// Whether files can be moved to other ids.
+/// Checks that the owners of files can be changed.
 fn movable(world: &World<'_>, account: &Account, moves: Moves) -> Result<(), Message> {
     let ids = moves.to_string();
     if let Some(count) = world.facts.running.get(&account.uid) {

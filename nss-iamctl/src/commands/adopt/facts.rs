@@ -1,4 +1,4 @@
-//! What a plan depends on, read from the host; nothing is decided here.
+//! Reads what a plan depends on from the host. Nothing is decided here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +15,7 @@ use crate::host::published::{Published, Trouble};
 use crate::host::{Host, files, processes};
 use crate::say::error::Error;
 
-/// The pins, merged into the configuration with whatever else is in config.d.
+/// The drop-in with the pins.
 pub(super) const PINS: &str = "/etc/nss-iam/config.d/50-adopt.toml";
 const SUDOERS: [&str; 3] = ["/etc/sudoers", "/usr/etc/sudoers", "/etc/opt/sudoers"];
 const SUDOERS_FOLDERS: [&str; 2] = ["/etc/sudoers.d", "/usr/etc/sudoers.d"];
@@ -38,7 +38,7 @@ pub(super) struct Facts {
     /// Path and content.
     pub sudoers: Vec<(PathBuf, Vec<u8>)>,
     pub cron: Vec<(PathBuf, Vec<u8>)>,
-    /// Where else root's jobs are.
+    /// Other places with root's jobs.
     pub roots_jobs: Vec<(PathBuf, Vec<u8>)>,
     pub sshd: Vec<(PathBuf, Vec<u8>)>,
     /// aws-ec2-ssh.conf, if there is one.
@@ -47,27 +47,27 @@ pub(super) struct Facts {
     pub accounts_of_iam: Vec<listing::Account>,
     pub config: Config,
     pub identities: BTreeMap<IamId, Identity>,
-    /// What is there at each home that passwd(5) names.
+    /// What exists at each home directory in passwd(5).
     pub homes: BTreeMap<String, Home>,
-    /// Homes with keys of the user's own.
+    /// Home directories with the user's own keys.
     pub own_keys: BTreeSet<String>,
     /// How many processes run as each uid.
     pub running: BTreeMap<u32, usize>,
-    /// Names that have a crontab, or linger.
+    /// Users who have a crontab, or linger.
     pub crontabs: BTreeSet<String>,
     pub lingering: BTreeSet<String>,
-    /// Who logged in to run this; proc(5), loginuid.
+    /// The user who logged in to run this command; proc(5), loginuid.
     pub invoker: Option<u32>,
     /// The pins of an earlier run.
     pub pins: Option<String>,
 }
 
-/// What a home is.
+/// What exists at the path of a home directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Home {
     Missing,
     Folder,
-    /// A symbolic link, or no folder.
+    /// A symbolic link, or not a directory.
     Other,
 }
 
@@ -75,7 +75,7 @@ impl Facts {
     /// Reads the host.
     ///
     /// # Errors
-    /// When something that must be known cannot be read.
+    /// When something that is required cannot be read.
     pub(super) fn read(host: &Host) -> Result<Self, Error> {
         let passwd = required(host, PASSWD)?;
         let (accounts_of_iam, state) = published(host)?;
@@ -156,7 +156,7 @@ fn names(host: &Host, folder: &str) -> Vec<String> {
     names.into_iter().filter_map(|name| name.into_string().ok()).collect()
 }
 
-/// What the refresher left.
+/// The files of the refresher.
 fn published(host: &Host) -> Result<(Vec<listing::Account>, State), Error> {
     let published = Published::read(host);
     let listing = published.listing.map_err(|trouble| {
@@ -164,7 +164,7 @@ fn published(host: &Host) -> Result<(Vec<listing::Account>, State), Error> {
             .hint("nss-iamctl refresh, or cache-refresher fetch if no user should be published yet")
     })?;
     let state = match published.state {
-        // The first refresh makes it.
+        // The first refresh creates it.
         Err(Trouble::Missing) => State::default(),
         state => state.map_err(|trouble| {
             let what = format!("cannot use '{STATE}': {trouble}; nothing was done");

@@ -1,17 +1,17 @@
-//! The result of planning: which account becomes which user, and which stay, with the reason.
+//! The plan: which account becomes which user, and which accounts stay, with the reason.
 
 use message::Message;
 
 use crate::edit::owners::Moves;
 
-/// What is to be done, and what is not.
+/// The plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     pub adopt: Vec<Adoption>,
     pub leave: Vec<Left>,
-    /// Accounts that a script made and that stay.
+    /// Accounts that a script created and that stay.
     pub remaining: Vec<String>,
-    /// Whether the marker group has nobody left.
+    /// Whether the marker group has no members left, and is removed.
     pub marker_goes: bool,
 }
 
@@ -51,7 +51,7 @@ impl Left {
 }
 
 impl Adoption {
-    /// What files must be changed, if any.
+    /// How the owners of files must be changed, if at all.
     pub(super) fn moves(&self) -> Option<Moves> {
         let uid = (self.uid, self.id);
         let gid = self.private_gid.map(|gid| (gid, self.id));

@@ -1,4 +1,4 @@
-//! Which user of the source a local account belongs to: by name, in every spelling that a script may have made of it.
+//! Finds the user of the source that a local account belongs to: by name, in each spelling that a script may have used.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub(super) struct IamUser<'a> {
 pub(super) enum Pair<'a> {
     None,
     One(IamUser<'a>),
-    /// Two who are called like this.
+    /// Two users fit.
     Two(IamUser<'a>, IamUser<'a>),
 }
 
@@ -29,7 +29,8 @@ pub(super) fn users(accounts: &[Account]) -> Vec<IamUser<'_>> {
     accounts.iter().flat_map(|account| account.users.iter().map(of(account.name.as_str()))).collect()
 }
 
-/// The user whose login name, by `login`, is that of the account, or else one whose name the account respells.
+/// The user whose login name, from `login`, is that of the account, or else the user whose name a script could have turned
+/// into it.
 pub(super) fn find<'a>(
     local: &str,
     users: &[IamUser<'a>],
@@ -59,7 +60,7 @@ fn one<'a>(mut users: impl Iterator<Item = IamUser<'a>>) -> Pair<'a> {
     }
 }
 
-/// Every local name, in lower case, that a script may have made.
+/// Each local name, in lower case, that a script could have created.
 fn spellings(iam_name: &str, config: &Config) -> BTreeSet<String> {
     let styles = [NameStyle::Plain, NameStyle::AwsEc2Ssh];
     let domains = [&[], config.users.strip_domains.as_slice()];
@@ -118,7 +119,7 @@ mod tests {
         let plain = Config::default();
         assert_eq!(paired("a_b", &["a+b", "a=b"], &plain), "a+b or a=b");
         assert_eq!(paired("a_b", &["A_b", "a+b"], &plain), "A_b or a+b");
-        // Who will be called so comes before whose name could be spelt so.
+        // A user who will have the name comes before one whose name could be spelled like it.
         assert_eq!(paired("a.at.b", &["a@b", "a.at.b"], &plain), "a.at.b");
     }
 

@@ -1,8 +1,8 @@
 //! Which accounts are converted, to which users and ids, and what they lose. Pure.
 //!
-//! The refresher refuses an id that a local user or group has, and a name that is one or is in sudoers. Whether
-//! all of them are gone depends on who else is taken over: aws-ec2-ssh's marker group commonly has the gid that is
-//! the first user's uid, whose group then has the uid of the second, and so on.
+//! The refresher refuses an id of a local user or group, and a name that a local user or group has or that is in sudoers.
+//! Whether an id is free depends on which other accounts are converted: the marker group of aws-ec2-ssh often has a gid that
+//! equals the uid of the first user, whose group has the uid of the second, and so on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::say::error::Error;
 /// Makes the plan.
 ///
 /// # Errors
-/// When a name was given that is no local account.
+/// When a name is not a local account.
 pub(super) fn plan(world: &World<'_>, request: &Request) -> Result<Plan, Error> {
     let scripted = world.made_by_script();
     let mut wanted: Vec<&str> = request.names.iter().map(String::as_str).collect();
@@ -66,7 +66,7 @@ fn refuse_shared(plan: &mut Plan) {
     });
 }
 
-/// Leaves accounts out until every id is free that the others get.
+/// Leaves out accounts until all ids of the others are free.
 fn settle_ids(world: &World<'_>, plan: &mut Plan) {
     loop {
         let going = Going::of(world, plan);
@@ -83,7 +83,7 @@ fn settle_ids(world: &World<'_>, plan: &mut Plan) {
     }
 }
 
-/// Who and what will be gone.
+/// The accounts and groups that will be removed.
 struct Going<'a> {
     accounts: BTreeSet<&'a str>,
     groups: BTreeSet<&'a str>,
@@ -108,7 +108,7 @@ impl<'a> Going<'a> {
         Self { accounts, groups, marker }
     }
 
-    /// Who has the id that this one gets.
+    /// Who has the id that this account gets.
     fn in_the_way(&self, world: &World<'_>, plan: &Plan, adoption: &Adoption) -> Option<String> {
         let id = adoption.id;
         let stays = |account: &&Account| !self.accounts.contains(account.name.as_str());

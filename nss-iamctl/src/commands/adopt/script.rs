@@ -1,8 +1,8 @@
-//! What the scripts left besides accounts: cron jobs, a file of sudo rules for each user, lines for sshd.
+//! What the scripts created besides accounts: cron jobs, a file of sudo rules for each user, lines for sshd.
 //!
-//! As the releases of aws-ec2-ssh left them: a sudoers file is named like the user, with a blank for each dot, and
-//! has one rule; the job runs `import_users.sh` from /opt or /usr/bin; sshd runs `authorized_keys_command.sh` from
-//! the same folders as `nobody`. Files are known by what is in them, since other scripts chose other names.
+//! In all releases of aws-ec2-ssh, a sudoers file is named like the user, with a space for each dot, and has one rule; the job
+//! runs `import_users.sh` from /opt or /usr/bin; sshd runs `authorized_keys_command.sh` from the same directories as
+//! `nobody`. Files are recognized by their content, because other scripts use other names.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -11,13 +11,13 @@ use crate::edit::sshd::config::parse;
 
 /// The group of aws-ec2-ssh's users, unless its configuration names another.
 pub(super) const MARKER: &str = "iam-synced-users";
-/// The comment field of the accounts that the useradd script made.
+/// The comment field of the accounts that the useradd script created.
 pub(super) const COMMENT: &str = "AWS User";
-/// What makes accounts.
+/// The script that creates accounts.
 const JOBS: [&str; 2] = ["/import_users.sh", "/iam_user_sync"];
 const KEYS_COMMAND: &str = "/authorized_keys_command.sh";
 
-/// The marker group by /etc/aws-ec2-ssh.conf, which is shell.
+/// The marker group in /etc/aws-ec2-ssh.conf, which is a shell script.
 pub(super) fn marker(conf: &[u8]) -> String {
     let conf = String::from_utf8_lossy(conf);
     let value = conf.lines().rev().find_map(|line| line.trim().strip_prefix("LOCAL_MARKER_GROUP="));
@@ -25,19 +25,19 @@ pub(super) fn marker(conf: &[u8]) -> String {
     name.filter(|name| !name.is_empty()).unwrap_or(MARKER).to_owned()
 }
 
-/// Whether the comment field is the script's; chfn(1) puts commas behind it.
+/// Whether the comment field is the script's; chfn(1) appends commas.
 pub(super) fn is_comment(gecos: &str) -> bool {
     gecos.trim_end_matches(',') == COMMENT
 }
 
-/// What a file of cron jobs is to a script.
+/// How a file of cron jobs relates to the script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Job {
-    /// Nothing.
+    /// It does not run the script.
     Other,
-    /// Its job, and others.
+    /// It runs the script, and other jobs.
     Among,
-    /// Its job alone.
+    /// It only runs the script.
     Whole,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn job(crontab: &[u8]) -> Job {
 pub(super) fn sudoers_of(text: &[u8]) -> Option<String> {
     let mut users = BTreeSet::new();
     for line in rules(&String::from_utf8_lossy(text)) {
-        // Aliases, defaults, includes and rules for several users are an administrator's.
+        // Aliases, defaults, includes and rules for several users were written by an administrator.
         let (user, rest) = line.split_once(char::is_whitespace)?;
         let name = user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte));
         if !name || user.starts_with('@') || user.starts_with("Defaults") || user.ends_with("_Alias") {
@@ -77,7 +77,7 @@ pub(super) fn sudoers_of(text: &[u8]) -> Option<String> {
     users.is_empty().then_some(one)
 }
 
-/// The rules of a sudoers file, for people to read.
+/// The rules of a sudoers file, to be shown.
 pub(super) fn rules(text: &str) -> Vec<&str> {
     // sudoers(5): '#' and a number is a uid.
     let is_rule = |rest: &str| rest.starts_with("include") || rest.starts_with(|c: char| c.is_ascii_digit());
@@ -85,8 +85,8 @@ pub(super) fn rules(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_comment(line)).collect()
 }
 
-/// Whether a word of a sudoers file is that name: the refresher would refuse it. It asks sudo
-/// itself when the accounts are gone; these words tell it before.
+/// Whether a sudoers file contains this name as a word: the refresher would then refuse the name. The refresher asks sudo
+/// itself, but can do so only after the accounts are removed.
 pub(super) fn names_in_sudoers(text: &[u8], name: &str) -> bool {
     let text = String::from_utf8_lossy(text);
     let include =
@@ -209,7 +209,7 @@ mod tests {
         let kept = "#AuthorizedKeysCommand /opt/authorized_keys_command.sh\nAuthorizedKeysCommand /usr/bin/sss\n\
                     AuthorizedKeysCommandUser nobody\n";
         assert_eq!(without(kept), None);
-        // Appended behind a Match block, as the installer does.
+        // Appended after a Match block, as by the installer.
         let appended =
             format!("AuthorizedKeysCommand /bin/a\nAuthorizedKeysCommandUser b\nMatch User git\n{script}");
         let expected = "AuthorizedKeysCommand /bin/a\nAuthorizedKeysCommandUser b\nMatch User git\n";

@@ -1,4 +1,4 @@
-//! The plan as people read it, and what is left for them to do.
+//! The plan as text, and what the administrator has to do.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use super::script::{self, Job};
 use super::world::World;
 use crate::edit::file::Edit;
 
-/// What will be, and what will not.
+/// The plan as it is shown.
 pub(super) fn plan(plan: &Plan, edits: &[Edit]) -> String {
     let mut text = String::new();
     for adoption in &plan.adopt {
@@ -55,7 +55,7 @@ fn line(text: &mut String, line: &str) {
     let _ = writeln!(text, "{line}");
 }
 
-/// What the plan does not do, and somebody should.
+/// What remains for the administrator to do.
 pub(super) fn remarks(world: &World<'_>, plan: &Plan) -> Vec<Message> {
     let facts = world.facts;
     let mut remarks = Vec::new();
@@ -102,7 +102,7 @@ fn find_rest(adoption: &Adoption) -> String {
     }
 }
 
-/// `[ids]` for an image: of everyone who can be pinned, and why not of the others.
+/// `[ids]` for an image, with a comment about each account that cannot be pinned.
 pub(super) fn config(plan: &Plan, pins: &str) -> String {
     let mut text = pins.to_owned();
     for left in &plan.leave {

@@ -1,4 +1,4 @@
-//! Plans from text, and plans carried out on a tree in a folder.
+//! Plans from text, and plans carried out on a tree in a directory.
 
 mod checked;
 mod host;
@@ -13,7 +13,7 @@ use super::plan;
 use super::world::{Request, World};
 use crate::host::accounts;
 
-/// A host with these files and IAM users, `name` or `name=UserId`, all of whom have a key. Every home is there.
+/// A host with these files and IAM users, `name` or `name=UserId`. All have a key and a home directory.
 fn facts(passwd: &str, group: &str, iam: &[&str]) -> Facts {
     let users = iam.iter().map(|text| {
         let (name, id) = text.split_once('=').unwrap_or((text, ""));
@@ -36,7 +36,7 @@ fn facts(passwd: &str, group: &str, iam: &[&str]) -> Facts {
     }
 }
 
-/// A line of passwd(5) as the script's useradd makes it.
+/// A line of passwd(5) as written by the script's useradd.
 fn line(name: &str, uid: u32, gid: u32) -> String {
     format!("{name}:x:{uid}:{gid}:AWS User:/home/{name}:/bin/bash\n")
 }
@@ -51,7 +51,7 @@ fn planned(facts: &Facts, names: &[&str], renumber: bool) -> Plan {
     plan::plan(&World::of(facts), &Request { names, renumber, elsewhere: false }).unwrap()
 }
 
-/// `name -> UserId id`, or `name: why not`, of each account.
+/// For each account: `name -> UserId id`, or `name: why not`.
 fn summary(plan: &Plan) -> Vec<String> {
     let adopted = plan.adopt.iter().map(|a| format!("{} -> {} {}", a.name, a.iam_id, a.id));
     adopted.chain(plan.leave.iter().map(|left| format!("{}: {}", left.name, left.why.what()))).collect()

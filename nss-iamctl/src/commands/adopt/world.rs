@@ -1,4 +1,4 @@
-//! What a plan depends on, as values: what was asked for, and what the files say.
+//! What a plan depends on, as values: the request, and the content of the files.
 
 use std::ops::RangeInclusive;
 
@@ -7,18 +7,18 @@ use super::pair::{self, IamUser};
 use super::script;
 use crate::host::accounts::{self, Account, Group};
 
-/// What was asked for.
+/// The request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Request {
     /// The named accounts; empty for all that a script created.
     pub names: Vec<String>,
     /// Change the files to the id that the user has or will get, instead of giving the user the account's id.
     pub renumber: bool,
-    /// Only for `[ids]` of other hosts: what files and processes of this one need does not matter.
+    /// Only print `[ids]` for other hosts: files and processes of this host do not matter.
     pub elsewhere: bool,
 }
 
-/// What the files say, read once.
+/// The content of the files, parsed once.
 pub(super) struct World<'a> {
     pub facts: &'a Facts,
     pub accounts: Vec<Account>,
@@ -44,7 +44,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Accounts that a script made.
+    /// Accounts that a script created.
     pub(super) fn made_by_script(&self) -> Vec<&str> {
         let marked = self.groups.iter().find(|group| group.name == self.marker);
         let made = |account: &&Account| {

@@ -15,8 +15,8 @@ fn sudo(how: Sudo) -> Enable {
     Enable { sudo: Some(how), ..enable() }
 }
 
-/// Ours get in, nothing changed for local users, and nobody of whom sshd knows nothing, as of the disabled, gets a key
-/// from us. With an earlier release of the module, which knows the disabled by name, sshd shuts them out.
+/// nss-iam users can log in, nothing changed for local users, and a user who does not resolve, such as a disabled one, gets
+/// no key. With the module of an earlier release, which finds disabled users by name, sshd denies them.
 fn assert_ours_get_in(machine: &Machine, why: &str) {
     assert!(
         machine.sshd("ana", "authorizedkeyscommand").starts_with("/usr/libexec/nss-iam/keys-cmd"),
@@ -194,11 +194,11 @@ fn where_ours_could_never_log_in_nothing_is_changed_and_the_reason_is_told() {
     assert_eq!(machine.files(), before);
 }
 
-/// Each is found only after the files are written.
+/// Each problem is found only after the files are written.
 #[test]
 fn whatever_sshd_then_shows_otherwise_puts_every_file_back() {
     for (file, text, why) in [
-        // The name of a local group: members of it would be taken for ours.
+        // The name of a local group, whose members would be treated as nss-iam users.
         ("/ubuntu-in-iam-users", "", "local user 'ubuntu' differently"),
         ("/module-missing", "", "glibc does not find user 'ana'"),
         ("/module-earlier", "", "glibc finds user 'gone' by name, although the user is disabled"),
@@ -237,7 +237,7 @@ fn what_cannot_be_tried_yet_is_told() {
     machine.disable().unwrap();
 }
 
-/// Where a socket starts sshd for each connection, its folder in /run comes and goes.
+/// If a socket starts sshd for each connection, its directory in /run exists only during connections.
 #[test]
 fn an_sshd_that_was_never_started_can_be_asked() {
     let machine = Machine::debian();
@@ -246,7 +246,7 @@ fn an_sshd_that_was_never_started_can_be_asked() {
     assert!(!machine.has("/run/sshd"));
 }
 
-/// Comments and full names in Latin-1, a byte order mark, NUL, ends of lines from elsewhere, a file without an end.
+/// Comments and full names in Latin-1, a byte order mark, NUL, foreign line endings, a last line without a newline.
 fn foreign() -> Machine {
     let machine = Machine::debian();
     let append = |path: &str, bytes: &[u8]| {
@@ -276,7 +276,7 @@ fn bytes_that_are_not_utf8_stay_where_they_are_and_hinder_nothing() {
         assert_eq!(machine.enable(&sudo(how)).unwrap(), "", "enabling twice changes nothing");
         machine.disable().unwrap();
         assert_eq!(machine.files(), before);
-        // Without the backup, and with bytes that came in between.
+        // Without the backup, and after the file was edited.
         machine.enable(&sudo(how)).unwrap();
         std::fs::remove_file(machine.path("/var/lib/nss-iam/backup/manifest.json")).unwrap();
         machine.write("/etc/ssh/sshd_config", [&bytes_of(&machine, MAIN)[..], b"\n# sp\xe4ter\n"].concat());
@@ -350,7 +350,7 @@ fn pam_auth_update_makes_homes_where_it_is() {
     machine.disable().unwrap();
     assert_eq!(machine.files(), before);
 
-    // A file that it does not dare to touch: then a line of ours, elsewhere.
+    // pam-auth-update does not change an edited file; then a line is added to another one.
     machine.write("/etc/pam.d/common-session", "# edited by hand\n");
     let before = machine.files();
     machine.enable(&enable()).unwrap();
@@ -358,7 +358,7 @@ fn pam_auth_update_makes_homes_where_it_is() {
     machine.disable().unwrap();
     assert_eq!(machine.files(), before);
 
-    // Another package's profile came in between: its line stays.
+    // Another package's profile was enabled in the meantime: its line stays.
     machine.write("/etc/pam.d/common-session", "session required pam_unix.so\n");
     machine.enable(&enable()).unwrap();
     machine.write(
@@ -405,7 +405,7 @@ fn sudo_by_agent_needs_its_module_and_is_asked_first() {
         auth.starts_with("auth sufficient pam_ssh_agent_auth.so") && auth.contains("keys-cmd"),
         "{lines}"
     );
-    // The other way instead: the agent is no longer asked.
+    // The other way is chosen instead: the agent is no longer asked.
     machine.enable(&sudo(Sudo::Nopasswd)).unwrap();
     assert_eq!(machine.read("/etc/pam.d/sudo"), "#%PAM-1.0\n@include common-auth\n");
     machine.disable().unwrap();
@@ -427,7 +427,7 @@ fn the_timer_of_the_package_is_switched_on_without_waiting_and_off_again() {
     assert!(machine.ran().contains(off), "{}", machine.ran());
 }
 
-/// An image that is built in a chroot, a container: systemctl(1) can write its links there, and start nothing.
+/// While an image is built in a chroot or container, systemctl(1) can write links, but start nothing.
 #[test]
 fn where_systemd_does_not_run_the_timer_is_switched_on_for_the_next_boot() {
     let machine = Machine::debian();

@@ -1,4 +1,4 @@
-//! On a folder, with a stand-in for the refresher that obeys the list as the real one does.
+//! In a directory, with a fake refresher that obeys the list like the real one.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use crate::fixtures::published;
 use crate::host::{Host, Output, Programs};
 use crate::say::error::CONFIGURATION;
 
-/// `apply`: active is who is in IAM's group, ana alone, and not locked.
+/// `apply`: ana, the only member of the IAM group, is active unless locked.
 struct Refresher {
     folder: PathBuf,
     works: bool,

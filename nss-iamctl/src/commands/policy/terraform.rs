@@ -72,7 +72,7 @@ fn list(texts: &[String]) -> String {
     texts.join(", ")
 }
 
-/// A text of which nothing is known: `${` and `%{` begin templates.
+/// A string literal for any text: `${` and `%{` would begin templates.
 fn quoted(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "$${").replace("%{", "%%{");
     format!("\"{text}\"")

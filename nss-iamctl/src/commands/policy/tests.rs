@@ -1,4 +1,4 @@
-//! Documents are parsed again and looked into; Terraform's language, which nothing here reads, by its shape.
+//! JSON documents are parsed and inspected. Nothing here parses Terraform's language, so only its text is checked.
 
 use config::{Config, TagUse};
 use serde_json::{Value, json};

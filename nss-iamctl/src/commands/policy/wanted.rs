@@ -1,4 +1,4 @@
-//! What the policy is for: from the command line and the configuration, checked.
+//! What the policy is for, from the command line and the configuration, validated.
 
 use config::{Config, Source};
 
@@ -6,7 +6,7 @@ use crate::cli;
 use crate::say::error::Error;
 use crate::say::show::printable;
 
-/// What is asked for, checked.
+/// The validated request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub groups: Vec<String>,

@@ -1,4 +1,4 @@
-//! Which state is what for monitoring, and that the same is told to people and programs.
+//! Which state is which level for monitoring, and that text and JSON agree.
 
 use super::{judge, summary, text};
 use crate::fixtures::{MACHINE, NOW, published};
@@ -62,7 +62,7 @@ fn what_keeps_people_out_is_critical_and_what_cannot_be_seen_is_unknown() {
     critical(NOW, "keys.db cannot be used", &|published| published.keys = Err(Trouble::Missing));
     critical(NOW, "everyone is locked", &|published| published.locked = Ok(Locked::parse("*")));
     assert_eq!(judged(NOW, |published| published.cache = Err(Trouble::Denied)).0, None);
-    // Without root keys.db is closed, and the report is all there is.
+    // Without root, keys.db cannot be read, and only the report is available.
     let others = |published: &mut Published| {
         published.keys = Err(Trouble::Denied);
         published.listing = Err(Trouble::Denied);

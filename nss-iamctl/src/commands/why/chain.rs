@@ -112,13 +112,13 @@ fn unknown(facts: &Facts, asked: &str) -> Finding {
     Finding::bad(Link::NameUnknown, what, remedy)
 }
 
-/// How to make somebody a user of this host.
+/// How to add the user at the source.
 fn add(config: &Config, iam_name: &str) -> Option<String> {
     let group = config.groups.first().map(|group| word(group));
     config.source.to_add_user(&word(iam_name), group.as_deref())
 }
 
-/// Login names that begin alike, as far as an `@`.
+/// Login names with the same beginning, up to an `@`.
 fn like(facts: &Facts, asked: &str) -> Vec<String> {
     let users = facts.published.cache.iter().flat_map(|cache| &cache.users);
     let head = |name: &str| name.split('@').next().unwrap_or_default().to_ascii_lowercase();
@@ -130,7 +130,7 @@ fn like(facts: &Facts, asked: &str) -> Vec<String> {
     users.map(|user| user.name.as_str()).filter(is_like).map(str::to_owned).collect()
 }
 
-/// The groups that make the user a user of this host.
+/// The groups of which the user is a member at the source.
 fn membership(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     let (account, user) = who.listed?;
     let groups: Vec<&str> = account
@@ -206,7 +206,7 @@ fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     Some(Finding::bad(Link::Disabled, what, remedy))
 }
 
-/// What this host gives to the names of the user and of the user's groups. A unit that runs as the user keeps nobody out.
+/// What this host grants to the names of the user and the user's groups. A unit that runs as the user prevents no login.
 fn given(facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = names::taken(facts)
         .into_iter()

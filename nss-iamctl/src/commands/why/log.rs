@@ -12,7 +12,7 @@ use crate::say::code::Link;
 use crate::say::finding::Finding;
 use crate::say::show::{some, word};
 
-/// The user as the log is read for.
+/// The user whose lines are looked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked<'a> {
     pub name: &'a str,
@@ -31,7 +31,7 @@ enum Event {
     /// Kind, as sshd prints it (`RSA`, `ED25519`), and fingerprint.
     Offered(String, String),
     Refused(Message),
-    /// The client went away, or nothing was left to try.
+    /// The client disconnected, or had nothing left to try.
     GaveUp,
 }
 
@@ -185,7 +185,7 @@ fn event(text: &str, user: &str) -> Option<Event> {
         .or_else(|| text.contains(" from authenticating user ").then_some(Event::GaveUp))
 }
 
-/// Lines without the user's name, of a connection that has other lines with it.
+/// Lines without the user's name, in a connection that has other lines with the name.
 fn anonymous(text: &str) -> Option<Event> {
     if text.starts_with("Unsafe AuthorizedKeysCommand") {
         return refused(

@@ -1,4 +1,4 @@
-//! Each link of the chain, broken, and what is said of it. The host is the one of `doctor`'s tests.
+//! Breaks each link of the chain, and checks what is reported. The host is that of `doctor`'s tests.
 
 use cache::snapshot::User;
 use claims::{Kind, Use};
@@ -15,7 +15,7 @@ use crate::inspect::facts::probe::Probe;
 use crate::inspect::subject::Who;
 use crate::say::finding::{Finding, Level, worst};
 
-/// As the command does, with the probe that glibc and sshd would give.
+/// Like the command, with the answers that glibc and sshd would give.
 fn why(facts: &Facts, asked: &str) -> (Vec<Finding>, String) {
     let who = Who::find(asked, facts);
     let probe = who.cached.map(|user| probe(user.active));
@@ -160,7 +160,7 @@ fn a_user_who_has_no_name_yet_is_found_by_the_one_that_a_tag_gives() {
         (Some("zo.e"), "zo.e", true),
         (Some("zo.e"), "zoe", false),
         (Some("zo.e"), "zoe@EXAMPLE.com", true),
-        // What the refresher refuses of a tag, so that the IAM name decides.
+        // Tags that the refresher refuses, so that the IAM name decides.
         (Some("docker"), "docker", false),
         (Some("docker"), "zoe", true),
         (Some("Zo:e"), "Zo:e", false),
@@ -196,12 +196,12 @@ fn of_several_who_could_be_meant_it_is_the_one_who_has_the_name_or_would_get_it(
             listing::User { id: id.to_owned(), name: name.to_owned(), tags, created, ..template.clone() };
         listing(&mut facts).accounts[0].users.push(user);
     };
-    // A tag never beats the own name, and the first-created comes first.
+    // A user's own name takes precedence over a tag, and the user who was created first over the others.
     add("AIDA1", "eve", Some("zoe"), 1);
     add("AIDA2", "zo+e", None, 5);
     add("AIDA3", "zo=e", None, 4);
     add("AIDA4", "Zoe", None, 9);
-    // Whom a tag calls otherwise is meant by the IAM name only if nobody else is called so.
+    // A user with another name by a tag is found by the IAM name only if no other user has that name.
     add("AIDA5", "pia", Some("pia2"), 1);
     add("AIDA6", "lea", Some("pia"), 2);
     add("AIDA7", "ana", Some("ann"), 1);
@@ -213,7 +213,7 @@ fn of_several_who_could_be_meant_it_is_the_one_who_has_the_name_or_would_get_it(
     let state = facts.published.state.as_mut().unwrap();
     state.names.insert(Name::new("zo_e").unwrap(), IamId::new("AIDA2"));
     assert_eq!(Who::find("zo_e", &facts).id.as_deref(), Some("AIDA2"), "who had it last");
-    // Two who are remembered: one is called so, the other spelt so by IAM.
+    // Two known users: one has the login name, the other the IAM name.
     let state = facts.published.state.as_mut().unwrap();
     let ana = state.users.get(&IamId::new("AIDAANA")).unwrap().clone();
     let other = cache::state::User { name: Name::new("ann").unwrap(), ..ana };

@@ -1,8 +1,8 @@
-//! Who is taken over, and who is not.
+//! Which accounts are converted, and which are not.
 
 use super::*;
 
-/// The reason for which the account `ana`, uid 1003, is left as it is.
+/// Why the account `ana`, uid 1003, is not converted.
 fn why(change: impl FnOnce(&mut Facts)) -> String {
     why_of(&line("ana", 1003, 1003), "ana:x:1003:\n", &["Ana"], change)
 }
@@ -113,7 +113,7 @@ fn a_tag_that_the_refresher_refuses_names_nobody() {
 fn a_home_that_would_become_another_keeps_the_account() {
     let elsewhere = line("ana", 1003, 1003).replace("/home/ana", "/data/ana");
     assert!(why_of(&elsewhere, "", &["ana"], |_| ()).contains("'/data/ana' would become '/home/ana'"));
-    // Names of aws-ec2-ssh: the configuration that fits is named, and does.
+    // Names of aws-ec2-ssh: the hint names a setting, and that setting works.
     let mut named = facts(&line("jane.at.x.org", 1003, 1003), "", &["Jane@x.org"]);
     let left = planned(&named, &[], false).leave.remove(0);
     assert!(left.why.hint() == Some("[users] name_style = \"aws-ec2-ssh\""), "{left:?}");
@@ -220,7 +220,7 @@ fn files_that_must_change_need_a_plain_home_and_no_processes() {
         facts.homes.insert("/home/ana".to_owned(), Home::Other);
     });
     assert!(link.contains("a symbolic link, not a directory"), "{link}");
-    // Where the gid is the uid, nothing has to change, and neither matters.
+    // If the gid equals the uid, nothing has to change, and neither matters.
     let mut plain = facts(&line("ana", 1003, 1003), "ana:x:1003:\n", &["ana"]);
     plain.running.insert(1003, 2);
     plain.homes.insert("/home/ana".to_owned(), Home::Other);

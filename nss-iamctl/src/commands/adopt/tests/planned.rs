@@ -5,7 +5,7 @@ use crate::commands::adopt::facts::PINS;
 use crate::commands::adopt::{changes, tell};
 use crate::edit::file::Edit;
 
-/// As aws-ec2-ssh leaves it where the marker group was made first: each gid is the next one's uid.
+/// aws-ec2-ssh with the marker group created first: each gid is the uid of the next account.
 fn shifted(iam: &[&str]) -> Facts {
     let passwd = line("ana", 1001, 1002) + &line("bob", 1002, 1003);
     facts(&passwd, "iam-synced-users:x:1001:ana,bob\nana:x:1002:\nbob:x:1003:\n", iam)

@@ -1,4 +1,4 @@
-//! What sshd, PAM and keys-cmd write, as OpenSSH 7.4 to 9.9 word it, and what is made of it.
+//! What sshd, PAM and keys-cmd log, as worded by OpenSSH 7.4 to 9.9, and what is reported.
 
 use config::Config;
 
@@ -8,7 +8,7 @@ use super::{Asked, last};
 use crate::inspect::facts::log::Line;
 use crate::say::finding::{Finding, Level};
 
-/// Of one connection, oldest first.
+/// Lines of one connection, oldest first.
 pub(crate) fn lines(texts: &[&str]) -> Vec<Line> {
     let line = |(index, text): (usize, &&str)| Line {
         time: format!("T{index}"),

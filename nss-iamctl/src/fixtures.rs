@@ -1,4 +1,4 @@
-//! What the tests of several modules begin with: hosts of different kinds.
+//! Hosts for the tests of several modules.
 
 pub(crate) mod machine;
 pub(crate) mod tree;

@@ -24,7 +24,7 @@ pub(crate) struct Host {
 
 /// How a program is run.
 pub(crate) trait Programs {
-    /// Runs `line` to its end with that standard input.
+    /// Runs `line` with this standard input, and waits for it.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -35,7 +35,7 @@ pub(crate) trait Programs {
         Answers::default()
     }
 
-    /// All of the service `files`, likewise.
+    /// Reads the service `files`, likewise.
     fn users_and_groups(&self) -> Result<Files, String> {
         Ok(Files::default())
     }
@@ -67,7 +67,7 @@ impl Output {
     }
 }
 
-/// Where programs are searched; the caller's PATH is ignored.
+/// Where programs are looked up; the caller's PATH is ignored.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Host {
@@ -81,7 +81,7 @@ impl Host {
         Self { root, programs }
     }
 
-    /// A folder in which nothing can be run.
+    /// A directory in which nothing can be run.
     #[cfg(test)]
     pub(crate) fn this_folder(root: &std::path::Path) -> Self {
         struct Nothing;
@@ -93,7 +93,7 @@ impl Host {
         Self::of(root.to_owned(), Box::new(Nothing))
     }
 
-    /// Where the file at the absolute path `path` is.
+    /// Where the file with the absolute path `path` is.
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.path_of(Path::new(path))
     }
@@ -103,7 +103,7 @@ impl Host {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// Whether something is at that absolute path.
+    /// Whether a file with this absolute path exists.
     pub(crate) fn exists(&self, path: &str) -> bool {
         self.path(path).exists()
     }
@@ -113,7 +113,7 @@ impl Host {
         PATH.split(':').map(|folder| format!("{folder}/{program}")).find(|path| self.path(path).is_file())
     }
 
-    /// Runs a program to its end; how it ended is for the caller to judge.
+    /// Runs a program and waits for it; the caller checks the exit status.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -121,7 +121,7 @@ impl Host {
         self.run_with(line, "")
     }
 
-    /// As [`Self::run`], with that standard input.
+    /// As [`Self::run`], with this standard input.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -147,7 +147,7 @@ impl Host {
     /// Runs a program that must succeed.
     ///
     /// # Errors
-    /// When it cannot be started or says that it failed.
+    /// When it cannot be started, or fails.
     pub(crate) fn must(&self, line: &[&str]) -> Result<Output, Error> {
         let output = self.run(line)?;
         if output.success() {
@@ -172,7 +172,7 @@ impl Programs for System {
             .stderr(Stdio::piped())
             .spawn()?;
         if let Some(mut pipe) = child.stdin.take() {
-            // A program that ends without reading has its reason, and says it by its exit status.
+            // A program that ends without reading its input reports why by its exit status.
             let _ = pipe.write_all(stdin.as_bytes());
         }
         let done = child.wait_with_output()?;

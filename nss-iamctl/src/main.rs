@@ -75,7 +75,7 @@ fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, E
 
 /// The privileges that a command needs.
 enum Power {
-    /// It changes this host. Has the name of the command.
+    /// It changes this host; with the name of the command.
     Root(&'static str),
     /// It only reports, and reports less without root.
     Anyone,

@@ -18,7 +18,7 @@ pub(crate) fn say(message: impl Into<Message>) {
 
 #[cfg(test)]
 thread_local! {
-    /// What [`say`] was told in this test.
+    /// What [`say`] printed in this test.
     pub(crate) static SAID: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
 }
 

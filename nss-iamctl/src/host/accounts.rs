@@ -1,7 +1,7 @@
-//! passwd(5), shadow(5), group(5) and gshadow(5) as bytes: what a line says, and the files without some of it.
+//! passwd(5), shadow(5), group(5) and gshadow(5) as bytes: parses lines, and removes accounts and members.
 //!
-//! A line says what glibc's service `files` reads in it: behind the ids, what is missing is empty. Whatever it takes for
-//! no account (NIS's `+` and `-`, comments, damage) is never taken for one here, and stays.
+//! A line is parsed as by glibc's service `files`: fields missing after the ids are empty. A line that is not an account
+//! there (`+` and `-` of NIS, comments, damage) is not one here, and stays.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ pub(crate) struct Group {
     pub members: Vec<String>,
 }
 
-/// The host's own accounts; none, if there is no such file.
+/// The local accounts; none if the file is missing.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -41,7 +41,7 @@ pub(crate) fn local(host: &Host) -> Result<Vec<Account>, Error> {
     Ok(accounts(&files::read(&host.path(PASSWD))?.unwrap_or_default()))
 }
 
-/// The host's own groups, likewise.
+/// The local groups; none if the file is missing.
 ///
 /// # Errors
 /// When they cannot be read.
@@ -53,7 +53,7 @@ pub(crate) fn accounts(passwd: &[u8]) -> Vec<Account> {
     lines(passwd).filter_map(account).collect()
 }
 
-/// A line of passwd(5), as getent(1) prints one, too.
+/// A line of passwd(5), or of the output of getent(1).
 pub(crate) fn account(line: &[u8]) -> Option<Account> {
     let line = text(line);
     // The shell is the rest of the line, with its colons.
@@ -82,13 +82,13 @@ pub(crate) fn password<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
     line.split(|byte| *byte == b':').nth(1)
 }
 
-/// Whether one can log in by password: shadow(5) has a hash, or passwd(5) itself has.
+/// Whether the account has a password: a hash in shadow(5), or in passwd(5) itself.
 pub(crate) fn has_password(passwd: &[u8], shadow: &[u8], name: &str) -> bool {
     let is_hash = |field: &[u8]| field.len() > 1 && !field.starts_with(b"!") && !field.starts_with(b"*");
     [shadow, passwd].into_iter().filter_map(|text| password(text, name)).any(is_hash)
 }
 
-/// passwd(5), shadow(5), or group(5) for groups as a whole: without the lines of these names.
+/// passwd(5), shadow(5) or group(5) without the lines of these names.
 pub(crate) fn without(text: &[u8], names: &BTreeSet<&str>) -> Vec<u8> {
     let kept = |line: &&[u8]| !std::str::from_utf8(first(line)).is_ok_and(|name| names.contains(name));
     text.split_inclusive(|byte| *byte == b'\n').filter(kept).flatten().copied().collect()
@@ -135,7 +135,7 @@ fn named(name: String) -> Option<String> {
     (!name.is_empty() && !name.starts_with(['+', '-', '#'])).then_some(name)
 }
 
-/// As the C library reads it, but for signs and blanks, with which it is no account of a script.
+/// As the C library reads it, except for signs and spaces, which no account of a script has.
 fn id(text: &str) -> Option<u32> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

@@ -1,7 +1,7 @@
 //! Files of the host: read as bytes, and replaced as a whole, so that no program ever reads half of one.
 //!
-//! Nothing says in which encoding a comment or a full name was written. What is written back is kept as bytes; what is
-//! only searched for ASCII words is read with [`read_lossy`]; UTF-8 is demanded of our own files alone.
+//! The encoding of a comment or a full name is unknown. Files that are written back are kept as bytes; files that are only
+//! searched for ASCII words are read with [`read_lossy`]. Only our own files must be UTF-8.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use cache::replace::Attributes;
 
 use crate::say::error::Error;
 
-/// The bytes of a file; none if there is no such file.
+/// The bytes of a file; `None` if it is missing.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -25,7 +25,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// The text of a file that is searched and never written back: what is not UTF-8 in it is replaced by U+FFFD.
+/// The text of a file that is searched and never written back. Invalid UTF-8 is replaced by U+FFFD.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -33,7 +33,7 @@ pub(crate) fn read_lossy(path: &Path) -> Result<Option<String>, Error> {
     Ok(read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// The text of a file of our own, which is in TOML and so in UTF-8.
+/// The text of one of our own files, which are TOML, and so UTF-8.
 ///
 /// # Errors
 /// When it cannot be read, or is not UTF-8.
@@ -44,7 +44,7 @@ pub(crate) fn read_utf8(path: &Path) -> Result<Option<String>, Error> {
     })
 }
 
-/// Names of what is in a folder, sorted by their bytes; none if there is no such folder.
+/// The names in a directory, sorted by their bytes; none if the directory is missing.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -65,16 +65,16 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<OsString>, Error> {
     Ok(names)
 }
 
-/// The permission bits of a file; none if it is not there.
+/// The permission bits of a file; `None` if it is missing.
 pub(crate) fn mode(path: &Path) -> Option<u32> {
     fs::metadata(path).ok().map(|meta| meta.permissions().mode() & 0o7777)
 }
 
-/// Puts a new file in the place of `path`. It gets mode, owner and extended attributes (SELinux's label, access lists) of
-/// the old one; a file that was not there gets `mode`. What a symbolic link names is replaced, not the link.
+/// Replaces the file at `path`. The new file gets the mode, owner and extended attributes (SELinux label, access lists) of
+/// the old one; if there was none, it gets `mode`. If `path` is a symbolic link, its target is replaced.
 ///
 /// # Errors
-/// When that fails; the old file then is as it was.
+/// When that fails; the old file is then unchanged.
 pub(crate) fn replace(path: &Path, text: impl AsRef<[u8]>, mode: u32) -> Result<(), Error> {
     let target = target(path)?;
     let attributes = attributes(&target).map_err(|cause| Error::io("write", &target, &cause))?;
@@ -94,7 +94,7 @@ impl Saved {
     }
 }
 
-/// The content of a file, with its mode, owner and extended attributes; none if there is no such file.
+/// The content of a file, with its mode, owner and extended attributes; `None` if it is missing.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -104,18 +104,18 @@ pub(crate) fn save(path: &Path) -> Result<Option<Saved>, Error> {
     Ok(attributes.map(|attributes| Saved { bytes, attributes }))
 }
 
-/// Puts a file that was saved in the place of `path`.
+/// Restores a saved file at `path`.
 ///
 /// # Errors
-/// When that fails; what was at `path` then is as it was.
+/// When that fails; the file at `path` is then unchanged.
 pub(crate) fn restore(path: &Path, saved: &Saved) -> Result<(), Error> {
     put(&target(path)?, &saved.bytes, &saved.attributes)
 }
 
-/// Removes a file that may be gone already.
+/// Removes a file, unless it is missing already.
 ///
 /// # Errors
-/// When it is still there.
+/// When it cannot be removed.
 pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     let removed = fs::remove_file(path).and_then(|()| cache::replace::sync_folder(path));
     match removed {

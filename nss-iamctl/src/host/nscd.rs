@@ -5,7 +5,7 @@ use claims::nscd;
 use crate::host::Host;
 use crate::say::say;
 
-/// Whether it answers in glibc's place.
+/// Whether it answers instead of glibc.
 pub(crate) fn runs(host: &Host) -> bool {
     nscd::runs(&host.path("/"))
 }

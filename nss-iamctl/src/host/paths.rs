@@ -1,5 +1,5 @@
-//! What an installation of nss-iam is called on a host: programs, files, units, users and groups. An editor of one of
-//! the host's own files keeps the path of that file.
+//! The names of what nss-iam installs on a host: programs, files, units, users and groups. The paths of the host's own files
+//! are in the modules that edit them.
 
 /// sshd's AuthorizedKeysCommand, without its arguments.
 pub(crate) const KEYS_CMD: &str = "/usr/libexec/nss-iam/keys-cmd";
@@ -21,7 +21,7 @@ pub(crate) const LOCKED: &str = "/var/lib/nss-iam/locked";
 /// Where the fetch half leaves its listing.
 pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
 
-/// What refreshes, and the two services that it starts.
+/// The timer, and the two services that it starts.
 pub(crate) const TIMER: &str = "nss-iam-refresh.timer";
 pub(crate) const SERVICES: [&str; 2] = ["nss-iam-fetch.service", "nss-iam-refresh.service"];
 /// The unit that blocks nss-iam users from the instance metadata.

@@ -1,4 +1,4 @@
-//! What runs on the host.
+//! The processes of the host.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use claims::processes::{self, Process};
 use crate::host::{Host, files};
 use crate::say::error::Error;
 
-/// By every uid that it has, real, effective or saved; nothing where it cannot be looked at.
+/// Processes by each of their uids: real, effective and saved. Processes that cannot be read are left out.
 pub(crate) fn by_uid(host: &Host) -> BTreeMap<u32, Vec<Process>> {
     let mut found: BTreeMap<u32, Vec<Process>> = BTreeMap::new();
     for process in processes::all(&host.path("/")).unwrap_or_default() {
@@ -21,10 +21,10 @@ pub(crate) fn by_uid(host: &Host) -> BTreeMap<u32, Vec<Process>> {
     found
 }
 
-/// Whether the process with that number is called so.
+/// Whether the process with this pid has this name.
 ///
 /// # Errors
-/// When it cannot be looked at.
+/// When it cannot be read.
 pub(crate) fn is_called(host: &Host, pid: i32, name: &str) -> Result<bool, Error> {
     let found = processes::one(&host.path("/"), pid);
     let found =
@@ -32,7 +32,7 @@ pub(crate) fn is_called(host: &Host, pid: i32, name: &str) -> Result<bool, Error
     Ok(found.is_some_and(|process| process.name == name))
 }
 
-/// Who logged in to run this; proc(5), loginuid.
+/// The user who logged in to run this command; proc(5), loginuid.
 ///
 /// # Errors
 /// When it cannot be read.

@@ -28,7 +28,7 @@ pub(crate) enum Trouble {
     Denied,
     #[error("{0}")]
     Unusable(String),
-    /// Of another release; nothing is wrong with it.
+    /// Written by another release; the file itself is fine.
     #[error("{}", .0.what())]
     Later(Message),
 }
@@ -89,7 +89,7 @@ impl Published {
         }
     }
 
-    /// What the last fetch could not read, by account. The listing is newer where both halves do not run together.
+    /// What the last fetch could not read, by account. If the halves run separately, the listing can be newer than the report.
     pub(crate) fn failures(&self) -> Vec<(String, Failure)> {
         if let Ok(listing) = &self.listing {
             let accounts = listing.accounts.iter();
@@ -114,7 +114,7 @@ fn unusable(cause: impl std::fmt::Display) -> Trouble {
     Trouble::Unusable(cause.to_string())
 }
 
-/// Asks as the readers do: they accept no file that others could have written, and no other release's.
+/// Uses the readers' checks: they refuse a file that others could have written, and one of another release.
 fn published(folder: &Path, schema: Schema) -> Result<(), Trouble> {
     let path = CString::new(folder.join(schema.name).as_os_str().as_bytes()).map_err(unusable)?;
     let told = |cause| match cause {
@@ -130,7 +130,7 @@ fn published(folder: &Path, schema: Schema) -> Result<(), Trouble> {
     .map_err(told)
 }
 
-/// The folder belongs to a user without power, who may have put anything there.
+/// The directory belongs to an unprivileged user, who could have put anything there.
 fn read_listing(path: &Path) -> Result<Listing, Trouble> {
     let file = listing::read(path, Links::Refuse).map_err(|unread| match unread {
         Unread::Open(cause) | Unread::Read(cause) => Trouble::from(&cause),

@@ -42,19 +42,19 @@ pub(crate) struct Facts {
     pub group: BTreeMap<String, u32>,
     /// machine-id(5).
     pub machine_id: String,
-    /// Whether libnss_iam.so.2 is in a folder where glibc looks.
+    /// Whether libnss_iam.so.2 is in a directory where glibc looks.
     pub module: bool,
     pub nsswitch: Option<String>,
-    /// Whether nscd answers in glibc's place.
+    /// Whether nscd answers instead of glibc.
     pub nscd: bool,
     /// pam_nologin(8): the file, and its first line.
     pub nologin: Option<(String, String)>,
     /// /etc/shells; `None` if it is missing.
     pub shells: Option<Vec<String>>,
-    /// The folder of the cache, and `keys.db` in it.
+    /// The directory of the cache, and `keys.db` in it.
     pub folder: Option<Node>,
     pub keys_db: Option<Node>,
-    /// From `/` down to keys-cmd; the last one that exists may be a folder.
+    /// From `/` down to keys-cmd; if that is missing, the last entry is a directory.
     pub keys_cmd: Vec<Node>,
     pub refresher: bool,
     pub sshd: Option<SshdFacts>,
@@ -71,7 +71,7 @@ pub(crate) struct Facts {
     pub denials: Vec<Denial>,
     /// Homes that exist, of active users.
     pub homes: Vec<(String, u32, Node)>,
-    /// What the host gives to names; nothing, unless a command has asked for it.
+    /// What the host grants to names; empty unless a command asks for it.
     pub names: Names,
 }
 
@@ -82,7 +82,7 @@ pub(crate) enum NoConfig {
     Refused(Message),
 }
 
-/// A file or folder.
+/// A file or directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Node {
     pub path: String,
@@ -103,7 +103,7 @@ impl Node {
 }
 
 impl Facts {
-    /// Asks everything.
+    /// Gathers everything.
     pub(crate) fn gather(host: &Host, now: i64) -> Self {
         let published = Published::read(host);
         let systemd = host.exists("/run/systemd/system");
@@ -150,7 +150,7 @@ impl Facts {
         }
     }
 
-    /// What the configuration, or else its defaults, say.
+    /// The configuration, or the defaults if it cannot be used.
     pub(crate) fn configured(&self) -> Config {
         self.config.clone().unwrap_or_default()
     }
@@ -173,7 +173,7 @@ fn text(host: &Host, path: &str) -> Option<String> {
     fs::read(host.path(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// ld.so(8): the multiarch folders of Debian, and those of the others.
+/// ld.so(8): the multiarch directories of Debian, and those of other distributions.
 fn module(host: &Host) -> bool {
     const NAME: &str = "libnss_iam.so.2";
     let folders = ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"];
@@ -185,7 +185,7 @@ fn module(host: &Host) -> bool {
     folders.any(|folder| host.exists(&format!("{folder}/{NAME}")))
 }
 
-/// Each folder on the way, as sshd looks at them, and the file itself.
+/// Each directory of the path, as sshd checks them, and the file itself.
 fn way(host: &Host, path: &str) -> Vec<Node> {
     let mut ways: Vec<&Path> = Path::new(path).ancestors().collect();
     ways.reverse();

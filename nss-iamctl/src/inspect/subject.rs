@@ -61,7 +61,7 @@ impl<'a> Who<'a> {
         let by_uid = remembered.and_then(|(id, _)| state?.identities.get(id)).map(|known| known.id);
         let cached = match by_uid {
             Some(uid) => users.iter().find(|user| user.uid == uid),
-            // The row of that name is another's, if this one was never published.
+            // If this user was never published, the row with this name belongs to another one.
             None if id.is_some() && published.state.is_ok() => None,
             None => users.iter().find(|user| user.name.as_str() == name),
         };
@@ -121,7 +121,7 @@ fn is(login: &str, iam_name: &str, asked: &str) -> bool {
     login == asked || iam_name.eq_ignore_ascii_case(asked)
 }
 
-/// The user of that name in `state.db`. Of several, the one who has the name now, or else the last one who left.
+/// The user of that name in `state.db`. If there are several: the one who has the name now, or else the one who left last.
 fn remembered<'a>(asked: &str, state: Option<&'a State>) -> Option<(&'a IamId, &'a state::User)> {
     let users = state.into_iter().flat_map(|state| &state.users);
     let called = users.filter(|(_, user)| is(user.name.as_str(), &user.iam_name, asked));
@@ -176,6 +176,6 @@ fn login_name(user: &listing::User, published: &Published, config: &Config) -> S
     let is_free =
         |name: &Name| names.allows(name.as_str(), &user.id) || !is_reserved(name.as_str(), &names.reserved);
     let login = config.login(&user.name, &user.tags, |name| name.ok().filter(is_free).ok_or(()));
-    // Nobody gets such a name, and it still is what is asked for.
+    // Nobody gets this name, but it may be what was asked for.
     login.name.map_or_else(|()| config.users.mapping().spelling(&user.name), |name| name.to_string())
 }

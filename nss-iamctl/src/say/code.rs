@@ -7,7 +7,7 @@ use status::{Coded, Held, Kind, SkipReason, Stop, Warning};
 /// A kind of finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Code {
-    /// A word for the link of the chain: `sshd`.
+    /// The part that was checked: `sshd`.
     pub check: &'static str,
     /// What was found there.
     pub code: &'static str,
@@ -314,7 +314,7 @@ mod tests {
 
     use super::*;
 
-    /// What the links of `status` alone give, or those of the others.
+    /// The codes of `status`, or those of the other commands.
     fn links(of_status: bool) -> Vec<&'static str> {
         let links = Link::CODES.iter().filter(|code| (code.check == "status") == of_status);
         links.map(|code| code.code).collect()
@@ -337,7 +337,7 @@ mod tests {
         assert!(twice.is_empty(), "{twice:?}");
     }
 
-    /// Code -> what is said of it, in the section of nss-iamctl(8) with this heading.
+    /// Code -> its description, in the section of nss-iamctl(8) with this heading.
     fn listed(page: &str, heading: &str) -> Vec<(String, String)> {
         let mut lines = page.lines().skip_while(|line| *line != format!(".Sh {heading}")).skip(1);
         let mut found: Vec<(String, String)> = Vec::new();

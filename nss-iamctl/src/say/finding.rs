@@ -16,7 +16,7 @@ pub(crate) enum Level {
     Ok = 0,
     /// Logins work, but something needs attention, or could not be checked.
     Warn = 1,
-    /// Logins fail because of it, or somebody has another's name, id or files.
+    /// Logins fail because of it, or a user has the name, id or files of another one.
     Bad = 2,
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn bounded(mut findings: Vec<Finding>, see: &str) -> Vec<Finding> {
 /// One finding a line, its remedy below.
 ///
 /// # Errors
-/// Of the writer.
+/// Those of the writer.
 pub(crate) fn print(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
     for Finding { level, code: Code { check, .. }, what, remedy } in findings {
         let level = match level {

@@ -11,7 +11,7 @@ pub(crate) fn printable(text: &str) -> String {
     })
 }
 
-/// A word of a command line that somebody will copy.
+/// A word of a command that will be copied into a shell.
 pub(crate) fn word(text: &str) -> String {
     let text = printable(text);
     let plain = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-/:".contains(c);
@@ -31,7 +31,7 @@ pub(crate) fn length(seconds: i64) -> String {
     }
 }
 
-/// How long before `now` that was.
+/// How long ago that was, at `now`.
 pub(crate) fn ago(then: i64, now: i64) -> String {
     if then > now {
         return format!("{} in the future", length(then.saturating_sub(now)));

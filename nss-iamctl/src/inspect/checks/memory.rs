@@ -58,7 +58,7 @@ pub(super) fn judge(facts: &Facts) -> Option<Finding> {
     Some(Finding::bad(Link::MemoryRebuilt, what, remedy))
 }
 
-/// How many users and groups are published under an id that the memory does not have, as the refresher counts them.
+/// How many published users and groups have an id that is not in `state.db`, counted as by the refresher.
 fn lost(state: &State, cache: &Cache) -> usize {
     let known: BTreeSet<Id> = state.identities.values().map(|identity| identity.id).collect();
     let private: BTreeSet<Id> = cache.users.iter().map(|user| user.uid).collect();

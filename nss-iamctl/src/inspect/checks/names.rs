@@ -59,7 +59,7 @@ pub(crate) fn adopted(facts: &Facts) -> Vec<Finding> {
 
 /// Whether something runs as the user or group.
 fn adopts(used: &Use) -> bool {
-    // A transient unit is no package's: somebody runs it as this user now, `systemd-run --uid`.
+    // A transient unit does not come from a package: somebody runs it as this user, with `systemd-run --uid`.
     matches!(used.kind, Kind::Unit | Kind::Sysusers) && !used.place.starts_with("/run/systemd/transient/")
 }
 
@@ -73,7 +73,7 @@ fn is_allowed(allow: &Allow, name: &str, holder: &Holder) -> bool {
     allowed.is_some_and(|allowed| allowed == name)
 }
 
-/// What else has a published name.
+/// What else has the name of a published user or group.
 enum Other<'a> {
     LocalUser,
     LocalGroup,
@@ -101,7 +101,7 @@ impl Other<'_> {
         }
     }
 
-    /// Whether the files say so, which are read at each refresh.
+    /// Whether it is in local files, which are read at each refresh.
     fn is_local(&self) -> bool {
         matches!(self, Self::LocalUser | Self::LocalGroup)
     }
@@ -155,7 +155,7 @@ fn of_service(service: &str) -> String {
     format!("service '{service}' of nsswitch.conf")
 }
 
-/// Services of nsswitch.conf(5) that say nothing.
+/// Services of nsswitch.conf(5) that do not answer.
 fn services(facts: &Facts) -> Vec<Finding> {
     let config = facts.configured();
     let excluded = &config.names.exclude;

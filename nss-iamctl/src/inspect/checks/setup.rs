@@ -109,7 +109,7 @@ fn programs(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// sshd(8): root must own keys-cmd and every folder on the way, and nobody else may write there.
+/// sshd(8): root must own keys-cmd and every directory of its path, and nobody else may be able to write there.
 pub(crate) fn keys_cmd(way: &[Node]) -> Finding {
     let there = way.last().is_some_and(|node| node.path == KEYS_CMD && !node.folder);
     // Debian's sshd accepts write permission for a group without members; others do not.

@@ -1,4 +1,4 @@
-//! What is said of a host where one thing after the other is broken.
+//! Breaks one thing at a time on a host, and checks what is reported.
 
 mod names;
 
@@ -17,14 +17,14 @@ use crate::inspect::facts::sshd::SshdFacts;
 use crate::inspect::facts::{Facts, NoConfig};
 use crate::say::finding::{Finding, Level};
 
-/// What is wrong once `break_it` has had its way.
+/// The problems that are found after `break_it`.
 fn broken(break_it: impl Fn(&mut Facts, &mut [Probe])) -> Vec<Finding> {
     let (mut facts, mut probes) = (good(), vec![probe(true), probe(false)]);
     break_it(&mut facts, &mut probes);
     judge(&facts, &probes).into_iter().filter(|finding| finding.level != Level::Ok).collect()
 }
 
-/// The one finding with these words, as bad as it should be, and a remedy with those.
+/// Asserts that there is a finding with these words, this level and this remedy.
 fn finds(level: Level, what: &str, remedy: &str, break_it: impl Fn(&mut Facts, &mut [Probe])) {
     let findings = broken(break_it);
     assert_finds(&findings, level, what, remedy);
@@ -203,7 +203,7 @@ fn names_that_were_refused_are_told_with_a_way_out() {
     assert_eq!(many[10].what, "and 15 more");
 }
 
-/// It is of the refresher of an earlier or later release.
+/// Written by the refresher of an earlier or later release.
 #[test]
 fn what_another_release_reports_is_shown_as_it_says_it() {
     let found = broken(|facts, _| {

@@ -1,4 +1,4 @@
-//! What blocks nss-iam users from the instance metadata: `nss-iam-imds.service`, and its rules as the kernel has them.
+//! What blocks nss-iam users from the instance metadata: `nss-iam-imds.service`, and its rules in the kernel.
 
 use std::ops::RangeInclusive;
 
@@ -8,9 +8,9 @@ use crate::host::Host;
 use crate::host::paths::IMDS;
 use crate::inspect::facts::unit::Unit;
 
-/// Of the metadata service, which EC2 has at both.
+/// Both addresses of the metadata service of EC2.
 pub(crate) const ADDRESSES: [&str; 2] = ["169.254.169.254", "fd00:ec2::254"];
-/// Before every chain that gives packets another address; see config/imds.nft.
+/// Before every chain that changes the address of packets; see config/imds.nft.
 const PRIORITY: i64 = -300;
 
 /// Of an installed unit.
@@ -23,7 +23,7 @@ pub(crate) struct ImdsFacts {
     pub rules: Option<Result<Rules, Unseen>>,
 }
 
-/// Why no rules are seen.
+/// Why the rules cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unseen {
     NoProgram,
@@ -71,7 +71,7 @@ impl Rules {
         self.refused.iter().any(|refused| refused.contains(uids.start()) && refused.contains(uids.end()))
     }
 
-    /// libnftables-json(5), as far as the table is as it should be; what is not counts as missing.
+    /// Reads libnftables-json(5). Whatever differs from the shipped table counts as missing.
     pub(crate) fn parse(json: &str) -> Option<Self> {
         let listed: Value = serde_json::from_str(json).ok()?;
         let mut rules = Self::default();

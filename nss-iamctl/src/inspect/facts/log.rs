@@ -1,4 +1,4 @@
-//! The host's log: what sshd, PAM, keys-cmd and the kernel said about logins. Its lines quote what strangers sent.
+//! The host's log: what sshd, PAM, keys-cmd and the kernel logged about logins. Lines can quote text from anyone on the network.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -15,7 +15,7 @@ const PROGRAMS: [&str; 3] = ["sshd", "sshd-session", "nss-iam-keys-cmd"];
 /// A line of a program, oldest first in a list of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// As the log has it; its form differs.
+    /// As in the log; the format varies.
     pub time: String,
     pub program: String,
     /// sshd has a process for each connection.
@@ -30,11 +30,11 @@ pub(crate) struct Denial {
     pub by: &'static str,
     /// The program that was denied.
     pub program: String,
-    /// What it was denied.
+    /// The file that it was denied.
     pub path: String,
 }
 
-/// What was said about logins.
+/// The lines about logins.
 pub(crate) fn logins(host: &Host) -> Vec<Line> {
     let mut words = vec!["journalctl", "-q", "--no-pager", "-o", "short-iso", "-n", LINES, "--since=-7d"];
     words.extend(PROGRAMS.iter().flat_map(|program| ["-t", program]));
@@ -45,7 +45,7 @@ pub(crate) fn logins(host: &Host) -> Vec<Line> {
     FILES.iter().map(|path| parse(&tail(host, path))).find(|lines| !lines.is_empty()).unwrap_or_default()
 }
 
-/// What SELinux and AppArmor said.
+/// The denials of SELinux and AppArmor.
 pub(crate) fn denials(host: &Host) -> Vec<Denial> {
     let mut text = tail(host, "/var/log/audit/audit.log");
     if text.is_empty() {
@@ -110,7 +110,7 @@ fn denial(line: &str) -> Option<Denial> {
     };
     let path = value("path").or_else(|| value("name"))?;
     let ours = path.contains("nss-iam") || path.contains("libnss_iam");
-    // An avc without path has the file's name alone.
+    // Without a path, an avc has only the name of the file.
     let alone = by == "selinux" && ["cache.db", "keys.db", "keys-cmd"].contains(&path.as_str());
     let program = if by == "apparmor" { value("profile") } else { value("comm") };
     (ours || alone).then(|| Denial { by, program: program.unwrap_or_default(), path })

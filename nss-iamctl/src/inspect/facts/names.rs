@@ -1,5 +1,4 @@
-//! What this host gives to the names of those who are published: groups, rules, units and every other place that knows
-//! them by name.
+//! What this host grants to published names: groups, rules, units, and every other place that mentions them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,13 +28,13 @@ pub(crate) struct Names {
     pub holders: BTreeMap<String, Holder>,
     /// Login name -> groups of /etc/group that list it as a member.
     pub members: BTreeMap<String, Vec<String>>,
-    /// What other services of nsswitch.conf(5) say.
+    /// Answers of other services in nsswitch.conf(5).
     pub directory: Answers,
     /// Why nsswitch.conf, or what `files` has, could not be read.
     pub unread: Option<String>,
-    /// Of the holders' names: rules, units, sysusers.d and all other places.
+    /// For each of these names: rules, units, sysusers.d and all other places.
     pub uses: BTreeMap<String, BTreeSet<claims::Use>>,
-    /// What is not known.
+    /// What cannot be resolved.
     pub unresolved: BTreeSet<Unresolved>,
 }
 
@@ -95,7 +94,7 @@ pub(crate) fn holders(published: &Published, common_group: &str) -> BTreeMap<Str
     groups.chain(users.map(|user| (user.name.to_string(), holder("user", user.uid.get())))).collect()
 }
 
-/// Name -> groups that list it, administrators of gshadow(5) among them.
+/// Name -> groups that list it, including administrators in gshadow(5).
 fn members(files: &Files, names: &BTreeSet<String>) -> BTreeMap<String, Vec<String>> {
     let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (group, known) in &files.groups {

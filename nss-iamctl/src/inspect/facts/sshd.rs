@@ -17,11 +17,11 @@ use crate::host::files;
 pub(crate) struct SshdFacts {
     /// What `sshd -t` complains about.
     pub refused: Option<Message>,
-    /// The words behind keys-cmd that this version can fill in.
+    /// The arguments of keys-cmd that this version supports.
     pub arguments: String,
-    /// Whether our drop-in, or our block in the main file, is there.
+    /// Whether our drop-in, or our block in the main file, exists.
     pub ours: bool,
-    /// Why the drop-in is not in force, as far as the files' text tells.
+    /// Why the drop-in is not in effect, judging by the text of the files.
     pub out_of_force: Option<String>,
     /// When the running daemon last read its files, seconds since 1970: it then rewrites its pid file.
     pub loaded: Option<i64>,

@@ -1,4 +1,4 @@
-//! What is gathered from a tree of files, as root, who owns them.
+//! What is gathered from a tree of files that root owns.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -50,7 +50,7 @@ impl Programs for Answers {
     }
 }
 
-/// None without root, whose files the readers trust.
+/// `None` without root, because the readers trust only files of root.
 fn tree() -> Option<(TempDir, Host)> {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: needs root");

@@ -1,4 +1,4 @@
-//! What is said of names that the host knows, too.
+//! Findings about names that the host also uses.
 
 use std::collections::BTreeSet;
 

@@ -156,3 +156,25 @@ fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<Message>
         settings::longer_list(mapped, first)
     ))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_note_about_sudo_keeps_the_local_groups_of_its_example() {
+        let folder = tempfile::tempdir().unwrap();
+        let hint = |text: &str| {
+            let config = Config::parse(&[("config.toml".into(), text.to_owned())]).unwrap();
+            let rules = "root ALL=(ALL) ALL\n%wheel ALL=(ALL) ALL\n";
+            powerless(&Host::this_folder(folder.path()), rules, &config).unwrap()
+        };
+        let hints = ["", "[local_groups]\nJumpHostAdmins = [\"adm\", \"docker\"]\n"]
+            .map(|text| hint(text).unwrap().hint().unwrap().split_once(": ").unwrap().1.to_owned());
+        assert_eq!(
+            hints,
+            [r#"JumpHostAdmins = ["wheel"]"#, r#"JumpHostAdmins = ["adm", "docker", "wheel"]"#]
+        );
+        assert_eq!(hint("[local_groups]\nOps = [\"wheel\"]\n"), None);
+    }
+}

@@ -31,9 +31,9 @@ def linked(metadata):
 
 
 def texts(package):
-    folder = pathlib.Path(package["manifest_path"]).parent
+    directory = pathlib.Path(package["manifest_path"]).parent
     # The C library in a -sys crate has a license of its own.
-    for path in sorted([*folder.iterdir(), *folder.glob("*/*")]):
+    for path in sorted([*directory.iterdir(), *directory.glob("*/*")]):
         if path.is_file() and path.name.lower().startswith(TEXTS):
             yield path.read_text(errors="replace").strip()
 

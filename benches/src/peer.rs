@@ -101,8 +101,8 @@ impl Sssd {
     /// Starts it with an empty cache, and waits until it knows this user.
     #[must_use]
     pub fn start(machine: &Machine, user: &str) -> Self {
-        for folder in ["/var/lib/sss/db", "/var/lib/sss/mc"] {
-            for entry in fs::read_dir(folder).unwrap() {
+        for directory in ["/var/lib/sss/db", "/var/lib/sss/mc"] {
+            for entry in fs::read_dir(directory).unwrap() {
                 fs::remove_file(entry.unwrap().path()).unwrap();
             }
         }

@@ -81,8 +81,8 @@ impl People {
         }
         index("/etc/passwd.cache", "uid", &passwd);
         index("/etc/group.cache", "gid", &group);
-        fs::create_dir_all(cache::FOLDER).unwrap();
-        cache::publish::cache(Path::new(cache::FOLDER), &self.snapshot()).unwrap();
+        fs::create_dir_all(cache::DIRECTORY).unwrap();
+        cache::publish::cache(Path::new(cache::DIRECTORY), &self.snapshot()).unwrap();
     }
 
     fn snapshot(&self) -> Cache {

@@ -50,12 +50,12 @@ fn why(figure: &Figure, verdict: Verdict) -> &'static str {
 
 impl Report {
     /// Writes README.md, the plots and lookups.json.
-    pub fn write(&self, folder: &Path) {
-        fs::create_dir_all(folder).unwrap();
-        fs::write(folder.join("README.md"), self.markdown()).unwrap();
-        fs::write(folder.join("lookups.json"), self.json()).unwrap();
+    pub fn write(&self, directory: &Path) {
+        fs::create_dir_all(directory).unwrap();
+        fs::write(directory.join("README.md"), self.markdown()).unwrap();
+        fs::write(directory.join("lookups.json"), self.json()).unwrap();
         for figure in self.warm.iter().chain(&self.cold) {
-            fs::write(folder.join(format!("{}.svg", figure.slug)), plot::svg(figure)).unwrap();
+            fs::write(directory.join(format!("{}.svg", figure.slug)), plot::svg(figure)).unwrap();
         }
     }
 

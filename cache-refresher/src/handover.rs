@@ -39,8 +39,8 @@ pub(crate) fn fetcher(files: &Files) -> Option<u32> {
 
 /// The owner of the directory, which root made: the same uid, for when the local users cannot be read.
 pub(crate) fn owner() -> Option<u32> {
-    let folder = Path::new(LISTING).parent()?;
-    fs::symlink_metadata(folder).ok().filter(fs::Metadata::is_dir).map(|found| found.uid())
+    let directory = Path::new(LISTING).parent()?;
+    fs::symlink_metadata(directory).ok().filter(fs::Metadata::is_dir).map(|found| found.uid())
 }
 
 /// Reads the listing for the apply half. It must belong to the user of the fetch half or to root, and nobody else may be
@@ -82,10 +82,10 @@ pub(crate) fn previous(source: &Source) -> Option<Listing> {
 /// Replaces the listing. If the disk is full, the reserve makes room: a listing with fewer users is what matters most.
 pub(crate) fn write(listing: &Listing) -> io::Result<()> {
     let (path, json) = (Path::new(LISTING), serde_json::to_vec(listing)?);
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    reserve::with(folder, || replace(path, &json, 0o600, None))?;
-    if let Err(cause) = reserve::keep(folder, json.len() as u64) {
-        log::warn!("cannot reserve space for the next listing in '{}': {cause}", folder.display());
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    reserve::with(directory, || replace(path, &json, 0o600, None))?;
+    if let Err(cause) = reserve::keep(directory, json.len() as u64) {
+        log::warn!("cannot reserve space for the next listing in '{}': {cause}", directory.display());
     }
     Ok(())
 }

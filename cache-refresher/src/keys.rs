@@ -99,9 +99,9 @@ mod tests {
     /// refused here.
     #[test]
     fn openssh_reads_a_key_in_the_same_spellings() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         for (is_key, body) in spellings() {
-            let file = folder.path().join("key");
+            let file = directory.path().join("key");
             std::fs::write(&file, format!("{body}\n")).unwrap();
             let ran = std::process::Command::new("ssh-keygen").arg("-lf").arg(&file).output();
             let Ok(ran) = ran else {

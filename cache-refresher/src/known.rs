@@ -75,8 +75,8 @@ impl Known {
     }
 
     /// `None` if it cannot be used. That is no error, since it is only a fallback.
-    pub(crate) fn read(folder: &Path) -> Option<Self> {
-        let path = folder.join(NAME);
+    pub(crate) fn read(directory: &Path) -> Option<Self> {
+        let path = directory.join(NAME);
         // It must belong to root, and nobody else may be able to write it.
         let found = fs::symlink_metadata(&path).ok()?;
         if !found.is_file() || found.uid() != 0 || found.mode() & 0o022 != 0 {
@@ -102,9 +102,9 @@ impl Known {
     ///
     /// # Errors
     /// Of the operating system.
-    pub(crate) fn write(&self, folder: &Path, gid: Option<u32>) -> io::Result<()> {
-        let path = folder.join(NAME);
-        if Self::read(folder).as_ref() == Some(self) {
+    pub(crate) fn write(&self, directory: &Path, gid: Option<u32>) -> io::Result<()> {
+        let path = directory.join(NAME);
+        if Self::read(directory).as_ref() == Some(self) {
             return cache::replace::remove_leftovers(&path);
         }
         let mode = if gid.is_some() { 0o640 } else { 0o600 };

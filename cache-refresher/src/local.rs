@@ -9,7 +9,7 @@ use claims::nss::{self, Answers, Asking, Files};
 use listing::regular::{self, Links};
 use status::Locked;
 
-use crate::folders::{self, Folders};
+use crate::directories::{self, Directories};
 
 /// Facts about the host. None of them come from the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) struct Local {
     /// Users locked by `nss-iamctl lock`.
     pub locked: Locked,
     /// Directories that could become homes, or why they could not be checked.
-    pub folders: Result<Folders, String>,
+    pub directories: Result<Directories, String>,
     /// Ranges of subuid(5) and subgid(5).
     pub sub_ids: Vec<RangeInclusive<u32>>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Questions {
     /// For the services of nsswitch.conf(5).
     pub nss: nss::Question,
     /// Only for users who are about to get a home: other homes are not checked.
-    pub folders: folders::Question,
+    pub directories: directories::Question,
     /// Whether anyone would get a new name: the rules of the host that use names are then read.
     pub newcomers: bool,
 }
@@ -44,11 +44,11 @@ pub(crate) struct Questions {
 impl Questions {
     /// Whether the answers to `other` also answer these questions.
     pub(crate) fn are_in(&self, other: &Self) -> bool {
-        let Self { nss, folders, newcomers } = self;
+        let Self { nss, directories, newcomers } = self;
         nss.names.is_subset(&other.nss.names)
             && nss.ids.is_subset(&other.nss.ids)
-            && folders.owners.is_subset(&other.folders.owners)
-            && folders.places.is_subset(&other.folders.places)
+            && directories.owners.is_subset(&other.directories.owners)
+            && directories.places.is_subset(&other.directories.places)
             && (!newcomers || other.newcomers)
     }
 }
@@ -79,7 +79,7 @@ impl Local {
             uses: Uses::default(),
             machine_id: String::new(),
             locked,
-            folders: Ok(Folders::default()),
+            directories: Ok(Directories::default()),
             sub_ids: Vec::new(),
         }
     }
@@ -110,7 +110,7 @@ impl Local {
         if questions.newcomers {
             self.uses.extend(claims::of_rules(root, exclude));
         }
-        self.folders = folders::look(&questions.folders);
+        self.directories = directories::look(&questions.directories);
         self.directory = asking.answers();
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Local {
     pub(crate) fn take_answers(&mut self, other: &Self) {
         self.directory.clone_from(&other.directory);
         self.uses.clone_from(&other.uses);
-        self.folders.clone_from(&other.folders);
+        self.directories.clone_from(&other.directories);
     }
 
     /// Whether this is a login shell, or nologin, which no list contains.
@@ -154,8 +154,8 @@ pub(crate) fn files() -> Result<Files, Unreadable> {
 ///
 /// # Errors
 /// If it cannot be read: a locked user could otherwise be given access again.
-pub(crate) fn locked(folder: &Path) -> Result<Locked, Unreadable> {
-    let path = folder.join("locked");
+pub(crate) fn locked(directory: &Path) -> Result<Locked, Unreadable> {
+    let path = directory.join("locked");
     Locked::read(&path).map_err(|cause| Unreadable::file(&path, cause))
 }
 

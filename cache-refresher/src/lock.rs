@@ -51,10 +51,10 @@ impl Error {
     }
 }
 
-/// For the apply half: locks `state.db` in `folder`, which is never replaced. Creates it if it is missing, except in a
+/// For the apply half: locks `state.db` in `directory`, which is never replaced. Creates it if it is missing, except in a
 /// dry run, which then has nothing to wait for.
-pub(crate) fn of_apply(folder: &Path, dry_run: bool) -> Result<Option<Lock>, Error> {
-    let path = folder.join(STATE.name);
+pub(crate) fn of_apply(directory: &Path, dry_run: bool) -> Result<Option<Lock>, Error> {
+    let path = directory.join(STATE.name);
     let opened = OpenOptions::new().read(true).append(!dry_run).create(!dry_run).mode(STATE.mode).open(&path);
     match opened {
         Err(cause) if dry_run && cause.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -67,8 +67,8 @@ pub(crate) fn of_apply(folder: &Path, dry_run: bool) -> Result<Option<Lock>, Err
 }
 
 /// For the fetch half: locks its directory, which other users cannot open.
-pub(crate) fn of_fetch(folder: &Path) -> Result<Lock, Error> {
-    wait(folder, File::open(folder))
+pub(crate) fn of_fetch(directory: &Path) -> Result<Lock, Error> {
+    wait(directory, File::open(directory))
 }
 
 /// Waits up to 30 s for the lock.

@@ -5,10 +5,10 @@ mod apply;
 mod changes;
 mod child_report;
 mod cli;
+mod directories;
 mod exit;
 mod fetch;
 mod fetch_child;
-mod folders;
 mod handover;
 mod keys;
 mod known;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     if let Some(status) = ended_processes() {
         return status;
     }
-    let served = claims::nss::serve(std::env::args_os()).or_else(|| folders::serve(std::env::args_os()));
+    let served = claims::nss::serve(std::env::args_os()).or_else(|| directories::serve(std::env::args_os()));
     if let Some(done) = served {
         return ExitCode::from(if done.is_ok() { exit::OK } else { exit::OTHER });
     }

@@ -95,7 +95,7 @@ fn unasked(input: &Input<'_>, told: &Told) -> Vec<Held> {
         .map(|(service, why)| Held::ServiceUnasked { service: service.to_owned(), why: why.to_owned() });
     let unresolved = local.uses.unresolved.iter().filter(|_| told.ignorant);
     let unresolved = unresolved.map(|unresolved| Held::RulesUnresolved { unresolved: unresolved.clone() });
-    let homes = local.folders.as_ref().err().map(|why| Held::HomesUnseen { why: why.clone() });
+    let homes = local.directories.as_ref().err().map(|why| Held::HomesUnseen { why: why.clone() });
     services.chain(unresolved).chain(homes).collect()
 }
 

@@ -21,11 +21,11 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_and_what_a_killed_process_left_goes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("status.json");
-        std::fs::write(folder.path().join(".status.json.new-1-0"), "half").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("status.json");
+        std::fs::write(directory.path().join(".status.json.new-1-0"), "half").unwrap();
         replace(&path, b"{}", 0o644, None).unwrap();
-        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
         assert_eq!(names.collect::<Vec<_>>(), ["status.json"]);
         assert_eq!(std::fs::read(&path).unwrap(), b"{}");
         assert_eq!(std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&path).unwrap()) & 0o777, 0o644);

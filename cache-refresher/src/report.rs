@@ -34,8 +34,8 @@ pub(crate) struct Report {
 }
 
 /// The report of the last run; an empty one if it is missing or cannot be read.
-pub(crate) fn last(folder: &Path) -> Status {
-    Status::read(&folder.join(STATUS)).unwrap_or_default()
+pub(crate) fn last(directory: &Path) -> Status {
+    Status::read(&directory.join(STATUS)).unwrap_or_default()
 }
 
 impl Report {
@@ -89,9 +89,9 @@ impl Report {
     }
 
     /// Counts what is published, for a run without a plan.
-    pub(crate) fn count_published(&mut self, folder: &Path) {
-        let cache = Cache::read(&folder.join("cache.db")).unwrap_or_default();
-        let keys = Keys::read(&folder.join("keys.db")).unwrap_or_default();
+    pub(crate) fn count_published(&mut self, directory: &Path) {
+        let cache = Cache::read(&directory.join("cache.db")).unwrap_or_default();
+        let keys = Keys::read(&directory.join("keys.db")).unwrap_or_default();
         let status = &mut self.status;
         status.users = cache.users.iter().filter(|user| user.active).count();
         status.disabled = cache.users.len() - status.users;
@@ -178,12 +178,17 @@ impl Report {
         }
     }
 
-    /// Replaces `status.json` in `folder`.
+    /// Replaces `status.json` in `directory`.
     ///
     /// # Errors
     /// Of the operating system.
-    pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
-        crate::replace::replace(&folder.join(STATUS), &serde_json::to_vec_pretty(&self.status)?, 0o644, None)
+    pub(crate) fn write(&self, directory: &Path) -> io::Result<()> {
+        crate::replace::replace(
+            &directory.join(STATUS),
+            &serde_json::to_vec_pretty(&self.status)?,
+            0o644,
+            None,
+        )
     }
 }
 

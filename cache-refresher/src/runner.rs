@@ -39,8 +39,8 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
         log::error!("{cause}");
     }
     let Some(config) = loaded.config else { return exit::CONFIGURATION };
-    let folder = Path::new(LISTING).parent().unwrap_or(Path::new("/"));
-    let _lock = match lock::of_fetch(folder) {
+    let directory = Path::new(LISTING).parent().unwrap_or(Path::new("/"));
+    let _lock = match lock::of_fetch(directory) {
         Ok(lock) => lock,
         Err(error) => {
             let message = Message::new(error.to_string()).and("nothing was done").with_hint(error.hint());
@@ -113,7 +113,7 @@ impl Loaded {
         match loaded {
             Ok((config, texts)) => Self { config: Some(config), texts, broken: None },
             Err(cause) => Self {
-                config: Known::read(Path::new(cache::FOLDER)).and_then(|known| known.configuration(&main)),
+                config: Known::read(Path::new(cache::DIRECTORY)).and_then(|known| known.configuration(&main)),
                 texts: Vec::new(),
                 broken: Some(cause),
             },
@@ -126,7 +126,7 @@ fn is_idle(config: &Config) -> bool {
     let names_none =
         config.groups.is_empty() && config.groups_from_instance_tag.is_none() && config.account.is_empty();
     let source = &config.source;
-    let idle = names_none && source.is_directory() && !Path::new(cache::FOLDER).join("state.db").exists();
+    let idle = names_none && source.is_directory() && !Path::new(cache::DIRECTORY).join("state.db").exists();
     if idle {
         let group = source.called("group");
         let message = Message::new(format!("nothing to do: the configuration names no {group}"));
@@ -144,19 +144,19 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
         None => (None, exit::OK),
     };
     let given = fetched.as_mut().and_then(|fetched| fetched.listing.take());
-    let folder = Path::new(cache::FOLDER);
+    let directory = Path::new(cache::DIRECTORY);
     let mut report = applied(cli, loaded, given);
     if report.status.error.is_some() {
-        report.count_published(folder);
+        report.count_published(directory);
     }
     let of_fetch = fetched.as_ref().map(|fetched| fetched.exit);
     report.status.exit = exit::heaviest([report.status.exit, unfetched].into_iter().chain(of_fetch));
     report.status.fetch = fetched;
-    report.log(&report::last(folder));
+    report.log(&report::last(directory));
     // Only disabling users is not a refresh, and leaves the report of the last one.
     let is_refresh = !cli.dry_run && !cli.removals_only && !report.is_shut_out;
-    if is_refresh && let Err(cause) = report.write(folder) {
-        log::warn!("cannot write '{}/status.json': {cause}", cache::FOLDER);
+    if is_refresh && let Err(cause) = report.write(directory) {
+        log::warn!("cannot write '{}/status.json': {cause}", cache::DIRECTORY);
     }
     print(&printed(cli, &report, started));
     report
@@ -201,7 +201,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     let source = &config.source;
     let previous = handover::previous(source);
     let remembered =
-        Known::read(Path::new(cache::FOLDER)).map(|known| known.accounts_of(source)).unwrap_or_default();
+        Known::read(Path::new(cache::DIRECTORY)).map(|known| known.accounts_of(source)).unwrap_or_default();
     let progress = Bar::start();
     let (force, release) =
         (cli.force, &fetch::Release { all: cli.force, names: cli.release.iter().cloned().collect() });

@@ -12,4 +12,4 @@ pub mod snapshot;
 pub mod state;
 
 /// The directory of the files; also compiled into the readers.
-pub const FOLDER: &str = "/var/lib/nss-iam";
+pub const DIRECTORY: &str = "/var/lib/nss-iam";

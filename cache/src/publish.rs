@@ -61,13 +61,13 @@ impl Error {
     }
 }
 
-/// Publishes `cache.db` in the directory `folder`.
+/// Publishes `cache.db` in the directory `directory`.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn cache(folder: &Path, snapshot: &Cache) -> Result<(), Error> {
+pub fn cache(directory: &Path, snapshot: &Cache) -> Result<(), Error> {
     publish(
-        folder,
+        directory,
         schema::CACHE,
         None,
         |db| snapshot.write(db),
@@ -75,13 +75,13 @@ pub fn cache(folder: &Path, snapshot: &Cache) -> Result<(), Error> {
     )
 }
 
-/// Publishes `keys.db` in the directory `folder`, readable by the group `gid`.
+/// Publishes `keys.db` in the directory `directory`, readable by the group `gid`.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn keys(folder: &Path, snapshot: &Keys, gid: u32) -> Result<(), Error> {
+pub fn keys(directory: &Path, snapshot: &Keys, gid: u32) -> Result<(), Error> {
     publish(
-        folder,
+        directory,
         schema::KEYS,
         Some(gid),
         |db| snapshot.write(db),
@@ -90,14 +90,14 @@ pub fn keys(folder: &Path, snapshot: &Keys, gid: u32) -> Result<(), Error> {
 }
 
 fn publish(
-    folder: &Path,
+    directory: &Path,
     schema: Schema,
     gid: Option<u32>,
     fill: impl Fn(&Connection) -> rusqlite::Result<()>,
     same: impl Fn(&Path) -> Result<bool, crate::snapshot::Error>,
 ) -> Result<(), Error> {
-    let path = folder.join(schema.name);
-    remove_leftovers(folder)?;
+    let path = directory.join(schema.name);
+    remove_leftovers(directory)?;
     let new = New::beside(&path).map_err(io_error("make a new file beside", &path))?;
     write(new.path(), schema, fill)?;
     let io_error = |what| io_error(what, new.path());
@@ -112,9 +112,9 @@ fn publish(
 ///
 /// # Errors
 /// See [`Error`].
-pub fn remove_leftovers(folder: &Path) -> Result<(), Error> {
+pub fn remove_leftovers(directory: &Path) -> Result<(), Error> {
     for schema in [schema::CACHE, schema::KEYS] {
-        let path = folder.join(schema.name);
+        let path = directory.join(schema.name);
         replace::remove_leftovers(&path).map_err(io_error("remove what is left beside", &path))?;
     }
     Ok(())
@@ -122,9 +122,9 @@ pub fn remove_leftovers(folder: &Path) -> Result<(), Error> {
 
 /// Whether the present file has the type, owner, mode and version that readers require. Its content is not checked.
 #[must_use]
-pub fn is_sound(folder: &Path, schema: Schema, gid: Option<u32>) -> bool {
+pub fn is_sound(directory: &Path, schema: Schema, gid: Option<u32>) -> bool {
     let look = || {
-        let file = options().open(folder.join(schema.name))?;
+        let file = options().open(directory.join(schema.name))?;
         let found = file.metadata()?;
         let mut header = [0; 64];
         file.read_exact_at(&mut header, 0)?;

@@ -70,7 +70,7 @@ impl New {
     pub fn place(self) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.path, &self.target)?;
-        sync_folder(&self.target)
+        sync_directory(&self.target)
     }
 }
 
@@ -183,11 +183,11 @@ pub fn replace(path: &Path, bytes: &[u8], attributes: &Attributes) -> io::Result
 /// # Errors
 /// An error of the operating system.
 pub fn remove_leftovers(path: &Path) -> io::Result<()> {
-    let (Some(folder), Some(file)) = (path.parent(), path.file_name()) else {
+    let (Some(directory), Some(file)) = (path.parent(), path.file_name()) else {
         return Err(ErrorKind::InvalidInput.into());
     };
     let start = [file.as_bytes(), NEW.as_bytes()].concat();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.as_bytes();
@@ -205,7 +205,7 @@ pub fn remove_leftovers(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// An error of the operating system.
-pub fn sync_folder(path: &Path) -> io::Result<()> {
+pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path.parent().ok_or(ErrorKind::InvalidInput)?)?.sync_all()
 }
 
@@ -213,8 +213,8 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn names(folder: &Path) -> Vec<OsString> {
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    fn names(directory: &Path) -> Vec<OsString> {
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect()
     }
 
     fn mode(path: &Path) -> u32 {
@@ -223,45 +223,45 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_as_a_whole_and_nothing_is_left_beside() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("status.json");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("status.json");
         fs::write(&path, "old").unwrap();
         let held = File::open(&path).unwrap();
         replace(&path, b"{}", &Attributes::of_mode(0o640)).unwrap();
         assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"{}".to_vec(), 0o640));
         assert_eq!(io::read_to_string(held).unwrap(), "old", "who has the old one open keeps it");
-        assert_eq!(names(folder.path()), ["status.json"]);
+        assert_eq!(names(directory.path()), ["status.json"]);
     }
 
     #[test]
     fn a_new_file_is_its_owners_alone_and_hidden_until_it_has_its_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("nss-iam.conf");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("nss-iam.conf");
         let (one, two) = (New::beside(&path).unwrap(), New::beside(&path).unwrap());
         assert_ne!(one.path(), two.path());
         assert_eq!(mode(one.path()), 0o600);
         let name = one.path().file_name().unwrap().to_str().unwrap();
         assert!(name.starts_with(".nss-iam.conf.new-") && !name.ends_with(".conf"), "{name}");
         drop((one, two));
-        assert!(names(folder.path()).is_empty());
+        assert!(names(directory.path()).is_empty());
     }
 
     #[test]
     fn a_failure_leaves_the_present_file_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
         fs::create_dir(&path).unwrap();
         assert!(
             replace(&path, b"new", &Attributes::of_mode(0o644)).is_err(),
-            "no file takes a folder's place"
+            "no file takes a directory's place"
         );
-        assert_eq!(names(folder.path()), ["file"]);
+        assert_eq!(names(directory.path()), ["file"]);
     }
 
     #[test]
     fn attributes_are_taken_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let [old, new] = ["old", "new"].map(|name| folder.path().join(name));
+        let directory = tempfile::tempdir().unwrap();
+        let [old, new] = ["old", "new"].map(|name| directory.path().join(name));
         let file = File::create(&old).unwrap();
         file.set_permissions(Permissions::from_mode(0o2751)).unwrap();
         let is_marked = fsetxattr(&file, "user.mark", b"kept", XattrFlags::empty()).is_ok();
@@ -277,15 +277,15 @@ mod tests {
 
     #[test]
     fn leftovers_go_with_their_journals_and_what_is_not_ours_stays() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         for name in [".a.db.new-1-0", ".a.db.new-1-0-journal", "a.db.new-77-wal", ".b.db.new-1-0", "a.db"] {
-            fs::write(folder.path().join(name), "half").unwrap();
+            fs::write(directory.path().join(name), "half").unwrap();
         }
-        fs::create_dir(folder.path().join(".a.db.new-folder")).unwrap();
-        remove_leftovers(&folder.path().join("a.db")).unwrap();
-        let mut left = names(folder.path());
+        fs::create_dir(directory.path().join(".a.db.new-directory")).unwrap();
+        remove_leftovers(&directory.path().join("a.db")).unwrap();
+        let mut left = names(directory.path());
         left.sort();
-        assert_eq!(left, [".a.db.new-folder", ".b.db.new-1-0", "a.db"]);
-        assert!(remove_leftovers(&folder.path().join("none/a.db")).is_err());
+        assert_eq!(left, [".a.db.new-directory", ".b.db.new-1-0", "a.db"]);
+        assert!(remove_leftovers(&directory.path().join("none/a.db")).is_err());
     }
 }

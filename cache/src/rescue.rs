@@ -18,23 +18,23 @@ const LARGEST: u64 = 256 << 20;
 
 /// Whether the directory is on a file system that cannot be written to.
 #[must_use]
-pub fn is_needed(folder: &Path) -> bool {
-    let flags = rustix::fs::statvfs(folder).map(|found| found.f_flag);
+pub fn is_needed(directory: &Path) -> bool {
+    let flags = rustix::fs::statvfs(directory).map(|found| found.f_flag);
     flags.is_ok_and(|flags| flags.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
 /// Whether the directory is a copy in memory.
 #[must_use]
-pub fn is_done(folder: &Path) -> bool {
-    folder.join(MARK).exists()
+pub fn is_done(directory: &Path) -> bool {
+    directory.join(MARK).exists()
 }
 
-/// Mounts a copy over `folder`.
+/// Mounts a copy over `directory`.
 ///
 /// # Errors
 /// An error of the operating system, or an error if sshd would not see the copy because this process has a private
 /// mount namespace, such as systemd gives to a unit.
-pub fn rescue(folder: &Path) -> io::Result<()> {
+pub fn rescue(directory: &Path) -> io::Result<()> {
     if !is_seen_by_others()? {
         return Err(io::Error::other(
             "this process has a private mount namespace, so no other process would see a copy",
@@ -42,23 +42,23 @@ pub fn rescue(folder: &Path) -> io::Result<()> {
     }
     let aside = Path::new("/run").join(format!("nss-iam-rescue-{}", std::process::id()));
     fs::create_dir(&aside)?;
-    let done = replace(folder, &aside);
+    let done = replace(directory, &aside);
     // The copy that is mounted over the directory stays. Errors do not matter here.
     let _ = unmount(&aside, UnmountFlags::DETACH);
     let _ = fs::remove_dir(&aside);
     done
 }
 
-fn replace(folder: &Path, aside: &Path) -> io::Result<()> {
+fn replace(directory: &Path, aside: &Path) -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount("tmpfs", aside, "tmpfs", flags, c"mode=0755")?;
-    Attributes::of_mode(0o755).labelled_as(folder).give(&File::open(aside)?)?;
-    for entry in fs::read_dir(folder)? {
+    Attributes::of_mode(0o755).labelled_as(directory).give(&File::open(aside)?)?;
+    for entry in fs::read_dir(directory)? {
         copy(&entry?.path(), aside)?;
     }
     OpenOptions::new().write(true).create_new(true).mode(0o644).open(aside.join(MARK))?;
     // There is a cache at every instant.
-    Ok(mount_bind(aside, folder)?)
+    Ok(mount_bind(aside, directory)?)
 }
 
 /// Only regular files are copied. Other entries (backups of `nss-iamctl`) stay below the mount, where they cannot

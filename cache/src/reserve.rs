@@ -16,15 +16,15 @@ const SMALL: u64 = 64 << 10;
 ///
 /// # Errors
 /// An error of the operating system, if not even half is available.
-pub fn keep(folder: &Path, bytes: u64) -> io::Result<()> {
-    let path = folder.join(NAME);
+pub fn keep(directory: &Path, bytes: u64) -> io::Result<()> {
+    let path = directory.join(NAME);
     let wanted = bytes.saturating_add(SMALL);
     // A sparse file would not reserve space.
     let is_kept = |found: fs::Metadata| found.is_file() && found.blocks() * 512 >= wanted;
     if fs::symlink_metadata(&path).is_ok_and(is_kept) {
         return Ok(());
     }
-    let _ = give_up(folder);
+    let _ = give_up(directory);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     let mut size = wanted;
     loop {
@@ -35,7 +35,7 @@ pub fn keep(folder: &Path, bytes: u64) -> io::Result<()> {
             }
             Err(_) if size > wanted / 2 => size -= wanted / 16,
             Err(cause) => {
-                let _ = give_up(folder);
+                let _ = give_up(directory);
                 return Err(cause.into());
             }
             Ok(()) => return Ok(()),
@@ -47,17 +47,17 @@ pub fn keep(folder: &Path, bytes: u64) -> io::Result<()> {
 ///
 /// # Errors
 /// The error of the last attempt.
-pub fn with<T, E>(folder: &Path, mut work: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+pub fn with<T, E>(directory: &Path, mut work: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     match work() {
-        Err(_) if give_up(folder) => work(),
+        Err(_) if give_up(directory) => work(),
         done => done,
     }
 }
 
 /// Deletes the reserve. Returns whether there was one.
 #[must_use]
-pub fn give_up(folder: &Path) -> bool {
-    fs::remove_file(folder.join(NAME)).is_ok()
+pub fn give_up(directory: &Path) -> bool {
+    fs::remove_file(directory.join(NAME)).is_ok()
 }
 
 #[cfg(test)]
@@ -66,17 +66,17 @@ mod tests {
 
     #[test]
     fn the_reserve_is_deleted_for_work_that_fails_and_kept_otherwise() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(NAME);
-        keep(folder.path(), 1 << 20).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(NAME);
+        keep(directory.path(), 1 << 20).unwrap();
         let size = fs::metadata(&path).unwrap().len();
         assert!(size > 1 << 20);
-        keep(folder.path(), 1000).unwrap();
+        keep(directory.path(), 1000).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len(), size, "it does not shrink");
-        assert_eq!(with(folder.path(), || Ok::<_, ()>(1)), Ok(1));
+        assert_eq!(with(directory.path(), || Ok::<_, ()>(1)), Ok(1));
         assert!(path.exists());
-        let done = with(folder.path(), || if path.exists() { Err("full") } else { Ok(2) });
+        let done = with(directory.path(), || if path.exists() { Err("full") } else { Ok(2) });
         assert_eq!((done, path.exists()), (Ok(2), false));
-        assert_eq!(with(folder.path(), || Err::<(), _>("full")), Err("full"));
+        assert_eq!(with(directory.path(), || Err::<(), _>("full")), Err("full"));
     }
 }

@@ -14,7 +14,7 @@ pub const MAJOR: u32 = 1;
 /// One of the files.
 #[derive(Debug, Clone, Copy)]
 pub struct Schema {
-    /// Its name in [`crate::FOLDER`].
+    /// Its name in [`crate::DIRECTORY`].
     pub name: &'static str,
     /// Its permissions.
     pub mode: u32,

@@ -108,15 +108,15 @@ pub struct Group {
 }
 
 impl State {
-    /// Reads `state.db` of any version in the directory `folder` through a copy in memory: nothing is created
+    /// Reads `state.db` of any version in the directory `directory` through a copy in memory: nothing is created
     /// or migrated on disk, and the file need not be writable.
     ///
     /// # Errors
     /// See [`Error`]; a missing file is an error of SQLite.
-    pub fn read(folder: &Path) -> Result<Self, Error> {
+    pub fn read(directory: &Path) -> Result<Self, Error> {
         let mut memory = Connection::open_in_memory()?;
-        migrations::copy(&connect(&folder.join(STATE.name))?, &mut memory)?;
-        let version = migrations::version(&memory, folder)?;
+        migrations::copy(&connect(&directory.join(STATE.name))?, &mut memory)?;
+        let version = migrations::version(&memory, directory)?;
         migrations::migrate(&mut memory, version)?;
         StateFile(memory).load()
     }
@@ -203,20 +203,20 @@ impl Error {
 pub struct StateFile(Connection);
 
 impl StateFile {
-    /// Opens or creates `state.db` in the directory `folder`. A file of an earlier version is copied and then
+    /// Opens or creates `state.db` in the directory `directory`. A file of an earlier version is copied and then
     /// migrated. The caller holds the lock of the refresher.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn open(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(STATE.name);
+    pub fn open(directory: &Path) -> Result<Self, Error> {
+        let path = directory.join(STATE.name);
         // SQLite would create it with the umask's mode.
         OpenOptions::new().append(true).create(true).mode(STATE.mode).open(&path)?;
         let mut db = connect(&path)?;
         db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
-        let version = migrations::version(&db, folder)?;
+        let version = migrations::version(&db, directory)?;
         if migrations::is_earlier(version) {
-            migrations::back_up(&db, folder, version)?;
+            migrations::back_up(&db, directory, version)?;
         }
         migrations::migrate(&mut db, version)?;
         Ok(Self(db))

@@ -18,19 +18,19 @@ const FIRST: &str = "0.1.0";
 const TABLES: [&str; 3] = ["identity", "user", "member_group"];
 
 /// A directory with the `state.db` of a fixture.
-fn folder(fixture: &str) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::copy(Path::new("tests/fixtures").join(fixture).join("state.db"), state(&folder)).unwrap();
-    fs::set_permissions(state(&folder), fs::Permissions::from_mode(0o600)).unwrap();
-    folder
+fn directory(fixture: &str) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::copy(Path::new("tests/fixtures").join(fixture).join("state.db"), state(&directory)).unwrap();
+    fs::set_permissions(state(&directory), fs::Permissions::from_mode(0o600)).unwrap();
+    directory
 }
 
-fn state(folder: &TempDir) -> PathBuf {
-    folder.path().join("state.db")
+fn state(directory: &TempDir) -> PathBuf {
+    directory.path().join("state.db")
 }
 
-fn open(folder: &TempDir) -> Result<StateFile, Error> {
-    StateFile::open(folder.path())
+fn open(directory: &TempDir) -> Result<StateFile, Error> {
+    StateFile::open(directory.path())
 }
 
 fn sql(file: &Path, sql: &str) {
@@ -51,8 +51,8 @@ fn rows(file: &Path, table: &str) -> Vec<Vec<Value>> {
 }
 
 /// All files of a directory.
-fn bytes(folder: &TempDir) -> BTreeMap<String, Vec<u8>> {
-    let entries = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+fn bytes(directory: &TempDir) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
     let files = entries.filter(|path| path.is_file());
     files
         .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap()))
@@ -72,13 +72,13 @@ fn schema(db: &Connection) -> Vec<String> {
 
 #[test]
 fn what_0_1_0_wrote_is_taken_over_value_by_value_and_copied_first() {
-    let folder = folder(FIRST);
-    let before = TABLES.map(|table| rows(&state(&folder), table));
-    let state_now = open(&folder).unwrap().load().unwrap();
+    let directory = directory(FIRST);
+    let before = TABLES.map(|table| rows(&state(&directory), table));
+    let state_now = open(&directory).unwrap().load().unwrap();
 
-    let copy = folder.path().join("state.db.100");
-    assert_eq!((version(&state(&folder)), version(&copy)), (PRESENT, 100));
-    for file in [state(&folder), copy] {
+    let copy = directory.path().join("state.db.100");
+    assert_eq!((version(&state(&directory)), version(&copy)), (PRESENT, 100));
+    for file in [state(&directory), copy] {
         assert_eq!(TABLES.map(|table| rows(&file, table)), before, "{}", file.display());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
     }
@@ -125,12 +125,15 @@ fn what_0_1_0_wrote_is_taken_over_value_by_value_and_copied_first() {
 
 #[test]
 fn what_101_wrote_is_taken_over_with_homes_and_names() {
-    let folder = folder("101");
+    let directory = directory("101");
     let tables = ["identity", "user", "member_group", "home", "name"];
-    let before = tables.map(|table| rows(&state(&folder), table));
-    let state_now = open(&folder).unwrap().load().unwrap();
-    assert_eq!(tables.map(|table| rows(&state(&folder), table)), before);
-    assert_eq!((version(&state(&folder)), version(&folder.path().join("state.db.101"))), (PRESENT, 101));
+    let before = tables.map(|table| rows(&state(&directory), table));
+    let state_now = open(&directory).unwrap().load().unwrap();
+    assert_eq!(tables.map(|table| rows(&state(&directory), table)), before);
+    assert_eq!(
+        (version(&state(&directory)), version(&directory.path().join("state.db.101"))),
+        (PRESENT, 101)
+    );
     assert_eq!(state_now.homes["/home/eve"], IamId::new("AIDAEVE"));
     assert_eq!(state_now.names[&Name::new("night.shift").unwrap()], IamId::new("AGPAOPS2"));
     assert_eq!((state_now.asked, state_now.rebuilt, state_now.held), (1_795_700_114, None, None));
@@ -143,31 +146,31 @@ fn a_migrated_file_has_the_schema_of_a_new_one_and_stores_the_same_data() {
     let new = schema(&Connection::open(empty.path().join("state.db")).unwrap());
     assert!(new.len() >= 6, "{new:?}");
     for fixture in [FIRST, "101"] {
-        let folder = folder(fixture);
-        let mut file = open(&folder).unwrap();
-        assert_eq!(schema(&Connection::open(state(&folder)).unwrap()), new, "{fixture}");
+        let directory = directory(fixture);
+        let mut file = open(&directory).unwrap();
+        assert_eq!(schema(&Connection::open(state(&directory)).unwrap()), new, "{fixture}");
         let mut wanted = file.load().unwrap();
         wanted.homes.insert("/home/ana".to_owned(), IamId::new("AIDAANA"));
         wanted.names.insert(Name::new("ana").unwrap(), IamId::new("AIDAANA"));
         (wanted.asked, wanted.rebuilt, wanted.held) = (7, Some(8), Some(9));
         file.save(&wanted).unwrap();
         drop(file);
-        let before = bytes(&folder);
-        assert_eq!(open(&folder).unwrap().load().unwrap(), wanted, "{fixture}");
-        assert!(bytes(&folder) == before, "{fixture}: the second time there is nothing to migrate");
+        let before = bytes(&directory);
+        assert_eq!(open(&directory).unwrap().load().unwrap(), wanted, "{fixture}");
+        assert!(bytes(&directory) == before, "{fixture}: the second time there is nothing to migrate");
     }
 }
 
 #[test]
 fn reading_does_not_migrate_the_file() {
     for fixture in [FIRST, "101"] {
-        let folder = folder(fixture);
+        let directory = directory(fixture);
         // An administrator may have changed the page size.
-        sql(&state(&folder), "PRAGMA page_size = 16384; VACUUM;");
-        let before = bytes(&folder);
-        let read = State::read(folder.path()).unwrap();
-        assert!(bytes(&folder) == before, "{fixture}");
-        assert_eq!(read, open(&folder).unwrap().load().unwrap(), "{fixture}");
+        sql(&state(&directory), "PRAGMA page_size = 16384; VACUUM;");
+        let before = bytes(&directory);
+        let read = State::read(directory.path()).unwrap();
+        assert!(bytes(&directory) == before, "{fixture}");
+        assert_eq!(read, open(&directory).unwrap().load().unwrap(), "{fixture}");
     }
     let empty = tempfile::tempdir().unwrap();
     assert!(State::read(empty.path()).is_err());
@@ -179,7 +182,7 @@ fn reading_does_not_migrate_the_file() {
 
 #[test]
 fn the_copy_also_rolls_back_the_journal_of_a_crash() {
-    let (before, crashed) = (folder(FIRST), tempfile::tempdir().unwrap());
+    let (before, crashed) = (directory(FIRST), tempfile::tempdir().unwrap());
     let wanted = State::read(before.path()).unwrap();
     let db = Connection::open(state(&before)).unwrap();
     db.execute_batch("PRAGMA cache_size = 1; BEGIN; UPDATE user SET name = 'mallory', keys = '';").unwrap();
@@ -197,23 +200,23 @@ fn the_copy_also_rolls_back_the_journal_of_a_crash() {
     assert!(torn.windows(7).any(|bytes| bytes == b"mallory"), "without the journal it would be wrong");
     assert_eq!(open(&crashed).unwrap().load().unwrap(), wanted);
     for table in TABLES {
-        let fixture = folder(FIRST);
+        let fixture = directory(FIRST);
         assert_eq!(rows(&crashed.path().join("state.db.100"), table), rows(&state(&fixture), table));
     }
 }
 
 #[test]
 fn a_later_major_version_is_refused_and_not_touched() {
-    let folder = folder(FIRST);
-    drop(open(&folder).unwrap());
-    sql(&state(&folder), "CREATE TABLE later (x); PRAGMA user_version = 200;");
-    fs::write(folder.path().join("state.db.old"), "").unwrap();
-    let before = bytes(&folder);
-    let refused = [open(&folder).map(drop).unwrap_err(), State::read(folder.path()).unwrap_err()];
+    let directory = directory(FIRST);
+    drop(open(&directory).unwrap());
+    sql(&state(&directory), "CREATE TABLE later (x); PRAGMA user_version = 200;");
+    fs::write(directory.path().join("state.db.old"), "").unwrap();
+    let before = bytes(&directory);
+    let refused = [open(&directory).map(drop).unwrap_err(), State::read(directory.path()).unwrap_err()];
     for error in refused {
         assert!(matches!(error, Error::Later { version: 200, .. }), "{error}");
         assert_eq!(error.to_string(), "its format 200 is newer than 102, the format of this release");
-        let file = state(&folder).display().to_string();
+        let file = state(&directory).display().to_string();
         let way = format!("rm -f '{file}-journal'; cp '{file}.100' '{file}'");
         assert!(
             error.hint().contains("install the release") && error.hint().ends_with(&way),
@@ -222,9 +225,9 @@ fn a_later_major_version_is_refused_and_not_touched() {
         );
         assert!(!error.is_damage());
     }
-    assert!(bytes(&folder) == before);
-    fs::remove_file(folder.path().join("state.db.100")).unwrap();
-    let error = State::read(folder.path()).unwrap_err();
+    assert!(bytes(&directory) == before);
+    fs::remove_file(directory.path().join("state.db.100")).unwrap();
+    let error = State::read(directory.path()).unwrap_err();
     assert!(!error.hint().contains("cp "), "there is nothing to be put back: {}", error.hint());
 }
 
@@ -239,22 +242,22 @@ fn another_database_is_refused_as_damaged_and_not_touched() {
         "PRAGMA application_id = 0x6e696163; PRAGMA user_version = 900",
         "PRAGMA application_id = 0",
     ] {
-        let folder = folder(FIRST);
-        sql(&state(&folder), statement);
-        let before = bytes(&folder);
-        let error = open(&folder).unwrap_err();
+        let directory = directory(FIRST);
+        sql(&state(&directory), statement);
+        let before = bytes(&directory);
+        let error = open(&directory).unwrap_err();
         assert!(matches!(error, Error::Foreign(_)) && error.is_damage(), "{statement}: {error}");
         assert!(error.hint().contains("backup"), "{statement}");
-        assert!(matches!(State::read(folder.path()), Err(Error::Foreign(_))), "{statement}");
-        assert_eq!(bytes(&folder), before, "{statement}");
+        assert!(matches!(State::read(directory.path()), Err(Error::Foreign(_))), "{statement}");
+        assert_eq!(bytes(&directory), before, "{statement}");
     }
 }
 
 fn of_a_later_minor() -> TempDir {
-    let folder = folder("101");
-    drop(open(&folder).unwrap());
-    fs::remove_file(folder.path().join("state.db.101")).unwrap();
-    let db = Connection::open(state(&folder)).unwrap();
+    let directory = directory("101");
+    drop(open(&directory).unwrap());
+    fs::remove_file(directory.path().join("state.db.101")).unwrap();
+    let db = Connection::open(state(&directory)).unwrap();
     db.execute("INSERT OR REPLACE INTO about (id, asked) VALUES (1, 5)", []).unwrap();
     for table in ["identity", "user", "member_group", "home", "name", "about"] {
         db.execute_batch(&format!(
@@ -268,13 +271,13 @@ fn of_a_later_minor() -> TempDir {
          PRAGMA user_version = 103;",
     )
     .unwrap();
-    folder
+    directory
 }
 
 #[test]
 fn a_later_minor_version_is_used_and_keeps_its_extra_columns() {
-    let folder = of_a_later_minor();
-    let mut file = open(&folder).unwrap();
+    let directory = of_a_later_minor();
+    let mut file = open(&directory).unwrap();
     let mut wanted = file.load().unwrap();
     let (ana, bob, new) = (IamId::new("AIDAANA"), IamId::new("AIDABOB"), IamId::new("AIDANEW"));
     wanted.users.get_mut(&ana).unwrap().disabled = Some(9);
@@ -290,11 +293,11 @@ fn a_later_minor_version_is_used_and_keeps_its_extra_columns() {
     file.save(&wanted).unwrap();
     drop(file);
 
-    assert_eq!(State::read(folder.path()).unwrap(), wanted);
-    assert_eq!(version(&state(&folder)), 103, "the later release finds what it expects");
-    assert_eq!(bytes(&folder).into_keys().collect::<Vec<_>>(), ["state.db"], "nothing is migrated");
+    assert_eq!(State::read(directory.path()).unwrap(), wanted);
+    assert_eq!(version(&state(&directory)), 103, "the later release finds what it expects");
+    assert_eq!(bytes(&directory).into_keys().collect::<Vec<_>>(), ["state.db"], "nothing is migrated");
     let later = |table: &str, key: &str| {
-        let rows = rows(&state(&folder), table);
+        let rows = rows(&state(&directory), table);
         let row = rows.iter().find(|row| matches!(row.first(), Some(Value::Text(found)) if found == key));
         match row.and_then(|row| row.last()) {
             Some(Value::Text(text)) => text.clone(),
@@ -314,45 +317,45 @@ fn a_later_minor_version_is_used_and_keeps_its_extra_columns() {
     ] {
         assert_eq!(later(table, key), text, "'{key}' in '{table}'");
     }
-    assert_eq!(rows(&state(&folder), "about")[0].last(), Some(&Value::Text("kept".to_owned())));
+    assert_eq!(rows(&state(&directory), "about")[0].last(), Some(&Value::Text("kept".to_owned())));
 }
 
 #[test]
 fn a_failed_step_leaves_the_old_file() {
-    let folder = folder(FIRST);
+    let directory = directory(FIRST);
     // The first step creates `home` and `name`, then fails.
-    sql(&state(&folder), "CREATE TABLE about (x);");
-    let before = bytes(&folder);
-    let error = open(&folder).map(drop).unwrap_err();
+    sql(&state(&directory), "CREATE TABLE about (x);");
+    let before = bytes(&directory);
+    let error = open(&directory).map(drop).unwrap_err();
     assert!(error.to_string().contains("about already exists"), "{error}");
-    assert!(bytes(&folder)["state.db"] == before["state.db"]);
-    assert_eq!(version(&folder.path().join("state.db.100")), 100);
-    sql(&state(&folder), "DROP TABLE about;");
-    assert_eq!(open(&folder).unwrap().load().unwrap().users.len(), 5);
+    assert!(bytes(&directory)["state.db"] == before["state.db"]);
+    assert_eq!(version(&directory.path().join("state.db.100")), 100);
+    sql(&state(&directory), "DROP TABLE about;");
+    assert_eq!(open(&directory).unwrap().load().unwrap().users.len(), 5);
 }
 
 #[test]
 fn a_file_that_cannot_be_copied_is_not_migrated_but_can_be_read() {
-    let folder = folder(FIRST);
-    fs::create_dir_all(folder.path().join("state.db.100/full")).unwrap();
-    let before = bytes(&folder);
-    let error = open(&folder).map(drop).unwrap_err();
+    let directory = directory(FIRST);
+    fs::create_dir_all(directory.path().join("state.db.100/full")).unwrap();
+    let before = bytes(&directory);
+    let error = open(&directory).map(drop).unwrap_err();
     assert!(matches!(&error, Error::NotCopied { name, .. } if name == "state.db.100"), "{error}");
     assert!(error.to_string().contains("Is a directory") && error.hint().contains("room"), "{error}");
     assert!(!error.is_damage() && error.io().is_some());
-    assert!(bytes(&folder) == before, "no leftover, and the same file");
-    assert_eq!(State::read(folder.path()).unwrap().users.len(), 5);
+    assert!(bytes(&directory) == before, "no leftover, and the same file");
+    assert_eq!(State::read(directory.path()).unwrap().users.len(), 5);
 }
 
 #[test]
 fn a_damaged_file_is_not_migrated() {
-    let folder = folder(FIRST);
-    let mut damaged = fs::read(state(&folder)).unwrap();
+    let directory = directory(FIRST);
+    let mut damaged = fs::read(state(&directory)).unwrap();
     // The second page belongs to the first table.
     damaged[4096..8192].fill(0xff);
-    fs::write(state(&folder), &damaged).unwrap();
-    let error = open(&folder).map(drop).unwrap_err();
+    fs::write(state(&directory), &damaged).unwrap();
+    let error = open(&directory).map(drop).unwrap_err();
     assert!(error.is_damage() && error.hint().contains("backup"), "{error}");
-    assert_eq!(bytes(&folder).into_keys().collect::<Vec<_>>(), ["state.db"]);
-    assert!(fs::read(state(&folder)).unwrap() == damaged);
+    assert_eq!(bytes(&directory).into_keys().collect::<Vec<_>>(), ["state.db"]);
+    assert!(fs::read(state(&directory)).unwrap() == damaged);
 }

@@ -11,7 +11,7 @@ use cache::state::{Identity, State, StateFile};
 use cache::{publish, state};
 use policy::{Field, IamId, Id, KeyLine, Name};
 
-fn folder() -> tempfile::TempDir {
+fn directory() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
@@ -53,8 +53,8 @@ fn keys(names: &[&str]) -> Keys {
     Keys { machine_id: "0".repeat(32), max_age: 60, options: "restrict".to_owned(), logins: logins.collect() }
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
@@ -64,28 +64,28 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[test]
 fn what_is_published_is_read_back() {
-    let folder = folder();
-    publish::cache(folder.path(), &users(&["ana", "bob"])).unwrap();
-    publish::keys(folder.path(), &keys(&["ana", "bob"]), own_gid()).unwrap();
-    assert_eq!(Cache::read(&folder.path().join("cache.db")).unwrap(), users(&["ana", "bob"]));
-    assert_eq!(Keys::read(&folder.path().join("keys.db")).unwrap(), keys(&["ana", "bob"]));
-    assert_eq!(names(folder.path()), ["cache.db", "keys.db"]);
+    let directory = directory();
+    publish::cache(directory.path(), &users(&["ana", "bob"])).unwrap();
+    publish::keys(directory.path(), &keys(&["ana", "bob"]), own_gid()).unwrap();
+    assert_eq!(Cache::read(&directory.path().join("cache.db")).unwrap(), users(&["ana", "bob"]));
+    assert_eq!(Keys::read(&directory.path().join("keys.db")).unwrap(), keys(&["ana", "bob"]));
+    assert_eq!(names(directory.path()), ["cache.db", "keys.db"]);
 }
 
 #[test]
 fn everyone_can_read_the_cache_and_only_the_group_the_keys() {
-    let folder = folder();
-    publish::cache(folder.path(), &users(&["ana"])).unwrap();
-    publish::keys(folder.path(), &keys(&["ana"]), own_gid()).unwrap();
-    let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o7777;
+    let directory = directory();
+    publish::cache(directory.path(), &users(&["ana"])).unwrap();
+    publish::keys(directory.path(), &keys(&["ana"]), own_gid()).unwrap();
+    let mode = |name: &str| fs::metadata(directory.path().join(name)).unwrap().permissions().mode() & 0o7777;
     assert_eq!((mode("cache.db"), mode("keys.db")), (0o644, 0o640));
 }
 
 #[test]
 fn sqlite_itself_refuses_to_write_to_a_published_file() {
-    let folder = folder();
-    publish::cache(folder.path(), &users(&["ana"])).unwrap();
-    let file = folder.path().join("cache.db");
+    let directory = directory();
+    publish::cache(directory.path(), &users(&["ana"])).unwrap();
+    let file = directory.path().join("cache.db");
     let before = fs::read(&file).unwrap();
     let db = rusqlite::Connection::open(&file).unwrap();
     for sql in [
@@ -102,23 +102,23 @@ fn sqlite_itself_refuses_to_write_to_a_published_file() {
 
 #[test]
 fn the_same_snapshot_gives_the_same_bytes() {
-    let (a, b) = (folder(), folder());
-    for folder in [&a, &b] {
-        publish::cache(folder.path(), &users(&["ana", "bob"])).unwrap();
+    let (a, b) = (directory(), directory());
+    for directory in [&a, &b] {
+        publish::cache(directory.path(), &users(&["ana", "bob"])).unwrap();
     }
     assert_eq!(fs::read(a.path().join("cache.db")).unwrap(), fs::read(b.path().join("cache.db")).unwrap());
 }
 
 #[test]
 fn the_old_file_is_marked_as_retired_only_after_it_was_replaced() {
-    let folder = folder();
-    publish::cache(folder.path(), &users(&["ana"])).unwrap();
-    let path = folder.path().join("cache.db");
-    let held = folder.path().join("held");
+    let directory = directory();
+    publish::cache(directory.path(), &users(&["ana"])).unwrap();
+    let path = directory.path().join("cache.db");
+    let held = directory.path().join("held");
     fs::hard_link(&path, &held).unwrap();
     let before = fs::read(&held).unwrap();
     assert_eq!(before[60] & 0x80, 0);
-    publish::cache(folder.path(), &users(&["bob"])).unwrap();
+    publish::cache(directory.path(), &users(&["bob"])).unwrap();
     let after = fs::read(&held).unwrap();
     assert_eq!(after[60], before[60] | 0x80);
     assert_eq!((&after[..60], &after[61..]), (&before[..60], &before[61..]));
@@ -128,31 +128,31 @@ fn the_old_file_is_marked_as_retired_only_after_it_was_replaced() {
 
 #[test]
 fn leftovers_of_a_killed_refresher_are_removed_with_their_journals() {
-    let folder = folder();
+    let directory = directory();
     for name in ["cache.db.new-1", "cache.db.new-1-journal", "cache.db.new-77-wal"] {
-        fs::write(folder.path().join(name), "half").unwrap();
+        fs::write(directory.path().join(name), "half").unwrap();
     }
-    publish::cache(folder.path(), &users(&["ana"])).unwrap();
-    assert_eq!(names(folder.path()), ["cache.db"]);
+    publish::cache(directory.path(), &users(&["ana"])).unwrap();
+    assert_eq!(names(directory.path()), ["cache.db"]);
 }
 
 #[test]
 fn a_failure_leaves_the_present_file_and_no_leftover() {
-    let folder = folder();
-    publish::cache(folder.path(), &users(&["ana"])).unwrap();
-    let before = fs::read(folder.path().join("cache.db")).unwrap();
+    let directory = directory();
+    publish::cache(directory.path(), &users(&["ana"])).unwrap();
+    let before = fs::read(directory.path().join("cache.db")).unwrap();
     let mut twice = users(&["ana"]);
     twice.users.push(twice.users[0].clone());
-    let error = publish::cache(folder.path(), &twice).unwrap_err();
+    let error = publish::cache(directory.path(), &twice).unwrap_err();
     assert!(error.to_string().contains("UNIQUE constraint failed"), "{error}");
-    assert_eq!(fs::read(folder.path().join("cache.db")).unwrap(), before);
-    assert_eq!(names(folder.path()), ["cache.db"]);
+    assert_eq!(fs::read(directory.path().join("cache.db")).unwrap(), before);
+    assert_eq!(names(directory.path()), ["cache.db"]);
 }
 
 #[test]
 fn an_assigned_id_is_never_changed_or_assigned_to_another() {
-    let folder = folder();
-    let mut file = StateFile::open(folder.path()).unwrap();
+    let directory = directory();
+    let mut file = StateFile::open(directory.path()).unwrap();
     let identity = |id| Identity { id: Id::pinned(id).unwrap(), pinned: false };
     let mut state = State::default();
     state.identities.insert(IamId::new("AIDA1"), identity(2000));
@@ -167,16 +167,16 @@ fn an_assigned_id_is_never_changed_or_assigned_to_another() {
     file.save(&State::default()).unwrap();
     drop(file);
 
-    assert_eq!(StateFile::open(folder.path()).unwrap().load().unwrap(), first);
-    let mode = fs::metadata(folder.path().join("state.db")).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(StateFile::open(directory.path()).unwrap().load().unwrap(), first);
+    let mode = fs::metadata(directory.path().join("state.db")).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode, 0o600);
 }
 
 /// SQLite would wait for a writer of a FIFO.
 #[test]
 fn anything_but_a_regular_file_is_refused_without_waiting() {
-    let folder = folder();
-    let path = folder.path().join("cache.db");
+    let directory = directory();
+    let path = directory.path().join("cache.db");
     rustix::fs::mknodat(
         rustix::fs::CWD,
         &path,
@@ -186,14 +186,14 @@ fn anything_but_a_regular_file_is_refused_without_waiting() {
     )
     .unwrap();
     assert!(Cache::read(&path).unwrap_err().to_string().contains("it is not a regular file"));
-    publish::cache(folder.path(), &users(&["ana"])).unwrap();
+    publish::cache(directory.path(), &users(&["ana"])).unwrap();
     assert_eq!(Cache::read(&path).unwrap(), users(&["ana"]));
 }
 
 #[test]
 fn all_facts_about_a_user_are_stored_and_read_back() {
-    let folder = folder();
-    let mut file = StateFile::open(folder.path()).unwrap();
+    let directory = directory();
+    let mut file = StateFile::open(directory.path()).unwrap();
     let mut state = State::default();
     let iam_id = IamId::new("AIDA1");
     state.identities.insert(iam_id.clone(), Identity { id: Id::computed(&iam_id), pinned: false });

@@ -10,8 +10,8 @@ fn identity(id: u32) -> Identity {
 
 #[test]
 fn a_lost_user_who_is_found_again_has_the_same_id() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut file = StateFile::open(folder.path()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut file = StateFile::open(directory.path()).unwrap();
     let lost = IamId::of_lost(Id::pinned(1001).unwrap());
     let mut state = State::default();
     state.identities.insert(lost.clone(), identity(1001));
@@ -27,8 +27,8 @@ fn a_lost_user_who_is_found_again_has_the_same_id() {
 
 #[test]
 fn an_assigned_id_is_neither_changed_nor_shared() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut file = StateFile::open(folder.path()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut file = StateFile::open(directory.path()).unwrap();
     let mut state = State::default();
     state.identities.insert(IamId::new("U1"), identity(1001));
     file.save(&state).unwrap();

@@ -7,20 +7,20 @@ use crate::{Kind, Unresolved, Use, Uses};
 
 const FILES: [&str; 2] = ["/etc/doas.conf", "/usr/local/etc/doas.conf"];
 /// Alpine's doas also reads `*.conf` here.
-const FOLDER: &str = "/etc/doas.d";
+const DIRECTORY: &str = "/etc/doas.d";
 
 /// Reads the files that doas below `root` would read.
 pub fn read(root: &Path) -> Uses {
     let tree = Tree(root);
     let mut uses = Uses::default();
     let mut files: Vec<PathBuf> = FILES.iter().map(PathBuf::from).collect();
-    match tree.list(Path::new(FOLDER)) {
+    match tree.list(Path::new(DIRECTORY)) {
         Ok(entries) => {
             files.extend(
                 entries.into_iter().filter(|entry| entry.name.ends_with(".conf")).map(|entry| entry.path),
             );
         }
-        Err(cause) => cannot(&mut uses, Path::new(FOLDER), cause.to_string()),
+        Err(cause) => cannot(&mut uses, Path::new(DIRECTORY), cause.to_string()),
     }
     for file in files {
         match tree.read(&file) {

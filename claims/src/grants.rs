@@ -52,7 +52,7 @@ impl Report<'_> {
         }
         if matches!(place.how, How::FileName) {
             // A directory may contain more of these files, as in /var/spool/cron/crontabs.
-            if self.tree.is_folder(file) {
+            if self.tree.is_directory(file) {
                 return;
             }
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -80,7 +80,7 @@ impl Report<'_> {
     fn text(&mut self, file: &Path) -> Option<String> {
         match self.tree.read(file) {
             Ok(text) => text,
-            Err(_) if self.tree.is_masked(file) || self.tree.is_folder(file) => None,
+            Err(_) if self.tree.is_masked(file) || self.tree.is_directory(file) => None,
             Err(cause) => {
                 self.cannot(file, &cause);
                 None

@@ -20,7 +20,7 @@ use self::scan::Scan;
 const FILES: [&str; 5] =
     ["/etc/sudoers", "/etc/sudoers-rs", "/usr/etc/sudoers", "/usr/local/etc/sudoers", "/etc/opt/sudoers"];
 /// The directory that the packaged /etc/sudoers includes; images have files there before sudo is installed.
-const FOLDER: &str = "/etc/sudoers.d";
+const DIRECTORY: &str = "/etc/sudoers.d";
 /// Defaults in sudoers(5) whose value is a user or a group.
 const GRANTING_OPTIONS: [&str; 5] =
     ["exempt_group", "runas_default", "timestampowner", "iolog_user", "iolog_group"];
@@ -51,7 +51,7 @@ fn read_with(tree: Tree<'_>, exporter: Exporter) -> Uses {
     }
     if !tree.exists(Path::new("/etc/sudoers")) {
         let mut scan = Scan::default();
-        scan.read_folder(tree, Path::new(FOLDER));
+        scan.read_directory(tree, Path::new(DIRECTORY));
         add_scan(tree, scan, &mut uses);
     }
     other_services(tree, &mut uses);

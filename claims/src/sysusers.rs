@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::tree::Tree;
 use crate::{Kind, Unresolved, Use, Uses};
 
-const FOLDERS: [&str; 5] = [
+const DIRECTORIES: [&str; 5] = [
     "/etc/sysusers.d",
     "/run/sysusers.d",
     "/usr/local/lib/sysusers.d",
@@ -19,19 +19,19 @@ pub fn read(root: &Path) -> Uses {
     let tree = Tree(root);
     let mut uses = Uses::default();
     let mut seen = Vec::new();
-    for folder in FOLDERS.map(Path::new) {
+    for directory in DIRECTORIES.map(Path::new) {
         // /lib may be a link to /usr/lib.
-        let Ok(real) = tree.canonical(folder) else { continue };
+        let Ok(real) = tree.canonical(directory) else { continue };
         if seen.contains(&real) {
             continue;
         }
         seen.push(real);
-        match tree.list(folder) {
+        match tree.list(directory) {
             Ok(entries) => entries
                 .iter()
                 .filter(|entry| entry.name.ends_with(".conf") && !tree.is_masked(&entry.path))
                 .for_each(|entry| file(tree, &entry.path, &mut uses)),
-            Err(cause) => cannot(&mut uses, folder, cause.to_string()),
+            Err(cause) => cannot(&mut uses, directory, cause.to_string()),
         }
     }
     uses
@@ -142,13 +142,14 @@ mod tests {
     #[test]
     fn all_directories_count_and_a_mask_is_ignored() {
         let root = tempfile::tempdir().unwrap();
-        for (folder, name) in [("etc", "ann"), ("run", "ben"), ("usr/lib", "cara"), ("usr/local/lib", "dora")]
+        for (directory, name) in
+            [("etc", "ann"), ("run", "ben"), ("usr/lib", "cara"), ("usr/local/lib", "dora")]
         {
-            let folder = root.path().join(folder).join("sysusers.d");
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join("a.conf"), format!("u {name} -\n")).unwrap();
-            fs::write(folder.join("a.conf.old"), "u eva -\n").unwrap();
-            std::os::unix::fs::symlink("/dev/null", folder.join("b.conf")).unwrap();
+            let directory = root.path().join(directory).join("sysusers.d");
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join("a.conf"), format!("u {name} -\n")).unwrap();
+            fs::write(directory.join("a.conf.old"), "u eva -\n").unwrap();
+            std::os::unix::fs::symlink("/dev/null", directory.join("b.conf")).unwrap();
         }
         let uses = read(root.path());
         assert_eq!(uses.names.keys().collect::<Vec<_>>(), ["ann", "ben", "cara", "dora"]);

@@ -96,8 +96,8 @@ impl Tree<'_> {
     }
 
     /// The entries of a directory, sorted by name; none if it does not exist.
-    pub(crate) fn list(self, folder: &Path) -> io::Result<Vec<Entry>> {
-        let entries = match self.real(folder).and_then(fs::read_dir) {
+    pub(crate) fn list(self, directory: &Path) -> io::Result<Vec<Entry>> {
+        let entries = match self.real(directory).and_then(fs::read_dir) {
             Ok(entries) => entries,
             Err(cause) if is_absent(&cause) => return Ok(Vec::new()),
             Err(cause) => return Err(cause),
@@ -107,7 +107,7 @@ impl Tree<'_> {
             let entry = entry?;
             let (name, kind) = (entry.file_name(), entry.file_type()?);
             found.push(Entry {
-                path: folder.join(&name),
+                path: directory.join(&name),
                 name: name.to_string_lossy().into_owned(),
                 is_dir: kind.is_dir(),
                 is_link: kind.is_symlink(),
@@ -123,7 +123,7 @@ impl Tree<'_> {
     }
 
     /// Whether it is a directory, following links.
-    pub(crate) fn is_folder(self, path: &Path) -> bool {
+    pub(crate) fn is_directory(self, path: &Path) -> bool {
         self.real(path).is_ok_and(|path| path.is_dir())
     }
 
@@ -134,17 +134,18 @@ impl Tree<'_> {
 
     /// Whether the tree has the library `name`, wherever its distribution keeps libraries.
     pub(crate) fn has_library(self, name: &str) -> bool {
-        let mut folders = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/libexec/sudo"]
-            .map(PathBuf::from)
-            .to_vec();
+        let mut directories =
+            ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/libexec/sudo"]
+                .map(PathBuf::from)
+                .to_vec();
         // Debian's directories for an architecture, such as /usr/lib/x86_64-linux-gnu.
-        for folder in ["/lib", "/usr/lib"] {
-            let entries = self.list(Path::new(folder)).unwrap_or_default();
-            folders.extend(
+        for directory in ["/lib", "/usr/lib"] {
+            let entries = self.list(Path::new(directory)).unwrap_or_default();
+            directories.extend(
                 entries.into_iter().filter(|entry| entry.name.contains("-linux-")).map(|entry| entry.path),
             );
         }
-        folders.iter().any(|folder| self.exists(&folder.join(name)))
+        directories.iter().any(|directory| self.exists(&directory.join(name)))
     }
 }
 
@@ -168,13 +169,13 @@ mod tests {
 
     #[test]
     fn a_link_of_the_tree_stays_in_the_tree() {
-        let folder = tempfile::tempdir().unwrap();
-        let tree = Tree(folder.path());
-        fs::create_dir_all(folder.path().join("etc/d")).unwrap();
-        fs::write(folder.path().join("etc/real"), "ours").unwrap();
-        symlink("/etc/real", folder.path().join("etc/d/absolute")).unwrap();
-        symlink("../../../../etc/real", folder.path().join("etc/d/relative")).unwrap();
-        symlink("loop", folder.path().join("etc/loop")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let tree = Tree(directory.path());
+        fs::create_dir_all(directory.path().join("etc/d")).unwrap();
+        fs::write(directory.path().join("etc/real"), "ours").unwrap();
+        symlink("/etc/real", directory.path().join("etc/d/absolute")).unwrap();
+        symlink("../../../../etc/real", directory.path().join("etc/d/relative")).unwrap();
+        symlink("loop", directory.path().join("etc/loop")).unwrap();
         for link in ["absolute", "relative"] {
             assert_eq!(tree.read(&Path::new("/etc/d").join(link)).unwrap().unwrap(), "ours", "{link}");
         }
@@ -185,10 +186,10 @@ mod tests {
 
     #[test]
     fn a_pipe_or_a_huge_file_is_an_error_and_does_not_block() {
-        let folder = tempfile::tempdir().unwrap();
-        let tree = Tree(folder.path());
-        nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
-        File::create(folder.path().join("huge")).unwrap().set_len(MAX_SIZE + 1).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let tree = Tree(directory.path());
+        nix::unistd::mkfifo(&directory.path().join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        File::create(directory.path().join("huge")).unwrap().set_len(MAX_SIZE + 1).unwrap();
         assert!(tree.read(Path::new("/pipe")).is_err());
         assert!(tree.read(Path::new("/huge")).is_err());
     }

@@ -15,7 +15,7 @@ use self::file::{File, Role};
 use self::name::Name;
 
 /// `systemd-analyze unit-paths` of the system manager, systemd.unit(5).
-const FOLDERS: [&str; 13] = [
+const DIRECTORIES: [&str; 13] = [
     "/etc/systemd/system.control",
     "/run/systemd/system.control",
     "/run/systemd/transient",
@@ -31,7 +31,7 @@ const FOLDERS: [&str; 13] = [
     "/run/systemd/generator.late",
 ];
 /// Services that dbus-daemon(1) starts itself as their `User=`.
-const BUS_FOLDERS: [&str; 5] = [
+const BUS_DIRECTORIES: [&str; 5] = [
     "/etc/dbus-1/system-services",
     "/run/dbus-1/system-services",
     "/usr/local/share/dbus-1/system-services",
@@ -44,12 +44,12 @@ const RUNNING: &str = "/run/systemd/units";
 /// Reads all units below `root`.
 pub fn read(root: &Path) -> Uses {
     let tree = Tree(root);
-    let mut found = Units { folders: folders(tree), ..Units::default() };
-    for folder in FOLDERS.map(Path::new) {
+    let mut found = Units { directories: directories(tree), ..Units::default() };
+    for directory in DIRECTORIES.map(Path::new) {
         // /lib may be a link to /usr/lib.
-        let Ok(real) = tree.canonical(folder) else { continue };
+        let Ok(real) = tree.canonical(directory) else { continue };
         if found.seen.insert(real) {
-            found.folder(tree, folder);
+            found.directory(tree, directory);
         }
     }
     if let Ok(running) = tree.list(Path::new(RUNNING)) {
@@ -63,8 +63,8 @@ pub fn read(root: &Path) -> Uses {
     uses
 }
 
-fn folders(tree: Tree<'_>) -> BTreeSet<PathBuf> {
-    FOLDERS.iter().filter_map(|folder| tree.canonical(Path::new(folder)).ok()).collect()
+fn directories(tree: Tree<'_>) -> BTreeSet<PathBuf> {
+    DIRECTORIES.iter().filter_map(|directory| tree.canonical(Path::new(directory)).ok()).collect()
 }
 
 /// Whether a word is the name of a unit.
@@ -75,7 +75,7 @@ fn is_unit(word: &str) -> bool {
 /// All files, by the unit name to which their settings belong.
 #[derive(Debug, Default)]
 struct Units {
-    folders: BTreeSet<PathBuf>,
+    directories: BTreeSet<PathBuf>,
     seen: BTreeSet<PathBuf>,
     /// A unit, or the unit that a drop-in directory belongs to -> files.
     layers: BTreeMap<String, Vec<File>>,
@@ -87,10 +87,10 @@ struct Units {
 }
 
 impl Units {
-    fn folder(&mut self, tree: Tree<'_>, folder: &Path) {
-        match tree.list(folder) {
+    fn directory(&mut self, tree: Tree<'_>, directory: &Path) {
+        match tree.list(directory) {
             Ok(entries) => entries.iter().for_each(|entry| self.entry(tree, entry)),
-            Err(cause) => self.cannot(folder, cause.to_string()),
+            Err(cause) => self.cannot(directory, cause.to_string()),
         }
     }
 
@@ -125,7 +125,7 @@ impl Units {
         let Some(name) = target.file_name().map(|name| name.to_string_lossy().into_owned()) else {
             return true;
         };
-        let is_read = target.parent().is_some_and(|parent| self.folders.contains(parent));
+        let is_read = target.parent().is_some_and(|parent| self.directories.contains(parent));
         if is_read && name != entry.name {
             self.aliases.insert(entry.name.clone(), name);
         }
@@ -243,8 +243,8 @@ fn add(uses: &mut Uses, value: &str, role: Role, base: &str, file: &File) {
 }
 
 fn bus_services(tree: Tree<'_>, uses: &mut Uses) {
-    for folder in BUS_FOLDERS.map(Path::new) {
-        let entries = tree.list(folder).unwrap_or_default();
+    for directory in BUS_DIRECTORIES.map(Path::new) {
+        let entries = tree.list(directory).unwrap_or_default();
         for entry in entries.iter().filter(|entry| entry.name.ends_with(".service")) {
             match tree.read(&entry.path) {
                 Ok(text) => {

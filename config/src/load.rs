@@ -68,18 +68,18 @@ fn read(path: &Path) -> Result<String, Error> {
     Ok(text)
 }
 
-fn drop_ins(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let failed = |cause| Error::Read {
-        path: folder.to_owned(),
+        path: directory.to_owned(),
         cause,
         hint: "make it a directory that the refresher's user can read: chmod 0755",
     };
-    let entries = match fs::read_dir(folder) {
+    let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(failed(e)),
     };
-    refuse_world_writable(folder, &fs::metadata(folder).map_err(failed)?)?;
+    refuse_world_writable(directory, &fs::metadata(directory).map_err(failed)?)?;
     let paths =
         entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     // Hidden files are skipped, as by the shell's `*.toml`: editors create them.

@@ -90,12 +90,12 @@ mod tests {
 
     #[test]
     fn what_is_no_regular_file_is_refused_and_not_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let (fifo, socket) = (folder.path().join("fifo"), folder.path().join("socket"));
+        let directory = tempfile::tempdir().unwrap();
+        let (fifo, socket) = (directory.path().join("fifo"), directory.path().join("socket"));
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         assert!(fifo.metadata().unwrap().file_type().is_fifo());
         let _listener = UnixListener::bind(&socket).unwrap();
-        for other in [&fifo, &socket, folder.path(), Path::new("/dev/zero")] {
+        for other in [&fifo, &socket, directory.path(), Path::new("/dev/zero")] {
             for links in [Links::Follow, Links::Refuse] {
                 assert_eq!(told(other, 9, links), Err("not a regular file".to_owned()), "{other:?}");
             }
@@ -104,15 +104,15 @@ mod tests {
 
     #[test]
     fn a_file_is_read_up_to_the_very_byte() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
         std::fs::write(&file, "text").unwrap();
         symlink(&file, &link).unwrap();
         assert_eq!(told(&file, 4, Links::Refuse), Ok(b"text".to_vec()));
         assert!(matches!(read(&file, 3, Links::Refuse), Err(Unread::TooLarge(3))));
         assert_eq!(told(&link, 4, Links::Follow), Ok(b"text".to_vec()));
         assert_eq!(told(&link, 4, Links::Refuse), Err("not a regular file".to_owned()));
-        let missing = read(&folder.path().join("none"), 4, Links::Refuse).map(drop).unwrap_err();
+        let missing = read(&directory.path().join("none"), 4, Links::Refuse).map(drop).unwrap_err();
         assert_eq!(io::Error::from(missing).kind(), io::ErrorKind::NotFound);
     }
 }

@@ -1,7 +1,7 @@
 //! Threads that use all kinds of lookups while the cache is replaced, for valgrind and the sanitizers: `probe
-//! FOLDER ROUNDS`.
+//! DIRECTORY ROUNDS`.
 //!
-//! FOLDER contains snapshots with the users `user0` to `user9` and the group `iam-users`. They replace the cache in
+//! DIRECTORY contains snapshots with the users `user0` to `user9` and the group `iam-users`. They replace the cache in
 //! turn, as the publisher does it: a rename, and then the mark in the old file.
 #![expect(unsafe_code, reason = "calls the module as C does")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test program")]

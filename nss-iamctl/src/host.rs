@@ -83,7 +83,7 @@ impl Host {
 
     /// A directory in which nothing can be run.
     #[cfg(test)]
-    pub(crate) fn this_folder(root: &std::path::Path) -> Self {
+    pub(crate) fn this_directory(root: &std::path::Path) -> Self {
         struct Nothing;
         impl Programs for Nothing {
             fn run(&self, _: &[&str], _: &str) -> io::Result<Output> {
@@ -110,7 +110,9 @@ impl Host {
 
     /// The absolute path of a program, if it is installed.
     pub(crate) fn find(&self, program: &str) -> Option<String> {
-        PATH.split(':').map(|folder| format!("{folder}/{program}")).find(|path| self.path(path).is_file())
+        PATH.split(':')
+            .map(|directory| format!("{directory}/{program}"))
+            .find(|path| self.path(path).is_file())
     }
 
     /// Runs a program and waits for it; the caller checks the exit status.

@@ -97,9 +97,9 @@ fn refusal(module: &[String], import: &[String]) -> Option<String> {
     None
 }
 
-/// Every file below `folder` but fixtures, tests and `main.rs`, with its module.
-fn files(folder: &Path, module: &[String], found: &mut Vec<(Module, PathBuf)>) {
-    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+/// Every file below `directory` but fixtures, tests and `main.rs`, with its module.
+fn files(directory: &Path, module: &[String], found: &mut Vec<(Module, PathBuf)>) {
+    for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
         let name = entry.file_stem().unwrap().to_str().unwrap().to_owned();
         if ["fixtures", "tests", "main"].contains(&name.as_str()) {
             continue;

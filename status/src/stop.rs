@@ -28,7 +28,7 @@ coded! {
         /// `state.db` cannot be used.
         StateUnusable = "state-unusable",
         /// The directory of the cache cannot be used.
-        FolderUnusable = "folder-unusable",
+        DirectoryUnusable = "directory-unusable",
         /// A later release wrote `state.db`.
         StateLater = "state-later",
         /// `cache.db` or `keys.db` cannot be replaced.

@@ -141,11 +141,11 @@ fn a_report_without_codes_is_read() {
 
 #[test]
 fn a_report_is_read_from_a_file_only() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("status.json");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("status.json");
     std::fs::write(&path, serde_json::to_vec(&report()).unwrap()).unwrap();
     assert_eq!(Status::read(&path).unwrap(), report());
-    assert_eq!(Status::read(folder.path()).unwrap_err().to_string(), "not a regular file");
+    assert_eq!(Status::read(directory.path()).unwrap_err().to_string(), "not a regular file");
     std::fs::write(&path, "{\"exit\": 0").unwrap();
     assert!(Status::read(&path).is_err());
 }

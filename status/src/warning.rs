@@ -88,12 +88,12 @@ coded! {
         /// The keys come from an image.
         OtherMachine = "not-fetched-here",
         /// The directory of the cache is read-only, and a copy in memory is mounted over it.
-        InMemory = "folder-in-memory",
+        InMemory = "directory-in-memory",
         /// The directory is read-only, and no copy could be mounted.
         NotInMemory {
             /// The reason.
             cause: String,
-        } = "folder-not-in-memory",
+        } = "directory-not-in-memory",
         /// Processes of a disabled user did not end.
         ProcessesLeft {
             /// The login name.

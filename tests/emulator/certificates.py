@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
-def make(folder):
-    """Writes ca.pem, server.pem and server.key into the folder; their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+def make(directory):
+    """Writes ca.pem, server.pem and server.key into the directory; their paths."""
+    directory.mkdir(parents=True, exist_ok=True)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name, name = named("emulator CA"), named("localhost")
     ca = unsigned(ca_name, ca_name, ca_key).add_extension(x509.BasicConstraints(True, 0), critical=True)
@@ -20,9 +20,9 @@ def make(folder):
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return [
-        written(folder / "ca.pem", pem(ca.sign(ca_key, hashes.SHA256()))),
-        written(folder / "server.pem", pem(server.sign(ca_key, hashes.SHA256()))),
-        written(folder / "server.key", private),
+        written(directory / "ca.pem", pem(ca.sign(ca_key, hashes.SHA256()))),
+        written(directory / "server.pem", pem(server.sign(ca_key, hashes.SHA256()))),
+        written(directory / "server.key", private),
     ]
 
 

@@ -44,7 +44,7 @@ def metadata(account, method, path, environ):
     }
     if account.instance_role:
         pages["/latest/meta-data/iam/security-credentials"] = INSTANCE_ROLE
-    if account.tags:  # without tags, or without permission for them, there is no such folder
+    if account.tags:  # without tags, or without permission for them, there is no such directory
         pages["/latest/meta-data/tags/instance"] = "\n".join(account.tags)
     found = pages.get(path.rstrip("/"))
     return ("404 Not Found", [], "") if found is None else ("200 OK", [], found)

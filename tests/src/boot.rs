@@ -69,8 +69,8 @@ impl Booted {
         unshare(CloneFlags::CLONE_NEWNS).expect("unshare a mount namespace");
         attach(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING);
         attach(Some("tmpfs"), "/mnt", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"));
-        for folder in ["upper", "work", "root"] {
-            fs::create_dir(Path::new("/mnt").join(folder)).unwrap();
+        for directory in ["upper", "work", "root"] {
+            fs::create_dir(Path::new("/mnt").join(directory)).unwrap();
         }
         // systemd-nspawn leaves directories there.
         attach(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"));
@@ -296,9 +296,10 @@ impl Drop for Booted {
 }
 
 /// From the leaves on; a cgroup that still has a process in it stays.
-fn remove_cgroup(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
+fn remove_cgroup(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir())
+    {
         remove_cgroup(&entry.path());
     }
-    let _ = fs::remove_dir(folder);
+    let _ = fs::remove_dir(directory);
 }

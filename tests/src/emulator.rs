@@ -49,13 +49,13 @@ impl Emulator {
         Self { child, ready }
     }
 
-    /// Starts one that also speaks TLS; it writes its certificates to `folder`.
+    /// Starts one that also speaks TLS; it writes its certificates to `directory`.
     ///
     /// # Panics
     /// If the path is not UTF-8.
     #[must_use]
-    pub fn tls(folder: &Path) -> Self {
-        Self::start(&["--tls", folder.to_str().unwrap()])
+    pub fn tls(directory: &Path) -> Self {
+        Self::start(&["--tls", directory.to_str().unwrap()])
     }
 
     /// `127.0.0.1:PORT`.

@@ -87,11 +87,11 @@ impl Host {
 
     /// Like [`Host::list`], with any content.
     pub fn list_bytes(&self, listing: &[u8]) {
-        let folder = fs::metadata(Path::new(LISTING).parent().unwrap()).unwrap();
+        let directory = fs::metadata(Path::new(LISTING).parent().unwrap()).unwrap();
         let new = format!("{LISTING}.test");
         fs::write(&new, listing).unwrap();
         fs::set_permissions(&new, Permissions::from_mode(0o600)).unwrap();
-        chown(&new, Some(folder.uid()), Some(folder.gid())).unwrap();
+        chown(&new, Some(directory.uid()), Some(directory.gid())).unwrap();
         fs::rename(new, LISTING).unwrap();
     }
 
@@ -172,8 +172,8 @@ impl Host {
 /// # Panics
 /// If it contains anything but regular files.
 #[must_use]
-pub fn files(folder: &str) -> BTreeMap<String, (u64, u32, u32, Vec<u8>)> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| {
+pub fn files(directory: &str) -> BTreeMap<String, (u64, u32, u32, Vec<u8>)> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| {
         let path = entry.unwrap().path();
         let found = fs::symlink_metadata(&path).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();

@@ -66,7 +66,7 @@ pub fn text(bytes: &[u8]) -> &str {
 
 fn profile() -> &'static Path {
     static EXE: LazyLock<PathBuf> = LazyLock::new(|| std::env::current_exe().expect("the path of this test"));
-    let folder = EXE.parent().expect("a program is in a directory");
+    let directory = EXE.parent().expect("a program is in a directory");
     // A test runs from `<profile>/deps`, the demo from `<profile>`.
-    if folder.ends_with("deps") { folder.parent().expect("deps is in a directory") } else { folder }
+    if directory.ends_with("deps") { directory.parent().expect("deps is in a directory") } else { directory }
 }

@@ -7,14 +7,14 @@ use proc_macro2::{TokenStream, TokenTree};
 
 /// Rust files below these directories of the repository, without their tests and what is `left_out`.
 #[must_use]
-pub fn files(folders: &[&str], left_out: &[&str]) -> Vec<PathBuf> {
+pub fn files(directories: &[&str], left_out: &[&str]) -> Vec<PathBuf> {
     let root = super::repository();
     let is_wanted = |path: &PathBuf| {
         !["tests", "tests.rs"].iter().any(|name| path.ends_with(name))
             && !left_out.iter().any(|other| *path == root.join(other))
     };
     let mut files = Vec::new();
-    let mut places: Vec<PathBuf> = folders.iter().map(|folder| root.join(folder)).collect();
+    let mut places: Vec<PathBuf> = directories.iter().map(|directory| root.join(directory)).collect();
     while let Some(place) = places.pop() {
         if place.is_dir() {
             let entries = fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path());

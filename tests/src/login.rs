@@ -85,8 +85,8 @@ impl JumpHost {
         fs::write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n").unwrap();
         // Fifty simultaneous logins exceed sshd's default of ten unauthenticated connections.
         fs::write("/etc/ssh/sshd_config.d/50-test.conf", "MaxStartups 100\nLogLevel VERBOSE\n").unwrap();
-        for folder in ["/run/sshd", KEYS] {
-            fs::create_dir(folder).unwrap();
+        for directory in ["/run/sshd", KEYS] {
+            fs::create_dir(directory).unwrap();
         }
         let account = Account::new();
         account.seed(json!({"groups": {GROUP: [], ADMINS: []}}));

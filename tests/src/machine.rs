@@ -73,23 +73,23 @@ impl Machine {
             "the repository is below {SCRATCH}"
         );
         tmpfs(SCRATCH, "0755");
-        for folder in ["upper", "work", "root"] {
-            fs::create_dir(Path::new(SCRATCH).join(folder)).unwrap();
+        for directory in ["upper", "work", "root"] {
+            fs::create_dir(Path::new(SCRATCH).join(directory)).unwrap();
         }
         let lower = lower.display();
         let layers = format!("lowerdir={lower},upperdir={SCRATCH}/upper,workdir={SCRATCH}/work");
         attach(Some("overlay"), ROOT, Some("overlay"), MsFlags::empty(), Some(&layers));
-        for folder in ["/proc", "/sys"] {
-            bind(Path::new(folder), MsFlags::MS_REC);
+        for directory in ["/proc", "/sys"] {
+            bind(Path::new(directory), MsFlags::MS_REC);
         }
         tmpfs(inside("/run"), "0755");
         tmpfs(inside("/tmp"), "1777");
         devices();
-        for folder in [&repository, &target] {
-            fs::create_dir_all(inside(folder)).unwrap();
-            bind(folder, MsFlags::MS_REC);
+        for directory in [&repository, &target] {
+            fs::create_dir_all(inside(directory)).unwrap();
+            bind(directory, MsFlags::MS_REC);
             let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
-            attach(NOTHING, inside(folder), NOTHING, read_only, NOTHING);
+            attach(NOTHING, inside(directory), NOTHING, read_only, NOTHING);
         }
         nix::unistd::chroot(ROOT).expect("chroot");
         std::env::set_current_dir("/").unwrap();
@@ -114,9 +114,9 @@ impl Machine {
         copy(&artefact("nss-iamctl"), Path::new("/usr/sbin/nss-iamctl"), "0755");
         let fetch = system_user("nss-iam-fetch");
         system_user("nss-iam");
-        folder("/etc/nss-iam", 0o755);
-        folder("/var/lib/nss-iam", 0o755);
-        folder("/var/lib/nss-iam-fetch", 0o700);
+        directory("/etc/nss-iam", 0o755);
+        directory("/var/lib/nss-iam", 0o755);
+        directory("/var/lib/nss-iam-fetch", 0o700);
         chown("/var/lib/nss-iam-fetch", Some(fetch), Some(fetch)).unwrap();
     }
 
@@ -170,8 +170,8 @@ impl Machine {
 #[must_use]
 pub fn module() -> PathBuf {
     let multiarch = PathBuf::from(format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH));
-    let folder = if multiarch.is_dir() { multiarch } else { PathBuf::from("/usr/lib64") };
-    folder.join("libnss_iam.so.2")
+    let directory = if multiarch.is_dir() { multiarch } else { PathBuf::from("/usr/lib64") };
+    directory.join("libnss_iam.so.2")
 }
 
 /// A private /dev, so that a test's /dev/log is not the host's. Nodes are bind-mounted, because not every container
@@ -236,7 +236,7 @@ fn remove(path: &Path) {
     }
 }
 
-fn folder(path: &str, mode: u32) {
+fn directory(path: &str, mode: u32) {
     fs::DirBuilder::new().recursive(true).mode(mode).create(path).unwrap();
 }
 

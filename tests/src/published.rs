@@ -26,9 +26,9 @@ pub struct Person {
 /// If nothing is published.
 #[must_use]
 pub fn published() -> BTreeMap<String, Person> {
-    let folder = Path::new(CACHE);
-    let cache = Cache::read(&folder.join("cache.db")).unwrap();
-    let keys = Keys::read(&folder.join("keys.db")).unwrap();
+    let directory = Path::new(CACHE);
+    let cache = Cache::read(&directory.join("cache.db")).unwrap();
+    let keys = Keys::read(&directory.join("keys.db")).unwrap();
     let names: BTreeMap<_, _> = cache.groups.iter().map(|group| (group.gid, group.name.as_str())).collect();
     let active = cache.users.iter().filter(|user| user.active);
     let people = active.map(|user| {

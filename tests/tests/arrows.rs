@@ -124,7 +124,7 @@ fn nothing_depends_on_the_refresher() {
 fn no_crate_names_both_nix_and_rustix() {
     let members = std::fs::read_dir(tests::repository()).unwrap().map(|entry| entry.unwrap().path());
     let manifests: Vec<String> =
-        members.filter_map(|folder| std::fs::read_to_string(folder.join("Cargo.toml")).ok()).collect();
+        members.filter_map(|directory| std::fs::read_to_string(directory.join("Cargo.toml")).ok()).collect();
     let names = |manifest: &str, library: &str| manifest.contains(&format!("\n{library}.workspace"));
     for library in ["nix", "rustix"] {
         assert!(manifests.iter().any(|manifest| names(manifest, library)), "no crate names {library}");

@@ -349,8 +349,8 @@ fn a_forward_proxy_tunnels_counts_and_stays_on_loopback() {
 
 #[test]
 fn a_tls_emulator_has_a_certificate_from_its_own_authority() {
-    let folder = tempfile::tempdir().unwrap();
-    let emulator = Emulator::tls(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let emulator = Emulator::tls(directory.path());
     let handshake = |more: &[&str]| {
         let mut openssl = Command::new("openssl");
         openssl.args(["s_client", "-verify_return_error", "-verify_ip", "127.0.0.1", "-connect"]);

@@ -327,8 +327,8 @@ fn each_key_of_the_shipped_configuration_is_in_the_page_with_its_default_and_no_
 
 #[test]
 fn the_pages_refer_to_each_other_and_groff_reports_nothing() {
-    let folder = repository().join("man");
-    let there: BTreeSet<String> = fs::read_dir(&folder)
+    let directory = repository().join("man");
+    let there: BTreeSet<String> = fs::read_dir(&directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
@@ -346,7 +346,7 @@ fn the_pages_refer_to_each_other_and_groff_reports_nothing() {
             assert!(!ours || there.contains(&referred), "{name} refers to {referred}");
         }
         let groff =
-            Command::new("groff").args(["-mdoc", "-ww", "-z", "-Tutf8"]).arg(folder.join(name)).output();
+            Command::new("groff").args(["-mdoc", "-ww", "-z", "-Tutf8"]).arg(directory.join(name)).output();
         let groff = groff.unwrap();
         assert!(groff.status.success() && groff.stderr.is_empty(), "{name}: {}", text(&groff.stderr));
     }

@@ -22,8 +22,8 @@ pub(crate) enum Error {
     Local(#[from] local::Unreadable),
     #[error(transparent)]
     Impossible(#[from] plan::Impossible),
-    #[error("cannot use '{}/state.db': {cause}", folder.display())]
-    State { folder: PathBuf, cause: cache::state::Error },
+    #[error("cannot use '{}/state.db': {cause}", directory.display())]
+    State { directory: PathBuf, cause: cache::state::Error },
     #[error(transparent)]
     Publish(#[from] cache::publish::Error),
     #[error("group '{0}' does not exist")]
@@ -67,7 +67,7 @@ impl Error {
     /// Its code in `status.json`.
     pub(crate) fn stop(&self) -> Stop {
         match self {
-            Self::Io { .. } | Self::Lock(lock::Error::Io(..)) => Stop::FolderUnusable,
+            Self::Io { .. } | Self::Lock(lock::Error::Io(..)) => Stop::DirectoryUnusable,
             Self::Lock(lock::Error::Busy(_)) => Stop::Busy,
             Self::Unread(Unread::Missing) => Stop::ListingMissing,
             Self::Unread(Unread::Io { .. }) => Stop::ListingUnreadable,

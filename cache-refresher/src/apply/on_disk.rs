@@ -34,10 +34,14 @@ pub(super) struct Memory {
 impl Memory {
     /// Reads it without migrating it: a migration needs room for a copy, and disabling users must not depend on that. The
     /// first save migrates it. A dry run creates no file.
-    pub(super) fn read(folder: &Path, dry_run: bool) -> Result<Self, Error> {
-        let state_error = |cause| Error::State { folder: folder.to_owned(), cause };
-        let path = folder.join(STATE.name);
-        fs::metadata(folder).map_err(|cause| Error::Io { what: "open", path: folder.to_owned(), cause })?;
+    pub(super) fn read(directory: &Path, dry_run: bool) -> Result<Self, Error> {
+        let state_error = |cause| Error::State { directory: directory.to_owned(), cause };
+        let path = directory.join(STATE.name);
+        fs::metadata(directory).map_err(|cause| Error::Io {
+            what: "open",
+            path: directory.to_owned(),
+            cause,
+        })?;
         if dry_run && !path.exists() {
             return Ok(Self::none());
         }
@@ -45,7 +49,7 @@ impl Memory {
             // Notices a read-only file system before anything is saved.
             OpenOptions::new().append(true).open(&path).map_err(|cause| state_error(cause.into()))?;
         }
-        Ok(Self { saves: !dry_run, state: State::read(folder).map_err(state_error)? })
+        Ok(Self { saves: !dry_run, state: State::read(directory).map_err(state_error)? })
     }
 
     /// For a `state.db` that cannot be used: the published files say who the users are, and nothing is saved.
@@ -56,7 +60,7 @@ impl Memory {
 
 /// The state and the published files.
 pub(super) struct OnDisk<'a> {
-    folder: &'a Path,
+    directory: &'a Path,
     now: i64,
     saves: bool,
     pub state: State,
@@ -81,16 +85,17 @@ pub(super) struct Done {
 impl<'a> OnDisk<'a> {
     /// Reads what is published, and restores from it what the state has lost.
     pub(super) fn read(
-        folder: &'a Path,
+        directory: &'a Path,
         memory: Memory,
         listing: Option<&Listing>,
         config: &Config,
         now: i64,
     ) -> Self {
         let Memory { saves, state } = memory;
-        let (cache, keys) = (Cache::read(&folder.join("cache.db")), Keys::read(&folder.join("keys.db")));
+        let (cache, keys) =
+            (Cache::read(&directory.join("cache.db")), Keys::read(&directory.join("keys.db")));
         let (lost, nothing) = (Lost::default(), Cache::default());
-        let mut disk = Self { folder, now, saves, state, cache, keys, lost, nothing };
+        let mut disk = Self { directory, now, saves, state, cache, keys, lost, nothing };
         let empty =
             Listing { version: listing::VERSION, source: String::new(), read: None, accounts: Vec::new() };
         disk.remember(&Sources::new(listing.unwrap_or(&empty), config, now));
@@ -162,14 +167,14 @@ impl<'a> OnDisk<'a> {
     pub(super) fn publish(&self, plan: &Plan, group: u32) -> Result<Done, Error> {
         let differs = (
             self.cache.as_ref().ok() != Some(&plan.cache)
-                || !publish::is_sound(self.folder, schema::CACHE, None),
+                || !publish::is_sound(self.directory, schema::CACHE, None),
             self.keys.as_ref().ok() != Some(&plan.keys)
-                || !publish::is_sound(self.folder, schema::KEYS, Some(group)),
+                || !publish::is_sound(self.directory, schema::KEYS, Some(group)),
         );
         let changes = changes::between(&self.published(), &Published::of(plan));
         // First, so that after a crash no second user gets an id that was already published.
         self.save(&plan.state)?;
-        let first = !self.folder.join("cache.db").exists();
+        let first = !self.directory.join("cache.db").exists();
         self.replace(differs.0.then_some(&plan.cache), differs.1.then_some(&plan.keys), group)?;
         Ok(told(changes, differs.0, first))
     }
@@ -217,19 +222,19 @@ impl<'a> OnDisk<'a> {
         if !self.saves {
             return Ok(());
         }
-        let saved = StateFile::open(self.folder).and_then(|mut file| file.save(state));
-        saved.map_err(|cause| Error::State { folder: self.folder.to_owned(), cause })
+        let saved = StateFile::open(self.directory).and_then(|mut file| file.save(state));
+        saved.map_err(|cause| Error::State { directory: self.directory.to_owned(), cause })
     }
 
     /// Keys first: a new user has keys as soon as the name appears, and a removed one has none while the name is still
     /// there.
     fn replace(&self, cache: Option<&Cache>, keys: Option<&Keys>, group: u32) -> Result<(), Error> {
-        publish::remove_leftovers(self.folder)?;
+        publish::remove_leftovers(self.directory)?;
         if let Some(keys) = keys {
-            publish::keys(self.folder, keys, group)?;
+            publish::keys(self.directory, keys, group)?;
         }
         if let Some(cache) = cache {
-            publish::cache(self.folder, cache)?;
+            publish::cache(self.directory, cache)?;
         }
         Ok(())
     }
@@ -247,11 +252,11 @@ fn are_of_another_machine(known: &Keys, keys: &Keys) -> bool {
 }
 
 /// Reserves the size of the files that a removal replaces, and of the journal of `state.db`.
-pub(super) fn keep_reserve(folder: &Path) {
-    let size = |name: &str| fs::metadata(folder.join(name)).map_or(0, |found| found.len());
+pub(super) fn keep_reserve(directory: &Path) {
+    let size = |name: &str| fs::metadata(directory.join(name)).map_or(0, |found| found.len());
     let bytes = size("cache.db") + size("keys.db") + 2 * size("state.db");
-    if let Err(cause) = reserve::keep(folder, bytes) {
-        log::warn!("cannot reserve space for removals in '{}': {cause}", folder.display());
+    if let Err(cause) = reserve::keep(directory, bytes) {
+        log::warn!("cannot reserve space for removals in '{}': {cause}", directory.display());
     }
 }
 

@@ -29,15 +29,20 @@ pub(super) fn publish(
     given: Option<Listing>,
     taken: &[Change],
 ) -> Result<Report, Error> {
-    let folder = Path::new(cache::FOLDER);
+    let directory = Path::new(cache::DIRECTORY);
     let now = request.now.as_second();
     let mut asked: Option<(local::Questions, Local)> = None;
     for _ in 0..=ROUNDS {
-        let lock = lock::of_apply(folder, request.dry_run)?;
-        let mut local = Local::read(local::files()?, local::locked(folder)?)?;
+        let lock = lock::of_apply(directory, request.dry_run)?;
+        let mut local = Local::read(local::files()?, local::locked(directory)?)?;
         let listing = given.clone().map_or_else(|| handover::read(handover::fetcher(&local.files)), Ok)?;
-        let disk =
-            OnDisk::read(folder, Memory::read(folder, request.dry_run)?, Some(&listing), request.config, now);
+        let disk = OnDisk::read(
+            directory,
+            Memory::read(directory, request.dry_run)?,
+            Some(&listing),
+            request.config,
+            now,
+        );
         let questions = plan::questions(&disk.input(request, &listing, &local));
         if let Some((known, answered)) = &asked
             && questions.are_in(known)
@@ -85,21 +90,21 @@ fn carry_out(
     if local.directory.failures().next().is_none() {
         plan.state.asked = request.now.as_second();
     }
-    let folder = Path::new(cache::FOLDER);
+    let directory = Path::new(cache::DIRECTORY);
     let done = disk.publish(&plan, keys_group(&local.files).ok_or(Error::NoGroup(KEYS_GROUP))?)?;
-    if rescue::is_done(folder) {
+    if rescue::is_done(directory) {
         plan.warnings.push(Warning::InMemory);
     }
-    let known = write_known(folder, request.texts, &plan, listing, local);
+    let known = write_known(directory, request.texts, &plan, listing, local);
     drop(lock);
     if done.renamed {
         nscd::invalidate(done.first);
     }
     changes::log(&done.changes);
     if let Err(cause) = known {
-        log::warn!("cannot write '{}/known.json': {cause}", cache::FOLDER);
+        log::warn!("cannot write '{}/known.json': {cause}", cache::DIRECTORY);
     }
-    keep_reserve(folder);
+    keep_reserve(directory);
     let changes: Vec<Change> = taken.iter().cloned().chain(done.changes).collect();
     let mut report = Report::of(listing, &plan, &changes, request.now);
     report.status.published = done.published;
@@ -112,7 +117,7 @@ fn carry_out(
 
 /// Records this configuration and these users, for a refresh that cannot use its own.
 fn write_known(
-    folder: &Path,
+    directory: &Path,
     texts: &[(PathBuf, String)],
     plan: &Plan,
     listing: &Listing,
@@ -120,6 +125,6 @@ fn write_known(
 ) -> io::Result<()> {
     let present = plan.state.users.iter().filter(|(_, user)| leaving::is_in(user, &local.locked));
     let published = present.map(|(iam_id, _)| iam_id.as_str()).collect();
-    let known = Known::new(texts.to_owned(), listing, Known::read(folder), &published);
-    known.write(folder, local.files.groups.get(FETCH_USER).map(|group| group.gid))
+    let known = Known::new(texts.to_owned(), listing, Known::read(directory), &published);
+    known.write(directory, local.files.groups.get(FETCH_USER).map(|group| group.gid))
 }

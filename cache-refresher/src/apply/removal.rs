@@ -26,19 +26,19 @@ pub(super) struct Taken {
 
 /// Disables users who left or are locked, even if the disk is full or cannot be written.
 pub(super) fn take_away(request: Request<'_>) -> Taken {
-    let folder = Path::new(cache::FOLDER);
+    let directory = Path::new(cache::DIRECTORY);
     let first = attempt(request);
     // 'nss-iamctl lock' may have used it up. New files are no larger than the old ones, so there is room again.
-    keep_reserve(folder);
+    keep_reserve(directory);
     if !first.error.as_ref().is_some_and(Error::is_of_disk) {
         return first;
     }
     let mut warnings = Vec::new();
-    if !reserve::give_up(folder) {
-        if !rescue::is_needed(folder) {
+    if !reserve::give_up(directory) {
+        if !rescue::is_needed(directory) {
             return first;
         }
-        match rescue::rescue(folder) {
+        match rescue::rescue(directory) {
             Ok(()) => warnings.push(Warning::InMemory),
             Err(cause) => {
                 let warning = Warning::NotInMemory { cause: cause.to_string() };
@@ -47,26 +47,26 @@ pub(super) fn take_away(request: Request<'_>) -> Taken {
         }
     }
     let mut again = attempt(request);
-    keep_reserve(folder);
+    keep_reserve(directory);
     again.changes.splice(..0, first.changes);
     again.warnings.splice(..0, warnings);
     again
 }
 
 pub(super) fn attempt(request: Request<'_>) -> Taken {
-    let folder = Path::new(cache::FOLDER);
-    let lock = match lock::of_apply(folder, false) {
+    let directory = Path::new(cache::DIRECTORY);
+    let lock = match lock::of_apply(directory, false) {
         Ok(lock) => lock,
         Err(error) => return Taken { error: Some(error.into()), ..Taken::default() },
     };
     let mut error = None;
     // Without the state no id can be assigned, and none is assigned here.
-    let memory = found(Memory::read(folder, false), &mut error).unwrap_or_else(Memory::none);
-    let locked = found(local::locked(folder), &mut error).unwrap_or_default();
+    let memory = found(Memory::read(directory, false), &mut error).unwrap_or_else(Memory::none);
+    let locked = found(local::locked(directory), &mut error).unwrap_or_default();
     let local = found(local::files(), &mut error).map(|files| Local::of(files, locked.clone()));
     let fetcher = local.as_ref().and_then(|local| handover::fetcher(&local.files)).or_else(handover::owner);
     let listing = handover::read(fetcher).ok();
-    let mut disk = OnDisk::read(folder, memory, listing.as_ref(), request.config, request.now.as_second());
+    let mut disk = OnDisk::read(directory, memory, listing.as_ref(), request.config, request.now.as_second());
     let leaving = leaving::leaving(leaving::Facts {
         state: &disk.state,
         listing: listing.as_ref(),
@@ -82,7 +82,7 @@ pub(super) fn attempt(request: Request<'_>) -> Taken {
         _ => Narrowing::default(),
     };
     let group = local.as_ref().and_then(|local| keys_group(&local.files));
-    let group = group.or_else(|| group_of(&folder.join("keys.db"))).unwrap_or(0);
+    let group = group.or_else(|| group_of(&directory.join("keys.db"))).unwrap_or(0);
     let away = Away { leaving: &leaving, locked: &locked, narrowing: &narrowing };
     let (done, saved) = disk.take(away, group);
     drop(lock);

@@ -45,15 +45,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused_with_its_call_and_kind() {
-        let folder = tempfile::tempdir().unwrap();
-        let fifo = folder.path().join("fifo");
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
         let of = |path: &Path| {
             let refused = read(path).unwrap_err();
             (refused.call, refused.kind)
         };
         assert_eq!(of(&fifo), ("read".to_owned(), FailureKind::Held));
-        assert_eq!(of(folder.path()), ("read".to_owned(), FailureKind::Held));
-        assert_eq!(of(&folder.path().join("none")), ("open".to_owned(), FailureKind::Configuration));
+        assert_eq!(of(directory.path()), ("read".to_owned(), FailureKind::Held));
+        assert_eq!(of(&directory.path().join("none")), ("open".to_owned(), FailureKind::Configuration));
     }
 }

@@ -69,7 +69,7 @@ impl<'a> Homes<'a> {
             // Through a link it is the same directory as another user's, and no other directory was checked.
             return Ok(user.passwd.home.clone());
         }
-        if let Err(why) = &self.input.local.folders {
+        if let Err(why) = &self.input.local.directories {
             return Err(SkipReason::HomeUnseen { why: why.clone() });
         }
         Err(SkipReason::HomeTaken { home: escaped(&home), own: escaped(&own) })
@@ -89,15 +89,17 @@ impl<'a> Homes<'a> {
     /// sftp's chroot(2) requires that, and pam_mkhomedir(8) changes the owner last.
     fn is_usable(&self, home: &str, id: Id, kept: bool) -> bool {
         let unseen = BTreeMap::new();
-        let folders = self.input.local.folders.as_ref().map_or(&unseen, |folders| &folders.owners);
-        let fits = match folders.get(home) {
+        let directories =
+            self.input.local.directories.as_ref().map_or(&unseen, |directories| &directories.owners);
+        let fits = match directories.get(home) {
             Some(None) => true,
             Some(&Some(owner)) => owner == id.get() || kept && owner == 0,
             // A directory that was not checked can be kept, but not newly assigned.
             None => kept,
         };
         fits && (kept
-            || above(home).all(|folder| !folders.get(folder).is_some_and(|owner| is_of_user(*owner, id))))
+            || above(home)
+                .all(|directory| !directories.get(directory).is_some_and(|owner| is_of_user(*owner, id))))
     }
 }
 
@@ -118,7 +120,7 @@ pub(super) fn parent(home: &str) -> &str {
 
 /// The path of a home with the links above it resolved: one directory can have two paths.
 fn place(input: &Input<'_>, home: &str) -> String {
-    let links = input.local.folders.as_ref().ok().map(|folders| &folders.links);
+    let links = input.local.directories.as_ref().ok().map(|directories| &directories.links);
     match links.and_then(|links| links.get(parent(home))) {
         Some(real) => format!("{real}{}", home.strip_prefix(parent(home)).unwrap_or_default()),
         None => home.to_owned(),
@@ -150,20 +152,20 @@ pub(super) fn memory(state: &State) -> BTreeMap<String, IamId> {
 }
 
 /// The directories that [`Homes::give`] needs to know about for a user who could get these names and this id.
-pub(super) fn folders(
+pub(super) fn directories(
     input: &Input<'_>,
     (iam_name, account): (&str, &str),
     names: &BTreeSet<Name>,
     id: Id,
 ) -> BTreeSet<String> {
-    let mut folders = BTreeSet::new();
+    let mut directories = BTreeSet::new();
     for name in names {
         let Some(home) = template(input, iam_name, account, name, id) else { continue };
-        folders.extend(above(&home).map(str::to_owned));
-        folders.insert(with_id(&home, id));
-        folders.insert(home);
+        directories.extend(above(&home).map(str::to_owned));
+        directories.insert(with_id(&home, id));
+        directories.insert(home);
     }
-    folders
+    directories
 }
 
 /// The directories that decide whether a user keeps a home.

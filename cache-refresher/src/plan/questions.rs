@@ -37,10 +37,10 @@ pub(crate) fn questions(input: &Input<'_>) -> Questions {
             asked.nss.ids.extend(ids(input, &group.iam_id, None));
         }
     }
-    if !asked.folders.owners.is_empty() {
+    if !asked.directories.owners.is_empty() {
         // A home that was assigned to another user can be the same directory under another path.
-        let homes = input.state.homes.keys().chain(&asked.folders.owners);
-        asked.folders.places = homes.map(|home| homes::parent(home).to_owned()).collect();
+        let homes = input.state.homes.keys().chain(&asked.directories.owners);
+        asked.directories.places = homes.map(|home| homes::parent(home).to_owned()).collect();
     }
     // These two always: then each refresh asks every service something, and notices one that does not answer.
     asked.nss.names.extend(OwnGroups::names(input).map(str::to_owned));
@@ -55,8 +55,8 @@ fn ask_for(asked: &mut Questions, input: &Input<'_>, user: &User<'_>, holders: &
     let ids = ids(input, &user.iam_id, tag);
     if !homes::is_settled(input, &user.iam_id) {
         for id in ids.iter().filter_map(|&id| Id::pinned(id).ok()) {
-            let owners = &mut asked.folders.owners;
-            owners.extend(homes::folders(input, (user.iam_name, user.account), &names, id));
+            let owners = &mut asked.directories.owners;
+            owners.extend(homes::directories(input, (user.iam_name, user.account), &names, id));
             let known = input.state.users.get(&user.iam_id);
             owners.extend(known.into_iter().flat_map(|user| homes::kept(&user.passwd.home, id)));
         }
@@ -119,8 +119,8 @@ mod tests {
         assert_eq!(names, ["ana", "anna", "iam-disabled", "iam-users", "ops"]);
         assert!(asked.nss.ids.contains(&1003) && asked.newcomers);
         let uid = Id::computed(&IamId::new("U-ana"));
-        for folder in ["/home", "/home/anna", &format!("/home/ana-{uid}"), "/home/anna-1003"] {
-            assert!(asked.folders.owners.contains(folder), "{folder}");
+        for directory in ["/home", "/home/anna", &format!("/home/ana-{uid}"), "/home/anna-1003"] {
+            assert!(asked.directories.owners.contains(directory), "{directory}");
         }
     }
 

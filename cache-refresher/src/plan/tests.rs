@@ -22,7 +22,7 @@ use policy::{DISABLED_GROUP, Field, Id};
 use status::{Locked, SkipReason, What};
 
 use super::*;
-use crate::folders::Folders;
+use crate::directories::Directories;
 use crate::local::Local;
 
 const NOW: i64 = 1_795_000_000;
@@ -91,14 +91,14 @@ impl World {
     }
 
     /// A directory exists and belongs to this user.
-    fn folder(&mut self, path: &str, owner: u32) {
-        self.local.folders.as_mut().unwrap().owners.insert(path.to_owned(), Some(owner));
+    fn directory(&mut self, path: &str, owner: u32) {
+        self.local.directories.as_mut().unwrap().owners.insert(path.to_owned(), Some(owner));
     }
 
     /// Only these directories exist.
-    fn folders(&mut self, owners: &BTreeMap<&str, u32>) {
+    fn directories(&mut self, owners: &BTreeMap<&str, u32>) {
         let owners = owners.iter().map(|(path, owner)| ((*path).to_owned(), Some(*owner))).collect();
-        self.local.folders = Ok(Folders { owners, links: BTreeMap::new() });
+        self.local.directories = Ok(Directories { owners, links: BTreeMap::new() });
     }
 
     /// The answers of services other than `files`: nothing until a test says otherwise.
@@ -191,10 +191,10 @@ impl World {
     fn answered(&self) -> Self {
         let mut world = self.clone();
         let asked = questions(&self.input());
-        if let Ok(folders) = &mut world.local.folders {
-            folders.owners.retain(|folder, _| asked.folders.owners.contains(folder));
-            for folder in asked.folders.owners {
-                folders.owners.entry(folder).or_default();
+        if let Ok(directories) = &mut world.local.directories {
+            directories.owners.retain(|directory, _| asked.directories.owners.contains(directory));
+            for directory in asked.directories.owners {
+                directories.owners.entry(directory).or_default();
             }
         }
         for answer in world.local.directory.0.values_mut().filter(|answer| answer.failed.is_none()) {

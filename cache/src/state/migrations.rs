@@ -28,7 +28,7 @@ const STEPS: [(u32, &str); 2] = [
 
 /// The version of a file that this release can use; 0: the file is empty. Later minor versions can be used: see
 /// `schema.sql`.
-pub(super) fn version(db: &Connection, folder: &Path) -> Result<u32, Error> {
+pub(super) fn version(db: &Connection, directory: &Path) -> Result<u32, Error> {
     let pragma = |name: &str| db.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
     let (found, id) = (pragma("user_version")?, pragma("application_id")?);
     let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -38,7 +38,7 @@ pub(super) fn version(db: &Connection, folder: &Path) -> Result<u32, Error> {
     let version = u32::try_from(found).ok().filter(|_| id == APPLICATION_ID);
     match version {
         Some(version) if version / 100 == MAJOR => Ok(version),
-        Some(version) if version / 100 > MAJOR => Err(Error::Later { version, hint: way_back(folder) }),
+        Some(version) if version / 100 > MAJOR => Err(Error::Later { version, hint: way_back(directory) }),
         _ => Err(Error::Foreign(found)),
     }
 }
@@ -76,9 +76,9 @@ pub(super) fn copy(from: &Connection, to: &mut Connection) -> Result<(), Error> 
 }
 
 /// Creates `state.db.<version>`. A crash leaves no copy, the previous copy or a complete new one.
-pub(super) fn back_up(db: &Connection, folder: &Path, version: u32) -> Result<(), Error> {
+pub(super) fn back_up(db: &Connection, directory: &Path, version: u32) -> Result<(), Error> {
     let name = format!("{}.{version}", STATE.name);
-    let path = folder.join(&name);
+    let path = directory.join(&name);
     // A leftover that cannot be removed does no harm.
     let _ = replace::remove_leftovers(&path);
     write(db, &path).map_err(|cause| Error::NotCopied { name, cause: Box::new(cause) })
@@ -100,11 +100,11 @@ fn write(db: &Connection, path: &Path) -> Result<(), Error> {
 }
 
 /// What to do with a file of a later release.
-fn way_back(folder: &Path) -> String {
+fn way_back(directory: &Path) -> String {
     let version = |name: &str| name.strip_prefix(STATE.name)?.strip_prefix('.')?.parse::<u32>().ok();
-    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let names = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
     let copies = names.filter_map(|name| version(name.to_str()?)).filter(|version| version / 100 == MAJOR);
-    let file = folder.join(STATE.name).display().to_string();
+    let file = directory.join(STATE.name).display().to_string();
     match copies.max() {
         Some(version) => format!(
             "reinstall the release that wrote it, or put back the copy that it made before: systemctl stop \

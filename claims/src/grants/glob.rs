@@ -41,8 +41,8 @@ pub(super) fn expand(tree: Tree<'_>, pattern: &str) -> io::Result<Vec<PathBuf>> 
             continue;
         }
         let mut next = Vec::new();
-        for folder in &found {
-            let entries = list(tree, folder)?;
+        for directory in &found {
+            let entries = list(tree, directory)?;
             // As in glob(3), a hidden file only matches a pattern that begins with a dot.
             next.extend(
                 entries
@@ -56,8 +56,8 @@ pub(super) fn expand(tree: Tree<'_>, pattern: &str) -> io::Result<Vec<PathBuf>> 
     Ok(found)
 }
 
-fn list(tree: Tree<'_>, folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
-    Ok(tree.list(folder)?.into_iter().map(|entry| (entry.name, entry.path)).collect())
+fn list(tree: Tree<'_>, directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    Ok(tree.list(directory)?.into_iter().map(|entry| (entry.name, entry.path)).collect())
 }
 
 #[cfg(test)]

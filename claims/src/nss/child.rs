@@ -186,11 +186,11 @@ mod tests {
 
     #[test]
     fn anything_but_a_regular_file_is_refused_without_waiting() {
-        let folder = tempfile::tempdir().unwrap();
-        let fifo = folder.path().join("fifo");
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(regular(fifo.to_str().unwrap()).unwrap_err().to_string().contains("not a regular file"));
-        assert!(regular(folder.path().to_str().unwrap()).is_err());
+        assert!(regular(directory.path().to_str().unwrap()).is_err());
         assert_eq!(regular("/none").unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 

@@ -68,8 +68,8 @@ impl Scan {
     }
 
     /// Reads the files of a directory, like `@includedir`.
-    pub(super) fn read_folder(&mut self, tree: Tree<'_>, folder: &Path) {
-        for file in self.folder(tree, folder) {
+    pub(super) fn read_directory(&mut self, tree: Tree<'_>, directory: &Path) {
+        for file in self.directory(tree, directory) {
             self.read(tree, &file);
         }
     }
@@ -99,7 +99,7 @@ impl Scan {
             self.is_absolute |= path.starts_with('/');
             for path in self.expand(file, *number, path) {
                 if *is_dir {
-                    included.extend(self.folder(tree, &path).into_iter().map(|file| (file, None)));
+                    included.extend(self.directory(tree, &path).into_iter().map(|file| (file, None)));
                 } else {
                     included.push((path, Some((file.to_owned(), *number))));
                 }
@@ -110,11 +110,11 @@ impl Scan {
 
     /// sudo skips names that end in '~' or contain a '.', and anything but regular files; a missing directory
     /// counts as empty.
-    fn folder(&mut self, tree: Tree<'_>, folder: &Path) -> Vec<PathBuf> {
-        let entries = match tree.list(folder) {
+    fn directory(&mut self, tree: Tree<'_>, directory: &Path) -> Vec<PathBuf> {
+        let entries = match tree.list(directory) {
             Ok(entries) => entries,
             Err(cause) => {
-                self.cannot(folder, cause.to_string());
+                self.cannot(directory, cause.to_string());
                 return Vec::new();
             }
         };

@@ -23,18 +23,18 @@ fn uncommented() -> String {
 }
 
 /// A directory with config.toml and config.d, removed at the end.
-fn folder(files: &[(&str, &str)]) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let drop_ins = folder.path().join("config.d");
+fn directory(files: &[(&str, &str)]) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let drop_ins = directory.path().join("config.d");
     fs::create_dir(&drop_ins).unwrap();
     chmod(&drop_ins, 0o755);
     for (name, text) in files {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         fs::write(&path, text).unwrap();
         chmod(&path, 0o644);
     }
-    let main = folder.path().join("config.toml");
-    (folder, main)
+    let main = directory.path().join("config.toml");
+    (directory, main)
 }
 
 fn chmod(path: &Path, mode: u32) {
@@ -148,7 +148,7 @@ fn a_value_that_a_later_file_overrides_is_not_checked() {
 
 #[test]
 fn drop_ins_are_read_in_order_of_name_and_only_if_visible_and_toml() {
-    let (_folder, main) = folder(&[
+    let (_directory, main) = directory(&[
         ("config.toml", "groups = ['main']\n[users]\ngecos = 'main'"),
         ("config.d/20-b.toml", "groups = ['b']"),
         ("config.d/10-a.toml", "groups = ['a']\n[users]\ngecos = 'a'"),
@@ -161,14 +161,14 @@ fn drop_ins_are_read_in_order_of_name_and_only_if_visible_and_toml() {
 
 #[test]
 fn a_missing_config_d_is_not_a_mistake() {
-    let (folder, main) = folder(&[("config.toml", "groups = ['A']")]);
-    fs::remove_dir(folder.path().join("config.d")).unwrap();
+    let (directory, main) = directory(&[("config.toml", "groups = ['A']")]);
+    fs::remove_dir(directory.path().join("config.d")).unwrap();
     assert_eq!(Config::load(&main).unwrap().groups, ["A"]);
 }
 
 #[test]
 fn a_missing_file_is_refused_with_its_name_and_a_hint() {
-    let (_folder, main) = folder(&[]);
+    let (_directory, main) = directory(&[]);
     let error = Config::load(&main).unwrap_err();
     assert!(matches!(error, Error::Read { .. }));
     let message = error.to_string();
@@ -178,20 +178,20 @@ fn a_missing_file_is_refused_with_its_name_and_a_hint() {
 
 #[test]
 fn a_file_that_is_not_utf8_text_is_refused() {
-    let (folder, main) = folder(&[("config.toml", "")]);
+    let (directory, main) = directory(&[("config.toml", "")]);
     fs::write(&main, b"groups = ['\xff']").unwrap();
     assert!(matches!(Config::load(&main), Err(Error::Read { path, .. }) if path == main));
     fs::write(&main, "").unwrap();
-    let drop_in = folder.path().join("config.d/a.toml");
+    let drop_in = directory.path().join("config.d/a.toml");
     fs::create_dir(&drop_in).unwrap();
     assert!(matches!(Config::load(&main), Err(Error::Read { path, .. }) if path == drop_in));
 }
 
 #[test]
 fn a_file_that_anyone_can_write_to_is_refused() {
-    let (folder, main) = folder(&[("config.toml", ""), ("config.d/a.toml", "")]);
+    let (directory, main) = directory(&[("config.toml", ""), ("config.d/a.toml", "")]);
     assert!(Config::load(&main).is_ok());
-    for path in [main.clone(), folder.path().join("config.d/a.toml"), folder.path().join("config.d")] {
+    for path in [main.clone(), directory.path().join("config.d/a.toml"), directory.path().join("config.d")] {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         chmod(&path, mode | 0o002);
         let error = Config::load(&main).unwrap_err();

@@ -19,9 +19,9 @@ const FILES: [&str; 7] =
     ["keys.db", "cache.db", "state.db", "status.json", "known.json", "locked", reserve::NAME];
 
 pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result<u8, Error> {
-    let mut paths = of(&host.path(cache::FOLDER), &FILES)?;
-    if let Some(folder) = host.path(LISTING).parent() {
-        paths.extend(of(folder, &["listing.json", reserve::NAME])?);
+    let mut paths = of(&host.path(cache::DIRECTORY), &FILES)?;
+    if let Some(directory) = host.path(LISTING).parent() {
+        paths.extend(of(directory, &["listing.json", reserve::NAME])?);
     }
     for path in &paths {
         if !args.dry_run {
@@ -41,16 +41,16 @@ pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result
     Ok(crate::say::error::OK)
 }
 
-/// Those of these files that are in `folder`, in their order.
-fn of(folder: &Path, files: &[&str]) -> Result<Vec<PathBuf>, Error> {
+/// Those of these files that are in `directory`, in their order.
+fn of(directory: &Path, files: &[&str]) -> Result<Vec<PathBuf>, Error> {
     // Our names are ASCII.
     let names: Vec<String> =
-        files::names(folder)?.into_iter().filter_map(|name| name.into_string().ok()).collect();
+        files::names(directory)?.into_iter().filter_map(|name| name.into_string().ok()).collect();
     let of = |file: &&str| {
         let file = (*file).to_owned();
         names.iter().filter(move |name| belongs(name, &file))
     };
-    Ok(files.iter().flat_map(of).map(|name| folder.join(name)).collect())
+    Ok(files.iter().flat_map(of).map(|name| directory.join(name)).collect())
 }
 
 /// The file itself; what an interrupted run left, such as `state.db-journal` or `.cache.db.new-17-0` (earlier releases:
@@ -113,7 +113,7 @@ mod tests {
         ] {
             put(path);
         }
-        let host = Host::this_folder(root.path());
+        let host = Host::this_directory(root.path());
         let run = |dry_run| {
             let mut out = Vec::new();
             run(&host, &cli::Clean { dry_run }, &mut out).unwrap();

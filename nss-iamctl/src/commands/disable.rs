@@ -118,13 +118,13 @@ fn steps(manifest: &Manifest, edits: Vec<Edit>, former: Option<Step>) -> Vec<Ste
 /// Removes the directories that were created, and the backup, which is no longer needed.
 fn finish(host: &Host, manifest: &Manifest) -> Result<(), Error> {
     if manifest.authselect.is_some() {
-        remove_tree(host, authselect::FOLDER)?;
+        remove_tree(host, authselect::DIRECTORY)?;
     }
-    for folder in manifest.folders.iter().rev() {
-        remove_if_empty(host, folder)?;
+    for directory in manifest.directories.iter().rev() {
+        remove_if_empty(host, directory)?;
     }
     files::remove(&host.path(backup::PATH))?;
-    remove_if_empty(host, Path::new(backup::FOLDER))?;
+    remove_if_empty(host, Path::new(backup::DIRECTORY))?;
     nscd::invalidate(host);
     Ok(())
 }

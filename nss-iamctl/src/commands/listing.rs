@@ -62,8 +62,8 @@ mod tests {
     use super::*;
 
     fn validated(json: &str) -> (u8, String) {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("users.json");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("users.json");
         std::fs::write(&file, json).unwrap();
         let mut out = Vec::new();
         let command = cli::ListingCommand::Validate { file };

@@ -163,12 +163,12 @@ fn change(
     with: impl Fn(&mut Locked) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let path = host.path(LOCKED);
-    let folder = host.path(cache::FOLDER);
-    if folder.exists() && !folder.is_dir() {
-        move_aside(&folder)?;
+    let directory = host.path(cache::DIRECTORY);
+    if directory.exists() && !directory.is_dir() {
+        move_aside(&directory)?;
     }
-    if !folder.exists() {
-        fs::create_dir(&folder).map_err(|cause| Error::io("make", &folder, &cause))?;
+    if !directory.exists() {
+        fs::create_dir(&directory).map_err(|cause| Error::io("make", &directory, &cause))?;
     }
     if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
         move_aside(&path)?;
@@ -176,20 +176,20 @@ fn change(
     match replace(&path, patience, &with) {
         // The list is fine, or something else is in its place: the disk is not the cause.
         Err(error) if error.status() == crate::say::error::CONFIGURATION => Err(error),
-        Err(_) if reserve::give_up(&folder) => replace(&path, patience, &with),
-        Err(error) if rescue::is_needed(&folder) => {
-            rescue::rescue(&folder).map_err(|cause| {
+        Err(_) if reserve::give_up(&directory) => replace(&path, patience, &with),
+        Err(error) if rescue::is_needed(&directory) => {
+            rescue::rescue(&directory).map_err(|cause| {
                 error.done(&format!(
                     "and '{}' cannot be replaced by a copy in memory: {cause}",
-                    folder.display()
+                    directory.display()
                 ))
             })?;
-            let folder = folder.display();
+            let directory = directory.display();
             let what = format!(
-                "'{folder}' cannot be written, so a copy in memory replaces it: locks take effect, but are lost with the copy"
+                "'{directory}' cannot be written, so a copy in memory replaces it: locks take effect, but are lost with the copy"
             );
             crate::say::say(Message::new(what).with_hint(format!(
-                "repair the file system; then run umount -l {folder}, repeat your locks, and run 'nss-iamctl refresh'"
+                "repair the file system; then run umount -l {directory}, repeat your locks, and run 'nss-iamctl refresh'"
             )));
             replace(&path, patience, &with)
         }

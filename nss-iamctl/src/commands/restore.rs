@@ -26,19 +26,19 @@ const POLL: Duration = Duration::from_millis(100);
 pub(crate) fn run(host: &Host, args: &cli::Restore, out: &mut dyn Write) -> Result<u8, Error> {
     let file = args.file.as_path();
     let refused = |why: String| Error::configuration(format!("'{}' was not restored: {why}", file.display()));
-    let folder = host.path(cache::FOLDER);
+    let directory = host.path(cache::DIRECTORY);
     let told = match kind(file)? {
         Kind::Cache => {
             let snapshot = Cache::read(file).map_err(|cause| refused(cause.to_string()))?;
-            let _lock = lock(&folder)?;
-            publish::cache(&folder, &snapshot).map_err(not_published)?;
+            let _lock = lock(&directory)?;
+            publish::cache(&directory, &snapshot).map_err(not_published)?;
             format!("restored cache.db: {}", count(snapshot.users.len(), "user"))
         }
         Kind::Keys => {
             let snapshot = Keys::read(file).map_err(|cause| refused(cause.to_string()))?;
             let gid = helper(host)?;
-            let _lock = lock(&folder)?;
-            publish::keys(&folder, &snapshot, gid).map_err(not_published)?;
+            let _lock = lock(&directory)?;
+            publish::keys(&directory, &snapshot, gid).map_err(not_published)?;
             let keys = snapshot.logins.iter().map(|login| login.keys.len()).sum();
             format!("restored keys.db: {} of {}", count(keys, "key"), count(snapshot.logins.len(), "user"))
         }
@@ -109,8 +109,8 @@ fn helper(host: &Host) -> Result<u32, Error> {
 }
 
 /// The refresher's lock, so that neither removes the other's new file. Without state.db, there is no lock to wait for.
-fn lock(folder: &Path) -> Result<Option<File>, Error> {
-    let path = folder.join(STATE.name);
+fn lock(directory: &Path) -> Result<Option<File>, Error> {
+    let path = directory.join(STATE.name);
     let Ok(file) = OpenOptions::new().read(true).open(&path) else {
         return Ok(None);
     };
@@ -140,8 +140,8 @@ mod tests {
     impl Tree {
         fn new() -> Self {
             let root = tempfile::tempdir().unwrap();
-            for folder in ["var/lib/nss-iam", "etc", "backup"] {
-                std::fs::create_dir_all(root.path().join(folder)).unwrap();
+            for directory in ["var/lib/nss-iam", "etc", "backup"] {
+                std::fs::create_dir_all(root.path().join(directory)).unwrap();
             }
             let gid = rustix::process::getegid().as_raw();
             std::fs::write(root.path().join("etc/group"), format!("root:x:0:\nnss-iam:x:{gid}:\n")).unwrap();
@@ -149,7 +149,7 @@ mod tests {
             publish::cache(&backup, published().cache.as_ref().unwrap()).unwrap();
             publish::keys(&backup, published().keys.as_ref().unwrap(), gid).unwrap();
             drop(cache::state::StateFile::open(&backup).unwrap());
-            let host = Host::this_folder(root.path());
+            let host = Host::this_directory(root.path());
             Self { root, host }
         }
 
@@ -172,10 +172,10 @@ mod tests {
         for name in ["cache.db", "old", "keys.db"] {
             assert_eq!(tree.restore(name), Ok(0), "{name}");
         }
-        let folder = tree.root.path().join("var/lib/nss-iam");
-        assert_eq!(Cache::read(&folder.join("cache.db")).unwrap(), published().cache.unwrap());
-        assert_eq!(Keys::read(&folder.join("keys.db")).unwrap(), published().keys.unwrap());
-        let mode = |name: &str| std::fs::metadata(folder.join(name)).unwrap().mode() & 0o7777;
+        let directory = tree.root.path().join("var/lib/nss-iam");
+        assert_eq!(Cache::read(&directory.join("cache.db")).unwrap(), published().cache.unwrap());
+        assert_eq!(Keys::read(&directory.join("keys.db")).unwrap(), published().keys.unwrap());
+        let mode = |name: &str| std::fs::metadata(directory.join(name)).unwrap().mode() & 0o7777;
         assert_eq!((mode("cache.db"), mode("keys.db")), (0o644, 0o640));
     }
 

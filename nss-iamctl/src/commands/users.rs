@@ -236,7 +236,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("etc")).unwrap();
         std::fs::write(root.path().join("etc/passwd"), "a:x:1000:1::/:/x\nb\u{1b}:x:1000:1::/:/x\n").unwrap();
-        let host = Host::this_folder(root.path());
+        let host = Host::this_directory(root.path());
         let told = local(&host, 1000);
         assert_eq!(told, ["1000 is 'a' of /etc/passwd", "1000 is 'b\\u{1b}' of /etc/passwd"]);
         std::fs::write(root.path().join("etc/group"), "g:x:7:\n").unwrap();

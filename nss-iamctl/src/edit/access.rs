@@ -81,17 +81,17 @@ mod tests {
 
     #[test]
     fn a_key_counts_only_if_there_is_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let host = Host::this_folder(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let host = Host::this_directory(directory.path());
         let user = Account { name: "ana".to_owned(), home: "/home/ana".to_owned(), ..Account::default() };
         let settings = Effective::parse(
             "authorizedkeysfile .ssh/authorized_keys /keys/%u\nauthorizedkeyscommand none\n",
         );
         assert!(!has_key(&host, &settings, &user));
-        std::fs::create_dir_all(folder.path().join("keys")).unwrap();
-        std::fs::write(folder.path().join("keys/ana"), "# none\n\n").unwrap();
+        std::fs::create_dir_all(directory.path().join("keys")).unwrap();
+        std::fs::write(directory.path().join("keys/ana"), "# none\n\n").unwrap();
         assert!(!has_key(&host, &settings, &user));
-        std::fs::write(folder.path().join("keys/ana"), "# one\nssh-ed25519 AAAA\n").unwrap();
+        std::fs::write(directory.path().join("keys/ana"), "# one\nssh-ed25519 AAAA\n").unwrap();
         assert!(has_key(&host, &settings, &user));
         assert!(has_key(&host, &Effective::parse("authorizedkeyscommand /opt/eic\n"), &user));
         assert!(!has_key(

@@ -10,7 +10,7 @@ use crate::say::error::Error;
 const NAME: &str = "nss-iam";
 const PROFILE: &str = "custom/nss-iam";
 /// Where our profile is.
-pub(crate) const FOLDER: &str = "/etc/authselect/custom/nss-iam";
+pub(crate) const DIRECTORY: &str = "/etc/authselect/custom/nss-iam";
 pub(crate) const TEMPLATE: &str = "/etc/authselect/custom/nss-iam/nsswitch.conf";
 const USER_MAPS: &str = "/etc/authselect/user-nsswitch.conf";
 const MKHOMEDIR: &str = "with-mkhomedir";
@@ -106,7 +106,7 @@ impl Change {
             manifest.authselect = Some(self.from.clone());
             Ok(())
         })?;
-        transaction.before(Undo::Tree(FOLDER.to_owned()));
+        transaction.before(Undo::Tree(DIRECTORY.to_owned()));
         run(host, &create)?;
         let template = files::read(&host.path(TEMPLATE))?.unwrap_or_default();
         files::replace(&host.path(TEMPLATE), &with_iam(host, &template)?, 0o644)?;
@@ -142,18 +142,18 @@ pub(crate) fn is_ours(current: &[String]) -> bool {
 
 /// authselect-profiles(5): where profiles are. A vendor's profile hides the default profile with the same name.
 fn template(host: &Host, profile: &str) -> Result<Vec<u8>, Error> {
-    let folders = match profile.strip_prefix("custom/") {
+    let directories = match profile.strip_prefix("custom/") {
         Some(name) => vec![format!("/etc/authselect/custom/{name}")],
         None => ["vendor", "default"].map(|kind| format!("/usr/share/authselect/{kind}/{profile}")).to_vec(),
     };
-    for folder in &folders {
-        if let Some(text) = files::read(&host.path(&format!("{folder}/nsswitch.conf")))? {
+    for directory in &directories {
+        if let Some(text) = files::read(&host.path(&format!("{directory}/nsswitch.conf")))? {
             return Ok(text);
         }
     }
     Err(Error::configuration(format!(
         "authselect's profile '{profile}' has no nsswitch.conf in '{}'",
-        folders.join("' or '")
+        directories.join("' or '")
     )))
 }
 

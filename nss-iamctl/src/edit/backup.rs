@@ -17,7 +17,7 @@ pub(crate) mod copies;
 mod stored;
 
 /// The directory, which only root may enter.
-pub(crate) const FOLDER: &str = "/var/lib/nss-iam/backup";
+pub(crate) const DIRECTORY: &str = "/var/lib/nss-iam/backup";
 /// The file.
 pub(crate) const PATH: &str = "/var/lib/nss-iam/backup/manifest.json";
 const VERSION: u32 = 1;
@@ -29,7 +29,7 @@ pub(crate) struct Manifest {
     /// In the order in which they were changed.
     pub files: Vec<Saved>,
     /// Directories that were created, and are removed if they are empty.
-    pub folders: Vec<PathBuf>,
+    pub directories: Vec<PathBuf>,
     /// The previous profile of authselect, and its features.
     pub authselect: Option<Vec<String>>,
     /// Whether the profile was enabled with pam-auth-update.

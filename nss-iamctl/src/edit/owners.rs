@@ -77,7 +77,7 @@ type Change<'a> = dyn FnMut(&Stat) -> Option<(u32, u32)> + 'a;
 fn visit(path: &Path, all: bool, change: &mut Change<'_>) -> io::Result<()> {
     let Some(top) = open_plainly(path)? else { return Ok(()) };
     let device = fstat(&top)?.st_dev;
-    let mut open: Vec<Dir> = folder(&top, device, change)?.into_iter().collect();
+    let mut open: Vec<Dir> = directory(&top, device, change)?.into_iter().collect();
     while let Some(within) = open.last_mut() {
         let entry = match within.next() {
             None => {
@@ -95,7 +95,7 @@ fn visit(path: &Path, all: bool, change: &mut Change<'_>) -> io::Result<()> {
             Err(rustix::io::Errno::NOENT) => continue,
             opened => opened?,
         };
-        if let Some(inner) = folder(&opened, device, change)? {
+        if let Some(inner) = directory(&opened, device, change)? {
             match (open.len() < DEPTH, all) {
                 (true, _) => open.push(inner),
                 (false, false) => {}
@@ -111,17 +111,17 @@ fn visit(path: &Path, all: bool, change: &mut Change<'_>) -> io::Result<()> {
 }
 
 /// Changes one file, and opens it if it is a directory on this file system.
-fn folder(file: &OwnedFd, device: u64, change: &mut Change<'_>) -> io::Result<Option<Dir>> {
+fn directory(file: &OwnedFd, device: u64, change: &mut Change<'_>) -> io::Result<Option<Dir>> {
     let stat = fstat(file)?;
-    let is_folder = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
+    let is_directory = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
     // Only for directories, as in find(1) -xdev: on overlayfs, the device of a plain file differs from that of its directory.
-    if is_folder && stat.st_dev != device {
+    if is_directory && stat.st_dev != device {
         return Ok(None);
     }
     if let Some((uid, gid)) = change(&stat) {
         chownat(file, c"", Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::EMPTY_PATH)?;
     }
-    if !is_folder {
+    if !is_directory {
         return Ok(None);
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -131,16 +131,16 @@ fn folder(file: &OwnedFd, device: u64, change: &mut Change<'_>) -> io::Result<Op
 
 /// Opens the file at a path. The directory is opened by its real path, without symbolic links.
 fn open_plainly(path: &Path) -> io::Result<Option<OwnedFd>> {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let folder = match folder.canonicalize() {
+    let directory = match directory.canonicalize() {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-        folder => folder?,
+        directory => directory?,
     };
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut current = openat(CWD, c"/", flags, Mode::empty())?;
-    for part in folder.components().filter(|part| *part != Component::RootDir) {
+    for part in directory.components().filter(|part| *part != Component::RootDir) {
         current = openat(&current, part.as_os_str(), flags | OFlags::DIRECTORY, Mode::empty())?;
     }
     match openat(&current, name, flags, Mode::empty()) {

@@ -124,14 +124,14 @@ pub(crate) fn load(host: &Host) -> Result<Config, Error> {
 
 fn texts(host: &Host, main: String) -> Result<Vec<(PathBuf, String)>, Error> {
     let mut texts = vec![(host.path(PATH), main)];
-    let folder = host.path(DROP_INS);
+    let directory = host.path(DROP_INS);
     // As the refresher reads it (config/src/load.rs).
     let is_read = |name: &OsString| {
         let name = name.as_encoded_bytes();
         name.ends_with(b".toml") && !name.starts_with(b".")
     };
-    for name in files::names(&folder)?.into_iter().filter(is_read) {
-        let path = folder.join(name);
+    for name in files::names(&directory)?.into_iter().filter(is_read) {
+        let path = directory.join(name);
         if let Some(text) = files::read_utf8(&path)? {
             texts.push((path, text));
         }
@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn a_name_that_iam_cannot_have_is_refused_with_the_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let host = Host::this_folder(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let host = Host::this_directory(directory.path());
         let refused = plan(&host, &strings(&["no such\"group"]), None).err().unwrap();
         assert_eq!(refused.status(), crate::say::error::CONFIGURATION);
         assert!(refused.to_string().contains("config.toml' line"), "{refused}");

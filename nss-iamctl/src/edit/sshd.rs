@@ -85,11 +85,13 @@ impl<'a> Sshd<'a> {
             .stderr
             .lines()
             .find_map(|line| line.strip_prefix("Missing privilege separation directory: "));
-        let Some(folder) = missing.map(|folder| self.host.path(folder.trim())) else { return Ok(output) };
-        std::fs::create_dir(&folder).map_err(|cause| Error::io("make", &folder, &cause))?;
+        let Some(directory) = missing.map(|directory| self.host.path(directory.trim())) else {
+            return Ok(output);
+        };
+        std::fs::create_dir(&directory).map_err(|cause| Error::io("make", &directory, &cause))?;
         let output = self.host.run(&line);
         // If sshd was started in the meantime, the directory is in use, and is like the one that sshd's service creates.
-        let _ = std::fs::remove_dir(&folder);
+        let _ = std::fs::remove_dir(&directory);
         output
     }
 }
@@ -202,9 +204,9 @@ impl Files for View<'_> {
         planned.or_else(|| files::read_lossy(&self.host.path_of(path)).ok().flatten())
     }
 
-    fn names(&self, folder: &Path) -> Vec<OsString> {
-        let mut names = files::names(&self.host.path_of(folder)).unwrap_or_default();
-        let planned = self.planned.keys().map(Path::new).filter(|path| path.parent() == Some(folder));
+    fn names(&self, directory: &Path) -> Vec<OsString> {
+        let mut names = files::names(&self.host.path_of(directory)).unwrap_or_default();
+        let planned = self.planned.keys().map(Path::new).filter(|path| path.parent() == Some(directory));
         names.extend(planned.filter_map(Path::file_name).map(OsString::from));
         names.sort();
         names.dedup();

@@ -20,7 +20,7 @@ use crate::say::error::Error;
 /// sudo ignores files with a dot in their name.
 const PATH: &str = "/etc/sudoers.d/nss-iam";
 const MAIN: &str = "/etc/sudoers";
-const FOLDER: &str = "/etc/sudoers.d";
+const DIRECTORY: &str = "/etc/sudoers.d";
 /// sudo's services; the second is that of `sudo -i` on Debian.
 const SUDO: &str = "/etc/pam.d/sudo";
 const SERVICES: [&str; 2] = [SUDO, "/etc/pam.d/sudo-i"];
@@ -45,9 +45,9 @@ pub(crate) fn plan(host: &Host, how: Sudo, config: &Config) -> Result<Plan, Erro
         return Err(Error::configuration("'--sudo' needs sudo, which is not installed").hint("install sudo"));
     };
     let main = files::read_lossy(&host.path(MAIN))?.unwrap_or_default();
-    if !reads_folder(&main) {
-        return Err(Error::configuration(format!("'{MAIN}' does not read '{FOLDER}'"))
-            .hint(format!("visudo, and add: #includedir {FOLDER}")));
+    if !reads_directory(&main) {
+        return Err(Error::configuration(format!("'{MAIN}' does not read '{DIRECTORY}'"))
+            .hint(format!("visudo, and add: #includedir {DIRECTORY}")));
     }
     let checked = host.run_with(&[&visudo, "-c", "-f", "-"], &rule)?;
     if !checked.success() {
@@ -107,31 +107,31 @@ fn services(host: &Host, how: Sudo) -> Result<Vec<Edit>, Error> {
     Ok(edits)
 }
 
-fn reads_folder(sudoers: &str) -> bool {
+fn reads_directory(sudoers: &str) -> bool {
     sudoers.lines().any(|line| {
         let mut words = line.split_whitespace();
         matches!(words.next(), Some("#includedir" | "@includedir"))
-            && words.next().is_some_and(|folder| folder.trim_end_matches('/') == FOLDER)
+            && words.next().is_some_and(|directory| directory.trim_end_matches('/') == DIRECTORY)
     })
 }
 
 fn has_module(host: &Host) -> bool {
     let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
-    let folders = [format!("/usr/lib/{multiarch}"), format!("/lib/{multiarch}")];
+    let directories = [format!("/usr/lib/{multiarch}"), format!("/lib/{multiarch}")];
     let plain = ["/usr/lib64", "/lib64", "/usr/lib", "/lib"].map(str::to_owned);
-    folders.iter().chain(&plain).any(|folder| host.exists(&format!("{folder}/security/{MODULE}")))
+    directories.iter().chain(&plain).any(|directory| host.exists(&format!("{directory}/security/{MODULE}")))
 }
 
 /// A note if `[local_groups]` maps to no group that sudoers names: then no nss-iam user can use sudo.
 fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<Message>, Error> {
     let mut rules = main.to_owned();
-    let folder = host.path(FOLDER);
+    let directory = host.path(DIRECTORY);
     let is_read = |name: &OsString| {
         let name = name.as_encoded_bytes();
         !name.contains(&b'.') && !name.ends_with(b"~")
     };
-    for name in files::names(&folder)?.into_iter().filter(is_read) {
-        rules.push_str(&files::read_lossy(&folder.join(name))?.unwrap_or_default());
+    for name in files::names(&directory)?.into_iter().filter(is_read) {
+        rules.push_str(&files::read_lossy(&directory.join(name))?.unwrap_or_default());
     }
     let named: BTreeSet<&str> = rules
         .lines()
@@ -163,11 +163,11 @@ mod tests {
 
     #[test]
     fn the_note_about_sudo_keeps_the_local_groups_of_its_example() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let hint = |text: &str| {
             let config = Config::parse(&[("config.toml".into(), text.to_owned())]).unwrap();
             let rules = "root ALL=(ALL) ALL\n%wheel ALL=(ALL) ALL\n";
-            powerless(&Host::this_folder(folder.path()), rules, &config).unwrap()
+            powerless(&Host::this_directory(directory.path()), rules, &config).unwrap()
         };
         let hints = ["", "[local_groups]\nJumpHostAdmins = [\"adm\", \"docker\"]\n"]
             .map(|text| hint(text).unwrap().hint().unwrap().split_once(": ").unwrap().1.to_owned());

@@ -25,7 +25,7 @@ pub(crate) enum Undo {
     /// Restores a file with its attributes, or removes it.
     File { path: PathBuf, before: Option<Saved> },
     /// Removes a directory if it is empty.
-    Folder(PathBuf),
+    Directory(PathBuf),
     /// Removes a directory and everything in it.
     Tree(String),
     /// A program undoes its own change.
@@ -61,8 +61,8 @@ impl<'a> Transaction<'a> {
     }
 
     /// The originals are copied to this directory, which is removed if everything could be undone.
-    pub(crate) fn copied_to(&mut self, folder: PathBuf) {
-        self.copies = Some(folder);
+    pub(crate) fn copied_to(&mut self, directory: PathBuf) {
+        self.copies = Some(directory);
     }
 
     /// Runs this after everything was undone. Its result does not matter: it would be run later anyway.
@@ -80,8 +80,8 @@ impl<'a> Transaction<'a> {
     ) -> Result<(), Error> {
         let Some(mut manifest) = self.manifest.clone() else { return Ok(()) };
         note(&mut manifest)?;
-        self.folder(Path::new(cache::FOLDER), 0o755)?;
-        self.folder(Path::new(backup::FOLDER), 0o700)?;
+        self.directory(Path::new(cache::DIRECTORY), 0o755)?;
+        self.directory(Path::new(backup::DIRECTORY), 0o700)?;
         self.write(Path::new(backup::PATH), Some(manifest.text()?.as_bytes()), 0o600)?;
         self.manifest = Some(manifest);
         Ok(())
@@ -92,15 +92,17 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// When that fails, or what nss-iam added to the file before cannot be identified.
     pub(crate) fn edit(&mut self, edit: &Edit) -> Result<(), Error> {
-        let folder = edit.path.parent().unwrap_or(Path::new("/"));
-        let folders = self.missing(folder);
+        let directory = edit.path.parent().unwrap_or(Path::new("/"));
+        let directories = self.missing(directory);
         let mode = files::mode(&self.host.path_of(&edit.path)).unwrap_or(edit.mode);
         self.record(|manifest| {
-            let known = manifest.folders.clone();
-            manifest.folders.extend(folders.into_iter().filter(|folder| !known.contains(folder)));
+            let known = manifest.directories.clone();
+            manifest
+                .directories
+                .extend(directories.into_iter().filter(|directory| !known.contains(directory)));
             manifest.note(edit, mode)
         })?;
-        self.folder(folder, 0o755)?;
+        self.directory(directory, 0o755)?;
         self.write(&edit.path, edit.after.as_deref(), edit.mode)
     }
 
@@ -123,7 +125,7 @@ impl<'a> Transaction<'a> {
 
     /// The missing directories of `path`, the outermost first.
     pub(crate) fn missing(&self, path: &Path) -> Vec<PathBuf> {
-        let way = path.ancestors().take_while(|folder| !self.host.path_of(folder).is_dir());
+        let way = path.ancestors().take_while(|directory| !self.host.path_of(directory).is_dir());
         let mut missing: Vec<PathBuf> = way.map(Path::to_owned).collect();
         missing.reverse();
         missing
@@ -133,12 +135,12 @@ impl<'a> Transaction<'a> {
     ///
     /// # Errors
     /// When that fails.
-    pub(crate) fn folder(&mut self, path: &Path, mode: u32) -> Result<(), Error> {
-        for folder in self.missing(path) {
-            let place = self.host.path_of(&folder);
+    pub(crate) fn directory(&mut self, path: &Path, mode: u32) -> Result<(), Error> {
+        for directory in self.missing(path) {
+            let place = self.host.path_of(&directory);
             let made = fs::DirBuilder::new().mode(mode).create(&place);
             made.map_err(|cause| Error::io("make", &place, &cause))?;
-            self.undo.push(Undo::Folder(folder));
+            self.undo.push(Undo::Directory(directory));
         }
         Ok(())
     }
@@ -183,7 +185,7 @@ impl<'a> Transaction<'a> {
         }
         let failed = failed.done(&format!("not everything could be restored: {}", left.join("; ")));
         match self.copies {
-            Some(folder) => failed.done(&format!("the original files are in '{}'", folder.display())),
+            Some(directory) => failed.done(&format!("the original files are in '{}'", directory.display())),
             None => failed,
         }
     }
@@ -194,7 +196,7 @@ impl Undo {
         match self {
             Undo::File { path, before: Some(saved) } => files::restore(&host.path_of(&path), &saved),
             Undo::File { path, before: None } => files::remove(&host.path_of(&path)),
-            Undo::Folder(path) => remove_if_empty(host, &path),
+            Undo::Directory(path) => remove_if_empty(host, &path),
             Undo::Tree(path) => remove_tree(host, &path),
             Undo::Run(line) => run(host, &line),
             Undo::Owners { changed, .. } if changed.is_empty() => Ok(()),
@@ -245,32 +247,32 @@ mod tests {
 
     /// Does `work` in a directory with a file `kept`, then fails.
     fn failed(work: impl FnOnce(&mut Transaction<'_>)) -> (tempfile::TempDir, String) {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("kept"), b"old \xfc").unwrap();
-        let host = Host::this_folder(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("kept"), b"old \xfc").unwrap();
+        let host = Host::this_directory(directory.path());
         let failed: Result<(), Error> = carry_out(&host, |transaction| {
             work(transaction);
             Err(Error::other("it failed"))
         });
-        (folder, failed.unwrap_err().to_string())
+        (directory, failed.unwrap_err().to_string())
     }
 
     #[test]
     fn everything_is_taken_back_in_reverse() {
-        let (folder, told) = failed(|transaction| {
-            transaction.folder(Path::new("/new/er"), 0o755).unwrap();
+        let (directory, told) = failed(|transaction| {
+            transaction.directory(Path::new("/new/er"), 0o755).unwrap();
             transaction.write(Path::new("/new/er/file"), Some(b"x"), 0o600).unwrap();
             transaction.write(Path::new("/kept"), Some(b"new"), 0o644).unwrap();
             transaction.write(Path::new("/kept"), None, 0o644).unwrap();
         });
         assert_eq!(told, "it failed; all files were restored");
-        assert_eq!(files::names(folder.path()).unwrap(), ["kept"]);
-        assert_eq!(fs::read(folder.path().join("kept")).unwrap(), b"old \xfc");
+        assert_eq!(files::names(directory.path()).unwrap(), ["kept"]);
+        assert_eq!(fs::read(directory.path().join("kept")).unwrap(), b"old \xfc");
     }
 
     #[test]
     fn a_file_that_was_removed_comes_back_with_mode_and_owner() {
-        let (folder, _) = failed(|transaction| {
+        let (directory, _) = failed(|transaction| {
             let kept = transaction.host().path("/kept");
             fs::set_permissions(&kept, fs::Permissions::from_mode(0o440)).unwrap();
             if rustix::process::geteuid().is_root() {
@@ -279,7 +281,7 @@ mod tests {
             transaction.write(Path::new("/kept"), None, 0o644).unwrap();
             assert!(!kept.exists());
         });
-        let found = fs::metadata(folder.path().join("kept")).unwrap();
+        let found = fs::metadata(directory.path().join("kept")).unwrap();
         assert_eq!(found.mode() & 0o7777, 0o440);
         if rustix::process::geteuid().is_root() {
             assert_eq!((found.uid(), found.gid()), (7, 9));
@@ -307,7 +309,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_for_disable_is_written_before_the_change_and_goes_with_it() {
-        let (folder, _) = failed(|transaction| {
+        let (directory, _) = failed(|transaction| {
             transaction.keep(Manifest::default());
             let manifest = transaction.host().path(backup::PATH);
             let unit = |manifest: &mut Manifest| {
@@ -319,8 +321,8 @@ mod tests {
             assert!(transaction.record(|_| Err(Error::other("refused"))).is_err());
             assert!(fs::read_to_string(manifest).unwrap().contains("x.timer"));
         });
-        assert_eq!(files::names(folder.path()).unwrap(), ["kept"]);
-        let (folder, _) = failed(|transaction| transaction.record(|_| unreachable!()).unwrap());
-        assert_eq!(files::names(folder.path()).unwrap(), ["kept"], "nothing is kept unless asked for");
+        assert_eq!(files::names(directory.path()).unwrap(), ["kept"]);
+        let (directory, _) = failed(|transaction| transaction.record(|_| unreachable!()).unwrap());
+        assert_eq!(files::names(directory.path()).unwrap(), ["kept"], "nothing is kept unless asked for");
     }
 }

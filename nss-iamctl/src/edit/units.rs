@@ -3,11 +3,11 @@
 use crate::host::Host;
 use crate::host::paths::TIMER;
 
-const FOLDERS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+const DIRECTORIES: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 
 /// Whether the unit is installed.
 pub(crate) fn is_installed(host: &Host, unit: &str) -> bool {
-    FOLDERS.iter().any(|folder| host.exists(&format!("{folder}/{unit}")))
+    DIRECTORIES.iter().any(|directory| host.exists(&format!("{directory}/{unit}")))
 }
 
 /// Whether it is started at boot.

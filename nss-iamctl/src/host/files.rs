@@ -48,9 +48,9 @@ pub(crate) fn read_utf8(path: &Path) -> Result<Option<String>, Error> {
 ///
 /// # Errors
 /// When it cannot be read.
-pub(crate) fn names(folder: &Path) -> Result<Vec<OsString>, Error> {
-    let failed = |cause: &io::Error| Error::io("read", folder, cause);
-    let entries = match fs::read_dir(folder) {
+pub(crate) fn names(directory: &Path) -> Result<Vec<OsString>, Error> {
+    let failed = |cause: &io::Error| Error::io("read", directory, cause);
+    let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(Vec::new());
@@ -117,7 +117,7 @@ pub(crate) fn restore(path: &Path, saved: &Saved) -> Result<(), Error> {
 /// # Errors
 /// When it cannot be removed.
 pub(crate) fn remove(path: &Path) -> Result<(), Error> {
-    let removed = fs::remove_file(path).and_then(|()| cache::replace::sync_folder(path));
+    let removed = fs::remove_file(path).and_then(|()| cache::replace::sync_directory(path));
     match removed {
         Err(cause) if cause.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, &cause)),
         _ => Ok(()),
@@ -155,8 +155,8 @@ mod tests {
 
     #[test]
     fn a_replaced_file_keeps_mode_and_attributes_and_leaves_nothing_beside() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("sudoers");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sudoers");
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o440)).unwrap();
         let flags = rustix::fs::XattrFlags::empty();
@@ -168,13 +168,13 @@ mod tests {
             let mut value = [0; 8];
             assert_eq!(rustix::fs::getxattr(&path, "user.mark", &mut value).unwrap(), 4);
         }
-        assert_eq!(names(folder.path()).unwrap(), ["sudoers"]);
+        assert_eq!(names(directory.path()).unwrap(), ["sudoers"]);
     }
 
     #[test]
     fn what_a_link_names_is_replaced_and_the_link_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
         fs::write(&file, "old").unwrap();
         std::os::unix::fs::symlink("file", &link).unwrap();
         replace(&link, "new", 0o644).unwrap();
@@ -184,23 +184,23 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_not_an_unreadable_one() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(read(&folder.path().join("none")), Ok(None));
-        assert!(read(folder.path()).is_err());
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(read(&directory.path().join("none")), Ok(None));
+        assert!(read(directory.path()).is_err());
     }
 
     #[test]
     fn a_name_that_is_not_utf8_is_listed_too() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let name = OsString::from_vec(b"caf\xe9".to_vec());
-        fs::write(folder.path().join(&name), "").unwrap();
-        assert_eq!(names(folder.path()).unwrap(), [name]);
+        fs::write(directory.path().join(&name), "").unwrap();
+        assert_eq!(names(directory.path()).unwrap(), [name]);
     }
 
     #[test]
     fn bytes_that_are_not_utf8_are_an_error_in_our_own_files_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("latin1");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("latin1");
         fs::write(&path, b"caf\xe9").unwrap();
         assert_eq!(read(&path), Ok(Some(b"caf\xe9".to_vec())));
         assert_eq!(read_lossy(&path), Ok(Some("caf\u{fffd}".to_owned())));

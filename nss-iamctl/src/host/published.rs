@@ -71,17 +71,17 @@ pub(crate) struct Published {
 
 impl Published {
     pub(crate) fn read(host: &Host) -> Self {
-        let folder = host.path(cache::FOLDER);
-        let state = match fs::File::open(folder.join(STATE.name)) {
+        let directory = host.path(cache::DIRECTORY);
+        let state = match fs::File::open(directory.join(STATE.name)) {
             Err(cause) => Err(Trouble::from(&cause)),
-            Ok(_) => State::read(&folder).map_err(Trouble::from),
+            Ok(_) => State::read(&directory).map_err(Trouble::from),
         };
         let locked = Locked::read(&host.path(LOCKED)).map_err(|cause| Trouble::from(&cause));
         Self {
-            cache: published(&folder, CACHE)
-                .and_then(|()| Cache::read(&folder.join(CACHE.name)).map_err(unusable)),
-            keys: published(&folder, KEYS)
-                .and_then(|()| Keys::read(&folder.join(KEYS.name)).map_err(unusable)),
+            cache: published(&directory, CACHE)
+                .and_then(|()| Cache::read(&directory.join(CACHE.name)).map_err(unusable)),
+            keys: published(&directory, KEYS)
+                .and_then(|()| Keys::read(&directory.join(KEYS.name)).map_err(unusable)),
             state,
             status: Status::read(&host.path(STATUS)).map_err(|cause| Trouble::from(&cause)),
             listing: read_listing(&host.path(LISTING)),
@@ -115,8 +115,8 @@ fn unusable(cause: impl std::fmt::Display) -> Trouble {
 }
 
 /// Uses the readers' checks: they refuse a file that others could have written, and one of another release.
-fn published(folder: &Path, schema: Schema) -> Result<(), Trouble> {
-    let path = CString::new(folder.join(schema.name).as_os_str().as_bytes()).map_err(unusable)?;
+fn published(directory: &Path, schema: Schema) -> Result<(), Trouble> {
+    let path = CString::new(directory.join(schema.name).as_os_str().as_bytes()).map_err(unusable)?;
     let told = |cause| match cause {
         reader::Error::System(errno) => Trouble::from(&io::Error::from_raw_os_error(errno)),
         other => unusable(other),

@@ -52,7 +52,7 @@ pub(crate) struct Facts {
     /// /etc/shells; `None` if it is missing.
     pub shells: Option<Vec<String>>,
     /// The directory of the cache, and `keys.db` in it.
-    pub folder: Option<Node>,
+    pub directory: Option<Node>,
     pub keys_db: Option<Node>,
     /// From `/` down to keys-cmd; if that is missing, the last entry is a directory.
     pub keys_cmd: Vec<Node>,
@@ -90,7 +90,7 @@ pub(crate) struct Node {
     pub gid: u32,
     /// Permission bits.
     pub mode: u32,
-    pub folder: bool,
+    pub directory: bool,
 }
 
 impl Node {
@@ -98,7 +98,7 @@ impl Node {
     pub(crate) fn of(host: &Host, path: &str) -> Option<Self> {
         let found = fs::metadata(host.path(path)).ok()?;
         let (uid, gid, mode) = (found.uid(), found.gid(), found.mode() & 0o7777);
-        Some(Self { path: path.to_owned(), uid, gid, mode, folder: found.is_dir() })
+        Some(Self { path: path.to_owned(), uid, gid, mode, directory: found.is_dir() })
     }
 }
 
@@ -127,11 +127,11 @@ impl Facts {
             shells: text(host, "/etc/shells").map(|text| {
                 text.lines().map(str::trim).filter(|line| line.starts_with('/')).map(str::to_owned).collect()
             }),
-            folder: Node::of(host, cache::FOLDER),
+            directory: Node::of(host, cache::DIRECTORY),
             keys_db: Node::of(host, paths::KEYS),
             keys_cmd: way(host, paths::KEYS_CMD),
             refresher: Node::of(host, paths::REFRESHER)
-                .is_some_and(|node| !node.folder && node.mode & 0o111 != 0),
+                .is_some_and(|node| !node.directory && node.mode & 0o111 != 0),
             sshd: sshd::gather(host),
             makes_homes: makes_homes(host),
             timer: systemd.then(|| Unit::of(host, paths::TIMER)),
@@ -176,13 +176,13 @@ fn text(host: &Host, path: &str) -> Option<String> {
 /// ld.so(8): the multiarch directories of Debian, and those of other distributions.
 fn module(host: &Host) -> bool {
     const NAME: &str = "libnss_iam.so.2";
-    let folders = ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"];
+    let directories = ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"];
     let multiarch = files::names(&host.path("/usr/lib")).unwrap_or_default();
     let multiarch = multiarch.iter().filter_map(|name| name.to_str());
     let multiarch =
         multiarch.filter(|name| name.ends_with("-linux-gnu")).map(|name| format!("/usr/lib/{name}"));
-    let mut folders = folders.iter().map(|folder| (*folder).to_owned()).chain(multiarch);
-    folders.any(|folder| host.exists(&format!("{folder}/{NAME}")))
+    let mut directories = directories.iter().map(|directory| (*directory).to_owned()).chain(multiarch);
+    directories.any(|directory| host.exists(&format!("{directory}/{NAME}")))
 }
 
 /// Each directory of the path, as sshd checks them, and the file itself.

@@ -53,11 +53,11 @@ links! {
         SystemUsers = "system-users",
         SystemUserMissing = "system-user-missing",
     }
-    "folder" {
-        Folder = "folder",
-        FolderMissing = "folder-missing",
-        FolderNoFolder = "folder-is-no-folder",
-        FolderMode = "folder-mode",
+    "directory" {
+        Directory = "directory",
+        DirectoryMissing = "directory-missing",
+        NotADirectory = "not-a-directory",
+        DirectoryMode = "directory-mode",
     }
     "module" {
         ModuleMissing = "module-missing",
@@ -193,7 +193,7 @@ links! {
         Home = "home",
         HomeUnmade = "home-unmade",
         HomeToBeMade = "home-to-be-made",
-        HomeNoFolder = "home-is-no-folder",
+        HomeNotADirectory = "home-not-a-directory",
         HomeOfOther = "home-of-other",
         HomeWritable = "home-writable",
     }

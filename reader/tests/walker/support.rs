@@ -8,7 +8,7 @@ use tempfile::TempDir;
 pub(crate) struct Sample {
     pub(crate) sql: Connection,
     pub(crate) bytes: Vec<u8>,
-    _folder: TempDir,
+    _directory: TempDir,
 }
 
 /// The layout of the file.
@@ -49,8 +49,8 @@ pub(crate) fn pinned(id: u32) -> bool {
 impl Sample {
     /// A file with this schema, filled by `fill`.
     pub(crate) fn new(schema: Schema, layout: Layout, fill: impl FnOnce(&Connection)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(schema.name);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(schema.name);
         let sql = Connection::open(&path).unwrap();
         reserve(&sql, layout.reserved);
         sql.execute_batch(&format!("PRAGMA page_size = {}; BEGIN;", layout.page_size)).unwrap();
@@ -60,7 +60,7 @@ impl Sample {
         let mut bytes = std::fs::read(&path).unwrap();
         // The publisher's mark of a snapshot, the write version in the header.
         bytes[18] = 3;
-        Sample { sql, bytes, _folder: folder }
+        Sample { sql, bytes, _directory: directory }
     }
 
     pub(crate) fn cache(layout: Layout, users: &[User], groups: &[Group]) -> Self {

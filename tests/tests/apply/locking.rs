@@ -50,23 +50,23 @@ fn two_refreshers_started_at_once_run_one_after_the_other() {
 fn a_refresher_that_waits_too_long_exits_with_75_and_changes_nothing() {
     let Some(host) = Host::new() else { return };
     host.apply(&listing(&[user("lo-21", "ana")]));
-    let folder = "/var/lib/nss-iam-fetch";
-    let (state, fetch) = (File::open(format!("{CACHE}/state.db")).unwrap(), File::open(folder).unwrap());
+    let directory = "/var/lib/nss-iam-fetch";
+    let (state, fetch) = (File::open(format!("{CACHE}/state.db")).unwrap(), File::open(directory).unwrap());
     state.lock().unwrap();
     fetch.lock().unwrap();
     host.list(&listing(&[user("lo-22", "bob")]));
-    let before = (files(CACHE), files(folder));
+    let before = (files(CACHE), files(directory));
     let apply = start(&host, &[REFRESHER, "apply"], &state);
     let as_user = ["setpriv", "--reuid", "nss-iam-fetch", "--regid", "nss-iam-fetch", "--clear-groups"];
     let fetch = start(&host, &[&as_user[..], &[REFRESHER, "fetch"]].concat(), &fetch);
     for (ran, what, done) in
-        [(end(apply), format!("{CACHE}/state.db"), "changed"), (end(fetch), folder.to_owned(), "done")]
+        [(end(apply), format!("{CACHE}/state.db"), "changed"), (end(fetch), directory.to_owned(), "done")]
     {
         assert_eq!((ran.status, ran.out.as_str()), (Some(75), ""), "{}", ran.err);
         let why = format!("error: another refresher still holds '{what}' after 30 s; nothing was {done}\n");
         assert_eq!(ran.err, why);
     }
-    assert!((files(CACHE), files(folder)) == before);
+    assert!((files(CACHE), files(directory)) == before);
 }
 
 #[test]

@@ -104,8 +104,8 @@ fn the_fetch_half_started_by_root_runs_as_its_own_user_without_capabilities() {
 fn the_listing_belongs_to_the_fetch_half_and_nobody_else_can_read_it() {
     let Some(host) = with_source() else { return };
     assert_eq!(host.refresher(&[]).status, Some(0));
-    let (listing, folder) = (fs::metadata(LISTING).unwrap(), fs::metadata(FETCH).unwrap());
-    assert_eq!((listing.uid(), listing.mode() & 0o7777), (folder.uid(), 0o600));
+    let (listing, directory) = (fs::metadata(LISTING).unwrap(), fs::metadata(FETCH).unwrap());
+    assert_eq!((listing.uid(), listing.mode() & 0o7777), (directory.uid(), 0o600));
 }
 
 #[test]

@@ -176,11 +176,11 @@ fn name_of(path: &str) -> String {
 /// The version that a killed run left, and whether there is a copy. Read from a copy, because SQLite would roll
 /// back the journal.
 fn found_in_a_copy(remembered: &[String], n: u32) -> (u32, bool) {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for (name, (.., bytes)) in files(CACHE) {
-        fs::write(folder.path().join(name), bytes).unwrap();
+        fs::write(directory.path().join(name), bytes).unwrap();
     }
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (state, copy) = (path("state.db"), path("state.db.100"));
     assert_eq!(people(&state), remembered, "after call {n}");
     let is_copied = fs::exists(&copy).unwrap();

@@ -13,7 +13,7 @@ use crate::Place;
 pub(crate) enum Way {
     Gone,
     /// A directory: not even root can read it as a file.
-    Folder,
+    Directory,
     Garbage,
     Latin1,
     Fifo,
@@ -43,7 +43,7 @@ pub(crate) fn break_it(path: &str, way: Way) {
             fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         }
         Cut => File::options().write(true).open(path).unwrap().set_len(found.len() / 2).unwrap(),
-        Gone | Folder | Garbage | Latin1 | Fifo => {
+        Gone | Directory | Garbage | Latin1 | Fifo => {
             let removed = if found.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
             removed.unwrap();
             make(path, way);
@@ -53,7 +53,7 @@ pub(crate) fn break_it(path: &str, way: Way) {
 
 fn make(path: &str, way: Way) {
     match way {
-        Folder => fs::create_dir(path).unwrap(),
+        Directory => fs::create_dir(path).unwrap(),
         Garbage => fs::write(path, [&[0, 1, 2, 255][..], &[b'\n', 7, 254]].concat().repeat(999)).unwrap(),
         Latin1 => fs::write(path, b"# caf\xe9\n").unwrap(),
         Fifo => mkfifo(path, stat::Mode::from_bits_truncate(0o644)).unwrap(),

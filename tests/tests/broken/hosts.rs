@@ -71,15 +71,15 @@ fn files_of_the_host() {
     let cannot = |path, way| closed(path, way, 70, "cannot read '/etc/");
     let none = |path, way| closed(path, way, 78, "nss-iam");
     let rows = |path, way: Way| match (path, way) {
-        ("/etc/passwd" | "/etc/group", Gone | Folder | Fifo) => cannot(path, way),
+        ("/etc/passwd" | "/etc/group", Gone | Directory | Fifo) => cannot(path, way),
         ("/etc/passwd" | "/etc/group", _) => none(path, way),
-        ("/etc/gshadow" | "/etc/subuid" | "/etc/nsswitch.conf", Folder | Fifo) => cannot(path, way),
+        ("/etc/gshadow" | "/etc/subuid" | "/etc/nsswitch.conf", Directory | Fifo) => cannot(path, way),
         ("/etc/shells", _) => closed(path, way, 78, "is not in /etc/shells"),
-        ("/etc/machine-id", Folder | Fifo) => cannot(path, way),
+        ("/etc/machine-id", Directory | Fifo) => cannot(path, way),
         _ => file(path, way, DONE, DONE),
     };
     let files = ["passwd", "group", "shadow", "gshadow", "shells", "subuid", "machine-id", "nsswitch.conf"];
-    let ways = [Gone, Folder, Garbage, Latin1, Fifo];
+    let ways = [Gone, Directory, Garbage, Latin1, Fifo];
     let table = files.iter().flat_map(|file| ways.map(|way| (*file, way)));
     let table = table.filter(|pair| *pair != ("nsswitch.conf", Fifo));
     all(&table.map(|(file, way)| rows(path(file), way)).collect::<Vec<_>>());

@@ -146,8 +146,8 @@ impl Place {
         put(SOURCE, 0o644);
         if self.way.get() != Refresh::Whole {
             put(tests::LISTING, 0o600);
-            let folder = fs::metadata(FETCH).unwrap();
-            let owner = if self.way.get() == Refresh::Roots { 0 } else { folder.uid() };
+            let directory = fs::metadata(FETCH).unwrap();
+            let owner = if self.way.get() == Refresh::Roots { 0 } else { directory.uid() };
             chown(tests::LISTING, Some(owner), None).unwrap();
         }
     }

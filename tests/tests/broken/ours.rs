@@ -12,7 +12,7 @@ const KEYS: &str = "/var/lib/nss-iam/keys.db";
 const KNOWN: &str = "/var/lib/nss-iam/known.json";
 const STATUS: &str = "/var/lib/nss-iam/status.json";
 const LOCKED: &str = "/var/lib/nss-iam/locked";
-const FOLDER: &str = "/var/lib/nss-iam";
+const DIRECTORY: &str = "/var/lib/nss-iam";
 
 fn at(path: &'static str, way: Way, refresh: Ends, unlock: Ends) -> Row {
     row(format!("'{path}': {way:?}"), broken(path, way), refresh, unlock)
@@ -35,7 +35,7 @@ fn the_configuration() {
     const NO_TEXT: &str = "valid UTF-8";
     const WRITABLE: &str = "anyone can write to it";
     let bad = [
-        (Folder, NO_FILE),
+        (Directory, NO_FILE),
         (Garbage, NO_TEXT),
         (Latin1, NO_TEXT),
         (Fifo, NO_FILE),
@@ -60,19 +60,19 @@ fn published_files() {
     const NO_PLACE: &str = "Is a directory";
     all(&harmless(CACHE, &[Gone, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
     all(&harmless(KEYS, &[Gone, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
-    all(&harmless(STATUS, &[Gone, Folder, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
-    all(&[at(CACHE, Folder, waits(70, NO_PLACE), waits(0, NO_PLACE)).nobody()]);
-    all(&closed(KEYS, 70, &[(Folder, NO_PLACE)]));
+    all(&harmless(STATUS, &[Gone, Directory, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
+    all(&[at(CACHE, Directory, waits(70, NO_PLACE), waits(0, NO_PLACE)).nobody()]);
+    all(&closed(KEYS, 70, &[(Directory, NO_PLACE)]));
 }
 
 #[test]
 fn the_stored_state() {
     const RESTORE: &str = "restore it from a backup";
-    all(&harmless(KNOWN, &[Gone, Folder, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
+    all(&harmless(KNOWN, &[Gone, Directory, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
     all(&harmless(STATE, &[Owner, Mode]));
     all(&[at(STATE, Gone, enters(65, "was lost"), DONE)]);
     all(&closed(STATE, 70, &[(Garbage, RESTORE), (Latin1, RESTORE), (Cut, RESTORE)]));
-    all(&closed(STATE, 70, &[(Folder, "Is a directory"), (Fifo, "disk I/O error")]));
+    all(&closed(STATE, 70, &[(Directory, "Is a directory"), (Fifo, "disk I/O error")]));
 }
 
 /// A file that only a later release knows, or one of an earlier release that cannot be copied before it is changed.
@@ -107,7 +107,7 @@ fn the_listing() {
         found(Owner, "it belongs to uid 1000"),
         found(Mode, "users other than its owner can write it"),
     ]);
-    all(&[at(LISTING, Folder, waits(65, NO_FILE), waits(0, NO_FILE)).no_listing()]);
+    all(&[at(LISTING, Directory, waits(65, NO_FILE), waits(0, NO_FILE)).no_listing()]);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn the_list_of_locks() {
     for way in [Garbage, Latin1] {
         all(&[at(LOCKED, way, DONE, enters(78, "'ana' is not locked"))]);
     }
-    for way in [Folder, Fifo] {
+    for way in [Directory, Fifo] {
         all(&[at(LOCKED, way, waits(70, "not a regular file"), waits(78, "'ana' is not locked"))]);
     }
 }
@@ -127,10 +127,10 @@ fn the_list_of_locks() {
 #[test]
 fn directories() {
     const MAKE: &str = "systemd-tmpfiles --create nss-iam.conf";
-    all(&harmless(FOLDER, &[Owner, Mode]));
+    all(&harmless(DIRECTORY, &[Owner, Mode]));
     all(&harmless(FETCH, &[Mode]));
     for way in [Gone, Garbage] {
-        all(&[at(FOLDER, way, waits(70, "'/var/lib/nss-iam"), waits(78, "'ana' is not locked")).nobody()]);
+        all(&[at(DIRECTORY, way, waits(70, "'/var/lib/nss-iam"), waits(78, "'ana' is not locked")).nobody()]);
     }
     all(&[at(FETCH, Gone, waits(70, MAKE), waits(0, "there is no listing")).no_listing()]);
     all(&[at(FETCH, Garbage, waits(70, "Not a directory"), waits(0, "Not a directory")).no_listing()]);

@@ -190,8 +190,8 @@ fn an_instance_that_shows_no_tags_keeps_what_is_known() {
 fn tls_trusts_only_the_bundle_and_goes_through_the_proxy_unless_no_proxy_names_the_host() {
     let Some(machine) = Machine::enter() else { return };
     machine.install();
-    let folder = tempfile::tempdir().unwrap();
-    let emulator = Emulator::tls(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let emulator = Emulator::tls(directory.path());
     let account = Account::of(&emulator);
     account.seed(five());
     let proxy = ForwardProxy::start();

@@ -14,7 +14,7 @@ use cache::snapshot::{Keys, Login};
 use policy::{IamId, Id, KeyLine, Name};
 use tests::{Machine, text};
 
-pub(crate) const FOLDER: &str = "/var/lib/nss-iam";
+pub(crate) const DIRECTORY: &str = "/var/lib/nss-iam";
 pub(crate) const KEYS: &str = "/var/lib/nss-iam/keys.db";
 const PROGRAM: &str = "/usr/libexec/nss-iam/keys-cmd";
 const MACHINE_ID: &str = "0123456789abcdef0123456789abcdef";
@@ -84,7 +84,7 @@ impl Host {
         logins.sort_by_key(|login| login.uid);
         let keys =
             Keys { machine_id: MACHINE_ID.to_owned(), max_age: 3 * 86400, options: String::new(), logins };
-        publish::keys(Path::new(FOLDER), &keys, self.gid).unwrap();
+        publish::keys(Path::new(DIRECTORY), &keys, self.gid).unwrap();
     }
 
     /// Writes data to keys.db that its publisher never would.

@@ -14,7 +14,7 @@ use std::path::Path;
 use cache::passwd::Passwd;
 use cache::publish;
 use cache::snapshot::{Cache, Group, User};
-use host::{FOLDER, Host, KEYS, STORED, fingerprint, host, login, now, printed, stored, uid};
+use host::{DIRECTORY, Host, KEYS, STORED, fingerprint, host, login, now, printed, stored, uid};
 use policy::{Field, Name};
 use tests::text;
 
@@ -79,7 +79,7 @@ fn without_a_uid_the_one_that_getpwnam_returns_decides() {
         }],
         groups: vec![Group { gid: uid("ana"), name, pinned: false, members: Vec::new() }],
     };
-    publish::cache(Path::new(FOLDER), &snapshot).unwrap();
+    publish::cache(Path::new(DIRECTORY), &snapshot).unwrap();
     host.machine.nsswitch();
     let ran = host.run(&["ana"]);
     assert_eq!((ran.status.code(), &*ran.stdout), (Some(0), (printed(0) + &printed(1)).as_bytes()));

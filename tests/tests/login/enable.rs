@@ -12,12 +12,12 @@ use tests::login::GROUP;
 use crate::support::{Image, SSHD_CONFIG};
 
 /// Places in which `enable` may have to change something.
-const FOLDERS: [&str; 3] = ["/etc", "/usr/share/pam-configs", "/var/lib/pam"];
+const DIRECTORIES: [&str; 3] = ["/etc", "/usr/share/pam-configs", "/var/lib/pam"];
 
 /// All files below these: mode, owner, and content.
 fn files() -> BTreeMap<String, (u32, u32, u32, Vec<u8>)> {
-    fn add(folder: &Path, all: &mut BTreeMap<String, (u32, u32, u32, Vec<u8>)>) {
-        for entry in fs::read_dir(folder).unwrap() {
+    fn add(directory: &Path, all: &mut BTreeMap<String, (u32, u32, u32, Vec<u8>)>) {
+        for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             let found = fs::symlink_metadata(&path).unwrap();
             let bytes = if found.is_dir() {
@@ -32,7 +32,7 @@ fn files() -> BTreeMap<String, (u32, u32, u32, Vec<u8>)> {
         }
     }
     let mut all = BTreeMap::new();
-    FOLDERS.iter().for_each(|folder| add(Path::new(folder), &mut all));
+    DIRECTORIES.iter().for_each(|directory| add(Path::new(directory), &mut all));
     all
 }
 

@@ -135,8 +135,8 @@ fn an_authorized_keys_command_on_sshds_command_line_still_applies_to_local_users
 }
 
 /// A directory of keys that root maintains; ubuntu and ana have the same key in it.
-fn keys_folder(image: &Image) -> Key {
-    let key = image.host.key("folder");
+fn keys_directory(image: &Image) -> Key {
+    let key = image.host.key("directory");
     fs::create_dir("/etc/ssh/keys").unwrap();
     for user in ["ubuntu", "ana"] {
         fs::write(format!("/etc/ssh/keys/{user}"), &key.public).unwrap();
@@ -147,7 +147,7 @@ fn keys_folder(image: &Image) -> Key {
 #[test]
 fn an_earlier_match_with_other_key_files_applies_to_local_users() {
     let Some(image) = Image::with(str::to_owned) else { return };
-    let key = keys_folder(&image);
+    let key = keys_directory(&image);
     let lines = "Match all\nAuthorizedKeysFile /etc/ssh/keys/%u\n";
     fs::write("/etc/ssh/sshd_config.d/00-before.conf", lines).unwrap();
     let ana = image.enabled_with_ana();

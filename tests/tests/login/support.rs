@@ -32,12 +32,12 @@ pub(crate) fn local_user(host: &JumpHost, name: &str) -> Key {
 
 /// Adds a key to the user's own `authorized_keys`.
 pub(crate) fn own_key(host: &JumpHost, user: &str, key: &Key) {
-    let folder = format!("{}/.ssh", host.passwd(user, 5));
-    let file = format!("{folder}/authorized_keys");
+    let directory = format!("{}/.ssh", host.passwd(user, 5));
+    let file = format!("{directory}/authorized_keys");
     let id = |field| Some(host.passwd(user, field).parse().unwrap());
-    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(&directory).unwrap();
     append(&file, &format!("{}\n", key.public));
-    for (path, mode) in [(&folder, 0o700), (&file, 0o600)] {
+    for (path, mode) in [(&directory, 0o700), (&file, 0o600)] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         chown(path, id(2), id(3)).unwrap();
     }

@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use tests::Machine;
 
 use crate::call::{Line, Module, NOTFOUND, SUCCESS, TRYAGAIN, UNAVAIL, by_id, next};
-use crate::data::{self, FILE, FOLDER};
+use crate::data::{self, DIRECTORY, FILE};
 
 const ROOM: usize = 1 << 16;
 
@@ -84,7 +84,7 @@ fn an_untrustworthy_file_is_unavail() {
     unavailable(Some(libc::ENOENT), "missing");
 
     symlink("elsewhere.db", FILE).unwrap();
-    fs::write(format!("{FOLDER}/elsewhere.db"), &good).unwrap();
+    fs::write(format!("{DIRECTORY}/elsewhere.db"), &good).unwrap();
     unavailable(Some(libc::ELOOP), "a symbolic link to a good file");
 
     fs::remove_file(FILE).unwrap();
@@ -105,10 +105,10 @@ fn an_untrustworthy_file_is_unavail() {
     unavailable(Some(libc::EPERM), "somebody else's file");
 
     again();
-    fs::remove_dir_all(FOLDER).unwrap();
+    fs::remove_dir_all(DIRECTORY).unwrap();
     unavailable(Some(libc::ENOENT), "no directory");
 
-    fs::create_dir(FOLDER).unwrap();
+    fs::create_dir(DIRECTORY).unwrap();
     again();
     assert!(next(Module::load(&machine).getpwent, ROOM).is_ok(), "a good file again");
 }

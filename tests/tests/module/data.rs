@@ -8,7 +8,7 @@ use cache::passwd::Passwd;
 use cache::snapshot::{Cache, Group, User};
 use policy::{Field, IamId, Id, Name};
 
-pub(crate) const FOLDER: &str = "/var/lib/nss-iam";
+pub(crate) const DIRECTORY: &str = "/var/lib/nss-iam";
 pub(crate) const FILE: &str = "/var/lib/nss-iam/cache.db";
 
 /// The byte of the header whose top bit marks a replaced file.
@@ -132,8 +132,8 @@ pub(crate) fn odd() -> Cache {
 
 /// Publishes like apply.
 pub(crate) fn publish(cache: &Cache) {
-    std::fs::create_dir_all(FOLDER).unwrap();
-    cache::publish::cache(Path::new(FOLDER), cache).unwrap();
+    std::fs::create_dir_all(DIRECTORY).unwrap();
+    cache::publish::cache(Path::new(DIRECTORY), cache).unwrap();
 }
 
 /// Replaces the cache by these bytes like the publisher: a rename, and then the mark in the old file.

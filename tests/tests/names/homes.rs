@@ -4,7 +4,7 @@ use std::os::unix::fs::{chown, symlink};
 
 use super::*;
 
-fn folder(path: &str, owner: u32) {
+fn directory(path: &str, owner: u32) {
     fs::create_dir_all(path).unwrap();
     chown(path, Some(owner), Some(owner)).unwrap();
 }
@@ -13,7 +13,7 @@ fn folder(path: &str, owner: u32) {
 fn a_renamed_user_keeps_the_home_and_the_next_user_of_the_old_name_gets_a_different_one() {
     let Some(host) = Host::in_tree("login") else { return };
     refresh(&host, &listing(&[user("U1", "alice")]));
-    folder("/home/alice", host.passwd("alice", 2).parse().unwrap());
+    directory("/home/alice", host.passwd("alice", 2).parse().unwrap());
     refresh(&host, &listing(&[user("U1", "mallory")]));
     assert_eq!(host.passwd("mallory", 5), "/home/alice");
     refresh(&host, &listing(&[user("U1", "mallory"), user("U2", "alice")]));
@@ -28,8 +28,8 @@ fn a_renamed_user_keeps_the_home_and_the_next_user_of_the_old_name_gets_a_differ
 #[test]
 fn a_home_that_exists_must_be_the_users_own() {
     let Some(host) = Host::in_tree("login") else { return };
-    folder("/home/carol", 1001);
-    folder("/home/dora", 0);
+    directory("/home/carol", 1001);
+    directory("/home/dora", 0);
     symlink("/home/carol", "/home/erik").unwrap();
     symlink("/nowhere", "/home/fred").unwrap();
     fs::write("/home/gus", "").unwrap();

@@ -15,9 +15,9 @@ fn a_name_in_an_installed_unit_is_assigned_to_nobody_new() {
         ("system/run@.service", "[Service]\nUser=mosca\n", "mosca"),
         ("system/dyn.service", "[Service]\nUser=mosca\nDynamicUser=1\n", "mosca"),
     ] {
-        for folder in ["/etc/systemd", "/usr/lib/systemd", "/usr/local/lib/systemd", "/run/systemd"] {
+        for directory in ["/etc/systemd", "/usr/lib/systemd", "/usr/local/lib/systemd", "/run/systemd"] {
             let Some(host) = Host::in_tree("login") else { return };
-            let path = format!("{folder}/{path}");
+            let path = format!("{directory}/{path}");
             fs::create_dir_all(path.rsplit_once('/').unwrap().0).unwrap();
             fs::write(&path, text).unwrap();
             refresh(&host, &named(&[name, "ana"]));

@@ -64,12 +64,12 @@ fn terraform_finds_the_module_formatted_and_valid() {
         let _ = writeln!(std::io::stdout(), "skipped: needs terraform and its provider for AWS");
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    fs::copy(repository().join("deploy/terraform/main.tf"), folder.path().join("main.tf")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    fs::copy(repository().join("deploy/terraform/main.tf"), directory.path().join("main.tf")).unwrap();
     let plugins = format!("-plugin-dir={}", plugins.display());
     for line in [&["fmt", "-check", "-diff"][..], &["init", "-backend=false", &plugins], &["validate"]] {
         let mut command = Command::new("terraform");
-        command.args(line).arg("-no-color").current_dir(folder.path()).env("CHECKPOINT_DISABLE", "1");
+        command.args(line).arg("-no-color").current_dir(directory.path()).env("CHECKPOINT_DISABLE", "1");
         let ran = command.output().unwrap();
         assert!(ran.status.success(), "{line:?}: {}{}", text(&ran.stdout), text(&ran.stderr));
     }

@@ -12,8 +12,8 @@ use crate::support::{done, package, tree, unpacked};
 const GLIBC: (u32, u32) = (2, 17);
 
 /// The module and three programs.
-fn programs(folder: &Path) -> Vec<PathBuf> {
-    let files = tree(folder).into_iter().map(|path| folder.join(path)).filter(|path| path.is_file());
+fn programs(directory: &Path) -> Vec<PathBuf> {
+    let files = tree(directory).into_iter().map(|path| directory.join(path)).filter(|path| path.is_file());
     let programs: Vec<_> = files.filter(|path| fs::read(path).unwrap().starts_with(b"\x7fELF")).collect();
     assert_eq!(programs.len(), 4, "{programs:?}");
     programs
@@ -21,8 +21,8 @@ fn programs(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn no_shipped_program_needs_a_symbol_newer_than_glibc_2_17() {
-    let folder = unpacked();
-    for path in programs(folder.path()) {
+    let directory = unpacked();
+    for path in programs(directory.path()) {
         let symbols = done("objdump", &["-T", path.to_str().unwrap()]);
         let versions: Vec<(u32, u32)> = symbols.split("GLIBC_").skip(1).filter_map(version).collect();
         let newest =
@@ -34,8 +34,8 @@ fn no_shipped_program_needs_a_symbol_newer_than_glibc_2_17() {
 /// Only the C library and its parts: no libgcc_s, and no libssl that a distribution might lack.
 #[test]
 fn no_shipped_program_needs_a_library_but_the_c_library() {
-    let folder = unpacked();
-    for path in programs(folder.path()) {
+    let directory = unpacked();
+    for path in programs(directory.path()) {
         let needed = done("objdump", &["-p", path.to_str().unwrap()]);
         let others: Vec<&str> = needed
             .lines()
@@ -60,7 +60,7 @@ fn version(text: &str) -> Option<(u32, u32)> {
 /// docs/reference/installed.md
 #[test]
 fn paths_and_modes_are_those_of_the_reference() {
-    let folder = unpacked();
+    let directory = unpacked();
     let multiarch = format!("usr/lib/{}-linux-gnu/libnss_iam.so.2", std::env::consts::ARCH);
     for (path, mode) in [
         (multiarch.as_str(), 0o644),
@@ -86,10 +86,10 @@ fn paths_and_modes_are_those_of_the_reference() {
         ("usr/share/doc/nss-iam/reference/listing.md", 0o644),
         ("usr/share/doc/nss-iam/reference/listing.schema.json", 0o644),
     ] {
-        let found = fs::metadata(folder.path().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let found = fs::metadata(directory.path().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
         assert_eq!(found.permissions().mode() & 0o7777, mode, "{path}");
     }
-    let pages = tree(folder.path())
+    let pages = tree(directory.path())
         .into_iter()
         .filter(|path| path.starts_with("usr/share/man") && path.extension().is_some());
     assert_eq!(pages.count(), fs::read_dir(repository().join("man")).unwrap().count(), "manual pages");
@@ -97,8 +97,9 @@ fn paths_and_modes_are_those_of_the_reference() {
 
 #[test]
 fn the_module_has_the_soname_by_which_glibc_finds_it() {
-    let folder = unpacked();
-    let module = folder.path().join(format!("usr/lib/{}-linux-gnu/libnss_iam.so.2", std::env::consts::ARCH));
+    let directory = unpacked();
+    let module =
+        directory.path().join(format!("usr/lib/{}-linux-gnu/libnss_iam.so.2", std::env::consts::ARCH));
     let headers = done("objdump", &["-p", module.to_str().unwrap()]);
     assert!(
         headers.lines().any(|line| line.split_whitespace().eq(["SONAME", "libnss_iam.so.2"])),
@@ -108,8 +109,9 @@ fn the_module_has_the_soname_by_which_glibc_finds_it() {
 
 #[test]
 fn the_packaged_module_exports_only_the_listed_symbols() {
-    let folder = unpacked();
-    let module = folder.path().join(format!("usr/lib/{}-linux-gnu/libnss_iam.so.2", std::env::consts::ARCH));
+    let directory = unpacked();
+    let module =
+        directory.path().join(format!("usr/lib/{}-linux-gnu/libnss_iam.so.2", std::env::consts::ARCH));
     let exported = done("nm", &["-D", "--defined-only", module.to_str().unwrap()]);
     let mut exported: Vec<&str> =
         exported.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
@@ -123,9 +125,9 @@ fn the_packaged_module_exports_only_the_listed_symbols() {
 #[test]
 fn every_configuration_file_is_kept_by_dpkg() {
     let control = done("dpkg-deb", &["-I", package("deb").to_str().unwrap(), "conffiles"]);
-    let folder = unpacked();
-    for path in tree(&folder.path().join("etc")) {
-        if folder.path().join("etc").join(&path).is_file() {
+    let directory = unpacked();
+    for path in tree(&directory.path().join("etc")) {
+        if directory.path().join("etc").join(&path).is_file() {
             let line = format!("/etc/{}", path.display());
             assert!(control.lines().any(|other| other == line), "{line}: {control}");
         }
@@ -139,19 +141,20 @@ fn packages_and_programs_have_the_version_of_cargo_toml() {
     assert_eq!(deb.trim(), version, "the .deb");
     let rpm = done("rpm", &["-qp", "--queryformat", "%{VERSION}", package("rpm").to_str().unwrap()]);
     assert_eq!(rpm, version, "the .rpm");
-    let folder = unpacked();
+    let directory = unpacked();
     for program in
         ["usr/sbin/nss-iamctl", "usr/libexec/nss-iam/cache-refresher", "usr/libexec/nss-iam/keys-cmd"]
     {
-        let said = done(folder.path().join(program).to_str().unwrap(), &["--version"]);
+        let said = done(directory.path().join(program).to_str().unwrap(), &["--version"]);
         assert_eq!(said.trim().rsplit(' ').next(), Some(version), "{program}");
     }
 }
 
 #[test]
 fn no_file_except_cargo_toml_contains_the_version() {
-    let folders = ["config", "deploy", "man", "rpm", "systemd"].map(|folder| repository().join(folder));
-    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let directories =
+        ["config", "deploy", "man", "rpm", "systemd"].map(|directory| repository().join(directory));
+    let entries = directories.iter().flat_map(|directory| fs::read_dir(directory).unwrap());
     let mut paths: Vec<_> =
         entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
     // `make deb` writes other files there.
@@ -164,8 +167,8 @@ fn no_file_except_cargo_toml_contains_the_version() {
 
 #[test]
 fn all_included_code_is_listed_with_its_license() {
-    let folder = unpacked();
-    let path = folder.path().join("usr/share/doc/nss-iam/THIRD-PARTY.gz");
+    let directory = unpacked();
+    let path = directory.path().join("usr/share/doc/nss-iam/THIRD-PARTY.gz");
     let named = done("gzip", &["-dc", path.to_str().unwrap()]);
     for name in ["aws-lc-sys", "libsqlite3-sys", "rustls", "tokio"] {
         assert!(

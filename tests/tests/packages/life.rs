@@ -66,8 +66,8 @@ fn life(name: &str) {
     assert!(!host.logs_in("ana", &ana));
     assert!(host.path("/var/lib/nss-iam/state.db").exists(), "ids are kept until purge");
     host.done("apt-get purge -qq -y nss-iam");
-    for folder in ["/var/lib/nss-iam", "/var/lib/nss-iam-fetch", "/etc/nss-iam"] {
-        assert!(!host.path(folder).exists(), "{folder}");
+    for directory in ["/var/lib/nss-iam", "/var/lib/nss-iam-fetch", "/etc/nss-iam"] {
+        assert!(!host.path(directory).exists(), "{directory}");
     }
     let now = etc(&host);
     let differs = |path: &&String| now.get(*path) != fresh.get(*path) && !USERS.contains(&path.as_str());
@@ -91,11 +91,11 @@ fn nothing_runs_under_the_name_of_a_user_who_left(host: &Booted, uid: &str) {
 
 /// Path below /etc -> content, without files that the test itself writes, and caches and backups of other programs.
 fn etc(host: &Booted) -> BTreeMap<String, String> {
-    let folder = host.path("/etc");
+    let directory = host.path("/etc");
     let others =
         ["apt/", "machine-id", "systemd/system/nss-iam-", "ld.so.cache", ".pwd.lock", "subuid", "subgid"];
     let what = |path: &Path| -> String {
-        let full = folder.join(path);
+        let full = directory.join(path);
         match fs::read_link(&full) {
             Ok(target) => target.display().to_string(),
             Err(_) if full.is_dir() => String::new(),
@@ -105,7 +105,7 @@ fn etc(host: &Booted) -> BTreeMap<String, String> {
             }
         }
     };
-    tree(&folder)
+    tree(&directory)
         .into_iter()
         .map(|path| (path.display().to_string(), what(&path)))
         .filter(|(path, _)| !others.iter().any(|other| path.starts_with(other)) && !path.ends_with('-'))
@@ -141,8 +141,8 @@ fn installing_does_no_harm(host: &Booted, fresh: &BTreeMap<String, String>) {
 }
 
 fn units_are_sound(host: &Booted, name: &str) {
-    let folder = "/lib/systemd/system";
-    let units = host.done(&format!("cd {folder} && ls -d $PWD/nss-iam-*"));
+    let directory = "/lib/systemd/system";
+    let units = host.done(&format!("cd {directory} && ls -d $PWD/nss-iam-*"));
     let units = units.split_whitespace().collect::<Vec<_>>().join(" ");
     let said = host.done(&format!("systemd-analyze verify --man=no {units}"));
     // systemd.unit(5): an older systemd ignores unknown settings, and reports this.

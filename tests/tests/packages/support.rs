@@ -12,9 +12,9 @@ pub(crate) const OLDER: &str = "0.0.9";
 
 /// `dist/nss-iam*.deb` or `.rpm`.
 pub(crate) fn package(extension: &str) -> PathBuf {
-    let folder = fs::read_dir(tests::repository().join("dist")).into_iter().flatten().flatten();
+    let directory = fs::read_dir(tests::repository().join("dist")).into_iter().flatten().flatten();
     let mut found =
-        folder.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == extension));
+        directory.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == extension));
     found.next().unwrap_or_else(|| panic!("there is no dist/nss-iam*.{extension}\nhint: make deb rpm"))
 }
 
@@ -30,21 +30,21 @@ pub(crate) fn done(program: &str, arguments: &[&str]) -> String {
 
 /// The files that the .deb installs, below a directory.
 pub(crate) fn unpacked() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    done("dpkg-deb", &["-x", package("deb").to_str().unwrap(), folder.path().to_str().unwrap()]);
-    folder
+    let directory = tempfile::tempdir().unwrap();
+    done("dpkg-deb", &["-x", package("deb").to_str().unwrap(), directory.path().to_str().unwrap()]);
+    directory
 }
 
-/// All files, links and directories below `folder`, relative to it.
-pub(crate) fn tree(folder: &Path) -> Vec<PathBuf> {
+/// All files, links and directories below `directory`, relative to it.
+pub(crate) fn tree(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut open = vec![folder.to_path_buf()];
+    let mut open = vec![directory.to_path_buf()];
     while let Some(next) = open.pop() {
         for path in fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()) {
             if path.is_dir() && !path.is_symlink() {
                 open.push(path.clone());
             }
-            found.push(path.strip_prefix(folder).unwrap().to_path_buf());
+            found.push(path.strip_prefix(directory).unwrap().to_path_buf());
         }
     }
     found.sort();
@@ -53,9 +53,9 @@ pub(crate) fn tree(folder: &Path) -> Vec<PathBuf> {
 
 /// A repository of apt on the host, with the package, and the same package as an older version.
 pub(crate) fn repository(host: &Booted) {
-    let (folder, built) = (host.path("/srv/packages"), package("deb"));
-    fs::create_dir_all(&folder).unwrap();
-    let place = folder.to_str().unwrap();
+    let (directory, built) = (host.path("/srv/packages"), package("deb"));
+    fs::create_dir_all(&directory).unwrap();
+    let place = directory.to_str().unwrap();
     done("cp", &[built.to_str().unwrap(), place]);
     let work = tempfile::tempdir().unwrap();
     let root = work.path().join("root");
@@ -67,7 +67,7 @@ pub(crate) fn repository(host: &Booted) {
     done("dpkg-deb", &["-Zgzip", "-z1", "--root-owner-group", "-b", root.to_str().unwrap(), place]);
     let index =
         done("sh", &["-c", &format!("cd '{place}' && dpkg-scanpackages --multiversion . 2>/dev/null")]);
-    fs::write(folder.join("Packages"), index).unwrap();
+    fs::write(directory.join("Packages"), index).unwrap();
     // No other repository is used: dependencies are in the tree, or the tree is wrong.
     host.done("rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*");
     host.write("/etc/apt/sources.list.d/nss-iam.list", "deb [trusted=yes] file:/srv/packages ./\n");

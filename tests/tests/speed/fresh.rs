@@ -11,7 +11,7 @@ use policy::Field;
 use tests::{Machine, module, text};
 
 use crate::call::{Failure, Line, Module, UNAVAIL, by_name};
-use crate::data::{self, FILE, FOLDER};
+use crate::data::{self, DIRECTORY, FILE};
 use crate::process::in_child;
 
 const ROOM: usize = 1 << 14;
@@ -92,7 +92,7 @@ fn a_deleted_cache_is_missing_and_a_new_one_is_found() {
 #[test]
 fn a_restored_hard_link_answers_although_it_is_marked() {
     let Some((_machine, module)) = warm() else { return };
-    let backup = format!("{FOLDER}/backup");
+    let backup = format!("{DIRECTORY}/backup");
     fs::hard_link(FILE, &backup).unwrap();
     publish("two");
     assert_eq!(ask(&module), gecos("two"));
@@ -115,7 +115,7 @@ fn the_replacement_of_a_file_in_a_lower_layer_is_noticed() {
     }
     fs::copy(FILE, "/tmp/lower/cache.db").unwrap();
     let options = "lowerdir=/tmp/lower,upperdir=/tmp/upper,workdir=/tmp/work";
-    mount(Some("overlay"), FOLDER, Some("overlay"), MsFlags::empty(), Some(options)).unwrap();
+    mount(Some("overlay"), DIRECTORY, Some("overlay"), MsFlags::empty(), Some(options)).unwrap();
     let module = Module::load(&machine);
     assert_eq!(ask(&module), gecos("one"));
     publish("two");

@@ -53,11 +53,11 @@ fn it_has_no_thread_local_and_is_never_unloaded() {
 fn build(name: &str, change: impl Fn(&str) -> String) -> (PathBuf, Output) {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(root.join("nss-iam"));
-    for folder in ["nss-iam/src", "reader/src"] {
-        fs::create_dir_all(root.join(folder)).unwrap();
-        for file in fs::read_dir(repository().join(folder)).unwrap() {
+    for directory in ["nss-iam/src", "reader/src"] {
+        fs::create_dir_all(root.join(directory)).unwrap();
+        for file in fs::read_dir(repository().join(directory)).unwrap() {
             let file = file.unwrap();
-            fs::copy(file.path(), root.join(folder).join(file.file_name())).unwrap();
+            fs::copy(file.path(), root.join(directory).join(file.file_name())).unwrap();
         }
     }
     fs::copy(repository().join("nss-iam/build.rs"), root.join("nss-iam/build.rs")).unwrap();

@@ -52,7 +52,7 @@ fn the_home_is_made_by_the_template() {
 }
 
 #[test]
-fn no_name_leads_out_of_the_home_folder() {
+fn no_name_leads_out_of_the_home_directory() {
     for iam_name in ["../../etc", "a/b", "..", ".", "/", ""] {
         let mut world = World::of(&[]).uses(&[TagUse::Name]);
         world.member("", "U-X", iam_name, "G-OPS");

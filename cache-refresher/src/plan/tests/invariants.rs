@@ -160,7 +160,7 @@ fn homes(world: &World, plan: &Plan) {
             continue;
         }
         let kept = known.is_some();
-        let owner = world.local.folders.as_ref().unwrap().owners.get(home).copied().flatten();
+        let owner = world.local.directories.as_ref().unwrap().owners.get(home).copied().flatten();
         assert!(
             owner.is_none_or(|owner| owner == uid || kept && owner == 0),
             "'{home}' belongs to {owner:?}"

@@ -179,7 +179,7 @@ impl World {
         let users = &mut self.local.files.users;
         users.retain(|_, uid| *uid <= 1000);
         users.extend(step.local.iter().map(|name| ((*name).to_owned(), 2_007_905_670)));
-        self.folders(&step.homes);
+        self.directories(&step.homes);
         *self.local_group("adm", 4) = step.members.iter().map(ToString::to_string).collect();
         self.local.uses = claims::Uses::default();
         for name in &step.used {

@@ -47,7 +47,7 @@ fn a_user_who_comes_back_has_the_old_id_and_is_active() {
 fn a_re_created_user_has_a_new_id_and_keeps_off_the_old_home() {
     let mut world = World::of(&["ana"]);
     let old = world.run().id("U-ana");
-    world.folder("/home/ana", old);
+    world.directory("/home/ana", old);
     world.gone("U-ana");
     world.member("", "U-new", "ana", "G-OPS");
     let plan = world.run();
@@ -59,7 +59,7 @@ fn a_re_created_user_has_a_new_id_and_keeps_off_the_old_home() {
     assert_eq!((row.active, row.name.as_str()), (false, format!("ana-{old}").as_str()));
     assert_eq!(row.passwd.home.as_str(), "/home/ana");
     // The old home is removed and the new one exists: nobody moves again.
-    world.folders(&[(home.as_str(), new)].into());
+    world.directories(&[(home.as_str(), new)].into());
     assert_eq!(world.run().row("U-new").unwrap().passwd.home.as_str(), home);
 }
 
@@ -92,7 +92,7 @@ fn a_user_who_is_renamed_keeps_the_home_and_never_gets_anothers() {
 fn nobody_comes_into_the_home_of_a_re_created_user_by_a_clever_name() {
     let mut world = World::of(&["ana"]);
     let old = world.run().id("U-ana");
-    world.folder("/home/ana", old);
+    world.directory("/home/ana", old);
     world.gone("U-ana");
     world.member("", "U-new", "ana", "G-OPS");
     let home = format!("/home/ana-{}", Id::computed(&IamId::new("U-new")));

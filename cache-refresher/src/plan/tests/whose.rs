@@ -296,15 +296,15 @@ fn a_home_that_belongs_to_another_uid_is_given_to_nobody() {
     let own = format!("/home/ana-{uid}");
     for (owner, home) in [(0, own.as_str()), (1001, &own), (u32::MAX, &own), (uid, "/home/ana")] {
         let mut world = World::of(&["ana"]);
-        world.folder("/home/ana", owner);
+        world.directory("/home/ana", owner);
         assert_eq!(world.run().row("U-ana").unwrap().passwd.home.as_str(), home, "{owner}");
     }
     let mut world = World::of(&["ana"]);
-    world.folder("/home/ana", 1001);
-    world.folder(&own, 1001);
+    world.directory("/home/ana", 1001);
+    world.directory(&own, 1001);
     let plan = world.run();
     assert!(plan.told("U-ana", "can be its home") && plan.row("U-ana").is_none(), "{:?}", plan.skips);
-    world.folder(&own, uid);
+    world.directory(&own, uid);
     assert_eq!(world.run().row("U-ana").unwrap().passwd.home.as_str(), own);
 }
 
@@ -313,7 +313,7 @@ fn where_homes_cannot_be_checked_nobody_new_gets_one_and_that_is_reported() {
     let mut world = World::of(&["ana"]);
     world.run();
     world.member("", "U-bob", "bob", "G-OPS");
-    world.local.folders = Err("no answer".to_owned());
+    world.local.directories = Err("no answer".to_owned());
     let plan = world.run();
     assert!(plan.row("U-ana").is_some() && plan.row("U-bob").is_none());
     assert!(plan.held_text().contains("cannot be checked: no answer; nobody gets a new home"));
@@ -326,8 +326,8 @@ fn a_home_that_was_given_is_kept_and_given_back_unless_it_is_anothers() {
     world.config.users.home = "/srv/{name}".to_owned();
     let home = |plan: &Plan| plan.row("U-ana").unwrap().passwd.home.to_string();
     for owner in [uid, 0, 1001] {
-        world.folder("/home/ana", owner);
-        assert!(questions(&world.input()).folders.owners.is_empty(), "nobody looks at it");
+        world.directory("/home/ana", owner);
+        assert!(questions(&world.input()).directories.owners.is_empty(), "nobody looks at it");
         assert_eq!(home(&world.run()), "/home/ana", "{owner}");
         // The user leaves and comes back: now the directory is checked.
         let back = world.clone();
@@ -336,7 +336,7 @@ fn a_home_that_was_given_is_kept_and_given_back_unless_it_is_anothers() {
         world.listing = back.listing.clone();
         assert_eq!(home(&world.run()), if owner == 1001 { "/srv/ana" } else { "/home/ana" }, "{owner}");
     }
-    world.folder("/home/ana", uid);
+    world.directory("/home/ana", uid);
     assert_eq!(home(&world.run()), "/srv/ana");
     // A home that somebody once had is never assigned to another user.
     world.gone("U-ana");
@@ -383,10 +383,10 @@ fn homes_that_an_earlier_release_gave_twice_are_separated() {
 }
 
 #[test]
-fn nobody_lives_in_a_folder_of_another_user() {
+fn nobody_lives_in_a_directory_of_another_user() {
     let mut world = World::of(&["alice"]);
     let alice = world.run().id("U-alice");
-    world.folder("/home/alice", alice);
+    world.directory("/home/alice", alice);
     world.config.users.home = "/home/{account}/{name}".to_owned();
     world.user("alice", "U-B", "bob");
     let plan = world.run();

@@ -87,7 +87,7 @@ pub(super) fn carry_out(
 /// The home directory, and other places with the user's files.
 fn owners(adoption: &Adoption) -> Option<Owners> {
     let moves = adoption.moves()?;
-    let mail = MAIL.iter().map(|folder| format!("{folder}/{}", adoption.name));
+    let mail = MAIL.iter().map(|directory| format!("{directory}/{}", adoption.name));
     let places = [adoption.home.clone()].into_iter().chain(mail).chain(SPOOLS.map(str::to_owned));
     Some(Owners { name: adoption.name.clone(), moves, places: places.map(PathBuf::from).collect() })
 }

@@ -166,8 +166,8 @@ fn same_home(
     }
     let same = account.name == iam.user.name && template.contains("{name}");
     let hint = match account.home.rsplit_once('/') {
-        Some((folder, last)) if same && last == iam.user.name => {
-            format!("[users] home = \"{folder}/{{iam_name}}\"")
+        Some((directory, last)) if same && last == iam.user.name => {
+            format!("[users] home = \"{directory}/{{iam_name}}\"")
         }
         _ if account.name.contains(".at.") || account.name.contains(".plus.") => {
             "[users] name_style = \"aws-ec2-ssh\"".to_owned()

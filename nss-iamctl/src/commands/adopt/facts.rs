@@ -18,8 +18,8 @@ use crate::say::error::Error;
 /// The drop-in with the pins.
 pub(super) const PINS: &str = "/etc/nss-iam/config.d/50-adopt.toml";
 const SUDOERS: [&str; 3] = ["/etc/sudoers", "/usr/etc/sudoers", "/etc/opt/sudoers"];
-const SUDOERS_FOLDERS: [&str; 2] = ["/etc/sudoers.d", "/usr/etc/sudoers.d"];
-const CRON_FOLDER: &str = "/etc/cron.d";
+const SUDOERS_DIRECTORIES: [&str; 2] = ["/etc/sudoers.d", "/usr/etc/sudoers.d"];
+const CRON_DIRECTORY: &str = "/etc/cron.d";
 const ROOTS_JOBS: [&str; 3] = ["/etc/crontab", "/var/spool/cron/crontabs/root", "/var/spool/cron/root"];
 const CRONTABS: [&str; 2] = ["/var/spool/cron/crontabs", "/var/spool/cron"];
 const LINGER: &str = "/var/lib/systemd/linger";
@@ -66,7 +66,7 @@ pub(super) struct Facts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Home {
     Missing,
-    Folder,
+    Directory,
     /// A symbolic link, or not a directory.
     Other,
 }
@@ -85,7 +85,7 @@ impl Facts {
             gshadow: optional(host, GSHADOW)?,
             subuid: optional(host, "/etc/subuid")?.unwrap_or_default(),
             subgid: optional(host, "/etc/subgid")?.unwrap_or_default(),
-            cron: folder(host, CRON_FOLDER)?,
+            cron: directory(host, CRON_DIRECTORY)?,
             roots_jobs: existing(host, &ROOTS_JOBS)?,
             sudoers: existing(host, &SUDOERS)?,
             sshd: existing(host, &[crate::edit::sshd::config::MAIN])?,
@@ -102,14 +102,14 @@ impl Facts {
             passwd,
             ..Self::default()
         };
-        for path in SUDOERS_FOLDERS {
-            facts.sudoers.extend(folder(host, path)?);
+        for path in SUDOERS_DIRECTORIES {
+            facts.sudoers.extend(directory(host, path)?);
         }
-        facts.sshd.extend(folder(host, "/etc/ssh/sshd_config.d")?);
+        facts.sshd.extend(directory(host, "/etc/ssh/sshd_config.d")?);
         for account in accounts::accounts(&facts.passwd) {
             let path = host.path(&account.home);
             let found = match fs::symlink_metadata(&path) {
-                Ok(meta) if meta.is_dir() => Home::Folder,
+                Ok(meta) if meta.is_dir() => Home::Directory,
                 Ok(_) => Home::Other,
                 Err(_) => Home::Missing,
             };
@@ -139,7 +139,7 @@ fn existing(host: &Host, paths: &[&str]) -> Result<Vec<(PathBuf, Vec<u8>)>, Erro
     Ok(found)
 }
 
-fn folder(host: &Host, path: &str) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
+fn directory(host: &Host, path: &str) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
     let mut found = Vec::new();
     for name in files::names(&host.path(path))? {
         let path = Path::new(path).join(name);
@@ -151,8 +151,8 @@ fn folder(host: &Host, path: &str) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
     Ok(found)
 }
 
-fn names(host: &Host, folder: &str) -> Vec<String> {
-    let names = files::names(&host.path(folder)).unwrap_or_default();
+fn names(host: &Host, directory: &str) -> Vec<String> {
+    let names = files::names(&host.path(directory)).unwrap_or_default();
     names.into_iter().filter_map(|name| name.into_string().ok()).collect()
 }
 

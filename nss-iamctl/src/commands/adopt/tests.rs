@@ -26,7 +26,8 @@ fn facts(passwd: &str, group: &str, iam: &[&str]) -> Facts {
         listing::User { id, name: name.to_owned(), keys: vec![key], ..listing::User::default() }
     });
     let account = listing::Account { users: users.collect(), ..listing::Account::default() };
-    let homes = accounts::accounts(passwd.as_bytes()).into_iter().map(|account| (account.home, Home::Folder));
+    let homes =
+        accounts::accounts(passwd.as_bytes()).into_iter().map(|account| (account.home, Home::Directory));
     Facts {
         passwd: passwd.as_bytes().to_vec(),
         group: group.as_bytes().to_vec(),

@@ -16,14 +16,14 @@ use crate::say::error::CONFIGURATION;
 
 /// `apply`: ana, the only member of the IAM group, is active unless locked.
 struct Refresher {
-    folder: PathBuf,
+    directory: PathBuf,
     works: bool,
 }
 
 impl Programs for Refresher {
     fn run(&self, line: &[&str], _: &str) -> io::Result<Output> {
         assert_eq!(line[..2], ["/usr/libexec/nss-iam/cache-refresher", "apply"]);
-        let locks = self.folder.join("locked").metadata().unwrap().len() > 0;
+        let locks = self.directory.join("locked").metadata().unwrap().len() > 0;
         assert_eq!(
             &line[2..],
             if locks { &["--removals-only"][..] } else { &[] },
@@ -36,26 +36,26 @@ impl Programs for Refresher {
                 ..Output::default()
             });
         }
-        let locked = fs::read_to_string(self.folder.join("locked")).unwrap();
+        let locked = fs::read_to_string(self.directory.join("locked")).unwrap();
         let mut cache = published().cache.unwrap();
         let names: Vec<&str> = locked.lines().collect();
         cache.users[0].active = !names.contains(&"*") && !names.contains(&"ana");
-        publish(&self.folder, &cache);
+        publish(&self.directory, &cache);
         Ok(Output { code: Some(0), ..Output::default() })
     }
 }
 
-fn publish(folder: &Path, cache: &Cache) {
-    cache::publish::cache(folder, cache).unwrap();
+fn publish(directory: &Path, cache: &Cache) {
+    cache::publish::cache(directory, cache).unwrap();
 }
 
 /// A host on which ana is active and bob left.
 fn host(works: bool) -> (TempDir, Host) {
     let root = tempfile::tempdir().unwrap();
-    let folder = root.path().join("var/lib/nss-iam");
-    fs::create_dir_all(&folder).unwrap();
-    publish(&folder, &published().cache.unwrap());
-    let host = Host::of(root.path().to_owned(), Box::new(Refresher { folder, works }));
+    let directory = root.path().join("var/lib/nss-iam");
+    fs::create_dir_all(&directory).unwrap();
+    publish(&directory, &published().cache.unwrap());
+    let host = Host::of(root.path().to_owned(), Box::new(Refresher { directory, works }));
     (root, host)
 }
 
@@ -63,7 +63,7 @@ fn host(works: bool) -> (TempDir, Host) {
 fn what_stands_in_the_place_of_the_list_keeps_nobody_from_locking() {
     type Break = fn(&Path);
     let breaks: [(&str, Break); 4] = [
-        ("a folder", |list| fs::create_dir_all(list.join("x")).unwrap()),
+        ("a directory", |list| fs::create_dir_all(list.join("x")).unwrap()),
         ("a socket", |list| drop(std::os::unix::net::UnixListener::bind(list).unwrap())),
         ("bytes", |list| fs::write(list, b"\xff\xfe\0\n").unwrap()),
         ("another administrator who hangs", |list| {
@@ -81,7 +81,7 @@ fn what_stands_in_the_place_of_the_list_keeps_nobody_from_locking() {
 }
 
 #[test]
-fn a_lock_needs_neither_a_cache_nor_its_folder() {
+fn a_lock_needs_neither_a_cache_nor_its_directory() {
     let (root, host) = host(true);
     fs::write(root.path().join("var/lib/nss-iam/cache.db"), "damaged").unwrap();
     lock(&host, &who("ana"), &mut Vec::new()).unwrap();

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::FOLDER;
+use super::DIRECTORY;
 use crate::edit::file::Edit;
 use crate::host::Host;
 use crate::host::files;
@@ -17,13 +17,13 @@ use crate::say::error::Error;
 /// # Errors
 /// When that fails; the directory is then removed.
 pub(crate) fn save(host: &Host, name: &str, edits: &[Edit], plan: &str) -> Result<PathBuf, Error> {
-    let folder = fresh(&host.path(FOLDER), name)?;
-    let copied = edits.iter().try_for_each(|edit| copy(host, &edit.path, &folder));
-    match copied.and_then(|()| files::replace(&folder.join("plan.txt"), plan, 0o600)) {
-        Ok(()) => Ok(folder),
+    let directory = fresh(&host.path(DIRECTORY), name)?;
+    let copied = edits.iter().try_for_each(|edit| copy(host, &edit.path, &directory));
+    match copied.and_then(|()| files::replace(&directory.join("plan.txt"), plan, 0o600)) {
+        Ok(()) => Ok(directory),
         Err(failed) => {
             // The first failure is the one that matters.
-            let _ = fs::remove_dir_all(folder);
+            let _ = fs::remove_dir_all(directory);
             Err(failed)
         }
     }
@@ -33,25 +33,25 @@ fn fresh(within: &Path, name: &str) -> Result<PathBuf, Error> {
     make(within)?;
     let mut number = 1;
     loop {
-        let folder = within.join(format!("{name}-{number}"));
-        match fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Ok(()) => return Ok(folder),
+        let directory = within.join(format!("{name}-{number}"));
+        match fs::DirBuilder::new().mode(0o700).create(&directory) {
+            Ok(()) => return Ok(directory),
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => number += 1,
-            Err(cause) => return Err(Error::io("make", &folder, &cause)),
+            Err(cause) => return Err(Error::io("make", &directory, &cause)),
         }
     }
 }
 
-fn copy(host: &Host, path: &Path, folder: &Path) -> Result<(), Error> {
+fn copy(host: &Host, path: &Path, directory: &Path) -> Result<(), Error> {
     let Some(saved) = files::save(&host.path_of(path))? else { return Ok(()) };
-    let copy = folder.join(path.strip_prefix("/").unwrap_or(path));
-    make(copy.parent().unwrap_or(folder))?;
+    let copy = directory.join(path.strip_prefix("/").unwrap_or(path));
+    make(copy.parent().unwrap_or(directory))?;
     files::restore(&copy, &saved)
 }
 
-fn make(folder: &Path) -> Result<(), Error> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|cause| Error::io("make", folder, &cause))
+fn make(directory: &Path) -> Result<(), Error> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|cause| Error::io("make", directory, &cause))
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn copies_are_kept_apart_and_half_of_them_are_not_kept() {
         let root = tempfile::tempdir().unwrap();
-        let host = Host::this_folder(root.path());
+        let host = Host::this_directory(root.path());
         fs::create_dir(root.path().join("etc")).unwrap();
         fs::write(root.path().join("etc/passwd"), "x").unwrap();
         let edit = |path: &str| Edit {

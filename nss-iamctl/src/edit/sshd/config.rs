@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The file that sshd reads; openSUSE falls back to the vendor file.
 pub(crate) const MAIN: &str = "/etc/ssh/sshd_config";
 const VENDOR: &str = "/usr/etc/ssh/sshd_config";
-const FOLDER: &str = "/etc/ssh";
+const DIRECTORY: &str = "/etc/ssh";
 /// sshd's own limit.
 const DEPTH: usize = 16;
 
@@ -16,7 +16,7 @@ pub(crate) trait Files {
     /// The text of a file; `None` if it is missing or cannot be read.
     fn text(&self, path: &Path) -> Option<String>;
     /// The names in a directory, sorted by their bytes.
-    fn names(&self, folder: &Path) -> Vec<OsString>;
+    fn names(&self, directory: &Path) -> Vec<OsString>;
 }
 
 /// One directive.
@@ -121,8 +121,9 @@ fn words(text: &str) -> Vec<String> {
 
 /// The files that an Include names: wildcards in the last part only, which is where distributions have them.
 fn glob(files: &dyn Files, pattern: &str) -> Vec<PathBuf> {
-    let pattern = if pattern.starts_with('/') { pattern.to_owned() } else { format!("{FOLDER}/{pattern}") };
-    let Some((folder, name)) = pattern.rsplit_once('/') else { return Vec::new() };
+    let pattern =
+        if pattern.starts_with('/') { pattern.to_owned() } else { format!("{DIRECTORY}/{pattern}") };
+    let Some((directory, name)) = pattern.rsplit_once('/') else { return Vec::new() };
     if !name.contains(['*', '?']) {
         return vec![PathBuf::from(pattern)];
     }
@@ -132,10 +133,10 @@ fn glob(files: &dyn Files, pattern: &str) -> Vec<PathBuf> {
         (!found.starts_with('.') || name.starts_with('.')) && matches(name, &found)
     };
     files
-        .names(Path::new(folder))
+        .names(Path::new(directory))
         .iter()
         .filter(|found| fits(found))
-        .map(|found| Path::new(folder).join(found))
+        .map(|found| Path::new(directory).join(found))
         .collect()
 }
 

@@ -171,7 +171,7 @@ pub(crate) fn shell(facts: &Facts, probe: &Probe) -> Option<Finding> {
         return None;
     }
     let Probe { name, shell, .. } = probe;
-    if !probe.shell_node.as_ref().is_some_and(|node| !node.folder && node.mode & 0o111 != 0) {
+    if !probe.shell_node.as_ref().is_some_and(|node| !node.directory && node.mode & 0o111 != 0) {
         let what = format!(
             "the shell '{shell}' of '{name}' is missing or not executable, so sshd refuses the login"
         );
@@ -211,10 +211,10 @@ fn homes(facts: &Facts) -> Vec<Finding> {
 /// An existing home directory.
 pub(crate) fn home(name: &str, uid: u32, node: &crate::inspect::facts::Node) -> Option<Finding> {
     let path = &node.path;
-    if !node.folder {
+    if !node.directory {
         let what = format!("the home '{path}' of '{name}' is not a directory");
         return Some(Finding::warn(
-            Link::HomeNoFolder,
+            Link::HomeNotADirectory,
             what,
             format!("mv {path} {path}.old; a new one is created at the next login"),
         ));

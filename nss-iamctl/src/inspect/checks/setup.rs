@@ -17,7 +17,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     }
     findings.push(configuration(facts));
     findings.push(users(facts));
-    findings.push(folder(facts));
+    findings.push(directory(facts));
     findings.extend(programs(facts));
     findings
 }
@@ -69,27 +69,27 @@ fn users(facts: &Facts) -> Finding {
     )
 }
 
-fn folder(facts: &Facts) -> Finding {
-    match &facts.folder {
-        Some(node) if !node.folder => Finding::bad(
-            Link::FolderNoFolder,
-            format!("'{}' is not a directory", cache::FOLDER),
+fn directory(facts: &Facts) -> Finding {
+    match &facts.directory {
+        Some(node) if !node.directory => Finding::bad(
+            Link::NotADirectory,
+            format!("'{}' is not a directory", cache::DIRECTORY),
             "reinstall the package nss-iam",
         ),
         Some(node) if is_safe(node) && node.mode & 0o005 == 0o005 => {
-            Finding::ok(Link::Folder, format!("'{}' has the right owner and mode", cache::FOLDER))
+            Finding::ok(Link::Directory, format!("'{}' has the right owner and mode", cache::DIRECTORY))
         }
         Some(node) => Finding::bad(
-            Link::FolderMode,
+            Link::DirectoryMode,
             format!(
                 "'{}' has mode {:04o} and owner {}; everyone must be able to read it, and only root to write",
                 node.path, node.mode, node.uid
             ),
-            format!("chown root:root {0} && chmod 0755 {0}", cache::FOLDER),
+            format!("chown root:root {0} && chmod 0755 {0}", cache::DIRECTORY),
         ),
         None => Finding::bad(
-            Link::FolderMissing,
-            format!("'{}' is missing", cache::FOLDER),
+            Link::DirectoryMissing,
+            format!("'{}' is missing", cache::DIRECTORY),
             "systemd-tmpfiles --create nss-iam.conf",
         ),
     }
@@ -111,7 +111,7 @@ fn programs(facts: &Facts) -> Vec<Finding> {
 
 /// sshd(8): root must own keys-cmd and every directory of its path, and nobody else may be able to write there.
 pub(crate) fn keys_cmd(way: &[Node]) -> Finding {
-    let there = way.last().is_some_and(|node| node.path == KEYS_CMD && !node.folder);
+    let there = way.last().is_some_and(|node| node.path == KEYS_CMD && !node.directory);
     // Debian's sshd accepts write permission for a group without members; others do not.
     let worst =
         way.iter().filter(|node| !is_safe(node)).max_by_key(|node| (node.uid != 0, node.mode & 0o002 != 0));

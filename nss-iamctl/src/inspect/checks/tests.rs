@@ -80,8 +80,8 @@ fn what_an_installation_brings_is_missed() {
     finds(Bad, "system user 'nss-iam' is missing", "systemd-sysusers", |facts, _| {
         facts.passwd.remove("nss-iam");
     });
-    finds(Bad, "'/var/lib/nss-iam' is missing", "systemd-tmpfiles", |facts, _| facts.folder = None);
-    finds(Bad, "mode 0750", "chmod 0755", |facts, _| facts.folder.as_mut().unwrap().mode = 0o750);
+    finds(Bad, "'/var/lib/nss-iam' is missing", "systemd-tmpfiles", |facts, _| facts.directory = None);
+    finds(Bad, "mode 0750", "chmod 0755", |facts, _| facts.directory.as_mut().unwrap().mode = 0o750);
     finds(Bad, "libnss_iam.so.2 is in none", "install", |facts, _| facts.module = false);
     finds(Bad, "cache-refresher' is missing", "install", |facts, _| facts.refresher = false);
     finds(Bad, "keys-cmd' is missing", "install", |facts, _| drop(facts.keys_cmd.pop()));
@@ -406,7 +406,7 @@ fn what_else_stands_in_the_way_of_a_login_is_named() {
     finds(Warn, "belongs to uid 1001, not to 1895840708", "chown -Rh --from=1001", |facts, _| {
         facts.homes[0].2.uid = 1001
     });
-    finds(Warn, "is not a directory", "mv", |facts, _| facts.homes[0].2.folder = false);
+    finds(Warn, "is not a directory", "mv", |facts, _| facts.homes[0].2.directory = false);
     finds(Warn, "is writable by others", "chmod go-w", |facts, _| facts.homes[0].2.mode = 0o770);
     finds(Warn, "sshd's PAM configuration does not include pam_mkhomedir", "enable", |facts, _| {
         facts.makes_homes = Some(false)

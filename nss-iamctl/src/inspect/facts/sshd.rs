@@ -41,9 +41,9 @@ pub(crate) fn gather(host: &Host) -> Option<SshdFacts> {
         Here(host).text(Path::new(path)).is_some_and(|text| text.contains(crate::edit::block::BEGIN))
     };
     let drop_in = host.exists(drop_in::PATH);
-    let folder = Path::new("/etc/ssh/sshd_config.d");
+    let directory = Path::new("/etc/ssh/sshd_config.d");
     let mut read = vec![PathBuf::from(main)];
-    read.extend(Here(host).names(folder).into_iter().map(|name| folder.join(name)));
+    read.extend(Here(host).names(directory).into_iter().map(|name| directory.join(name)));
     Some(SshdFacts {
         // Without root it cannot read the host keys.
         refused: test.err().filter(|_| rustix::process::geteuid().is_root()).map(Message::from),
@@ -74,7 +74,7 @@ impl Files for Here<'_> {
         files::read_lossy(&self.0.path_of(path)).ok().flatten()
     }
 
-    fn names(&self, folder: &Path) -> Vec<OsString> {
-        files::names(&self.0.path_of(folder)).unwrap_or_default()
+    fn names(&self, directory: &Path) -> Vec<OsString> {
+        files::names(&self.0.path_of(directory)).unwrap_or_default()
     }
 }

@@ -86,12 +86,12 @@ fn tree() -> Option<(TempDir, Host)> {
     for (path, seconds) in [(root.path().join("etc/ssh/sshd_config"), 100), (pid, 200), (drop_in, 300)] {
         fs::File::options().append(true).open(path).unwrap().set_modified(at(seconds)).unwrap();
     }
-    let folder = root.path().join("var/lib/nss-iam");
-    fs::create_dir_all(&folder).unwrap();
+    let directory = root.path().join("var/lib/nss-iam");
+    fs::create_dir_all(&directory).unwrap();
     let snapshot = published();
-    cache::publish::cache(&folder, snapshot.cache.as_ref().unwrap()).unwrap();
-    cache::publish::keys(&folder, snapshot.keys.as_ref().unwrap(), 901).unwrap();
-    cache::state::StateFile::open(&folder).unwrap().save(snapshot.state.as_ref().unwrap()).unwrap();
+    cache::publish::cache(&directory, snapshot.cache.as_ref().unwrap()).unwrap();
+    cache::publish::keys(&directory, snapshot.keys.as_ref().unwrap(), 901).unwrap();
+    cache::state::StateFile::open(&directory).unwrap().save(snapshot.state.as_ref().unwrap()).unwrap();
     put(
         "var/lib/nss-iam/status.json",
         r#"{"time": "2026-11-22T18:00:00Z", "exit": 0, "users": 1, "new": true}"#,
@@ -125,7 +125,7 @@ fn a_host_is_seen_as_it_is() {
     assert_eq!(way.last(), Some(&("/usr/libexec/nss-iam/keys-cmd", 0o755)));
     assert_eq!(facts.keys_db.map(|node| (node.gid, node.mode)), Some((901, 0o640)));
     assert!(
-        matches!(facts.homes.as_slice(), [(name, _, Node { folder: true, uid: 0, .. })] if name == "ana")
+        matches!(facts.homes.as_slice(), [(name, _, Node { directory: true, uid: 0, .. })] if name == "ana")
     );
     assert_eq!(facts.timer.map(|unit| unit.active).as_deref(), Some("active"));
     assert_eq!(facts.services[0].status, "77");

@@ -58,13 +58,13 @@ impl Programs for StandIn {
 
 impl StandIn {
     fn refresh(&self) -> i32 {
-        let folder = self.root.join("var/lib/nss-iam");
+        let directory = self.root.join("var/lib/nss-iam");
         if self.refresher == Refresher::Fails {
             return 70;
         }
         if self.refresher == Refresher::Skips {
             let skips = r#"{"skips": [{"what": "user", "id": "AIDA1", "reason": "'ana' is in sysusers.d"}]}"#;
-            fs::write(folder.join("status.json"), skips).unwrap();
+            fs::write(directory.join("status.json"), skips).unwrap();
             return 0;
         }
         let pins =
@@ -81,7 +81,7 @@ impl StandIn {
             groups: Vec::new(),
             local: Vec::new(),
         };
-        cache::publish::cache(&folder, &Cache { users: vec![user], groups: Vec::new() }).unwrap();
+        cache::publish::cache(&directory, &Cache { users: vec![user], groups: Vec::new() }).unwrap();
         0
     }
 }
@@ -182,13 +182,13 @@ impl Tree {
 
     fn all(&self) -> Files {
         let mut found = BTreeMap::new();
-        let mut folders = vec![self.0.path().to_owned()];
-        while let Some(folder) = folders.pop() {
-            for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let mut directories = vec![self.0.path().to_owned()];
+        while let Some(directory) = directories.pop() {
+            for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
                 let meta = fs::symlink_metadata(&path).unwrap();
                 let content = if meta.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
                 if meta.is_dir() {
-                    folders.push(path.clone());
+                    directories.push(path.clone());
                 }
                 // Files that may differ: the lock, the directory with backups, and what the refresher wrote.
                 let of_ours = [".pwd.lock", "backup", "config.d", "status.json", "cache.db"];
@@ -361,14 +361,14 @@ fn without_a_listing_it_is_said_where_one_comes_from() {
 fn nothing_outside_a_home_is_reached_through_it() {
     let Some(tree) = Tree::new() else { return };
     let moves = Moves { uid: (UID, UID + 7), gid: Some((UID + 1, UID + 7)) };
-    for outside in ["/srv/folder/file", "/srv/file", "/srv/bobs"] {
+    for outside in ["/srv/directory/file", "/srv/file", "/srv/bobs"] {
         tree.file(outside, "", 0o644);
         chown(tree.path(outside), Some(UID), Some(UID + 1)).unwrap();
     }
     chown(tree.path("/srv/bobs"), Some(UID + 3), Some(UID + 1)).unwrap();
     fs::hard_link(tree.path("/srv/bobs"), tree.path("/home/ana/bobs")).unwrap();
     for (name, to) in
-        [("folder", "/srv/folder"), ("file", "/srv/file"), ("loop", "/home/ana"), ("none", "/nowhere")]
+        [("directory", "/srv/directory"), ("file", "/srv/file"), ("loop", "/home/ana"), ("none", "/nowhere")]
     {
         symlink(tree.path(to), tree.path("/home/ana").join(name)).unwrap();
         lchown(tree.path("/home/ana").join(name), Some(UID), Some(UID + 1)).unwrap();
@@ -376,8 +376,8 @@ fn nothing_outside_a_home_is_reached_through_it() {
     let before = tree.all();
     let mut changed = owners::Changed::new();
     owners::walk(&tree.path("/home/ana"), moves, &mut changed).unwrap();
-    assert_eq!(tree.ids("/home/ana/folder"), (UID + 7, UID + 7), "a link itself is hers");
-    for outside in ["/srv/folder/file", "/srv/file"] {
+    assert_eq!(tree.ids("/home/ana/directory"), (UID + 7, UID + 7), "a link itself is hers");
+    for outside in ["/srv/directory/file", "/srv/file"] {
         assert_eq!(tree.ids(outside), (UID, UID + 1), "{outside}");
     }
     assert_eq!(

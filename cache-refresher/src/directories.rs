@@ -17,7 +17,7 @@ use nix::sys::stat::fstatat;
 use serde::{Deserialize, Serialize};
 
 /// The hidden subcommand of that child process.
-const WORD: &str = "look-at-folders";
+const WORD: &str = "look-at-directories";
 
 /// How long all checks together may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ pub(crate) struct Question {
 
 /// The result.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Folders {
+pub(crate) struct Directories {
     /// The owner of each; `None` if there is no such directory.
     pub owners: BTreeMap<String, Option<u32>>,
     /// Where those really are that are reached through a link.
@@ -47,9 +47,9 @@ pub(crate) struct Folders {
 ///
 /// # Errors
 /// Why nothing was found out.
-pub(crate) fn look(question: &Question) -> Result<Folders, String> {
+pub(crate) fn look(question: &Question) -> Result<Directories, String> {
     if *question == Question::default() {
-        return Ok(Folders::default());
+        return Ok(Directories::default());
     }
     let mut child = Command::new("/proc/self/exe")
         .arg(WORD)
@@ -88,21 +88,21 @@ pub(crate) fn serve(mut words: impl Iterator<Item = OsString>) -> Option<io::Res
     })
 }
 
-fn see(question: Question) -> Folders {
-    let owners = question.owners.into_iter().map(|folder| {
+fn see(question: Question) -> Directories {
+    let owners = question.owners.into_iter().map(|directory| {
         let flags = AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT;
-        let owner = match fstatat(AT_FDCWD, folder.as_str(), flags) {
+        let owner = match fstatat(AT_FDCWD, directory.as_str(), flags) {
             Ok(found) => Some(found.st_uid),
             Err(Errno::ENOENT) => None,
             Err(_) => Some(UNKNOWN_OWNER),
         };
-        (folder, owner)
+        (directory, owner)
     });
-    let links = question.places.into_iter().filter_map(|folder| {
-        let real = fs::canonicalize(&folder).ok()?.to_string_lossy().into_owned();
-        (real != folder).then_some((folder, real))
+    let links = question.places.into_iter().filter_map(|directory| {
+        let real = fs::canonicalize(&directory).ok()?.to_string_lossy().into_owned();
+        (real != directory).then_some((directory, real))
     });
-    Folders { owners: owners.collect(), links: links.collect() }
+    Directories { owners: owners.collect(), links: links.collect() }
 }
 
 #[cfg(test)]
@@ -110,13 +110,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_cannot_be_looked_at_is_nobodys_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
+    fn a_directory_that_cannot_be_looked_at_is_nobodys_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
         fs::write(&file, "").unwrap();
-        std::os::unix::fs::symlink("file", folder.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("file", directory.path().join("link")).unwrap();
         let [there, below, gone, link] =
-            [file.clone(), file.join("home"), folder.path().join("gone"), folder.path().join("link")]
+            [file.clone(), file.join("home"), directory.path().join("gone"), directory.path().join("link")]
                 .map(|path| path.to_string_lossy().into_owned());
         let owners = [&there, &below, &gone].map(Clone::clone).into();
         let seen = see(Question { owners, places: [link.clone(), there.clone(), gone.clone()].into() });

@@ -9,11 +9,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::directory::{Directory, Words};
-use super::failure::Reason;
+use super::failure::{Reason, printable};
 use super::groups::Asked;
 use super::removal::{Doubt, Lost, Verdict};
 
-/// How long to wait before a group is asked for again: until then, the answer may come from the same stale copy.
+/// How long to wait before a second question: until then, the answer may come from the same stale copy.
 const SECOND_LOOK: Duration = Duration::from_secs(10);
 
 /// Asks for every lost user; the order of the result is that of `lost`.
@@ -23,34 +23,59 @@ pub(crate) async fn confirm<D: Directory>(
     lost: Vec<Lost>,
     concurrency: usize,
 ) -> Vec<(Lost, Vec<Verdict>)> {
-    let denied = Cell::new(false);
-    let mut answers: Vec<(usize, Lost, Option<Vec<Verdict>>)> = stream::iter(lost.into_iter().enumerate())
-        .map(|(at, mut lost)| {
-            let denied = &denied;
-            async move {
-                let verdict = ask(directory, asked, &mut lost, denied).await;
-                (at, lost, verdict)
-            }
-        })
-        .buffer_unordered(concurrency)
-        .collect()
-        .await;
-    answers.sort_by_key(|(at, ..)| *at);
-
+    let mut answers = ask_all(directory, asked, lost, concurrency).await;
     let open: BTreeSet<usize> = answers
         .iter()
-        .filter(|(.., verdict)| verdict.is_none())
-        .flat_map(|(_, lost, _)| lost.groups.iter().copied())
+        .filter(|(_, verdict)| verdict.is_none())
+        .flat_map(|(lost, _)| lost.groups.iter().copied())
         .collect();
-    let seen =
-        if open.is_empty() { BTreeMap::new() } else { look_again(directory, asked, open, concurrency).await };
+    let one_answer = |verdict: &Option<Vec<Verdict>>| {
+        verdict.iter().flatten().any(|verdict| matches!(verdict, Verdict::Unconfirmed(_)))
+    };
+    let is_time_left = directory.time_left() > SECOND_LOOK;
+    if is_time_left && (!open.is_empty() || answers.iter().any(|(_, verdict)| one_answer(verdict))) {
+        log::info!("a removal needs two answers; the second is asked for in {} s", SECOND_LOOK.as_secs());
+        tokio::time::sleep(SECOND_LOOK).await;
+        let again: Vec<Lost> =
+            answers.iter().filter(|(_, verdict)| one_answer(verdict)).map(|(lost, _)| lost.clone()).collect();
+        let mut again = ask_all(directory, asked, again, concurrency).await.into_iter();
+        for first in answers.iter_mut().filter(|(_, verdict)| one_answer(verdict)) {
+            if let Some((lost, Some(second))) = again.next()
+                && !second.iter().any(|verdict| matches!(verdict, Verdict::Unknown(_)))
+            {
+                *first = (lost, Some(second.into_iter().map(Verdict::second).collect()));
+            }
+        }
+    }
+    let seen = look_again(directory, asked, open, is_time_left, concurrency).await;
     answers
         .into_iter()
-        .map(|(_, lost, verdict)| {
+        .map(|(lost, verdict)| {
             let verdicts = verdict.unwrap_or_else(|| second_verdicts(&lost, asked, &seen, D::words()));
             (lost, verdicts)
         })
         .collect()
+}
+
+/// One question for each user; `None` if it is denied.
+async fn ask_all<D: Directory>(
+    directory: &D,
+    asked: &[Asked],
+    lost: Vec<Lost>,
+    concurrency: usize,
+) -> Vec<(Lost, Option<Vec<Verdict>>)> {
+    let denied = Cell::new(false);
+    stream::iter(lost)
+        .map(|mut lost| {
+            let denied = &denied;
+            async move {
+                let verdict = ask(directory, asked, &mut lost, denied).await;
+                (lost, verdict)
+            }
+        })
+        .buffered(concurrency)
+        .collect()
+        .await
 }
 
 /// `None` if the call is denied; after the first denial nothing more is asked. Adds to `lost` the groups that gave no answer
@@ -72,12 +97,19 @@ async fn ask<D: Directory>(
             let joined: Vec<usize> =
                 others.map(|(at, _)| at).filter(|at| !lost.groups.contains(at)).collect();
             lost.groups.extend(joined);
-            Some(
-                lost.verdicts(|at| if asked.get(at).is_some_and(is_in) { Verdict::In } else { Verdict::Out }),
-            )
+            Some(lost.verdicts(|at| match asked.get(at) {
+                Some(group) if is_in(group) => Verdict::In,
+                group => out(group, D::words()),
+            }))
         }
         Err(refusal) => match refusal.reason {
-            Reason::NotFound => Some(lost.verdicts(|_| Verdict::Out)),
+            // A group that can be read lacks the user as well: the two answers agree that the user was deleted.
+            Reason::NotFound
+                if lost.groups.iter().filter_map(|at| asked.get(*at)).any(|group| !group.is_unread()) =>
+            {
+                Some(lost.verdicts(|_| Verdict::Out))
+            }
+            Reason::NotFound => Some(lost.verdicts(|at| out(asked.get(at), D::words()))),
             Reason::Denied => {
                 denied.set(true);
                 None
@@ -90,6 +122,18 @@ async fn ask<D: Directory>(
     }
 }
 
+/// The user is not in the group. If the group cannot be read, only one answer says so.
+fn out(group: Option<&Asked>, words: Words) -> Verdict {
+    match group.filter(|group| group.is_unread()) {
+        None => Verdict::Out,
+        Some(group) => {
+            let (name, lists) = (printable(group.present_name()), words.lists());
+            let why = format!("the user is no longer in '{name}', which {lists} cannot confirm");
+            Verdict::Unconfirmed(Doubt::new(Reason::OneAnswer, why))
+        }
+    }
+}
+
 /// The members of each group at the second look, or why it could not be read.
 type Seen = BTreeMap<usize, Result<BTreeSet<String>, Doubt>>;
 
@@ -97,16 +141,14 @@ async fn look_again<D: Directory>(
     directory: &D,
     asked: &[Asked],
     groups: BTreeSet<usize>,
+    is_time_left: bool,
     concurrency: usize,
 ) -> Seen {
-    let words = D::words();
-    if directory.time_left() <= SECOND_LOOK {
-        let why = format!("denied, and no time was left to ask {} again", words.lists());
+    if !is_time_left {
+        let why = format!("denied, and no time was left to ask {} again", D::words().lists());
         let why = Doubt::new(Reason::NoTime, why);
         return groups.into_iter().map(|group| (group, Err(why.clone()))).collect();
     }
-    log::info!("{} is denied; {} is asked again in {} s", words.groups, words.lists(), SECOND_LOOK.as_secs());
-    tokio::time::sleep(SECOND_LOOK).await;
     stream::iter(groups)
         .map(|at| async move { (at, members(directory, asked.get(at)).await) })
         .buffer_unordered(concurrency)

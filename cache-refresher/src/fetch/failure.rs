@@ -45,6 +45,8 @@ pub(crate) enum Reason {
     Status(u16),
     /// An answer that could not be read.
     NotUnderstood,
+    /// Only one of the two answers that a removal needs.
+    OneAnswer,
     /// An answer that contradicts itself, the question or another answer.
     Contradiction,
     /// No connection, or no credentials.

@@ -36,6 +36,11 @@ impl Asked {
         self.renamed.as_deref().unwrap_or(&self.name)
     }
 
+    /// Whether the group may still exist, and its members could not be read.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unclear && self.members.is_none()
+    }
+
     /// The group as it was known: by its id, or by its name if another group has the name now.
     pub(crate) fn before<'a>(&self, known: &'a Account) -> Option<&'a Group> {
         let by_id = known.groups.iter().find(|group| group.id == self.id);

@@ -39,11 +39,23 @@ pub(crate) enum Verdict {
     Out,
     /// They still are a member.
     In,
+    /// They left the group, but only one call says so: the group itself cannot be read.
+    Unconfirmed(Doubt),
     /// No call could tell.
     Unknown(Doubt),
 }
 
-/// Why no call could tell.
+impl Verdict {
+    /// Of a second question, some time after the first: the two answers agree.
+    pub(crate) fn second(self) -> Self {
+        match self {
+            Self::Unconfirmed(_) => Self::Out,
+            verdict => verdict,
+        }
+    }
+}
+
+/// Why a removal is not certain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Doubt {
     pub(crate) reason: Reason,
@@ -115,7 +127,7 @@ pub(super) fn decide(
             Verdict::In => {}
             // They stay until the configuration is corrected, or the removal is forced.
             Verdict::Unknown(_) if asked.unclear && !rules.force => {}
-            Verdict::Unknown(why) => {
+            Verdict::Unknown(why) | Verdict::Unconfirmed(why) => {
                 doubt = Some(why);
                 unconfirmed.push((at, asked.id.clone()));
             }
@@ -138,7 +150,7 @@ pub(super) fn decide(
     }
     let others = members.iter().enumerate().filter(|(at, _)| !unconfirmed.iter().any(|(lost, _)| lost == at));
     let is_in_another = others.into_iter().any(|(_, members)| members.contains(&lost.id));
-    let failure = hold(user, &missing, &doubt.cause, !is_in_another, rules.words);
+    let failure = hold(user, &missing, &doubt, !is_in_another, rules.words);
     user.missing = Some(missing);
     Some((doubt.reason, failure))
 }
@@ -155,20 +167,17 @@ fn missed(before: Option<Missing>, mut groups: Vec<String>, now: Timestamp) -> M
     }
 }
 
-fn hold(user: &User, missing: &Missing, cause: &str, is_all: bool, words: Words) -> Failure {
+fn hold(user: &User, missing: &Missing, doubt: &Doubt, is_all: bool, words: Words) -> Failure {
     let name = user.name.as_str();
+    let (cause, allow) = match doubt.reason {
+        Reason::OneAnswer => (doubt.cause.clone(), words.members),
+        _ => (format!("{}; {} no longer lists the user", doubt.cause, words.lists()), words.groups),
+    };
     held(
         words.groups,
         &user.name,
-        &format!(
-            "{cause}; {} no longer lists the user, and the removal is held ({} of {WITNESSES} refreshes agree)",
-            words.lists(),
-            missing.times
-        ),
-        &format!(
-            "allow {}, or wait for the next refreshes; 'nss-iamctl refresh --force' does not wait",
-            words.groups
-        ),
+        &format!("{cause}, and the removal is held ({} of {WITNESSES} refreshes agree)", missing.times),
+        &format!("allow {allow}, or wait for the next refreshes; 'nss-iamctl refresh --force' does not wait"),
         if is_all { std::slice::from_ref(&name) } else { &[] },
     )
 }

@@ -1,7 +1,7 @@
 //! Faults in IAM's answers. Calls fail in every way, any number of times: throttled, HTTP 500 and 503, reset,
 //! truncated, late, never answered, denied. Answers are wrong only to the extent that the product claims to
-//! tolerate: in one refresh, only one kind of call is wrong about a user, and GetGroup is wrong only once about a
-//! group. So ListGroupsForUser or the second GetGroup contradicts a wrong membership, and GetSSHPublicKey a wrong
+//! tolerate: in one refresh, only one kind of call is wrong about a user, GetGroup is wrong only once about a group, and
+//! ListGroupsForUser only once about a user. So ListGroupsForUser or the second GetGroup contradicts a wrong membership, and GetSSHPublicKey a wrong
 //! key. GetSSHPublicKey is not denied where ListSSHPublicKeys is wrong: without that permission, the list is the
 //! only source. While a group has a new name, ListGroupsForUser is correct: if GetGroup is denied on that name, it
 //! is the only witness.
@@ -33,7 +33,8 @@ struct Round {
     of_all: bool,
     is_renamed: bool,
     liars: BTreeMap<String, Liar>,
-    groups: BTreeSet<String>,
+    /// Groups and users about which GetGroup and ListGroupsForUser were wrong.
+    wronged: BTreeSet<String>,
     done: Vec<String>,
 }
 
@@ -166,7 +167,7 @@ impl State {
 
     fn of_group(&mut self, call: &Call, history: &History) -> Option<Fault> {
         let group = call.params.get("GroupName")?;
-        if self.random.one_in(2) || !self.round.groups.insert(group.clone()) {
+        if self.random.one_in(2) || !self.round.wronged.insert(group.clone()) {
             return None;
         }
         if self.round.of_all {
@@ -211,6 +212,9 @@ impl State {
             ("GetSSHPublicKey", Liar::GetSshPublicKey) => ("no such key", "no such key"),
             _ => return None,
         };
+        if action == "ListGroupsForUser" && !self.round.wronged.insert(name(call).to_owned()) {
+            return None;
+        }
         if action == "GetSSHPublicKey" || self.random.one_in(3) {
             self.note(gone, call);
             return Some(Fault::no_such_entity("The user"));

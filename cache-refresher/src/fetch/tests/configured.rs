@@ -219,6 +219,44 @@ fn one_group_that_is_denied_freezes_no_other_one() {
     assert_eq!(members(&left), [("G", vec!["AIDAana", "AIDAbob"]), ("H", vec![])]);
 }
 
+/// The group itself gives no answer, so one of ListGroupsForUser is only one.
+#[test]
+fn nobody_leaves_a_group_that_cannot_be_read_by_one_answer() {
+    let known = run(&two(), None, 0);
+    let denied = || two().refusing("GetGroup", "H", Reason::Denied);
+    let wrong = denied().forgetting("ListGroupsForUser", "ana", 1);
+    let account = run(&wrong, Some(&known), 5);
+    assert_eq!((members(&account), wrong.asked("ListGroupsForUser")), (members(&known), 2));
+
+    // Without time for a second answer, the next refreshes have to agree.
+    for leave in [
+        |table: &mut Table| table.groups.get_mut("H").unwrap().1.clear(),
+        |table: &mut Table| {
+            table.groups.get_mut("G").unwrap().1.remove("ana");
+            table.delete("ana");
+        },
+    ] {
+        let only_h = run(&Table::default().user("ana", &["H"]).user("bob", &["G"]), None, 0);
+        let mut table = Table::default().user("ana", &["H"]).user("bob", &["G"]);
+        table = Table { short_of_time: true, ..table.refusing("GetGroup", "H", Reason::Denied) };
+        leave(&mut table);
+        let mut account = only_h;
+        for minute in [5, 8] {
+            account = run(&table, Some(&account), minute);
+            assert_eq!(names(&account), ["ana", "bob"]);
+            let held = account.errors.iter().find(|failure| failure.cause.contains("held")).unwrap();
+            assert!(held.cause.contains("which GetGroup cannot confirm"), "{}", held.cause);
+        }
+        assert_eq!(names(&run(&table, Some(&account), 11)), ["bob"]);
+    }
+
+    // Deleted: a group that can be read lacks the user too.
+    let mut deleted = denied();
+    deleted.delete("ana");
+    let account = run(&deleted, Some(&known), 5);
+    assert_eq!((names(&account), deleted.asked("ListGroupsForUser")), (vec!["bob"], 1));
+}
+
 #[test]
 fn a_name_that_another_group_takes_disables_nobody_of_the_one_that_had_it() {
     let known = run(&two(), None, 0);

@@ -19,7 +19,8 @@ pub(super) struct Table {
     pub(super) users: BTreeMap<String, TableUser>,
     /// Call and what it is on -> how it is refused.
     pub(super) refuse: BTreeMap<(&'static str, String), Reason>,
-    /// Members that GetGroup leaves out, group -> how many times.
+    /// What is left out, and how many times: by GetGroup a member of a group; by ListGroupsForUser all groups of a user,
+    /// under the name of the call.
     pub(super) forget: RefCell<BTreeMap<(String, String), u32>>,
     pub(super) asked: RefCell<Vec<(&'static str, String)>>,
     /// Keys that ListSSHPublicKeys leaves out.
@@ -70,6 +71,16 @@ impl Table {
     pub(super) fn forgetting(self, group: &str, user: &str, times: u32) -> Self {
         self.forget.borrow_mut().insert((group.to_owned(), user.to_owned()), times);
         self
+    }
+
+    fn forgets(&self, from: &str, what: &str) -> bool {
+        match self.forget.borrow_mut().get_mut(&(from.to_owned(), what.to_owned())) {
+            Some(times) if *times > 0 => {
+                *times -= 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Leaves every group and is deleted.
@@ -124,15 +135,7 @@ impl Directory for Table {
         let Some((id, members)) = self.groups.get(name) else {
             return Err(refusal("GetGroup", name, Reason::NotFound));
         };
-        let mut forget = self.forget.borrow_mut();
-        let mut listed = |member: &&String| match forget.get_mut(&(name.to_owned(), (*member).clone())) {
-            Some(times) if *times > 0 => {
-                *times -= 1;
-                false
-            }
-            _ => true,
-        };
-        let members = members.iter().filter(|member| listed(member)).map(|member| Member {
+        let members = members.iter().filter(|member| !self.forgets(name, member)).map(|member| Member {
             id: self.users.get(member).map(|user| user.id.clone()).unwrap_or_default(),
             name: member.clone(),
             created: None,
@@ -142,6 +145,9 @@ impl Directory for Table {
 
     async fn groups_of(&self, user: &str) -> Result<Vec<GroupName>, Refusal> {
         self.known("ListGroupsForUser", user)?;
+        if self.forgets("ListGroupsForUser", user) {
+            return Ok(Vec::new());
+        }
         let groups = self.groups.iter().filter(|(_, (_, members))| members.contains(user));
         Ok(groups.map(|(name, (id, _))| GroupName { id: id.clone(), name: name.clone() }).collect())
     }

@@ -101,9 +101,28 @@ pub fn printable(text: &str) -> String {
     printed
 }
 
+/// `'ana', 'bob' and 4 more`, with at most `most` names, which are made printable.
+#[must_use]
+pub fn quoted(names: &[impl AsRef<str>], most: usize) -> String {
+    let shown: Vec<String> =
+        names.iter().take(most).map(|name| format!("'{}'", printable(name.as_ref()))).collect();
+    match names.len().saturating_sub(most) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_beyond_the_most_are_counted() {
+        let names = ["ana", "b'\n", "eve"];
+        assert_eq!(quoted(&names, 3), "'ana', 'b'\\u{a}', 'eve'");
+        assert_eq!(quoted(&names, 1), "'ana' and 2 more");
+        assert_eq!(quoted(&names[..0], 1), "");
+    }
 
     #[test]
     fn a_hint_has_a_line_of_its_own() {

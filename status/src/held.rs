@@ -2,9 +2,12 @@
 //! Also whether `state.db` was lost.
 
 use claims::Unresolved;
-use message::Message;
+use message::{Message, quoted};
 
 use crate::coded::{Told, coded};
+
+/// How many users a message names.
+const SHOWN: usize = 10;
 
 coded! {
     /// A cause.
@@ -71,7 +74,7 @@ impl Held {
     #[must_use]
     pub fn message(&self) -> Message {
         let disabled = |why: &str, users: &[String]| {
-            Message::new(format!("{why}, which would disable {}; they stay", some(users))).with_hint(
+            Message::new(format!("{why}, which would disable {}; they stay", quoted(users, SHOWN))).with_hint(
                 "correct the configuration; if the removal is intended, run 'nss-iamctl refresh --force'",
             )
         };
@@ -95,7 +98,7 @@ impl Held {
             Self::TooMany { users, of, percent } => Message::new(format!(
                 "{} of {of} active users would be disabled, more than max_removed_percent = {percent}: {}; they stay",
                 users.len(),
-                some(users)
+                quoted(users, SHOWN)
             ))
             .with_hint("if the removal is intended, run 'nss-iamctl refresh --force'"),
             Self::ServiceUnasked { service, why } => Message::new(format!(
@@ -123,16 +126,6 @@ impl Held {
 fn left_out(part: &str) -> String {
     // The list that is configured now is not known here.
     format!("exclude it: add \"{part}\" to names.exclude in /etc/nss-iam/config.toml")
-}
-
-/// `'ana', 'bob', 'eve' and 4 more`
-fn some(names: &[String]) -> String {
-    const SHOWN: usize = 10;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("'{name}'")).collect();
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
 }
 
 impl From<Held> for Told<Held> {

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use config::Config;
 use futures_util::future::join_all;
 use listing::{Account, Failure, Listing};
+use message::quoted;
 
 use super::account::refresh;
 use super::directory::Directory;
-use super::failure::{held, quoted};
+use super::failure::held;
 use super::request::{AccountRequest, Release, Request};
 use super::retention::{self, keep_account};
 

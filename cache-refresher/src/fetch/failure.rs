@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use listing::{Failure, FailureKind};
+use message::quoted;
 
 /// The longest text of a failure, in bytes: a hostile source could send any length.
 const LONGEST: usize = 1000;
@@ -88,15 +89,6 @@ pub(crate) fn printable(text: &str) -> String {
         }
     }
     printed
-}
-
-/// `'ana', 'bob', 'eve' and 4 more`, with at most `most` names.
-pub(crate) fn quoted(names: &[impl AsRef<str>], most: usize) -> String {
-    let shown: Vec<String> = names.iter().take(most).map(|name| format!("'{}'", name.as_ref())).collect();
-    match names.len().saturating_sub(most) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
 }
 
 /// One failure for many of the same call and reason: a thousand users behind one throttled call are one message. Failures

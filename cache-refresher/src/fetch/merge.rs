@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use listing::{Account, Failure, FailureKind, Group, User};
+use message::quoted;
 
 use super::directory::{Member, Words};
-use super::failure::{failure, held, put_together, quoted};
+use super::failure::{failure, held, put_together};
 use super::groups::{Asked, Groups};
 use super::removal::{self, Lost, Rules, Verdict};
 

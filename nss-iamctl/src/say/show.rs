@@ -49,16 +49,9 @@ pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// `'a', 'b' and 3 more`.
+/// At most five names: `'a', 'b' and 3 more`.
 pub(crate) fn some<T: AsRef<str>>(names: &[T]) -> String {
-    const SHOWN: usize = 5;
-    let shown: Vec<String> =
-        names.iter().take(SHOWN).map(|name| format!("'{}'", printable(name.as_ref()))).collect();
-    let more = match names.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("{}{more}", shown.join(", "))
+    message::quoted(names, 5)
 }
 
 /// Columns as wide as their widest cell, two spaces between them. The first row is the heading.

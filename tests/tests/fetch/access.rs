@@ -69,6 +69,9 @@ fn a_role_in_the_wrong_case_is_denied_with_the_hint_that_names_are_case_sensitiv
     let ended = host.refresh();
     ended
         .told(77, &["sts:AssumeRole on 'arn:aws:iam::", "role/keylookup'", "AccessDenied", "case-sensitive"]);
+    // The role of the instance, and not the ARN of this session.
+    let trusted = format!("its trust policy name '{}'", host.account.role_arn(tests::INSTANCE_ROLE));
+    ended.told(77, &[&trusted, "external_id is not set?"]);
     let listing = ended.listing.unwrap();
     assert!(!listing.accounts[0].complete, "nobody is disabled because of it");
 }
@@ -77,7 +80,8 @@ fn a_role_in_the_wrong_case_is_denied_with_the_hint_that_names_are_case_sensitiv
 fn an_external_id_and_a_session_name_are_sent_as_configured() {
     let Some(host) = seeded_with_role(Some("jump-hosts")) else { return };
     host.machine.config(&with_role("KeyLookup"));
-    host.refresh().told(77, &["sts:AssumeRole"]);
+    let place = format!("from instance metadata, account '{}')", host.account.id());
+    host.refresh().told(77, &["sts:AssumeRole", &place, "sts:ExternalId"]);
     let more = "external_id = \"jump-hosts\"\nsession_name = \"jump\"\n";
     host.machine.config(&format!("{}{more}", with_role("KeyLookup")));
     let ended = host.refresh();

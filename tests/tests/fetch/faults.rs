@@ -121,6 +121,28 @@ fn an_unreachable_aws_changes_nothing() {
     drop(nobody);
     let ended = host.refresh_with(&host.account.env(&url), &[]);
     ended.told(75, &["sts:GetCallerIdentity", "onnection refused", "hint: is AWS reachable"]);
+    let endpoint = url.trim_start_matches("http://");
+    let region = format!("region '{}' from instance metadata", tests::REGION);
+    ended.told(75, &[&format!("(endpoint '{endpoint}', {region}, account not known yet)")]);
+    ended.kept(&before);
+}
+
+/// Only calls to STS depend on the region.
+#[test]
+fn a_region_that_does_not_exist_is_named_with_where_it_comes_from() {
+    let Some((host, before)) = Host::refreshed() else { return };
+    host.machine.config(&format!("{}[aws]\nregion = \"eu-wset-1\"\ntimeout = \"3s\"\n", crate::host::GROUPS));
+    let mut environment = host.account.direct();
+    environment.retain(|(name, _)| *name != "AWS_ENDPOINT_URL");
+    let ended = host.refresh_with(&environment, &[]);
+    ended.told(
+        75,
+        &[
+            "dns error",
+            "(endpoint 'sts.eu-wset-1.amazonaws.com', region 'eu-wset-1' from [aws] region, ",
+            "hint: does region 'eu-wset-1' exist? it comes from [aws] region",
+        ],
+    );
     ended.kept(&before);
 }
 
@@ -185,7 +207,10 @@ fn a_denied_group_keeps_its_members_and_no_one_who_was_deleted() {
         _ => Fault::Pass,
     });
     assert_eq!(proxy.calls()[2].action, "GetGroup");
-    ended.told(77, &["iam:GetGroup on '", "AccessDenied: User: ", "hint: attach config/iam-policy.json to "]);
+    ended.told(
+        77,
+        &["iam:GetGroup on '", "AccessDenied: User: ", "hint: aws iam put-role-policy --role-name "],
+    );
     let mut names = before.accounts[0].users.iter().map(|user| user.name.clone()).collect::<Vec<_>>();
     names.retain(|name| name != "zoe");
     names.sort();
@@ -207,7 +232,12 @@ fn a_denied_last_call_keeps_only_that_users_keys_with_their_age() {
     assert_eq!(proxy.count("ListSSHPublicKeys"), 5);
     ended.told(
         77,
-        &["iam:ListSSHPublicKeys on 'joe'", "AccessDenied", "kept the known keys", "hint: attach "],
+        &[
+            "iam:ListSSHPublicKeys on 'joe'",
+            "AccessDenied",
+            "kept the known keys",
+            "hint: aws iam put-role-policy ",
+        ],
     );
     assert_eq!(ended.names(), ["ana", "bob", "eve", "joe", "new"]);
     assert_eq!(ended.user("joe"), user(&before, "joe"));
@@ -237,10 +267,7 @@ fn a_second_account_that_is_denied_holds_nothing_back_in_the_first() {
     second.change(json!({"do": "delete_user", "user": "moe"}));
     for (action, words) in [
         ("AssumeRole", ["sts:AssumeRole on 'second/arn:aws:iam::", "case-sensitive"]),
-        (
-            "GetGroup",
-            ["iam:GetGroup on 'second/M'", "attach config/iam-policy.json to the role 'arn:aws:iam::"],
-        ),
+        ("GetGroup", ["iam:GetGroup on 'second/M'", "hint: aws iam put-role-policy --role-name Look "]),
     ] {
         let (ended, _proxy) = host.refresh_through(move |call| {
             let its_group = call.params.get("GroupName").is_none_or(|name| name == "M");

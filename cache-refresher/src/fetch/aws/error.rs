@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use aws_sdk_iam::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use listing::FailureKind;
 
+use super::place::Place;
 use crate::fetch::failure::Reason;
 
 /// An error of a call to AWS.
@@ -128,8 +129,17 @@ fn is_skewed(code: &str) -> bool {
     ["RequestTimeTooSkewed", "RequestExpired", "SignatureDoesNotMatch"].contains(&code)
 }
 
+/// What to do if there is no route to AWS.
+const NO_ROUTE: &str = "this host has no route there: is its network up ('ip route')? where AWS is reached through a proxy, \
+                        set [aws] https_proxy";
+
+/// What the system says if a host has no way to an address (ENETUNREACH, EHOSTUNREACH).
+pub(super) fn has_no_route(cause: &str) -> bool {
+    cause.contains("etwork is unreachable") || cause.contains("o route to host")
+}
+
 /// What to do about it; `denied` is the hint for AccessDenied.
-pub(super) fn hint(told: &Told, denied: &str) -> String {
+pub(super) fn hint(told: &Told, denied: &str, place: &Place, endpoint: Option<&str>) -> String {
     match told.code() {
         Some(code) if code.starts_with("AccessDenied") => denied.to_owned(),
         Some(code) if is_stale(code) => {
@@ -146,6 +156,8 @@ pub(super) fn hint(told: &Told, denied: &str) -> String {
         _ if told.cause.contains("certificate") => {
             "a proxy that opens TLS needs its certificate in [aws] ca_bundle".to_owned()
         }
+        _ if told.cause.contains("dns error") => place.to_resolve(endpoint),
+        _ if has_no_route(&told.cause) => NO_ROUTE.to_owned(),
         _ if told.kind == FailureKind::Unavailable => {
             "is AWS reachable from here? see [aws] https_proxy, endpoint_url and timeout".to_owned()
         }
@@ -154,7 +166,8 @@ pub(super) fn hint(told: &Told, denied: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::place::Chosen;
     use super::*;
 
     fn by_service(code: &str, status: u16) -> Told {
@@ -162,31 +175,87 @@ mod tests {
         Told::by_service(&std::io::Error::other("x"), &meta, Some(status))
     }
 
-    #[test]
-    fn codes_of_aws_weigh_what_the_manual_of_exit_statuses_says() {
+    fn unanswered(cause: &str) -> Told {
+        let kind = if no_credentials(cause) { FailureKind::Denied } else { FailureKind::Unavailable };
+        Told { reason: Reason::NoAnswer, cause: cause.to_owned(), kind }
+    }
+
+    fn place(proxy: Option<&str>) -> Place {
+        let region = Chosen { region: "eu-wset-1".to_owned(), from: "[aws] region" };
+        Place { region, proxy: proxy.map(str::to_owned), account: "account '123456789012'".to_owned() }
+    }
+
+    const DNS: &str = "dns error: failed to lookup address information: Name or service not known";
+
+    /// Every kind of error, with its weight and words of its hint.
+    fn table() -> Vec<(Told, FailureKind, &'static str)> {
         use FailureKind::{Configuration, Denied, Other, Unavailable};
-        for (code, status, kind) in [
-            ("Throttling", 400, Unavailable),
-            ("RequestLimitExceeded", 400, Unavailable),
-            ("ServiceFailure", 500, Unavailable),
-            ("ServiceUnavailable", 503, Unavailable),
-            ("AccessDenied", 403, Denied),
-            ("ExpiredToken", 403, Denied),
-            ("ExpiredTokenException", 400, Denied),
-            ("RequestTimeTooSkewed", 400, Denied),
-            ("NotYetInvented", 403, Denied),
-            ("ValidationError", 400, Configuration),
-            ("NotYetInvented", 400, Other),
-        ] {
-            assert_eq!(by_service(code, status).kind, kind, "{code}");
-        }
+        let no_answer = [
+            (DNS, "does region 'eu-wset-1' exist? it comes from [aws] region"),
+            ("tcp connect error: Network is unreachable (os error 101)", "no route"),
+            ("tcp connect error: No route to host (os error 113)", "no route"),
+            ("tcp connect error: Connection refused (os error 111)", "is AWS reachable"),
+            ("invalid peer certificate: UnknownIssuer", "[aws] ca_bundle"),
+            ("no time left of the 2 s", "is AWS reachable"),
+        ];
+        let mut table: Vec<_> =
+            no_answer.map(|(cause, hint)| (unanswered(cause), Unavailable, hint)).into_iter().collect();
+        table.push((
+            unanswered("no providers in chain provided credentials"),
+            Denied,
+            "where they come from",
+        ));
+        let busy = "limits the rate";
+        table.extend(
+            [
+                ("Throttling", 400, Unavailable, busy),
+                ("RequestLimitExceeded", 400, Unavailable, busy),
+                ("ServiceFailure", 500, Unavailable, "is AWS reachable"),
+                ("ServiceUnavailable", 503, Unavailable, "is AWS reachable"),
+                ("AccessDenied", 403, Denied, "ask"),
+                ("ExpiredToken", 403, Denied, "no longer valid"),
+                ("ExpiredTokenException", 400, Denied, "no longer valid"),
+                ("RequestTimeTooSkewed", 400, Denied, "clock"),
+                ("NotYetInvented", 403, Denied, ""),
+                ("ValidationError", 400, Configuration, ""),
+                ("NotYetInvented", 400, Other, ""),
+            ]
+            .map(|(code, status, kind, hint)| (by_service(code, status), kind, hint)),
+        );
+        let no_code = ErrorMetadata::builder().build();
+        let of_proxy = Told::by_service(&std::io::Error::other("x"), &no_code, Some(407));
+        table.push((of_proxy, Unavailable, "https_proxy"));
+        table
+    }
+
+    /// For tests of what a message adds to them.
+    pub(in crate::fetch::aws) fn of_each_kind() -> Vec<Told> {
+        table().into_iter().map(|(told, ..)| told).collect()
     }
 
     #[test]
-    fn a_denied_call_gets_the_callers_hint_and_no_other_one_does() {
-        let denied = by_service("AccessDenied", 403);
-        assert_eq!((denied.cause.as_str(), hint(&denied, "ask").as_str()), ("AccessDenied: why", "ask"));
-        assert!(hint(&by_service("ExpiredToken", 403), "ask").contains("no longer valid"));
+    fn each_error_has_the_weight_of_the_manual_and_a_remedy_that_fits_it() {
+        for (told, kind, words) in table() {
+            assert_eq!(told.kind, kind, "{told:?}");
+            let hint = hint(&told, "ask", &place(None), Some("sts.eu-wset-1.amazonaws.com"));
+            assert!(hint.contains(words) && hint.is_empty() == words.is_empty(), "{told:?}: {hint}");
+            assert!(!hint.contains("instance profile") || words == "no longer valid", "{told:?}: {hint}");
+        }
+    }
+
+    /// Only the proxy's name is resolved on this host.
+    #[test]
+    fn a_name_that_does_not_resolve_is_the_one_that_this_host_asks_for() {
+        let of = |place: &Place, endpoint| hint(&unanswered(DNS), "", place, endpoint);
+        let proxied = of(&place(Some("proxy:3128")), Some("sts.eu-wset-1.amazonaws.com"));
+        assert!(proxied.ends_with("getent hosts proxy") && !proxied.contains("region"), "{proxied}");
+        let global = of(&place(None), Some("iam.amazonaws.com"));
+        assert_eq!(global, "this host's DNS fails: getent hosts iam.amazonaws.com");
+    }
+
+    #[test]
+    fn a_denied_call_tells_what_was_denied() {
+        assert_eq!(by_service("AccessDenied", 403).cause, "AccessDenied: why");
     }
 
     #[test]

@@ -61,8 +61,8 @@ impl Accounts for IamAccounts<'_> {
         if let Some(credentials) = role.credentials {
             builder = builder.credentials_provider(credentials);
         }
-        let denied = format!("attach config/iam-policy.json to {}", role.called);
-        let iam = Iam { client: Client::from_conf(builder.build()), caller: self.aws.caller(&QUERY, denied) };
+        let caller = self.aws.caller(&QUERY, role.denied, self.aws.place(&role.account, account.name));
+        let iam = Iam { client: Client::from_conf(builder.build()), caller };
         Ok((iam, role.account))
     }
 }

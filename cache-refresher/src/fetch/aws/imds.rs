@@ -15,7 +15,7 @@ use listing::{Failure, FailureKind};
 use tokio::time::timeout_at;
 
 use super::deadline::Deadline;
-use super::error::cause_of;
+use super::error::{cause_of, has_no_route};
 use super::http::Connections;
 use crate::fetch::failure::failure;
 
@@ -187,8 +187,13 @@ impl Wire {
 fn silent(cause: &str) -> Unmet {
     Unmet {
         cause: format!("instance metadata did not answer: {cause}"),
-        hint: "on EC2, is instance metadata reachable from here (firewall, namespace)? elsewhere, give credentials \
-               in variables AWS_* or in a profile",
+        hint: if has_no_route(cause) {
+            "this host has no route to instance metadata: is its network up ('ip route')? outside EC2, give \
+             credentials in variables AWS_* or in the AWS configuration file"
+        } else {
+            "on EC2, is instance metadata reachable from here (firewall, namespace)? elsewhere, give credentials \
+             in variables AWS_* or in a profile"
+        },
         kind: FailureKind::Unavailable,
     }
 }

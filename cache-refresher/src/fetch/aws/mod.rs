@@ -7,6 +7,7 @@ mod error;
 mod http;
 pub(super) mod iam;
 mod imds;
+mod place;
 mod sdk;
 mod sts;
 mod watch;

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
-use aws_config::meta::region::RegionProviderChain;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_iam::config::retry::{RetryPartition, TokenBucket};
 use listing::{Failure, FailureKind};
 
@@ -15,6 +14,7 @@ use super::credentials::{self, Watched};
 use super::deadline::Deadline;
 use super::http;
 use super::imds::Imds;
+use super::place::{self, Chosen, Place};
 use crate::fetch::failure::failure;
 
 /// IAM throttles per account, so a refresh of many users has to expect that any call is refused a few times. If every second
@@ -30,13 +30,11 @@ const ATTEMPT: Duration = Duration::from_secs(20);
 /// there are none.
 const CREDENTIALS: Duration = Duration::from_secs(5);
 
-/// The region if none is configured. IAM is one service for all regions, in this one.
-const REGION: &str = "us-east-1";
-
 /// Access to AWS, shared by all accounts.
 pub(super) struct Aws<'a> {
     pub(super) config: &'a config::Aws,
     pub(super) sdk: SdkConfig,
+    region: Chosen,
     pub(super) credentials: Watched,
     pub(super) imds: Imds,
     pub(super) deadline: Deadline,
@@ -49,11 +47,13 @@ impl<'a> Aws<'a> {
     pub(super) async fn reach(config: &'a config::Aws, calls: Calls) -> Result<Self, Failure> {
         let deadline = Deadline::after(config.timeout);
         let connections = http::connections(config)?;
-        let region = RegionProviderChain::first_try(config.region.clone().map(Region::new))
-            .or_default_provider()
-            .or_else(REGION);
+        let late = |_| {
+            failure("region", "this host", &deadline.missed(), "set [aws] region", FailureKind::Unavailable)
+        };
+        let asked = tokio::time::timeout_at(deadline.at, place::region(config.region.as_deref()));
+        let region = asked.await.map_err(late)?;
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .region(region)
+            .region(region.for_sdk())
             .http_client(connections.client())
             // Not `adaptive`, see docs/decisions/0006-standard-retries.md.
             .retry_config(
@@ -80,11 +80,18 @@ impl<'a> Aws<'a> {
         if config.use_dualstack {
             loader = loader.use_dual_stack(true);
         }
-        let sdk = tokio::time::timeout_at(deadline.at, loader.load()).await.map_err(|_| {
-            failure("region", "this host", &deadline.missed(), "set [aws] region", FailureKind::Unavailable)
-        })?;
+        let sdk = tokio::time::timeout_at(deadline.at, loader.load()).await.map_err(late)?;
         let (sdk, credentials) = credentials::watched(sdk);
-        Ok(Self { config, sdk, credentials, imds: Imds::new(&connections), deadline, calls })
+        Ok(Self { config, sdk, region, credentials, imds: Imds::new(&connections), deadline, calls })
+    }
+
+    /// Where calls about this account go; `id` and `name` are empty as long as they are not known.
+    pub(super) fn place(&self, id: &str, name: &str) -> Place {
+        Place {
+            region: self.region.clone(),
+            proxy: self.config.https_proxy.as_deref().map(place::host_of),
+            account: place::account(id, name),
+        }
     }
 }
 

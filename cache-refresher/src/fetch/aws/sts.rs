@@ -10,6 +10,9 @@ use super::watch::QUERY;
 use crate::fetch::accounts::Configured;
 use crate::fetch::failure::failure;
 
+/// The permissions that are needed, as the packages install them.
+const POLICY: &str = "/usr/share/nss-iam/iam-policy.json";
+
 /// RoleSessionName if the configuration has none. CloudTrail shows it.
 const SESSION: &str = "nss-iam@<instance-id>";
 
@@ -27,8 +30,8 @@ pub(super) struct Identity {
 pub(super) struct Role {
     /// The account's id.
     pub(super) account: String,
-    /// For hints: `the role 'IAMKeyLookup'`.
-    pub(super) called: String,
+    /// What to do if a call is denied to it.
+    pub(super) denied: String,
     /// `None`: the host's own.
     pub(super) credentials: Option<Credentials>,
 }
@@ -37,6 +40,36 @@ impl Identity {
     /// `aws`, `aws-cn`, `aws-us-gov`.
     fn partition(&self) -> &str {
         self.arn.split(':').nth(1).unwrap_or("aws")
+    }
+
+    /// What a trust policy names: the role, and not one session of it. A session's ARN does not have the path of its role.
+    fn principal(&self) -> String {
+        let parts: Vec<&str> = self.arn.split([':', '/']).collect();
+        match parts[..] {
+            ["arn", partition, "sts", _, account, "assumed-role", role, _] => {
+                format!("arn:{partition}:iam::{account}:role/{role}")
+            }
+            _ => self.arn.clone(),
+        }
+    }
+
+    /// What to do if this identity may not assume a role.
+    fn to_assume(&self, external_id: Option<&str>) -> String {
+        let principal = self.principal();
+        let path = match name_of_role(&principal) {
+            Some(role) if principal != self.arn => {
+                format!(", with the path of that role if it has one (aws iam get-role --role-name {role})")
+            }
+            _ => String::new(),
+        };
+        let external = match external_id {
+            Some(id) => format!("does its sts:ExternalId equal external_id, '{id}'"),
+            None => "does it ask for an sts:ExternalId, while external_id is not set".to_owned(),
+        };
+        format!(
+            "names of roles are case-sensitive: does the role exist? does its trust policy name '{principal}'{path}? \
+             {external}? may that identity call sts:AssumeRole? 'nss-iamctl policy' prints what both need"
+        )
     }
 
     fn role_arn(&self, role: &str) -> String {
@@ -53,7 +86,7 @@ impl Aws<'_> {
         let client = self.sts("base");
         let denied = "this call needs no permission: does a policy of the organization or of the VPC endpoint deny it?";
         let answer = self
-            .caller(&QUERY, denied.to_owned())
+            .caller(&QUERY, denied.to_owned(), self.place("", ""))
             .call("sts:GetCallerIdentity", "this host", |watch| {
                 client.get_caller_identity().customize().interceptor(watch).send()
             })
@@ -83,7 +116,8 @@ impl Aws<'_> {
         let (cause, hint, kind) = match self.imds.role(self.deadline).await {
             Ok(Some(_)) => {
                 let hint = "instance metadata names a role; the next refresh asks again for its credentials";
-                (failure.cause, hint, FailureKind::Unavailable)
+                let cause = format!("no credentials: {}", failure.cause);
+                return Failure { cause, hint: hint.to_owned(), kind: FailureKind::Unavailable, ..failure };
             }
             Ok(None) => (
                 "the instance has no role".to_owned(),
@@ -92,7 +126,8 @@ impl Aws<'_> {
             ),
             Err(unmet) => (unmet.cause, unmet.hint, unmet.kind),
         };
-        self::failure(&failure.call, &failure.on, &format!("no credentials: {cause}"), hint, kind)
+        let cause = format!("no credentials: {cause}{}", self.place("", "").named(None));
+        self::failure(&failure.call, &failure.on, &cause, hint, kind)
     }
 
     /// The configured role of the account, or the host's own.
@@ -100,19 +135,17 @@ impl Aws<'_> {
         let Some(role) = account.role else {
             return Ok(Role {
                 account: identity.account.clone(),
-                called: "the instance's role".to_owned(),
+                denied: to_allow(&identity.principal()),
                 credentials: None,
             });
         };
         let arn = identity.role_arn(role);
         let session = self.session_name().await;
         let client = self.sts(account.name);
-        let denied = format!(
-            "names of roles are case-sensitive; does the role exist, and does its trust policy name '{}'?",
-            identity.arn
-        );
+        let denied = identity.to_assume(account.external_id);
+        let id = account_of(&arn);
         let answer = self
-            .caller(&QUERY, denied)
+            .caller(&QUERY, denied, self.place(id, account.name))
             .call("sts:AssumeRole", &arn, |watch| {
                 client
                     .assume_role()
@@ -136,11 +169,7 @@ impl Aws<'_> {
             None,
             "AssumeRole",
         );
-        Ok(Role {
-            account: arn.split(':').nth(4).unwrap_or_default().to_owned(),
-            called: format!("the role '{role}'"),
-            credentials: Some(credentials),
-        })
+        Ok(Role { account: id.to_owned(), denied: to_allow(&arn), credentials: Some(credentials) })
     }
 
     fn sts(&self, name: &str) -> Client {
@@ -166,6 +195,29 @@ impl Aws<'_> {
     }
 }
 
+/// `123456789012`
+fn account_of(arn: &str) -> &str {
+    arn.split(':').nth(4).unwrap_or_default()
+}
+
+/// The name of a role without its path, if this is the ARN of one. It becomes a word of a command line.
+fn name_of_role(arn: &str) -> Option<&str> {
+    let (_, path) = arn.split_once(":role/")?;
+    let name = path.rsplit('/').next()?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+    (!name.is_empty() && !name.starts_with('-') && name.bytes().all(fits)).then_some(name)
+}
+
+/// What to do if a call is denied to this role, or to a user, whom nss-iam should not be.
+fn to_allow(arn: &str) -> String {
+    match name_of_role(arn) {
+        Some(role) => format!(
+            "aws iam put-role-policy --role-name {role} --policy-name nss-iam --policy-document file://{POLICY}"
+        ),
+        None => format!("attach '{POLICY}' to '{arn}'"),
+    }
+}
+
 /// A name that STS accepts: `[\w+=,.@-]{2,64}`.
 fn session(name: &str) -> String {
     let fits = |character: char| character.is_ascii_alphanumeric() || "_+=,.@-".contains(character);
@@ -187,6 +239,35 @@ mod tests {
         assert_eq!(identity.role_arn("ops/KeyLookup"), "arn:aws-cn:iam::123456789012:role/ops/KeyLookup");
         let arn = "arn:aws:iam::210987654321:role/KeyLookup";
         assert_eq!(identity.role_arn(arn), arn);
+    }
+
+    fn identity(arn: &str) -> Identity {
+        Identity { account: "123456789012".to_owned(), arn: arn.to_owned() }
+    }
+
+    #[test]
+    fn a_trust_policy_names_the_role_and_not_one_session_of_it() {
+        let of_instance = identity("arn:aws-cn:sts::123456789012:assumed-role/Host/i-0abc");
+        assert_eq!(of_instance.principal(), "arn:aws-cn:iam::123456789012:role/Host");
+        let told = of_instance.to_assume(Some("jump"));
+        assert!(told.contains("name 'arn:aws-cn:iam::123456789012:role/Host', with the path"), "{told}");
+        assert!(told.contains("--role-name Host)") && told.contains("external_id, 'jump'?"), "{told}");
+        assert!(!told.contains("i-0abc"), "{told}");
+        let of_user = identity("arn:aws:iam::123456789012:user/ana");
+        assert_eq!(of_user.principal(), "arn:aws:iam::123456789012:user/ana");
+        let told = of_user.to_assume(None);
+        assert!(!told.contains("get-role") && told.contains("external_id is not set?"), "{told}");
+    }
+
+    #[test]
+    fn the_policy_is_attached_by_a_command_unless_the_name_could_be_another_word_of_it() {
+        let told = to_allow("arn:aws:iam::123456789012:role/ops/Look");
+        let command = "aws iam put-role-policy --role-name Look --policy-name nss-iam --policy-document \
+                       file:///usr/share/nss-iam/iam-policy.json";
+        assert_eq!(told, command);
+        for hostile in ["arn:aws:iam::1:role/$(id)", "arn:aws:iam::1:role/-x", "arn:aws:iam::1:user/ana"] {
+            assert_eq!(to_allow(hostile), format!("attach '{POLICY}' to '{hostile}'"));
+        }
     }
 
     #[test]

@@ -19,8 +19,9 @@ use tokio::time::timeout_at;
 use super::calls::Calls;
 use super::deadline::Deadline;
 use super::error::{Told, cause_of, hint, told};
+use super::place::{Place, host_of};
 use super::sdk::Aws;
-use crate::fetch::failure::{Reason, Refusal, failure};
+use crate::fetch::failure::{Reason, Refusal, failure, printable};
 
 /// What differs between services of AWS.
 #[derive(Debug)]
@@ -42,11 +43,12 @@ pub(super) struct Caller {
     service: &'static Service,
     /// The hint for a call that is denied.
     denied: String,
+    place: Place,
 }
 
 impl Aws<'_> {
-    pub(super) fn caller(&self, service: &'static Service, denied: String) -> Caller {
-        Caller { deadline: self.deadline, calls: self.calls.clone(), service, denied }
+    pub(super) fn caller(&self, service: &'static Service, denied: String, place: Place) -> Caller {
+        Caller { deadline: self.deadline, calls: self.calls.clone(), service, denied, place }
     }
 }
 
@@ -67,7 +69,7 @@ impl Caller {
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
-        let last = Last::default();
+        let seen = Seen::default();
         let outcome = if self.deadline.left().is_zero() {
             None
         } else {
@@ -75,36 +77,39 @@ impl Caller {
                 action,
                 is_whole: self.service.is_whole,
                 calls: self.calls.clone(),
-                last: Arc::clone(&last),
+                seen: Arc::clone(&seen),
                 error: PhantomData,
             };
             timeout_at(self.deadline.at, send(watch)).await.ok()
         };
+        let Attempt { endpoint, told: last } =
+            std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
         let told = match outcome {
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(error)) => told(&error),
-            None => self.out_of_time(&last),
+            None => self.out_of_time(last),
         };
-        Err(self.refusal(action, on, &told))
+        Err(self.refusal(action, on, &told, endpoint.as_deref()))
     }
 
-    fn refusal(&self, action: &str, on: &str, told: &Told) -> Refusal {
+    fn refusal(&self, action: &str, on: &str, told: &Told, endpoint: Option<&str>) -> Refusal {
         let (reason, kind) = match told.code() {
             Some(code) if code == self.service.not_found => (Reason::NotFound, FailureKind::Configuration),
             Some("AccessDenied" | "AccessDeniedException") => (Reason::Denied, told.kind),
             _ => (told.reason.clone(), told.kind),
         };
-        let hint = hint(told, &self.denied);
-        let failure = failure(action, on, &told.cause, &hint, kind);
+        let hint = hint(told, &self.denied, &self.place, endpoint);
+        let mut failure = failure(action, on, &told.cause, &hint, kind);
+        // After the length of the cause was limited: a long one must not push the place out.
+        failure.cause.push_str(&printable(&self.place.named(endpoint)));
         Refusal {
             reason,
             failure: Failure { code: told.is_of_clock().then_some(FailureCode::Clock), ..failure },
         }
     }
 
-    fn out_of_time(&self, last: &Last) -> Told {
+    fn out_of_time(&self, last: Option<Told>) -> Told {
         let missed = self.deadline.missed();
-        let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
         match last {
             Some(last) => Told { cause: format!("{}; {missed}", last.cause), ..last },
             None => Told { reason: Reason::NoTime, cause: missed, kind: FailureKind::Unavailable },
@@ -112,15 +117,22 @@ impl Caller {
     }
 }
 
-/// The error of the last attempt of a call.
-type Last = Arc<Mutex<Option<Told>>>;
+/// The last attempt of a call.
+#[derive(Debug, Default)]
+struct Attempt {
+    /// The host that the request was for.
+    endpoint: Option<String>,
+    told: Option<Told>,
+}
+
+type Seen = Arc<Mutex<Attempt>>;
 
 /// The interceptor of one call that fails with `E`.
 pub(super) struct Watch<E> {
     action: &'static str,
     is_whole: fn(&str, &[u8]) -> bool,
     calls: Calls,
-    last: Last,
+    seen: Seen,
     error: PhantomData<fn() -> E>,
 }
 
@@ -137,11 +149,13 @@ impl<E: StdError + ProvideErrorMetadata + Send + Sync + 'static> Intercept for W
 
     fn read_before_transmit(
         &self,
-        _: &BeforeTransmitInterceptorContextRef<'_>,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         self.calls.count(self.action);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).endpoint =
+            Some(host_of(context.request().uri()));
         Ok(())
     }
 
@@ -176,7 +190,7 @@ impl<E: StdError + ProvideErrorMetadata + Send + Sync + 'static> Intercept for W
                     Told { reason: Reason::NoAnswer, cause: cause_of(error), kind: FailureKind::Unavailable }
                 }
             };
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).told = Some(told);
         }
         Ok(())
     }
@@ -190,7 +204,33 @@ fn is_whole(action: &str, body: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::place::Chosen;
     use super::*;
+
+    fn place() -> Place {
+        let region = Chosen { region: "eu-wset-1".to_owned(), from: "[aws] region" };
+        Place { region, proxy: None, account: "account '123456789012'".to_owned() }
+    }
+
+    #[test]
+    fn every_error_names_endpoint_region_and_account_however_long_its_text_is() {
+        let caller = Caller {
+            deadline: Deadline::after(Duration::ZERO),
+            calls: Calls::default(),
+            service: &QUERY,
+            denied: String::new(),
+            place: place(),
+        };
+        for told in super::super::error::tests::of_each_kind() {
+            for cause in [told.cause.clone(), "x".repeat(5000)] {
+                let told = Told { cause, ..told.clone() };
+                let Refusal { failure, .. } = caller.refusal("iam:GetGroup", "G", &told, Some("iam.x.com"));
+                let place =
+                    "(endpoint 'iam.x.com', region 'eu-wset-1' from [aws] region, account '123456789012')";
+                assert!(failure.cause.ends_with(place), "{failure:?}");
+            }
+        }
+    }
 
     #[test]
     fn what_does_not_exist_and_what_is_denied_are_told_by_the_codes_of_the_service() {
@@ -199,10 +239,12 @@ mod tests {
             calls: Calls::default(),
             service: &QUERY,
             denied: "attach the policy".to_owned(),
+            place: place(),
         };
         let refused = |code: &str, kind| {
             let told = Told { reason: Reason::Code(code.to_owned()), cause: "why".to_owned(), kind };
-            let Refusal { reason, failure } = caller.refusal("iam:GetGroup", "G", &told);
+            let Refusal { reason, failure } =
+                caller.refusal("iam:GetGroup", "G", &told, Some("iam.amazonaws.com"));
             (reason, failure.kind, failure.hint)
         };
         use FailureKind::{Configuration, Denied, Other};

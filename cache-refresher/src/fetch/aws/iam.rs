@@ -18,7 +18,7 @@ use crate::fetch::accounts::{Accounts, Configured};
 use crate::fetch::directory::{
     Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Words,
 };
-use crate::fetch::failure::{Reason, Refusal, failure};
+use crate::fetch::failure::{Reason, Refusal};
 
 /// The largest page size that GetGroup accepts. The default is 100.
 const PAGE: i32 = 1000;
@@ -87,7 +87,7 @@ impl Directory for Iam {
     async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal> {
         const ACTION: &str = GET_GROUP;
         let mut group: Option<GroupAnswer> = None;
-        let mut pages = Pages::of(ACTION, name);
+        let mut pages = Pages::default();
         while let Some(marker) = pages.next() {
             let answer = self
                 .caller
@@ -96,13 +96,15 @@ impl Directory for Iam {
                     call.customize().interceptor(watch).send()
                 })
                 .await
-                .map_err(|refusal| no_such_group(refusal, name))?;
-            pages.turn(answer.is_truncated, answer.marker)?;
+                .map_err(|refusal| self.no_such_group(refusal, name))?;
+            pages
+                .turn(answer.is_truncated, answer.marker)
+                .map_err(|cause| self.contradiction(ACTION, name, cause))?;
             let about = answer.group.filter(|about| about.group_name.eq_ignore_ascii_case(name));
             let about =
-                about.ok_or_else(|| contradiction(ACTION, name, "the answer is about another group"))?;
+                about.ok_or_else(|| self.contradiction(ACTION, name, "the answer is about another group"))?;
             if !is_id(&about.group_id) || group.as_ref().is_some_and(|group| group.id != about.group_id) {
-                return Err(contradiction(ACTION, name, "the answer has no GroupId, or two"));
+                return Err(self.contradiction(ACTION, name, "the answer has no GroupId, or two"));
             }
             let group = group.get_or_insert_with(|| GroupAnswer {
                 id: about.group_id,
@@ -111,17 +113,17 @@ impl Directory for Iam {
             });
             for user in answer.users {
                 let member = member(user)
-                    .ok_or_else(|| contradiction(ACTION, name, "a member without UserId or UserName"))?;
+                    .ok_or_else(|| self.contradiction(ACTION, name, "a member without UserId or UserName"))?;
                 group.members.push(member);
             }
         }
-        group.ok_or_else(|| contradiction(ACTION, name, "no answer"))
+        group.ok_or_else(|| self.contradiction(ACTION, name, "no answer"))
     }
 
     async fn groups_of(&self, user: &str) -> Result<Vec<GroupName>, Refusal> {
         const ACTION: &str = LIST_GROUPS_FOR_USER;
         let mut groups = Vec::new();
-        let mut pages = Pages::of(ACTION, user);
+        let mut pages = Pages::default();
         while let Some(marker) = pages.next() {
             let answer = self
                 .caller
@@ -130,7 +132,9 @@ impl Directory for Iam {
                     call.customize().interceptor(watch).send()
                 })
                 .await?;
-            pages.turn(answer.is_truncated, answer.marker)?;
+            pages
+                .turn(answer.is_truncated, answer.marker)
+                .map_err(|cause| self.contradiction(ACTION, user, cause))?;
             let names = answer.groups.into_iter();
             groups.extend(names.map(|group| GroupName { id: group.group_id, name: group.group_name }));
         }
@@ -140,7 +144,7 @@ impl Directory for Iam {
     async fn group_called(&self, id: &str) -> Result<Option<String>, Refusal> {
         const ACTION: &str = "iam:ListGroups";
         let mut found = None;
-        let mut pages = Pages::of(ACTION, id);
+        let mut pages = Pages::default();
         while let Some(marker) = pages.next() {
             let answer = self
                 .caller
@@ -148,7 +152,9 @@ impl Directory for Iam {
                     self.client.list_groups().set_marker(marker).customize().interceptor(watch).send()
                 })
                 .await?;
-            pages.turn(answer.is_truncated, answer.marker)?;
+            pages
+                .turn(answer.is_truncated, answer.marker)
+                .map_err(|cause| self.contradiction(ACTION, id, cause))?;
             found = found.or(answer.groups.into_iter().find(|group| group.group_id == id));
         }
         Ok(found.map(|group| group.group_name))
@@ -167,7 +173,7 @@ impl KeyStore for Iam {
     async fn keys(&self, user: &str) -> Result<Vec<ListedKey>, Refusal> {
         const ACTION: &str = "iam:ListSSHPublicKeys";
         let mut keys: Vec<ListedKey> = Vec::new();
-        let mut pages = Pages::of(ACTION, user);
+        let mut pages = Pages::default();
         while let Some(marker) = pages.next() {
             let answer = self
                 .caller
@@ -176,10 +182,12 @@ impl KeyStore for Iam {
                     call.customize().interceptor(watch).send()
                 })
                 .await?;
-            pages.turn(answer.is_truncated, answer.marker)?;
+            pages
+                .turn(answer.is_truncated, answer.marker)
+                .map_err(|cause| self.contradiction(ACTION, user, cause))?;
             for key in answer.ssh_public_keys.unwrap_or_default() {
                 if key.ssh_public_key_id.is_empty() {
-                    return Err(contradiction(ACTION, user, "a key without an id"));
+                    return Err(self.contradiction(ACTION, user, "a key without an id"));
                 }
                 let active = key.status == StatusType::Active;
                 if !keys.iter().any(|other| other.id == key.ssh_public_key_id) {
@@ -203,14 +211,14 @@ impl KeyStore for Iam {
             Some(key) if key.ssh_public_key_id == id && key.user_name == user => {
                 Ok(KeyAnswer { active: key.status == StatusType::Active, body: key.ssh_public_key_body })
             }
-            _ => Err(contradiction(ACTION, user, "the answer is about another key")),
+            _ => Err(self.contradiction(ACTION, user, "the answer is about another key")),
         }
     }
 
     async fn tags(&self, user: &str) -> Result<BTreeMap<String, String>, Refusal> {
         const ACTION: &str = "iam:ListUserTags";
         let mut tags = BTreeMap::new();
-        let mut pages = Pages::of(ACTION, user);
+        let mut pages = Pages::default();
         while let Some(marker) = pages.next() {
             let answer = self
                 .caller
@@ -219,21 +227,31 @@ impl KeyStore for Iam {
                     call.customize().interceptor(watch).send()
                 })
                 .await?;
-            pages.turn(answer.is_truncated, answer.marker)?;
+            pages
+                .turn(answer.is_truncated, answer.marker)
+                .map_err(|cause| self.contradiction(ACTION, user, cause))?;
             tags.extend(answer.tags.into_iter().map(|tag| (tag.key, tag.value)));
         }
         Ok(tags)
     }
 }
 
-fn no_such_group(refusal: Refusal, name: &str) -> Refusal {
-    if refusal.reason != Reason::NotFound {
-        return refusal;
+impl Iam {
+    fn no_such_group(&self, refusal: Refusal, name: &str) -> Refusal {
+        if refusal.reason != Reason::NotFound {
+            return refusal;
+        }
+        let cause = "NoSuchEntity: the group does not exist in this account";
+        let hint = "create the group in IAM, or correct its name in `groups`";
+        let failure = self.caller.failure(GET_GROUP, name, cause, hint, FailureKind::Configuration);
+        Refusal { failure: Failure { code: Some(FailureCode::NoSuchGroup), ..failure }, ..refusal }
     }
-    let cause = "NoSuchEntity: the group does not exist in this account";
-    let hint = "create the group in IAM, or correct its name in `groups`";
-    let failure = failure(GET_GROUP, name, cause, hint, FailureKind::Configuration);
-    Refusal { failure: Failure { code: Some(FailureCode::NoSuchGroup), ..failure }, ..refusal }
+
+    fn contradiction(&self, action: &str, on: &str, cause: &str) -> Refusal {
+        let hint = "AWS itself would not answer this: check [aws] endpoint_url and https_proxy";
+        let failure = self.caller.failure(action, on, cause, hint, FailureKind::Held);
+        Refusal { reason: Reason::Contradiction, failure }
+    }
 }
 
 fn member(user: User) -> Option<Member> {
@@ -252,32 +270,22 @@ fn is_id(id: &str) -> bool {
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-fn contradiction(action: &str, on: &str, cause: &str) -> Refusal {
-    let hint = "AWS itself would not answer this: check [aws] endpoint_url and https_proxy";
-    Refusal { reason: Reason::Contradiction, failure: failure(action, on, cause, hint, FailureKind::Held) }
-}
-
 /// Walks through the pages of one list, and stops even if the list has no end.
-#[derive(Debug)]
-struct Pages<'a> {
-    action: &'a str,
-    on: &'a str,
+#[derive(Debug, Default)]
+struct Pages {
     state: State,
     turned: u32,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 enum State {
+    #[default]
     First,
     Next(String),
     Done,
 }
 
-impl<'a> Pages<'a> {
-    fn of(action: &'a str, on: &'a str) -> Self {
-        Self { action, on, state: State::First, turned: 0 }
-    }
-
+impl Pages {
     /// The Marker of the next request. The outer `None` means that there are no more pages.
     fn next(&self) -> Option<Option<String>> {
         match &self.state {
@@ -287,21 +295,16 @@ impl<'a> Pages<'a> {
         }
     }
 
-    fn turn(&mut self, truncated: bool, marker: Option<String>) -> Result<(), Refusal> {
+    /// The error is what is wrong with the answer.
+    fn turn(&mut self, truncated: bool, marker: Option<String>) -> Result<(), &'static str> {
         self.turned += 1;
         let next = match marker {
             _ if !truncated => State::Done,
             Some(marker) if !marker.is_empty() => State::Next(marker),
-            _ => {
-                return Err(contradiction(
-                    self.action,
-                    self.on,
-                    "a page says that more follow, but not where",
-                ));
-            }
+            _ => return Err("a page says that more follow, but not where"),
         };
         if next == self.state || self.turned >= MOST_PAGES && next != State::Done {
-            return Err(contradiction(self.action, self.on, "its pages have no end"));
+            return Err("its pages have no end");
         }
         self.state = next;
         Ok(())
@@ -314,7 +317,7 @@ mod tests {
 
     #[test]
     fn pages_are_walked_to_the_one_that_is_not_truncated() {
-        let mut pages = Pages::of("iam:GetGroup", "G");
+        let mut pages = Pages::default();
         assert_eq!(pages.next(), Some(None));
         pages.turn(true, Some("a".to_owned())).unwrap();
         assert_eq!(pages.next(), Some(Some("a".to_owned())));
@@ -324,15 +327,15 @@ mod tests {
 
     #[test]
     fn pages_that_never_end_are_a_contradiction_and_no_endless_loop() {
-        let mut same = Pages::of("iam:GetGroup", "G");
+        let mut same = Pages::default();
         same.turn(true, Some("a".to_owned())).unwrap();
-        assert_eq!(same.turn(true, Some("a".to_owned())).unwrap_err().failure.cause, "its pages have no end");
+        assert_eq!(same.turn(true, Some("a".to_owned())).unwrap_err(), "its pages have no end");
 
-        let mut circle = Pages::of("iam:GetGroup", "G");
+        let mut circle = Pages::default();
         let turns = (0..).take_while(|turn| circle.turn(true, Some((turn % 2).to_string())).is_ok()).count();
         assert_eq!(turns, MOST_PAGES as usize - 1);
 
-        let mut nowhere = Pages::of("iam:GetGroup", "G");
-        assert_eq!(nowhere.turn(true, None).unwrap_err().failure.kind, FailureKind::Held);
+        let mut nowhere = Pages::default();
+        assert_eq!(nowhere.turn(true, None).unwrap_err(), "a page says that more follow, but not where");
     }
 }

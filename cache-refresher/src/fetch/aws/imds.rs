@@ -240,6 +240,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_host_without_a_network_gets_no_advice_about_roles() {
+        let told = silent("tcp connect error: Network is unreachable (os error 101)");
+        assert!(told.hint.contains("is its network up") && !told.hint.contains("profile"), "{told:?}");
+        assert!(silent("timed out").hint.contains("firewall"));
+    }
+
+    #[test]
     fn groups_in_a_tag_are_parted_by_colons_or_spaces_and_nothing_else_is_taken() {
         let split = |value: &str| split(value, config::Source::Iam.group_names().fits);
         assert_eq!(split("Ops:Admins").unwrap(), ["Ops", "Admins"]);

@@ -85,8 +85,8 @@ impl Aws<'_> {
     pub(super) async fn identity(&self) -> Result<Identity, Failure> {
         let client = self.sts("base");
         let denied = "this call needs no permission: does a policy of the organization or of the VPC endpoint deny it?";
-        let answer = self
-            .caller(&QUERY, denied.to_owned(), self.place("", ""))
+        let caller = self.caller(&QUERY, denied.to_owned(), self.place("", ""));
+        let answer = caller
             .call("sts:GetCallerIdentity", "this host", |watch| {
                 client.get_caller_identity().customize().interceptor(watch).send()
             })
@@ -97,7 +97,7 @@ impl Aws<'_> {
         };
         match (answer.account, answer.arn) {
             (Some(account), Some(arn)) => Ok(Identity { account, arn }),
-            _ => Err(failure(
+            _ => Err(caller.failure(
                 "sts:GetCallerIdentity",
                 "this host",
                 "an answer without account and ARN",
@@ -144,8 +144,8 @@ impl Aws<'_> {
         let client = self.sts(account.name);
         let denied = identity.to_assume(account.external_id);
         let id = account_of(&arn);
-        let answer = self
-            .caller(&QUERY, denied, self.place(id, account.name))
+        let caller = self.caller(&QUERY, denied, self.place(id, account.name));
+        let answer = caller
             .call("sts:AssumeRole", &arn, |watch| {
                 client
                     .assume_role()
@@ -160,7 +160,13 @@ impl Aws<'_> {
             .map_err(|refusal| refusal.failure)?;
         let Some(given) = answer.credentials else {
             let cause = "an answer without credentials";
-            return Err(failure("sts:AssumeRole", &arn, cause, "", FailureKind::Unavailable));
+            return Err(caller.failure(
+                "sts:AssumeRole",
+                &arn,
+                cause,
+                "see [aws] endpoint_url_sts",
+                FailureKind::Unavailable,
+            ));
         };
         let credentials = Credentials::new(
             given.access_key_id,

@@ -44,11 +44,20 @@ pub(super) struct Caller {
     /// The hint for a call that is denied.
     denied: String,
     place: Place,
+    /// The host that the last request was for.
+    endpoint: Mutex<Option<String>>,
 }
 
 impl Aws<'_> {
     pub(super) fn caller(&self, service: &'static Service, denied: String, place: Place) -> Caller {
-        Caller { deadline: self.deadline, calls: self.calls.clone(), service, denied, place }
+        Caller {
+            deadline: self.deadline,
+            calls: self.calls.clone(),
+            service,
+            denied,
+            place,
+            endpoint: Mutex::default(),
+        }
     }
 }
 
@@ -84,28 +93,48 @@ impl Caller {
         };
         let Attempt { endpoint, told: last } =
             std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
+        if endpoint.is_some() {
+            *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = endpoint;
+        }
         let told = match outcome {
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(error)) => told(&error),
             None => self.out_of_time(last),
         };
-        Err(self.refusal(action, on, &told, endpoint.as_deref()))
+        Err(self.refusal(action, on, &told))
     }
 
-    fn refusal(&self, action: &str, on: &str, told: &Told, endpoint: Option<&str>) -> Refusal {
+    fn refusal(&self, action: &str, on: &str, told: &Told) -> Refusal {
         let (reason, kind) = match told.code() {
             Some(code) if code == self.service.not_found => (Reason::NotFound, FailureKind::Configuration),
             Some("AccessDenied" | "AccessDeniedException") => (Reason::Denied, told.kind),
             _ => (told.reason.clone(), told.kind),
         };
-        let hint = hint(told, &self.denied, &self.place, endpoint);
-        let mut failure = failure(action, on, &told.cause, &hint, kind);
-        // After the length of the cause was limited: a long one must not push the place out.
-        failure.cause.push_str(&printable(&self.place.named(endpoint)));
+        let hint = hint(told, &self.denied, &self.place, self.endpoint().as_deref());
+        let failure = self.failure(action, on, &told.cause, &hint, kind);
         Refusal {
             reason,
             failure: Failure { code: told.is_of_clock().then_some(FailureCode::Clock), ..failure },
         }
+    }
+
+    /// A failure of a call that was made here, with the place.
+    pub(super) fn failure(
+        &self,
+        action: &str,
+        on: &str,
+        cause: &str,
+        hint: &str,
+        kind: FailureKind,
+    ) -> Failure {
+        let mut failure = failure(action, on, cause, hint, kind);
+        // After the length of the cause was limited: a long one must not push the place out.
+        failure.cause.push_str(&printable(&self.place.named(self.endpoint().as_deref())));
+        failure
+    }
+
+    fn endpoint(&self) -> Option<String> {
+        self.endpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn out_of_time(&self, last: Option<Told>) -> Told {
@@ -220,11 +249,12 @@ mod tests {
             service: &QUERY,
             denied: String::new(),
             place: place(),
+            endpoint: Mutex::new(Some("iam.x.com".to_owned())),
         };
         for told in super::super::error::tests::of_each_kind() {
             for cause in [told.cause.clone(), "x".repeat(5000)] {
                 let told = Told { cause, ..told.clone() };
-                let Refusal { failure, .. } = caller.refusal("iam:GetGroup", "G", &told, Some("iam.x.com"));
+                let Refusal { failure, .. } = caller.refusal("iam:GetGroup", "G", &told);
                 let place =
                     "(endpoint 'iam.x.com', region 'eu-wset-1' from [aws] region, account '123456789012')";
                 assert!(failure.cause.ends_with(place), "{failure:?}");
@@ -240,11 +270,11 @@ mod tests {
             service: &QUERY,
             denied: "attach the policy".to_owned(),
             place: place(),
+            endpoint: Mutex::new(Some("iam.x.com".to_owned())),
         };
         let refused = |code: &str, kind| {
             let told = Told { reason: Reason::Code(code.to_owned()), cause: "why".to_owned(), kind };
-            let Refusal { reason, failure } =
-                caller.refusal("iam:GetGroup", "G", &told, Some("iam.amazonaws.com"));
+            let Refusal { reason, failure } = caller.refusal("iam:GetGroup", "G", &told);
             (reason, failure.kind, failure.hint)
         };
         use FailureKind::{Configuration, Denied, Other};

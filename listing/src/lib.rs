@@ -24,6 +24,9 @@ pub use warning::{Warning, WarningCode};
 /// The `version` that this release writes and reads.
 pub const VERSION: u32 = 1;
 
+/// What to do with a document that is refused: the page that the packages install.
+pub const FORMAT: &str = "/usr/share/doc/nss-iam/reference/listing.md describes the format";
+
 /// The largest document that is read, in bytes: 50 000 users with five RSA keys and ten tags each fit.
 pub const MAX_BYTES: u64 = 256 << 20;
 

@@ -1,4 +1,5 @@
-//! The pages of docs/ name existing tests, columns, installed files, decisions and pages.
+//! The pages of docs/ name existing tests, columns, installed files, decisions and pages; messages and manuals name files
+//! that a host has.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -6,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cache::schema::{CACHE, KEYS, STATE, Schema};
-use tests::repository;
+use tests::{literals, repository};
 
 fn read(path: &str) -> String {
     fs::read_to_string(repository().join(path)).unwrap_or_else(|cause| panic!("{path}: {cause}"))
@@ -197,6 +198,108 @@ fn installed_files_are_those_of_the_makefile() {
         let shown = format!("{}({})", title.to_str().unwrap(), number.to_str().unwrap());
         assert!(page.contains(&shown), "{shown}");
     }
+}
+
+/// Texts that users see: literals of what is shipped, the help of its commands, manuals and configuration.
+fn shown() -> Vec<(PathBuf, String)> {
+    let mut shown = Vec::new();
+    let sources =
+        ["cache", "cache-refresher", "claims", "config", "keys-cmd", "listing", "message", "nss-iam"];
+    let sources = [&sources[..], &["nss-iamctl", "policy", "reader", "status"]].concat();
+    let sources: Vec<String> = sources.iter().map(|name| format!("{name}/src")).collect();
+    let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+    for path in literals::files(&sources, &[]) {
+        let code = fs::read_to_string(&path).unwrap();
+        let is_help = path.starts_with(repository().join("nss-iamctl/src/cli")) || path.ends_with("cli.rs");
+        let help = code.lines().map(str::trim_start).filter(|line| is_help && line.starts_with("///"));
+        shown.extend(help.map(|line| (path.clone(), line.to_owned())));
+        shown.extend(literals::texts(&code).into_iter().map(|text| (path.clone(), text)));
+    }
+    let texts =
+        [files(&repository().join("man")), with_ending(&repository().join("systemd"), "service")].concat();
+    for path in texts
+        .into_iter()
+        .chain(["config/config.toml", "config/cloud-init.yaml"].map(|name| repository().join(name)))
+    {
+        let text = fs::read_to_string(&path).unwrap().replace("\\-", "-");
+        shown.push((path, text));
+    }
+    shown
+}
+
+/// Words that look like paths, with what is before them.
+fn paths(text: &str) -> Vec<&str> {
+    let is_of_path = |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
+    let words = text.split(|character| !is_of_path(character));
+    words.map(|word| word.trim_end_matches(['.', '/', '-'])).filter(|word| word.contains('/')).collect()
+}
+
+/// A person who reads a message has the packages, and not the repository.
+#[test]
+fn no_message_and_no_manual_names_a_file_of_the_repository() {
+    let is_of_repository = |word: &&str| !word.starts_with(['/', '.']) && repository().join(word).exists();
+    let mut found = Vec::new();
+    for (path, text) in shown() {
+        found.extend(
+            paths(&text)
+                .into_iter()
+                .filter(is_of_repository)
+                .map(|word| format!("{}: {word}", path.display())),
+        );
+    }
+    assert_eq!(found, [""; 0]);
+    assert_eq!(paths("hint: docs/reference/listing.md, (/etc/x)."), ["docs/reference/listing.md", "/etc/x"]);
+}
+
+/// What its programs make on a host.
+const MADE: [&str; 18] = [
+    "/etc/authselect/custom/nss-iam/nsswitch.conf",
+    "/etc/nss-iam/config.d/50-adopt.toml",
+    "/etc/ssh/sshd_config.d/00-nss-iam.conf",
+    "/etc/sudoers.d/nss-iam",
+    "/run/nss-iam-imds",
+    "/run/nss-iam-imds.nft",
+    "/var/lib/nss-iam-fetch/listing.json",
+    "/var/lib/nss-iam-fetch/reserve",
+    "/var/lib/nss-iam/backup/manifest.json",
+    "/var/lib/nss-iam/cache.db",
+    "/var/lib/nss-iam/in-memory",
+    "/var/lib/nss-iam/keys.db",
+    "/var/lib/nss-iam/known.json",
+    "/var/lib/nss-iam/locked",
+    "/var/lib/nss-iam/reserve",
+    "/var/lib/nss-iam/state.db",
+    "/var/lib/nss-iam/state.db.100",
+    "/var/lib/nss-iam/status.json",
+];
+
+/// A drop-in whose name ends with the name of a user.
+const FOR_A_USER: &str = "/etc/nss-iam/config.d/60-name";
+
+#[test]
+fn each_path_of_ours_in_a_message_or_a_manual_is_installed_or_made_by_a_program() {
+    let pages = files(&repository().join("docs/reference")).into_iter();
+    let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let pages = pages.map(|path| format!("/usr/share/doc/nss-iam/reference/{}", name(path)));
+    let mut there: BTreeSet<String> = installed().into_iter().map(|(path, _)| path).chain(pages).collect();
+    there.extend(MADE.iter().chain(&[FOR_A_USER]).map(ToString::to_string));
+    let is_there =
+        |word: &str| there.iter().any(|path| *path == word || path.starts_with(&format!("{word}/")));
+    let mut unknown = BTreeSet::new();
+    let mut named = BTreeSet::new();
+    for (path, text) in shown() {
+        let is_ours =
+            |word: &&str| word.contains("nss-iam") && word.starts_with('/') && !word.starts_with("//");
+        for word in paths(&text).into_iter().filter(is_ours) {
+            named.insert(word.to_owned());
+            if !is_there(word) {
+                unknown.insert(format!("{word} in {}", path.display()));
+            }
+        }
+    }
+    assert_eq!(unknown, BTreeSet::new());
+    let unused: Vec<_> = MADE.into_iter().filter(|path| !named.contains(*path)).collect();
+    assert_eq!(unused, [""; 0], "no message and no manual names these");
 }
 
 #[test]

@@ -95,8 +95,8 @@ impl Error {
     /// One line, or empty.
     fn hint(&self) -> &str {
         match self {
-            Self::Unread(Unread::Missing) => "run 'cache-refresher fetch' first",
-            Self::Unread(Unread::Form(_)) => "docs/reference/listing.md describes the format",
+            Self::Unread(Unread::Missing) => "run 'nss-iamctl refresh'",
+            Self::Unread(Unread::Form(_)) => listing::FORMAT,
             Self::State { cause, .. } => cause.hint(),
             Self::Lock(cause) => cause.hint(),
             Self::NoGroup(_) => "run 'systemd-sysusers nss-iam.conf'",

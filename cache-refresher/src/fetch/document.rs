@@ -33,10 +33,8 @@ pub(super) async fn read(request: Request<'_>, document: impl Document) -> Listi
 
 /// The listing. Its `source` is still the one that the exporting program wrote.
 fn parse(json: &[u8], name: &str, now: Timestamp) -> Result<Listing, Failure> {
-    let mut listing = Listing::parse(json).map_err(|error| {
-        let hint = "docs/reference/listing.md describes the format";
-        failure("parse", name, &error.to_string(), hint, FailureKind::Held)
-    })?;
+    let mut listing = Listing::parse(json)
+        .map_err(|error| failure("parse", name, &error.to_string(), listing::FORMAT, FailureKind::Held))?;
     // It is as old as it says. The apply half decides about times in the future.
     let written = listing.read.unwrap_or(now);
     for account in &mut listing.accounts {

@@ -151,7 +151,7 @@ pub(crate) struct Listing {
 /// The subcommands of `listing`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ListingCommand {
-    /// Check that a file has the format in docs/reference/listing.md; exit status 65 if it has not
+    /// Check that a file has the format in /usr/share/doc/nss-iam/reference/listing.md; exit status 65 if it has not
     Validate {
         /// The file
         file: PathBuf,

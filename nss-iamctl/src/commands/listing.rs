@@ -25,7 +25,7 @@ pub(crate) fn run(args: &cli::Listing, out: &mut dyn Write) -> Result<u8, Error>
         }
         Err(cause) => {
             let message = Message::new(format!("'{}' is refused: {cause}", file.display()));
-            crate::say::say(message.with_hint("docs/reference/listing.md describes the format"));
+            crate::say::say(message.with_hint(listing::FORMAT));
             Ok(REFUSED)
         }
     }

@@ -43,7 +43,8 @@ fn arn(wanted: &Wanted) -> String {
 }
 
 fn shipped() -> Result<Value, Error> {
-    serde_json::from_str(SHIPPED).map_err(|cause| Error::other(format!("config/iam-policy.json: {cause}")))
+    serde_json::from_str(SHIPPED)
+        .map_err(|cause| Error::other(format!("the policy that is built in: {cause}")))
 }
 
 /// The policy document. A tag is read only where tags are used.

@@ -163,7 +163,7 @@ impl Demo {
     }
 
     fn with_a_file(&self) {
-        step(7, "without AWS: a listing file (docs/reference/listing.md)");
+        step(7, "without AWS: a listing file (/usr/share/doc/nss-iam/reference/listing.md)");
         let listing = json!({"version": 1, "accounts": [{
             "groups": [{"id": "g-ops", "name": "Ops", "members": ["u-1"]}],
             "users": [{"id": "u-1", "name": "Carol", "keys": [{"body": format!("{ED25519} carol@laptop")}]}],

@@ -102,23 +102,16 @@ fn what_the_last_refresh_could_not_do_is_named() {
     finds(Bad, "there was no refresh yet", "nss-iamctl refresh", |facts, _| {
         facts.published.status = Err(Trouble::Missing);
     });
-    finds(Warn, "failed: listing refused", "docs/reference/listing.md", |facts, _| {
-        let message =
-            Message::new("listing refused; nothing was changed").with_hint("docs/reference/listing.md");
+    finds(Warn, "failed: listing refused", listing::FORMAT, |facts, _| {
+        let message = Message::new("listing refused; nothing was changed").with_hint(listing::FORMAT);
         status(facts).error = Some(Told::new(Stop::ListingForm, message));
     });
     finds(Warn, "would be disabled", "--force", |facts, _| {
         let users = ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
         status(facts).held = vec![status::Held::TooMany { users, of: 9, percent: 50 }.into()];
     });
-    finds(Warn, "AccessDenied", "attach config/iam-policy.json", |facts, _| {
-        failed(
-            facts,
-            "iam:GetGroup",
-            "AccessDenied: no",
-            Denied,
-            "attach config/iam-policy.json to the role 'R'",
-        );
+    finds(Warn, "AccessDenied", "aws iam put-role-policy", |facts, _| {
+        failed(facts, "iam:GetGroup", "AccessDenied: no", Denied, "aws iam put-role-policy --role-name R");
     });
     finds(Warn, "no credentials", "instance profile", |facts, _| {
         failed(

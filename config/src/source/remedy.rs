@@ -31,6 +31,50 @@ impl Source {
         }
     }
 
+    /// How a tag of a user gets another value. The value is a placeholder.
+    #[must_use]
+    pub fn to_set_tag(&self, user: &str, tag: &str, value: &str) -> String {
+        match self {
+            Self::Iam => format!("aws iam tag-user --user-name {user} --tags Key={tag},Value={value}"),
+            Self::File { path, .. } => {
+                format!("set the tag {tag} of user {user} to {value} in '{}'", path.display())
+            }
+        }
+    }
+
+    /// How a tag gets the key in a file. A tag cannot hold every comment of a key.
+    #[must_use]
+    pub fn to_set_key_tag(&self, user: &str, tag: &str) -> String {
+        match self {
+            Self::Iam => format!(
+                "aws iam tag-user --user-name {user} --tags Key={tag},Value=\"$(cut -d' ' -f1,2 KEY.pub)\""
+            ),
+            Self::File { .. } => self.to_set_tag(user, tag, "the line of the .pub file"),
+        }
+    }
+
+    /// How a tag of a user is removed.
+    #[must_use]
+    pub fn to_remove_tag(&self, user: &str, tag: &str) -> String {
+        match self {
+            Self::Iam => format!("aws iam untag-user --user-name {user} --tag-keys {tag}"),
+            Self::File { path, .. } => {
+                format!("remove the tag {tag} of user {user} from '{}'", path.display())
+            }
+        }
+    }
+
+    /// How a key is removed.
+    #[must_use]
+    pub fn to_remove_key(&self, user: &str, key: &str) -> String {
+        match self {
+            Self::Iam => {
+                format!("aws iam delete-ssh-public-key --user-name {user} --ssh-public-key-id {key}")
+            }
+            Self::File { path, .. } => format!("remove key {key} of user {user} from '{}'", path.display()),
+        }
+    }
+
     /// How a user gets a key of another type. `tag` names the tag for keys, and what must be set for it to be read.
     #[must_use]
     pub fn to_add_other_key(&self, user: &str, tag: &str) -> String {

@@ -4,7 +4,7 @@ use config::Config;
 use policy::KeyLine;
 use status::{Locked, Told, Warning, What};
 
-use crate::commands::why::log::{Asked, activate, add_key, last};
+use crate::commands::why::log::{Asked, activate, add_any_key, last};
 use crate::inspect::checks::skipped;
 use crate::inspect::checks::{answers, logins, names, refresh, setup};
 use crate::inspect::facts::Facts;
@@ -276,9 +276,13 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
         if login.keys.is_empty() {
             let active = if inactive.is_empty() { "" } else { "active " };
             let what = format!("{source} has no {active}SSH key of the user");
-            let remedy = inactive
-                .first()
-                .map_or_else(|| add_key(&config, iam_name), |key| activate(&config, iam_name, &key.id));
+            // A key that is broken, or in the wrong place, is mended where it is.
+            let broken = who.skips.iter().find(|skip| skip.what == What::Key);
+            let remedy = match (inactive.first(), broken) {
+                (Some(key), _) => activate(&config, iam_name, &key.id),
+                (None, Some(skip)) => skipped::remedy(&config, skip),
+                (None, None) => add_any_key(&config, iam_name),
+            };
             findings.push(Finding::bad(Link::NoKey, what, remedy));
         }
     }

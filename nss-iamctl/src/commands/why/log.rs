@@ -110,8 +110,14 @@ pub(crate) fn activate(config: &Config, iam_name: &str, id: &str) -> String {
     refreshed(&config.source.to_activate_key(&word(iam_name), &word(id)))
 }
 
+/// How a user gets a key of any type.
+pub(crate) fn add_any_key(config: &Config, iam_name: &str) -> String {
+    let (rsa, other) = (add_key(config, iam_name), add_other_key(config, iam_name));
+    if rsa == other { rsa } else { format!("{rsa}; for a key of another type: {other}") }
+}
+
 /// How a user gets an RSA key.
-pub(crate) fn add_key(config: &Config, iam_name: &str) -> String {
+fn add_key(config: &Config, iam_name: &str) -> String {
     refreshed(&config.source.to_add_rsa_key(&word(iam_name)))
 }
 

@@ -15,6 +15,8 @@ const UNKNOWN: &str = "the report is of another release of nss-iam: nss-iamctl r
 const TAG: &str = "correct the tag at the source";
 const KEY: &str =
     "replace it at the source with the line of the .pub file; ssh-keygen -l -f FILE must show it";
+const PUBLIC_KEY: &str =
+    "replace it with the line of the .pub file, which 'ssh-keygen -l -f KEY.pub' must show";
 const PRIVATE_KEY: &str =
     "delete it at the source and create a new pair: a private key that was uploaded is compromised";
 const IAM_ID: &str = "the source must not give a user the id that a group has, or had";
@@ -28,11 +30,47 @@ const HOME_UNSEEN: &str = "repair the file system, or set another path in [users
 pub(crate) fn remedy(config: &Config, skip: &Skip) -> String {
     match &skip.reason {
         Kind::Other(_) => UNKNOWN.to_owned(),
-        Kind::Known(_) if skip.what == What::Tag => TAG.to_owned(),
+        Kind::Known(reason) if matches!(skip.what, What::Tag | What::Key) => {
+            at_the_source(config, skip, reason)
+        }
         Kind::Known(reason) => {
             Refused { config, what: skip.what, id: &skip.id, user: &skip.name }.remedy(reason)
         }
     }
+}
+
+/// The remedy for a key or tag: the commands that correct or remove it. No other key or tag is touched.
+fn at_the_source(config: &Config, skip: &Skip, reason: &SkipReason) -> String {
+    let (source, user) = (&config.source, word(&skip.name));
+    let command = match (skip.what, &skip.tag, &skip.key) {
+        (What::Tag, Some(tag), _) => {
+            let tag = word(&format!("{}{tag}", config.tags.prefix));
+            let value = skip.tag.as_deref().unwrap_or_default().to_uppercase();
+            let set = source.to_set_tag(&user, &tag, &value);
+            format!("correct the tag: {set}; or remove it: {}", source.to_remove_tag(&user, &tag))
+        }
+        (What::Key, Some(tag), _) => {
+            let tag = word(tag);
+            let (set, remove) = (source.to_set_key_tag(&user, &tag), source.to_remove_tag(&user, &tag));
+            match reason {
+                SkipReason::KeyPrivate => format!("{PRIVATE_KEY}: {remove}; {set}"),
+                SkipReason::KeyBelongsElsewhere { .. } => {
+                    format!("{remove}; an RSA key is uploaded instead: {}", source.to_add_rsa_key(&user))
+                }
+                _ => format!("{PUBLIC_KEY}: {set}; or remove it: {remove}"),
+            }
+        }
+        (What::Key, None, Some(key)) => {
+            let remove = source.to_remove_key(&user, &word(key));
+            let add = source.to_add_rsa_key(&user);
+            match reason {
+                SkipReason::KeyPrivate => format!("{PRIVATE_KEY}: {remove}; {add}"),
+                _ => format!("{remove}; {PUBLIC_KEY}: {add}"),
+            }
+        }
+        _ => return Refused { config, what: skip.what, id: &skip.id, user: &skip.name }.remedy(reason),
+    };
+    format!("{command}; then nss-iamctl refresh")
 }
 
 /// What was refused, on a host with this configuration.

@@ -321,7 +321,39 @@ fn a_group_is_renamed_or_allowed_and_a_tag_corrected() {
     assert!(group.ends_with(ALLOW), "{group}");
     let local = SkipReason::NameOfUser { name: text("x"), id: 1, service: text("files") };
     assert!(group.starts_with(&told(Part::Group, local)), "{group}");
-    assert_eq!(told(Part::Tag("name"), reserved()), "correct the tag at the source");
+    assert_eq!(
+        told(Part::Tag("name"), reserved()),
+        "correct the tag: aws iam tag-user --user-name X --tags Key=nss-iam:name,Value=NAME; or remove it: aws iam \
+         untag-user --user-name X --tag-keys nss-iam:name; then nss-iamctl refresh"
+    );
+}
+
+/// Uploading another key does not repair a tag.
+#[test]
+fn what_is_wrong_with_a_key_in_a_tag_is_mended_in_that_tag() {
+    use SkipReason as R;
+    let told =
+        |part: Part<'_>, reason| remedy(&Config::default(), &Skip::new("", part, "Ana", "AIDAX", reason));
+    let untag = "aws iam untag-user --user-name Ana --tag-keys nss-iam:ssh-key-2";
+    let tag =
+        "aws iam tag-user --user-name Ana --tags Key=nss-iam:ssh-key-2,Value=\"$(cut -d' ' -f1,2 KEY.pub)\"";
+    for reason in [R::KeyForm, R::KeyLines, R::KeyDsa, R::KeyPrivate] {
+        let remedy = told(Part::KeyInTag("nss-iam:ssh-key-2"), reason.clone());
+        assert!(remedy.contains(untag) && remedy.contains(tag), "{remedy}");
+        assert!(!remedy.contains("upload-ssh-public-key"), "{remedy}");
+        let uploaded = told(Part::Key("APKA1"), reason);
+        assert!(
+            uploaded.contains("delete-ssh-public-key --user-name Ana --ssh-public-key-id APKA1"),
+            "{uploaded}"
+        );
+    }
+    let rsa = R::KeyBelongsElsewhere { kind: text("ssh-rsa"), source: text("IAM") };
+    let remedy = told(Part::KeyInTag("nss-iam:ssh-key-2"), rsa);
+    assert!(remedy.starts_with(untag) && remedy.contains("upload-ssh-public-key"), "{remedy}");
+    let hostile = told(Part::KeyInTag("nss-iam:ssh-key$(id)"), R::KeyForm);
+    let quoted = "'nss-iam:ssh-key$(id)'";
+    assert!(hostile.contains(&format!("--tag-keys {quoted}")), "{hostile}");
+    assert!(hostile.contains(&format!("--tags Key={quoted},Value=")), "{hostile}");
 }
 
 #[test]

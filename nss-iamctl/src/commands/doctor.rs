@@ -11,7 +11,7 @@ use crate::host::Host;
 use crate::inspect::checks::judge;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::names::{Names, holders};
-use crate::inspect::facts::probe::Probe;
+use crate::inspect::facts::probe::samples;
 use crate::say::error::Error;
 use crate::say::finding::{self, Finding, Level, written};
 
@@ -35,13 +35,6 @@ pub(crate) fn run(host: &Host, args: &Doctor, now: i64, out: &mut dyn Write) -> 
         written(finding::print(&findings, out).and_then(|()| writeln!(out, "{}", verdict_line(&findings))))?;
     }
     Ok(verdict as u8)
-}
-
-/// One active and one disabled user represent all users.
-fn samples(host: &Host, facts: &Facts) -> Vec<Probe> {
-    let users = facts.published.cache.as_ref().map_or(&[][..], |cache| &cache.users);
-    let one = |active| users.iter().find(|user| user.active == active);
-    [true, false].into_iter().filter_map(one).map(|user| Probe::of(host, facts, user)).collect()
 }
 
 fn verdict_line(findings: &[Finding]) -> String {

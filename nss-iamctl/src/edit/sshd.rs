@@ -109,7 +109,7 @@ pub(crate) struct Plan {
 pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
     let host = sshd.host;
     let settings = sshd.settings(NOBODY)?;
-    if let Some(obstacle) = effective::obstacle(&settings, group) {
+    if let Some(obstacle) = effective::obstacle(&settings, &[group]) {
         return Err(Error::configuration(obstacle));
     }
     let allow = allow(&settings, group);
@@ -257,11 +257,11 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
         resolves(sshd.host, user, user.name.as_str())?;
         let user = user.name.as_str();
         let settings = sshd.settings(user)?;
-        if let Some(why) = effective::active_differs(&settings, user, group, sshd.version.arguments()) {
+        if let Some(why) = effective::active_differs(&settings, user, &[group], sshd.version.arguments()) {
             let message = format!("sshd does not treat '{user}' as an nss-iam user: {why}");
             return Err(Error::configuration(message).hint(format!("check that 'id {user}' shows '{group}'")));
         }
-        if let Some(obstacle) = effective::obstacle(&settings, group) {
+        if let Some(obstacle) = effective::obstacle(&settings, &[group]) {
             let what = format!("user '{user}' cannot log in: {}", obstacle.what());
             notes.push(Message::new(what).with_hint(obstacle.hint().unwrap_or_default()));
         }

@@ -6,6 +6,7 @@ pub(crate) mod logins;
 mod memory;
 pub(crate) mod names;
 pub(crate) mod refresh;
+mod samples;
 pub(crate) mod setup;
 pub(crate) mod skipped;
 #[cfg(test)]

@@ -75,8 +75,9 @@ fn split(pattern: &str) -> (&str, Option<&str>) {
     pattern.rsplit_once('@').map_or((pattern, None), |(user, source)| (user, Some(source)))
 }
 
-/// Why no member of `group` could log in even with the drop-in, with a hint.
-pub(crate) fn obstacle(settings: &Effective, group: &str) -> Option<Message> {
+/// Why no member of `groups` could log in even with the drop-in, with a hint. For one user, these are all the user's groups:
+/// a single one in DenyGroups denies the login.
+pub(crate) fn obstacle(settings: &Effective, groups: &[&str]) -> Option<Message> {
     let no = |why: &str, hint| Some(Message::new(why).with_hint(hint));
     if settings.get("pubkeyauthentication") == "no" {
         return no(
@@ -99,23 +100,32 @@ pub(crate) fn obstacle(settings: &Effective, group: &str) -> Option<Message> {
     if settings.list("denyusers").contains(&"*") {
         return no("sshd has 'DenyUsers *', which is not overridden", "list the users to deny in DenyUsers");
     }
-    if let Some(denied) = settings.list("denygroups").into_iter().find(|pattern| matches(pattern, group)) {
-        let why = format!("sshd has 'DenyGroups {denied}', which denies '{group}' and is not overridden");
-        return no(&why, "list the groups to deny in DenyGroups");
+    for pattern in settings.list("denygroups") {
+        if let Some(group) = groups.iter().find(|group| matches(pattern, group)) {
+            let why =
+                format!("sshd has 'DenyGroups {pattern}', which denies '{group}' and is not overridden");
+            return no(&why, "list the groups to deny in DenyGroups");
+        }
     }
     None
 }
 
-/// The pattern of DenyUsers that names a user, and perhaps a source.
+/// The pattern of DenyUsers that names a user: one without a source if there is one.
 pub(crate) fn denied<'a>(settings: &'a Effective, user: &str) -> Option<&'a str> {
-    settings.list("denyusers").into_iter().find(|pattern| matches(split(pattern).0, user))
+    let named = settings.list("denyusers").into_iter().filter(|pattern| matches(split(pattern).0, user));
+    named.min_by_key(|pattern| has_source(pattern))
 }
 
-/// Why the settings for an active nss-iam user are not those of the drop-in.
+/// Whether a pattern for users applies only to connections from some addresses.
+pub(crate) fn has_source(pattern: &str) -> bool {
+    split(pattern).1.is_some_and(|source| source != "*")
+}
+
+/// Why the settings for an active nss-iam user, who is in these groups, are not those of the drop-in.
 pub(crate) fn active_differs(
     settings: &Effective,
     user: &str,
-    group: &str,
+    groups: &[&str],
     arguments: &str,
 ) -> Option<String> {
     let command = format!("{KEYS_CMD} {arguments}");
@@ -128,15 +138,22 @@ pub(crate) fn active_differs(
             return Some(format!("{keyword} is '{}', not '{wanted}'", settings.get(keyword)));
         }
     }
-    let users = settings.list("allowusers");
-    if !users.is_empty() && !users.iter().any(|pattern| matches(split(pattern).0, user)) {
-        return Some(format!("AllowUsers has '{}'", users.join(" ")));
+    if let Some(users) = not_allowed(settings, user) {
+        return Some(format!("AllowUsers has '{users}'"));
     }
-    let groups = settings.list("allowgroups");
-    if !groups.is_empty() && !groups.iter().any(|pattern| matches(pattern, group)) {
-        return Some(format!("AllowGroups has '{}'", groups.join(" ")));
+    let allowed = settings.list("allowgroups");
+    let is_allowed = |pattern: &&str| groups.iter().any(|group| matches(pattern, group));
+    if !allowed.is_empty() && !allowed.iter().any(is_allowed) {
+        return Some(format!("AllowGroups has '{}'", allowed.join(" ")));
     }
     None
+}
+
+/// The patterns of AllowUsers, if none of them names the user.
+pub(crate) fn not_allowed(settings: &Effective, user: &str) -> Option<String> {
+    let users = settings.list("allowusers");
+    let named = users.is_empty() || users.iter().any(|pattern| matches(split(pattern).0, user));
+    (!named).then(|| users.join(" "))
 }
 
 #[cfg(test)]
@@ -180,8 +197,9 @@ mod tests {
             ("fingerprinthash MD5", "FingerprintHash"),
             ("denyusers root\ndenyusers *", "DenyUsers *"),
             ("denygroups iam-*", "DenyGroups iam-*"),
+            ("denygroups sudo\ndenygroups op?", "DenyGroups op?', which denies 'ops'"),
         ] {
-            let found = obstacle(&Effective::parse(line), "iam-users").unwrap();
+            let found = obstacle(&Effective::parse(line), &["iam-users", "ops"]).unwrap();
             assert!(found.what().contains(why) && found.hint().is_some(), "{found}");
         }
         for line in [
@@ -191,10 +209,10 @@ mod tests {
             "authenticationmethods password publickey",
             "fingerprinthash SHA256",
             "denyusers root guest *@10.0.0.1",
-            "denygroups ops",
+            "denygroups dev",
             "",
         ] {
-            assert_eq!(obstacle(&Effective::parse(line), "iam-users"), None, "{line}");
+            assert_eq!(obstacle(&Effective::parse(line), &["iam-users", "ops"]), None, "{line}");
         }
     }
 
@@ -202,7 +220,8 @@ mod tests {
     fn each_setting_of_ours_is_looked_at() {
         let good = "authorizedkeyscommand /usr/libexec/nss-iam/keys-cmd %u %U %f\nauthorizedkeyscommanduser nss-iam\n\
                     authorizedkeysfile none\n";
-        let judge = |text: &str| active_differs(&Effective::parse(text), "ana", "iam-users", "%u %U %f");
+        let judge =
+            |text: &str| active_differs(&Effective::parse(text), "ana", &["iam-users", "ops"], "%u %U %f");
         assert_eq!(judge(good), None);
         for line in good.lines() {
             let keyword = line.split(' ').next().unwrap();
@@ -211,10 +230,14 @@ mod tests {
         }
         assert!(judge(&format!("{good}allowusers ubuntu\n")).unwrap().contains("AllowUsers"));
         assert!(judge(&format!("{good}allowgroups sudo\n")).unwrap().contains("AllowGroups"));
+        assert_eq!(judge(&format!("{good}allowgroups sudo ops\n")), None);
         assert_eq!(judge(&format!("{good}allowusers ubuntu\nallowusers *@10.0.0.0/8\n")), None);
 
         let settings = Effective::parse("denyusers root b*@10.0.0.0/8\n");
         assert_eq!((denied(&settings, "bob"), denied(&settings, "ana")), (Some("b*@10.0.0.0/8"), None));
+        let settings = Effective::parse("denyusers ana@10.0.0.1 an*\n");
+        assert_eq!(denied(&settings, "ana"), Some("an*"), "everywhere");
+        assert!(has_source("a@10.0.0.1") && !has_source("a@*") && !has_source("a"));
     }
 
     #[test]

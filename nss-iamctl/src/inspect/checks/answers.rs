@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::edit::nsswitch;
 use crate::host::paths::{CACHE, KEYS};
 use crate::host::published::Trouble;
+use crate::inspect::checks::samples::of_samples;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::say::code::Link;
@@ -15,9 +16,7 @@ pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     let mut findings = vec![cache(facts)];
     findings.extend(keys(facts));
     findings.extend(lines(facts.nsswitch.as_deref()));
-    for probe in samples {
-        findings.extend(told(facts, probe));
-    }
+    findings.extend(of_samples(samples, |probe| told(facts, probe)));
     findings
 }
 

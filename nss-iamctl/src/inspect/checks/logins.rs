@@ -4,21 +4,21 @@ use config::{Config, Source, TagUse};
 
 use crate::edit::sshd::drop_in;
 use crate::edit::sshd::effective::{self, Effective};
+use crate::inspect::checks::samples::of_samples;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::log::Denial;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::facts::sshd::SshdFacts;
 use crate::inspect::remedy::use_tag;
 use crate::say::code::Link;
-use crate::say::finding::Finding;
+use crate::say::finding::{Finding, Level};
 use crate::say::show::{count, some, time};
 
 pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     let mut findings = daemon(facts);
-    for probe in samples {
-        findings.extend(settings(facts, probe));
-        findings.extend(shell(facts, probe));
-    }
+    findings.extend(of_samples(samples, |probe| {
+        settings(facts, probe).into_iter().chain(shell(facts, probe)).collect()
+    }));
     findings.extend(nologin(facts));
     findings.extend(homes(facts));
     findings.extend(without_keys(facts));
@@ -90,21 +90,21 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
             return vec![Finding::bad(Link::SshdUntold, cause.what(), cause.hint().unwrap_or_default())];
         }
     };
-    let group = facts.configured().users.common_group;
+    let groups = groups(facts, probe);
+    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
     let mut findings = Vec::new();
-    if let Some(why) = effective::active_differs(settings, name, &group, &sshd.arguments) {
+    if let Some(why) = effective::active_differs(settings, name, &groups, &sshd.arguments) {
         findings.push(Finding::bad(
             Link::SshdDiffers,
             format!("sshd does not treat '{name}' as an nss-iam user: {why}"),
             format!("an earlier Match overrides ours, or AllowUsers, AllowGroups: nss-iamctl enable; sshd -T -C user={name}"),
         ));
     }
-    if let Some(obstacle) = effective::obstacle(settings, &group) {
+    if let Some(obstacle) = effective::obstacle(settings, &groups) {
         let hint = format!("{}, in sshd's own configuration", obstacle.hint().unwrap_or_default());
         findings.push(Finding::bad(Link::SshdObstacle, obstacle.what(), hint));
-    } else if let Some(denied) = denied(settings, name) {
-        findings.push(Finding::bad(Link::SshdDenies, denied, "remove the user from DenyUsers"));
     }
+    findings.extend(denied(settings, name));
     findings.extend(restrictions(&facts.configured(), settings));
     if findings.is_empty() {
         findings.push(Finding::ok(
@@ -115,17 +115,27 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     findings
 }
 
-fn denied(settings: &Effective, name: &str) -> Option<String> {
-    let users = settings.list("denyusers");
-    let pattern = users.into_iter().find(|pattern| crate::edit::sshd::config::matches(pattern, name))?;
-    Some(format!("sshd has 'DenyUsers {pattern}', which denies '{name}'"))
+/// The names of the groups that the host gives to the user; without them, the one that every nss-iam user has.
+fn groups(facts: &Facts, probe: &Probe) -> Vec<String> {
+    if probe.group_names.is_empty() {
+        return vec![facts.configured().users.common_group];
+    }
+    probe.group_names.clone()
+}
+
+/// DenyUsers, which names single users.
+pub(crate) fn denied(settings: &Effective, name: &str) -> Option<Finding> {
+    let pattern = effective::denied(settings, name)?;
+    let what = format!("sshd has 'DenyUsers {pattern}', which denies '{name}'");
+    let found = Finding::bad(Link::SshdDenies, what, "remove the user from DenyUsers");
+    Some(if effective::has_source(pattern) { found.at(Level::Warn) } else { found })
 }
 
 /// Settings that may be intended, but can prevent logins.
 fn restrictions(config: &Config, settings: &Effective) -> Vec<Finding> {
     let mut findings = Vec::new();
     let users = settings.list("allowusers");
-    if !users.is_empty() && users.iter().all(|pattern| pattern.starts_with("*@")) {
+    if !users.is_empty() && users.iter().all(|pattern| effective::has_source(pattern)) {
         let what = format!("logins are allowed only from certain addresses: AllowUsers {}", users.join(" "));
         findings.push(Finding::warn(
             Link::SshdAddresses,
@@ -136,11 +146,10 @@ fn restrictions(config: &Config, settings: &Effective) -> Vec<Finding> {
     let methods = settings.list("authenticationmethods");
     if !methods.is_empty() && methods != ["any"] && !methods.contains(&"publickey") {
         let what = format!("a key alone is not enough: AuthenticationMethods {}", methods.join(" "));
-        findings.push(Finding::warn(
-            Link::SshdMethods,
-            what,
-            "nss-iam users have no password; the second factor must not ask for one",
-        ));
+        let remedy = "nss-iam users have no password; the second factor must not ask for one";
+        let needs_password = |chain: &&str| chain.split(',').any(|method| method == "password");
+        let level = if methods.iter().all(needs_password) { Level::Bad } else { Level::Warn };
+        findings.push(Finding::warn(Link::SshdMethods, what, remedy).at(level));
     }
     if settings.get("usepam") == "no" {
         let what = "sshd has 'UsePAM no', so no home directories are created at the first login";
@@ -198,8 +207,7 @@ pub(crate) fn nologin(facts: &Facts) -> Option<Finding> {
 fn homes(facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for (name, uid, node) in &facts.homes {
-        findings
-            .extend(home(name, *uid, node).filter(|finding| finding.level != crate::say::finding::Level::Ok));
+        findings.extend(home(name, *uid, node).filter(|finding| finding.level != Level::Ok));
     }
     if facts.makes_homes == Some(false) {
         let what = "sshd's PAM configuration does not include pam_mkhomedir: users without a home directory start in '/'";

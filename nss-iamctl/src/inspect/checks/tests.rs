@@ -368,11 +368,21 @@ fn what_keeps_sshd_from_letting_in_is_named() {
     finds(Bad, "DenyUsers a*", "DenyUsers", |_, probes| {
         settings(&mut probes[0], "usepam yes", "denyusers x\ndenyusers a*")
     });
+    finds(Warn, "DenyUsers ana@10.0.0.1", "DenyUsers", |_, probes| {
+        settings(&mut probes[0], "usepam yes", "denyusers ana@10.0.0.1")
+    });
+    finds(Bad, "'DenyGroups ops', which denies 'ops'", "DenyGroups", |_, probes| {
+        settings(&mut probes[0], "usepam yes", "denygroups ops");
+        probes[0].group_names.push("ops".to_owned());
+    });
     finds(Warn, "only from certain addresses", "AllowUsers", |_, probes| {
         settings(&mut probes[0], "usepam yes", "allowusers *@10.0.0.0/8");
     });
     finds(Warn, "a key alone is not enough", "second factor", |_, probes| {
         settings(&mut probes[0], "methods any", "methods publickey,keyboard-interactive");
+    });
+    finds(Bad, "a key alone is not enough", "have no password", |_, probes| {
+        settings(&mut probes[0], "methods any", "methods publickey,password");
     });
     finds(Warn, "UsePAM no", "home directories", |_, probes| {
         settings(&mut probes[0], "usepam yes", "usepam no")
@@ -384,6 +394,21 @@ fn what_keeps_sshd_from_letting_in_is_named() {
         let untold = Message::new("cannot read sshd's settings for user 'ana': x").with_hint("sshd -T");
         probes[0].sshd = Some(Err(untold));
     });
+}
+
+#[test]
+fn what_two_samples_have_in_common_is_told_once() {
+    let facts = good();
+    let [ana, mut eve] = [probe(true), probe(true)];
+    eve.name = "eve".to_owned();
+    let codes =
+        |probes: &[Probe]| judge(&facts, probes).into_iter().map(|found| found.code).collect::<Vec<_>>();
+    assert_eq!(codes(&[ana.clone(), eve.clone()]), codes(&[ana.clone()]));
+    eve.shell_node = None;
+    let mut both = ana.clone();
+    both.shell_node = None;
+    assert_eq!(codes(&[ana, eve.clone()]).len(), codes(&[both.clone()]).len(), "only eve's");
+    assert_eq!(codes(&[both.clone(), eve]), codes(&[both]));
 }
 
 #[test]

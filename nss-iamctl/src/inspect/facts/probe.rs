@@ -1,13 +1,19 @@
 //! What glibc and sshd answer for one user in the cache.
 
+use std::collections::BTreeMap;
+
 use cache::snapshot::User;
 use message::Message;
 
 use crate::edit::sshd::Sshd;
 use crate::edit::sshd::effective::Effective;
 use crate::host::Host;
-use crate::host::accounts::account;
+use crate::host::accounts::{self, account};
 use crate::inspect::facts::{Facts, Node};
+use crate::inspect::offer::withheld;
+
+/// How many active users are asked about; each one costs a run of sshd.
+const SAMPLES: usize = 8;
 
 /// The answers.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +31,10 @@ pub(crate) struct Probe {
     pub shadow: Option<String>,
     /// The supplementary gids of an active user, `getent initgroups`.
     pub groups: Vec<u32>,
+    /// The names of these and of the primary group, by which sshd decides.
+    pub group_names: Vec<String>,
+    /// The active users whom this one represents: they have the same groups and shell.
+    pub alike: Vec<String>,
     pub home: String,
     pub home_node: Option<Node>,
     pub shell: String,
@@ -43,16 +53,30 @@ impl Probe {
             Some(output.stdout.trim_end().to_owned())
         };
         let ask_of_active = |words: &[&str]| if user.active { ask(words) } else { None };
+        let passwd = ask(&["passwd", key]);
         let groups = ask_of_active(&["initgroups", name]).unwrap_or_default();
+        let groups: Vec<u32> = groups.split_whitespace().skip(1).filter_map(|gid| gid.parse().ok()).collect();
+        let primary = passwd.as_ref().and_then(|line| account(line.as_bytes())).map(|account| account.gid);
+        let gids: Vec<String> = primary.iter().chain(&groups).map(u32::to_string).collect();
+        let words: Vec<&str> = ["group"].into_iter().chain(gids.iter().map(String::as_str)).collect();
+        // It prints those that it finds, and fails if one is missing.
+        let found = if user.active && !gids.is_empty() {
+            host.run(&[&["getent"], &*words].concat()).ok()
+        } else {
+            None
+        };
+        let found = found.map_or_else(Vec::new, |output| accounts::groups(output.stdout.as_bytes()));
         Self {
             name: name.to_owned(),
             uid: user.uid.get(),
             active: user.active,
-            passwd: ask(&["passwd", key]),
+            passwd,
             module: ask(&["-s", "iam", "passwd", key]),
             by_name: if user.active { None } else { ask(&["passwd", name]) },
             shadow: if facts.root { ask_of_active(&["shadow", name]) } else { None },
-            groups: groups.split_whitespace().skip(1).filter_map(|gid| gid.parse().ok()).collect(),
+            groups,
+            group_names: found.into_iter().map(|group| group.name).collect(),
+            alike: if user.active { vec![name.to_owned()] } else { Vec::new() },
             home: user.passwd.home.to_string(),
             home_node: Node::of(host, user.passwd.home.as_str()),
             shell: user.passwd.shell.to_string(),
@@ -72,6 +96,39 @@ impl Probe {
     }
 }
 
+/// The users who are asked about for a whole host: of the active ones, one for each combination of groups and shell, those
+/// that most users have first; and one who left.
+pub(crate) fn samples(host: &Host, facts: &Facts) -> Vec<Probe> {
+    let users = facts.published.cache.as_ref().map_or(&[][..], |cache| &cache.users);
+    let of = |alike: Vec<&User>| {
+        // One with a key, if there is one.
+        let user = alike.iter().find(|user| is_offered(facts, user)).or(alike.first())?;
+        let names = alike.iter().map(|user| user.name.to_string()).collect();
+        Some(Probe { alike: names, ..Probe::of(host, facts, user) })
+    };
+    let gone = users.iter().find(|user| !user.active).map(|user| Probe::of(host, facts, user));
+    classes(users).into_iter().take(SAMPLES).filter_map(of).chain(gone).collect()
+}
+
+/// Active users with the same groups and shell, the largest set first.
+fn classes(users: &[User]) -> Vec<Vec<&User>> {
+    let mut classes: BTreeMap<_, Vec<&User>> = BTreeMap::new();
+    for user in users.iter().filter(|user| user.active) {
+        classes.entry((&user.groups, &user.local, user.passwd.shell.as_str())).or_default().push(user);
+    }
+    let mut classes: Vec<Vec<&User>> = classes.into_values().collect();
+    classes.sort_by_key(|users| std::cmp::Reverse(users.len()));
+    classes
+}
+
+fn is_offered(facts: &Facts, user: &User) -> bool {
+    let Ok(keys) = &facts.published.keys else { return false };
+    let login = keys.logins.iter().find(|login| login.uid == user.uid);
+    login.is_some_and(|login| {
+        !login.keys.is_empty() && withheld(keys, login, &facts.machine_id, facts.now).is_none()
+    })
+}
+
 fn uid_of(line: &str) -> Option<u32> {
     account(line.as_bytes()).map(|account| account.uid)
 }
@@ -79,4 +136,28 @@ fn uid_of(line: &str) -> Option<u32> {
 fn settings(host: &Host, name: &str) -> Option<Result<Effective, Message>> {
     let sshd = Sshd::find(host).ok().flatten()?;
     Some(sshd.settings(name).map_err(Message::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::published;
+
+    #[test]
+    fn one_user_is_asked_about_for_each_combination_of_groups_and_shell() {
+        let published = published();
+        let ana = &published.cache.as_ref().unwrap().users[0];
+        let mut users = published.cache.as_ref().unwrap().users.clone();
+        let like = |change: &dyn Fn(&mut User)| {
+            let mut user = ana.clone();
+            change(&mut user);
+            user
+        };
+        users.push(like(&|user| user.local = vec![27]));
+        users.push(like(&|user| user.groups.clear()));
+        users.push(like(&|user| user.passwd.shell = policy::Field::new("/bin/zsh").unwrap()));
+        users.push(like(&|_| ()));
+        let sizes: Vec<usize> = classes(&users).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [2, 1, 1, 1], "and nobody who left");
+    }
 }

@@ -3,5 +3,6 @@
 pub(crate) mod checks;
 pub(crate) mod facts;
 pub(crate) mod offer;
+pub(crate) mod outlook;
 pub(crate) mod remedy;
 pub(crate) mod subject;

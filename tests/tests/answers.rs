@@ -66,8 +66,12 @@ fn users_keys_ids_and_status_are_shown_from_what_is_published() {
     assert!(uid.out.starts_with("1895840708 is 'ana', user 'Ana' (AIDAEXAMPLE), active"), "{uid:?}");
     assert_eq!(ctl(&host, &["uid", "1895840707"]).status, Some(1));
     let check = ctl(&host, &["status", "--check"]);
-    assert_eq!(check.status, Some(0), "{check:?}");
-    assert!(check.out.starts_with("NSS_IAM OK - 2 users, 2 keys, confirmed "), "{check:?}");
+    assert_eq!(check.status, Some(1), "{check:?}");
+    assert!(
+        check.out.starts_with("NSS_IAM WARNING - nobody can log in: sshd is not installed")
+            && check.out.contains("| users=2;;1: able=0;;1: keys=2;;1: age="),
+        "{check:?}"
+    );
 }
 
 #[test]
@@ -76,7 +80,12 @@ fn without_a_cache_the_check_of_status_is_critical() {
     fs::remove_file(format!("{CACHE}/cache.db")).unwrap();
     let check = ctl(&host, &["status", "--check"]);
     assert_eq!(check.status, Some(2));
-    assert!(check.out.starts_with("NSS_IAM CRITICAL - cache.db cannot be used: it is missing"), "{check:?}");
+    assert!(
+        check
+            .out
+            .starts_with("NSS_IAM CRITICAL - nobody can log in: '/var/lib/nss-iam/cache.db' does not exist"),
+        "{check:?}"
+    );
 }
 
 /// As a user other than root.

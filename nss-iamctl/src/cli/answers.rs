@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-/// Reads the report of the last refresh and the published files; it never calls AWS.
+/// Reads the report of the last refresh and the published files, and asks glibc and sshd who could log in; it never calls AWS.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Status {
     /// Print the status as JSON
     #[arg(long)]
     pub json: bool,
 
-    /// For monitoring: print one line; exit status 0 OK, 1 warning (nothing confirmed for an hour, or something was held
-    /// or failed), 2 critical (no key is offered, or no user is published), 3 unknown
+    /// For monitoring: print one line; exit status 0 OK (somebody could log in now), 1 warning (nothing confirmed for an
+    /// hour, something was held or failed, or some users could not log in), 2 critical (nobody could log in), 3 unknown
     #[arg(long, conflicts_with = "json")]
     pub check: bool,
 }
@@ -56,7 +56,9 @@ pub(crate) struct Why {
 
 /// Checks for everything that prevents logins on this host, or soon will.
 #[derive(Debug, Clone, Default, Args)]
-#[command(after_help = "Exit status: 0 no problem, 1 something needs attention, 2 broken.")]
+#[command(
+    after_help = "Exit status: 0 logins work and there is no problem, 1 something needs attention, 2 broken or not set up."
+)]
 pub(crate) struct Doctor {
     /// Print the findings as JSON
     #[arg(long)]

@@ -3,16 +3,20 @@
 use std::io::Write;
 
 use message::Message;
-use policy::offer::{self, STALE};
+use policy::offer::STALE;
 use serde::Serialize;
-use status::{Held, Locked, Stop, Told, Warning};
+use status::{Held, Stop, Told, Warning};
 
 use crate::cli;
 use crate::host::Host;
 use crate::host::published::{Published, Trouble};
+use crate::inspect::checks::{refresh, setup};
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::probe::samples;
+use crate::inspect::outlook::{Outlook, not_set_up, outlook};
 use crate::say::code::{Code, Link};
 use crate::say::error::Error;
-use crate::say::finding::{Level, written};
+use crate::say::finding::{Finding, Level, told, written};
 use crate::say::show::{ago, count, length, some, time};
 
 /// The state "unknown" of monitoring plugins.
@@ -26,6 +30,8 @@ struct Summary {
     code: &'static str,
     because: String,
     users: usize,
+    /// Active users who could log in now, as far as was seen.
+    able: usize,
     disabled: usize,
     groups: usize,
     keys: usize,
@@ -35,6 +41,8 @@ struct Summary {
     /// When the sources last confirmed users and keys.
     confirmed: Option<i64>,
     age: Option<i64>,
+    /// When keys are no longer offered, in seconds; 0: never.
+    max_age: i64,
     exit: Option<u8>,
     held: Vec<Told<Held>>,
     error: Option<Told<Stop>>,
@@ -53,9 +61,8 @@ struct Failed {
 }
 
 pub(crate) fn run(host: &Host, args: &cli::Status, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
-    let published = Published::read(host);
-    let machine_id = std::fs::read_to_string(host.path("/etc/machine-id")).unwrap_or_default();
-    let summary = summary(&published, machine_id.trim(), now);
+    let facts = Facts::present(host, now);
+    let summary = summary(&facts, &outlook(&facts, &samples(host, &facts)));
     if args.check {
         let level = match summary.level {
             Some(Level::Ok) => "OK",
@@ -63,9 +70,7 @@ pub(crate) fn run(host: &Host, args: &cli::Status, now: i64, out: &mut dyn Write
             Some(Level::Bad) => "CRITICAL",
             None => "UNKNOWN",
         };
-        let age = summary.age.map_or(String::new(), |age| format!(" age={age}s;{STALE}"));
-        let numbers = format!("users={} keys={}{age}", summary.users, summary.keys);
-        written(writeln!(out, "NSS_IAM {level} - {} | {numbers}", summary.because))?;
+        written(writeln!(out, "NSS_IAM {level} - {} | {}", summary.because, numbers(&summary)))?;
         return Ok(summary.level.map_or(UNKNOWN, |level| level as u8));
     }
     if args.json {
@@ -78,8 +83,16 @@ pub(crate) fn run(host: &Host, args: &cli::Status, now: i64, out: &mut dyn Write
     Ok(crate::say::error::OK)
 }
 
-fn summary(published: &Published, machine_id: &str, now: i64) -> Summary {
-    let mut summary = Summary::default();
+/// Numbers for monitoring, with the limits for warnings and errors: `1:` is an error below 1.
+fn numbers(summary: &Summary) -> String {
+    let limit = if summary.max_age > 0 { format!(";{}", summary.max_age) } else { String::new() };
+    let age = summary.age.map_or(String::new(), |age| format!(" age={age}s;{STALE}{limit}"));
+    format!("users={};;1: able={};;1: keys={};;1:{age}", summary.users, summary.able, summary.keys)
+}
+
+fn summary(facts: &Facts, outlook: &Outlook) -> Summary {
+    let (published, now) = (&facts.published, facts.now);
+    let mut summary = Summary { able: outlook.able, max_age: refresh::max_age(facts), ..Summary::default() };
     if let Ok(cache) = &published.cache {
         summary.users = cache.users.iter().filter(|user| user.active).count();
         summary.disabled = cache.users.len() - summary.users;
@@ -107,7 +120,7 @@ fn summary(published: &Published, machine_id: &str, now: i64) -> Summary {
         .iter()
         .map(|(_, failure)| Failed { code: failure.code(), message: failure.message() })
         .collect();
-    let (level, code, because) = judge(published, &summary, machine_id);
+    let (level, code, because) = judge(facts, outlook, &summary);
     Summary { level, code, because: crate::say::show::printable(&because), ..summary }
 }
 
@@ -115,60 +128,52 @@ fn summary(published: &Published, machine_id: &str, now: i64) -> Summary {
 type Verdict = (Option<Level>, &'static str, String);
 
 /// The most important result.
-fn judge(published: &Published, summary: &Summary, machine_id: &str) -> Verdict {
-    let verdict = of_cache(published)
-        .or_else(|| of_keys(published, summary, machine_id))
-        .or_else(|| of_report(published))
-        .or_else(|| of_source(summary));
+fn judge(facts: &Facts, outlook: &Outlook, summary: &Summary) -> Verdict {
+    let verdict = of_logins(facts, outlook)
+        .or_else(|| of_setup(facts))
+        .or_else(|| of_report(&facts.published))
+        .or_else(|| of_source(summary))
+        .or_else(|| of_units(facts));
     verdict.unwrap_or_else(|| match summary.exit {
-        Some(0) | None => (Some(Level::Ok), Code::from(Link::Fine).code, people(summary)),
+        Some(0) | None => (Some(Level::Ok), Code::from(Link::Fine).code, people(summary, outlook)),
         Some(exit) => warning(Link::RefreshEnded, format!("the last refresh ended with status {exit}")),
     })
-}
-
-fn critical(link: Link, why: String) -> Verdict {
-    (Some(Level::Bad), Code::from(link).code, why)
 }
 
 fn warning(code: impl Into<Code>, why: String) -> Verdict {
     (Some(Level::Warn), code.into().code, why)
 }
 
-fn of_cache(published: &Published) -> Option<Verdict> {
-    let trouble = published.cache.as_ref().err()?;
-    let why = format!("cache.db cannot be used: {trouble}");
-    Some(match trouble {
-        Trouble::Denied => {
-            let why = "cache.db cannot be read: permission denied".to_owned();
-            (None, Code::from(Link::CacheUnreadable).code, why)
-        }
-        Trouble::Missing => critical(Link::CacheMissing, why),
-        Trouble::Unusable(_) | Trouble::Later(_) => critical(Link::CacheRefused, why),
-    })
+fn of_finding(finding: &Finding) -> Verdict {
+    (Some(finding.level), finding.code.code, finding.what.clone())
 }
 
-/// Whether a key is offered to anyone.
-fn of_keys(published: &Published, summary: &Summary, machine_id: &str) -> Option<Verdict> {
-    let unusable = || "keys.db cannot be used, so no key is offered".to_owned();
-    match &published.keys {
-        Ok(keys) if !offer::is_of_machine(keys.machine_id.as_bytes(), machine_id.as_bytes()) => {
-            let why = "keys are for another machine-id, so none are offered".to_owned();
-            return Some(critical(Link::KeysOfOtherMachine, why));
-        }
-        Ok(keys) => {
-            if let Some(age) = summary.age.filter(|age| offer::is_too_old(*age, keys.max_age.into())) {
-                let why = format!("nothing was confirmed for {}, so no key is offered", length(age));
-                return Some(critical(Link::ConfirmedTooLongAgo, why));
-            }
-        }
-        Err(Trouble::Denied) => {}
-        Err(Trouble::Missing) => return Some(critical(Link::KeysMissing, unusable())),
-        Err(Trouble::Unusable(_) | Trouble::Later(_)) => {
-            return Some(critical(Link::KeysRefused, unusable()));
-        }
+/// Whether anybody can log in, and everybody who has a key.
+fn of_logins(facts: &Facts, outlook: &Outlook) -> Option<Verdict> {
+    if let Some(finding) = not_set_up(facts) {
+        return Some((Some(finding.level), finding.code.code, told(&finding)));
     }
-    let all_locked = summary.locked.iter().any(|name| name == Locked::ALL);
-    all_locked.then(|| critical(Link::AllLocked, "everyone is locked".to_owned()))
+    if facts.published.cache.as_ref().is_err_and(|trouble| *trouble == Trouble::Denied) {
+        let why = "cache.db cannot be read: permission denied".to_owned();
+        return Some((None, Code::from(Link::CacheUnreadable).code, why));
+    }
+    let verdict = outlook.verdict();
+    if verdict.level != Level::Ok {
+        return Some((Some(verdict.level), outlook.code().code, verdict.what));
+    }
+    let seen = facts.published.keys.is_ok() || facts.published.status.is_ok();
+    let why = || "neither the keys nor the last report can be read".to_owned();
+    (!seen).then(|| (None, Code::from(Link::CacheUnreadable).code, why()))
+}
+
+/// Without a valid configuration, there are no refreshes.
+fn of_setup(facts: &Facts) -> Option<Verdict> {
+    let bad = Some(setup::configuration(facts)).filter(|finding| finding.level == Level::Bad)?;
+    Some(of_finding(&bad.at(Level::Warn)))
+}
+
+fn of_units(facts: &Facts) -> Option<Verdict> {
+    refresh::units(facts).iter().find(|finding| finding.level != Level::Ok).map(of_finding)
 }
 
 fn of_report(published: &Published) -> Option<Verdict> {
@@ -196,14 +201,21 @@ fn of_source(summary: &Summary) -> Option<Verdict> {
     Some(warning(Link::ConfirmedLongAgo, format!("nothing was confirmed for {}", length(age))))
 }
 
-fn people(summary: &Summary) -> String {
-    let age = summary.age.map_or(String::new(), |age| format!(", confirmed {} ago", length(age)));
-    format!("{}, {}{age}", count(summary.users, "user"), count(summary.keys, "key"))
+fn people(summary: &Summary, outlook: &Outlook) -> String {
+    let age = summary.age.map_or(String::new(), |age| format!(", confirmed {} ago", length(age.max(0))));
+    let able =
+        if summary.able < summary.users { format!(", {} can log in", summary.able) } else { String::new() };
+    let unseen = outlook.unseen.map_or(String::new(), |unseen| format!("; {unseen}"));
+    format!("{}, {}{able}{age}{unseen}", count(summary.users, "user"), count(summary.keys, "key"))
 }
 
 fn text(summary: &Summary, now: i64) -> String {
+    if summary.code == Code::from(Link::NotSetUp).code {
+        return format!("{}\n", summary.because);
+    }
     let mut lines = vec![
         ("users", format!("{} active, {} disabled", summary.users, summary.disabled)),
+        ("able", format!("{} could log in now", summary.able)),
         ("groups", format!("{} from the source", summary.groups)),
         ("keys", summary.keys.to_string()),
     ];
@@ -217,14 +229,14 @@ fn text(summary: &Summary, now: i64) -> String {
     if !summary.locked.is_empty() {
         lines.push(("locked", some(&summary.locked)));
     }
-    let told = |message: &Message| {
+    let said = |message: &Message| {
         let hint = message.hint().map_or(String::new(), |hint| format!("; hint: {hint}"));
         crate::say::show::printable(message.what()) + &crate::say::show::printable(&hint)
     };
-    lines.extend(summary.error.iter().map(|error| ("error", told(&error.message))));
-    lines.extend(summary.held.iter().map(|held| ("held", told(&held.message))));
+    lines.extend(summary.error.iter().map(|error| ("error", said(&error.message))));
+    lines.extend(summary.held.iter().map(|held| ("held", said(&held.message))));
     lines.extend(summary.failures.iter().map(|failed| ("failed", failed.message.what().to_owned())));
-    lines.extend(summary.warnings.iter().map(|warning| ("warning", told(&warning.message))));
+    lines.extend(summary.warnings.iter().map(|warning| ("warning", said(&warning.message))));
     if summary.skipped > 0 {
         lines.push(("skipped", format!("{}; 'nss-iamctl doctor' shows why", summary.skipped)));
     }

@@ -23,6 +23,7 @@ use crate::edit::settings;
 use crate::host::Host;
 use crate::host::published::Published;
 use crate::host::{accounts, files, nscd, paths};
+use crate::say::error;
 use imds::ImdsFacts;
 use log::{Denial, Line};
 use names::Names;
@@ -79,6 +80,8 @@ pub(crate) struct Facts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NoConfig {
     Missing,
+    /// Only root may read it.
+    Denied(Message),
     Refused(Message),
 }
 
@@ -105,6 +108,11 @@ impl Node {
 impl Facts {
     /// Gathers everything.
     pub(crate) fn gather(host: &Host, now: i64) -> Self {
+        Self { log: log::logins(host), denials: log::denials(host), ..Self::present(host, now) }
+    }
+
+    /// Gathers the present state, without the logs, which take longer to read than everything else.
+    pub(crate) fn present(host: &Host, now: i64) -> Self {
         let published = Published::read(host);
         let systemd = host.exists("/run/systemd/system");
         let root = rustix::process::geteuid().is_root();
@@ -142,8 +150,8 @@ impl Facts {
             },
             imds: if systemd { imds::gather(host, root) } else { None },
             synchronised: synchronised(host),
-            log: log::logins(host),
-            denials: log::denials(host),
+            log: Vec::new(),
+            denials: Vec::new(),
             homes: homes(host, &published),
             names: Names::default(),
             published,
@@ -166,7 +174,10 @@ fn config(host: &Host) -> Result<Config, NoConfig> {
     if !host.exists(settings::PATH) {
         return Err(NoConfig::Missing);
     }
-    settings::load(host).map_err(|cause| NoConfig::Refused(cause.into()))
+    settings::load(host).map_err(|cause| match cause.status() {
+        error::DENIED => NoConfig::Denied(cause.into()),
+        _ => NoConfig::Refused(cause.into()),
+    })
 }
 
 fn text(host: &Host, path: &str) -> Option<String> {

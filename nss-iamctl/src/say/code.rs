@@ -48,6 +48,16 @@ links! {
         UsersOfDocument = "users-of-document",
         UsersOfTag = "users-of-tag",
         UsersOfGroups = "users-of-groups",
+        ConfigUnreadable = "config-not-readable",
+    }
+    "setup" {
+        NotSetUp = "not-set-up",
+    }
+    "login" {
+        LoginsWork = "logins-work",
+        LoginsUnseen = "logins-unseen",
+        SomeCannotLogIn = "some-cannot-log-in",
+        NobodyCanLogIn = "nobody-can-log-in",
     }
     "users" {
         SystemUsers = "system-users",

@@ -52,6 +52,12 @@ impl Finding {
     }
 }
 
+/// A finding on one line, with its remedy: `not set up: nss-iamctl enable`.
+pub(crate) fn told(finding: &Finding) -> String {
+    let remedy = finding.remedy.as_ref().map_or(String::new(), |remedy| format!(": {remedy}"));
+    format!("{}{remedy}", finding.what)
+}
+
 /// The worst of all.
 pub(crate) fn worst(findings: &[Finding]) -> Level {
     findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok)

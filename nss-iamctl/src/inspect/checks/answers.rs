@@ -20,7 +20,8 @@ pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     findings
 }
 
-fn cache(facts: &Facts) -> Finding {
+/// Whether the readers can use cache.db.
+pub(crate) fn cache(facts: &Facts) -> Finding {
     match &facts.published.cache {
         Ok(cache) => Finding::ok(Link::Cache, format!("it has {}", count(cache.users.len(), "user"))),
         Err(Trouble::Missing) => Finding::bad(

@@ -42,6 +42,9 @@ pub(crate) fn daemon(facts: &Facts) -> Vec<Finding> {
             why.hint().unwrap_or("sshd -t shows the line"),
         )];
     }
+    if sshd.hidden {
+        return Vec::new();
+    }
     if !sshd.ours {
         let what =
             format!("'{}' is missing, so sshd does not ask for the keys of nss-iam users", drop_in::PATH);

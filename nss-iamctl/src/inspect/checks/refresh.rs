@@ -113,7 +113,7 @@ fn refused(account: &str, failure: &Failure) -> Finding {
 }
 
 /// How long ago the source last confirmed users and keys.
-fn age(facts: &Facts) -> Option<Finding> {
+pub(crate) fn age(facts: &Facts) -> Option<Finding> {
     let users = facts
         .published
         .cache
@@ -126,10 +126,7 @@ fn age(facts: &Facts) -> Option<Finding> {
     let logins = keys.map_or(&[][..], |keys| &keys.logins);
     let newest = logins.iter().map(|login| login.confirmed).max();
     let confirmed = newest.or_else(|| facts.published.as_of()).filter(|at| *at > 0)?;
-    let max_age = keys.map_or_else(
-        |_| facts.configured().keys.max_age.map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)),
-        |keys| i64::from(keys.max_age),
-    );
+    let max_age = max_age(facts);
     let age = facts.now.saturating_sub(confirmed);
     let what = format!("users and keys were last confirmed {}", ago(confirmed, facts.now));
     if offer::is_too_old(age, max_age) {
@@ -171,6 +168,13 @@ fn age(facts: &Facts) -> Option<Finding> {
     Some(Finding::ok(Link::Confirmed, what))
 }
 
+/// The age at which keys are no longer offered, in seconds; 0: no limit.
+pub(crate) fn max_age(facts: &Facts) -> i64 {
+    let configured =
+        || facts.configured().keys.max_age.map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+    facts.published.keys.as_ref().map_or_else(|_| configured(), |keys| i64::from(keys.max_age))
+}
+
 /// The host queries a different account than the one that its users came from.
 fn other_account(facts: &Facts) -> Option<Finding> {
     let (Ok(status), Ok(state)) = (&facts.published.status, &facts.published.state) else { return None };
@@ -192,12 +196,15 @@ fn other_account(facts: &Facts) -> Option<Finding> {
     })
 }
 
-fn clock(facts: &Facts) -> Vec<Finding> {
+/// Whether the clock is right, and was at the last confirmation.
+pub(crate) fn clock(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let logins = facts.published.keys.as_ref().map_or(&[][..], |keys| &keys.logins);
-    let latest = logins.iter().map(|login| login.confirmed).max().unwrap_or(0);
+    let latest = logins.iter().map(|login| login.confirmed).max();
+    // Without root, keys.db cannot be read.
+    let latest = latest.or_else(|| facts.published.as_of()).unwrap_or(0);
     let remedy = "set the clock (timedatectl set-ntp true), then nss-iamctl refresh";
-    if offer::is_in_future(latest, facts.now) {
+    if max_age(facts) > 0 && offer::is_in_future(latest, facts.now) {
         let what = format!(
             "keys were confirmed {}: the clock is or was wrong, so they are not offered",
             ago(latest, facts.now)
@@ -211,7 +218,8 @@ fn clock(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn units(facts: &Facts) -> Vec<Finding> {
+/// Whether the timer runs, and the last runs succeeded.
+pub(crate) fn units(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     match &facts.timer {
         Some(timer) if timer.load == "not-found" => {
@@ -277,7 +285,8 @@ fn skips(config: &Config, status: &Status) -> Vec<Finding> {
     findings
 }
 
-fn locks(facts: &Facts) -> Option<Finding> {
+/// The users whom an administrator locked.
+pub(crate) fn locks(facts: &Facts) -> Option<Finding> {
     let locked = facts.published.locked.as_ref().ok().filter(|locked| !locked.0.is_empty())?;
     if locked.has_all() {
         let what = "everyone is locked here ('nss-iamctl lock --all')";

@@ -22,12 +22,16 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn configuration(facts: &Facts) -> Finding {
+/// Whether there is a configuration that says who the users are.
+pub(crate) fn configuration(facts: &Facts) -> Finding {
     let config = match &facts.config {
         Ok(config) => config,
         Err(NoConfig::Missing) => {
             let what = format!("'{}' is missing", settings::PATH);
             return Finding::bad(Link::ConfigMissing, what, "nss-iamctl enable --group GROUP");
+        }
+        Err(NoConfig::Denied(cause)) => {
+            return Finding::warn(Link::ConfigUnreadable, cause.what(), "run this command as root");
         }
         Err(NoConfig::Refused(cause)) => {
             let hint = cause.hint().unwrap_or("correct it, see nss-iam.toml(5)");
@@ -69,7 +73,8 @@ fn users(facts: &Facts) -> Finding {
     )
 }
 
-fn directory(facts: &Facts) -> Finding {
+/// Whether everyone can read the directory of the published files.
+pub(crate) fn directory(facts: &Facts) -> Finding {
     match &facts.directory {
         Some(node) if !node.directory => Finding::bad(
             Link::NotADirectory,

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -21,6 +22,8 @@ pub(crate) struct SshdFacts {
     pub arguments: String,
     /// Whether our drop-in, or our block in the main file, exists.
     pub ours: bool,
+    /// Whether only root can read its files, and this is not root.
+    pub hidden: bool,
     /// Why the drop-in is not in effect, judging by the text of the files.
     pub out_of_force: Option<String>,
     /// When the running daemon last read its files, seconds since 1970: it then rewrites its pid file.
@@ -42,6 +45,8 @@ pub(crate) fn gather(host: &Host) -> Option<SshdFacts> {
     };
     let drop_in = host.exists(drop_in::PATH);
     let directory = Path::new("/etc/ssh/sshd_config.d");
+    let denied =
+        |cause: Option<io::Error>| cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
     let mut read = vec![PathBuf::from(main)];
     read.extend(Here(host).names(directory).into_iter().map(|name| directory.join(name)));
     Some(SshdFacts {
@@ -49,6 +54,8 @@ pub(crate) fn gather(host: &Host) -> Option<SshdFacts> {
         refused: test.err().filter(|_| rustix::process::geteuid().is_root()).map(Message::from),
         arguments: version.arguments().to_owned(),
         ours: drop_in || block(main),
+        hidden: denied(fs::read_dir(host.path_of(directory)).err())
+            || denied(fs::File::open(host.path(main)).err()),
         out_of_force: if drop_in { drop_in::out_of_force(&Here(host)) } else { None },
         loaded: ["/run/sshd.pid", "/var/run/sshd.pid"]
             .iter()

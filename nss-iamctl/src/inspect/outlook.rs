@@ -1,0 +1,196 @@
+//! Who could log in now. The verdicts of `doctor` and `status` come from here, so that they agree with each other and with
+//! sshd: from what glibc answers, sshd's effective settings, and the keys that keys-cmd offers.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use cache::snapshot::Login;
+
+use crate::edit::nsswitch;
+use crate::inspect::checks::{answers, logins, refresh, setup};
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::probe::Probe;
+use crate::inspect::offer::withheld;
+use crate::say::code::{Code, Link};
+use crate::say::finding::{Finding, Level};
+use crate::say::show::{count, some};
+
+/// The result for the active users.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Outlook {
+    /// How many could log in, as far as was seen.
+    pub able: usize,
+    /// Why nobody can.
+    nobody: Option<Finding>,
+    /// The others, with the first reason.
+    unable: Vec<(String, Finding)>,
+    /// What may prevent logins and cannot be seen.
+    pub unseen: Option<&'static str>,
+}
+
+/// From the facts and the samples of the active users.
+pub(crate) fn outlook(facts: &Facts, samples: &[Probe]) -> Outlook {
+    let unseen = (!facts.root).then_some("keys and sshd's settings are visible only to root");
+    let mut outlook = Outlook { unseen, nobody: for_all(facts), ..Outlook::default() };
+    if outlook.nobody.is_some() {
+        return outlook;
+    }
+    let keys = facts.published.keys.as_ref().map_or(&[][..], |keys| &keys.logins);
+    let keys: BTreeMap<&str, &Login> = keys.iter().map(|login| (login.name.as_str(), login)).collect();
+    for probe in samples.iter().filter(|probe| probe.active) {
+        let (own, common): (Vec<_>, Vec<_>) =
+            answers::told(facts, probe).into_iter().filter(is_bad).partition(is_of_one);
+        let common = common.into_iter().next().or_else(|| logins::shell(facts, probe).filter(is_bad));
+        for name in &probe.alike {
+            let own = own.first().filter(|_| *name == probe.name);
+            let of_user =
+                || of_user(facts, &Probe { name: name.clone(), ..probe.clone() }, keys.get(&**name));
+            match common.as_ref().or(own).cloned().map_or_else(of_user, Err) {
+                Ok(unseen) => {
+                    outlook.able += 1;
+                    outlook.unseen = outlook.unseen.or(unseen);
+                }
+                Err(reason) => outlook.unable.push((name.clone(), reason)),
+            }
+        }
+    }
+    if outlook.able == 0 {
+        outlook.nobody = Some(first(&outlook.unable));
+    }
+    outlook
+}
+
+/// Neither glibc nor sshd knows of nss-iam: it was never set up, or 'disable' was run.
+pub(crate) fn not_set_up(facts: &Facts) -> Option<Finding> {
+    let asks = facts.nsswitch.as_ref().is_some_and(|text| {
+        let mut lines =
+            nsswitch::DATABASES.into_iter().flat_map(|name| nsswitch::services(text.as_bytes(), name));
+        lines.any(|line| line.split(' ').any(|word| word == "iam"))
+    });
+    if asks || facts.sshd.as_ref().is_some_and(|sshd| sshd.ours) {
+        return None;
+    }
+    let says_who = setup::configuration(facts).level == Level::Ok;
+    let command = if says_who { "nss-iamctl enable" } else { "nss-iamctl enable --group GROUP" };
+    Some(Finding::bad(Link::NotSetUp, "not set up", command))
+}
+
+/// What prevents the logins of all users.
+fn for_all(facts: &Facts) -> Option<Finding> {
+    let active = facts.published.cache.iter().flat_map(|cache| &cache.users).any(|user| user.active);
+    let nobody = || {
+        let remedy =
+            "check that the configured groups have members; nss-iamctl refresh, and read what it reports";
+        Finding::bad(Link::NobodyPublished, "no active user is published", remedy)
+    };
+    let is_closed = |found: &Finding| {
+        found.level == Level::Bad && facts.directory.as_ref().is_none_or(|node| node.mode & 0o001 == 0)
+    };
+    not_set_up(facts)
+        .or_else(|| Some(setup::directory(facts)).filter(is_closed))
+        .or_else(|| Some(answers::cache(facts)).filter(is_bad))
+        .or_else(|| refresh::locks(facts).filter(is_bad))
+        .or_else(|| (!active).then(nobody))
+        .or_else(|| answers::keys(facts).into_iter().find(is_bad))
+        .or_else(|| refresh::age(facts).filter(is_bad))
+        .or_else(|| unread_keys(facts))
+        .or_else(|| {
+            logins::daemon(facts)
+                .into_iter()
+                .find(|found| is_bad(found) || found.code == Link::SshdMissing.into())
+        })
+        .or_else(|| Some(setup::keys_cmd(&facts.keys_cmd)).filter(is_bad))
+        .or_else(|| logins::nologin(facts))
+}
+
+/// Without root, what the last report says about the keys.
+fn unread_keys(facts: &Facts) -> Option<Finding> {
+    if facts.published.keys.is_ok() {
+        return None;
+    }
+    let none = facts.published.status.as_ref().is_ok_and(|status| status.keys == 0);
+    none.then(no_key).or_else(|| refresh::clock(facts).into_iter().find(is_bad))
+}
+
+fn no_key() -> Finding {
+    Finding::bad(Link::UsersWithoutKey, "no user has an active SSH key", "nss-iamctl why USER")
+}
+
+/// What prevents the login of a user; or else what may prevent it, and cannot be seen.
+fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Option<&'static str>, Finding> {
+    let name = &probe.name;
+    if facts.passwd.contains_key(name) {
+        let what = format!("'{name}' is also a local user of this host");
+        return Err(Finding::bad(Link::LocalUser, what, format!("nss-iamctl why {name}")));
+    }
+    let settings = logins::settings(facts, probe);
+    if let Some(reason) = settings.iter().find(|found| is_bad(found)) {
+        return Err(reason.clone());
+    }
+    if let Ok(keys) = &facts.published.keys {
+        let Some(login) = login.filter(|login| !login.keys.is_empty()) else {
+            let what = format!("'{name}' has no active SSH key");
+            return Err(Finding::bad(Link::NoKey, what, format!("nss-iamctl why {name}")));
+        };
+        if let Some(why) = withheld(keys, login, &facts.machine_id, facts.now) {
+            let what = format!("no key of '{name}' is offered: {}", why.what());
+            return Err(Finding::bad(Link::NoKeyOffered, what, why.hint().unwrap_or_default()));
+        }
+    }
+    let second = settings.iter().any(|found| found.code == Link::SshdMethods.into());
+    Ok(second.then_some("sshd asks for a second factor"))
+}
+
+fn is_bad(found: &Finding) -> bool {
+    found.level == Level::Bad
+}
+
+/// Whether it says nothing about other users.
+fn is_of_one(found: &Finding) -> bool {
+    [Link::ResolvesToOther, Link::NscdStale].map(Code::from).contains(&found.code)
+}
+
+/// One reason for all: that there is no key, if that holds for everyone.
+fn first(unable: &[(String, Finding)]) -> Finding {
+    let is_keyless = |(_, reason): &&(String, Finding)| reason.code == Link::NoKey.into();
+    unable.iter().find(|user| !is_keyless(user)).map_or_else(no_key, |(_, reason)| reason.clone())
+}
+
+impl Outlook {
+    /// The verdict. A user without a key is no reason to worry, as long as others have one.
+    pub(crate) fn verdict(&self) -> Finding {
+        if let Some(reason) = &self.nobody {
+            let what = format!("nobody can log in: {}", reason.what);
+            let remedy = reason.remedy.clone().unwrap_or_default();
+            return Finding::bad(Link::NobodyCanLogIn, what, remedy).at(reason.level);
+        }
+        let who = format!("logins work for {} of {}", self.able, count(self.of(), "user"));
+        let unable: Vec<_> =
+            self.unable.iter().filter(|(_, reason)| reason.code != Link::NoKey.into()).collect();
+        if let [(_, reason), ..] = unable.as_slice() {
+            let names: Vec<&String> = unable.iter().map(|(name, _)| name).collect();
+            let what = format!("{who}, but not for {}: {}", some(&names), reason.what);
+            return Finding::warn(Link::SomeCannotLogIn, what, reason.remedy.clone().unwrap_or_default());
+        }
+        if let Some(unseen) = self.unseen {
+            return Finding::ok(
+                Link::LoginsUnseen,
+                format!("nothing was found that prevents logins, but {unseen}"),
+            );
+        }
+        let what = if self.unable.is_empty() { "logins work".to_owned() } else { who };
+        Finding::ok(Link::LoginsWork, what)
+    }
+
+    /// How many users were looked at.
+    fn of(&self) -> usize {
+        self.able + self.unable.len()
+    }
+
+    /// The code of the reason, where there is one.
+    pub(crate) fn code(&self) -> Code {
+        self.nobody.as_ref().map_or_else(|| self.verdict().code, |reason| reason.code)
+    }
+}

@@ -1,0 +1,219 @@
+//! Breaks a host in one way at a time, and compares the verdict with what sshd would do.
+
+use message::Message;
+use status::Locked;
+
+use super::*;
+use crate::edit::sshd::effective::Effective;
+use crate::fixtures::{IN_FORCE, NOW, good, probe};
+use crate::host::published::Trouble;
+use crate::inspect::facts::NoConfig;
+
+type Break = (&'static str, fn(&mut Facts, &mut Probe));
+
+fn seen(change: impl Fn(&mut Facts, &mut Probe)) -> Finding {
+    let (mut facts, mut probe) = (good(), probe(true));
+    change(&mut facts, &mut probe);
+    outlook(&facts, &[probe]).verdict()
+}
+
+fn settings(probe: &mut Probe, line: &str) {
+    probe.sshd = Some(Ok(Effective::parse(&format!("{line}\n{IN_FORCE}"))));
+}
+
+/// Nobody gets in: a part of the reason, and the break.
+const CLOSED: &[Break] = &[
+    ("not set up", |facts, _| {
+        facts.nsswitch = Some("passwd: files\n".to_owned());
+        facts.sshd.as_mut().unwrap().ours = false;
+    }),
+    ("no active user is published", |facts, _| {
+        facts.published.cache.as_mut().unwrap().users.retain(|user| !user.active);
+    }),
+    ("cache.db' does not exist", |facts, _| facts.published.cache = Err(Trouble::Missing)),
+    ("everyone is locked", |facts, _| facts.published.locked = Ok(Locked::parse("*"))),
+    ("'/var/lib/nss-iam' has mode 0700", |facts, _| facts.directory.as_mut().unwrap().mode = 0o700),
+    ("no user has an active SSH key", |facts, _| {
+        facts.published.keys.as_mut().unwrap().logins[0].keys.clear();
+    }),
+    ("no user has an active SSH key", |facts, _| facts.published.keys.as_mut().unwrap().logins.clear()),
+    ("keys.db' does not exist", |facts, _| facts.published.keys = Err(Trouble::Missing)),
+    ("another machine-id", |facts, _| facts.machine_id = "other".to_owned()),
+    ("cannot read it", |facts, _| facts.keys_db.as_mut().unwrap().mode = 0o600),
+    ("longer ago than max_age", |facts, _| facts.now = NOW + 259_200),
+    ("in the future", |facts, _| facts.now = NOW - 86_400),
+    ("has not confirmed", |facts, _| facts.published.keys.as_mut().unwrap().logins[0].confirmed = 0),
+    ("does not resolve", |_, probe| probe.passwd = None),
+    ("resolves to uid 1234", |_, probe| probe.passwd = Some("ana:x:1234:1234::/:/bin/sh".to_owned())),
+    ("the module does not answer", |_, probe| (probe.passwd, probe.module) = (None, None)),
+    ("stale negative entry", |facts, probe| (facts.nscd, probe.passwd) = (true, None)),
+    ("no shadow entry", |_, probe| probe.shadow = None),
+    ("does not get the group 'iam-users'", |_, probe| probe.groups.clear()),
+    ("also a local user", |facts, _| {
+        facts.passwd.insert("ana".to_owned(), 1001);
+    }),
+    ("sshd is not installed", |facts, _| facts.sshd = None),
+    ("refuses its configuration", |facts, _| {
+        facts.sshd.as_mut().unwrap().refused = Some(Message::new("sshd refuses its configuration"));
+    }),
+    ("is missing, so sshd does not ask", |facts, _| facts.sshd.as_mut().unwrap().ours = false),
+    ("is not in effect", |facts, _| {
+        facts.sshd.as_mut().unwrap().out_of_force = Some("x".to_owned());
+    }),
+    ("00-nss-iam.conf' was changed", |facts, _| facts.sshd.as_mut().unwrap().loaded = Some(NOW - 200)),
+    ("does not treat 'ana' as an nss-iam user", |_, probe| settings(probe, "authorizedkeyscommand none")),
+    ("PubkeyAuthentication no", |_, probe| settings(probe, "pubkeyauthentication no")),
+    ("a key alone is not enough", |_, probe| {
+        probe.sshd =
+            Some(Ok(Effective::parse(&IN_FORCE.replace("methods any", "methods publickey,password"))));
+    }),
+    ("DenyUsers a*", |_, probe| settings(probe, "denyusers a*")),
+    ("DenyGroups ops", |_, probe| {
+        settings(probe, "denygroups ops");
+        probe.group_names.push("ops".to_owned());
+    }),
+    ("AllowUsers has 'root'", |_, probe| settings(probe, "allowusers root")),
+    ("AllowGroups has 'wheel'", |_, probe| settings(probe, "allowgroups wheel")),
+    ("keys-cmd' is missing", |facts, _| drop(facts.keys_cmd.pop())),
+    ("refuses to run", |facts, _| facts.keys_cmd[2].mode = 0o777),
+    ("the shell '/bin/bash'", |_, probe| probe.shell_node = None),
+    ("'/etc/nologin' exists", |facts, _| {
+        facts.nologin = Some(("/etc/nologin".to_owned(), String::new()));
+    }),
+];
+
+/// Something is wrong, and ana gets in all the same.
+const OPEN: &[Break] = &[
+    ("nothing", |_, _| ()),
+    ("the configuration", |facts, _| facts.config = Err(NoConfig::Refused(Message::new("x")))),
+    ("the timer", |facts, _| facts.timer.as_mut().unwrap().active = "inactive".to_owned()),
+    ("the fetch half", |facts, _| facts.services[0].result = "exit-code".to_owned()),
+    ("the fetch user", |facts, _| {
+        facts.passwd.remove("nss-iam-fetch");
+    }),
+    ("the refresher", |facts, _| facts.refresher = false),
+    ("no report", |facts, _| facts.published.status = Err(Trouble::Missing)),
+    ("state.db", |facts, _| facts.published.state = Err(Trouble::Missing)),
+    ("a home of another user", |facts, _| facts.homes[0].2.uid = 1001),
+    ("/etc/shells", |facts, _| facts.shells = None),
+    ("the age", |facts, _| facts.now = NOW + 10_000),
+];
+
+#[test]
+fn logins_work_exactly_where_nothing_prevents_them() {
+    for (what, change) in OPEN {
+        assert_eq!(seen(change), Finding::ok(Link::LoginsWork, "logins work"), "{what}");
+    }
+    for (what, change) in CLOSED {
+        let found = seen(change);
+        assert_eq!(found.code, Link::NobodyCanLogIn.into(), "{what}: {found:?}");
+        assert!(found.what.contains(what), "{what}: {found:?}");
+        assert!(found.level != Level::Ok && found.remedy.is_some(), "{found:?}");
+    }
+    let harmless: &[Break] = &[
+        ("from an address", |_, probe| settings(probe, "denyusers ana@10.0.0.1")),
+        ("of others", |_, probe| settings(probe, "denygroups ops")),
+        ("a future confirmation without max_age", |facts, _| {
+            facts.now = NOW - 86_400;
+            facts.published.keys.as_mut().unwrap().max_age = 0;
+        }),
+    ];
+    for (what, change) in harmless {
+        assert_eq!(seen(change).code, Link::LoginsWork.into(), "{what}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn one_thing_that_prevents_logins_is_enough_whatever_else_is_broken(
+        open in proptest::sample::subsequence((0..OPEN.len()).collect::<Vec<_>>(), 0..=OPEN.len()),
+        closed in proptest::sample::subsequence((0..CLOSED.len()).collect::<Vec<_>>(), 0..=1),
+    ) {
+        let change = |facts: &mut Facts, probe: &mut Probe| {
+            open.iter().for_each(|index| OPEN[*index].1(facts, probe));
+            closed.iter().for_each(|index| CLOSED[*index].1(facts, probe));
+        };
+        let code = if closed.is_empty() { Link::LoginsWork } else { Link::NobodyCanLogIn };
+        proptest::prop_assert_eq!(seen(change).code, code.into());
+    }
+}
+
+/// ana, and eve, who has the same groups and shell.
+fn two(change: impl Fn(&mut Facts, &mut Probe)) -> Finding {
+    seen(|facts, probe| {
+        let keys = facts.published.keys.as_mut().unwrap();
+        let mut login = keys.logins[0].clone();
+        login.name = policy::Name::new("eve").unwrap();
+        keys.logins.push(login);
+        probe.alike.push("eve".to_owned());
+        change(facts, probe);
+    })
+}
+
+#[test]
+fn one_who_cannot_log_in_is_named_unless_only_a_key_is_missing() {
+    assert_eq!(two(|_, _| ()).what, "logins work");
+    let denied = two(|_, probe| settings(probe, "denyusers eve"));
+    let what =
+        "logins work for 1 of 2 users, but not for 'eve': sshd has 'DenyUsers eve', which denies 'eve'";
+    assert_eq!((denied.code, denied.what.as_str()), (Link::SomeCannotLogIn.into(), what));
+    let other = two(|_, probe| settings(probe, "denyusers ana"));
+    assert!(other.what.contains("but not for 'ana'"), "the sample is not eve: {other:?}");
+    let local = two(|_, probe| probe.passwd = Some("ana:x:1234:1234::/:/bin/sh".to_owned()));
+    assert!(local.what.contains("logins work for 1 of 2 users, but not for 'ana'"), "{local:?}");
+    let keyless = two(|facts, _| facts.published.keys.as_mut().unwrap().logins[1].keys.clear());
+    assert_eq!(keyless, Finding::ok(Link::LoginsWork, "logins work for 1 of 2 users"));
+    let all = two(|_, probe| probe.shell_node = None);
+    assert_eq!(all.code, Link::NobodyCanLogIn.into());
+}
+
+#[test]
+fn what_is_not_seen_is_not_said_to_work() {
+    let other = |change: fn(&mut Facts, &mut Probe)| {
+        seen(|facts, probe| {
+            facts.root = false;
+            facts.published.keys = Err(Trouble::Denied);
+            (probe.sshd, probe.shadow) = (None, None);
+            change(facts, probe);
+        })
+    };
+    assert_eq!(other(|_, _| ()).code, Link::LoginsUnseen.into());
+    let nobody: &[fn(&mut Facts, &mut Probe)] = &[
+        |facts, _| facts.published.status.as_mut().unwrap().keys = 0,
+        |facts, _| facts.now = NOW + 259_200,
+        |facts, _| facts.now = NOW - 86_400,
+        |_, probe| probe.passwd = None,
+    ];
+    for change in nobody {
+        assert_eq!(other(*change).code, Link::NobodyCanLogIn.into());
+    }
+    let hidden = other(|facts, _| {
+        let sshd = facts.sshd.as_mut().unwrap();
+        (sshd.ours, sshd.hidden) = (false, true);
+    });
+    assert_eq!(hidden.code, Link::LoginsUnseen.into());
+    let second = seen(|_, probe| {
+        let methods = "methods publickey,keyboard-interactive";
+        probe.sshd = Some(Ok(Effective::parse(&IN_FORCE.replace("methods any", methods))));
+    });
+    assert_eq!(second.code, Link::LoginsUnseen.into());
+    assert!(second.what.contains("second factor"), "{second:?}");
+}
+
+#[test]
+fn the_command_that_sets_up_asks_for_a_group_only_where_none_is_configured() {
+    let command = |config: Result<config::Config, NoConfig>| {
+        let mut facts = good();
+        facts.nsswitch = None;
+        facts.sshd.as_mut().unwrap().ours = false;
+        facts.config = config;
+        not_set_up(&facts).unwrap().remedy.unwrap()
+    };
+    assert_eq!(command(Err(NoConfig::Missing)), "nss-iamctl enable --group GROUP");
+    assert_eq!(command(Ok(config::Config::default())), "nss-iamctl enable --group GROUP");
+    assert_eq!(command(good().config), "nss-iamctl enable");
+    let mut facts = good();
+    facts.nsswitch = Some("passwd: files\ngroup: files iam\n".to_owned());
+    facts.sshd = None;
+    assert_eq!(not_set_up(&facts), None, "broken");
+}

@@ -159,7 +159,11 @@ fn of_logins(facts: &Facts, outlook: &Outlook) -> Option<Verdict> {
     }
     let verdict = outlook.verdict();
     if verdict.level != Level::Ok {
-        return Some((Some(verdict.level), outlook.code().code, verdict.what));
+        return Some((
+            Some(verdict.level),
+            outlook.reason().map_or(verdict.code, |reason| reason.code).code,
+            verdict.what,
+        ));
     }
     let seen = facts.published.keys.is_ok() || facts.published.status.is_ok();
     let why = || "neither the keys nor the last report can be read".to_owned();

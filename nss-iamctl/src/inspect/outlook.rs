@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use cache::snapshot::Login;
 
 use crate::edit::nsswitch;
+use crate::host::paths::KEYS_USER;
 use crate::inspect::checks::{answers, logins, refresh, setup};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
@@ -102,6 +103,7 @@ fn for_all(facts: &Facts) -> Option<Finding> {
                 .find(|found| is_bad(found) || found.code == Link::SshdMissing.into())
         })
         .or_else(|| Some(setup::keys_cmd(&facts.keys_cmd)).filter(is_bad))
+        .or_else(|| (!facts.passwd.contains_key(KEYS_USER)).then(|| setup::users(facts)))
         .or_else(|| logins::nologin(facts))
 }
 
@@ -189,8 +191,8 @@ impl Outlook {
         self.able + self.unable.len()
     }
 
-    /// The code of the reason, where there is one.
-    pub(crate) fn code(&self) -> Code {
-        self.nobody.as_ref().map_or_else(|| self.verdict().code, |reason| reason.code)
+    /// Why nobody can log in.
+    pub(crate) fn reason(&self) -> Option<&Finding> {
+        self.nobody.as_ref()
     }
 }

@@ -13,3 +13,4 @@ mod outage;
 mod session;
 mod support;
 mod units;
+mod verdicts;

@@ -10,10 +10,11 @@ use crate::inspect::checks::{answers, logins, names, refresh, setup};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::withheld;
+use crate::inspect::outlook::outlook;
 use crate::inspect::remedy::another_name;
 use crate::inspect::subject::Who;
 use crate::say::code::{Code, Link};
-use crate::say::finding::{Finding, Level};
+use crate::say::finding::{self, Finding, Level};
 use crate::say::show::{ago, some, time, word};
 
 /// All checks. Those that depend on a missing one are skipped.
@@ -40,6 +41,10 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
         findings.extend(logins::settings(facts, probe));
         findings.extend(Some(setup::keys_cmd(&facts.keys_cmd)).filter(not_ok));
         findings.extend(logins::nologin(facts));
+        // Everything else that doctor would find to prevent this login.
+        if probe.active && finding::worst(&findings) != Level::Bad {
+            findings.extend(outlook(facts, std::slice::from_ref(probe)).reason().cloned());
+        }
     }
     findings.extend(tries(facts, who));
     findings

@@ -58,7 +58,8 @@ pub(crate) fn configuration(facts: &Facts) -> Finding {
     }
 }
 
-fn users(facts: &Facts) -> Finding {
+/// Whether the system users exist.
+pub(crate) fn users(facts: &Facts) -> Finding {
     let missing: Vec<&str> = USERS.into_iter().filter(|user| !facts.passwd.contains_key(*user)).collect();
     if missing.is_empty() {
         return Finding::ok(Link::SystemUsers, "the system users 'nss-iam' and 'nss-iam-fetch' exist");

@@ -76,6 +76,9 @@ const CLOSED: &[Break] = &[
     ("AllowGroups has 'wheel'", |_, probe| settings(probe, "allowgroups wheel")),
     ("keys-cmd' is missing", |facts, _| drop(facts.keys_cmd.pop())),
     ("refuses to run", |facts, _| facts.keys_cmd[2].mode = 0o777),
+    ("system user 'nss-iam' is missing", |facts, _| {
+        facts.passwd.remove("nss-iam");
+    }),
     ("the shell '/bin/bash'", |_, probe| probe.shell_node = None),
     ("'/etc/nologin' exists", |facts, _| {
         facts.nologin = Some(("/etc/nologin".to_owned(), String::new()));

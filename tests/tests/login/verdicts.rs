@@ -1,0 +1,184 @@
+//! No verdict lies: on a host that is broken in some way, `doctor` says that logins work, `why` that nothing prevents them, and
+//! `status --check` that all is well, only if ssh gets in. Each break is tried alone, and some in pairs.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+
+use cache::snapshot::{Cache, Keys};
+use tests::login::{JumpHost, Key, append};
+use tests::text;
+
+const DIRECTORY: &str = "/var/lib/nss-iam";
+const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
+const LATER: &str = "/etc/ssh/sshd_config.d/60-test.conf";
+const EARLIER: &str = "/etc/ssh/sshd_config.d/00-a.conf";
+const KEYS_CMD: &str = "/usr/libexec/nss-iam/keys-cmd";
+const DAY: i64 = 86_400;
+
+/// Whether ana gets in, and what breaks the host.
+struct Row {
+    name: &'static str,
+    is_in: bool,
+    breaks: fn(&JumpHost),
+}
+
+const fn open(name: &'static str, breaks: fn(&JumpHost)) -> Row {
+    Row { name, is_in: true, breaks }
+}
+
+const fn closed(name: &'static str, breaks: fn(&JumpHost)) -> Row {
+    Row { name, is_in: false, breaks }
+}
+
+const ROWS: &[Row] = &[
+    open("nothing", |_| ()),
+    open("an unknown key in the configuration", |_| append("/etc/nss-iam/config.toml", "\nx = 1\n")),
+    open("no configuration", |_| remove("/etc/nss-iam/config.toml")),
+    open("no /etc/shells", |_| remove("/etc/shells")),
+    open("no report", |_| remove("/var/lib/nss-iam/status.json")),
+    open("no state.db", |_| remove("/var/lib/nss-iam/state.db")),
+    open("a home of another user", |_| chown("/home/ana", Some(1234), None).unwrap()),
+    open("a denied user of an address", |_| append(LATER, "DenyUsers ana@10.0.0.1\n")),
+    open("a denied group of others", |_| append(LATER, "DenyGroups jumphostadmins\n")),
+    open("another denied user", |_| append(LATER, "DenyUsers an bana\n")),
+    open("a confirmation two hours ago", |_| confirmed(-DAY / 12)),
+    closed("a denied user", |_| append(LATER, "DenyUsers an?\n")),
+    closed("a denied group of IAM", |_| append(LATER, "DenyGroups jumphostaccess\n")),
+    closed("a denied private group", |_| append(LATER, "DenyGroups ana\n")),
+    closed("other users allowed", |_| append(LATER, "AllowUsers root\n")),
+    closed("other groups allowed", |_| append(LATER, "AllowGroups sudo\n")),
+    closed("no keys in sshd", |_| append(LATER, "PubkeyAuthentication no\n")),
+    closed("a password besides the key", |_| append(LATER, "AuthenticationMethods publickey,password\n")),
+    closed("an earlier Match", |_| append(EARLIER, "Match User ana\nAuthorizedKeysCommand none\n")),
+    closed("no drop-in", |_| remove(DROP_IN)),
+    closed("disabled", |host| drop(host.done(&["nss-iamctl", "disable"]))),
+    closed("no keys-cmd", |_| remove(KEYS_CMD)),
+    closed("keys-cmd for root only", |_| mode(KEYS_CMD, 0o700)),
+    closed("a directory that anybody can write to", |_| mode("/usr/libexec/nss-iam", 0o777)),
+    closed("no user for keys-cmd", |_| edit("/etc/passwd", |line| !line.starts_with("nss-iam:"))),
+    closed("a local user of that name", |_| {
+        append("/etc/passwd", "ana:x:1234:1234::/:/bin/sh\n");
+        append("/etc/shadow", "ana:*:20000:0:99999:7:::\n");
+    }),
+    closed("nologin", |_| append("/etc/nologin", "maintenance\n")),
+    closed("no shell", |_| fs::rename("/bin/bash", "/bin/bash.gone").unwrap()),
+    closed("another machine-id", |_| fs::write("/etc/machine-id", "f".repeat(32)).unwrap()),
+    closed("no service for passwd", |_| service("passwd", "files")),
+    closed("no service for group", |_| service("group", "files")),
+    closed("no service for shadow", |_| service("shadow", "files")),
+    closed("no service for initgroups", |_| append("/etc/nsswitch.conf", "initgroups: files\n")),
+    closed("no module", |_| fs::remove_file(tests::module()).unwrap()),
+    closed("no cache", |_| remove("/var/lib/nss-iam/cache.db")),
+    closed("a damaged cache", |_| fs::write("/var/lib/nss-iam/cache.db", "x".repeat(9000)).unwrap()),
+    closed("nobody published", |_| {
+        let mut cache = Cache::read(&Path::new(DIRECTORY).join("cache.db")).unwrap();
+        cache.users.clear();
+        cache.groups.clear();
+        cache::publish::cache(Path::new(DIRECTORY), &cache).unwrap();
+    }),
+    closed("no keys.db", |_| remove("/var/lib/nss-iam/keys.db")),
+    closed("keys.db for root only", |_| mode("/var/lib/nss-iam/keys.db", 0o600)),
+    closed("a closed directory", |_| mode(DIRECTORY, 0o700)),
+    closed("no key", |_| keys(|keys| keys.logins.iter_mut().for_each(|login| login.keys.clear()))),
+    closed("nobody with keys", |_| keys(|keys| keys.logins.clear())),
+    closed("a confirmation in the future", |_| confirmed(DAY)),
+    closed("a confirmation too long ago", |_| confirmed(-4 * DAY)),
+    closed("no confirmation", |_| keys(|keys| keys.logins.iter_mut().for_each(|login| login.confirmed = 0))),
+    closed("everyone locked", |host| drop(host.done(&["nss-iamctl", "lock", "--all"]))),
+];
+
+fn remove(path: &str) {
+    let _ = fs::remove_file(path);
+}
+
+fn mode(path: &str, mode: u32) {
+    if Path::new(path).exists() {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+}
+
+fn edit(path: &str, keep: fn(&str) -> bool) {
+    let text = fs::read_to_string(path).unwrap();
+    fs::write(path, text.split_inclusive('\n').filter(|line| keep(line)).collect::<String>()).unwrap();
+}
+
+fn service(database: &str, services: &str) {
+    let text = fs::read_to_string("/etc/nsswitch.conf").unwrap();
+    let line = |line: &str| {
+        let is_it = line.starts_with(&format!("{database}:"));
+        if is_it { format!("{database}: {services}\n") } else { format!("{line}\n") }
+    };
+    fs::write("/etc/nsswitch.conf", text.lines().map(line).collect::<String>()).unwrap();
+}
+
+fn keys(change: impl Fn(&mut Keys)) {
+    let file = Path::new(DIRECTORY).join("keys.db");
+    let group = fs::read_to_string("/etc/group").unwrap();
+    let gid = group.lines().find_map(|line| line.strip_prefix("nss-iam:x:")?.split(':').next()?.parse().ok());
+    let Ok(mut keys) = Keys::read(&file) else { return };
+    change(&mut keys);
+    cache::publish::keys(Path::new(DIRECTORY), &keys, gid.unwrap()).unwrap();
+}
+
+/// Moves the time of the last confirmation by so many seconds.
+fn confirmed(by: i64) {
+    keys(|keys| keys.logins.iter_mut().for_each(|login| login.confirmed += by));
+}
+
+/// Everything that a row can change.
+const CHANGED: &str = "/etc/ssh /etc/nss-iam /etc/nsswitch.conf /etc/passwd /etc/shadow /etc/group /etc/shells \
+                       /etc/machine-id /etc/pam.d /usr/libexec/nss-iam /var/lib/nss-iam";
+
+fn save(host: &JumpHost) {
+    let module = tests::module();
+    host.done(&["sh", "-c", &format!("tar -cpf /root/good.tar {CHANGED} {}", module.display())]);
+}
+
+fn restore(host: &JumpHost) {
+    let line = format!(
+        "rm -rf /etc/ssh /etc/nss-iam /var/lib/nss-iam /etc/nologin; tar -C / -xpf /root/good.tar; \
+         [ -e /bin/bash ] || mv /bin/bash.gone /bin/bash; chown ana /home/ana"
+    );
+    host.done(&["sh", "-c", &line]);
+}
+
+/// What differs between ssh and the verdicts.
+fn lies(host: &JumpHost, ana: &Key, rows: &[&Row]) -> Vec<String> {
+    for row in rows {
+        (row.breaks)(host);
+    }
+    host.restart_sshd(&[]);
+    let wanted = rows.iter().all(|row| row.is_in);
+    let is_in = text(&host.ssh("ana", ana, "echo inside").stdout).contains("inside");
+    let (doctor, report) = host.sh("nss-iamctl doctor");
+    let (check, line) = host.sh("nss-iamctl status --check");
+    let (why, reasons) = host.sh("nss-iamctl why ana");
+    restore(host);
+    let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
+    let mut found = Vec::new();
+    let mut holds = |so: bool, what: &str, said: &str| {
+        if !so {
+            found.push(format!("{}: {what}: {said}", names.join(" + ")));
+        }
+    };
+    holds(is_in == wanted, "ssh", if is_in { "in" } else { "out" });
+    holds(report.contains("verdict: logins work") == is_in, "doctor", &report);
+    holds(is_in || doctor == Some(2), "exit status of doctor", &report);
+    holds(if is_in { check < Some(2) } else { check == Some(2) }, "status --check", &line);
+    holds((why == Some(2)) != is_in, "why", &reasons);
+    found
+}
+
+#[test]
+fn logins_are_said_to_work_exactly_when_ssh_gets_in() {
+    let Some(host) = JumpHost::start() else { return };
+    let ana = host.refreshed_user("ana");
+    host.login("ana", &ana, "true");
+    save(&host);
+    let mut found: Vec<String> = ROWS.iter().flat_map(|row| lies(&host, &ana, &[row])).collect();
+    // Each row with one far from it, in the order of the table, which differs from that of the checks.
+    let pairs = ROWS.iter().zip(ROWS.iter().cycle().skip(17)).step_by(3);
+    found.extend(pairs.flat_map(|(one, other)| lies(&host, &ana, &[one, other])));
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}

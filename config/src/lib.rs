@@ -65,6 +65,15 @@ impl Config {
     ) -> Login<E> {
         self.users.mapping().login(iam_name, self.tags.value(TagUse::Name, tags), give)
     }
+
+    /// Whether there can be users: some group is named, or the source is a file, which needs no groups.
+    #[must_use]
+    pub fn names_groups(&self) -> bool {
+        !self.source.is_directory()
+            || !self.groups.is_empty()
+            || self.groups_from_instance_tag.is_some()
+            || self.account.iter().any(|account| !account.groups.is_empty())
+    }
 }
 
 /// `[aws]`: access to AWS. The SDK chooses a default for keys that are not set, except the role.

@@ -25,12 +25,30 @@ impl Config {
     /// # Errors
     /// See [`Error`]. A missing `main` is an error, a missing directory is not.
     pub fn texts(main: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
-        let mut texts = vec![(main.to_owned(), read(main)?)];
-        for path in drop_ins(&main.with_file_name("config.d"))? {
-            let text = read(&path)?;
-            texts.push((path, text));
+        let first = (main.to_owned(), read(main)?);
+        Ok([vec![first], Self::drop_ins(main)?].concat())
+    }
+
+    /// Reads only the files `*.toml` of the directory `config.d` next to `main`.
+    ///
+    /// # Errors
+    /// See [`Error`]. A missing directory is not an error.
+    pub fn drop_ins(main: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
+        let with_text = |path: PathBuf| read(&path).map(|text| (path, text));
+        drop_ins(&main.with_file_name("config.d"))?.into_iter().map(with_text).collect()
+    }
+
+    /// The file whose value of this key counts, such as `["aws", "role"]`: the last one that sets it.
+    ///
+    /// # Errors
+    /// [`Error::Wrong`] if a file is not TOML.
+    pub fn set_by<'a>(texts: &'a [(PathBuf, String)], key: &[&str]) -> Result<Option<&'a Path>, Error> {
+        for (path, text) in texts.iter().rev() {
+            if tree::has(&tree::parse(path, text)?, key) {
+                return Ok(Some(path));
+            }
         }
-        Ok(texts)
+        Ok(None)
     }
 
     /// Merges files, where later files override earlier ones, and checks the result. The paths are used only in

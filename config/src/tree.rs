@@ -62,6 +62,17 @@ pub(crate) fn merge(base: &mut Table, over: Table) {
     }
 }
 
+/// Whether the table has this key, or a table of this name that has the rest of it.
+pub(crate) fn has(table: &Table, key: &[&str]) -> bool {
+    match key {
+        [] => true,
+        [first, rest @ ..] => table.get(*first).is_some_and(|item| match &item.value {
+            Value::Table(inner) => has(inner, rest),
+            _ => rest.is_empty(),
+        }),
+    }
+}
+
 struct File<'a> {
     path: Rc<Path>,
     text: &'a str,

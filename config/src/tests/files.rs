@@ -160,6 +160,22 @@ fn drop_ins_are_read_in_order_of_name_and_only_if_visible_and_toml() {
 }
 
 #[test]
+fn the_file_whose_value_counts_is_the_last_one_that_sets_the_key() {
+    let texts = [
+        ("a", "groups = []\n[aws]\nrole = 'x'\n[local_groups]\nOps = ['sudo']"),
+        ("b", "[aws]\nregion = 'r'\n[local_groups]\nDev = ['adm']"),
+        ("c", "groups = ['G']"),
+    ];
+    let texts = texts.map(|(path, text)| (PathBuf::from(path), text.to_owned()));
+    let set_by = |key: &[&str]| Config::set_by(&texts, key).unwrap().map(|path| path.to_str().unwrap());
+    assert_eq!(set_by(&["groups"]), Some("c"));
+    assert_eq!(set_by(&["aws", "role"]), Some("a"));
+    assert_eq!(set_by(&["aws", "region"]), Some("b"));
+    assert_eq!((set_by(&["local_groups", "Ops"]), set_by(&["local_groups", "Dev"])), (Some("a"), Some("b")));
+    assert_eq!((set_by(&["users", "shell"]), set_by(&["groups", "x"])), (None, None));
+}
+
+#[test]
 fn a_missing_config_d_is_not_a_mistake() {
     let (directory, main) = directory(&[("config.toml", "groups = ['A']")]);
     fs::remove_dir(directory.path().join("config.d")).unwrap();

@@ -63,9 +63,17 @@ pub(crate) enum Command {
 /// fails, or sshd then does not show the correct settings, all files are restored.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Enable {
-    /// IAM group whose members become users; may be repeated
+    /// IAM group whose members become users, in addition to the configured groups; may be repeated
     #[arg(long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
+
+    /// IAM group to remove from the configured groups; may be repeated
+    #[arg(long = "remove-group", value_name = "GROUP")]
+    pub remove_groups: Vec<String>,
+
+    /// Local group, such as sudo, that the members of this IAM group join; may be repeated
+    #[arg(long = "local-group", value_name = "GROUP=LOCAL", value_parser = pair)]
+    pub local_groups: Vec<(String, String)>,
 
     /// IAM role to assume: its name or its ARN
     #[arg(long)]
@@ -101,6 +109,13 @@ pub(crate) struct Disable {
     pub dry_run: bool,
 }
 
+/// The last `=` divides: an IAM group can have one in its name, a local group cannot.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.rsplit_once('=').filter(|(group, local)| !group.is_empty() && !local.is_empty());
+    pair.map(|(group, local)| (group.to_owned(), local.to_owned()))
+        .ok_or_else(|| "expected an IAM group and a local group, such as JumpHostAdmins=sudo".to_owned())
+}
+
 const EXIT_STATUS: &str = "Exit status: 0 success, 77 must be run by root, 78 the command line or the host's configuration \
 does not allow it, 70 any other failure. Commands with other exit statuses list them in their own help.";
 
@@ -124,6 +139,10 @@ mod tests {
             "A",
             "--group",
             "B",
+            "--remove-group",
+            "C",
+            "--local-group",
+            "A=b=sudo",
             "--role",
             "R",
             "--sudo",
@@ -134,9 +153,13 @@ mod tests {
         .unwrap();
         let Command::Enable(enable) = cli.command else { panic!("not enable") };
         assert_eq!(enable.groups, ["A", "B"]);
+        assert_eq!(enable.remove_groups, ["C"]);
+        assert_eq!(enable.local_groups, [("A=b".to_owned(), "sudo".to_owned())]);
         assert_eq!((enable.role.as_deref(), enable.sudo), (Some("R"), Some(Sudo::Agent)));
         assert!(enable.imds && enable.dry_run);
-        assert!(Cli::try_parse_from(["nss-iamctl", "enable", "--sudo", "yes"]).is_err());
+        for wrong in [&["--sudo", "yes"][..], &["--local-group", "sudo"], &["--local-group", "A="]] {
+            assert!(Cli::try_parse_from([&["nss-iamctl", "enable"], wrong].concat()).is_err(), "{wrong:?}");
+        }
         assert!(Cli::try_parse_from(["nss-iamctl"]).is_err());
     }
 }

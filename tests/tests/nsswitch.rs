@@ -98,6 +98,8 @@ const REFUSED: [&[u8]; 14] = [
     b"passwd: files one\ngshadow: files [x\n",
 ];
 
+const ENABLE: [&str; 2] = ["--group", "Ops"];
+
 /// Runs in a thread, because a machine occupies a thread for the rest of its life.
 fn aside<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|threads| threads.spawn(run).join().unwrap())
@@ -106,26 +108,26 @@ fn aside<T: Send>(run: impl FnOnce() -> T + Send) -> T {
 /// The result of `enable` for each file. `disable` restores every byte, with and without its backup.
 fn enabled() -> Option<Vec<Vec<u8>>> {
     let host = Host::in_tree("login")?;
-    let ctl = |word: &str, before: &[u8]| {
-        let ran = host.run(&[CTL, word]);
+    let ctl = |word: &str, words: &[&str], before: &[u8]| {
+        let ran = host.run(&[&[CTL, word], words].concat());
         assert_eq!(ran.status, Some(0), "{word}: {}: {ran:?}", before.escape_ascii());
     };
     let edited = READ.map(|before| {
         fs::write(CONF, before).unwrap();
-        ctl("enable", before);
+        ctl("enable", &ENABLE, before);
         let after = fs::read(CONF).unwrap();
-        ctl("enable", before);
+        ctl("enable", &ENABLE, before);
         assert_eq!(fs::read(CONF).unwrap(), after, "{}", before.escape_ascii());
-        ctl("disable", before);
+        ctl("disable", &[], before);
         assert_eq!(fs::read(CONF).unwrap(), before, "{}", before.escape_ascii());
         fs::write(CONF, &after).unwrap();
-        ctl("disable", before);
+        ctl("disable", &[], before);
         assert_eq!(fs::read(CONF).unwrap(), before, "{}", before.escape_ascii());
         after
     });
     for before in REFUSED {
         fs::write(CONF, before).unwrap();
-        let ran = host.run(&[CTL, "enable"]);
+        let ran = host.run(&[&[CTL, "enable"][..], &ENABLE].concat());
         assert_eq!(ran.status, Some(78), "{}: {ran:?}", before.escape_ascii());
         assert_eq!(fs::read(CONF).unwrap(), before);
     }

@@ -10,6 +10,7 @@ use crate::edit::backup::{self, Manifest};
 use crate::edit::file::{Edit, Kind};
 use crate::edit::nsswitch;
 use crate::edit::pam;
+use crate::edit::settings;
 use crate::edit::sshd::{Sshd, config, drop_in, reload};
 use crate::edit::step::{self, Step};
 use crate::edit::transaction::{carry_out, remove_if_empty, remove_tree};
@@ -18,7 +19,8 @@ use crate::say::error::{self, Error};
 use crate::say::say;
 
 /// Where our lines can be, if the backup does not name the file.
-const OURS: [(&str, Kind); 7] = [
+const OURS: [(&str, Kind); 8] = [
+    (settings::OURS, Kind::Whole),
     ("/etc/sudoers.d/nss-iam", Kind::Whole),
     ("/etc/pam.d/sudo", Kind::Block),
     ("/etc/pam.d/sudo-i", Kind::Block),
@@ -66,6 +68,7 @@ fn edits(host: &Host, manifest: Option<&Manifest>, authselect: bool) -> Result<V
         if !saved.is_untouched(before.as_deref()) && before != saved.original {
             let path = saved.path.display();
             say(&match saved.kind {
+                Kind::Whole => format!("'{path}' was changed since 'enable', and is removed"),
                 Kind::Theirs => format!("'{path}' was changed since 'enable', so it is kept"),
                 _ => format!("'{path}' was changed since 'enable', so only what 'enable' added is removed"),
             });

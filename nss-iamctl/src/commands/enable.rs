@@ -1,6 +1,8 @@
 //! `enable`: plans all changes, shows them, makes them, checks sshd's settings, and undoes everything if they are not
 //! correct.
 
+mod groups;
+
 use std::io::Write;
 
 use message::Message;
@@ -19,6 +21,7 @@ use crate::edit::sudo;
 use crate::edit::transaction::{Transaction, carry_out};
 use crate::edit::units;
 use crate::host::paths::{IMDS, TIMER};
+use crate::host::published::Published;
 use crate::host::{Host, files, nscd};
 use crate::say::error::{self, Error};
 use crate::say::say;
@@ -54,20 +57,16 @@ pub(crate) fn run(host: &Host, args: &Enable, out: &mut dyn Write) -> Result<u8,
 }
 
 fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Error> {
-    let settings = settings::plan(host, &args.groups, args.role.as_deref())?;
-    let mut plan =
-        Plan { group: settings.config.users.common_group.clone(), steps: Vec::new(), notes: Vec::new() };
+    let settings = settings::plan(host, args)?;
     let config = &settings.config;
-    if config.groups.is_empty() && config.groups_from_instance_tag.is_none() && config.source.is_directory() {
-        let what = "no group is configured, so there are no users";
-        plan.notes.push(Message::new(what).with_hint("nss-iamctl enable --group GROUP"));
-    }
-    plan.edit(
-        settings::PATH,
-        Kind::Theirs,
-        settings.before.map(String::into_bytes),
-        Some(settings.after.into_bytes()),
-    );
+    groups::require_some(args, config)?;
+    groups::require_local(host, args)?;
+    let mut plan = Plan {
+        group: config.users.common_group.clone(),
+        steps: settings.edits.into_iter().map(Step::Edit).collect(),
+        notes: settings.notes,
+    };
+    plan.notes.extend(groups::left_without(&Published::read(host), &settings.before, config));
     let selected = plan.names(host)?;
     plan.homes(host, selected)?;
     match sshd {

@@ -1,38 +1,236 @@
-//! What `enable` writes into config.toml: a pure function over its text, and the configuration that comes out.
+//! What `enable` writes into its own file of config.d, and the configuration that comes out. The package's config.toml stays
+//! as it is, so that an upgrade can replace it.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use config::Config;
-use toml_edit::{Array, DocumentMut, Item, Table, value};
+use message::Message;
+use toml_edit::{Array, DocumentMut, Item, Table, TableLike, value};
 
+use crate::cli::Enable;
+use crate::edit::file::{Edit, Kind};
 use crate::host::Host;
-use crate::host::files;
 use crate::say::error::Error;
+use crate::say::show::some;
 
-/// Where the file is.
+/// Where the package's file is.
 pub(crate) const PATH: &str = "/etc/nss-iam/config.toml";
-const DROP_INS: &str = "/etc/nss-iam/config.d";
-/// The file that is written if there is none.
+/// The file of `enable`. It is applied after config.toml, and before other files whose name is later.
+pub(crate) const OURS: &str = "/etc/nss-iam/config.d/10-enable.toml";
+/// What config.toml contains if it has to be created.
 const SHIPPED: &str = include_str!("../../../config/config.toml");
+const HEADER: &str = "# Written by 'nss-iamctl enable', and removed by 'nss-iamctl disable'. It replaces values of config.toml; files\n\
+                      # whose name is later replace values of this one. Put other settings elsewhere.\n";
 
-/// The text of config.toml with these groups and this role, everything else as it was.
+type Texts = Vec<(PathBuf, String)>;
+
+/// The edits, notes about them, and the configuration before and after.
+pub(crate) struct Settings {
+    pub edits: Vec<Edit>,
+    pub notes: Vec<Message>,
+    pub before: Config,
+    pub config: Config,
+}
+
+/// Plans the file of `enable`.
 ///
 /// # Errors
-/// When the text is not valid TOML.
-pub(crate) fn edit(
-    text: &str,
-    groups: &[String],
-    role: Option<&str>,
-) -> Result<String, toml_edit::TomlError> {
-    let mut text = text.to_owned();
-    if !groups.is_empty() {
-        text = set(&text, None, "groups", value(Array::from_iter(groups)))?;
+/// When the files cannot be read, or the result is not a valid configuration, or a value would not take effect.
+pub(crate) fn plan(host: &Host, args: &Enable) -> Result<Settings, Error> {
+    let current = texts(host)?;
+    let before = Config::parse(&current)?;
+    let wanted = Wanted::of(args, &before)?;
+    let [main, ours] = [PATH, OURS].map(|path| host.path(path));
+    let old = current.iter().find(|(path, _)| *path == ours).map(|(_, text)| text.clone());
+    let new = match wanted.is_empty() {
+        true => old.clone(),
+        false => Some(wanted.written(old.as_deref().unwrap_or_default()).map_err(|cause| {
+            Error::configuration(format!("'{}' is not valid TOML: {}", ours.display(), cause.message()))
+        })?),
+    };
+    let planned = with(current.clone(), ours, new.clone());
+    let config = Config::parse(&planned)?;
+    wanted.takes_effect(&planned)?;
+    let mut edits = Vec::new();
+    let mut edit = |path: &str, kind, before: Option<String>, after: Option<String>| {
+        let [before, after] = [before, after].map(|text| text.map(String::into_bytes));
+        edits.push(Edit { path: path.into(), kind, before, after, mode: 0o644 });
+    };
+    if !main.exists() {
+        edit(PATH, Kind::Theirs, None, Some(SHIPPED.to_owned()));
     }
-    if let Some(role) = role {
-        text = set(&text, Some("aws"), "role", value(role))?;
+    if old != new {
+        edit(OURS, Kind::Whole, old, new);
     }
-    Ok(text)
+    Ok(Settings { edits, notes: wanted.replaced(&current)?, before, config })
+}
+
+/// The current configuration; missing keys have their defaults.
+///
+/// # Errors
+/// When the files cannot be read, or are not a valid configuration.
+pub(crate) fn load(host: &Host) -> Result<Config, Error> {
+    Ok(Config::parse(&texts(host)?)?)
+}
+
+/// As the refresher reads them; but if config.toml is missing, as if it were empty.
+fn texts(host: &Host) -> Result<Texts, Error> {
+    let main = host.path(PATH);
+    match Config::texts(&main) {
+        Err(config::Error::Read { path, cause, .. })
+            if path == main && cause.kind() == ErrorKind::NotFound =>
+        {
+            let main = vec![(main.clone(), String::new())].into_iter();
+            Ok(main.chain(Config::drop_ins(&host.path(PATH))?).collect())
+        }
+        texts => Ok(texts?),
+    }
+}
+
+/// The texts with another one for this file of config.d.
+fn with(mut texts: Texts, path: PathBuf, text: Option<String>) -> Texts {
+    texts.retain(|(other, _)| *other != path);
+    if let Some(text) = text {
+        // The first is config.toml, whatever its name.
+        let at = texts.iter().skip(1).filter(|(other, _)| *other < path).count();
+        texts.insert(texts.len().min(1 + at), (path, text));
+    }
+    texts
+}
+
+/// The values that the command line asks for and that the configuration does not have yet.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    groups: Option<Vec<String>>,
+    role: Option<String>,
+    local_groups: BTreeMap<String, Vec<String>>,
+}
+
+impl Wanted {
+    /// # Errors
+    /// When a group is to be removed that is not configured.
+    fn of(args: &Enable, config: &Config) -> Result<Self, Error> {
+        let mut groups = config.groups.clone();
+        let same = |group: &str, other: &str| group.eq_ignore_ascii_case(other);
+        for group in &args.groups {
+            if !groups.iter().any(|other| same(group, other)) {
+                groups.push(group.clone());
+            }
+        }
+        for group in &args.remove_groups {
+            let before = groups.len();
+            groups.retain(|other| !same(group, other));
+            if groups.len() == before {
+                let what = format!("'--remove-group {group}': this group is not configured");
+                return Err(Error::configuration(what).hint(match groups.as_slice() {
+                    [] => "'groups' is empty".to_owned(),
+                    groups => format!("'groups' has {}", some(groups)),
+                }));
+            }
+        }
+        let mut local_groups = BTreeMap::new();
+        for (group, local) in &args.local_groups {
+            let locals: &mut Vec<String> = local_groups
+                .entry(group.clone())
+                .or_insert_with(|| config.local_groups.get(group).cloned().unwrap_or_default());
+            if !locals.contains(local) {
+                locals.push(local.clone());
+            }
+        }
+        local_groups.retain(|group, locals| config.local_groups.get(group) != Some(locals));
+        Ok(Self {
+            groups: (groups != config.groups).then_some(groups),
+            role: args.role.clone().filter(|role| config.aws.role.as_ref() != Some(role)),
+            local_groups,
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The text of our file with these values, everything else as it was.
+    fn written(&self, text: &str) -> Result<String, toml_edit::TomlError> {
+        let mut document: DocumentMut = text.strip_prefix(HEADER).unwrap_or(text).parse()?;
+        let root = document.as_table_mut();
+        if let Some(groups) = &self.groups {
+            set(root, None, "groups", value(Array::from_iter(groups)));
+        }
+        if let Some(role) = &self.role {
+            set(root, Some("aws"), "role", value(role));
+        }
+        for (group, locals) in &self.local_groups {
+            set(root, Some("local_groups"), group, value(Array::from_iter(locals)));
+        }
+        Ok(format!("{HEADER}{document}"))
+    }
+
+    /// The keys, and their values as they are written.
+    fn keys(&self) -> Vec<(Vec<&str>, String)> {
+        let mut keys = Vec::new();
+        if let Some(groups) = &self.groups {
+            keys.push((vec!["groups"], Array::from_iter(groups).to_string()));
+        }
+        if let Some(role) = &self.role {
+            keys.push((vec!["aws", "role"], value(role).to_string()));
+        }
+        for (group, locals) in &self.local_groups {
+            keys.push((vec!["local_groups", group], Array::from_iter(locals).to_string()));
+        }
+        keys
+    }
+
+    /// # Errors
+    /// When a later file has another value, with what to write there.
+    fn takes_effect(&self, planned: &Texts) -> Result<(), Error> {
+        for (key, value) in self.keys() {
+            let Some(path) = Config::set_by(planned, &key)? else { continue };
+            if !path.ends_with(OURS.trim_start_matches('/')) {
+                let key = key.join(".");
+                let what =
+                    format!("'{key}' is overridden by '{}', so 'enable' cannot set it", path.display());
+                return Err(
+                    Error::configuration(what).hint(format!("set it there: {key} = {}", value.trim()))
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// A note about each value of an earlier file that no longer counts.
+    fn replaced(&self, current: &Texts) -> Result<Vec<Message>, Error> {
+        let mut notes = Vec::new();
+        for (key, _) in self.keys() {
+            let Some(path) = Config::set_by(current, &key)? else { continue };
+            if !path.ends_with(OURS.trim_start_matches('/')) {
+                let (key, path) = (key.join("."), path.display());
+                let what = format!("'{key}' in '{path}' no longer has an effect: '{OURS}' replaces it");
+                notes.push(Message::new(what).with_hint(format!("remove '{key}' from '{path}'")));
+            }
+        }
+        Ok(notes)
+    }
+}
+
+/// Sets a key of the root or of a section. A value that is replaced keeps the comment next to it.
+fn set(root: &mut Table, section: Option<&str>, key: &str, new: Item) {
+    let table: Option<&mut dyn TableLike> = match section {
+        Some(name) => root.entry(name).or_insert(Item::Table(Table::new())).as_table_like_mut(),
+        None => Some(root),
+    };
+    // If the section is not a table, the check of the configuration reports that.
+    let Some(table) = table else { return };
+    match (table.get_mut(key), new) {
+        (Some(Item::Value(old)), Item::Value(mut new)) => {
+            *new.decor_mut() = old.decor().clone();
+            *old = new;
+        }
+        (_, new) => {
+            table.insert(key, new);
+        }
+    }
 }
 
 /// The value of a key whose list gets one more entry. A list in a later file replaces the whole list, so the remedies that
@@ -42,145 +240,140 @@ pub(crate) fn longer_list<'a>(entries: impl IntoIterator<Item = &'a str>, new: &
     Array::from_iter(old.into_iter().chain([new])).to_string()
 }
 
-fn set(text: &str, section: Option<&str>, key: &str, new: Item) -> Result<String, toml_edit::TomlError> {
-    let mut document: DocumentMut = text.parse()?;
-    let table: &mut Table = document.as_table_mut();
-    let table = match section {
-        Some(name) => table.entry(name).or_insert(Item::Table(Table::new())).as_table_like_mut(),
-        None => Some(table as &mut dyn toml_edit::TableLike),
-    };
-    let Some(table) = table else {
-        // The key exists but is not a table. The check of the configuration reports that.
-        return Ok(text.to_owned());
-    };
-    match table.get_mut(key) {
-        Some(Item::Value(old)) => {
-            let Ok(mut fresh) = new.into_value() else { return Ok(text.to_owned()) };
-            if old.to_string().trim() == fresh.to_string().trim() {
-                return Ok(text.to_owned());
-            }
-            *fresh.decor_mut() = old.decor().clone();
-            *old = fresh;
-        }
-        _ => {
-            if let Some(written) = below_its_comment(text, section, key, &new) {
-                return Ok(written);
-            }
-            table.insert(key, new);
-        }
-    }
-    Ok(document.to_string())
-}
-
-/// The shipped file contains each key as a comment; the value goes on the line after it.
-fn below_its_comment(text: &str, section: Option<&str>, key: &str, new: &Item) -> Option<String> {
-    let mut current = None;
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        at += line.len();
-        let bare = line.trim();
-        if let Some(header) = bare.strip_prefix('[') {
-            current = header.split(']').next();
-        }
-        let commented = bare.strip_prefix('#').map(str::trim_start).and_then(|rest| rest.strip_prefix(key));
-        let is_key = commented.is_some_and(|rest| rest.trim_start().starts_with('='));
-        if current == section && is_key && line.ends_with('\n') {
-            let (head, tail) = text.split_at_checked(at)?;
-            return Some(format!("{head}{key} = {}\n{tail}", new.to_string().trim()));
-        }
-    }
-    None
-}
-
-/// config.toml before and after the change, and the configuration of all files together.
-pub(crate) struct Settings {
-    pub before: Option<String>,
-    pub after: String,
-    pub config: Config,
-}
-
-/// Plans the new config.toml.
-///
-/// # Errors
-/// When the files cannot be read, or the result is not a valid configuration.
-pub(crate) fn plan(host: &Host, groups: &[String], role: Option<&str>) -> Result<Settings, Error> {
-    let path = host.path(PATH);
-    let before = files::read_utf8(&path)?;
-    let after = edit(before.as_deref().unwrap_or(SHIPPED), groups, role).map_err(|cause| {
-        Error::configuration(format!("'{}' is not valid TOML: {}", path.display(), cause.message()))
-    })?;
-    let config = Config::parse(&texts(host, after.clone())?)?;
-    Ok(Settings { before, after, config })
-}
-
-/// The current configuration; missing keys have their defaults.
-///
-/// # Errors
-/// When the files cannot be read, or are not a valid configuration.
-pub(crate) fn load(host: &Host) -> Result<Config, Error> {
-    let main = files::read_utf8(&host.path(PATH))?.unwrap_or_default();
-    Ok(Config::parse(&texts(host, main)?)?)
-}
-
-fn texts(host: &Host, main: String) -> Result<Vec<(PathBuf, String)>, Error> {
-    let mut texts = vec![(host.path(PATH), main)];
-    let directory = host.path(DROP_INS);
-    // As the refresher reads it (config/src/load.rs).
-    let is_read = |name: &OsString| {
-        let name = name.as_encoded_bytes();
-        name.ends_with(b".toml") && !name.starts_with(b".")
-    };
-    for name in files::names(&directory)?.into_iter().filter(is_read) {
-        let path = directory.join(name);
-        if let Some(text) = files::read_utf8(&path)? {
-            texts.push((path, text));
-        }
-    }
-    Ok(texts)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn strings(words: &[&str]) -> Vec<String> {
         words.iter().map(|word| (*word).to_owned()).collect()
     }
 
-    fn config(text: &str) -> Config {
-        Config::parse(&[(PathBuf::from("config.toml"), text.to_owned())]).unwrap()
+    /// A host with these files in /etc/nss-iam.
+    fn host(files: &[(&str, &str)]) -> (tempfile::TempDir, Host) {
+        let directory = tempfile::tempdir().unwrap();
+        let host = Host::this_directory(directory.path());
+        for (name, text) in files {
+            let path = host.path("/etc/nss-iam").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        (directory, host)
+    }
+
+    fn groups(add: &[&str], remove: &[&str]) -> Enable {
+        Enable { groups: strings(add), remove_groups: strings(remove), ..Enable::default() }
+    }
+
+    /// The values in our file, without its header.
+    fn written(settings: &Settings) -> String {
+        let ours = settings.edits.iter().find(|edit| edit.path == Path::new(OURS)).unwrap();
+        let text = String::from_utf8(ours.after.clone().unwrap()).unwrap();
+        text.strip_prefix(HEADER).unwrap().to_owned()
     }
 
     #[test]
-    fn the_shipped_file_keeps_every_comment_and_gets_the_keys_where_they_are_explained() {
-        let text = edit(SHIPPED, &strings(&["Ops", "Dev"]), Some("Lookup")).unwrap();
-        let config = config(&text);
-        assert_eq!((config.groups, config.aws.role.as_deref()), (strings(&["Ops", "Dev"]), Some("Lookup")));
-        let added: Vec<&str> = text.lines().filter(|line| !SHIPPED.lines().any(|old| old == *line)).collect();
-        assert_eq!(added, ["groups = [\"Ops\", \"Dev\"]", "role = \"Lookup\""]);
-        let before = text.lines().take_while(|line| !line.starts_with("groups")).last().unwrap();
-        assert!(before.starts_with("#groups"), "{before}");
+    fn all_values_go_into_our_file_and_the_package_s_file_stays() {
+        let (_directory, host) = host(&[("config.toml", SHIPPED)]);
+        let args = Enable {
+            role: Some("Lookup".to_owned()),
+            local_groups: vec![("Ops".to_owned(), "sudo".to_owned()), ("Ops".to_owned(), "adm".to_owned())],
+            ..groups(&["Ops", "Dev"], &[])
+        };
+        let settings = plan(&host, &args).unwrap();
         assert_eq!(
-            edit(&text, &strings(&["Ops", "Dev"]), Some("Lookup")).unwrap(),
-            text,
-            "twice changes nothing"
+            written(&settings),
+            "groups = [\"Ops\", \"Dev\"]\n\n[aws]\nrole = \"Lookup\"\n\n[local_groups]\nOps = [\"sudo\", \"adm\"]\n"
+        );
+        assert_eq!(settings.edits.len(), 1);
+        assert_eq!(settings.edits[0].kind, Kind::Whole);
+        assert_eq!((settings.notes.len(), settings.before.groups.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_missing_config_toml_is_written_as_shipped() {
+        let (_directory, host) = host(&[]);
+        let settings = plan(&host, &groups(&["Ops"], &[])).unwrap();
+        assert_eq!(settings.edits[0].path, Path::new(PATH));
+        assert_eq!(settings.edits[0].after.as_deref(), Some(SHIPPED.as_bytes()));
+    }
+
+    #[test]
+    fn groups_are_added_to_those_that_count_now_and_removed_from_them() {
+        for (files, add, remove, wanted) in [
+            (&[("config.toml", "groups = ['A']")][..], &["B"][..], &[][..], Some("[\"A\", \"B\"]")),
+            (&[("config.toml", "groups = ['A']")], &["a"], &[], None),
+            (
+                &[("config.toml", "groups = ['A']"), ("config.d/05-x.toml", "groups = ['B']")],
+                &["C"],
+                &[],
+                Some("[\"B\", \"C\"]"),
+            ),
+            (&[("config.toml", "groups = ['A', 'B']")], &[], &["a"], Some("[\"B\"]")),
+            (
+                &[("config.toml", ""), ("config.d/10-enable.toml", "groups = ['A', 'B'] # mine\n")],
+                &["C"],
+                &["A"],
+                Some("[\"B\", \"C\"] # mine"),
+            ),
+        ] {
+            let (_directory, host) = host(files);
+            let settings = plan(&host, &groups(add, remove)).unwrap();
+            match wanted {
+                None => assert!(settings.edits.is_empty()),
+                Some(wanted) => assert_eq!(written(&settings), format!("groups = {wanted}\n")),
+            }
+        }
+        let (_directory, host) = host(&[("config.toml", "groups = ['A']")]);
+        let refused = plan(&host, &groups(&[], &["B"])).err().unwrap();
+        assert!(
+            refused
+                .to_string()
+                .ends_with("'--remove-group B': this group is not configured\nhint: 'groups' has 'A'"),
+            "{refused}"
         );
     }
 
     #[test]
-    fn a_key_that_is_set_is_set_anew_in_its_place() {
-        let text =
-            "# mine\ngroups = [\n  \"Old\", # gone\n] # why\n[aws]\nrole = \"old\" # because\n[users]\n";
-        let edited = edit(text, &strings(&["New"]), Some("new")).unwrap();
-        assert_eq!(edited, "# mine\ngroups = [\"New\"] # why\n[aws]\nrole = \"new\" # because\n[users]\n");
+    fn a_value_that_a_later_file_overrides_is_refused_with_what_to_write_there() {
+        for (text, args, told) in [
+            ("groups = ['A']", groups(&["B"], &[]), "'groups' is overridden by '"),
+            ("groups = ['A']", groups(&["B"], &[]), "hint: set it there: groups = [\"A\", \"B\"]"),
+            (
+                "[aws]\nrole = 'x'",
+                Enable { role: Some("y".to_owned()), ..Enable::default() },
+                "set it there: aws.role = \"y\"",
+            ),
+            (
+                "[local_groups]\nA = ['adm']",
+                Enable { local_groups: vec![("A".to_owned(), "sudo".to_owned())], ..Enable::default() },
+                "set it there: local_groups.A = [\"adm\", \"sudo\"]",
+            ),
+        ] {
+            let (_directory, host) = host(&[("config.toml", ""), ("config.d/50-x.toml", text)]);
+            let refused = plan(&host, &args).err().unwrap();
+            assert_eq!(refused.status(), crate::say::error::CONFIGURATION);
+            assert!(
+                refused.to_string().contains(told) && refused.to_string().contains("50-x.toml'"),
+                "{refused}"
+            );
+        }
+        let other = [("config.toml", ""), ("config.d/50-x.toml", "[local_groups]\nA = ['adm']")];
+        let (_directory, host) = host(&other);
+        let args = Enable { local_groups: vec![("B".to_owned(), "sudo".to_owned())], ..Enable::default() };
+        assert_eq!(plan(&host, &args).unwrap().config.local_groups.len(), 2, "another key of the same table");
     }
 
     #[test]
-    fn a_bare_file_gets_what_it_lacks() {
-        for text in ["", "[users]\nshell = \"/bin/sh\"\n", "[[account]]\nname = \"b\"\n#role = \"x\"\n"] {
-            let config = config(&edit(text, &strings(&["G"]), Some("R")).unwrap());
-            assert_eq!((config.groups, config.aws.role.as_deref()), (strings(&["G"]), Some("R")), "{text}");
-        }
+    fn a_value_of_an_earlier_file_that_no_longer_counts_is_noted() {
+        let (_directory, host) = host(&[("config.toml", "groups = ['A']\n[aws]\nrole = 'x'")]);
+        let notes = plan(&host, &groups(&["B"], &[])).unwrap().notes;
+        assert_eq!(notes.len(), 1);
+        assert!(
+            notes[0].what().starts_with("'groups' in '")
+                && notes[0].what().contains("config.toml' no longer")
+        );
     }
 
     #[test]
@@ -196,15 +389,15 @@ mod tests {
 
     #[test]
     fn nothing_asked_for_changes_nothing() {
-        assert_eq!(edit("a = 1  # odd\n", &[], None).unwrap(), "a = 1  # odd\n");
+        let (_directory, host) = host(&[("config.toml", "groups = ['A'] # odd")]);
+        assert!(plan(&host, &Enable::default()).unwrap().edits.is_empty());
     }
 
     #[test]
     fn a_name_that_iam_cannot_have_is_refused_with_the_line() {
-        let directory = tempfile::tempdir().unwrap();
-        let host = Host::this_directory(directory.path());
-        let refused = plan(&host, &strings(&["no such\"group"]), None).err().unwrap();
+        let (_directory, host) = host(&[]);
+        let refused = plan(&host, &groups(&["no such\"group"], &[])).err().unwrap();
         assert_eq!(refused.status(), crate::say::error::CONFIGURATION);
-        assert!(refused.to_string().contains("config.toml' line"), "{refused}");
+        assert!(refused.to_string().contains("10-enable.toml' line 3"), "{refused}");
     }
 }

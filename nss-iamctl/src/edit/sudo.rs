@@ -11,7 +11,6 @@ use message::Message;
 use crate::cli::Sudo;
 use crate::edit::block;
 use crate::edit::file::{Edit, Kind};
-use crate::edit::settings;
 use crate::host::Host;
 use crate::host::files;
 use crate::host::paths::{KEYS_CMD, KEYS_USER};
@@ -24,8 +23,6 @@ const DIRECTORY: &str = "/etc/sudoers.d";
 /// sudo's services; the second is that of `sudo -i` on Debian.
 const SUDO: &str = "/etc/pam.d/sudo";
 const SERVICES: [&str; 2] = [SUDO, "/etc/pam.d/sudo-i"];
-/// A group of the source in an example.
-const EXAMPLE: &str = "JumpHostAdmins";
 const MODULE: &str = "pam_ssh_agent_auth.so";
 
 /// The edits for sudo, and notes for the administrator.
@@ -149,12 +146,7 @@ fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<Message>
     let what = format!(
         "no group in [local_groups] maps to a local group that sudoers names ({known}), so no nss-iam user can use sudo yet"
     );
-    let mapped = config.local_groups.get(EXAMPLE).into_iter().flatten().map(String::as_str);
-    Ok(Some(Message::new(what).with_hint(format!(
-        "[local_groups] in '{}': {EXAMPLE} = {}",
-        settings::PATH,
-        settings::longer_list(mapped, first)
-    ))))
+    Ok(Some(Message::new(what).with_hint(format!("nss-iamctl enable --local-group GROUP={first}"))))
 }
 
 #[cfg(test)]
@@ -162,19 +154,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_note_about_sudo_keeps_the_local_groups_of_its_example() {
+    fn the_note_about_sudo_names_a_group_of_sudoers() {
         let directory = tempfile::tempdir().unwrap();
         let hint = |text: &str| {
             let config = Config::parse(&[("config.toml".into(), text.to_owned())]).unwrap();
             let rules = "root ALL=(ALL) ALL\n%wheel ALL=(ALL) ALL\n";
             powerless(&Host::this_directory(directory.path()), rules, &config).unwrap()
         };
-        let hints = ["", "[local_groups]\nJumpHostAdmins = [\"adm\", \"docker\"]\n"]
-            .map(|text| hint(text).unwrap().hint().unwrap().split_once(": ").unwrap().1.to_owned());
-        assert_eq!(
-            hints,
-            [r#"JumpHostAdmins = ["wheel"]"#, r#"JumpHostAdmins = ["adm", "docker", "wheel"]"#]
-        );
+        for text in ["", "[local_groups]\nJumpHostAdmins = [\"adm\", \"docker\"]\n"] {
+            let told = hint(text).unwrap();
+            assert_eq!(told.hint(), Some("nss-iamctl enable --local-group GROUP=wheel"));
+        }
         assert_eq!(hint("[local_groups]\nOps = [\"wheel\"]\n"), None);
     }
 }

@@ -69,7 +69,11 @@ impl fmt::Display for Error {
 
 impl From<config::Error> for Error {
     fn from(cause: config::Error) -> Self {
-        Self { status: CONFIGURATION, message: cause.message() }
+        let status = match &cause {
+            config::Error::Read { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => DENIED,
+            _ => CONFIGURATION,
+        };
+        Self { status, message: cause.message() }
     }
 }
 

@@ -1,6 +1,8 @@
 mod authselect;
+mod groups;
 
 use crate::cli::{Enable, Sudo};
+use crate::edit::settings;
 use crate::fixtures::machine::Machine;
 use crate::say::error::CONFIGURATION;
 
@@ -228,12 +230,9 @@ fn who_has_no_other_way_in_is_warned() {
 fn what_cannot_be_tried_yet_is_told() {
     let machine = Machine::debian();
     std::fs::remove_file(machine.path("/var/lib/nss-iam/cache.db")).unwrap();
-    machine.enable(&Enable::default()).unwrap();
+    machine.enable(&enable()).unwrap();
     let said = machine.said();
-    assert!(
-        said.contains("no group is configured") && said.contains("no nss-iam user in the cache yet"),
-        "{said}"
-    );
+    assert!(said.contains("no nss-iam user in the cache yet"), "{said}");
     machine.disable().unwrap();
 }
 
@@ -300,7 +299,12 @@ fn edits_by_others_survive_disable() {
         .replace("hosts:          files dns", "hosts: files myhostname dns");
     machine.write("/etc/nsswitch.conf", &edited);
     machine.write("/etc/nss-iam/config.toml", "groups = [\"Other\"]\n");
+    machine.write(settings::OURS, "groups = [\"Edited\"]\n");
+    machine.said();
     machine.disable().unwrap();
+    let said = machine.said();
+    assert!(said.contains("10-enable.toml' was changed since 'enable', and is removed\n"), "{said}");
+    assert!(!machine.has(settings::OURS));
     let left = machine.read("/etc/nsswitch.conf");
     assert!(left.contains("hosts: files myhostname dns") && !left.contains("iam"), "{left}");
     assert_eq!(machine.read("/etc/nss-iam/config.toml"), "groups = [\"Other\"]\n");
@@ -331,7 +335,9 @@ fn without_the_backup_disable_still_takes_ours_out() {
     std::fs::remove_file(machine.path("/var/lib/nss-iam/backup/manifest.json")).unwrap();
     machine.disable().unwrap();
     assert_eq!(["/etc/nsswitch.conf", MAIN, "/etc/pam.d/sshd"].map(|path| machine.read(path)), before);
-    assert!(!machine.has(DROP_IN) && !machine.has("/etc/sudoers.d/nss-iam"));
+    for path in [DROP_IN, "/etc/sudoers.d/nss-iam", settings::OURS] {
+        assert!(!machine.has(path), "{path}");
+    }
     assert_eq!(machine.disable().unwrap(), "", "and twice finds nothing");
 }
 

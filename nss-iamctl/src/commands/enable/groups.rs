@@ -1,0 +1,116 @@
+//! What the configured groups mean for this host: whether there can be users, whom a removed group leaves without a group,
+//! and which local groups are joined.
+
+use config::Config;
+use listing::Listing;
+use message::Message;
+use policy::IamId;
+
+use crate::cli::Enable;
+use crate::host::Host;
+use crate::host::accounts;
+use crate::host::published::Published;
+use crate::say::error::Error;
+use crate::say::show::{count, some};
+
+/// # Errors
+/// When there can be no users, because no group is configured.
+pub(super) fn require_some(args: &Enable, config: &Config) -> Result<(), Error> {
+    if config.names_groups() {
+        return Ok(());
+    }
+    let what = "no group is configured, so nobody could log in";
+    Err(Error::configuration(what).hint(match args.remove_groups.as_slice() {
+        [] => "nss-iamctl enable --group GROUP",
+        _ => "name another group with '--group GROUP', or undo everything with 'nss-iamctl disable'",
+    }))
+}
+
+/// # Errors
+/// When a local group that is to be joined does not exist.
+pub(super) fn require_local(host: &Host, args: &Enable) -> Result<(), Error> {
+    if args.local_groups.is_empty() {
+        return Ok(());
+    }
+    let known = accounts::local_groups(host)?;
+    for (group, local) in &args.local_groups {
+        if !known.iter().any(|known| known.name == *local) {
+            let what =
+                format!("'--local-group {group}={local}': '{local}' is no group of '{}'", accounts::GROUP);
+            return Err(Error::configuration(what).hint(format!("groupadd {local}, or name another group")));
+        }
+    }
+    Ok(())
+}
+
+/// What the change of the groups does to users who are published now; `None` if it removes no group.
+pub(super) fn left_without(published: &Published, before: &Config, after: &Config) -> Option<Message> {
+    let removed: Vec<&String> = before.groups.iter().filter(|group| !after.groups.contains(group)).collect();
+    if removed.is_empty() {
+        return None;
+    }
+    let names = members_of_nothing_else(published, &removed);
+    let of = some(&removed);
+    Some(match names.len() {
+        0 => Message::new(format!("no user of this host is a member of {of} only, so nobody is disabled")),
+        number => {
+            let what = {
+                let have = if number == 1 { "has" } else { "have" };
+                format!(
+                    "{} of this host {have} no group without {of}: {}",
+                    count(number, "user"),
+                    some(&names)
+                )
+            };
+            Message::new(what).with_hint("they stay until you confirm it: nss-iamctl refresh")
+        }
+    })
+}
+
+/// Login names of active users of the first account who are in these groups and in no other.
+fn members_of_nothing_else(published: &Published, groups: &[&String]) -> Vec<String> {
+    let (Ok(state), Ok(listing)) = (&published.state, &published.listing) else { return Vec::new() };
+    let removed = ids(listing, groups);
+    let users = state.users.values().filter(|user| user.account.is_empty() && user.disabled.is_none());
+    let users = users
+        .filter(|user| !user.groups.is_empty() && user.groups.iter().all(|group| removed.contains(group)));
+    let mut names: Vec<String> = users.map(|user| user.name.to_string()).collect();
+    names.sort();
+    names
+}
+
+/// The ids of groups of the first account.
+fn ids(listing: &Listing, names: &[&String]) -> Vec<IamId> {
+    let groups =
+        listing.accounts.iter().filter(|account| account.name.is_empty()).flat_map(|account| &account.groups);
+    let named = groups.filter(|group| names.iter().any(|name| group.name.eq_ignore_ascii_case(name)));
+    named.map(|group| IamId::new(&group.id)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::published;
+
+    #[test]
+    fn those_who_are_in_a_removed_group_only_are_counted_and_named() {
+        let config = |text: &str| Config::parse(&[("config.toml".into(), text.to_owned())]).unwrap();
+        let [both, ops, dev] =
+            ["'Ops', 'Dev'", "'Ops'", "'Dev'"].map(|groups| config(&format!("groups = [{groups}]")));
+        let told = |published: &Published, before: &Config, after: &Config| {
+            left_without(published, before, after).map(|told| told.what().to_owned())
+        };
+        let mut published = published();
+        assert_eq!(told(&published, &ops, &both), None);
+        assert_eq!(
+            told(&published, &both, &dev).unwrap(),
+            "1 user of this host has no group without 'Ops': 'ana'"
+        );
+        let none = "no user of this host is a member of 'Dev' only, so nobody is disabled";
+        assert_eq!(told(&published, &both, &ops).unwrap(), none);
+        for user in published.state.as_mut().unwrap().users.values_mut() {
+            user.groups.push(IamId::new("AGPADEV"));
+        }
+        assert!(told(&published, &both, &dev).unwrap().starts_with("no user"));
+    }
+}

@@ -41,10 +41,17 @@ impl Change {
     }
 }
 
+/// A terminal shows this many changes of one run, unless asked for all.
+const FEW: usize = 20;
+
 /// Writes them to the log. Not to be called while something is locked: the reader of standard error may have stopped.
 pub(crate) fn log(changes: &[Change]) {
+    let level = if changes.len() > FEW { log::Level::Trace } else { log::Level::Info };
     for change in changes {
-        log::info!("{}", change.text());
+        log::log!(level, "{}", change.text());
+    }
+    if level == log::Level::Trace && !log::log_enabled!(level) {
+        log::info!("{} changes; --verbose lists them", changes.len());
     }
 }
 

@@ -45,6 +45,10 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub json: bool,
 
+    /// Print each change on the terminal, even if there are many
+    #[arg(long)]
+    pub verbose: bool,
+
     /// Keep running, and refresh again this long after each refresh; for containers without systemd
     #[arg(long = "loop", value_name = "TIME", value_parser = time, conflicts_with_all = ["dry_run", "half"])]
     pub repeat: Option<Duration>,

@@ -16,7 +16,8 @@ struct Logger {
 }
 
 /// Installs the logger. Under systemd, standard error is the journal, which would get everything twice with syslog.
-pub(crate) fn install(to_journal: bool) {
+/// [`Level::Trace`] is for what a terminal shows only if `verbose`.
+pub(crate) fn install(to_journal: bool, verbose: bool) {
     let formatter = Formatter3164 {
         facility: Facility::LOG_AUTHPRIV,
         hostname: None,
@@ -24,7 +25,8 @@ pub(crate) fn install(to_journal: bool) {
         pid: std::process::id(),
     };
     // Refreshes also work on a host without syslog.
-    let quiet = to_journal || std::io::stderr().is_terminal();
+    let on_terminal = std::io::stderr().is_terminal();
+    let quiet = to_journal || on_terminal;
     let syslog = if quiet { None } else { syslog::unix(formatter).ok() };
     // If syslog hangs, lines are lost instead of delaying a lock.
     if let Some(LoggerBackend::Unix(socket)) = syslog.as_ref().map(|syslog| &syslog.backend) {
@@ -32,7 +34,7 @@ pub(crate) fn install(to_journal: bool) {
     }
     let syslog = syslog.map(Mutex::new);
     if log::set_boxed_logger(Box::new(Logger { to_journal, syslog })).is_ok() {
-        log::set_max_level(LevelFilter::Debug);
+        log::set_max_level(if on_terminal && !verbose { LevelFilter::Debug } else { LevelFilter::Trace });
     }
 }
 

@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     if child_report::is_child() {
         logger::install_for_child();
     } else {
-        logger::install(to_journal);
+        logger::install(to_journal, cli.verbose);
     }
     if cli.repeat.is_some() {
         leave_when_told();

@@ -61,7 +61,7 @@ fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, E
         Command::Uid(args) => users::uid(host, args, out),
         Command::Why(args) => why::run(host, args, now(), out),
         Command::Doctor(args) => doctor::run(host, args, now(), out),
-        Command::Refresh(args) => refresh::run(host, args),
+        Command::Refresh(args) => refresh::run(host, args, out),
         Command::Lock(args) => lock::lock(host, args, out),
         Command::Unlock(args) => lock::unlock(host, args, out),
         Command::Policy(args) => policy::run(host, args, out),

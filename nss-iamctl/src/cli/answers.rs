@@ -65,7 +65,8 @@ pub(crate) struct Doctor {
     pub json: bool,
 }
 
-/// Runs cache-refresher, and exits with its status.
+/// Where systemd runs, it starts the units that the timer starts, and waits for them; otherwise, and with --force, --dry-run
+/// or --json, it runs cache-refresher with the environment of these units. Exits with the status of cache-refresher.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Refresh {
     /// Disable everyone who is missing from the source, even if that was held back
@@ -79,6 +80,10 @@ pub(crate) struct Refresh {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+
+    /// Print each change, even if there are many
+    #[arg(long)]
+    pub verbose: bool,
 }
 
 /// Affects only this host, and takes effect immediately, without asking the source.

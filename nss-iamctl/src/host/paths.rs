@@ -21,7 +21,7 @@ pub(crate) const LOCKED: &str = "/var/lib/nss-iam/locked";
 /// Where the fetch half leaves its listing.
 pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
 
-/// The timer, and the two services that it starts.
+/// The timer, and the two services that it starts: it starts the second, which starts the first.
 pub(crate) const TIMER: &str = "nss-iam-refresh.timer";
 pub(crate) const SERVICES: [&str; 2] = ["nss-iam-fetch.service", "nss-iam-refresh.service"];
 /// The unit that blocks nss-iam users from the instance metadata.

@@ -160,7 +160,7 @@ fn a_user_who_gets_a_pinned_id_is_refused_too(host: &Booted) {
 
     host.done("systemctl start nss-iam-imds.path");
     users(host, &["ana", "old", "new", "late"]);
-    host.done("nss-iamctl refresh");
+    host.done("/usr/libexec/nss-iam/cache-refresher");
     assert_eq!(host.done("id -u late"), "1007\n");
     host.until("the cache that was written by hand was seen", || asks(host, "late").contains("refused"));
 

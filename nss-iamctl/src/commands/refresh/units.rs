@@ -1,0 +1,191 @@
+//! Runs the two services of a refresh as the timer does, and waits for them.
+
+use std::io::{IsTerminal, Write};
+use std::thread::sleep;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use message::Message;
+use status::Status;
+
+use crate::edit::units::is_installed;
+use crate::host::Host;
+use crate::host::paths::{SERVICES, STATUS};
+use crate::say::error::{self, Error};
+use crate::say::show::printable;
+
+const PAUSE: Duration = Duration::from_millis(200);
+/// The exit statuses of cache-refresher, from the one that needs an administrator most (docs/reference/exit-codes.md).
+const BY_WEIGHT: [u8; 5] = [78, 77, 75, 65, 70];
+
+/// How a refresh ended.
+pub(crate) struct Ran {
+    pub exit: u8,
+    /// The units that failed, with systemd's id of this run.
+    failed: Vec<(&'static str, String)>,
+    /// The time of the report before.
+    last: Option<Timestamp>,
+}
+
+/// Whether systemd runs (sd_booted(3)) and knows the units.
+pub(crate) fn are_usable(host: &Host) -> bool {
+    host.exists("/run/systemd/system") && SERVICES.iter().all(|unit| is_installed(host, unit))
+}
+
+/// Runs them now. A run that began earlier may have read an earlier configuration, so it is waited for first.
+///
+/// # Errors
+/// When systemd does not run them.
+pub(crate) fn run(host: &Host) -> Result<Ran, Error> {
+    let before = wait(host)?;
+    let last = Status::read(&host.path(STATUS)).ok().and_then(|status| status.time);
+    let [fetch, refresh] = SERVICES;
+    host.must(&["systemctl", "start", "--no-block", refresh])?;
+    let after = wait(host)?;
+    let ran = |at: usize| match (before.get(at), after.get(at)) {
+        (Some(before), Some(after)) if before.run != after.run => Some(after),
+        _ => None,
+    };
+    let Some(refreshed) = ran(1) else {
+        let what = format!("systemd did not run '{refresh}'");
+        return Err(Error::other(what).hint(format!("systemctl status {refresh}")));
+    };
+    let units = [(fetch, ran(0)), (refresh, Some(refreshed))];
+    let failed = units.into_iter().filter_map(|(name, unit)| unit.map(|unit| (name, unit)));
+    let failed: Vec<_> = failed.filter(|(_, unit)| unit.exit != error::OK).collect();
+    let exits: Vec<u8> = failed.iter().map(|(_, unit)| unit.exit).collect();
+    let exit = match exits.is_empty() {
+        true => error::OK,
+        false => BY_WEIGHT.into_iter().find(|exit| exits.contains(exit)).unwrap_or(error::OTHER),
+    };
+    Ok(Ran { exit, failed: failed.into_iter().map(|(name, unit)| (name, unit.run.clone())).collect(), last })
+}
+
+impl Ran {
+    /// The report of this run, if it wrote one.
+    pub(crate) fn report(&self, host: &Host) -> Option<Status> {
+        Status::read(&host.path(STATUS)).ok().filter(|status| status.time != self.last)
+    }
+
+    /// What a unit that failed without a report logged last.
+    pub(crate) fn complaint(&self, host: &Host) -> Message {
+        let Some((unit, run)) = self.failed.first() else { return "the refresh wrote no report".into() };
+        let line = ["journalctl", "-q", "-o", "cat", "-n", "3", &format!("_SYSTEMD_INVOCATION_ID={run}")];
+        let logged = host.run(&line).map(|output| output.stdout).unwrap_or_default();
+        let last: Vec<String> = logged.lines().map(printable).collect();
+        let why = if last.is_empty() { format!("exit status {}", self.exit) } else { last.join("; ") };
+        Message::new(format!("'{unit}' failed: {why}")).with_hint(format!("journalctl -u {unit}"))
+    }
+}
+
+/// A unit, from `systemctl show`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Unit {
+    /// Systemd's id of the last run.
+    run: String,
+    exit: u8,
+    busy: bool,
+    progress: String,
+}
+
+fn wait(host: &Host) -> Result<Vec<Unit>, Error> {
+    let mut shown = false;
+    loop {
+        let units = show(host)?;
+        if !units.iter().any(|unit| unit.busy) {
+            if shown {
+                draw("");
+            }
+            return Ok(units);
+        }
+        if std::io::stderr().is_terminal() {
+            let progress = units.first().map_or("", |unit| unit.progress.as_str());
+            draw(if progress.is_empty() { "refreshing" } else { progress });
+            shown = true;
+        }
+        sleep(PAUSE);
+    }
+}
+
+/// Replaces the line on the terminal.
+fn draw(text: &str) {
+    let mut terminal = std::io::stderr();
+    let _ = write!(terminal, "\r\x1b[K{}", printable(text));
+    let _ = terminal.flush();
+}
+
+fn show(host: &Host) -> Result<Vec<Unit>, Error> {
+    let keys = "ActiveState,Job,StatusText,ExecMainStatus,ExecMainCode,InvocationID";
+    let line: Vec<&str> = ["systemctl", "show", "-p", keys].into_iter().chain(SERVICES).collect();
+    Ok(host.must(&line)?.stdout.split("\n\n").map(unit).collect())
+}
+
+fn unit(text: &str) -> Unit {
+    let value = |key: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        value.unwrap_or_default()
+    };
+    // 1: it ended by itself; otherwise by a signal, whose number is then the status (waitid(2), CLD_EXITED).
+    let exit = match (value("ExecMainCode"), value("ExecMainStatus").parse()) {
+        ("0" | "1" | "", Ok(exit)) => exit,
+        ("0" | "1" | "", Err(_)) => error::OK,
+        _ => error::OTHER,
+    };
+    Unit {
+        run: value("InvocationID").to_owned(),
+        exit,
+        busy: value("ActiveState") == "activating" || !["", "0"].contains(&value("Job")),
+        progress: value("StatusText").to_owned(),
+    }
+}
+
+/// The variables that `Environment=` gives to the unit that reads the source.
+pub(super) fn environment(host: &Host) -> Vec<(String, String)> {
+    let line = ["systemctl", "show", "-p", "Environment", "--value", SERVICES[0]];
+    let shown = host.run(&line).map(|output| output.stdout).unwrap_or_default();
+    words(shown.trim())
+        .iter()
+        .filter_map(|word| word.split_once('='))
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect()
+}
+
+/// The words as systemd prints them: separated by spaces, in double quotes if they contain any, with backslashes.
+fn words(text: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '"' => quoted = !quoted,
+            '\\' => word.extend(characters.next()),
+            ' ' if !quoted => words.push(std::mem::take(&mut word)),
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_is_busy_while_it_starts_or_has_a_job() {
+        let state = |text: &str| unit(text);
+        let idle =
+            state("ActiveState=failed\nExecMainCode=1\nExecMainStatus=77\nInvocationID=ab\nStatusText=\n");
+        assert_eq!(idle, Unit { run: "ab".to_owned(), exit: 77, ..Unit::default() });
+        assert!(state("ActiveState=activating\nStatusText=3/7").busy);
+        assert!(state("ActiveState=inactive\nJob=12").busy && !state("ActiveState=inactive\nJob=0").busy);
+        assert_eq!(state("ExecMainCode=2\nExecMainStatus=15").exit, error::OTHER, "a signal");
+        assert_eq!(state("ExecMainCode=0\nExecMainStatus=0\n").exit, error::OK, "never run");
+    }
+
+    #[test]
+    fn the_environment_is_read_as_systemd_prints_it() {
+        assert_eq!(words(r#"A=1 "B=x y" C=\"q\" "#), ["A=1", "B=x y", "C=\"q\""]);
+        assert!(words("").is_empty());
+    }
+}

@@ -70,7 +70,7 @@ pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> R
     if let Some(why) = obstacle {
         return Err(Error::configuration(format!("{why}; nothing was changed")).hint("nss-iamctl enable"));
     }
-    let kept = carry_out::carry_out(host, &plan, edits, &shown, now)?;
+    let kept = carry_out::carry_out(host, &plan, &changes::groups(&world, &plan), edits, &shown, now)?;
     tell::remarks(&world, &plan).into_iter().for_each(say);
     done(&plan, &kept);
     Ok(status(args, &plan))

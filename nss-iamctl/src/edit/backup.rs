@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::host::files;
 use crate::say::error::Error;
 
+pub(crate) mod adopted;
 pub(crate) mod copies;
 mod stored;
 

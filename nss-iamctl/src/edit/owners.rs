@@ -10,13 +10,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path};
 
+use serde::{Deserialize, Serialize};
+
 use rustix::fs::{AtFlags, CWD, Dir, Gid, Mode, OFlags, Stat, Uid, chownat, fstat, openat};
 
 /// How many levels of directories are visited. Each stays open, and a process may have 1024 files open.
 const DEPTH: usize = 500;
 
 /// Old and new ids of files of one user. The group changes only on files of that user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moves {
     pub uid: (u32, u32),
     pub gid: Option<(u32, u32)>,
@@ -34,14 +36,15 @@ impl fmt::Display for Moves {
 /// Files that were changed, by device and inode.
 pub(crate) type Changed = BTreeSet<(u64, u64)>;
 
-/// Changes the file at `path` and, if it is a directory, everything in it on the same file system. Changed files are
-/// added to `changed`, even if it fails later. If there is a symbolic link at `path`, the link itself is changed.
+/// Changes the file at `path` and, if it is a directory, everything in it on the same file system, except the inodes in
+/// `kept`. Changed files are added to `changed`, even if it fails later. If there is a symbolic link at `path`, the link
+/// itself is changed.
 ///
 /// # Errors
 /// Those of the operating system; a missing path is not an error.
-pub(crate) fn walk(path: &Path, moves: Moves, changed: &mut Changed) -> io::Result<()> {
+pub(crate) fn walk(path: &Path, moves: Moves, kept: &BTreeSet<u64>, changed: &mut Changed) -> io::Result<()> {
     let mut change = |stat: &Stat, moves: Moves| {
-        let done = moves.of(stat);
+        let done = moves.of(stat).filter(|_| !kept.contains(&stat.st_ino));
         if done.is_some() {
             changed.insert((stat.st_dev, stat.st_ino));
         }
@@ -55,12 +58,30 @@ pub(crate) fn walk(path: &Path, moves: Moves, changed: &mut Changed) -> io::Resu
 /// # Errors
 /// Those of the operating system.
 pub(crate) fn undo(path: &Path, moves: Moves, changed: &Changed) -> io::Result<()> {
-    let back = |(old, new): (u32, u32)| (new, old);
-    let moves = Moves { uid: back(moves.uid), gid: moves.gid.map(back) };
+    let moves = moves.back();
     visit(path, false, &mut |stat| moves.of(stat).filter(|_| changed.contains(&(stat.st_dev, stat.st_ino))))
 }
 
+/// The inodes of the files that have the new ids already. Without devices, whose numbers may differ after a reboot.
+///
+/// # Errors
+/// Those of the operating system.
+pub(crate) fn already(path: &Path, moves: Moves, found: &mut BTreeSet<u64>) -> io::Result<()> {
+    visit(path, false, &mut |stat| {
+        if moves.back().of(stat).is_some() {
+            found.insert(stat.st_ino);
+        }
+        None
+    })
+}
+
 impl Moves {
+    /// The opposite change.
+    pub(crate) fn back(self) -> Self {
+        let back = |(old, new): (u32, u32)| (new, old);
+        Self { uid: back(self.uid), gid: self.gid.map(back) }
+    }
+
     /// The new ids of a file, if they differ.
     fn of(self, stat: &Stat) -> Option<(u32, u32)> {
         if stat.st_uid != self.uid.0 {

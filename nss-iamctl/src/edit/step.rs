@@ -1,5 +1,6 @@
 //! One change to the host: how it is shown, and how it is made so that it can be undone.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,8 @@ pub(crate) struct Owners {
     pub moves: Moves,
     /// Files and directories; directories with everything in them.
     pub places: Vec<PathBuf>,
+    /// Inodes that stay as they are, for each place; none if it is shorter.
+    pub kept: Vec<BTreeSet<u64>>,
 }
 
 /// Makes these changes, in this order.
@@ -77,7 +80,7 @@ impl Step {
             Self::Homes { on } => run(&pam::switch(*on)),
             Self::Unit { unit, on } => run(&units::switch(host, *on, unit)),
             Self::Run { line, .. } => run(line),
-            Self::Owners(Owners { name, moves, places }) => {
+            Self::Owners(Owners { name, moves, places, .. }) => {
                 let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
                 format!("files of {name}: {moves}, in {}\n", places.join(", ")).into_bytes()
             }
@@ -112,10 +115,10 @@ impl Owners {
     /// After a power cut, some files have the old ids. It can then be run again: files with the new ids are left alone.
     fn make(&self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
         let mut count = 0;
-        for place in &self.places {
+        for (number, place) in self.places.iter().enumerate() {
             let at = transaction.host().path_of(place);
-            let mut changed = Changed::new();
-            let walked = owners::walk(&at, self.moves, &mut changed);
+            let (kept, mut changed) = (self.kept.get(number).cloned().unwrap_or_default(), Changed::new());
+            let walked = owners::walk(&at, self.moves, &kept, &mut changed);
             count += changed.len();
             transaction.before(Undo::Owners { place: at.clone(), moves: self.moves, changed });
             walked.map_err(|cause| Error::io("change the owner of all files in", &at, &cause))?;

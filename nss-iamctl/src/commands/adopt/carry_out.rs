@@ -1,16 +1,19 @@
 //! Carries out a plan, or restores everything. The owners of files are changed first, because that can be repeated after a
 //! power cut. Then the accounts are removed, the refresher publishes, and the result is checked.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
 use super::outcome::{Adoption, Plan};
+use crate::edit::backup::adopted::{self, Account, Record};
 use crate::edit::backup::copies;
 use crate::edit::file::Edit;
+use crate::edit::owners;
 use crate::edit::sshd::{Sshd, reload};
 use crate::edit::step::{self, Owners, Step};
 use crate::edit::transaction::{self, Transaction};
@@ -56,24 +59,51 @@ pub(super) fn lock(host: &Host) -> Result<fs::File, Error> {
 pub(super) fn carry_out(
     host: &Host,
     plan: &Plan,
+    groups: &BTreeSet<&str>,
     edits: Vec<Edit>,
     shown: &str,
     now: i64,
 ) -> Result<PathBuf, Error> {
+    let unchanged = |failed: Error| failed.done("nothing was changed");
     let time = jiff::Timestamp::from_second(now).unwrap_or_default();
-    let name = format!("adopt-{}", time.strftime("%Y%m%dT%H%M%SZ"));
-    let copies = copies::save(host, &name, &edits, shown);
-    let copies = copies.map_err(|failed| failed.done("nothing was changed"))?;
-    let asks_sshd = edits.iter().any(|edit| edit.path.starts_with("/etc/ssh"));
-    let mut steps: Vec<Step> = plan.adopt.iter().filter_map(owners).map(Step::Owners).collect();
+    let name = format!("{}{}", adopted::ADOPTED, time.strftime("%Y%m%dT%H%M%SZ"));
+    let accounts = plan.adopt.iter().map(|adoption| account(host, adoption));
+    let accounts = accounts.collect::<Result<Vec<_>, _>>().map_err(unchanged)?;
+    let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+    let record = Record::new(accounts, groups, &edits).text().map_err(unchanged)?;
+    let texts = [("plan.txt", shown), (adopted::NAME, record.as_str())];
+    let copies = copies::save(host, &name, &edits, &texts).map_err(unchanged)?;
+    let mut steps: Vec<Step> = plan.adopt.iter().filter_map(moved).map(Step::Owners).collect();
     steps.extend(edits.into_iter().map(Step::Edit));
+    make(host, &steps, Some(&copies), |transaction| {
+        let moved = plan.adopt.iter().filter(|adoption| adoption.moves().is_some());
+        nobody_came(host, moved.map(|adoption| (adoption.name.as_str(), adoption.uid)))?;
+        refresh(transaction, plan)
+    })?;
+    Ok(copies)
+}
+
+/// Makes the changes, lets sshd check and then reload its configuration if that is among them, and in between checks the
+/// result. `copies` are of no use if everything could be restored.
+///
+/// # Errors
+/// What failed. Everything was then restored, unless the message says otherwise.
+pub(super) fn make(
+    host: &Host,
+    steps: &[Step],
+    copies: Option<&Path>,
+    check: impl FnOnce(&mut Transaction<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let asks_sshd =
+        steps.iter().any(|step| matches!(step, Step::Edit(edit) if edit.path.starts_with("/etc/ssh")));
     let sshd = transaction::carry_out(host, |transaction| {
-        transaction.copied_to(copies.clone());
-        step::make(&steps, transaction)?;
-        nobody_came(host, plan)?;
+        if let Some(copies) = copies {
+            transaction.copied_to(copies.to_owned());
+        }
+        step::make(steps, transaction)?;
         let sshd = if asks_sshd { Sshd::find(host)? } else { None };
         sshd.iter().try_for_each(Sshd::test)?;
-        refresh(transaction, plan)?;
+        check(transaction)?;
         Ok(sshd)
     })?;
     match sshd.map(|sshd| reload::reload(&sshd)) {
@@ -81,23 +111,50 @@ pub(super) fn carry_out(
         Some(Err(failed)) => say(failed.hint("reload sshd by hand")),
         None => {}
     }
-    Ok(copies)
+    Ok(())
+}
+
+/// What has to be known about an account to give it back.
+fn account(host: &Host, adoption: &Adoption) -> Result<Account, Error> {
+    let moved = moved(adoption);
+    let places = moved.map(|moved| moved.places).unwrap_or_default();
+    let mut kept = Vec::new();
+    for place in &places {
+        let (at, mut found) = (host.path_of(place), BTreeSet::new());
+        if let Some(moves) = adoption.moves() {
+            owners::already(&at, moves, &mut found).map_err(|cause| Error::io("search", &at, &cause))?;
+        }
+        kept.push(found);
+    }
+    Ok(Account {
+        name: adoption.name.clone(),
+        uid: adoption.uid,
+        group: adoption.private_group.clone(),
+        iam_id: adoption.iam_id.clone(),
+        id: adoption.id,
+        moves: adoption.moves(),
+        places,
+        kept,
+    })
 }
 
 /// The home directory, and other places with the user's files.
-fn owners(adoption: &Adoption) -> Option<Owners> {
+fn moved(adoption: &Adoption) -> Option<Owners> {
     let moves = adoption.moves()?;
     let mail = MAIL.iter().map(|directory| format!("{directory}/{}", adoption.name));
     let places = [adoption.home.clone()].into_iter().chain(mail).chain(SPOOLS.map(str::to_owned));
-    Some(Owners { name: adoption.name.clone(), moves, places: places.map(PathBuf::from).collect() })
+    let places = places.map(PathBuf::from).collect();
+    Some(Owners { name: adoption.name.clone(), moves, places, kept: Vec::new() })
 }
 
-/// Checks that nobody logged in meanwhile, because they would still have the old ids.
-fn nobody_came(host: &Host, plan: &Plan) -> Result<(), Error> {
+/// Checks that none of these users with these uids logged in meanwhile, because they would still have the old ids.
+pub(super) fn nobody_came<'a>(
+    host: &Host,
+    mut moved: impl Iterator<Item = (&'a str, u32)>,
+) -> Result<(), Error> {
     let running = processes::by_uid(host);
-    let mut moved = plan.adopt.iter().filter(|adoption| adoption.moves().is_some());
-    match moved.find(|adoption| running.contains_key(&adoption.uid)) {
-        Some(adoption) => Err(Error::other(format!("'{}' has logged in in the meantime", adoption.name))),
+    match moved.find(|(_, uid)| running.contains_key(uid)) {
+        Some((name, _)) => Err(Error::other(format!("'{name}' has logged in in the meantime"))),
         None => Ok(()),
     }
 }

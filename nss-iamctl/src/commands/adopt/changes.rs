@@ -52,11 +52,7 @@ pub(super) fn edits(world: &World<'_>, plan: &Plan, renumber: bool) -> Result<Ve
             change(path, Some(text), Some(after.unwrap_or_else(|| text.clone())));
         }
     }
-    let mut groups: BTreeSet<&str> =
-        plan.adopt.iter().filter_map(|adoption| adoption.private_group.as_deref()).collect();
-    if plan.marker_goes {
-        groups.insert(&world.marker);
-    }
+    let groups = groups(world, plan);
     let without_groups =
         |text: &[u8], lists| accounts::without_members(&accounts::without(text, &groups), lists, &names);
     if let Some(text) = &facts.gshadow {
@@ -68,6 +64,12 @@ pub(super) fn edits(world: &World<'_>, plan: &Plan, renumber: bool) -> Result<Ve
     }
     change(Path::new(PASSWD), Some(&facts.passwd), Some(accounts::without(&facts.passwd, &names)));
     Ok(edits)
+}
+
+/// The groups that are removed.
+pub(super) fn groups<'a>(world: &'a World<'_>, plan: &'a Plan) -> BTreeSet<&'a str> {
+    let private = plan.adopt.iter().filter_map(|adoption| adoption.private_group.as_deref());
+    private.chain(plan.marker_goes.then_some(world.marker.as_str())).collect()
 }
 
 /// The drop-in with an entry in `[ids]` for each.

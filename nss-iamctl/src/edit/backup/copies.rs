@@ -1,4 +1,4 @@
-//! Permanent copies of the files that `adopt` is about to change. Only an administrator can undo what it did.
+//! Permanent copies of the files that `adopt` is about to change. Only an administrator asks for them again: `adopt --undo`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,15 +11,21 @@ use crate::host::Host;
 use crate::host::files;
 use crate::say::error::Error;
 
-/// Copies the files, with mode and owner, and the plan as it was shown, into a directory that only root may enter. Its
-/// name begins with `name`.
+/// Copies the files, with mode and owner, into a directory that only root may enter, and adds these texts. Its name begins
+/// with `name`.
 ///
 /// # Errors
 /// When that fails; the directory is then removed.
-pub(crate) fn save(host: &Host, name: &str, edits: &[Edit], plan: &str) -> Result<PathBuf, Error> {
+pub(crate) fn save(
+    host: &Host,
+    name: &str,
+    edits: &[Edit],
+    texts: &[(&str, &str)],
+) -> Result<PathBuf, Error> {
     let directory = fresh(&host.path(DIRECTORY), name)?;
     let copied = edits.iter().try_for_each(|edit| copy(host, &edit.path, &directory));
-    match copied.and_then(|()| files::replace(&directory.join("plan.txt"), plan, 0o600)) {
+    let add = |(name, text): &(&str, &str)| files::replace(&directory.join(name), text, 0o600);
+    match copied.and_then(|()| texts.iter().try_for_each(add)) {
         Ok(()) => Ok(directory),
         Err(failed) => {
             // The first failure is the one that matters.
@@ -44,9 +50,14 @@ fn fresh(within: &Path, name: &str) -> Result<PathBuf, Error> {
 
 fn copy(host: &Host, path: &Path, directory: &Path) -> Result<(), Error> {
     let Some(saved) = files::save(&host.path_of(path))? else { return Ok(()) };
-    let copy = directory.join(path.strip_prefix("/").unwrap_or(path));
+    let copy = of(path, directory);
     make(copy.parent().unwrap_or(directory))?;
     files::restore(&copy, &saved)
+}
+
+/// Where the copy of a file is, in a directory that [`save`] made.
+pub(crate) fn of(path: &Path, directory: &Path) -> PathBuf {
+    directory.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 fn make(directory: &Path) -> Result<(), Error> {
@@ -73,13 +84,13 @@ mod tests {
             mode: 0o644,
         };
         let edits = [edit("/etc/passwd"), edit("/etc/missing")];
-        let [one, two] = [(); 2].map(|()| save(&host, "adopt-x", &edits, "plan").unwrap());
+        let [one, two] = [(); 2].map(|()| save(&host, "adopt-x", &edits, &[("plan.txt", "plan")]).unwrap());
         assert_ne!(one, two);
         for kept in [&one, &two] {
             assert_eq!(fs::read(kept.join("etc/passwd")).unwrap(), b"x");
             assert_eq!(files::names(kept).unwrap(), ["etc", "plan.txt"]);
         }
-        assert!(save(&host, "adopt-x", &[edit("/etc/passwd"), edit("/etc")], "plan").is_err());
+        assert!(save(&host, "adopt-x", &[edit("/etc/passwd"), edit("/etc")], &[]).is_err());
         assert_eq!(files::names(&root.path().join("var/lib/nss-iam/backup")).unwrap().len(), 2);
     }
 }

@@ -25,6 +25,25 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<V
     Ok(Option::<Stored>::deserialize(from)?.map(Stored::bytes))
 }
 
+/// As above, for the path of a file.
+pub(super) mod path {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::{Path, PathBuf};
+
+    use super::{Deserialize, Deserializer, Serialize, Serializer, Stored};
+
+    pub(in crate::edit::backup) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        Stored::of(path.as_os_str().as_bytes()).serialize(to)
+    }
+
+    pub(in crate::edit::backup) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<PathBuf, D::Error> {
+        Ok(OsString::from_vec(Stored::deserialize(from)?.bytes()).into())
+    }
+}
+
 impl Stored {
     fn of(bytes: &[u8]) -> Self {
         if let Ok(text) = str::from_utf8(bytes) {

@@ -22,13 +22,15 @@ const KEYS_COMMAND: &str =
 
 /// What the fake refresher does.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Refresher {
+pub(super) enum Refresher {
     /// Publishes everyone in the pins.
     Publishes,
     /// Publishes everyone with another home directory.
     Elsewhere,
     /// Publishes nobody, and reports why.
     Skips,
+    /// Publishes that she is disabled.
+    Leaves,
     Fails,
 }
 
@@ -76,7 +78,7 @@ impl StandIn {
             uid: super::Id::pinned(id).unwrap(),
             name: Name::new("ana").unwrap(),
             pinned: true,
-            active: true,
+            active: self.refresher != Refresher::Leaves,
             passwd: Passwd::new(Field::new(home).unwrap(), Field::new("/bin/bash").unwrap(), 1),
             groups: Vec::new(),
             local: Vec::new(),
@@ -91,14 +93,14 @@ fn computed() -> u32 {
 }
 
 /// Every file: mode, owner, group, content.
-type Files = BTreeMap<PathBuf, (u32, u32, u32, Vec<u8>)>;
+pub(super) type Files = BTreeMap<PathBuf, (u32, u32, u32, Vec<u8>)>;
 
 /// A host with aws-ec2-ssh and one user, whose gid differs from her uid.
-struct Tree(tempfile::TempDir);
+pub(super) struct Tree(tempfile::TempDir);
 
 impl Tree {
     /// `None` without root, which is printed.
-    fn new() -> Option<Self> {
+    pub(super) fn new() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             let _ = writeln!(io::stdout(), "skipped: needs root");
             return None;
@@ -150,7 +152,7 @@ impl Tree {
         Some(tree)
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub(super) fn path(&self, path: &str) -> PathBuf {
         self.0.path().join(path.trim_start_matches('/'))
     }
 
@@ -161,11 +163,11 @@ impl Tree {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
     }
 
-    fn adopt(&self, refresher: Refresher, args: Adopt) -> Result<String, Error> {
+    pub(super) fn adopt(&self, refresher: Refresher, args: Adopt) -> Result<String, Error> {
         self.adopt_with(refresher, true, args)
     }
 
-    fn adopt_with(&self, refresher: Refresher, sshd: bool, args: Adopt) -> Result<String, Error> {
+    pub(super) fn adopt_with(&self, refresher: Refresher, sshd: bool, args: Adopt) -> Result<String, Error> {
         let root = self.0.path().to_owned();
         let host = Host::of(root.clone(), Box::new(StandIn { root, refresher, sshd }));
         let mut out = Vec::new();
@@ -174,13 +176,13 @@ impl Tree {
     }
 
     /// The paths that changed.
-    fn changed(&self, before: &Files) -> Vec<PathBuf> {
+    pub(super) fn changed(&self, before: &Files) -> Vec<PathBuf> {
         let now = self.all();
         let paths: BTreeSet<&PathBuf> = before.keys().chain(now.keys()).collect();
         paths.into_iter().filter(|path| before.get(*path) != now.get(*path)).cloned().collect()
     }
 
-    fn all(&self) -> Files {
+    pub(super) fn all(&self) -> Files {
         let mut found = BTreeMap::new();
         let mut directories = vec![self.0.path().to_owned()];
         while let Some(directory) = directories.pop() {
@@ -206,9 +208,9 @@ impl Tree {
     }
 }
 
-const NONE: [PathBuf; 0] = [];
+pub(super) const NONE: [PathBuf; 0] = [];
 
-fn apply() -> Adopt {
+pub(super) fn apply() -> Adopt {
     Adopt { apply: true, ..Adopt::default() }
 }
 
@@ -375,7 +377,7 @@ fn nothing_outside_a_home_is_reached_through_it() {
     }
     let before = tree.all();
     let mut changed = owners::Changed::new();
-    owners::walk(&tree.path("/home/ana"), moves, &mut changed).unwrap();
+    owners::walk(&tree.path("/home/ana"), moves, &BTreeSet::new(), &mut changed).unwrap();
     assert_eq!(tree.ids("/home/ana/directory"), (UID + 7, UID + 7), "a link itself is hers");
     for outside in ["/srv/directory/file", "/srv/file"] {
         assert_eq!(tree.ids(outside), (UID, UID + 1), "{outside}");
@@ -392,5 +394,5 @@ fn nothing_outside_a_home_is_reached_through_it() {
     assert_eq!(tree.ids("/home/ana/new"), (UID + 7, UID + 7));
     fs::remove_file(tree.path("/home/ana/new")).unwrap();
     assert_eq!(tree.changed(&before), NONE);
-    owners::walk(Path::new("/nowhere/at/all"), moves, &mut changed).unwrap();
+    owners::walk(Path::new("/nowhere/at/all"), moves, &BTreeSet::new(), &mut changed).unwrap();
 }

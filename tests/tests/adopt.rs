@@ -41,6 +41,27 @@ fn host(first: u32) -> Option<(JumpHost, Key)> {
     Some((host, key))
 }
 
+/// Everything in /etc, with mode and owner; and the owners of all files of both users.
+fn everything(host: &JumpHost) -> (String, String) {
+    // The lock file stays; the refresher's own files are elsewhere.
+    let etc = host.done(&[
+        "sh",
+        "-c",
+        "cd /etc && find . -not -name .pwd.lock \\( -type f -o -type l \\) -printf '%p %m %U:%G ' \
+        -exec sha256sum {} ';' | sort",
+    ]);
+    let owners = host.done(&["sh", "-c", "find /home /var/mail -printf '%p %m %U:%G\\n' | sort"]);
+    (etc, owners)
+}
+
+fn logged_out(host: &JumpHost, uid: &str) {
+    host.done(&[
+        "sh",
+        "-c",
+        &format!("for i in $(seq 100); do pgrep -U {uid} || exit 0; sleep 0.1; done; exit 1"),
+    ]);
+}
+
 fn contents() -> Vec<Option<Vec<u8>>> {
     FILES.map(|file| fs::read(file).ok()).to_vec()
 }
@@ -144,4 +165,103 @@ fn renumber_gives_the_files_of_the_named_account_the_ids_of_the_user_and_follows
     assert_eq!(host.login("ana", &key, "cat ~/papers/notes").trim(), "hers");
     assert_eq!(host.done(&["stat", "-c", "%u", "/etc/shadow"]).trim(), "0");
     assert_eq!(host.passwd("jane.doe", 2), "47201", "an account that was not named stays");
+}
+
+#[test]
+fn undo_gives_back_every_byte_and_every_owner() {
+    let Some((host, key)) = host(47_500) else { return };
+    // Files that have the new gid already, and one of root's.
+    host.done(&[
+        "sh",
+        "-c",
+        "touch /home/ana/marked /home/ana/roots; chown ana:iam-synced-users /home/ana/marked",
+    ]);
+    let before = everything(&host);
+    host.done(&["nss-iamctl", "adopt", "--apply"]);
+    assert_eq!(host.login("ana", &key, "touch ~/later; id -u").trim(), "47500");
+    logged_out(&host, "47500");
+    let adopted = everything(&host);
+    let (status, told) = host.sh("nss-iamctl adopt --undo");
+    assert_eq!(status, Some(0), "{told}");
+    for expected in [
+        "ana (uid 47500): becomes a local account again, with uid 47500",
+        "gid 47500 to 47501",
+        "write '/etc/passwd'",
+    ] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+    assert_eq!(everything(&host), adopted, "a plan changes nothing");
+
+    let (status, told) = host.sh("nss-iamctl adopt --undo --apply");
+    assert_eq!(status, Some(0), "{told}");
+    assert_eq!(
+        host.done(&["stat", "-c", "%U:%G", "/home/ana/later"]),
+        "ana:ana\n",
+        "also what she wrote since"
+    );
+    fs::remove_file("/home/ana/later").unwrap();
+    assert_eq!(everything(&host), before);
+    host.done(&["su", "ana", "-c", "cat ~/papers/notes"]);
+    assert_eq!(host.sh("id -nG ana").1.trim(), "ana sudo iam-synced-users");
+    assert!(host.sh("sudo -l -U jane.doe").1.contains("NOPASSWD"));
+
+    // Once more, and the way there again.
+    let (status, told) = host.sh("nss-iamctl adopt --undo --apply");
+    assert_eq!((status, told.contains("no adopted account is missing")), (Some(0), true), "{told}");
+    assert_eq!(everything(&host), before);
+    host.done(&["nss-iamctl", "adopt", "--apply"]);
+    assert_eq!(host.login("ana", &key, "id -u").trim(), "47500");
+    logged_out(&host, "47500");
+    host.done(&["nss-iamctl", "adopt", "--undo", "--apply"]);
+    assert_eq!(everything(&host), before);
+}
+
+#[test]
+fn undo_overwrites_nothing_that_was_changed_since_and_says_what_is_left() {
+    let Some((host, _)) = host(47_600) else { return };
+    host.done(&["nss-iamctl", "adopt", "--apply"]);
+    host.done(&["useradd", "--create-home", "--uid", "47700", "eve"]);
+    // Useradd would refuse a name that an nss-iam user has.
+    append("/etc/passwd", "ana:x:47800:47700::/:/bin/sh\n");
+    append("/etc/shadow", "ana:!:20000:0:99999:7:::\n");
+    fs::write("/etc/cron.d/import_users", "# another job\n").unwrap();
+    let before = everything(&host);
+    let (status, told) = host.sh("nss-iamctl adopt --undo --apply");
+    assert_eq!(status, Some(78), "{told}");
+    assert!(told.contains("there is another account of that name, with uid 47800"), "{told}");
+    assert!(told.contains("hint: rename it: usermod -l NEWNAME ana"), "{told}");
+    assert_eq!(everything(&host), before);
+
+    // The other one alone, then the hint.
+    let (status, told) = host.sh("nss-iamctl adopt --undo --apply jane.doe");
+    assert_eq!(status, Some(78), "{told}");
+    let left = "group 'iam-synced-users' stays removed: its gid 47600 is the id of an nss-iam user";
+    assert!(told.contains(left), "{told}");
+    assert_eq!(host.sh("id -nG jane.doe").1.trim(), "jane.doe sudo");
+    assert!(host.sh("sudo -l -U jane.doe").1.contains("NOPASSWD"));
+    host.done(&["usermod", "-l", "other", "ana"]);
+    host.refresh();
+    let (status, told) = host.sh("nss-iamctl adopt --undo --apply");
+    assert_eq!(status, Some(78), "{told}");
+    assert!(told.contains("'/etc/cron.d/import_users' was changed since"), "{told}");
+    assert_eq!(fs::read_to_string("/etc/cron.d/import_users").unwrap(), "# another job\n");
+    assert_eq!(host.sh("id -nG ana").1.trim(), "ana sudo iam-synced-users");
+    assert_eq!(host.sh("id -nG jane.doe").1.trim(), "jane.doe sudo iam-synced-users");
+    assert_eq!((host.passwd("eve", 2), host.passwd("other", 2)), ("47700".to_owned(), "47800".to_owned()));
+    let checked = host.sh("pwck -rq; grpck -r").1;
+    assert!(["ana", "jane", "eve"].iter().all(|name| !checked.contains(name)), "{checked}");
+}
+
+#[test]
+fn undo_lets_nobody_in_who_left_unless_named() {
+    let Some((host, _)) = host(47_900) else { return };
+    host.done(&["nss-iamctl", "adopt", "--apply"]);
+    host.done(&["nss-iamctl", "lock", "ana"]);
+    let (status, told) = host.sh("nss-iamctl adopt --undo --apply");
+    assert_eq!(status, Some(78), "{told}");
+    assert!(told.contains("'ana' stays removed: the nss-iam user is disabled"), "{told}");
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    assert!(passwd.contains("\njane.doe:") && !passwd.contains("\nana:"), "{passwd}");
+    host.done(&["nss-iamctl", "adopt", "--undo", "--apply", "ana"]);
+    assert_eq!(host.passwd("ana", 2), "47900");
 }

@@ -21,10 +21,15 @@ pub(crate) struct Adopt {
     pub dry_run: bool,
 
     /// Print an [ids] section for the configuration of an image; change nothing
-    #[arg(long, conflicts_with_all = ["apply", "renumber"])]
+    #[arg(long, conflicts_with_all = ["apply", "renumber", "undo"])]
     pub print_config: bool,
 
     /// Change the files to the ids that nss-iam has for the users, instead of giving the users the ids of the accounts
     #[arg(long)]
     pub renumber: bool,
+
+    /// Give the accounts of the last 'adopt --apply' back from the backup, with their groups, sudo rules, passwords and
+    /// the ids of their files; with --apply, it is done
+    #[arg(long, conflicts_with = "renumber")]
+    pub undo: bool,
 }

@@ -15,6 +15,7 @@ mod script;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod world;
 
 use std::io::Write;
@@ -34,11 +35,16 @@ use facts::Facts;
 use outcome::Plan;
 use world::{Request, World};
 
-/// Makes the plan, and with `--apply` carries it out. `now` is in seconds since 1970.
+/// Carries out the request; `now` is in seconds since 1970.
 ///
 /// # Errors
 /// When it cannot be planned, or fails; all files are then restored.
 pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
+    if args.undo { undo::run(host, args, out) } else { adopt(host, args, now, out) }
+}
+
+/// Makes the plan, and with `--apply` carries it out.
+fn adopt(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
     let request =
         Request { names: args.names.clone(), renumber: args.renumber, elsewhere: args.print_config };
     // While the lock is held, nobody else changes what the plan depends on.
@@ -88,7 +94,8 @@ fn status(args: &Adopt, plan: &Plan) -> u8 {
 fn done(plan: &Plan, kept: &Path) {
     let count = plan.adopt.len();
     let accounts = if count == 1 { "account" } else { "accounts" };
-    say(format!("{count} {accounts} taken over; the original files are in '{}'", kept.display()));
+    let what = format!("{count} {accounts} taken over; the original files are in '{}'", kept.display());
+    say(Message::new(what).with_hint("to go back: nss-iamctl adopt --undo"));
 }
 
 fn nobody(world: &World<'_>, plan: &Plan) -> Message {

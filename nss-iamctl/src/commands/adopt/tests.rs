@@ -3,6 +3,7 @@
 mod checked;
 mod host;
 mod planned;
+mod undo;
 
 use cache::state::Identity;
 use policy::{IamId, Id};

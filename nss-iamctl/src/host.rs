@@ -6,6 +6,7 @@ pub(crate) mod nscd;
 pub(crate) mod paths;
 pub(crate) mod processes;
 pub(crate) mod published;
+pub(crate) mod services;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -53,7 +53,7 @@ fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, E
         error::require_root(word)?;
     }
     match command {
-        Command::Enable(args) => enable::run(host, args, out),
+        Command::Enable(args) => enable::run(host, args, now(), out),
         Command::Disable(args) => disable::run(host, args, out),
         Command::Status(args) => status::run(host, args, now(), out),
         Command::Users(args) => users::run(host, args, out),

@@ -2,6 +2,7 @@
 //! correct.
 
 mod groups;
+mod outcome;
 
 use std::io::Write;
 
@@ -22,7 +23,7 @@ use crate::edit::transaction::{Transaction, carry_out};
 use crate::edit::units;
 use crate::host::paths::{IMDS, TIMER};
 use crate::host::published::Published;
-use crate::host::{Host, files, nscd};
+use crate::host::{Host, files, nscd, services};
 use crate::say::error::{self, Error};
 use crate::say::say;
 
@@ -36,7 +37,7 @@ struct Plan {
 ///
 /// # Errors
 /// When that is impossible, or sshd's settings are not correct afterwards; all files are then restored.
-pub(crate) fn run(host: &Host, args: &Enable, out: &mut dyn Write) -> Result<u8, Error> {
+pub(crate) fn run(host: &Host, args: &Enable, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
     let unchanged = |failed: Error| failed.done("nothing was changed");
     let sshd = Sshd::find(host).map_err(unchanged)?;
     let plan = plan(host, sshd.as_ref(), args).map_err(unchanged)?;
@@ -53,6 +54,7 @@ pub(crate) fn run(host: &Host, args: &Enable, out: &mut dyn Write) -> Result<u8,
         (Some(sshd), false) => say(&reload::reload(sshd)?),
         (None, false) => {}
     }
+    outcome::finish(host, !plan.steps.is_empty(), now, out)?;
     Ok(error::OK)
 }
 
@@ -153,7 +155,7 @@ impl Plan {
     fn units(&mut self, host: &Host, imds: bool) -> Result<(), Error> {
         let on = |unit: &str| Step::Unit { unit: unit.to_owned(), on: true };
         let enabled = |unit: &str| units::is_enabled(host, unit);
-        match (imds, units::is_installed(host, IMDS)) {
+        match (imds, services::is_installed(host, IMDS)) {
             (true, false) => {
                 let why = format!("'--imds' needs '{IMDS}', which is not installed");
                 return Err(Error::configuration(why).hint("install the whole package"));
@@ -168,7 +170,7 @@ impl Plan {
             _ => {}
         }
         // Without systemctl, 'cache-refresher --loop' replaces the timer.
-        if units::is_installed(host, TIMER) && host.find("systemctl").is_some() && !enabled(TIMER) {
+        if services::is_installed(host, TIMER) && host.find("systemctl").is_some() && !enabled(TIMER) {
             self.steps.push(on(TIMER));
         }
         Ok(())

@@ -1,44 +1,28 @@
 //! `refresh`: what the timer runs. Where systemd runs, it starts the timer's units, which have their own environment and
 //! limits, and prints their report. Otherwise this process is replaced by cache-refresher.
 
-mod report;
-pub(crate) mod units;
-
 use std::io::{IsTerminal, Write};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use crate::cli;
 use crate::edit::settings;
-use crate::host::Host;
 use crate::host::paths::REFRESHER;
-use crate::say::error::{self, Error};
-use crate::say::finding::written;
-use crate::say::say;
+use crate::host::{Host, services};
+use crate::say::error::Error;
 
 pub(crate) fn run(host: &Host, args: &cli::Refresh, out: &mut dyn Write) -> Result<u8, Error> {
     // cache-refresher has nothing to do on a host that is not set up, and says so.
     let idle = settings::load(host).is_ok_and(|config| !config.names_groups());
-    if args.force || args.dry_run || args.json || idle || !units::are_usable(host) {
+    if args.force || args.dry_run || args.json || idle || !services::are_usable(host) {
         return by_hand(host, args);
     }
-    let ran = units::run(host)?;
-    let Some(status) = ran.report(host) else {
-        say(ran.complaint(host));
-        return Ok(ran.exit);
-    };
+    let ran = services::run(host)?;
     // cache-refresher asks whether to disable the users who are held.
-    let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if may_ask && report::holds_users(&status) {
+    if ran.holds_users() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         return by_hand(host, args);
     }
-    let lines = report::lines(&status, args.verbose);
-    lines.notes.into_iter().for_each(say);
-    written(writeln!(out, "{}", lines.summary))?;
-    if lines.errors.is_empty() && ran.exit != error::OK {
-        say(ran.complaint(host));
-    }
-    lines.errors.into_iter().for_each(say);
+    ran.tell(host, args.verbose, out)?;
     Ok(ran.exit)
 }
 
@@ -49,8 +33,8 @@ fn by_hand(host: &Host, args: &cli::Refresh) -> Result<u8, Error> {
     command.args(args.dry_run.then_some("--dry-run"));
     command.args(args.json.then_some("--json"));
     command.args(args.verbose.then_some("--verbose"));
-    if units::are_usable(host) {
-        command.envs(units::environment(host));
+    if services::are_usable(host) {
+        command.envs(services::environment(host));
     }
     // It returns only if it fails.
     let cause = command.exec();

@@ -3,13 +3,6 @@
 use crate::host::Host;
 use crate::host::paths::TIMER;
 
-const DIRECTORIES: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
-
-/// Whether the unit is installed.
-pub(crate) fn is_installed(host: &Host, unit: &str) -> bool {
-    DIRECTORIES.iter().any(|directory| host.exists(&format!("{directory}/{unit}")))
-}
-
 /// Whether it is started at boot.
 pub(crate) fn is_enabled(host: &Host, unit: &str) -> bool {
     host.run(&["systemctl", "is-enabled", "--quiet", unit]).is_ok_and(|output| output.success())

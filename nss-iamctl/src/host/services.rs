@@ -1,19 +1,22 @@
-//! Runs the two services of a refresh as the timer does, and waits for them.
+//! The units of a refresh: whether they are installed, and a run of them as by the timer, with its report.
+
+mod report;
 
 use std::io::{IsTerminal, Write};
 use std::thread::sleep;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use message::Message;
 use status::Status;
 
-use crate::edit::units::is_installed;
 use crate::host::Host;
 use crate::host::paths::{SERVICES, STATUS};
 use crate::say::error::{self, Error};
+use crate::say::finding::written;
+use crate::say::say;
 use crate::say::show::printable;
 
+const DIRECTORIES: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 const PAUSE: Duration = Duration::from_millis(200);
 /// The exit statuses of cache-refresher, from the one that needs an administrator most (docs/reference/exit-codes.md).
 const BY_WEIGHT: [u8; 5] = [78, 77, 75, 65, 70];
@@ -23,8 +26,13 @@ pub(crate) struct Ran {
     pub exit: u8,
     /// The units that failed, with systemd's id of this run.
     failed: Vec<(&'static str, String)>,
-    /// The time of the report before.
-    last: Option<Timestamp>,
+    /// Its report, if it wrote one.
+    status: Option<Status>,
+}
+
+/// Whether the unit is installed.
+pub(crate) fn is_installed(host: &Host, unit: &str) -> bool {
+    DIRECTORIES.iter().any(|directory| host.exists(&format!("{directory}/{unit}")))
 }
 
 /// Whether systemd runs (sd_booted(3)) and knows the units.
@@ -58,17 +66,41 @@ pub(crate) fn run(host: &Host) -> Result<Ran, Error> {
         true => error::OK,
         false => BY_WEIGHT.into_iter().find(|exit| exits.contains(exit)).unwrap_or(error::OTHER),
     };
-    Ok(Ran { exit, failed: failed.into_iter().map(|(name, unit)| (name, unit.run.clone())).collect(), last })
+    let status = Status::read(&host.path(STATUS)).ok().filter(|status| status.time != last);
+    Ok(Ran {
+        exit,
+        failed: failed.into_iter().map(|(name, unit)| (name, unit.run.clone())).collect(),
+        status,
+    })
 }
 
 impl Ran {
-    /// The report of this run, if it wrote one.
-    pub(crate) fn report(&self, host: &Host) -> Option<Status> {
-        Status::read(&host.path(STATUS)).ok().filter(|status| status.time != self.last)
+    /// Whether users stay only until somebody confirms that they leave.
+    pub(crate) fn holds_users(&self) -> bool {
+        self.status.as_ref().is_some_and(report::holds_users)
+    }
+
+    /// Prints the report, and what failed at the end.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(crate) fn tell(&self, host: &Host, verbose: bool, out: &mut dyn Write) -> Result<(), Error> {
+        let mut errors = Vec::new();
+        if let Some(status) = &self.status {
+            let lines = report::lines(status, verbose);
+            lines.notes.into_iter().for_each(say);
+            written(writeln!(out, "{}", lines.summary))?;
+            errors = lines.errors;
+        }
+        if errors.is_empty() && self.exit != error::OK {
+            errors.push(self.complaint(host));
+        }
+        errors.into_iter().for_each(say);
+        Ok(())
     }
 
     /// What a unit that failed without a report logged last.
-    pub(crate) fn complaint(&self, host: &Host) -> Message {
+    fn complaint(&self, host: &Host) -> Message {
         let Some((unit, run)) = self.failed.first() else { return "the refresh wrote no report".into() };
         let line = ["journalctl", "-q", "-o", "cat", "-n", "3", &format!("_SYSTEMD_INVOCATION_ID={run}")];
         let logged = host.run(&line).map(|output| output.stdout).unwrap_or_default();
@@ -140,7 +172,7 @@ fn unit(text: &str) -> Unit {
 }
 
 /// The variables that `Environment=` gives to the unit that reads the source.
-pub(super) fn environment(host: &Host) -> Vec<(String, String)> {
+pub(crate) fn environment(host: &Host) -> Vec<(String, String)> {
     let line = ["systemctl", "show", "-p", "Environment", "--value", SERVICES[0]];
     let shown = host.run(&line).map(|output| output.stdout).unwrap_or_default();
     words(shown.trim())

@@ -160,13 +160,17 @@ impl Plan {
                 let why = format!("'--imds' needs '{IMDS}', which is not installed");
                 return Err(Error::configuration(why).hint("install the whole package"));
             }
+            (true, true) if host.find("nft").is_none() => {
+                let why = "'--imds' needs 'nft', which is not installed";
+                return Err(Error::configuration(why).hint("install the package nftables"));
+            }
             (true, true) if !enabled(IMDS) => self.steps.push(on(IMDS)),
-            (false, true) if !enabled(IMDS) => self.notes.push(
-                Message::new(
-                    "nss-iam users can reach the metadata service, and take the instance role there",
-                )
-                .with_hint("nss-iamctl enable --imds"),
-            ),
+            (false, true) if !enabled(IMDS) => {
+                let first =
+                    if host.find("nft").is_none() { "install the package nftables, then: " } else { "" };
+                let what = "nss-iam users can reach the metadata service, and take the instance role there";
+                self.notes.push(Message::new(what).with_hint(format!("{first}nss-iamctl enable --imds")));
+            }
             _ => {}
         }
         // Without systemctl, 'cache-refresher --loop' replaces the timer.

@@ -433,6 +433,26 @@ fn the_timer_of_the_package_is_switched_on_without_waiting_and_off_again() {
     assert!(machine.ran().contains(off), "{}", machine.ran());
 }
 
+#[test]
+fn blocking_the_metadata_needs_nft_and_the_hint_says_so() {
+    let machine = Machine::debian();
+    machine.write("/lib/systemd/system/nss-iam-imds.service", "");
+    let imds = Enable { imds: true, dry_run: true, ..enable() };
+    let hint = |told: &str| told.rsplit_once("hint: ").map(|(_, hint)| hint.trim().to_owned());
+    let refused = machine.enable(&imds).unwrap_err();
+    assert_eq!(refused.status(), CONFIGURATION);
+    assert_eq!(hint(&refused.to_string()).as_deref(), Some("install the package nftables"));
+    let note = || {
+        machine.said();
+        machine.enable(&Enable { dry_run: true, ..enable() }).unwrap();
+        machine.said()
+    };
+    assert!(note().contains("hint: install the package nftables, then: nss-iamctl enable --imds\n"));
+    machine.write("/usr/sbin/nft", "");
+    assert!(note().contains("hint: nss-iamctl enable --imds\n"));
+    assert!(machine.enable(&imds).unwrap().contains("run: systemctl enable nss-iam-imds.service\n"));
+}
+
 /// While an image is built in a chroot or container, systemctl(1) can write links, but start nothing.
 #[test]
 fn where_systemd_does_not_run_the_timer_is_switched_on_for_the_next_boot() {

@@ -10,7 +10,7 @@ use serde_json::json;
 use tests::boot::Booted;
 use tests::login::{GROUP, Key};
 
-use crate::support::{OLDER, aws, package, repository, tree};
+use crate::support::{NEXT, OLDER, aws, package, repository, tree};
 
 /// sshd, PAM and names: the files that decide who can log in.
 const LOGINS: [&str; 3] = ["nsswitch.conf", "ssh/", "pam.d/"];
@@ -36,7 +36,8 @@ fn life(name: &str) {
     let Some(host) = Booted::start(name) else { return };
     repository(&host);
     let fresh = etc(&host);
-    host.done(&format!("apt-get install -qq -y nss-iam={OLDER}"));
+    let said = host.done(&format!("apt-get install -qq -y nss-iam={OLDER}"));
+    assert!(said.contains(NEXT), "{said}");
     installing_does_no_harm(&host, &fresh);
     units_are_sound(&host, name);
 
@@ -45,8 +46,11 @@ fn life(name: &str) {
     tick_every_two_seconds(&host);
     aws(&host, None);
     // The README's second command; the first installed the package.
-    host.done(&format!("nss-iamctl enable --group {GROUP}"));
-    host.until("users came by the timer", || host.sh("getent passwd bob").0 == Some(0));
+    let said = host.done(&format!("nss-iamctl enable --group {GROUP}"));
+    assert!(said.contains("2 users may log in: 'ana', 'bob'\n"), "{said}");
+    assert_eq!(host.sh("getent passwd bob").0, Some(0), "'enable' waits for the first refresh");
+    let said = host.done("nss-iamctl refresh");
+    assert!(said.contains("unchanged 2 users"), "the unit's environment names the endpoint: {said}");
     assert!(host.logs_in("ana", &ana) && host.logs_in("bob", &bob));
     let ids = host.done("id ana");
     halves_have_only_the_privileges_that_they_need(&host);

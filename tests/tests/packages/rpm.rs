@@ -10,7 +10,7 @@ use tests::boot::Booted;
 use tests::login::GROUP;
 use tests::{Machine, text};
 
-use crate::support::{aws, done, package, tree, unpacked};
+use crate::support::{NEXT, aws, done, package, tree, unpacked};
 
 fn query(words: &[&str]) -> String {
     let package = package("rpm");
@@ -96,6 +96,7 @@ fn the_rpm_can_be_installed_enabled_upgraded_and_removed() {
     // Packages that rpm distributions have under these names are not in the rpm database here.
     let said = host.done("rpm --install --nodeps /srv/nss-iam.rpm 2>&1");
     assert!(!said.contains("scriptlet failed"), "{said}");
+    assert!(said.contains(NEXT), "{said}");
     // Debian's glibc searches its multiarch directory, and lib64 only if ld.so.conf names it.
     host.write("/etc/ld.so.conf.d/lib64.conf", "/usr/lib64\n");
     host.done("ldconfig");
@@ -111,7 +112,7 @@ fn the_rpm_can_be_installed_enabled_upgraded_and_removed() {
     assert!(host.logs_in("ana", &ana));
 
     let said = host.done("rpm --upgrade --force --nodeps /srv/nss-iam.rpm 2>&1");
-    assert!(!said.contains("scriptlet failed"), "{said}");
+    assert!(!said.contains("scriptlet failed") && !said.contains(NEXT), "{said}");
     assert!(host.logs_in("ana", &ana), "an upgrade changes nothing");
 
     let said = host.done("rpm --erase --nodeps nss-iam 2>&1");

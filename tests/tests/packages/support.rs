@@ -9,6 +9,8 @@ use tests::text;
 
 /// The version of a package that differs only in the version.
 pub(crate) const OLDER: &str = "0.0.9";
+/// What the package says once it is installed, until the host is set up.
+pub(crate) const NEXT: &str = "nss-iamctl enable --group GROUP";
 
 /// `dist/nss-iam*.deb` or `.rpm`.
 pub(crate) fn package(extension: &str) -> PathBuf {
@@ -51,7 +53,8 @@ pub(crate) fn tree(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A repository of apt on the host, with the package, and the same package as an older version.
+/// A repository of apt on the host, with the package, and the same package as an older version, with a configuration that
+/// differs in a comment.
 pub(crate) fn repository(host: &Booted) {
     let (directory, built) = (host.path("/srv/packages"), package("deb"));
     fs::create_dir_all(&directory).unwrap();
@@ -64,6 +67,9 @@ pub(crate) fn repository(host: &Booted) {
     let text = fs::read_to_string(&control).unwrap();
     let version = text.lines().find(|line| line.starts_with("Version: ")).unwrap();
     fs::write(&control, text.replace(version, &format!("Version: {OLDER}"))).unwrap();
+    // If somebody had edited it, dpkg would ask at the upgrade, and fail without a terminal.
+    let config = root.join("etc/nss-iam/config.toml");
+    fs::write(&config, fs::read_to_string(&config).unwrap() + "# of the older version\n").unwrap();
     done("dpkg-deb", &["-Zgzip", "-z1", "--root-owner-group", "-b", root.to_str().unwrap(), place]);
     let index =
         done("sh", &["-c", &format!("cd '{place}' && dpkg-scanpackages --multiversion . 2>/dev/null")]);

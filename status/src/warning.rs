@@ -57,6 +57,16 @@ coded! {
             /// The local group.
             group: String,
         } = "local-group-of-root",
+        /// An `[[account]]` names no group.
+        AccountWithoutGroups {
+            /// The account's name in the configuration.
+            account: String,
+        } = "account-without-groups",
+        /// Keys are too old to be offered before the timer confirms them again.
+        MaxAgeShort {
+            /// `[keys] max_age`, in seconds.
+            seconds: u64,
+        } = "max-age-short",
         /// Another directory lists a published name as a member of its groups.
         InGroupsOfDirectory {
             /// What messages call a user or group of the source: "IAM user".
@@ -196,6 +206,15 @@ impl Warning {
             Self::LocalGroupOfRoot { group } => Message::new(format!(
                 "[local_groups] '{group}' left out: its gid is 0, which is never granted"
             )),
+            Self::AccountWithoutGroups { account } => {
+                Message::new(format!("[[account]] '{account}' names no group, so none of its users come to this host"))
+                    .with_hint("add groups = [\"GROUP\"] to it, or remove it")
+            }
+            Self::MaxAgeShort { seconds } => Message::new(format!(
+                "[keys] max_age is {seconds} s, and refreshes are up to 10 min apart: between them, keys are too old to be \
+                 offered"
+            ))
+            .with_hint("set max_age to several times that, such as \"1d\""),
             Self::InGroupsOfDirectory { called, name, iam_id, groups, service } => Message::new(format!(
                 "{called} '{name}' is a member of '{}' in service '{service}' of nsswitch.conf, and so is in these \
                  groups on this host",
@@ -254,6 +273,8 @@ impl Warning {
             | Self::LocalGroupsUnread { .. }
             | Self::LocalGroupMissing { .. }
             | Self::LocalGroupOfRoot { .. }
+            | Self::AccountWithoutGroups { .. }
+            | Self::MaxAgeShort { .. }
             | Self::NoMachineId
             | Self::OtherMachine
             | Self::InMemory

@@ -68,6 +68,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
         steps: settings.edits.into_iter().map(Step::Edit).collect(),
         notes: settings.notes,
     };
+    plan.notes.extend(groups::unread(args, config));
     plan.notes.extend(groups::left_without(&Published::read(host), &settings.before, config));
     let selected = plan.names(host)?;
     plan.homes(host, selected)?;
@@ -84,10 +85,13 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
         }
         None => plan.notes.push("sshd is not installed, so only names are set up".into()),
     }
-    if let Some(how) = args.sudo {
-        let planned = sudo::plan(host, how, config)?;
-        plan.steps.extend(planned.edits.into_iter().map(Step::Edit));
-        plan.notes.extend(planned.notes);
+    match args.sudo {
+        Some(how) => {
+            let planned = sudo::plan(host, how, config)?;
+            plan.steps.extend(planned.edits.into_iter().map(Step::Edit));
+            plan.notes.extend(planned.notes);
+        }
+        None => plan.notes.extend(sudo::asks_for_a_password(host, config)?),
     }
     plan.units(host, args.imds)?;
     Ok(plan)

@@ -62,7 +62,7 @@ pub(crate) fn plan(host: &Host, how: Sudo, config: &Config) -> Result<Plan, Erro
     let mut edits = services(host, how)?;
     edits.push(rule);
     edits.retain(|edit| edit.before != edit.after);
-    let notes = powerless(host, &main, config)?;
+    let notes = powerless(&rules(host)?, config);
     Ok(Plan { edits, notes: notes.into_iter().collect() })
 }
 
@@ -119,34 +119,69 @@ fn has_module(host: &Host) -> bool {
     directories.iter().chain(&plain).any(|directory| host.exists(&format!("{directory}/security/{MODULE}")))
 }
 
-/// A note if `[local_groups]` maps to no group that sudoers names: then no nss-iam user can use sudo.
-fn powerless(host: &Host, main: &str, config: &Config) -> Result<Option<Message>, Error> {
-    let mut rules = main.to_owned();
+/// All rules: the main file and those of its directory.
+fn rules(host: &Host) -> Result<String, Error> {
+    let mut rules = files::read_lossy(&host.path(MAIN))?.unwrap_or_default();
     let directory = host.path(DIRECTORY);
     let is_read = |name: &OsString| {
         let name = name.as_encoded_bytes();
         !name.contains(&b'.') && !name.ends_with(b"~")
     };
     for name in files::names(&directory)?.into_iter().filter(is_read) {
+        rules.push('\n');
         rules.push_str(&files::read_lossy(&directory.join(name))?.unwrap_or_default());
     }
-    let named: BTreeSet<&str> = rules
+    Ok(rules)
+}
+
+/// The groups that rules name, which ask for a password or not.
+fn named(rules: &str, with_password: bool) -> BTreeSet<&str> {
+    rules
         .lines()
         .filter(|line| !line.starts_with("Defaults"))
+        .filter(|line| !with_password || !line.contains("NOPASSWD:"))
         .flat_map(|line| line.split([' ', '\t', ',']))
         .filter_map(|word| word.strip_prefix('%'))
-        .collect();
+        .collect()
+}
+
+/// The local groups that nss-iam users join.
+fn joined(config: &Config) -> impl Iterator<Item = &String> {
     let accounts = config.account.iter().flat_map(|account| account.local_groups.values());
-    let joined: Vec<&String> = config.local_groups.values().chain(accounts).flatten().collect();
-    if joined.iter().any(|group| named.contains(group.as_str())) {
-        return Ok(None);
+    config.local_groups.values().chain(accounts).flatten()
+}
+
+/// A note if `[local_groups]` maps to no group that sudoers names: then no nss-iam user can use sudo.
+fn powerless(rules: &str, config: &Config) -> Option<Message> {
+    let named = named(rules, false);
+    if joined(config).any(|group| named.contains(group.as_str())) {
+        return None;
     }
     let first = named.first().copied().unwrap_or("sudo");
     let known = named.iter().copied().collect::<Vec<_>>().join(", ");
     let what = format!(
         "no group in [local_groups] maps to a local group that sudoers names ({known}), so no nss-iam user can use sudo yet"
     );
-    Ok(Some(Message::new(what).with_hint(format!("nss-iamctl enable --local-group GROUP={first}"))))
+    Some(Message::new(what).with_hint(format!("nss-iamctl enable --local-group GROUP={first}")))
+}
+
+/// A note if nss-iam users join a group that may use sudo, and sudo would ask them for a password, which they do not have.
+///
+/// # Errors
+/// When sudo's rules cannot be read.
+pub(crate) fn asks_for_a_password(host: &Host, config: &Config) -> Result<Option<Message>, Error> {
+    if host.exists(PATH) {
+        return Ok(None);
+    }
+    let rules = rules(host)?;
+    let named = named(&rules, true);
+    let group = joined(config).find(|group| named.contains(group.as_str()));
+    Ok(group.map(|group| {
+        let what = format!(
+            "members of '{group}' may use sudo, but it asks for a password, and nss-iam users have none"
+        );
+        Message::new(what).with_hint("nss-iamctl enable --sudo nopasswd, or --sudo agent")
+    }))
 }
 
 #[cfg(test)]
@@ -155,16 +190,32 @@ mod tests {
 
     #[test]
     fn the_note_about_sudo_names_a_group_of_sudoers() {
-        let directory = tempfile::tempdir().unwrap();
         let hint = |text: &str| {
             let config = Config::parse(&[("config.toml".into(), text.to_owned())]).unwrap();
-            let rules = "root ALL=(ALL) ALL\n%wheel ALL=(ALL) ALL\n";
-            powerless(&Host::this_directory(directory.path()), rules, &config).unwrap()
+            powerless("root ALL=(ALL) ALL\n%wheel ALL=(ALL) ALL\n", &config)
         };
         for text in ["", "[local_groups]\nJumpHostAdmins = [\"adm\", \"docker\"]\n"] {
             let told = hint(text).unwrap();
             assert_eq!(told.hint(), Some("nss-iamctl enable --local-group GROUP=wheel"));
         }
         assert_eq!(hint("[local_groups]\nOps = [\"wheel\"]\n"), None);
+    }
+
+    #[test]
+    fn a_password_that_nobody_has_is_noted_unless_sudo_does_not_ask_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let host = Host::this_directory(directory.path());
+        let config = |text: &str| Config::parse(&[("config.toml".into(), text.to_owned())]).unwrap();
+        let joins = config("[local_groups]\nOps = [\"wheel\"]\n");
+        let told = |rule: &str, config: &Config| {
+            std::fs::create_dir_all(host.path(DIRECTORY)).unwrap();
+            std::fs::write(host.path(MAIN), rule).unwrap();
+            asks_for_a_password(&host, config).unwrap()
+        };
+        assert!(told("%wheel ALL=(ALL) ALL\n", &joins).unwrap().what().starts_with("members of 'wheel'"));
+        assert_eq!(told("%wheel ALL=(ALL) NOPASSWD: ALL\n", &joins), None);
+        assert_eq!(told("%wheel ALL=(ALL) ALL\n", &config("")), None);
+        std::fs::write(host.path(PATH), "Defaults:%iam-users !authenticate\n").unwrap();
+        assert_eq!(told("%wheel ALL=(ALL) ALL\n", &joins), None);
     }
 }

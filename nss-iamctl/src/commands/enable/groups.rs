@@ -11,7 +11,7 @@ use crate::host::Host;
 use crate::host::accounts;
 use crate::host::published::Published;
 use crate::say::error::Error;
-use crate::say::show::{count, some};
+use crate::say::show::{count, some, word};
 
 /// # Errors
 /// When there can be no users, because no group is configured.
@@ -41,6 +41,20 @@ pub(super) fn require_local(host: &Host, args: &Enable) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Notes about groups whose members would join a local group, but that are not configured.
+pub(super) fn unread<'a>(args: &'a Enable, config: &'a Config) -> impl Iterator<Item = Message> + 'a {
+    let is_read = |group: &str| {
+        config.groups_from_instance_tag.is_some()
+            || !config.source.is_directory()
+            || config.groups.iter().any(|other| other.eq_ignore_ascii_case(group))
+    };
+    let unread = args.local_groups.iter().filter(move |(group, _)| !is_read(group));
+    unread.map(|(group, local)| {
+        let what = format!("group '{group}' is not configured, so nobody joins '{local}' yet");
+        Message::new(what).with_hint(format!("nss-iamctl enable --group {}", word(group)))
+    })
 }
 
 /// What the change of the groups does to users who are published now; `None` if it removes no group.

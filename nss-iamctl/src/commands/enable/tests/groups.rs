@@ -61,4 +61,12 @@ fn a_local_group_must_exist() {
     assert!(told.contains("'wheel' is no group of '/etc/group'"), "{told}");
     machine.enable(&with("sudo")).unwrap();
     assert!(machine.read(OURS).contains("[local_groups]\nOps = [\"sudo\"]\n"));
+    let said = machine.said();
+    assert!(said.contains("members of 'sudo' may use sudo, but it asks for a password"), "{said}");
+    assert!(!said.contains("is not configured"), "{said}");
+    let args =
+        Enable { local_groups: vec![("Dev".to_owned(), "sudo".to_owned())], dry_run: true, ..enable() };
+    machine.enable(&args).unwrap();
+    let said = machine.said();
+    assert!(said.contains("group 'Dev' is not configured, so nobody joins 'sudo' yet\n"), "{said}");
 }

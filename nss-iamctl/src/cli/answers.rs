@@ -46,7 +46,7 @@ pub(crate) struct Uid {
     after_help = "Exit status: 0 nothing prevents a login, 1 something needs attention, 2 the user cannot log in."
 )]
 pub(crate) struct Why {
-    /// Login name, or name at the source
+    /// Login name, name at the source in any spelling, or UserId
     pub user: String,
 
     /// Print the findings as JSON

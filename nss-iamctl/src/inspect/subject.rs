@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cache::snapshot::{Login, User};
 use cache::state::{self, State};
-use config::Config;
+use config::{Config, TagUse};
 use jiff::Timestamp;
 use policy::precedence::{Age, LastHolder, UserClaim};
 use policy::reserved::is_reserved;
@@ -39,9 +39,40 @@ pub(crate) struct Inactive {
     pub fingerprint: Option<String>,
 }
 
+/// Where a key is at the source, so that it can be revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// SSHPublicKeyId; empty in a document without ids.
+    Key(String),
+    /// The key of the tag.
+    Tag(String),
+}
+
+impl Origin {
+    /// `tag 'nss-iam:ssh-key'`, `key 'APKA1'`.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Key(id) if id.is_empty() => String::new(),
+            Self::Key(id) => format!("key '{id}'"),
+            Self::Tag(tag) => format!("tag '{tag}'"),
+        }
+    }
+}
+
 impl<'a> Who<'a> {
-    /// By login name, or else by the name at the source, in any case.
+    /// By login name, or else by the name at the source, in any case, or by UserId; or else by what the refresher makes of
+    /// the name: `Jane.Doe@Example.com` is `jane.doe` if the domain is removed.
     pub(crate) fn find(asked: &str, facts: &'a Facts) -> Self {
+        let who = Self::called(asked, facts);
+        if who.is_known() || facts.passwd.contains_key(asked) {
+            return who;
+        }
+        let spelled = facts.configured().users.mapping().spelling(asked);
+        let other = Self::called(&spelled, facts);
+        if other.is_known() || facts.passwd.contains_key(&spelled) { other } else { who }
+    }
+
+    fn called(asked: &str, facts: &'a Facts) -> Self {
         let config = facts.configured();
         let published = &facts.published;
         let state = published.state.as_ref().ok();
@@ -74,7 +105,10 @@ impl<'a> Who<'a> {
                 && match &id {
                     Some(id) => skip.id == *id,
                     // Its tags are not known here.
-                    None => is(&config.users.mapping().spelling(&skip.name), &skip.name, asked),
+                    None => {
+                        skip.id == asked
+                            || is(&config.users.mapping().spelling(&skip.name), &skip.name, asked)
+                    }
                 }
         });
         let skips = skips.collect();
@@ -88,13 +122,21 @@ impl<'a> Who<'a> {
         listed.or(remembered).or_else(|| self.skips.first().map(|skip| skip.name.as_str()))
     }
 
+    /// Where each active key is at the source, by fingerprint: its id, or the tag that has it.
+    pub(crate) fn origins(&self, config: &Config) -> BTreeMap<String, Origin> {
+        let Some((_, user)) = self.listed else { return BTreeMap::new() };
+        let keys = user.keys.iter().filter(|key| key.active);
+        let keys = keys.map(|key| (key.body.as_str(), Origin::Key(key.id.clone())));
+        let tags = user.tags.iter().filter(|(tag, _)| config.tags.usage(tag) == Some(TagUse::SshKey));
+        let tags = tags.map(|(tag, body)| (body.as_str(), Origin::Tag(tag.clone())));
+        // A key that is in both places is named by its id: untagging it would not revoke it.
+        let found = tags.chain(keys).filter_map(|(body, origin)| Some((fingerprint(body)?, origin)));
+        found.collect()
+    }
+
     /// The inactive keys: their ids, and fingerprints if they were active once.
     pub(crate) fn inactive(&self) -> Vec<Inactive> {
         let keys = self.listed.map_or(&[][..], |(_, user)| &user.keys);
-        let fingerprint = |body: &str| {
-            let key = PublicKey::from_openssh(&listing::type_and_base64(body)?).ok()?;
-            Some(key.fingerprint(HashAlg::Sha256).to_string())
-        };
         let inactive = keys.iter().filter(|key| !key.active);
         inactive.map(|key| Inactive { id: key.id.clone(), fingerprint: fingerprint(&key.body) }).collect()
     }
@@ -117,6 +159,11 @@ impl<'a> Who<'a> {
     }
 }
 
+fn fingerprint(body: &str) -> Option<String> {
+    let key = PublicKey::from_openssh(&listing::type_and_base64(body)?).ok()?;
+    Some(key.fingerprint(HashAlg::Sha256).to_string())
+}
+
 fn is(login: &str, iam_name: &str, asked: &str) -> bool {
     login == asked || iam_name.eq_ignore_ascii_case(asked)
 }
@@ -124,7 +171,8 @@ fn is(login: &str, iam_name: &str, asked: &str) -> bool {
 /// The user of that name in `state.db`. If there are several: the one who has the name now, or else the one who left last.
 fn remembered<'a>(asked: &str, state: Option<&'a State>) -> Option<(&'a IamId, &'a state::User)> {
     let users = state.into_iter().flat_map(|state| &state.users);
-    let called = users.filter(|(_, user)| is(user.name.as_str(), &user.iam_name, asked));
+    let called = users
+        .filter(|(iam_id, user)| iam_id.as_str() == asked || is(user.name.as_str(), &user.iam_name, asked));
     called.min_by_key(|(iam_id, user)| {
         (user.disabled.is_some(), user.name.as_str() != asked, LastHolder::new(user.disabled, iam_id))
     })
@@ -147,7 +195,7 @@ fn listed<'a>(
                 return Some((account, user));
             }
             let login = login_name(user, published, config);
-            if is(&login, &user.name, asked) {
+            if user.id == asked || is(&login, &user.name, asked) {
                 called.push((rank, account, user, iam_id, login));
             }
         }

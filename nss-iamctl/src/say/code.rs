@@ -139,6 +139,7 @@ links! {
         NoKeyOffered = "no-key-offered",
         NoKey = "no-key",
         KeyInactive = "key-inactive",
+        KeyOptions = "key-options",
     }
     "nsswitch" {
         Nsswitch = "nsswitch",
@@ -167,6 +168,7 @@ links! {
         CommonGroupMissing = "common-group-missing",
         MemberOf = "member-of",
         MemberOfNone = "member-of-none",
+        LocalGroups = "local-groups",
         RemovalUnconfirmed = "removal-unconfirmed",
     }
     "sshd" {
@@ -177,6 +179,7 @@ links! {
         DropInMissing = "drop-in-missing",
         DropInOutOfForce = "drop-in-out-of-force",
         SshdSettings = "sshd-settings",
+        ForcedCommand = "forced-command",
         SshdDiffers = "sshd-differs",
         SshdObstacle = "sshd-obstacle",
         SshdDenies = "sshd-denies",
@@ -221,6 +224,8 @@ links! {
         NameUnknown = "name-unknown",
         NameMistyped = "name-mistyped",
         LocalUser = "local-user",
+        LogInAs = "log-in-as",
+        OtherOfName = "other-of-name",
         NameAlsoLocalUser = "name-also-local-user",
         NameAlsoLocalGroup = "name-also-local-group",
         NameAlsoOtherUser = "name-also-other-user",

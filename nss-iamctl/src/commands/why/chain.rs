@@ -2,7 +2,7 @@
 
 use config::Config;
 use policy::KeyLine;
-use status::{Locked, Told, Warning, What};
+use status::{Locked, Skip, Told, Warning, What};
 
 use crate::commands::why::log::{Asked, activate, add_any_key, last};
 use crate::inspect::checks::skipped;
@@ -12,7 +12,7 @@ use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::withheld;
 use crate::inspect::outlook::outlook;
 use crate::inspect::remedy::another_name;
-use crate::inspect::subject::Who;
+use crate::inspect::subject::{Origin, Who};
 use crate::say::code::{Code, Link};
 use crate::say::finding::{self, Finding, Level};
 use crate::say::show::{ago, some, time, word};
@@ -26,7 +26,9 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
         findings.push(Finding::warn(Link::NotRoot, what, format!("sudo nss-iamctl why {}", word(asked))));
     }
     findings.extend(name(facts, who, asked));
+    findings.extend(others(facts, who, asked));
     findings.extend(membership(facts, who));
+    findings.extend(local_groups(facts, who));
     findings.extend(state(facts, who));
     findings.extend(given(facts));
     if who.cached.is_some_and(|user| user.active) {
@@ -39,6 +41,7 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
         findings.extend(logins::shell(facts, probe));
         findings.extend(logins::daemon(facts).into_iter().filter(not_ok));
         findings.extend(logins::settings(facts, probe));
+        findings.extend(forced_command(probe));
         findings.extend(Some(setup::keys_cmd(&facts.keys_cmd)).filter(not_ok));
         findings.extend(logins::nologin(facts));
         // Everything else that doctor would find to prevent this login.
@@ -83,6 +86,15 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
         let called = config.source.called("user");
         findings.push(Finding::ok(Link::Name, format!("'{name}' is {called} '{iam_name}' ({id}){account}")));
     }
+    if asked != name && who.cached.is_some_and(|user| user.active) {
+        findings.push(Finding::ok(Link::LogInAs, format!("log in as '{name}', not as '{asked}'")));
+    }
+    if asked != name && facts.passwd.contains_key(asked) {
+        let what =
+            format!("'{asked}' is a local user of this host; the nss-iam user is called '{name}' here");
+        let remedy = format!("log in as '{name}' with the keys of {}", config.source.noun());
+        findings.push(Finding::warn(Link::LocalUser, what, remedy));
+    }
     findings.extend(who.skips.iter().map(|skip| {
         let level = if skip.what == What::User { Level::Bad } else { Level::Warn };
         let remedy = skipped::remedy(&config, skip);
@@ -98,6 +110,49 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
     };
     findings.extend(warnings.filter(of_user).map(|told| refresh::warning(&config, told)));
     findings
+}
+
+/// Users of the source who were skipped, and who may be the one that is meant.
+fn others(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
+    let (config, Some(own)) = (facts.configured(), &who.id) else { return Vec::new() };
+    let skips = facts.published.status.iter().flat_map(|status| &status.skips);
+    let is_other = |skip: &&Skip| {
+        let spelled = config.users.mapping().spelling(&skip.name);
+        skip.what == What::User
+            && skip.id != *own
+            && asked != own
+            && (spelled == who.name || skip.name.eq_ignore_ascii_case(asked))
+    };
+    let other = |skip: &Skip| {
+        let (called, Skip { account, name, id, text, .. }) = (config.source.called("user"), skip);
+        let account = if account.is_empty() { String::new() } else { format!(" of account '{account}'") };
+        let what = format!("there is also {called} '{name}' ({id}){account}, who was skipped: {text}");
+        let remedy = format!("nss-iamctl why {}; {}", word(id), skipped::remedy(&config, skip));
+        Finding::warn(Link::OtherOfName, what, remedy)
+    };
+    skips.filter(is_other).map(other).collect()
+}
+
+/// The groups of /etc/group to which [local_groups] adds the user.
+fn local_groups(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
+    let user = who.cached.filter(|user| user.active && !user.local.is_empty())?;
+    let name = |gid: &u32| {
+        let name = facts.group.iter().find(|(_, known)| *known == gid).map(|(name, _)| name.clone());
+        name.unwrap_or_else(|| gid.to_string())
+    };
+    let names: Vec<String> = user.local.iter().map(name).collect();
+    Some(Finding::ok(Link::LocalGroups, format!("member of the local groups {}", some(&names))))
+}
+
+/// sshd_config(5): it runs instead of the shell and of every command.
+fn forced_command(probe: &Probe) -> Option<Finding> {
+    let settings = probe.sshd.as_ref()?.as_ref().ok()?;
+    let command = settings.get("forcecommand");
+    if ["", "none"].contains(&command) {
+        return None;
+    }
+    let what = format!("sshd runs '{command}' instead of what '{}' asks for (ForceCommand)", probe.name);
+    Some(Finding::ok(Link::ForcedCommand, what))
 }
 
 fn unknown(facts: &Facts, asked: &str) -> Finding {
@@ -263,19 +318,22 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
                 findings.push(Finding::bad(Link::NoKeyOffered, what, why.hint().unwrap_or_default()));
             }
             None => {
-                let age = ago(login.confirmed, facts.now);
+                let (age, origins) = (ago(login.confirmed, facts.now), who.origins(&config));
                 let offered = |key: &KeyLine| {
-                    Finding::ok(
-                        Link::KeyOffered,
-                        format!(
-                            "{} {} is offered; confirmed {age} by '{}'",
-                            key.kind(),
-                            key.fingerprint(),
-                            login.source
-                        ),
-                    )
+                    let origin = origins.get(key.fingerprint()).map(Origin::shown).unwrap_or_default();
+                    let origin = if origin.is_empty() { origin } else { format!(" ({origin})") };
+                    let (kind, fingerprint) = (key.kind(), key.fingerprint());
+                    let what = format!(
+                        "{kind} {fingerprint}{origin} is offered; confirmed {age} by '{}'",
+                        login.source
+                    );
+                    Finding::ok(Link::KeyOffered, what)
                 };
                 findings.extend(login.keys.iter().map(offered));
+                if !published.options.is_empty() && !login.keys.is_empty() {
+                    let what = format!("every key has these options: {}", published.options);
+                    findings.push(Finding::ok(Link::KeyOptions, what));
+                }
             }
         }
         if login.keys.is_empty() {

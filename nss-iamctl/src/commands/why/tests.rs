@@ -58,8 +58,11 @@ fn warn(facts: &mut Facts, warning: Warning) {
 fn the_chain_of_one_who_can_log_in_is_told_link_by_link() {
     for asked in ["ana", "Ana", "ANA"] {
         let (findings, verdict) = why(&good(), asked);
-        let told: Vec<(&str, &str)> =
+        let mut told: Vec<(&str, &str)> =
             findings.iter().map(|finding| (finding.code.check, finding.what.as_str())).collect();
+        let other = format!("log in as 'ana', not as '{asked}'");
+        assert_eq!(told.iter().any(|(_, what)| *what == other), asked != "ana");
+        told.retain(|(_, what)| *what != other);
         assert_eq!(
             told,
             [
@@ -143,7 +146,76 @@ fn of_two_who_want_a_name_the_one_who_is_asked_for_is_explained() {
         !findings.iter().any(|finding| finding.what.contains("is offered")),
         "the key of the other: {findings:#?}"
     );
-    assert_eq!(worst(&why(&facts, "ana").0), Level::Ok);
+    let also =
+        "there is also IAM user 'Ana@example.com' (AIDATWO), who was skipped: 'ana' is already the name";
+    assert_finds(&why(&facts, "ana").0, Level::Warn, also, "nss-iamctl why AIDATWO; ");
+    assert_eq!(worst(&why(&facts, "AIDAANA").0), Level::Ok, "asked for by id");
+    let (findings, verdict) = why(&facts, "AIDATWO");
+    assert!(verdict.contains("already the name of IAM user 'Ana'"), "{verdict}: {findings:#?}");
+}
+
+#[test]
+fn a_name_in_another_spelling_is_found_under_the_login_name() {
+    let mut facts = good();
+    facts.config.as_mut().unwrap().users.strip_domains = vec!["example.com".to_owned()];
+    for asked in ["ANA@Example.com", "Ana@EXAMPLE.COM"] {
+        let (findings, verdict) = why(&facts, asked);
+        let what = format!("log in as 'ana', not as '{asked}'");
+        assert!(findings.iter().any(|finding| finding.what == what), "{findings:#?}");
+        assert_eq!(verdict, "nothing on this host prevents 'ana' from logging in");
+    }
+    let (findings, _) = why(&facts, "Ubuntu");
+    assert_finds(&findings, Level::Bad, "'ubuntu' is a local user of this host", "own keys");
+    facts.published.state.as_mut().unwrap().users.get_mut(&IamId::new("AIDAANA")).unwrap().iam_name =
+        "root".into();
+    listing(&mut facts).accounts[0].users[0].name = "root".to_owned();
+    let (findings, _) = why(&facts, "root");
+    assert_finds(
+        &findings,
+        Level::Warn,
+        "'root' is a local user of this host; the nss-iam user is called 'ana'",
+        "as 'ana'",
+    );
+}
+
+/// With the fingerprint that `ssh-keygen -l` shows.
+const REAL: [&str; 2] = [
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA",
+];
+
+#[test]
+fn groups_options_commands_and_the_origin_of_each_key_are_shown() {
+    let mut facts = good();
+    facts.config.as_mut().unwrap().tags.uses = vec![TagUse::SshKey];
+    row(&mut facts).local = vec![27, 4];
+    facts.group.insert("sudo".to_owned(), 27);
+    let user = &mut listing(&mut facts).accounts[0].users[0];
+    user.keys[0].body = format!("{} ana@laptop", REAL[0]);
+    user.tags = [("nss-iam:ssh-key-2".to_owned(), REAL[1].to_owned())].into();
+    let stored = REAL.map(|body| {
+        let key = ssh_key::PublicKey::from_openssh(body).unwrap();
+        policy::KeyLine::new(&format!("{} {body}", key.fingerprint(ssh_key::HashAlg::Sha256))).unwrap()
+    });
+    let keys = facts.published.keys.as_mut().unwrap();
+    keys.options = "restrict,pty".to_owned();
+    keys.logins[0].keys = stored.to_vec();
+    let mut probe = probe(true);
+    probe.sshd = Some(Ok(crate::edit::sshd::effective::Effective::parse(&format!(
+        "forcecommand /usr/bin/menu\n{}",
+        crate::fixtures::IN_FORCE
+    ))));
+    let who = Who::find("ana", &facts);
+    let (findings, _) = with(&facts, &who, "ana", Some(&probe));
+    for what in [
+        "member of the local groups 'sudo', '4'",
+        "(key 'APKA1') is offered",
+        "(tag 'nss-iam:ssh-key-2') is offered",
+        "every key has these options: restrict,pty",
+        "sshd runs '/usr/bin/menu' instead of what 'ana' asks for",
+    ] {
+        assert!(findings.iter().any(|finding| finding.what.contains(what)), "{what}: {findings:#?}");
+    }
 }
 
 #[test]

@@ -23,13 +23,21 @@ pub(crate) struct Users {
     /// Also list users who left
     #[arg(long)]
     pub all: bool,
+
+    /// Print the users as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Shows when the source last confirmed each key, and whether it is offered to sshd now.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Keys {
-    /// Login name, or name at the source
+    /// Login name, name at the source in any spelling, or UserId
     pub user: String,
+
+    /// Print the keys as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Ids are never reused, so the owner of a file can be found even after they left.
@@ -37,7 +45,13 @@ pub(crate) struct Keys {
 #[command(after_help = "Exit status: 1 if no one has this id.")]
 pub(crate) struct Uid {
     /// Uid or gid
+    #[arg(value_parser = id)]
     pub id: u32,
+}
+
+fn id(text: &str) -> Result<u32, String> {
+    let hint = "it takes the number of a user or group; 'nss-iamctl why USER' explains a user, and 'id USER' prints ids";
+    text.parse().map_err(|_| hint.to_owned())
 }
 
 /// Checks each step of a login, from the name at the source to what sshd logged.

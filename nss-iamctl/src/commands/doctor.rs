@@ -16,6 +16,7 @@ use crate::inspect::outlook::{not_set_up, outlook};
 use crate::say::code::Link;
 use crate::say::error::Error;
 use crate::say::finding::{self, Finding, Level, told, written};
+use crate::say::show::as_json;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -36,9 +37,7 @@ pub(crate) fn run(host: &Host, args: &Doctor, now: i64, out: &mut dyn Write) -> 
     };
     let verdict = finding::worst(&findings).max(logins.level);
     if args.json {
-        let json = serde_json::to_string_pretty(&Report { verdict, logins: &logins, findings: &findings });
-        let json = json.map_err(|cause| Error::other(format!("cannot print the report: {cause}")))?;
-        written(writeln!(out, "{json}"))?;
+        written(write!(out, "{}", as_json(&Report { verdict, logins: &logins, findings: &findings })?))?;
     } else {
         written(
             finding::print(&findings, out)

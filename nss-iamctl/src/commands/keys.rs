@@ -3,6 +3,9 @@
 use std::io::Write;
 
 use cache::snapshot::Keys;
+use message::Message;
+use policy::KeyLine;
+use serde::Serialize;
 use status::What;
 
 use crate::cli;
@@ -10,10 +13,10 @@ use crate::host::Host;
 use crate::host::published::Trouble;
 use crate::inspect::facts::Facts;
 use crate::inspect::offer::withheld;
-use crate::inspect::subject::Who;
+use crate::inspect::subject::{Origin, Who};
 use crate::say::error::Error;
 use crate::say::finding::written;
-use crate::say::show::{ago, printable, table, word};
+use crate::say::show::{ago, as_json, printable, table, word};
 
 pub(crate) fn run(host: &Host, args: &cli::Keys, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
     let facts = Facts::gather(host, now);
@@ -31,51 +34,125 @@ pub(crate) fn run(host: &Host, args: &cli::Keys, now: i64, out: &mut dyn Write) 
         let message = format!("'{}' has no key on this host", printable(&args.user));
         return Err(Error::configuration(message).hint(format!("nss-iamctl why {}", word(&args.user))));
     }
-    written(write!(out, "{}", table(["FINGERPRINT", "TYPE", "CONFIRMED", "OFFERED"], &rows)))?;
+    let text = if args.json {
+        as_json(&rows)?
+    } else {
+        let cells: Vec<_> = rows.iter().map(|row| row.cells(facts.now)).collect();
+        table(["FINGERPRINT", "TYPE", "KEY", "CONFIRMED", "OFFERED"], &cells)
+    };
+    written(write!(out, "{text}"))?;
     Ok(crate::say::error::OK)
 }
 
-fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<[String; 4]> {
+/// A key. What is not known is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+struct Row {
+    fingerprint: Option<String>,
+    r#type: Option<String>,
+    /// SSHPublicKeyId.
+    id: Option<String>,
+    /// The tag that has it.
+    tag: Option<String>,
+    /// Seconds since 1970; 0: never.
+    confirmed: Option<i64>,
+    offered: bool,
+    /// Why it is not offered.
+    because: Option<String>,
+}
+
+impl Row {
+    fn cells(&self, now: i64) -> [String; 5] {
+        let Self { fingerprint, r#type, id, tag, confirmed, because, .. } = self;
+        let text =
+            |text: &Option<String>, otherwise: &str| text.clone().unwrap_or_else(|| otherwise.to_owned());
+        let confirmed = match confirmed {
+            None => String::new(),
+            Some(at) if *at > 0 => ago(*at, now),
+            Some(_) => "never".to_owned(),
+        };
+        [
+            text(fingerprint, ""),
+            text(r#type, "?"),
+            text(if id.is_some() { id } else { tag }, ""),
+            confirmed,
+            because.as_ref().map_or_else(|| "yes".to_owned(), |why| format!("no: {why}")),
+        ]
+    }
+}
+
+fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<Row> {
+    let origins = who.origins(&facts.configured());
+    let row = |key: &KeyLine, confirmed: i64, because: Option<&str>| {
+        let (id, tag) = match origins.get(key.fingerprint()) {
+            Some(Origin::Key(id)) if !id.is_empty() => (Some(id.clone()), None),
+            Some(Origin::Tag(tag)) => (None, Some(tag.clone())),
+            Some(Origin::Key(_)) | None => (None, None),
+        };
+        Row {
+            fingerprint: Some(key.fingerprint().to_owned()),
+            r#type: Some(key.kind().to_owned()),
+            id,
+            tag,
+            confirmed: Some(confirmed),
+            offered: because.is_none(),
+            because: because.map(str::to_owned),
+        }
+    };
     let mut rows = Vec::new();
     if let Some(login) = who.login {
-        let offered = withheld(keys, login, &facts.machine_id, facts.now)
-            .map_or("yes".to_owned(), |why| format!("no: {}", why.what()));
-        let confirmed =
-            if login.confirmed > 0 { ago(login.confirmed, facts.now) } else { "never".to_owned() };
-        for key in &login.keys {
-            rows.push([
-                key.fingerprint().to_owned(),
-                key.kind().to_owned(),
-                confirmed.clone(),
-                offered.clone(),
-            ]);
-        }
+        let why = withheld(keys, login, &facts.machine_id, facts.now);
+        let why = why.as_ref().map(Message::what);
+        rows.extend(login.keys.iter().map(|key| row(key, login.confirmed, why)));
     } else if let Some((_, user)) = who.remembered {
-        let why = if user.disabled.is_some() {
-            "no: the user is disabled"
-        } else {
-            "no: the user is not published"
-        };
-        for key in &user.keys {
-            let confirmed = ago(user.confirmed, facts.now);
-            rows.push([key.fingerprint().to_owned(), key.kind().to_owned(), confirmed, why.to_owned()]);
-        }
+        let why = if user.disabled.is_some() { "the user is disabled" } else { "the user is not published" };
+        rows.extend(user.keys.iter().map(|key| row(key, user.confirmed, Some(why))));
     }
-    for key in who.inactive() {
-        let shown = key.fingerprint.unwrap_or_else(|| key.id.clone());
-        let why = format!("no: '{}' is inactive in {}", key.id, facts.source().noun());
-        rows.push([shown, "?".to_owned(), String::new(), why]);
-    }
-    for skip in who.skips.iter().filter(|skip| skip.what == What::Key) {
-        rows.push([String::new(), "?".to_owned(), String::new(), format!("no: {}", skip.text)]);
-    }
+    rows.extend(who.inactive().into_iter().map(|key| Row {
+        because: Some(format!("it is inactive in {}", facts.source().noun())),
+        fingerprint: key.fingerprint,
+        id: Some(key.id),
+        ..Row::default()
+    }));
+    let skipped = who.skips.iter().filter(|skip| skip.what == What::Key);
+    rows.extend(skipped.map(|skip| Row {
+        id: skip.key.clone(),
+        tag: skip.tag.clone(),
+        because: Some(skip.text.clone()),
+        ..Row::default()
+    }));
     rows
 }
 
 #[cfg(test)]
 mod tests {
+    use config::TagUse;
+    use status::{Part, Skip, SkipReason};
+
     use super::*;
-    use crate::fixtures::good;
+    use crate::fixtures::{NOW, good};
+
+    #[test]
+    fn programs_get_ids_tags_and_times() {
+        let mut facts = good();
+        facts.config.as_mut().unwrap().tags.uses = vec![TagUse::SshKey];
+        let body = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+        let key = ssh_key::PublicKey::from_openssh(body).unwrap();
+        let fingerprint = key.fingerprint(ssh_key::HashAlg::Sha256).to_string();
+        let stored = KeyLine::new(&format!("{fingerprint} {body}")).unwrap();
+        facts.published.keys.as_mut().unwrap().logins[0].keys = vec![stored];
+        let user = &mut facts.published.listing.as_mut().unwrap().accounts[0].users[0];
+        user.tags = [("nss-iam:ssh-key".to_owned(), body.to_owned())].into();
+        let skip = Skip::new("", Part::Key("APKA7"), "Ana", "AIDAANA", SkipReason::KeyDsa);
+        facts.published.status.as_mut().unwrap().skips.push(skip);
+        let who = Who::find("ana", &facts);
+        let rows = rows(&facts, facts.published.keys.as_ref().unwrap(), &who);
+        let json = serde_json::to_value(&rows).unwrap();
+        let tagged = serde_json::json!({"fingerprint": fingerprint, "type": "ssh-ed25519", "id": null,
+            "tag": "nss-iam:ssh-key", "confirmed": NOW - 60, "offered": true, "because": null});
+        assert_eq!(json[0], tagged);
+        assert_eq!((&json[1]["id"], &json[1]["offered"]), (&"APKA7".into(), &false.into()));
+        assert_eq!(rows[0].cells(NOW)[2], "nss-iam:ssh-key");
+    }
 
     #[test]
     fn every_key_is_listed_with_what_stands_against_it() {
@@ -86,17 +163,17 @@ mod tests {
             let who = Who::find(name, facts);
             rows(facts, facts.published.keys.as_ref().unwrap(), &who)
                 .iter()
-                .map(|row| row.join("|"))
+                .map(|row| row.cells(facts.now).join("|"))
                 .collect()
         };
-        let inactive = "APKA9|?||no: 'APKA9' is inactive in IAM";
-        assert_eq!(listed(&facts, "Ana"), ["SHA256:ABCD|ssh-rsa|60 s ago|yes", inactive]);
-        assert_eq!(listed(&facts, "bob"), ["SHA256:ABCD|ssh-rsa|60 s ago|no: the user is disabled"]);
+        let inactive = "|?|APKA9||no: it is inactive in IAM";
+        assert_eq!(listed(&facts, "Ana"), ["SHA256:ABCD|ssh-rsa||60 s ago|yes", inactive]);
+        assert_eq!(listed(&facts, "bob"), ["SHA256:ABCD|ssh-rsa||60 s ago|no: the user is disabled"]);
         assert!(listed(&facts, "eve").is_empty());
         facts.machine_id.clear();
         assert_eq!(
             listed(&facts, "ana")[0],
-            "SHA256:ABCD|ssh-rsa|60 s ago|no: they were fetched for another machine-id"
+            "SHA256:ABCD|ssh-rsa||60 s ago|no: they were fetched for another machine-id"
         );
     }
 }

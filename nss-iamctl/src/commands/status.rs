@@ -17,7 +17,7 @@ use crate::inspect::outlook::{Outlook, not_set_up, outlook};
 use crate::say::code::{Code, Link};
 use crate::say::error::Error;
 use crate::say::finding::{Finding, Level, told, written};
-use crate::say::show::{ago, count, length, some, time};
+use crate::say::show::{ago, as_json, count, length, some, time};
 
 /// The state "unknown" of monitoring plugins.
 const UNKNOWN: u8 = 3;
@@ -74,9 +74,7 @@ pub(crate) fn run(host: &Host, args: &cli::Status, now: i64, out: &mut dyn Write
         return Ok(summary.level.map_or(UNKNOWN, |level| level as u8));
     }
     if args.json {
-        let json = serde_json::to_string_pretty(&summary);
-        let json = json.map_err(|cause| Error::other(format!("cannot print the status: {cause}")))?;
-        written(writeln!(out, "{json}"))?;
+        written(write!(out, "{}", as_json(&summary)?))?;
     } else {
         written(write!(out, "{}", text(&summary, now)))?;
     }

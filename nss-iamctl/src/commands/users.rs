@@ -6,6 +6,7 @@ use std::io::Write;
 use cache::snapshot::Cache;
 use cache::state::State;
 use policy::{IamId, Id, Name};
+use serde::Serialize;
 
 use crate::cli;
 use crate::host::Host;
@@ -14,26 +15,73 @@ use crate::host::paths::CACHE;
 use crate::host::published::{Published, Trouble};
 use crate::say::error::Error;
 use crate::say::finding::written;
-use crate::say::show::{printable, table, time};
+use crate::say::show::{as_json, printable, table, time};
 
 /// `uid` found no user or group.
 const NOBODY: u8 = 1;
 
+/// One row. Without root, only what the cache has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Row {
+    name: String,
+    uid: Option<u32>,
+    /// `active`, `locked`, `disabled` or `hidden`.
+    state: &'static str,
+    #[serde(flatten)]
+    known: Option<Known>,
+    groups: Vec<String>,
+}
+
+/// What only root can read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Known {
+    iam_id: String,
+    iam_name: String,
+    /// The account's name in the configuration.
+    account: String,
+    keys: usize,
+    /// When the user left or was locked.
+    disabled: Option<String>,
+}
+
 pub(crate) fn run(host: &Host, args: &cli::Users, out: &mut dyn Write) -> Result<u8, Error> {
     let published = Published::read(host);
-    match &published.state {
-        Ok(state) => {
-            let rows = all(state, &published, args.all);
-            let heading = ["NAME", "UID", "STATE", "SOURCE NAME", "ACCOUNT", "GROUPS", "KEYS", "SINCE"];
-            written(write!(out, "{}", table(heading, &rows)))?;
-        }
+    let rows = match &published.state {
+        Ok(state) => all(state, &published, args.all),
         // Without root, only the cache is readable.
-        Err(_) => {
-            let cache = published.cache.as_ref().map_err(no_cache)?;
-            written(write!(out, "{}", table(["NAME", "UID", "STATE", "GROUPS"], &cached(cache, args.all))))?;
-        }
-    }
+        Err(_) => cached(published.cache.as_ref().map_err(no_cache)?, args.all),
+    };
+    let text = if args.json {
+        as_json(&rows)?
+    } else if published.state.is_ok() {
+        let heading = ["NAME", "UID", "STATE", "SOURCE NAME", "ACCOUNT", "GROUPS", "KEYS", "SINCE"];
+        table(heading, &rows.iter().map(Row::cells).collect::<Vec<_>>())
+    } else {
+        let cells = rows.iter().map(|row| {
+            let [name, uid, state, _, _, groups, ..] = row.cells();
+            [name, uid, state, groups]
+        });
+        table(["NAME", "UID", "STATE", "GROUPS"], &cells.collect::<Vec<_>>())
+    };
+    written(write!(out, "{text}"))?;
     Ok(crate::say::error::OK)
+}
+
+impl Row {
+    fn cells(&self) -> [String; 8] {
+        let Self { name, uid, state, known, groups } = self;
+        let of = |value: fn(&Known) -> String| known.as_ref().map_or_else(String::new, value);
+        [
+            name.clone(),
+            uid.map_or_else(String::new, |uid| uid.to_string()),
+            (*state).to_owned(),
+            of(|known| known.iam_name.clone()),
+            of(|known| if known.account.is_empty() { "-".to_owned() } else { known.account.clone() }),
+            groups.join(","),
+            of(|known| known.keys.to_string()),
+            of(|known| known.disabled.clone().unwrap_or_default()),
+        ]
+    }
 }
 
 fn no_cache(trouble: &Trouble) -> Error {
@@ -45,29 +93,30 @@ fn groups(cache: &Cache) -> BTreeMap<Id, &Name> {
     cache.groups.iter().map(|group| (group.gid, &group.name)).collect()
 }
 
-fn cached(cache: &Cache, everyone: bool) -> Vec<[String; 4]> {
+fn cached(cache: &Cache, everyone: bool) -> Vec<Row> {
     let names = groups(cache);
     let shown = cache.users.iter().filter(|user| everyone || user.active);
-    let mut rows: Vec<[String; 4]> = shown
-        .map(|user| {
-            let groups: Vec<&str> =
-                user.groups.iter().filter_map(|gid| names.get(gid)).map(|name| name.as_str()).collect();
-            let state = if user.active { "active" } else { "disabled" };
-            [user.name.to_string(), user.uid.to_string(), state.to_owned(), groups.join(",")]
+    let mut rows: Vec<Row> = shown
+        .map(|user| Row {
+            name: user.name.to_string(),
+            uid: Some(user.uid.get()),
+            state: if user.active { "active" } else { "disabled" },
+            known: None,
+            groups: user.groups.iter().filter_map(|gid| names.get(gid)).map(ToString::to_string).collect(),
         })
         .collect();
     rows.sort();
     rows
 }
 
-fn all(state: &State, published: &Published, everyone: bool) -> Vec<[String; 8]> {
+fn all(state: &State, published: &Published, everyone: bool) -> Vec<Row> {
     let is_locked =
         |name: &Name| published.locked.as_ref().is_ok_and(|locked| locked.contains(name.as_str()));
     let names: BTreeMap<Id, &Name> = published.cache.as_ref().map_or_else(
         |_| BTreeMap::new(),
         |cache| cache.users.iter().map(|user| (user.uid, &user.name)).collect(),
     );
-    let mut rows: Vec<[String; 8]> = state
+    let mut rows: Vec<Row> = state
         .users
         .iter()
         .filter(|(_, user)| everyone || user.disabled.is_none() || is_locked(&user.name) && !user.hidden)
@@ -75,23 +124,25 @@ fn all(state: &State, published: &Published, everyone: bool) -> Vec<[String; 8]>
             let id = state.identities.get(iam_id).map(|known| known.id);
             // The name of a user who left may now belong to another user.
             let name = id.and_then(|id| names.get(&id).copied()).unwrap_or(&user.name);
-            let what = match user.disabled {
-                None => "active",
-                Some(_) if user.hidden => "hidden",
-                Some(_) if is_locked(&user.name) => "locked",
-                Some(_) => "disabled",
-            };
-            let of = |id: &IamId| state.groups.get(id).map(|group| group.name.as_str());
-            [
-                name.to_string(),
-                id.map_or(String::new(), |id| id.to_string()),
-                what.to_owned(),
-                user.iam_name.clone(),
-                if user.account.is_empty() { "-".to_owned() } else { user.account.clone() },
-                user.groups.iter().filter_map(of).collect::<Vec<_>>().join(","),
-                user.keys.len().to_string(),
-                user.disabled.map_or(String::new(), time),
-            ]
+            let of = |id: &IamId| state.groups.get(id).map(|group| group.name.to_string());
+            Row {
+                name: name.to_string(),
+                uid: id.map(Id::get),
+                state: match user.disabled {
+                    None => "active",
+                    Some(_) if user.hidden => "hidden",
+                    Some(_) if is_locked(&user.name) => "locked",
+                    Some(_) => "disabled",
+                },
+                known: Some(Known {
+                    iam_id: iam_id.to_string(),
+                    iam_name: user.iam_name.clone(),
+                    account: user.account.clone(),
+                    keys: user.keys.len(),
+                    disabled: user.disabled.map(time),
+                }),
+                groups: user.groups.iter().filter_map(of).collect(),
+            }
         })
         .collect();
     rows.sort();
@@ -171,7 +222,7 @@ mod tests {
 
     fn printed(published: &Published, everyone: bool) -> String {
         let rows = all(published.state.as_ref().unwrap(), published, everyone);
-        rows.iter().map(|row| row.join("|") + "\n").collect()
+        rows.iter().map(|row| row.cells().join("|") + "\n").collect()
     }
 
     #[test]
@@ -193,9 +244,28 @@ mod tests {
         assert_eq!(printed(&published, false), ana);
         assert_eq!(printed(&published, true), ana + &bob("hidden"));
         let rows = cached(published.cache.as_ref().unwrap(), true);
-        let rows: Vec<String> = rows.iter().map(|row| row.join("|")).collect();
-        assert_eq!(rows, [format!("ana|{ANA}|active|iam-users"), format!("bob|{BOB}|disabled|iam-disabled")]);
+        let rows: Vec<String> = rows.iter().map(|row| row.cells().join("|")).collect();
+        let row = |name, uid, state, group| format!("{name}|{uid}|{state}|||{group}||");
+        assert_eq!(
+            rows,
+            [row("ana", ANA, "active", "iam-users"), row("bob", BOB, "disabled", "iam-disabled")]
+        );
         assert_eq!(cached(published.cache.as_ref().unwrap(), false).len(), 1);
+    }
+
+    #[test]
+    fn programs_get_what_people_get() {
+        let published = published();
+        let json = |rows: &[Row]| serde_json::from_str::<serde_json::Value>(&as_json(rows).unwrap()).unwrap();
+        let known = json(&all(published.state.as_ref().unwrap(), &published, true));
+        let ana = serde_json::json!({"name": "ana", "uid": ANA, "state": "active", "iam_id": "AIDAANA",
+            "iam_name": "Ana", "account": "", "keys": 1, "disabled": null, "groups": []});
+        assert_eq!(known[0], ana);
+        assert_eq!(known[1]["disabled"], time(NOW - 7200));
+        let bare = json(&cached(published.cache.as_ref().unwrap(), false));
+        let ana =
+            serde_json::json!([{"name": "ana", "uid": ANA, "state": "active", "groups": ["iam-users"]}]);
+        assert_eq!(bare, ana);
     }
 
     #[test]

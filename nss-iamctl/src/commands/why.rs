@@ -18,7 +18,7 @@ use crate::inspect::facts::probe::Probe;
 use crate::inspect::subject::Who;
 use crate::say::error::Error;
 use crate::say::finding::{self, Finding, Level, written};
-use crate::say::show::printable;
+use crate::say::show::{as_json, printable};
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -50,9 +50,7 @@ pub(crate) fn run(host: &Host, args: &cli::Why, now: i64, out: &mut dyn Write) -
             because: &because,
             findings: &findings,
         };
-        let json = serde_json::to_string_pretty(&report);
-        let json = json.map_err(|cause| Error::other(format!("cannot print the report: {cause}")))?;
-        written(writeln!(out, "{json}"))?;
+        written(write!(out, "{}", as_json(&report)?))?;
     } else {
         let remedy = culprit(&findings).and_then(|finding| finding.remedy.as_deref());
         let verdict = Message::new(format!("verdict: {because}")).with_hint(remedy.unwrap_or_default());

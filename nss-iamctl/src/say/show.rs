@@ -1,5 +1,19 @@
 //! How values are shown: in a terminal, where text from elsewhere must not move the cursor, and in tables.
 
+use serde::Serialize;
+
+use crate::say::error::Error;
+
+/// What `--json` prints, with a line end.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub(crate) fn as_json<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
+    let json = serde_json::to_string_pretty(value);
+    let json = json.map_err(|cause| Error::other(format!("cannot print this as JSON: {cause}")))?;
+    Ok(json + "\n")
+}
+
 /// Text from elsewhere as printable ASCII: no second line, no control sequence of a terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {

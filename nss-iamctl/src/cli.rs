@@ -101,9 +101,14 @@ pub(crate) enum Sudo {
     Agent,
 }
 
-/// A file that was edited since is not restored; only what 'enable' added is removed from it.
+/// A file that was edited since is not restored; only what 'enable' added is removed from it. Users whose accounts 'adopt'
+/// removed would have no account any more: this is asked first, and without a terminal it needs --yes.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Disable {
+    /// Also take the logins of users whose accounts 'adopt' removed, without asking
+    #[arg(long)]
+    pub yes: bool,
+
     /// Print what would be changed; change nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -9,11 +9,12 @@ pub(crate) mod published;
 pub(crate) mod services;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use claims::nss::{Answers, Databases, Files, Question};
+use message::Message;
 
 use crate::say::error::Error;
 
@@ -39,6 +40,11 @@ pub(crate) trait Programs {
     /// Reads the service `files`, likewise.
     fn users_and_groups(&self) -> Result<Files, String> {
         Ok(Files::default())
+    }
+
+    /// Asks the person at the terminal; `None` if there is no terminal, as in most tests.
+    fn confirm(&self, _question: &str) -> Option<bool> {
+        None
     }
 }
 
@@ -147,6 +153,21 @@ impl Host {
         self.programs.users_and_groups()
     }
 
+    /// Asks before something that a person may not have meant.
+    ///
+    /// # Errors
+    /// Without a terminal, or when the answer is no: `why` it must be confirmed.
+    pub(crate) fn confirm(&self, why: &Message) -> Result<(), Error> {
+        let (what, hint) = (why.what(), why.hint().unwrap_or_default());
+        let refused =
+            |done: &str, hint: &str| Err(Error::configuration(format!("{what}; {done}")).hint(hint));
+        match self.programs.confirm(&format!("{what}. Continue? [y/N] ")) {
+            Some(true) => Ok(()),
+            Some(false) => refused("nothing was done", hint),
+            None => refused("there is no terminal to ask, so nothing was done", &confirmed(hint)),
+        }
+    }
+
     /// Runs a program that must succeed.
     ///
     /// # Errors
@@ -158,6 +179,12 @@ impl Host {
         }
         Err(Error::other(format!("'{}' failed: {}", line.join(" "), output.complaint())))
     }
+}
+
+/// The hint for scripts.
+fn confirmed(hint: &str) -> String {
+    let yes = "--yes confirms it";
+    if hint.is_empty() { yes.to_owned() } else { format!("{hint}; or {yes}") }
 }
 
 struct System;
@@ -192,5 +219,16 @@ impl Programs for System {
 
     fn users_and_groups(&self) -> Result<Files, String> {
         claims::nss::files()
+    }
+
+    fn confirm(&self, question: &str) -> Option<bool> {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return None;
+        }
+        let _ = write!(io::stderr(), "{question}");
+        let mut answer = String::new();
+        // No answer means no.
+        let _ = io::stdin().read_line(&mut answer);
+        Some(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
     }
 }

@@ -6,3 +6,4 @@ pub(crate) mod offer;
 pub(crate) mod outlook;
 pub(crate) mod remedy;
 pub(crate) mod subject;
+pub(crate) mod without_account;

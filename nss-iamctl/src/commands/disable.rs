@@ -4,6 +4,8 @@
 use std::io::Write;
 use std::path::Path;
 
+use message::Message;
+
 use crate::cli::Disable;
 use crate::edit::authselect;
 use crate::edit::backup::{self, Manifest};
@@ -15,8 +17,10 @@ use crate::edit::sshd::{Sshd, config, drop_in, reload};
 use crate::edit::step::{self, Step};
 use crate::edit::transaction::{carry_out, remove_if_empty, remove_tree};
 use crate::host::{Host, files, nscd};
+use crate::inspect::without_account;
 use crate::say::error::{self, Error};
 use crate::say::say;
+use crate::say::show::some;
 
 /// Where our lines can be, if the backup does not name the file.
 const OURS: [(&str, Kind); 8] = [
@@ -51,13 +55,32 @@ pub(crate) fn run(host: &Host, args: &Disable, out: &mut dyn Write) -> Result<u8
         say("the host's files contain nothing of nss-iam");
         return Ok(error::OK);
     }
+    if !args.yes {
+        confirm_adopted(host)?;
+    }
+    let without = without_account::users(host).map_err(unchanged)?;
     carry_out(host, |transaction| step::make(&steps, transaction))?;
     finish(host, &manifest)?;
     say("nss-iam users can no longer log in; the data about them stays in '/var/lib/nss-iam'");
+    without_account::warning(&without).into_iter().for_each(say);
     if let Some(sshd) = Sshd::find(host)? {
         say(&reload::reload(&sshd)?);
     }
     Ok(error::OK)
+}
+
+/// Asks before taking the logins of users whose accounts were adopted: they would have no account at all.
+fn confirm_adopted(host: &Host) -> Result<(), Error> {
+    let adopted = without_account::adopted(host).map_err(|failed| failed.done("nothing was changed"))?;
+    if adopted.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = adopted.iter().map(|(name, _)| name.as_str()).collect();
+    let what =
+        format!("'adopt' removed the accounts of {}, who will not exist on this host any more", some(&names));
+    host.confirm(
+        &Message::new(what).with_hint("first give the accounts back: nss-iamctl adopt --undo --apply"),
+    )
 }
 
 fn edits(host: &Host, manifest: Option<&Manifest>, authselect: bool) -> Result<Vec<Edit>, Error> {

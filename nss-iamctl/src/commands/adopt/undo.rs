@@ -23,7 +23,7 @@ use crate::host::{Host, accounts, files, processes};
 use crate::say::error::{self, Error};
 use crate::say::finding::written;
 use crate::say::say;
-use crate::say::show::count;
+use crate::say::show::{count, word};
 use plan::{Found, Undoing, World};
 
 /// Shows what is given back, and with `--apply` does it.
@@ -53,8 +53,12 @@ pub(super) fn run(host: &Host, args: &Adopt, out: &mut dyn Write) -> Result<u8, 
     }
     let world = world(host, &adopted.record, adopted, passwd).map_err(nothing)?;
     if world.active.is_none() && args.names.is_empty() {
+        let pending =
+            adopted.record.accounts.iter().filter(|account| plan::is_pending(account, &world.passwd));
+        let names: Vec<String> = pending.map(|account| word(&account.name)).collect();
         let what = format!("cannot read '{CACHE}', so it is not known who left since; nothing was done");
-        return Err(Error::configuration(what).hint("nss-iamctl refresh; or name the accounts"));
+        let hint = format!("name those who may log in: nss-iamctl adopt --undo --apply {}", names.join(" "));
+        return Err(Error::configuration(what).hint(hint));
     }
     let undoing = plan::plan(&adopted.record, &world, &args.names).map_err(refused)?;
     let shown = shown(&undoing, adopted);

@@ -265,3 +265,80 @@ fn undo_lets_nobody_in_who_left_unless_named() {
     host.done(&["nss-iamctl", "adopt", "--undo", "--apply", "ana"]);
     assert_eq!(host.passwd("ana", 2), "47900");
 }
+
+/// Ids that useradd(8) gives out: bob once got ana's home.
+#[test]
+fn disable_asks_first_and_says_how_no_other_account_gets_the_files() {
+    let Some((host, _)) = host(1_000) else { return };
+    host.done(&["userdel", "-r", "zoe"]);
+    host.done(&["nss-iamctl", "adopt", "--apply"]);
+    host.done(&["useradd", "-M", "bob"]);
+    assert_eq!(host.passwd("bob", 2), "1002", "while nss-iam answers, useradd takes the next uid");
+    host.done(&["userdel", "bob"]);
+    let before = everything(&host);
+    let (status, told) = host.sh("nss-iamctl disable >/dev/null");
+    assert_eq!(status, Some(78), "{told}");
+    for expected in [
+        "'adopt' removed the accounts of 'ana', 'jane.doe', who will not exist on this host any more",
+        "hint: first give the accounts back: nss-iamctl adopt --undo --apply; or --yes confirms it",
+    ] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+    assert_eq!(everything(&host), before);
+
+    let (status, told) = host.sh("nss-iamctl disable --yes >/dev/null");
+    assert_eq!(status, Some(0), "{told}");
+    let (_, hint) = told.split_once("hint: ").unwrap();
+    host.done(&["useradd", "-M", "carl"]);
+    assert_eq!(host.passwd("carl", 2), "1000", "this is why");
+    host.done(&["userdel", "carl"]);
+    host.done(&["sh", "-c", hint.lines().next().unwrap()]);
+    host.done(&["useradd", "-M", "bob"]);
+    assert_eq!([host.passwd("ana", 2), host.passwd("bob", 2)], ["1000", "1002"]);
+    assert_eq!(host.sh("su ana -c id").0, Some(1), "nobody can log in");
+}
+
+#[test]
+fn the_hint_of_disable_brings_the_host_back_to_where_it_was() {
+    let Some(host) = JumpHost::bare() else { return };
+    let key = host.user("ana");
+    host.done(&["useradd", "--create-home", "--comment", "AWS User", "--uid", "48000", "ana"]);
+    let before = everything(&host);
+    host.configure("");
+    host.enable(&[]);
+    host.restart_sshd(&[]);
+    host.refresh();
+    host.done(&["nss-iamctl", "adopt", "--apply"]);
+    assert_eq!(host.login("ana", &key, "id -u").trim(), "48000");
+    host.done(&["sh", "-c", "nss-iamctl adopt --undo --apply; nss-iamctl disable"]);
+    fs::remove_file("/etc/nss-iam/config.toml").unwrap();
+    let without = |all: (String, String)| {
+        let etc: Vec<String> =
+            all.0.lines().filter(|line| !line.contains("nss-iam/")).map(str::to_owned).collect();
+        (etc.join("\n"), all.1)
+    };
+    assert_eq!(without(everything(&host)), without(before));
+}
+
+/// What apt runs.
+#[test]
+fn purge_keeps_the_only_copy_of_adopted_accounts_and_they_come_back_from_it() {
+    let Some((host, _)) = host(48_200) else { return };
+    host.done(&["nss-iamctl", "adopt", "--apply"]);
+    fs::write("/root/postrm", include_str!("../../debian/postrm")).unwrap();
+    let (status, told) = host.sh("nss-iamctl disable --yes >/dev/null && sh /root/postrm remove");
+    assert_eq!(status, Some(0), "{told}");
+    assert!(fs::exists("/var/lib/nss-iam/state.db").unwrap());
+    let (status, told) = host.sh("sh /root/postrm purge");
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains("/var/lib/nss-iam/backup is kept"), "{told}");
+    assert_eq!(host.done(&["ls", "-A", "/var/lib/nss-iam"]), "backup\n");
+    let (status, told) = host.sh("nss-iamctl adopt --undo");
+    assert_eq!(status, Some(78), "{told}");
+    let (_, hint) = told.split_once("hint: name those who may log in: ").unwrap();
+    let (_, told) = host.sh(hint.trim());
+    assert_eq!([host.passwd("ana", 2), host.passwd("jane.doe", 2)], ["48200", "48201"], "{told}");
+    host.done(&["su", "ana", "-c", "cat ~/papers/notes"]);
+    let (_, told) = host.sh("sh /root/postrm purge");
+    assert!(!told.contains("is kept") && !fs::exists("/var/lib/nss-iam").unwrap(), "{told}");
+}

@@ -324,7 +324,10 @@ fn a_lost_state_is_bad_before_and_after_the_refresh_that_rebuilds_it() {
 #[test]
 fn clean_removes_everything_but_the_configuration() {
     let Some(host) = host() else { return };
-    let cleaned = ctl(&host, &["clean"]);
+    let refused = ctl(&host, &["clean"]);
+    assert_eq!(refused.status, Some(78), "there is no terminal to ask: {refused:?}");
+    assert!(host.getent("passwd", "ana").is_some());
+    let cleaned = ctl(&host, &["clean", "--yes"]);
     assert_eq!(cleaned.status, Some(0), "{cleaned:?}");
     assert!(!fs::exists(LISTING).unwrap() && fs::read_dir(CACHE).unwrap().next().is_none(), "{cleaned:?}");
     assert!(fs::exists("/etc/nss-iam/config.toml").unwrap());

@@ -147,9 +147,14 @@ pub(crate) enum Format {
     Terraform,
 }
 
-/// For images: removes users, keys and ids of this host; the configuration stays. The next refresh reads everything again.
+/// For images: removes users, keys and ids of this host; the configuration and the list of locks stay. The next refresh reads
+/// everything again. On a host with users, it is asked first, and without a terminal it needs --yes.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Clean {
+    /// Clean a host with users without asking
+    #[arg(long)]
+    pub yes: bool,
+
     /// Print what would be removed; remove nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -37,7 +37,7 @@ fn neither_a_first_boot_nor_the_boot_of_an_image_waits_for_aws() {
     aws(&host, None);
     host.done("systemctl start nss-iam-refresh.service");
     assert!(host.logs_in("ana", &ana));
-    host.done("systemctl stop nss-iam-refresh.timer && nss-iamctl clean");
+    host.done("systemctl stop nss-iam-refresh.timer && nss-iamctl clean --yes");
     let left = fs::read_dir(host.path("/var/lib/nss-iam")).unwrap().flatten().map(|entry| entry.file_name());
     assert_eq!(left.collect::<Vec<_>>(), ["backup"], "the backup for 'nss-iamctl disable' is not state");
     assert_eq!(host.sh("getent -s iam passwd").1, "");

@@ -286,7 +286,7 @@ def enforce(account, wish):
         if "iam:GetGroup" in statement["Action"]:
             readable += [resources] if isinstance(resources, str) else resources
         statement["Resource"] = "*"
-    account.readable = readable or ["*"]
+    account.readable = readable or account.readable or ["*"]
     account.iam.put_role_policy(role, "emulator", json.dumps(policy))
     if role != INSTANCE_ROLE:
         allow(account.iam, INSTANCE_ROLE, ["sts:AssumeRole"])

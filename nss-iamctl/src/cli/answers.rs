@@ -120,8 +120,20 @@ pub(crate) struct Who {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Policy {
     /// A policy document, or a CloudFormation or Terraform template that includes the role
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, default_value_t = Format::Json)]
     pub format: Format,
+
+    /// Only one role: 'host' for that of this host, 'aws' for the one in [aws], or the name of an [[account]]
+    #[arg(long = "for", value_name = "NAME")]
+    pub role_of: Option<String>,
+
+    /// The trust policy of that role
+    #[arg(long, requires = "role_of")]
+    pub trust: bool,
+
+    /// ARN of the role that this host has, for trust policies
+    #[arg(long, value_name = "ARN")]
+    pub instance_role: Option<String>,
 
     /// IAM group to use instead of the configured ones; may be repeated
     #[arg(long = "group", value_name = "GROUP")]

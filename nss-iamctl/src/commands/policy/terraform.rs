@@ -1,6 +1,7 @@
-//! The policy and role as a Terraform configuration.
+//! A role and its policies as a Terraform configuration.
 
-use crate::commands::policy::wanted::Wanted;
+use super::document::ASSUME;
+use super::wanted::{Reader, Wanted};
 
 /// Replaces `arn:aws:iam::123456789012`.
 const ARN: &str = "arn:${data.aws_partition.current.partition}:iam::";
@@ -9,23 +10,24 @@ data \"aws_caller_identity\" \"current\" {}
 data \"aws_partition\" \"current\" {}
 ";
 
-pub(super) fn text(wanted: &Wanted, actions: &[String]) -> String {
-    let account = wanted.account.as_deref().unwrap_or("${data.aws_caller_identity.current.account_id}");
-    let arn = format!("{ARN}{account}");
-    let actions: Vec<String> =
-        actions.iter().filter(|action| wanted.tags || *action != "iam:ListUserTags").cloned().collect();
-    let document = document(
-        "nss_iam",
-        &[
-            statement("ReadMembersOfGroups", &["iam:GetGroup".to_owned()], &wanted.group_arns(&arn)),
-            statement("ReadKeysGroupsAndTagsOfUsers", &actions, &[format!("{arn}:user/*")]),
-        ],
-    );
-    let (variable, principal, role, profile) = match &wanted.role {
+/// The configuration for a role that the host assumes, or for its own.
+pub(super) fn text(wanted: &Wanted, role: Option<&Reader>, actions: &[String]) -> String {
+    let reader = role.or(wanted.host.reads.as_ref());
+    let mut statements = reader.map_or_else(Vec::new, |reader| of_reader(reader, actions));
+    if role.is_none() {
+        statements.extend(to_assume(wanted));
+    }
+    let document = document("nss_iam", &statements);
+    let (variable, principal, named, profile) = match role {
         Some(role) => (
             "\nvariable \"instance_role_arn\" {\n  description = \"ARN of the role in the instances' profile\"\n  type        = string\n}\n",
             principal("AWS", "var.instance_role_arn"),
-            format!("name               = {}", quoted(role)),
+            format!(
+                "name               = {}{}",
+                quoted(role.role_name().unwrap_or_default()),
+                role.role_path()
+                    .map_or(String::new(), |path| format!("\n  path               = {}", quoted(&path)))
+            ),
             "",
         ),
         None => (
@@ -35,7 +37,7 @@ pub(super) fn text(wanted: &Wanted, actions: &[String]) -> String {
             "\nresource \"aws_iam_instance_profile\" \"nss_iam\" {\n  name_prefix = \"nss-iam-\"\n  role        = aws_iam_role.nss_iam.name\n}\n",
         ),
     };
-    let condition = wanted.external_id.as_ref().filter(|_| wanted.role.is_some()).map_or(String::new(), |id| {
+    let condition = role.and_then(|role| role.external_id.as_ref()).map_or(String::new(), |id| {
         format!(
             "    condition {{\n      test     = \"StringEquals\"\n      variable = \"sts:ExternalId\"\n      values   = [{}]\n    }}\n",
             quoted(id)
@@ -44,11 +46,32 @@ pub(super) fn text(wanted: &Wanted, actions: &[String]) -> String {
     let trust = format!("  statement {{\n    actions = [\"sts:AssumeRole\"]\n{principal}{condition}  }}\n");
     let trust = self::document("nss_iam_trust", &[trust]);
     format!(
-        "{HEAD}{variable}\n{document}\n{trust}\nresource \"aws_iam_role\" \"nss_iam\" {{\n  {role}\n  \
+        "{HEAD}{variable}\n{document}\n{trust}\nresource \"aws_iam_role\" \"nss_iam\" {{\n  {named}\n  \
          assume_role_policy = data.aws_iam_policy_document.nss_iam_trust.json\n}}\n\n\
          resource \"aws_iam_role_policy\" \"nss_iam\" {{\n  name   = \"nss-iam\"\n  role   = aws_iam_role.nss_iam.id\n  \
          policy = data.aws_iam_policy_document.nss_iam.json\n}}\n{profile}"
     )
+}
+
+fn prefix(account: Option<&str>) -> String {
+    let account = account.unwrap_or("${data.aws_caller_identity.current.account_id}");
+    format!("{ARN}{account}")
+}
+
+fn of_reader(reader: &Reader, actions: &[String]) -> Vec<String> {
+    let arn = prefix(reader.account.as_deref());
+    let actions: Vec<String> =
+        actions.iter().filter(|action| reader.tags || *action != "iam:ListUserTags").cloned().collect();
+    vec![
+        statement("ReadMembersOfGroups", &["iam:GetGroup".to_owned()], &reader.group_arns(&arn)),
+        statement("ReadKeysGroupsAndTagsOfUsers", &actions, &[format!("{arn}:user/*")]),
+    ]
+}
+
+fn to_assume(wanted: &Wanted) -> Option<String> {
+    let of_host = prefix(wanted.host.account.as_deref());
+    let arns: Vec<String> = wanted.roles.iter().filter_map(|role| role.role_arn(&of_host)).collect();
+    (!arns.is_empty()).then(|| statement(ASSUME, &["sts:AssumeRole".to_owned()], &arns))
 }
 
 fn document(name: &str, statements: &[String]) -> String {

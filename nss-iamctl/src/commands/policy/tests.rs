@@ -1,34 +1,138 @@
 //! JSON documents are parsed and inspected. Nothing here parses Terraform's language, so only its text is checked.
 
+use std::collections::BTreeMap;
+
 use config::{Config, TagUse};
 use serde_json::{Value, json};
 
-use super::{Wanted, actions, arn, cfn, policy, terraform};
+use super::text;
+use super::wanted::Wanted;
 use crate::cli::{Format, Policy};
 
-fn wanted(
-    groups: &[&str],
-    role: Option<&str>,
-    account: Option<&str>,
-    config: &Config,
-) -> Result<Wanted, String> {
-    let args = Policy {
+fn args(groups: &[&str], role: Option<&str>, account: Option<&str>) -> Policy {
+    Policy {
         format: Format::Json,
+        role_of: None,
+        trust: false,
+        instance_role: None,
         groups: groups.iter().map(ToString::to_string).collect(),
         account: account.map(str::to_owned),
         role: role.map(str::to_owned),
-    };
-    Wanted::of(&args, config).map_err(|error| error.to_string())
+    }
 }
 
-fn document(wanted: &Wanted) -> Value {
-    policy(wanted, &arn(wanted)).unwrap()
+fn printed(args: &Policy, config: &Config, known: &[(&str, &str)]) -> Result<String, String> {
+    let known: BTreeMap<String, String> =
+        known.iter().map(|(name, id)| ((*name).to_owned(), (*id).to_owned())).collect();
+    Wanted::of(args, config, &known)
+        .and_then(|wanted| text(&wanted, args))
+        .map_err(|error| error.message().to_string())
+}
+
+/// What is printed as JSON.
+fn document(args: &Policy, config: &Config) -> Value {
+    serde_json::from_str(&printed(args, config, &[]).unwrap()).unwrap()
+}
+
+fn cfn(args: Policy, config: &Config) -> Value {
+    document(&Policy { format: Format::Cfn, ..args }, config)
+}
+
+fn config(text: &str) -> Config {
+    Config::parse(&[("config.toml".into(), text.to_owned())]).unwrap()
+}
+
+/// Two accounts besides the first, one of them read by the host's own role.
+const ACCOUNTS: &str = "groups = [\"Ops\"]\n[aws]\nrole = \"ops/Lookup\"\n\
+    [[account]]\nname = \"second\"\nrole = \"arn:aws:iam::210987654321:role/Look\"\nexternal_id = \"jump\"\n\
+    groups = [\"B\"]\n[[account]]\nname = \"own\"\ngroups = [\"C\"]\n";
+
+#[test]
+fn each_account_has_its_policy_and_trust_and_the_host_may_assume_each_role() {
+    let known = [("", "123456789012"), ("own", "123456789012")];
+    let of = |change: &dyn Fn(&mut Policy)| -> Value {
+        let mut args = args(&[], None, None);
+        change(&mut args);
+        serde_json::from_str(&printed(&args, &config(ACCOUNTS), &known).unwrap()).unwrap()
+    };
+    let all = of(&|_| ());
+    let own = &all["HostRole"]["Policy"]["Statement"];
+    assert_eq!(own[0]["Resource"][0], "arn:aws:iam::123456789012:group/C");
+    assert_eq!(
+        own[2],
+        json!({
+            "Sid": "AssumeRolesThatReadGroupsAndKeys", "Effect": "Allow", "Action": "sts:AssumeRole",
+            "Resource": [
+                "arn:aws:iam::123456789012:role/ops/Lookup", "arn:aws:iam::210987654321:role/Look",
+            ],
+        })
+    );
+    let [first, second] = &all["Roles"].as_array().unwrap()[..] else { unreachable!("two roles") };
+    assert_eq!((&first["For"], &second["For"]), (&json!("aws"), &json!("second")));
+    assert_eq!(first["Policy"]["Statement"][1]["Resource"], "arn:aws:iam::123456789012:user/*");
+    assert_eq!(second["Policy"]["Statement"][0]["Resource"][0], "arn:aws:iam::210987654321:group/B");
+    let trust = &second["TrustPolicy"]["Statement"][0];
+    assert_eq!(trust["Principal"]["AWS"], "arn:aws:iam::123456789012:root");
+    assert_eq!(trust["Condition"]["StringEquals"]["sts:ExternalId"], "jump");
+    assert!(first["TrustPolicy"]["Statement"][0].get("Condition").is_none());
+    assert!(!all.to_string().contains(":*:"), "every account is known: {all}");
+
+    // One document at a time.
+    let host = of(&|args| args.role_of = Some("host".to_owned()));
+    assert_eq!(host, all["HostRole"]["Policy"]);
+    let second_policy = of(&|args| args.role_of = Some("second".to_owned()));
+    assert_eq!(second_policy, second["Policy"]);
+    let arn = "arn:aws:iam::123456789012:role/Host";
+    let trust = of(&|args| {
+        (args.role_of, args.trust) = (Some("aws".to_owned()), true);
+        args.instance_role = Some(arn.to_owned());
+    });
+    assert_eq!(trust["Statement"][0]["Principal"]["AWS"], arn);
+}
+
+#[test]
+fn what_is_no_role_of_this_host_is_refused() {
+    let refused = |change: &dyn Fn(&mut Policy)| {
+        let mut args = args(&[], None, None);
+        change(&mut args);
+        printed(&args, &config(ACCOUNTS), &[]).unwrap_err()
+    };
+    let third = refused(&|args| args.role_of = Some("third".to_owned()));
+    assert!(third.contains("no role for 'third'") && third.contains("'host', 'aws', 'second'"), "{third}");
+    let host = refused(&|args| (args.role_of, args.trust) = (Some("host".to_owned()), true));
+    assert!(host.contains("--for NAME --trust"), "{host}");
+    for arn in ["Host", "arn:aws:sts::123456789012:assumed-role/Host/i-0", "arn:aws:iam::1:role/Host"] {
+        let refused = refused(&|args| args.instance_role = Some(arn.to_owned()));
+        assert!(refused.contains("not the ARN of an IAM role"), "{refused}");
+    }
+}
+
+#[test]
+fn the_templates_of_the_host_let_it_assume_each_role() {
+    let config = config(ACCOUNTS);
+    let for_host = |format| Policy { format, role_of: Some("host".to_owned()), ..args(&[], None, None) };
+    let own = document(&for_host(Format::Cfn), &config);
+    let policy = &own["Resources"]["InstanceRole"]["Properties"]["Policies"][0]["PolicyDocument"];
+    assert_eq!(
+        policy["Statement"][2]["Resource"],
+        json!([
+            {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/ops/Lookup"},
+            {"Fn::Sub": "arn:aws:iam::210987654321:role/Look"},
+        ])
+    );
+    let text = printed(&for_host(Format::Terraform), &config, &[]).unwrap();
+    assert!(
+        text.contains("actions   = [\"sts:AssumeRole\"]\n") && text.contains(":role/ops/Lookup\", "),
+        "{text}"
+    );
+    let first = document(&Policy { format: Format::Cfn, ..args(&[], None, None) }, &config);
+    assert_eq!(first["Resources"]["LookupRole"]["Properties"]["Path"], "/ops/");
 }
 
 #[test]
 fn the_policy_names_the_groups_and_no_more_calls_than_are_made() {
     let config = Config { groups: vec!["Ops".to_owned()], ..Config::default() };
-    let of_config = document(&wanted(&[], None, Some("123456789012"), &config).unwrap());
+    let of_config = document(&args(&[], None, Some("123456789012")), &config);
     assert_eq!(
         of_config["Statement"],
         json!([
@@ -46,10 +150,11 @@ fn the_policy_names_the_groups_and_no_more_calls_than_are_made() {
     let mut tagged = config.clone();
     tagged.tags.uses = vec![TagUse::SshKey];
     tagged.aws.role = Some("arn:aws-cn:iam::210987654321:role/x/Lookup".to_owned());
-    let tagged = document(&wanted(&["A", "B"], None, None, &tagged).unwrap());
+    let tagged = document(&args(&["A", "B"], None, None), &tagged);
+    let tagged = &tagged["Roles"][0]["Policy"];
     assert!(tagged["Statement"][1]["Action"].as_array().unwrap().contains(&json!("iam:ListUserTags")));
     assert_eq!(tagged["Statement"][0]["Resource"][2], "arn:aws-cn:iam::210987654321:group/B");
-    let any = document(&wanted(&["A"], None, None, &Config::default()).unwrap());
+    let any = document(&args(&["A"], None, None), &Config::default());
     assert_eq!(any["Statement"][1]["Resource"], "arn:aws:iam::*:user/*");
 }
 
@@ -64,7 +169,7 @@ fn what_is_no_name_is_not_put_into_a_policy() {
         (&["A"], None, Some("12345678901"), "twelve digits"),
         (&["A"], None, Some("12345678901*"), "twelve digits"),
     ] {
-        let refused = wanted(groups, role, account, &config).unwrap_err();
+        let refused = printed(&args(groups, role, account), &config, &[]).unwrap_err();
         assert!(refused.contains(why), "{refused}");
     }
 }
@@ -72,13 +177,13 @@ fn what_is_no_name_is_not_put_into_a_policy() {
 #[test]
 fn the_template_makes_the_role_with_its_trust() {
     let mut config = Config::default();
-    let own = cfn(&wanted(&["Ops"], None, None, &config).unwrap()).unwrap();
+    let own = cfn(args(&["Ops"], None, None), &config);
     let role = &own["Resources"]["InstanceRole"]["Properties"];
     assert_eq!(role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["Service"], "ec2.amazonaws.com");
     assert_eq!(own["Resources"]["InstanceProfile"]["Properties"]["Roles"], json!([{"Ref": "InstanceRole"}]));
     config.aws.external_id = Some("jump".to_owned());
     config.aws.role = Some("/path/Lookup".to_owned());
-    let assumed = cfn(&wanted(&["Ops"], None, None, &config).unwrap()).unwrap();
+    let assumed = cfn(args(&["Ops"], None, None), &config);
     let role = &assumed["Resources"]["LookupRole"]["Properties"];
     assert_eq!(role["RoleName"], "Lookup");
     let trust = &role["AssumeRolePolicyDocument"]["Statement"][0];
@@ -95,7 +200,8 @@ fn terraform_gets_the_same_policy_and_every_bracket_is_closed() {
     let mut config = Config::default();
     config.aws.external_id = Some("a\"${b}".to_owned());
     for role in [None, Some("Lookup")] {
-        let text = terraform::text(&wanted(&["Ops"], role, None, &config).unwrap(), &actions().unwrap());
+        let args = Policy { format: Format::Terraform, ..args(&["Ops"], role, None) };
+        let text = printed(&args, &config, &[]).unwrap();
         for bracket in ["{}", "[]", "()"] {
             let count = |at: usize| text.matches(&bracket[at..=at]).count();
             assert_eq!(count(0), count(1), "{text}");

@@ -101,7 +101,7 @@ fn refused(account: &str, failure: &Failure) -> Finding {
         }
     }
     let remedy = match (hint.as_str(), kind) {
-        ("", FailureKind::Denied) => "nss-iamctl policy --format json shows what the role must be allowed",
+        ("", FailureKind::Denied) => "nss-iamctl policy shows what the role must be allowed",
         ("", FailureKind::Unavailable) => {
             "the next refresh tries again; check [aws] https_proxy, endpoint_url and timeout"
         }

@@ -90,7 +90,8 @@ fn numbers(summary: &Summary) -> String {
 
 fn summary(facts: &Facts, outlook: &Outlook) -> Summary {
     let (published, now) = (&facts.published, facts.now);
-    let mut summary = Summary { able: outlook.able, max_age: refresh::max_age(facts), ..Summary::default() };
+    let mut summary =
+        Summary { able: outlook.able.len(), max_age: refresh::max_age(facts), ..Summary::default() };
     if let Ok(cache) = &published.cache {
         summary.users = cache.users.iter().filter(|user| user.active).count();
         summary.disabled = cache.users.len() - summary.users;

@@ -21,8 +21,8 @@ use crate::say::show::{count, some};
 /// The result for the active users.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Outlook {
-    /// How many could log in, as far as was seen.
-    pub able: usize,
+    /// Who could log in, as far as was seen.
+    pub able: Vec<String>,
     /// Why nobody can.
     nobody: Option<Finding>,
     /// The others, with the first reason.
@@ -50,14 +50,14 @@ pub(crate) fn outlook(facts: &Facts, samples: &[Probe]) -> Outlook {
                 || of_user(facts, &Probe { name: name.clone(), ..probe.clone() }, keys.get(&**name));
             match common.as_ref().or(own).cloned().map_or_else(of_user, Err) {
                 Ok(unseen) => {
-                    outlook.able += 1;
+                    outlook.able.push(name.clone());
                     outlook.unseen = outlook.unseen.or(unseen);
                 }
                 Err(reason) => outlook.unable.push((name.clone(), reason)),
             }
         }
     }
-    if outlook.able == 0 {
+    if outlook.able.is_empty() {
         outlook.nobody = Some(first(&outlook.unable));
     }
     outlook
@@ -168,7 +168,7 @@ impl Outlook {
             let remedy = reason.remedy.clone().unwrap_or_default();
             return Finding::bad(Link::NobodyCanLogIn, what, remedy).at(reason.level);
         }
-        let who = format!("logins work for {} of {}", self.able, count(self.of(), "user"));
+        let who = format!("logins work for {} of {}", self.able.len(), count(self.of(), "user"));
         let unable: Vec<_> =
             self.unable.iter().filter(|(_, reason)| reason.code != Link::NoKey.into()).collect();
         if let [(_, reason), ..] = unable.as_slice() {
@@ -188,7 +188,7 @@ impl Outlook {
 
     /// How many users were looked at.
     fn of(&self) -> usize {
-        self.able + self.unable.len()
+        self.able.len() + self.unable.len()
     }
 
     /// Why nobody can log in.

@@ -54,7 +54,7 @@ pub(crate) fn run(host: &Host, args: &Enable, now: i64, out: &mut dyn Write) -> 
         (Some(sshd), false) => say(&reload::reload(sshd)?),
         (None, false) => {}
     }
-    outcome::finish(host, !plan.steps.is_empty(), now, out)?;
+    outcome::finish(host, !plan.steps.is_empty(), now);
     Ok(error::OK)
 }
 

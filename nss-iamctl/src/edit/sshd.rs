@@ -17,7 +17,7 @@ use message::Message;
 
 use crate::edit::file::{Edit, Kind};
 use crate::host::accounts::{self, Account, account};
-use crate::host::{Host, Output, files, paths};
+use crate::host::{Host, Output, files, paths, services};
 use crate::say::error::Error;
 use config::Files;
 use drop_in::Version;
@@ -248,6 +248,10 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
         }
     }
     let Some(cache) = cached(sshd.host) else {
+        // 'enable' refreshes then, and checks the settings for the users who came.
+        if services::are_usable(sshd.host) {
+            return Ok(Vec::new());
+        }
         let what =
             "there is no nss-iam user in the cache yet, so sshd's settings for them could not be checked";
         return Ok(vec![Message::new(what).with_hint("nss-iamctl refresh, then nss-iamctl doctor")]);

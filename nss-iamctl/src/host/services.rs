@@ -80,23 +80,26 @@ impl Ran {
         self.status.as_ref().is_some_and(report::holds_users)
     }
 
-    /// Prints the report, and what failed at the end.
+    /// Prints the changes, the warnings, the summary, and at the end what failed.
     ///
     /// # Errors
     /// When standard output cannot be written.
     pub(crate) fn tell(&self, host: &Host, verbose: bool, out: &mut dyn Write) -> Result<(), Error> {
-        let mut errors = Vec::new();
         if let Some(status) = &self.status {
-            let lines = report::lines(status, verbose);
-            lines.notes.into_iter().for_each(say);
-            written(writeln!(out, "{}", lines.summary))?;
-            errors = lines.errors;
+            report::notes(status, verbose).into_iter().for_each(say);
+            written(writeln!(out, "{}", report::summary(status)))?;
         }
+        self.errors(host).into_iter().for_each(say);
+        Ok(())
+    }
+
+    /// What failed.
+    pub(crate) fn errors(&self, host: &Host) -> Vec<Message> {
+        let mut errors = self.status.as_ref().map(report::errors).unwrap_or_default();
         if errors.is_empty() && self.exit != error::OK {
             errors.push(self.complaint(host));
         }
-        errors.into_iter().for_each(say);
-        Ok(())
+        errors
     }
 
     /// What a unit that failed without a report logged last.

@@ -1,6 +1,6 @@
 //! The end of `enable`: the first refresh, and who may log in now, or why nobody may.
 
-use std::io::Write;
+use std::time::Instant;
 
 use message::Message;
 
@@ -9,33 +9,34 @@ use crate::host::{Host, services};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::samples;
 use crate::inspect::outlook::{Outlook, outlook};
-use crate::say::error::Error;
 use crate::say::finding::Level;
 use crate::say::say;
 use crate::say::show::{count, some};
 
 /// Refreshes if that is needed and possible. What the refresh reports is no failure of `enable`: the timer repeats it.
-pub(super) fn finish(host: &Host, changed: bool, now: i64, out: &mut dyn Write) -> Result<(), Error> {
+pub(super) fn finish(host: &Host, changed: bool, now: i64) {
+    let started = Instant::now();
     if changed || !host.exists(KEYS) {
         if !services::are_usable(host) {
             let what = "systemd does not run here, so users come with the first refresh on the running host";
             say(Message::new(what).with_hint("to refresh now: nss-iamctl refresh"));
-            return Ok(());
+            return;
         }
         if is_starting(host) {
             let what = "the host is still starting, so the first refresh runs in the background";
             say(Message::new(what).with_hint("nss-iamctl status"));
-            return Ok(());
+            return;
         }
         say("reading the users; this is what the timer does from now on");
         match services::run(host) {
-            Ok(ran) => ran.tell(host, false, out)?,
+            Ok(ran) => ran.errors(host).into_iter().for_each(say),
             Err(failed) => say(failed),
         }
     }
+    // Keys that were confirmed meanwhile are not of the future.
+    let now = now.saturating_add(i64::try_from(started.elapsed().as_secs()).unwrap_or_default());
     let facts = Facts::present(host, now);
     say(who_may_log_in(&outlook(&facts, &samples(host, &facts))));
-    Ok(())
 }
 
 /// cloud-init runs `enable` during boot. The refresh waits for the network, which may wait for cloud-init.

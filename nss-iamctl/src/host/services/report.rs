@@ -8,43 +8,34 @@ use crate::say::show::printable;
 /// More lines of one kind than this are only counted.
 const FEW: usize = 20;
 
-/// The lines, in their order.
-pub(super) struct Lines {
-    pub notes: Vec<Message>,
-    pub summary: String,
-    pub errors: Vec<Message>,
-}
-
-pub(super) fn lines(status: &Status, verbose: bool) -> Lines {
-    let mut notes = Vec::new();
-    let some = |notes: &mut Vec<Message>, lines: Vec<Message>, what: &str| {
-        if lines.len() > FEW && !verbose {
-            notes.push(format!("{} {what}; --verbose lists them", lines.len()).into());
-        } else {
-            notes.extend(lines);
-        }
+/// Changes, skips and warnings.
+pub(super) fn notes(status: &Status, verbose: bool) -> Vec<Message> {
+    let changes = status.changes.iter().map(|change| printable(change).into()).collect();
+    let skips = status.skips.iter().map(|skip| skipped(skip).into()).collect();
+    let warnings = status.warnings.iter().map(|told| told.message.clone()).collect();
+    let all: [(Vec<Message>, &str); 3] =
+        [(changes, "changes"), (skips, "users, groups and keys were skipped"), (warnings, "warnings")];
+    let few = |(lines, what): (Vec<Message>, &str)| match lines.len() {
+        number if number > FEW && !verbose => vec![format!("{number} {what}; --verbose lists them").into()],
+        _ => lines,
     };
-    some(&mut notes, status.changes.iter().map(|change| printable(change).into()).collect(), "changes");
-    some(
-        &mut notes,
-        status.skips.iter().map(|skip| skipped(skip).into()).collect(),
-        "users, groups and keys were skipped",
-    );
-    some(&mut notes, status.warnings.iter().map(|told| told.message.clone()).collect(), "warnings");
-    let failures = status.accounts.iter().flat_map(|account| &account.errors);
-    let mut errors: Vec<Message> = failures.map(listing::Failure::message).collect();
-    errors.extend(status.held.iter().map(|told| told.message.clone()));
-    errors.extend(status.error.iter().map(|told| told.message.clone()));
-    Lines { notes, summary: summary(status), errors }
+    all.into_iter().flat_map(few).collect()
 }
 
-fn summary(status: &Status) -> String {
+pub(super) fn summary(status: &Status) -> String {
     let Status { users, groups, keys, added, removed, changed, .. } = status;
     if status.published {
         format!("published {users} users, {groups} groups, {keys} keys: +{added} -{removed} ~{changed}")
     } else {
         format!("unchanged {users} users, {groups} groups, {keys} keys")
     }
+}
+
+/// What failed or was held, and what stopped the run.
+pub(super) fn errors(status: &Status) -> Vec<Message> {
+    let failures = status.accounts.iter().flat_map(|account| &account.errors).map(listing::Failure::message);
+    let held = status.held.iter().map(|told| told.message.clone());
+    failures.chain(held).chain(status.error.iter().map(|told| told.message.clone())).collect()
 }
 
 fn skipped(skip: &Skip) -> String {
@@ -67,13 +58,13 @@ mod tests {
     #[test]
     fn many_changes_are_counted_and_listed_if_asked() {
         let status = Status { changes: vec!["user 'x' added".to_owned(); 1500], ..Status::default() };
-        let told = |verbose| lines(&status, verbose).notes;
+        let told = |verbose| notes(&status, verbose);
         assert_eq!(told(false), [Message::new("1500 changes; --verbose lists them")]);
         assert_eq!(told(true).len(), 1500);
     }
 
     #[test]
-    fn what_failed_comes_last() {
+    fn what_failed_is_told_apart_from_the_summary() {
         let failure = Failure {
             call: "iam:GetGroup".to_owned(),
             on: "Ops".to_owned(),
@@ -85,9 +76,8 @@ mod tests {
         };
         let account = status::Account { errors: vec![failure], ..status::Account::default() };
         let status = Status { users: 1, accounts: vec![account], ..Status::default() };
-        let lines = lines(&status, false);
-        assert_eq!(lines.summary, "unchanged 1 users, 0 groups, 0 keys");
-        assert!(lines.errors[0].what().contains("AccessDenied"), "{:?}", lines.errors);
+        assert_eq!(summary(&status), "unchanged 1 users, 0 groups, 0 keys");
+        assert!(errors(&status)[0].what().contains("AccessDenied"), "{:?}", errors(&status));
         assert!(!holds_users(&status));
     }
 }

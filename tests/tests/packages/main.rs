@@ -10,4 +10,5 @@ mod imds;
 mod life;
 mod names;
 mod rpm;
+mod set_up;
 mod support;

@@ -9,6 +9,7 @@ use crate::host::{Host, services};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::samples;
 use crate::inspect::outlook::{Outlook, outlook};
+use crate::say::code::Link;
 use crate::say::finding::Level;
 use crate::say::say;
 use crate::say::show::{count, some};
@@ -16,6 +17,7 @@ use crate::say::show::{count, some};
 /// Refreshes if that is needed and possible. What the refresh reports is no failure of `enable`: the timer repeats it.
 pub(super) fn finish(host: &Host, changed: bool, now: i64) {
     let started = Instant::now();
+    let mut failed = false;
     if changed || !host.exists(KEYS) {
         if !services::are_usable(host) {
             let what = "systemd does not run here, so users come with the first refresh on the running host";
@@ -28,15 +30,14 @@ pub(super) fn finish(host: &Host, changed: bool, now: i64) {
             return;
         }
         say("reading the users; this is what the timer does from now on");
-        match services::run(host) {
-            Ok(ran) => ran.errors(host).into_iter().for_each(say),
-            Err(failed) => say(failed),
-        }
+        let errors = services::run(host).map_or_else(|cause| vec![cause.into()], |ran| ran.errors(host));
+        failed = !errors.is_empty();
+        errors.into_iter().for_each(say);
     }
     // Keys that were confirmed meanwhile are not of the future.
     let now = now.saturating_add(i64::try_from(started.elapsed().as_secs()).unwrap_or_default());
     let facts = Facts::present(host, now);
-    say(who_may_log_in(&outlook(&facts, &samples(host, &facts))));
+    say(who_may_log_in(&outlook(&facts, &samples(host, &facts)), failed));
 }
 
 /// cloud-init runs `enable` during boot. The refresh waits for the network, which may wait for cloud-init.
@@ -45,9 +46,13 @@ fn is_starting(host: &Host) -> bool {
     ["initializing", "starting"].contains(&state.trim())
 }
 
-/// Who may log in now, by the same checks as `doctor`, or why nobody may.
-fn who_may_log_in(outlook: &Outlook) -> Message {
+/// Who may log in now, by the same checks as `doctor`, or why nobody may. `failed`: what failed in the refresh was just said.
+fn who_may_log_in(outlook: &Outlook, failed: bool) -> Message {
     if let Some(reason) = outlook.reason() {
+        if failed && reason.code == Link::NobodyPublished.into() {
+            let what = "nobody may log in yet, because the users could not be read, as said above";
+            return Message::new(what).with_hint("once that is mended: nss-iamctl refresh");
+        }
         let what = format!("nobody may log in yet: {}", reason.what);
         return Message::new(what).with_hint(reason.remedy.as_deref().unwrap_or("nss-iamctl doctor"));
     }
@@ -69,12 +74,14 @@ mod tests {
     #[test]
     fn it_ends_with_those_who_may_log_in_or_why_nobody_may() {
         let mut facts = good();
-        let told = |facts: &Facts| who_may_log_in(&outlook(facts, &[probe(true)])).to_string();
+        let told = |facts: &Facts| who_may_log_in(&outlook(facts, &[probe(true)]), true).to_string();
         assert_eq!(told(&facts), "1 user may log in: 'ana'");
         facts.published.keys.as_mut().unwrap().logins[0].keys.clear();
         assert_eq!(
             told(&facts),
             "nobody may log in yet: no user has an active SSH key\nhint: nss-iamctl why USER"
         );
+        facts.published.cache.as_mut().unwrap().users.clear();
+        assert!(told(&facts).starts_with("nobody may log in yet, because the users could not be read"));
     }
 }

@@ -17,6 +17,20 @@ pub(crate) use answers::{
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub command: Command,
+
+    /// Whether output is colored: auto (on a terminal, unless NO_COLOR is set), always, or never
+    #[arg(long, value_name = "WHEN", global = true, value_enum, default_value_t)]
+    #[arg(hide_default_value = true, hide_possible_values = true)]
+    pub color: Color,
+}
+
+/// When output is colored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 /// The subcommands.

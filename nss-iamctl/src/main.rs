@@ -15,15 +15,17 @@ mod say;
 use std::io::Write;
 use std::process::ExitCode;
 
+use anstream::ColorChoice;
 use clap::Parser;
 
-use cli::{Cli, Command};
+use cli::{Cli, Color, Command};
 use commands::{
     adopt, clean, completions, disable, doctor, enable, keys, listing, lock, policy, refresh, restore,
     status, users, why,
 };
 use host::Host;
 use say::error::{self, Error};
+use say::look::Look;
 use say::say;
 
 fn main() -> ExitCode {
@@ -38,6 +40,11 @@ fn main() -> ExitCode {
             return ExitCode::from(if usage.use_stderr() { error::CONFIGURATION } else { error::OK });
         }
     };
+    Look::set(match cli.color {
+        Color::Auto => ColorChoice::Auto,
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
+    });
     let host = Host::this();
     let out = &mut std::io::stdout().lock();
     let done = dispatch(&host, &cli.command, out);

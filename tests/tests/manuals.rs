@@ -77,8 +77,9 @@ impl Help {
         let mut open = vec![String::new()];
         while let Some(name) = open.pop() {
             let mut help = Self::of(program, &name.split_whitespace().collect::<Vec<_>>());
+            // Flags of the program itself.
             if !name.is_empty() {
-                help.flags.remove("help");
+                help.flags.retain(|flag, _| !["help", "color"].contains(&flag.as_str()));
             }
             open.extend(help.commands.iter().map(|word| format!("{name} {word}").trim().to_owned()));
             if name.is_empty() || help.commands.is_empty() {

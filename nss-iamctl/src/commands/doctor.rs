@@ -16,6 +16,7 @@ use crate::inspect::outlook::{not_set_up, outlook};
 use crate::say::code::Link;
 use crate::say::error::Error;
 use crate::say::finding::{self, Finding, Level, told, written};
+use crate::say::look::Look;
 use crate::say::show::as_json;
 
 #[derive(Serialize)]
@@ -39,10 +40,9 @@ pub(crate) fn run(host: &Host, args: &Doctor, now: i64, out: &mut dyn Write) -> 
     if args.json {
         written(write!(out, "{}", as_json(&Report { verdict, logins: &logins, findings: &findings })?))?;
     } else {
-        written(
-            finding::print(&findings, out)
-                .and_then(|()| writeln!(out, "{}", verdict_line(&logins, &findings))),
-        )?;
+        let look = Look::now();
+        let line = look.headline(logins.level.style().bold(), &verdict_line(&logins, &findings));
+        written(finding::print(&findings, look, out).and_then(|()| writeln!(out, "{line}")))?;
     }
     Ok(verdict as u8)
 }
@@ -71,7 +71,7 @@ mod tests {
         let (bad, warn) = (Finding::bad(Link::Nologin, "x", ""), Finding::warn(Link::Nologin, "x", ""));
         let of = |findings: &[Finding]| verdict_line(&works, findings);
         assert_eq!(of(&[]), "verdict: logins work; no problems found");
-        assert_eq!(of(&[warn.clone()]), "verdict: logins work; warnings: 1");
+        assert_eq!(of(std::slice::from_ref(&warn)), "verdict: logins work; warnings: 1");
         assert_eq!(of(&[bad.clone(), warn, bad]), "verdict: logins work; problems: 2, warnings: 1");
         let new = Finding::bad(Link::NotSetUp, "not set up", "nss-iamctl enable --group GROUP");
         assert_eq!(verdict_line(&new, &[]), "not set up: nss-iamctl enable --group GROUP");

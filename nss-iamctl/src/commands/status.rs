@@ -17,10 +17,14 @@ use crate::inspect::outlook::{Outlook, not_set_up, outlook};
 use crate::say::code::{Code, Link};
 use crate::say::error::Error;
 use crate::say::finding::{Finding, Level, told, written};
+use crate::say::look::Look;
 use crate::say::show::{ago, as_json, count, length, some, time};
 
 /// The state "unknown" of monitoring plugins.
 const UNKNOWN: u8 = 3;
+
+/// The column of the texts.
+const INDENT: usize = 11;
 
 /// The content of every output format.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -76,7 +80,7 @@ pub(crate) fn run(host: &Host, args: &cli::Status, now: i64, out: &mut dyn Write
     if args.json {
         written(write!(out, "{}", as_json(&summary)?))?;
     } else {
-        written(write!(out, "{}", text(&summary, now)))?;
+        written(write!(out, "{}", text(&summary, now, Look::now())))?;
     }
     Ok(crate::say::error::OK)
 }
@@ -212,7 +216,7 @@ fn people(summary: &Summary, outlook: &Outlook) -> String {
     format!("{}, {}{able}{age}{unseen}", count(summary.users, "user"), count(summary.keys, "key"))
 }
 
-fn text(summary: &Summary, now: i64) -> String {
+fn text(summary: &Summary, now: i64, look: Look) -> String {
     if summary.code == Code::from(Link::NotSetUp).code {
         return format!("{}\n", summary.because);
     }
@@ -248,7 +252,17 @@ fn text(summary: &Summary, now: i64) -> String {
         _ => format!("{}; 'nss-iamctl doctor' shows details", summary.because),
     };
     lines.push(("state", verdict));
-    lines.iter().map(|(what, text)| format!("{what:<10} {text}\n")).collect()
+    let colored = |what: &str, text: &str| {
+        let level = match what {
+            "state" => summary.level.unwrap_or(Level::Warn),
+            "locked" | "error" | "held" | "failed" | "warning" | "skipped" => Level::Warn,
+            _ => return text.to_owned(),
+        };
+        look.paint(level.style(), text)
+    };
+    let line =
+        |(what, text): &(&str, String)| format!("{what:<10} {}\n", colored(what, &look.wrap(text, INDENT)));
+    lines.iter().map(line).collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::inspect::facts::probe::Probe;
 use crate::inspect::subject::Who;
 use crate::say::error::Error;
 use crate::say::finding::{self, Finding, Level, written};
+use crate::say::look::Look;
 use crate::say::show::{as_json, printable};
 
 #[derive(Serialize)]
@@ -53,8 +54,10 @@ pub(crate) fn run(host: &Host, args: &cli::Why, now: i64, out: &mut dyn Write) -
         written(write!(out, "{}", as_json(&report)?))?;
     } else {
         let remedy = culprit(&findings).and_then(|finding| finding.remedy.as_deref());
-        let verdict = Message::new(format!("verdict: {because}")).with_hint(remedy.unwrap_or_default());
-        written(finding::print(&findings, out).and_then(|()| writeln!(out, "{verdict}")))?;
+        let message = Message::new(format!("verdict: {because}")).with_hint(remedy.unwrap_or_default());
+        let look = Look::now();
+        let line = look.headline(verdict.style().bold(), &message.to_string());
+        written(finding::print(&findings, look, out).and_then(|()| writeln!(out, "{line}")))?;
     }
     Ok(verdict as u8)
 }

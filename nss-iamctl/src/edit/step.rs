@@ -14,6 +14,7 @@ use crate::edit::{pam, units};
 use crate::host::Host;
 use crate::say::error::Error;
 use crate::say::finding::written;
+use crate::say::look::Look;
 use crate::say::say;
 
 /// A change.
@@ -63,7 +64,7 @@ pub(crate) fn make(steps: &[Step], transaction: &mut Transaction<'_>) -> Result<
 /// # Errors
 /// When it cannot be written, except if the reader closed the pipe.
 pub(crate) fn show(host: &Host, steps: &[Step], out: &mut dyn Write) -> Result<(), Error> {
-    let shown: Vec<u8> = steps.iter().flat_map(|step| step.shown(host)).collect();
+    let shown: Vec<u8> = steps.iter().flat_map(|step| Look::now().diff(step.shown(host))).collect();
     written(out.write_all(&shown).and_then(|()| out.flush()))
 }
 

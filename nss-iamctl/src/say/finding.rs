@@ -2,11 +2,16 @@
 
 use std::io::{self, Write};
 
+use anstyle::Style;
 use serde::Serialize;
 
 use crate::say::code::Code;
 use crate::say::error::Error;
+use crate::say::look::{GREEN, HEADLINE, Look, RED, YELLOW};
 use crate::say::show::printable;
+
+/// The column of a finding's text.
+const INDENT: usize = 16;
 
 /// The severity, and the exit status for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -18,6 +23,16 @@ pub(crate) enum Level {
     Warn = 1,
     /// Logins fail because of it, or a user has the name, id or files of another one.
     Bad = 2,
+}
+
+impl Level {
+    pub(crate) fn style(self) -> Style {
+        match self {
+            Self::Ok => GREEN,
+            Self::Warn => YELLOW,
+            Self::Bad => RED.bold(),
+        }
+    }
 }
 
 /// One result.
@@ -78,16 +93,17 @@ pub(crate) fn bounded(mut findings: Vec<Finding>, see: &str) -> Vec<Finding> {
 ///
 /// # Errors
 /// Those of the writer.
-pub(crate) fn print(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn print(findings: &[Finding], look: Look, out: &mut dyn Write) -> io::Result<()> {
     for Finding { level, code: Code { check, .. }, what, remedy } in findings {
-        let level = match level {
+        let word = match level {
             Level::Ok => "ok",
             Level::Warn => "warn",
             Level::Bad => "BAD",
         };
-        writeln!(out, "{level:<5} {check:<9} {what}")?;
+        let word = look.paint(level.style(), &format!("{word:<5}"));
+        writeln!(out, "{word} {check:<9} {}", look.wrap(what, INDENT))?;
         if let Some(remedy) = remedy {
-            writeln!(out, "{:<15} -> {remedy}", "")?;
+            writeln!(out, "{:<15} {} {remedy}", "", look.paint(HEADLINE, "->"))?;
         }
     }
     Ok(())
@@ -134,7 +150,7 @@ mod tests {
             Finding::warn(Link::Name, "y", ""),
         ];
         let mut out = Vec::new();
-        print(&findings, &mut out).unwrap();
+        print(&findings, Look::default(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(
             text,

@@ -6,6 +6,7 @@ use crate::host::published::Trouble;
 use crate::inspect::facts::{Facts, NoConfig};
 use crate::inspect::outlook::outlook;
 use crate::say::finding::Level;
+use crate::say::look::Look;
 use listing::{Failure, FailureKind};
 use message::Message;
 use serde_json::json;
@@ -135,7 +136,7 @@ fn people_are_told_the_numbers_and_what_is_wrong() {
     let mut facts = good();
     let message = Message::new("odd \u{1b}[2J").with_hint("x");
     facts.published.status.as_mut().unwrap().held = vec![Told { kind: Kind::Other(None), message }];
-    let told = text(&of(&facts), NOW);
+    let told = text(&of(&facts), NOW, Look::default());
     assert!(told.starts_with("users      1 active, 1 disabled\n"), "{told}");
     assert!(told.contains("held       odd \\u{1b}[2J; hint: x\n"), "{told}");
     assert!(told.ends_with("state      odd \\u{1b}[2J; 'nss-iamctl doctor' shows details\n"), "{told}");

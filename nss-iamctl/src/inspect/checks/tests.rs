@@ -403,7 +403,7 @@ fn what_two_samples_have_in_common_is_told_once() {
     eve.name = "eve".to_owned();
     let codes =
         |probes: &[Probe]| judge(&facts, probes).into_iter().map(|found| found.code).collect::<Vec<_>>();
-    assert_eq!(codes(&[ana.clone(), eve.clone()]), codes(&[ana.clone()]));
+    assert_eq!(codes(&[ana.clone(), eve.clone()]), codes(std::slice::from_ref(&ana)));
     eve.shell_node = None;
     let mut both = ana.clone();
     both.shell_node = None;

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
 use cache::snapshot::{Cache, Keys};
-use tests::login::{JumpHost, Key, append};
+use tests::login::{ADMINS, GROUP, JumpHost, Key, append};
 use tests::text;
 
 const DIRECTORY: &str = "/var/lib/nss-iam";
@@ -136,11 +136,9 @@ fn save(host: &JumpHost) {
 }
 
 fn restore(host: &JumpHost) {
-    let line = format!(
-        "rm -rf /etc/ssh /etc/nss-iam /var/lib/nss-iam /etc/nologin; tar -C / -xpf /root/good.tar; \
-         [ -e /bin/bash ] || mv /bin/bash.gone /bin/bash; chown ana /home/ana"
-    );
-    host.done(&["sh", "-c", &line]);
+    let line = "rm -rf /etc/ssh /etc/nss-iam /var/lib/nss-iam /etc/nologin; tar -C / -xpf /root/good.tar; \
+                [ -e /bin/bash ] || mv /bin/bash.gone /bin/bash; chown ana /home/ana";
+    host.done(&["sh", "-c", line]);
 }
 
 /// What differs between ssh and the verdicts.
@@ -153,6 +151,7 @@ fn lies(host: &JumpHost, ana: &Key, rows: &[&Row]) -> Vec<String> {
     let is_in = text(&host.ssh("ana", ana, "echo inside").stdout).contains("inside");
     let (doctor, report) = host.sh("nss-iamctl doctor");
     let (check, line) = host.sh("nss-iamctl status --check");
+    let (_, other) = host.sh("setpriv --reuid=65534 --regid=65534 --clear-groups nss-iamctl status --check");
     let (why, reasons) = host.sh("nss-iamctl why ana");
     restore(host);
     let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
@@ -166,8 +165,27 @@ fn lies(host: &JumpHost, ana: &Key, rows: &[&Row]) -> Vec<String> {
     holds(report.contains("verdict: logins work") == is_in, "doctor", &report);
     holds(is_in || doctor == Some(2), "exit status of doctor", &report);
     holds(if is_in { check < Some(2) } else { check == Some(2) }, "status --check", &line);
+    let seen = !other.contains("NSS_IAM OK") || other.contains("visible only to root");
+    holds(seen, "status --check of another user", &other);
     holds((why == Some(2)) != is_in, "why", &reasons);
     found
+}
+
+/// bob is the only member of a group that sshd denies, and the last by name.
+#[test]
+fn one_kind_of_users_that_sshd_denies_is_named() {
+    let Some(host) = JumpHost::start() else { return };
+    let (ana, bob) = (host.user("ana"), host.user_in("bob", &[GROUP, ADMINS]));
+    host.refresh();
+    append(LATER, "DenyGroups jumphostadmins\n");
+    host.restart_sshd(&[]);
+    host.login("ana", &ana, "true");
+    host.refused("bob", &bob);
+    let denied = "logins work for 1 of 2 users, but not for 'bob': sshd has 'DenyGroups jumphostadmins'";
+    let (status, report) = host.sh("nss-iamctl doctor");
+    assert!(status == Some(2) && report.contains(&format!("verdict: {denied}")), "{report}");
+    let (status, line) = host.sh("nss-iamctl status --check");
+    assert!(status == Some(1) && line.contains(denied), "{line}");
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub(crate) struct Facts {
     pub nologin: Option<(String, String)>,
     /// /etc/shells; `None` if it is missing.
     pub shells: Option<Vec<String>>,
+    /// Whether pam_shells(8) refuses users whose shell is not in it.
+    pub checks_shells: bool,
     /// The directory of the cache, and `keys.db` in it.
     pub directory: Option<Node>,
     pub keys_db: Option<Node>,
@@ -135,13 +137,14 @@ impl Facts {
             shells: text(host, "/etc/shells").map(|text| {
                 text.lines().map(str::trim).filter(|line| line.starts_with('/')).map(str::to_owned).collect()
             }),
+            checks_shells: pam(host, &["pam_shells"]) == Some(true),
             directory: Node::of(host, cache::DIRECTORY),
             keys_db: Node::of(host, paths::KEYS),
             keys_cmd: way(host, paths::KEYS_CMD),
             refresher: Node::of(host, paths::REFRESHER)
                 .is_some_and(|node| !node.directory && node.mode & 0o111 != 0),
             sshd: sshd::gather(host),
-            makes_homes: makes_homes(host),
+            makes_homes: pam(host, &["pam_mkhomedir", "pam_oddjob_mkhomedir"]),
             timer: systemd.then(|| Unit::of(host, paths::TIMER)),
             services: if systemd {
                 paths::SERVICES.iter().map(|name| Unit::of(host, name)).collect()
@@ -212,16 +215,25 @@ fn homes(host: &Host, published: &Published) -> Vec<(String, u32, Node)> {
         .collect()
 }
 
-/// pam.d(5): what sshd's file includes is one of these on Debian, Red Hat and openSUSE.
-fn makes_homes(host: &Host) -> Option<bool> {
-    let files = ["sshd", "common-session", "password-auth", "system-auth", "postlogin"];
+/// Whether one of these modules is in sshd's PAM stack; `None` if there is none. pam.d(5): what sshd's file includes is one
+/// of these on Debian, Red Hat and openSUSE.
+fn pam(host: &Host, modules: &[&str]) -> Option<bool> {
+    let files = [
+        "sshd",
+        "common-auth",
+        "common-account",
+        "common-session",
+        "password-auth",
+        "system-auth",
+        "postlogin",
+    ];
     let texts: Vec<String> =
         files.iter().filter_map(|file| text(host, &format!("/etc/pam.d/{file}"))).collect();
-    let makes = |line: &str| {
+    let names = |line: &str| {
         let line = line.trim_start();
-        !line.starts_with('#') && (line.contains("pam_mkhomedir") || line.contains("pam_oddjob_mkhomedir"))
+        !line.starts_with('#') && modules.iter().any(|module| line.contains(module))
     };
-    (!texts.is_empty()).then(|| texts.iter().flat_map(|text| text.lines()).any(makes))
+    (!texts.is_empty()).then(|| texts.iter().flat_map(|text| text.lines()).any(names))
 }
 
 fn synchronised(host: &Host) -> Option<bool> {

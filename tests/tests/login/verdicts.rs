@@ -63,6 +63,11 @@ const ROWS: &[Row] = &[
     }),
     closed("nologin", |_| append("/etc/nologin", "maintenance\n")),
     closed("no shell", |_| fs::rename("/bin/bash", "/bin/bash.gone").unwrap()),
+    closed("a shell that PAM refuses", |_| {
+        edit("/etc/shells", |line| !line.contains("bash"));
+        let stack = fs::read_to_string("/etc/pam.d/sshd").unwrap();
+        fs::write("/etc/pam.d/sshd", format!("account required pam_shells.so\n{stack}")).unwrap();
+    }),
     closed("another machine-id", |_| fs::write("/etc/machine-id", "f".repeat(32)).unwrap()),
     closed("no service for passwd", |_| service("passwd", "files")),
     closed("no service for group", |_| service("group", "files")),
@@ -99,7 +104,8 @@ fn mode(path: &str, mode: u32) {
 }
 
 fn edit(path: &str, keep: fn(&str) -> bool) {
-    let text = fs::read_to_string(path).unwrap();
+    // In a pair, the other row may have removed it.
+    let text = fs::read_to_string(path).unwrap_or_default();
     fs::write(path, text.split_inclusive('\n').filter(|line| keep(line)).collect::<String>()).unwrap();
 }
 

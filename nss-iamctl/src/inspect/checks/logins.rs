@@ -195,8 +195,11 @@ pub(crate) fn shell(facts: &Facts, probe: &Probe) -> Option<Finding> {
     }
     let listed = facts.shells.as_ref().is_some_and(|shells| shells.contains(shell));
     if !listed {
-        let what = format!("the shell '{shell}' of '{name}' is not in /etc/shells");
-        return Some(Finding::warn(Link::ShellUnlisted, what, format!("echo {shell} >> /etc/shells")));
+        let refused = if facts.checks_shells { ", so PAM refuses the login (pam_shells)" } else { "" };
+        let what = format!("the shell '{shell}' of '{name}' is not in /etc/shells{refused}");
+        let level = if facts.checks_shells { Level::Bad } else { Level::Warn };
+        let remedy = format!("echo {shell} >> /etc/shells");
+        return Some(Finding::bad(Link::ShellUnlisted, what, remedy).at(level));
     }
     None
 }

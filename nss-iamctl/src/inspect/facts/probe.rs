@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cache::snapshot::User;
 use message::Message;
+use policy::Id;
 
 use crate::edit::sshd::Sshd;
 use crate::edit::sshd::effective::Effective;
@@ -96,18 +97,41 @@ impl Probe {
     }
 }
 
-/// The users who are asked about for a whole host: of the active ones, one for each combination of groups and shell, those
-/// that most users have first; and one who left.
+/// The users who are asked about for a whole host: of the active ones, one for each combination of groups and shell, and one
+/// who left. Combinations that few users have are not asked about, but derived from the most frequent one.
 pub(crate) fn samples(host: &Host, facts: &Facts) -> Vec<Probe> {
     let users = facts.published.cache.as_ref().map_or(&[][..], |cache| &cache.users);
-    let of = |alike: Vec<&User>| {
+    let mut probes: Vec<Probe> = Vec::new();
+    for alike in classes(users) {
         // One with a key, if there is one.
-        let user = alike.iter().find(|user| is_offered(facts, user)).or(alike.first())?;
+        let Some(user) = alike.iter().find(|user| is_offered(facts, user)).or(alike.first()) else {
+            continue;
+        };
         let names = alike.iter().map(|user| user.name.to_string()).collect();
-        Some(Probe { alike: names, ..Probe::of(host, facts, user) })
-    };
-    let gone = users.iter().find(|user| !user.active).map(|user| Probe::of(host, facts, user));
-    classes(users).into_iter().take(SAMPLES).filter_map(of).chain(gone).collect()
+        let probe = match probes.first() {
+            Some(first) if probes.len() >= SAMPLES => derived(host, facts, user, first),
+            _ => Probe::of(host, facts, user),
+        };
+        probes.push(Probe { alike: names, ..probe });
+    }
+    probes.extend(users.iter().find(|user| !user.active).map(|user| Probe::of(host, facts, user)));
+    probes
+}
+
+/// What is expected for `user`: the answers for `first`, except groups and shell. A Match block of sshd for one of these
+/// groups is not seen.
+fn derived(host: &Host, facts: &Facts, user: &User, first: &Probe) -> Probe {
+    let published = facts.published.cache.iter().flat_map(|cache| &cache.groups);
+    let is_own = |gid: Id| gid == user.uid || user.groups.contains(&gid);
+    let published = published.filter(|group| is_own(group.gid)).map(|group| group.name.to_string());
+    let local = facts.group.iter().filter(|(_, gid)| user.local.contains(gid)).map(|(name, _)| name.clone());
+    Probe {
+        name: user.name.to_string(),
+        group_names: published.chain(local).collect(),
+        shell: user.passwd.shell.to_string(),
+        shell_node: Node::of(host, user.passwd.shell.as_str()),
+        ..first.clone()
+    }
 }
 
 /// Active users with the same groups and shell, the largest set first.
@@ -141,7 +165,22 @@ fn settings(host: &Host, name: &str) -> Option<Result<Effective, Message>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::published;
+    use crate::fixtures::{good, probe, published};
+
+    #[test]
+    fn an_answer_is_derived_with_the_groups_and_the_shell_of_the_other_user() {
+        let mut facts = good();
+        facts.group.insert("sudo".to_owned(), 27);
+        let mut eve = facts.published.cache.as_ref().unwrap().users[0].clone();
+        eve.name = policy::Name::new("eve").unwrap();
+        eve.local = vec![27];
+        eve.passwd.shell = policy::Field::new("/bin/zsh").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let derived = derived(&Host::this_directory(root.path()), &facts, &eve, &probe(true));
+        assert_eq!((derived.name.as_str(), derived.shell.as_str()), ("eve", "/bin/zsh"));
+        assert_eq!(derived.group_names, ["iam-users", "sudo"]);
+        assert!(derived.shell_node.is_none() && derived.sshd == probe(true).sshd);
+    }
 
     #[test]
     fn one_user_is_asked_about_for_each_combination_of_groups_and_shell() {

@@ -80,6 +80,9 @@ const CLOSED: &[Break] = &[
         facts.passwd.remove("nss-iam");
     }),
     ("the shell '/bin/bash'", |_, probe| probe.shell_node = None),
+    ("so PAM refuses the login (pam_shells)", |facts, _| {
+        (facts.shells, facts.checks_shells) = (None, true);
+    }),
     ("'/etc/nologin' exists", |facts, _| {
         facts.nologin = Some(("/etc/nologin".to_owned(), String::new()));
     }),

@@ -63,7 +63,7 @@ pub(crate) fn keys(facts: &Facts) -> Vec<Finding> {
         findings.push(Finding::bad(
             Link::KeysOfOtherMachine,
             what,
-            "nss-iamctl refresh; run 'nss-iamctl clean' before you create an image",
+            "nss-iamctl refresh (on the machine of the image, 'nss-iamctl clean' before it is created avoids this)",
         ));
     }
     let helper = facts.group.get("nss-iam");

@@ -1,0 +1,249 @@
+//! Each remedy that `doctor` and `why` print is carried out as it is printed, and the finding must then be gone.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod follow;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+
+use follow::follow;
+use serde_json::{Value, json};
+use tests::login::{GROUP, JumpHost};
+
+const KEYS: &str = "/var/lib/nss-iam/keys.db";
+const CACHE: &str = "/var/lib/nss-iam/cache.db";
+const NSSWITCH: &str = "/etc/nsswitch.conf";
+
+/// A host on which ana can log in with an RSA key, and bob with a key in a tag.
+fn host() -> Option<JumpHost> {
+    let host = JumpHost::start_with("[tags]\nuse = [\"ssh-key\", \"uid\"]\n")?;
+    fs::write("/usr/local/bin/aws", include_str!("aws")).unwrap();
+    mode("/usr/local/bin/aws", 0o755);
+    // As the packages install them.
+    fs::create_dir_all("/etc/nss-iam/config.d").unwrap();
+    fs::create_dir_all("/usr/share/nss-iam").unwrap();
+    fs::write("/usr/share/nss-iam/iam-policy.json", include_str!("../../../config/iam-policy.json")).unwrap();
+    host.done(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/KEY"]);
+    let _ = host.user("ana");
+    let ed25519 = fs::read_to_string("/root/KEY.pub").unwrap();
+    let body = ed25519.trim().rsplit_once(' ').unwrap().0;
+    add(&host, &json!({"name": "bob", "tags": {"nss-iam:ssh-key": body}}));
+    host.refresh();
+    assert!(offered(&host, "bob"));
+    Some(host)
+}
+
+/// Adds a user to IAM and to the group.
+fn add(host: &JumpHost, user: &Value) {
+    host.account.seed(json!({"users": [user]}));
+    host.account.change(json!({"do": "add_member", "group": GROUP, "user": user["name"]}));
+}
+
+fn set_tag(host: &JumpHost, user: &str, key: &str, value: &str) {
+    host.account.change(json!({"do": "set_tag", "user": user, "key": key, "value": value}));
+}
+
+fn mode(path: &str, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn edit(path: &str, change: impl Fn(String) -> String) {
+    fs::write(path, change(fs::read_to_string(path).unwrap())).unwrap();
+}
+
+fn offered(host: &JumpHost, user: &str) -> bool {
+    host.sh(&format!("nss-iamctl keys {user}")).1.contains("SHA256:")
+}
+
+/// A refresh that may report something.
+fn refresh(host: &JumpHost) {
+    let _ = host.refresher(&[]).output().unwrap();
+}
+
+/// What the finding with this code says, and its remedy, if there is one.
+fn finding(host: &JumpHost, words: &[&str], code: &str) -> Option<(String, String)> {
+    let ran = host.machine.run(&[&["nss-iamctl"], words, &["--json"]].concat());
+    let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let found = findings.iter().find(|finding| finding["code"] == code && finding["level"] != "ok")?;
+    let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+    Some((text("what"), text("remedy")))
+}
+
+/// One row: what finds it, its code, how the host is broken, and which ways of the remedy are followed, each after it was
+/// broken again.
+struct Row {
+    words: &'static [&'static str],
+    code: &'static str,
+    breaks: fn(&JumpHost),
+    ways: &'static [usize],
+}
+
+const fn row(
+    words: &'static [&'static str],
+    code: &'static str,
+    breaks: fn(&JumpHost),
+    ways: &'static [usize],
+) -> Row {
+    Row { words, code, breaks, ways }
+}
+
+const DOCTOR: &[&str] = &["doctor"];
+const WHY_ANA: &[&str] = &["why", "ana"];
+const WHY_BOB: &[&str] = &["why", "bob"];
+
+/// What is wrong with files of this host.
+const OF_THE_HOST: &[Row] = &[
+    row(DOCTOR, "keys-cmd-unsafe", |_| mode("/usr/libexec/nss-iam", 0o777), &[0]),
+    row(DOCTOR, "directory-mode", |_| mode("/var/lib/nss-iam", 0o777), &[0]),
+    row(
+        DOCTOR,
+        "drop-in-missing",
+        |_| fs::remove_file("/etc/ssh/sshd_config.d/00-nss-iam.conf").unwrap(),
+        &[0],
+    ),
+    row(WHY_ANA, "nologin", |_| fs::write("/etc/nologin", "maintenance\n").unwrap(), &[0]),
+    row(DOCTOR, "nsswitch-without-iam", |_| edit(NSSWITCH, |text| text.replace(" iam", "")), &[0]),
+    row(DOCTOR, "nsswitch-order", |_| edit(NSSWITCH, |text| text.replace("passwd: ", "passwd: iam ")), &[0]),
+    row(DOCTOR, "cache-missing", |_| fs::remove_file(CACHE).unwrap(), &[0]),
+    row(DOCTOR, "cache-refused", |_| fs::write(CACHE, "not a database").unwrap(), &[0]),
+    row(DOCTOR, "keys-missing", |_| fs::remove_file(KEYS).unwrap(), &[0]),
+    row(DOCTOR, "keys-mode", |_| mode(KEYS, 0o600), &[0]),
+    row(
+        DOCTOR,
+        "keys-of-other-machine",
+        |_| {
+            // Only keys that were confirmed since count, and times have whole seconds.
+            std::thread::sleep(std::time::Duration::from_millis(1100));
+            fs::write("/etc/machine-id", "11111111111111111111111111111111\n").unwrap();
+        },
+        &[0],
+    ),
+    row(WHY_ANA, "home-writable", |_| mode("/home/ana", 0o777), &[0]),
+    row(WHY_ANA, "home-of-other", |_| chown("/home/ana", Some(1234), Some(1234)).unwrap(), &[1]),
+    row(WHY_ANA, "shell-unlisted", |_| edit("/etc/shells", |text| text.replace("/bin/bash\n", "")), &[0]),
+    row(DOCTOR, "some-locked", |host| drop(host.done(&["nss-iamctl", "lock", "ana"])), &[0]),
+    row(DOCTOR, "all-locked", |host| drop(host.done(&["nss-iamctl", "lock", "--all"])), &[0]),
+];
+
+/// What a refresh says of users, keys and tags.
+const OF_USERS: &[Row] = &[
+    row(DOCTOR, "name-reserved", |host| add_refreshed(host, "admin"), &[0]),
+    row(DOCTOR, "name-reserved", |host| add_refreshed(host, "docker"), &[1]),
+    row(DOCTOR, "name-too-long", |host| add_refreshed(host, &"x".repeat(40)), &[0]),
+    row(
+        DOCTOR,
+        "name-in-groups",
+        |host| {
+            edit("/etc/group", |text| text + "cameras:x:4321:kim\n");
+            add_refreshed(host, "kim");
+        },
+        &[0],
+    ),
+    row(
+        DOCTOR,
+        "name-used",
+        |host| {
+            fs::write("/etc/sudoers.d/lee", "lee ALL=(ALL) ALL\n").unwrap();
+            add_refreshed(host, "lee");
+        },
+        &[0],
+    ),
+    row(
+        DOCTOR,
+        "name-of-host-user",
+        |host| {
+            edit("/etc/passwd", |text| text + "homer:x:4322:4322::/home/homer:/bin/sh\n");
+            add_refreshed(host, "homer");
+        },
+        &[1],
+    ),
+    row(DOCTOR, "tag-not-a-number", |host| tagged(host, "nss-iam:uid", "many"), &[0, 1]),
+    row(DOCTOR, "tag-id-of-system", |host| tagged(host, "nss-iam:uid", "7"), &[1]),
+    row(WHY_BOB, "key-form", |host| tagged(host, "nss-iam:ssh-key-2", "broken"), &[0, 1]),
+    row(
+        WHY_BOB,
+        "key-belongs-elsewhere",
+        |host| {
+            let rsa = fs::read_to_string("/root/keys/ana.pub").unwrap();
+            tagged(host, "nss-iam:ssh-key-2", rsa.rsplit_once(' ').unwrap().0);
+        },
+        &[0],
+    ),
+    row(
+        &["why", "joe"],
+        "no-key",
+        |host| {
+            add(host, &json!({"name": "joe", "tags": {"nss-iam:ssh-key": "broken"}}));
+            refresh(host);
+        },
+        &[0],
+    ),
+    row(&["why", "eve"], "no-key", |host| add_refreshed(host, "eve"), &[0]),
+    row(
+        &["why", "ida"],
+        "key-inactive",
+        |host| {
+            let body = fs::read_to_string("/root/keys/ana.pub").unwrap();
+            let body = body.rsplit_once(' ').unwrap().0;
+            add(host, &json!({"name": "ida", "keys": [{"body": body, "status": "Inactive"}]}));
+            refresh(host);
+        },
+        &[0],
+    ),
+    row(
+        DOCTOR,
+        "source-denied",
+        |host| {
+            let action = json!({"Effect": "Allow", "Action": "iam:ListSSHPublicKeys", "Resource": "*"});
+            let policy = json!({"Version": "2012-10-17", "Statement": [action]});
+            host.account.enforce_policy(tests::INSTANCE_ROLE, &policy);
+            refresh(host);
+        },
+        &[0],
+    ),
+];
+
+fn add_refreshed(host: &JumpHost, name: &str) {
+    add(host, &json!({ "name": name }));
+    refresh(host);
+}
+
+fn tagged(host: &JumpHost, key: &str, value: &str) {
+    set_tag(host, "bob", key, value);
+    refresh(host);
+}
+
+/// Breaks the host, follows the remedy, and looks again.
+fn follow_row(host: &JumpHost, row: &Row) {
+    let Row { words, code, breaks, ways } = row;
+    for way in *ways {
+        breaks(host);
+        let Some((what, remedy)) = finding(host, words, code) else {
+            let shown = host.sh(&format!("nss-iamctl {}", words.join(" "))).1;
+            unreachable!("{words:?} does not find '{code}': {shown}")
+        };
+        follow(host, &what, &remedy, *way);
+        // As the timer does in the next five minutes.
+        refresh(host);
+        assert_eq!(finding(host, words, code), None, "{code}, way {way} of: {remedy}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_host_is_gone_after_the_remedy() {
+    let Some(host) = host() else { return };
+    host.login("ana", &tests::login::Key { file: "/root/keys/ana".into(), public: String::new() }, "true");
+    for row in OF_THE_HOST {
+        follow_row(&host, row);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_user_is_gone_after_the_remedy_and_nobody_else_loses_anything() {
+    let Some(host) = host() else { return };
+    for row in OF_USERS {
+        follow_row(&host, row);
+        assert!(offered(&host, "ana") && offered(&host, "bob"), "{}", row.code);
+    }
+}

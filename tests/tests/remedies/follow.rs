@@ -104,7 +104,7 @@ fn tag(remedy: &str) -> Option<&str> {
 /// If the remedy has nothing that can be carried out, or that fails.
 pub(crate) fn follow(host: &JumpHost, what: &str, remedy: &str, way: usize) {
     let named = what.split('\'').nth(1).unwrap_or_default();
-    let another = format!("=new-{}", &named[..named.len().min(6)]);
+    let another = format!("=new-{}", &named[..named.len().min(6)]).to_lowercase();
     let commands = ways(remedy).get(way).cloned().unwrap_or_default();
     assert!(!commands.is_empty(), "nothing in this remedy can be carried out ({way}): {remedy}");
     for command in commands {

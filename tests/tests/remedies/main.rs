@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod follow;
+mod left_out;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 
@@ -22,6 +24,7 @@ fn host() -> Option<JumpHost> {
     // As the packages install them.
     fs::create_dir_all("/etc/nss-iam/config.d").unwrap();
     fs::create_dir_all("/usr/share/nss-iam").unwrap();
+    fs::write("/usr/lib/sysusers.d/nss-iam.conf", include_str!("../../../systemd/nss-iam.sysusers")).unwrap();
     fs::write("/usr/share/nss-iam/iam-policy.json", include_str!("../../../config/iam-policy.json")).unwrap();
     host.done(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/KEY"]);
     let _ = host.user("ana");
@@ -41,6 +44,11 @@ fn add(host: &JumpHost, user: &Value) {
 
 fn set_tag(host: &JumpHost, user: &str, key: &str, value: &str) {
     host.account.change(json!({"do": "set_tag", "user": user, "key": key, "value": value}));
+}
+
+/// The text without the lines that contain a word.
+fn without(text: &str, word: &str) -> String {
+    text.lines().filter(|line| !line.contains(word)).map(|line| format!("{line}\n")).collect()
 }
 
 fn mode(path: &str, mode: u32) {
@@ -122,6 +130,34 @@ const OF_THE_HOST: &[Row] = &[
     row(WHY_ANA, "home-writable", |_| mode("/home/ana", 0o777), &[0]),
     row(WHY_ANA, "home-of-other", |_| chown("/home/ana", Some(1234), Some(1234)).unwrap(), &[1]),
     row(WHY_ANA, "shell-unlisted", |_| edit("/etc/shells", |text| text.replace("/bin/bash\n", "")), &[0]),
+    row(DOCTOR, "nsswitch-missing", |_| fs::remove_file(NSSWITCH).unwrap(), &[0]),
+    row(DOCTOR, "nsswitch-no-shadow", |_| edit(NSSWITCH, |text| without(&text, "shadow:")), &[0]),
+    row(DOCTOR, "keys-refused", |_| fs::write(KEYS, "not a database").unwrap(), &[0]),
+    row(DOCTOR, "report-unreadable", |_| fs::write("/var/lib/nss-iam/status.json", "{").unwrap(), &[0]),
+    row(DOCTOR, "never-refreshed", |_| fs::remove_file("/var/lib/nss-iam/status.json").unwrap(), &[0]),
+    row(
+        DOCTOR,
+        "system-user-missing",
+        |_| edit("/etc/passwd", |text| without(&text, "nss-iam-fetch:")),
+        &[0],
+    ),
+    row(
+        WHY_ANA,
+        "home-not-a-directory",
+        |_| {
+            fs::rename("/home/ana", "/root/home-of-ana").unwrap();
+            fs::write("/home/ana", "").unwrap();
+        },
+        &[0],
+    ),
+    row(
+        DOCTOR,
+        "homes-unmade",
+        |_| edit("/etc/pam.d/common-session", |text| without(&text, "mkhomedir")),
+        &[0],
+    ),
+    row(WHY_ANA, "locked", |host| drop(host.done(&["nss-iamctl", "lock", "ana"])), &[0]),
+    row(WHY_ANA, "everyone-locked", |host| drop(host.done(&["nss-iamctl", "lock", "--all"])), &[0]),
     row(DOCTOR, "some-locked", |host| drop(host.done(&["nss-iamctl", "lock", "ana"])), &[0]),
     row(DOCTOR, "all-locked", |host| drop(host.done(&["nss-iamctl", "lock", "--all"])), &[0]),
 ];
@@ -180,6 +216,50 @@ const OF_USERS: &[Row] = &[
         &[0],
     ),
     row(&["why", "eve"], "no-key", |host| add_refreshed(host, "eve"), &[0]),
+    row(
+        &["why", "eve"],
+        "disabled",
+        |host| {
+            host.account.change(json!({"do": "remove_member", "group": GROUP, "user": "eve"}));
+            refresh(host);
+        },
+        &[0],
+    ),
+    row(DOCTOR, "name-first-character", |host| add_refreshed(host, "-a"), &[0]),
+    row(DOCTOR, "name-of-digits", |host| add_refreshed(host, "4711"), &[0]),
+    row(DOCTOR, "name-is-a-number", |host| add_refreshed(host, "0x10"), &[0]),
+    row(
+        DOCTOR,
+        "name-of-host-group",
+        |host| {
+            edit("/etc/group", |text| text + "nat:x:4323:\n");
+            add_refreshed(host, "nat");
+        },
+        &[0],
+    ),
+    row(
+        DOCTOR,
+        "name-taken",
+        |host| {
+            add(host, &json!({"name": "Ana", "created": "2030-01-01T00:00:00Z"}));
+            refresh(host);
+        },
+        &[0],
+    ),
+    row(DOCTOR, "tag-id-too-high", |host| tagged(host, "nss-iam:uid", "4294967294"), &[0, 1]),
+    row(WHY_BOB, "key-unreadable", |host| tagged(host, "nss-iam:ssh-key-2", "ssh-ed25519 AAAA"), &[0]),
+    row(
+        WHY_BOB,
+        "key-type",
+        |host| tagged(host, "nss-iam:ssh-key-2", "x@example.com AAAADXhAZXhhbXBsZS5jb20AAAAA"),
+        &[0],
+    ),
+    row(
+        WHY_BOB,
+        "key-private",
+        |host| tagged(host, "nss-iam:ssh-key-2", "-----BEGIN OPENSSH PRIVATE KEY-----"),
+        &[0],
+    ),
     row(
         &["why", "ida"],
         "key-inactive",
@@ -246,4 +326,25 @@ fn what_is_wrong_with_a_user_is_gone_after_the_remedy_and_nobody_else_loses_anyt
         follow_row(&host, row);
         assert!(offered(&host, "ana") && offered(&host, "bob"), "{}", row.code);
     }
+}
+
+/// The codes of a section of the manual.
+fn codes(section: &str) -> BTreeSet<String> {
+    let page = fs::read_to_string(tests::repository().join("man/nss-iamctl.8")).unwrap();
+    let (_, rest) = page.split_once(&format!("\n.Sh {section}\n")).unwrap();
+    let lines = rest.split("\n.Sh ").next().unwrap().lines();
+    lines.filter_map(|line| line.strip_prefix(".It Li ")).map(|code| code.replace('\\', "")).collect()
+}
+
+#[test]
+fn each_code_is_covered_or_there_is_a_reason() {
+    let covered: BTreeSet<String> =
+        OF_THE_HOST.iter().chain(OF_USERS).map(|row| row.code.to_owned()).collect();
+    let all = &codes("CODES OF FINDINGS") | &codes("CODES OF SKIPPED ENTRIES");
+    let left: Vec<&str> = left_out::LEFT_OUT.iter().flat_map(|(_, codes)| codes.split_whitespace()).collect();
+    let left_out: BTreeSet<String> = left.iter().map(|code| (*code).to_owned()).collect();
+    assert_eq!(left.len(), left_out.len(), "one reason each");
+    assert_eq!(&left_out & &covered, BTreeSet::new(), "these are covered");
+    assert_eq!(&left_out - &all, BTreeSet::new(), "there are no such codes");
+    assert_eq!(&(&all - &covered) - &left_out, BTreeSet::new(), "neither covered nor left out");
 }

@@ -1,0 +1,63 @@
+//! Codes whose remedies are not carried out here.
+
+/// A reason, and the codes for which it is one.
+pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
+    (
+        "nothing is wrong",
+        "name keys users-of-document users-of-tag users-of-groups logins-work logins-unseen system-users directory keys-cmd refreshed \
+         confirmed timer cache key-offered nsswitch resolves disabled-nameless member-of sshd sshd-settings home \
+         home-to-be-made service-absent services-excluded given imds imds-off active login-accepted",
+    ),
+    (
+        "the verdict, which repeats the remedy of another finding",
+        "not-set-up some-cannot-log-in nobody-can-log-in",
+    ),
+    ("a summary of findings that have their own remedies", "skipped warned refresh-failed refresh-held more"),
+    (
+        "the package has to be installed again",
+        "directory-missing not-a-directory module-missing refresher-missing \
+         keys-cmd-missing keys-cmd-mode module-silent",
+    ),
+    (
+        "only a person can correct the file, the rule or the name",
+        "config-missing config-refused config-not-readable no-groups-configured nsswitch-refused nsswitch-unreadable \
+         rules-unresolved grants-unresolved sshd-missing sshd-refused sshd-untold sshd-differs sshd-obstacle sshd-denies \
+         sshd-addresses sshd-methods sshd-without-pam sshd-without-rsa drop-in-out-of-force shell-missing unit-takes-name \
+         name-mistyped local-user name-also-local-user name-also-local-group name-also-other-user name-also-other-group \
+         name-unknown service-unasked resolves-to-other resolves-not shadow-missing common-group-missing member-of-none \
+         nsswitch-unended home-unmade disabled-named name-service-unasked name-rules-unresolved",
+    ),
+    ("the test runs as root", "not-root"),
+    (
+        "time has to pass, or the clock to be set, which all tests share",
+        "confirmed-long-ago confirmed-too-long-ago some-confirmed-long-ago confirmed-later clock-unsynchronised",
+    ),
+    (
+        "needs a state that only an outage leaves",
+        "removal-unconfirmed not-applied hidden nobody-published \
+         not-published-yet other-account users-without-key no-key-offered",
+    ),
+    (
+        "tests of names/lost.rs lose and restore the state",
+        "memory-unusable memory-later memory-lost memory-rebuilt",
+    ),
+    (
+        "this host has no systemd, nscd, nftables, AppArmor or SELinux",
+        "timer-missing timer-inactive unit-failed nscd-stale drop-in-not-read sshd-config-not-read apparmor-denied \
+         selinux-denied imds-failed imds-not-at-boot imds-no-program imds-no-table imds-unseen imds-hook imds-address \
+         imds-uids imds-uid",
+    ),
+    (
+        "what a client does is in the log afterwards, too",
+        "login-refused no-key-tried inactive-key-tried right-key-tried wrong-key-tried",
+    ),
+    (
+        "IAM has no such name, id, key or tag",
+        "name-empty name-character id-was-of-user id-is-of-group key-too-long key-lines tag-characters key-unprintable",
+    ),
+    (
+        "a value has to be chosen that is the same on every host",
+        "id-of-host id-in-range id-taken home-path home-unseen home-taken",
+    ),
+    ("the remedy has the form of that for another tag, key or name", "tag-shell key-dsa name-of-own-group"),
+];

@@ -252,8 +252,9 @@ fn no_message_and_no_manual_names_a_file_of_the_repository() {
 }
 
 /// What its programs make on a host.
-const MADE: [&str; 18] = [
+const MADE: [&str; 19] = [
     "/etc/authselect/custom/nss-iam/nsswitch.conf",
+    "/etc/nss-iam/config.d/10-enable.toml",
     "/etc/nss-iam/config.d/50-adopt.toml",
     "/etc/ssh/sshd_config.d/00-nss-iam.conf",
     "/etc/sudoers.d/nss-iam",

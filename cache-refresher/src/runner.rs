@@ -17,7 +17,7 @@ use crate::handover::{self, LISTING};
 use crate::known::Known;
 use crate::progress::Bar;
 use crate::report::{self, Report};
-use crate::{exit, fetch, fetch_child, lock};
+use crate::{child_report, exit, fetch, fetch_child, lock};
 
 /// The fetch half. As root, runs it as a child without privileges.
 pub(crate) fn fetch(cli: &Cli) -> u8 {
@@ -25,6 +25,7 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
         return match fetch_as_user(cli, cli.last_good) {
             Ok(fetched) => {
                 print_fetched(cli, &fetched);
+                log_failures(&fetched);
                 fetched.exit
             }
             Err(status) => status,
@@ -54,6 +55,10 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
         fetched.exit = exit::heaviest([fetched.exit, exit::CONFIGURATION]);
     }
     print_fetched(cli, &fetched);
+    // The parent of a child logs them.
+    if !child_report::is_child() {
+        log_failures(&fetched);
+    }
     fetched.exit
 }
 
@@ -159,6 +164,9 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
         log::warn!("cannot write '{}/status.json': {cause}", cache::DIRECTORY);
     }
     print(&printed(cli, &report, started));
+    if let Some(fetched) = &report.status.fetch {
+        log_failures(fetched);
+    }
     report
 }
 
@@ -209,9 +217,6 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
         fetch::Request { config, previous, remembered, force, release, now: now(), progress: &progress };
     let fetch::Fetched { listing, calls, failures } = fetch::fetch(request);
     drop(progress);
-    for failure in &failures {
-        log::error!("{}", failure.message());
-    }
     let mut fetched = Fetched {
         exit: exit::heaviest(failures.iter().map(|failure| exit::of(failure.kind))),
         users: listing.accounts.iter().map(|account| account.users.len()).sum(),
@@ -243,6 +248,13 @@ fn fetch_as_user(cli: &Cli, last_good: bool) -> Result<Fetched, u8> {
             failed(exit::OTHER, format!("the fetch half ended without a report: {status}"))
         })
     })
+}
+
+/// After the summary, so that what failed comes last.
+fn log_failures(fetched: &Fetched) {
+    for failure in &fetched.failures {
+        log::error!("{}", failure.message());
+    }
 }
 
 fn print_fetched(cli: &Cli, fetched: &Fetched) {

@@ -32,6 +32,11 @@ pub(crate) fn is_called(host: &Host, pid: i32, name: &str) -> Result<bool, Error
     Ok(found.is_some_and(|process| process.name == name))
 }
 
+/// Whether there is a process with this name; also if that cannot be known.
+pub(crate) fn runs(host: &Host, name: &str) -> bool {
+    processes::all(&host.path("/")).map_or(true, |all| all.iter().any(|process| process.name == name))
+}
+
 /// The user who logged in to run this command; proc(5), loginuid.
 ///
 /// # Errors

@@ -175,6 +175,7 @@ links! {
         Sshd = "sshd",
         SshdMissing = "sshd-missing",
         SshdRefused = "sshd-refused",
+        SshdStopped = "sshd-stopped",
         SshdUntold = "sshd-untold",
         DropInMissing = "drop-in-missing",
         DropInOutOfForce = "drop-in-out-of-force",

@@ -41,6 +41,18 @@ pub(crate) fn reload(sshd: &Sshd<'_>) -> Result<String, Error> {
     }
 }
 
+/// Whether sshd runs, or is started for each connection. Sessions outlive it under the same name, so processes count only
+/// where systemd does not say.
+pub(crate) fn runs(host: &Host) -> bool {
+    let is_active = |unit: &&str| {
+        host.run(&["systemctl", "is-active", "--quiet", unit]).is_ok_and(|output| output.success())
+    };
+    let by_systemd = host.exists("/run/systemd/system");
+    by_systemd && UNITS.iter().chain(&SOCKETS).any(is_active)
+        || !matches!(running(host), Ok(None))
+        || !by_systemd && processes::runs(host, "sshd")
+}
+
 /// The process of the pid file, if it is an sshd.
 fn running(host: &Host) -> Result<Option<Pid>, Error> {
     for path in PID_FILES {

@@ -59,6 +59,10 @@ pub(crate) fn daemon(facts: &Facts) -> Vec<Finding> {
         ));
     }
     findings.extend(reloaded(sshd));
+    if sshd.stopped {
+        let remedy = "systemctl start ssh (sshd on Red Hat)";
+        findings.push(Finding::bad(Link::SshdStopped, "sshd is not running, so nobody can log in", remedy));
+    }
     if findings.is_empty() {
         findings.push(Finding::ok(Link::Sshd, "its configuration is valid, and includes nss-iam's"));
     }

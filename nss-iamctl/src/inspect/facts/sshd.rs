@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use message::Message;
 
 use crate::edit::sshd::config::{self, Files};
-use crate::edit::sshd::{Sshd, drop_in};
+use crate::edit::sshd::{Sshd, drop_in, reload};
 use crate::host::Host;
 use crate::host::files;
 
@@ -26,6 +26,8 @@ pub(crate) struct SshdFacts {
     pub hidden: bool,
     /// Why the drop-in is not in effect, judging by the text of the files.
     pub out_of_force: Option<String>,
+    /// Whether no daemon is running. Root only, because others may not see its process.
+    pub stopped: bool,
     /// When the running daemon last read its files, seconds since 1970: it then rewrites its pid file.
     pub loaded: Option<i64>,
     /// The file that was changed last, and when.
@@ -57,6 +59,7 @@ pub(crate) fn gather(host: &Host) -> Option<SshdFacts> {
         hidden: denied(fs::read_dir(host.path_of(directory)).err())
             || denied(fs::File::open(host.path(main)).err()),
         out_of_force: if drop_in { drop_in::out_of_force(&Here(host)) } else { None },
+        stopped: rustix::process::geteuid().is_root() && !reload::runs(host),
         loaded: ["/run/sshd.pid", "/var/run/sshd.pid"]
             .iter()
             .find_map(|path| modified(host, Path::new(path))),

@@ -9,7 +9,7 @@ use status::Locked;
 use tempfile::TempDir;
 
 use super::imds::Unseen;
-use super::{Facts, Node};
+use super::{Facts, Node, sshd};
 use crate::fixtures::{MACHINE, NOW, published};
 use crate::host::published::{Published, Trouble};
 use crate::host::{Host, Output, Programs};
@@ -135,7 +135,27 @@ fn a_host_is_seen_as_it_is() {
     let sshd = facts.sshd.unwrap();
     assert!(sshd.refused.unwrap().what().contains("line 3: Bad"));
     assert_eq!((sshd.ours, sshd.out_of_force, sshd.loaded), (true, None, Some(200)));
+    assert!(sshd.stopped, "the process of its pid file is gone, and no unit is active");
     assert_eq!(sshd.changed, Some(("/etc/ssh/sshd_config.d/00-nss-iam.conf".to_owned(), 300)));
+}
+
+#[test]
+fn sshd_runs_if_the_process_of_its_pid_file_or_without_systemd_any_sshd_does() {
+    let Some((root, host)) = tree() else { return };
+    let stopped = || sshd::gather(&host).unwrap().stopped;
+    let process = |pid: u32, name: &str| {
+        fs::create_dir_all(root.path().join(format!("proc/{pid}"))).unwrap();
+        let status = format!("Name:\t{name}\nState:\tS\nUid:\t0\t0\t0\t0\n");
+        fs::write(root.path().join(format!("proc/{pid}/status")), status).unwrap();
+    };
+    process(12, "other");
+    process(13, "sshd");
+    assert!(stopped(), "a session that is left");
+    fs::remove_dir(root.path().join("run/systemd/system")).unwrap();
+    assert!(!stopped());
+    fs::create_dir_all(root.path().join("run/systemd/system")).unwrap();
+    process(12, "sshd");
+    assert!(!stopped());
 }
 
 #[test]

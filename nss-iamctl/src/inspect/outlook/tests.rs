@@ -53,6 +53,7 @@ const CLOSED: &[Break] = &[
         facts.passwd.insert("ana".to_owned(), 1001);
     }),
     ("sshd is not installed", |facts, _| facts.sshd = None),
+    ("sshd is not running", |facts, _| facts.sshd.as_mut().unwrap().stopped = true),
     ("refuses its configuration", |facts, _| {
         facts.sshd.as_mut().unwrap().refused = Some(Message::new("sshd refuses its configuration"));
     }),

@@ -15,7 +15,7 @@ mod warning;
 
 pub use coded::{Coded, Kind, Told};
 pub use held::Held;
-pub use locked::Locked;
+pub use locked::{Locked, Note};
 pub use reason::{SkipReason, escaped};
 pub use report::{Account, Fetched, MAX_BYTES, Status};
 pub use skip::{Part, Skip, What};

@@ -165,7 +165,7 @@ impl World {
     }
 
     fn lock(&mut self, names: &[&str]) {
-        self.local.locked = Locked(names.iter().map(ToString::to_string).collect());
+        self.local.locked = Locked::of(names.iter().map(ToString::to_string));
     }
 
     /// A second account in the configuration.

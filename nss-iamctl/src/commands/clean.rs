@@ -72,7 +72,7 @@ fn remarks(host: &Host) -> Result<Vec<Message>, Error> {
         let what = format!("'{TIMER}' is active, and will fetch everything again");
         remarks.push(Message::new(what).with_hint(format!("systemctl stop {TIMER}")));
     }
-    let locked = Locked::read(&host.path(LOCKED)).unwrap_or_default().0;
+    let locked = Locked::read(&host.path(LOCKED)).unwrap_or_default().names;
     if !locked.is_empty() {
         let names: Vec<&String> = locked.iter().collect();
         let what = format!("'{LOCKED}' is kept: {} stay locked, in the image too", some(&names));

@@ -42,7 +42,7 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
     };
     plain(name)?;
     change(host, PATIENCE, |names| {
-        names.0.insert(name.to_owned());
+        names.names.insert(name.to_owned());
         Ok(())
     })?;
     let concerned = |user: &&User| name == Locked::ALL || user.name.as_str() == name;
@@ -88,17 +88,17 @@ pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Resul
     let name = args.user.as_deref().unwrap_or(Locked::ALL);
     change(host, LONG_PATIENCE, |names| {
         if args.all {
-            names.0.clear();
+            names.names.clear();
             return Ok(());
         }
-        if names.0.remove(name) {
+        if names.names.remove(name) {
             return Ok(());
         }
         let error = Error::configuration(format!("'{}' is not locked; nothing was done", printable(name)));
         Err(match names {
             names if names.has_all() => error.hint("everyone is locked: nss-iamctl unlock --all"),
-            names if names.0.is_empty() => error.hint("no user is locked"),
-            names => error.hint(format!("locked: {}", some(&names.0.iter().collect::<Vec<_>>()))),
+            names if names.names.is_empty() => error.hint("no user is locked"),
+            names => error.hint(format!("locked: {}", some(&names.names.iter().collect::<Vec<_>>()))),
         })
     })?;
     let applied = apply(host, &[])?;

@@ -117,7 +117,7 @@ fn summary(facts: &Facts, outlook: &Outlook) -> Summary {
     }
     summary.confirmed = summary.confirmed.or_else(|| published.as_of()).filter(|at| *at > 0);
     summary.age = summary.confirmed.map(|at| now.saturating_sub(at));
-    summary.locked = published.locked.iter().flat_map(|locked| locked.0.iter().cloned()).collect();
+    summary.locked = published.locked.iter().flat_map(|locked| locked.names.iter().cloned()).collect();
     summary.failures = published
         .failures()
         .iter()

@@ -7,7 +7,7 @@ use super::*;
 
 /// The published data after the removals with these locks.
 fn taken(world: &World, plan: &Plan, locked: &[&str], listing: Option<&Listing>) -> (bool, Taken) {
-    let locked = Locked(locked.iter().map(ToString::to_string).collect());
+    let locked = Locked::of(locked.iter().map(ToString::to_string));
     let leaving = leaving(world, &locked, listing);
     let mut taken =
         Taken { state: plan.state.clone(), cache: Some(plan.cache.clone()), keys: Some(plan.keys.clone()) };

@@ -239,7 +239,7 @@ fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
         .and_then(|(_, user)| user.disabled)
         .map_or(String::new(), |at| format!(" since {} ({})", time(at), ago(at, facts.now)));
     let locked = facts.published.locked.as_ref().ok();
-    if locked.is_some_and(|locked| locked.0.contains(&who.name)) {
+    if locked.is_some_and(|locked| locked.names.contains(&who.name)) {
         let remedy = format!("nss-iamctl unlock {}", word(&who.name));
         return Some(Finding::bad(Link::Locked, format!("locked on this host{since}"), remedy));
     }

@@ -287,11 +287,11 @@ fn skips(config: &Config, status: &Status) -> Vec<Finding> {
 
 /// The users whom an administrator locked.
 pub(crate) fn locks(facts: &Facts) -> Option<Finding> {
-    let locked = facts.published.locked.as_ref().ok().filter(|locked| !locked.0.is_empty())?;
+    let locked = facts.published.locked.as_ref().ok().filter(|locked| !locked.names.is_empty())?;
     if locked.has_all() {
         let what = "everyone is locked here ('nss-iamctl lock --all')";
         return Some(Finding::warn(Link::AllLocked, what, "nss-iamctl unlock --all").at(Level::Bad));
     }
-    let names: Vec<&String> = locked.0.iter().collect();
+    let names: Vec<&String> = locked.names.iter().collect();
     Some(Finding::warn(Link::SomeLocked, format!("locked here: {}", some(&names)), "nss-iamctl unlock USER"))
 }

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use adopt::Adopt;
 pub(crate) use answers::{
-    Clean, Completions, Doctor, Format, Keys, Listing, ListingCommand, Policy, Refresh, Restore, Status, Uid,
-    Users, Who, Why,
+    Clean, Completions, Doctor, Format, Keys, Listing, ListingCommand, Lock, Policy, Refresh, Restore,
+    Status, Uid, Users, Who, Why,
 };
 
 /// Sets up this host for users from IAM groups, and explains its state.
@@ -55,7 +55,7 @@ pub(crate) enum Command {
     /// Refresh now, by running cache-refresher
     Refresh(Refresh),
     /// Lock a user, or everyone, out of this host, and end their sessions
-    Lock(Who),
+    Lock(Lock),
     /// Undo 'lock'
     Unlock(Who),
     /// Print the permissions that the refresher needs in AWS

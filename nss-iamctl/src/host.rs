@@ -2,6 +2,8 @@
 
 pub(crate) mod accounts;
 pub(crate) mod files;
+pub(crate) mod invoker;
+pub(crate) mod log;
 pub(crate) mod nscd;
 pub(crate) mod paths;
 pub(crate) mod processes;

@@ -69,7 +69,7 @@ fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, E
         Command::Why(args) => why::run(host, args, now(), out),
         Command::Doctor(args) => doctor::run(host, args, now(), out),
         Command::Refresh(args) => refresh::run(host, args, out),
-        Command::Lock(args) => lock::lock(host, args, out),
+        Command::Lock(args) => lock::lock(host, args, now(), out),
         Command::Unlock(args) => lock::unlock(host, args, out),
         Command::Policy(args) => policy::run(host, args, out),
         Command::Adopt(args) => adopt::run(host, args, now(), out),

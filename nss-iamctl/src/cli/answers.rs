@@ -104,7 +104,7 @@ pub(crate) struct Refresh {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Who {
     /// Login name
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(conflicts_with = "all")]
     pub user: Option<String>,
 
     /// Every nss-iam user
@@ -114,6 +114,22 @@ pub(crate) struct Who {
     /// Accept a name that no user of this host has
     #[arg(long, conflicts_with = "all")]
     pub force: bool,
+}
+
+/// Affects only this host, and takes effect immediately, without asking the source. If it locks out the user who runs it, it
+/// is asked first, and without a terminal it needs --yes. Who locked whom, and why, is in the log and in 'status'.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Lock {
+    #[command(flatten)]
+    pub who: Who,
+
+    /// Why, for 'status' and the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+
+    /// Lock yourself out without asking
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// The minimum permissions for the groups and tags in the configuration.

@@ -13,21 +13,28 @@ use std::time::{Duration, Instant};
 use cache::snapshot::{Cache, User};
 use cache::{rescue, reserve};
 use claims::processes::Process;
+use listing::regular::{self, Links};
 use message::Message;
-use status::Locked;
+use status::{Locked, Note};
 
 use crate::cli;
+use crate::host::invoker::Invoker;
 use crate::host::paths::{CACHE, LOCKED, REFRESHER};
-use crate::host::{Host, files, processes};
+use crate::host::{Host, accounts, files, log, processes};
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::{count, printable, some, word};
 
-pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<u8, Error> {
-    let name = args.user.as_deref().unwrap_or(Locked::ALL);
+/// Locks; `now` is in seconds since 1970.
+///
+/// # Errors
+/// When it does not take effect, or when it would lock out the user who runs it and this was not confirmed.
+pub(crate) fn lock(host: &Host, args: &cli::Lock, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
+    let who = &args.who;
+    let name = whom("lock", who)?;
     let cache = match read_cache(host) {
         Ok(cache) => {
-            if !args.all && !args.force {
+            if !who.all && !who.force {
                 is_user(&cache, name)?;
             }
             cache
@@ -41,10 +48,24 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
         }
     };
     plain(name)?;
-    change(host, PATIENCE, |names| {
-        names.names.insert(name.to_owned());
+    let invoker = Invoker::of(host);
+    if !args.yes {
+        not_oneself(host, &cache, name, &invoker)?;
+    }
+    let note = Note {
+        at: jiff::Timestamp::from_second(now).ok(),
+        by: by(host, &cache, &invoker),
+        reason: args.reason.iter().flat_map(|text| text.chars()).take(REASON).collect(),
+    };
+    change(host, PATIENCE, |locked| {
+        locked.names.insert(name.to_owned());
+        // The first lock stays the one that is shown, unless there is more to say.
+        if args.reason.is_some() || !locked.notes.contains_key(name) {
+            locked.notes.insert(name.to_owned(), note.clone());
+        }
         Ok(())
     })?;
+    record(host, "lock", name, &note);
     let concerned = |user: &&User| name == Locked::ALL || user.name.as_str() == name;
     let before: Vec<(u32, String)> =
         cache.users.iter().filter(concerned).map(|user| (user.uid.get(), user.name.to_string())).collect();
@@ -62,11 +83,22 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
         return Err(Error::other(message)
             .hint("the lock takes effect with the next refresh that publishes: nss-iamctl refresh"));
     }
-    let who = if name == Locked::ALL { "everyone".to_owned() } else { format!("'{name}'") };
-    written(writeln!(out, "locked {who}: no login and no key on this host until 'nss-iamctl unlock'"))?;
+    let whom = if name == Locked::ALL { "everyone".to_owned() } else { format!("'{name}'") };
+    written(writeln!(out, "locked {whom}: no login and no key on this host until 'nss-iamctl unlock'"))?;
+    tell_processes(host, &before, &ran_before, out)?;
+    Ok(crate::say::error::OK)
+}
+
+/// Which processes of these users were ended.
+fn tell_processes(
+    host: &Host,
+    users: &[(u32, String)],
+    ran_before: &BTreeMap<u32, Vec<Process>>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
     let runs_now = processes::by_uid(host);
-    for (uid, name) in before {
-        let (ran, left) = (names(&ran_before, uid), names(&runs_now, uid));
+    for (uid, name) in users {
+        let (ran, left) = (names(ran_before, *uid), names(&runs_now, *uid));
         if ran.is_empty() {
             continue;
         }
@@ -81,26 +113,30 @@ pub(crate) fn lock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<
             crate::say::say(Message::new("sessions were not ended").with_hint(hint));
         }
     }
-    Ok(crate::say::error::OK)
+    Ok(())
 }
 
 pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<u8, Error> {
-    let name = args.user.as_deref().unwrap_or(Locked::ALL);
-    change(host, LONG_PATIENCE, |names| {
+    let name = whom("unlock", args)?;
+    change(host, LONG_PATIENCE, |locked| {
         if args.all {
-            names.names.clear();
+            *locked = Locked::default();
             return Ok(());
         }
-        if names.names.remove(name) {
+        if locked.remove(name) {
             return Ok(());
         }
         let error = Error::configuration(format!("'{}' is not locked; nothing was done", printable(name)));
-        Err(match names {
-            names if names.has_all() => error.hint("everyone is locked: nss-iamctl unlock --all"),
-            names if names.names.is_empty() => error.hint("no user is locked"),
-            names => error.hint(format!("locked: {}", some(&names.names.iter().collect::<Vec<_>>()))),
+        Err(if locked.has_all() {
+            error.hint("everyone is locked: nss-iamctl unlock --all")
+        } else if locked.names.is_empty() {
+            error.hint("no user is locked")
+        } else {
+            error.hint(format!("locked: {}", some(&locked.names.iter().collect::<Vec<_>>())))
         })
     })?;
+    let note = Note { by: by(host, &cached(host), &Invoker::of(host)), ..Note::default() };
+    record(host, "unlock", name, &note);
     let applied = apply(host, &[])?;
     let cache = cached(host);
     if args.all {
@@ -118,6 +154,55 @@ pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Resul
         crate::say::say(Message::new(what).with_hint(format!("nss-iamctl why {}", word(name))));
     }
     Ok(crate::say::error::OK)
+}
+
+/// The login name, or [`Locked::ALL`].
+fn whom<'a>(command: &str, args: &'a cli::Who) -> Result<&'a str, Error> {
+    match &args.user {
+        Some(user) => Ok(user),
+        None if args.all => Ok(Locked::ALL),
+        None => Err(Error::configuration(format!("'{command}' needs a login name; nothing was done")).hint(
+            format!("nss-iamctl {command} USER; or, for every nss-iam user: nss-iamctl {command} --all"),
+        )),
+    }
+}
+
+/// Asks, if the user who runs this is among those who are locked.
+fn not_oneself(host: &Host, cache: &Cache, name: &str, invoker: &Invoker) -> Result<(), Error> {
+    let mut locked = cache.users.iter().filter(|user| name == Locked::ALL || user.name.as_str() == name);
+    match locked.find(|user| user.active && invoker.is(user.uid.get())) {
+        Some(user) => host.confirm(&Message::new(format!("this locks you out too, '{}'", user.name))),
+        None => Ok(()),
+    }
+}
+
+/// How many characters of a reason are stored.
+const REASON: usize = 300;
+
+/// Far more than any real passwd(5), in bytes.
+const MAX_PASSWD: u64 = 16 << 20;
+
+/// The person who runs this. Only regular files are read, because another service, or a pipe, could hang.
+fn by(host: &Host, cache: &Cache, invoker: &Invoker) -> String {
+    let passwd = regular::read(&host.path(accounts::PASSWD), MAX_PASSWD, Links::Follow);
+    let local = passwd.map(|file| accounts::accounts(&file.bytes)).unwrap_or_default();
+    invoker.shown(|uid| {
+        let local = local.iter().find(|account| account.uid == uid).map(|account| account.name.clone());
+        local.or_else(|| {
+            cache.users.iter().find(|user| user.uid.get() == uid).map(|user| user.name.to_string())
+        })
+    })
+}
+
+/// One line in the log, of fields whose values cannot end it or look like another field.
+fn record(host: &Host, what: &str, name: &str, note: &Note) {
+    let value = |text: &str| printable(text).replace('\\', "\\\\").replace('"', "\\\"");
+    let (name, by) = (value(name), value(&note.by));
+    let reason = match note.reason.as_str() {
+        "" => String::new(),
+        reason => format!(" reason=\"{}\"", value(reason)),
+    };
+    log::log(host, &format!("{what} user=\"{name}\" by=\"{by}\"{reason}"));
 }
 
 fn read_cache(host: &Host) -> Result<Cache, cache::snapshot::Error> {
@@ -213,11 +298,11 @@ fn replace(
 ) -> Result<(), Error> {
     loop {
         let file = hold(path, patience).map_err(|cause| Error::io("lock", path, &cause))?;
-        let mut names = Locked::parse(&files::read_lossy(path)?.unwrap_or_default());
-        with(&mut names)?;
+        let mut locked = Locked::parse(&files::read_lossy(path)?.unwrap_or_default());
+        with(&mut locked)?;
         // Another process did not wait for the lock: its change is in the file by now.
         if is_at(path, &file).map_err(|cause| Error::io("read", path, &cause))? {
-            return files::replace(path, names.to_string(), 0o600);
+            return files::replace(path, locked.to_string(), 0o600);
         }
     }
 }

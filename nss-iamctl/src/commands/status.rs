@@ -1,11 +1,12 @@
 //! `status`: how the last refresh went, and how fresh everything is; as text, as JSON, and for monitoring.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use message::Message;
 use policy::offer::STALE;
 use serde::Serialize;
-use status::{Held, Stop, Told, Warning};
+use status::{Held, Note, Stop, Told, Warning};
 
 use crate::cli;
 use crate::host::Host;
@@ -18,7 +19,7 @@ use crate::say::code::{Code, Link};
 use crate::say::error::Error;
 use crate::say::finding::{Finding, Level, told, written};
 use crate::say::look::Look;
-use crate::say::show::{ago, as_json, count, length, some, time};
+use crate::say::show::{ago, as_json, count, length, printable, some, time};
 
 /// The state "unknown" of monitoring plugins.
 const UNKNOWN: u8 = 3;
@@ -40,6 +41,8 @@ struct Summary {
     groups: usize,
     keys: usize,
     locked: Vec<String>,
+    /// Who locked them, when and why, as far as it is known.
+    locks: BTreeMap<String, Note>,
     /// Seconds since 1970.
     refreshed: Option<i64>,
     /// When the sources last confirmed users and keys.
@@ -117,6 +120,7 @@ fn summary(facts: &Facts, outlook: &Outlook) -> Summary {
     }
     summary.confirmed = summary.confirmed.or_else(|| published.as_of()).filter(|at| *at > 0);
     summary.age = summary.confirmed.map(|at| now.saturating_sub(at));
+    summary.locks = published.locked.as_ref().map(|locked| locked.notes.clone()).unwrap_or_default();
     summary.locked = published.locked.iter().flat_map(|locked| locked.names.iter().cloned()).collect();
     summary.failures = published
         .failures()
@@ -124,7 +128,7 @@ fn summary(facts: &Facts, outlook: &Outlook) -> Summary {
         .map(|(_, failure)| Failed { code: failure.code(), message: failure.message() })
         .collect();
     let (level, code, because) = judge(facts, outlook, &summary);
-    Summary { level, code, because: crate::say::show::printable(&because), ..summary }
+    Summary { level, code, because: printable(&because), ..summary }
 }
 
 /// The level, its code and its text.
@@ -216,6 +220,13 @@ fn people(summary: &Summary, outlook: &Outlook) -> String {
     format!("{}, {}{able}{age}{unseen}", count(summary.users, "user"), count(summary.keys, "key"))
 }
 
+fn lock(name: &str, Note { at, by, reason }: &Note, now: i64) -> String {
+    let at =
+        at.map(|at| format!(", {} ({})", time(at.as_second()), ago(at.as_second(), now))).unwrap_or_default();
+    let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    printable(&format!("'{name}' by {by}{at}{reason}"))
+}
+
 fn text(summary: &Summary, now: i64, look: Look) -> String {
     if summary.code == Code::from(Link::NotSetUp).code {
         return format!("{}\n", summary.because);
@@ -233,12 +244,15 @@ fn text(summary: &Summary, now: i64, look: Look) -> String {
         "refresh",
         summary.refreshed.map_or("none yet".to_owned(), |time| format!("{}{exit}", at(time))),
     ));
-    if !summary.locked.is_empty() {
-        lines.push(("locked", some(&summary.locked)));
+    lines.extend(summary.locks.iter().map(|(name, note)| ("locked", lock(name, note, now))));
+    let others: Vec<&String> =
+        summary.locked.iter().filter(|name| !summary.locks.contains_key(*name)).collect();
+    if !others.is_empty() {
+        lines.push(("locked", some(&others)));
     }
     let said = |message: &Message| {
         let hint = message.hint().map_or(String::new(), |hint| format!("; hint: {hint}"));
-        crate::say::show::printable(message.what()) + &crate::say::show::printable(&hint)
+        printable(message.what()) + &printable(&hint)
     };
     lines.extend(summary.error.iter().map(|error| ("error", said(&error.message))));
     lines.extend(summary.held.iter().map(|held| ("held", said(&held.message))));

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use cache::snapshot::Cache;
 use tempfile::TempDir;
 
-use super::{lock, unlock};
-use crate::cli::Who;
+use super::unlock;
+use crate::cli::{Lock, Who};
 use crate::fixtures::published;
 use crate::host::{Host, Output, Programs};
-use crate::say::error::CONFIGURATION;
+use crate::say::error::{CONFIGURATION, Error};
 
 /// `apply`: ana, the only member of the IAM group, is active unless locked.
 struct Refresher {
@@ -38,7 +38,7 @@ impl Programs for Refresher {
         }
         let locked = fs::read_to_string(self.directory.join("locked")).unwrap();
         let mut cache = published().cache.unwrap();
-        let names: Vec<&str> = locked.lines().collect();
+        let names: Vec<&str> = locked.lines().filter(|line| !line.starts_with('#')).collect();
         cache.users[0].active = !names.contains(&"*") && !names.contains(&"ana");
         publish(&self.directory, &cache);
         Ok(Output { code: Some(0), ..Output::default() })
@@ -95,8 +95,103 @@ fn who(user: &str) -> Who {
     Who { user: Some(user.to_owned()), ..Who::default() }
 }
 
+/// As an earlier release reads it.
 fn list(root: &TempDir) -> String {
-    fs::read_to_string(root.path().join("var/lib/nss-iam/locked")).unwrap_or_default()
+    let text = fs::read_to_string(root.path().join("var/lib/nss-iam/locked")).unwrap_or_default();
+    text.split_inclusive('\n').filter(|line| !line.starts_with('#')).collect()
+}
+
+const NOW: i64 = 1_795_716_000;
+
+fn lock(host: &Host, who: &Who, out: &mut Vec<u8>) -> Result<u8, Error> {
+    super::lock(host, &Lock { who: who.clone(), ..Lock::default() }, NOW, out)
+}
+
+fn logged_in(root: &TempDir, uid: &str, environment: &str) {
+    fs::create_dir_all(root.path().join("proc/self")).unwrap();
+    fs::write(root.path().join("proc/self/loginuid"), uid).unwrap();
+    fs::write(root.path().join("proc/self/environ"), environment).unwrap();
+}
+
+#[test]
+fn who_locked_whom_and_why_is_in_the_list_and_in_the_log() {
+    let (root, host) = host(true);
+    logged_in(&root, "1001", "");
+    fs::create_dir_all(root.path().join("etc")).unwrap();
+    fs::write(root.path().join("etc/passwd"), "carl:x:1001:1001::/:/bin/sh\n").unwrap();
+    fs::create_dir_all(root.path().join("dev")).unwrap();
+    let log = std::os::unix::net::UnixDatagram::bind(root.path().join("dev/log")).unwrap();
+    let mut line = [0; 1000];
+    let mut logged = || {
+        let length = log.recv(&mut line).unwrap();
+        String::from_utf8_lossy(&line[..length]).into_owned()
+    };
+    let because = |reason: &str| Lock { who: who("ana"), reason: Some(reason.to_owned()), yes: false };
+    super::lock(&host, &because("gone\" by=\"x\n<1>root\u{1b}"), NOW, &mut Vec::new()).unwrap();
+    let told = logged();
+    assert!(told.starts_with("<85>nss-iamctl["), "{told}");
+    let expected = r#"]: lock user="ana" by="carl (uid 1001)" reason="gone\" by=\"x\\u{a}<1>root\\u{1b}""#;
+    assert!(told.ends_with(expected), "{told}");
+    let read = || status::Locked::read(&root.path().join("var/lib/nss-iam/locked")).unwrap();
+    let first = read().notes["ana"].clone();
+    assert_eq!((first.by.as_str(), first.at.unwrap().as_second()), ("carl (uid 1001)", NOW));
+
+    logged_in(&root, "4294967295", "SUDO_USER=dora\0SUDO_UID=1002\0");
+    lock(&host, &who("ana"), &mut Vec::new()).unwrap();
+    assert_eq!(read().notes["ana"], first, "the first lock counts");
+    assert!(logged().ends_with(r#"lock user="ana" by="dora, as sudo says""#));
+    super::lock(&host, &because(&"x".repeat(1000)), NOW, &mut Vec::new()).unwrap();
+    assert_eq!(read().notes["ana"].reason.len(), 300);
+    let _ = logged();
+    unlock(&host, &who("ana"), &mut Vec::new()).unwrap();
+    assert!(logged().ends_with(r#"unlock user="ana" by="dora, as sudo says""#));
+    assert_eq!(read(), status::Locked::default());
+}
+
+#[test]
+fn oneself_is_locked_out_only_if_confirmed_and_others_without_a_question() {
+    let ana = published().cache.unwrap().users[0].uid.get().to_string();
+    let everyone = Who { all: true, ..Who::default() };
+    for (uid, environment) in [
+        (ana.as_str(), ""),
+        ("4294967295", &*format!("SUDO_UID={ana}\0")),
+        ("0", &format!("SUDO_UID={ana}\0")),
+    ] {
+        for whom in [who("ana"), everyone.clone()] {
+            let (root, host) = host(true);
+            logged_in(&root, uid, environment);
+            let refused = lock(&host, &whom, &mut Vec::new()).unwrap_err();
+            assert_eq!(refused.status(), CONFIGURATION);
+            let refused = refused.to_string();
+            assert!(
+                refused.starts_with("this locks you out too, 'ana'")
+                    && refused.ends_with("hint: --yes confirms it"),
+                "{refused}"
+            );
+            assert_eq!(list(&root), "");
+            lock(&host, &who("bob"), &mut Vec::new()).unwrap();
+            let yes = Lock { who: whom, yes: true, ..Lock::default() };
+            super::lock(&host, &yes, NOW, &mut Vec::new()).unwrap();
+            // Once locked out, another lock is no news.
+            lock(&host, &who("ana"), &mut Vec::new()).unwrap();
+        }
+    }
+    let (root, host) = host(true);
+    logged_in(&root, "1001", "SUDO_UID=1001\0");
+    lock(&host, &everyone, &mut Vec::new()).unwrap();
+}
+
+#[test]
+fn without_a_user_the_way_to_lock_everyone_is_named() {
+    let (root, host) = host(true);
+    for refused in
+        [lock(&host, &Who::default(), &mut Vec::new()), unlock(&host, &Who::default(), &mut Vec::new())]
+    {
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.status(), CONFIGURATION);
+        assert!(refused.to_string().contains("lock --all"), "{refused}");
+    }
+    assert_eq!(list(&root), "");
 }
 
 #[test]

@@ -141,3 +141,22 @@ fn people_are_told_the_numbers_and_what_is_wrong() {
     assert!(told.contains("held       odd \\u{1b}[2J; hint: x\n"), "{told}");
     assert!(told.ends_with("state      odd \\u{1b}[2J; 'nss-iamctl doctor' shows details\n"), "{told}");
 }
+
+#[test]
+fn a_lock_is_shown_with_who_made_it_and_no_reason_makes_a_second_line() {
+    let mut facts = good();
+    let list = "# lock {\"user\":\"bob\",\"at\":\"2026-11-18T08:26:40Z\",\"by\":\"carl (uid 1001)\",\"reason\":\"left\\n\\u001b[2J\"}\n\
+        bob\neve\n";
+    facts.published.locked = Ok(Locked::parse(list));
+    let shown = text(&of(&facts), NOW, Look::default());
+    let locked: Vec<&str> = shown.lines().filter(|line| line.starts_with("locked")).collect();
+    let [bob, eve] = locked[..] else { panic!("{shown}") };
+    assert!(bob.starts_with("locked     'bob' by carl (uid 1001), 2026-11-18T08:26:40Z ("), "{bob}");
+    assert!(bob.ends_with("): left\\u{a}\\u{1b}[2J"), "{bob}");
+    assert_eq!(eve, "locked     'eve'");
+    let json = serde_json::to_value(of(&facts)).unwrap();
+    assert_eq!(
+        (&json["locked"], &json["locks"]["bob"]["by"]),
+        (&json!(["bob", "eve"]), &json!("carl (uid 1001)"))
+    );
+}

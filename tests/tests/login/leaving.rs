@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
-use tests::login::{GROUP, JumpHost, Key, append};
+use tests::login::{ADMINS, GROUP, JumpHost, Key, append};
 use tests::text;
 
 use crate::support::{local_user, open, own_key, runs};
@@ -216,4 +216,36 @@ fn a_local_account_is_unaffected_while_iam_users_come_and_go() {
     host.login("ubuntu", &ubuntu, "true");
     session.kill().unwrap();
     session.wait().unwrap();
+}
+
+/// As an IAM user who is an administrator, with the real sudo, which also says who asked.
+#[test]
+fn an_administrator_locks_others_and_the_record_says_who_but_not_themselves_by_mistake() {
+    let Some(host) = JumpHost::start() else { return };
+    let (ana, carl) = (host.user("ana"), host.user_in("carl", &[GROUP, ADMINS]));
+    host.refresh();
+    append("/etc/sudoers", "%sudo ALL=(ALL) NOPASSWD: ALL\n");
+    let refused = host.ssh("carl", &carl, "sudo -n nss-iamctl lock carl");
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(78), "{said}");
+    assert!(
+        said.contains("this locks you out too, 'carl'") && said.contains("hint: --yes confirms it"),
+        "{said}"
+    );
+    let all = host.ssh("carl", &carl, "sudo -n nss-iamctl lock --all");
+    assert_eq!(all.status.code(), Some(78), "{}", text(&all.stderr));
+
+    host.login("carl", &carl, "sudo -n nss-iamctl lock --reason 'left; \"by\" me' ana");
+    host.refused("ana", &ana);
+    let line = host.logged(&["nss-iamctl[", "lock user=\"ana\" by=\"carl"]);
+    assert!(line.contains(r#" reason="left; \"by\" me""#), "{line}");
+    let (_, status) = host.sh("nss-iamctl status");
+    let locked = status.lines().find(|line| line.starts_with("locked")).unwrap();
+    assert!(locked.contains("'ana' by carl") && locked.ends_with("left; \"by\" me"), "{locked}");
+    host.login("carl", &carl, "sudo -n nss-iamctl unlock ana");
+    host.logged(&["nss-iamctl[", "unlock user=\"ana\" by=\"carl"]);
+    host.login("ana", &ana, "true");
+
+    let _ = host.ssh("carl", &carl, "sudo -n nss-iamctl lock --yes carl");
+    host.refused("carl", &carl);
 }

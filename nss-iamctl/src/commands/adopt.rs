@@ -8,6 +8,7 @@ mod changes;
 mod check;
 mod facts;
 mod impact;
+mod keys;
 mod outcome;
 mod pair;
 mod plan;

@@ -124,14 +124,7 @@ impl<'a> Who<'a> {
 
     /// Where each active key is at the source, by fingerprint: its id, or the tag that has it.
     pub(crate) fn origins(&self, config: &Config) -> BTreeMap<String, Origin> {
-        let Some((_, user)) = self.listed else { return BTreeMap::new() };
-        let keys = user.keys.iter().filter(|key| key.active);
-        let keys = keys.map(|key| (key.body.as_str(), Origin::Key(key.id.clone())));
-        let tags = user.tags.iter().filter(|(tag, _)| config.tags.usage(tag) == Some(TagUse::SshKey));
-        let tags = tags.map(|(tag, body)| (body.as_str(), Origin::Tag(tag.clone())));
-        // A key that is in both places is named by its id: untagging it would not revoke it.
-        let found = tags.chain(keys).filter_map(|(body, origin)| Some((fingerprint(body)?, origin)));
-        found.collect()
+        self.listed.map(|(_, user)| origins(user, config)).unwrap_or_default()
     }
 
     /// The inactive keys: their ids, and fingerprints if they were active once.
@@ -159,7 +152,19 @@ impl<'a> Who<'a> {
     }
 }
 
-fn fingerprint(body: &str) -> Option<String> {
+/// Where each active key of a user is at the source, by fingerprint.
+pub(crate) fn origins(user: &listing::User, config: &Config) -> BTreeMap<String, Origin> {
+    let keys = user.keys.iter().filter(|key| key.active);
+    let keys = keys.map(|key| (key.body.as_str(), Origin::Key(key.id.clone())));
+    let tags = user.tags.iter().filter(|(tag, _)| config.tags.usage(tag) == Some(TagUse::SshKey));
+    let tags = tags.map(|(tag, body)| (body.as_str(), Origin::Tag(tag.clone())));
+    // A key that is in both places is named by its id: untagging it would not revoke it.
+    let found = tags.chain(keys).filter_map(|(body, origin)| Some((fingerprint(body)?, origin)));
+    found.collect()
+}
+
+/// The fingerprint of a key, as sshd shows it; `None` if it cannot be read.
+pub(crate) fn fingerprint(body: &str) -> Option<String> {
     let key = PublicKey::from_openssh(&listing::type_and_base64(body)?).ok()?;
     Some(key.fingerprint(HashAlg::Sha256).to_string())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cache::state::{Identity, State};
 use config::Config;
+use listing::regular::{self, Links};
 use policy::IamId;
 
 use crate::edit::settings;
@@ -25,6 +26,9 @@ const CRONTABS: [&str; 2] = ["/var/spool/cron/crontabs", "/var/spool/cron"];
 const LINGER: &str = "/var/lib/systemd/linger";
 /// Of aws-ec2-ssh.
 const CONF: &str = "/etc/aws-ec2-ssh.conf";
+
+/// Far more than any real authorized_keys, in bytes.
+const MAX_KEYS: u64 = 1 << 20;
 
 /// Everything.
 #[derive(Debug, Default)]
@@ -49,8 +53,8 @@ pub(super) struct Facts {
     pub identities: BTreeMap<IamId, Identity>,
     /// What exists at each home directory in passwd(5).
     pub homes: BTreeMap<String, Home>,
-    /// Home directories with the user's own keys.
-    pub own_keys: BTreeSet<String>,
+    /// authorized_keys of each home directory that has one; `None` if it cannot be read.
+    pub own_keys: BTreeMap<String, Option<Vec<u8>>>,
     /// How many processes run as each uid.
     pub running: BTreeMap<u32, usize>,
     /// Users who have a crontab, or linger.
@@ -113,8 +117,11 @@ impl Facts {
                 Ok(_) => Home::Other,
                 Err(_) => Home::Missing,
             };
-            if fs::symlink_metadata(path.join(".ssh/authorized_keys")).is_ok_and(|meta| meta.len() > 0) {
-                facts.own_keys.insert(account.home.clone());
+            let keys = path.join(".ssh/authorized_keys");
+            if fs::symlink_metadata(&keys).is_ok_and(|meta| meta.len() > 0) {
+                // The user can put anything there: a link, a pipe.
+                let read = regular::read(&keys, MAX_KEYS, Links::Refuse).map(|file| file.bytes);
+                facts.own_keys.insert(account.home.clone(), read.ok());
             }
             facts.homes.insert(account.home, found);
         }

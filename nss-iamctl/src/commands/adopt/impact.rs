@@ -1,5 +1,6 @@
 //! What an account loses when it becomes an nss-iam user, and notes for its owner.
 
+use super::keys;
 use super::outcome::Adoption;
 use super::pair::IamUser;
 use super::script;
@@ -34,9 +35,8 @@ pub(super) fn tell(world: &World<'_>, account: &Account, iam: &IamUser<'_>, adop
             ));
         }
     }
-    if facts.own_keys.contains(&account.home) {
-        loses.push(format!("its own keys in '{}/.ssh/authorized_keys', once sshd is set up", account.home));
-    }
+    let keys = keys::compared(world, account, iam);
+    loses.extend(keys.loses);
     if account.shell != facts.config.users.shell {
         loses.push(format!(
             "shell '{}', which becomes '{}'",
@@ -55,18 +55,13 @@ pub(super) fn tell(world: &World<'_>, account: &Account, iam: &IamUser<'_>, adop
         loses.extend(by_name.iter().filter(|(lost, _)| *lost).map(|(_, what)| (*what).to_owned()));
     }
     adoption.loses = loses;
-    adoption.notes = notes(world, account, iam, adoption);
+    adoption.notes = keys.notes;
+    adoption.notes.extend(notes(world, account, adoption));
 }
 
-fn notes(world: &World<'_>, account: &Account, iam: &IamUser<'_>, adoption: &Adoption) -> Vec<String> {
+fn notes(world: &World<'_>, account: &Account, adoption: &Adoption) -> Vec<String> {
     let facts = world.facts;
     let mut notes = Vec::new();
-    if !iam.user.keys.iter().any(|key| key.active) {
-        let source = facts.config.source.noun();
-        notes.push(format!(
-            "{source} has no active SSH key of this user, who cannot log in until there is one"
-        ));
-    }
     if let Some(count) = facts.running.get(&account.uid) {
         notes.push(format!(
             "{count} processes are running as it; they keep running, with their current groups"

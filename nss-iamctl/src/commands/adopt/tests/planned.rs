@@ -88,7 +88,7 @@ fn what_is_lost_is_told() {
     let mut facts = facts(passwd, group, &["jane.doe"]);
     facts.shadow = Some(b"jane.doe:$6$a$b:19000:0:99999:7:::\n".to_vec());
     facts.sudoers = vec![("/etc/sudoers.d/jane doe".into(), b"jane.doe ALL=(ALL) NOPASSWD:ALL\n".to_vec())];
-    facts.own_keys.insert("/home/jane.doe".to_owned());
+    facts.own_keys.insert("/home/jane.doe".to_owned(), None);
     facts.accounts_of_iam[0].users[0].keys[0].active = false;
     facts.invoker = Some(1003);
     let plan = planned(&facts, &[], false);
@@ -107,6 +107,56 @@ fn what_is_lost_is_told() {
     ] {
         assert!(told.contains(expected), "{expected}: {told}");
     }
+}
+
+const KEYS: [&str; 2] = [
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ+Y0Jwq0kUzVGQp5MsKcWdO4dH4JzKQ1Yx3v0m2xY8N",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q",
+];
+
+#[test]
+fn own_keys_are_compared_with_those_in_iam_and_in_tags() {
+    let told = |own: &str, in_iam: &str, in_tag: &str| {
+        let mut facts = facts(&line("ana", 1003, 1003), "", &["ana"]);
+        facts.own_keys.insert("/home/ana".to_owned(), Some(own.as_bytes().to_vec()));
+        let user = &mut facts.accounts_of_iam[0].users[0];
+        user.keys[0].body = format!("{in_iam} ana@iam");
+        user.keys[0].active = !in_iam.is_empty();
+        user.tags = [("nss-iam:ssh-key".to_owned(), in_tag.to_owned())].into();
+        facts.config.tags.uses = vec![config::TagUse::SshKey];
+        let adoption = planned(&facts, &[], false).adopt.remove(0);
+        let keys = |lines: Vec<String>| {
+            lines.into_iter().filter(|line| line.contains("key")).collect::<Vec<_>>().join("; ")
+        };
+        (keys(adoption.loses), keys(adoption.notes))
+    };
+    let [one, two] = KEYS;
+    let file = "'/home/ana/.ssh/authorized_keys'";
+    let said = |loses: &str, notes: &str| (loses.to_owned(), notes.to_owned());
+    let both = format!("# mine\n\n{one} ana@laptop\n{two}\n");
+    assert_eq!(
+        told(&both, one, two),
+        said("", &format!("2 keys of {file} are also in IAM (1 in tags): nothing is lost"))
+    );
+    assert_eq!(
+        told(&format!("from=\"10.0.0.0/8, ::1\",no-pty {one} x\n"), one, ""),
+        said(
+            "",
+            &format!(
+                "1 key of {file} is also in IAM: nothing is lost; \
+             options of these keys there, such as from= or command=, do not apply to the keys in IAM"
+            )
+        )
+    );
+    let (loses, notes) = told(&both, one, "");
+    assert_eq!(notes, format!("1 key of {file} is also in IAM"));
+    let lost = format!("1 own key in {file} that IAM does not have, once sshd is set up: SHA256:");
+    assert!(loses.starts_with(&lost), "{loses}");
+    let (loses, notes) = told("ssh-x \u{1b}[2J\n", "", one);
+    assert_eq!(notes, "", "a key in a tag is enough to log in");
+    assert!(loses.ends_with(": unreadable"), "{loses}");
+    let (_, notes) = told(&both, "", "");
+    assert!(notes.contains("no active SSH key"), "{notes}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The packages as they are shipped, on whole systems. `make deb rpm` makes them.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod adopted;
 mod completions;
 mod container;
 mod deploy;

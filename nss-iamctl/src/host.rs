@@ -234,3 +234,32 @@ impl Programs for System {
         Some(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_yes_goes_on_and_scripts_learn_what_to_add() {
+        struct Person(Option<bool>);
+        impl Programs for Person {
+            fn run(&self, _: &[&str], _: &str) -> io::Result<Output> {
+                Err(io::ErrorKind::NotFound.into())
+            }
+            fn confirm(&self, question: &str) -> Option<bool> {
+                assert_eq!(question, "all is lost. Continue? [y/N] ");
+                self.0
+            }
+        }
+        let why = Message::new("all is lost").with_hint("first save it");
+        let asked = |answer| {
+            let host = Host::of(PathBuf::from("/nowhere"), Box::new(Person(answer)));
+            host.confirm(&why).map_err(|refused| refused.to_string())
+        };
+        assert_eq!(asked(Some(true)), Ok(()));
+        assert_eq!(asked(Some(false)), Err("all is lost; nothing was done\nhint: first save it".to_owned()));
+        let script = "all is lost; there is no terminal to ask, so nothing was done\n\
+            hint: first save it; or --yes confirms it";
+        assert_eq!(asked(None), Err(script.to_owned()));
+    }
+}

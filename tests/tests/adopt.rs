@@ -275,6 +275,12 @@ fn disable_asks_first_and_says_how_no_other_account_gets_the_files() {
     host.done(&["useradd", "-M", "bob"]);
     assert_eq!(host.passwd("bob", 2), "1002", "while nss-iam answers, useradd takes the next uid");
     host.done(&["userdel", "bob"]);
+    fs::write("/etc/nss-iam/config.d/90-hide.toml", "[users]\nremoved = \"hide\"\n").unwrap();
+    host.remove_member("jane.doe");
+    host.refresh();
+    host.done(&["useradd", "-M", "bob"]);
+    assert_eq!(host.passwd("bob", 2), "1002", "also for a user who left, whatever 'removed' says");
+    host.done(&["userdel", "bob"]);
     let before = everything(&host);
     let (status, told) = host.sh("nss-iamctl disable >/dev/null");
     assert_eq!(status, Some(78), "{told}");

@@ -285,11 +285,14 @@ fn disable_asks_first_and_says_how_no_other_account_gets_the_files() {
     let (status, told) = host.sh("nss-iamctl disable >/dev/null");
     assert_eq!(status, Some(78), "{told}");
     for expected in [
-        "'adopt' removed the accounts of 'ana', 'jane.doe', who will not exist on this host any more",
+        "'adopt' removed the accounts of 'ana', who will not exist on this host any more",
         "hint: first give the accounts back: nss-iamctl adopt --undo --apply; or --yes confirms it",
     ] {
         assert!(told.contains(expected), "{expected}: {told}");
     }
+    // On a terminal, it is a question.
+    let (status, told) = host.sh("echo n | script -qec 'nss-iamctl disable >/dev/null' /dev/null");
+    assert!(status == Some(78) && told.contains("any more. Continue? [y/N]"), "{status:?} {told}");
     assert_eq!(everything(&host), before);
 
     let (status, told) = host.sh("nss-iamctl disable --yes >/dev/null");
@@ -308,13 +311,17 @@ fn disable_asks_first_and_says_how_no_other_account_gets_the_files() {
 fn the_hint_of_disable_brings_the_host_back_to_where_it_was() {
     let Some(host) = JumpHost::bare() else { return };
     let key = host.user("ana");
+    let _ = host.user("dan");
     host.done(&["useradd", "--create-home", "--comment", "AWS User", "--uid", "48000", "ana"]);
+    host.done(&["useradd", "--create-home", "--comment", "AWS User", "--uid", "48001", "dan"]);
     let before = everything(&host);
     host.configure("");
     host.enable(&[]);
     host.restart_sshd(&[]);
     host.refresh();
-    host.done(&["nss-iamctl", "adopt", "--apply"]);
+    // One after the other: both come back with one command.
+    host.done(&["nss-iamctl", "adopt", "--apply", "ana"]);
+    host.done(&["nss-iamctl", "adopt", "--apply", "dan"]);
     assert_eq!(host.login("ana", &key, "id -u").trim(), "48000");
     host.done(&["sh", "-c", "nss-iamctl adopt --undo --apply; nss-iamctl disable"]);
     fs::remove_file("/etc/nss-iam/config.toml").unwrap();

@@ -28,8 +28,8 @@ pub(crate) struct Adopt {
     #[arg(long)]
     pub renumber: bool,
 
-    /// Give the accounts of the last 'adopt --apply' back from the backup, with their groups, sudo rules, passwords and
-    /// the ids of their files; with --apply, it is done
+    /// Give adopted accounts back from the backup, with their groups, sudo rules, passwords and the ids of their files; with
+    /// --apply, it is done
     #[arg(long, conflicts_with = "renumber")]
     pub undo: bool,
 }

@@ -71,7 +71,8 @@ pub(crate) fn run(host: &Host, args: &Disable, out: &mut dyn Write) -> Result<u8
 
 /// Asks before taking the logins of users whose accounts were adopted: they would have no account at all.
 fn confirm_adopted(host: &Host) -> Result<(), Error> {
-    let adopted = without_account::adopted(host).map_err(|failed| failed.done("nothing was changed"))?;
+    let adopted =
+        without_account::adopted_and_active(host).map_err(|failed| failed.done("nothing was changed"))?;
     if adopted.is_empty() {
         return Ok(());
     }

@@ -36,12 +36,24 @@ pub(crate) fn users(host: &Host) -> Result<Vec<User>, Error> {
 ///
 /// # Errors
 /// When the records or passwd(5) cannot be read.
-pub(crate) fn adopted(host: &Host) -> Result<Vec<User>, Error> {
+fn adopted(host: &Host) -> Result<Vec<User>, Error> {
     let local = accounts::local(host)?;
     let all = Adopted::all(host)?.0;
     let accounts = all.into_iter().flat_map(|adopted| adopted.record.accounts);
     let missing = accounts.filter(|account| !local.iter().any(|other| other.name == account.name));
     Ok(missing.map(|account| (account.name, account.id)).collect())
+}
+
+/// Those of them who can log in, as far as is known.
+///
+/// # Errors
+/// When the records or passwd(5) cannot be read.
+pub(crate) fn adopted_and_active(host: &Host) -> Result<Vec<User>, Error> {
+    let mut adopted = adopted(host)?;
+    if let Ok(cache) = Published::read(host).cache {
+        adopted.retain(|(_, uid)| cache.users.iter().any(|user| user.active && user.uid.get() == *uid));
+    }
+    Ok(adopted)
 }
 
 /// What can happen to their files now, and what prevents it.

@@ -13,7 +13,7 @@ use message::Message;
 
 use super::carry_out;
 use crate::cli::Adopt;
-use crate::edit::backup::adopted::{Account, Adopted, Record};
+use crate::edit::backup::adopted::{Account, Adopted};
 use crate::edit::backup::copies;
 use crate::edit::step::{Owners, Step};
 use crate::edit::transaction::Transaction;
@@ -45,13 +45,28 @@ pub(super) fn run(host: &Host, args: &Adopt, out: &mut dyn Write) -> Result<u8, 
         adopted.record.accounts.iter().any(|account| wanted(account) && plan::is_pending(account, &passwd))
     };
     let open: Vec<&Adopted> = all.iter().filter(is_open).collect();
-    let Some(adopted) = open.first() else { return none(&args.names) };
-    if let Some(name) =
-        args.names.iter().find(|name| !adopted.record.accounts.iter().any(|a| a.name == **name))
+    let Some(last) = open.first() else { return none(&args.names) };
+    if let Some(name) = args.names.iter().find(|name| !last.record.accounts.iter().any(|a| a.name == **name))
     {
         return Err(nothing(other(name, &all)));
     }
-    let world = world(host, &adopted.record, adopted, passwd).map_err(nothing)?;
+    // The latest first, because it may have changed what an earlier one wrote.
+    let open = if args.names.is_empty() { open } else { vec![*last] };
+    let mut all_back = true;
+    for adopted in open {
+        all_back &= undo(host, args, adopted, out)?;
+    }
+    if !args.apply {
+        say("nothing was changed; with --apply it is");
+        return Ok(error::OK);
+    }
+    Ok(if all_back { error::OK } else { error::CONFIGURATION })
+}
+
+/// Undoes one adoption; whether nothing is left of it.
+fn undo(host: &Host, args: &Adopt, adopted: &Adopted, out: &mut dyn Write) -> Result<bool, Error> {
+    let nothing = |failed: Error| failed.done("nothing was done");
+    let world = world(host, adopted).map_err(nothing)?;
     if world.active.is_none() && args.names.is_empty() {
         let pending =
             adopted.record.accounts.iter().filter(|account| plan::is_pending(account, &world.passwd));
@@ -68,15 +83,12 @@ pub(super) fn run(host: &Host, args: &Adopt, out: &mut dyn Write) -> Result<u8, 
         false => None,
     };
     undoing.left.iter().cloned().for_each(say);
-    if !args.apply {
-        say("nothing was changed; with --apply it is");
-        return Ok(error::OK);
-    }
     match backup {
-        Some(backup) => done(&undoing, &backup, open.len() - 1),
-        None => say("no account was given back"),
+        Some(backup) => done(&undoing, &backup),
+        None if args.apply => say("no account was given back"),
+        None => {}
     }
-    Ok(if undoing.left.is_empty() { error::OK } else { error::CONFIGURATION })
+    Ok(undoing.left.is_empty())
 }
 
 fn none(names: &[String]) -> Result<u8, Error> {
@@ -108,14 +120,9 @@ fn refused(mut reasons: Vec<Message>) -> Error {
         .hint(format!("{hint}; or give back only other accounts: nss-iamctl adopt --undo --apply NAME..."))
 }
 
-fn world(
-    host: &Host,
-    record: &Record,
-    adopted: &Adopted,
-    passwd: Vec<accounts::Account>,
-) -> Result<World, Error> {
+fn world(host: &Host, adopted: &Adopted) -> Result<World, Error> {
     let mut world = World {
-        passwd,
+        passwd: accounts::local(host)?,
         groups: accounts::local_groups(host)?,
         running: processes::by_uid(host).into_iter().map(|(uid, found)| (uid, found.len())).collect(),
         active: Published::read(host)
@@ -124,7 +131,7 @@ fn world(
             .map(|cache| cache.users.iter().filter(|user| user.active).map(|user| user.uid.get()).collect()),
         ..World::default()
     };
-    for path in record.paths() {
+    for path in adopted.record.paths() {
         let copy = copies::of(path, &adopted.directory);
         let (current, original) = (files::read(&host.path_of(path))?, files::read(&copy)?);
         let mode = files::mode(&copy).unwrap_or(0o644);
@@ -201,12 +208,10 @@ fn refresh(transaction: &mut Transaction<'_>, give: &[&Account]) -> Result<(), E
     Ok(())
 }
 
-fn done(undoing: &Undoing<'_>, backup: &Path, more: usize) {
-    let what = format!(
+fn done(undoing: &Undoing<'_>, backup: &Path) {
+    say(format!(
         "{} given back; they log in with their own passwords and keys again; the copies stay in '{}'",
         count(undoing.give.len(), "account"),
         backup.display()
-    );
-    let hint = if more > 0 { "there is an earlier adoption too: nss-iamctl adopt --undo" } else { "" };
-    say(Message::new(what).with_hint(hint));
+    ));
 }

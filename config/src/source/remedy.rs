@@ -75,12 +75,13 @@ impl Source {
         }
     }
 
-    /// How a user gets a key of another type. `tag` names the tag for keys, and what must be set for it to be read.
+    /// How a user gets a key of another type, in the tag for keys.
     #[must_use]
     pub fn to_add_other_key(&self, user: &str, tag: &str) -> String {
         match self {
             Self::Iam => format!(
-                "IAM's own upload takes RSA keys only: put the line of the .pub file into the user's {tag}"
+                "IAM's own upload takes RSA keys only: {} (if that tag has another key: {tag}-2)",
+                self.to_set_key_tag(user, tag)
             ),
             Self::File { .. } => self.to_add_rsa_key(user),
         }

@@ -3,24 +3,39 @@
 use config::{Config, TagUse};
 
 use crate::edit::settings::{self, longer_list};
-use crate::say::show::printable;
+use crate::say::show::{printable, word};
 
-/// How to give a user another login name.
-pub(crate) fn another_name(config: &Config) -> String {
-    format!("give the user another login name ({})", tag(config, TagUse::Name))
+/// How to give a user another login name. `None`: the name at the source is not known here.
+pub(crate) fn another_name(config: &Config, user: Option<&str>) -> String {
+    let user = user.map_or_else(|| "USER".to_owned(), word);
+    let set = config.source.to_set_tag(&user, &word(&tag(config, TagUse::Name)), "NAME");
+    format!("give the user another login name: {}", used(config, TagUse::Name, &set))
 }
 
-/// The tag for a use, and the setting without which it is not read.
-pub(crate) fn tag(config: &Config, usage: TagUse) -> String {
-    let config::Tags { uses, prefix } = &config.tags;
-    let tag = format!("tag '{prefix}{}'", usage.word());
-    if uses.contains(&usage) { tag } else { format!("{tag} with {}", use_tag(config, usage)) }
+/// How a user gets a key of a type that the source itself does not take.
+pub(crate) fn add_other_key(config: &Config, user: &str) -> String {
+    let tag = word(&tag(config, TagUse::SshKey));
+    used(config, TagUse::SshKey, &config.source.to_add_other_key(&word(user), &tag))
 }
 
-/// The setting that lets one more kind of tags be read.
+/// The key of the tag for a use.
+fn tag(config: &Config, usage: TagUse) -> String {
+    format!("{}{}", config.tags.prefix, usage.word())
+}
+
+/// What sets a tag, with the setting without which it is not read, and the refresh that reads it.
+fn used(config: &Config, usage: TagUse, set: &str) -> String {
+    if config.tags.uses.contains(&usage) {
+        return format!("{set}; then nss-iamctl refresh");
+    }
+    format!("{set}; then {} && nss-iamctl refresh", use_tag(config, usage))
+}
+
+/// The command that lets one more kind of tags be read. The list in its file replaces the configured one, and has all of it.
 pub(crate) fn use_tag(config: &Config, usage: TagUse) -> String {
     let uses = config.tags.uses.iter().map(|usage| usage.word());
-    format!("[tags] use = {}", longer_list(uses, usage.word()))
+    let list = longer_list(uses, usage.word());
+    format!("printf '[tags]\\nuse = {list}\\n' >/etc/nss-iam/config.d/60-tags.toml")
 }
 
 /// A command that allows a UserId or GroupId to have this name. Each name has a separate file, because a section can
@@ -63,17 +78,22 @@ mod tests {
             (exclude(&bare, "sss"), r#"names.exclude = ["sss"] in "#),
             (exclude(&full, "sss"), r#"names.exclude = ["ldap", "sss"] in "#),
             (exclude(&full, "ldap"), r#"names.exclude = ["ldap"] in "#),
-            (use_tag(&bare, TagUse::SshKey), r#"[tags] use = ["ssh-key"]"#),
-            (use_tag(&full, TagUse::SshKey), r#"[tags] use = ["uid", "shell", "ssh-key"]"#),
-            (another_name(&bare), r#"(tag 'nss-iam:name' with [tags] use = ["name"])"#),
-            (another_name(&full), r#"(tag 'x:name' with [tags] use = ["uid", "shell", "name"])"#),
-            (tag(&full, TagUse::Uid), "tag 'x:uid'"),
+            (use_tag(&bare, TagUse::SshKey), r#"printf '[tags]\nuse = ["ssh-key"]\n' >/etc/"#),
+            (use_tag(&full, TagUse::SshKey), r#"'[tags]\nuse = ["uid", "shell", "ssh-key"]\n'"#),
+            (
+                another_name(&bare, Some("Ana")),
+                "--user-name Ana --tags Key=nss-iam:name,Value=NAME; then printf",
+            ),
+            (another_name(&full, None), "--user-name USER --tags Key=x:name,Value=NAME; then printf"),
+            (another_name(&full, None), r#"use = ["uid", "shell", "name"]\n'"#),
         ] {
             assert!(remedy.contains(wanted), "'{wanted}' is not in: {remedy}");
         }
+        let named = another_name(&config("tags.use = [\"name\"]"), Some("$(id)"));
         assert_eq!(
-            another_name(&config("tags.use = [\"name\"]")),
-            "give the user another login name (tag 'nss-iam:name')"
+            named,
+            "give the user another login name: aws iam tag-user --user-name '$(id)' --tags Key=nss-iam:name,Value=NAME; then \
+             nss-iamctl refresh"
         );
     }
 }

@@ -1,6 +1,5 @@
 //! Carries out a remedy as it is printed: the commands and settings in it, with its placeholders filled in.
 
-use std::fs;
 use std::process::Stdio;
 
 use tests::login::JumpHost;
@@ -32,31 +31,28 @@ const PROGRAMS: [&str; 12] = [
     "usermod",
 ];
 
-/// Where `[section] key = value` of a remedy is put.
-const SETTING: &str = "/etc/nss-iam/config.d/90-remedy.toml";
-
 /// The ways in which a remedy can be followed; each is a list of commands.
 pub(crate) fn ways(remedy: &str) -> Vec<Vec<String>> {
     let mut ways: Vec<Vec<String>> = vec![Vec::new()];
-    let mut last = Vec::new();
-    for clause in remedy.replace(", or ", "; or ").replace(": if ", "; if ").split("; ") {
+    let text = remedy.replace(", or ", "; or ").replace(": if ", "; if ");
+    let clauses: Vec<&str> = text.split("; ").collect();
+    for clause in &clauses {
         let is_other = ["or ", "if ", "for "].iter().any(|word| clause.starts_with(word));
         if is_other && ways.last().is_some_and(|way| !way.is_empty()) {
             ways.push(Vec::new());
         }
-        let Some(command) = command(clause) else { continue };
-        if clause.starts_with("then ") {
-            last.push(command);
-        } else {
-            ways.last_mut().unwrap().push(command);
-        }
+        ways.last_mut().unwrap().extend(command(clause));
     }
     ways.retain(|way| !way.is_empty());
-    ways.iter_mut().for_each(|way| way.extend(last.clone()));
-    if ways.is_empty() && !last.is_empty() { vec![last] } else { ways }
+    // What comes last, and then, belongs to all.
+    if let Some(last) = clauses.last().filter(|last| last.starts_with("then ")).and_then(|last| command(last))
+    {
+        ways.iter_mut().filter(|way| way.last() != Some(&last)).for_each(|way| way.push(last.clone()));
+    }
+    ways
 }
 
-/// The command in a clause, or the clause itself if it names a tag and the setting for it. A command begins with a program, perhaps behind words for people.
+/// The command in a clause: it begins with a program, perhaps behind words for people.
 fn command(clause: &str) -> Option<String> {
     let mut starts = vec![0];
     starts.extend(clause.match_indices([' ', '\'', '(']).map(|(at, _)| at + 1));
@@ -64,11 +60,8 @@ fn command(clause: &str) -> Option<String> {
         let rest = &clause[**at..];
         PROGRAMS.iter().any(|program| rest.strip_prefix(program).is_some_and(|rest| rest.starts_with(' ')))
     };
-    let Some(start) = starts.iter().find(is_program) else {
-        return clause.contains("tag '").then(|| clause.to_owned());
-    };
     // What is in parentheses behind it is for people; `$(` begins a part of the command.
-    let command = clause[*start..].split(" (").next()?;
+    let command = clause[*starts.iter().find(is_program)?..].split(" (").next()?;
     // A sentence can go on behind a command of nss-iamctl.
     let Some(rest) = command.strip_prefix("nss-iamctl ") else { return Some(command.to_owned()) };
     let mut words = rest.split([' ', ',', '\'']);
@@ -85,19 +78,6 @@ fn command(clause: &str) -> Option<String> {
     Some(taken.join(" "))
 }
 
-/// `[tags] use = ["name"]` as a file of TOML.
-pub(crate) fn setting(remedy: &str) -> Option<String> {
-    let start = remedy.find("[tags] ").or_else(|| remedy.find("[names] "))?;
-    let (section, rest) = remedy[start..].split_once(' ')?;
-    let end = rest.find(']')? + 1;
-    Some(format!("{section}\n{}\n", &rest[..end]))
-}
-
-/// `tag 'nss-iam:name'`
-fn tag(remedy: &str) -> Option<&str> {
-    remedy.split_once("tag '")?.1.split('\'').next()
-}
-
 /// Follows one of its ways. `what` is what the finding says.
 ///
 /// # Panics
@@ -108,15 +88,6 @@ pub(crate) fn follow(host: &JumpHost, what: &str, remedy: &str, way: usize) {
     let commands = ways(remedy).get(way).cloned().unwrap_or_default();
     assert!(!commands.is_empty(), "nothing in this remedy can be carried out ({way}): {remedy}");
     for command in commands {
-        let command = match tag(&command) {
-            Some(tag) => {
-                let _ = setting(&command).map(|setting| fs::write(SETTING, setting).unwrap());
-                format!(
-                    "aws iam tag-user --user-name {named} --tags Key={tag},Value=NAME && nss-iamctl refresh"
-                )
-            }
-            None => command,
-        };
         let line = FILLED.iter().fold(command, |line, (word, value)| line.replace(word, value));
         let line = line.replace("=NAME", &another);
         let mut shell = host.machine.command(&["bash", "-c", &line]);
@@ -141,20 +112,13 @@ fn the_ways_of_a_remedy_are_found_in_it() {
             &[&["aws iam a", "nss-iamctl refresh"], &["aws iam b", "nss-iamctl refresh"]],
         ),
         (
-            "give it another name (tag 'x' with [tags] use = [\"name\"]), or rename it; if this person should have it: printf \
-             'x' >f && nss-iamctl refresh",
-            &[
-                &["give it another name (tag 'x' with [tags] use = [\"name\"])"],
-                &["printf 'x' >f && nss-iamctl refresh"],
-            ],
+            "give it another name: aws iam e; then printf 'y' >g, or rename it; if this person should have it: printf 'x' >f && \
+             nss-iamctl refresh",
+            &[&["aws iam e", "printf 'y' >g"], &["printf 'x' >f && nss-iamctl refresh"]],
         ),
         ("aws iam c; an RSA key is uploaded instead: aws iam d", &[&["aws iam c", "aws iam d"]]),
         ("ask somebody", &[]),
     ] {
         assert_eq!(ways(remedy), wanted, "{remedy}");
     }
-    assert_eq!(
-        setting("tag 'x' with [tags] use = [\"a\", \"b\"])").unwrap(),
-        "[tags]\nuse = [\"a\", \"b\"]\n"
-    );
 }

@@ -4,7 +4,7 @@
 pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     (
         "nothing is wrong",
-        "name keys users-of-document users-of-tag users-of-groups logins-work logins-unseen system-users directory keys-cmd refreshed \
+        "name keys log-in-as local-groups forced-command key-options users-of-document users-of-tag users-of-groups logins-work logins-unseen system-users directory keys-cmd refreshed \
          confirmed timer cache key-offered nsswitch resolves disabled-nameless member-of sshd sshd-settings home \
          home-to-be-made service-absent services-excluded given imds imds-off active login-accepted",
     ),
@@ -25,7 +25,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
          sshd-addresses sshd-methods sshd-without-pam sshd-without-rsa drop-in-out-of-force shell-missing unit-takes-name \
          name-mistyped local-user name-also-local-user name-also-local-group name-also-other-user name-also-other-group \
          name-unknown service-unasked resolves-to-other resolves-not shadow-missing common-group-missing member-of-none \
-         nsswitch-unended home-unmade disabled-named name-service-unasked name-rules-unresolved",
+         nsswitch-unended home-unmade disabled-named other-of-name name-service-unasked name-rules-unresolved",
     ),
     ("the test runs as root", "not-root"),
     (

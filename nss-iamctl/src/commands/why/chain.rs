@@ -68,7 +68,10 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
         );
         let own = "log in with the local user's own keys";
         let remedy = if who.is_known() {
-            format!("{own}; or convert the account: nss-iamctl adopt; or {}", another_name(&config))
+            format!(
+                "{own}; or convert the account: nss-iamctl adopt; or {}",
+                another_name(&config, who.iam_name())
+            )
         } else {
             own.to_owned()
         };

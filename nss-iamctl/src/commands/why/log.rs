@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use config::{Config, TagUse};
+use config::Config;
 use message::Message;
 use policy::no_key::{Hint, NoKey};
 
 use crate::inspect::facts::log::Line;
-use crate::inspect::remedy::tag;
+use crate::inspect::remedy::add_other_key;
 use crate::say::code::Link;
 use crate::say::finding::Finding;
 use crate::say::show::{some, word};
@@ -119,11 +119,6 @@ pub(crate) fn add_any_key(config: &Config, iam_name: &str) -> String {
 /// How a user gets an RSA key.
 fn add_key(config: &Config, iam_name: &str) -> String {
     refreshed(&config.source.to_add_rsa_key(&word(iam_name)))
-}
-
-/// How a user gets a key of another type.
-fn add_other_key(config: &Config, iam_name: &str) -> String {
-    refreshed(&config.source.to_add_other_key(&word(iam_name), &tag(config, TagUse::SshKey)))
 }
 
 fn refreshed(remedy: &str) -> String {

@@ -353,13 +353,7 @@ fn keys_that_do_not_do_are_told_one_by_one() {
         "aws iam upload-ssh-public-key --user-name Ana",
         without,
     );
-    finds(
-        "ana",
-        Bad,
-        "IAM has no SSH key of the user",
-        "use = [\"ssh-key\"]; then nss-iamctl refresh",
-        without,
-    );
+    finds("ana", Bad, "IAM has no SSH key of the user", "--tags Key=nss-iam:ssh-key,Value=", without);
     finds("ana", Bad, "IAM has no SSH key of the user", "untag-user --user-name Ana --tag-keys x", |facts| {
         skip(facts, Part::KeyInTag("x"), "Ana", "AIDAANA", SkipReason::KeyForm);
         without(facts);

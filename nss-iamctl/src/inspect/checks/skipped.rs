@@ -4,10 +4,10 @@
 mod tests;
 
 use claims::{Kind as UseKind, Unresolved, Use};
-use config::{Config, TagUse};
+use config::Config;
 use status::{Kind, Skip, SkipReason, What};
 
-use crate::inspect::remedy::{self, allow_command, another_name, exclude};
+use crate::inspect::remedy::{allow_command, another_name, exclude};
 use crate::say::show::word;
 
 /// For a reason that this release does not know.
@@ -128,8 +128,7 @@ impl Refused<'_> {
 
     /// For a name that no user can have.
     fn other_spelling(&self) -> String {
-        let tag = remedy::tag(self.config, TagUse::Name);
-        format!("set another login name ({tag}); [users] strip_domains shortens addresses")
+        format!("{}; [users] strip_domains shortens addresses", another_name(self.config, Some(self.user)))
     }
 
     /// How to give a user or group another name.
@@ -139,7 +138,7 @@ impl Refused<'_> {
              names in sudoers"
                 .to_owned()
         } else {
-            format!("{}, or rename the user at the source", another_name(self.config))
+            format!("{}, or rename the user at the source", another_name(self.config, Some(self.user)))
         }
     }
 
@@ -155,7 +154,7 @@ impl Refused<'_> {
             ("files", What::Group) => self.another(),
             ("files", _) => format!(
                 "a local user of that name takes precedence: 'nss-iamctl adopt' converts it, or {}",
-                another_name(self.config)
+                another_name(self.config, Some(self.user))
             ),
             _ => self.removed(name, service),
         }

@@ -132,7 +132,7 @@ pub(crate) struct Disable {
 fn pair(text: &str) -> Result<(String, String), String> {
     let pair = text.rsplit_once('=').filter(|(group, local)| !group.is_empty() && !local.is_empty());
     pair.map(|(group, local)| (group.to_owned(), local.to_owned()))
-        .ok_or_else(|| "expected an IAM group and a local group, such as JumpHostAdmins=sudo".to_owned())
+        .ok_or_else(|| "expected GROUP=LOCALGROUP, such as JumpHostAdmins=sudo".to_owned())
 }
 
 const EXIT_STATUS: &str = "Exit status: 0 success, 77 must be run by root, 78 the command line or the host's configuration \

@@ -11,6 +11,7 @@ mod wanted;
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use message::Message;
 use serde_json::Value;
 use status::Status;
 
@@ -25,8 +26,8 @@ use wanted::{OF_HOST, Reader, Wanted};
 pub(crate) fn run(host: &Host, args: &cli::Policy, out: &mut dyn Write) -> Result<u8, Error> {
     let wanted = Wanted::of(args, &settings::load(host)?, &known(host))?;
     written(writeln!(out, "{}", text(&wanted, args)?.trim_end()))?;
-    if let Some(hint) = hint(&wanted, args) {
-        crate::say::say(format!("hint: {hint}"));
+    if let Some(note) = note(&wanted, args) {
+        crate::say::say(note);
     }
     Ok(crate::say::error::OK)
 }
@@ -69,28 +70,32 @@ fn one_document(wanted: &Wanted, role: Option<&Reader>, trust: bool) -> Result<V
 }
 
 /// What a person has to do besides.
-fn hint(wanted: &Wanted, args: &cli::Policy) -> Option<String> {
+fn note(wanted: &Wanted, args: &cli::Policy) -> Option<Message> {
     if wanted.roles.is_empty() {
         return None;
     }
     let has_trust = args.format == Format::Json && (args.trust || args.role_of.is_none());
     if has_trust && wanted.host.principal().is_none() {
-        return Some(
-            "which role does the host have? --instance-role ARN puts it into the trust policies".to_owned(),
-        );
+        let note = Message::new("the role and the account of this host are not known here");
+        return Some(note.with_hint("--instance-role ARN puts its role into the trust policies"));
     }
     match (args.format, args.role_of.as_deref()) {
         (Format::Json, None) => {
-            let names: Vec<&str> = wanted.roles.iter().map(Reader::shown).collect();
-            let names = message::quoted(&names, 20);
-            Some(format!(
-                "one document at a time: nss-iamctl policy --for '{OF_HOST}', and --for {names}, with and without --trust"
+            let names: Vec<&str> =
+                std::iter::once(OF_HOST).chain(wanted.roles.iter().map(Reader::shown)).collect();
+            let note = Message::new(format!(
+                "these are the documents of several roles: {}",
+                message::quoted(&names, 20)
+            ));
+            Some(note.with_hint(
+                "nss-iamctl policy --for NAME prints one of them, and with --trust its trust policy",
             ))
         }
         (Format::Json, Some(_)) | (_, Some(OF_HOST)) => None,
-        _ => Some(format!(
-            "the host's own role must be allowed to assume it: nss-iamctl policy --for {OF_HOST}"
-        )),
+        _ => {
+            let note = Message::new("the host's own role must be allowed to assume this role");
+            Some(note.with_hint("nss-iamctl policy --for host"))
+        }
     }
 }
 

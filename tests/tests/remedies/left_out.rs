@@ -45,7 +45,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
         "this host has no systemd, nscd, nftables, AppArmor or SELinux",
         "timer-missing timer-inactive unit-failed nscd-stale drop-in-not-read sshd-config-not-read apparmor-denied \
          selinux-denied imds-failed imds-not-at-boot imds-no-program imds-no-table imds-unseen imds-hook imds-address \
-         imds-uids imds-uid",
+         imds-uids imds-uid sshd-stopped",
     ),
     (
         "what a client does is in the log afterwards, too",

@@ -32,6 +32,11 @@ impl Invoker {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn logged_in(uid: u32) -> Self {
+        Self { login: Some(uid), ..Self::default() }
+    }
+
     /// Whether this is their uid. One of both sources is enough.
     pub(crate) fn is(&self, uid: u32) -> bool {
         [self.login, self.sudo_uid].contains(&Some(uid))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use claims::processes::{self, Process};
 
-use crate::host::{Host, files};
+use crate::host::Host;
 use crate::say::error::Error;
 
 /// Processes by each of their uids: real, effective and saved. Processes that cannot be read are left out.
@@ -35,13 +35,4 @@ pub(crate) fn is_called(host: &Host, pid: i32, name: &str) -> Result<bool, Error
 /// Whether there is a process with this name; also if that cannot be known.
 pub(crate) fn runs(host: &Host, name: &str) -> bool {
     processes::all(&host.path("/")).map_or(true, |all| all.iter().any(|process| process.name == name))
-}
-
-/// The user who logged in to run this command; proc(5), loginuid.
-///
-/// # Errors
-/// When it cannot be read.
-pub(crate) fn invoker(host: &Host) -> Result<Option<u32>, Error> {
-    let uid = files::read_lossy(&host.path("/proc/self/loginuid"))?;
-    Ok(uid.and_then(|uid| uid.trim().parse().ok()))
 }

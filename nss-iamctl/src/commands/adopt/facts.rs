@@ -11,6 +11,7 @@ use policy::IamId;
 
 use crate::edit::settings;
 use crate::host::accounts::{self, GROUP, GSHADOW, PASSWD, SHADOW};
+use crate::host::invoker::Invoker;
 use crate::host::paths::{LISTING, STATE};
 use crate::host::published::{Published, Trouble};
 use crate::host::{Host, files, processes};
@@ -60,8 +61,7 @@ pub(super) struct Facts {
     /// Users who have a crontab, or linger.
     pub crontabs: BTreeSet<String>,
     pub lingering: BTreeSet<String>,
-    /// The user who logged in to run this command; proc(5), loginuid.
-    pub invoker: Option<u32>,
+    pub invoker: Invoker,
     /// The pins of an earlier run.
     pub pins: Option<String>,
 }
@@ -101,7 +101,7 @@ impl Facts {
             running: running(host),
             crontabs: CRONTABS.iter().flat_map(|path| names(host, path)).collect(),
             lingering: names(host, LINGER).into_iter().collect(),
-            invoker: processes::invoker(host)?,
+            invoker: Invoker::of(host),
             pins: files::read_utf8(&host.path(PINS))?,
             passwd,
             ..Self::default()

@@ -67,7 +67,7 @@ fn notes(world: &World<'_>, account: &Account, adoption: &Adoption) -> Vec<Strin
             "{count} processes are running as it; they keep running, with their current groups"
         ));
     }
-    if facts.invoker == Some(account.uid) {
+    if facts.invoker.is(account.uid) {
         notes.push(
             "you are logged in as this user: keep this session open until a new login has worked".to_owned(),
         );

@@ -4,6 +4,7 @@ use super::*;
 use crate::commands::adopt::facts::PINS;
 use crate::commands::adopt::{changes, tell};
 use crate::edit::file::Edit;
+use crate::host::invoker::Invoker;
 
 /// aws-ec2-ssh with the marker group created first: each gid is the uid of the next account.
 fn shifted(iam: &[&str]) -> Facts {
@@ -90,7 +91,7 @@ fn what_is_lost_is_told() {
     facts.sudoers = vec![("/etc/sudoers.d/jane doe".into(), b"jane.doe ALL=(ALL) NOPASSWD:ALL\n".to_vec())];
     facts.own_keys.insert("/home/jane.doe".to_owned(), None);
     facts.accounts_of_iam[0].users[0].keys[0].active = false;
-    facts.invoker = Some(1003);
+    facts.invoker = Invoker::logged_in(1003);
     let plan = planned(&facts, &[], false);
     let told = tell::plan(&plan, &changed(&facts, &[], false));
     for expected in [

@@ -14,6 +14,7 @@ use crate::host::published::Trouble;
 use crate::inspect::facts::Facts;
 use crate::inspect::offer::withheld;
 use crate::inspect::subject::{Origin, Who};
+use crate::say::code::{Code, Link};
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::{ago, as_json, printable, table, word};
@@ -56,6 +57,8 @@ struct Row {
     /// Seconds since 1970; 0: never.
     confirmed: Option<i64>,
     offered: bool,
+    /// Whether and why not, for programs.
+    code: &'static str,
     /// Why it is not offered.
     because: Option<String>,
 }
@@ -95,6 +98,7 @@ fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<Row> {
             tag,
             confirmed: Some(confirmed),
             offered: because.is_none(),
+            code: code(if because.is_none() { Link::KeyOffered } else { Link::NoKeyOffered }),
             because: because.map(str::to_owned),
         }
     };
@@ -108,6 +112,7 @@ fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<Row> {
         rows.extend(user.keys.iter().map(|key| row(key, user.confirmed, Some(why))));
     }
     rows.extend(who.inactive().into_iter().map(|key| Row {
+        code: code(Link::KeyInactive),
         because: Some(format!("it is inactive in {}", facts.source().noun())),
         fingerprint: key.fingerprint,
         id: Some(key.id),
@@ -117,10 +122,15 @@ fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<Row> {
     rows.extend(skipped.map(|skip| Row {
         id: skip.key.clone(),
         tag: skip.tag.clone(),
+        code: Code::of_skip(&skip.reason).code,
         because: Some(skip.text.clone()),
         ..Row::default()
     }));
     rows
+}
+
+fn code(link: Link) -> &'static str {
+    Code::from(link).code
 }
 
 #[cfg(test)]
@@ -148,9 +158,13 @@ mod tests {
         let rows = rows(&facts, facts.published.keys.as_ref().unwrap(), &who);
         let json = serde_json::to_value(&rows).unwrap();
         let tagged = serde_json::json!({"fingerprint": fingerprint, "type": "ssh-ed25519", "id": null,
-            "tag": "nss-iam:ssh-key", "confirmed": NOW - 60, "offered": true, "because": null});
+            "tag": "nss-iam:ssh-key", "confirmed": NOW - 60, "offered": true,
+            "code": "key-offered", "because": null});
         assert_eq!(json[0], tagged);
-        assert_eq!((&json[1]["id"], &json[1]["offered"]), (&"APKA7".into(), &false.into()));
+        assert_eq!(
+            (&json[1]["id"], &json[1]["offered"], &json[1]["code"]),
+            (&"APKA7".into(), &false.into(), &"key-dsa".into())
+        );
         assert_eq!(rows[0].cells(NOW)[2], "nss-iam:ssh-key");
     }
 

@@ -55,7 +55,7 @@ links! {
     }
     "login" {
         LoginsWork = "logins-work",
-        LoginsUnseen = "logins-unseen",
+        LoginsUnseen = "logins-not-checked",
         SomeCannotLogIn = "some-cannot-log-in",
         NobodyCanLogIn = "nobody-can-log-in",
     }
@@ -98,7 +98,7 @@ links! {
         OtherAccount = "other-account",
     }
     "clock" {
-        ConfirmedLater = "confirmed-later",
+        ConfirmedLater = "confirmation-in-future",
         ClockUnsynchronised = "clock-unsynchronised",
     }
     "timer" {
@@ -118,10 +118,10 @@ links! {
         SomeLocked = "some-locked",
     }
     "state.db" {
-        MemoryUnusable = "memory-unusable",
-        MemoryLater = "memory-later",
-        MemoryLost = "memory-lost",
-        MemoryRebuilt = "memory-rebuilt",
+        MemoryUnusable = "state-db-unusable",
+        MemoryLater = "state-db-of-later-release",
+        MemoryLost = "state-db-lost",
+        MemoryRebuilt = "state-db-rebuilt",
     }
     "cache" {
         Cache = "cache",
@@ -145,7 +145,7 @@ links! {
         Nsswitch = "nsswitch",
         NsswitchMissing = "nsswitch-missing",
         NsswitchRefused = "nsswitch-refused",
-        NsswitchUnended = "nsswitch-unended",
+        NsswitchUnended = "nsswitch-no-final-newline",
         NsswitchNoShadow = "nsswitch-no-shadow",
         NsswitchOrder = "nsswitch-order",
         NsswitchWithoutIam = "nsswitch-without-iam",
@@ -154,9 +154,9 @@ links! {
         Resolves = "resolves",
         ResolvesToOther = "resolves-to-other",
         ResolvesNot = "resolves-not",
-        ModuleSilent = "module-silent",
-        DisabledNameless = "disabled-nameless",
-        DisabledNamed = "disabled-named",
+        ModuleSilent = "module-no-answer",
+        DisabledNameless = "disabled-without-name",
+        DisabledNamed = "disabled-found-by-name",
     }
     "nscd" {
         NscdStale = "nscd-stale",
@@ -176,9 +176,9 @@ links! {
         SshdMissing = "sshd-missing",
         SshdRefused = "sshd-refused",
         SshdStopped = "sshd-stopped",
-        SshdUntold = "sshd-untold",
+        SshdUntold = "sshd-settings-unreadable",
         DropInMissing = "drop-in-missing",
-        DropInOutOfForce = "drop-in-out-of-force",
+        DropInOutOfForce = "drop-in-not-effective",
         SshdSettings = "sshd-settings",
         ForcedCommand = "forced-command",
         SshdDiffers = "sshd-differs",
@@ -201,12 +201,12 @@ links! {
         Nologin = "nologin",
     }
     "homes" {
-        HomesUnmade = "homes-unmade",
+        HomesUnmade = "homes-not-created",
     }
     "home" {
         Home = "home",
-        HomeUnmade = "home-unmade",
-        HomeToBeMade = "home-to-be-made",
+        HomeUnmade = "home-not-created",
+        HomeToBeMade = "home-to-be-created",
         HomeNotADirectory = "home-not-a-directory",
         HomeOfOther = "home-of-other",
         HomeWritable = "home-writable",
@@ -252,7 +252,7 @@ links! {
         ImdsNotAtBoot = "imds-not-at-boot",
         ImdsNoProgram = "imds-no-program",
         ImdsNoTable = "imds-no-table",
-        ImdsUnseen = "imds-unseen",
+        ImdsUnseen = "imds-not-checked",
         ImdsHook = "imds-hook",
         ImdsAddress = "imds-address",
         ImdsUids = "imds-uids",

@@ -152,7 +152,7 @@ const OF_THE_HOST: &[Row] = &[
     ),
     row(
         DOCTOR,
-        "homes-unmade",
+        "homes-not-created",
         |_| edit("/etc/pam.d/common-session", |text| without(&text, "mkhomedir")),
         &[0],
     ),

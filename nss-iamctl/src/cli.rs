@@ -11,7 +11,7 @@ pub(crate) use answers::{
     Status, Uid, Users, Who, Why,
 };
 
-/// Sets up this host for users from IAM groups, and explains its state.
+/// Sets up this host for users from groups in IAM or in a file, and explains its state.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "nss-iamctl", version, after_help = EXIT_STATUS)]
 pub(crate) struct Cli {
@@ -77,15 +77,16 @@ pub(crate) enum Command {
 /// fails, or sshd then does not show the correct settings, all files are restored.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Enable {
-    /// IAM group whose members become users, in addition to the configured groups; may be repeated
+    /// Group at the source, such as an IAM group, whose members become users; is added to the configured groups; may be
+    /// repeated
     #[arg(long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
 
-    /// IAM group to remove from the configured groups; may be repeated
+    /// Group to remove from the configured groups; may be repeated
     #[arg(long = "remove-group", value_name = "GROUP")]
     pub remove_groups: Vec<String>,
 
-    /// Local group, such as sudo, that the members of this IAM group join; may be repeated
+    /// Local group, such as sudo, that the members of this group at the source join; may be repeated
     #[arg(long = "local-group", value_name = "GROUP=LOCAL", value_parser = pair)]
     pub local_groups: Vec<(String, String)>,
 
@@ -116,10 +117,10 @@ pub(crate) enum Sudo {
 }
 
 /// A file that was edited since is not restored; only what 'enable' added is removed from it. Users whose accounts 'adopt'
-/// removed would have no account any more: this is asked first, and without a terminal it needs --yes.
+/// removed would have no account any more: the command asks first, and without a terminal it needs --yes.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Disable {
-    /// Also take the logins of users whose accounts 'adopt' removed, without asking
+    /// Do not ask, even if users whose accounts 'adopt' removed can then no longer log in
     #[arg(long)]
     pub yes: bool,
 

@@ -28,8 +28,8 @@ pub(crate) struct Adopt {
     #[arg(long)]
     pub renumber: bool,
 
-    /// Give adopted accounts back from the backup, with their groups, sudo rules, passwords and the ids of their files; with
-    /// --apply, it is done
+    /// Give adopted accounts back from the backup, with their groups, sudo rules, passwords and the ids of their files;
+    /// changes nothing without --apply
     #[arg(long, conflicts_with = "renumber")]
     pub undo: bool,
 }

@@ -117,7 +117,7 @@ pub(crate) struct Who {
 }
 
 /// Affects only this host, and takes effect immediately, without asking the source. If it locks out the user who runs it, it
-/// is asked first, and without a terminal it needs --yes. Who locked whom, and why, is in the log and in 'status'.
+/// is confirmed first, and without a terminal it needs --yes. Who locked whom, and why, is in the log and in 'status'.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Lock {
     #[command(flatten)]
@@ -176,7 +176,7 @@ pub(crate) enum Format {
 }
 
 /// For images: removes users, keys and ids of this host; the configuration and the list of locks stay. The next refresh reads
-/// everything again. On a host with users, it is asked first, and without a terminal it needs --yes.
+/// everything again. On a host with users, the command asks first, and without a terminal it needs --yes.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Clean {
     /// Clean a host with users without asking
@@ -205,7 +205,7 @@ pub(crate) struct Listing {
 /// The subcommands of `listing`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ListingCommand {
-    /// Check that a file has the format in /usr/share/doc/nss-iam/reference/listing.md; exit status 65 if it has not
+    /// Check that a file has the format in /usr/share/doc/nss-iam/reference/listing.md; if not, the exit status is 65
     Validate {
         /// The file
         file: PathBuf,

@@ -4,9 +4,10 @@
 pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     (
         "nothing is wrong",
-        "name keys log-in-as local-groups forced-command key-options users-of-document users-of-tag users-of-groups logins-work logins-unseen system-users directory keys-cmd refreshed \
-         confirmed timer cache key-offered nsswitch resolves disabled-nameless member-of sshd sshd-settings home \
-         home-to-be-made service-absent services-excluded given imds imds-off active login-accepted",
+        "name keys log-in-as local-groups forced-command key-options users-of-document users-of-tag users-of-groups \
+         logins-work logins-not-checked system-users directory keys-cmd refreshed \
+         confirmed timer cache key-offered nsswitch resolves disabled-without-name member-of sshd sshd-settings home \
+         home-to-be-created service-absent services-excluded given imds imds-off active login-accepted",
     ),
     (
         "the verdict, which repeats the remedy of another finding",
@@ -16,21 +17,23 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     (
         "the package has to be installed again",
         "directory-missing not-a-directory module-missing refresher-missing \
-         keys-cmd-missing keys-cmd-mode module-silent",
+         keys-cmd-missing keys-cmd-mode module-no-answer",
     ),
     (
         "only a person can correct the file, the rule or the name",
         "config-missing config-refused config-not-readable no-groups-configured nsswitch-refused nsswitch-unreadable \
-         rules-unresolved grants-unresolved sshd-missing sshd-refused sshd-untold sshd-differs sshd-obstacle sshd-denies \
-         sshd-addresses sshd-methods sshd-without-pam sshd-without-rsa drop-in-out-of-force shell-missing unit-takes-name \
+         rules-unresolved grants-unresolved sshd-missing sshd-refused sshd-settings-unreadable \
+         sshd-differs sshd-obstacle sshd-denies \
+         sshd-addresses sshd-methods sshd-without-pam sshd-without-rsa drop-in-not-effective shell-missing unit-takes-name \
          name-mistyped local-user name-also-local-user name-also-local-group name-also-other-user name-also-other-group \
          name-unknown service-unasked resolves-to-other resolves-not shadow-missing common-group-missing member-of-none \
-         nsswitch-unended home-unmade disabled-named other-of-name name-service-unasked name-rules-unresolved",
+         nsswitch-no-final-newline home-not-created disabled-found-by-name other-of-name \
+         name-service-unasked name-rules-unresolved",
     ),
     ("the test runs as root", "not-root"),
     (
         "time has to pass, or the clock to be set, which all tests share",
-        "confirmed-long-ago confirmed-too-long-ago some-confirmed-long-ago confirmed-later clock-unsynchronised",
+        "confirmed-long-ago confirmed-too-long-ago some-confirmed-long-ago confirmation-in-future clock-unsynchronised",
     ),
     (
         "needs a state that only an outage leaves",
@@ -39,12 +42,12 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     ),
     (
         "tests of names/lost.rs lose and restore the state",
-        "memory-unusable memory-later memory-lost memory-rebuilt",
+        "state-db-unusable state-db-of-later-release state-db-lost state-db-rebuilt",
     ),
     (
         "this host has no systemd, nscd, nftables, AppArmor or SELinux",
         "timer-missing timer-inactive unit-failed nscd-stale drop-in-not-read sshd-config-not-read apparmor-denied \
-         selinux-denied imds-failed imds-not-at-boot imds-no-program imds-no-table imds-unseen imds-hook imds-address \
+         selinux-denied imds-failed imds-not-at-boot imds-no-program imds-no-table imds-not-checked imds-hook imds-address \
          imds-uids imds-uid sshd-stopped",
     ),
     (

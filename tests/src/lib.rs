@@ -28,7 +28,7 @@ mod published;
 
 pub use emulator::{Account, Emulator, INSTANCE, INSTANCE_ROLE, REGION, client};
 pub use host::{CACHE, Host, LISTING, REFRESHER, Ran, files, listing, user};
-pub use machine::{Machine, module};
+pub use machine::{Machine, is_root, module};
 pub use proxy::{Call, Fault, FaultProxy, ForwardProxy};
 pub use published::{Person, published};
 

@@ -194,7 +194,7 @@ fn devices() {
 }
 
 /// Whether this is root. If not, prints that the test is skipped.
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
         // Not println: libtest does not show its text when a test passes.

@@ -173,7 +173,11 @@ impl Demo {
         self.machine.config("[source]\nurl = \"file:///srv/nss-iam/users.json\"\n");
         self.show(&["cat", "/etc/nss-iam/config.toml", "/srv/nss-iam/users.json"]);
         self.show(&[REFRESHER, "--dry-run"]).has("+user carol:x:");
-        self.show(&[REFRESHER]).has("published 1 users, 1 groups, 1 keys");
+        self.show(&[REFRESHER]).has("they stay");
+        say(
+            "Carol is added. The others stay, because a mistake in the source must not lock them out. The change is intended, so:",
+        );
+        self.show(&[REFRESHER, "--force"]).has("published 1 users, 1 groups, 1 keys");
         self.show(&["id", "carol"]).has("(ops)");
         self.show(&[KEYS_CMD, "carol", &self.uid("carol")]).has(ED25519);
     }

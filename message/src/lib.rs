@@ -57,6 +57,15 @@ impl Message {
         self
     }
 
+    /// Both parts on one line, for a list.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        match &self.hint {
+            None => self.what.clone(),
+            Some(hint) => format!("{}; hint: {hint}", self.what),
+        }
+    }
+
     /// What happened.
     #[must_use]
     pub fn what(&self) -> &str {
@@ -131,7 +140,9 @@ mod tests {
         let message = message.with_hint("do c");
         assert_eq!(message.to_string(), "a failed: b; nothing was changed\nhint: do c");
         assert_eq!((message.what(), message.hint()), ("a failed: b; nothing was changed", Some("do c")));
-        assert_eq!(Message::new("a").with_hint("").hint(), None);
+        assert_eq!(message.in_one_line(), "a failed: b; nothing was changed; hint: do c");
+        let message = Message::new("a").with_hint("");
+        assert_eq!((message.hint(), message.in_one_line()), (None, "a".to_owned()));
     }
 
     #[test]

@@ -250,14 +250,10 @@ fn text(summary: &Summary, now: i64, look: Look) -> String {
     if !others.is_empty() {
         lines.push(("locked", some(&others)));
     }
-    let said = |message: &Message| {
-        let hint = message.hint().map_or(String::new(), |hint| format!("; hint: {hint}"));
-        printable(message.what()) + &printable(&hint)
-    };
-    lines.extend(summary.error.iter().map(|error| ("error", said(&error.message))));
-    lines.extend(summary.held.iter().map(|held| ("held", said(&held.message))));
+    lines.extend(summary.error.iter().map(|error| ("error", error.message.in_one_line())));
+    lines.extend(summary.held.iter().map(|held| ("held", held.message.in_one_line())));
     lines.extend(summary.failures.iter().map(|failed| ("failed", failed.message.what().to_owned())));
-    lines.extend(summary.warnings.iter().map(|warning| ("warning", said(&warning.message))));
+    lines.extend(summary.warnings.iter().map(|warning| ("warning", warning.message.in_one_line())));
     if summary.skipped > 0 {
         lines.push(("skipped", format!("{}; 'nss-iamctl doctor' shows why", summary.skipped)));
     }

@@ -1,8 +1,9 @@
 //! The files `status.json`, the report of the last run, and `locked`, the list of users whom an administrator has locked
-//! out. Writers and readers use the same types.
+//! out. Writers and readers use the same types. Also the exit statuses that our programs share.
 #![forbid(unsafe_code)]
 
 mod coded;
+pub mod exit;
 mod held;
 mod locked;
 mod reason;

@@ -6,14 +6,12 @@ use std::path::Path;
 use listing::Listing;
 use listing::regular::{Links, Unread};
 use message::Message;
+use status::exit::HELD;
 
 use crate::cli;
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::count;
-
-/// Not a listing (EX_DATAERR), as in cache-refresher.
-const REFUSED: u8 = 65;
 
 pub(crate) fn run(args: &cli::Listing, out: &mut dyn Write) -> Result<u8, Error> {
     let cli::ListingCommand::Validate { file } = &args.command;
@@ -26,7 +24,7 @@ pub(crate) fn run(args: &cli::Listing, out: &mut dyn Write) -> Result<u8, Error>
         Err(cause) => {
             let message = Message::new(format!("'{}' is refused: {cause}", file.display()));
             crate::say::say(message.with_hint(listing::FORMAT));
-            Ok(REFUSED)
+            Ok(HELD)
         }
     }
 }

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use message::Message;
-use status::Status;
+use status::{Status, exit};
 
 use crate::host::Host;
 use crate::host::paths::{SERVICES, STATUS};
@@ -18,8 +18,6 @@ use crate::say::show::printable;
 
 const DIRECTORIES: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 const PAUSE: Duration = Duration::from_millis(200);
-/// The exit statuses of cache-refresher, from the one that needs an administrator most (docs/reference/exit-codes.md).
-const BY_WEIGHT: [u8; 5] = [78, 77, 75, 65, 70];
 
 /// How a refresh ended.
 pub(crate) struct Ran {
@@ -61,11 +59,7 @@ pub(crate) fn run(host: &Host) -> Result<Ran, Error> {
     let units = [(fetch, ran(0)), (refresh, Some(refreshed))];
     let failed = units.into_iter().filter_map(|(name, unit)| unit.map(|unit| (name, unit)));
     let failed: Vec<_> = failed.filter(|(_, unit)| unit.exit != error::OK).collect();
-    let exits: Vec<u8> = failed.iter().map(|(_, unit)| unit.exit).collect();
-    let exit = match exits.is_empty() {
-        true => error::OK,
-        false => BY_WEIGHT.into_iter().find(|exit| exits.contains(exit)).unwrap_or(error::OTHER),
-    };
+    let exit = exit::heaviest(failed.iter().map(|(_, unit)| unit.exit));
     let status = Status::read(&host.path(STATUS)).ok().filter(|status| status.time != last);
     Ok(Ran {
         exit,

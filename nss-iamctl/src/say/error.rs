@@ -6,14 +6,7 @@ use std::path::Path;
 
 use message::Message;
 
-/// Done.
-pub(crate) const OK: u8 = 0;
-/// Any other failure (EX_SOFTWARE).
-pub(crate) const OTHER: u8 = 70;
-/// Needs root (EX_NOPERM).
-pub(crate) const DENIED: u8 = 77;
-/// The command line, or the configuration of the host or of nss-iam, does not allow it (EX_CONFIG).
-pub(crate) const CONFIGURATION: u8 = 78;
+pub(crate) use status::exit::{CONFIGURATION, DENIED, OK, OTHER};
 
 /// A failure as it is printed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -219,6 +219,12 @@ impl Names {
     pub fn allows(&self, name: &str, iam_id: &str) -> bool {
         self.allow.get(iam_id).is_some_and(|allowed| allowed == name)
     }
+
+    /// Whether the name is reserved, by the shipped list or by `reserved`, and not allowed to this user or group.
+    #[must_use]
+    pub fn reserves(&self, name: &str, iam_id: &str) -> bool {
+        !self.allows(name, iam_id) && policy::reserved::is_reserved(name, &self.reserved)
+    }
 }
 
 /// What [`Names::exclude`] can contain besides services of nsswitch.conf.

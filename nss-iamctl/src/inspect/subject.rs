@@ -7,7 +7,6 @@ use cache::state::{self, State};
 use config::{Config, TagUse};
 use jiff::Timestamp;
 use policy::precedence::{Age, LastHolder, UserClaim};
-use policy::reserved::is_reserved;
 use policy::{IamId, Name};
 use ssh_key::{HashAlg, PublicKey};
 use status::{Skip, What};
@@ -225,9 +224,7 @@ fn login_name(user: &listing::User, published: &Published, config: &Config) -> S
     if let Some(known) = known.filter(|known| known.disabled.is_none()) {
         return known.name.to_string();
     }
-    let names = &config.names;
-    let is_free =
-        |name: &Name| names.allows(name.as_str(), &user.id) || !is_reserved(name.as_str(), &names.reserved);
+    let is_free = |name: &Name| !config.names.reserves(name.as_str(), &user.id);
     let login = config.login(&user.name, &user.tags, |name| name.ok().filter(is_free).ok_or(()));
     // Nobody gets this name, but it may be what was asked for.
     login.name.map_or_else(|()| config.users.mapping().spelling(&user.name), |name| name.to_string())

@@ -6,7 +6,6 @@ use config::TagUse;
 use message::Message;
 use policy::home::{self, Placeholders};
 use policy::id::{LAST, PINNED_FIRST};
-use policy::reserved::is_reserved;
 use policy::{IamId, Id, Invalid, Name};
 
 use super::facts::Home;
@@ -114,10 +113,11 @@ fn granted(world: &World<'_>, account: &Account, iam: &IamUser<'_>, login: &str)
     if names.allows(login, &iam.user.id) {
         return Ok(());
     }
-    if is_reserved(login, &names.reserved) {
+    if names.reserves(login, &iam.user.id) {
         return because(format!("'{login}' is a name that no nss-iam user gets, see nss-iam(7)"), "");
     }
-    let mention = world.facts.sudoers.iter().find(|(_, text)| {
+    let is_checked = !names.exclude.iter().any(|part| part == "sudo");
+    let mention = world.facts.sudoers.iter().filter(|_| is_checked).find(|(_, text)| {
         script::sudoers_of(text).as_deref() != Some(account.name.as_str())
             && script::names_in_sudoers(text, login)
     });

@@ -76,6 +76,15 @@ fn a_name_that_the_refresher_refuses_stays() {
     };
     assert!(sudoers("ana ALL=ALL\nbob ALL=ALL\n").contains("its name is in '/etc/sudoers'"));
     assert!(sudoers("User_Alias X = ana\n").contains("its name is in '/etc/sudoers'"));
+    let mut excluded = facts(&line("ana", 1003, 1003), "", &["ana"]);
+    excluded.sudoers = vec![("/etc/sudoers".into(), b"ana ALL=ALL\nbob ALL=ALL\n".to_vec())];
+    assert!(planned(&excluded, &[], false).adopt.is_empty());
+    excluded.config.names.exclude = vec!["sudo".to_owned()];
+    assert_eq!(
+        planned(&excluded, &[], false).adopt.len(),
+        1,
+        "as the refresher, which then does not read sudoers"
+    );
     let reserved = planned(&facts(&line("admin", 1003, 1003), "", &["admin"]), &[], false);
     assert!(summary(&reserved)[0].contains("no nss-iam user gets"), "{:?}", summary(&reserved));
     let configured = why(|facts| facts.config.names.reserved = vec!["an*".to_owned()]);

@@ -32,7 +32,9 @@ pub(crate) fn other_way_in(host: &Host, sshd: &Sshd<'_>) -> Result<Option<String
 fn is_let_in(settings: &Effective, user: &str) -> bool {
     let fits = |keyword: &str| {
         let patterns = settings.list(keyword).into_iter();
-        patterns.map(|pattern| pattern.split('@').next().unwrap_or("")).any(|pattern| matches(pattern, user))
+        // sshd, too, divides at the last '@': names can have one.
+        let mut names = patterns.map(|pattern| pattern.rsplit_once('@').map_or(pattern, |(name, _)| name));
+        names.any(|name| matches(name, user))
     };
     let allowed = settings.list("allowusers").is_empty() || fits("allowusers");
     allowed && !fits("denyusers") && !(user == "root" && settings.get("permitrootlogin") == "no")
@@ -104,6 +106,7 @@ mod tests {
     #[test]
     fn lists_of_users_count() {
         assert!(is_let_in(&Effective::parse("allowusers ubuntu@10.0.0.0/8\n"), "ubuntu"));
+        assert!(is_let_in(&Effective::parse("allowusers eve@corp@10.0.0.0/8\n"), "eve@corp"));
         assert!(!is_let_in(&Effective::parse("allowusers ubuntu\n"), "ana"));
         assert!(!is_let_in(&Effective::parse("denyusers a*\n"), "ana"));
         assert!(!is_let_in(&Effective::parse("permitrootlogin no\n"), "root"));

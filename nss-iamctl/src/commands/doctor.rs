@@ -4,6 +4,7 @@
 
 use std::io::Write;
 
+use message::Message;
 use serde::Serialize;
 
 use crate::cli::Doctor;
@@ -41,7 +42,8 @@ pub(crate) fn run(host: &Host, args: &Doctor, now: i64, out: &mut dyn Write) -> 
         written(write!(out, "{}", as_json(&Report { verdict, logins: &logins, findings: &findings })?))?;
     } else {
         let look = Look::now();
-        let line = look.headline(logins.level.style().bold(), &verdict_line(&logins, &findings));
+        let message = Message::new(verdict_line(&logins, &findings));
+        let line = look.headline(logins.level.style().bold(), &message);
         written(finding::print(&findings, look, out).and_then(|()| writeln!(out, "{line}")))?;
     }
     Ok(verdict as u8)

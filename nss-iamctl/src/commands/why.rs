@@ -56,7 +56,7 @@ pub(crate) fn run(host: &Host, args: &cli::Why, now: i64, out: &mut dyn Write) -
         let remedy = culprit(&findings).and_then(|finding| finding.remedy.as_deref());
         let message = Message::new(format!("verdict: {because}")).with_hint(remedy.unwrap_or_default());
         let look = Look::now();
-        let line = look.headline(verdict.style().bold(), &message.to_string());
+        let line = look.headline(verdict.style().bold(), &message);
         written(finding::print(&findings, look, out).and_then(|()| writeln!(out, "{line}")))?;
     }
     Ok(verdict as u8)

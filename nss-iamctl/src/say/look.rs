@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use message::Message;
 
 /// Below this width, wrapped text is harder to read than lines that the terminal breaks.
 const NARROW: usize = 60;
@@ -46,12 +47,11 @@ impl Look {
         if self.colored { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
-    /// A message whose first line is in this style; its hint is not.
-    pub(crate) fn headline(self, style: Style, message: &str) -> String {
-        match message.split_once('\n') {
-            Some((first, rest)) => format!("{}\n{rest}", self.paint(style, &self.wrap(first, 0))),
-            None => self.paint(style, &self.wrap(message, 0)),
-        }
+    /// What a message says is in this style; its hint is not.
+    pub(crate) fn headline(self, style: Style, message: &Message) -> String {
+        let text = message.to_string();
+        let hint = text.strip_prefix(message.what()).unwrap_or_default();
+        format!("{}{hint}", self.paint(style, &self.wrap(message.what(), 0)))
     }
 
     /// `text`, which begins in column `indent`, on lines that fit the terminal. Commands to copy must not be wrapped.
@@ -131,7 +131,8 @@ mod tests {
     #[test]
     fn colors_end_where_the_text_ends() {
         assert_eq!(COLORED.paint(YELLOW, "warn"), "\u{1b}[33mwarn\u{1b}[0m");
-        assert_eq!(COLORED.headline(HEADLINE, "a\nhint b"), "\u{1b}[1ma\u{1b}[0m\nhint b");
+        let message = Message::new("a").with_hint("b");
+        assert_eq!(COLORED.headline(HEADLINE, &message), "\u{1b}[1ma\u{1b}[0m\nhint: b");
         let diff = COLORED.diff(b"--- a\n+++ b\n@@ -1 +1 @@\n-x\n+\xff\n y\n+z".to_vec());
         let wanted: &[u8] = b"\x1b[1m--- a\x1b[0m\n\x1b[1m+++ b\x1b[0m\n\x1b[36m@@ -1 +1 @@\x1b[0m\n\
             \x1b[31m-x\x1b[0m\n\x1b[32m+\xff\x1b[0m\n y\n\x1b[32m+z\x1b[0m";

@@ -76,7 +76,7 @@ fn remarks(host: &Host) -> Result<Vec<Message>, Error> {
     if !locked.is_empty() {
         let names: Vec<&String> = locked.iter().collect();
         let what = format!("'{LOCKED}' is kept: {} stay locked, in the image too", some(&names));
-        remarks.push(Message::new(what).with_hint(format!("rm {LOCKED}, to unlock them there")));
+        remarks.push(Message::new(what).with_hint(format!("to unlock them in the image: rm {LOCKED}")));
     }
     // machine-id(5): empty is how an image has it.
     let machine_id = files::read_lossy(&host.path(MACHINE_ID))?.unwrap_or_default();

@@ -44,8 +44,7 @@ fn at_the_source(config: &Config, skip: &Skip, reason: &SkipReason) -> String {
     let (source, user) = (&config.source, word(&skip.name));
     let command = match (skip.what, &skip.tag, &skip.key) {
         (What::Tag, Some(tag), _) => {
-            let tag = word(&format!("{}{tag}", config.tags.prefix));
-            let value = skip.tag.as_deref().unwrap_or_default().to_uppercase();
+            let (value, tag) = (tag.to_uppercase(), word(&format!("{}{tag}", config.tags.prefix)));
             let set = source.to_set_tag(&user, &tag, &value);
             format!("correct the tag: {set}; or remove it: {}", source.to_remove_tag(&user, &tag))
         }

@@ -1,0 +1,126 @@
+//! Home directories, sudo, and the units of the package.
+
+use super::*;
+
+#[test]
+fn pam_auth_update_makes_homes_where_it_is() {
+    let machine = Machine::debian();
+    machine.write("/usr/sbin/pam-auth-update", "");
+    machine.write("/usr/share/pam-configs/unix", "");
+    machine.write("/etc/pam.d/common-session", "session required pam_unix.so\n");
+    machine.write("/var/lib/pam/seen", "unix\n");
+    let before = machine.files();
+    machine.enable(&enable()).unwrap();
+    assert!(machine.read("/etc/pam.d/common-session").contains("umask=0077"));
+    assert_eq!(machine.read("/etc/pam.d/sshd"), "@include common-session\n");
+    assert!(machine.enable(&enable()).unwrap().is_empty());
+    machine.disable().unwrap();
+    assert_eq!(machine.files(), before);
+
+    // pam-auth-update does not change an edited file; then a line is added to another one.
+    machine.write("/etc/pam.d/common-session", "# edited by hand\n");
+    let before = machine.files();
+    machine.enable(&enable()).unwrap();
+    assert!(machine.read("/etc/pam.d/sshd").contains("pam_mkhomedir.so umask=0077"));
+    machine.disable().unwrap();
+    assert_eq!(machine.files(), before);
+
+    // Another package's profile was enabled in the meantime: its line stays.
+    machine.write("/etc/pam.d/common-session", "session required pam_unix.so\n");
+    machine.enable(&enable()).unwrap();
+    machine.write(
+        "/etc/pam.d/common-session",
+        &(machine.read("/etc/pam.d/common-session") + "session optional new.so\n"),
+    );
+    machine.disable().unwrap();
+    assert_eq!(
+        machine.read("/etc/pam.d/common-session"),
+        "session required pam_unix.so\nsession optional new.so\n"
+    );
+    assert_eq!(machine.read("/var/lib/pam/seen"), "unix\n");
+}
+
+#[test]
+fn sudo_without_password_asks_local_users_as_before() {
+    let machine = Machine::debian();
+    machine.write("/etc/nss-iam/config.toml", "[local_groups]\nAdmins = [\"sudo\"]\n");
+    let before = machine.files();
+    machine.enable(&sudo(Sudo::Nopasswd)).unwrap();
+    let rule = machine.read("/etc/sudoers.d/nss-iam");
+    let rules: Vec<&str> = rule.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(rules, ["Defaults:%iam-users !authenticate"], "no rule gives power, and none is for all");
+    assert_eq!(machine.files()[&machine.path("/etc/sudoers.d/nss-iam")].0 & 0o777, 0o440);
+    machine.disable().unwrap();
+    assert_eq!(machine.files(), before);
+}
+
+#[test]
+fn sudo_by_agent_needs_its_module_and_is_asked_first() {
+    let machine = Machine::debian();
+    machine.write("/etc/pam.d/sudo", "#%PAM-1.0\n@include common-auth\n");
+    let refused = machine.enable(&sudo(Sudo::Agent)).unwrap_err().to_string();
+    assert!(
+        refused.contains("pam_ssh_agent_auth.so") && refused.contains("libpam-ssh-agent-auth"),
+        "{refused}"
+    );
+    machine.write("/usr/lib64/security/pam_ssh_agent_auth.so", "");
+    let before = machine.files();
+    machine.enable(&sudo(Sudo::Agent)).unwrap();
+    let lines = machine.read("/etc/pam.d/sudo");
+    let auth = lines.lines().nth(2).unwrap();
+    assert!(
+        auth.starts_with("auth sufficient pam_ssh_agent_auth.so") && auth.contains("keys-cmd"),
+        "{lines}"
+    );
+    // The other way is chosen instead: the agent is no longer asked.
+    machine.enable(&sudo(Sudo::Nopasswd)).unwrap();
+    assert_eq!(machine.read("/etc/pam.d/sudo"), "#%PAM-1.0\n@include common-auth\n");
+    machine.disable().unwrap();
+    assert_eq!(machine.files(), before);
+}
+
+/// systemctl(1): `--no-block` does not wait for the start to complete.
+#[test]
+fn the_timer_of_the_package_is_switched_on_without_waiting_and_off_again() {
+    let machine = Machine::debian();
+    machine.write("/lib/systemd/system/nss-iam-refresh.timer", "");
+    machine.write("/run/systemd/system/.keep", "");
+    machine.enable(&enable()).unwrap();
+    let on = "systemctl enable --now --no-block nss-iam-refresh.timer\n";
+    assert!(machine.ran().ends_with(on), "{}", machine.ran());
+    let off = "systemctl disable --now nss-iam-refresh.timer\n";
+    let shown = machine.disable().unwrap();
+    assert!(shown.contains(&format!("run: {off}")), "what is shown is what is done: {shown}");
+    assert!(machine.ran().contains(off), "{}", machine.ran());
+}
+
+#[test]
+fn blocking_the_metadata_needs_nft_and_the_hint_says_so() {
+    let machine = Machine::debian();
+    machine.write("/lib/systemd/system/nss-iam-imds.service", "");
+    let imds = Enable { imds: true, dry_run: true, ..enable() };
+    let hint = |told: &str| told.rsplit_once("hint: ").map(|(_, hint)| hint.trim().to_owned());
+    let refused = machine.enable(&imds).unwrap_err();
+    assert_eq!(refused.status(), CONFIGURATION);
+    assert_eq!(hint(&refused.to_string()).as_deref(), Some("install the package nftables"));
+    let note = || {
+        machine.said();
+        machine.enable(&Enable { dry_run: true, ..enable() }).unwrap();
+        machine.said()
+    };
+    assert!(note().contains("hint: install the package nftables, then: nss-iamctl enable --imds\n"));
+    machine.write("/usr/sbin/nft", "");
+    assert!(note().contains("hint: nss-iamctl enable --imds\n"));
+    assert!(machine.enable(&imds).unwrap().contains("run: systemctl enable nss-iam-imds.service\n"));
+}
+
+/// While an image is built in a chroot or container, systemctl(1) can write links, but start nothing.
+#[test]
+fn where_systemd_does_not_run_the_timer_is_switched_on_for_the_next_boot() {
+    let machine = Machine::debian();
+    machine.write("/lib/systemd/system/nss-iam-refresh.timer", "");
+    machine.enable(&enable()).unwrap();
+    assert!(machine.ran().ends_with("systemctl enable nss-iam-refresh.timer\n"), "{}", machine.ran());
+    machine.disable().unwrap();
+    assert!(machine.ran().contains("systemctl disable nss-iam-refresh.timer\n"), "{}", machine.ran());
+}

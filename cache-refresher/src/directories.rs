@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use claims::program;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::stat::fstatat;
@@ -51,15 +51,8 @@ pub(crate) fn look(question: &Question) -> Result<Directories, String> {
     if *question == Question::default() {
         return Ok(Directories::default());
     }
-    let mut child = Command::new("/proc/self/exe")
-        .arg(WORD)
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|cause| format!("cannot run '{WORD}': {cause}"))?;
+    let mut child =
+        program::again(&[WORD]).spawn().map_err(|cause| format!("cannot run '{WORD}': {cause}"))?;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let (send, said) = mpsc::channel();
     let json = serde_json::to_vec(question).unwrap_or_default();

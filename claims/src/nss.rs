@@ -9,11 +9,13 @@ mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+
+use crate::program;
 
 use child::WORD;
 pub use child::serve;
@@ -235,15 +237,7 @@ fn converse(
     question: &Question,
     mut take: impl FnMut(Line),
 ) -> Result<(), String> {
-    let mut child = Command::new("/proc/self/exe")
-        .args([WORD, service, databases.word()])
-        // Modules use variables (LDAPCONF, SSS_NSS_USE_MEMCACHE); those in our environment may not be
-        // trustworthy.
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+    let mut child = program::again(&[WORD, service, databases.word()])
         .spawn()
         .map_err(|cause| format!("cannot run the process that asks it: {cause}"))?;
     let said = match (child.stdin.take(), child.stdout.take()) {

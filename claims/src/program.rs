@@ -32,6 +32,16 @@ pub fn find(paths: &[&str]) -> Option<PathBuf> {
     })
 }
 
+/// This program once more, for a question that may hang: it reads the question, writes the answer, and says nothing else.
+/// It gets no environment, because modules use variables (LDAPCONF, SSS_NSS_USE_MEMCACHE), and ours may not be trustworthy.
+#[must_use]
+pub fn again(words: &[&str]) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.args(words).env_clear().current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
 /// Runs `program` to its end.
 ///
 /// # Errors

@@ -31,7 +31,7 @@ pub(crate) fn daemon(facts: &Facts) -> Vec<Finding> {
     let Some(sshd) = &facts.sshd else {
         return vec![Finding::warn(
             Link::SshdMissing,
-            "sshd is not installed, so nobody can log in over the network",
+            "sshd is not installed",
             "install openssh-server, if logins are intended",
         )];
     };
@@ -61,7 +61,7 @@ pub(crate) fn daemon(facts: &Facts) -> Vec<Finding> {
     findings.extend(reloaded(sshd));
     if sshd.stopped {
         let remedy = "systemctl start ssh (sshd on Red Hat)";
-        findings.push(Finding::bad(Link::SshdStopped, "sshd is not running, so nobody can log in", remedy));
+        findings.push(Finding::bad(Link::SshdStopped, "sshd is not running", remedy));
     }
     if findings.is_empty() {
         findings.push(Finding::ok(Link::Sshd, "its configuration is valid, and includes nss-iam's"));

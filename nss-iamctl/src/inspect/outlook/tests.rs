@@ -116,6 +116,7 @@ fn logins_work_exactly_where_nothing_prevents_them() {
         assert_eq!(found.code, Link::NobodyCanLogIn.into(), "{what}: {found:?}");
         assert!(found.what.contains(what), "{what}: {found:?}");
         assert!(found.level != Level::Ok && found.remedy.is_some(), "{found:?}");
+        assert!(found.what.matches("can log in").count() <= 1, "said twice: {}", found.what);
     }
     let harmless: &[Break] = &[
         ("from an address", |_, probe| settings(probe, "denyusers ana@10.0.0.1")),

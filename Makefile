@@ -71,7 +71,7 @@ module: setup ## Build the NSS module as it is shipped
 # A packager's flags are meant for this machine's compiler, not for zig, and a new SOURCE_DATE_EPOCH must not rebuild everything.
 release: module $(ZIG) ## Build what is shipped
 	export PATH="$(CURDIR)/.venv/bin:$$PATH"; unset CFLAGS CXXFLAGS CPPFLAGS LDFLAGS SOURCE_DATE_EPOCH; \
-	$(CARGO) zigbuild --release --locked --target $(TRIPLE).$(GLIBC) -p keys-cmd -p cache-refresher -p nss-iamctl
+	$(CARGO) zigbuild --release --locked --target $(TRIPLE).$(GLIBC) -p keys-cmd -p forward-only -p cache-refresher -p nss-iamctl
 	docs/third-party.py $(TRIPLE) >$(RELEASED)/THIRD-PARTY
 	mkdir -p $(COMPLETIONS)
 	for shell in bash zsh fish; do $(RELEASED)/nss-iamctl completions $$shell >$(COMPLETIONS)/$$shell; done
@@ -107,6 +107,7 @@ lint: setup $(LINT) $(DENY)/bin/cargo-deny ## Check formatting, clippy, dependen
 install: ## Install what was built by 'make release' below DESTDIR
 	install -D -m 0644 $(TARGET)/module/libnss_iam.so $(DESTDIR)$(LIBDIR)/libnss_iam.so.2
 	install -D -m 0755 $(RELEASED)/keys-cmd $(DESTDIR)$(LIBEXECDIR)/keys-cmd
+	install -D -m 0755 $(RELEASED)/forward-only $(DESTDIR)$(LIBEXECDIR)/forward-only
 	install -D -m 0755 $(RELEASED)/cache-refresher $(DESTDIR)$(LIBEXECDIR)/cache-refresher
 	install -D -m 0755 $(RELEASED)/nss-iamctl $(DESTDIR)/usr/sbin/nss-iamctl
 	install -D -m 0644 config/config.toml $(DESTDIR)/etc/nss-iam/config.toml

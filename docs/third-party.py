@@ -10,7 +10,7 @@ import pathlib
 import subprocess
 import sys
 
-SHIPPED = {"nss-iam", "keys-cmd", "cache-refresher", "nss-iamctl"}
+SHIPPED = {"nss-iam", "keys-cmd", "forward-only", "cache-refresher", "nss-iamctl"}
 TEXTS = ("license", "licence", "copying", "notice", "copyright")
 
 

@@ -18,5 +18,11 @@ mod value;
 /// The group of those who may not log in.
 pub const DISABLED_GROUP: &str = "iam-disabled";
 
+/// The group of those who may only forward connections.
+pub const FORWARD_ONLY_GROUP: &str = "iam-forward-only";
+
+/// The shell of those who may only forward connections. It runs nothing, whatever its arguments are.
+pub const FORWARD_ONLY_SHELL: &str = "/usr/libexec/nss-iam/forward-only";
+
 pub use id::Id;
 pub use value::{Field, IamId, Invalid, KeyLine, NAME_MAX, Name};

@@ -108,7 +108,7 @@ impl Machine {
         let programs = Path::new("/usr/libexec/nss-iam");
         fs::create_dir_all(programs).unwrap();
         copy(&artefact("libnss_iam.so"), &module(), "0644");
-        for program in ["keys-cmd", "cache-refresher"] {
+        for program in ["keys-cmd", "forward-only", "cache-refresher"] {
             copy(&artefact(program), &programs.join(program), "0755");
         }
         copy(&artefact("nss-iamctl"), Path::new("/usr/sbin/nss-iamctl"), "0755");

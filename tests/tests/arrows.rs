@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// Our crates that are shipped, and which of them each links, directly or indirectly. The last three are programs.
-const OURS: [(&str, &[&str]); 12] = [
+/// Our crates that are shipped, and which of them each links, directly or indirectly. The last four are programs.
+const OURS: [(&str, &[&str]); 13] = [
     ("policy", &[]),
     ("reader", &[]),
     ("claims", &[]),
@@ -16,6 +16,7 @@ const OURS: [(&str, &[&str]); 12] = [
     ("status", &["claims", "listing", "message", "policy"]),
     ("nss-iam", &["reader"]),
     ("keys-cmd", &["policy", "reader"]),
+    ("forward-only", &[]),
     ("cache-refresher", &["cache", "claims", "config", "listing", "message", "policy", "status"]),
     ("nss-iamctl", &["cache", "claims", "config", "listing", "message", "policy", "reader", "status"]),
 ];

@@ -204,8 +204,8 @@ fn installed_files_are_those_of_the_makefile() {
 fn shown() -> Vec<(PathBuf, String)> {
     let mut shown = Vec::new();
     let sources =
-        ["cache", "cache-refresher", "claims", "config", "keys-cmd", "listing", "message", "nss-iam"];
-    let sources = [&sources[..], &["nss-iamctl", "policy", "reader", "status"]].concat();
+        ["cache", "cache-refresher", "claims", "config", "forward-only", "keys-cmd", "listing", "message"];
+    let sources = [&sources[..], &["nss-iam", "nss-iamctl", "policy", "reader", "status"]].concat();
     let sources: Vec<String> = sources.iter().map(|name| format!("{name}/src")).collect();
     let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
     for path in literals::files(&sources, &[]) {

@@ -11,11 +11,11 @@ use crate::support::{done, package, tree, unpacked};
 /// The oldest supported C library: Amazon Linux 2 has 2.26, SLES 15 2.31, RHEL 8 2.28.
 const GLIBC: (u32, u32) = (2, 17);
 
-/// The module and three programs.
+/// The module and four programs.
 fn programs(directory: &Path) -> Vec<PathBuf> {
     let files = tree(directory).into_iter().map(|path| directory.join(path)).filter(|path| path.is_file());
     let programs: Vec<_> = files.filter(|path| fs::read(path).unwrap().starts_with(b"\x7fELF")).collect();
-    assert_eq!(programs.len(), 4, "{programs:?}");
+    assert_eq!(programs.len(), 5, "{programs:?}");
     programs
 }
 
@@ -65,6 +65,7 @@ fn paths_and_modes_are_those_of_the_reference() {
     for (path, mode) in [
         (multiarch.as_str(), 0o644),
         ("usr/libexec/nss-iam/keys-cmd", 0o755),
+        ("usr/libexec/nss-iam/forward-only", 0o755),
         ("usr/libexec/nss-iam/cache-refresher", 0o755),
         ("usr/libexec/nss-iam/imds", 0o755),
         ("usr/sbin/nss-iamctl", 0o755),

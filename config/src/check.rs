@@ -223,9 +223,10 @@ pub(crate) fn home(item: &Item) -> Read<String> {
 }
 
 pub(crate) fn common_group(item: &Item) -> Read<String> {
-    let right = |name: &str| is_name(name) && name != policy::DISABLED_GROUP;
-    let hint =
-        "up to 32 of a-z 0-9 . _ @ -, the first a-z 0-9 _, not all digits; \"iam-disabled\" is reserved";
+    let reserved = [policy::DISABLED_GROUP, policy::FORWARD_ONLY_GROUP];
+    let right = |name: &str| is_name(name) && !reserved.contains(&name);
+    let hint = "up to 32 of a-z 0-9 . _ @ -, the first a-z 0-9 _, not all digits; \"iam-disabled\" and \
+                \"iam-forward-only\" are reserved";
     text(item, right, "not a valid name for a group", hint)
 }
 

@@ -43,6 +43,8 @@ pub struct Config {
     pub users: Users,
     /// Group of the first account -> local groups that its members join.
     pub local_groups: BTreeMap<String, Vec<String>>,
+    /// Groups of the first account whose members may run commands although [`Users::forward_only`] is set.
+    pub shell_groups: Vec<String>,
     /// Which names are assigned.
     pub names: Names,
     /// Which tags of users are used.
@@ -141,6 +143,8 @@ pub struct Account {
     pub groups: Vec<String>,
     /// Group of this account -> local groups.
     pub local_groups: BTreeMap<String, Vec<String>>,
+    /// Groups of this account whose members may run commands although [`Users::forward_only`] is set.
+    pub shell_groups: Vec<String>,
     /// sts:ExternalId.
     pub external_id: Option<String>,
 }
@@ -166,6 +170,8 @@ pub struct Users {
     pub removed_keep: Duration,
     /// Whether sessions and processes of users who left are ended.
     pub terminate_sessions: bool,
+    /// Whether users may only forward connections, except members of the `shell_groups`.
+    pub forward_only: bool,
 }
 
 impl Default for Users {
@@ -180,6 +186,7 @@ impl Default for Users {
             removed: Removed::Disable,
             removed_keep: 90 * DAY,
             terminate_sessions: true,
+            forward_only: false,
         }
     }
 }

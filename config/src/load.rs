@@ -130,6 +130,7 @@ fn root(entries: Table) -> Result<Config, Error> {
     root.set("account", &mut config.account, |item| accounts(item, groups))?;
     config.users = users(root.section("users")?)?;
     root.set("local_groups", &mut config.local_groups, |item| check::local_groups(item, groups))?;
+    root.set("shell_groups", &mut config.shell_groups, list(|item| check::group(item, groups)))?;
     let mut names = root.section("names")?;
     names.set("reserved", &mut config.names.reserved, list(check::reserved_name))?;
     names.set("exclude", &mut config.names.exclude, list(check::part_of_host))?;
@@ -185,6 +186,7 @@ fn accounts(item: &Item, names: GroupNames) -> Result<Vec<Account>, Error> {
         section.set("external_id", &mut account.external_id, some(check::external_id))?;
         section.set("groups", &mut account.groups, list(|item| check::group(item, names)))?;
         section.set("local_groups", &mut account.local_groups, |item| check::local_groups(item, names))?;
+        section.set("shell_groups", &mut account.shell_groups, list(|item| check::group(item, names)))?;
         section.end()?;
         accounts.push(account);
     }
@@ -204,6 +206,7 @@ fn users(mut section: Section) -> Result<Users, Error> {
     section.set("removed", &mut users.removed, |item| check::choice(item, &removed))?;
     section.set("removed_keep", &mut users.removed_keep, check::duration)?;
     section.set("terminate_sessions", &mut users.terminate_sessions, Item::bool)?;
+    section.set("forward_only", &mut users.forward_only, Item::bool)?;
     section.end()?;
     Ok(users)
 }

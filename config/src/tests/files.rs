@@ -51,6 +51,7 @@ fn the_shipped_file_shows_the_default_of_every_key_without_an_example() {
     let text = |s: &str| Some(s.to_owned());
     let expected = Config {
         groups: vec!["JumpHostAccess".to_owned()],
+        shell_groups: vec!["JumpHostAdmins".to_owned()],
         groups_from_instance_tag: text("nss-iam:groups"),
         aws: Aws {
             role: text("IAMKeyLookup"),
@@ -70,6 +71,7 @@ fn the_shipped_file_shows_the_default_of_every_key_without_an_example() {
             external_id: text("jump-hosts"),
             groups: vec!["JumpHostAccess".to_owned()],
             local_groups: BTreeMap::from([("JumpHostAdmins".to_owned(), vec!["adm".to_owned()])]),
+            shell_groups: vec!["JumpHostAdmins".to_owned()],
         }],
         local_groups: BTreeMap::from([(
             "JumpHostAdmins".to_owned(),
@@ -101,12 +103,12 @@ fn the_shipped_file_shows_every_key() {
     }
     let mut shown = BTreeSet::new();
     keys("", &tree::parse(Path::new("config.toml"), &uncommented()).unwrap(), &mut shown);
-    let all = "groups groups_from_instance_tag \
+    let all = "groups shell_groups groups_from_instance_tag \
         aws.role aws.external_id aws.session_name aws.region aws.timeout aws.concurrency aws.endpoint_url \
         aws.endpoint_url_iam aws.endpoint_url_sts aws.https_proxy aws.no_proxy aws.ca_bundle aws.use_fips \
         aws.use_dualstack account.name account.role account.external_id account.groups \
-        account.local_groups.JumpHostAdmins source.url users.shell users.home users.gecos users.common_group \
-        users.strip_domains users.name_style users.removed users.removed_keep users.terminate_sessions \
+        account.local_groups.JumpHostAdmins account.shell_groups source.url users.shell users.home users.gecos users.common_group \
+        users.strip_domains users.name_style users.removed users.removed_keep users.terminate_sessions users.forward_only \
         local_groups.JumpHostAdmins names.reserved names.exclude names.allow.AIDAEXAMPLE tags.use tags.prefix ids.AIDAEXAMPLE keys.options keys.max_age \
         safety.max_removed_percent";
     assert_eq!(shown, all.split_whitespace().map(str::to_owned).collect());

@@ -30,6 +30,7 @@ fn an_empty_file_is_the_default() {
 
 const EVERY_KEY: &str = r#"
 groups = ["A", "B+=,.@_-9"]
+shell_groups = ["A"]
 groups_from_instance_tag = "team:groups"
 [aws]
 role = "arn:aws-cn:iam::123456789012:role/ops/Lookup"
@@ -52,6 +53,7 @@ role = "arn:aws:iam::210987654321:role/Lookup"
 external_id = "x1"
 groups = ["C"]
 local_groups = { C = ["adm"] }
+shell_groups = ["C"]
 [[account]]
 name = "c"
 [source]
@@ -66,6 +68,7 @@ name_style = "aws-ec2-ssh"
 removed = "hide"
 removed_keep = "36h"
 terminate_sessions = false
+forward_only = true
 [local_groups]
 A = ["sudo", "Debian-exim"]
 "B+=,.@_-9" = []
@@ -117,9 +120,11 @@ fn of_every_key() -> Config {
         external_id: text("x1"),
         groups: texts(&["C"]),
         local_groups: BTreeMap::from([("C".to_owned(), texts(&["adm"]))]),
+        shell_groups: texts(&["C"]),
     };
     Config {
         groups: texts(&["A", "B+=,.@_-9"]),
+        shell_groups: texts(&["A"]),
         groups_from_instance_tag: text("team:groups"),
         aws: aws_of_every_key(),
         account: vec![second, Account { name: "c".to_owned(), ..Account::default() }],
@@ -134,6 +139,7 @@ fn of_every_key() -> Config {
             removed: Removed::Hide,
             removed_keep: Duration::from_secs(36 * 3600),
             terminate_sessions: false,
+            forward_only: true,
         },
         local_groups: BTreeMap::from([
             ("A".to_owned(), texts(&["sudo", "Debian-exim"])),

@@ -24,6 +24,7 @@ fn group_names_follow_the_rule_of_iam() {
     let wrong =
         ["['']", "['a b']", "['a:b']", "['a/b']", "['é']", r#"["a\n"]"#, "['A', 'a']", too_long.as_str()];
     assert_values("", "groups", &["[]", "['a.b@c']", &longest], &wrong);
+    assert_values("", "shell_groups", &["[]", "['A', 'B']"], &["['a b']", "['A', 'a']", "'A'"]);
     assert_refused("[local_groups]\n\"a b\" = ['adm']", 2, "'local_groups.a b'");
     let wrong = ["['']", "['root']", "['a:b']", "['a,b']", "['-a']", "['adm', 'adm']"];
     assert_values("[local_groups]", "A", &["['adm', 'sudo']"], &wrong);

@@ -207,6 +207,7 @@ mod tests {
             confirmed: 7,
             source: "iam:1".to_owned(),
             keys: Vec::new(),
+            forward_only: false,
         };
         let logins = vec![login(&users[0], "U-ana"), login(&users[1], "U-eve")];
         (Cache { users, groups }, Keys { logins, ..Keys::default() })

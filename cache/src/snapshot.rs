@@ -77,6 +77,8 @@ pub struct Login {
     pub source: String,
     /// In the source's order.
     pub keys: Vec<KeyLine>,
+    /// Whether they are offered only to an sshd that lets the user do nothing but forward connections.
+    pub forward_only: bool,
 }
 
 /// Why a file could not be read back.
@@ -182,6 +184,11 @@ impl Keys {
                 confirmed: row.get("confirmed")?,
                 source: row.get("source")?,
                 keys: key_lines(&row.get::<_, String>("keys")?)?,
+                // Before version 101, there was no such user.
+                forward_only: match row.as_ref().column_index("forward_only") {
+                    Ok(at) => row.get(at)?,
+                    Err(_) => false,
+                },
             })
         })?;
         Ok(Self { machine_id, max_age, options, logins })
@@ -192,8 +199,10 @@ impl Keys {
             "INSERT INTO about (id, machine_id, max_age, options) VALUES (1,?,?,?)",
             rusqlite::params![self.machine_id, self.max_age, self.options],
         )?;
-        let mut login = db
-            .prepare("INSERT INTO login (uid, name, iam_id, confirmed, source, keys) VALUES (?,?,?,?,?,?)")?;
+        let mut login = db.prepare(
+            "INSERT INTO login (uid, name, iam_id, confirmed, source, keys, forward_only)
+             VALUES (?,?,?,?,?,?,?)",
+        )?;
         for user in &self.logins {
             login.execute(rusqlite::params![
                 user.uid.get(),
@@ -202,6 +211,7 @@ impl Keys {
                 user.confirmed,
                 user.source,
                 joined(&user.keys, "\n"),
+                user.forward_only,
             ])?;
         }
         Ok(())
@@ -287,6 +297,7 @@ mod tests {
             confirmed: 1,
             source: String::new(),
             keys: Vec::new(),
+            forward_only: true,
         };
         let (cache, keys) = (with_one_more_column(CACHE), with_one_more_column(KEYS));
         Cache { users: vec![user], groups: vec![group] }.write(&cache).unwrap();

@@ -49,6 +49,7 @@ fn keys(names: &[&str]) -> Keys {
         confirmed: 1_700_000_000,
         source: "iam:123456789012".to_owned(),
         keys: vec![line.clone(), line.clone()],
+        forward_only: false,
     });
     Keys { machine_id: "0".repeat(32), max_age: 60, options: "restrict".to_owned(), logins: logins.collect() }
 }

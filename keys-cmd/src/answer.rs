@@ -25,7 +25,12 @@ pub(crate) struct Login {
     pub(crate) confirmed: i64,
     pub(crate) source: Vec<u8>,
     pub(crate) keys: String,
+    pub(crate) forward_only: bool,
 }
+
+/// Options after all others, for a user who may only forward connections: whatever the others permit, sshd then lets this
+/// key do nothing else.
+const FORWARD_ONLY: &str = "restrict,port-forwarding";
 
 /// Facts that only this host knows; an error gives the reason why a fact is missing.
 pub(crate) struct Host {
@@ -54,6 +59,11 @@ impl Answer {
 
 /// The keys of a user who is in the cache.
 pub(crate) fn answer(request: &Request, host: &Host, about: &About, login: &Login) -> Answer {
+    if login.forward_only && !request.forward_only {
+        let why =
+            "this user may only forward connections, and sshd's configuration does not see to it".to_owned();
+        return Answer::nothing(request.user.as_bytes(), &NoKey { why, hint: Some(Hint::ForwardOnly) });
+    }
     match age(host, about, login) {
         Ok(age) => offer(request, about, login, age),
         Err(reason) => Answer::nothing(request.user.as_bytes(), &reason),
@@ -98,14 +108,20 @@ fn age(host: &Host, about: &About, login: &Login) -> Result<i64, NoKey> {
 
 fn offer(request: &Request, about: &About, login: &Login, age: i64) -> Answer {
     let mut answer = Answer::default();
+    let own = if login.forward_only { FORWARD_ONLY } else { "" };
+    let options = match about.options.as_str() {
+        "" => own.to_owned(),
+        options if own.is_empty() => options.to_owned(),
+        options => format!("{options},{own}"),
+    };
     let mut offered = 0;
     let mut refused = Vec::new();
     for stored in login.keys.lines() {
         match Key::parse(stored) {
             Ok(key) if request.fits(&key.fingerprint) => {
                 offered += 1;
-                if !about.options.is_empty() {
-                    answer.lines.extend([&about.options, " "]);
+                if !options.is_empty() {
+                    answer.lines.extend([&options, " "]);
                 }
                 answer.lines.extend([&key.line, "\n"]);
             }

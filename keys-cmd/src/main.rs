@@ -29,13 +29,14 @@ const MACHINE_ID: &str = "/etc/machine-id";
 const USAGE: u8 = 64;
 
 const HELP: &str = "\
-usage: keys-cmd USER [UID [FINGERPRINT]]
+usage: keys-cmd [--forward-only] USER [UID [FINGERPRINT]]
 
 Prints a user's active SSH keys from '/var/lib/nss-iam/keys.db', one authorized_keys line per key.
 In sshd_config: AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f
 
-  UID          print keys only if this is the user's uid in the cache; without it, getpwnam(3) must return it
-  FINGERPRINT  print only the key with this fingerprint: 'SHA256:...'
+  UID             print keys only if this is the user's uid in the cache; without it, getpwnam(3) must return it
+  FINGERPRINT     print only the key with this fingerprint: 'SHA256:...'
+  --forward-only  print also keys of users who may only forward connections: sshd lets the user do nothing else
 
 The log (syslog, facility authpriv) shows which key is offered, or why none is.
 
@@ -48,7 +49,11 @@ exit status:
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let (user, uid, key) = match words.as_slice() {
+    let (forward_only, words) = match words.as_slice() {
+        [word, rest @ ..] if word == "--forward-only" => (true, rest),
+        words => (false, words),
+    };
+    let (user, uid, key) = match words {
         [word] if word == "--help" => return finish(print(HELP)),
         [word] if word == "--version" => {
             return finish(print(concat!("keys-cmd ", env!("CARGO_PKG_VERSION"), "\n")));
@@ -57,7 +62,7 @@ fn main() -> ExitCode {
         [user, uid] => (user, Some(uid), None),
         [user, uid, key] => (user, Some(uid), Some(key)),
         _ => {
-            complain("usage: keys-cmd USER [UID [FINGERPRINT]]");
+            complain("usage: keys-cmd [--forward-only] USER [UID [FINGERPRINT]]");
             return ExitCode::from(USAGE);
         }
     };
@@ -65,7 +70,7 @@ fn main() -> ExitCode {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
-    let answered = match Request::parse(user, uid, key) {
+    let answered = match Request::parse(user, uid, key, forward_only) {
         Ok(request) => ask(&request, now),
         Err(reason) => Ok(Answer::nothing(user.as_bytes(), &reason)),
     };
@@ -118,6 +123,7 @@ fn read(user: &str) -> reader::Result<Option<(About, Login)>> {
         confirmed: login.confirmed,
         source: owned(login.source)?,
         keys: ascii(login.keys)?,
+        forward_only: login.forward_only,
     };
     Ok(Some((about, login)))
 }

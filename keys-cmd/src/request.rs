@@ -1,4 +1,4 @@
-//! The request: USER [UID [FINGERPRINT]], as sshd passes them with `%u %U %f` (TOKENS of `sshd_config(5)`).
+//! The request: [--forward-only] USER [UID [FINGERPRINT]], as sshd passes them with `%u %U %f` (TOKENS of `sshd_config(5)`).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -16,6 +16,8 @@ pub(crate) struct Request {
     pub(crate) uid: Option<u32>,
     /// `SHA256:` and base64. If missing, all keys are requested.
     pub(crate) fingerprint: Option<String>,
+    /// Whether sshd lets the user do nothing but forward connections.
+    pub(crate) forward_only: bool,
 }
 
 impl Request {
@@ -25,6 +27,7 @@ impl Request {
         user: &OsString,
         uid: Option<&OsString>,
         key: Option<&OsString>,
+        forward_only: bool,
     ) -> Result<Self, NoKey> {
         let user = user.as_bytes();
         if !reader::name_is_ours(user) {
@@ -34,6 +37,7 @@ impl Request {
             user: String::from_utf8_lossy(user).into_owned(),
             uid: uid.map(|uid| number(uid.as_bytes())).transpose()?,
             fingerprint: key.map(|key| fingerprint(key.as_bytes())).transpose()?,
+            forward_only,
         })
     }
 
@@ -70,12 +74,17 @@ mod tests {
 
     fn parse(words: &[&[u8]]) -> Result<Request, NoKey> {
         let words: Vec<OsString> = words.iter().map(|word| OsString::from_vec(word.to_vec())).collect();
-        Request::parse(&words[0], words.get(1), words.get(2))
+        Request::parse(&words[0], words.get(1), words.get(2), false)
     }
 
     #[test]
     fn uid_and_fingerprint_are_optional() {
-        let mut wanted = Request { user: "jane@example.com".to_owned(), uid: None, fingerprint: None };
+        let mut wanted = Request {
+            user: "jane@example.com".to_owned(),
+            uid: None,
+            fingerprint: None,
+            forward_only: false,
+        };
         assert_eq!(parse(&[b"jane@example.com"]).unwrap(), wanted);
         wanted.uid = Some(1_879_048_192);
         assert_eq!(parse(&[b"jane@example.com", b"1879048192"]).unwrap(), wanted);

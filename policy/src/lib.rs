@@ -24,5 +24,9 @@ pub const FORWARD_ONLY_GROUP: &str = "iam-forward-only";
 /// The shell of those who may only forward connections. It runs nothing, whatever its arguments are.
 pub const FORWARD_ONLY_SHELL: &str = "/usr/libexec/nss-iam/forward-only";
 
+/// The home of those who may only forward connections, which is also that of systemd's dynamic users. They can put nothing
+/// there, so no file of theirs says what sshd, systemd or a program of PAM runs for them.
+pub const FORWARD_ONLY_HOME: &str = "/";
+
 pub use id::Id;
 pub use value::{Field, IamId, Invalid, KeyLine, NAME_MAX, Name};

@@ -16,11 +16,13 @@ pub enum Hint {
     Refreshes,
     /// sshd passes fingerprints of another hash.
     FingerprintHash,
+    /// sshd's configuration does not hold users to forwarding.
+    ForwardOnly,
 }
 
 impl Hint {
     /// All variants.
-    pub const ALL: [Self; 2] = [Self::Refreshes, Self::FingerprintHash];
+    pub const ALL: [Self; 3] = [Self::Refreshes, Self::FingerprintHash, Self::ForwardOnly];
 
     /// As it is logged.
     #[must_use]
@@ -28,6 +30,7 @@ impl Hint {
         match self {
             Self::Refreshes => "run 'nss-iamctl doctor' to find out why no refresh succeeds",
             Self::FingerprintHash => "'FingerprintHash sha256' in sshd_config",
+            Self::ForwardOnly => "run 'nss-iamctl enable --forward-only'",
         }
     }
 
@@ -94,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(why in "[ -~]{0,80}", user in "[a-z@.]{1,9}", hint in 0..3_usize) {
+        fn what_is_written_is_read(why in "[ -~]{0,80}", user in "[a-z@.]{1,9}", hint in 0..=Hint::ALL.len()) {
             let no_key = NoKey { why, hint: Hint::ALL.get(hint).copied() };
             prop_assert_eq!(NoKey::read(&no_key.line(&user), &user), Some(no_key));
         }

@@ -48,6 +48,8 @@ pub struct Login<'a> {
     pub source: Text<'a>,
     /// Lines `SHA256:<base64> <type> <base64>`, of printable ASCII, joined by newlines.
     pub keys: Text<'a>,
+    /// Whether they are offered only to an sshd that lets the user run nothing.
+    pub forward_only: bool,
 }
 
 impl<'a> Keys<'a> {
@@ -121,6 +123,8 @@ impl<'a> Login<'a> {
             confirmed: row.int()?,
             source: row.text()?,
             keys: check::lines(row.text()?)?,
+            // Before version 101, there was no such user.
+            forward_only: !row.is_at_end() && row.bool()?,
         })
     }
 }

@@ -47,6 +47,11 @@ impl<'a, B: Bytes<'a>> Record<'a, B> {
         }
     }
 
+    /// Whether the row has no more columns: that of an earlier minor version.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.types.count() == 0
+    }
+
     #[inline(always)]
     pub(crate) fn int(&mut self) -> Result<i64> {
         match self.types.varint()? {

@@ -337,6 +337,7 @@ fn logins(input: &Input<'_>, users: &[User<'_>]) -> Keys {
             confirmed: user.confirmed,
             source: user.source.clone(),
             keys: user.keys.clone(),
+            forward_only: false,
         })
         .collect();
     logins.sort_by_key(|login| login.uid);

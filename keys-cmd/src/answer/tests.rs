@@ -28,7 +28,7 @@ struct Case {
 /// Ana has two keys, confirmed a minute ago.
 fn ana() -> Case {
     Case {
-        request: Request { user: "ana".to_owned(), uid: Some(UID), fingerprint: None },
+        request: Request { user: "ana".to_owned(), uid: Some(UID), fingerprint: None, forward_only: false },
         host: Host { machine_id: Ok("0123".to_owned()), uid: Ok(UID), now: NOW },
         about: About { machine_id: b"0123".to_vec(), max_age: 3 * 86400, options: String::new() },
         login: Login {
@@ -37,6 +37,7 @@ fn ana() -> Case {
             confirmed: NOW - 60,
             source: b"iam:123456789012".to_vec(),
             keys: format!("{}\n{}", stored(0), stored(1)),
+            forward_only: false,
         },
     }
 }
@@ -92,6 +93,25 @@ fn options_precede_every_key() {
     let wanted = format!("restrict,command=\"a b\" {}", printed(0));
     assert!(case.outcome().0.starts_with(&wanted));
     assert_eq!(case.outcome().0.matches("restrict,").count(), 2);
+}
+
+/// A drop-in of an earlier release does not pass the flag.
+#[test]
+fn keys_of_a_user_who_may_only_forward_are_offered_only_to_an_sshd_that_sees_to_it() {
+    let mut case = ana();
+    case.login.forward_only = true;
+    case.denied("this user may only forward connections, and sshd's configuration does not see to it");
+    case.request.forward_only = true;
+    for (options, before) in
+        [("", ""), ("restrict,pty,from=\"10.0.0.0/8\"", "restrict,pty,from=\"10.0.0.0/8\",")]
+    {
+        case.about.options = options.to_owned();
+        let line = format!("{before}restrict,port-forwarding {}", printed(0));
+        assert!(case.outcome().0.starts_with(&line), "{}", case.outcome().0);
+    }
+    // sshd is stricter than need be: the two files of the cache are replaced one after the other.
+    case.login.forward_only = false;
+    assert!(!case.outcome().0.contains("port-forwarding"));
 }
 
 #[test]

@@ -205,8 +205,8 @@ fn keys(change: &str) -> Sample {
         let keys = format!("SHA256:x ssh-ed25519 AAAA\nSHA256:y ssh-rsa {}", "A".repeat(700));
         let about =
             "INSERT INTO about (id, machine_id, max_age, options) VALUES (1, 'abc', 3600, 'restrict')";
-        let login = "INSERT INTO login (uid, name, iam_id, confirmed, source, keys)
-                     VALUES (1003, 'ana', 'AIDA1', 5, 'iam:1', ?)";
+        let login = "INSERT INTO login (uid, name, iam_id, confirmed, source, keys, forward_only)
+                     VALUES (1003, 'ana', 'AIDA1', 5, 'iam:1', ?, 1)";
         sql.execute(about, []).unwrap();
         sql.execute(login, [keys]).unwrap();
         sql.execute_batch(change).unwrap();
@@ -228,9 +228,18 @@ fn keys_are_found_by_name_and_by_uid() {
             [&b"ana"[..], b"AIDA1", b"iam:1"]
         );
         assert_eq!(bytes(login.keys).len(), 25 + 1 + 17 + 700);
+        assert!(login.forward_only);
     }
     assert!(keys.login_by_name(b"bob").unwrap().is_none());
     assert!(keys.login_by_uid(1004).unwrap().is_none());
+}
+
+/// As version 100 wrote it.
+#[test]
+fn in_a_file_without_the_column_everybody_may_run_commands() {
+    let file = keys("ALTER TABLE login DROP COLUMN forward_only").bytes;
+    let keys = Keys::open(&file).unwrap();
+    assert!(!keys.login_by_name(b"ana").unwrap().unwrap().forward_only);
 }
 
 #[test]
@@ -241,6 +250,8 @@ fn a_row_of_keys_that_breaks_a_rule_is_an_error() {
         "UPDATE login SET keys = 'a' || char(0)",
         "UPDATE login SET keys = 'a' || char(13)",
         "UPDATE login SET confirmed = 'long ago'",
+        "UPDATE login SET forward_only = 2",
+        "UPDATE login SET forward_only = ''",
         "DELETE FROM about",
         "UPDATE about SET options = 'restrict' || char(10) || 'x'",
         "UPDATE about SET max_age = -1",

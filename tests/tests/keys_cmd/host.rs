@@ -45,6 +45,7 @@ pub(crate) fn login(name: &str, keys: &[usize], confirmed: i64) -> Login {
         confirmed,
         source: "iam:123456789012".to_owned(),
         keys: keys.iter().map(|number| KeyLine::new(stored(*number)).unwrap()).collect(),
+        forward_only: false,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod adopted;
 mod candidates;
+mod forwarding;
 pub(crate) mod homes;
 mod ids;
 mod input;
@@ -79,7 +80,7 @@ fn attempt(input: &Input<'_>, own: &OwnGroups, leaving: &Leaving) -> Plan {
     let members = naming::users(input, own, &candidates, &groups, &mut ids, &mut told);
     let users = rows::users(input, &candidates.groups, &members, &mut told);
     let state = next_state(input, &groups, &users, ids);
-    let (cache, keys) = rows::snapshots(input, own, fixed, &groups, &users, &state);
+    let (cache, keys) = rows::snapshots(input, own, &fixed, &groups, &users, &state);
     adopted::warn(input, &groups, &users, &mut told);
     settings::warn(input.config, &mut told);
     let held = unasked(input, &told);

@@ -8,7 +8,7 @@ use cache::snapshot::{self, Cache, Keys, Login};
 use cache::state::{Group, Identity, State, User};
 use config::Config;
 use listing::Listing;
-use policy::{IamId, Id};
+use policy::{FORWARD_ONLY_HOME, IamId, Id};
 
 /// What a state had lost.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -73,7 +73,9 @@ fn take_over(state: &mut State, cache: &Cache, now: i64) {
     let ids = ids_of(state);
     for user in &cache.users {
         let Some(iam_id) = ids.get(&user.uid) else { continue };
-        state.homes.entry(user.passwd.home.to_string()).or_insert_with(|| iam_id.clone());
+        if user.passwd.home.as_str() != FORWARD_ONLY_HOME {
+            state.homes.entry(user.passwd.home.to_string()).or_insert_with(|| iam_id.clone());
+        }
         let known = state.users.get_mut(iam_id).filter(|known| !user.active && known.disabled.is_none());
         if let Some(known) = known {
             known.disabled = Some(now);

@@ -57,6 +57,13 @@ coded! {
             /// The local group.
             group: String,
         } = "local-group-of-root",
+        /// `shell_groups` names a group that does not count.
+        ShellGroupUnused {
+            /// As the configuration spells it.
+            group: String,
+            /// Whether `[users] forward_only` is set: if so, the group is not read.
+            forward_only: bool,
+        } = "shell-group-unused",
         /// An `[[account]]` names no group.
         AccountWithoutGroups {
             /// The account's name in the configuration.
@@ -206,6 +213,15 @@ impl Warning {
             Self::LocalGroupOfRoot { group } => Message::new(format!(
                 "[local_groups] '{group}' left out: its gid is 0, which is never granted"
             )),
+            Self::ShellGroupUnused { group, forward_only: true } => Message::new(format!(
+                "shell_groups '{group}' has no effect: no group of this name is read, so its members may only forward \
+                 connections"
+            ))
+            .with_hint("spell it as in `groups`"),
+            Self::ShellGroupUnused { group, forward_only: false } => Message::new(format!(
+                "shell_groups '{group}' has no effect: every user may run commands"
+            ))
+            .with_hint("set forward_only = true in [users], or remove shell_groups"),
             Self::AccountWithoutGroups { account } => {
                 Message::new(format!("[[account]] '{account}' names no group, so none of its users come to this host"))
                     .with_hint("add groups = [\"GROUP\"] to it, or remove it")
@@ -273,6 +289,7 @@ impl Warning {
             | Self::LocalGroupsUnread { .. }
             | Self::LocalGroupMissing { .. }
             | Self::LocalGroupOfRoot { .. }
+            | Self::ShellGroupUnused { .. }
             | Self::AccountWithoutGroups { .. }
             | Self::MaxAgeShort { .. }
             | Self::NoMachineId

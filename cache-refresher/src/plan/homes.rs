@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cache::state::State;
+use cache::state::{self, State};
 use policy::home::{self, Placeholders, normal, with_id};
 use policy::id::COMPUTED;
-use policy::{Field, IamId, Id, Name};
+use policy::{FORWARD_ONLY_HOME, Field, IamId, Id, Name};
 use status::{SkipReason, escaped};
 
 use super::candidates;
@@ -45,7 +45,7 @@ impl<'a> Homes<'a> {
     pub(super) fn give(&mut self, member: &Member<'a>) -> Result<Field, SkipReason> {
         let candidate = member.candidate;
         let (iam_id, id) = (&candidate.iam_id, member.identity.id);
-        let kept = self.input.state.users.get(iam_id).map(|user| normal(user.passwd.home.as_str()));
+        let kept = self.input.state.users.get(iam_id).and_then(own);
         if let Some(kept) = kept.filter(|home| self.is_free(home, iam_id) && self.is_usable(home, id, true)) {
             return self.take(kept, iam_id);
         }
@@ -133,6 +133,13 @@ pub(super) fn is_settled(input: &Input<'_>, iam_id: &IamId) -> bool {
     user.is_some_and(|user| input.state.homes.get(&normal(user.passwd.home.as_str())) == Some(iam_id))
 }
 
+/// The home that a user was assigned. The state of one who may only forward connections lacks it after it was lost, since
+/// the cache does not have it.
+fn own(user: &state::User) -> Option<String> {
+    let home = user.passwd.home.as_str();
+    (home != FORWARD_ONLY_HOME).then(|| normal(home))
+}
+
 /// All homes that were ever assigned, with their users. If an earlier release gave one home to two users, the active one
 /// keeps it.
 fn remembered(state: &State) -> BTreeMap<String, &IamId> {
@@ -141,7 +148,9 @@ fn remembered(state: &State) -> BTreeMap<String, &IamId> {
     let mut users: Vec<_> = state.users.iter().collect();
     users.sort_by_key(|(iam_id, user)| (user.disabled.is_some(), *iam_id));
     for (iam_id, user) in users {
-        given.entry(normal(user.passwd.home.as_str())).or_insert(iam_id);
+        if let Some(home) = own(user) {
+            given.entry(home).or_insert(iam_id);
+        }
     }
     given
 }

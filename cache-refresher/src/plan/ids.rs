@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cache::state::Identity;
-use policy::{IamId, Id};
+use policy::{IamId, Id, Name};
 use status::{SkipReason, Warning};
 
 use super::input::Input;
-use super::own_groups::OwnGroups;
+use super::own_groups::{OwnGroups, OwnIds};
 use super::told::Told;
 
 /// The ids assigned so far.
@@ -107,16 +107,21 @@ impl<'a> Ids<'a> {
         Ok(wanted)
     }
 
-    /// The ids of `common_group` and `iam-disabled`. A group whose id is taken is skipped and reported.
-    pub(super) fn own_groups(&mut self, own: &OwnGroups, told: &mut Told) -> [Option<Identity>; 2] {
-        [&own.common, &own.disabled].map(|name| {
-            let iam_id = IamId::of_own_group(name);
-            self.give(&iam_id, None, told)
+    /// The ids of our own groups. A group whose id is taken is skipped and reported.
+    pub(super) fn own_groups(&mut self, own: &OwnGroups, told: &mut Told) -> OwnIds {
+        let forward_only = self.input.config.users.forward_only;
+        let mut give = |name: &Name| {
+            self.give(&IamId::of_own_group(name), None, told)
                 .map_err(|reason| {
                     told.warnings.insert(Warning::OwnGroupLeftOut { name: name.to_string(), reason })
                 })
                 .ok()
-        })
+        };
+        OwnIds {
+            common: give(&own.common),
+            disabled: give(&own.disabled),
+            forward_only: forward_only.then(|| give(&own.forward_only)).flatten(),
+        }
     }
 
     /// All assigned ids.

@@ -332,6 +332,6 @@ pub(super) fn names_of<'a>(input: &Input<'a>, own: &OwnGroups) -> Names<'a> {
     let targets = std::iter::once(&config.local_groups)
         .chain(config.account.iter().map(|account| &account.local_groups))
         .flat_map(|map| map.values().flatten().cloned());
-    let own = [own.common.to_string(), own.disabled.to_string()].into();
+    let own = own.all().map(Name::to_string).into();
     Names { local: input.local, config: &config.names, own, targets: targets.collect() }
 }

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cache::snapshot::{Cache, Keys};
+use cache::snapshot::{self, Cache, Keys};
 use cache::state::State;
 use policy::{IamId, Id, KeyLine};
 
 use super::candidates::{Candidates, Known, User};
+use super::forwarding::{self, Forwarding};
 use super::input::Input;
 use super::leaving::Leaving;
 use super::rows::{self, LocalGroups};
@@ -21,8 +22,16 @@ pub(crate) struct Narrowing(BTreeMap<IamId, Most>);
 struct Most {
     /// Keys, and when they were confirmed; none if they were not read.
     keys: Option<(BTreeSet<KeyLine>, i64)>,
-    /// Groups, and gids of local groups; none if the groups were not read completely.
-    groups: Option<(BTreeSet<IamId>, BTreeSet<u32>)>,
+    /// None if the groups were not read completely.
+    groups: Option<Groups>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Groups {
+    of_source: BTreeSet<IamId>,
+    /// gids.
+    local: BTreeSet<u32>,
+    forward_only: bool,
 }
 
 impl Narrowing {
@@ -31,8 +40,10 @@ impl Narrowing {
         let mut told = Told::default();
         let candidates = Candidates::of(input, &Leaving::default());
         let local = LocalGroups::of(input, &candidates.groups, &mut told);
+        let forwarding = Forwarding::of(input, &candidates.groups, &mut told);
+        let rules = (&local, &forwarding);
         let listed = candidates.users.iter().filter(|user| matches!(user.known, Known::Listed { .. }));
-        let most = listed.map(|user| (user.iam_id.clone(), most(input, user, &local, &mut told)));
+        let most = listed.map(|user| (user.iam_id.clone(), most(input, user, rules, &mut told)));
         Self(most.collect())
     }
 
@@ -57,6 +68,8 @@ impl Narrowing {
                 login.keys.retain(|line| lines.contains(line));
                 login.confirmed = login.confirmed.max(*confirmed);
             }
+            let groups = by_id.get(&login.uid).and_then(|most| most.groups.as_ref());
+            login.forward_only |= groups.is_some_and(|groups| groups.forward_only);
         }
         for (iam_id, user) in &mut state.users {
             let Some(most) = self.0.get(iam_id) else { continue };
@@ -64,14 +77,19 @@ impl Narrowing {
                 user.keys.retain(|line| lines.contains(line));
                 user.confirmed = user.confirmed.max(*confirmed);
             }
-            if let Some((groups, _)) = &most.groups {
-                user.groups.retain(|group| groups.contains(group));
+            if let Some(groups) = &most.groups {
+                user.groups.retain(|group| groups.of_source.contains(group));
             }
         }
     }
 }
 
-fn most(input: &Input<'_>, user: &User<'_>, local: &LocalGroups<'_>, told: &mut Told) -> Most {
+fn most(
+    input: &Input<'_>,
+    user: &User<'_>,
+    (local, forwarding): (&LocalGroups<'_>, &Forwarding<'_>),
+    told: &mut Told,
+) -> Most {
     let was_read = matches!(user.known, Known::Listed { confirmed: Some(_), .. });
     let keys = was_read.then(|| {
         let (lines, confirmed, _) = rows::keys_of(input, user, told);
@@ -79,24 +97,41 @@ fn most(input: &Input<'_>, user: &User<'_>, local: &LocalGroups<'_>, told: &mut 
     });
     let is_whole =
         input.listing.accounts.iter().any(|account| account.name == user.account && account.complete);
-    let groups = is_whole.then(|| {
-        let gids = local.joined_by(user);
-        (user.groups.iter().cloned().collect(), gids)
+    let groups = is_whole.then(|| Groups {
+        of_source: user.groups.iter().cloned().collect(),
+        local: local.joined_by(user),
+        forward_only: forwarding.only(user),
     });
     Most { keys, groups }
 }
 
 /// Groups that are not from the source, such as the common group, stay.
 fn groups(cache: &mut Cache, by_id: &BTreeMap<Id, &Most>, group_ids: &BTreeMap<Id, IamId>) {
+    let forward_only = forwarding::gid(&cache.groups);
     for user in cache.users.iter_mut().filter(|user| user.active) {
-        let Some((most, local)) = by_id.get(&user.uid).and_then(|most| most.groups.as_ref()) else {
+        let Some(most) = by_id.get(&user.uid).and_then(|most| most.groups.as_ref()) else {
             continue;
         };
-        let leaves = |gid: &Id| group_ids.get(gid).is_some_and(|iam_id| !most.contains(iam_id));
+        let leaves = |gid: &Id| group_ids.get(gid).is_some_and(|iam_id| !most.of_source.contains(iam_id));
         for group in cache.groups.iter_mut().filter(|group| leaves(&group.gid)) {
             group.members.retain(|member| *member != user.name);
         }
         user.groups.retain(|gid| !leaves(gid));
-        user.local.retain(|gid| local.contains(gid));
+        user.local.retain(|gid| most.local.contains(gid));
+        if most.forward_only {
+            user.passwd = forwarding::passwd(&user.passwd);
+            join(user, forward_only, &mut cache.groups);
+        }
+    }
+}
+
+/// The user joins the group, if it is published.
+fn join(user: &mut snapshot::User, gid: Option<Id>, groups: &mut [snapshot::Group]) {
+    let Some(group) = groups.iter_mut().find(|group| Some(group.gid) == gid) else { return };
+    if let Err(at) = user.groups.binary_search(&group.gid) {
+        user.groups.insert(at, group.gid);
+    }
+    if let Err(at) = group.members.binary_search(&user.name) {
+        group.members.insert(at, user.name.clone());
     }
 }

@@ -1,7 +1,8 @@
-//! The two groups that nss-iam itself adds, and what makes a configuration impossible on this host.
+//! The groups that nss-iam itself adds, and what makes a configuration impossible on this host.
 
+use cache::state::Identity;
 use message::Message;
-use policy::{DISABLED_GROUP, Name};
+use policy::{DISABLED_GROUP, FORWARD_ONLY_GROUP, Name};
 
 use super::input::Input;
 use super::leaving;
@@ -12,15 +13,27 @@ use crate::names::Names;
 #[error("{0}")]
 pub(crate) struct Impossible(pub Message);
 
-/// The group of all active users, and the group of disabled users.
+/// The group of all active users, that of disabled users, and that of users who may only forward connections.
 pub(super) struct OwnGroups {
     pub common: Name,
     pub disabled: Name,
+    /// Published only with `[users] forward_only`, but never anybody's name: sshd's configuration always has it.
+    pub forward_only: Name,
+}
+
+/// The ids of these groups; none if a group is not published.
+pub(super) struct OwnIds {
+    pub common: Option<Identity>,
+    pub disabled: Option<Identity>,
+    pub forward_only: Option<Identity>,
 }
 
 impl OwnGroups {
+    /// The names of those that are published.
     pub(super) fn names<'a>(input: &Input<'a>) -> impl Iterator<Item = &'a str> {
-        [input.config.users.common_group.as_str(), DISABLED_GROUP].into_iter()
+        let users = &input.config.users;
+        let forward_only = users.forward_only.then_some(FORWARD_ONLY_GROUP);
+        [users.common_group.as_str(), DISABLED_GROUP].into_iter().chain(forward_only)
     }
 
     /// Checks the configuration against the host.
@@ -32,9 +45,16 @@ impl OwnGroups {
         let impossible = |what: String, hint: &str| Impossible(Message::new(what).with_hint(hint));
         let name =
             |text: &str| Name::new(text).map_err(|cause| impossible(format!("group '{text}': {cause}"), ""));
-        let own = Self { common: name(&users.common_group)?, disabled: name(DISABLED_GROUP)? };
+        let own = Self {
+            common: name(&users.common_group)?,
+            disabled: name(DISABLED_GROUP)?,
+            forward_only: name(FORWARD_ONLY_GROUP)?,
+        };
+        let forward_only = users.forward_only.then_some((&own.forward_only, "rename it"));
         for (name, way_out) in
             [(&own.common, "choose another [users] common_group"), (&own.disabled, "rename it")]
+                .into_iter()
+                .chain(forward_only)
         {
             if let Err(refusal) = Names::not_of_host(input.local, name.as_str()) {
                 return Err(impossible(
@@ -61,5 +81,10 @@ impl OwnGroups {
             return Err(impossible(what, "add it there, or choose another"));
         }
         Ok(own)
+    }
+
+    /// All three.
+    pub(super) fn all(&self) -> [&Name; 3] {
+        [&self.common, &self.disabled, &self.forward_only]
     }
 }

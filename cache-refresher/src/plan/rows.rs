@@ -12,10 +12,11 @@ use policy::{Field, IamId, Id, KeyLine, Name, offer};
 use status::{Part, SkipReason, Warning};
 
 use super::candidates::{self, Known};
+use super::forwarding::{self, Forwarding};
 use super::homes::Homes;
 use super::input::Input;
 use super::naming::{self, Group, Member};
-use super::own_groups::OwnGroups;
+use super::own_groups::{OwnGroups, OwnIds};
 use super::passwd;
 use super::told::Told;
 use crate::keys;
@@ -31,6 +32,8 @@ pub(super) struct User<'a> {
     pub name: Name,
     pub locked: bool,
     pub passwd: Passwd,
+    /// May run no command.
+    pub forward_only: bool,
     /// Groups of the source, published or not.
     pub groups: Vec<IamId>,
     pub local: Vec<u32>,
@@ -46,17 +49,21 @@ pub(super) fn users<'a>(
     told: &mut Told,
 ) -> Vec<User<'a>> {
     let local = LocalGroups::of(input, all_groups, told);
+    let forwarding = Forwarding::of(input, all_groups, told);
     let mut homes = Homes::of(input, members);
     // Users who have a home keep it, so they come first.
     let mut sorted: Vec<&Member<'_>> = members.iter().collect();
     sorted.sort_by_key(|member| !input.state.users.contains_key(&member.candidate.iam_id));
-    sorted.into_iter().filter_map(|member| user(input, member, &local, &mut homes, told)).collect()
+    sorted
+        .into_iter()
+        .filter_map(|member| user(input, member, (&local, &forwarding), &mut homes, told))
+        .collect()
 }
 
 fn user<'a>(
     input: &Input<'_>,
     member: &Member<'a>,
-    local: &LocalGroups<'_>,
+    (local, forwarding): (&LocalGroups<'_>, &Forwarding<'_>),
     homes: &mut Homes<'a>,
     told: &mut Told,
 ) -> Option<User<'a>> {
@@ -72,6 +79,7 @@ fn user<'a>(
         name: member.name.clone(),
         locked: input.local.locked.contains(member.name.as_str()),
         passwd,
+        forward_only: forwarding.only(candidate),
         groups: candidate.groups.clone(),
         local: local.of_user(member),
         keys,
@@ -227,7 +235,7 @@ fn gid(input: &Input<'_>, target: &str, told: &mut Told) -> Option<u32> {
 pub(super) fn snapshots(
     input: &Input<'_>,
     own: &OwnGroups,
-    [common, disabled]: [Option<Identity>; 2],
+    ids: &OwnIds,
     groups: &[Group<'_>],
     users: &[User<'_>],
     state: &State,
@@ -237,7 +245,8 @@ pub(super) fn snapshots(
     let gids: BTreeMap<&IamId, Id> = groups.iter().map(|group| (group.iam_id, group.identity.id)).collect();
     for user in users.iter().filter(|user| !user.locked) {
         let mut joins: Vec<Id> = user.groups.iter().filter_map(|id| gids.get(id).copied()).collect();
-        joins.extend(common.map(|identity| identity.id));
+        joins.extend(ids.common.map(|identity| identity.id));
+        joins.extend(ids.forward_only.filter(|_| user.forward_only).map(|identity| identity.id));
         joins.sort();
         for &gid in &joins {
             members.entry(gid).or_default().push(user.name.clone());
@@ -247,19 +256,19 @@ pub(super) fn snapshots(
             name: user.name.clone(),
             pinned: user.identity.pinned,
             active: true,
-            passwd: user.passwd.clone(),
+            passwd: if user.forward_only { forwarding::passwd(&user.passwd) } else { user.passwd.clone() },
             groups: joins,
             local: user.local.clone(),
         });
     }
     let mut taken: BTreeSet<Name> = users.iter().map(|user| user.name.clone()).collect();
     taken.extend(groups.iter().map(|group| group.name.clone()));
-    taken.extend([own.common.clone(), own.disabled.clone()]);
+    taken.extend(own.all().map(Name::clone));
     let locked = users.iter().filter(|user| user.locked).map(|user| user.iam_id);
-    cache.users.extend(disabled_users(input, own, state, taken, &locked.collect(), disabled));
+    cache.users.extend(disabled_users(input, own, state, taken, &locked.collect(), ids.disabled));
     let named = groups.iter().map(|group| (group.identity, &group.name));
-    let ours = [(common, &own.common), (disabled, &own.disabled)];
-    let ours = ours.into_iter().filter_map(|(identity, name)| Some((identity?, name)));
+    let ours = [ids.common, ids.disabled, ids.forward_only].into_iter().zip(own.all());
+    let ours = ours.filter_map(|(identity, name)| Some((identity?, name)));
     for (identity, name) in named.chain(ours) {
         let mut members = members.remove(&identity.id).unwrap_or_default();
         members.sort();
@@ -337,7 +346,7 @@ fn logins(input: &Input<'_>, users: &[User<'_>]) -> Keys {
             confirmed: user.confirmed,
             source: user.source.clone(),
             keys: user.keys.clone(),
-            forward_only: false,
+            forward_only: user.forward_only,
         })
         .collect();
     logins.sort_by_key(|login| login.uid);

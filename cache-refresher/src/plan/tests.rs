@@ -2,6 +2,7 @@
 //! invariants of all plans (`invariants`).
 
 mod fields;
+mod forwarding;
 mod ids;
 mod invariants;
 mod keys;

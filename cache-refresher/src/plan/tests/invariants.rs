@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use policy::id::{FIRST, LAST, PINNED_FIRST};
+use policy::{FORWARD_ONLY_GROUP, FORWARD_ONLY_HOME, FORWARD_ONLY_SHELL};
 
 use super::*;
 use crate::local::NOLOGIN;
@@ -14,6 +15,7 @@ pub(super) fn check(world: &World, plan: &Plan) {
     active_names(world, plan);
     homes(world, plan);
     keys(world, plan);
+    forwarding(world, plan);
     texts(plan);
     again(world, plan);
 }
@@ -43,7 +45,8 @@ fn rows(world: &World, plan: &Plan) {
             user.passwd.home.as_str().starts_with('/') && !user.passwd.home.as_str().contains("/../"),
             "{user:?}"
         );
-        assert!(world.local.has_shell(user.passwd.shell.as_str()), "{user:?}");
+        let shell = user.passwd.shell.as_str();
+        assert!(world.local.has_shell(shell) || shell == FORWARD_ONLY_SHELL, "{user:?}");
         assert!(
             user.local
                 .iter()
@@ -62,7 +65,8 @@ fn rows(world: &World, plan: &Plan) {
     assert!(plan.cache.users.is_sorted_by_key(|user| user.uid));
     unique(plan.cache.users.iter().map(|user| user.uid.to_string()));
     unique(plan.cache.users.iter().map(|user| user.name.to_string()));
-    unique(plan.cache.users.iter().filter(|user| user.active).map(|user| user.passwd.home.to_string()));
+    let homes = plan.cache.users.iter().filter(|user| user.active).map(|user| user.passwd.home.to_string());
+    unique(homes.filter(|home| home != FORWARD_ONLY_HOME));
 }
 
 /// docs/reference/ids.md: no id below 1000, and outside the computed range only pinned ids.
@@ -105,18 +109,18 @@ fn active_names(world: &World, plan: &Plan) {
     let accounts = config.account.iter().map(|account| &account.local_groups);
     let targets = accounts.chain([&config.local_groups]).flat_map(|map| map.values().flatten().cloned());
     let joined: BTreeSet<String> = targets.collect();
-    let own = [config.users.common_group.clone(), DISABLED_GROUP.to_owned()];
+    let own = [&config.users.common_group, DISABLED_GROUP, FORWARD_ONLY_GROUP];
     for (iam_id, group) in &plan.state.groups {
         let name = group.name.as_str();
         let had = world.state.groups.get(iam_id).is_some_and(|known| known.name == group.name);
-        assert!((had || !joined.contains(name)) && !own.iter().any(|own| own == name), "group {name}");
+        assert!((had || !joined.contains(name)) && !own.contains(&name), "group {name}");
         nobody_elses(world, iam_id, name, held(world, iam_id, &group.name));
     }
     let published: BTreeSet<&str> = plan.state.groups.values().map(|group| group.name.as_str()).collect();
     for (iam_id, user) in plan.state.users.iter().filter(|(_, user)| user.disabled.is_none()) {
         let name = user.name.as_str();
         let had = world.state.users.get(iam_id).is_some_and(|known| known.name == user.name);
-        assert!((had || !joined.contains(name)) && !own.iter().any(|own| own == name), "user {name}");
+        assert!((had || !joined.contains(name)) && !own.contains(&name), "user {name}");
         assert!(!published.contains(name), "user {name} and a group");
         nobody_elses(world, iam_id, name, held(world, iam_id, &user.name));
     }
@@ -177,6 +181,38 @@ fn keys(world: &World, plan: &Plan) {
         assert!((0..=world.now).contains(&login.confirmed), "{login:?}");
     }
     assert!(active.iter().all(|user| !world.local.locked.contains(user.name.as_str())));
+}
+
+/// Who may only forward connections has neither shell nor home, and is recognised by sshd and by keys-cmd; everybody else is
+/// as usual. Only a listed member of a group in `shell_groups` of the account may run commands.
+fn forwarding(world: &World, plan: &Plan) {
+    let gid = plan.group(FORWARD_ONLY_GROUP).map(|group| group.gid);
+    assert!(gid.is_none() || world.config.users.forward_only);
+    let logins = plan.keys.logins.iter().map(|login| (login.uid, login));
+    let logins: BTreeMap<Id, &Login> = logins.collect();
+    for user in plan.cache.users.iter().filter(|user| user.active) {
+        let login = logins[&user.uid];
+        let only = login.forward_only;
+        assert_eq!(user.passwd.shell.as_str() == FORWARD_ONLY_SHELL, only, "{user:?}");
+        assert_eq!(user.passwd.home.as_str() == FORWARD_ONLY_HOME, only, "{user:?}");
+        assert!(gid.is_none_or(|gid| user.groups.contains(&gid) == only), "{user:?}");
+        assert!(!only || world.config.users.forward_only, "{user:?}");
+        let listed = world
+            .listing
+            .accounts
+            .iter()
+            .find(|account| account.users.iter().any(|user| user.id == login.iam_id.as_str()));
+        if let Some(account) = listed.filter(|_| world.config.users.forward_only) {
+            let more = world.config.account.iter().find(|other| other.name == account.name);
+            let names = more.map_or(&world.config.shell_groups, |other| &other.shell_groups);
+            let is_in = account.groups.iter().any(|group| {
+                group.members.iter().any(|id| id == login.iam_id.as_str())
+                    && (more.is_some() || account.name.is_empty())
+                    && names.iter().any(|name| name.eq_ignore_ascii_case(&group.name))
+            });
+            assert_eq!(only, !is_in, "{user:?}");
+        }
+    }
 }
 
 /// Each reason is one line and is read back unchanged, whatever the source's names, tags and keys contain.

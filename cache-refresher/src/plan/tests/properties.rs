@@ -70,6 +70,8 @@ struct Step {
     answers: bool,
     strip: bool,
     hide: bool,
+    /// With `forward_only`, `shell_groups`.
+    shell_groups: Option<Vec<&'static str>>,
     percent: u8,
     force: bool,
     minutes: i64,
@@ -125,13 +127,14 @@ fn step() -> impl Strategy<Value = Step> {
         subsequence(&["ana", "bob", "ops"][..], 0..=2),
         (subsequence(&["ana", "bob"][..], 0..=1), mostly()),
     );
-    let config = (subsequence(uses.to_vec(), 0..=5), pins, any::<bool>(), any::<bool>());
+    let shell_groups = option::of(subsequence(&["ops", "dev"][..], 0..=2));
+    let config = (subsequence(uses.to_vec(), 0..=5), pins, any::<bool>(), any::<bool>(), shell_groups);
     let run = (select(&[0_u8, 40, 100, 100][..]), any::<bool>(), select(&[1_i64, 60, 200_000][..]));
     (listing, host, config, run).prop_map(
         |(
             (people, groups, listed, complete),
             (locked, local, homes, members, used, (directory, answers)),
-            (uses, ids, strip, hide),
+            (uses, ids, strip, hide, shell_groups),
             (percent, force, minutes),
         )| {
             Step {
@@ -150,6 +153,7 @@ fn step() -> impl Strategy<Value = Step> {
                 answers,
                 strip,
                 hide,
+                shell_groups,
                 percent,
                 force,
                 minutes,
@@ -175,6 +179,9 @@ impl World {
         self.config.local_groups = [("Ops".to_owned(), vec!["adm".to_owned(), "root".to_owned()])].into();
         self.config.users.strip_domains = step.strip.then(|| "example.com".to_owned()).into_iter().collect();
         self.config.users.removed = if step.hide { Removed::Hide } else { Removed::Disable };
+        self.config.users.forward_only = step.shell_groups.is_some();
+        let shell_groups = step.shell_groups.iter().flatten();
+        self.config.shell_groups = shell_groups.map(|name| (*name).to_owned()).collect();
         self.config.safety.max_removed_percent = step.percent;
         let users = &mut self.local.files.users;
         users.retain(|_, uid| *uid <= 1000);

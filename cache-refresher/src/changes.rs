@@ -1,10 +1,10 @@
 //! What differs between two snapshots: for the log, the summary line, and `--dry-run`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use cache::snapshot::{Cache, Group, Keys, Login, User};
-use policy::Id;
+use policy::{FORWARD_ONLY_SHELL, Id};
 use similar::TextDiff;
 
 use crate::plan::Plan;
@@ -53,6 +53,14 @@ pub(crate) fn log(changes: &[Change]) {
     if level == log::Level::Trace && !log::log_enabled!(level) {
         log::info!("{} changes; --verbose lists them", changes.len());
     }
+}
+
+/// Users who could run commands and may from now on only forward connections.
+pub(crate) fn restricted(before: &Cache, after: &Cache) -> BTreeSet<Id> {
+    let only = |user: &User| user.active && user.passwd.shell.as_str() == FORWARD_ONLY_SHELL;
+    let old = before.users.iter().filter(|user| user.active && !only(user)).map(|user| user.uid);
+    let new: BTreeSet<Id> = after.users.iter().filter(|user| only(user)).map(|user| user.uid).collect();
+    old.filter(|uid| new.contains(uid)).collect()
 }
 
 /// By id, for each user and group. The time at which a user's keys were confirmed does not count.

@@ -1,4 +1,4 @@
-//! Ends the processes of users who may no longer log in: lingering and sessions first, then whatever still runs.
+//! Ends the processes of users who may no longer log in, or no longer run commands: lingering and sessions first, then whatever still runs.
 //!
 //! Signals are sent by a child that has taken the user's uid. The kernel then lets it reach that user's processes and no
 //! others, all at once (kill(2), pid -1); a list of pids could not guarantee that.
@@ -39,23 +39,30 @@ const ROUNDS: u32 = 20;
 /// the upper half unused).
 const STAND_IN: u32 = 0x8000_0000;
 
-/// A user who left or is locked.
+/// A user who left or is locked, or who may from now on only forward connections.
 struct Left<'a> {
     uid: u32,
+    why: &'static str,
     name: &'a Name,
     /// loginctl(1): exists while the user lingers.
     linger: Option<PathBuf>,
 }
 
-/// Ends the processes of every disabled user, shown or hidden. Returns a warning for each user whose processes remain.
+/// Ends the processes of every disabled user, shown or hidden, and of the `restricted`. Returns a warning for each user whose
+/// processes remain.
 ///
 /// Without `local`, ids that a local user could have are left alone. Without `cache`, no name counts as active.
-pub(crate) fn end_of_disabled(state: &State, cache: Option<&Cache>, local: Option<&Local>) -> Vec<Warning> {
+pub(crate) fn end(
+    state: &State,
+    cache: Option<&Cache>,
+    local: Option<&Local>,
+    restricted: &BTreeSet<Id>,
+) -> Vec<Warning> {
     let running = running_uids();
-    let mut left = disabled(state, cache, local);
+    let mut left = to_be_ended(state, cache, local, restricted);
     left.retain(|left| running.contains(&left.uid) || left.linger.is_some());
     for user in &left {
-        log::info!("user '{}' ({}) is disabled: ending sessions and processes", user.name, user.uid);
+        log::info!("user '{}' ({}) {}: ending sessions and processes", user.name, user.uid, user.why);
         if Path::new("/run/systemd/system").exists() {
             // logind may not know this user. What counts is that no process is left.
             for verb in ["disable-linger", "terminate-user"] {
@@ -85,8 +92,13 @@ pub(crate) fn end_of_disabled(state: &State, cache: Option<&Cache>, local: Optio
     remaining.into_iter().map(warning).collect()
 }
 
-/// The disabled users, without ids of local users. Lingering of a name that now belongs to somebody else is not touched.
-fn disabled<'a>(state: &'a State, cache: Option<&Cache>, local: Option<&Local>) -> Vec<Left<'a>> {
+/// The users, without ids of local users. Lingering of a name that now belongs to somebody else is not touched.
+fn to_be_ended<'a>(
+    state: &'a State,
+    cache: Option<&Cache>,
+    local: Option<&Local>,
+    restricted: &BTreeSet<Id>,
+) -> Vec<Left<'a>> {
     let active: BTreeSet<&Name> = cache
         .iter()
         .flat_map(|cache| &cache.users)
@@ -95,12 +107,17 @@ fn disabled<'a>(state: &'a State, cache: Option<&Cache>, local: Option<&Local>) 
         .collect();
     let is_local = |name: &Name| local.is_none_or(|local| local.files.users.contains_key(name.as_str()));
     let is_other = |uid: u32| local.map_or(uid < id::FIRST, |local| local.holder_of(uid).is_some());
-    let left = state.users.iter().filter(|(_, user)| user.disabled.is_some()).filter_map(|(id, user)| {
-        let uid = state.identities.get(id)?.id.get();
-        let name = &user.name;
+    let left = state.users.iter().filter_map(|(id, user)| {
+        let id = state.identities.get(id)?.id;
+        let (uid, name) = (id.get(), &user.name);
+        let is_active = user.disabled.is_none();
+        if is_active && !restricted.contains(&id) {
+            return None;
+        }
         let file = Path::new("/var/lib/systemd/linger").join(name.as_str());
-        let own = !active.contains(name) && !is_local(name);
-        Some(Left { uid, name, linger: (own && file.exists()).then_some(file) })
+        let own = (is_active || !active.contains(name)) && !is_local(name);
+        let why = if is_active { "may only forward connections now" } else { "is disabled" };
+        Some(Left { uid, why, name, linger: (own && file.exists()).then_some(file) })
     });
     left.filter(|left| !is_other(left.uid)).collect()
 }

@@ -1,5 +1,6 @@
 //! The state and the published files of this host, and how they are replaced. Callers hold the lock.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -11,6 +12,7 @@ use cache::{publish, reserve};
 use claims::nss::Files;
 use config::Config;
 use listing::Listing;
+use policy::Id;
 use status::{Held, Warning};
 
 use super::error::Error;
@@ -80,6 +82,8 @@ pub(super) struct Done {
     pub renamed: bool,
     /// Whether there was no cache before.
     pub first: bool,
+    /// Who could run commands until now.
+    pub restricted: BTreeSet<Id>,
 }
 
 impl<'a> OnDisk<'a> {
@@ -171,12 +175,12 @@ impl<'a> OnDisk<'a> {
             self.keys.as_ref().ok() != Some(&plan.keys)
                 || !publish::is_sound(self.directory, schema::KEYS, Some(group)),
         );
-        let changes = changes::between(&self.published(), &Published::of(plan));
+        let (before, after) = (self.published(), Published::of(plan));
         // First, so that after a crash no second user gets an id that was already published.
         self.save(&plan.state)?;
         let first = !self.directory.join("cache.db").exists();
         self.replace(differs.0.then_some(&plan.cache), differs.1.then_some(&plan.keys), group)?;
-        Ok(told(changes, differs.0, first))
+        Ok(told(&before, &after, differs.0, first))
     }
 
     /// Disables users who left or are locked. This needs neither a plan nor another service. The state is saved last, since
@@ -205,10 +209,7 @@ impl<'a> OnDisk<'a> {
             return (Done::default(), Err(error));
         }
         let changed = (cache.is_some(), keys.is_some());
-        let done = Done {
-            published: changed.0 || changed.1,
-            ..told(changes::between(&before, &after), changed.0, false)
-        };
+        let done = Done { published: changed.0 || changed.1, ..told(&before, &after, changed.0, false) };
         // A lost state is restored and reported together with a whole plan.
         let saved = if self.loss().is_none() { self.save(&next.state) } else { Ok(()) };
         self.state = next.state;
@@ -240,8 +241,10 @@ impl<'a> OnDisk<'a> {
     }
 }
 
-fn told(changes: Vec<Change>, renamed: bool, first: bool) -> Done {
-    Done { published: renamed || !changes.is_empty(), renamed, first, changes }
+fn told(before: &Published, after: &Published, renamed: bool, first: bool) -> Done {
+    let changes = changes::between(before, after);
+    let restricted = changes::restricted(&before.cache, &after.cache);
+    Done { restricted, published: renamed || !changes.is_empty(), renamed, first, changes }
 }
 
 /// Whether `keys` only repeat those of the machine from whose image this one was started: before its first fetch, it can

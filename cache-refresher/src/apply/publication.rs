@@ -109,7 +109,7 @@ fn carry_out(
     let mut report = Report::of(listing, &plan, &changes, request.now);
     report.status.published = done.published;
     if request.config.users.terminate_sessions {
-        let ended = sessions::end_of_disabled(&plan.state, Some(&plan.cache), Some(local));
+        let ended = sessions::end(&plan.state, Some(&plan.cache), Some(local), &done.restricted);
         report.status.warnings.extend(ended.into_iter().map(Told::from));
     }
     Ok(report)

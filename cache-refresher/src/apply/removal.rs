@@ -91,7 +91,7 @@ pub(super) fn attempt(request: Request<'_>) -> Taken {
         nscd::invalidate(false);
     }
     if request.config.users.terminate_sessions && (done.published || request.removals_only) {
-        warnings = sessions::end_of_disabled(&disk.state, disk.cache.as_ref().ok(), local.as_ref());
+        warnings = sessions::end(&disk.state, disk.cache.as_ref().ok(), local.as_ref(), &done.restricted);
     }
     changes::log(&done.changes);
     Taken { changes: done.changes, warnings, error: saved.err().or(error) }

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
+use serde_json::json;
 use tests::{Host, REFRESHER, listing, user};
 
 use crate::{POWER, Running, stopped_at};
@@ -108,6 +109,28 @@ fn a_user_who_is_hidden_at_once_has_no_process_left_either() {
     let _running = start(&host, &ana, &ana, SLEEP);
     host.apply(&listing(&[]));
     assert_eq!((host.getent("passwd", &ana), processes(&ana)), (None, BTreeSet::new()));
+}
+
+/// Once: a connection that they forward later is a process of theirs, too.
+#[test]
+fn processes_of_a_user_who_may_from_now_on_only_forward_are_ended_once() {
+    let Some(host) = Host::new() else { return };
+    let both = listing(&[user("se-35", "ana"), user("se-36", "bob")]);
+    let admins = json!({"id": "g-adm", "name": "Admins", "members": ["se-36"]});
+    let mut all = both.clone();
+    all["accounts"][0]["groups"].as_array_mut().unwrap().push(admins);
+    host.apply(&all);
+    let (ana, bob) = (host.passwd("ana", 2), host.passwd("bob", 2));
+    let _anas = start(&host, &ana, &ana, SLEEP);
+    let bobs = start(&host, &bob, &bob, SLEEP);
+    host.machine.config("shell_groups = [\"Admins\"]\n[users]\nforward_only = true\n");
+    let ran = host.apply(&all);
+    let said = format!("user 'ana' ({ana}) may only forward connections now: ending sessions and processes");
+    assert!(ran.err.contains(&said) && !ran.err.contains("'bob'"), "{}", ran.err);
+    assert_eq!((processes(&ana), processes(&bob)), (BTreeSet::new(), [bobs.0.id()].into()));
+    let _forwards = start(&host, &ana, &ana, SLEEP);
+    host.apply(&all);
+    assert_eq!(processes(&ana).len(), 1);
 }
 
 #[test]

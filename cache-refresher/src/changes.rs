@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use cache::snapshot::{Cache, Group, Keys, Login, User};
-use policy::{FORWARD_ONLY_SHELL, Id};
+use policy::Id;
 use similar::TextDiff;
 
 use crate::plan::Plan;
@@ -57,9 +57,9 @@ pub(crate) fn log(changes: &[Change]) {
 
 /// Users who could run commands and may from now on only forward connections.
 pub(crate) fn restricted(before: &Cache, after: &Cache) -> BTreeSet<Id> {
-    let only = |user: &User| user.active && user.passwd.shell.as_str() == FORWARD_ONLY_SHELL;
-    let old = before.users.iter().filter(|user| user.active && !only(user)).map(|user| user.uid);
-    let new: BTreeSet<Id> = after.users.iter().filter(|user| only(user)).map(|user| user.uid).collect();
+    let old = before.users.iter().filter(|user| user.active && !user.is_forward_only()).map(|user| user.uid);
+    let new: BTreeSet<Id> =
+        after.users.iter().filter(|user| user.is_forward_only()).map(|user| user.uid).collect();
     old.filter(|uid| new.contains(uid)).collect()
 }
 

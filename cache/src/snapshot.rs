@@ -36,6 +36,14 @@ pub struct User {
     pub local: Vec<u32>,
 }
 
+impl User {
+    /// Whether the user may log in, but only to forward connections.
+    #[must_use]
+    pub fn is_forward_only(&self) -> bool {
+        self.active && self.passwd.shell.as_str() == policy::FORWARD_ONLY_SHELL
+    }
+}
+
 /// A row of group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {

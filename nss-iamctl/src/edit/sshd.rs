@@ -6,6 +6,7 @@
 pub(crate) mod config;
 pub(crate) mod drop_in;
 pub(crate) mod effective;
+mod limits;
 pub(crate) mod reload;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::edit::file::{Edit, Kind};
 use crate::host::accounts::{self, Account, account};
 use crate::host::{Host, Output, files, paths, services};
 use crate::say::error::Error;
+use crate::say::show::some;
 use config::Files;
 use drop_in::Version;
 use effective::{Effective, allow};
@@ -257,25 +259,39 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
         return Ok(vec![Message::new(what).with_hint("nss-iamctl refresh, then nss-iamctl doctor")]);
     };
     let mut notes = Vec::new();
-    if let Some(user) = cache.users.iter().find(|user| user.active) {
-        resolves(sshd.host, user, user.name.as_str())?;
-        let user = user.name.as_str();
-        let settings = sshd.settings(user)?;
-        if let Some(why) = effective::active_differs(&settings, user, &[group], sshd.version.arguments()) {
-            let message = format!("sshd does not treat '{user}' as an nss-iam user: {why}");
-            return Err(Error::configuration(message).hint(format!("check that 'id {user}' shows '{group}'")));
-        }
-        if let Some(obstacle) = effective::obstacle(&settings, &[group]) {
-            let what = format!("user '{user}' cannot log in: {}", obstacle.what());
-            notes.push(Message::new(what).with_hint(obstacle.hint().unwrap_or_default()));
-        }
-        if let Some(pattern) = effective::denied(&settings, user) {
-            notes.push(format!("'DenyUsers {pattern}' stays in effect, and names user '{user}'").into());
+    for forward_only in [false, true] {
+        let is_one = |user: &&User| user.active && user.is_forward_only() == forward_only;
+        if let Some(user) = cache.users.iter().find(is_one) {
+            notes.extend(check_active(sshd, user, group)?);
         }
     }
     if let Some(user) = cache.users.iter().find(|user| !user.active) {
         resolves(sshd.host, user, &user.uid.to_string())?;
         is_nameless(sshd.host, user)?;
+    }
+    Ok(notes)
+}
+
+/// Checks sshd's settings for one user.
+fn check_active(sshd: &Sshd<'_>, user: &User, group: &str) -> Result<Vec<Message>, Error> {
+    resolves(sshd.host, user, user.name.as_str())?;
+    let mut groups = vec![group];
+    groups.extend(user.is_forward_only().then_some(policy::FORWARD_ONLY_GROUP));
+    let user = user.name.as_str();
+    let settings = sshd.settings(user)?;
+    if let Some(why) = effective::active_differs(&settings, user, &groups, sshd.version.arguments()) {
+        let message = format!("sshd does not treat '{user}' as an nss-iam user: {why}");
+        return Err(
+            Error::configuration(message).hint(format!("check that 'id {user}' shows {}", some(&groups)))
+        );
+    }
+    let mut notes = Vec::new();
+    if let Some(obstacle) = effective::obstacle(&settings, &groups) {
+        let what = format!("user '{user}' cannot log in: {}", obstacle.what());
+        notes.push(Message::new(what).with_hint(obstacle.hint().unwrap_or_default()));
+    }
+    if let Some(pattern) = effective::denied(&settings, user) {
+        notes.push(format!("'DenyUsers {pattern}' stays in effect, and names user '{user}'").into());
     }
     Ok(notes)
 }

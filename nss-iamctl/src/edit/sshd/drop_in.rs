@@ -1,11 +1,12 @@
 //! What is written into sshd's files, and where: pure functions from text to text.
 
-use policy::DISABLED_GROUP;
+use policy::{DISABLED_GROUP, FORWARD_ONLY_GROUP};
 
 use crate::edit::block;
 use crate::edit::sshd::config::{Directive, Files, directives, parse};
 use crate::edit::sshd::effective::Allow;
-use crate::host::paths::{KEYS_CMD, KEYS_USER};
+use crate::edit::sshd::limits::{FORWARD_ONLY, keys_command};
+use crate::host::paths::KEYS_USER;
 
 /// First in its directory, because the first Match that sets a keyword wins (sshd_config(5)).
 pub(crate) const PATH: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
@@ -33,16 +34,25 @@ impl Version {
     }
 }
 
-/// The two Match blocks. The second one is for users who left or are locked, in daemons that still have the module of an
+/// The three Match blocks. The first one is for users who may only forward connections; it comes first because the first
+/// AuthorizedKeysCommand wins. The last one is for users who left or are locked, in daemons that still have the module of an
 /// earlier release loaded. It is only a second line of defence: the module of this release does not find these users by name.
 pub(crate) fn text(group: &str, arguments: &str, allow: &Allow) -> String {
     let mut text = format!(
         "# Written by 'nss-iamctl enable': nss-iam users log in with their keys at the source. See nss-iam(7).\n\
-         Match Group {group}\n    \
-             AuthorizedKeysCommand {KEYS_CMD} {arguments}\n    \
-             AuthorizedKeysCommandUser {KEYS_USER}\n    \
-             AuthorizedKeysFile none\n"
+         Match Group {FORWARD_ONLY_GROUP}\n    AuthorizedKeysCommand {}\n",
+        keys_command(arguments, true)
     );
+    for (keyword, value) in FORWARD_ONLY {
+        text.push_str(&format!("    {keyword} {value}\n"));
+    }
+    text.push_str(&format!(
+        "Match Group {group}\n    \
+             AuthorizedKeysCommand {}\n    \
+             AuthorizedKeysCommandUser {KEYS_USER}\n    \
+             AuthorizedKeysFile none\n",
+        keys_command(arguments, false)
+    ));
     if !allow.users.is_empty() {
         text.push_str(&format!("    AllowUsers {}\n", allow.users.join(" ")));
     }
@@ -81,10 +91,10 @@ pub(crate) fn out_of_force(files: &dyn Files) -> Option<String> {
     if ours.within.as_deref().is_some_and(|within| within != own) {
         return Some(format!("'{PATH}' is read within 'Match {}'", around(ours, &own)));
     }
+    let keys = ["AuthorizedKeysCommand", "AuthorizedKeysCommandUser", "AuthorizedKeysFile"];
+    let keywords: Vec<&str> = keys.into_iter().chain(FORWARD_ONLY.map(|(keyword, _)| keyword)).collect();
     let wins = |line: &&Directive| {
-        line.within.is_some()
-            && ["authorizedkeyscommand", "authorizedkeyscommanduser", "authorizedkeysfile"]
-                .contains(&line.keyword.as_str())
+        line.within.is_some() && keywords.iter().any(|keyword| keyword.eq_ignore_ascii_case(&line.keyword))
     };
     let winner = before.iter().find(wins)?;
     let within = winner.within.as_deref().unwrap_or_default();
@@ -104,7 +114,12 @@ mod tests {
 
     #[test]
     fn the_text_is_that_of_the_reference() {
-        let described = "Match Group iam-users\n    \
+        let described = "Match Group iam-forward-only\n    \
+                      AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd --forward-only %u %U %f\n    \
+                      ForceCommand /usr/libexec/nss-iam/forward-only\n    AllowTcpForwarding local\n    \
+                      AllowStreamLocalForwarding no\n    AllowAgentForwarding no\n    PermitTTY no\n    \
+                      PermitTunnel no\n    PermitUserRC no\n    X11Forwarding no\n\
+                      Match Group iam-users\n    \
                       AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f\n    \
                       AuthorizedKeysCommandUser nss-iam\n    AuthorizedKeysFile none\n\
                       Match Group iam-disabled\n    DenyUsers *\n    AuthorizedKeysFile none\n    \
@@ -222,7 +237,7 @@ mod tests {
             assert_eq!(block::remove(&with).unwrap(), main.as_bytes(), "{name}");
             let tree = Tree::of(&[(MAIN, str::from_utf8(&with).unwrap())]);
             let first = directives(&tree).into_iter().find(|line| line.within.is_some()).unwrap();
-            assert_eq!(first.arguments, ["Group", "iam-users"], "{name}");
+            assert_eq!(first.arguments, ["Group", "iam-forward-only"], "{name}");
         }
     }
 }

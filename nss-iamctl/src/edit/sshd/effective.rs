@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use message::Message;
+use policy::FORWARD_ONLY_GROUP;
 
 use crate::edit::sshd::config::matches;
-use crate::host::paths::{KEYS_CMD, KEYS_USER};
+use crate::edit::sshd::limits::{FORWARD_ONLY, keys_command};
+use crate::host::paths::KEYS_USER;
 
 /// Keyword, in lower case, to its values, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,6 +102,16 @@ pub(crate) fn obstacle(settings: &Effective, groups: &[&str]) -> Option<Message>
     if settings.list("denyusers").contains(&"*") {
         return no("sshd has 'DenyUsers *', which is not overridden", "list the users to deny in DenyUsers");
     }
+    if groups.contains(&FORWARD_ONLY_GROUP) {
+        if settings.get("disableforwarding") == "yes" {
+            let why = "sshd has 'DisableForwarding yes', and the user may only forward connections";
+            return no(why, "set it to no");
+        }
+        if settings.list("permitopen").contains(&"none") {
+            let why = "sshd has 'PermitOpen none', and the user may only forward connections";
+            return no(why, "name in PermitOpen what users may reach, or remove it");
+        }
+    }
     for pattern in settings.list("denygroups") {
         if let Some(group) = groups.iter().find(|group| matches(pattern, group)) {
             let why =
@@ -128,14 +140,17 @@ pub(crate) fn active_differs(
     groups: &[&str],
     arguments: &str,
 ) -> Option<String> {
-    let command = format!("{KEYS_CMD} {arguments}");
-    for (keyword, wanted) in [
-        ("authorizedkeyscommand", command.as_str()),
-        ("authorizedkeyscommanduser", KEYS_USER),
-        ("authorizedkeysfile", "none"),
-    ] {
-        if settings.get(keyword) != wanted {
-            return Some(format!("{keyword} is '{}', not '{wanted}'", settings.get(keyword)));
+    let forward_only = groups.contains(&FORWARD_ONLY_GROUP);
+    let command = keys_command(arguments, forward_only);
+    let keys = [
+        ("AuthorizedKeysCommand", command.as_str()),
+        ("AuthorizedKeysCommandUser", KEYS_USER),
+        ("AuthorizedKeysFile", "none"),
+    ];
+    for (keyword, wanted) in keys.into_iter().chain(FORWARD_ONLY.into_iter().filter(|_| forward_only)) {
+        let found = settings.get(&keyword.to_ascii_lowercase());
+        if found != wanted {
+            return Some(format!("{keyword} is '{found}', not '{wanted}'"));
         }
     }
     if let Some(users) = not_allowed(settings, user) {
@@ -226,7 +241,8 @@ mod tests {
         for line in good.lines() {
             let keyword = line.split(' ').next().unwrap();
             let other = format!("{keyword} other");
-            assert!(judge(&good.replace(line, &other)).unwrap().contains(keyword), "{line}");
+            let told = judge(&good.replace(line, &other)).unwrap().to_ascii_lowercase();
+            assert!(told.contains(keyword), "{line}");
         }
         assert!(judge(&format!("{good}allowusers ubuntu\n")).unwrap().contains("AllowUsers"));
         assert!(judge(&format!("{good}allowgroups sudo\n")).unwrap().contains("AllowGroups"));
@@ -238,6 +254,30 @@ mod tests {
         let settings = Effective::parse("denyusers ana@10.0.0.1 an*\n");
         assert_eq!(denied(&settings, "ana"), Some("an*"), "everywhere");
         assert!(has_source("a@10.0.0.1") && !has_source("a@*") && !has_source("a"));
+    }
+
+    #[test]
+    fn each_limit_of_a_user_who_may_only_forward_is_looked_at() {
+        let groups = ["iam-users", "iam-forward-only"];
+        let judge = |text: &str| active_differs(&Effective::parse(text), "ana", &groups, "%u %U %f");
+        let mut good = "authorizedkeyscommand /usr/libexec/nss-iam/keys-cmd --forward-only %u %U %f\n\
+                        authorizedkeyscommanduser nss-iam\nauthorizedkeysfile none\n"
+            .to_owned();
+        for (keyword, value) in FORWARD_ONLY {
+            good.push_str(&format!("{} {value}\n", keyword.to_ascii_lowercase()));
+        }
+        assert_eq!(judge(&good), None);
+        for line in good.lines() {
+            let keyword = line.split(' ').next().unwrap();
+            let told = judge(&good.replace(line, &format!("{keyword} yes"))).unwrap();
+            assert!(told.to_ascii_lowercase().contains(keyword), "{line}");
+        }
+        for (line, why) in [("disableforwarding yes", "DisableForwarding"), ("permitopen none", "PermitOpen")]
+        {
+            let settings = Effective::parse(line);
+            assert!(obstacle(&settings, &groups).unwrap().what().contains(why));
+            assert_eq!(obstacle(&settings, &groups[..1]), None);
+        }
     }
 
     #[test]

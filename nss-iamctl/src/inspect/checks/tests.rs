@@ -356,7 +356,7 @@ fn what_keeps_sshd_from_letting_in_is_named() {
     finds(Warn, "'/etc/ssh/sshd_config' was changed", "reload", |facts, _| {
         sshd(facts).changed = Some(("/etc/ssh/sshd_config".to_owned(), NOW));
     });
-    finds(Bad, "authorizedkeyscommand is '/opt/other', not", "earlier Match", |_, probes| {
+    finds(Bad, "AuthorizedKeysCommand is '/opt/other', not", "earlier Match", |_, probes| {
         settings(&mut probes[0], "/usr/libexec/nss-iam/keys-cmd %u %U %f", "/opt/other");
     });
     finds(Bad, "AllowUsers has 'ubuntu'", "enable", |_, probes| {

@@ -1,0 +1,23 @@
+//! What our Match blocks say about a user, as it is written into sshd's files and compared with what is in effect.
+
+use policy::FORWARD_ONLY_SHELL;
+
+use crate::host::paths::KEYS_CMD;
+
+/// What sshd lets users do who may only forward connections. `restrict` in the options of their keys does not replace these:
+/// it neither stops sftp, nor remote forwarding, nor that of sockets, through which a user's systemd runs commands.
+pub(crate) const FORWARD_ONLY: [(&str, &str); 8] = [
+    ("ForceCommand", FORWARD_ONLY_SHELL),
+    ("AllowTcpForwarding", "local"),
+    ("AllowStreamLocalForwarding", "no"),
+    ("AllowAgentForwarding", "no"),
+    ("PermitTTY", "no"),
+    ("PermitTunnel", "no"),
+    ("PermitUserRC", "no"),
+    ("X11Forwarding", "no"),
+];
+
+/// The command that gives sshd the keys of a user, with its arguments.
+pub(crate) fn keys_command(arguments: &str, forward_only: bool) -> String {
+    format!("{KEYS_CMD} {}{arguments}", if forward_only { "--forward-only " } else { "" })
+}

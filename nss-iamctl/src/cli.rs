@@ -90,6 +90,18 @@ pub(crate) struct Enable {
     #[arg(long = "local-group", value_name = "GROUP=LOCAL", value_parser = pair)]
     pub local_groups: Vec<(String, String)>,
 
+    /// Let users only forward connections through this host (ssh -J, -L), and run no command on it
+    #[arg(long)]
+    pub forward_only: bool,
+
+    /// Let all users run commands again
+    #[arg(long, conflicts_with_all = ["forward_only", "shell_groups"])]
+    pub no_forward_only: bool,
+
+    /// Group, like --group, whose members run commands although --forward-only is set; may be repeated
+    #[arg(long = "shell-group", value_name = "GROUP")]
+    pub shell_groups: Vec<String>,
+
     /// IAM role to assume: its name or its ARN
     #[arg(long)]
     pub role: Option<String>,

@@ -105,6 +105,8 @@ fn with(mut texts: Texts, path: PathBuf, text: Option<String>) -> Texts {
 struct Wanted {
     groups: Option<Vec<String>>,
     role: Option<String>,
+    forward_only: Option<bool>,
+    shell_groups: Option<Vec<String>>,
     local_groups: BTreeMap<String, Vec<String>>,
 }
 
@@ -112,16 +114,19 @@ impl Wanted {
     /// # Errors
     /// When a group is to be removed that is not configured.
     fn of(args: &Enable, config: &Config) -> Result<Self, Error> {
-        let mut groups = config.groups.clone();
+        let (mut groups, mut shell_groups) = (config.groups.clone(), config.shell_groups.clone());
         let same = |group: &str, other: &str| group.eq_ignore_ascii_case(other);
-        for group in &args.groups {
+        let add = |groups: &mut Vec<String>, group: &String| {
             if !groups.iter().any(|other| same(group, other)) {
                 groups.push(group.clone());
             }
-        }
+        };
+        args.groups.iter().chain(&args.shell_groups).for_each(|group| add(&mut groups, group));
+        args.shell_groups.iter().for_each(|group| add(&mut shell_groups, group));
         for group in &args.remove_groups {
             let before = groups.len();
             groups.retain(|other| !same(group, other));
+            shell_groups.retain(|other| !same(group, other));
             if groups.len() == before {
                 let what = format!("'--remove-group {group}': this group is not configured");
                 return Err(Error::configuration(what).hint(match groups.as_slice() {
@@ -140,8 +145,11 @@ impl Wanted {
             }
         }
         local_groups.retain(|group, locals| config.local_groups.get(group) != Some(locals));
+        let forward_only = (args.forward_only || args.no_forward_only).then_some(args.forward_only);
         Ok(Self {
             groups: (groups != config.groups).then_some(groups),
+            shell_groups: (shell_groups != config.shell_groups).then_some(shell_groups),
+            forward_only: forward_only.filter(|wanted| *wanted != config.users.forward_only),
             role: args.role.clone().filter(|role| config.aws.role.as_ref() != Some(role)),
             local_groups,
         })
@@ -158,8 +166,14 @@ impl Wanted {
         if let Some(groups) = &self.groups {
             set(root, None, "groups", value(Array::from_iter(groups)));
         }
+        if let Some(groups) = &self.shell_groups {
+            set(root, None, "shell_groups", value(Array::from_iter(groups)));
+        }
         if let Some(role) = &self.role {
             set(root, Some("aws"), "role", value(role));
+        }
+        if let Some(forward_only) = self.forward_only {
+            set(root, Some("users"), "forward_only", value(forward_only));
         }
         for (group, locals) in &self.local_groups {
             set(root, Some("local_groups"), group, value(Array::from_iter(locals)));
@@ -172,6 +186,12 @@ impl Wanted {
         let mut keys = Vec::new();
         if let Some(groups) = &self.groups {
             keys.push((vec!["groups"], Array::from_iter(groups).to_string()));
+        }
+        if let Some(groups) = &self.shell_groups {
+            keys.push((vec!["shell_groups"], Array::from_iter(groups).to_string()));
+        }
+        if let Some(forward_only) = self.forward_only {
+            keys.push((vec!["users", "forward_only"], forward_only.to_string()));
         }
         if let Some(role) = &self.role {
             keys.push((vec!["aws", "role"], value(role).to_string()));
@@ -289,6 +309,22 @@ mod tests {
         assert_eq!(settings.edits.len(), 1);
         assert_eq!(settings.edits[0].kind, Kind::Whole);
         assert_eq!((settings.notes.len(), settings.before.groups.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_shell_group_is_also_a_group_and_goes_with_it() {
+        let (_directory, host) = host(&[("config.toml", "groups = ['A']")]);
+        let args = Enable { forward_only: true, shell_groups: strings(&["Ops"]), ..Enable::default() };
+        let settings = plan(&host, &args).unwrap();
+        let text = "groups = [\"A\", \"Ops\"]\nshell_groups = [\"Ops\"]\n\n[users]\nforward_only = true\n";
+        assert_eq!(written(&settings), text);
+        std::fs::write(host.path(PATH), text).unwrap();
+        assert!(plan(&host, &args).unwrap().edits.is_empty(), "there already");
+        let undone = Enable { no_forward_only: true, ..groups(&[], &["ops"]) };
+        assert_eq!(
+            written(&plan(&host, &undone).unwrap()),
+            "groups = [\"A\"]\nshell_groups = []\n\n[users]\nforward_only = false\n"
+        );
     }
 
     #[test]

@@ -207,8 +207,9 @@ fn way(host: &Host, path: &str) -> Vec<Node> {
 }
 
 fn homes(host: &Host, published: &Published) -> Vec<(String, u32, Node)> {
-    let users = published.cache.iter().flat_map(|cache| &cache.users).filter(|user| user.active);
+    let users = published.cache.iter().flat_map(|cache| &cache.users);
     users
+        .filter(|user| user.active && !user.is_forward_only())
         .filter_map(|user| {
             Some((user.name.to_string(), user.uid.get(), Node::of(host, user.passwd.home.as_str())?))
         })

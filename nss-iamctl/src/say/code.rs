@@ -181,6 +181,7 @@ links! {
         DropInOutOfForce = "drop-in-not-effective",
         SshdSettings = "sshd-settings",
         ForcedCommand = "forced-command",
+        ForwardOnly = "forward-only",
         SshdDiffers = "sshd-differs",
         SshdObstacle = "sshd-obstacle",
         SshdDenies = "sshd-denies",

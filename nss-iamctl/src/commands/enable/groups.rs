@@ -57,6 +57,29 @@ pub(super) fn unread<'a>(args: &'a Enable, config: &'a Config) -> impl Iterator<
     })
 }
 
+/// Who can run commands, if not everybody can or the command line says who.
+pub(super) fn shells(args: &Enable, config: &Config) -> Option<Message> {
+    let accounts = config.account.iter().map(|account| &account.shell_groups);
+    let groups: Vec<&String> = std::iter::once(&config.shell_groups).chain(accounts).flatten().collect();
+    Some(match (config.users.forward_only, groups.as_slice()) {
+        (false, _) if args.shell_groups.is_empty() => return None,
+        (false, _) => {
+            Message::new("every user can run commands on this host, so '--shell-group' makes no difference")
+                .with_hint("nss-iamctl enable --forward-only")
+        }
+        (true, []) => Message::new(
+            "no nss-iam user can run a command on this host: they only forward connections",
+        )
+        .with_hint(
+            "nss-iamctl enable --shell-group GROUP, for the administrators; local users are as before",
+        ),
+        (true, groups) => Message::new(format!(
+            "only members of {} can run commands on this host; all other nss-iam users only forward connections",
+            some(groups)
+        )),
+    })
+}
+
 /// What the change of the groups does to users who are published now; `None` if it removes no group.
 pub(super) fn left_without(published: &Published, before: &Config, after: &Config) -> Option<Message> {
     let removed: Vec<&String> = before.groups.iter().filter(|group| !after.groups.contains(group)).collect();

@@ -1,7 +1,7 @@
 //! The checks of one user, in the order of a login: pure functions of the facts.
 
 use config::Config;
-use policy::KeyLine;
+use policy::{FORWARD_ONLY_SHELL, KeyLine};
 use status::{Locked, Skip, Told, Warning, What};
 
 use crate::commands::why::log::{Asked, activate, add_any_key, last};
@@ -29,6 +29,7 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
     findings.extend(others(facts, who, asked));
     findings.extend(membership(facts, who));
     findings.extend(local_groups(facts, who));
+    findings.extend(forward_only(facts, who));
     findings.extend(state(facts, who));
     findings.extend(given(facts));
     if who.cached.is_some_and(|user| user.active) {
@@ -147,11 +148,29 @@ fn local_groups(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     Some(Finding::ok(Link::LocalGroups, format!("member of the local groups {}", some(&names))))
 }
 
+/// Why the user cannot run commands.
+fn forward_only(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
+    who.cached.filter(|user| user.is_forward_only())?;
+    let config = facts.configured();
+    let account = who.listed.map_or("", |(account, _)| account.name.as_str());
+    let more = config.account.iter().find(|other| other.name == account);
+    let groups = more.map_or(&config.shell_groups, |other| &other.shell_groups);
+    let of = if groups.is_empty() {
+        "there are no shell_groups".to_owned()
+    } else {
+        format!("only members of {} can run commands", some(groups))
+    };
+    let what = format!(
+        "may only forward connections through this host (ssh -J, -L), and runs no command on it: forward_only is set, and {of}"
+    );
+    Some(Finding::ok(Link::ForwardOnly, what))
+}
+
 /// sshd_config(5): it runs instead of the shell and of every command.
 fn forced_command(probe: &Probe) -> Option<Finding> {
     let settings = probe.sshd.as_ref()?.as_ref().ok()?;
     let command = settings.get("forcecommand");
-    if ["", "none"].contains(&command) {
+    if ["", "none", FORWARD_ONLY_SHELL].contains(&command) {
         return None;
     }
     let what = format!("sshd runs '{command}' instead of what '{}' asks for (ForceCommand)", probe.name);
@@ -362,6 +381,9 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
 }
 
 fn home(facts: &Facts, probe: &Probe) -> Option<Finding> {
+    if probe.shell == FORWARD_ONLY_SHELL {
+        return None;
+    }
     match &probe.home_node {
         Some(node) => logins::home(&probe.name, probe.uid, node),
         None if !probe.active => None,

@@ -1,6 +1,7 @@
 //! Whether a login succeeds once glibc answers: sshd, PAM, home directories, shells, and denials by SELinux or AppArmor.
 
 use config::{Config, Source, TagUse};
+use policy::FORWARD_ONLY_SHELL;
 
 use crate::edit::sshd::drop_in;
 use crate::edit::sshd::effective::{self, Effective};
@@ -197,7 +198,9 @@ pub(crate) fn shell(facts: &Facts, probe: &Probe) -> Option<Finding> {
             "install it, or set [users] shell to another shell in /etc/shells",
         ));
     }
-    let listed = facts.shells.as_ref().is_some_and(|shells| shells.contains(shell));
+    // Nobody chooses this shell, so it needs no entry, unless PAM looks for it.
+    let listed = facts.shells.as_ref().is_some_and(|shells| shells.contains(shell))
+        || shell == FORWARD_ONLY_SHELL && !facts.checks_shells;
     if !listed {
         let refused = if facts.checks_shells { ", so PAM refuses the login (pam_shells)" } else { "" };
         let what = format!("the shell '{shell}' of '{name}' is not in /etc/shells{refused}");

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod enable;
+mod forward_only;
 mod forwarding;
 mod hardened;
 mod imds;

@@ -111,6 +111,15 @@ impl Source {
         }
     }
 
+    /// Whether a user can have this name there. IAM's rule: API reference, CreateUser.
+    #[must_use]
+    pub fn can_have_user(&self, name: &str) -> bool {
+        match self {
+            Self::Iam => made_of(name, "+=,.@_-", 1, 64),
+            Self::File { .. } => !name.is_empty(),
+        }
+    }
+
     /// What `keys.db` and `state.db` store about who confirmed a user's keys: `iam:123456789012`, or the URL of
     /// a document. The account is empty while it is unknown.
     #[must_use]

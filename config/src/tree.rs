@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use message::near::distance;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -227,20 +228,4 @@ impl Section {
         };
         Err(item.error(format!("unknown key '{}' in {}", key.escape_debug(), self.name), hint))
     }
-}
-
-/// How many bytes must be changed, inserted or removed to turn `a` into `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut last = i + 1;
-        let mut next = vec![last];
-        for (y, above) in b.bytes().zip(row.windows(2)) {
-            let &[before, up] = above else { continue };
-            last = (before + usize::from(x != y)).min(up + 1).min(last + 1);
-            next.push(last);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }

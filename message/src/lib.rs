@@ -3,6 +3,8 @@
 //! The two parts are kept apart until they are printed, so that text from elsewhere cannot look like a hint.
 #![forbid(unsafe_code)]
 
+pub mod near;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

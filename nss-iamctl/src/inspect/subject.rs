@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use cache::snapshot::{Login, User};
+use cache::snapshot::{Cache, Login, User};
 use cache::state::{self, State};
 use config::{Config, TagUse};
 use jiff::Timestamp;
+use message::near;
 use policy::precedence::{Age, LastHolder, UserClaim};
 use policy::{IamId, Name};
 use ssh_key::{HashAlg, PublicKey};
@@ -149,6 +150,12 @@ impl<'a> Who<'a> {
     pub(crate) fn is_known(&self) -> bool {
         self.id.is_some() || self.cached.is_some() || !self.skips.is_empty()
     }
+}
+
+/// The login names that were probably meant by one that nobody has.
+pub(crate) fn meant(asked: &str, cache: Option<&Cache>) -> Vec<String> {
+    let users = cache.into_iter().flat_map(|cache| &cache.users).map(|user| user.name.as_str());
+    near::meant(asked, users).into_iter().map(str::to_owned).collect()
 }
 
 /// Where each active key of a user is at the source, by fingerprint.

@@ -12,7 +12,7 @@ use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::withheld;
 use crate::inspect::outlook::outlook;
 use crate::inspect::remedy::another_name;
-use crate::inspect::subject::{Origin, Who};
+use crate::inspect::subject::{self, Origin, Who};
 use crate::say::code::{Code, Link};
 use crate::say::finding::{self, Finding, Level};
 use crate::say::show::{ago, some, time, word};
@@ -178,15 +178,19 @@ fn forced_command(probe: &Probe) -> Option<Finding> {
 }
 
 fn unknown(facts: &Facts, asked: &str) -> Finding {
-    let like = like(facts, asked);
+    let like = subject::meant(asked, facts.published.cache.as_ref().ok());
     if !like.is_empty() {
         let what =
             format!("no nss-iam user is called '{asked}' here, neither by login name nor at the source");
         return Finding::bad(Link::NameMistyped, what, format!("did you mean {}?", some(&like)));
     }
+    let config = facts.configured();
+    if !config.source.can_have_user(asked) {
+        let what = format!("no user of {} can be called '{asked}'", config.source.noun());
+        return Finding::bad(Link::NameUnknown, what, "nss-iamctl users lists the users of this host");
+    }
     let what =
         format!("no nss-iam user is called '{asked}' here, and no user of that name left or was skipped");
-    let config = facts.configured();
     let remedy = match add(&config, asked) {
         Some(add) => format!("if there should be such a user: {add}; then nss-iamctl refresh"),
         None => "is the user in one of the configured groups? nss-iamctl doctor".to_owned(),
@@ -198,18 +202,6 @@ fn unknown(facts: &Facts, asked: &str) -> Finding {
 fn add(config: &Config, iam_name: &str) -> Option<String> {
     let group = config.groups.first().map(|group| word(group));
     config.source.to_add_user(&word(iam_name), group.as_deref())
-}
-
-/// Login names with the same beginning, up to an `@`.
-fn like(facts: &Facts, asked: &str) -> Vec<String> {
-    let users = facts.published.cache.iter().flat_map(|cache| &cache.users);
-    let head = |name: &str| name.split('@').next().unwrap_or_default().to_ascii_lowercase();
-    let asked = head(asked);
-    let is_like = |name: &&str| {
-        let name = head(name);
-        asked.len() > 1 && (name.starts_with(&asked) || asked.starts_with(&name))
-    };
-    users.map(|user| user.name.as_str()).filter(is_like).map(str::to_owned).collect()
 }
 
 /// The groups of which the user is a member at the source.

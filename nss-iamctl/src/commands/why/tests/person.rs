@@ -15,7 +15,12 @@ fn a_name_that_leads_nowhere_is_explained() {
     finds("eve", Bad, "no nss-iam user is called 'eve'", "doctor", |facts| {
         facts.config = Ok(Config::default())
     });
-    finds("an", Bad, "no nss-iam user is called 'an'", "did you mean 'ana'?", |_| ());
+    for slip in ["an", "anna", "ana ", "'ana'", "ANNA", "ana@example.com"] {
+        finds(slip, Bad, &format!("no nss-iam user is called '{slip}'"), "did you mean 'ana'?", |_| ());
+    }
+    for name in ["", "a b", "eve;id"] {
+        finds(name, Bad, &format!("can be called '{name}'"), "nss-iamctl users", |_| ());
+    }
     finds("ubuntu", Bad, "'ubuntu' is a local user of this host, uid 1000", "own keys", |_| ());
     finds("ana", Bad, "'ana' is a local user of this host, uid 1001", "nss-iamctl adopt", |facts| {
         facts.passwd.insert("ana".to_owned(), 1001);

@@ -50,8 +50,14 @@ pub(crate) fn plan(host: &Host, args: &Enable) -> Result<Settings, Error> {
             Error::configuration(format!("'{}' is not valid TOML: {}", ours.display(), cause.message()))
         })?),
     };
-    let planned = with(current.clone(), ours, new.clone());
-    let config = Config::parse(&planned)?;
+    let planned = with(current.clone(), ours.clone(), new.clone());
+    let config = Config::parse(&planned).map_err(|refused| match refused {
+        // The file was valid, and has not been written: what is wrong was typed just now.
+        config::Error::Wrong { path, what, hint, .. } if path == ours => {
+            Error::configuration(what).hint(hint)
+        }
+        refused => refused.into(),
+    })?;
     wanted.takes_effect(&planned)?;
     let mut edits = Vec::new();
     let mut edit = |path: &str, kind, before: Option<String>, after: Option<String>| {
@@ -430,10 +436,28 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_iam_cannot_have_is_refused_with_the_line() {
+    fn a_value_that_cannot_be_is_refused_without_a_file_that_does_not_have_it() {
         let (_directory, host) = host(&[]);
-        let refused = plan(&host, &groups(&["no such\"group"], &[])).err().unwrap();
-        assert_eq!(refused.status(), crate::say::error::CONFIGURATION);
-        assert!(refused.to_string().contains("10-enable.toml' line 3"), "{refused}");
+        let role = |role: &str| Enable { role: Some(role.to_owned()), ..Enable::default() };
+        let local = |group: &str, local: &str| Enable {
+            local_groups: vec![(group.to_owned(), local.to_owned())],
+            ..Enable::default()
+        };
+        for (args, told) in [
+            (
+                groups(&["Ops "], &[]),
+                "'Ops ' is not valid for 'groups': not a valid name for an IAM group\nhint: 1 to",
+            ),
+            (groups(&["no such\"group"], &[]), "'no such\\\"group' is not valid for 'groups'"),
+            (
+                role("a b"),
+                "'a b' is not valid for 'aws.role': neither the name nor the ARN of a role\nhint: a name such",
+            ),
+            (local("Ops", "root"), "'root' is not valid for 'local_groups.Ops'"),
+        ] {
+            let refused = plan(&host, &args).err().unwrap();
+            assert_eq!(refused.status(), crate::say::error::CONFIGURATION);
+            assert!(refused.to_string().starts_with(told), "{refused}");
+        }
     }
 }

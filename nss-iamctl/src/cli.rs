@@ -2,6 +2,7 @@
 
 mod adopt;
 mod answers;
+pub(crate) mod mistake;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 

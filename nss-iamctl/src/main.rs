@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use anstream::ColorChoice;
 use clap::Parser;
 
-use cli::{Cli, Color, Command};
+use cli::{Cli, Color, Command, mistake};
 use commands::{
     adopt, clean, completions, disable, doctor, enable, keys, listing, lock, policy, refresh, restore,
     status, users, why,
@@ -26,18 +26,24 @@ use commands::{
 use host::Host;
 use say::error::{self, Error};
 use say::look::Look;
-use say::say;
+use say::{say, show};
 
 fn main() -> ExitCode {
     if let Some(done) = claims::nss::serve(std::env::args_os()) {
         return ExitCode::from(if done.is_ok() { error::OK } else { error::OTHER });
     }
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(usage) => {
-            // If standard error is closed, this failure cannot be reported either.
-            let _ = usage.print();
-            return ExitCode::from(if usage.use_stderr() { error::CONFIGURATION } else { error::OK });
+        Err(refused) if mistake::is_help(&refused) => {
+            // If the output is closed, this failure cannot be reported either.
+            let _ = refused.print();
+            return ExitCode::from(if refused.use_stderr() { error::CONFIGURATION } else { error::OK });
+        }
+        Err(refused) => {
+            say(mistake::explained(&words, &refused));
+            return ExitCode::from(error::CONFIGURATION);
         }
     };
     Look::set(match cli.color {
@@ -47,7 +53,7 @@ fn main() -> ExitCode {
     });
     let host = Host::this();
     let out = &mut std::io::stdout().lock();
-    let done = dispatch(&host, &cli.command, out);
+    let done = allowed(&cli.command, &words).and_then(|()| dispatch(&host, &cli.command, out));
     ExitCode::from(done.unwrap_or_else(|failed: Error| {
         let status = failed.status();
         say(failed);
@@ -55,10 +61,16 @@ fn main() -> ExitCode {
     }))
 }
 
-fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, Error> {
-    if let Power::Root(word) = needed(command) {
-        error::require_root(word)?;
+/// # Errors
+/// If the command needs root; `words` is the whole command line, without the name of the program.
+fn allowed(command: &Command, words: &[String]) -> Result<(), Error> {
+    match needed(command) {
+        Power::Root(name) => error::require_root(name, &show::command(words)),
+        Power::Anyone => Ok(()),
     }
+}
+
+fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, Error> {
     match command {
         Command::Enable(args) => enable::run(host, args, now(), out),
         Command::Disable(args) => disable::run(host, args, out),

@@ -100,7 +100,7 @@ fn users_other_than_root_see_what_glibc_returns_and_no_keys() {
     let users = other(&["users"]);
     assert_eq!(users.out.lines().next().unwrap().split_whitespace().last(), Some("GROUPS"), "{users:?}");
     let keys = other(&["keys", "ana"]);
-    assert_eq!((keys.status, keys.out.as_str()), (Some(78), ""));
+    assert_eq!((keys.status, keys.out.as_str()), (Some(77), ""));
     assert!(keys.err.contains("sudo nss-iamctl keys ana"), "{keys:?}");
     let why = other(&["why", "ana", "--json"]);
     assert_eq!(findings(&why)[0].0, "warn", "{why:?}");

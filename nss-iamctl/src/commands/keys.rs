@@ -13,24 +13,31 @@ use crate::host::Host;
 use crate::host::published::Trouble;
 use crate::inspect::facts::Facts;
 use crate::inspect::offer::withheld;
-use crate::inspect::subject::{Origin, Who};
+use crate::inspect::subject::{self, Origin, Who};
 use crate::say::code::{Code, Link};
-use crate::say::error::Error;
+use crate::say::error::{Error, needs_root};
 use crate::say::finding::written;
-use crate::say::show::{ago, as_json, printable, table, word};
+use crate::say::show::{ago, as_json, command, printable, some, table, word};
 
 pub(crate) fn run(host: &Host, args: &cli::Keys, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
     let facts = Facts::gather(host, now);
     let keys = facts.published.keys.as_ref().map_err(|trouble| {
         let error = match trouble {
-            Trouble::Denied => Error::configuration("only root may read keys")
-                .hint(format!("sudo nss-iamctl keys {}", word(&args.user))),
+            Trouble::Denied => needs_root("only root may read keys", &command(["keys", &args.user])),
             other => Error::other(format!("cannot use '/var/lib/nss-iam/keys.db': {other}")),
         };
         if *trouble == Trouble::Missing { error.hint("nss-iamctl refresh") } else { error }
     })?;
     let who = Who::find(&args.user, &facts);
     let rows = rows(&facts, keys, &who);
+    if !who.is_known() {
+        let message = format!("no nss-iam user is called '{}' here", printable(&args.user));
+        let hint = match subject::meant(&args.user, facts.published.cache.as_ref().ok()) {
+            like if like.is_empty() => format!("nss-iamctl why {}", word(&args.user)),
+            like => format!("did you mean {}?", some(&like)),
+        };
+        return Err(Error::configuration(message).hint(hint));
+    }
     if rows.is_empty() {
         let message = format!("'{}' has no key on this host", printable(&args.user));
         return Err(Error::configuration(message).hint(format!("nss-iamctl why {}", word(&args.user))));

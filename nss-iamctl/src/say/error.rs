@@ -77,11 +77,15 @@ impl From<Error> for Message {
 }
 
 /// # Errors
-/// Unless root runs this.
-pub(crate) fn require_root(command: &str) -> Result<(), Error> {
+/// Unless root runs this. `line` is the whole command line.
+pub(crate) fn require_root(name: &str, line: &str) -> Result<(), Error> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let message = Message::new(format!("'{command}' must be run by root; nothing was done"));
-    Err(Error { status: DENIED, message: message.with_hint(format!("sudo nss-iamctl {command}")) })
+    Err(needs_root(format!("'{name}' must be run by root; nothing was done"), line))
+}
+
+/// Only root can do this, by running this command line.
+pub(crate) fn needs_root(what: impl AsRef<str>, line: &str) -> Error {
+    Error { status: DENIED, message: Message::new(what).with_hint(format!("sudo {line}")) }
 }

@@ -35,6 +35,11 @@ pub(crate) fn word(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
+/// A command line of this program that will be copied into a shell.
+pub(crate) fn command(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    words.into_iter().fold("nss-iamctl".to_owned(), |line, next| format!("{line} {}", word(next.as_ref())))
+}
+
 /// A length of time in one unit: `90 s`, `5 min`, `3 h`, `4 d`.
 pub(crate) fn length(seconds: i64) -> String {
     match seconds {
@@ -95,6 +100,10 @@ mod tests {
         assert_eq!(word("Ana+x@example.com"), "Ana+x@example.com");
         assert_eq!(word("a; rm -rf '~'"), r"'a; rm -rf '\''~'\'''");
         assert_eq!(word(""), "''");
+        assert_eq!(
+            command(["lock", "ana", "--reason", "left now"]),
+            "nss-iamctl lock ana --reason 'left now'"
+        );
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(crate) enum Said {
     More(usize),
     /// One step is done.
     Done,
+    /// A request is repeated, in words.
+    Repeats(String),
 }
 
 static IS_CHILD: AtomicBool = AtomicBool::new(false);

@@ -96,6 +96,9 @@ impl Shown {
             }
             Said::More(steps) => self.bar.get_or_insert_with(Bar::start).more(steps),
             Said::Done => self.bar.get_or_insert_with(Bar::start).done(),
+            Said::Repeats(text) => {
+                self.bar.get_or_insert_with(Bar::start).repeats(&message::printable(&text))
+            }
         }
     }
 }
@@ -121,7 +124,10 @@ mod tests {
 
     #[test]
     fn what_is_said_is_heard() {
-        let said = || [Said::Log("ERROR".to_owned(), "a\nhint: b".to_owned()), Said::More(2), Said::Done];
+        let said = || {
+            let (log, repeats) = ("a\nhint: b".to_owned(), "b: c, try 2 of 10".to_owned());
+            [Said::Log("ERROR".to_owned(), log), Said::More(2), Said::Repeats(repeats), Said::Done]
+        };
         let lines: Vec<_> = said().iter().map(|said| serde_json::to_string(said).unwrap()).collect();
         assert_eq!(heard(lines.join("\n").as_bytes()), said());
     }

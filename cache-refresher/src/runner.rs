@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use config::Config;
@@ -210,13 +211,13 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     let previous = handover::previous(source);
     let remembered =
         Known::read(Path::new(cache::DIRECTORY)).map(|known| known.accounts_of(source)).unwrap_or_default();
-    let progress = Bar::start();
+    let progress = Arc::new(Bar::start());
     let (force, release) =
         (cli.force, &fetch::Release { all: cli.force, names: cli.release.iter().cloned().collect() });
-    let request =
-        fetch::Request { config, previous, remembered, force, release, now: now(), progress: &progress };
+    let bar = Arc::clone(&progress);
+    let request = fetch::Request { config, previous, remembered, force, release, now: now(), progress: bar };
     let fetch::Fetched { listing, calls, failures } = fetch::fetch(request);
-    drop(progress);
+    progress.end();
     let mut fetched = Fetched {
         exit: exit::heaviest(failures.iter().map(|failure| exit::of(failure.kind))),
         users: listing.accounts.iter().map(|account| account.users.len()).sum(),

@@ -188,7 +188,7 @@ async fn one_account<A: Accounts>(
         force: request.force,
         release: request.release,
         now: request.now,
-        progress: request.progress,
+        progress: &*request.progress,
     };
     refresh(&wanted, &directory, &id, known).await
 }

@@ -18,6 +18,8 @@ mod retention;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use config::Source;
 use jiff::Timestamp;
 use listing::{Failure, FailureKind, Listing};
@@ -57,8 +59,9 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
 /// A source is either a set of accounts that are asked for groups and users, or one document.
 async fn read(request: Request<'_>, calls: Calls) -> Listing {
     let config = request.config;
+    let progress = Arc::clone(&request.progress);
     match &config.source {
-        Source::Iam => accounts::read(request, aws::iam::connect(&config.aws, calls)).await,
+        Source::Iam => accounts::read(request, aws::iam::connect(&config.aws, calls, progress)).await,
         Source::File { path, .. } => document::read(request, file::File(path)).await,
     }
 }

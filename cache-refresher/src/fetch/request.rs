@@ -1,17 +1,21 @@
 //! What a fetch is asked to read: as a whole, and of one account.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::Arc;
 
 use config::{Config, Tags};
 use jiff::Timestamp;
 use listing::{Account, Failure, Listing, User, VERSION};
 
 /// Receives the progress of the reading.
-pub(crate) trait Progress {
+pub(crate) trait Progress: Debug + Send + Sync {
     /// This many steps were added.
     fn more(&self, steps: usize);
     /// One step is done.
     fn done(&self);
+    /// A request is repeated; the text says to where, why, and which try this is. It holds until the next step.
+    fn repeats(&self, text: &str);
 }
 
 /// What to read.
@@ -29,7 +33,7 @@ pub(crate) struct Request<'a> {
     /// The time of day.
     pub(crate) now: Timestamp,
     /// Receives the progress.
-    pub(crate) progress: &'a dyn Progress,
+    pub(crate) progress: Arc<dyn Progress>,
 }
 
 /// The users whose removals are not held.

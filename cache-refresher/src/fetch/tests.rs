@@ -19,11 +19,14 @@ use super::failure::Reason;
 use super::request::{AccountRequest, Progress, Release};
 use table::Table;
 
-struct Quiet;
+/// Shows no progress.
+#[derive(Debug)]
+pub(super) struct Quiet;
 
 impl Progress for Quiet {
     fn more(&self, _: usize) {}
     fn done(&self) {}
+    fn repeats(&self, _: &str) {}
 }
 
 /// Refreshes of the groups `G` and `H`, minutes after 2026-11-22T18:00Z.

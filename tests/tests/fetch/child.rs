@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
-use tests::{Machine, text};
+use tests::{Fault, FaultProxy, Machine, text};
 
 use crate::host::{GROUPS, Host, five};
 
@@ -148,6 +148,36 @@ fn at_a_terminal_the_progress_bar_and_the_messages_of_the_fetch_half_are_shown()
     );
     assert!(seen.contains("hint: create the group in IAM"), "{seen}");
     assert!(!seen.contains("{\""), "{seen}");
+}
+
+#[test]
+fn at_a_terminal_each_retry_is_shown_with_host_cause_and_number() {
+    let Some((host, _)) = Host::refreshed() else { return };
+    let line = ["script", "-qec", "/usr/libexec/nss-iam/cache-refresher fetch", "/dev/null"];
+    let shown = |url: &str, status: i32| {
+        let mut command = host.machine.command(&line);
+        command.envs(host.account.env(url)).env("TERM", "xterm").stdin(Stdio::null());
+        let ran = command.output().unwrap();
+        let seen = String::from_utf8_lossy(&ran.stdout).into_owned();
+        assert_eq!(ran.status.code(), Some(status), "{seen}");
+        seen
+    };
+    let proxy = FaultProxy::start(&host.account, |call| match call.total {
+        4..20 => Fault::throttling(),
+        _ => Fault::Pass,
+    });
+    let endpoint = proxy.url().replace("http://", "");
+    let seen = shown(&proxy.url(), 0);
+    assert!(seen.contains(&format!("reading groups and users 2/7: {endpoint}: Throttling, try ")), "{seen}");
+    drop(proxy);
+
+    let seen = shown(&format!("http://{endpoint}"), 75);
+    let text =
+        |number| format!("reading groups and users: {endpoint}: Connection refused, try {number} of 10");
+    // What lasts less than a tenth of a second may not be drawn.
+    let drawn = (2..=10).filter(|number| seen.contains(&text(*number))).count();
+    assert!(drawn >= 3, "{seen}");
+    assert!(!seen.contains("try 11") && seen.contains("error: sts:GetCallerIdentity"), "{seen}");
 }
 
 /// syslog(3) gets each message once, from the parent.

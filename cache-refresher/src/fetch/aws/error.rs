@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use aws_sdk_iam::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use listing::FailureKind;
+use nix::errno::Errno;
 
 use super::place::Place;
 use crate::fetch::failure::Reason;
@@ -92,6 +93,24 @@ pub(super) fn cause_of(error: &(dyn StdError + 'static)) -> String {
         next = error.source();
     }
     said.join(": ")
+}
+
+/// The longest text of [`in_short`], in characters: more than a service's codes have, and less than a line of a terminal.
+const SHORT: usize = 60;
+
+/// What went wrong, in a few words: AWS's error code, or what the system says of the connection.
+pub(super) fn in_short(told: &Told, error: &(dyn StdError + 'static)) -> String {
+    let of_system = std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| (*error).source())
+        .find_map(|error| error.downcast_ref::<std::io::Error>()?.raw_os_error());
+    let text = match (&told.reason, of_system) {
+        (Reason::Code(code), _) => code,
+        (_, Some(number)) => Errno::from_raw(number).desc(),
+        _ => told.cause.as_str(),
+    };
+    match text.char_indices().nth(SHORT) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 pub(super) fn no_credentials(cause: &str) -> bool {

@@ -1,6 +1,7 @@
 //! IAM's answers: all pages of each list, checked for what every genuine answer has.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_iam::Client;
@@ -19,6 +20,7 @@ use crate::fetch::directory::{
     Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Words,
 };
 use crate::fetch::failure::{Reason, Refusal};
+use crate::fetch::request::Progress;
 
 /// The largest page size that GetGroup accepts. The default is 100.
 const PAGE: i32 = 1000;
@@ -39,8 +41,12 @@ pub(crate) struct IamAccounts<'a> {
     identity: Identity,
 }
 
-pub(crate) async fn connect(config: &config::Aws, calls: Calls) -> Result<IamAccounts<'_>, Failure> {
-    let aws = Aws::reach(config, calls).await?;
+pub(crate) async fn connect(
+    config: &config::Aws,
+    calls: Calls,
+    progress: Arc<dyn Progress>,
+) -> Result<IamAccounts<'_>, Failure> {
+    let aws = Aws::reach(config, calls, progress).await?;
     let identity = aws.identity().await?;
     Ok(IamAccounts { aws, identity })
 }

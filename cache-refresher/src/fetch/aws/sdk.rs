@@ -1,5 +1,6 @@
 //! Sets up the AWS SDK for all accounts: region, connections, retries, limits of time, credentials.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
@@ -16,6 +17,7 @@ use super::http;
 use super::imds::Imds;
 use super::place::{self, Chosen, Place};
 use crate::fetch::failure::failure;
+use crate::fetch::request::Progress;
 
 /// IAM throttles per account, so a refresh of many users has to expect that any call is refused a few times. If every second
 /// attempt is refused, ten attempts fail for one call in a thousand.
@@ -39,12 +41,17 @@ pub(super) struct Aws<'a> {
     pub(super) imds: Imds,
     pub(super) deadline: Deadline,
     pub(super) calls: Calls,
+    pub(super) progress: Arc<dyn Progress>,
 }
 
 impl<'a> Aws<'a> {
     /// Settings come from the configuration, then from the SDK's own environment variables and files, then from the
     /// instance.
-    pub(super) async fn reach(config: &'a config::Aws, calls: Calls) -> Result<Self, Failure> {
+    pub(super) async fn reach(
+        config: &'a config::Aws,
+        calls: Calls,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Self, Failure> {
         let deadline = Deadline::after(config.timeout);
         let connections = http::connections(config)?;
         let late = |_| {
@@ -82,7 +89,8 @@ impl<'a> Aws<'a> {
         }
         let sdk = tokio::time::timeout_at(deadline.at, loader.load()).await.map_err(late)?;
         let (sdk, credentials) = credentials::watched(sdk);
-        Ok(Self { config, sdk, region, credentials, imds: Imds::new(&connections), deadline, calls })
+        let imds = Imds::new(&connections);
+        Ok(Self { config, sdk, region, credentials, imds, deadline, calls, progress })
     }
 
     /// Where calls about this account go; `id` and `name` are empty as long as they are not known.

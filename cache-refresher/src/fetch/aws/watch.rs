@@ -7,21 +7,24 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
 use aws_sdk_iam::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
     FinalizerInterceptorContextRef,
 };
 use aws_sdk_iam::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_iam::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use listing::{Failure, FailureCode, FailureKind};
 use tokio::time::timeout_at;
 
 use super::calls::Calls;
 use super::deadline::Deadline;
-use super::error::{Told, cause_of, hint, told};
+use super::error::{Told, cause_of, hint, in_short, told};
 use super::place::{Place, host_of};
 use super::sdk::Aws;
 use crate::fetch::failure::{Reason, Refusal, failure, printable};
+use crate::fetch::request::Progress;
 
 /// What differs between services of AWS.
 #[derive(Debug)]
@@ -40,6 +43,7 @@ pub(super) const QUERY: Service = Service { not_found: "NoSuchEntity", is_whole 
 pub(super) struct Caller {
     deadline: Deadline,
     calls: Calls,
+    progress: Arc<dyn Progress>,
     service: &'static Service,
     /// The hint for a call that is denied.
     denied: String,
@@ -53,6 +57,7 @@ impl Aws<'_> {
         Caller {
             deadline: self.deadline,
             calls: self.calls.clone(),
+            progress: Arc::clone(&self.progress),
             service,
             denied,
             place,
@@ -86,12 +91,13 @@ impl Caller {
                 action,
                 is_whole: self.service.is_whole,
                 calls: self.calls.clone(),
+                progress: Arc::clone(&self.progress),
                 seen: Arc::clone(&seen),
                 error: PhantomData,
             };
             timeout_at(self.deadline.at, send(watch)).await.ok()
         };
-        let Attempt { endpoint, told: last } =
+        let Attempt { endpoint, told: last, .. } =
             std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
         if endpoint.is_some() {
             *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = endpoint;
@@ -152,6 +158,8 @@ struct Attempt {
     /// The host that the request was for.
     endpoint: Option<String>,
     told: Option<Told>,
+    /// The same in a few words.
+    in_short: String,
 }
 
 type Seen = Arc<Mutex<Attempt>>;
@@ -161,6 +169,7 @@ pub(super) struct Watch<E> {
     action: &'static str,
     is_whole: fn(&str, &[u8]) -> bool,
     calls: Calls,
+    progress: Arc<dyn Progress>,
     seen: Seen,
     error: PhantomData<fn() -> E>,
 }
@@ -180,11 +189,18 @@ impl<E: StdError + ProvideErrorMetadata + Send + Sync + 'static> Intercept for W
         &self,
         context: &BeforeTransmitInterceptorContextRef<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         self.calls.count(self.action);
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).endpoint =
-            Some(host_of(context.request().uri()));
+        let host = host_of(context.request().uri());
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // The numbers that the SDK itself decides by.
+        let tries = bag.load::<RequestAttempts>().map(RequestAttempts::attempts).filter(|tries| *tries > 1);
+        if let (Some(tries), Some(retries)) = (tries, bag.load::<RetryConfig>()) {
+            let text = format!("{host}: {}, try {tries} of {}", seen.in_short, retries.max_attempts());
+            self.progress.repeats(&printable(&text));
+        }
+        seen.endpoint = Some(host);
         Ok(())
     }
 
@@ -219,7 +235,9 @@ impl<E: StdError + ProvideErrorMetadata + Send + Sync + 'static> Intercept for W
                     Told { reason: Reason::NoAnswer, cause: cause_of(error), kind: FailureKind::Unavailable }
                 }
             };
-            self.seen.lock().unwrap_or_else(PoisonError::into_inner).told = Some(told);
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.in_short = in_short(&told, error);
+            seen.told = Some(told);
         }
         Ok(())
     }
@@ -235,6 +253,7 @@ fn is_whole(action: &str, body: &[u8]) -> bool {
 mod tests {
     use super::super::place::Chosen;
     use super::*;
+    use crate::fetch::tests::Quiet;
 
     fn place() -> Place {
         let region = Chosen { region: "eu-wset-1".to_owned(), from: "[aws] region" };
@@ -246,6 +265,7 @@ mod tests {
         let caller = Caller {
             deadline: Deadline::after(Duration::ZERO),
             calls: Calls::default(),
+            progress: Arc::new(Quiet),
             service: &QUERY,
             denied: String::new(),
             place: place(),
@@ -267,6 +287,7 @@ mod tests {
         let caller = Caller {
             deadline: Deadline::after(Duration::ZERO),
             calls: Calls::default(),
+            progress: Arc::new(Quiet),
             service: &QUERY,
             denied: "attach the policy".to_owned(),
             place: place(),

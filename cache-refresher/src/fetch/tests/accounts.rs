@@ -1,6 +1,7 @@
 //! Several accounts: a failure in one does not affect the others, and a mistake in the configuration removes nobody.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use config::Config;
 use listing::Failure;
@@ -47,7 +48,7 @@ fn read(source: Tables, text: &str, previous: Option<&Listing>, release: &Releas
         force: release.all,
         release,
         now: at(5),
-        progress: &Quiet,
+        progress: Arc::new(Quiet),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(accounts::read(request, async { Ok(source) }))
@@ -145,7 +146,7 @@ fn where_no_account_is_configured_the_source_is_not_asked() {
         force: false,
         release: &release,
         now: at(0),
-        progress: &Quiet,
+        progress: Arc::new(Quiet),
     };
     let source = async { panic!("asked") as Result<Tables, Failure> };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

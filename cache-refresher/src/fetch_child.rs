@@ -72,17 +72,10 @@ fn command(cli: &Cli) -> Command {
     command
 }
 
-/// The variables that the AWS SDK, the proxy and TLS use. Not locale and time zone, which nothing in the child uses; not
-/// JOURNAL_STREAM, since its standard error is a pipe; and nothing that the dynamic linker reads.
+/// Not HOME of root, where the SDK would look for a profile.
 fn is_passed_on(name: &OsString) -> bool {
-    let Some(name) = name.to_str() else {
-        return false;
-    };
-    let others = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
-    name.starts_with("AWS_")
-        || ["SSL_CERT_FILE", "SSL_CERT_DIR"].contains(&name)
-        || others.iter().any(|other| name == *other || name == other.to_ascii_lowercase())
-        || (name == "HOME" && !geteuid().is_root())
+    let is_used = |name: &str| config::environment::is_used(name) || (name == "HOME" && !geteuid().is_root());
+    name.to_str().is_some_and(is_used)
 }
 
 fn report(child: &mut Child) -> io::Result<String> {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+pub mod environment;
 mod load;
 mod source;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The host: where its files are, and how its programs are run. Tests replace both.
 
 pub(crate) mod accounts;
+pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod invoker;
 pub(crate) mod log;

@@ -8,8 +8,9 @@ use std::process::Command;
 use crate::cli;
 use crate::edit::settings;
 use crate::host::paths::REFRESHER;
-use crate::host::{Host, services};
+use crate::host::{Host, environment, services};
 use crate::say::error::Error;
+use crate::say::say;
 
 pub(crate) fn run(host: &Host, args: &cli::Refresh, out: &mut dyn Write) -> Result<u8, Error> {
     // cache-refresher has nothing to do on a host that is not set up, and says so.
@@ -33,8 +34,9 @@ fn by_hand(host: &Host, args: &cli::Refresh) -> Result<u8, Error> {
     command.args(args.dry_run.then_some("--dry-run"));
     command.args(args.json.then_some("--json"));
     command.args(args.verbose.then_some("--verbose"));
-    if services::are_usable(host) {
-        command.envs(services::environment(host));
+    match environment::environment(host) {
+        Ok(variables) => drop(command.envs(variables)),
+        Err(unused) => say(unused),
     }
     // It returns only if it fails.
     let cause = command.exec();

@@ -16,7 +16,9 @@ use crate::say::finding::written;
 use crate::say::say;
 use crate::say::show::printable;
 
-const DIRECTORIES: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+/// Where units and their drop-ins are.
+pub(crate) const DIRECTORIES: [&str; 3] =
+    ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// How a refresh ended.
@@ -136,11 +138,19 @@ fn wait(host: &Host) -> Result<Vec<Unit>, Error> {
     }
 }
 
-/// Replaces the line on the terminal.
+/// Replaces the line on the terminal. A second line would not be replaced the next time.
 fn draw(text: &str) {
     let mut terminal = std::io::stderr();
-    let _ = write!(terminal, "\r\x1b[K{}", printable(text));
+    let columns = rustix::termios::tcgetwinsize(&terminal).map_or(0, |size| usize::from(size.ws_col));
+    let _ = write!(terminal, "\r\x1b[K{}", fitting(&printable(text), columns));
     let _ = terminal.flush();
+}
+
+/// As much of a text in ASCII as fits in one line.
+fn fitting(text: &str, columns: usize) -> &str {
+    // A terminal that does not know its size says 0.
+    let columns = if columns == 0 { 80 } else { columns };
+    text.get(..columns.saturating_sub(1)).unwrap_or(text)
 }
 
 fn show(host: &Host) -> Result<Vec<Unit>, Error> {
@@ -168,37 +178,15 @@ fn unit(text: &str) -> Unit {
     }
 }
 
-/// The variables that `Environment=` gives to the unit that reads the source.
-pub(crate) fn environment(host: &Host) -> Vec<(String, String)> {
-    let line = ["systemctl", "show", "-p", "Environment", "--value", SERVICES[0]];
-    let shown = host.run(&line).map(|output| output.stdout).unwrap_or_default();
-    words(shown.trim())
-        .iter()
-        .filter_map(|word| word.split_once('='))
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .collect()
-}
-
-/// The words as systemd prints them: separated by spaces, in double quotes if they contain any, with backslashes.
-fn words(text: &str) -> Vec<String> {
-    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
-    let mut characters = text.chars();
-    while let Some(c) = characters.next() {
-        match c {
-            '"' => quoted = !quoted,
-            '\\' => word.extend(characters.next()),
-            ' ' if !quoted => words.push(std::mem::take(&mut word)),
-            c => word.push(c),
-        }
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    words
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_is_replaced_is_one_line() {
+        assert_eq!((fitting("abcdef", 4), fitting("abc", 4), fitting("abc", 0)), ("abc", "abc", "abc"));
+        assert_eq!(fitting(&"x".repeat(100), 0).len(), 79);
+    }
 
     #[test]
     fn a_unit_is_busy_while_it_starts_or_has_a_job() {
@@ -210,11 +198,5 @@ mod tests {
         assert!(state("ActiveState=inactive\nJob=12").busy && !state("ActiveState=inactive\nJob=0").busy);
         assert_eq!(state("ExecMainCode=2\nExecMainStatus=15").exit, error::OTHER, "a signal");
         assert_eq!(state("ExecMainCode=0\nExecMainStatus=0\n").exit, error::OK, "never run");
-    }
-
-    #[test]
-    fn the_environment_is_read_as_systemd_prints_it() {
-        assert_eq!(words(r#"A=1 "B=x y" C=\"q\" "#), ["A=1", "B=x y", "C=\"q\""]);
-        assert!(words("").is_empty());
     }
 }

@@ -49,6 +49,24 @@ fn fails(host: &Host, words: &[&str], status: i32, why: &[&str]) {
 }
 
 #[test]
+fn at_a_terminal_a_first_refresh_of_many_users_is_a_summary_unless_all_are_asked_for() {
+    let Some(host) = with_source() else { return };
+    let users: Vec<Value> = (0..1500).map(|n| user(&format!("rf-{n}"), &format!("user{n}"))).collect();
+    put(&listing(&users));
+    let shown = |words: &str| {
+        let ran = host.run(&["script", "-qec", &format!("{REFRESHER} {words}"), "/dev/null"]);
+        assert_eq!(ran.status, Some(0), "{}", ran.out);
+        ran.out
+    };
+    let said = shown("");
+    assert!(said.contains("changes; --verbose lists them"), "{said}");
+    assert!(said.contains("published 1500 users, 1 groups, 1500 keys: +1500 "), "{said}");
+    assert!(!said.contains("user 'user7'") && said.lines().count() < 5, "{said}");
+    put(&listing(&[]));
+    assert_eq!(shown("--force --verbose").matches("' (").count(), 1500);
+}
+
+#[test]
 fn a_refresh_from_a_file_publishes_and_the_next_one_leaves_the_cache_alone() {
     let Some(host) = with_source() else { return };
     let ran = host.refresher(&[]);

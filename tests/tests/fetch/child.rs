@@ -180,6 +180,34 @@ fn at_a_terminal_each_retry_is_shown_with_host_cause_and_number() {
     assert!(!seen.contains("try 11") && seen.contains("error: sts:GetCallerIdentity"), "{seen}");
 }
 
+/// systemd does not run on this machine.
+#[test]
+fn a_refresh_by_hand_ends_with_the_error_and_names_the_environment_that_is_not_used() {
+    let Some((host, _)) = Host::refreshed() else { return };
+    host.give("2s");
+    let drop_in = "/etc/systemd/system/nss-iam-fetch.service.d/proxy.conf";
+    fs::create_dir_all(Path::new(drop_in).parent().unwrap()).unwrap();
+    fs::write(drop_in, "[Service]\nEnvironmentFile=-/etc/default/proxy\n").unwrap();
+    fs::write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n").unwrap();
+    let refresh = |url: &str| {
+        let mut command = host.machine.command(&["sh", "-c", "nss-iamctl refresh 2>&1"]);
+        let ran = command.envs(host.account.env(url)).stdin(Stdio::null()).output().unwrap();
+        (ran.status.code(), text(&ran.stdout).to_owned())
+    };
+    let (status, said) = refresh(&format!("http://{}", host.account.address()));
+    assert_eq!(status, Some(0), "{said}");
+    let unused =
+        format!("the environment that '{drop_in}' sets for 'nss-iam-fetch.service' is not used\nhint: ");
+    assert!(said.contains(&unused) && said.contains("published 5 users"), "{said}");
+
+    let (status, said) = refresh("http://127.0.0.1:9");
+    assert_eq!(status, Some(75), "{said}");
+    let (_, end) = said.split_once("unchanged 5 users").unwrap();
+    let end: Vec<&str> = end.lines().skip(1).collect();
+    assert!(end[0].starts_with("error: sts:GetCallerIdentity on 'this host' failed: "), "{said}");
+    assert!(end[1].starts_with("hint: ") && end.len() == 2, "{said}");
+}
+
 /// syslog(3) gets each message once, from the parent.
 #[test]
 fn messages_of_the_fetch_half_are_logged_once() {

@@ -32,6 +32,15 @@ fn a_host_is_set_up_step_by_step_and_each_step_says_who_may_log_in() {
     let summary = said.find("unchanged 0 users").unwrap();
     assert!(said[summary..].contains("127.0.0.1:9"), "what failed comes last: {said}");
 
+    // Also that of a file, which counts more (systemd.exec(5)), where the refresher is run directly.
+    let drop_in = "/etc/systemd/system/nss-iam-fetch.service.d/z.conf";
+    host.write(drop_in, "[Service]\nEnvironmentFile=-/etc/default/nss iam\n");
+    host.write("/etc/default/nss iam", "AWS_ENDPOINT_URL='http://127.0.0.1:8'\n");
+    host.done("systemctl daemon-reload");
+    let said = fails("nss-iamctl refresh --dry-run", 75);
+    assert!(said.contains("127.0.0.1:8") && !said.contains("not used"), "{said}");
+    host.done(&format!("rm {drop_in}"));
+
     aws(&host, None);
     let said = host.done("nss-iamctl refresh");
     assert!(

@@ -82,7 +82,7 @@ fn attempt(input: &Input<'_>, own: &OwnGroups, leaving: &Leaving) -> Plan {
     let state = next_state(input, &groups, &users, ids);
     let (cache, keys) = rows::snapshots(input, own, &fixed, &groups, &users, &state);
     adopted::warn(input, &groups, &users, &mut told);
-    settings::warn(input.config, &mut told);
+    settings::warn(input, &mut told);
     let held = unasked(input, &told);
     told.skips.sort();
     told.skips.dedup();

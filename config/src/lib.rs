@@ -265,8 +265,14 @@ impl Tags {
     /// Which tag this is, by its key, if the configuration lets it decide.
     #[must_use]
     pub fn usage(&self, key: &str) -> Option<TagUse> {
+        self.meant(key).filter(|usage| self.uses.contains(usage))
+    }
+
+    /// Which tag this is, by its key, whether it is used or not.
+    #[must_use]
+    pub fn meant(&self, key: &str) -> Option<TagUse> {
         let word = key.strip_prefix(&self.prefix)?;
-        self.uses.iter().copied().find(|usage| usage.is_called(word))
+        TagUse::ALL.into_iter().find(|usage| usage.is_called(word))
     }
 }
 

@@ -106,7 +106,8 @@ pub struct User {
     /// CreateDate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
-    /// Only the tags that the configuration uses; keys include the prefix.
+    /// Tags with the configured prefix, also those that the configuration does not use; keys include the prefix. Empty if it
+    /// uses none: then tags are not read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// SSH public keys, whatever their status.

@@ -74,6 +74,17 @@ coded! {
             /// `[keys] max_age`, in seconds.
             seconds: u64,
         } = "max-age-short",
+        /// Users have a tag that `[tags] use` does not list.
+        TagUnused {
+            /// The tag's key: `nss-iam:name`.
+            tag: String,
+            /// How many users have it.
+            users: u64,
+            /// One of them, by the name at the source.
+            example: String,
+            /// `[tags] use` with this tag.
+            uses: Vec<String>,
+        } = "tag-unused",
         /// Another directory lists a published name as a member of its groups.
         InGroupsOfDirectory {
             /// What messages call a user or group of the source: "IAM user".
@@ -231,6 +242,15 @@ impl Warning {
                  offered"
             ))
             .with_hint("set max_age to several times that, such as \"1d\""),
+            Self::TagUnused { tag, users, example, uses } => Message::new(format!(
+                "{users} {} a tag '{tag}' that has no effect, because [tags] use does not list it: '{example}'{}",
+                if *users == 1 { "user has" } else { "users have" },
+                if *users == 1 { String::new() } else { format!(" and {} more", users.saturating_sub(1)) }
+            ))
+            .with_hint(format!(
+                "if it should have one: [tags] use = [\"{}\"]; anyone who may tag users at the source decides its value",
+                uses.join("\", \"")
+            )),
             Self::InGroupsOfDirectory { called, name, iam_id, groups, service } => Message::new(format!(
                 "{called} '{name}' is a member of '{}' in service '{service}' of nsswitch.conf, and so is in these \
                  groups on this host",
@@ -292,6 +312,7 @@ impl Warning {
             | Self::ShellGroupUnused { .. }
             | Self::AccountWithoutGroups { .. }
             | Self::MaxAgeShort { .. }
+            | Self::TagUnused { .. }
             | Self::NoMachineId
             | Self::OtherMachine
             | Self::InMemory

@@ -184,6 +184,7 @@ async fn read_tags(
         return Ok(BTreeMap::new());
     }
     let mut all = store.tags(&user.name).await?;
-    all.retain(|key, _| tags.usage(key).is_some());
+    // Also those that are not used: a report names them.
+    all.retain(|key, _| tags.meant(key).is_some());
     Ok(all)
 }

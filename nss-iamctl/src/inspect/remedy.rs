@@ -38,6 +38,14 @@ pub(crate) fn use_tag(config: &Config, usage: TagUse) -> String {
     format!("printf '[tags]\\nuse = {list}\\n' >/etc/nss-iam/config.d/60-tags.toml")
 }
 
+/// The command after which tags of this kind have an effect that they do not have now.
+pub(crate) fn use_unused(config: &Config, usage: TagUse) -> String {
+    format!(
+        "if they should have an effect (anyone who may tag users at the source decides their values): {} && nss-iamctl refresh",
+        use_tag(config, usage)
+    )
+}
+
 /// A command that allows a UserId or GroupId to have this name. Each name has a separate file, because a section can
 /// only be in a TOML file once.
 pub(crate) fn allow_command(iam_id: &str, name: &str) -> String {

@@ -140,6 +140,7 @@ links! {
         NoKey = "no-key",
         KeyInactive = "key-inactive",
         KeyOptions = "key-options",
+        TagUnused = "tag-not-used",
     }
     "nsswitch" {
         Nsswitch = "nsswitch",

@@ -195,6 +195,8 @@ const OF_USERS: &[Row] = &[
         &[1],
     ),
     row(DOCTOR, "tag-not-a-number", |host| tagged(host, "nss-iam:uid", "many"), &[0, 1]),
+    row(DOCTOR, "tag-unused", |host| tagged(host, "nss-iam:gecos", "Bob"), &[0]),
+    row(WHY_BOB, "tag-not-used", |host| tagged(host, "nss-iam:shell", "/bin/sh"), &[1, 0]),
     row(DOCTOR, "tag-id-of-system", |host| tagged(host, "nss-iam:uid", "7"), &[1]),
     row(WHY_BOB, "key-form", |host| tagged(host, "nss-iam:ssh-key-2", "broken"), &[0, 1]),
     row(

@@ -33,7 +33,7 @@ fn a_deactivated_key_is_seen_though_a_new_one_cannot_be_read() {
 }
 
 #[test]
-fn tags_are_read_only_if_used_and_only_those_that_are_used_are_kept() {
+fn tags_are_read_only_if_one_is_used_and_only_those_that_could_be_used_are_kept() {
     let mut table = two();
     let tags = [
         "nss-iam:ssh-key",
@@ -48,7 +48,9 @@ fn tags_are_read_only_if_used_and_only_those_that_are_used_are_kept() {
     let used = Tags { uses: vec![TagUse::SshKey], ..Tags::default() };
     let account = tagged(&table, None, 0, &used);
     let kept: Vec<_> = user(&account, "bob").tags.keys().collect();
-    assert_eq!(kept, ["nss-iam:ssh-key", "nss-iam:ssh-key-2"]);
+    assert_eq!(kept, ["nss-iam:ssh-key", "nss-iam:ssh-key-2", "nss-iam:uid"]);
+    let unread = tagged(&table, None, 0, &Tags::default());
+    assert!(user(&unread, "bob").tags.is_empty(), "no call more than is needed");
 
     let denied = table.clone().refusing("ListUserTags", "bob", Reason::Denied);
     let later = tagged(&denied, Some(&account), 5, &used);

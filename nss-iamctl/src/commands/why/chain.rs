@@ -1,6 +1,6 @@
 //! The checks of one user, in the order of a login: pure functions of the facts.
 
-use config::Config;
+use config::{Config, TagUse};
 use policy::{FORWARD_ONLY_SHELL, KeyLine};
 use status::{Locked, Skip, Told, Warning, What};
 
@@ -11,7 +11,7 @@ use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::withheld;
 use crate::inspect::outlook::outlook;
-use crate::inspect::remedy::another_name;
+use crate::inspect::remedy::{another_name, use_unused};
 use crate::inspect::subject::{self, Origin, Who};
 use crate::say::code::{Code, Link};
 use crate::say::finding::{self, Finding, Level};
@@ -30,6 +30,7 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
     findings.extend(membership(facts, who));
     findings.extend(local_groups(facts, who));
     findings.extend(forward_only(facts, who));
+    findings.extend(unused_tags(facts, who));
     findings.extend(state(facts, who));
     findings.extend(given(facts));
     if who.cached.is_some_and(|user| user.active) {
@@ -317,6 +318,29 @@ fn unpublished(facts: &Facts, who: &Who<'_>) -> Finding {
         "the listing has the user, but the cache does not yet",
         "nss-iamctl refresh",
     )
+}
+
+/// Tags of the user that have no effect. Where no tag is used, they are not read.
+fn unused_tags(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
+    let config = facts.configured();
+    let Some((_, user)) = who.listed else { return Vec::new() };
+    let tags = user.tags.keys().filter_map(|tag| Some((tag, config.tags.meant(tag)?)));
+    let unused = tags.filter(|(_, usage)| !config.tags.uses.contains(usage));
+    let finding = |(tag, usage): (&String, TagUse)| {
+        let what = match usage {
+            TagUse::SshKey => "an SSH key",
+            TagUse::Name => "a login name",
+            TagUse::Uid => "a uid",
+            TagUse::Shell => "a shell",
+            TagUse::Gecos => "a comment",
+        };
+        let what = format!("has {what} in the tag '{tag}', but [tags] use does not list '{}'", usage.word());
+        let remove = config.source.to_remove_tag(&word(&user.name), &word(tag));
+        let remedy =
+            format!("{}; or remove the tag: {remove}; then nss-iamctl refresh", use_unused(&config, usage));
+        Finding::warn(Link::TagUnused, what, remedy)
+    };
+    unused.map(finding).collect()
 }
 
 /// Each key, and whether sshd is offered it.

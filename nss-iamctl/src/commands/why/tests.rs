@@ -281,3 +281,23 @@ fn the_last_refusal_is_compared_with_what_iam_has() {
     );
     assert!(KEY.starts_with("SHA256:ABCD "));
 }
+
+#[test]
+fn a_tag_that_is_not_used_is_named_with_what_lets_it_count_and_what_removes_it() {
+    let break_it = |facts: &mut Facts, uses: &[TagUse]| {
+        facts.config.as_mut().unwrap().tags.uses = uses.to_vec();
+        let user = listing(facts).accounts[0].users.iter_mut().find(|user| user.name == "Ana").unwrap();
+        user.tags = [("nss-iam:ssh-key".to_owned(), KEY.to_owned())].into();
+    };
+    for remedy in [
+        "use = [\"uid\", \"ssh-key\"]\\n' >/etc/nss-iam/config.d/60-tags.toml && nss-iamctl refresh",
+        "or remove the tag: aws iam untag-user --user-name Ana --tag-keys nss-iam:ssh-key; then nss-iamctl refresh",
+    ] {
+        let what = "has an SSH key in the tag 'nss-iam:ssh-key', but [tags] use does not list 'ssh-key'";
+        finds("ana", Level::Warn, what, remedy, |facts| break_it(facts, &[TagUse::Uid]));
+    }
+    let mut facts = good();
+    break_it(&mut facts, &[TagUse::SshKey]);
+    let told = why(&facts, "ana").0;
+    assert!(told.iter().all(|finding| !finding.what.contains("[tags]")), "{told:?}");
+}

@@ -10,6 +10,7 @@ use crate::host::published::Trouble;
 use crate::inspect::checks::skipped::{self, Refused};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::unit::Unit;
+use crate::inspect::remedy::use_unused;
 use crate::say::code::{Code, Link};
 use crate::say::finding::{Finding, Level};
 use crate::say::show::{ago, count, length, some, time};
@@ -41,6 +42,11 @@ pub(crate) fn warning(config: &Config, told: &Told<Warning>) -> Finding {
         Kind::Known(Warning::KeepsName { what, iam_id, name, reason, .. }) => {
             Refused { config, what: *what, id: iam_id, user: name }.remedy(reason)
         }
+        Kind::Known(Warning::TagUnused { tag, .. }) => match config.tags.meant(tag) {
+            Some(usage) => use_unused(config, usage),
+            // The prefix was changed since.
+            None => "nss-iamctl refresh".to_owned(),
+        },
         Kind::Known(_) | Kind::Other(_) => told.message.hint().unwrap_or_default().to_owned(),
     };
     Finding::warn(Code::of_warning(&told.kind), told.message.what(), remedy)

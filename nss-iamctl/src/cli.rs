@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use adopt::Adopt;
 pub(crate) use answers::{
     Clean, Completions, Doctor, Format, Keys, Listing, ListingCommand, Lock, Policy, Refresh, Restore,
-    Status, Uid, Users, Who, Why,
+    Status, Uid, Unlock, Users, Who, Why,
 };
 
 /// Sets up this host for users from groups in IAM or in a file, and explains its state.
@@ -58,7 +58,7 @@ pub(crate) enum Command {
     /// Lock a user, or everyone, out of this host, and end their sessions
     Lock(Lock),
     /// Undo 'lock'
-    Unlock(Who),
+    Unlock(Unlock),
     /// Print the permissions that the refresher needs in AWS
     Policy(Policy),
     /// Convert accounts that a useradd script or aws-ec2-ssh created into nss-iam users, with the same uid

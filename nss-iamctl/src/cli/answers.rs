@@ -132,6 +132,17 @@ pub(crate) struct Lock {
     pub yes: bool,
 }
 
+/// Lets users in whom 'lock' locked out.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Unlock {
+    #[command(flatten)]
+    pub who: Who,
+
+    /// Why, for the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
 /// The minimum permissions for the groups and tags in the configuration.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Policy {

@@ -52,11 +52,8 @@ pub(crate) fn lock(host: &Host, args: &cli::Lock, now: i64, out: &mut dyn Write)
     if !args.yes {
         not_oneself(host, &cache, name, &invoker)?;
     }
-    let note = Note {
-        at: jiff::Timestamp::from_second(now).ok(),
-        by: by(host, &cache, &invoker),
-        reason: args.reason.iter().flat_map(|text| text.chars()).take(REASON).collect(),
-    };
+    let at = jiff::Timestamp::from_second(now).ok();
+    let note = Note { at, by: by(host, &cache, &invoker), reason: shortened(args.reason.as_deref()) };
     change(host, PATIENCE, |locked| {
         locked.names.insert(name.to_owned());
         // The first lock stays the one that is shown, unless there is more to say.
@@ -116,10 +113,11 @@ fn tell_processes(
     Ok(())
 }
 
-pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Result<u8, Error> {
-    let name = whom("unlock", args)?;
+pub(crate) fn unlock(host: &Host, args: &cli::Unlock, out: &mut dyn Write) -> Result<u8, Error> {
+    let who = &args.who;
+    let name = whom("unlock", who)?;
     change(host, LONG_PATIENCE, |locked| {
-        if args.all {
+        if who.all {
             *locked = Locked::default();
             return Ok(());
         }
@@ -135,11 +133,12 @@ pub(crate) fn unlock(host: &Host, args: &cli::Who, out: &mut dyn Write) -> Resul
             error.hint(format!("locked: {}", some(&locked.names.iter().collect::<Vec<_>>())))
         })
     })?;
-    let note = Note { by: by(host, &cached(host), &Invoker::of(host)), ..Note::default() };
+    let by = by(host, &cached(host), &Invoker::of(host));
+    let note = Note { by, reason: shortened(args.reason.as_deref()), ..Note::default() };
     record(host, "unlock", name, &note);
     let applied = apply(host, &[])?;
     let cache = cached(host);
-    if args.all {
+    if who.all {
         let active = cache.users.iter().filter(|user| user.active).count();
         written(writeln!(out, "unlocked everyone: {} may log in", count(active, "user")))?;
     } else if cache.users.iter().any(|user| user.active && user.name.as_str() == name) {
@@ -178,6 +177,10 @@ fn not_oneself(host: &Host, cache: &Cache, name: &str, invoker: &Invoker) -> Res
 
 /// How many characters of a reason are stored.
 const REASON: usize = 300;
+
+fn shortened(reason: Option<&str>) -> String {
+    reason.unwrap_or_default().chars().take(REASON).collect()
+}
 
 /// Far more than any real passwd(5), in bytes.
 const MAX_PASSWD: u64 = 16 << 20;

@@ -242,8 +242,9 @@ fn an_administrator_locks_others_and_the_record_says_who_but_not_themselves_by_m
     let (_, status) = host.sh("nss-iamctl status");
     let locked = status.lines().find(|line| line.starts_with("locked")).unwrap();
     assert!(locked.contains("'ana' by carl") && locked.ends_with("left; \"by\" me"), "{locked}");
-    host.login("carl", &carl, "sudo -n nss-iamctl unlock ana");
-    host.logged(&["nss-iamctl[", "unlock user=\"ana\" by=\"carl"]);
+    host.login("carl", &carl, "sudo -n nss-iamctl unlock --reason 'is back' ana");
+    let line = host.logged(&["nss-iamctl[", "unlock user=\"ana\" by=\"carl"]);
+    assert!(line.contains(r#" reason="is back""#), "{line}");
     host.login("ana", &ana, "true");
 
     let _ = host.ssh("carl", &carl, "sudo -n nss-iamctl lock --yes carl");

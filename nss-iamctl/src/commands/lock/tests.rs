@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use cache::snapshot::Cache;
 use tempfile::TempDir;
 
-use super::unlock;
-use crate::cli::{Lock, Who};
+use crate::cli::{Lock, Unlock, Who};
 use crate::fixtures::published;
 use crate::host::{Host, Output, Programs};
 use crate::say::error::{CONFIGURATION, Error};
@@ -107,6 +106,10 @@ fn lock(host: &Host, who: &Who, out: &mut Vec<u8>) -> Result<u8, Error> {
     super::lock(host, &Lock { who: who.clone(), ..Lock::default() }, NOW, out)
 }
 
+fn unlock(host: &Host, who: &Who, out: &mut Vec<u8>) -> Result<u8, Error> {
+    super::unlock(host, &Unlock { who: who.clone(), ..Unlock::default() }, out)
+}
+
 fn logged_in(root: &TempDir, uid: &str, environment: &str) {
     fs::create_dir_all(root.path().join("proc/self")).unwrap();
     fs::write(root.path().join("proc/self/loginuid"), uid).unwrap();
@@ -146,6 +149,11 @@ fn who_locked_whom_and_why_is_in_the_list_and_in_the_log() {
     unlock(&host, &who("ana"), &mut Vec::new()).unwrap();
     assert!(logged().ends_with(r#"unlock user="ana" by="dora, as sudo says""#));
     assert_eq!(read(), status::Locked::default());
+    lock(&host, &who("ana"), &mut Vec::new()).unwrap();
+    let _ = logged();
+    let back = Unlock { who: who("ana"), reason: Some("is back\" x".to_owned()) };
+    super::unlock(&host, &back, &mut Vec::new()).unwrap();
+    assert!(logged().ends_with(r#"unlock user="ana" by="dora, as sudo says" reason="is back\" x""#));
 }
 
 #[test]

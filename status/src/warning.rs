@@ -217,7 +217,7 @@ impl Warning {
             Self::LocalGroupsUnread { group } => Message::new(format!(
                 "[local_groups] '{group}' has no effect: no group of this name is read"
             ))
-            .with_hint("spell it as in `groups`"),
+            .with_hint("spell it as in `groups`, or add it there"),
             Self::LocalGroupMissing { group } => {
                 Message::new(format!("[local_groups] '{group}' left out: there is no such group in /etc/group"))
             }

@@ -112,6 +112,15 @@ fn a_local_group_that_is_missing_or_roots_is_left_out_and_reported() {
 }
 
 #[test]
+fn a_group_of_local_groups_that_is_not_configured_is_reported() {
+    let mut world = World::of(&["ana"]);
+    world.config.local_groups = [("Opps".to_owned(), vec!["adm".to_owned()])].into();
+    assert!(world.run().warns("[local_groups] 'Opps' has no effect: no group of this name is read"));
+    world.config.local_groups = [("OPS".to_owned(), vec!["adm".to_owned()])].into();
+    assert!(!world.run().warns("has no effect"));
+}
+
+#[test]
 fn account_b_gains_nothing_through_local_groups_of_account_a() {
     let local = |plan: &Plan, id: &str| plan.row(id).map(|row| row.local.clone());
     let mut world = World::of(&["ana"]);

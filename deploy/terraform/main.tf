@@ -22,6 +22,18 @@ variable "role_name" {
   default     = "IAMKeyLookup"
 }
 
+variable "external_id" {
+  description = "The sts:ExternalId that this role asks for, as in external_id of config.toml; null for none"
+  type        = string
+  default     = null
+}
+
+variable "other_roles" {
+  description = "ARNs of the roles to assume in other accounts, as in [[account]] of config.toml"
+  type        = list(string)
+  default     = []
+}
+
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 
@@ -33,7 +45,7 @@ data "aws_iam_policy_document" "lookup" {
   statement {
     sid       = "ReadMembersOfGroups"
     actions   = ["iam:GetGroup"]
-    resources = [for group in var.groups : "${local.iam}:group/${group}"]
+    resources = flatten([for group in var.groups : ["${local.iam}:group/${group}", "${local.iam}:group/*/${group}"]])
   }
   statement {
     sid = "ReadKeysGroupsAndTagsOfUsers"
@@ -53,6 +65,14 @@ data "aws_iam_policy_document" "lookup_trust" {
     principals {
       type        = "AWS"
       identifiers = [aws_iam_role.instance.arn]
+    }
+    dynamic "condition" {
+      for_each = var.external_id == null ? [] : [var.external_id]
+      content {
+        test     = "StringEquals"
+        variable = "sts:ExternalId"
+        values   = [condition.value]
+      }
     }
   }
 }
@@ -82,7 +102,7 @@ data "aws_iam_policy_document" "instance_trust" {
 data "aws_iam_policy_document" "instance" {
   statement {
     actions   = ["sts:AssumeRole"]
-    resources = [aws_iam_role.lookup.arn]
+    resources = concat([aws_iam_role.lookup.arn], var.other_roles)
   }
 }
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::{repository, text};
 
 use crate::support::done;
@@ -45,11 +45,68 @@ fn cfn_lint_finds_nothing_wrong_with_the_template() {
     assert!(ran.status.success(), "{}{}", text(&ran.stdout), text(&ran.stderr));
 }
 
+/// The trust policy of the role to assume, and what the instance's role allows, of a stack in a simulated account.
+const STACK: &str = "
+import json, sys
+from unittest import mock
+# moto's CloudFormation imports all services; this one is of API Gateway.
+for name in ['', '.validation', '.validation.exceptions']:
+    sys.modules['openapi_spec_validator' + name] = mock.MagicMock()
+import boto3, moto
+from moto.cloudformation.models import cloudformation_backends
+from moto.cloudformation.parsing import clean_json
+with moto.mock_aws():
+    cfn = boto3.client('cloudformation', region_name='eu-central-1')
+    iam = boto3.client('iam', region_name='eu-central-1')
+    given = [{'ParameterKey': key, 'ParameterValue': value} for key, value in json.loads(sys.argv[2]).items()]
+    cfn.create_stack(StackName='s', TemplateBody=open(sys.argv[1]).read(), Parameters=given)
+    roles = {role['RoleName'] == 'IAMKeyLookup': role for role in iam.list_roles()['Roles']}
+    stack = next(iter(cloudformation_backends['123456789012']['eu-central-1'].stacks.values()))
+    # moto has no AWS::IAM::RolePolicy, but resolves what is in it.
+    policy = lambda name: clean_json(stack.template_dict['Resources'][name]['Properties'], stack.resource_map)
+    print(json.dumps({
+        'host': roles[False]['Arn'], 'role': roles[True]['Arn'], 'trust': roles[True]['AssumeRolePolicyDocument'],
+        'reads': policy('LookupPolicy')['PolicyDocument']['Statement'],
+        # moto keeps AWS::NoValue in a list.
+        'assumes': [one for one in policy('InstancePolicy')['PolicyDocument']['Statement'] if one]}))
+";
+
+/// What `nss-iamctl policy` prints for `external_id` and `[[account]]`, see `nss-iamctl/src/commands/policy/tests.rs`.
+#[test]
+fn a_stack_asks_for_the_external_id_and_lets_the_instance_assume_roles_of_other_accounts() {
+    let stack = |parameters: Value| -> Value {
+        let python = repository().join(".venv/bin/python");
+        let file = repository().join("deploy/cloudformation.yaml");
+        let words = ["-c", STACK, file.to_str().unwrap(), &parameters.to_string()];
+        serde_json::from_str(&done(python.to_str().unwrap(), &words)).unwrap()
+    };
+    let bare = stack(json!({"Groups": "Ops"}));
+    let trust = |condition: Option<Value>, host: &Value| {
+        let mut statement =
+            json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": host}});
+        if let Some(condition) = condition {
+            statement["Condition"] = condition;
+        }
+        json!({"Version": "2012-10-17", "Statement": [statement]})
+    };
+    let assume = |role: &Value| json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role});
+    assert_eq!(bare["trust"], trust(None, &bare["host"]));
+    assert_eq!(bare["assumes"], json!([assume(&bare["role"])]));
+    let groups = ["arn:aws:iam::123456789012:group/Ops", "arn:aws:iam::123456789012:group/*/Ops"];
+    assert_eq!(bare["reads"][0]["Resource"], json!(groups));
+
+    let others = ["arn:aws:iam::210987654321:role/Look", "arn:aws:iam::210987654322:role/ops/Look"];
+    let full = stack(json!({"ExternalId": "jump", "OtherRoles": others.join(",")}));
+    let condition = json!({"StringEquals": {"sts:ExternalId": "jump"}});
+    assert_eq!(full["trust"], trust(Some(condition), &full["host"]));
+    assert_eq!(full["assumes"], json!([assume(&full["role"]), assume(&json!(others))]));
+}
+
 #[test]
 fn the_terraform_module_is_valid_hcl() {
     let read = "import hcl2, json, sys; print(json.dumps(hcl2.load(open(sys.argv[1]))))";
     let parsed = python(read, "deploy/terraform/main.tf");
-    assert_eq!(parsed["variable"].as_array().unwrap().len(), 2, "{parsed}");
+    assert_eq!(parsed["variable"].as_array().unwrap().len(), 4, "{parsed}");
 }
 
 /// Neither Terraform nor its provider is in a package registry: both are tested only if they are installed.

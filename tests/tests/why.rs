@@ -95,7 +95,7 @@ fn a_drop_in_that_is_missing_overridden_not_included_or_not_loaded_yet_is_found(
     fs::write(DROP_IN, &ours).unwrap();
     let earlier = "/etc/ssh/sshd_config.d/00-a.conf";
     fs::write(earlier, "Match User ana\nAuthorizedKeysCommand none\n").unwrap();
-    refused("authorizedkeyscommand is 'none', not '/usr/libexec/nss-iam/keys-cmd");
+    refused("AuthorizedKeysCommand is 'none', not '/usr/libexec/nss-iam/keys-cmd");
     fs::remove_file(earlier).unwrap();
     fs::write("/etc/ssh/sshd_config", main.replace("Include", "#Include")).unwrap();
     refused("no Include reads");

@@ -4,7 +4,7 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
-use message::Message;
+use message::{Message, near};
 
 use super::Cli;
 use crate::say::error::Error;
@@ -68,7 +68,10 @@ fn candidates(words: &[String], refused: &clap::Error) -> Vec<Vec<String>> {
         let with_value =
             |name: &str| value.map_or_else(|| name.to_owned(), |value| format!("{name}={value}"));
         let like = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
-        let like = like.iter().flat_map(|kind| texts(refused, *kind)).map(with_value);
+        let mut like: Vec<&str> = like.iter().flat_map(|kind| texts(refused, *kind)).collect();
+        // clap puts the most similar one last, and 'unlock' for 'lokc' would do the opposite.
+        like.sort_by_key(|like| near::distance(like, name));
+        let like = like.into_iter().map(with_value);
         let bare = name.trim_start_matches(DASHES);
         let dashed = (bare.len() < name.len()).then(|| with_value(&format!("--{bare}")));
         let lower = with_value(&name.to_lowercase().replace('_', "-"));

@@ -250,6 +250,22 @@ impl JumpHost {
         command
     }
 
+    /// Logs in as one user by way of another one, `ssh -J`, which must succeed. Returns the output of `line`.
+    ///
+    /// # Panics
+    /// If ssh or `line` fails.
+    #[must_use]
+    pub fn jump(&self, way: (&str, &Key), target: (&str, &Key), line: &str) -> String {
+        let entry = |alias: &str, (user, key): (&str, &Key)| {
+            let (address, file) = (&self.address, key.file.display());
+            format!("Host {alias}\nHostName {address}\nUser {user}\nIdentityFile {file}\n")
+        };
+        let common = format!("Host *\nPort {PORT}\nBatchMode yes\nUserKnownHostsFile {KEYS}/known_hosts\n");
+        let config = [entry("jump", way), entry("target", target), common].concat();
+        fs::write("/root/ssh_config", config).unwrap();
+        self.done(&["timeout", "300", "ssh", "-n", "-F", "/root/ssh_config", "-J", "jump", "target", line])
+    }
+
     /// Options of ssh, scp and sftp: they never ask, and know no other keys or hosts.
     #[must_use]
     pub fn options(key: &Key) -> Vec<String> {

@@ -12,7 +12,7 @@
 use std::process::Output;
 
 use serde_json::json;
-use tests::login::JumpHost;
+use tests::login::{ADMINS, GROUP, JumpHost, Key};
 use tests::{Account, Emulator, Machine, text};
 
 const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
@@ -66,6 +66,28 @@ fn login() {
     println!("\n# nss-iamctl why bob");
     let why = shown(&host.machine.run(&["nss-iamctl", "why", "bob"]));
     why.has("disabled");
+    jump_host(&host, &ana);
+}
+
+/// The same host, for people who only pass through it.
+fn jump_host(host: &JumpHost, ana: &Key) {
+    step(9, "a jump host: people pass through it, and only administrators run commands on it");
+    let carla = host.user_in("Carla", &[GROUP, ADMINS]);
+    println!("\n# nss-iamctl enable --forward-only --shell-group {ADMINS}");
+    let words = ["nss-iamctl", "enable", "--forward-only", "--shell-group", ADMINS];
+    shown(&host.machine.run(&words)).has("can run commands on this host");
+    println!("\n# {REFRESHER}");
+    print!("{}", indented(&host.refresh()));
+    println!("\n$ ssh ana.silva@{} id", host.address);
+    let refused = shown(&host.ssh("ana.silva", ana, "id"));
+    assert_eq!(refused.has("this host runs no command for you").status, Some(1));
+    println!("\n$ ssh -J ana.silva@{0} carla@{0} id -un", host.address);
+    let target = host.jump(("ana.silva", ana), ("carla", &carla), "id -un");
+    print!("{}", indented(&target));
+    assert_eq!(target, "carla\n");
+    say(
+        "Ana gets no shell, scp, sftp or agent on this host. Carla is an administrator, and has what she had before.",
+    );
 }
 
 struct Demo {

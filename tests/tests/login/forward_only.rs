@@ -111,15 +111,7 @@ fn a_user_in_no_shell_group_passes_through_and_runs_nothing() {
 
     assert_eq!(text(&through(&host, "ana", &ana).stdout), "word");
     assert_eq!(host.login("bob", &bob, "id -un"), "bob\n");
-    let entry = |alias: &str, user: &str, key: &Key| {
-        let (address, file) = (&host.address, key.file.display());
-        format!("Host {alias}\nHostName {address}\nUser {user}\nIdentityFile {file}\n")
-    };
-    let common = format!("Host *\nPort {PORT}\nBatchMode yes\nUserKnownHostsFile /root/keys/known_hosts\n");
-    let config = [entry("jump", "ana", &ana), entry("target", "bob", &bob), common].concat();
-    fs::write("/root/ssh_config", config).unwrap();
-    let line = ["timeout", "300", "ssh", "-n", "-F", "/root/ssh_config", "-J", "jump", "target", "id", "-un"];
-    assert_eq!(host.done(&line), "bob\n");
+    assert_eq!(host.jump(("ana", &ana), ("bob", &bob), "id -un"), "bob\n");
 }
 
 /// Opens a forwarding as `user`, if sshd permits it, and returns whether it can be used.

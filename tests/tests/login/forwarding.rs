@@ -37,15 +37,7 @@ fn ssh_jumps_through_the_host_as_one_user_to_another() {
     let Some(host) = JumpHost::start() else { return };
     let (ana, bob) = (host.user("ana"), host.user("bob"));
     host.refresh();
-    let entry = |alias: &str, user: &str, key: &Key| {
-        let (address, file) = (&host.address, key.file.display());
-        format!("Host {alias}\nHostName {address}\nUser {user}\nIdentityFile {file}\n")
-    };
-    let common = format!("Host *\nPort {PORT}\nBatchMode yes\nUserKnownHostsFile /root/keys/known_hosts\n");
-    let config = [entry("jump", "ana", &ana), entry("target", "bob", &bob), common].concat();
-    fs::write("/root/ssh_config", config).unwrap();
-    let line = ["timeout", "300", "ssh", "-n", "-F", "/root/ssh_config", "-J", "jump", "target"];
-    assert_eq!(host.done(&[&line[..], &["id -un"]].concat()), "bob\n");
+    assert_eq!(host.jump(("ana", &ana), ("bob", &bob), "id -un"), "bob\n");
     host.logged(&["sshd[", "Accepted publickey for ana"]);
 }
 

@@ -99,10 +99,17 @@ fn changed(before: &Published, after: &Published, old: &User, new: &User) -> Opt
         what.push(format!("was '{}'", old.name));
     }
     let (was, is) = (&old.passwd, &new.passwd);
-    for (field, old, new) in
-        [("home", &was.home, &is.home), ("shell", &was.shell, &is.shell), ("gecos", &was.gecos, &is.gecos)]
-    {
-        if old != new {
+    let same_kind = old.is_forward_only() == new.is_forward_only();
+    if !same_kind {
+        let can = if new.is_forward_only() { "can only forward connections" } else { "can run commands" };
+        what.push(can.to_owned());
+    }
+    for (field, counts, old, new) in [
+        ("home", same_kind, &was.home, &is.home),
+        ("shell", same_kind, &was.shell, &is.shell),
+        ("gecos", true, &was.gecos, &is.gecos),
+    ] {
+        if counts && old != new {
             what.push(format!("{field} '{new}'"));
         }
     }

@@ -175,15 +175,18 @@ fn a_user_who_leaves_the_shell_group_loses_the_shell_and_gets_it_and_the_home_ba
     let (mut client, pid) = open(&host, "bob", &bob, "echo $$; echo kept > file; exec sleep 1000");
     host.account.change(json!({"do": "remove_member", "group": ADMINS, "user": "bob"}));
     // One answer removes nobody from a group.
+    let mut told = String::new();
     host.until("bob may only forward", || {
-        host.refresh();
+        told = host.refresh();
         host.passwd("bob", 6) == "/usr/libexec/nss-iam/forward-only"
     });
+    assert!(told.contains("can only forward connections, groups"), "{told}");
     host.until("the session ended", || !runs(&pid));
     client.wait().unwrap();
     runs_nothing(&host, "bob", &bob);
     host.account.change(json!({"do": "add_member", "group": ADMINS, "user": "bob"}));
-    host.refresh();
+    let told = host.refresh();
+    assert!(told.contains("can run commands, groups"), "{told}");
     assert_eq!(host.login("bob", &bob, "pwd; cat file"), "/home/bob\nkept\n");
 }
 

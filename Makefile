@@ -28,7 +28,7 @@ RELEASED := $(TARGET)/$(TRIPLE)/release
 COMPLETIONS := $(RELEASED)/completions
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
 
-.PHONY: help setup trees build module release demo test bench lint install install-debian install-rpm debian/changelog \
+.PHONY: help setup trees build module release demo picture test bench lint install install-debian install-rpm debian/changelog \
 	deb rpm clean
 
 help: ## Show this
@@ -79,6 +79,12 @@ release: module $(ZIG) ## Build what is shipped
 demo: build $(VENV) ## Run the main job on an IAM emulator, step by step
 	@tests/trees.sh login
 	$(TARGET)/debug/demo
+
+picture: build $(VENV) ## Draw the picture of the demo in the README (docs/demo.svg)
+	@tests/trees.sh login
+	.venv/bin/pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	$(TARGET)/debug/demo | .venv/bin/python docs/demo-picture.py >$(TARGET)/demo.svg
+	mv $(TARGET)/demo.svg docs/demo.svg
 
 # cargo prints one summary for each test program; the last line adds them up.
 test: build module deb rpm trees $(VENV) lint ## Run all tests

@@ -10,7 +10,8 @@ pub(crate) mod sshd;
 mod tests;
 pub(crate) mod unit;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -74,6 +75,8 @@ pub(crate) struct Facts {
     pub denials: Vec<Denial>,
     /// Homes that exist, of active users.
     pub homes: Vec<(String, u32, Node)>,
+    /// Users who may only forward connections and for whom cron still runs commands; root only.
+    pub crontabs: Vec<String>,
     /// What the host grants to names; empty unless a command asks for it.
     pub names: Names,
 }
@@ -156,6 +159,7 @@ impl Facts {
             log: Vec::new(),
             denials: Vec::new(),
             homes: homes(host, &published),
+            crontabs: crontabs(host, &published),
             names: Names::default(),
             published,
         }
@@ -214,6 +218,16 @@ fn homes(host: &Host, published: &Published) -> Vec<(String, u32, Node)> {
             Some((user.name.to_string(), user.uid.get(), Node::of(host, user.passwd.home.as_str())?))
         })
         .collect()
+}
+
+/// cron(8) has one file for each user, named after the user: on Debian and openSUSE, and on Red Hat.
+fn crontabs(host: &Host, published: &Published) -> Vec<String> {
+    let directories = ["/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron"];
+    let files =
+        directories.iter().flat_map(|directory| files::names(&host.path(directory)).unwrap_or_default());
+    let files: BTreeSet<OsString> = files.collect();
+    let users = published.cache.iter().flat_map(|cache| &cache.users).filter(|user| user.is_forward_only());
+    users.map(|user| user.name.to_string()).filter(|name| files.contains(OsStr::new(name))).collect()
 }
 
 /// Whether one of these modules is in sshd's PAM stack; `None` if there is none. pam.d(5): what sshd's file includes is one

@@ -183,6 +183,7 @@ links! {
         SshdSettings = "sshd-settings",
         ForcedCommand = "forced-command",
         ForwardOnly = "forward-only",
+        CrontabRuns = "crontab-runs",
         SshdDiffers = "sshd-differs",
         SshdObstacle = "sshd-obstacle",
         SshdDenies = "sshd-denies",

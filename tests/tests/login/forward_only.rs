@@ -172,6 +172,10 @@ fn such_a_user_forwards_tcp_from_the_client_and_nothing_else() {
 #[test]
 fn a_user_who_leaves_the_shell_group_loses_the_shell_and_gets_it_and_the_home_back_on_return() {
     let Some((host, _, bob)) = jump_host() else { return };
+    fs::create_dir_all("/var/spool/cron/crontabs").unwrap();
+    host.done(&["sh", "-c", "echo '@daily id' | crontab -u bob -"]);
+    let told = host.sh("nss-iamctl doctor").1;
+    assert!(!told.contains("cron still runs"), "{told}");
     let (mut client, pid) = open(&host, "bob", &bob, "echo $$; echo kept > file; exec sleep 1000");
     host.account.change(json!({"do": "remove_member", "group": ADMINS, "user": "bob"}));
     // One answer removes nobody from a group.
@@ -184,6 +188,12 @@ fn a_user_who_leaves_the_shell_group_loses_the_shell_and_gets_it_and_the_home_ba
     host.until("the session ended", || !runs(&pid));
     client.wait().unwrap();
     runs_nothing(&host, "bob", &bob);
+    let remedy = "crontab -u bob -r";
+    for command in ["nss-iamctl doctor", "nss-iamctl why bob"] {
+        assert!(host.sh(command).1.contains(&format!("-> {remedy}")), "{command}");
+    }
+    host.done(&["sh", "-c", remedy]);
+    assert!(!host.sh("nss-iamctl doctor; nss-iamctl why bob").1.contains("cron still runs"));
     host.account.change(json!({"do": "add_member", "group": ADMINS, "user": "bob"}));
     let told = host.refresh();
     assert!(told.contains("can run commands, groups"), "{told}");

@@ -4,7 +4,7 @@
 pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     (
         "nothing is wrong",
-        "name keys log-in-as local-groups forced-command key-options users-of-document users-of-tag users-of-groups \
+        "name keys log-in-as local-groups forced-command forward-only key-options users-of-document users-of-tag users-of-groups \
          logins-work logins-not-checked system-users directory keys-cmd refreshed \
          confirmed timer cache key-offered nsswitch resolves disabled-without-name member-of sshd sshd-settings home \
          home-to-be-created service-absent services-excluded given imds imds-off active login-accepted",
@@ -31,6 +31,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
          name-service-unasked name-rules-unresolved",
     ),
     ("the test runs as root", "not-root"),
+    ("login/forward_only.rs carries it out", "crontab-runs"),
     (
         "time has to pass, or the clock to be set, which all tests share",
         "confirmed-long-ago confirmed-too-long-ago some-confirmed-long-ago confirmation-in-future clock-unsynchronised",

@@ -30,6 +30,8 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
     findings.extend(membership(facts, who));
     findings.extend(local_groups(facts, who));
     findings.extend(forward_only(facts, who));
+    findings
+        .extend(facts.crontabs.iter().filter(|name| **name == who.name).map(|name| logins::crontab(name)));
     findings.extend(unused_tags(facts, who));
     findings.extend(state(facts, who));
     findings.extend(given(facts));

@@ -13,7 +13,7 @@ use crate::inspect::facts::sshd::SshdFacts;
 use crate::inspect::remedy::use_tag;
 use crate::say::code::Link;
 use crate::say::finding::{Finding, Level};
-use crate::say::show::{count, some, time};
+use crate::say::show::{count, some, time, word};
 
 pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     let mut findings = daemon(facts);
@@ -23,6 +23,7 @@ pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     findings.extend(nologin(facts));
     findings.extend(homes(facts));
     findings.extend(without_keys(facts));
+    findings.extend(facts.crontabs.iter().map(|name| crontab(name)));
     findings.extend(facts.denials.iter().map(denial));
     findings
 }
@@ -264,6 +265,13 @@ fn without_keys(facts: &Facts) -> Option<Finding> {
     }
     let what = format!("{} without an active key: {}", count(names.len(), "user"), some(&names));
     Some(Finding::warn(Link::UsersWithoutKey, what, "nss-iamctl why USER"))
+}
+
+/// Of a user who may only forward connections.
+pub(crate) fn crontab(name: &str) -> Finding {
+    let what =
+        format!("'{name}' may only forward connections, but cron still runs the commands in their crontab");
+    Finding::warn(Link::CrontabRuns, what, format!("crontab -u {} -r", word(name)))
 }
 
 fn denial(denial: &Denial) -> Finding {

@@ -225,18 +225,31 @@ impl Booted {
         Key { public: public.to_owned(), file }
     }
 
+    /// Where sshd listens, `ADDRESS:PORT`.
+    #[must_use]
+    pub fn sshd(&self) -> String {
+        format!("{}:{PORT}", self.address)
+    }
+
     /// Logs in and runs `id -un`.
     ///
     /// # Panics
     /// If ssh cannot be started.
     #[must_use]
     pub fn ssh(&self, user: &str, key: &Key) -> Output {
+        self.client(user, key, &[]).arg("id -un").output().unwrap()
+    }
+
+    /// An ssh client with more options; the remote command must be added.
+    #[must_use]
+    pub fn client(&self, user: &str, key: &Key, words: &[&str]) -> Command {
         let file = key.file.display().to_string();
         let options = "BatchMode=yes StrictHostKeyChecking=no IdentitiesOnly=yes UserKnownHostsFile=/dev/null LogLevel=ERROR";
         let mut command =
             self.command(&["timeout", "60", "ssh", "-F", "none", "-p", PORT, "-l", user, "-i", &file]);
         command.args(options.split(' ').flat_map(|option| ["-o", option]));
-        command.args([&self.address, "id -un"]).output().unwrap()
+        command.args(words).arg(&self.address);
+        command
     }
 
     /// Whether the user can log in.

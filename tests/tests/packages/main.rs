@@ -8,6 +8,7 @@ mod deploy;
 mod files;
 mod image;
 mod imds;
+mod jump_host;
 mod life;
 mod names;
 mod rpm;

@@ -1,4 +1,5 @@
 //! `make demo`, which the README names, runs to its end.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::Command;
 

@@ -1,12 +1,13 @@
 //! How this host uses names apart from nss-iam, according to glibc, sudo, systemd and other places that grant
-//! something by name, and which processes run on it. This crate only collects facts: `policy` lists the names that are
-//! always reserved, and `cache-refresher` and `nss-iamctl` decide what follows from the facts.
+//! something by name, whether PAM lets a user in, and which processes run on it. This crate only collects facts: `policy`
+//! lists the names that are always reserved, and `cache-refresher` and `nss-iamctl` decide what follows from the facts.
 #![deny(unsafe_code)]
 
 pub mod doas;
 pub mod grants;
 pub mod nscd;
 pub mod nss;
+pub mod pam;
 pub mod processes;
 pub mod program;
 pub mod sudoers;

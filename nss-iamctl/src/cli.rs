@@ -115,6 +115,16 @@ pub(crate) struct Enable {
     #[arg(long)]
     pub imds: bool,
 
+    /// Put 'iam' before other directories in nsswitch.conf, such as sss or ldap: lookups of nss-iam users then do not ask
+    /// these. A name that such a directory gets later stays the nss-iam user's for up to a day, and during that time the
+    /// password of that name in the directory opens the nss-iam user's account
+    #[arg(long)]
+    pub before_directories: bool,
+
+    /// Put 'iam' after other directories again
+    #[arg(long, conflicts_with = "before_directories")]
+    pub after_directories: bool,
+
     /// Print what would be changed; change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -181,6 +191,7 @@ mod tests {
             "--sudo",
             "agent",
             "--imds",
+            "--before-directories",
             "--dry-run",
         ])
         .unwrap();
@@ -189,8 +200,9 @@ mod tests {
         assert_eq!(enable.remove_groups, ["C"]);
         assert_eq!(enable.local_groups, [("A=b".to_owned(), "sudo".to_owned())]);
         assert_eq!((enable.role.as_deref(), enable.sudo), (Some("R"), Some(Sudo::Agent)));
-        assert!(enable.imds && enable.dry_run);
-        for wrong in [&["--sudo", "yes"][..], &["--local-group", "sudo"], &["--local-group", "A="]] {
+        assert!(enable.imds && enable.before_directories && enable.dry_run);
+        let both = ["--before-directories", "--after-directories"];
+        for wrong in [&both, &["--sudo", "yes"], &["--local-group", "sudo"][..], &["--local-group", "A="]] {
             assert!(Cli::try_parse_from([&["nss-iamctl", "enable"], wrong].concat()).is_err(), "{wrong:?}");
         }
         assert!(Cli::try_parse_from(["nss-iamctl"]).is_err());

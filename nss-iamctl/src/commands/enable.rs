@@ -13,7 +13,7 @@ use crate::edit::access;
 use crate::edit::authselect;
 use crate::edit::backup::Manifest;
 use crate::edit::file::{Edit, Kind};
-use crate::edit::nsswitch;
+use crate::edit::nsswitch::{self, Order};
 use crate::edit::pam::{self, Homes};
 use crate::edit::settings;
 use crate::edit::sshd::{self, Sshd, reload};
@@ -58,6 +58,12 @@ pub(crate) fn run(host: &Host, args: &Enable, now: i64, out: &mut dyn Write) -> 
     Ok(error::OK)
 }
 
+/// The order that the options ask for.
+fn order(args: &Enable) -> Option<Order> {
+    let before = args.before_directories.then_some(Order::Before);
+    before.or(args.after_directories.then_some(Order::After))
+}
+
 fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Error> {
     let settings = settings::plan(host, args)?;
     let config = &settings.config;
@@ -71,7 +77,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
     plan.notes.extend(groups::unread(args, config));
     plan.notes.extend(groups::shells(args, config));
     plan.notes.extend(groups::left_without(&Published::read(host), &settings.before, config));
-    let selected = plan.names(host)?;
+    let selected = plan.names(host, order(args))?;
     plan.homes(host, selected)?;
     match sshd {
         Some(sshd) => {
@@ -106,9 +112,9 @@ impl Plan {
     }
 
     /// nsswitch.conf. Returns whether authselect manages it, and home directories.
-    fn names(&mut self, host: &Host) -> Result<bool, Error> {
+    fn names(&mut self, host: &Host, order: Option<Order>) -> Result<bool, Error> {
         if let Some(current) = authselect::current(host)? {
-            let Some(change) = authselect::plan(host, &current)? else { return Ok(true) };
+            let Some(change) = authselect::plan(host, &current, order)? else { return Ok(true) };
             if !change.homes {
                 self.notes
                     .push("authselect's profile has no feature with-mkhomedir, so home directories may not be created".into());
@@ -126,15 +132,14 @@ impl Plan {
             return Ok(true);
         }
         let before = files::read(&host.path(nsswitch::PATH))?;
-        let after = nsswitch::enable(before.as_deref().unwrap_or_default()).map_err(|refusal| {
+        let after = nsswitch::enable(before.as_deref().unwrap_or_default(), order).map_err(|refusal| {
             let hint = refusal.hint().unwrap_or_default();
             Error::configuration(format!("'{}' {}", nsswitch::PATH, refusal.what())).hint(hint)
         })?;
         let services = |text: &[u8]| nsswitch::DATABASES.map(|database| nsswitch::services(text, database));
-        if before
-            .as_deref()
-            .is_some_and(|text| nsswitch::asks_iam(text) && services(text) != services(&after))
-        {
+        if before.as_deref().is_some_and(|text| {
+            order.is_none() && nsswitch::asks_iam(text) && services(text) != services(&after)
+        }) {
             self.notes
                 .push(format!("'iam' was in another place in '{}', and is moved", nsswitch::PATH).into());
         }

@@ -1,7 +1,7 @@
 //! Hosts on which authselect(8) generates nsswitch.conf and PAM's files: they are changed through a custom profile,
 //! which is the current one plus `iam`, never by editing the generated files.
 
-use crate::edit::nsswitch;
+use crate::edit::nsswitch::{self, Order};
 use crate::edit::transaction::{Transaction, Undo};
 use crate::host::Host;
 use crate::host::files;
@@ -27,6 +27,7 @@ pub(crate) struct Change {
     pub after: Vec<u8>,
     /// Whether home directories will be created.
     pub homes: bool,
+    order: Option<Order>,
 }
 
 /// The current profile and its features, if authselect manages nsswitch.conf.
@@ -64,9 +65,16 @@ pub(crate) fn current(host: &Host) -> Result<Option<Vec<String>>, Error> {
 ///
 /// # Errors
 /// When files were edited behind authselect's back, or the template has no place for `iam`.
-pub(crate) fn plan(host: &Host, from: &[String]) -> Result<Option<Change>, Error> {
+pub(crate) fn plan(host: &Host, from: &[String], order: Option<Order>) -> Result<Option<Change>, Error> {
     let (base, features) = from.split_first().ok_or_else(|| Error::other("authselect reports no profile"))?;
     if base == PROFILE {
+        let text = files::read(&host.path(nsswitch::PATH))?.unwrap_or_default();
+        if order.is_some() && nsswitch::enable(&text, order).is_ok_and(|wanted| wanted != text) {
+            let what = format!("authselect's profile '{PROFILE}' has 'iam' in another place");
+            return Err(
+                Error::configuration(what).hint("nss-iamctl disable, and then enable with this option")
+            );
+        }
         return Ok(None);
     }
     let checked = host.run(&["authselect", "check"])?;
@@ -77,14 +85,14 @@ pub(crate) fn plan(host: &Host, from: &[String]) -> Result<Option<Change>, Error
         .hint("authselect check; authselect apply-changes"));
     }
     let before = template(host, base)?;
-    let after = with_iam(host, &before)?;
+    let after = with_iam(host, &before, order)?;
     let mut features = features.to_vec();
     let offered = host.must(&["authselect", "list-features", base])?.stdout;
     let homes = offered.split_whitespace().any(|feature| feature == MKHOMEDIR);
     if homes && !features.iter().any(|feature| feature == MKHOMEDIR) {
         features.push(MKHOMEDIR.to_owned());
     }
-    Ok(Some(Change { from: from.to_vec(), features, before, after, homes }))
+    Ok(Some(Change { from: from.to_vec(), features, before, after, homes, order }))
 }
 
 impl Change {
@@ -109,7 +117,7 @@ impl Change {
         transaction.before(Undo::Tree(DIRECTORY.to_owned()));
         run(host, &create)?;
         let template = files::read(&host.path(TEMPLATE))?.unwrap_or_default();
-        files::replace(&host.path(TEMPLATE), &with_iam(host, &template)?, 0o644)?;
+        files::replace(&host.path(TEMPLATE), &with_iam(host, &template, self.order)?, 0o644)?;
         transaction.run(&select_ours, select(&self.from))?;
         let text = files::read(&host.path(nsswitch::PATH))?.unwrap_or_default();
         if nsswitch::asks_iam(&text) {
@@ -158,7 +166,7 @@ fn template(host: &Host, profile: &str) -> Result<Vec<u8>, Error> {
 }
 
 /// authselect uses a line of user-nsswitch.conf only if the profile has none for that database, so these lines are added to ours.
-fn with_iam(host: &Host, template: &[u8]) -> Result<Vec<u8>, Error> {
+fn with_iam(host: &Host, template: &[u8], order: Option<Order>) -> Result<Vec<u8>, Error> {
     let theirs = files::read(&host.path(USER_MAPS))?.unwrap_or_default();
     let mut text = template.to_owned();
     for line in nsswitch::lines_missing(template, &theirs) {
@@ -168,7 +176,7 @@ fn with_iam(host: &Host, template: &[u8]) -> Result<Vec<u8>, Error> {
         text.extend(line);
         text.push(b'\n');
     }
-    nsswitch::enable(&text).map_err(|refusal| {
+    nsswitch::enable(&text, order).map_err(|refusal| {
         Error::configuration(format!(
             "the nsswitch.conf of authselect's profile has no place for 'iam': {}",
             refusal.what()

@@ -11,6 +11,7 @@ mod tests;
 
 use message::Message;
 
+pub(crate) use line::Order;
 use line::{Database, Entry, bytes, chars, is_blank};
 
 /// Where the file is.
@@ -25,21 +26,37 @@ const ENDED: &str = "# the line above was ended by nss-iamctl";
 /// If there is no line for passwd either.
 const DEFAULT_SHADOW: &str = "files iam";
 
-/// Puts `iam` where it belongs, and removes it everywhere else.
+/// Puts `iam` where it belongs, and removes it everywhere else. Without an `order`, the present one stays.
 ///
 /// # Errors
 /// The line, and why there is no place in it from which `iam` is asked and nobody else's answers change: `line 3: why`.
-pub(crate) fn enable(text: &[u8]) -> Result<Vec<u8>, Message> {
-    enabled(&chars(text)).map(|text| bytes(&text))
+pub(crate) fn enable(text: &[u8], order: Option<Order>) -> Result<Vec<u8>, Message> {
+    let text = chars(text);
+    enabled(&disabled(&text), order.unwrap_or_else(|| present(&text))).map(|text| bytes(&text))
 }
 
-fn enabled(text: &str) -> Result<String, Message> {
+/// The order that somebody chose with `enable`.
+fn present(text: &str) -> Order {
     let bare = disabled(text);
+    let Ok(before) = enabled(&bare, Order::Before) else { return Order::After };
+    // An action can leave no place after a directory.
+    let after = enabled(&bare, Order::After).ok();
+    let line = |text: &str, database| services(&bytes(text), database);
+    let is_before = |database| {
+        let now = line(text, database);
+        now == line(&before, database) && after.as_ref().is_none_or(|after| now != line(after, database))
+    };
+    if DATABASES.into_iter().any(is_before) { Order::Before } else { Order::After }
+}
+
+/// `bare` does not have `iam`.
+fn enabled(bare: &str, order: Order) -> Result<String, Message> {
     let end = if bare.contains("\r\n") { "\r\n" } else { "\n" };
     let mut lines: Vec<String> = Vec::new();
     let mut seen = Vec::new();
     let mut last = None;
     let mut shadow = DEFAULT_SHADOW.to_owned();
+    let mut initgroups = None;
     for (index, line) in bare.split_inclusive('\n').enumerate() {
         let refusal = |why: Message| {
             let hint = why.hint().unwrap_or_default();
@@ -54,13 +71,19 @@ fn enabled(text: &str) -> Result<String, Message> {
             lines.push(line.to_owned());
             continue;
         }
-        let mut edited = entry.with_iam(line).map_err(refusal)?;
+        let mut edited = entry.with_iam(line, order).map_err(refusal)?;
         if !line.ends_with('\n') {
             edited.push_str(&format!("\n{ENDED}{end}"));
         }
         if entry.database == Database::Passwd {
             // nsswitch.conf(5) of glibc: without a line for shadow, the services of passwd are asked.
             shadow = Entry::parse(&edited).map_or(shadow, |entry| entry.words());
+        }
+        if entry.database == Database::Group && order == Order::Before {
+            // At login, glibc asks every service of the group line, even after one has answered.
+            initgroups = Entry::parse(&edited)
+                .filter(Entry::precedes_a_directory)
+                .and_then(|entry| entry.for_initgroups());
         }
         if entry.database != Database::Initgroups {
             last = Some(index);
@@ -69,12 +92,14 @@ fn enabled(text: &str) -> Result<String, Message> {
         seen.push(entry.database);
     }
     let missing = [
-        (Database::Passwd, "passwd:", "files iam"),
-        (Database::Group, "group:", "files [SUCCESS=merge] iam"),
-        (Database::Shadow, "shadow:", &shadow),
+        (Database::Passwd, "passwd:", Some("files iam")),
+        (Database::Group, "group:", Some("files [SUCCESS=merge] iam")),
+        (Database::Shadow, "shadow:", Some(shadow.as_str())),
+        (Database::Initgroups, "initgroups:", initgroups.as_deref()),
     ];
     let missing: String = missing
         .into_iter()
+        .filter_map(|(database, name, services)| Some((database, name, services?)))
         .filter(|(database, ..)| !seen.contains(database))
         .map(|(_, name, services)| format!("{ADDED}{end}{name:<15} {services}{end}"))
         .collect();

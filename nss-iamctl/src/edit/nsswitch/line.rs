@@ -6,6 +6,8 @@ use message::Message;
 const SERVICE: &str = "iam";
 /// Services for the users of this host: nothing may come before them.
 const LOCAL: [&str; 2] = ["files", "compat"];
+/// Services that read other files of this host.
+const OTHER_FILES: [&str; 4] = ["altfiles", "cache", "db", "extrausers"];
 /// Services that synthesize users, and so come last.
 const LAST: [&str; 2] = ["systemd", "mymachines"];
 const MERGE: &str = "[SUCCESS=merge]";
@@ -60,6 +62,15 @@ impl Database {
     }
 }
 
+/// Where `iam` comes among directories: services whose users are not of this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// A name that both have is the directory's.
+    After,
+    /// It is the nss-iam user's, and lookups of nss-iam users do not ask the directory.
+    Before,
+}
+
 /// A line of one of the four databases.
 pub(super) struct Entry<'a> {
     pub(super) database: Database,
@@ -74,7 +85,7 @@ pub(super) struct Token<'a> {
     end: usize,
 }
 
-impl Token<'_> {
+impl<'a> Token<'a> {
     fn is_action(&self) -> bool {
         self.text.starts_with('[')
     }
@@ -82,6 +93,18 @@ impl Token<'_> {
     fn is_braces(&self) -> bool {
         self.text.starts_with('{')
     }
+
+    /// The services that it stands for: in authselect's `{if "feature":sss files|files sss}`, there are several.
+    fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let alternatives = self.text.split_once(':').map_or(self.text, |(_, alternatives)| alternatives);
+        alternatives.split(|c| is_blank(c) || "{|}".contains(c)).filter(|name| !name.is_empty())
+    }
+}
+
+/// Whether the users of this service are neither in files of this host nor made up by it. There is no list of directories:
+/// sss, ldap, winbind, and any that is not known here.
+fn is_directory(name: &str) -> bool {
+    name != SERVICE && ![&LOCAL[..], &OTHER_FILES, &LAST].iter().any(|names| names.contains(&name))
 }
 
 /// One character for each byte. Only ASCII matters here, and all other bytes must be preserved.
@@ -166,7 +189,34 @@ impl<'a> Entry<'a> {
         words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
-    pub(super) fn with_iam(&self, line: &str) -> Result<String, Message> {
+    /// Whether a directory is asked after `iam`.
+    pub(super) fn precedes_a_directory(&self) -> bool {
+        let after = self.tokens.iter().skip_while(|token| token.text != SERVICE);
+        after.filter(|token| !token.is_action()).any(|token| token.names().any(is_directory))
+    }
+
+    /// For a `group` line with `iam`: an `initgroups` line with which all services are asked, as glibc does without such a
+    /// line, except that none is asked after `iam` has found the user. `None` for a template.
+    pub(super) fn for_initgroups(&self) -> Option<String> {
+        let words = self.services().into_iter().map(|service| {
+            let pairs = service.actions.iter().filter_map(|action| pairs(action.text)).flatten();
+            let others = pairs.filter(|(meant, status, _)| !(*meant && status == "success"));
+            let mut actions: Vec<String> = others
+                .map(|(meant, status, action)| {
+                    format!("{}{}={action}", if meant { "" } else { "!" }, status.to_ascii_uppercase())
+                })
+                .collect();
+            if service.name.text != SERVICE {
+                actions.push("SUCCESS=continue".to_owned());
+            }
+            let actions =
+                if actions.is_empty() { String::new() } else { format!(" [{}]", actions.join(" ")) };
+            (!service.name.is_braces()).then(|| format!("{}{actions}", service.name.text))
+        });
+        words.collect::<Option<Vec<_>>>().map(|words| words.join(" "))
+    }
+
+    pub(super) fn with_iam(&self, line: &str, order: Order) -> Result<String, Message> {
         let (Some(first), services) = (self.tokens.first(), self.services()) else {
             return because("it names no service", "write 'files' there");
         };
@@ -175,7 +225,11 @@ impl<'a> Entry<'a> {
             // would lose all other groups. `continue` adds the groups in /etc/group. For other users, `iam` finds nothing.
             return Ok(put(line, first.start, &format!("{SERVICE} {CONTINUE} ")));
         }
-        let after = place(&services)?;
+        let services = match order {
+            Order::After => &services[..],
+            Order::Before => without_directories(&services)?,
+        };
+        let after = place(services)?;
         let before = services.get(..=after.service).unwrap_or_default();
         let merged = match (self.database, before.iter().rev().find(|service| !service.name.is_braces())) {
             (Database::Group, Some(service)) => service.on_success(),
@@ -266,12 +320,36 @@ impl Service<'_> {
     fn is_local(&self) -> bool {
         LOCAL.contains(&self.name.text)
     }
+
+    fn is_directory(&self) -> bool {
+        self.name.names().any(is_directory)
+    }
+
+    fn has_files(&self) -> bool {
+        self.name.names().any(|name| LOCAL.contains(&name) || OTHER_FILES.contains(&name))
+    }
 }
 
 /// After which service, and where in the line.
 struct Place {
     service: usize,
     end: usize,
+}
+
+/// The services before the first directory, which must include all that read files of this host.
+fn without_directories<'s, 'a>(services: &'s [Service<'a>]) -> Result<&'s [Service<'a>], Message> {
+    let first = services.iter().position(Service::is_directory).unwrap_or(services.len());
+    let (before, rest) = services.split_at_checked(first).unwrap_or((services, &[]));
+    match (rest.first(), rest.iter().find(|service| service.has_files())) {
+        (Some(directory), Some(local)) => because(
+            &format!(
+                "'iam' cannot come before '{}', because local accounts must win, and '{}' comes after that",
+                directory.name.text, local.name.text
+            ),
+            "put 'files' first",
+        ),
+        _ => Ok(before),
+    }
 }
 
 /// After the last service that has its own users, unless an earlier one ends the search if it finds no user.

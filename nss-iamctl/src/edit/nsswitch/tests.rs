@@ -2,11 +2,15 @@ use proptest::prelude::*;
 
 use message::Message;
 
-use super::ADDED;
+use super::{ADDED, Order};
 
 /// For text, as in the tables.
 fn enable(text: &str) -> Result<String, Message> {
-    super::enable(text.as_bytes()).map(|text| String::from_utf8(text).unwrap())
+    super::enable(text.as_bytes(), None).map(|text| String::from_utf8(text).unwrap())
+}
+
+fn enable_in(text: &str, order: Order) -> Result<String, Message> {
+    super::enable(text.as_bytes(), Some(order)).map(|text| String::from_utf8(text).unwrap())
 }
 
 fn disable(text: &str) -> String {
@@ -268,6 +272,68 @@ fn iam_at_a_wrong_place_is_moved() {
 }
 
 #[test]
+fn before_directories_iam_comes_first_but_never_before_local_accounts() {
+    for (before, after) in [
+        ("passwd: files sss\n", "passwd: files iam sss\n"),
+        ("passwd: files systemd sss\n", "passwd: files iam systemd sss\n"),
+        ("passwd: files sss systemd\n", "passwd: files iam sss systemd\n"),
+        ("passwd: compat winbind\n", "passwd: compat iam winbind\n"),
+        ("passwd: files altfiles what-ever db\n", ""),
+        ("passwd: files extrausers lsass\n", "passwd: files extrausers iam lsass\n"),
+        ("passwd: files [NOTFOUND=return] sss\n", "passwd: files iam [NOTFOUND=return] sss\n"),
+        ("passwd: files systemd\n", "passwd: files iam systemd\n"),
+        ("passwd: sss files systemd\n", ""),
+        ("shadow: sss\n", ""),
+        ("passwd: {if \"with-files-domain\":sss files|files sss} systemd\n", ""),
+        (
+            "passwd: files {if \"with-altfiles\":altfiles }sss\n",
+            "passwd: files {if \"with-altfiles\":altfiles }iam sss\n",
+        ),
+        ("initgroups: files sss\n", "initgroups: iam [SUCCESS=continue] files sss\n"),
+    ] {
+        let enabled = enable_in(before, Order::Before);
+        if after.is_empty() {
+            assert!(
+                enabled.is_err_and(|refusal| refusal.hint().is_some_and(|hint| hint.contains("'files'"))),
+                "{before}"
+            );
+            continue;
+        }
+        let enabled = enabled.unwrap();
+        assert_eq!(without_added(&enabled), after);
+        assert_eq!(disable(&enabled), before);
+        // Only whoever says so goes back.
+        assert_eq!(enable(&enabled).unwrap(), enabled);
+        assert_eq!(enable_in(&enabled, Order::After).unwrap(), enable(before).unwrap());
+    }
+    let refusal = enable_in("passwd: sss files\n", Order::Before).unwrap_err().to_string();
+    assert!(refusal.contains("line 1: 'iam' cannot come before 'sss'"), "{refusal}");
+}
+
+/// glibc asks all services of a `group` line for the groups of a user, even after one has answered.
+#[test]
+fn before_directories_the_groups_of_our_users_come_from_no_directory() {
+    for (group, initgroups) in [
+        ("files sss", "files [SUCCESS=continue] iam sss [SUCCESS=continue]"),
+        (
+            "files [SUCCESS=merge] sss [SUCCESS=merge] systemd",
+            "files [SUCCESS=continue] iam sss [SUCCESS=continue] systemd [SUCCESS=continue]",
+        ),
+        (
+            "files [NOTFOUND=continue] sss [!UNAVAIL=return] ldap",
+            "files [NOTFOUND=continue SUCCESS=continue] iam sss [!UNAVAIL=return SUCCESS=continue] ldap [SUCCESS=continue]",
+        ),
+        ("files systemd", ""),
+        ("files [NOTFOUND=return]", ""),
+    ] {
+        let before = format!("passwd: files sss\ngroup: {group}\nshadow: files\n");
+        let enabled = enable_in(&before, Order::Before).unwrap();
+        assert_eq!(line(&enabled, "initgroups"), initgroups, "{enabled}");
+        assert_eq!(disable(&enabled), before);
+    }
+}
+
+#[test]
 fn where_iam_would_never_be_asked_or_come_first_the_file_is_refused() {
     for (text, why) in [
         ("passwd: nis [NOTFOUND=return] files\n", "'nis [NOTFOUND=return]' ends the search"),
@@ -349,18 +415,34 @@ proptest! {
     #[test]
     fn bytes_of_any_encoding_come_back_as_they_were(lines in prop::collection::vec(odd(), 0..6)) {
         let text = lines.concat();
-        if let Ok(enabled) = super::enable(&text) {
+        if let Ok(enabled) = super::enable(&text, None) {
             prop_assert!(super::asks_iam(&enabled));
             prop_assert_eq!(super::disable(&enabled), text);
-            prop_assert_eq!(super::enable(&enabled).unwrap(), enabled);
+            prop_assert_eq!(super::enable(&enabled, None).unwrap(), enabled);
         }
     }
 
     #[test]
     fn disabling_gives_back_every_byte_of_any_file(lines in prop::collection::vec(entry(), 0..6)) {
         let text = lines.concat();
-        if let Ok(enabled) = enable(&text) {
-            prop_assert_eq!(disable(&enabled), text);
+        for order in [Order::After, Order::Before] {
+            if let Ok(enabled) = enable_in(&text, order) {
+                prop_assert_eq!(disable(&enabled), text.as_str());
+                prop_assert_eq!(enable_in(&enabled, order).unwrap(), enabled);
+            }
+        }
+    }
+
+    #[test]
+    fn before_directories_local_accounts_still_win_and_the_order_stays(lines in prop::collection::vec(entry(), 0..6)) {
+        let text = lines.concat();
+        if let Ok(enabled) = enable_in(&text, Order::Before) {
+            for line in ["passwd", "group"].into_iter().flat_map(|name| super::services(enabled.as_bytes(), name)) {
+                let words: Vec<&str> = line.split(' ').collect();
+                let iam = words.iter().position(|word| *word == "iam").unwrap();
+                let local = words.iter().position(|word| ["files", "compat"].contains(word));
+                prop_assert!(local.is_none_or(|local| local < iam), "{line}");
+            }
             prop_assert_eq!(enable(&enabled).unwrap(), enabled);
         }
     }

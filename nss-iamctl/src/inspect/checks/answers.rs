@@ -96,7 +96,7 @@ pub(crate) fn lines(text: Option<&str>) -> Vec<Finding> {
         )];
     };
     let text = text.as_bytes();
-    let wanted = match nsswitch::enable(text) {
+    let wanted = match nsswitch::enable(text, None) {
         Ok(wanted) => wanted,
         Err(refusal) => {
             let what = format!("'/etc/nsswitch.conf' {}", refusal.what());

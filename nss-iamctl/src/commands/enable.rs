@@ -1,6 +1,7 @@
 //! `enable`: plans all changes, shows them, makes them, checks sshd's settings, and undoes everything if they are not
 //! correct.
 
+mod directories;
 mod groups;
 mod outcome;
 
@@ -115,6 +116,7 @@ impl Plan {
     fn names(&mut self, host: &Host, order: Option<Order>) -> Result<bool, Error> {
         if let Some(current) = authselect::current(host)? {
             let Some(change) = authselect::plan(host, &current, order)? else { return Ok(true) };
+            self.notes.extend(directories::remark(&change.after, order));
             if !change.homes {
                 self.notes
                     .push("authselect's profile has no feature with-mkhomedir, so home directories may not be created".into());
@@ -143,6 +145,7 @@ impl Plan {
             self.notes
                 .push(format!("'iam' was in another place in '{}', and is moved", nsswitch::PATH).into());
         }
+        self.notes.extend(directories::remark(&after, order));
         self.edit(nsswitch::PATH, Kind::Nsswitch, before, Some(after));
         Ok(false)
     }

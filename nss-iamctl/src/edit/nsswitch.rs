@@ -9,6 +9,8 @@ mod line;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use message::Message;
 
 pub(crate) use line::Order;
@@ -49,6 +51,19 @@ fn present(text: &str) -> Order {
     if DATABASES.into_iter().any(is_before) { Order::Before } else { Order::After }
 }
 
+/// The directories that some line asks before `iam`, and those that are asked after it only.
+pub(crate) fn directories(text: &[u8]) -> (Vec<String>, Vec<String>) {
+    let text = chars(text);
+    let (mut before, mut after) = (BTreeSet::new(), BTreeSet::new());
+    for entry in entries(&text).filter(|entry| entry.database != Database::Initgroups) {
+        let (first, last) = entry.directories();
+        before.extend(first.into_iter().map(str::to_owned));
+        after.extend(last.into_iter().map(str::to_owned));
+    }
+    let after = after.difference(&before).cloned().collect();
+    (before.into_iter().collect(), after)
+}
+
 /// `bare` does not have `iam`.
 fn enabled(bare: &str, order: Order) -> Result<String, Message> {
     let end = if bare.contains("\r\n") { "\r\n" } else { "\n" };
@@ -82,7 +97,7 @@ fn enabled(bare: &str, order: Order) -> Result<String, Message> {
         if entry.database == Database::Group && order == Order::Before {
             // At login, glibc asks every service of the group line, even after one has answered.
             initgroups = Entry::parse(&edited)
-                .filter(Entry::precedes_a_directory)
+                .filter(|entry| !entry.directories().1.is_empty())
                 .and_then(|entry| entry.for_initgroups());
         }
         if entry.database != Database::Initgroups {

@@ -1,6 +1,7 @@
 //! The checks of a host and of one user: pure functions of the facts.
 
 pub(crate) mod answers;
+pub(crate) mod directories;
 mod imds;
 pub(crate) mod logins;
 mod memory;
@@ -22,6 +23,7 @@ pub(crate) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     findings.extend(refresh::judge(facts));
     findings.extend(memory::judge(facts));
     findings.extend(answers::judge(facts, samples));
+    findings.extend(directories::judge(facts));
     findings.extend(logins::judge(facts, samples));
     findings.extend(names::judge(facts));
     findings.extend(imds::judge(facts));

@@ -6,6 +6,7 @@ pub(crate) mod log;
 pub(crate) mod names;
 pub(crate) mod probe;
 pub(crate) mod sshd;
+pub(crate) mod sssd;
 #[cfg(test)]
 mod tests;
 pub(crate) mod unit;
@@ -47,6 +48,8 @@ pub(crate) struct Facts {
     /// Whether libnss_iam.so.2 is in a directory where glibc looks.
     pub module: bool,
     pub nsswitch: Option<String>,
+    /// The domains of sssd that have no limit of ids; `None` if its configuration cannot be read.
+    pub unlimited: Option<Vec<String>>,
     /// Whether nscd answers instead of glibc.
     pub nscd: bool,
     /// pam_nologin(8): the file, and its first line.
@@ -132,6 +135,7 @@ impl Facts {
             machine_id: text(host, "/etc/machine-id").unwrap_or_default().trim().to_owned(),
             module: module(host),
             nsswitch: text(host, nsswitch::PATH),
+            unlimited: sssd::unlimited(host),
             nscd: nscd::runs(host),
             nologin: ["/etc/nologin", "/run/nologin"].iter().find_map(|path| {
                 let text = text(host, path)?;

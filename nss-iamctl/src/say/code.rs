@@ -150,6 +150,8 @@ links! {
         NsswitchNoShadow = "nsswitch-no-shadow",
         NsswitchOrder = "nsswitch-order",
         NsswitchWithoutIam = "nsswitch-without-iam",
+        DirectoryFirst = "directory-before-iam",
+        DirectoryLimited = "directory-limited",
     }
     "getent" {
         Resolves = "resolves",

@@ -6,7 +6,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
         "nothing is wrong",
         "name keys log-in-as local-groups forced-command forward-only key-options users-of-document users-of-tag users-of-groups \
          logins-work logins-not-checked system-users directory keys-cmd refreshed \
-         confirmed timer cache key-offered nsswitch resolves disabled-without-name member-of sshd sshd-settings home \
+         confirmed timer cache key-offered nsswitch directory-limited resolves disabled-without-name member-of sshd sshd-settings home \
          home-to-be-created service-absent services-excluded given imds imds-off active login-accepted",
     ),
     (
@@ -30,6 +30,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
          nsswitch-no-final-newline home-not-created disabled-found-by-name other-of-name \
          name-service-unasked name-rules-unresolved",
     ),
+    ("tests of beside/cost.rs and beside/order.rs do, with a real sssd", "directory-before-iam"),
     ("the test runs as root", "not-root"),
     ("login/forward_only.rs carries it out", "crontab-runs"),
     (

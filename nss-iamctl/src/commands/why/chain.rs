@@ -6,7 +6,7 @@ use status::{Locked, Skip, Told, Warning, What};
 
 use crate::commands::why::log::{Asked, activate, add_any_key, last};
 use crate::inspect::checks::skipped;
-use crate::inspect::checks::{answers, logins, names, refresh, setup};
+use crate::inspect::checks::{answers, directories, logins, names, refresh, setup};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::withheld;
@@ -40,6 +40,7 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
     }
     if let Some(probe) = probe {
         findings.extend(answers::lines(facts.nsswitch.as_deref()).into_iter().filter(not_ok));
+        findings.extend(directories::judge(facts));
         findings.extend(answers::told(facts, probe));
         findings.extend(home(facts, probe));
         findings.extend(logins::shell(facts, probe));

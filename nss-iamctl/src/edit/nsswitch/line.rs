@@ -189,10 +189,15 @@ impl<'a> Entry<'a> {
         words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
-    /// Whether a directory is asked after `iam`.
-    pub(super) fn precedes_a_directory(&self) -> bool {
-        let after = self.tokens.iter().skip_while(|token| token.text != SERVICE);
-        after.filter(|token| !token.is_action()).any(|token| token.names().any(is_directory))
+    /// The directories that are asked before `iam`, and those that are asked after it.
+    pub(super) fn directories(&self) -> (Vec<&'a str>, Vec<&'a str>) {
+        let iam = self.tokens.iter().position(|token| token.text == SERVICE).unwrap_or(self.tokens.len());
+        let (before, after) = self.tokens.split_at_checked(iam).unwrap_or((&self.tokens, &[]));
+        let names = |tokens: &[Token<'a>]| {
+            let services = tokens.iter().filter(|token| !token.is_action());
+            services.flat_map(Token::names).filter(|name| is_directory(name)).collect()
+        };
+        (names(before), names(after))
     }
 
     /// For a `group` line with `iam`: an `initgroups` line with which all services are asked, as glibc does without such a

@@ -334,6 +334,22 @@ fn before_directories_the_groups_of_our_users_come_from_no_directory() {
 }
 
 #[test]
+fn directories_are_those_that_are_not_of_this_host() {
+    let names = |text: &str| {
+        let (before, after) = super::directories(text.as_bytes());
+        format!("{} | {}", before.join(" "), after.join(" "))
+    };
+    assert_eq!(names("passwd: files sss iam systemd\ngroup: files iam\n"), "sss | ");
+    assert_eq!(
+        names("passwd: files iam systemd ldap\ngroup: files iam winbind [NOTFOUND=return]\n"),
+        " | ldap winbind"
+    );
+    assert_eq!(names("passwd: files iam sss\ngroup: files sss iam\n"), "sss | ");
+    assert_eq!(names("passwd: {if \"x\":sss files|files sss} iam\nhosts: files dns\n"), "sss | ");
+    assert_eq!(names("passwd: compat db altfiles iam cache extrausers mymachines # sss\n"), " | ");
+}
+
+#[test]
 fn where_iam_would_never_be_asked_or_come_first_the_file_is_refused() {
     for (text, why) in [
         ("passwd: nis [NOTFOUND=return] files\n", "'nis [NOTFOUND=return]' ends the search"),
@@ -437,6 +453,8 @@ proptest! {
     fn before_directories_local_accounts_still_win_and_the_order_stays(lines in prop::collection::vec(entry(), 0..6)) {
         let text = lines.concat();
         if let Ok(enabled) = enable_in(&text, Order::Before) {
+            let (before, _) = super::directories(enabled.as_bytes());
+            prop_assert_eq!(before, Vec::<String>::new());
             for line in ["passwd", "group"].into_iter().flat_map(|name| super::services(enabled.as_bytes(), name)) {
                 let words: Vec<&str> = line.split(' ').collect();
                 let iam = words.iter().position(|word| *word == "iam").unwrap();

@@ -6,6 +6,7 @@ mod imds;
 pub(crate) mod logins;
 mod memory;
 pub(crate) mod names;
+pub(crate) mod pam;
 pub(crate) mod refresh;
 mod samples;
 pub(crate) mod setup;
@@ -25,6 +26,7 @@ pub(crate) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     findings.extend(answers::judge(facts, samples));
     findings.extend(directories::judge(facts));
     findings.extend(logins::judge(facts, samples));
+    findings.extend(pam::judge(facts));
     findings.extend(names::judge(facts));
     findings.extend(imds::judge(facts));
     findings

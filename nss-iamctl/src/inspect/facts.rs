@@ -4,6 +4,7 @@
 pub(crate) mod imds;
 pub(crate) mod log;
 pub(crate) mod names;
+pub(crate) mod pam;
 pub(crate) mod probe;
 pub(crate) mod sshd;
 pub(crate) mod sssd;
@@ -29,6 +30,7 @@ use crate::say::error;
 use imds::ImdsFacts;
 use log::{Denial, Line};
 use names::Names;
+use pam::PamFacts;
 use sshd::SshdFacts;
 use unit::Unit;
 
@@ -50,6 +52,8 @@ pub(crate) struct Facts {
     pub nsswitch: Option<String>,
     /// The domains of sssd that have no limit of ids; `None` if its configuration cannot be read.
     pub unlimited: Option<Vec<String>>,
+    /// The account stage of PAM.
+    pub pam: PamFacts,
     /// Whether nscd answers instead of glibc.
     pub nscd: bool,
     /// pam_nologin(8): the file, and its first line.
@@ -136,6 +140,7 @@ impl Facts {
             module: module(host),
             nsswitch: text(host, nsswitch::PATH),
             unlimited: sssd::unlimited(host),
+            pam: pam::gather(host),
             nscd: nscd::runs(host),
             nologin: ["/etc/nologin", "/run/nologin"].iter().find_map(|path| {
                 let text = text(host, path)?;
@@ -144,14 +149,14 @@ impl Facts {
             shells: text(host, "/etc/shells").map(|text| {
                 text.lines().map(str::trim).filter(|line| line.starts_with('/')).map(str::to_owned).collect()
             }),
-            checks_shells: pam(host, &["pam_shells"]) == Some(true),
+            checks_shells: has_module(host, &["pam_shells"]) == Some(true),
             directory: Node::of(host, cache::DIRECTORY),
             keys_db: Node::of(host, paths::KEYS),
             keys_cmd: way(host, paths::KEYS_CMD),
             refresher: Node::of(host, paths::REFRESHER)
                 .is_some_and(|node| !node.directory && node.mode & 0o111 != 0),
             sshd: sshd::gather(host),
-            makes_homes: pam(host, &["pam_mkhomedir", "pam_oddjob_mkhomedir"]),
+            makes_homes: has_module(host, &["pam_mkhomedir", "pam_oddjob_mkhomedir"]),
             timer: systemd.then(|| Unit::of(host, paths::TIMER)),
             services: if systemd {
                 paths::SERVICES.iter().map(|name| Unit::of(host, name)).collect()
@@ -236,7 +241,7 @@ fn crontabs(host: &Host, published: &Published) -> Vec<String> {
 
 /// Whether one of these modules is in sshd's PAM stack; `None` if there is none. pam.d(5): what sshd's file includes is one
 /// of these on Debian, Red Hat and openSUSE.
-fn pam(host: &Host, modules: &[&str]) -> Option<bool> {
+fn has_module(host: &Host, modules: &[&str]) -> Option<bool> {
     let files = [
         "sshd",
         "common-auth",

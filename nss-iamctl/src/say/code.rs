@@ -202,6 +202,9 @@ links! {
         ShellMissing = "shell-missing",
         ShellUnlisted = "shell-unlisted",
     }
+    "pam" {
+        PamMayRefuse = "pam-may-refuse",
+    }
     "nologin" {
         Nologin = "nologin",
     }

@@ -30,7 +30,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
          nsswitch-no-final-newline home-not-created disabled-found-by-name other-of-name \
          name-service-unasked name-rules-unresolved",
     ),
-    ("tests of beside/cost.rs and beside/order.rs do, with a real sssd", "directory-before-iam"),
+    ("tests of beside do, with a real sssd", "directory-before-iam pam-may-refuse"),
     ("the test runs as root", "not-root"),
     ("login/forward_only.rs carries it out", "crontab-runs"),
     (

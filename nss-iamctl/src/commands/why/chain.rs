@@ -6,7 +6,7 @@ use status::{Locked, Skip, Told, Warning, What};
 
 use crate::commands::why::log::{Asked, activate, add_any_key, last};
 use crate::inspect::checks::skipped;
-use crate::inspect::checks::{answers, directories, logins, names, refresh, setup};
+use crate::inspect::checks::{answers, directories, logins, names, pam, refresh, setup};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::withheld;
@@ -49,6 +49,7 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
         findings.extend(forced_command(probe));
         findings.extend(Some(setup::keys_cmd(&facts.keys_cmd)).filter(not_ok));
         findings.extend(logins::nologin(facts));
+        findings.extend(pam::judge(facts));
         // Everything else that doctor would find to prevent this login.
         if probe.active && finding::worst(&findings) != Level::Bad {
             findings.extend(outlook(facts, std::slice::from_ref(probe)).reason().cloned());

@@ -1,0 +1,371 @@
+//! Whether PAM's account stage lets nss-iam users in when a directory does not answer.
+
+use crate::inspect::facts::Facts;
+use crate::inspect::facts::pam::{Entry, Line, PamFacts};
+use crate::say::code::Link;
+use crate::say::finding::Finding;
+
+/// Modules that ask nobody outside of this host. All others may ask a directory: pam_sss, pam_ldap, pam_winbind, pam_krb5, and
+/// any that is not known here.
+const LOCAL: [&str; 44] = [
+    "pam_access",
+    "pam_cap",
+    "pam_cgroup",
+    "pam_chroot",
+    "pam_debug",
+    "pam_deny",
+    "pam_echo",
+    "pam_env",
+    "pam_exec",
+    "pam_faildelay",
+    "pam_faillock",
+    "pam_filter",
+    "pam_group",
+    "pam_issue",
+    "pam_keyinit",
+    "pam_lastlog",
+    "pam_lastlog2",
+    "pam_limits",
+    "pam_listfile",
+    "pam_localuser",
+    "pam_loginuid",
+    "pam_mkhomedir",
+    "pam_motd",
+    "pam_namespace",
+    "pam_nologin",
+    "pam_permit",
+    "pam_rhosts",
+    "pam_rootok",
+    "pam_securetty",
+    "pam_selinux",
+    "pam_sepermit",
+    "pam_shells",
+    "pam_stress",
+    "pam_succeed_if",
+    "pam_systemd",
+    "pam_systemd_home",
+    "pam_tally2",
+    "pam_time",
+    "pam_unix",
+    "pam_unix2",
+    "pam_userdb",
+    "pam_usertype",
+    "pam_warn",
+    "pam_wheel",
+];
+/// A module that cannot ask its service returns this (`PAM_AUTHINFO_UNAVAIL`).
+const UNAVAILABLE: &str = "authinfo_unavail";
+
+pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
+    let common = facts.configured().users.common_group;
+    let mut findings = Vec::new();
+    for (line, services) in dependent(&facts.pam, &common) {
+        let what = format!(
+            "{} refuses nss-iam users of {} while its service does not answer",
+            shown(line),
+            services.join(", ")
+        );
+        findings.push(Finding::warn(Link::PamMayRefuse, what, remedy(&facts.pam, line)));
+    }
+    findings
+}
+
+/// `'pam_sss' in '/etc/pam.d/common-account'`
+fn shown(line: &Line) -> String {
+    format!("'{}' in '{}'", line.module, line.file)
+}
+
+/// The lines that refuse an nss-iam user while the service of their module does not answer, and for which services of PAM.
+fn dependent<'a>(pam: &'a PamFacts, common: &'a str) -> Vec<(&'a Line, Vec<&'a str>)> {
+    let mut found: Vec<(&Line, Vec<&str>)> = Vec::new();
+    for (service, stack) in &pam.stacks {
+        let mut directories: Vec<&str> = lines(pam, service)
+            .into_iter()
+            .filter(|line| is_directory(line))
+            .map(|line| line.module.as_str())
+            .collect();
+        directories.sort_unstable();
+        directories.dedup();
+        for down in directories {
+            let mut run = Run { down, common, refused: None, positive: false };
+            run.stack(stack);
+            let Some(line) = run.refused.filter(|line| line.module == down) else { continue };
+            match found.iter_mut().find(|(other, _)| *other == line) {
+                Some((_, services)) => services.push(service),
+                None => found.push((line, vec![service])),
+            }
+        }
+    }
+    found
+}
+
+fn flatten<'a>(stack: &'a [Entry], lines: &mut Vec<&'a Line>) {
+    for entry in stack {
+        match entry {
+            Entry::Line(line) => lines.push(line),
+            Entry::Substack(stack) => flatten(stack, lines),
+        }
+    }
+}
+
+fn is_directory(line: &Line) -> bool {
+    !LOCAL.contains(&line.module.as_str())
+}
+
+/// All lines of a service.
+fn lines<'a>(pam: &'a PamFacts, service: &str) -> Vec<&'a Line> {
+    let mut lines = Vec::new();
+    pam.stacks.iter().filter(|(name, _)| name == service).for_each(|(_, stack)| flatten(stack, &mut lines));
+    lines
+}
+
+/// A run of the account stage for an nss-iam user while the service of one module is down, as pam_dispatch.c does it.
+struct Run<'a> {
+    down: &'a str,
+    common: &'a str,
+    /// The line whose answer counts, once it is not success.
+    refused: Option<&'a Line>,
+    positive: bool,
+}
+
+impl<'a> Run<'a> {
+    fn stack(&mut self, stack: &'a [Entry]) {
+        let mut rest = stack.iter();
+        while let Some(entry) = rest.next() {
+            let line = match entry {
+                Entry::Substack(stack) => {
+                    self.stack(stack);
+                    continue;
+                }
+                Entry::Line(line) => line,
+            };
+            let Some(answer) = self.answer(line) else { continue };
+            match action(&line.control, answer).as_str() {
+                "ignore" => {}
+                "reset" => (self.refused, self.positive) = (None, false),
+                action @ ("ok" | "done") if answer == "success" => {
+                    self.positive = true;
+                    if action == "done" && self.refused.is_none() {
+                        return;
+                    }
+                }
+                // Another answer than success becomes that of the stack, even with 'ok'.
+                action => match action.parse::<usize>() {
+                    Ok(skipped) => rest.by_ref().take(skipped).for_each(drop),
+                    Err(_) => {
+                        self.refused.get_or_insert(line);
+                        if action == "die" {
+                            return;
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// What a module says of an nss-iam user; `None` if that depends on the host.
+    fn answer(&self, line: &Line) -> Option<&'static str> {
+        let has = |word: &str| line.arguments.iter().any(|argument| argument == word);
+        match line.module.as_str() {
+            module if module == self.down => Some(UNAVAILABLE),
+            "pam_deny" => Some("auth_err"),
+            "pam_localuser" => Some("perm_denied"),
+            "pam_usertype" => Some(if has("issystem") { "auth_err" } else { "success" }),
+            "pam_succeed_if" => {
+                self.condition(&line.arguments).map(|holds| if holds { "success" } else { "auth_err" })
+            }
+            module if LOCAL.contains(&module) => Some("success"),
+            _ => Some("user_unknown"),
+        }
+    }
+
+    /// pam_succeed_if(8): all conditions, as far as they are the same for all nss-iam users.
+    fn condition(&self, arguments: &[String]) -> Option<bool> {
+        const FLAGS: [&str; 6] = ["debug", "use_uid", "quiet", "quiet_fail", "quiet_success", "audit"];
+        let words: Vec<&str> =
+            arguments.iter().map(String::as_str).filter(|word| !FLAGS.contains(word)).collect();
+        let all: Option<Vec<bool>> = words.chunks(3).map(|condition| self.holds(condition)).collect();
+        all.map(|all| all.into_iter().all(|holds| holds))
+    }
+
+    fn holds(&self, condition: &[&str]) -> Option<bool> {
+        let [field, operator, value] = condition else { return None };
+        match (*field, *operator) {
+            ("user", "ingroup") => (*value == self.common).then_some(true),
+            ("user", "notingroup") => (*value == self.common).then_some(false),
+            ("uid", operator) => {
+                let value: u32 = value.parse().ok()?;
+                // Of the lowest and the highest id, or else it depends on the user.
+                let of = |id: u32| match operator {
+                    "<" | "lt" => Some(id < value),
+                    "<=" | "le" => Some(id <= value),
+                    ">" | "gt" => Some(id > value),
+                    ">=" | "ge" => Some(id >= value),
+                    "=" | "eq" => Some(id == value),
+                    "!=" | "ne" => Some(id != value),
+                    _ => None,
+                };
+                let first = of(policy::id::PINNED_FIRST)?;
+                (first == of(policy::id::LAST)?).then_some(first)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a control field, pam.conf(5), does with an answer.
+fn action(control: &str, answer: &str) -> String {
+    let Some(pairs) = control.strip_prefix('[').and_then(|control| control.strip_suffix(']')) else {
+        let word = match (control.to_ascii_lowercase().as_str(), answer) {
+            ("sufficient", "success") => "done",
+            (_, "success") => "ok",
+            ("sufficient" | "optional", _) => "ignore",
+            ("requisite", _) => "die",
+            _ => "bad",
+        };
+        return word.to_owned();
+    };
+    let mut actions = pairs.split_whitespace().filter_map(|pair| pair.split_once('='));
+    let chosen = |actions: &mut dyn Iterator<Item = (&str, &str)>, wanted: &str| {
+        actions.filter(|(answer, _)| *answer == wanted).last().map(|(_, action)| action.to_owned())
+    };
+    chosen(&mut actions.clone(), answer)
+        .or_else(|| chosen(&mut actions, "default"))
+        .unwrap_or_else(|| "bad".to_owned())
+}
+
+/// How nss-iam users get in although the service of the line's module does not answer.
+fn remedy(pam: &PamFacts, line: &Line) -> String {
+    let Line { file, control, module, arguments } = line;
+    let wanted = match control.strip_suffix(']') {
+        Some(control) => format!("{control} {UNAVAILABLE}=ignore]"),
+        None => {
+            let bad = if control == "requisite" { "die" } else { "bad" };
+            format!("[success=ok new_authtok_reqd=ok ignore=ignore {UNAVAILABLE}=ignore default={bad}]")
+        }
+    };
+    match pam.profiles.get(module).filter(|_| file == "/etc/pam.d/common-account") {
+        Some(profile) => {
+            // The profile belongs to a package, and the file to pam-auth-update: a copy of the profile outlives both.
+            let name = profile.rsplit('/').next().unwrap_or(profile);
+            let escaped = control.replace('[', "\\[");
+            let copy = format!(
+                "sed '/^Name:/s/$/ (optional)/; /^Account:/,/^[A-Z]/s/{escaped}/{wanted}/' {profile} >{profile}-optional"
+            );
+            match pam.disables {
+                true => format!("{copy} && pam-auth-update --disable {name} --enable {name}-optional"),
+                false => {
+                    format!("{copy}; then run pam-auth-update, and select the copy instead of the original")
+                }
+            }
+        }
+        None => {
+            let words =
+                [vec!["account".to_owned(), wanted, format!("{module}.so")], arguments.clone()].concat();
+            format!("write this line there, or in authselect's profile: {}", words.join(" "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::good;
+
+    /// A stack of these lines, `CONTROL | MODULE ARGUMENTS`, in sshd's file.
+    fn stack(lines: &[&str]) -> Vec<Entry> {
+        let entry = |line: &&str| {
+            let (control, rest) = line.split_once(" | ").unwrap();
+            let mut words = rest.split(' ').map(str::to_owned);
+            Entry::Line(Line {
+                file: "/etc/pam.d/common-account".to_owned(),
+                control: control.to_owned(),
+                module: words.next().unwrap(),
+                arguments: words.collect(),
+            })
+        };
+        lines.iter().map(entry).collect()
+    }
+
+    fn facts_with(entries: Vec<Entry>) -> Facts {
+        let mut facts = good();
+        facts.pam.stacks = vec![("sshd".to_owned(), entries)];
+        facts
+    }
+
+    const UNIX: [&str; 3] = [
+        "[success=1 new_authtok_reqd=done default=ignore] | pam_unix",
+        "requisite | pam_deny",
+        "required | pam_permit",
+    ];
+    const SSS: &str = "[default=bad success=ok user_unknown=ignore] | pam_sss";
+
+    #[test]
+    fn a_module_whose_silence_refuses_our_users_is_found_in_any_stack() {
+        for (more, by) in [
+            (&[][..], ""),
+            // Debian, and the remedy.
+            (&["sufficient | pam_localuser", SSS], "pam_sss"),
+            (&["[default=bad success=ok user_unknown=ignore authinfo_unavail=ignore] | pam_sss"], ""),
+            (&["required | pam_ldap minimum_uid=1000"], "pam_ldap"),
+            (&["requisite | pam_unknown"], "pam_unknown"),
+            (&["[success=ok authinfo_unavail=ok default=ignore] | pam_winbind"], "pam_winbind"),
+            (&["[success=ok] | pam_krb5"], "pam_krb5"),
+            (&["optional | pam_krb5", "sufficient | pam_ldap"], ""),
+            // It is never asked about our users.
+            (&["[success=1 default=ignore] | pam_succeed_if quiet user ingroup iam-users", SSS], ""),
+            (&["[success=1 default=ignore] | pam_succeed_if uid >= 1879048192 quiet", SSS], "pam_sss"),
+            (&["sufficient | pam_succeed_if uid >= 1000 quiet", SSS], ""),
+            (&["sufficient | pam_succeed_if uid < 1000 quiet", SSS], "pam_sss"),
+            (&["[default=1 success=ignore] | pam_succeed_if user notingroup iam-users", SSS], ""),
+            (&["sufficient | pam_succeed_if user = root", SSS], "pam_sss"),
+            (&["sufficient | pam_usertype issystem", SSS], "pam_sss"),
+            (&["sufficient | pam_permit", SSS], ""),
+            // What is refused anyway is refused by another one.
+            (&["requisite | pam_deny", SSS], ""),
+            (&[SSS, "[default=reset] | pam_unix"], ""),
+        ] {
+            let facts = facts_with(stack(&[&UNIX, more].concat()));
+            let found = judge(&facts);
+            let named = found.first().map_or("", |found| found.what.split('\'').nth(1).unwrap());
+            assert_eq!((named, found.len()), (by, usize::from(!by.is_empty())), "{more:?}");
+        }
+    }
+
+    #[test]
+    fn a_substack_that_is_done_ends_only_itself() {
+        let inner = Entry::Substack(stack(&["sufficient | pam_permit", "required | pam_ldap"]));
+        assert_eq!(judge(&facts_with(vec![inner.clone()])), []);
+        let outer = [vec![inner], stack(&["required | pam_sss"])].concat();
+        assert!(judge(&facts_with(outer))[0].what.contains("'pam_sss'"));
+        let skipped =
+            [stack(&["[success=1 default=ignore] | pam_unix"]), vec![Entry::Substack(stack(&[SSS]))]];
+        assert_eq!(judge(&facts_with(skipped.concat())), [], "it counts as one entry");
+    }
+
+    #[test]
+    fn the_remedy_is_a_profile_where_pam_auth_update_writes_the_file_and_otherwise_the_line() {
+        let mut facts = facts_with(stack(&[SSS]));
+        let remedy = |facts: &Facts| judge(facts)[0].remedy.clone().unwrap();
+        assert_eq!(
+            remedy(&facts),
+            "write this line there, or in authselect's profile: account [default=bad success=ok user_unknown=ignore \
+             authinfo_unavail=ignore] pam_sss.so"
+        );
+        facts.pam.profiles.insert("pam_sss".to_owned(), "/usr/share/pam-configs/sss".to_owned());
+        assert!(
+            remedy(&facts)
+                .ends_with("; then run pam-auth-update, and select the copy instead of the original")
+        );
+        facts.pam.disables = true;
+        let remedy_of_debian = remedy(&facts);
+        assert!(
+            remedy_of_debian.ends_with("&& pam-auth-update --disable sss --enable sss-optional"),
+            "{remedy_of_debian}"
+        );
+        let facts = facts_with(stack(&["requisite | pam_ldap minimum_uid=1000"]));
+        assert!(remedy(&facts).ends_with(
+            "account [success=ok new_authtok_reqd=ok ignore=ignore authinfo_unavail=ignore default=die] pam_ldap.so minimum_uid=1000"
+        ));
+    }
+}

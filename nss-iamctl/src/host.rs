@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use claims::nss::{Answers, Databases, Files, Question};
+use claims::pam::Account;
 use message::Message;
 
 use crate::say::error::Error;
@@ -43,6 +44,11 @@ pub(crate) trait Programs {
     /// Reads the service `files`, likewise.
     fn users_and_groups(&self) -> Result<Files, String> {
         Ok(Files::default())
+    }
+
+    /// Asks PAM, likewise.
+    fn account(&self, _service: &str, _user: &str) -> Account {
+        Account::Unasked("not on this host".to_owned())
     }
 
     /// Asks the person at the terminal; `None` if there is no terminal, as in most tests.
@@ -156,6 +162,11 @@ impl Host {
         self.programs.users_and_groups()
     }
 
+    /// Asks PAM whether it lets a user in through a service, such as `sshd`.
+    pub(crate) fn account(&self, service: &str, user: &str) -> Account {
+        self.programs.account(service, user)
+    }
+
     /// Asks before something that a person may not have meant.
     ///
     /// # Errors
@@ -222,6 +233,10 @@ impl Programs for System {
 
     fn users_and_groups(&self) -> Result<Files, String> {
         claims::nss::files()
+    }
+
+    fn account(&self, service: &str, user: &str) -> Account {
+        claims::pam::account(service, user)
     }
 
     fn confirm(&self, question: &str) -> Option<bool> {

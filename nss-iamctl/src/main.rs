@@ -29,7 +29,8 @@ use say::look::Look;
 use say::{say, show};
 
 fn main() -> ExitCode {
-    if let Some(done) = claims::nss::serve(std::env::args_os()) {
+    let served = claims::nss::serve(std::env::args_os()).or_else(|| claims::pam::serve(std::env::args_os()));
+    if let Some(done) = served {
         return ExitCode::from(if done.is_ok() { error::OK } else { error::OTHER });
     }
     let words: Vec<String> =

@@ -10,7 +10,7 @@ use cache::snapshot::Login;
 
 use crate::edit::nsswitch;
 use crate::host::paths::KEYS_USER;
-use crate::inspect::checks::{answers, logins, refresh, setup};
+use crate::inspect::checks::{answers, logins, pam, refresh, setup};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::withheld;
@@ -33,7 +33,7 @@ pub(crate) struct Outlook {
 
 /// From the facts and the samples of the active users.
 pub(crate) fn outlook(facts: &Facts, samples: &[Probe]) -> Outlook {
-    let unseen = (!facts.root).then_some("keys and sshd's settings are visible only to root");
+    let unseen = (!facts.root).then_some("keys, sshd's settings and PAM's answers are visible only to root");
     let mut outlook = Outlook { unseen, nobody: for_all(facts), ..Outlook::default() };
     if outlook.nobody.is_some() {
         return outlook;
@@ -43,7 +43,9 @@ pub(crate) fn outlook(facts: &Facts, samples: &[Probe]) -> Outlook {
     for probe in samples.iter().filter(|probe| probe.active) {
         let (own, common): (Vec<_>, Vec<_>) =
             answers::told(facts, probe).into_iter().filter(is_bad).partition(is_of_one);
-        let common = common.into_iter().next().or_else(|| logins::shell(facts, probe).filter(is_bad));
+        let common = common.into_iter().next();
+        let common = common.or_else(|| logins::shell(facts, probe).filter(is_bad));
+        let common = common.or_else(|| pam::now(facts, probe).filter(is_bad));
         for name in &probe.alike {
             let own = own.first().filter(|_| *name == probe.name);
             let of_user =
@@ -142,7 +144,10 @@ fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Optio
         }
     }
     let second = settings.iter().any(|found| found.code == Link::SshdMethods.into());
-    Ok(second.then_some("sshd asks for a second factor"))
+    // A refusal that prevents the login was found before.
+    let depends =
+        pam::now(facts, probe).map(|_| "what PAM says depends on where from and when somebody logs in");
+    Ok(second.then_some("sshd asks for a second factor").or(depends))
 }
 
 fn is_bad(found: &Finding) -> bool {

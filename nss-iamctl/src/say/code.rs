@@ -158,6 +158,7 @@ links! {
         ResolvesToOther = "resolves-to-other",
         ResolvesNot = "resolves-not",
         ModuleSilent = "module-no-answer",
+        LookupWaits = "lookup-waits",
         DisabledNameless = "disabled-without-name",
         DisabledNamed = "disabled-found-by-name",
     }
@@ -204,6 +205,9 @@ links! {
     }
     "pam" {
         PamMayRefuse = "pam-may-refuse",
+        PamUnavailable = "pam-unavailable",
+        PamRefuses = "pam-refuses",
+        PamSilent = "pam-no-answer",
     }
     "nologin" {
         Nologin = "nologin",

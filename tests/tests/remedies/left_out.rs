@@ -27,10 +27,14 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
          sshd-addresses sshd-methods sshd-without-pam sshd-without-rsa drop-in-not-effective shell-missing unit-takes-name \
          name-mistyped local-user name-also-local-user name-also-local-group name-also-other-user name-also-other-group \
          name-unknown service-unasked resolves-to-other resolves-not shadow-missing common-group-missing member-of-none \
-         nsswitch-no-final-newline home-not-created disabled-found-by-name other-of-name \
+         nsswitch-no-final-newline pam-refuses home-not-created disabled-found-by-name other-of-name \
          name-service-unasked name-rules-unresolved",
     ),
-    ("tests of beside do, with a real sssd", "directory-before-iam pam-may-refuse"),
+    (
+        "tests of beside/outage.rs and beside/order.rs do, with a real sssd",
+        "directory-before-iam pam-may-refuse pam-unavailable",
+    ),
+    ("its daemon has to be started again", "lookup-waits pam-no-answer"),
     ("the test runs as root", "not-root"),
     ("login/forward_only.rs carries it out", "crontab-runs"),
     (

@@ -99,7 +99,8 @@ fn what_keeps_people_out_is_critical_and_what_cannot_be_seen_is_unknown() {
         facts.published.keys = Err(Trouble::Denied);
         facts.published.listing = Err(Trouble::Denied);
     };
-    let because = "1 user, 1 key, confirmed 60 s ago; keys and sshd's settings are visible only to root";
+    let because =
+        "1 user, 1 key, confirmed 60 s ago; keys, sshd's settings and PAM's answers are visible only to root";
     assert_eq!(judged(others), (Some(Level::Ok), because.to_owned()));
     let later = |facts: &mut Facts| {
         others(facts);

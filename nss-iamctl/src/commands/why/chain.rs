@@ -50,6 +50,7 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
         findings.extend(Some(setup::keys_cmd(&facts.keys_cmd)).filter(not_ok));
         findings.extend(logins::nologin(facts));
         findings.extend(pam::judge(facts));
+        findings.extend(pam::now(facts, probe));
         // Everything else that doctor would find to prevent this login.
         if probe.active && finding::worst(&findings) != Level::Bad {
             findings.extend(outlook(facts, std::slice::from_ref(probe)).reason().cloned());

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use crate::edit::nsswitch;
 use crate::host::paths::{CACHE, KEYS};
 use crate::host::published::Trouble;
+use crate::inspect::checks::directories;
 use crate::inspect::checks::samples::of_samples;
 use crate::inspect::facts::Facts;
-use crate::inspect::facts::probe::Probe;
+use crate::inspect::facts::probe::{PATIENCE, Probe};
 use crate::say::code::Link;
 use crate::say::finding::Finding;
-use crate::say::show::count;
+use crate::say::show::{count, some};
 
 pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     let mut findings = vec![cache(facts)];
@@ -153,6 +154,10 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     let Probe { name, uid, .. } = probe;
     let who = if probe.active { format!("'{name}'") } else { format!("uid {uid} ('{name}')") };
     let mut findings = Vec::new();
+    if probe.waits {
+        findings.push(waits(facts, &who));
+        return findings;
+    }
     match (probe.told_uid(), &probe.module) {
         (Some(told), _) if told == *uid && probe.active => {
             findings.push(Finding::ok(Link::Resolves, format!("'{name}' resolves to uid {uid}")));
@@ -203,6 +208,23 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     findings.extend(shadow(facts, probe));
     findings.extend(groups(facts, probe));
     findings
+}
+
+/// glibc does not answer in time.
+fn waits(facts: &Facts, who: &str) -> Finding {
+    let text = facts.nsswitch.as_deref().unwrap_or_default();
+    let (before, after) = nsswitch::directories(text.as_bytes());
+    let what = format!("glibc did not answer for {who} within {PATIENCE} s, so a login waits, too");
+    let restart = "restart its daemon (for sss: systemctl restart sssd)";
+    let (what, remedy) = match (before.as_slice(), after.as_slice()) {
+        ([], []) => (what, "find the service that hangs: getent -s SERVICE passwd USER".to_owned()),
+        ([], after) => (format!("{what}: {} may hang", some(after)), restart.to_owned()),
+        (before, _) => (
+            format!("{what}: {} may hang, and is asked before 'iam'", some(before)),
+            format!("{restart}; so that nss-iam users do not wait for it again: {}", directories::FIX),
+        ),
+    };
+    Finding::bad(Link::LookupWaits, what, remedy)
 }
 
 /// A disabled user still has a name in `ls -l`, but does not resolve by name.

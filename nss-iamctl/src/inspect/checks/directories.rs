@@ -22,6 +22,8 @@ pub(crate) fn judge(facts: &Facts) -> Option<Finding> {
     Some(Finding::warn(Link::DirectoryFirst, format!("{first}: {COST}"), remedy(&before)))
 }
 
+/// What changes the order.
+pub(crate) const FIX: &str = "nss-iamctl enable --before-directories";
 /// What the order costs.
 pub(crate) const COST: &str = "it is asked about each nss-iam user and id first, and a login waits for it";
 
@@ -38,7 +40,7 @@ pub(crate) fn remedy(before: &[String]) -> String {
         policy::id::FIRST - 1
     );
     let limit = if before.iter().any(|name| name == SSS) { limit } else { String::new() };
-    format!("nss-iamctl enable --before-directories{limit}")
+    format!("{FIX}{limit}")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use policy::FORWARD_ONLY_SHELL;
 
 use crate::edit::sshd::drop_in;
 use crate::edit::sshd::effective::{self, Effective};
+use crate::inspect::checks::pam;
 use crate::inspect::checks::samples::of_samples;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::log::Denial;
@@ -18,7 +19,7 @@ use crate::say::show::{count, some, time, word};
 pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     let mut findings = daemon(facts);
     findings.extend(of_samples(samples, |probe| {
-        settings(facts, probe).into_iter().chain(shell(facts, probe)).collect()
+        settings(facts, probe).into_iter().chain(shell(facts, probe)).chain(pam::now(facts, probe)).collect()
     }));
     findings.extend(nologin(facts));
     findings.extend(homes(facts));

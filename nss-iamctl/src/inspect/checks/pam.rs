@@ -1,9 +1,12 @@
-//! Whether PAM's account stage lets nss-iam users in when a directory does not answer.
+//! Whether PAM's account stage lets nss-iam users in: what it says now, and what it says when a directory does not answer.
+
+use claims::pam::Account;
 
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::pam::{Entry, Line, PamFacts};
+use crate::inspect::facts::probe::Probe;
 use crate::say::code::Link;
-use crate::say::finding::Finding;
+use crate::say::finding::{Finding, Level};
 
 /// Modules that ask nobody outside of this host. All others may ask a directory: pam_sss, pam_ldap, pam_winbind, pam_krb5, and
 /// any that is not known here.
@@ -53,6 +56,7 @@ const LOCAL: [&str; 44] = [
     "pam_warn",
     "pam_wheel",
 ];
+const SSHD: &str = "sshd";
 /// A module that cannot ask its service returns this (`PAM_AUTHINFO_UNAVAIL`).
 const UNAVAILABLE: &str = "authinfo_unavail";
 
@@ -70,10 +74,63 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// What PAM says of a user now.
+pub(crate) fn now(facts: &Facts, probe: &Probe) -> Option<Finding> {
+    // What it says then has its own finding.
+    if facts.nologin.is_some() {
+        return None;
+    }
+    let Probe { name, pam, .. } = probe;
+    match pam.as_ref()? {
+        Account::Allowed | Account::Unasked(_) => None,
+        Account::Refused { unavailable: true, why } => Some(unavailable(facts, name, why)),
+        Account::Refused { unavailable: false, why } => {
+            let found = Finding::bad(Link::PamRefuses, format!("PAM refuses '{name}': {why}"), SEE);
+            // Whom they refuse depends on where from, and when.
+            let depends = |line: &&Line| ["pam_access", "pam_time"].contains(&line.module.as_str());
+            Some(if lines(&facts.pam, SSHD).iter().any(depends) { found.at(Level::Warn) } else { found })
+        }
+        Account::Silent { seconds } => {
+            let lines = lines(&facts.pam, SSHD);
+            let (by, remedy) = match lines.iter().find(|line| is_directory(line)) {
+                Some(line) => (format!(": {} may wait for its service", shown(line)), restart(line)),
+                None => (String::new(), SEE.to_owned()),
+            };
+            let what = format!("PAM did not say within {seconds} s whether '{name}' may log in{by}");
+            Some(Finding::bad(Link::PamSilent, what, remedy))
+        }
+    }
+}
+
+/// PAM refuses `name`, because a service does not answer.
+fn unavailable(facts: &Facts, name: &str, why: &str) -> Finding {
+    let common = facts.configured().users.common_group;
+    let dependent = dependent(&facts.pam, &common);
+    let (by, remedy) = match dependent.iter().find(|(_, services)| services.contains(&SSHD)) {
+        Some((line, _)) => {
+            let remedy = remedy(&facts.pam, line);
+            (shown(line), format!("{}; or, so that nss-iam users do not need it: {remedy}", restart(line)))
+        }
+        None => ("a module".to_owned(), SEE.to_owned()),
+    };
+    let what = format!("PAM refuses '{name}', because the service of {by} does not answer: {why}");
+    Finding::bad(Link::PamUnavailable, what, remedy)
+}
+
 /// `'pam_sss' in '/etc/pam.d/common-account'`
 fn shown(line: &Line) -> String {
     format!("'{}' in '{}'", line.module, line.file)
 }
+
+fn restart(line: &Line) -> String {
+    match line.module.as_str() {
+        "pam_sss" => "systemctl restart sssd".to_owned(),
+        module => format!("restart the service of '{module}'"),
+    }
+}
+
+/// For a refusal by a module that is not known to this check.
+const SEE: &str = "the lines 'account' of /etc/pam.d/sshd and of the files that it includes name the modules, and the log says which one refused";
 
 /// The lines that refuse an nss-iam user while the service of their module does not answer, and for which services of PAM.
 fn dependent<'a>(pam: &'a PamFacts, common: &'a str) -> Vec<(&'a Line, Vec<&'a str>)> {
@@ -270,7 +327,7 @@ fn remedy(pam: &PamFacts, line: &Line) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::good;
+    use crate::fixtures::{good, probe};
 
     /// A stack of these lines, `CONTROL | MODULE ARGUMENTS`, in sshd's file.
     fn stack(lines: &[&str]) -> Vec<Entry> {
@@ -367,5 +424,36 @@ mod tests {
         assert!(remedy(&facts).ends_with(
             "account [success=ok new_authtok_reqd=ok ignore=ignore authinfo_unavail=ignore default=die] pam_ldap.so minimum_uid=1000"
         ));
+    }
+
+    #[test]
+    fn what_pam_says_now_is_told_with_the_module_that_may_be_the_reason() {
+        let mut facts = facts_with(stack(&[SSS]));
+        let mut ana = probe(true);
+        let refused = |unavailable| Account::Refused { unavailable, why: "No".to_owned() };
+        assert_eq!(now(&facts, &ana), None);
+        ana.pam = None;
+        assert_eq!(now(&facts, &ana), None);
+        for (pam, code, what) in [
+            (refused(true), Link::PamUnavailable, "the service of 'pam_sss' in"),
+            (
+                Account::Silent { seconds: 15 },
+                Link::PamSilent,
+                "within 15 s whether 'ana' may log in: 'pam_sss' in",
+            ),
+            (refused(false), Link::PamRefuses, "PAM refuses 'ana': No"),
+        ] {
+            ana.pam = Some(pam);
+            let found = now(&facts, &ana).unwrap();
+            assert!(
+                found.code == code.into() && found.level == Level::Bad && found.what.contains(what),
+                "{found:?}"
+            );
+        }
+        // It depends on where from.
+        facts.pam.stacks[0].1.extend(stack(&["required | pam_access"]));
+        assert_eq!(now(&facts, &ana).unwrap().level, Level::Warn);
+        facts.nologin = Some(("/etc/nologin".to_owned(), String::new()));
+        assert_eq!(now(&facts, &ana), None, "that is told already");
     }
 }

@@ -316,6 +316,20 @@ fn answers_of_glibc_that_are_not_those_of_the_cache_are_named() {
         probes[0].passwd = None;
         probes[0].module = None;
     });
+    finds(Bad, "glibc did not answer for 'ana' within 15 s", "getent -s SERVICE passwd USER", |_, probes| {
+        probes[0].waits = true;
+    });
+    for (services, told) in
+        [("sss iam", "'sss' may hang, and is asked before 'iam'"), ("iam sss", "'sss' may hang")]
+    {
+        let lines = format!(
+            "passwd: files {services}\ngroup: files [SUCCESS=merge] {services}\nshadow: files {services}\n"
+        );
+        finds(Bad, told, "systemctl restart sssd", |facts, probes| {
+            facts.nsswitch = Some(lines.clone());
+            probes[0].waits = true;
+        });
+    }
     finds(Bad, "'ana' resolves to uid 1234", "LDAP", |_, probes| {
         probes[0].passwd = Some("ana:x:1234:1234::/:/bin/sh".to_owned());
     });

@@ -1,20 +1,28 @@
 //! What glibc and sshd answer for one user in the cache.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use cache::snapshot::User;
+use claims::pam::Account;
 use message::Message;
 use policy::Id;
 
 use crate::edit::sshd::Sshd;
 use crate::edit::sshd::effective::Effective;
-use crate::host::Host;
-use crate::host::accounts::{self, account};
+use crate::host::accounts;
+use crate::host::paths::KEYS_USER;
+use crate::host::{Host, Output};
 use crate::inspect::facts::{Facts, Node};
 use crate::inspect::offer::withheld;
 
 /// How many active users are asked about; each one costs a run of sshd.
 const SAMPLES: usize = 8;
+
+/// How long glibc may take for one answer, in seconds. sssd waits 6 s for its own back end.
+pub(crate) const PATIENCE: &str = "15";
+/// The exit status of timeout(1) then.
+const TIMED_OUT: i32 = 124;
 
 /// The answers.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +50,10 @@ pub(crate) struct Probe {
     pub shell_node: Option<Node>,
     /// `sshd -T -C user=…` for an active user; `None` if not run.
     pub sshd: Option<Result<Effective, Message>>,
+    /// What PAM says of an active user; `None` if not asked, because only root is told, or because sshd does not ask it.
+    pub pam: Option<Account>,
+    /// Whether glibc does not answer in time, because a service of nsswitch.conf hangs. Nothing else is then asked.
+    pub waits: bool,
 }
 
 impl Probe {
@@ -49,32 +61,46 @@ impl Probe {
     pub(crate) fn of(host: &Host, facts: &Facts, user: &User) -> Self {
         let (name, uid) = (user.name.as_str(), user.uid.to_string());
         let key = if user.active { name } else { &uid };
+        let waits = Cell::new(false);
+        let getent = |words: &[&str]| {
+            let line = [&["timeout", PATIENCE, "getent"], words].concat();
+            let output = if waits.get() { None } else { host.run(&line).ok() };
+            waits.set(waits.get() || output.as_ref().is_some_and(|output| output.code == Some(TIMED_OUT)));
+            output
+        };
         let ask = |words: &[&str]| {
-            let output = host.run(&[&["getent"], words].concat()).ok().filter(|output| output.success())?;
+            let output = getent(words).filter(Output::success)?;
             Some(output.stdout.trim_end().to_owned())
         };
         let ask_of_active = |words: &[&str]| if user.active { ask(words) } else { None };
+        let module = ask(&["-s", "iam", "passwd", key]);
         let passwd = ask(&["passwd", key]);
         let groups = ask_of_active(&["initgroups", name]).unwrap_or_default();
         let groups: Vec<u32> = groups.split_whitespace().skip(1).filter_map(|gid| gid.parse().ok()).collect();
-        let primary = passwd.as_ref().and_then(|line| account(line.as_bytes())).map(|account| account.gid);
+        let primary =
+            passwd.as_ref().and_then(|line| accounts::account(line.as_bytes())).map(|account| account.gid);
         let gids: Vec<String> = primary.iter().chain(&groups).map(u32::to_string).collect();
         let words: Vec<&str> = ["group"].into_iter().chain(gids.iter().map(String::as_str)).collect();
         // It prints those that it finds, and fails if one is missing.
-        let found = if user.active && !gids.is_empty() {
-            host.run(&[&["getent"], &*words].concat()).ok()
-        } else {
-            None
-        };
+        let found = if user.active && !gids.is_empty() { getent(&words) } else { None };
         let found = found.map_or_else(Vec::new, |output| accounts::groups(output.stdout.as_bytes()));
+        let by_name = if user.active { None } else { ask(&["passwd", name]) };
+        let shadow = if facts.root { ask_of_active(&["shadow", name]) } else { None };
+        if user.active {
+            // sshd takes the groups of this user, too, for whom glibc asks every service.
+            ask(&["initgroups", KEYS_USER]);
+        }
+        // sshd looks the users up itself.
+        let asks = facts.root && user.active && !waits.get();
+        let sshd = if asks { settings(host, name) } else { None };
         Self {
             name: name.to_owned(),
             uid: user.uid.get(),
             active: user.active,
             passwd,
-            module: ask(&["-s", "iam", "passwd", key]),
-            by_name: if user.active { None } else { ask(&["passwd", name]) },
-            shadow: if facts.root { ask_of_active(&["shadow", name]) } else { None },
+            module,
+            by_name,
+            shadow,
             groups,
             group_names: found.into_iter().map(|group| group.name).collect(),
             alike: if user.active { vec![name.to_owned()] } else { Vec::new() },
@@ -82,8 +108,15 @@ impl Probe {
             home_node: Node::of(host, user.passwd.home.as_str()),
             shell: user.passwd.shell.to_string(),
             shell_node: Node::of(host, user.passwd.shell.as_str()),
-            sshd: if facts.root && user.active { settings(host, name) } else { None },
+            pam: if asks { account(host, name, sshd.as_ref()) } else { None },
+            sshd,
+            waits: waits.get(),
         }
+    }
+
+    /// Whether glibc or PAM did not answer in time.
+    fn hangs(&self) -> bool {
+        self.waits || matches!(self.pam, Some(Account::Silent { .. }))
     }
 
     /// The uid that glibc answers.
@@ -110,11 +143,17 @@ pub(crate) fn samples(host: &Host, facts: &Facts) -> Vec<Probe> {
         let names = alike.iter().map(|user| user.name.to_string()).collect();
         let probe = match probes.first() {
             Some(first) if probes.len() >= SAMPLES => derived(host, facts, user, first),
-            _ => Probe::of(host, facts, user),
+            // Whatever hangs for one user does so for all.
+            _ => match probes.iter().find(|probe| probe.hangs()) {
+                Some(other) => derived(host, facts, user, other),
+                None => Probe::of(host, facts, user),
+            },
         };
         probes.push(Probe { alike: names, ..probe });
     }
-    probes.extend(users.iter().find(|user| !user.active).map(|user| Probe::of(host, facts, user)));
+    if !probes.iter().any(Probe::hangs) {
+        probes.extend(users.iter().find(|user| !user.active).map(|user| Probe::of(host, facts, user)));
+    }
     probes
 }
 
@@ -153,8 +192,16 @@ fn is_offered(facts: &Facts, user: &User) -> bool {
     })
 }
 
+/// What sshd would be told; nothing if it does not ask.
+fn account(host: &Host, name: &str, sshd: Option<&Result<Effective, Message>>) -> Option<Account> {
+    let settings = sshd?.as_ref().ok()?;
+    // Since OpenSSH 9.8, the name can be set.
+    let service = Some(settings.get("pamservicename")).filter(|name| !name.is_empty()).unwrap_or("sshd");
+    (settings.get("usepam") == "yes").then(|| host.account(service, name))
+}
+
 fn uid_of(line: &str) -> Option<u32> {
-    account(line.as_bytes()).map(|account| account.uid)
+    accounts::account(line.as_bytes()).map(|account| account.uid)
 }
 
 fn settings(host: &Host, name: &str) -> Option<Result<Effective, Message>> {

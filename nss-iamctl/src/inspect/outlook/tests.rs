@@ -1,5 +1,6 @@
 //! Breaks a host in one way at a time, and compares the verdict with what sshd would do.
 
+use claims::pam::Account;
 use message::Message;
 use status::Locked;
 
@@ -8,6 +9,7 @@ use crate::edit::sshd::effective::Effective;
 use crate::fixtures::{IN_FORCE, NOW, good, probe};
 use crate::host::published::Trouble;
 use crate::inspect::facts::NoConfig;
+use crate::inspect::facts::pam::{Entry, Line};
 
 type Break = (&'static str, fn(&mut Facts, &mut Probe));
 
@@ -23,6 +25,11 @@ fn settings(probe: &mut Probe, line: &str) {
 
 /// Nobody gets in: a part of the reason, and the break.
 const CLOSED: &[Break] = &[
+    ("glibc did not answer", |_, probe| (probe.waits, probe.passwd) = (true, None)),
+    ("PAM refuses", |_, probe| {
+        probe.pam = Some(Account::Refused { unavailable: true, why: "No".to_owned() });
+    }),
+    ("PAM did not say within 15 s", |_, probe| probe.pam = Some(Account::Silent { seconds: 15 })),
     ("not set up", |facts, _| {
         facts.nsswitch = Some("passwd: files\n".to_owned());
         facts.sshd.as_mut().unwrap().ours = false;
@@ -206,6 +213,17 @@ fn what_is_not_seen_is_not_said_to_work() {
     });
     assert_eq!(second.code, Link::LoginsUnseen.into());
     assert!(second.what.contains("second factor"), "{second:?}");
+    let elsewhere = seen(|facts, probe| {
+        let access = Line {
+            file: "/etc/pam.d/sshd".to_owned(),
+            control: "required".to_owned(),
+            module: "pam_access".to_owned(),
+            arguments: Vec::new(),
+        };
+        facts.pam.stacks = vec![("sshd".to_owned(), vec![Entry::Line(access)])];
+        probe.pam = Some(Account::Refused { unavailable: false, why: "No".to_owned() });
+    });
+    assert_eq!(elsewhere.code, Link::LoginsUnseen.into(), "{elsewhere:?}");
 }
 
 #[test]

@@ -32,6 +32,10 @@ flock 9
 tree login bookworm \
     ca-certificates,cron,iproute2,libnss-systemd,libpam-ssh-agent-auth,nftables,nscd,openssh-client,openssh-server,pamtester,procps,sudo
 
+# Another directory beside nss-iam: sssd in front of a slapd, in NSS and PAM as Debian's packages set them up.
+tree directory bookworm \
+    ca-certificates,cron,ldap-utils,libnss-sss,libnss-systemd,libpam-runtime,libpam-sss,openssh-client,openssh-server,procps,slapd,sssd-ldap,sudo
+
 # Whole systems, which are booted, and on which the packages are installed.
 for release in 11:bullseye 12:bookworm 13:trixie; do
     tree "debian${release%:*}" "${release#*:}" \

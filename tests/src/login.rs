@@ -80,7 +80,16 @@ impl JumpHost {
     /// If something was not built.
     #[must_use]
     pub fn bare() -> Option<Self> {
-        let machine = Machine::enter_tree("login")?;
+        Self::bare_in("login")
+    }
+
+    /// Like [`JumpHost::bare`], in another tree of `tests/trees.sh`.
+    ///
+    /// # Panics
+    /// As [`JumpHost::bare`].
+    #[must_use]
+    pub fn bare_in(tree: &str) -> Option<Self> {
+        let machine = Machine::enter_tree(tree)?;
         machine.install();
         fs::write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n").unwrap();
         // Fifty simultaneous logins exceed sshd's default of ten unauthenticated connections.

@@ -113,6 +113,13 @@ impl Beside {
             .collect()
     }
 
+    /// Stops every process of a program from running, or lets them go on.
+    pub(crate) fn signal(&self, program: &str, signal: Signal) {
+        let pids = self.pids(program);
+        assert!(!pids.is_empty(), "{program} does not run");
+        pids.into_iter().for_each(|pid| kill(pid, signal).unwrap());
+    }
+
     /// Adds a person to the directory, with a group of the same name and of another one.
     pub(crate) fn add_person(&self, name: &str, id: u32) {
         fs::write("/root/person.ldif", person(name, id)).unwrap();
@@ -130,6 +137,14 @@ impl Beside {
             "-f",
             "/root/person.ldif",
         ]);
+    }
+
+    /// How often slapd was searched while this ran.
+    pub(crate) fn searches(&self, run: impl FnOnce()) -> usize {
+        let count = || fs::read(SLAPD_LOG).unwrap().windows(9).filter(|text| *text == b"SRCH base").count();
+        let before = count();
+        run();
+        count() - before
     }
 
     /// Logs in as a user of the directory, with the password, and runs `id`; what it prints, if sshd lets the user in.

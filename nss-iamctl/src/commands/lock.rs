@@ -18,9 +18,11 @@ use message::Message;
 use status::{Locked, Note};
 
 use crate::cli;
+use crate::host::accounts::Account;
 use crate::host::invoker::Invoker;
 use crate::host::paths::{CACHE, LOCKED, REFRESHER};
 use crate::host::{Host, accounts, files, log, processes};
+use crate::inspect::subject;
 use crate::say::error::Error;
 use crate::say::finding::written;
 use crate::say::show::{count, printable, some, word};
@@ -35,7 +37,7 @@ pub(crate) fn lock(host: &Host, args: &cli::Lock, now: i64, out: &mut dyn Write)
     let cache = match read_cache(host) {
         Ok(cache) => {
             if !who.all && !who.force {
-                is_user(&cache, name)?;
+                is_user(host, &cache, name)?;
             }
             cache
         }
@@ -185,10 +187,15 @@ fn shortened(reason: Option<&str>) -> String {
 /// Far more than any real passwd(5), in bytes.
 const MAX_PASSWD: u64 = 16 << 20;
 
-/// The person who runs this. Only regular files are read, because another service, or a pipe, could hang.
-fn by(host: &Host, cache: &Cache, invoker: &Invoker) -> String {
+/// The accounts of passwd(5). Only a regular file is read, because another service, or a pipe, could hang.
+fn local(host: &Host) -> Vec<Account> {
     let passwd = regular::read(&host.path(accounts::PASSWD), MAX_PASSWD, Links::Follow);
-    let local = passwd.map(|file| accounts::accounts(&file.bytes)).unwrap_or_default();
+    passwd.map(|file| accounts::accounts(&file.bytes)).unwrap_or_default()
+}
+
+/// The person who runs this.
+fn by(host: &Host, cache: &Cache, invoker: &Invoker) -> String {
+    let local = local(host);
     invoker.shown(|uid| {
         let local = local.iter().find(|account| account.uid == uid).map(|account| account.name.clone());
         local.or_else(|| {
@@ -216,24 +223,27 @@ fn cached(host: &Host) -> Cache {
     read_cache(host).unwrap_or_default()
 }
 
-fn is_user(cache: &Cache, name: &str) -> Result<(), Error> {
+/// # Errors
+/// If nobody here has the login name.
+fn is_user(host: &Host, cache: &Cache, name: &str) -> Result<(), Error> {
     if cache.users.iter().any(|user| user.name.as_str() == name) {
         return Ok(());
     }
-    let lower = name.to_ascii_lowercase();
-    let error = Error::configuration(format!(
-        "no nss-iam user of this host has the login name '{}'; nothing was done",
-        printable(name)
-    ));
-    let like = cache
-        .users
-        .iter()
-        .map(|user| user.name.as_str())
-        .find(|known| known.split('@').next() == lower.split('@').next());
-    Err(match like {
-        Some(like) => error.hint(format!("did you mean '{like}'?")),
-        None => error.hint("nss-iamctl users lists all users; --force locks a name that no user has yet"),
-    })
+    let shown = printable(name);
+    if local(host).iter().any(|account| account.name == name) {
+        let what = format!("'{shown}' is a local user, and nss-iam locks only its own; nothing was done");
+        let name = word(name);
+        let hint = format!("usermod --lock --expiredate 1 {name}; loginctl terminate-user {name}");
+        return Err(Error::configuration(what).hint(hint));
+    }
+    let what = format!("no nss-iam user of this host has the login name '{shown}'; nothing was done");
+    Err(Error::configuration(what).hint(match subject::meant(name, Some(cache)) {
+        like if like.is_empty() => {
+            "nss-iamctl users lists all users; --all locks every one; --force locks a name that no user has yet"
+                .to_owned()
+        }
+        like => format!("did you mean {}?", some(&like)),
+    }))
 }
 
 /// One line of the list.

@@ -228,7 +228,17 @@ fn a_lock_is_written_acts_at_once_and_is_undone() {
 #[test]
 fn names_that_nobody_has_are_refused_with_the_one_that_was_meant() {
     let (root, host) = host(true);
-    for (name, hint) in [("eve", "--force"), ("Ana", "did you mean 'ana'?"), ("ana@example.com", "'ana'")] {
+    std::fs::create_dir_all(host.path("/etc")).unwrap();
+    std::fs::write(host.path("/etc/passwd"), "carl:x:1000:1000::/home/carl:/bin/sh\n").unwrap();
+    for (name, hint) in [
+        ("eve", "--force"),
+        ("all", "--all"),
+        ("Ana", "did you mean 'ana'?"),
+        ("anna", "did you mean 'ana'?"),
+        ("ana ", "did you mean 'ana'?"),
+        ("ana@example.com", "'ana'"),
+        ("carl", "usermod --lock --expiredate 1 carl"),
+    ] {
         let refused = lock(&host, &who(name), &mut Vec::new()).unwrap_err();
         assert_eq!(refused.status(), CONFIGURATION);
         assert!(refused.to_string().contains(hint), "{refused}");

@@ -7,10 +7,11 @@ mod tests;
 use std::collections::BTreeMap;
 
 use cache::snapshot::Login;
+use message::Message;
 
 use crate::edit::nsswitch;
 use crate::host::paths::KEYS_USER;
-use crate::inspect::checks::{answers, logins, pam, refresh, setup};
+use crate::inspect::checks::{answers, logins, pam, refresh, setup, skipped};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::withheld;
@@ -84,9 +85,15 @@ pub(crate) fn not_set_up(facts: &Facts) -> Option<Finding> {
 fn for_all(facts: &Facts) -> Option<Finding> {
     let active = facts.published.cache.iter().flat_map(|cache| &cache.users).any(|user| user.active);
     let nobody = || {
-        let remedy =
-            "check that the configured groups have members; nss-iamctl refresh, and read what it reports";
-        Finding::bad(Link::NobodyPublished, "no active user is published", remedy)
+        let what = Message::new("no active user is published");
+        let (what, hint) = match skipped::users(facts) {
+            Some(skipped) => (what.and(skipped.what()), skipped.hint().unwrap_or_default().to_owned()),
+            None => {
+                let hint = "check that the configured groups have members; nss-iamctl refresh, and read what it reports";
+                (what, hint.to_owned())
+            }
+        };
+        Finding::bad(Link::NobodyPublished, what.what(), hint)
     };
     let is_closed = |found: &Finding| {
         found.level == Level::Bad && facts.directory.as_ref().is_none_or(|node| node.mode & 0o001 == 0)

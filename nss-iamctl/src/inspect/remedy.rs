@@ -5,6 +5,14 @@ use config::{Config, TagUse};
 use crate::edit::settings::{self, longer_list};
 use crate::say::show::{printable, word};
 
+/// How the local account of that name becomes the nss-iam user.
+pub(crate) fn adopt(name: &str) -> String {
+    format!(
+        "convert the local account: nss-iamctl adopt --apply {} (without --apply, it shows how)",
+        word(name)
+    )
+}
+
 /// How to give a user another login name. `None`: the name at the source is not known here.
 pub(crate) fn another_name(config: &Config, user: Option<&str>) -> String {
     let user = user.map_or_else(|| "USER".to_owned(), word);

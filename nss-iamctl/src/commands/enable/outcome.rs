@@ -6,6 +6,7 @@ use message::Message;
 
 use crate::host::paths::KEYS;
 use crate::host::{Host, services};
+use crate::inspect::checks::skipped;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::samples;
 use crate::inspect::outlook::{Outlook, outlook};
@@ -37,6 +38,9 @@ pub(super) fn finish(host: &Host, changed: bool, now: i64) {
     // Keys that were confirmed meanwhile are not of the future.
     let now = now.saturating_add(i64::try_from(started.elapsed().as_secs()).unwrap_or_default());
     let facts = Facts::present(host, now);
+    // If nobody may log in, this is said as the reason.
+    let has_users = facts.published.cache.iter().any(|cache| cache.users.iter().any(|user| user.active));
+    skipped::users(&facts).filter(|_| has_users).into_iter().for_each(say);
     say(who_may_log_in(&outlook(&facts, &samples(host, &facts)), failed));
 }
 

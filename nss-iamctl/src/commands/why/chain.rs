@@ -11,7 +11,7 @@ use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::withheld;
 use crate::inspect::outlook::outlook;
-use crate::inspect::remedy::{another_name, use_unused};
+use crate::inspect::remedy::{adopt, another_name, use_unused};
 use crate::inspect::subject::{self, Origin, Who};
 use crate::say::code::{Code, Link};
 use crate::say::finding::{self, Finding, Level};
@@ -75,10 +75,7 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
         );
         let own = "log in with the local user's own keys";
         let remedy = if who.is_known() {
-            format!(
-                "{own}; or convert the account: nss-iamctl adopt; or {}",
-                another_name(&config, who.iam_name())
-            )
+            format!("{own}; or {}; or {}", adopt(name), another_name(&config, who.iam_name()))
         } else {
             own.to_owned()
         };
@@ -421,8 +418,11 @@ fn home(facts: &Facts, probe: &Probe) -> Option<Finding> {
     }
 }
 
-/// The last login attempts.
+/// The last login attempts. Those of a user who is not published were not the keys' fault.
 fn tries(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
+    if who.is_known() && who.cached.is_none() {
+        return None;
+    }
     let remembered = || who.remembered.map_or(&[][..], |(_, user)| &user.keys);
     let active = who.login.map_or_else(remembered, |login| &login.keys);
     let inactive = who.inactive().into_iter().filter_map(|key| Some((key.id, key.fingerprint?)));

@@ -137,7 +137,11 @@ fn groups(facts: &Facts, probe: &Probe) -> Vec<String> {
 pub(crate) fn denied(settings: &Effective, name: &str) -> Option<Finding> {
     let pattern = effective::denied(settings, name)?;
     let what = format!("sshd has 'DenyUsers {pattern}', which denies '{name}'");
-    let found = Finding::bad(Link::SshdDenies, what, "remove the user from DenyUsers");
+    let found = Finding::bad(
+        Link::SshdDenies,
+        what,
+        "remove the user from DenyUsers (grep -rni denyusers /etc/ssh shows the file), and reload sshd",
+    );
     Some(if effective::has_source(pattern) { found.at(Level::Warn) } else { found })
 }
 

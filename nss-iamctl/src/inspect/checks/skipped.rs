@@ -5,10 +5,12 @@ mod tests;
 
 use claims::{Kind as UseKind, Unresolved, Use};
 use config::Config;
+use message::Message;
 use status::{Kind, Skip, SkipReason, What};
 
-use crate::inspect::remedy::{allow_command, another_name, exclude};
-use crate::say::show::word;
+use crate::inspect::facts::Facts;
+use crate::inspect::remedy::{adopt, allow_command, another_name, exclude};
+use crate::say::show::{count, some, word};
 
 /// For a reason that this release does not know.
 const UNKNOWN: &str = "the report is of another release of nss-iam: nss-iamctl refresh writes a new one";
@@ -25,6 +27,24 @@ const ID_IN_RANGE: &str = "give the user an id in [ids] that is outside that ran
                            same on every host";
 const HOME_PATH: &str = "set [users] home to a path without {iam_name} or {account}";
 const HOME_UNSEEN: &str = "repair the file system, or set another path in [users] home";
+
+/// Which users the last refresh skipped, and what to do about it.
+pub(crate) fn users(facts: &Facts) -> Option<Message> {
+    let skips = facts.published.status.iter().flat_map(|status| &status.skips);
+    let users: Vec<&Skip> = skips.filter(|skip| skip.what == What::User).collect();
+    let names: Vec<&str> = users.iter().map(|skip| skip.name.as_str()).collect();
+    match users.as_slice() {
+        [] => None,
+        [one] => {
+            let what = format!("'{}' was skipped: {}", one.name, one.text);
+            Some(Message::new(what).with_hint(remedy(&facts.configured(), one)))
+        }
+        [..] => {
+            let what = format!("{} were skipped: {}", count(users.len(), "user"), some(&names));
+            Some(Message::new(what).with_hint("nss-iamctl doctor says why"))
+        }
+    }
+}
 
 /// The remedy for what was skipped.
 pub(crate) fn remedy(config: &Config, skip: &Skip) -> String {
@@ -151,10 +171,7 @@ impl Refused<'_> {
     fn of_user(&self, name: &str, service: &str) -> String {
         match (service, self.what) {
             ("files", What::Group) => self.another(),
-            ("files", _) => format!(
-                "a local user of that name takes precedence: 'nss-iamctl adopt' converts it, or {}",
-                another_name(self.config, Some(self.user))
-            ),
+            ("files", _) => format!("{}; or {}", adopt(name), another_name(self.config, Some(self.user))),
             _ => self.removed(name, service),
         }
     }

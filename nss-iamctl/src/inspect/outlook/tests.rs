@@ -2,7 +2,7 @@
 
 use claims::pam::Account;
 use message::Message;
-use status::Locked;
+use status::{Locked, Part, Skip, SkipReason};
 
 use super::*;
 use crate::edit::sshd::effective::Effective;
@@ -17,6 +17,13 @@ fn seen(change: impl Fn(&mut Facts, &mut Probe)) -> Finding {
     let (mut facts, mut probe) = (good(), probe(true));
     change(&mut facts, &mut probe);
     outlook(&facts, &[probe]).verdict()
+}
+
+fn skipped_user(facts: &mut Facts, name: &str) {
+    let reason = SkipReason::NameOfUser { name: name.to_lowercase(), id: 1000, service: "files".to_owned() };
+    if let Ok(status) = &mut facts.published.status {
+        status.skips.push(Skip::new("", Part::User, name, name, reason));
+    }
 }
 
 fn settings(probe: &mut Probe, line: &str) {
@@ -36,6 +43,14 @@ const CLOSED: &[Break] = &[
     }),
     ("no active user is published", |facts, _| {
         facts.published.cache.as_mut().unwrap().users.retain(|user| !user.active);
+    }),
+    ("no active user is published; 'Eve' was skipped: 'eve' is a user of /etc/passwd", |facts, _| {
+        facts.published.cache.as_mut().unwrap().users.retain(|user| !user.active);
+        skipped_user(facts, "Eve");
+    }),
+    ("no active user is published; 2 users were skipped: 'Eve', 'Kim'", |facts, _| {
+        facts.published.cache.as_mut().unwrap().users.retain(|user| !user.active);
+        ["Eve", "Kim"].into_iter().for_each(|name| skipped_user(facts, name));
     }),
     ("cache.db' does not exist", |facts, _| facts.published.cache = Err(Trouble::Missing)),
     ("everyone is locked", |facts, _| facts.published.locked = Ok(Locked::parse("*"))),

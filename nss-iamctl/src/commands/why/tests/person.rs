@@ -1,6 +1,7 @@
 //! Who is meant, and what is shown about them.
 
 use super::*;
+use crate::inspect::facts::log::Line;
 
 #[test]
 fn a_name_that_leads_nowhere_is_explained() {
@@ -216,4 +217,23 @@ fn of_several_who_could_be_meant_it_is_the_one_who_has_the_name_or_would_get_it(
     let other = cache::state::User { name: Name::new("ann").unwrap(), ..ana };
     state.users.insert(IamId::new("AIDA0"), other);
     assert_eq!(Who::find("ana", &facts).id.as_deref(), Some("AIDAANA"));
+}
+
+#[test]
+fn of_a_user_who_was_skipped_no_key_is_to_blame() {
+    let mut facts = good();
+    let reason = SkipReason::NameOfUser { name: "eve".to_owned(), id: 1000, service: "files".to_owned() };
+    skip(&mut facts, Part::User, "eve", "AIDAEVE", reason);
+    let line = |text: &str| {
+        let [time, program, pid, text] = ["now", "sshd", "7", text].map(str::to_owned);
+        Line { time, program, pid, text }
+    };
+    facts.log = vec![
+        line("Failed publickey for eve from 10.0.0.1 port 1 ssh2: RSA SHA256:XYZ"),
+        line("Connection closed by authenticating user eve 10.0.0.1 port 1 [preauth]"),
+    ];
+    let has = |facts: &Facts, code: &str| why(facts, "eve").0.iter().any(|found| found.code.code == code);
+    assert!(has(&facts, "name-of-host-user") && !has(&facts, "wrong-key-tried"));
+    facts.published.status.as_mut().unwrap().skips.clear();
+    assert!(has(&facts, "wrong-key-tried"), "of a stranger, the log has more than the host");
 }

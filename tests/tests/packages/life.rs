@@ -166,11 +166,6 @@ fn units_are_sound(host: &Booted, name: &str) {
 fn tick_every_two_seconds(host: &Booted) {
     let timer = "[Timer]\nOnCalendar=\nOnCalendar=*:*:0/2\nRandomizedDelaySec=0\n";
     host.write("/etc/systemd/system/nss-iam-refresh.timer.d/test.conf", timer);
-    // systemd would otherwise refuse to start it this often.
-    let unit = "[Unit]\nStartLimitIntervalSec=0\n";
-    for name in ["refresh", "fetch"] {
-        host.write(&format!("/etc/systemd/system/nss-iam-{name}.service.d/often.conf"), unit);
-    }
 }
 
 fn halves_have_only_the_privileges_that_they_need(host: &Booted) {

@@ -25,6 +25,7 @@ pub mod login;
 mod machine;
 mod proxy;
 mod published;
+pub mod remedy;
 
 pub use emulator::{Account, Emulator, INSTANCE, INSTANCE_ROLE, REGION, client};
 pub use host::{CACHE, Host, LISTING, REFRESHER, Ran, files, listing, user};

@@ -231,6 +231,16 @@ impl Booted {
         format!("{}:{PORT}", self.address)
     }
 
+    /// From now on, `ssh USER@HOST` in the system logs in to its own sshd with the key `/root/USER`.
+    pub fn reach_as(&self, host: &str) {
+        let config = format!(
+            "Host {host}\n HostName {}\n Port {PORT}\n IdentityFile /root/%r\n IdentitiesOnly yes\n BatchMode yes\n\
+              StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel ERROR\n",
+            self.address
+        );
+        self.write("/root/.ssh/config", &config);
+    }
+
     /// Logs in and runs `id -un`.
     ///
     /// # Panics

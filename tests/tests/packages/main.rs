@@ -4,6 +4,7 @@
 mod adopted;
 mod completions;
 mod container;
+mod day;
 mod deploy;
 mod files;
 mod image;

@@ -10,11 +10,17 @@
 //! | firing | `departure.rs`: `who_is_fired_is_out_with_sessions_and_jobs_and_a_lock_does_not_need_aws` |
 //! | forwarding only | the suite `login`, `forward_only.rs` |
 //! | monitoring | `outage.rs`: `monitoring_goes_from_ok_to_stale_to_critical_and_back` |
+//! | adopt and undo | `takeover.rs`: `an_adopted_account_keeps_uid_and_home_and_undo_gives_every_byte_back` |
 //! | an image and its clone | `packages/image.rs`: `neither_a_first_boot_nor_the_boot_of_an_image_waits_for_aws` |
+//! | a second account | `sources.rs`: `of_two_accounts_with_one_name_the_first_wins_and_why_says_so` |
+//! | a JSON file | `sources.rs`: `a_json_file_replaces_aws_and_an_edit_of_it_takes_effect` |
+//! | the policy | `sources.rs`: `the_printed_policy_is_all_that_the_role_needs` |
 
 mod arrival;
 mod departure;
 mod outage;
+mod sources;
+mod takeover;
 
 use std::fs;
 use std::path::Path;
@@ -109,6 +115,26 @@ fn follows(host: &Booted, remedy: &str, way: usize, filled: &[(&str, &str)]) {
         let line = filled.iter().fold(command, |line, (word, value)| line.replace(word, value));
         types(host, &line).exits(0);
     }
+}
+
+/// Every file, link and directory below `directory`, with mode and owner, and the content of every file; without those that
+/// begin with one of `others`.
+fn listed(host: &Booted, directory: &str, others: &[&str]) -> Vec<String> {
+    let said = host.done(&format!(
+        "cd {directory} && find . -mindepth 1 -printf '%P %m %U:%G %y %l\\n' \
+         && find . -type f -printf '%P\\0' | xargs -0 -r sha256sum | sed 's/\\([^ ]*\\)  \\(.*\\)/\\2 \\1/'"
+    ));
+    let is_other = |line: &&str| others.iter().any(|other| line.starts_with(other));
+    let mut lines: Vec<String> = said.lines().filter(|line| !is_other(line)).map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+/// The lines that only one of the two has.
+fn differences(before: &[String], after: &[String]) -> Vec<String> {
+    let gone = before.iter().filter(|line| !after.contains(line)).map(|line| format!("- {line}"));
+    let new = after.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}"));
+    gone.chain(new).collect()
 }
 
 /// A file of the repository.

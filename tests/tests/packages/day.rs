@@ -14,13 +14,18 @@
 //! | an image and its clone | `packages/image.rs`: `neither_a_first_boot_nor_the_boot_of_an_image_waits_for_aws` |
 //! | a second account | `sources.rs`: `of_two_accounts_with_one_name_the_first_wins_and_why_says_so` |
 //! | a JSON file | `sources.rs`: `a_json_file_replaces_aws_and_an_edit_of_it_takes_effect` |
+//! | an upgrade | `package.rs`: `an_upgrade_asks_nothing_and_keeps_every_setting` |
+//! | remove and purge | `package.rs`: `removing_and_purging_leave_the_host_as_it_was` |
 //! | the policy | `sources.rs`: `the_printed_policy_is_all_that_the_role_needs` |
+//! | tired typing | `typing.rs`: `a_mistyped_command_changes_nothing_and_says_what_to_type` |
 
 mod arrival;
 mod departure;
 mod outage;
+mod package;
 mod sources;
 mod takeover;
+mod typing;
 
 use std::fs;
 use std::path::Path;

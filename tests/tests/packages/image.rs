@@ -37,14 +37,28 @@ fn neither_a_first_boot_nor_the_boot_of_an_image_waits_for_aws() {
     aws(&host, None);
     host.done("systemctl start nss-iam-refresh.service");
     assert!(host.logs_in("ana", &ana));
-    host.done("systemctl stop nss-iam-refresh.timer && nss-iamctl clean --yes");
+    host.done("systemctl stop nss-iam-refresh.timer");
+    let (status, said) = host.sh("nss-iamctl clean");
+    assert!(status == Some(78) && said.contains("1 user of this host could not log in"), "{said}");
+    assert!(host.logs_in("ana", &ana), "without a terminal to ask, nothing is done");
+    let said = host.done("nss-iamctl clean --yes");
+    assert!(said.contains("/etc/machine-id"), "{said}");
     let left = fs::read_dir(host.path("/var/lib/nss-iam")).unwrap().flatten().map(|entry| entry.file_name());
     assert_eq!(left.collect::<Vec<_>>(), ["backup"], "the backup for 'nss-iamctl disable' is not state");
     assert_eq!(host.sh("getent -s iam passwd").1, "");
+    aws(&host, Some(&format!("http://{}", silent.local_addr().unwrap())));
     host.power_off();
     host.machine_id('2');
     host.boot();
+    host.until("a refresh began by itself", || is(&host, "nss-iam-fetch.service") == "activating");
+    assert!(!host.logs_in("ana", &ana), "a clone offers no key before its own refresh");
+    let (status, said) = host.sh("nss-iamctl status --check");
+    assert!(status == Some(2) && said.contains("NSS_IAM CRITICAL"), "{said}");
+    aws(&host, None);
+    host.power_off();
+    host.boot();
     host.until("users came without anybody's help", || host.logs_in("ana", &ana));
+    assert!(host.done("nss-iamctl why ana").contains("nothing on this host prevents"));
 }
 
 /// Like cloud-init, and as early as possible: the timer waits for time-sync.target, which waits for this.

@@ -180,7 +180,7 @@ fn a_host_without_credentials_gets_a_hint_where_they_come_from() {
         75,
         &[
             "sts:GetCallerIdentity",
-            "instance metadata did not answer",
+            "instance metadata at '127.0.0.1:9' did not answer",
             "give credentials in variables AWS_* or in a profile",
         ],
     );

@@ -46,9 +46,12 @@ impl Service {
 const SOON: Duration = Duration::from_secs(15);
 
 fn told(host: &Host, address: String, more: &[(&'static str, String)], status: i32, words: &[&str]) {
+    let at = format!("instance metadata at '{}'", address.replace("http://", ""));
     let metadata = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", address);
     let begin = Instant::now();
     let ended = host.refresh_with(&[&[metadata], more].concat(), &[]);
+    let is_asked = !["is disabled", "has no role"].iter().any(|words| ended.said.contains(words));
+    assert!(!is_asked || ended.said.contains(&at), "{at}: {ended:?}");
     ended.told(status, &[&["sts:GetCallerIdentity on 'this host' failed: no credentials: "], words].concat());
     assert!(begin.elapsed() < SOON, "{:?}: {ended:?}", begin.elapsed());
 }
@@ -107,13 +110,21 @@ fn each_cause_of_missing_credentials_has_its_own_hint() {
 fn a_failing_container_agent_is_not_reported_as_instance_metadata() {
     let Some(host) = Host::seeded(&five()) else { return };
     host.machine.config(GROUPS);
-    let agent = Service { token: Some(500), get: Some(500) }.start();
-    let metadata = Service { token: Some(200), get: Some(404) }.start();
-    let environment = [
-        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata),
-        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{agent}/credentials")),
-    ];
-    let ended = host.refresh_with(&environment, &[]);
-    ended.told(77, &["sts:GetCallerIdentity on 'this host' failed: ", "hint: check where they come from: "]);
-    assert!(!ended.said.contains("instance has no role"), "{ended:?}");
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (agent, status) in [
+        (Service { token: Some(500), get: Some(500) }.start(), 77),
+        (Service { token: None, get: None }.start(), 75),
+        (format!("http://{closed}"), 77),
+    ] {
+        let metadata = Service { token: Some(200), get: Some(404) }.start();
+        let environment = [
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{agent}/credentials")),
+        ];
+        let ended = host.refresh_with(&environment, &[]);
+        let asked = format!("(credentials were asked for at '{}')", agent.replace("http://", ""));
+        ended.told(status, &["sts:GetCallerIdentity on 'this host' failed: ", &asked]);
+        ended.told(status, &["hint: check where they come from: "]);
+        assert!(!ended.said.contains("instance has no role"), "{ended:?}");
+    }
 }

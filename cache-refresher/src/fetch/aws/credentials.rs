@@ -8,25 +8,32 @@ use aws_config::imds::client::error::ImdsError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 
+use super::http::Asked;
+
 /// What provided no credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lack {
-    /// Instance metadata, which is asked if nothing else is configured; or there was no answer in time.
+    /// Instance metadata, which is asked if nothing else is configured.
     Metadata,
     /// Something that is configured, such as a profile or the agent of a container.
     Configured,
 }
 
 /// The SDK's provider, and the outcome of its last answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Watched {
     inner: Option<SharedCredentialsProvider>,
     lack: Arc<Mutex<Option<Lack>>>,
+    /// Requests for credentials.
+    pub(super) asked: Asked,
 }
 
-/// Wraps the provider of this configuration.
-pub(super) fn watched(sdk: SdkConfig) -> (SdkConfig, Watched) {
-    let watched = Watched { inner: sdk.credentials_provider(), lack: Arc::default() };
+/// In every URL of instance metadata that credentials are asked of: EC2 User Guide, "Use instance metadata service".
+const METADATA: &str = "/latest/";
+
+/// Wraps the provider of this configuration, which notes its requests in `asked`.
+pub(super) fn watched(sdk: SdkConfig, asked: Asked) -> (SdkConfig, Watched) {
+    let watched = Watched { inner: sdk.credentials_provider(), lack: Arc::default(), asked };
     let provider = SharedCredentialsProvider::new(watched.clone());
     (sdk.into_builder().credentials_provider(provider).build(), watched)
 }
@@ -34,7 +41,12 @@ pub(super) fn watched(sdk: SdkConfig) -> (SdkConfig, Watched) {
 impl Watched {
     /// Why there are no credentials. `None`: there are, or they were not asked for yet.
     pub(super) fn lack(&self) -> Option<Lack> {
-        *self.lack.lock().unwrap_or_else(PoisonError::into_inner)
+        let lack = *self.lack.lock().unwrap_or_else(PoisonError::into_inner);
+        match (lack, self.asked.url()) {
+            // Out of time while something else was asked.
+            (Some(Lack::Metadata), Some(url)) if !url.contains(METADATA) => Some(Lack::Configured),
+            _ => lack,
+        }
     }
 
     fn note(&self, lack: Option<Lack>) {
@@ -104,11 +116,16 @@ mod tests {
             }
         }
         let sdk = SdkConfig::builder().credentials_provider(SharedCredentialsProvider::new(Never)).build();
-        let (sdk, watched) = watched(sdk);
+        let asked = Asked::default();
+        let (sdk, watched) = watched(sdk, asked.clone());
         assert_eq!(watched.lack(), None);
         let provider = sdk.credentials_provider().unwrap();
-        let asked = tokio::time::timeout(std::time::Duration::from_millis(1), provider.provide_credentials());
-        assert!(asked.await.is_err());
+        let late = tokio::time::timeout(std::time::Duration::from_millis(1), provider.provide_credentials());
+        assert!(late.await.is_err());
         assert_eq!(watched.lack(), Some(Lack::Metadata));
+        asked.note("http://169.254.169.254/latest/api/token");
+        assert_eq!(watched.lack(), Some(Lack::Metadata));
+        asked.note("http://169.254.170.2/v2/credentials");
+        assert_eq!(watched.lack(), Some(Lack::Configured));
     }
 }

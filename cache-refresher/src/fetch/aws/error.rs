@@ -148,6 +148,10 @@ fn is_skewed(code: &str) -> bool {
     ["RequestTimeTooSkewed", "RequestExpired", "SignatureDoesNotMatch"].contains(&code)
 }
 
+/// What to do if there are no credentials.
+pub(super) const CREDENTIALS: &str =
+    "check where they come from: variables AWS_*, a profile, the role of the instance or container";
+
 /// What to do if there is no route to AWS.
 const NO_ROUTE: &str = "this host has no route there: is its network up ('ip route')? where AWS is reached through a proxy, \
                         set [aws] https_proxy";
@@ -168,10 +172,7 @@ pub(super) fn hint(told: &Told, denied: &str, place: &Place, endpoint: Option<&s
         Some(code) if is_throttling(code) => {
             "AWS limits the rate of calls of this account; the next refresh continues from here".to_owned()
         }
-        _ if no_credentials(&told.cause) => {
-            "check where they come from: variables AWS_*, a profile, the role of the instance or container"
-                .to_owned()
-        }
+        _ if no_credentials(&told.cause) => CREDENTIALS.to_owned(),
         _ if told.cause.contains("certificate") => {
             "a proxy that opens TLS needs its certificate in [aws] ca_bundle".to_owned()
         }

@@ -9,8 +9,10 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::{
-    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    http_client_fn,
 };
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use listing::{Failure, FailureKind};
 use message::Message;
 use rustls::RootCertStore;
@@ -56,10 +58,45 @@ impl Connections {
         pool
     }
 
-    /// For the SDK.
+    /// For calls to AWS.
     pub(super) fn client(self: &Arc<Self>) -> SharedHttpClient {
         let connections = Arc::clone(self);
         http_client_fn(move |settings, _| connections.pool(settings))
+    }
+
+    /// For requests of which the SDK does not say where they went.
+    pub(super) fn noting(self: &Arc<Self>, asked: &Asked) -> SharedHttpClient {
+        let (connections, asked) = (Arc::clone(self), asked.clone());
+        http_client_fn(move |settings, _| {
+            SharedHttpConnector::new(Noting { pool: connections.pool(settings), asked: asked.clone() })
+        })
+    }
+}
+
+/// The URL of the last request, if any was sent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Asked(Arc<Mutex<Option<String>>>);
+
+impl Asked {
+    pub(super) fn note(&self, url: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(url.to_owned());
+    }
+
+    pub(super) fn url(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[derive(Debug)]
+struct Noting {
+    pool: SharedHttpConnector,
+    asked: Asked,
+}
+
+impl HttpConnector for Noting {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        self.asked.note(request.uri());
+        self.pool.call(request)
     }
 }
 

@@ -16,7 +16,8 @@ use tokio::time::timeout_at;
 
 use super::deadline::Deadline;
 use super::error::{cause_of, has_no_route};
-use super::http::Connections;
+use super::http::{Asked, Connections};
+use super::place::host_of;
 use crate::fetch::failure::failure;
 
 /// The path of the instance's own tags, if its options allow to read them.
@@ -45,7 +46,7 @@ impl Imds {
     pub(super) fn new(connections: &Connections) -> Self {
         let settings =
             HttpConnectorSettings::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).build();
-        let wire = Wire { pool: connections.pool(&settings), token: Arc::default() };
+        let wire = Wire { pool: connections.pool(&settings), token: Arc::default(), asked: Asked::default() };
         #[expect(
             clippy::disallowed_methods,
             reason = "a variable of all SDKs, which this client alone does not obey"
@@ -58,6 +59,12 @@ impl Imds {
         let http = http_client_fn(move |_, _| pool.clone());
         let config = ProviderConfig::without_region().with_http_client(http);
         Self { client: Some(Client::builder().configure(&config).build()), wire }
+    }
+
+    /// `None` outside EC2, or if there is no answer.
+    pub(super) async fn region(&self, deadline: Deadline) -> Option<String> {
+        let region = self.get("/latest/meta-data/placement/region".to_owned(), deadline).await.ok()??;
+        Some(region.trim().to_owned()).filter(|region| !region.is_empty())
     }
 
     /// `None` outside EC2.
@@ -111,12 +118,13 @@ impl Imds {
                 Ok(text) => Ok(Some(text.as_ref().to_owned())),
                 Err(ImdsError::ErrorResponse(answer)) => match answer.response().status().as_u16() {
                     404 => Ok(None),
-                    status => Err(refused(status)),
+                    status => Err(refused(&self.wire.service(), status)),
                 },
                 Err(error) => Err(self.wire.why(&cause_of(&error)).await),
             }
         };
-        timeout_at(deadline.at, asked).await.unwrap_or_else(|_| Err(silent(&deadline.missed())))
+        let outcome = timeout_at(deadline.at, asked).await;
+        outcome.unwrap_or_else(|_| Err(silent(&self.wire.service(), &deadline.missed())))
     }
 }
 
@@ -126,6 +134,7 @@ impl Imds {
 struct Wire {
     pool: SharedHttpConnector,
     token: Arc<Mutex<Option<Token>>>,
+    asked: Asked,
 }
 
 /// A request for a token, and the status of the answer, if there was one.
@@ -141,6 +150,7 @@ const TOKEN: &str = "/latest/api/token";
 impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let uri = request.uri().to_owned();
+        self.asked.note(&uri);
         let answer = self.pool.call(request);
         let token = Arc::clone(&self.token);
         HttpConnectorFuture::new(async move {
@@ -155,18 +165,27 @@ impl HttpConnector for Wire {
 }
 
 impl Wire {
+    /// `instance metadata at '169.254.169.254'`
+    fn service(&self) -> String {
+        let at = self.asked.url().map_or_else(String::new, |url| format!(" at '{}'", host_of(&url)));
+        format!("instance metadata{at}")
+    }
+
     /// Why the client got no answer.
     async fn why(&self, cause: &str) -> Unmet {
+        let service = self.service();
         let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match token {
-            Some(Token { status: Some(status), .. }) if !(200..300).contains(&status) => refused(status),
+            Some(Token { status: Some(status), .. }) if !(200..300).contains(&status) => {
+                refused(&service, status)
+            }
             Some(Token { status: None, uri }) if self.answers_without_token(&uri).await => Unmet {
-                cause: "instance metadata answers, but not when asked for a token (IMDSv2)".to_owned(),
+                cause: format!("{service} answers, but not when asked for a token (IMDSv2)"),
                 hint: "in a container its hop limit must be at least 2: aws ec2 modify-instance-metadata-options \
                        --instance-id ID --http-put-response-hop-limit 2",
                 kind: FailureKind::Unavailable,
             },
-            _ => silent(cause),
+            _ => silent(&service, cause),
         }
     }
 
@@ -184,9 +203,9 @@ impl Wire {
 }
 
 /// If nothing answers.
-fn silent(cause: &str) -> Unmet {
+fn silent(service: &str, cause: &str) -> Unmet {
     Unmet {
-        cause: format!("instance metadata did not answer: {cause}"),
+        cause: format!("{service} did not answer: {cause}"),
         hint: if has_no_route(cause) {
             "this host has no route to instance metadata: is its network up ('ip route')? outside EC2, give \
              credentials in variables AWS_* or in the AWS configuration file"
@@ -199,17 +218,17 @@ fn silent(cause: &str) -> Unmet {
 }
 
 /// If a request for a token, or with one, got this status.
-fn refused(status: u16) -> Unmet {
-    let cause = format!("instance metadata did not answer: HTTP status {status}");
+fn refused(service: &str, status: u16) -> Unmet {
+    let cause = format!("{service} did not answer: HTTP status {status}");
     match status {
         // EC2 User Guide, "Use instance metadata service": 403, "the IMDS is turned off".
         403 => Unmet {
-            cause: format!("instance metadata is switched off: HTTP status {status}"),
+            cause: format!("{service} is switched off: HTTP status {status}"),
             hint: "switch it on: aws ec2 modify-instance-metadata-options --instance-id ID --http-endpoint enabled",
             kind: FailureKind::Denied,
         },
         401 => Unmet {
-            cause: format!("instance metadata refused its own token: HTTP status {status}"),
+            cause: format!("{service} refused its own token: HTTP status {status}"),
             hint: "does every request reach the same instance's metadata, or is a proxy in between?",
             kind: FailureKind::Denied,
         },
@@ -241,9 +260,19 @@ mod tests {
 
     #[test]
     fn a_host_without_a_network_gets_no_advice_about_roles() {
-        let told = silent("tcp connect error: Network is unreachable (os error 101)");
+        let told = silent("x", "tcp connect error: Network is unreachable (os error 101)");
         assert!(told.hint.contains("is its network up") && !told.hint.contains("profile"), "{told:?}");
-        assert!(silent("timed out").hint.contains("firewall"));
+        assert!(silent("x", "timed out").hint.contains("firewall"));
+    }
+
+    #[test]
+    fn every_kind_of_error_names_the_address_of_the_service() {
+        let service = "instance metadata at '169.254.169.254'";
+        let mut told = vec![silent(service, "no time left"), silent(service, "Network is unreachable")];
+        told.extend([400, 401, 403, 404, 500, 503].map(|status| refused(service, status)));
+        for Unmet { cause, .. } in told {
+            assert!(cause.starts_with(service), "{cause}");
+        }
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use aws_config::Region;
 use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::ProvideRegion as _;
 use aws_config::profile::ProfileFileRegionProvider;
 
@@ -16,25 +15,29 @@ pub(super) struct Chosen {
     pub(super) from: &'static str,
 }
 
-/// The configuration's, or the first in the order of the SDK: environment, profile, instance metadata.
-pub(super) async fn region(configured: Option<&str>) -> Chosen {
-    let chosen = |region: &str, from| Chosen { region: region.to_owned(), from };
+/// The configuration's, or the first in the order of the SDK: environment, profile. `None`: instance metadata has to be
+/// asked.
+pub(super) async fn region(configured: Option<&str>) -> Option<Chosen> {
+    let chosen = |region: &str, from| Some(Chosen { region: region.to_owned(), from });
     if let Some(region) = configured {
         return chosen(region, "[aws] region");
     }
     if let Some(region) = EnvironmentVariableRegionProvider::new().region().await {
         return chosen(region.as_ref(), "variable AWS_REGION or AWS_DEFAULT_REGION");
     }
-    if let Some(region) = ProfileFileRegionProvider::new().region().await {
-        return chosen(region.as_ref(), "the profile of the AWS configuration file");
-    }
-    match ImdsRegionProvider::builder().build().region().await {
-        Some(region) => chosen(region.as_ref(), "instance metadata"),
-        None => chosen(REGION, "the default"),
-    }
+    let region = ProfileFileRegionProvider::new().region().await?;
+    chosen(region.as_ref(), "the profile of the AWS configuration file")
 }
 
 impl Chosen {
+    /// What instance metadata says, or the default.
+    pub(super) fn of_instance(region: Option<String>) -> Self {
+        match region {
+            Some(region) => Self { region, from: "instance metadata" },
+            None => Self { region: REGION.to_owned(), from: "the default" },
+        }
+    }
+
     pub(super) fn for_sdk(&self) -> Region {
         Region::new(self.region.clone())
     }
@@ -51,6 +54,12 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// For the end of a message about a call for which there were no credentials. `asked` is the URL of the last request for
+    /// them.
+    pub(super) fn without_credentials(&self, asked: &str) -> String {
+        format!(" (credentials were asked for at '{}'){}", host_of(asked), self.named(None))
+    }
+
     /// For the end of a message. `endpoint` is the host that the last request was for, if any was sent.
     pub(super) fn named(&self, endpoint: Option<&str>) -> String {
         let endpoint = match (endpoint, &self.proxy) {
@@ -127,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_region_of_the_configuration_comes_first_and_is_named_as_such() {
-        let chosen = region(Some("eu-wset-1")).await;
+        let chosen = region(Some("eu-wset-1")).await.unwrap();
         assert_eq!((chosen.region.as_str(), chosen.from), ("eu-wset-1", "[aws] region"));
         assert_eq!(chosen.for_sdk().as_ref(), "eu-wset-1");
     }

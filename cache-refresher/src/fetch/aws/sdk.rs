@@ -13,7 +13,7 @@ use listing::{Failure, FailureKind};
 use super::calls::Calls;
 use super::credentials::{self, Watched};
 use super::deadline::Deadline;
-use super::http;
+use super::http::{self, Asked};
 use super::imds::Imds;
 use super::place::{self, Chosen, Place};
 use crate::fetch::failure::failure;
@@ -54,14 +54,20 @@ impl<'a> Aws<'a> {
     ) -> Result<Self, Failure> {
         let deadline = Deadline::after(config.timeout);
         let connections = http::connections(config)?;
+        let imds = Imds::new(&connections);
         let late = |_| {
             failure("region", "this host", &deadline.missed(), "set [aws] region", FailureKind::Unavailable)
         };
-        let asked = tokio::time::timeout_at(deadline.at, place::region(config.region.as_deref()));
-        let region = asked.await.map_err(late)?;
+        let configured = tokio::time::timeout_at(deadline.at, place::region(config.region.as_deref()));
+        let region = match configured.await.map_err(late)? {
+            Some(region) => region,
+            None => Chosen::of_instance(imds.region(deadline).await),
+        };
+        let asked = Asked::default();
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(region.for_sdk())
-            .http_client(connections.client())
+            // The providers of credentials keep this client.
+            .http_client(connections.noting(&asked))
             // Not `adaptive`, see docs/decisions/0006-standard-retries.md.
             .retry_config(
                 RetryConfig::standard()
@@ -88,8 +94,8 @@ impl<'a> Aws<'a> {
             loader = loader.use_dual_stack(true);
         }
         let sdk = tokio::time::timeout_at(deadline.at, loader.load()).await.map_err(late)?;
-        let (sdk, credentials) = credentials::watched(sdk);
-        let imds = Imds::new(&connections);
+        let sdk = sdk.into_builder().http_client(connections.client()).build();
+        let (sdk, credentials) = credentials::watched(sdk, asked);
         Ok(Self { config, sdk, region, credentials, imds, deadline, calls, progress })
     }
 

@@ -19,8 +19,9 @@ use listing::{Failure, FailureCode, FailureKind};
 use tokio::time::timeout_at;
 
 use super::calls::Calls;
+use super::credentials::Watched;
 use super::deadline::Deadline;
-use super::error::{Told, cause_of, hint, in_short, told};
+use super::error::{CREDENTIALS, Told, cause_of, hint, in_short, told};
 use super::place::{Place, host_of};
 use super::sdk::Aws;
 use crate::fetch::failure::{Reason, Refusal, failure, printable};
@@ -44,6 +45,7 @@ pub(super) struct Caller {
     deadline: Deadline,
     calls: Calls,
     progress: Arc<dyn Progress>,
+    credentials: Watched,
     service: &'static Service,
     /// The hint for a call that is denied.
     denied: String,
@@ -58,6 +60,7 @@ impl Aws<'_> {
             deadline: self.deadline,
             calls: self.calls.clone(),
             progress: Arc::clone(&self.progress),
+            credentials: self.credentials.clone(),
             service,
             denied,
             place,
@@ -99,7 +102,8 @@ impl Caller {
         };
         let Attempt { endpoint, told: last, .. } =
             std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
-        if endpoint.is_some() {
+        let is_sent = endpoint.is_some();
+        if is_sent {
             *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = endpoint;
         }
         let told = match outcome {
@@ -107,17 +111,26 @@ impl Caller {
             Some(Err(error)) => told(&error),
             None => self.out_of_time(last),
         };
-        Err(self.refusal(action, on, &told))
+        Err(self.refusal(action, on, &told, is_sent))
     }
 
-    fn refusal(&self, action: &str, on: &str, told: &Told) -> Refusal {
+    /// `is_sent`: whether a request was sent. If not, there were no credentials for it, or nothing was to be sent.
+    fn refusal(&self, action: &str, on: &str, told: &Told, is_sent: bool) -> Refusal {
         let (reason, kind) = match told.code() {
             Some(code) if code == self.service.not_found => (Reason::NotFound, FailureKind::Configuration),
             Some("AccessDenied" | "AccessDeniedException") => (Reason::Denied, told.kind),
             _ => (told.reason.clone(), told.kind),
         };
-        let hint = hint(told, &self.denied, &self.place, self.endpoint().as_deref());
-        let failure = self.failure(action, on, &told.cause, &hint, kind);
+        let failure = match self.credentials.asked.url() {
+            Some(asked) if !is_sent => {
+                let place = self.place.without_credentials(&asked);
+                placed(failure(action, on, &told.cause, CREDENTIALS, kind), &place)
+            }
+            _ => {
+                let hint = hint(told, &self.denied, &self.place, self.endpoint().as_deref());
+                self.failure(action, on, &told.cause, &hint, kind)
+            }
+        };
         Refusal {
             reason,
             failure: Failure { code: told.is_of_clock().then_some(FailureCode::Clock), ..failure },
@@ -133,10 +146,8 @@ impl Caller {
         hint: &str,
         kind: FailureKind,
     ) -> Failure {
-        let mut failure = failure(action, on, cause, hint, kind);
-        // After the length of the cause was limited: a long one must not push the place out.
-        failure.cause.push_str(&printable(&self.place.named(self.endpoint().as_deref())));
-        failure
+        let place = self.place.named(self.endpoint().as_deref());
+        placed(failure(action, on, cause, hint, kind), &place)
     }
 
     fn endpoint(&self) -> Option<String> {
@@ -150,6 +161,12 @@ impl Caller {
             None => Told { reason: Reason::NoTime, cause: missed, kind: FailureKind::Unavailable },
         }
     }
+}
+
+/// The length of the cause is limited before: a long one must not push the place out.
+fn placed(mut failure: Failure, place: &str) -> Failure {
+    failure.cause.push_str(&printable(place));
+    failure
 }
 
 /// The last attempt of a call.
@@ -266,18 +283,22 @@ mod tests {
             deadline: Deadline::after(Duration::ZERO),
             calls: Calls::default(),
             progress: Arc::new(Quiet),
+            credentials: Watched::default(),
             service: &QUERY,
             denied: String::new(),
             place: place(),
             endpoint: Mutex::new(Some("iam.x.com".to_owned())),
         };
+        caller.credentials.asked.note("http://169.254.170.2/v2/credentials");
+        let unsent = "credentials were asked for at '169.254.170.2') (no request was sent to AWS";
         for told in super::super::error::tests::of_each_kind() {
             for cause in [told.cause.clone(), "x".repeat(5000)] {
                 let told = Told { cause, ..told.clone() };
-                let Refusal { failure, .. } = caller.refusal("iam:GetGroup", "G", &told);
-                let place =
-                    "(endpoint 'iam.x.com', region 'eu-wset-1' from [aws] region, account '123456789012')";
-                assert!(failure.cause.ends_with(place), "{failure:?}");
+                let place = "region 'eu-wset-1' from [aws] region, account '123456789012')";
+                for (is_sent, endpoint) in [(true, "endpoint 'iam.x.com'"), (false, unsent)] {
+                    let Refusal { failure, .. } = caller.refusal("iam:GetGroup", "G", &told, is_sent);
+                    assert!(failure.cause.ends_with(&format!("({endpoint}, {place}")), "{failure:?}");
+                }
             }
         }
     }
@@ -288,6 +309,7 @@ mod tests {
             deadline: Deadline::after(Duration::ZERO),
             calls: Calls::default(),
             progress: Arc::new(Quiet),
+            credentials: Watched::default(),
             service: &QUERY,
             denied: "attach the policy".to_owned(),
             place: place(),
@@ -295,7 +317,7 @@ mod tests {
         };
         let refused = |code: &str, kind| {
             let told = Told { reason: Reason::Code(code.to_owned()), cause: "why".to_owned(), kind };
-            let Refusal { reason, failure } = caller.refusal("iam:GetGroup", "G", &told);
+            let Refusal { reason, failure } = caller.refusal("iam:GetGroup", "G", &told, true);
             (reason, failure.kind, failure.hint)
         };
         use FailureKind::{Configuration, Denied, Other};

@@ -1,7 +1,7 @@
 //! The commands in a remedy that `doctor` or `why` prints: what a person copies from it.
 
 /// Programs that remedies name. Other text is for people.
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 13] = [
     "aws",
     "chmod",
     "chown",
@@ -14,6 +14,7 @@ const PROGRAMS: [&str; 12] = [
     "rm",
     "systemd-sysusers",
     "usermod",
+    "visudo",
 ];
 
 /// The ways in which a remedy can be followed; each is a list of commands.

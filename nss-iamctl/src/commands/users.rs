@@ -158,6 +158,9 @@ pub(crate) fn uid(host: &Host, args: &cli::Uid, out: &mut dyn Write) -> Result<u
         Err(_) => lines.extend(shown(published.cache.as_ref().map_err(no_cache)?, args.id)),
     }
     if lines.is_empty() {
+        lines.extend(elsewhere(host, args.id));
+    }
+    if lines.is_empty() {
         let root = if published.state.is_err() { "; only root sees users who left" } else { "" };
         crate::say::say(format!("no user or group on this host has, or had, uid or gid {}{root}", args.id));
         return Ok(NOBODY);
@@ -173,6 +176,17 @@ fn local(host: &Host, id: u32) -> Vec<String> {
     let groups = groups.iter().map(|group| (group.gid, &group.name, GROUP));
     let found = users.chain(groups).filter(|(known, ..)| *known == id);
     found.map(|(_, name, path)| format!("{id} is '{}' of {path}", printable(name))).collect()
+}
+
+/// What another service of nsswitch.conf(5) says.
+fn elsewhere(host: &Host, id: u32) -> Vec<String> {
+    let asked = |table: &str| host.run(&["getent", table, &id.to_string()]).ok().filter(|ran| ran.success());
+    let name = |text: &str| text.split(':').next().map(printable);
+    let told = |(what, table): (&str, &str)| {
+        let name = name(&asked(table)?.stdout)?;
+        Some(format!("{id} is {what} '{name}' of another service (getent {table} {id})"))
+    };
+    [("user", "passwd"), ("group", "group")].into_iter().filter_map(told).collect()
 }
 
 fn shown(cache: &Cache, id: u32) -> Option<String> {
@@ -312,5 +326,21 @@ mod tests {
         std::fs::write(root.path().join("etc/group"), "g:x:7:\n").unwrap();
         assert_eq!(local(&host, 7), ["7 is 'g' of /etc/group"]);
         assert!(local(&host, 1).is_empty(), "a primary group without a name");
+    }
+
+    #[test]
+    fn an_id_of_another_service_is_shown_as_getent_does() {
+        struct Getent;
+        impl crate::host::Programs for Getent {
+            fn run(&self, line: &[&str], _: &str) -> std::io::Result<crate::host::Output> {
+                let is_known = line == ["getent", "passwd", "4322"];
+                let stdout = if is_known { "zoe:*:4322:9::/:/bin/sh\n" } else { "" };
+                let code = Some(if is_known { 0 } else { 2 });
+                Ok(crate::host::Output { code, stdout: stdout.to_owned(), ..Default::default() })
+            }
+        }
+        let host = Host::of("/nowhere".into(), Box::new(Getent));
+        assert_eq!(elsewhere(&host, 4322), ["4322 is user 'zoe' of another service (getent passwd 4322)"]);
+        assert!(elsewhere(&host, 4323).is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use config::{Config, TagUse};
 
-use crate::edit::settings::{self, longer_list};
+use crate::edit::settings::longer_list;
 use crate::say::show::{printable, word};
 
 /// How the local account of that name becomes the nss-iam user.
@@ -54,19 +54,22 @@ pub(crate) fn use_unused(config: &Config, usage: TagUse) -> String {
     )
 }
 
-/// A command that allows a UserId or GroupId to have this name. Each name has a separate file, because a section can
-/// only be in a TOML file once.
+/// A command that allows a UserId or GroupId to have this name. Each id has a separate file: another id keeps its own name, and
+/// this id has only one.
 pub(crate) fn allow_command(iam_id: &str, name: &str) -> String {
     let (iam_id, name) = (printable(iam_id), printable(name));
     format!(
-        "printf '[names.allow]\\n{iam_id} = \"{name}\"\\n' >/etc/nss-iam/config.d/60-name-{name}.toml && nss-iamctl refresh"
+        "printf '[names.allow]\\n{iam_id} = \"{name}\"\\n' >/etc/nss-iam/config.d/60-name-{iam_id}.toml && nss-iamctl refresh"
     )
 }
 
-/// The setting that excludes one more part of the host.
+/// The command that excludes one more part of the host. The list in its file replaces the configured one, and has all of it.
 pub(crate) fn exclude(config: &Config, part: &str) -> String {
     let excluded = config.names.exclude.iter().map(String::as_str);
-    format!("names.exclude = {} in {}; then nss-iamctl refresh", longer_list(excluded, part), settings::PATH)
+    let list = longer_list(excluded, part);
+    format!(
+        "printf '[names]\\nexclude = {list}\\n' >/etc/nss-iam/config.d/60-exclude.toml && nss-iamctl refresh"
+    )
 }
 
 #[cfg(test)]
@@ -81,7 +84,7 @@ mod tests {
     fn a_name_is_allowed_by_a_command_to_copy() {
         assert_eq!(
             allow_command("AIDAANA", "ana"),
-            r#"printf '[names.allow]\nAIDAANA = "ana"\n' >/etc/nss-iam/config.d/60-name-ana.toml && nss-iamctl refresh"#
+            r#"printf '[names.allow]\nAIDAANA = "ana"\n' >/etc/nss-iam/config.d/60-name-AIDAANA.toml && nss-iamctl refresh"#
         );
     }
 
@@ -91,9 +94,12 @@ mod tests {
         let full =
             config("[names]\nexclude = [\"ldap\"]\n[tags]\nuse = [\"uid\", \"shell\"]\nprefix = \"x:\"\n");
         for (remedy, wanted) in [
-            (exclude(&bare, "sss"), r#"names.exclude = ["sss"] in "#),
-            (exclude(&full, "sss"), r#"names.exclude = ["ldap", "sss"] in "#),
-            (exclude(&full, "ldap"), r#"names.exclude = ["ldap"] in "#),
+            (
+                exclude(&bare, "sss"),
+                r#"printf '[names]\nexclude = ["sss"]\n' >/etc/nss-iam/config.d/60-exclude.toml && "#,
+            ),
+            (exclude(&full, "sss"), r#"exclude = ["ldap", "sss"]\n' "#),
+            (exclude(&full, "ldap"), r#"exclude = ["ldap"]\n' "#),
             (use_tag(&bare, TagUse::SshKey), r#"printf '[tags]\nuse = ["ssh-key"]\n' >/etc/"#),
             (use_tag(&full, TagUse::SshKey), r#"'[tags]\nuse = ["uid", "shell", "ssh-key"]\n'"#),
             (

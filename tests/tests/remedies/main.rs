@@ -183,6 +183,16 @@ const OF_USERS: &[Row] = &[
             fs::write("/etc/sudoers.d/lee", "lee ALL=(ALL) ALL\n").unwrap();
             add_refreshed(host, "lee");
         },
+        &[1],
+    ),
+    row(
+        DOCTOR,
+        "name-used",
+        |host| {
+            fs::write("/etc/sudoers.d/leo", "# visudo refuses an empty file\nleo ALL=(ALL) ALL\n").unwrap();
+            mode("/etc/sudoers.d/leo", 0o440);
+            add_refreshed(host, "leo");
+        },
         &[0],
     ),
     row(
@@ -193,6 +203,15 @@ const OF_USERS: &[Row] = &[
             add_refreshed(host, "homer");
         },
         &[1],
+    ),
+    row(
+        DOCTOR,
+        "name-of-host-user",
+        |host| {
+            host.done(&["useradd", "--create-home", "marge"]);
+            add_refreshed(host, "marge");
+        },
+        &[0],
     ),
     row(DOCTOR, "tag-not-a-number", |host| tagged(host, "nss-iam:uid", "many"), &[0, 1]),
     row(DOCTOR, "tag-unused", |host| tagged(host, "nss-iam:gecos", "Bob"), &[0]),

@@ -217,24 +217,29 @@ fn home_taken(home: &str, own: &str) -> String {
 
 /// How to remove what the host grants to the name.
 fn undone(used: &Use) -> String {
-    let place = &used.place;
+    let (place, file) = (&used.place, word(&used.place));
     match used.kind {
-        UseKind::Sudo => format!("remove the name from '{place}' (visudo -f {place})"),
-        UseKind::Netgroup => {
-            format!("remove the name from /etc/netgroup, or the netgroups from '{place}' (visudo -f {place})")
-        }
-        UseKind::Doas => format!("remove the name from '{place}'"),
+        UseKind::Sudo => format!("remove the name from '{place}': visudo -f {file} && nss-iamctl refresh"),
+        UseKind::Netgroup => format!(
+            "remove the name from /etc/netgroup and run nss-iamctl refresh, or the netgroups from '{place}': \
+             visudo -f {file} && nss-iamctl refresh"
+        ),
+        UseKind::Doas => format!("remove the name from '{place}' and run nss-iamctl refresh"),
         UseKind::Unit | UseKind::Sysusers | UseKind::Grant => {
-            format!("use a dedicated user in '{place}', or remove it")
+            format!("use a dedicated user in '{place}', or remove it, and run nss-iamctl refresh")
         }
     }
 }
 
 fn taken_out(name: &str, groups: &[String], service: &str) -> String {
     if service != "files" {
-        return format!("remove '{name}' from these groups in service '{service}'");
+        return format!(
+            "remove '{name}' from these groups in service '{service}' and run nss-iamctl refresh"
+        );
     }
     let commands: Vec<String> = groups.iter().map(|group| format!("gpasswd -d {name} {group}")).collect();
-    let commands = commands.join("; ");
-    format!("remove the name: {commands} (for administrators in /etc/gshadow: gpasswd -A)")
+    let commands = commands.join(" && ");
+    format!(
+        "remove the name: {commands} && nss-iamctl refresh (for administrators in /etc/gshadow: gpasswd -A)"
+    )
 }

@@ -23,9 +23,15 @@ fn a_name_that_leads_nowhere_is_explained() {
         finds(name, Bad, &format!("can be called '{name}'"), "nss-iamctl users", |_| ());
     }
     finds("ubuntu", Bad, "'ubuntu' is a local user of this host, uid 1000", "own keys", |_| ());
-    finds("ana", Bad, "'ana' is a local user of this host, uid 1001", "nss-iamctl adopt", |facts| {
-        facts.passwd.insert("ana".to_owned(), 1001);
-    });
+    finds(
+        "ana",
+        Bad,
+        "'ana' is a local user of this host, uid 1001",
+        "nss-iamctl adopt --apply ana",
+        |facts| {
+            facts.passwd.insert("ana".to_owned(), 1001);
+        },
+    );
     finds("Admin", Bad, "'admin' is reserved", "nss-iam:name", |facts| {
         skip(facts, Part::User, "Admin", "AIDAADM", SkipReason::NameReserved { name: "admin".to_owned() });
     });
@@ -35,7 +41,7 @@ fn a_name_that_leads_nowhere_is_explained() {
 fn one_who_was_refused_can_be_allowed_and_a_new_name_that_was_refused_is_told() {
     use Level::{Bad, Warn};
     let allow = |id, name| {
-        format!("printf '[names.allow]\\n{id} = \"{name}\"\\n' >/etc/nss-iam/config.d/60-name-{name}.toml")
+        format!("printf '[names.allow]\\n{id} = \"{name}\"\\n' >/etc/nss-iam/config.d/60-name-{id}.toml")
     };
     finds("grace", Bad, "'grace' is a member of 'sudo'", &allow("AIDAG", "grace"), |facts| {
         let [name, group, service] = ["grace", "sudo", "files"].map(str::to_owned);

@@ -7,8 +7,7 @@ use status::{Coded, Part};
 
 use super::*;
 
-const ALLOW: &str =
-    r#"printf '[names.allow]\nAIDAX = "x"\n' >/etc/nss-iam/config.d/60-name-x.toml && nss-iamctl refresh"#;
+const ALLOW: &str = r#"printf '[names.allow]\nAIDAX = "x"\n' >/etc/nss-iam/config.d/60-name-AIDAX.toml && nss-iamctl refresh"#;
 
 fn text(text: &str) -> String {
     text.to_owned()
@@ -63,7 +62,7 @@ fn names_that_cannot_be() -> Vec<Row> {
         (
             R::NameOfUser { name: text("homer"), id: 1001, service: text("files") },
             "'homer' is a user of /etc/passwd (uid 1001)",
-            vec!["nss-iamctl adopt", "nss-iam:name"],
+            vec!["nss-iamctl adopt --apply homer", "nss-iam:name"],
         ),
         (
             R::NameOfUser { name: x(), id: 9, service: text("sss") },
@@ -96,12 +95,12 @@ fn names_in_use() -> Vec<Row> {
         (
             R::NameInGroups { name: x(), groups: groups(&["sudo"]), service: text("files") },
             "'x' is a member of 'sudo' in /etc/group",
-            vec!["gpasswd -d x sudo (for", ALLOW],
+            vec!["gpasswd -d x sudo && nss-iamctl refresh (for", ALLOW],
         ),
         (
             R::NameInGroups { name: x(), groups: groups(&["adm", "sudo"]), service: text("files") },
             "'x' is a member of 'adm', 'sudo' in /etc/group",
-            vec!["gpasswd -d x adm; gpasswd -d x sudo (", "gpasswd -A", ALLOW],
+            vec!["gpasswd -d x adm && gpasswd -d x sudo && nss-iamctl refresh (", "gpasswd -A", ALLOW],
         ),
         (
             R::NameInGroups { name: x(), groups: groups(&["adm"]), service: text("sss") },
@@ -111,7 +110,7 @@ fn names_in_use() -> Vec<Row> {
         (
             used(UseKind::Sudo, "in a sudo rule", "/etc/sudoers.d/x"),
             "'x' is in a sudo rule ('/etc/sudoers.d/x') on this host",
-            vec!["visudo -f /etc/sudoers.d/x", ALLOW],
+            vec!["visudo -f /etc/sudoers.d/x && nss-iamctl refresh", ALLOW],
         ),
         (
             used(UseKind::Netgroup, "in a netgroup, and netgroups are in a sudo rule", "/etc/sudoers"),

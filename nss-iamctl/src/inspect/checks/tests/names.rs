@@ -18,7 +18,7 @@ fn notes(facts: &Facts) -> Vec<Finding> {
         .collect()
 }
 
-const ALLOW: &str = r#"if this is intended: printf '[names.allow]\nAIDAANA = "ana"\n' >/etc/nss-iam/config.d/60-name-ana.toml"#;
+const ALLOW: &str = r#"if this is intended: printf '[names.allow]\nAIDAANA = "ana"\n' >/etc/nss-iam/config.d/60-name-AIDAANA.toml"#;
 
 #[test]
 fn a_unit_that_runs_as_a_published_user_is_named_unless_it_is_allowed() {
@@ -99,8 +99,8 @@ fn what_cannot_be_asked_is_named_with_what_follows() {
     let broken_service =
         |facts: &mut Facts| answer(facts, "ldap", |answer| answer.failed = Some("too short".to_owned()));
     let what = "service 'ldap' of nsswitch.conf cannot be asked: too short; new users get no names";
-    finds(Bad, what, r#"names.exclude = ["ldap"]"#, |facts, _| broken_service(facts));
-    finds(Bad, what, r#"names.exclude = ["nis", "ldap"]"#, |facts, _| {
+    finds(Bad, what, r#"exclude = ["ldap"]\n' >"#, |facts, _| broken_service(facts));
+    finds(Bad, what, r#"exclude = ["nis", "ldap"]\n' >"#, |facts, _| {
         facts.config.as_mut().unwrap().names.exclude.push("nis".to_owned());
         broken_service(facts);
     });
@@ -112,7 +112,7 @@ fn what_cannot_be_asked_is_named_with_what_follows() {
         facts.names.unresolved = BTreeSet::from([Unresolved { kind, place, why }]);
     };
     let what = "what '/etc/sudoers' grants is not known: line 7 includes '/x'; new users get no names";
-    finds(Warn, what, r#"names.exclude = ["sudo"]"#, |facts, _| unknown(facts, Kind::Sudo));
+    finds(Warn, what, r#"exclude = ["sudo"]\n' >"#, |facts, _| unknown(facts, Kind::Sudo));
     finds(Bad, what, "correct '/etc/sudoers'", |facts, _| {
         unknown(facts, Kind::Sudo);
         let unresolved = facts.names.unresolved.first().unwrap().clone();

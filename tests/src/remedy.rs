@@ -23,6 +23,16 @@ const PROGRAMS: [&str; 13] = [
 /// Never: a list that is never empty has a last entry.
 #[must_use]
 pub fn ways(remedy: &str) -> Vec<Vec<String>> {
+    ways_with(remedy, |_| None)
+}
+
+/// The same, where `sentence` finds what else can be carried out in a clause.
+///
+/// # Panics
+/// As [`ways`].
+#[must_use]
+pub fn ways_with(remedy: &str, sentence: impl Fn(&str) -> Option<String>) -> Vec<Vec<String>> {
+    let command = |clause: &str| sentence(clause).or_else(|| command(clause));
     let mut ways: Vec<Vec<String>> = vec![Vec::new()];
     let text = remedy.replace(", or ", "; or ").replace(": if ", "; if ");
     let clauses: Vec<&str> = text.split("; ").collect();

@@ -1,6 +1,7 @@
 //! Each remedy that `doctor` and `why` print is carried out as it is printed, and the finding must then be gone.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod document;
 mod follow;
 mod left_out;
 

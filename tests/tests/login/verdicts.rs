@@ -65,9 +65,12 @@ const ROWS: &[Row] = &[
     closed("no shell", |_| fs::rename("/bin/bash", "/bin/bash.gone").unwrap()),
     closed("a shell that PAM refuses", |_| {
         edit("/etc/shells", |line| !line.contains("bash"));
-        let stack = fs::read_to_string("/etc/pam.d/sshd").unwrap();
-        fs::write("/etc/pam.d/sshd", format!("account required pam_shells.so\n{stack}")).unwrap();
+        account("required pam_shells.so");
     }),
+    closed("an account stage that refuses everybody", |_| account("required pam_deny.so")),
+    closed("an account stage for others", |_| account("requisite pam_succeed_if.so quiet user ingroup sudo")),
+    closed("a module of PAM that is not installed", |_| account("required pam_nowhere.so")),
+    open("a module of PAM that need not be installed", |_| account("optional pam_nowhere.so")),
     closed("another machine-id", |_| fs::write("/etc/machine-id", "f".repeat(32)).unwrap()),
     closed("no service for passwd", |_| service("passwd", "files")),
     closed("no service for group", |_| service("group", "files")),
@@ -107,6 +110,12 @@ fn edit(path: &str, keep: fn(&str) -> bool) {
     // In a pair, the other row may have removed it.
     let text = fs::read_to_string(path).unwrap_or_default();
     fs::write(path, text.split_inclusive('\n').filter(|line| keep(line)).collect::<String>()).unwrap();
+}
+
+/// Puts a line first into the account stage of sshd.
+fn account(line: &str) {
+    let stack = fs::read_to_string("/etc/pam.d/sshd").unwrap();
+    fs::write("/etc/pam.d/sshd", format!("account {line}\n{stack}")).unwrap();
 }
 
 fn service(database: &str, services: &str) {

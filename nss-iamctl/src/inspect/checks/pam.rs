@@ -319,7 +319,7 @@ fn remedy(pam: &PamFacts, line: &Line) -> String {
         None => {
             let words =
                 [vec!["account".to_owned(), wanted, format!("{module}.so")], arguments.clone()].concat();
-            format!("write this line there, or in authselect's profile: {}", words.join(" "))
+            format!("write there, or in authselect's profile, this line: {}", words.join(" "))
         }
     }
 }
@@ -406,7 +406,7 @@ mod tests {
         let remedy = |facts: &Facts| judge(facts)[0].remedy.clone().unwrap();
         assert_eq!(
             remedy(&facts),
-            "write this line there, or in authselect's profile: account [default=bad success=ok user_unknown=ignore \
+            "write there, or in authselect's profile, this line: account [default=bad success=ok user_unknown=ignore \
              authinfo_unavail=ignore] pam_sss.so"
         );
         facts.pam.profiles.insert("pam_sss".to_owned(), "/usr/share/pam-configs/sss".to_owned());

@@ -1,6 +1,7 @@
 //! Logins with a real sshd, PAM, sudo and cron on a private host, a real ssh client, and the IAM emulator.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod caveats;
 mod enable;
 mod forward_only;
 mod forwarding;

@@ -98,15 +98,16 @@ const REFUSED: [&[u8]; 14] = [
     b"passwd: files one\ngshadow: files [x\n",
 ];
 
-const ENABLE: [&str; 2] = ["--group", "Ops"];
+/// In both orders; the services of [`SERVICES`] are directories.
+const ENABLE: [&[&str]; 2] = [&["--group", "Ops"], &["--group", "Ops", "--before-directories"]];
 
 /// Runs in a thread, because a machine occupies a thread for the rest of its life.
 fn aside<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|threads| threads.spawn(run).join().unwrap())
 }
 
-/// The result of `enable` for each file. `disable` restores every byte, with and without its backup.
-fn enabled() -> Option<Vec<Vec<u8>>> {
+/// The result of `enable` with these options for each file. `disable` restores every byte, with and without its backup.
+fn enabled(options: &[&str]) -> Option<Vec<Vec<u8>>> {
     let host = Host::in_tree("login")?;
     let ctl = |word: &str, words: &[&str], before: &[u8]| {
         let ran = host.run(&[&[CTL, word], words].concat());
@@ -114,9 +115,9 @@ fn enabled() -> Option<Vec<Vec<u8>>> {
     };
     let edited = READ.map(|before| {
         fs::write(CONF, before).unwrap();
-        ctl("enable", &ENABLE, before);
+        ctl("enable", options, before);
         let after = fs::read(CONF).unwrap();
-        ctl("enable", &ENABLE, before);
+        ctl("enable", ENABLE[0], before);
         assert_eq!(fs::read(CONF).unwrap(), after, "{}", before.escape_ascii());
         ctl("disable", &[], before);
         assert_eq!(fs::read(CONF).unwrap(), before, "{}", before.escape_ascii());
@@ -127,7 +128,7 @@ fn enabled() -> Option<Vec<Vec<u8>>> {
     });
     for before in REFUSED {
         fs::write(CONF, before).unwrap();
-        let ran = host.run(&[&[CTL, "enable"][..], &ENABLE].concat());
+        let ran = host.run(&[&[CTL, "enable"][..], options].concat());
         assert_eq!(ran.status, Some(78), "{}: {ran:?}", before.escape_ascii());
         assert_eq!(fs::read(CONF).unwrap(), before);
     }
@@ -168,11 +169,12 @@ fn known(services: Vec<String>) -> Vec<String> {
 
 #[test]
 fn with_the_written_file_every_glibc_asks_iam_and_the_same_services_as_before() {
-    let Some(edited) = aside(enabled) else { return };
+    let edited: Option<Vec<_>> = ENABLE.iter().map(|options| aside(|| enabled(options))).collect();
+    let Some(edited) = edited else { return };
     for tree in TREES {
         aside(|| {
             let machine = machine(tree).unwrap();
-            for (before, after) in READ.iter().zip(&edited) {
+            for (before, after) in edited.iter().flat_map(|edited| READ.iter().zip(edited)) {
                 for database in DATABASES {
                     let [then, now] = [before, after.as_slice()].map(|conf| asked(&machine, conf, database));
                     let why = format!("{tree}: {database}: {}", after.escape_ascii());

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use message::Message;
 
 pub(crate) use line::Order;
-use line::{Database, Entry, bytes, chars, is_blank};
+use line::{Database, Entry, bytes, chars, comment, is_blank};
 
 /// Where the file is.
 pub(crate) const PATH: &str = "/etc/nsswitch.conf";
@@ -98,7 +98,7 @@ fn enabled(bare: &str, order: Order) -> Result<String, Message> {
             // At login, glibc asks every service of the group line, even after one has answered.
             initgroups = Entry::parse(&edited)
                 .filter(|entry| !entry.directories().1.is_empty())
-                .and_then(|entry| entry.for_initgroups());
+                .and_then(|entry| Some(entry.for_initgroups()? + &comment(&edited)));
         }
         if entry.database != Database::Initgroups {
             last = Some(index);

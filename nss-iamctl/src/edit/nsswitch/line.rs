@@ -387,6 +387,12 @@ fn place(services: &[Service<'_>]) -> Result<Place, Message> {
     }
 }
 
+/// The comment of a line, whose words current versions of glibc read as services, after a space.
+pub(super) fn comment(line: &str) -> String {
+    let comment = read(line).split_once('#').map(|(_, comment)| comment.trim_end_matches(is_blank));
+    comment.map_or_else(String::new, |comment| format!(" #{comment}"))
+}
+
 /// glibc's strings end at a NUL.
 fn read(line: &str) -> &str {
     line.split(['\n', '\0']).next().unwrap_or_default()

@@ -323,6 +323,7 @@ fn before_directories_the_groups_of_our_users_come_from_no_directory() {
             "files [NOTFOUND=continue] sss [!UNAVAIL=return] ldap",
             "files [NOTFOUND=continue SUCCESS=continue] iam sss [!UNAVAIL=return SUCCESS=continue] ldap [SUCCESS=continue]",
         ),
+        ("files sss # ldap", "files [SUCCESS=continue] iam sss [SUCCESS=continue] # ldap"),
         ("files systemd", ""),
         ("files [NOTFOUND=return]", ""),
     ] {

@@ -109,9 +109,17 @@ impl Booted {
         self.write("/etc/machine-id", &format!("{}\n", String::from(digit).repeat(32)));
     }
 
-    /// The path at which the test reaches a file of the system.
+    /// The path at which the test reaches a file of the system, whether it runs or not.
+    ///
+    /// # Panics
+    /// If the file would be in a directory that the running system has in memory only.
     #[must_use]
     pub fn path(&self, path: &str) -> PathBuf {
+        let in_memory = ["/dev", "/proc", "/run", "/sys", "/tmp"];
+        assert!(
+            !in_memory.iter().any(|start| Path::new(path).starts_with(start)),
+            "not visible here: {path}"
+        );
         Path::new(ROOT).join(path.trim_start_matches('/'))
     }
 

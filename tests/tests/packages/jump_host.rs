@@ -20,7 +20,7 @@ fn leave_a_unit(host: &Booted, user: &str) {
 }
 
 fn ran(host: &Booted, user: &str) -> bool {
-    host.path(&format!("/tmp/ran-{user}")).exists()
+    host.sh(&format!("test -e /tmp/ran-{user}")).0 == Some(0)
 }
 
 /// `ssh -W` through the host to its own sshd: the first line that it sends.
@@ -64,6 +64,9 @@ fn people_pass_through_a_jump_host_and_nothing_of_theirs_runs_on_it() {
     assert!(said.contains("may only forward connections through this host"), "{said}");
 
     host.done("nss-iamctl enable --no-forward-only && nss-iamctl refresh");
+    // logind.conf(5), UserStopDelaySec: it stays for ten seconds, and starts nothing new.
+    let manager = format!("systemctl is-active user@{}.service", uid.trim());
+    host.until("the user manager of the first connection has ended", || host.sh(&manager).0 != Some(0));
     assert!(host.logs_in("ana", &ana));
     host.until("ana's unit ran", || ran(&host, "ana"));
 }

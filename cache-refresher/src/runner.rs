@@ -91,12 +91,16 @@ pub(crate) fn both(cli: &Cli) -> u8 {
     report.status.exit
 }
 
+/// How many users a question names.
+const SHOWN: usize = 20;
+
 /// Asks on the terminal whether to disable the users who are held.
 fn is_confirmed(names: &[String]) -> bool {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return false;
     }
-    let _ = write!(io::stderr(), "disable now: {}? [y/N] ", names.join(", "));
+    // In the words of nss-iamctl's questions.
+    let _ = write!(io::stderr(), "this disables {} now. Continue? [y/N] ", message::quoted(names, SHOWN));
     let mut answer = String::new();
     // No answer means no.
     let _ = io::stdin().read_line(&mut answer);

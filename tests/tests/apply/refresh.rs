@@ -67,6 +67,23 @@ fn at_a_terminal_a_first_refresh_of_many_users_is_a_summary_unless_all_are_asked
 }
 
 #[test]
+fn at_a_terminal_users_who_are_held_are_disabled_only_after_a_yes() {
+    let Some(host) = with_source() else { return };
+    let _ = host.refresher(&[]);
+    put(&listing(&[]));
+    let answered = |answer: &str| {
+        let line = format!("printf '{answer}\\n' | script -qec {REFRESHER} /dev/null");
+        let ran = host.run(&["sh", "-c", &line]);
+        assert!(ran.out.contains("this disables 'ana' now. Continue? [y/N] "), "{}", ran.out);
+        ran.status
+    };
+    assert_eq!(answered("n"), Some(65));
+    assert!(host.getent("passwd", "ana").is_some());
+    assert_eq!(answered("y"), Some(0));
+    assert!(host.getent("passwd", "ana").is_none());
+}
+
+#[test]
 fn a_refresh_from_a_file_publishes_and_the_next_one_leaves_the_cache_alone() {
     let Some(host) = with_source() else { return };
     let ran = host.refresher(&[]);

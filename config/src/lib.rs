@@ -69,6 +69,18 @@ impl Config {
         self.users.mapping().login(iam_name, self.tags.value(TagUse::Name, tags), give)
     }
 
+    /// The groups of an account, by its name in the configuration, whose members may run commands although
+    /// [`Users::forward_only`] is set.
+    #[must_use]
+    pub fn shell_groups_of(&self, account: &str) -> &[String] {
+        let other = self.account.iter().find(|other| other.name == account);
+        match other {
+            Some(other) => &other.shell_groups,
+            None if account.is_empty() => &self.shell_groups,
+            None => &[],
+        }
+    }
+
     /// Whether there can be users: some group is named, or the source is a file, which needs no groups.
     #[must_use]
     pub fn names_groups(&self) -> bool {

@@ -12,8 +12,7 @@ pub(crate) mod sssd;
 mod tests;
 pub(crate) mod unit;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -82,8 +81,8 @@ pub(crate) struct Facts {
     pub denials: Vec<Denial>,
     /// Homes that exist, of active users.
     pub homes: Vec<(String, u32, Node)>,
-    /// Users who may only forward connections and for whom cron still runs commands; root only.
-    pub crontabs: Vec<String>,
+    /// The files of users who may only forward connections from which cron or atd still runs commands; root only.
+    pub jobs: Vec<Job>,
     /// What the host grants to names; empty unless a command asks for it.
     pub names: Names,
 }
@@ -106,6 +105,13 @@ pub(crate) struct Node {
     /// Permission bits.
     pub mode: u32,
     pub directory: bool,
+}
+
+/// What cron or atd runs for a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub user: String,
+    pub file: String,
 }
 
 impl Node {
@@ -168,7 +174,7 @@ impl Facts {
             log: Vec::new(),
             denials: Vec::new(),
             homes: homes(host, &published),
-            crontabs: crontabs(host, &published),
+            jobs: jobs(host, &published),
             names: Names::default(),
             published,
         }
@@ -229,14 +235,27 @@ fn homes(host: &Host, published: &Published) -> Vec<(String, u32, Node)> {
         .collect()
 }
 
-/// cron(8) has one file for each user, named after the user: on Debian and openSUSE, and on Red Hat.
-fn crontabs(host: &Host, published: &Published) -> Vec<String> {
-    let directories = ["/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron"];
-    let files =
-        directories.iter().flat_map(|directory| files::names(&host.path(directory)).unwrap_or_default());
-    let files: BTreeSet<OsString> = files.collect();
+/// cron(8) has a file for each user, named after the user; atd(8) has one for each job, which belongs to the user. On Debian,
+/// openSUSE and Red Hat.
+fn jobs(host: &Host, published: &Published) -> Vec<Job> {
     let users = published.cache.iter().flat_map(|cache| &cache.users).filter(|user| user.is_forward_only());
-    users.map(|user| user.name.to_string()).filter(|name| files.contains(OsStr::new(name))).collect()
+    let users: Vec<(&str, u32)> = users.map(|user| (user.name.as_str(), user.uid.get())).collect();
+    let of = |directory: &str, is_of: &dyn Fn(&str, &Node) -> Option<String>| -> Vec<Job> {
+        let names = files::names(&host.path(directory)).unwrap_or_default();
+        let nodes = names.iter().filter_map(|name| {
+            let name = name.to_str()?;
+            let file = Node::of(host, &format!("{directory}/{name}")).filter(|node| !node.directory)?;
+            Some(Job { user: is_of(name, &file)?, file: file.path })
+        });
+        nodes.collect()
+    };
+    let named = |name: &str, _: &Node| users.iter().find(|user| user.0 == name).map(|user| user.0.to_owned());
+    let owned =
+        |_: &str, node: &Node| users.iter().find(|user| user.1 == node.uid).map(|user| user.0.to_owned());
+    let crontabs =
+        ["/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron"].map(|path| of(path, &named));
+    let at = ["/var/spool/cron/atjobs", "/var/spool/atjobs", "/var/spool/at"].map(|path| of(path, &owned));
+    crontabs.into_iter().chain(at).flatten().collect()
 }
 
 /// Whether one of these modules is in sshd's PAM stack; `None` if there is none. pam.d(5): what sshd's file includes is one

@@ -186,7 +186,7 @@ links! {
         SshdSettings = "sshd-settings",
         ForcedCommand = "forced-command",
         ForwardOnly = "forward-only",
-        CrontabRuns = "crontab-runs",
+        JobRuns = "job-runs",
         SshdDiffers = "sshd-differs",
         SshdObstacle = "sshd-obstacle",
         SshdDenies = "sshd-denies",

@@ -203,11 +203,9 @@ fn forwarding(world: &World, plan: &Plan) {
             .iter()
             .find(|account| account.users.iter().any(|user| user.id == login.iam_id.as_str()));
         if let Some(account) = listed.filter(|_| world.config.users.forward_only) {
-            let more = world.config.account.iter().find(|other| other.name == account.name);
-            let names = more.map_or(&world.config.shell_groups, |other| &other.shell_groups);
+            let names = world.config.shell_groups_of(&account.name);
             let is_in = account.groups.iter().any(|group| {
                 group.members.iter().any(|id| id == login.iam_id.as_str())
-                    && (more.is_some() || account.name.is_empty())
                     && names.iter().any(|name| name.eq_ignore_ascii_case(&group.name))
             });
             assert_eq!(only, !is_in, "{user:?}");

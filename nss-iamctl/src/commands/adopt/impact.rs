@@ -37,7 +37,13 @@ pub(super) fn tell(world: &World<'_>, account: &Account, iam: &IamUser<'_>, adop
     }
     let keys = keys::compared(world, account, iam);
     loses.extend(keys.loses);
-    if account.shell != facts.config.users.shell {
+    if may_only_forward(world, iam) {
+        loses.push(
+            "its shell and every command: it may only forward connections (forward_only), unless it joins a group in \
+             shell_groups"
+                .to_owned(),
+        );
+    } else if account.shell != facts.config.users.shell {
         loses.push(format!(
             "shell '{}', which becomes '{}'",
             account.shell.escape_default(),
@@ -57,6 +63,18 @@ pub(super) fn tell(world: &World<'_>, account: &Account, iam: &IamUser<'_>, adop
     adoption.loses = loses;
     adoption.notes = keys.notes;
     adoption.notes.extend(notes(world, account, adoption));
+}
+
+fn may_only_forward(world: &World<'_>, iam: &IamUser<'_>) -> bool {
+    let config = &world.facts.config;
+    let shell_groups = config.shell_groups_of(iam.account);
+    let of_account = world.facts.accounts_of_iam.iter().filter(|account| account.name == iam.account);
+    let mut groups = of_account.flat_map(|account| &account.groups);
+    config.users.forward_only
+        && !groups.any(|group| {
+            group.members.contains(&iam.user.id)
+                && shell_groups.iter().any(|name| name.eq_ignore_ascii_case(&group.name))
+        })
 }
 
 fn notes(world: &World<'_>, account: &Account, adoption: &Adoption) -> Vec<String> {

@@ -30,8 +30,7 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
     findings.extend(membership(facts, who));
     findings.extend(local_groups(facts, who));
     findings.extend(forward_only(facts, who));
-    findings
-        .extend(facts.crontabs.iter().filter(|name| **name == who.name).map(|name| logins::crontab(name)));
+    findings.extend(facts.jobs.iter().filter(|job| job.user == who.name).map(logins::job));
     findings.extend(unused_tags(facts, who));
     findings.extend(state(facts, who));
     findings.extend(given(facts));
@@ -156,8 +155,7 @@ fn forward_only(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     who.cached.filter(|user| user.is_forward_only())?;
     let config = facts.configured();
     let account = who.listed.map_or("", |(account, _)| account.name.as_str());
-    let more = config.account.iter().find(|other| other.name == account);
-    let groups = more.map_or(&config.shell_groups, |other| &other.shell_groups);
+    let groups = config.shell_groups_of(account);
     let of = if groups.is_empty() {
         "there are no shell_groups".to_owned()
     } else {

@@ -7,10 +7,10 @@ use crate::edit::sshd::drop_in;
 use crate::edit::sshd::effective::{self, Effective};
 use crate::inspect::checks::pam;
 use crate::inspect::checks::samples::of_samples;
-use crate::inspect::facts::Facts;
 use crate::inspect::facts::log::Denial;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::facts::sshd::SshdFacts;
+use crate::inspect::facts::{Facts, Job};
 use crate::inspect::remedy::use_tag;
 use crate::say::code::Link;
 use crate::say::finding::{Finding, Level};
@@ -24,7 +24,7 @@ pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     findings.extend(nologin(facts));
     findings.extend(homes(facts));
     findings.extend(without_keys(facts));
-    findings.extend(facts.crontabs.iter().map(|name| crontab(name)));
+    findings.extend(facts.jobs.iter().map(job));
     findings.extend(facts.denials.iter().map(denial));
     findings
 }
@@ -273,10 +273,11 @@ fn without_keys(facts: &Facts) -> Option<Finding> {
 }
 
 /// Of a user who may only forward connections.
-pub(crate) fn crontab(name: &str) -> Finding {
+pub(crate) fn job(job: &Job) -> Finding {
+    let Job { user, file } = job;
     let what =
-        format!("'{name}' may only forward connections, but cron still runs the commands in their crontab");
-    Finding::warn(Link::CrontabRuns, what, format!("crontab -u {} -r", word(name)))
+        format!("'{user}' may only forward connections, but the commands in '{file}' are still run for them");
+    Finding::warn(Link::JobRuns, what, format!("rm {}", word(file)))
 }
 
 fn denial(denial: &Denial) -> Finding {

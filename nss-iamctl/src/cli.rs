@@ -4,7 +4,9 @@ mod adopt;
 mod answers;
 pub(crate) mod mistake;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use config::TagUse;
 
 pub(crate) use adopt::Adopt;
 pub(crate) use answers::{
@@ -102,6 +104,16 @@ pub(crate) struct Enable {
     /// Group, like --group, whose members run commands although --forward-only is set; may be repeated
     #[arg(long = "shell-group", value_name = "GROUP")]
     pub shell_groups: Vec<String>,
+
+    /// Tag of users to use: ssh-key, name, uid, shell or gecos; is added to the configured ones; may be repeated
+    #[arg(long = "use-tag", value_name = "TAG", hide_possible_values = true,
+          value_parser = PossibleValuesParser::new(TagUse::ALL.map(TagUse::word)))]
+    pub use_tags: Vec<String>,
+
+    /// Part of this host that is not asked whether it uses a name: a service of nsswitch.conf, sudo, doas, systemd-units or
+    /// sysusers; is added to the configured ones; may be repeated
+    #[arg(long, value_name = "PART")]
+    pub exclude: Vec<String>,
 
     /// IAM role to assume: its name or its ARN
     #[arg(long)]

@@ -124,8 +124,7 @@ impl Held {
 }
 
 fn left_out(part: &str) -> String {
-    // The list that is configured now is not known here.
-    format!("exclude it: add \"{part}\" to names.exclude in /etc/nss-iam/config.toml")
+    format!("exclude it: nss-iamctl enable --exclude {part}")
 }
 
 impl From<Held> for Told<Held> {

@@ -82,8 +82,8 @@ coded! {
             users: u64,
             /// One of them, by the name at the source.
             example: String,
-            /// `[tags] use` with this tag.
-            uses: Vec<String>,
+            /// What `[tags] use` calls it.
+            usage: String,
         } = "tag-unused",
         /// Another directory lists a published name as a member of its groups.
         InGroupsOfDirectory {
@@ -242,14 +242,14 @@ impl Warning {
                  offered"
             ))
             .with_hint("set max_age to several times that, such as \"1d\""),
-            Self::TagUnused { tag, users, example, uses } => Message::new(format!(
+            Self::TagUnused { tag, users, example, usage } => Message::new(format!(
                 "{users} {} a tag '{tag}' that has no effect, because [tags] use does not list it: '{example}'{}",
                 if *users == 1 { "user has" } else { "users have" },
                 if *users == 1 { String::new() } else { format!(" and {} more", users.saturating_sub(1)) }
             ))
             .with_hint(format!(
-                "if it should have one: [tags] use = [\"{}\"]; anyone who may tag users at the source decides its value",
-                uses.join("\", \"")
+                "if it should have one: nss-iamctl enable --use-tag {usage}; anyone who may tag users at the source decides its \
+                 value"
             )),
             Self::InGroupsOfDirectory { called, name, iam_id, groups, service } => Message::new(format!(
                 "{called} '{name}' is a member of '{}' in service '{service}' of nsswitch.conf, and so is in these \

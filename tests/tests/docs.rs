@@ -252,12 +252,10 @@ fn no_message_and_no_manual_names_a_file_of_the_repository() {
 }
 
 /// What its programs make on a host.
-const MADE: [&str; 21] = [
+const MADE: [&str; 19] = [
     "/etc/authselect/custom/nss-iam/nsswitch.conf",
     "/etc/nss-iam/config.d/10-enable.toml",
     "/etc/nss-iam/config.d/50-adopt.toml",
-    "/etc/nss-iam/config.d/60-exclude.toml",
-    "/etc/nss-iam/config.d/60-tags.toml",
     "/etc/ssh/sshd_config.d/00-nss-iam.conf",
     "/etc/sudoers.d/nss-iam",
     "/run/nss-iam-imds",

@@ -36,7 +36,7 @@ fn unused_tags(listing: &Listing, tags: &Tags) -> Vec<Warning> {
             tag: format!("{}{}", tags.prefix, usage.word()),
             users: u64::try_from(names.len()).unwrap_or(u64::MAX),
             example: message::printable(names.first()?),
-            uses: tags.uses.iter().chain([&usage]).map(|usage| usage.word().to_owned()).collect(),
+            usage: usage.word().to_owned(),
         })
     };
     TagUse::ALL.into_iter().filter(|usage| !tags.uses.contains(usage)).filter_map(warning).collect()
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_tag_that_is_not_used_is_reported_once_with_what_is_used_now() {
+    fn each_kind_of_tag_that_is_not_used_is_reported_once() {
         let user = |name: &str, tags: &[&str]| User {
             id: name.to_owned(),
             name: name.to_owned(),
@@ -76,11 +76,11 @@ mod tests {
             [
                 format!(
                     "2 users have a tag 'nss-iam:ssh-key' that has no effect, because [tags] use does not list it: 'ana' \
-                     and 1 more; hint: if it should have one: [tags] use = [\"uid\", \"ssh-key\"]; {end}"
+                     and 1 more; hint: if it should have one: nss-iamctl enable --use-tag ssh-key; {end}"
                 ),
                 format!(
                     "1 user has a tag 'nss-iam:name' that has no effect, because [tags] use does not list it: 'eve'; \
-                     hint: if it should have one: [tags] use = [\"uid\", \"name\"]; {end}"
+                     hint: if it should have one: nss-iamctl enable --use-tag name; {end}"
                 ),
             ]
         );

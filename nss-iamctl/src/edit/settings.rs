@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use config::Config;
 use message::Message;
-use toml_edit::{Array, DocumentMut, Item, Table, TableLike, value};
+use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
 use crate::cli::Enable;
 use crate::edit::file::{Edit, Kind};
@@ -107,111 +107,85 @@ fn with(mut texts: Texts, path: PathBuf, text: Option<String>) -> Texts {
 }
 
 /// The values that the command line asks for and that the configuration does not have yet.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Wanted {
-    groups: Option<Vec<String>>,
-    role: Option<String>,
-    forward_only: Option<bool>,
-    shell_groups: Option<Vec<String>>,
-    local_groups: BTreeMap<String, Vec<String>>,
+struct Wanted(Vec<Setting>);
+
+struct Setting {
+    /// None: the top level.
+    section: Option<&'static str>,
+    key: String,
+    value: Value,
+}
+
+impl Setting {
+    fn path(&self) -> Vec<&str> {
+        self.section.into_iter().chain([self.key.as_str()]).collect()
+    }
 }
 
 impl Wanted {
     /// # Errors
     /// When a group is to be removed that is not configured.
     fn of(args: &Enable, config: &Config) -> Result<Self, Error> {
-        let (mut groups, mut shell_groups) = (config.groups.clone(), config.shell_groups.clone());
-        let same = |group: &str, other: &str| group.eq_ignore_ascii_case(other);
-        let add = |groups: &mut Vec<String>, group: &String| {
-            if !groups.iter().any(|other| same(group, other)) {
-                groups.push(group.clone());
-            }
+        let mut wanted = Vec::new();
+        let mut set = |section, key: &str, value: Value| {
+            wanted.push(Setting { section, key: key.to_owned(), value });
         };
-        args.groups.iter().chain(&args.shell_groups).for_each(|group| add(&mut groups, group));
-        args.shell_groups.iter().for_each(|group| add(&mut shell_groups, group));
-        for group in &args.remove_groups {
-            let before = groups.len();
-            groups.retain(|other| !same(group, other));
-            shell_groups.retain(|other| !same(group, other));
-            if groups.len() == before {
-                let what = format!("'--remove-group {group}': this group is not configured");
-                return Err(Error::configuration(what).hint(match groups.as_slice() {
-                    [] => "'groups' is empty".to_owned(),
-                    groups => format!("'groups' has {}", some(groups)),
-                }));
+        let list = |values: &[String]| Value::from(Array::from_iter(values));
+        let (groups, shell_groups) = groups(args, config)?;
+        for (key, new, now) in
+            [("groups", &groups, &config.groups), ("shell_groups", &shell_groups, &config.shell_groups)]
+        {
+            if new != now {
+                set(None, key, list(new));
             }
         }
-        let mut local_groups = BTreeMap::new();
+        if let Some(role) = args.role.as_ref().filter(|role| config.aws.role.as_ref() != Some(*role)) {
+            set(Some("aws"), "role", role.into());
+        }
+        if (args.forward_only || args.no_forward_only) && args.forward_only != config.users.forward_only {
+            set(Some("users"), "forward_only", args.forward_only.into());
+        }
+        let tags: Vec<String> = config.tags.uses.iter().map(|usage| usage.word().to_owned()).collect();
+        for (section, key, now, more) in [
+            ("tags", "use", &tags, &args.use_tags),
+            ("names", "exclude", &config.names.exclude, &args.exclude),
+        ] {
+            let new = more.iter().fold(now.clone(), |list, new| with_entry(list, new));
+            if new != *now {
+                set(Some(section), key, list(&new));
+            }
+        }
+        let mut local_groups: BTreeMap<&String, Vec<String>> = BTreeMap::new();
         for (group, local) in &args.local_groups {
-            let locals: &mut Vec<String> = local_groups
-                .entry(group.clone())
-                .or_insert_with(|| config.local_groups.get(group).cloned().unwrap_or_default());
-            if !locals.contains(local) {
-                locals.push(local.clone());
+            let now = local_groups.remove(group).or_else(|| config.local_groups.get(group).cloned());
+            local_groups.insert(group, with_entry(now.unwrap_or_default(), local));
+        }
+        for (group, locals) in local_groups {
+            if config.local_groups.get(group) != Some(&locals) {
+                set(Some("local_groups"), group, list(&locals));
             }
         }
-        local_groups.retain(|group, locals| config.local_groups.get(group) != Some(locals));
-        let forward_only = (args.forward_only || args.no_forward_only).then_some(args.forward_only);
-        Ok(Self {
-            groups: (groups != config.groups).then_some(groups),
-            shell_groups: (shell_groups != config.shell_groups).then_some(shell_groups),
-            forward_only: forward_only.filter(|wanted| *wanted != config.users.forward_only),
-            role: args.role.clone().filter(|role| config.aws.role.as_ref() != Some(role)),
-            local_groups,
-        })
+        Ok(Self(wanted))
     }
 
     fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.0.is_empty()
     }
 
     /// The text of our file with these values, everything else as it was.
     fn written(&self, text: &str) -> Result<String, toml_edit::TomlError> {
         let mut document: DocumentMut = text.strip_prefix(HEADER).unwrap_or(text).parse()?;
-        let root = document.as_table_mut();
-        if let Some(groups) = &self.groups {
-            set(root, None, "groups", value(Array::from_iter(groups)));
-        }
-        if let Some(groups) = &self.shell_groups {
-            set(root, None, "shell_groups", value(Array::from_iter(groups)));
-        }
-        if let Some(role) = &self.role {
-            set(root, Some("aws"), "role", value(role));
-        }
-        if let Some(forward_only) = self.forward_only {
-            set(root, Some("users"), "forward_only", value(forward_only));
-        }
-        for (group, locals) in &self.local_groups {
-            set(root, Some("local_groups"), group, value(Array::from_iter(locals)));
+        for setting in &self.0 {
+            set(document.as_table_mut(), setting);
         }
         Ok(format!("{HEADER}{document}"))
-    }
-
-    /// The keys, and their values as they are written.
-    fn keys(&self) -> Vec<(Vec<&str>, String)> {
-        let mut keys = Vec::new();
-        if let Some(groups) = &self.groups {
-            keys.push((vec!["groups"], Array::from_iter(groups).to_string()));
-        }
-        if let Some(groups) = &self.shell_groups {
-            keys.push((vec!["shell_groups"], Array::from_iter(groups).to_string()));
-        }
-        if let Some(forward_only) = self.forward_only {
-            keys.push((vec!["users", "forward_only"], forward_only.to_string()));
-        }
-        if let Some(role) = &self.role {
-            keys.push((vec!["aws", "role"], value(role).to_string()));
-        }
-        for (group, locals) in &self.local_groups {
-            keys.push((vec!["local_groups", group], Array::from_iter(locals).to_string()));
-        }
-        keys
     }
 
     /// # Errors
     /// When a later file has another value, with what to write there.
     fn takes_effect(&self, planned: &Texts) -> Result<(), Error> {
-        for (key, value) in self.keys() {
+        for setting in &self.0 {
+            let (key, value) = (setting.path(), setting.value.to_string());
             let Some(path) = Config::set_by(planned, &key)? else { continue };
             if !path.ends_with(OURS.trim_start_matches('/')) {
                 let key = key.join(".");
@@ -228,7 +202,7 @@ impl Wanted {
     /// A note about each value of an earlier file that no longer counts.
     fn replaced(&self, current: &Texts) -> Result<Vec<Message>, Error> {
         let mut notes = Vec::new();
-        for (key, _) in self.keys() {
+        for key in self.0.iter().map(Setting::path) {
             let Some(path) = Config::set_by(current, &key)? else { continue };
             if !path.ends_with(OURS.trim_start_matches('/')) {
                 let (key, path) = (key.join("."), path.display());
@@ -240,30 +214,59 @@ impl Wanted {
     }
 }
 
+/// The groups, and those whose members may run commands.
+///
+/// # Errors
+/// When a group is to be removed that is not configured.
+fn groups(args: &Enable, config: &Config) -> Result<(Vec<String>, Vec<String>), Error> {
+    let mut groups = args
+        .groups
+        .iter()
+        .chain(&args.shell_groups)
+        .fold(config.groups.clone(), |list, new| with_entry(list, new));
+    let mut shell_groups =
+        args.shell_groups.iter().fold(config.shell_groups.clone(), |list, new| with_entry(list, new));
+    for group in &args.remove_groups {
+        let before = groups.len();
+        groups.retain(|other| !group.eq_ignore_ascii_case(other));
+        shell_groups.retain(|other| !group.eq_ignore_ascii_case(other));
+        if groups.len() == before {
+            let what = format!("'--remove-group {group}': this group is not configured");
+            return Err(Error::configuration(what).hint(match groups.as_slice() {
+                [] => "'groups' is empty".to_owned(),
+                groups => format!("'groups' has {}", some(groups)),
+            }));
+        }
+    }
+    Ok((groups, shell_groups))
+}
+
+/// The list with one more entry, unless it is there already; the configuration refuses entries that differ only in case.
+fn with_entry(mut list: Vec<String>, new: &str) -> Vec<String> {
+    if !list.iter().any(|entry| entry.eq_ignore_ascii_case(new)) {
+        list.push(new.to_owned());
+    }
+    list
+}
+
 /// Sets a key of the root or of a section. A value that is replaced keeps the comment next to it.
-fn set(root: &mut Table, section: Option<&str>, key: &str, new: Item) {
-    let table: Option<&mut dyn TableLike> = match section {
+fn set(root: &mut Table, setting: &Setting) {
+    let table: Option<&mut dyn TableLike> = match setting.section {
         Some(name) => root.entry(name).or_insert(Item::Table(Table::new())).as_table_like_mut(),
         None => Some(root),
     };
     // If the section is not a table, the check of the configuration reports that.
     let Some(table) = table else { return };
-    match (table.get_mut(key), new) {
-        (Some(Item::Value(old)), Item::Value(mut new)) => {
+    let mut new = setting.value.clone();
+    match table.get_mut(&setting.key) {
+        Some(Item::Value(old)) => {
             *new.decor_mut() = old.decor().clone();
             *old = new;
         }
-        (_, new) => {
-            table.insert(key, new);
+        _ => {
+            table.insert(&setting.key, Item::Value(new));
         }
     }
-}
-
-/// The value of a key whose list gets one more entry. A list in a later file replaces the whole list, so the remedies that
-/// name such a key show all of it.
-pub(crate) fn longer_list<'a>(entries: impl IntoIterator<Item = &'a str>, new: &'a str) -> String {
-    let old: Vec<&str> = entries.into_iter().filter(|entry| *entry != new).collect();
-    Array::from_iter(old.into_iter().chain([new])).to_string()
 }
 
 #[cfg(test)]
@@ -419,14 +422,28 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_list_has_the_entries_that_were_there() {
-        for (entries, wanted) in [
-            (&[][..], r#"["sudo"]"#),
-            (&["ldap", "sss"], r#"["ldap", "sss", "sudo"]"#),
-            (&["sudo", "sss"], r#"["sss", "sudo"]"#),
-        ] {
-            assert_eq!(longer_list(entries.iter().copied(), "sudo"), wanted);
-        }
+    fn tags_and_parts_of_the_host_are_added_to_those_of_now() {
+        let (_directory, host) =
+            host(&[("config.toml", "[tags]\nuse = ['uid']\n[names]\nexclude = ['ldap']")]);
+        let args = |tags: &[&str], parts: &[&str]| Enable {
+            use_tags: strings(tags),
+            exclude: strings(parts),
+            ..Enable::default()
+        };
+        let first = plan(&host, &args(&["ssh-key"], &["sudo"])).unwrap();
+        assert_eq!(
+            written(&first),
+            "[tags]\nuse = [\"uid\", \"ssh-key\"]\n\n[names]\nexclude = [\"ldap\", \"sudo\"]\n"
+        );
+        // A second one, as from the next line of a report.
+        let ours = host.path(OURS);
+        std::fs::create_dir_all(ours.parent().unwrap()).unwrap();
+        std::fs::write(ours, first.edits[0].after.as_ref().unwrap()).unwrap();
+        let second = plan(&host, &args(&["name", "uid"], &["sss"])).unwrap();
+        assert_eq!(
+            written(&second),
+            "[tags]\nuse = [\"uid\", \"ssh-key\", \"name\"]\n\n[names]\nexclude = [\"ldap\", \"sudo\", \"sss\"]\n"
+        );
     }
 
     #[test]

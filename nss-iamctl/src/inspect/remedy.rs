@@ -2,7 +2,6 @@
 
 use config::{Config, TagUse};
 
-use crate::edit::settings::longer_list;
 use crate::say::show::{printable, word};
 
 /// How the local account of that name becomes the nss-iam user.
@@ -36,21 +35,19 @@ fn used(config: &Config, usage: TagUse, set: &str) -> String {
     if config.tags.uses.contains(&usage) {
         return format!("{set}; then nss-iamctl refresh");
     }
-    format!("{set}; then {} && nss-iamctl refresh", use_tag(config, usage))
+    format!("{set}; then {} && nss-iamctl refresh", use_tag(usage))
 }
 
-/// The command that lets one more kind of tags be read. The list in its file replaces the configured one, and has all of it.
-pub(crate) fn use_tag(config: &Config, usage: TagUse) -> String {
-    let uses = config.tags.uses.iter().map(|usage| usage.word());
-    let list = longer_list(uses, usage.word());
-    format!("printf '[tags]\\nuse = {list}\\n' >/etc/nss-iam/config.d/60-tags.toml")
+/// The command that lets one more kind of tags be read.
+pub(crate) fn use_tag(usage: TagUse) -> String {
+    format!("nss-iamctl enable --use-tag {}", usage.word())
 }
 
 /// The command after which tags of this kind have an effect that they do not have now.
-pub(crate) fn use_unused(config: &Config, usage: TagUse) -> String {
+pub(crate) fn use_unused(usage: TagUse) -> String {
     format!(
         "if they should have an effect (anyone who may tag users at the source decides their values): {} && nss-iamctl refresh",
-        use_tag(config, usage)
+        use_tag(usage)
     )
 }
 
@@ -63,13 +60,9 @@ pub(crate) fn allow_command(iam_id: &str, name: &str) -> String {
     )
 }
 
-/// The command that excludes one more part of the host. The list in its file replaces the configured one, and has all of it.
-pub(crate) fn exclude(config: &Config, part: &str) -> String {
-    let excluded = config.names.exclude.iter().map(String::as_str);
-    let list = longer_list(excluded, part);
-    format!(
-        "printf '[names]\\nexclude = {list}\\n' >/etc/nss-iam/config.d/60-exclude.toml && nss-iamctl refresh"
-    )
+/// The command that excludes one more part of the host.
+pub(crate) fn exclude(part: &str) -> String {
+    format!("nss-iamctl enable --exclude {} && nss-iamctl refresh", word(part))
 }
 
 #[cfg(test)]
@@ -89,27 +82,20 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_replaces_a_list_has_what_is_configured_now() {
+    fn a_tag_comes_with_the_setting_without_which_it_has_no_effect() {
         let bare = Config::default();
-        let full =
-            config("[names]\nexclude = [\"ldap\"]\n[tags]\nuse = [\"uid\", \"shell\"]\nprefix = \"x:\"\n");
+        let full = config("[tags]\nuse = [\"uid\", \"shell\"]\nprefix = \"x:\"\n");
         for (remedy, wanted) in [
             (
-                exclude(&bare, "sss"),
-                r#"printf '[names]\nexclude = ["sss"]\n' >/etc/nss-iam/config.d/60-exclude.toml && "#,
-            ),
-            (exclude(&full, "sss"), r#"exclude = ["ldap", "sss"]\n' "#),
-            (exclude(&full, "ldap"), r#"exclude = ["ldap"]\n' "#),
-            (use_tag(&bare, TagUse::SshKey), r#"printf '[tags]\nuse = ["ssh-key"]\n' >/etc/"#),
-            (use_tag(&full, TagUse::SshKey), r#"'[tags]\nuse = ["uid", "shell", "ssh-key"]\n'"#),
-            (
                 another_name(&bare, Some("Ana")),
-                "--user-name Ana --tags Key=nss-iam:name,Value=NAME; then printf",
+                "--user-name Ana --tags Key=nss-iam:name,Value=NAME; then nss-iamctl enable --use-tag name && nss-iamctl refresh",
             ),
-            (another_name(&full, None), "--user-name USER --tags Key=x:name,Value=NAME; then printf"),
-            (another_name(&full, None), r#"use = ["uid", "shell", "name"]\n'"#),
+            (
+                another_name(&full, None),
+                "--user-name USER --tags Key=x:name,Value=NAME; then nss-iamctl enable",
+            ),
         ] {
-            assert!(remedy.contains(wanted), "'{wanted}' is not in: {remedy}");
+            assert!(remedy.ends_with(wanted) || remedy.contains(wanted), "'{wanted}' is not in: {remedy}");
         }
         let named = another_name(&config("tags.use = [\"name\"]"), Some("$(id)"));
         assert_eq!(

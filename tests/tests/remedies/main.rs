@@ -350,6 +350,31 @@ fn what_is_wrong_with_a_user_is_gone_after_the_remedy_and_nobody_else_loses_anyt
     }
 }
 
+/// As a person does who goes through a report from its first line to its last.
+#[test]
+fn remedies_of_one_report_can_be_followed_one_after_the_other() {
+    let Some(host) = host() else { return };
+    for (tag, value) in [("gecos", "Bob"), ("shell", "/bin/sh"), ("name", "robert")] {
+        set_tag(&host, "bob", &format!("nss-iam:{tag}"), value);
+    }
+    refresh(&host);
+    let ran = host.machine.run(&["nss-iamctl", "doctor", "--json"]);
+    let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let unused: Vec<&Value> = findings.filter(|finding| finding["code"] == "tag-unused").collect();
+    assert_eq!(unused.len(), 3, "{report}");
+    for finding in unused {
+        follow(&host, finding["what"].as_str().unwrap(), finding["remedy"].as_str().unwrap(), 0);
+    }
+    refresh(&host);
+    assert_eq!(finding(&host, DOCTOR, "tag-unused"), None);
+    assert!(offered(&host, "robert") && offered(&host, "ana"));
+    assert_eq!(
+        (host.passwd("robert", 4), host.passwd("robert", 6)),
+        ("Bob".to_owned(), "/bin/sh".to_owned())
+    );
+}
+
 /// The codes of a section of the manual.
 fn codes(section: &str) -> BTreeSet<String> {
     let page = fs::read_to_string(tests::repository().join("man/nss-iamctl.8")).unwrap();

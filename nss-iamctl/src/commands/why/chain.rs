@@ -336,8 +336,7 @@ fn unused_tags(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
         };
         let what = format!("has {what} in the tag '{tag}', but [tags] use does not list '{}'", usage.word());
         let remove = config.source.to_remove_tag(&word(&user.name), &word(tag));
-        let remedy =
-            format!("{}; or remove the tag: {remove}; then nss-iamctl refresh", use_unused(&config, usage));
+        let remedy = format!("{}; or remove the tag: {remove}; then nss-iamctl refresh", use_unused(usage));
         Finding::warn(Link::TagUnused, what, remedy)
     };
     unused.map(finding).collect()

@@ -290,7 +290,7 @@ fn a_tag_that_is_not_used_is_named_with_what_lets_it_count_and_what_removes_it()
         user.tags = [("nss-iam:ssh-key".to_owned(), KEY.to_owned())].into();
     };
     for remedy in [
-        "use = [\"uid\", \"ssh-key\"]\\n' >/etc/nss-iam/config.d/60-tags.toml && nss-iamctl refresh",
+        "nss-iamctl enable --use-tag ssh-key && nss-iamctl refresh",
         "or remove the tag: aws iam untag-user --user-name Ana --tag-keys nss-iam:ssh-key; then nss-iamctl refresh",
     ] {
         let what = "has an SSH key in the tag 'nss-iam:ssh-key', but [tags] use does not list 'ssh-key'";

@@ -179,7 +179,7 @@ fn restrictions(config: &Config, settings: &Effective) -> Vec<Finding> {
         let (what, other) = match &config.source {
             Source::Iam => (
                 format!("{no_rsa}, but IAM's own upload accepts only those"),
-                format!("store keys in tags: {}", use_tag(config, TagUse::SshKey)),
+                format!("store keys in tags: {}", use_tag(TagUse::SshKey)),
             ),
             Source::File { .. } => (no_rsa.to_owned(), "use keys of other types".to_owned()),
         };

@@ -171,7 +171,7 @@ fn services(facts: &Facts) -> Vec<Finding> {
             let what = format!("{} cannot be asked: {why}; new users get no names", of_service(service));
             let remedy = format!(
                 "repair it, or remove it from nsswitch.conf; or, if its names do not matter here: {}",
-                exclude(&config, service)
+                exclude(service)
             );
             findings.push(Finding::bad(Link::ServiceUnasked, what, remedy));
         } else if answer.absent {
@@ -190,7 +190,6 @@ fn services(facts: &Facts) -> Vec<Finding> {
 
 /// Rules and units that could name anyone.
 fn unresolved(facts: &Facts) -> Vec<Finding> {
-    let config = facts.configured();
     let skips = || facts.published.status.iter().flat_map(|status| &status.skips);
     facts
         .names
@@ -204,7 +203,7 @@ fn unresolved(facts: &Facts) -> Vec<Finding> {
             let what = format!("{unresolved}; new users get no names");
             let remedy = format!(
                 "correct '{place}' so that it can be resolved; or exclude all such files: {}",
-                exclude(&config, part)
+                exclude(part)
             );
             let is_why = |skip: &Skip| {
                 let reason = skip.reason.known();

@@ -43,7 +43,7 @@ pub(crate) fn warning(config: &Config, told: &Told<Warning>) -> Finding {
             Refused { config, what: *what, id: iam_id, user: name }.remedy(reason)
         }
         Kind::Known(Warning::TagUnused { tag, .. }) => match config.tags.meant(tag) {
-            Some(usage) => use_unused(config, usage),
+            Some(usage) => use_unused(usage),
             // The prefix was changed since.
             None => "nss-iamctl refresh".to_owned(),
         },

@@ -194,16 +194,16 @@ impl Refused<'_> {
     fn unasked(&self, service: &str) -> String {
         format!(
             "repair the service, or remove '{service}' from nsswitch.conf; or, if its names do not matter here: {}",
-            exclude(self.config, service)
+            exclude(service)
         )
     }
 
     /// For rules that cannot be resolved, so that new users get no names.
     fn unresolved_rules(&self, name: &str, unresolved: &Unresolved) -> String {
         let Unresolved { kind, place, .. } = unresolved;
-        let left_out = kind.word().map_or(String::new(), |part| {
-            format!("; or exclude all such files: {}", exclude(self.config, part))
-        });
+        let left_out = kind
+            .word()
+            .map_or(String::new(), |part| format!("; or exclude all such files: {}", exclude(part)));
         format!("correct '{place}' so that it can be resolved{left_out}; {}", self.meant(name))
     }
 }

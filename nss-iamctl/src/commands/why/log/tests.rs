@@ -57,7 +57,7 @@ fn keys_that_were_offered_are_compared_with_those_of_iam() {
     );
     says(&[&ed, &rsa], "offered 'SHA256:mine', 'SHA256:modern'", "upload");
     says(&[&ed], "'SHA256:modern'", "takes RSA keys only");
-    says(&[&ed], "'SHA256:modern'", "use = [\"ssh-key\"]");
+    says(&[&ed], "'SHA256:modern'", "nss-iamctl enable --use-tag ssh-key");
     says(
         &[&failed("RSA SHA256:old")],
         "'APKA9' was offered, but is inactive",

@@ -99,8 +99,10 @@ fn what_cannot_be_asked_is_named_with_what_follows() {
     let broken_service =
         |facts: &mut Facts| answer(facts, "ldap", |answer| answer.failed = Some("too short".to_owned()));
     let what = "service 'ldap' of nsswitch.conf cannot be asked: too short; new users get no names";
-    finds(Bad, what, r#"exclude = ["ldap"]\n' >"#, |facts, _| broken_service(facts));
-    finds(Bad, what, r#"exclude = ["nis", "ldap"]\n' >"#, |facts, _| {
+    finds(Bad, what, "nss-iamctl enable --exclude ldap && nss-iamctl refresh", |facts, _| {
+        broken_service(facts)
+    });
+    finds(Bad, what, "--exclude ldap", |facts, _| {
         facts.config.as_mut().unwrap().names.exclude.push("nis".to_owned());
         broken_service(facts);
     });
@@ -112,7 +114,7 @@ fn what_cannot_be_asked_is_named_with_what_follows() {
         facts.names.unresolved = BTreeSet::from([Unresolved { kind, place, why }]);
     };
     let what = "what '/etc/sudoers' grants is not known: line 7 includes '/x'; new users get no names";
-    finds(Warn, what, r#"exclude = ["sudo"]\n' >"#, |facts, _| unknown(facts, Kind::Sudo));
+    finds(Warn, what, "--exclude sudo", |facts, _| unknown(facts, Kind::Sudo));
     finds(Bad, what, "correct '/etc/sudoers'", |facts, _| {
         unknown(facts, Kind::Sudo);
         let unresolved = facts.names.unresolved.first().unwrap().clone();

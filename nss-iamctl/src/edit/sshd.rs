@@ -22,7 +22,7 @@ use crate::host::{Host, Output, files, paths, services};
 use crate::say::error::Error;
 use crate::say::show::some;
 use config::Files;
-use drop_in::Version;
+use drop_in::{OutOfForce, Version};
 use effective::{Effective, allow};
 
 /// A name that no user has, so that no Match by user or group applies, except one for all users.
@@ -157,7 +157,9 @@ fn included(
         (path.to_owned(), String::from_utf8_lossy(bare).into_owned()),
         (drop_in::PATH.to_owned(), text.to_owned()),
     ]);
-    let Some(why) = drop_in::out_of_force(&View { host, planned }) else { return Ok(None) };
+    let Some(OutOfForce { why, .. }) = drop_in::out_of_force(&View { host, planned }) else {
+        return Ok(None);
+    };
     if path != config::MAIN {
         let message = format!("'{}' would not be in effect: {why}", drop_in::PATH);
         return Err(Error::configuration(message)
@@ -284,6 +286,10 @@ fn check_active(sshd: &Sshd<'_>, user: &User, group: &str) -> Result<Vec<Message
         return Err(
             Error::configuration(message).hint(format!("check that 'id {user}' shows {}", some(&groups)))
         );
+    }
+    if let Some(why) = effective::permits_more(&settings, &groups) {
+        let message = format!("sshd would let '{user}' do more than forward connections: {why}");
+        return Err(Error::configuration(message).hint(format!("sshd -T -C user={user}")));
     }
     let mut notes = Vec::new();
     if let Some(obstacle) = effective::obstacle(&settings, &groups) {

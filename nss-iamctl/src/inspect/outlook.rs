@@ -137,7 +137,8 @@ fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Optio
         return Err(Finding::bad(Link::LocalUser, what, format!("nss-iamctl why {name}")));
     }
     let settings = logins::settings(facts, probe);
-    if let Some(reason) = settings.iter().find(|found| is_bad(found)) {
+    let prevents = |found: &&Finding| is_bad(found) && found.code != Link::SshdPermits.into();
+    if let Some(reason) = settings.iter().find(prevents) {
         return Err(reason.clone());
     }
     if let Ok(keys) = &facts.published.keys {

@@ -188,6 +188,7 @@ links! {
         ForwardOnly = "forward-only",
         JobRuns = "job-runs",
         SshdDiffers = "sshd-differs",
+        SshdPermits = "sshd-permits-more",
         SshdObstacle = "sshd-obstacle",
         SshdDenies = "sshd-denies",
         SshdAddresses = "sshd-addresses",

@@ -93,12 +93,20 @@ fn a_user_in_no_shell_group_passes_through_and_runs_nothing() {
     let Some((host, ana, bob)) = jump_host() else { return };
     leave_traps(&host, "/home/ana", host.passwd("ana", 2).parse().unwrap());
     runs_nothing(&host, "ana", &ana);
-    // sftp without a shell.
-    let subsystem = ["-o", "Subsystem=sftp internal-sftp", "-o", "PermitUserEnvironment=yes"];
+    // sftp without a shell, and variables of the client.
+    let subsystem =
+        ["-o", "Subsystem=sftp internal-sftp", "-o", "PermitUserEnvironment=yes", "-o", "AcceptEnv=*"];
     let config = fs::read_to_string("/etc/ssh/sshd_config").unwrap();
     fs::write("/etc/ssh/sshd_config", config.replace("\nSubsystem", "\n#Subsystem")).unwrap();
     host.restart_sshd(&subsystem);
     runs_nothing(&host, "ana", &ana);
+    // It makes the loader of each program print what it does, as LD_PRELOAD makes it load the user's code.
+    let traced = |user: &str, key: &Key| {
+        let ran = host.client(user, key, &["-o", "SetEnv=LD_DEBUG=libs"]).arg("true").output().unwrap();
+        text(&ran.stderr).to_owned()
+    };
+    assert!(traced("bob", &bob).contains("find library"), "{}", traced("bob", &bob));
+    assert_eq!(traced("ana", &ana), SAID);
     assert!(!fs::exists("/home/ana/ran").unwrap());
     // A key of their own opens nothing.
     let own = host.key("own");
@@ -233,12 +241,19 @@ fn without_sshds_limits_nothing_runs_either_and_doctor_and_enable_mend_it() {
     leave_traps(&host, "/home/ana", host.passwd("ana", 2).parse().unwrap());
     runs_nothing(&host, "ana", &ana);
     assert!(!fs::exists("/home/ana/ran").unwrap());
-    let (_, told) = host.sh("nss-iamctl doctor");
-    assert!(told.contains("ForceCommand is 'none', not '/usr/libexec/nss-iam/forward-only'"), "{told}");
+    let (_, told) = host.sh("nss-iamctl doctor; nss-iamctl status --check");
+    let why = "sshd lets 'ana' do more than forward connections: ForceCommand is 'none'";
+    assert!(told.contains(why) && !told.contains("nobody can log in"), "{told}");
     host.done(&["nss-iamctl", "enable"]);
     host.restart_sshd(&[]);
     let (_, told) = host.sh("nss-iamctl doctor");
     assert!(!told.contains("ForceCommand"), "{told}");
+    // A Match for others, before ours.
+    let other = "/etc/ssh/sshd_config.d/00-a.conf";
+    fs::write(other, "Match User git\n    ForceCommand /bin/true\n    AuthorizedKeysFile none\n").unwrap();
+    host.restart_sshd(&[]);
+    let (_, told) = host.sh("nss-iamctl doctor");
+    assert!(told.contains("verdict: logins work"), "{told}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use policy::{DISABLED_GROUP, FORWARD_ONLY_GROUP};
 use crate::edit::block;
 use crate::edit::sshd::config::{Directive, Files, directives, parse};
 use crate::edit::sshd::effective::Allow;
-use crate::edit::sshd::limits::{FORWARD_ONLY, keys_command};
+use crate::edit::sshd::limits::{ACCEPTS, FORWARD_ONLY, keys_command};
 use crate::host::paths::KEYS_USER;
 
 /// First in its directory, because the first Match that sets a keyword wins (sshd_config(5)).
@@ -43,7 +43,7 @@ pub(crate) fn text(group: &str, arguments: &str, allow: &Allow) -> String {
          Match Group {FORWARD_ONLY_GROUP}\n    AuthorizedKeysCommand {}\n",
         keys_command(arguments, true)
     );
-    for (keyword, value) in FORWARD_ONLY {
+    for (keyword, value) in FORWARD_ONLY.into_iter().chain([("AcceptEnv", ACCEPTS)]) {
         text.push_str(&format!("    {keyword} {value}\n"));
     }
     text.push_str(&format!(
@@ -80,16 +80,25 @@ pub(crate) fn main_with_include(main: &[u8]) -> Vec<u8> {
     block::insert(main, 0, &format!("Include {PATH}"))
 }
 
-/// Why the drop-in would not be in effect; `None` if it would.
-pub(crate) fn out_of_force(files: &dyn Files) -> Option<String> {
+/// Why the drop-in would not be in effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OutOfForce {
+    pub why: String,
+    /// Whether that holds for all users. An earlier Match can concern others.
+    pub for_all: bool,
+}
+
+/// `None` if the drop-in would be in effect.
+pub(crate) fn out_of_force(files: &dyn Files) -> Option<OutOfForce> {
     let all = directives(files);
     let first = all.iter().position(|line| line.file == PATH);
     let Some((before, ours)) = first.and_then(|at| Some((all.get(..at)?, all.get(at)?))) else {
-        return Some(format!("no Include reads '{PATH}'"));
+        return Some(OutOfForce { why: format!("no Include reads '{PATH}'"), for_all: true });
     };
     let own = ours.arguments.join(" ");
     if ours.within.as_deref().is_some_and(|within| within != own) {
-        return Some(format!("'{PATH}' is read within 'Match {}'", around(ours, &own)));
+        let why = format!("'{PATH}' is read within 'Match {}'", around(ours, &own));
+        return Some(OutOfForce { why, for_all: false });
     }
     let keys = ["AuthorizedKeysCommand", "AuthorizedKeysCommandUser", "AuthorizedKeysFile"];
     let keywords: Vec<&str> = keys.into_iter().chain(FORWARD_ONLY.map(|(keyword, _)| keyword)).collect();
@@ -98,7 +107,8 @@ pub(crate) fn out_of_force(files: &dyn Files) -> Option<String> {
     };
     let winner = before.iter().find(wins)?;
     let within = winner.within.as_deref().unwrap_or_default();
-    Some(format!("{} sets {} in 'Match {within}', before nss-iam's", winner.place(), winner.keyword))
+    let why = format!("{} sets {} in 'Match {within}', before nss-iam's", winner.place(), winner.keyword);
+    Some(OutOfForce { why, for_all: false })
 }
 
 fn around<'a>(ours: &'a Directive, own: &str) -> &'a str {
@@ -118,7 +128,8 @@ mod tests {
                       AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd --forward-only %u %U %f\n    \
                       ForceCommand /usr/libexec/nss-iam/forward-only\n    AllowTcpForwarding local\n    \
                       AllowStreamLocalForwarding no\n    AllowAgentForwarding no\n    PermitTTY no\n    \
-                      PermitTunnel no\n    PermitUserRC no\n    X11Forwarding no\n\
+                      PermitTunnel no\n    PermitUserRC no\n    X11Forwarding no\n    \
+                      AcceptEnv NSS_IAM_ACCEPTS_NONE\n\
                       Match Group iam-users\n    \
                       AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f\n    \
                       AuthorizedKeysCommandUser nss-iam\n    AuthorizedKeysFile none\n\
@@ -186,7 +197,7 @@ mod tests {
             let mut tree = Tree::of(more);
             tree.0.insert(MAIN, main.to_owned());
             tree.0.insert(PATH, ours.clone());
-            out_of_force(&tree)
+            out_of_force(&tree).map(|found| found.why)
         };
         assert_eq!(judge(include, &[]), None);
         assert_eq!(

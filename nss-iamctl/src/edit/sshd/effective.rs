@@ -6,7 +6,7 @@ use message::Message;
 use policy::FORWARD_ONLY_GROUP;
 
 use crate::edit::sshd::config::matches;
-use crate::edit::sshd::limits::{FORWARD_ONLY, keys_command};
+use crate::edit::sshd::limits::{FORWARD_ONLY, LOADERS, keys_command};
 use crate::host::paths::KEYS_USER;
 
 /// Keyword, in lower case, to its values, in order.
@@ -147,11 +147,8 @@ pub(crate) fn active_differs(
         ("AuthorizedKeysCommandUser", KEYS_USER),
         ("AuthorizedKeysFile", "none"),
     ];
-    for (keyword, wanted) in keys.into_iter().chain(FORWARD_ONLY.into_iter().filter(|_| forward_only)) {
-        let found = settings.get(&keyword.to_ascii_lowercase());
-        if found != wanted {
-            return Some(format!("{keyword} is '{found}', not '{wanted}'"));
-        }
+    if let Some(why) = keys.into_iter().find_map(|wanted| differs(settings, wanted)) {
+        return Some(why);
     }
     if let Some(users) = not_allowed(settings, user) {
         return Some(format!("AllowUsers has '{users}'"));
@@ -162,6 +159,22 @@ pub(crate) fn active_differs(
         return Some(format!("AllowGroups has '{}'", allowed.join(" ")));
     }
     None
+}
+
+/// What sshd lets a user do who may only forward connections, besides that.
+pub(crate) fn permits_more(settings: &Effective, groups: &[&str]) -> Option<String> {
+    if !groups.contains(&FORWARD_ONLY_GROUP) {
+        return None;
+    }
+    let accepts = settings.list("acceptenv");
+    let accepted = LOADERS.iter().find(|name| accepts.iter().any(|pattern| matches(pattern, name)));
+    let accepted = accepted.map(|name| format!("AcceptEnv lets the client set '{name}'"));
+    accepted.or_else(|| FORWARD_ONLY.into_iter().find_map(|wanted| differs(settings, wanted)))
+}
+
+fn differs(settings: &Effective, (keyword, wanted): (&str, &str)) -> Option<String> {
+    let found = settings.list(&keyword.to_ascii_lowercase()).join(" ");
+    (found != wanted).then(|| format!("{keyword} is '{found}', not '{wanted}'"))
 }
 
 /// The patterns of AllowUsers, if none of them names the user.
@@ -259,18 +272,25 @@ mod tests {
     #[test]
     fn each_limit_of_a_user_who_may_only_forward_is_looked_at() {
         let groups = ["iam-users", "iam-forward-only"];
-        let judge = |text: &str| active_differs(&Effective::parse(text), "ana", &groups, "%u %U %f");
-        let mut good = "authorizedkeyscommand /usr/libexec/nss-iam/keys-cmd --forward-only %u %U %f\n\
-                        authorizedkeyscommanduser nss-iam\nauthorizedkeysfile none\n"
-            .to_owned();
+        let keys = "authorizedkeyscommand /usr/libexec/nss-iam/keys-cmd --forward-only %u %U %f\n\
+                    authorizedkeyscommanduser nss-iam\nauthorizedkeysfile none\n";
+        assert_eq!(active_differs(&Effective::parse(keys), "ana", &groups, "%u %U %f"), None);
+        assert!(active_differs(&Effective::parse(keys), "ana", &groups[..1], "%u %U %f").is_some());
+        let mut good = String::new();
         for (keyword, value) in FORWARD_ONLY {
             good.push_str(&format!("{} {value}\n", keyword.to_ascii_lowercase()));
         }
+        let judge = |text: &str| permits_more(&Effective::parse(text), &groups);
         assert_eq!(judge(&good), None);
         for line in good.lines() {
             let keyword = line.split(' ').next().unwrap();
-            let told = judge(&good.replace(line, &format!("{keyword} yes"))).unwrap();
-            assert!(told.to_ascii_lowercase().contains(keyword), "{line}");
+            for other in [good.replace(line, &format!("{keyword} yes")), format!("{good}{keyword} more\n")] {
+                assert!(judge(&other).unwrap().to_ascii_lowercase().contains(keyword), "{line}");
+            }
+        }
+        assert_eq!(permits_more(&Effective::default(), &groups[..1]), None);
+        for (pattern, accepted) in [("LANG LC_*", false), ("LC_*\nacceptenv LD_*", true), ("*", true)] {
+            assert_eq!(judge(&format!("{good}acceptenv {pattern}\n")).is_some(), accepted, "{pattern}");
         }
         for (line, why) in [("disableforwarding yes", "DisableForwarding"), ("permitopen none", "PermitOpen")]
         {

@@ -17,6 +17,12 @@ pub(crate) const FORWARD_ONLY: [(&str, &str); 8] = [
     ("X11Forwarding", "no"),
 ];
 
+/// For them, AcceptEnv names a variable that nobody sends. In a Match, it replaces the global list.
+pub(crate) const ACCEPTS: &str = "NSS_IAM_ACCEPTS_NONE";
+
+/// Variables by which the loader runs the user's code in any program (ld.so(8)).
+pub(crate) const LOADERS: [&str; 4] = ["LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "GLIBC_TUNABLES"];
+
 /// The command that gives sshd the keys of a user, with its arguments.
 pub(crate) fn keys_command(arguments: &str, forward_only: bool) -> String {
     format!("{KEYS_CMD} {}{arguments}", if forward_only { "--forward-only " } else { "" })

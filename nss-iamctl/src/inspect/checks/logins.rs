@@ -3,7 +3,7 @@
 use config::{Config, Source, TagUse};
 use policy::FORWARD_ONLY_SHELL;
 
-use crate::edit::sshd::drop_in;
+use crate::edit::sshd::drop_in::{self, OutOfForce};
 use crate::edit::sshd::effective::{self, Effective};
 use crate::inspect::checks::pam;
 use crate::inspect::checks::samples::of_samples;
@@ -54,12 +54,11 @@ pub(crate) fn daemon(facts: &Facts) -> Vec<Finding> {
         return vec![Finding::bad(Link::DropInMissing, what, "nss-iamctl enable")];
     }
     let mut findings = Vec::new();
-    if let Some(why) = &sshd.out_of_force {
-        findings.push(Finding::bad(
-            Link::DropInOutOfForce,
-            format!("'{}' is not in effect: {why}", drop_in::PATH),
-            "nss-iamctl enable",
-        ));
+    if let Some(OutOfForce { why, for_all }) = &sshd.out_of_force {
+        let what = format!("'{}' is not in effect: {why}", drop_in::PATH);
+        let found = Finding::bad(Link::DropInOutOfForce, what, "nss-iamctl enable");
+        // Root asks sshd for the users' settings.
+        findings.push(if *for_all || !facts.root { found } else { found.at(Level::Warn) });
     }
     findings.extend(reloaded(sshd));
     if sshd.stopped {
@@ -109,6 +108,13 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
             format!("sshd does not treat '{name}' as an nss-iam user: {why}"),
             format!("an earlier Match overrides ours, or AllowUsers, AllowGroups: nss-iamctl enable; sshd -T -C user={name}"),
         ));
+    }
+    if let Some(why) = effective::permits_more(settings, &groups) {
+        let what = format!("sshd lets '{name}' do more than forward connections: {why}");
+        let remedy = format!(
+            "nss-iamctl enable; if it is still there, an earlier Match says so: sshd -T -C user={name}"
+        );
+        findings.push(Finding::bad(Link::SshdPermits, what, remedy));
     }
     if let Some(obstacle) = effective::obstacle(settings, &groups) {
         let hint = format!("{}, in sshd's own configuration", obstacle.hint().unwrap_or_default());

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use message::Message;
 
 use crate::edit::sshd::config::{self, Files};
+use crate::edit::sshd::drop_in::OutOfForce;
 use crate::edit::sshd::{Sshd, drop_in, reload};
 use crate::host::Host;
 use crate::host::files;
@@ -25,7 +26,7 @@ pub(crate) struct SshdFacts {
     /// Whether only root can read its files, and this is not root.
     pub hidden: bool,
     /// Why the drop-in is not in effect, judging by the text of the files.
-    pub out_of_force: Option<String>,
+    pub out_of_force: Option<OutOfForce>,
     /// Whether no daemon is running. Root only, because others may not see its process.
     pub stopped: bool,
     /// When the running daemon last read its files, seconds since 1970: it then rewrites its pid file.

@@ -80,9 +80,6 @@ const CLOSED: &[Break] = &[
         facts.sshd.as_mut().unwrap().refused = Some(Message::new("sshd refuses its configuration"));
     }),
     ("is missing, so sshd does not ask", |facts, _| facts.sshd.as_mut().unwrap().ours = false),
-    ("is not in effect", |facts, _| {
-        facts.sshd.as_mut().unwrap().out_of_force = Some("x".to_owned());
-    }),
     ("00-nss-iam.conf' was changed", |facts, _| facts.sshd.as_mut().unwrap().loaded = Some(NOW - 200)),
     ("does not treat 'ana' as an nss-iam user", |_, probe| settings(probe, "authorizedkeyscommand none")),
     ("PubkeyAuthentication no", |_, probe| settings(probe, "pubkeyauthentication no")),

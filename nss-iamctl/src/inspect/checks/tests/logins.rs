@@ -1,6 +1,7 @@
 //! What stands in the way of a login: sshd, PAM, the shell, the home directory.
 
 use super::*;
+use crate::edit::sshd::drop_in::OutOfForce;
 
 #[test]
 fn what_keeps_sshd_from_letting_in_is_named() {
@@ -13,9 +14,12 @@ fn what_keeps_sshd_from_letting_in_is_named() {
         sshd(facts).refused = Some(Message::new("sshd refuses its configuration: line 5"));
     });
     finds(Bad, "00-nss-iam.conf' is missing", "enable", |facts, _| sshd(facts).ours = false);
-    finds(Bad, "is not in effect", "enable", |facts, _| {
-        sshd(facts).out_of_force = Some("no Include reads it".to_owned())
-    });
+    // If it may concern others, what sshd says of the users decides.
+    for (level, for_all) in [(Bad, true), (Warn, false)] {
+        finds(level, "is not in effect", "enable", |facts, _| {
+            sshd(facts).out_of_force = Some(OutOfForce { why: "x".to_owned(), for_all });
+        });
+    }
     finds(Bad, "00-nss-iam.conf' was changed", "reload", |facts, _| sshd(facts).loaded = Some(NOW - 200));
     finds(Warn, "'/etc/ssh/sshd_config' was changed", "reload", |facts, _| {
         sshd(facts).changed = Some(("/etc/ssh/sshd_config".to_owned(), NOW));

@@ -220,10 +220,12 @@ impl Warning {
             .with_hint("spell it as in `groups`, or add it there"),
             Self::LocalGroupMissing { group } => {
                 Message::new(format!("[local_groups] '{group}' left out: there is no such group in /etc/group"))
+                    .with_hint(format!("groupadd {group} && nss-iamctl refresh; or remove it from [local_groups]"))
             }
             Self::LocalGroupOfRoot { group } => Message::new(format!(
                 "[local_groups] '{group}' left out: its gid is 0, which is never granted"
-            )),
+            ))
+            .with_hint("remove it from [local_groups], or give the group another gid"),
             Self::ShellGroupUnused { group, forward_only: true } => Message::new(format!(
                 "shell_groups '{group}' has no effect: no group of this name is read, so its members may only forward \
                  connections"

@@ -68,7 +68,7 @@ fn command(clause: &str) -> Option<String> {
     let mut taken = vec!["nss-iamctl", words.next()?];
     let is_argument = |word: &str, before: &str| {
         word.starts_with("--")
-            || ["--group", "--use-tag", "--exclude"].iter().any(|flag| before.starts_with(flag))
+            || ["--group", "--use-tag", "--exclude", "--sudo"].iter().any(|flag| before.starts_with(flag))
             || ["--apply", "lock", "uid", "unlock"].contains(&before)
     };
     for word in words {

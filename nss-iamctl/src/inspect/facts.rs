@@ -22,6 +22,7 @@ use message::Message;
 
 use crate::edit::nsswitch;
 use crate::edit::settings;
+use crate::edit::sudo;
 use crate::host::Host;
 use crate::host::published::Published;
 use crate::host::{accounts, files, nscd, paths};
@@ -66,6 +67,10 @@ pub(crate) struct Facts {
     pub keys_db: Option<Node>,
     /// From `/` down to keys-cmd; if that is missing, the last entry is a directory.
     pub keys_cmd: Vec<Node>,
+    /// From `/` down to what keys-cmd reads as another user than root: the machine-id, and the directory of the cache.
+    pub read: Vec<Node>,
+    /// Why sudo asks users for a password that they do not have.
+    pub sudo_asks: Option<Message>,
     pub refresher: bool,
     pub sshd: Option<SshdFacts>,
     /// Whether a PAM file creates home directories; `None` if no PAM file of sshd was found.
@@ -126,7 +131,15 @@ impl Node {
 impl Facts {
     /// Gathers everything.
     pub(crate) fn gather(host: &Host, now: i64) -> Self {
-        Self { log: log::logins(host), denials: log::denials(host), ..Self::present(host, now) }
+        let present = Self::present(host, now);
+        let config = present.configured();
+        let sudo_asks = if present.root { sudo::asks_for_a_password(host, &config) } else { Ok(None) };
+        Self {
+            log: log::logins(host),
+            denials: log::denials(host),
+            sudo_asks: sudo_asks.ok().flatten(),
+            ..present
+        }
     }
 
     /// Gathers the present state, without the logs, which take longer to read than everything else.
@@ -159,6 +172,8 @@ impl Facts {
             directory: Node::of(host, cache::DIRECTORY),
             keys_db: Node::of(host, paths::KEYS),
             keys_cmd: way(host, paths::KEYS_CMD),
+            read: ["/etc/machine-id", cache::DIRECTORY].iter().flat_map(|path| way(host, path)).collect(),
+            sudo_asks: None,
             refresher: Node::of(host, paths::REFRESHER)
                 .is_some_and(|node| !node.directory && node.mode & 0o111 != 0),
             sshd: sshd::gather(host),

@@ -10,6 +10,7 @@ use cache::snapshot::Login;
 use message::Message;
 
 use crate::edit::nsswitch;
+use crate::edit::sshd::effective;
 use crate::host::paths::KEYS_USER;
 use crate::inspect::checks::{answers, logins, pam, refresh, setup, skipped};
 use crate::inspect::facts::Facts;
@@ -112,6 +113,7 @@ fn for_all(facts: &Facts) -> Option<Finding> {
                 .find(|found| is_bad(found) || found.code == Link::SshdMissing.into())
         })
         .or_else(|| Some(setup::keys_cmd(&facts.keys_cmd)).filter(is_bad))
+        .or_else(|| setup::read(facts))
         .or_else(|| (!facts.passwd.contains_key(KEYS_USER)).then(|| setup::users(facts)))
         .or_else(|| logins::nologin(facts))
 }
@@ -150,6 +152,16 @@ fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Optio
             let what = format!("no key of '{name}' is offered: {}", why.what());
             return Err(Finding::bad(Link::NoKeyOffered, what, why.hint().unwrap_or_default()));
         }
+    }
+    if let (Some(Ok(settings)), Some(login)) = (&probe.sshd, login)
+        && let Some(kinds) = effective::refused_kinds(settings, login)
+    {
+        let what = format!("sshd accepts no key of '{name}': PubkeyAcceptedAlgorithms lacks {kinds}");
+        return Err(Finding::bad(
+            Link::SshdKeyTypes,
+            what,
+            format!("add {kinds} to PubkeyAcceptedAlgorithms"),
+        ));
     }
     let second = settings.iter().any(|found| found.code == Link::SshdMethods.into());
     // A refusal that prevents the login was found before.

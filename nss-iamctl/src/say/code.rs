@@ -78,6 +78,7 @@ links! {
     "keys-cmd" {
         KeysCmd = "keys-cmd",
         KeysCmdMissing = "keys-cmd-missing",
+        KeysCmdReads = "keys-cmd-cannot-read",
         KeysCmdMode = "keys-cmd-mode",
         KeysCmdUnsafe = "keys-cmd-unsafe",
     }
@@ -173,6 +174,7 @@ links! {
         MemberOf = "member-of",
         MemberOfNone = "member-of-none",
         LocalGroups = "local-groups",
+        SudoAsks = "sudo-asks-for-password",
         RemovalUnconfirmed = "removal-unconfirmed",
     }
     "sshd" {
@@ -189,6 +191,7 @@ links! {
         JobRuns = "job-runs",
         SshdDiffers = "sshd-differs",
         SshdPermits = "sshd-permits-more",
+        SshdKeyTypes = "sshd-key-types",
         SshdObstacle = "sshd-obstacle",
         SshdDenies = "sshd-denies",
         SshdAddresses = "sshd-addresses",

@@ -63,7 +63,7 @@ fn if_a_service_cannot_be_asked_nobody_new_gets_in_and_nobody_else_is_affected()
         let ran = refresh(&host, &named(&["ana", "new"]));
         assert_eq!(ran.status, HELD, "{status}: {}", ran.err);
         assert!(ran.err.contains("'sss'") && ran.err.contains(words), "{status}: {}", ran.err);
-        assert!(ran.err.contains("add \"sss\" to names.exclude"), "{status}: {}", ran.err);
+        assert!(ran.err.contains("nss-iamctl enable --exclude sss"), "{status}: {}", ran.err);
         assert_eq!(
             (host.getent("passwd", "ana"), host.getent("passwd", "new")),
             (before.clone(), None),

@@ -104,6 +104,10 @@ const WHY_BOB: &[&str] = &["why", "bob"];
 /// What is wrong with files of this host.
 const OF_THE_HOST: &[Row] = &[
     row(DOCTOR, "keys-cmd-unsafe", |_| mode("/usr/libexec/nss-iam", 0o777), &[0]),
+    row(DOCTOR, "keys-cmd-mode", |_| mode("/usr/libexec", 0o700), &[0]),
+    row(DOCTOR, "keys-cmd-cannot-read", |_| mode("/etc/machine-id", 0o600), &[0]),
+    row(WHY_ANA, "keys-cmd-cannot-read", |_| mode("/var", 0o700), &[0]),
+    row(DOCTOR, "sudo-asks-for-password", |_| (), &[0]),
     row(DOCTOR, "directory-mode", |_| mode("/var/lib/nss-iam", 0o777), &[0]),
     row(
         DOCTOR,

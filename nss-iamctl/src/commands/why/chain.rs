@@ -47,6 +47,7 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
         findings.extend(logins::settings(facts, probe));
         findings.extend(forced_command(probe));
         findings.extend(Some(setup::keys_cmd(&facts.keys_cmd)).filter(not_ok));
+        findings.extend(setup::read(facts));
         findings.extend(logins::nologin(facts));
         findings.extend(pam::judge(facts));
         findings.extend(pam::now(facts, probe));

@@ -1,9 +1,10 @@
 //! What `sshd -T -C user=…` printed: the settings in force for one user, and whether an nss-iam user can log in with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use cache::snapshot::Login;
 use message::Message;
-use policy::FORWARD_ONLY_GROUP;
+use policy::{FORWARD_ONLY_GROUP, KeyLine};
 
 use crate::edit::sshd::config::matches;
 use crate::edit::sshd::limits::{FORWARD_ONLY, LOADERS, keys_command};
@@ -36,7 +37,7 @@ impl Effective {
 
     /// The keywords whose settings differ.
     pub(crate) fn differing(&self, other: &Self) -> Vec<String> {
-        let keywords: std::collections::BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        let keywords: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
         let differ = keywords.into_iter().filter(|keyword| self.0.get(*keyword) != other.0.get(*keyword));
         differ.cloned().collect()
     }
@@ -175,6 +176,24 @@ pub(crate) fn permits_more(settings: &Effective, groups: &[&str]) -> Option<Stri
 fn differs(settings: &Effective, (keyword, wanted): (&str, &str)) -> Option<String> {
     let found = settings.list(&keyword.to_ascii_lowercase()).join(" ");
     (found != wanted).then(|| format!("{keyword} is '{found}', not '{wanted}'"))
+}
+
+/// The types of the user's keys, if sshd accepts none of them.
+pub(crate) fn refused_kinds(settings: &Effective, login: &Login) -> Option<String> {
+    // The second one is the name of before OpenSSH 8.5.
+    let accepted =
+        ["pubkeyacceptedalgorithms", "pubkeyacceptedkeytypes"].map(|keyword| settings.get(keyword));
+    let accepted: Vec<&str> =
+        accepted.iter().flat_map(|list| list.split(',')).filter(|one| !one.is_empty()).collect();
+    let is_accepted = |kind: &str| match kind {
+        "ssh-rsa" => accepted.iter().any(|one| ["ssh-rsa", "rsa-sha2-256", "rsa-sha2-512"].contains(one)),
+        kind => accepted.contains(&kind),
+    };
+    let kinds: BTreeSet<&str> = login.keys.iter().map(KeyLine::kind).collect();
+    if accepted.is_empty() || kinds.is_empty() || kinds.iter().any(|kind| is_accepted(kind)) {
+        return None;
+    }
+    Some(kinds.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 /// The patterns of AllowUsers, if none of them names the user.

@@ -25,6 +25,12 @@ pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     findings.extend(homes(facts));
     findings.extend(without_keys(facts));
     findings.extend(facts.jobs.iter().map(job));
+    findings.extend(
+        facts
+            .sudo_asks
+            .iter()
+            .map(|why| Finding::warn(Link::SudoAsks, why.what(), why.hint().unwrap_or_default())),
+    );
     findings.extend(facts.denials.iter().map(denial));
     findings
 }
@@ -204,11 +210,12 @@ pub(crate) fn shell(facts: &Facts, probe: &Probe) -> Option<Finding> {
         let what = format!(
             "the shell '{shell}' of '{name}' is missing or not executable, so sshd refuses the login"
         );
-        return Some(Finding::bad(
-            Link::ShellMissing,
-            what,
-            "install it, or set [users] shell to another shell in /etc/shells",
-        ));
+        let remedy = if shell == FORWARD_ONLY_SHELL {
+            "reinstall the package nss-iam"
+        } else {
+            "install it, or set [users] shell to another shell in /etc/shells"
+        };
+        return Some(Finding::bad(Link::ShellMissing, what, remedy));
     }
     // Nobody chooses this shell, so it needs no entry, unless PAM looks for it.
     let listed = facts.shells.as_ref().is_some_and(|shells| shells.contains(shell))

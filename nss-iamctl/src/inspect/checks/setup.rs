@@ -19,6 +19,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     findings.push(users(facts));
     findings.push(directory(facts));
     findings.extend(programs(facts));
+    findings.extend(read(facts));
     findings
 }
 
@@ -132,22 +133,36 @@ pub(crate) fn keys_cmd(way: &[Node]) -> Finding {
         let found = Finding::bad(Link::KeysCmdUnsafe, what, remedy);
         return if group_only { found.at(Level::Warn) } else { found };
     }
-    match way.last() {
-        Some(node) if there && node.mode & 0o001 != 0 => Finding::ok(
+    if let Some(node) = way.iter().find(|node| there && node.mode & 0o001 == 0) {
+        let what =
+            format!("the user 'nss-iam' cannot run '{KEYS_CMD}': '{}' has mode {:04o}", node.path, node.mode);
+        return Finding::bad(Link::KeysCmdMode, what, format!("chmod o+rx {}", node.path));
+    }
+    match there {
+        true => Finding::ok(
             Link::KeysCmd,
             "sshd can run it: only root can write to it and to the directories above it",
         ),
-        Some(node) if there => Finding::bad(
-            Link::KeysCmdMode,
-            format!("'{KEYS_CMD}' has mode {:04o}: the user 'nss-iam' cannot run it", node.mode),
-            format!("chmod 0755 {KEYS_CMD}"),
-        ),
-        _ => Finding::bad(
+        false => Finding::bad(
             Link::KeysCmdMissing,
             format!("'{KEYS_CMD}' is missing"),
             "reinstall the package nss-iam",
         ),
     }
+}
+
+/// Whether keys-cmd can read what decides whether it offers a key. It does not run as root.
+pub(crate) fn read(facts: &Facts) -> Option<Finding> {
+    let is_closed = |node: &&Node| node.mode & if node.directory { 0o001 } else { 0o004 } == 0;
+    let Node { path, mode, directory, .. } = facts.read.iter().find(is_closed)?;
+    let what = format!(
+        "keys-cmd offers no key: '{path}' has mode {mode:04o}, and the user 'nss-iam' cannot read it"
+    );
+    Some(Finding::bad(
+        Link::KeysCmdReads,
+        what,
+        format!("chmod {} {path}", if *directory { "o+x" } else { "o+r" }),
+    ))
 }
 
 fn is_safe(node: &Node) -> bool {

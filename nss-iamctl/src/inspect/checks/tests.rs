@@ -95,5 +95,5 @@ fn what_an_installation_brings_is_missed() {
     finds(Bad, "'/usr' has mode 0755 and owner 1000", "chown root /usr", |facts, _| {
         facts.keys_cmd[1].uid = 1000
     });
-    finds(Bad, "'nss-iam' cannot run it", "chmod 0755", |facts, _| facts.keys_cmd[4].mode = 0o750);
+    finds(Bad, "the user 'nss-iam' cannot run", "chmod o+rx", |facts, _| facts.keys_cmd[4].mode = 0o750);
 }

@@ -96,6 +96,13 @@ const CLOSED: &[Break] = &[
     ("AllowGroups has 'wheel'", |_, probe| settings(probe, "allowgroups wheel")),
     ("keys-cmd' is missing", |facts, _| drop(facts.keys_cmd.pop())),
     ("refuses to run", |facts, _| facts.keys_cmd[2].mode = 0o777),
+    ("cannot run", |facts, _| facts.keys_cmd[2].mode = 0o700),
+    ("cannot read it", |facts, _| facts.read[0].mode = 0o700),
+    ("cannot read it", |facts, _| facts.read[1].mode = 0o600),
+    ("sshd accepts no key of 'ana'", |_, probe| {
+        let settings = IN_FORCE.replace("ssh-ed25519,rsa-sha2-512", "ssh-ed25519");
+        probe.sshd = Some(Ok(Effective::parse(&settings)));
+    }),
     ("system user 'nss-iam' is missing", |facts, _| {
         facts.passwd.remove("nss-iam");
     }),

@@ -155,6 +155,17 @@ impl<'a> Candidates<'a> {
     }
 }
 
+/// The groups that the configuration of an account calls `name`: that of exactly this name, or else those whose names differ
+/// in case only. In IAM there is at most one; a file can have several.
+pub(super) fn called<'g, 'a>(groups: &'g [Group<'a>], account: &str, name: &str) -> Vec<&'g Group<'a>> {
+    let of_account = || groups.iter().filter(|group| group.account == account);
+    let exact: Vec<_> = of_account().filter(|group| group.iam_name == name).collect();
+    if exact.is_empty() {
+        return of_account().filter(|group| group.iam_name.eq_ignore_ascii_case(name)).collect();
+    }
+    exact
+}
+
 /// See [`leaving::is_in`].
 pub(super) fn is_in(input: &Input<'_>, user: &state::User) -> bool {
     leaving::is_in(user, &input.local.locked)

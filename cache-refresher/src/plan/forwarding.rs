@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use policy::{FORWARD_ONLY_GROUP, FORWARD_ONLY_HOME, FORWARD_ONLY_SHELL, Field, IamId, Id};
 use status::Warning;
 
-use super::candidates::{Group, Known, User};
+use super::candidates::{self, Group, Known, User};
 use super::input::Input;
 use super::told::Told;
 use cache::passwd::Passwd;
@@ -28,13 +28,10 @@ impl<'a> Forwarding<'a> {
         let mut shell_groups = BTreeSet::new();
         for (account, names) in std::iter::once(("", &config.shell_groups)).chain(accounts) {
             for name in names {
-                // IAM's group names are unique regardless of case.
-                let called = |group: &&Group<'_>| {
-                    group.account == account && group.iam_name.eq_ignore_ascii_case(name)
-                };
-                shell_groups.extend(groups.iter().filter(called).map(|group| group.iam_id.clone()));
+                let called = candidates::called(groups, account, name);
+                shell_groups.extend(called.iter().map(|group| group.iam_id.clone()));
                 let is_read = input.listing.accounts.iter().any(|read| read.name == account && read.complete);
-                if !config.users.forward_only || is_read && !groups.iter().any(|group| called(&group)) {
+                if !config.users.forward_only || is_read && called.is_empty() {
                     told.warnings.insert(Warning::ShellGroupUnused {
                         group: name.clone(),
                         forward_only: config.users.forward_only,

@@ -179,15 +179,13 @@ impl<'a> LocalGroups<'a> {
             for (iam_name, targets) in map {
                 let gids: Vec<u32> = targets.iter().filter_map(|target| gid(input, target, told)).collect();
                 all.allowed.entry(account).or_default().extend(&gids);
-                // IAM's group names are unique regardless of case.
-                let called = |group: &&candidates::Group<'_>| {
-                    group.account == account && !group.kept && group.iam_name.eq_ignore_ascii_case(iam_name)
-                };
-                for group in groups.iter().filter(called) {
+                let mut called = candidates::called(groups, account, iam_name);
+                called.retain(|group| !group.kept);
+                for group in &called {
                     all.joined.entry(group.iam_id.clone()).or_default().extend(&gids);
                 }
                 let is_read = input.listing.accounts.iter().any(|read| read.name == account && read.complete);
-                if is_read && !groups.iter().any(|group| called(&group)) {
+                if is_read && called.is_empty() {
                     told.warnings.insert(Warning::LocalGroupsUnread { group: iam_name.clone() });
                 }
             }

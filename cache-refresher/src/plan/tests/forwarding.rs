@@ -66,6 +66,18 @@ fn a_shell_group_that_is_unknown_renamed_or_of_another_account_gives_no_shell() 
     }
 }
 
+/// Two groups of a file can differ in case only; the second one is skipped, but its members must not gain by it.
+#[test]
+fn in_a_file_only_the_group_of_exactly_this_name_gives_a_shell() {
+    let mut world = jump_host();
+    world.listing.source = "file:///srv/users.json".to_owned();
+    world.config.local_groups = [("Admins".to_owned(), vec!["adm".to_owned()])].into();
+    world.group("", "G-OTHER", "ADMINS").members = vec!["U-ana".to_owned()];
+    let plan = world.run();
+    assert_eq!(only(&plan), ["ana"]);
+    assert_eq!((plan.named("ana").unwrap().local.len(), plan.named("bob").unwrap().local.len()), (0, 1));
+}
+
 #[test]
 fn shell_groups_without_forward_only_are_reported() {
     let mut world = jump_host();

@@ -204,9 +204,12 @@ fn forwarding(world: &World, plan: &Plan) {
             .find(|account| account.users.iter().any(|user| user.id == login.iam_id.as_str()));
         if let Some(account) = listed.filter(|_| world.config.users.forward_only) {
             let names = world.config.shell_groups_of(&account.name);
+            let exists = |name: &String| account.groups.iter().any(|group| group.name == *name);
             let is_in = account.groups.iter().any(|group| {
                 group.members.iter().any(|id| id == login.iam_id.as_str())
-                    && names.iter().any(|name| name.eq_ignore_ascii_case(&group.name))
+                    && names.iter().any(|name| {
+                        *name == group.name || !exists(name) && name.eq_ignore_ascii_case(&group.name)
+                    })
             });
             assert_eq!(only, !is_in, "{user:?}");
         }

@@ -77,6 +77,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
     };
     plan.notes.extend(groups::unread(args, config));
     plan.notes.extend(groups::shells(args, config));
+    plan.notes.extend(groups::unused(args, config));
     plan.notes.extend(groups::left_without(&Published::read(host), &settings.before, config));
     let selected = plan.names(host, order(args))?;
     plan.homes(host, selected)?;

@@ -57,6 +57,16 @@ pub(super) fn unread<'a>(args: &'a Enable, config: &'a Config) -> impl Iterator<
     })
 }
 
+/// Where users come from a file, everybody in it is a user.
+pub(super) fn unused(args: &Enable, config: &Config) -> Option<Message> {
+    let named = args.groups.iter().chain(&args.remove_groups).next()?;
+    let what = format!(
+        "users come from '{}', and are all users in it: 'groups' with or without '{named}' makes no difference",
+        config.source.url()
+    );
+    (!config.source.is_directory()).then(|| Message::new(what).with_hint("add or remove the users there"))
+}
+
 /// Who can run commands, if not everybody can or the command line says who.
 pub(super) fn shells(args: &Enable, config: &Config) -> Option<Message> {
     let accounts = config.account.iter().map(|account| &account.shell_groups);
@@ -82,6 +92,9 @@ pub(super) fn shells(args: &Enable, config: &Config) -> Option<Message> {
 
 /// What the change of the groups does to users who are published now; `None` if it removes no group.
 pub(super) fn left_without(published: &Published, before: &Config, after: &Config) -> Option<Message> {
+    if !after.source.is_directory() {
+        return None;
+    }
     let removed: Vec<&String> = before.groups.iter().filter(|group| !after.groups.contains(group)).collect();
     if removed.is_empty() {
         return None;

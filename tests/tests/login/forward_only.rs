@@ -273,7 +273,7 @@ fn one_command_makes_a_jump_host_and_says_who_can_run_commands() {
     assert_eq!(host.login("bob", &bob, "id -un"), "bob\n");
     let (status, told) = host.sh("nss-iamctl why ana");
     assert!(status == Some(0) && told.contains("may only forward connections through this host"), "{told}");
-    let (status, told) = host.sh("nss-iamctl status --check; nss-iamctl doctor");
+    let (status, told) = host.sh("nss-iamctl doctor; nss-iamctl status --check");
     assert!(status == Some(0) && told.contains("logins work"), "{told}");
     let (status, told) = host.sh("nss-iamctl enable --no-forward-only");
     assert_eq!(status, Some(0), "{told}");

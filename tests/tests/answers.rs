@@ -264,7 +264,7 @@ fn a_service_that_is_not_installed_is_a_note_and_one_that_cannot_be_asked_is_bad
     let text = "service 'ldap' of nsswitch.conf cannot be asked: ";
     let (level, remedy) = found(&host, &["doctor"], text).unwrap();
     assert!(level == "bad" && remedy.contains("repair it"), "{remedy}");
-    let exclude = "exclude = [\"ldap\"]";
+    let exclude = "nss-iamctl enable --exclude ldap";
     assert!(remedy.contains(exclude), "{remedy}");
     host.list(&listing(&[user("AIDAEXAMPLE", "Ana"), user("an-2", "bob"), user("an-3", "zoe")]));
     assert_eq!(host.refresher(&["apply"]).status, Some(65));

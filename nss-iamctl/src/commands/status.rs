@@ -35,8 +35,8 @@ struct Summary {
     code: &'static str,
     because: String,
     users: usize,
-    /// Active users who could log in now, as far as was seen.
-    able: usize,
+    /// Active users who could log in now. None: only root can see that.
+    able: Option<usize>,
     disabled: usize,
     groups: usize,
     keys: usize,
@@ -92,13 +92,17 @@ pub(crate) fn run(host: &Host, args: &cli::Status, now: i64, out: &mut dyn Write
 fn numbers(summary: &Summary) -> String {
     let limit = if summary.max_age > 0 { format!(";{}", summary.max_age) } else { String::new() };
     let age = summary.age.map_or(String::new(), |age| format!(" age={age}s;{STALE}{limit}"));
-    format!("users={};;1: able={};;1: keys={};;1:{age}", summary.users, summary.able, summary.keys)
+    let able = summary.able.map_or(String::new(), |able| format!(" able={able};;1:"));
+    format!("users={};;1:{able} keys={};;1:{age}", summary.users, summary.keys)
 }
 
 fn summary(facts: &Facts, outlook: &Outlook) -> Summary {
     let (published, now) = (&facts.published, facts.now);
-    let mut summary =
-        Summary { able: outlook.able.len(), max_age: refresh::max_age(facts), ..Summary::default() };
+    let mut summary = Summary {
+        able: facts.root.then_some(outlook.able.len()),
+        max_age: refresh::max_age(facts),
+        ..Summary::default()
+    };
     if let Ok(cache) = &published.cache {
         summary.users = cache.users.iter().filter(|user| user.active).count();
         summary.disabled = cache.users.len() - summary.users;
@@ -214,8 +218,8 @@ fn of_source(summary: &Summary) -> Option<Verdict> {
 
 fn people(summary: &Summary, outlook: &Outlook) -> String {
     let age = summary.age.map_or(String::new(), |age| format!(", confirmed {} ago", length(age.max(0))));
-    let able =
-        if summary.able < summary.users { format!(", {} can log in", summary.able) } else { String::new() };
+    let able = summary.able.filter(|able| *able < summary.users);
+    let able = able.map_or(String::new(), |able| format!(", {able} can log in"));
     let unseen = outlook.unseen.map_or(String::new(), |unseen| format!("; {unseen}"));
     format!("{}, {}{able}{age}{unseen}", count(summary.users, "user"), count(summary.keys, "key"))
 }
@@ -233,7 +237,10 @@ fn text(summary: &Summary, now: i64, look: Look) -> String {
     }
     let mut lines = vec![
         ("users", format!("{} active, {} disabled", summary.users, summary.disabled)),
-        ("able", format!("{} could log in now", summary.able)),
+        (
+            "able",
+            summary.able.map_or("only root can see it".to_owned(), |able| format!("{able} could log in now")),
+        ),
         ("groups", format!("{} from the source", summary.groups)),
         ("keys", summary.keys.to_string()),
     ];

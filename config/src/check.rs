@@ -313,14 +313,41 @@ pub(crate) fn ids(item: &Item) -> Read<BTreeMap<String, u32>> {
 /// sshd(8), "AUTHORIZED_KEYS FILE FORMAT". Stricter than sshd, which takes the text after a blank as the key.
 pub(crate) fn key_options(item: &Item) -> Read<String> {
     let right = |options: &str| options.is_empty() || (printable(options) && are_options(options));
-    let hint = "NAME or NAME=\"VALUE\" in printable ASCII, joined by ',' without blanks";
+    let hint = "NAME or NAME=\"VALUE\" in printable ASCII, joined by ',' without blanks; the names are those of sshd(8), except \
+                cert-authority and principals";
     text(item, right, "not authorized_keys options", hint)
 }
+
+/// The options of sshd(8) up to OpenSSH 10. With one that it does not know, sshd refuses the key. `cert-authority` and
+/// `principals` are missing: they would make every user's key one that signs certificates, and not one to log in with.
+const KEY_OPTIONS: [&str; 20] = [
+    "agent-forwarding",
+    "command",
+    "environment",
+    "expiry-time",
+    "from",
+    "no-agent-forwarding",
+    "no-port-forwarding",
+    "no-pty",
+    "no-touch-required",
+    "no-user-rc",
+    "no-X11-forwarding",
+    "permitlisten",
+    "permitopen",
+    "port-forwarding",
+    "pty",
+    "restrict",
+    "tunnel",
+    "user-rc",
+    "verify-required",
+    "X11-forwarding",
+];
 
 fn are_options(mut rest: &str) -> bool {
     loop {
         let after = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '-');
-        if after.len() == rest.len() {
+        let name = rest.get(..rest.len() - after.len()).unwrap_or_default();
+        if !KEY_OPTIONS.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             return false;
         }
         rest = match after.strip_prefix("=\"").map(after_value) {

@@ -269,6 +269,7 @@ fn key_options_cannot_reach_into_the_key_or_the_next_line() {
         "''",
         "'restrict'",
         "'restrict,pty'",
+        "'NO-x11-Forwarding,verify-required'",
         r#"'from="a b",pty'"#,
         r#"'command="say \"hi\""'"#,
         r#"'from=""'"#,
@@ -276,6 +277,10 @@ fn key_options_cannot_reach_into_the_key_or_the_next_line() {
     let wrong = [
         "' '",
         "'restrict '",
+        "'bogus'",
+        "'restrict,permit-open'",
+        "'cert-authority'",
+        r#"'principals="ana"'"#,
         "'restrict, pty'",
         "',restrict'",
         "'restrict,'",

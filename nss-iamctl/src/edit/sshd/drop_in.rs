@@ -129,7 +129,7 @@ mod tests {
                       ForceCommand /usr/libexec/nss-iam/forward-only\n    AllowTcpForwarding local\n    \
                       AllowStreamLocalForwarding no\n    AllowAgentForwarding no\n    PermitTTY no\n    \
                       PermitTunnel no\n    PermitUserRC no\n    X11Forwarding no\n    \
-                      AcceptEnv NSS_IAM_ACCEPTS_NONE\n\
+                      AcceptEnv NO_VARIABLE_OF_THE_CLIENT\n\
                       Match Group iam-users\n    \
                       AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f\n    \
                       AuthorizedKeysCommandUser nss-iam\n    AuthorizedKeysFile none\n\

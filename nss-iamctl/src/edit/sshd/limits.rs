@@ -18,7 +18,7 @@ pub(crate) const FORWARD_ONLY: [(&str, &str); 8] = [
 ];
 
 /// For them, AcceptEnv names a variable that nobody sends. In a Match, it replaces the global list.
-pub(crate) const ACCEPTS: &str = "NSS_IAM_ACCEPTS_NONE";
+pub(crate) const ACCEPTS: &str = "NO_VARIABLE_OF_THE_CLIENT";
 
 /// Variables by which the loader runs the user's code in any program (ld.so(8)).
 pub(crate) const LOADERS: [&str; 4] = ["LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "GLIBC_TUNABLES"];

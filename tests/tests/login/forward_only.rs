@@ -1,7 +1,7 @@
 //! Users who may only forward connections: they pass through, and nothing of theirs runs on the host.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
@@ -160,6 +160,23 @@ fn such_a_user_forwards_tcp_from_the_client_and_nothing_else() {
     for (user, key, runs_commands) in [("ana", &ana, false), ("bob", &bob, true)] {
         let local = ["-L", &format!("{entrance}:{target}")];
         assert!(forwards(&host, user, key, &local, || reached(&host, entrance, at_server)), "{user}");
+        // The client decides for each connection where it goes (SOCKS 5, RFC 1928).
+        let port = server.local_addr().unwrap().port().to_be_bytes();
+        let dynamic = ["-D", entrance];
+        let asked = || {
+            let mut client = TcpStream::connect(entrance).unwrap();
+            let mut answer = [0; 2];
+            client.write_all(&[5, 1, 0]).unwrap();
+            client.read_exact(&mut answer).unwrap();
+            client.write_all(&[&[5, 1, 0, 1, 127, 0, 0, 1], &port[..]].concat()).unwrap();
+            let mut came = false;
+            host.until("the connection came", || {
+                came = came || at_server();
+                came
+            });
+            answer == [5, 0]
+        };
+        assert!(forwards(&host, user, key, &dynamic, asked), "{user}");
         // It opens a port of the host.
         let remote = ["-R", &format!("{of_host}:{target}")];
         let used = forwards(&host, user, key, &remote, || reached(&host, of_host, at_server));

@@ -19,5 +19,5 @@ fn users_of_the_directory_and_of_iam_and_local_users_log_in_each_with_their_own_
         findings.map(|found| found["code"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(codes("bad"), [""; 0]);
-    assert_eq!(codes("warn"), ["directory-before-iam", "pam-may-refuse"]);
+    assert_eq!(codes("warn"), ["directory-before-iam", "sudo-asks-for-password", "pam-may-refuse"]);
 }

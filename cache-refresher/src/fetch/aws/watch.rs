@@ -277,18 +277,22 @@ mod tests {
         Place { region, proxy: None, account: "account '123456789012'".to_owned() }
     }
 
-    #[test]
-    fn every_error_names_endpoint_region_and_account_however_long_its_text_is() {
-        let caller = Caller {
+    fn caller() -> Caller {
+        Caller {
             deadline: Deadline::after(Duration::ZERO),
             calls: Calls::default(),
             progress: Arc::new(Quiet),
             credentials: Watched::default(),
             service: &QUERY,
-            denied: String::new(),
+            denied: "attach the policy".to_owned(),
             place: place(),
             endpoint: Mutex::new(Some("iam.x.com".to_owned())),
-        };
+        }
+    }
+
+    #[test]
+    fn every_error_names_endpoint_region_and_account_however_long_its_text_is() {
+        let caller = caller();
         caller.credentials.asked.note("http://169.254.170.2/v2/credentials");
         let unsent = "credentials were asked for at '169.254.170.2') (no request was sent to AWS";
         for told in super::super::error::tests::of_each_kind() {
@@ -305,16 +309,7 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_and_what_is_denied_are_told_by_the_codes_of_the_service() {
-        let caller = Caller {
-            deadline: Deadline::after(Duration::ZERO),
-            calls: Calls::default(),
-            progress: Arc::new(Quiet),
-            credentials: Watched::default(),
-            service: &QUERY,
-            denied: "attach the policy".to_owned(),
-            place: place(),
-            endpoint: Mutex::new(Some("iam.x.com".to_owned())),
-        };
+        let caller = caller();
         let refused = |code: &str, kind| {
             let told = Told { reason: Reason::Code(code.to_owned()), cause: "why".to_owned(), kind };
             let Refusal { reason, failure } = caller.refusal("iam:GetGroup", "G", &told, true);

@@ -17,6 +17,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use cache::snapshot::User;
 use config::{Config, Source};
 use message::Message;
 
@@ -250,27 +251,28 @@ fn homes(host: &Host, published: &Published) -> Vec<(String, u32, Node)> {
         .collect()
 }
 
-/// cron(8) has a file for each user, named after the user; atd(8) has one for each job, which belongs to the user. On Debian,
-/// openSUSE and Red Hat.
+/// Of cron(8), which has a file for each user, named after the user; on Debian, openSUSE and Red Hat.
+const CRONTABS: [&str; 3] = ["/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron"];
+/// Of atd(8), which has a file for each job, owned by the user.
+const AT_JOBS: [&str; 3] = ["/var/spool/cron/atjobs", "/var/spool/atjobs", "/var/spool/at"];
+
 fn jobs(host: &Host, published: &Published) -> Vec<Job> {
-    let users = published.cache.iter().flat_map(|cache| &cache.users).filter(|user| user.is_forward_only());
-    let users: Vec<(&str, u32)> = users.map(|user| (user.name.as_str(), user.uid.get())).collect();
-    let of = |directory: &str, is_of: &dyn Fn(&str, &Node) -> Option<String>| -> Vec<Job> {
-        let names = files::names(&host.path(directory)).unwrap_or_default();
-        let nodes = names.iter().filter_map(|name| {
-            let name = name.to_str()?;
-            let file = Node::of(host, &format!("{directory}/{name}")).filter(|node| !node.directory)?;
-            Some(Job { user: is_of(name, &file)?, file: file.path })
-        });
-        nodes.collect()
-    };
-    let named = |name: &str, _: &Node| users.iter().find(|user| user.0 == name).map(|user| user.0.to_owned());
-    let owned =
-        |_: &str, node: &Node| users.iter().find(|user| user.1 == node.uid).map(|user| user.0.to_owned());
-    let crontabs =
-        ["/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron"].map(|path| of(path, &named));
-    let at = ["/var/spool/cron/atjobs", "/var/spool/atjobs", "/var/spool/at"].map(|path| of(path, &owned));
-    crontabs.into_iter().chain(at).flatten().collect()
+    let users = published.cache.iter().flat_map(|cache| &cache.users);
+    let users: Vec<&User> = users.filter(|user| user.is_forward_only()).collect();
+    let mut jobs = Vec::new();
+    for directory in CRONTABS.into_iter().chain(AT_JOBS) {
+        for name in files::names(&host.path(directory)).unwrap_or_default() {
+            let Some(file) = Node::of(host, &format!("{directory}/{}", name.display())) else { continue };
+            let is_of = |user: &&&User| match CRONTABS.contains(&directory) {
+                true => name == user.name.as_str(),
+                false => file.uid == user.uid.get(),
+            };
+            if let Some(user) = users.iter().find(is_of).filter(|_| !file.directory) {
+                jobs.push(Job { user: user.name.to_string(), file: file.path });
+            }
+        }
+    }
+    jobs
 }
 
 /// Whether one of these modules is in sshd's PAM stack; `None` if there is none. pam.d(5): what sshd's file includes is one

@@ -154,13 +154,13 @@ fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Optio
         }
     }
     if let (Some(Ok(settings)), Some(login)) = (&probe.sshd, login)
-        && let Some(kinds) = effective::refused_kinds(settings, login)
+        && let Some(algorithms) = effective::refused_algorithms(settings, login)
     {
-        let what = format!("sshd accepts no key of '{name}': PubkeyAcceptedAlgorithms lacks {kinds}");
+        let what = format!("sshd accepts no key of '{name}': PubkeyAcceptedAlgorithms lacks {algorithms}");
         return Err(Finding::bad(
             Link::SshdKeyTypes,
             what,
-            format!("add {kinds} to PubkeyAcceptedAlgorithms"),
+            "add one of them to PubkeyAcceptedAlgorithms in sshd_config",
         ));
     }
     let second = settings.iter().any(|found| found.code == Link::SshdMethods.into());

@@ -1,15 +1,26 @@
 //! Remedies that several commands name, for the configuration of this host.
 
 use config::{Config, TagUse};
+use policy::reserved::is_reserved;
 
 use crate::say::show::{printable, word};
 
-/// How the local account of that name becomes the nss-iam user.
-pub(crate) fn adopt(name: &str) -> String {
-    format!(
-        "convert the local account: nss-iamctl adopt --apply {} (without --apply, it shows how)",
-        word(name)
-    )
+/// How the local account of that name becomes the nss-iam user; `None` for one of the system, which stays.
+pub(crate) fn adopt(name: &str) -> Option<String> {
+    (!is_reserved(name, &[])).then(|| {
+        let name = word(name);
+        format!("convert the local account: nss-iamctl adopt --apply {name} (without --apply, it shows how)")
+    })
+}
+
+/// How the local group of that name goes; `None` for one of the system.
+pub(crate) fn delete_group(name: &str) -> Option<String> {
+    (!is_reserved(name, &[])).then(|| format!("if nothing needs the local group: groupdel {}", word(name)))
+}
+
+/// The ways that there are.
+pub(crate) fn one_of<const N: usize>(ways: [Option<String>; N]) -> String {
+    ways.into_iter().flatten().collect::<Vec<_>>().join("; or ")
 }
 
 /// How to give a user another login name. `None`: the name at the source is not known here.
@@ -78,6 +89,19 @@ mod tests {
         assert_eq!(
             allow_command("AIDAANA", "ana"),
             r#"printf '[names.allow]\nAIDAANA = "ana"\n' >/etc/nss-iam/config.d/60-name-AIDAANA.toml && nss-iamctl refresh"#
+        );
+    }
+
+    /// adopt refuses them, and a host without them is broken.
+    #[test]
+    fn accounts_and_groups_of_the_system_are_neither_converted_nor_deleted() {
+        for name in ["root", "daemon", "sudo", "admin"] {
+            assert_eq!((adopt(name), delete_group(name)), (None, None));
+        }
+        assert_eq!(
+            one_of([adopt("ana"), None, delete_group("dev")]),
+            "convert the local account: nss-iamctl adopt --apply ana (without --apply, it shows how); or if nothing needs the \
+             local group: groupdel dev"
         );
     }
 

@@ -11,7 +11,7 @@ use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::withheld;
 use crate::inspect::outlook::outlook;
-use crate::inspect::remedy::{adopt, another_name, use_unused};
+use crate::inspect::remedy::{adopt, another_name, one_of, use_unused};
 use crate::inspect::subject::{self, Origin, Who};
 use crate::say::code::{Code, Link};
 use crate::say::finding::{self, Finding, Level};
@@ -75,7 +75,7 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
         );
         let own = "log in with the local user's own keys";
         let remedy = if who.is_known() {
-            format!("{own}; or {}; or {}", adopt(name), another_name(&config, who.iam_name()))
+            one_of([Some(own.to_owned()), adopt(name), Some(another_name(&config, who.iam_name()))])
         } else {
             own.to_owned()
         };
@@ -155,7 +155,7 @@ fn local_groups(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
 fn forward_only(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     who.cached.filter(|user| user.is_forward_only())?;
     let config = facts.configured();
-    let account = who.listed.map_or("", |(account, _)| account.name.as_str());
+    let account = who.remembered.map_or("", |(_, user)| user.account.as_str());
     let groups = config.shell_groups_of(account);
     let of = if groups.is_empty() {
         "there are no shell_groups".to_owned()

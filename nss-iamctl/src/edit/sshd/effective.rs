@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cache::snapshot::Login;
 use message::Message;
-use policy::{FORWARD_ONLY_GROUP, KeyLine};
+use policy::FORWARD_ONLY_GROUP;
 
 use crate::edit::sshd::config::matches;
 use crate::edit::sshd::limits::{FORWARD_ONLY, LOADERS, keys_command};
@@ -178,22 +178,23 @@ fn differs(settings: &Effective, (keyword, wanted): (&str, &str)) -> Option<Stri
     (found != wanted).then(|| format!("{keyword} is '{found}', not '{wanted}'"))
 }
 
-/// The types of the user's keys, if sshd accepts none of them.
-pub(crate) fn refused_kinds(settings: &Effective, login: &Login) -> Option<String> {
+/// The algorithms of the user's keys, if sshd accepts none of them.
+pub(crate) fn refused_algorithms(settings: &Effective, login: &Login) -> Option<String> {
     // The second one is the name of before OpenSSH 8.5.
     let accepted =
         ["pubkeyacceptedalgorithms", "pubkeyacceptedkeytypes"].map(|keyword| settings.get(keyword));
     let accepted: Vec<&str> =
         accepted.iter().flat_map(|list| list.split(',')).filter(|one| !one.is_empty()).collect();
-    let is_accepted = |kind: &str| match kind {
-        "ssh-rsa" => accepted.iter().any(|one| ["ssh-rsa", "rsa-sha2-256", "rsa-sha2-512"].contains(one)),
-        kind => accepted.contains(&kind),
+    // An RSA key has several, of which only these two are still in use.
+    let algorithms = |kind| match kind {
+        "ssh-rsa" => vec!["rsa-sha2-512", "rsa-sha2-256"],
+        kind => vec![kind],
     };
-    let kinds: BTreeSet<&str> = login.keys.iter().map(KeyLine::kind).collect();
-    if accepted.is_empty() || kinds.is_empty() || kinds.iter().any(|kind| is_accepted(kind)) {
+    let wanted: BTreeSet<&str> = login.keys.iter().flat_map(|key| algorithms(key.kind())).collect();
+    if accepted.is_empty() || wanted.is_empty() || wanted.iter().any(|one| accepted.contains(one)) {
         return None;
     }
-    Some(kinds.into_iter().collect::<Vec<_>>().join(", "))
+    Some(wanted.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 /// The patterns of AllowUsers, if none of them names the user.

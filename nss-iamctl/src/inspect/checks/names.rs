@@ -9,7 +9,7 @@ use status::{Skip, SkipReason};
 
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::names::Holder;
-use crate::inspect::remedy::{adopt, allow_command, another_name, exclude};
+use crate::inspect::remedy::{adopt, allow_command, another_name, delete_group, exclude, one_of};
 use crate::say::code::Link;
 use crate::say::finding::{Finding, Level, bounded};
 use crate::say::show::some;
@@ -112,9 +112,9 @@ impl Other<'_> {
         let another = if is_user { another_name(config, None) } else { format!("rename the {called}") };
         match self {
             Self::LocalUser if is_user => {
-                format!("{}; or remove it: userdel {name}; or {another}", adopt(name))
+                one_of([adopt(name), Some(format!("remove it: userdel {name}")), Some(another)])
             }
-            Self::LocalGroup => format!("if nothing needs it: groupdel {name}; otherwise {another}"),
+            Self::LocalGroup => one_of([delete_group(name), Some(another)]),
             Self::LocalUser | Self::UserOf(_) => format!("remove the user there, or {another}"),
             Self::GroupOf(_) => format!("remove the group there, or {another}"),
         }

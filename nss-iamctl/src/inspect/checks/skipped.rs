@@ -9,7 +9,7 @@ use message::Message;
 use status::{Kind, Skip, SkipReason, What};
 
 use crate::inspect::facts::Facts;
-use crate::inspect::remedy::{adopt, allow_command, another_name, exclude};
+use crate::inspect::remedy::{adopt, allow_command, another_name, delete_group, exclude, one_of};
 use crate::say::show::{count, some, word};
 
 /// For a reason that this release does not know.
@@ -171,15 +171,14 @@ impl Refused<'_> {
     fn of_user(&self, name: &str, service: &str) -> String {
         match (service, self.what) {
             ("files", What::Group) => self.another(),
-            ("files", _) => format!("{}; or {}", adopt(name), another_name(self.config, Some(self.user))),
+            ("files", _) => one_of([adopt(name), Some(another_name(self.config, Some(self.user)))]),
             _ => self.removed(name, service),
         }
     }
 
     fn of_group(&self, name: &str, service: &str) -> String {
         if service == "files" {
-            let another = self.another();
-            return format!("if nothing needs the local group: groupdel {name}; otherwise {another}");
+            return one_of([delete_group(name), Some(self.another())]);
         }
         self.removed(name, service)
     }

@@ -87,8 +87,8 @@ fn names_that_were_refused_are_told_with_a_way_out() {
     let reserved = || SkipReason::NameReserved { name: name() };
     let what = "IAM user 'Admin' skipped: 'admin' is reserved for the system";
     skip(Part::User, what, reserved(), "nss-iam:name");
-    let local = SkipReason::NameOfUser { name: name(), id: 1001, service: "files".to_owned() };
-    skip(Part::User, "'admin' is a user of /etc/passwd", local, "adopt");
+    let local = SkipReason::NameOfUser { name: "ada".to_owned(), id: 1001, service: "files".to_owned() };
+    skip(Part::User, "'ada' is a user of /etc/passwd", local, "adopt");
     skip(Part::User, "name has 40 bytes", SkipReason::NameLong { bytes: 40 }, "strip_domains");
     let taken = SkipReason::IdTaken { id: 5, holder: "AIDAY".to_owned() };
     skip(Part::User, "its id 5 is that of 'AIDAY'; give one", taken, "[ids]");

@@ -6,6 +6,7 @@
 //! database has two lines, the last one counts, or the first one if the last has no newline, so both are edited.
 
 mod line;
+mod place;
 #[cfg(test)]
 mod tests;
 
@@ -13,8 +14,8 @@ use std::collections::BTreeSet;
 
 use message::Message;
 
-pub(crate) use line::Order;
 use line::{Database, Entry, bytes, chars, comment, is_blank};
+pub(crate) use place::Order;
 
 /// Where the file is.
 pub(crate) const PATH: &str = "/etc/nsswitch.conf";

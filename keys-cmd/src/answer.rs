@@ -109,11 +109,8 @@ fn age(host: &Host, about: &About, login: &Login) -> Result<i64, NoKey> {
 fn offer(request: &Request, about: &About, login: &Login, age: i64) -> Answer {
     let mut answer = Answer::default();
     let own = if login.forward_only { FORWARD_ONLY } else { "" };
-    let options = match about.options.as_str() {
-        "" => own.to_owned(),
-        options if own.is_empty() => options.to_owned(),
-        options => format!("{options},{own}"),
-    };
+    let options = [&*about.options, own].into_iter().filter(|part| !part.is_empty());
+    let options = options.collect::<Vec<_>>().join(",");
     let mut offered = 0;
     let mut refused = Vec::new();
     for stored in login.keys.lines() {

@@ -22,6 +22,13 @@ use crate::header::{self, HEADER, MARK};
 use crate::sync::AtomicU8;
 use crate::{Error, Result};
 
+// What these calls write is the C library's `stat`, but with 32 bits its `stat64`: sizes, devices and inodes have 64 bits
+// everywhere. Times, which have 32 bits there until 2038, are not read.
+#[cfg(target_pointer_width = "64")]
+use libc::{SYS_fstat as SYS_FSTAT, SYS_newfstatat as SYS_FSTATAT, stat as Stat};
+#[cfg(target_pointer_width = "32")]
+use libc::{SYS_fstat64 as SYS_FSTAT, SYS_fstatat64 as SYS_FSTATAT, stat64 as Stat};
+
 /// The maximum size of a file that is mapped, in bytes: far above 50 000 users with five RSA keys each.
 const MAX_SIZE: usize = 1 << 30;
 
@@ -30,9 +37,6 @@ const MIN_SIZE: usize = 512;
 
 /// The uid shown for owners that a user namespace does not map (`user_namespaces(7)`).
 const OVERFLOW_UID: libc::uid_t = 65534;
-
-// With fewer bits, the kernel's structures differ from those of the C library.
-const _: () = assert!(size_of::<usize>() == 8);
 
 /// A cache file, mapped read-only until this is dropped. It keeps no descriptor: sshd calls `closefrom(3)` between
 /// two lookups, and the number could then be reused for another file.
@@ -53,7 +57,7 @@ unsafe impl Sync for Map {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Id {
     device: libc::dev_t,
-    inode: libc::ino_t,
+    inode: libc::ino64_t,
 }
 
 impl Map {
@@ -71,7 +75,7 @@ impl Map {
             return Err(last_error());
         }
         // SAFETY: fstat(2) writes a `stat`, for which there is room.
-        let found = stat(|stat| unsafe { libc::syscall(libc::SYS_fstat, fd, stat) });
+        let found = stat(|stat| unsafe { libc::syscall(SYS_FSTAT, fd, stat) });
         let map = found.and_then(|found| map(fd, found));
         // SAFETY: `fd` was opened above and has been given to nobody.
         unsafe { libc::syscall(libc::SYS_close, fd) };
@@ -125,10 +129,9 @@ impl Drop for Map {
 /// As [`Map::open`].
 pub fn at(path: &CStr) -> Result<Id> {
     const HERE: c_int = libc::AT_SYMLINK_NOFOLLOW;
-    // SAFETY: `path` ends with a NUL, and newfstatat(2) writes a `stat`, for which there is room.
-    let found = stat(|stat| unsafe {
-        libc::syscall(libc::SYS_newfstatat, libc::AT_FDCWD, path.as_ptr(), stat, HERE)
-    })?;
+    // SAFETY: `path` ends with a NUL, and fstatat(2) writes a `stat`, for which there is room.
+    let found =
+        stat(|stat| unsafe { libc::syscall(SYS_FSTATAT, libc::AT_FDCWD, path.as_ptr(), stat, HERE) })?;
     trusted(&found)?;
     Ok(id(&found))
 }
@@ -137,8 +140,8 @@ pub fn at(path: &CStr) -> Result<Id> {
 #[must_use]
 pub fn root() -> Option<Id> {
     let root = c"/".as_ptr();
-    // SAFETY: the path ends with a NUL, and newfstatat(2) writes a `stat`, for which there is room.
-    let found = stat(|stat| unsafe { libc::syscall(libc::SYS_newfstatat, libc::AT_FDCWD, root, stat, 0) });
+    // SAFETY: the path ends with a NUL, and fstatat(2) writes a `stat`, for which there is room.
+    let found = stat(|stat| unsafe { libc::syscall(SYS_FSTATAT, libc::AT_FDCWD, root, stat, 0) });
     found.ok().map(|found| id(&found))
 }
 
@@ -149,11 +152,14 @@ pub fn now() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: clock_gettime writes a timespec. It knows this clock since Linux 2.6.32.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
-    now.tv_sec.cast_unsigned().wrapping_mul(1000).wrapping_add(now.tv_nsec.cast_unsigned() / 1_000_000)
+    // Neither is negative: the clock counts from the start of the machine, which also fits in 32 bits.
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
+    seconds.wrapping_mul(1000).wrapping_add(nanoseconds / 1_000_000)
 }
 
-fn stat(call: impl FnOnce(*mut libc::stat) -> c_long) -> Result<libc::stat> {
-    let mut stat = MaybeUninit::<libc::stat>::zeroed();
+fn stat(call: impl FnOnce(*mut Stat) -> c_long) -> Result<Stat> {
+    let mut stat = MaybeUninit::<Stat>::zeroed();
     if call(stat.as_mut_ptr()) != 0 {
         return Err(last_error());
     }
@@ -161,12 +167,12 @@ fn stat(call: impl FnOnce(*mut libc::stat) -> c_long) -> Result<libc::stat> {
     Ok(unsafe { stat.assume_init() })
 }
 
-fn id(stat: &libc::stat) -> Id {
+fn id(stat: &Stat) -> Id {
     Id { device: stat.st_dev, inode: stat.st_ino }
 }
 
 /// Checks the file and returns its size.
-fn trusted(stat: &libc::stat) -> Result<usize> {
+fn trusted(stat: &Stat) -> Result<usize> {
     if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
         return Err(Error::Foreign("not a regular file"));
     }
@@ -178,12 +184,12 @@ fn trusted(stat: &libc::stat) -> Result<usize> {
     }
     match usize::try_from(stat.st_size) {
         Ok(len @ MIN_SIZE..=MAX_SIZE) => Ok(len),
-        Ok(len) if len > MAX_SIZE => Err(Error::Foreign("larger than any cache")),
-        _ => Err(Error::Corrupt("shorter than a page")),
+        Ok(..MIN_SIZE) => Err(Error::Corrupt("shorter than a page")),
+        _ => Err(Error::Foreign("larger than any cache")),
     }
 }
 
-fn map(fd: c_long, found: libc::stat) -> Result<Map> {
+fn map(fd: c_long, found: Stat) -> Result<Map> {
     let len = trusted(&found)?;
     let fd = c_int::try_from(fd).map_err(|_| Error::System(libc::EBADF))?;
     // SAFETY: a new map at a place of the kernel's choice touches no memory of ours (`mmap(2)`).

@@ -11,6 +11,7 @@ use crate::slots::{Slot, Slots};
 use crate::sync::{AtomicU32, AtomicU64, UnsafeCell};
 
 const GONE: Error = Error::System(libc::ENOENT);
+const UNREADABLE: Error = Error::System(libc::EIO);
 const FOREIGN: Error = Error::Foreign("not ours");
 
 #[derive(Default)]
@@ -27,6 +28,7 @@ struct Fake {
 struct Inode {
     id: u32,
     retired: Rc<Cell<bool>>,
+    unreadable: Rc<Cell<bool>>,
 }
 
 struct Opened {
@@ -48,7 +50,12 @@ impl File for Opened {
     }
 
     fn retired(&self) -> bool {
+        assert!(!self.inode.unreadable.get(), "SIGBUS");
         self.inode.retired.get()
+    }
+
+    fn recheck(&self) -> Result<()> {
+        if self.inode.unreadable.get() { Err(UNREADABLE) } else { Ok(()) }
     }
 }
 
@@ -68,6 +75,9 @@ impl System for Fake {
     fn open(&self) -> Result<Opened> {
         self.opens.set(self.opens.get() + 1);
         let inode = self.inode()?;
+        if inode.unreadable.get() {
+            return Err(UNREADABLE);
+        }
         self.open_files.set(self.open_files.get() + 1);
         Ok(Opened { inode, open_files: Rc::clone(&self.open_files) })
     }
@@ -90,7 +100,7 @@ fn world() -> World {
     let world = Kept {
         system: Fake::default(),
         slots: Slots { current: AtomicU64::new(0), slots: [slot(), slot()] },
-        missing: AtomicU64::new(0),
+        absent: AtomicU64::new(0),
     };
     world.later(1_000_000);
     world.put(1);
@@ -104,7 +114,7 @@ impl World {
 
     /// Renames another file to the path.
     fn put(&self, id: u32) -> Inode {
-        let inode = Inode { id, retired: Rc::default() };
+        let inode = Inode { id, retired: Rc::default(), unreadable: Rc::default() };
         self.system.path.replace(Some(Ok(inode.clone())));
         inode
     }
@@ -216,6 +226,49 @@ fn a_file_that_is_no_longer_trusted_is_an_error_until_it_is_trusted_again() {
     assert_eq!(world.answer(), Err(FOREIGN), "not the file that was good a moment ago");
     world.put(2);
     assert_eq!(world.answer(), Ok(2));
+}
+
+/// An unreadable file panics here where it would end the process.
+#[test]
+fn a_file_that_becomes_unreadable_is_an_error_and_its_successor_answers() {
+    let world = world();
+    let first = world.put(1);
+    assert_eq!(world.answer(), Ok(1));
+    world.later(SECOND);
+    first.unreadable.set(true);
+    assert_eq!(world.answer(), Err(UNREADABLE));
+    assert_eq!(world.system.open_files.get(), 0);
+    world.calls();
+    world.later(SECOND - 1);
+    assert_eq!(world.answer(), Err(UNREADABLE));
+    assert_eq!(world.calls(), (0, 0), "a disk may take seconds to fail");
+    world.later(1);
+    assert_eq!(world.answer(), Err(UNREADABLE));
+    world.put(2);
+    world.later(SECOND);
+    assert_eq!(world.answer(), Ok(2));
+}
+
+#[test]
+fn the_successor_of_an_unreadable_file_answers_at_once() {
+    let world = world();
+    let first = world.put(1);
+    assert_eq!(world.answer(), Ok(1));
+    world.put(2);
+    world.later(SECOND);
+    first.unreadable.set(true);
+    assert_eq!(world.answer(), Ok(2));
+}
+
+#[test]
+fn an_enumeration_does_not_continue_in_a_file_that_became_unreadable() {
+    let world = world();
+    let first = world.put(1);
+    let version = world.file().unwrap().version().unwrap();
+    assert!(world.same(version).is_some());
+    world.later(SECOND);
+    first.unreadable.set(true);
+    assert!(world.same(version).is_none());
 }
 
 /// docs/reference/cache.md: if it is the same file, the map is used, and the path is checked once a second.
@@ -347,12 +400,16 @@ fn without_a_free_slot_each_lookup_opens_the_file() {
 }
 
 #[test]
-fn an_enumeration_continues_in_the_same_file_without_the_clock_until_it_is_replaced() {
+fn an_enumeration_continues_in_the_same_file_for_a_second_until_it_is_replaced() {
     let world = world();
     let version = world.file().unwrap().version().unwrap();
-    world.later(10 * SECOND);
+    world.later(SECOND - 1);
     assert!(matches!(world.same(version), Some(Held::Kept(_))));
     assert_eq!(world.calls(), (0, 1));
+    world.later(1);
+    assert!(world.same(version).is_none());
+    assert_eq!(world.answer(), Ok(1));
+    assert!(matches!(world.same(version), Some(Held::Kept(_))));
     world.publish(2);
     assert!(world.same(version).is_none());
     assert_eq!(world.answer(), Ok(2));

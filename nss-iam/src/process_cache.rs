@@ -23,7 +23,7 @@ pub(crate) static KEPT: Kept<Here, FILES> = Kept {
             Slot { state: AtomicU32::new(0), value: UnsafeCell::new(core::mem::MaybeUninit::uninit()) }
         }; FILES],
     },
-    missing: AtomicU64::new(0),
+    absent: AtomicU64::new(0),
 };
 
 pub(crate) struct Here;
@@ -57,5 +57,9 @@ impl File for Snapshot {
 
     fn retired(&self) -> bool {
         self.retired()
+    }
+
+    fn recheck(&self) -> Result<()> {
+        self.recheck()
     }
 }

@@ -3,7 +3,7 @@
 //! First, the publisher marks a file that it has replaced, and every call reads the mark. Second, the path is
 //! checked once a second, in case a publisher was killed before it set the mark, and for overlayfs, where a map of
 //! a lower layer does not show it. A chroot hides the path: the file then stays in use, but only for ten minutes
-//! once it is marked. Nothing here waits, whatever other threads are doing, or were doing when the process forked.
+//! once it is marked. Third, it is rechecked once a second whether the file can still be read. Nothing here waits, whatever other threads are doing, or were doing when the process forked.
 #![forbid(unsafe_code)]
 
 use core::num::NonZero;
@@ -13,7 +13,7 @@ use reader::{Error, Result};
 use crate::slots::{Slots, Used, Version};
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
-/// Milliseconds between two checks of the path.
+/// Milliseconds between two checks of the path, and of the file.
 pub(crate) const SECOND: u64 = 1000;
 /// Milliseconds for which a replaced file stays in use if its successor cannot be seen.
 pub(crate) const HIDDEN: u64 = 600 * SECOND;
@@ -43,20 +43,24 @@ pub(crate) trait File {
     fn id(&self) -> Self::Id;
     /// Whether it is marked as replaced.
     fn retired(&self) -> bool;
+    /// Fails if the file can no longer be read: then nothing else may be called but `id`.
+    fn recheck(&self) -> Result<()>;
 }
 
 /// The file that is kept, if there is one. Everything that outlives a call, except for enumerations.
 pub(crate) struct Kept<S: System, const N: usize> {
     pub(crate) system: S,
     pub(crate) slots: Slots<Look<S::File>, N>,
-    /// When the file was missing; 0: it was not.
-    pub(crate) missing: AtomicU64,
+    /// When the file was missing or unreadable, and the errno: see [`absence`]; 0: it was not.
+    pub(crate) absent: AtomicU64,
 }
 
 /// A file, and its state when it was last checked.
 pub(crate) struct Look<F: File> {
     file: F,
     root: Option<F::Id>,
+    /// When the file could be read. Not `checked`, which a thread sets before it checks.
+    readable: AtomicU64,
     /// When the path was checked.
     checked: AtomicU64,
     /// Whether the file is marked, but stays in use until the next check of the path.
@@ -107,17 +111,23 @@ impl<S: System, const N: usize> Kept<S, N> {
         }
     }
 
-    /// The file of that version if it is kept and not marked: for a step of an enumeration, which need not read
-    /// the clock.
+    /// The file of that version if it is kept, not marked, and was rechecked a moment ago: for a step of an enumeration.
     #[inline]
     pub(crate) fn same(&self, version: NonZero<u64>) -> Option<Held<'_, S::File>> {
-        let held = Held::Kept(self.slots.current().ok()?);
-        (held.version() == Some(version) && !held.file().retired()).then_some(held)
+        let used = self.slots.current().ok()?;
+        let same = used.version.count() == version.get();
+        (same && used.is_readable(self.system.now()) && !used.file.retired()).then_some(Held::Kept(used))
     }
 
     #[cold]
     #[inline(never)]
     fn look<'a>(&'a self, used: Used<'a, Look<S::File>>, now: u64) -> Result<Held<'a, S::File>> {
+        if !used.is_readable(now) {
+            if used.file.recheck().is_err() {
+                return self.open(used.version, now);
+            }
+            used.readable.store(now, Ordering::Relaxed);
+        }
         let retired = used.file.retired();
         let untold = retired && !used.tolerated.load(Ordering::Relaxed);
         // One thread checks the path; the others need not wait for the result.
@@ -142,14 +152,14 @@ impl<S: System, const N: usize> Kept<S, N> {
         }
     }
 
-    /// Opens the file unless it was missing a moment ago. If a version has a file, that file is just being
-    /// replaced, and `missing` does not count: a thread that found no file earlier may set it late.
+    /// Opens the file unless it was absent a moment ago. If a version has a file, that file is just being
+    /// replaced, and `absent` does not count: a thread that found no file earlier may set it late.
     #[cold]
     #[inline(never)]
     fn first(&self, version: Version, now: u64) -> Result<Held<'_, S::File>> {
-        let missing = self.missing.load(Ordering::Relaxed);
-        if version.is_empty() && missing != 0 && now.abs_diff(missing) < SECOND {
-            return Err(Error::System(libc::ENOENT));
+        let (since, errno) = absence(self.absent.load(Ordering::Relaxed));
+        if version.is_empty() && errno != 0 && now.abs_diff(since) < SECOND {
+            return Err(Error::System(errno));
         }
         self.open(version, now)
     }
@@ -158,10 +168,11 @@ impl<S: System, const N: usize> Kept<S, N> {
     fn open(&self, version: Version, now: u64) -> Result<Held<'_, S::File>> {
         match self.system.open() {
             Ok(file) => {
-                self.missing.store(0, Ordering::Relaxed);
+                self.absent.store(0, Ordering::Relaxed);
                 let look = Look {
                     file,
                     root: self.system.root(),
+                    readable: AtomicU64::new(now),
                     checked: AtomicU64::new(now),
                     tolerated: AtomicBool::new(false),
                     hidden: AtomicU64::new(0),
@@ -172,8 +183,9 @@ impl<S: System, const N: usize> Kept<S, N> {
                 }
             }
             Err(error) => {
-                if error == Error::System(libc::ENOENT) {
-                    self.missing.store(now.max(1), Ordering::Relaxed);
+                // A disk may try for seconds before it gives up.
+                if let Error::System(errno @ (libc::ENOENT | libc::EIO)) = error {
+                    self.absent.store(now << 8 | u64::from(errno.cast_unsigned()), Ordering::Relaxed);
                 }
                 self.slots.clear(version);
                 Err(error)
@@ -186,7 +198,14 @@ impl<F: File> Look<F> {
     #[inline]
     fn is_fresh(&self, now: u64) -> bool {
         let checked = self.checked.load(Ordering::Relaxed);
-        !is_due(checked, now) && (!self.file.retired() || self.tolerated.load(Ordering::Relaxed))
+        self.is_readable(now)
+            && !is_due(checked, now)
+            && (!self.file.retired() || self.tolerated.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn is_readable(&self, now: u64) -> bool {
+        !is_due(self.readable.load(Ordering::Relaxed), now)
     }
 
     /// Whether this thread has to check the path.
@@ -206,6 +225,11 @@ impl<F: File> Look<F> {
             since => now.abs_diff(since),
         }
     }
+}
+
+/// When a file was absent, and the errno, 0 if it was not.
+fn absence(absent: u64) -> (u64, i32) {
+    (absent >> 8, (absent & 0xff) as i32)
 }
 
 /// Also correct for a clock that is far behind, as after a change of the time namespace (`time_namespaces(7)`).

@@ -15,6 +15,7 @@ use crate::file::{Id, Map};
 use crate::gids::Gids;
 use crate::header::HEADER;
 use crate::pages::{Pages, Sizes};
+use crate::readable::Tried;
 use crate::tree::{self, Place};
 use crate::{Error, Result};
 
@@ -54,7 +55,7 @@ impl Snapshot {
     /// Those of [`Map::open`] and [`Cache::open`].
     pub fn open(path: &CStr) -> Result<Self> {
         let map = Map::open(path)?;
-        let Cache { pages, roots } = Cache::read(&map.header(), map.body())?;
+        let Cache { pages, roots } = Cache::read(&map.header(), map.body(), Some(map.tried()))?;
         let sizes = pages.sizes();
         Ok(Snapshot { map, sizes, roots })
     }
@@ -63,13 +64,21 @@ impl Snapshot {
     #[must_use]
     #[inline]
     pub fn cache(&self) -> Cache<'_> {
-        Cache { pages: Pages::again(self.map.body(), self.sizes), roots: self.roots }
+        Cache { pages: Pages::again(self.map.body(), Some(self.map.tried()), self.sizes), roots: self.roots }
     }
 
     /// Identifies the file.
     #[must_use]
     pub fn id(&self) -> Id {
         self.map.id()
+    }
+
+    /// See [`Map::recheck`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn recheck(&self) -> Result<()> {
+        self.map.recheck()
     }
 
     /// See [`Map::retired`].
@@ -87,13 +96,13 @@ impl<'a> Cache<'a> {
     /// [`Error::Foreign`] and [`Error::Corrupt`], like all functions of this type.
     pub fn open(file: &'a [u8]) -> Result<Self> {
         match file.split_first_chunk() {
-            Some((header, body)) => Self::read(header, body),
+            Some((header, body)) => Self::read(header, body, None),
             None => Err(Error::Corrupt("shorter than a header")),
         }
     }
 
-    fn read(header: &[u8; HEADER], body: &'a [u8]) -> Result<Self> {
-        let pages = Pages::open(header, body, APPLICATION)?;
+    fn read(header: &[u8; HEADER], body: &'a [u8], tried: Option<&'a Tried>) -> Result<Self> {
+        let pages = Pages::open(header, body, tried, APPLICATION)?;
         let roots = tree::roots(&pages, ["passwd", "passwd_name", "grp", "grp_name"])?;
         let [passwd, passwd_name, grp, grp_name] = roots;
         Ok(Cache { pages, roots: Roots { passwd, passwd_name, grp, grp_name } })

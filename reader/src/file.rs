@@ -2,8 +2,8 @@
 //! this crate.
 //!
 //! Published files are replaced by rename and never written in place, except for one byte of the header, the mark
-//! of a replaced file. The header is therefore read as atomics, and only the bytes after it are a `&[u8]`. If root
-//! truncates the live file in place, its readers get SIGBUS; the manual says so.
+//! of a replaced file. The header is therefore read as atomics, and only the bytes after it are a `&[u8]`. A page that
+//! the disk does not return, or that root has cut off, is noticed before it is read: see `readable.rs`.
 //!
 //! System calls are made with syscall(2): open(2) and close(2) are cancellation points (`pthreads(7)`), and a
 //! thread that ends in one of them would leave a descriptor behind in a foreign process. In addition, `fstat` is a
@@ -19,11 +19,12 @@ use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
 use crate::header::{self, HEADER, MARK};
+use crate::readable::Tried;
 use crate::sync::AtomicU8;
 use crate::{Error, Result};
 
 // What these calls write is the C library's `stat`, but with 32 bits its `stat64`: sizes, devices and inodes have 64 bits
-// everywhere. Times, which have 32 bits there until 2038, are not read.
+// everywhere. Times have 32 bits there, and are only compared for equality, which works after 2038, too.
 #[cfg(target_pointer_width = "64")]
 use libc::{SYS_fstat as SYS_FSTAT, SYS_newfstatat as SYS_FSTATAT, stat as Stat};
 #[cfg(target_pointer_width = "32")]
@@ -35,6 +36,10 @@ const MAX_SIZE: usize = 1 << 30;
 /// The smallest database that SQLite writes: one page of 512 bytes.
 const MIN_SIZE: usize = 512;
 
+/// The largest file, in bytes, that is mapped at once rather than page by page: about 800 users. It takes one system
+/// call and some microseconds (docs/decisions/0035-pages-are-tried-before-they-are-read.md).
+const POPULATED: usize = 1 << 18;
+
 /// The uid shown for owners that a user namespace does not map (`user_namespaces(7)`).
 const OVERFLOW_UID: libc::uid_t = 65534;
 
@@ -45,6 +50,7 @@ pub struct Map {
     start: NonNull<u8>,
     len: usize,
     id: Id,
+    tried: Tried,
     _owns: PhantomData<[u8]>,
 }
 
@@ -53,19 +59,22 @@ unsafe impl Send for Map {}
 // SAFETY: as above; the one byte that others write is read as an atomic.
 unsafe impl Sync for Map {}
 
-/// Identifies a file. While a file is mapped, its inode number is not reused.
+/// Identifies a file and its content. While a file is mapped, its inode number is not reused; size and time differ if
+/// root has written to the file in place, as `cp` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Id {
     device: libc::dev_t,
     inode: libc::ino64_t,
+    size: libc::off64_t,
+    modified: (libc::time_t, c_long),
 }
 
 impl Map {
     /// Opens and maps the file at `path`.
     ///
     /// # Errors
-    /// [`Error::System`] with the errno of `open(2)`, `fstat(2)` or `mmap(2)` (`ELOOP` for a symbolic link);
-    /// [`Error::Foreign`] unless it is a regular file that is owned by root and writable only by its owner.
+    /// [`Error::System`] with the errno of `open(2)`, `fstat(2)` or `mmap(2)` (`ELOOP` for a symbolic link), or with EIO
+    /// if the header cannot be read; [`Error::Foreign`] unless it is a regular file that is owned by root and writable only by its owner.
     pub fn open(path: &CStr) -> Result<Self> {
         // O_NONBLOCK: opening a FIFO must not wait for a writer (`fifo(7)`).
         let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
@@ -79,7 +88,34 @@ impl Map {
         let map = found.and_then(|found| map(fd, found));
         // SAFETY: `fd` was opened above and has been given to nobody.
         unsafe { libc::syscall(libc::SYS_close, fd) };
-        map
+        let map = map?;
+        map.recheck()?;
+        Ok(map)
+    }
+
+    /// Checks that the file can still be read. Of a large file, only the header is checked here, and each page again
+    /// when it is needed; so is a file with a page that cannot be read, because the other pages still answer.
+    ///
+    /// # Errors
+    /// [`Error::System`] with EIO if the header cannot be read: nothing else may be called then.
+    pub fn recheck(&self) -> Result<()> {
+        let all = self.len <= POPULATED && self.populate();
+        self.tried.reset(all);
+        if all || readable_at(self.start.as_ptr()) { Ok(()) } else { Err(Error::System(libc::EIO)) }
+    }
+
+    /// Has the kernel map the whole file; false if it cannot, because a page cannot be read or the kernel is older than
+    /// Linux 5.14.
+    fn populate(&self) -> bool {
+        let start = self.start.as_ptr().cast::<c_void>();
+        // SAFETY: `start` and `len` are those of a map that `self` holds, whose content this does not change
+        // (madvise(2)).
+        unsafe { libc::syscall(libc::SYS_madvise, start, self.len, libc::MADV_POPULATE_READ) == 0 }
+    }
+
+    /// The pages that were tried.
+    pub(crate) fn tried(&self) -> &Tried {
+        &self.tried
     }
 
     /// Identifies this file.
@@ -142,7 +178,27 @@ pub fn root() -> Option<Id> {
     let root = c"/".as_ptr();
     // SAFETY: the path ends with a NUL, and fstatat(2) writes a `stat`, for which there is room.
     let found = stat(|stat| unsafe { libc::syscall(SYS_FSTATAT, libc::AT_FDCWD, root, stat, 0) });
-    found.ok().map(|found| id(&found))
+    // Its size and time change with what is created in it.
+    found.ok().map(|found| Id { size: 0, modified: (0, 0), ..id(&found) })
+}
+
+/// Whether the beginning of these bytes can be read.
+pub(crate) fn is_readable(bytes: &[u8]) -> bool {
+    readable_at(bytes.as_ptr())
+}
+
+/// Whether the kernel can read at `at`; true if it does not say. Afterwards, the page is in memory.
+///
+/// rt_sigprocmask(2) copies the set before it looks at what to do with it, and there is nothing that could be done
+/// with -1. So it reads eight bytes, returns EFAULT or EINVAL, and changes nothing. It works on every kernel, and no
+/// filter of system calls refuses it (Abseil's `AddressIsReadable` asks in the same way).
+fn readable_at(at: *const u8) -> bool {
+    const NOTHING: c_int = -1;
+    const SET: usize = 8;
+    // SAFETY: the kernel checks the address, and writes nothing: the old set is not wanted.
+    let done =
+        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, NOTHING, at, ptr::null_mut::<c_void>(), SET) };
+    done == 0 || last_error() != Error::System(libc::EFAULT)
 }
 
 /// A clock in milliseconds that nobody can set, and that is read without a system call (`vdso(7)`). It is some
@@ -168,7 +224,12 @@ fn stat(call: impl FnOnce(*mut Stat) -> c_long) -> Result<Stat> {
 }
 
 fn id(stat: &Stat) -> Id {
-    Id { device: stat.st_dev, inode: stat.st_ino }
+    Id {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        size: stat.st_size,
+        modified: (stat.st_mtime, stat.st_mtime_nsec),
+    }
 }
 
 /// Checks the file and returns its size.
@@ -198,7 +259,7 @@ fn map(fd: c_long, found: Stat) -> Result<Map> {
         return Err(last_error());
     }
     match NonNull::new(start.cast::<u8>()) {
-        Some(start) => Ok(Map { start, len, id: id(&found), _owns: PhantomData }),
+        Some(start) => Ok(Map { start, len, id: id(&found), tried: Tried::new(), _owns: PhantomData }),
         None => Err(Error::System(libc::EFAULT)),
     }
 }

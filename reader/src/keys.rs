@@ -7,6 +7,7 @@ use crate::check;
 use crate::file::Map;
 use crate::header::HEADER;
 use crate::pages::Pages;
+use crate::readable::Tried;
 use crate::record::Record;
 use crate::text::Text;
 use crate::tree;
@@ -56,9 +57,10 @@ impl<'a> Keys<'a> {
     /// Checks the header and finds the tables of a mapped file.
     ///
     /// # Errors
-    /// [`Error::Foreign`] and [`Error::Corrupt`], like all functions of this type.
+    /// [`Error::Foreign`], [`Error::Corrupt`], and [`Error::System`] with EIO for a page that cannot be read, like all
+    /// functions of this type.
     pub fn of(map: &'a Map) -> Result<Self> {
-        Self::read(&map.header(), map.body())
+        Self::read(&map.header(), map.body(), Some(map.tried()))
     }
 
     /// The same for bytes that nobody writes to.
@@ -67,13 +69,13 @@ impl<'a> Keys<'a> {
     /// As [`Self::of`].
     pub fn open(file: &'a [u8]) -> Result<Self> {
         match file.split_first_chunk() {
-            Some((header, body)) => Self::read(header, body),
+            Some((header, body)) => Self::read(header, body, None),
             None => Err(Error::Corrupt("shorter than a header")),
         }
     }
 
-    fn read(header: &[u8; HEADER], body: &'a [u8]) -> Result<Self> {
-        let pages = Pages::open(header, body, APPLICATION)?;
+    fn read(header: &[u8; HEADER], body: &'a [u8], tried: Option<&'a Tried>) -> Result<Self> {
+        let pages = Pages::open(header, body, tried, APPLICATION)?;
         let [about, login, login_name] = tree::roots(&pages, ["about", "login", "login_name"])?;
         Ok(Keys { pages, about, login, login_name })
     }

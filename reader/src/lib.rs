@@ -16,6 +16,7 @@ mod header;
 mod keys;
 mod numbers;
 mod pages;
+mod readable;
 mod record;
 mod sync;
 mod text;

@@ -6,6 +6,7 @@
 
 use crate::header::{HEADER, MARK};
 use crate::numbers::{be16, be32};
+use crate::readable::Tried;
 use crate::{Error, MAJOR, Result};
 
 /// The pages of a database whose header was checked.
@@ -14,6 +15,8 @@ pub(crate) struct Pages<'a> {
     /// The file from byte 100 to the end of the last page.
     body: &'a [u8],
     sizes: Sizes,
+    /// Of a mapped file: the pages that can be read.
+    tried: Option<&'a Tried>,
 }
 
 /// The facts in the header about the pages and their rows.
@@ -32,7 +35,12 @@ pub(crate) struct Sizes {
 
 impl<'a> Pages<'a> {
     /// Checks the header: see "The Database Header" of the file format, and the cache's own rules in `schema.sql`.
-    pub(crate) fn open(header: &[u8; HEADER], body: &'a [u8], application: u32) -> Result<Self> {
+    pub(crate) fn open(
+        header: &[u8; HEADER],
+        body: &'a [u8],
+        tried: Option<&'a Tried>,
+        application: u32,
+    ) -> Result<Self> {
         if !header.starts_with(b"SQLite format 3\0") {
             return Err(Error::Foreign("not an SQLite database"));
         }
@@ -72,12 +80,12 @@ impl<'a> Pages<'a> {
         }
         let end = count.saturating_mul(page).saturating_sub(HEADER);
         let index_local = portion(usable, 64);
-        Ok(Self::again(body, Sizes { page, usable, end, index_local, minor: version % 100 }))
+        Ok(Self::again(body, tried, Sizes { page, usable, end, index_local, minor: version % 100 }))
     }
 
     /// The same pages again: `sizes` is the result of [`Self::sizes`] for this `body`.
-    pub(crate) fn again(body: &'a [u8], sizes: Sizes) -> Self {
-        Pages { body: body.get(..sizes.end).unwrap_or(&[]), sizes }
+    pub(crate) fn again(body: &'a [u8], tried: Option<&'a Tried>, sizes: Sizes) -> Self {
+        Pages { body: body.get(..sizes.end).unwrap_or(&[]), sizes, tried }
     }
 
     pub(crate) fn sizes(&self) -> Sizes {
@@ -91,13 +99,17 @@ impl<'a> Pages<'a> {
 
     /// The usable bytes of page `number`, and how many of its first bytes are missing (those of the header, in
     /// page 1).
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if there is no such page; [`Error::System`] if the page of a mapped file cannot be read.
     #[inline]
     pub(crate) fn page(&self, number: u32) -> Result<(&'a [u8], usize)> {
         let skip = if number == 1 { HEADER } else { 0 };
-        match self.slice(number, skip) {
-            Some(page) => Ok((page, skip)),
-            None => Err(Error::Corrupt("page outside of the file")),
+        let page = self.slice(number, skip).ok_or(Error::Corrupt("page outside of the file"))?;
+        if let Some(tried) = self.tried {
+            tried.check(number, page)?;
         }
+        Ok((page, skip))
     }
 
     #[inline]

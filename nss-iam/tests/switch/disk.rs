@@ -61,6 +61,11 @@ impl File for Opened {
         let [byte] = &self.disk.headers[self.id as usize];
         header::is_marked(byte)
     }
+
+    fn recheck(&self) -> reader::Result<()> {
+        assert!(self.is_open());
+        Ok(())
+    }
 }
 
 impl System for Machine {
@@ -150,7 +155,7 @@ pub(crate) fn cache(machine: &Machine) -> Arc<Cache> {
     Arc::new(Kept {
         system: machine.clone(),
         slots: Slots { current: AtomicU64::new(0), slots: std::array::from_fn(|_| slot()) },
-        missing: AtomicU64::new(0),
+        absent: AtomicU64::new(0),
     })
 }
 

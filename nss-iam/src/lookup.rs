@@ -129,7 +129,13 @@ const NO_GROUP: u32 = u32::MAX;
 /// Passes each supplementary group of a user to `add`. `group` is the primary group of the user that the caller has
 /// found by this name. If it differs from the one in the cache, it is a different user: for example a local account
 /// that was created after the last refresh and must not get the groups of the nss-iam user with the same name.
+///
+/// No nss-iam user has a primary group below the least id, so root and the system's accounts do not depend on the cache:
+/// not on its disk, and not on its content.
 pub(crate) fn groups_of(name: &[u8], group: u32, mut add: impl FnMut(u32) -> Outcome<()>) -> Outcome<()> {
+    if group < LEAST {
+        return Err(Miss::NotFound);
+    }
     ask(|cache| match &cache.user_by_name(name)? {
         Some(user) if group == user.uid || group == NO_GROUP => {
             cache.supplementary(user)?.try_for_each(|gid| add(gid?))

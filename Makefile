@@ -28,11 +28,11 @@ RELEASED := $(TARGET)/$(TRIPLE)/release
 COMPLETIONS := $(RELEASED)/completions
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
 
-.PHONY: help setup trees build module release demo picture test bench lint install install-debian install-rpm debian/changelog \
-	deb rpm clean
+.PHONY: help setup trees build module release demo picture test test-vm bench lint install install-debian install-rpm \
+	debian/changelog deb rpm clean
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
 
 setup: ## Install missing packages that building and testing need
 	@tests/setup.sh
@@ -92,6 +92,10 @@ test: build module deb rpm trees $(VENV) lint ## Run all tests
 	status=$${PIPESTATUS[0]}; \
 	awk '/^skipped: /{s++} /^test result:/{p+=$$4; f+=$$6} \
 	     END {printf "%d passed, %d failed, %d skipped\n", p-s, f, s; exit !(p-s)}' $(TARGET)/test.log && exit $$status
+
+test-vm: setup deb ## Run the tests on virtual machines: SELinux, AppArmor (a part of 'make test')
+	@tests/trees.sh qemu vm12
+	$(CARGO) test -p tests --locked --test vm
 
 bench: module $(VENV) ## Compare lookups with every peer (written to docs/benchmarks), and refresh and keys-cmd with the minimum
 	@tests/trees.sh bench

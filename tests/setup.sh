@@ -20,6 +20,8 @@ need groff groff-base
 if [ "$(id -u)" = 0 ]; then
     need mmdebstrap mmdebstrap             # tests/trees.sh
     need systemd-nspawn systemd-container # boots what that made
+    need mkfs.ext4 e2fsprogs              # tests/guest.sh
+    need ssh openssh-client
 fi
 if [ "${1:-}" = packages ]; then
     need dh debhelper

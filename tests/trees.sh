@@ -7,17 +7,34 @@ wanted=" $* "
 cd "$(dirname "$0")/.."
 trees=${CARGO_TARGET_DIR:-target}/trees
 
-tree() { # name, release of Debian, packages separated by commas
+tree() { # name, release of Debian, packages separated by commas, more options of mmdebstrap
     name=$1 release=$2 packages=$3
+    shift 3
     case $wanted in "  " | *" $name "*) ;; *) return 0 ;; esac
     stamp="$release $packages"
     [ "$(cat "$trees/$name.stamp" 2>/dev/null)" != "$stamp" ] || return 0
     echo "trees: making $trees/$name"
     rm -rf "$trees/$name.stamp" "$trees/$name" "$trees/$name.new"
     # mmdebstrap uses the mirror that this host's apt is configured with.
-    mmdebstrap --quiet --variant=apt --include="$packages" "$release" "$trees/$name.new"
+    mmdebstrap --quiet --variant=apt --include="$packages" "$@" "$release" "$trees/$name.new"
     mv "$trees/$name.new" "$trees/$name"
     echo "$stamp" >"$trees/$name.stamp"
+}
+
+guest() { # name, release of Debian
+    # shellcheck disable=SC2016 # mmdebstrap's shell expands it
+    tree "$1" "$2" \
+        acl,apparmor,apparmor-utils,at,auditd,ca-certificates,cron,curl,dbus,dbus-user-session,e2fsprogs,initramfs-tools,iproute2,kmod,libpam-systemd,linux-image-cloud-amd64,nfs-common,nfs-kernel-server,nftables,openssh-client,openssh-server,policycoreutils,procps,python3-minimal,quota,selinux-policy-default,selinux-utils,setools,sudo,systemd-sysv,udev,zstd \
+        --setup-hook='mkdir -p "$1/etc/initramfs-tools/conf.d" &&
+            printf "MODULES=list\nCOMPRESS=zstd\nBUSYBOX=n\n" >"$1/etc/initramfs-tools/conf.d/vm" &&
+            printf "virtio_pci\nvirtio_blk\next4\ncrc32c_generic\n" >"$1/etc/initramfs-tools/modules"'
+    case $wanted in "  " | *" $1 "*) ;; *) return 0 ;; esac
+    stamp="$(cat "$trees/$1.stamp") $(cksum <tests/guest.sh)"
+    [ "$(cat "$trees/$1.ext4.stamp" 2>/dev/null)" != "$stamp" ] || return 0
+    echo "trees: making $trees/$1.ext4"
+    rm -f "$trees/$1.ext4.stamp"
+    tests/guest.sh "$trees/$1"
+    echo "$stamp" >"$trees/$1.ext4.stamp"
 }
 
 if [ "$(id -u)" != 0 ]; then
@@ -45,6 +62,10 @@ done
 tree rpm bookworm ca-certificates,dbus,openssh-client,openssh-server,procps,rpm,systemd-sysv
 # Has an SELinux policy, to which the module of the .rpm is added.
 tree selinux bookworm policycoreutils,selinux-policy-default,setools
+
+# A virtual machine with SELinux and AppArmor, and qemu, in a version that can log writes and emulates every processor.
+tree qemu trixie btrfs-progs,e2fsprogs,qemu-system-x86,qemu-utils,seabios,xfsprogs
+guest vm12 bookworm
 
 # Only for `make bench`: every peer, and the tools that count their instructions and system calls.
 case $wanted in *" bench "*)

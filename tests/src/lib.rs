@@ -26,6 +26,7 @@ mod machine;
 mod proxy;
 mod published;
 pub mod remedy;
+pub mod vm;
 
 pub use emulator::{Account, Emulator, INSTANCE, INSTANCE_ROLE, REGION, client};
 pub use host::{CACHE, Host, LISTING, REFRESHER, Ran, files, listing, user};
@@ -54,6 +55,18 @@ pub fn artefact(name: &str) -> PathBuf {
     let path = profile().join(name);
     assert!(path.is_file(), "'{}' is missing\nhint: make build", path.display());
     path
+}
+
+/// A package that was built, `deb` or `rpm`.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn package(extension: &str) -> PathBuf {
+    let directory = std::fs::read_dir(repository().join("dist")).into_iter().flatten().flatten();
+    let mut found =
+        directory.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == extension));
+    found.next().unwrap_or_else(|| panic!("there is no dist/nss-iam*.{extension}\nhint: make deb rpm"))
 }
 
 /// The output of a program, as text.

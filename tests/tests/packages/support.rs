@@ -5,20 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tests::boot::Booted;
+pub(crate) use tests::package;
 use tests::text;
 
 /// The version of a package that differs only in the version.
 pub(crate) const OLDER: &str = "0.0.9";
 /// What the package says once it is installed, until the host is set up.
 pub(crate) const NEXT: &str = "nss-iamctl enable --group GROUP";
-
-/// `dist/nss-iam*.deb` or `.rpm`.
-pub(crate) fn package(extension: &str) -> PathBuf {
-    let directory = fs::read_dir(tests::repository().join("dist")).into_iter().flatten().flatten();
-    let mut found =
-        directory.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == extension));
-    found.next().unwrap_or_else(|| panic!("there is no dist/nss-iam*.{extension}\nhint: make deb rpm"))
-}
 
 /// Runs a program, which must succeed. Returns its output.
 pub(crate) fn done(program: &str, arguments: &[&str]) -> String {

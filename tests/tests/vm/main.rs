@@ -1,0 +1,3 @@
+//! On virtual machines: what only a kernel of its own shows.
+
+mod selinux;

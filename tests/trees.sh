@@ -47,7 +47,7 @@ flock 9
 
 # Has OpenSSH 9.2, the version that docs/reference/host.md was tested with.
 tree login bookworm \
-    ca-certificates,cron,iproute2,libnss-systemd,libpam-ssh-agent-auth,nftables,nscd,openssh-client,openssh-server,pamtester,procps,sudo
+    btrfs-progs,ca-certificates,cron,iproute2,libnss-systemd,libpam-ssh-agent-auth,nftables,nscd,openssh-client,openssh-server,pamtester,procps,sudo
 
 # Another directory beside nss-iam: sssd in front of a slapd, in NSS and PAM as Debian's packages set them up.
 tree directory bookworm \

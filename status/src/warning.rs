@@ -115,6 +115,13 @@ coded! {
         NoMachineId = "no-machine-id",
         /// The keys come from an image.
         OtherMachine = "not-fetched-here",
+        /// The disk does not return all of a published file, which this refresh replaces.
+        Unreadable {
+            /// Its path.
+            path: String,
+            /// The reason.
+            cause: String,
+        } = "file-unreadable",
         /// The directory of the cache is read-only, and a copy in memory is mounted over it.
         InMemory = "directory-in-memory",
         /// The directory is read-only, and no copy could be mounted.
@@ -275,6 +282,10 @@ impl Warning {
             Self::OtherMachine => Message::new(
                 "the keys were confirmed on another machine, so they are not offered until this one fetches them",
             ),
+            Self::Unreadable { path, cause } => {
+                Message::new(format!("cannot read '{path}': {cause}; a new file takes its place"))
+                    .with_hint("look for errors of the disk: journalctl --dmesg --priority err")
+            }
             Self::InMemory => Message::new(
                 "'/var/lib/nss-iam' cannot be written, so a copy in memory is mounted over it: locks and removals take \
                  effect, but are lost when this host restarts",
@@ -317,6 +328,7 @@ impl Warning {
             | Self::TagUnused { .. }
             | Self::NoMachineId
             | Self::OtherMachine
+            | Self::Unreadable { .. }
             | Self::InMemory
             | Self::NotInMemory { .. }
             | Self::ProcessesLeft { .. }

@@ -146,11 +146,23 @@ impl<'a> OnDisk<'a> {
             plan.keys.machine_id.clone_from(&known.machine_id);
             plan.warnings.push(Warning::OtherMachine);
         }
+        plan.warnings.extend(self.unreadable());
         if let Some(lost) = self.loss() {
             plan.state.rebuilt = Some(self.now);
             plan.held.push(lost);
         }
         Ok(plan)
+    }
+
+    /// The published files that the disk does not return.
+    fn unreadable(&self) -> impl Iterator<Item = Warning> {
+        [schema::CACHE, schema::KEYS].into_iter().filter_map(|schema| {
+            let path = self.directory.join(schema.name);
+            let cause = publish::read_to_end(&path)
+                .err()
+                .filter(|cause| cause.raw_os_error() == Some(nix::libc::EIO))?;
+            Some(Warning::Unreadable { path: path.display().to_string(), cause: cause.to_string() })
+        })
     }
 
     /// The report of a lost state.

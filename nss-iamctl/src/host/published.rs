@@ -127,7 +127,8 @@ fn published(directory: &Path, schema: Schema) -> Result<(), Trouble> {
         }
         _ => reader::Snapshot::open(&path).map(drop),
     }
-    .map_err(told)
+    .map_err(told)?;
+    cache::publish::read_to_end(&directory.join(schema.name)).map_err(|cause| Trouble::from(&cause))
 }
 
 /// The directory belongs to an unprivileged user, who could have put anything there.

@@ -1,8 +1,9 @@
-//! The disk of the cache is full or read-only; times in files are wrong.
+//! The disk of the cache is full, read-only, or cannot read a file; times in files are wrong.
 
 use std::fs::File;
 use std::process::Command;
 
+use nix::libc;
 use nix::mount::{MsFlags, mount};
 use tests::CACHE;
 
@@ -42,6 +43,49 @@ fn read_only(place: &Place) {
     mount(None::<&str>, CACHE, None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, None::<&str>).unwrap();
 }
 
+/// Where the image of a bad disk is.
+const IMAGE: &str = "/srv/disk.btrfs";
+
+fn done(program: &str, words: &[&str]) {
+    let ran = Command::new(program).args(words).output().unwrap();
+    assert!(ran.status.success(), "{program} {words:?}: {}", tests::text(&ran.stderr));
+}
+
+/// Puts the cache on a disk that cannot read the present content of a file. The file system is btrfs, which compares each
+/// block with its checksum, and returns EIO if it differs.
+fn unreadable(file: &'static str) -> impl Fn(&Place) + Send + Sync + 'static {
+    move |_| {
+        if fs::metadata(IMAGE).is_err() {
+            fs::File::create(IMAGE).unwrap().set_len(128 << 20).unwrap();
+            done("mkfs.btrfs", &["--quiet", IMAGE]);
+            // The machine's own /dev has no loop devices.
+            done("mount", &["-t", "devtmpfs", "devtmpfs", "/dev"]);
+            fs::rename(CACHE, "/var/lib/before").unwrap();
+            fs::create_dir(CACHE).unwrap();
+            done("mount", &["-o", "loop", IMAGE, CACHE]);
+            done("cp", &["-a", "/var/lib/before/.", CACHE]);
+        }
+        let Ok(content) = fs::read(format!("{CACHE}/{file}")) else { return };
+        done("umount", &[CACHE]);
+        let mut image = fs::read(IMAGE).unwrap();
+        let blocks = content.chunks_exact(4096).filter(|block| block.iter().any(|byte| *byte != 0));
+        let mut found = 0;
+        for block in blocks {
+            for at in (0..image.len()).step_by(4096) {
+                if image[at..].starts_with(block) {
+                    image[at] ^= 1;
+                    found += 1;
+                }
+            }
+        }
+        assert!(found > 0, "'{file}' is not in the image");
+        fs::write(IMAGE, image).unwrap();
+        done("mount", &["-o", "loop", IMAGE, CACHE]);
+        let cause = fs::read(format!("{CACHE}/{file}")).unwrap_err();
+        assert_eq!(cause.raw_os_error(), Some(libc::EIO));
+    }
+}
+
 /// Listings with this time of reading, relative to now.
 fn listed(seconds: i64) -> impl Fn(&Place) + Send + Sync + 'static {
     move |place| {
@@ -66,7 +110,70 @@ fn disks() {
         row("the disk of the cache is full", full, waits(70, "full"), waits(0, "full")),
         // In a copy in memory, everything continues.
         row("the disk of the cache is read-only", read_only, enters(0, "copy in memory"), DONE),
+        row("the disk cannot read cache.db", unreadable("cache.db"), DONE, DONE),
+        row("the disk cannot read keys.db", unreadable("keys.db"), DONE, DONE),
+        row(
+            "the disk cannot read state.db",
+            unreadable("state.db"),
+            waits(70, "state.db"),
+            waits(0, "state.db"),
+        ),
     ]);
+}
+
+/// The status that a shell reports for a program that a signal ended is above this.
+const SIGNALS: i32 = 128;
+
+#[test]
+fn an_unreadable_cache_ends_no_process_is_no_obstacle_to_root_and_is_replaced() {
+    for file in ["cache.db", "keys.db"] {
+        let done = std::thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    let Some(place) = Place::new() else { return };
+                    let uid = place.host.passwd("ana", 2);
+                    let root = place.host.run(&["id", "root"]).out;
+                    unreadable(file)(&place);
+                    let lines: &[&[&str]] = &[
+                        &["id", "root"],
+                        &["id", "ana"],
+                        &["id", "nobody-has-this-name"],
+                        &["su", "root", "-c", "id -un"],
+                        &["getent", "passwd"],
+                        &["getent", "group"],
+                        &["getent", "group", "sudo"],
+                        &["getent", "initgroups", "ana"],
+                        &["getent", "shadow", "ana"],
+                        &["/usr/libexec/nss-iam/keys-cmd", "ana", &uid],
+                        &["nss-iamctl", "users", "--all"],
+                        &["nss-iamctl", "why", "ana"],
+                    ];
+                    for line in lines {
+                        let shell = ["sh", "-c", "\"$@\"", "sh"];
+                        let ran = place.host.run(&[&shell, *line].concat());
+                        assert!(
+                            ran.status.is_some_and(|status| status < SIGNALS),
+                            "{file}, {line:?}: {ran:?}"
+                        );
+                    }
+                    assert_eq!(place.host.run(&["id", "root"]).out, root);
+                    assert!(place.host.run(&["getent", "passwd"]).out.starts_with("root:"));
+                    let path = format!("{CACHE}/{file}");
+                    for line in [&["nss-iamctl", "status", "--check"][..], &["nss-iamctl", "doctor"]] {
+                        let ran = place.host.run(line);
+                        let said = format!("{}{}", ran.out, ran.err);
+                        let named = said.contains(&path) && said.contains("Input/output error");
+                        assert!(ran.status != Some(0) && named, "{file}, {line:?}: {ran:?}");
+                    }
+                    // The same users as before.
+                    let ran = place.host.refresher(&[]);
+                    assert!(ran.status == Some(0) && ran.err.contains(&path), "{ran:?}");
+                    assert!(fs::read(path).is_ok() && place.is_in("ana") && !place.has_no_key("ana"));
+                })
+                .join()
+        });
+        assert!(done.is_ok());
+    }
 }
 
 #[test]

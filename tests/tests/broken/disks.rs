@@ -66,9 +66,14 @@ fn unreadable(file: &'static str) -> impl Fn(&Place) + Send + Sync + 'static {
             done("cp", &["-a", "/var/lib/before/.", CACHE]);
         }
         let Ok(content) = fs::read(format!("{CACHE}/{file}")) else { return };
+        let others = ["cache.db", "keys.db"].into_iter().filter(|other| *other != file);
+        let others: Vec<u8> =
+            others.flat_map(|other| fs::read(format!("{CACHE}/{other}")).unwrap_or_default()).collect();
         done("umount", &[CACHE]);
         let mut image = fs::read(IMAGE).unwrap();
-        let blocks = content.chunks_exact(4096).filter(|block| block.iter().any(|byte| *byte != 0));
+        let blocks = content.chunks_exact(4096).filter(|block| {
+            block.iter().any(|byte| *byte != 0) && !others.chunks_exact(4096).any(|other| other == *block)
+        });
         let mut found = 0;
         for block in blocks {
             for at in (0..image.len()).step_by(4096) {

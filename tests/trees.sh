@@ -63,8 +63,10 @@ tree rpm bookworm ca-certificates,dbus,openssh-client,openssh-server,procps,rpm,
 # Has an SELinux policy, to which the module of the .rpm is added.
 tree selinux bookworm policycoreutils,selinux-policy-default,setools
 
-# A virtual machine with SELinux and AppArmor, and qemu, in a version that can log writes and emulates every processor.
-tree qemu trixie btrfs-progs,e2fsprogs,qemu-system-x86,qemu-utils,seabios,xfsprogs
+# qemu, in a version that emulates every processor and, for power cuts, logs the writes of a disk; with the tools of the file
+# systems on it. Not bookworm: its qemu-storage-daemon is in a package that needs much of a desktop.
+tree qemu trixie btrfs-progs,e2fsprogs,mount,qemu-system-x86,qemu-utils,seabios,xfsprogs
+# A virtual machine with SELinux and AppArmor.
 guest vm12 bookworm
 
 # Only for `make bench`: every peer, and the tools that count their instructions and system calls.

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 pub mod boot;
+pub mod crash;
 pub mod directory;
 mod emulator;
 mod host;

@@ -193,6 +193,21 @@ impl Host {
         }
         Err(Error::other(format!("'{}' failed: {}", line.join(" "), output.complaint())))
     }
+
+    /// The same for a program that replaces files of the host. Few of them sync: after a power cut, xfs has empty files in
+    /// /etc/pam.d where pam-auth-update renamed new ones into place, and nobody can log in. Syncing one file would already
+    /// make the renames of all permanent, so the file systems are synced, which write content first.
+    ///
+    /// # Errors
+    /// As [`Self::must`], or when the file systems cannot be synced.
+    pub(crate) fn must_change(&self, line: &[&str]) -> Result<(), Error> {
+        self.must(line)?;
+        for path in ["/etc", "/var/lib"].map(|path| self.path(path)).iter().filter(|path| path.exists()) {
+            let synced = std::fs::File::open(path).and_then(|file| Ok(rustix::fs::syncfs(file)?));
+            synced.map_err(|cause| Error::io("sync", path, &cause))?;
+        }
+        Ok(())
+    }
 }
 
 /// The hint for scripts.

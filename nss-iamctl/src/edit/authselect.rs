@@ -140,7 +140,7 @@ pub(crate) fn select_ours(features: &[String]) -> Vec<String> {
 
 fn run(host: &Host, line: &[String]) -> Result<(), Error> {
     let line: Vec<&str> = line.iter().map(String::as_str).collect();
-    host.must(&line).map(drop)
+    host.must_change(&line)
 }
 
 /// Whether ours is the current profile.

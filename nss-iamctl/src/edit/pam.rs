@@ -155,5 +155,5 @@ fn run(transaction: &mut Transaction<'_>, on: bool) -> Result<(), Error> {
     }
     let line = switch(on);
     let line: Vec<&str> = line.iter().map(String::as_str).collect();
-    transaction.host().must(&line).map(drop)
+    transaction.host().must_change(&line)
 }

@@ -208,7 +208,7 @@ impl Undo {
 
 fn run(host: &Host, line: &[String]) -> Result<(), Error> {
     let line: Vec<&str> = line.iter().map(String::as_str).collect();
-    host.must(&line).map(drop)
+    host.must_change(&line)
 }
 
 /// Removes a directory if it is empty.

@@ -220,8 +220,11 @@ impl Replay {
     }
 }
 
-/// Waits until nothing uses it.
-fn unmount(root: &Path) {
+/// Unmounts what is mounted there, once nothing uses it any more: a program that was told to reload may still read.
+///
+/// # Panics
+/// If it stays in use.
+pub fn unmount(root: &Path) {
     let started = Instant::now();
     while let Err(cause) = umount2(root, MntFlags::empty()) {
         assert!(started.elapsed() < PATIENCE, "cannot unmount '{}': {cause}", root.display());

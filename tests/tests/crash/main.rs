@@ -8,5 +8,6 @@
     reason = "a test fails by panicking, and prints how many cuts it tried"
 )]
 
+mod commands;
 mod refresher;
 mod support;

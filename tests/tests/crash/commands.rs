@@ -1,0 +1,246 @@
+//! The commands that edit the host's files, cut at any instant: each file is then the old or the new one, and the local
+//! administrator can log in and use sudo.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use tempfile::TempDir;
+use tests::crash::{Disk, FileSystem, unmount};
+use tests::login::{ADMINS, GROUP, JumpHost, Key, append};
+
+use crate::support::{Without, cuts, library, seed};
+
+/// Everything that the commands change.
+const DIRECTORIES: [&str; 5] =
+    ["/etc", "/home", "/usr/share/pam-configs", "/var/lib/nss-iam", "/var/lib/pam"];
+/// Parts of the names of files that replace another one, or are a copy; nothing reads them.
+const ASIDE: [&str; 4] = [".new", ".pam-new", ".pam-old", ".pwd.lock"];
+
+/// Mode, owner, group, and content or target.
+type Found = (u32, u32, u32, Vec<u8>);
+
+/// A host with a local administrator, who has a key and may use sudo without a password.
+struct Bed {
+    host: JumpHost,
+    admin: Key,
+    library: TempDir,
+}
+
+impl Bed {
+    fn new() -> Option<Self> {
+        let library = library();
+        let host = JumpHost::bare()?;
+        host.configure("");
+        host.done(&["useradd", "--create-home", "--shell", "/bin/bash", "admin"]);
+        let admin = host.key("admin");
+        fs::create_dir("/home/admin/.ssh").unwrap();
+        fs::write("/home/admin/.ssh/authorized_keys", format!("{}\n", admin.public)).unwrap();
+        host.done(&["chown", "-R", "admin:", "/home/admin/.ssh"]);
+        fs::write("/etc/sudoers.d/admin", "admin ALL=(ALL) NOPASSWD: ALL\n").unwrap();
+        host.restart_sshd(&[]);
+        Some(Self { host, admin, library })
+    }
+
+    /// Puts the directories of another place over those of the host while `work` runs.
+    fn over<T>(&self, root: &Path, work: impl FnOnce() -> T) -> T {
+        for directory in DIRECTORIES {
+            let from = format!("{}{directory}", root.display());
+            self.host.done(&["mount", "--bind", &from, directory]);
+        }
+        let result = work();
+        DIRECTORIES.iter().for_each(|directory| unmount(Path::new(directory)));
+        result
+    }
+
+    /// Why the administrator cannot log in and become root after a reboot.
+    fn refused(&self) -> Option<String> {
+        if let (Some(1..) | None, said) = self.host.sh("/usr/sbin/sshd -t") {
+            return Some(format!("sshd does not start: {said}"));
+        }
+        self.host.restart_sshd(&[]);
+        let ran = self.host.ssh("admin", &self.admin, "sudo -n id -un");
+        (ran.stdout != b"root\n").then(|| String::from_utf8_lossy(&ran.stderr).into_owned())
+    }
+}
+
+/// All files of the directories.
+fn files() -> BTreeMap<String, Found> {
+    fn add(directory: &Path, all: &mut BTreeMap<String, Found>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let found = fs::symlink_metadata(&path).unwrap();
+            if found.is_dir() {
+                add(&path, all);
+                continue;
+            }
+            let bytes = if found.is_symlink() {
+                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+            } else {
+                fs::read(&path).unwrap_or_default()
+            };
+            all.insert(path.display().to_string(), (found.mode(), found.uid(), found.gid(), bytes));
+        }
+    }
+    let mut all = BTreeMap::new();
+    DIRECTORIES.iter().for_each(|directory| add(Path::new(directory), &mut all));
+    all.retain(|path, _| !ASIDE.iter().any(|part| path.contains(part)));
+    all
+}
+
+/// Files that are neither the old nor the new ones. What only our own programs read may have states in between, which they
+/// must be able to read; the tests of the refresher look at these.
+fn mixed(
+    old: &BTreeMap<String, Found>,
+    new: &BTreeMap<String, Found>,
+    seen: &BTreeMap<String, Found>,
+) -> Vec<String> {
+    let mut paths: Vec<&String> = old.keys().chain(new.keys()).chain(seen.keys()).collect();
+    paths.sort();
+    paths.dedup();
+    let is_mixed = |path: &&String| {
+        let (old, new, seen) = (old.get(*path), new.get(*path), seen.get(*path));
+        if path.starts_with("/var/lib/nss-iam/") {
+            let is_json = path.ends_with(".json");
+            return is_json
+                && seen.is_some_and(|seen| serde_json::from_slice::<serde_json::Value>(&seen.3).is_err());
+        }
+        if path.starts_with("/home/") {
+            // Owners change file by file, and that can be repeated.
+            return seen.map(|seen| &seen.3) != new.map(|new| &new.3);
+        }
+        seen != old && seen != new
+    };
+    paths.into_iter().filter(is_mixed).cloned().collect()
+}
+
+/// How a command is cut.
+struct Case<'a> {
+    kind: FileSystem,
+    line: &'a [&'a str],
+    count: usize,
+    without: Option<Without>,
+}
+
+/// Runs a command, cuts it, and looks. Returns what was wrong, and the number of states in which somebody logged in.
+fn bad_cuts(bed: &Bed, case: &Case<'_>) -> (Vec<String>, usize) {
+    let disk = Disk::new(&bed.host.machine, case.kind);
+    let root = disk.root();
+    for directory in DIRECTORIES {
+        let to = format!("{}{directory}", root.display());
+        bed.host.done(&["mkdir", "-p", &to]);
+        fs::create_dir_all(directory).unwrap();
+        bed.host.done(&["cp", "-a", &format!("{directory}/."), &to]);
+    }
+    bed.host.done(&["sync", "-f", root.to_str().unwrap()]);
+    let (start, end, old, new) = bed.over(&root, || {
+        let (start, old) = (disk.now(), files());
+        let mut command = bed.host.machine.command(case.line);
+        if let Some(without) = case.without {
+            without.apply(&mut command, &bed.library);
+        }
+        let ran = command.output().unwrap();
+        assert!(ran.status.success(), "{:?}: {}", case.line, tests::text(&ran.stderr));
+        (start, disk.now(), old, files())
+    });
+    let (replay, log) = disk.stop();
+    let (mut bad, mut states) = (Vec::new(), Vec::new());
+    let cuts = log.cuts(start..end, case.count, seed());
+    for (number, cut) in cuts.iter().enumerate() {
+        let look = |root: &Path| {
+            bed.over(root, || {
+                let seen = files();
+                let mut wrong = mixed(&old, &new, &seen);
+                let lost = |path: &&String| {
+                    !path.starts_with("/home")
+                        && !path.starts_with("/var/lib/nss-iam")
+                        && seen.get(*path) != new.get(*path)
+                };
+                if number + 1 == cuts.len() {
+                    wrong.extend(
+                        old.keys().chain(new.keys()).filter(lost).map(|path| format!("{path} is lost")),
+                    );
+                }
+                if !states.contains(&seen) {
+                    wrong.extend(bed.refused());
+                    states.push(seen);
+                }
+                wrong
+            })
+        };
+        let wrong = replay.mounted(cut, look).unwrap_or_else(|cause| vec![cause]);
+        if !wrong.is_empty() {
+            bad.push(format!("{}: {}", cut.name, wrong.join(", ")));
+        }
+    }
+    println!(
+        "{} {:?} without {:?}: {} cuts, {} states, {} bad",
+        case.kind,
+        case.line,
+        case.without,
+        cuts.len(),
+        states.len(),
+        bad.len()
+    );
+    (bad, states.len())
+}
+
+fn survives(bed: &Bed, kind: FileSystem, line: &[&str]) {
+    let (bad, states) = bad_cuts(bed, &Case { kind, line, count: cuts(25), without: None });
+    assert!(bad.is_empty(), "{bad:#?}\nhint: SEED={} repeats this", seed());
+    assert!(states > 1, "no cut was in the middle");
+}
+
+#[test]
+fn a_cut_enable_leaves_old_or_new_files_and_the_administrator_in() {
+    let Some(bed) = Bed::new() else { return };
+    survives(&bed, FileSystem::Xfs, &["nss-iamctl", "enable"]);
+}
+
+#[test]
+fn a_cut_disable_leaves_old_or_new_files_and_the_administrator_in() {
+    let Some(bed) = Bed::new() else { return };
+    bed.host.enable(&[]);
+    survives(&bed, FileSystem::Xfs, &["nss-iamctl", "disable", "--yes"]);
+}
+
+#[test]
+fn a_cut_adopt_leaves_old_or_new_files_and_the_administrator_in() {
+    let Some(bed) = Bed::new() else { return };
+    bed.host.enable(&[]);
+    let _ = bed.host.user_in("ana", &[GROUP, ADMINS]);
+    bed.host.done(&["groupadd", "iam-synced-users"]);
+    bed.host.done(&[
+        "useradd",
+        "--create-home",
+        "--uid",
+        "47900",
+        "--groups",
+        "iam-synced-users,sudo",
+        "ana",
+    ]);
+    append("/etc/sudoers.d/ana", "ana ALL=(ALL) NOPASSWD:ALL\n");
+    bed.host.refresh();
+    survives(&bed, FileSystem::Ext4, &["nss-iamctl", "adopt", "--apply"]);
+}
+
+#[test]
+fn a_cut_lock_leaves_old_or_new_files_and_the_administrator_in() {
+    let Some(bed) = Bed::new() else { return };
+    bed.host.enable(&[]);
+    let _ = bed.host.refreshed_user("ana");
+    survives(&bed, FileSystem::Btrfs, &["nss-iamctl", "lock", "--yes", "ana"]);
+}
+
+#[test]
+fn an_enable_that_never_syncs_is_noticed() {
+    let Some(bed) = Bed::new() else { return };
+    let case = Case {
+        kind: FileSystem::Xfs,
+        line: &["nss-iamctl", "enable"],
+        count: 20,
+        without: Some(Without::Any),
+    };
+    assert!(!bad_cuts(&bed, &case).0.is_empty());
+}

@@ -8,7 +8,7 @@ use message::Message;
 
 use crate::cli::Disable;
 use crate::edit::authselect;
-use crate::edit::backup::{self, Manifest};
+use crate::edit::backup::{self, Manifest, Saved};
 use crate::edit::file::{Edit, Kind};
 use crate::edit::nsswitch;
 use crate::edit::pam;
@@ -110,7 +110,6 @@ fn edits(host: &Host, manifest: Option<&Manifest>, authselect: bool) -> Result<V
         let after = kind.without_ours(path, before.as_deref())?;
         edits.push(Edit { path: path.into(), kind, before, after, mode: 0o644 });
     }
-    edits.retain(|edit| edit.before != edit.after);
     Ok(edits)
 }
 
@@ -126,18 +125,22 @@ fn former(manifest: &Manifest, current: Option<&[String]>) -> Result<Option<Step
     Ok(Some(Step::Run { line: authselect::select(from), back: authselect::select(ours) }))
 }
 
+/// `edits` has all files, including those that stay as they are.
 fn steps(manifest: &Manifest, edits: Vec<Edit>, former: Option<Step>) -> Vec<Step> {
     let off = |unit: &String| Step::Unit { unit: unit.clone(), on: false };
     let mut steps: Vec<Step> = manifest.units.iter().map(off).collect();
-    // If PAM's files were changed since, pam-auth-update removes its own lines.
+    // If PAM's files were changed since, pam-auth-update removes its own lines. After a power cut, some are restored already;
+    // it would then take the others for edited, and leave its lines there.
     let watched = |path: &Path| pam::WATCHED.iter().any(|watched| path == Path::new(watched));
+    let restores = |edit: &Edit, saved: &Saved| edit.path == saved.path && edit.after == saved.original;
     let mut saved = manifest.files.iter().filter(|saved| watched(&saved.path)).peekable();
     let touched =
-        saved.peek().is_none() || saved.any(|saved| !edits.iter().any(|edit| edit.path == saved.path));
+        saved.peek().is_none() || saved.any(|saved| !edits.iter().any(|edit| restores(edit, saved)));
     if manifest.pam_auth_update && touched {
         steps.push(Step::Homes { on: false });
     }
-    steps.extend(edits.into_iter().filter(|edit| !(touched && watched(&edit.path))).map(Step::Edit));
+    let changes = edits.into_iter().filter(|edit| edit.before != edit.after);
+    steps.extend(changes.filter(|edit| !(touched && watched(&edit.path))).map(Step::Edit));
     steps.extend(former);
     steps
 }

@@ -16,7 +16,10 @@ use crate::support::{Without, cuts, library, seed};
 const DIRECTORIES: [&str; 5] =
     ["/etc", "/home", "/usr/share/pam-configs", "/var/lib/nss-iam", "/var/lib/pam"];
 /// Parts of the names of files that replace another one, or are a copy; nothing reads them.
-const ASIDE: [&str; 4] = [".new", ".pam-new", ".pam-old", ".pwd.lock"];
+const ASIDE: [&str; 5] = [".new", ".pam-new", ".pam-old", ".pwd.lock", ".sudo_as_admin_successful"];
+
+/// In one of so many states, the command is repeated, which takes as long as a login.
+const REPEATED: usize = 3;
 
 /// Mode, owner, group, and content or target.
 type Found = (u32, u32, u32, Vec<u8>);
@@ -62,6 +65,35 @@ impl Bed {
         self.host.restart_sshd(&[]);
         let ran = self.host.ssh("admin", &self.admin, "sudo -n id -un");
         (ran.stdout != b"root\n").then(|| String::from_utf8_lossy(&ran.stderr).into_owned())
+    }
+}
+
+impl Bed {
+    /// Copies the directories of the host to another place.
+    fn copied_to(&self, root: &Path) {
+        for directory in DIRECTORIES {
+            let to = format!("{}{directory}", root.display());
+            self.host.done(&["mkdir", "-p", &to]);
+            fs::create_dir_all(directory).unwrap();
+            self.host.done(&["cp", "-a", &format!("{directory}/."), &to]);
+        }
+        self.host.done(&["sync", "-f", root.to_str().unwrap()]);
+    }
+
+    /// Which files are not as expected after the administrator ran these commands.
+    fn repaired(&self, then: &[&str], expected: &BTreeMap<String, Found>) -> Vec<String> {
+        for line in then {
+            let (status, said) = self.host.sh(line);
+            if status != Some(0) {
+                return vec![format!("{line}: {said}")];
+            }
+        }
+        let found = files();
+        let differs = |path: &&String| {
+            !path.starts_with("/var/lib/nss-iam/") && found.get(*path) != expected.get(*path)
+        };
+        let paths = found.keys().chain(expected.keys()).filter(differs);
+        paths.map(|path| format!("{path} after {then:?}")).collect()
     }
 }
 
@@ -121,19 +153,16 @@ struct Case<'a> {
     line: &'a [&'a str],
     count: usize,
     without: Option<Without>,
+    /// What an administrator then runs, which must succeed, and whether the files are the old ones after that, or the new.
+    then: &'a [&'a str],
+    back: bool,
 }
 
 /// Runs a command, cuts it, and looks. Returns what was wrong, and the number of states in which somebody logged in.
 fn bad_cuts(bed: &Bed, case: &Case<'_>) -> (Vec<String>, usize) {
     let disk = Disk::new(&bed.host.machine, case.kind);
     let root = disk.root();
-    for directory in DIRECTORIES {
-        let to = format!("{}{directory}", root.display());
-        bed.host.done(&["mkdir", "-p", &to]);
-        fs::create_dir_all(directory).unwrap();
-        bed.host.done(&["cp", "-a", &format!("{directory}/."), &to]);
-    }
-    bed.host.done(&["sync", "-f", root.to_str().unwrap()]);
+    bed.copied_to(&root);
     let (start, end, old, new) = bed.over(&root, || {
         let (start, old) = (disk.now(), files());
         let mut command = bed.host.machine.command(case.line);
@@ -164,6 +193,10 @@ fn bad_cuts(bed: &Bed, case: &Case<'_>) -> (Vec<String>, usize) {
                 }
                 if !states.contains(&seen) {
                     wrong.extend(bed.refused());
+                    if !case.then.is_empty() && states.len() % REPEATED == 0 {
+                        let expected = if case.back { &old } else { &new };
+                        wrong.extend(bed.repaired(case.then, expected));
+                    }
                     states.push(seen);
                 }
                 wrong
@@ -186,8 +219,10 @@ fn bad_cuts(bed: &Bed, case: &Case<'_>) -> (Vec<String>, usize) {
     (bad, states.len())
 }
 
-fn survives(bed: &Bed, kind: FileSystem, line: &[&str]) {
-    let (bad, states) = bad_cuts(bed, &Case { kind, line, count: cuts(25), without: None });
+/// `then` is empty, or what an administrator runs after the cut, and whether the files are the old ones after that.
+fn survives(bed: &Bed, kind: FileSystem, line: &[&str], then: &[&str], back: bool) {
+    let case = Case { kind, line, count: cuts(25), without: None, then, back };
+    let (bad, states) = bad_cuts(bed, &case);
     assert!(bad.is_empty(), "{bad:#?}\nhint: SEED={} repeats this", seed());
     assert!(states > 1, "no cut was in the middle");
 }
@@ -195,14 +230,16 @@ fn survives(bed: &Bed, kind: FileSystem, line: &[&str]) {
 #[test]
 fn a_cut_enable_leaves_old_or_new_files_and_the_administrator_in() {
     let Some(bed) = Bed::new() else { return };
-    survives(&bed, FileSystem::Xfs, &["nss-iamctl", "enable"]);
+    let then = ["nss-iamctl enable", "nss-iamctl disable --yes"];
+    survives(&bed, FileSystem::Xfs, &["nss-iamctl", "enable"], &then, true);
 }
 
 #[test]
 fn a_cut_disable_leaves_old_or_new_files_and_the_administrator_in() {
     let Some(bed) = Bed::new() else { return };
     bed.host.enable(&[]);
-    survives(&bed, FileSystem::Xfs, &["nss-iamctl", "disable", "--yes"]);
+    let then = ["nss-iamctl disable --yes"];
+    survives(&bed, FileSystem::Xfs, &["nss-iamctl", "disable", "--yes"], &then, false);
 }
 
 #[test]
@@ -222,7 +259,7 @@ fn a_cut_adopt_leaves_old_or_new_files_and_the_administrator_in() {
     ]);
     append("/etc/sudoers.d/ana", "ana ALL=(ALL) NOPASSWD:ALL\n");
     bed.host.refresh();
-    survives(&bed, FileSystem::Ext4, &["nss-iamctl", "adopt", "--apply"]);
+    survives(&bed, FileSystem::Ext4, &["nss-iamctl", "adopt", "--apply"], &[], true);
 }
 
 #[test]
@@ -230,7 +267,8 @@ fn a_cut_lock_leaves_old_or_new_files_and_the_administrator_in() {
     let Some(bed) = Bed::new() else { return };
     bed.host.enable(&[]);
     let _ = bed.host.refreshed_user("ana");
-    survives(&bed, FileSystem::Btrfs, &["nss-iamctl", "lock", "--yes", "ana"]);
+    let then = ["nss-iamctl lock --yes ana", "nss-iamctl unlock ana"];
+    survives(&bed, FileSystem::Btrfs, &["nss-iamctl", "lock", "--yes", "ana"], &then, true);
 }
 
 #[test]
@@ -241,6 +279,8 @@ fn an_enable_that_never_syncs_is_noticed() {
         line: &["nss-iamctl", "enable"],
         count: 20,
         without: Some(Without::Any),
+        then: &[],
+        back: false,
     };
     assert!(!bad_cuts(&bed, &case).0.is_empty());
 }

@@ -75,13 +75,13 @@ impl fmt::Display for FileSystem {
     }
 }
 
-/// The tree `disks` of `tests/trees.sh`, with the devices of the machine and a scratch directory in memory, `/mnt`.
+/// The tree `qemu` of `tests/trees.sh`, with the devices of the machine and a scratch directory in memory, `/mnt`.
 #[derive(Debug)]
 struct Tools(PathBuf);
 
 impl Tools {
     fn new() -> Self {
-        let tree = crate::target().join("trees/disks");
+        let tree = crate::target().join("trees/qemu");
         assert!(tree.is_dir(), "'{}' is missing\nhint: make trees", tree.display());
         // A container's /dev does not have the loop devices that the kernel makes on demand.
         attach(Some("devtmpfs"), tree.join("dev"), Some("devtmpfs"), MsFlags::empty(), NOTHING);

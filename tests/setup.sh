@@ -26,6 +26,7 @@ fi
 if [ "${1:-}" = packages ]; then
     need dh debhelper
     need lintian lintian
+    need cpio cpio
     need rpmbuild rpm
     need rpmlint rpmlint
     need zsh zsh   # they try the completions

@@ -58,8 +58,8 @@ for release in 11:bullseye 12:bookworm 13:trixie; do
     tree "debian${release%:*}" "${release#*:}" \
         ca-certificates,cron,dbus,iproute2,libpam-systemd,libpam-ssh-agent-auth,nftables,openssh-client,openssh-server,procps,sudo,systemd-sysv
 done
-# No rpm distribution is available here, only rpm itself.
-tree rpm bookworm ca-certificates,dbus,openssh-client,openssh-server,procps,rpm,systemd-sysv
+# No rpm distribution is available here, only rpm and dnf.
+tree rpm bookworm ca-certificates,dbus,dnf,openssh-client,openssh-server,procps,rpm,systemd-sysv
 # Has an SELinux policy, to which the module of the .rpm is added.
 tree selinux bookworm policycoreutils,selinux-policy-default,setools
 

@@ -6,6 +6,7 @@ mod completions;
 mod container;
 mod day;
 mod deploy;
+mod dnf;
 mod files;
 mod image;
 mod imds;

@@ -7,7 +7,7 @@ use super::line::{Database, Entry, SERVICE, Token, because, pairs};
 /// Services for the users of this host: nothing may come before them.
 const LOCAL: [&str; 2] = ["files", "compat"];
 /// Services that read other files of this host.
-const OTHER_FILES: [&str; 4] = ["altfiles", "cache", "db", "extrausers"];
+const OTHER_FILES: [&str; 6] = ["altfiles", "cache", "db", "extrausers", "tcb", "usrfiles"];
 /// Services that synthesize users, and so come last.
 const LAST: [&str; 2] = ["systemd", "mymachines"];
 const MERGE: &str = "[SUCCESS=merge]";

@@ -1,0 +1,170 @@
+//! The lines about users in configurations that projects publish, as facts, without their comments: profiles of authselect
+//! de4b6d3, flatcar/baselayout 937a45f, clearlinux-pkgs/filesystem 19563e9, bottlerocket-core-kit a10182f, OpenMandriva's
+//! glibc 5b361a6, Arch's filesystem, and what google's guest-agent df9d203 appends.
+
+use super::{disable, enable, enable_in, line};
+use crate::edit::nsswitch::{Order, directories};
+
+/// Name; passwd, group and shadow; the first two with `iam`; the directories that are asked before `iam`.
+const PUBLISHED: [(&str, [&str; 3], [&str; 2], &str); 6] = [
+    (
+        "Flatcar",
+        ["files usrfiles sss systemd", "files usrfiles sss systemd", "files usrfiles sss"],
+        ["files usrfiles sss iam systemd", "files usrfiles sss [SUCCESS=merge] iam systemd"],
+        "sss",
+    ),
+    (
+        "Clear Linux",
+        ["compat altfiles", "compat altfiles", "compat altfiles"],
+        ["compat altfiles iam", "compat altfiles [SUCCESS=merge] iam"],
+        "",
+    ),
+    ("Bottlerocket", ["files", "files", "files"], ["files iam", "files [SUCCESS=merge] iam"], ""),
+    (
+        "OpenMandriva",
+        ["files compat winbind mymachines systemd", "files compat winbind mymachines systemd", "files nis"],
+        [
+            "files compat winbind iam mymachines systemd",
+            "files compat winbind [SUCCESS=merge] iam mymachines systemd",
+        ],
+        "nis winbind",
+    ),
+    (
+        "Arch",
+        ["files systemd", "files systemd", "files"],
+        ["files iam systemd", "files [SUCCESS=merge] iam systemd"],
+        "",
+    ),
+    (
+        "OS Login",
+        ["files systemd cache_oslogin oslogin", "files systemd cache_oslogin oslogin", "files"],
+        [
+            "files systemd cache_oslogin oslogin iam",
+            "files systemd cache_oslogin oslogin [SUCCESS=merge] iam",
+        ],
+        "cache_oslogin oslogin",
+    ),
+];
+
+#[test]
+fn published_files_get_iam_behind_the_local_users_and_back() {
+    for (name, [passwd, group, shadow], [with_passwd, with_group], asked_before) in PUBLISHED {
+        let text = format!("passwd:      {passwd}\nshadow:\t{shadow}\ngroup:  {group}\n\nhosts: files dns\n");
+        let enabled = enable(&text).unwrap();
+        assert_eq!(line(&enabled, "passwd"), with_passwd, "{name}");
+        assert_eq!(line(&enabled, "group"), with_group, "{name}");
+        assert_eq!(directories(enabled.as_bytes()).0.join(" "), asked_before, "{name}");
+        assert_eq!(enable(&enabled).unwrap(), enabled, "{name}: enabling twice changes nothing");
+        assert_eq!(disable(&enabled), text, "{name}: disabling gives back every byte");
+        let first = enable_in(&text, Order::Before).unwrap();
+        assert_eq!(disable(&first), text, "{name}: also from before the directories");
+    }
+}
+
+#[test]
+fn other_files_of_the_host_are_asked_before_iam_in_either_order() {
+    for files in ["usrfiles", "altfiles", "tcb"] {
+        let text = format!("passwd: files {files} sss\n");
+        let enabled = enable_in(&text, Order::Before).unwrap();
+        assert_eq!(line(&enabled, "passwd"), format!("files {files} iam sss"));
+    }
+}
+
+/// The `passwd` line of a profile, and its two `group` lines.
+const PROFILES: [(&str, [&str; 3]); 4] = [
+    (
+        "local",
+        [
+            "files {if \"with-altfiles\":altfiles }systemd",
+            "files {if \"with-altfiles\":altfiles }systemd {exclude if \"with-group-merging\"}",
+            "files [SUCCESS=merge] {if \"with-altfiles\":altfiles [SUCCESS=merge] }systemd [SUCCESS=merge] {include if \"with-group-merging\"}",
+        ],
+    ),
+    (
+        "sssd",
+        [
+            "{if \"with-tlog\":sss }files {if \"with-altfiles\":altfiles }{if not \"with-tlog\":sss }systemd",
+            "{if \"with-tlog\":sss }files {if \"with-altfiles\":altfiles }{if not \"with-tlog\":sss }systemd {exclude if \"with-group-merging\"}",
+            "{if \"with-tlog\":sss [SUCCESS=merge] }files [SUCCESS=merge] {if \"with-altfiles\":altfiles [SUCCESS=merge] }{if not \"with-tlog\":sss [SUCCESS=merge] }systemd [SUCCESS=merge] {include if \"with-group-merging\"}",
+        ],
+    ),
+    (
+        "winbind",
+        [
+            "files {if \"with-altfiles\":altfiles }winbind systemd",
+            "files {if \"with-altfiles\":altfiles }winbind systemd {exclude if \"with-group-merging\"}",
+            "files [SUCCESS=merge] {if \"with-altfiles\":altfiles [SUCCESS=merge] }winbind [SUCCESS=merge] systemd [SUCCESS=merge] {include if \"with-group-merging\"}",
+        ],
+    ),
+    (
+        "nis",
+        [
+            "files {if \"with-altfiles\":altfiles }nis systemd",
+            "files {if \"with-altfiles\":altfiles }nis systemd {exclude if \"with-group-merging\"}",
+            "files [SUCCESS=merge] {if \"with-altfiles\":altfiles [SUCCESS=merge] }nis [SUCCESS=merge] systemd [SUCCESS=merge] {include if \"with-group-merging\"}",
+        ],
+    ),
+];
+
+/// What authselect(8) generates from a template with these features.
+fn generated(template: &str, features: &[&str]) -> String {
+    let holds = |condition: &str| {
+        let name = condition.split('"').nth(1).unwrap();
+        features.contains(&name) != condition.starts_with("not ")
+    };
+    let mut text = String::new();
+    for line in template.lines() {
+        let (mut out, mut rest, mut kept) = (String::new(), line, true);
+        while let Some((before, inside)) = rest.split_once('{') {
+            let (inside, after) = inside.split_once('}').unwrap();
+            out.push_str(before);
+            rest = after;
+            if let Some(condition) = inside.strip_prefix("include if ") {
+                kept &= holds(condition);
+            } else if let Some(condition) = inside.strip_prefix("exclude if ") {
+                kept &= !holds(condition);
+            } else if let Some((condition, words)) = inside.strip_prefix("if ").unwrap().split_once(':') {
+                out.push_str(if holds(condition) { words } else { "" });
+            }
+        }
+        if kept {
+            out.push_str(rest);
+            text.push_str(&format!("{}\n", out.trim_end()));
+        }
+    }
+    text
+}
+
+#[test]
+fn each_profile_of_authselect_has_iam_with_every_set_of_features() {
+    const FEATURES: [&str; 3] = ["with-altfiles", "with-group-merging", "with-tlog"];
+    for (name, [passwd, group, merging]) in PROFILES {
+        let text = format!(
+            "passwd:     {passwd}\nshadow:     files systemd\ngroup:      {group}\ngroup:      {merging}\n"
+        );
+        let enabled = enable(&text).unwrap();
+        assert_eq!(disable(&enabled), text, "{name}");
+        for chosen in 0..1_usize << FEATURES.len() {
+            let features: Vec<&str> =
+                (0..FEATURES.len()).filter(|at| chosen >> at & 1 == 1).map(|at| FEATURES[at]).collect();
+            let (before, after) = (generated(&text, &features), generated(&enabled, &features));
+            let why = format!("{name} {features:?}:\n{before}{after}");
+            // The same as if the generated file had been edited, and back.
+            assert_eq!(enable(&after).unwrap(), after, "{why}");
+            for database in ["passwd", "group", "shadow"] {
+                let words = line(&after, database);
+                let at = |service: &str| words.split(' ').position(|word| word == service);
+                let iam = at("iam").unwrap_or_else(|| panic!("no iam: {why}"));
+                assert!(at("files").unwrap() < iam && iam < at("systemd").unwrap(), "{database}: {why}");
+                assert!(
+                    ["sss", "winbind", "nis", "altfiles"]
+                        .iter()
+                        .all(|name| at(name).is_none_or(|at| at < iam)),
+                    "{database}: {why}"
+                );
+                let before_iam = words.split(' ').nth(iam - 1).unwrap();
+                assert_eq!(before_iam == "[SUCCESS=merge]", database == "group", "{database}: {why}");
+            }
+        }
+    }
+}

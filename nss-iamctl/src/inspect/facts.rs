@@ -3,6 +3,7 @@
 
 pub(crate) mod imds;
 pub(crate) mod log;
+pub(crate) mod module;
 pub(crate) mod names;
 pub(crate) mod pam;
 pub(crate) mod probe;
@@ -30,6 +31,7 @@ use crate::host::{accounts, files, nscd, paths};
 use crate::say::error;
 use imds::ImdsFacts;
 use log::{Denial, Line};
+use module::Module;
 use names::Names;
 use pam::PamFacts;
 use sshd::SshdFacts;
@@ -48,8 +50,8 @@ pub(crate) struct Facts {
     pub group: BTreeMap<String, u32>,
     /// machine-id(5).
     pub machine_id: String,
-    /// Whether libnss_iam.so.2 is in a directory where glibc looks.
-    pub module: bool,
+    /// libnss_iam.so.2.
+    pub module: Module,
     pub nsswitch: Option<String>,
     /// The domains of sssd that have no limit of ids; `None` if its configuration cannot be read.
     pub unlimited: Option<Vec<String>>,
@@ -157,7 +159,7 @@ impl Facts {
             passwd: users.into_iter().map(|user| (user.name, user.uid)).collect(),
             group: groups.into_iter().map(|group| (group.name, group.gid)).collect(),
             machine_id: text(host, "/etc/machine-id").unwrap_or_default().trim().to_owned(),
-            module: module(host),
+            module: module::gather(host),
             nsswitch: text(host, nsswitch::PATH),
             unlimited: sssd::unlimited(host),
             pam: pam::gather(host),
@@ -220,18 +222,6 @@ fn config(host: &Host) -> Result<Config, NoConfig> {
 
 fn text(host: &Host, path: &str) -> Option<String> {
     fs::read(host.path(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// ld.so(8): the multiarch directories of Debian, and those of other distributions.
-fn module(host: &Host) -> bool {
-    const NAME: &str = "libnss_iam.so.2";
-    let directories = ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"];
-    let multiarch = files::names(&host.path("/usr/lib")).unwrap_or_default();
-    let multiarch = multiarch.iter().filter_map(|name| name.to_str());
-    let multiarch =
-        multiarch.filter(|name| name.ends_with("-linux-gnu")).map(|name| format!("/usr/lib/{name}"));
-    let mut directories = directories.iter().map(|directory| (*directory).to_owned()).chain(multiarch);
-    directories.any(|directory| host.exists(&format!("{directory}/{NAME}")))
 }
 
 /// Each directory of the path, as sshd checks them, and the file itself.

@@ -71,6 +71,7 @@ links! {
     }
     "module" {
         ModuleMissing = "module-missing",
+        ModuleMissingForSome = "module-missing-for-some",
     }
     "programs" {
         RefresherMissing = "refresher-missing",

@@ -36,6 +36,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     ),
     ("its daemon has to be started again", "lookup-waits pam-no-answer"),
     ("the test runs as root", "not-root"),
+    ("packages/programs_32.rs carries it out", "module-missing-for-some"),
     ("login/forward_only.rs carries it out", "job-runs sshd-permits-more"),
     (
         "time has to pass, or the clock to be set, which all tests share",

@@ -196,7 +196,7 @@ pub(crate) fn told(facts: &Facts, probe: &Probe) -> Vec<Finding> {
         }
         (None, None) => {
             let what = format!("the module does not answer for {who}, who is in the cache");
-            let remedy = if facts.module {
+            let remedy = if facts.module.native {
                 "check that it belongs to this release, and that this process may read /var/lib/nss-iam/cache.db (SELinux, AppArmor, chroot)"
             } else {
                 "reinstall the package nss-iam"

@@ -2,6 +2,7 @@
 
 use crate::edit::settings;
 use crate::host::paths::{FETCH_USER, KEYS_CMD, KEYS_USER, REFRESHER};
+use crate::inspect::facts::module::LOADER_32;
 use crate::inspect::facts::{Facts, NoConfig, Node};
 use crate::say::code::Link;
 use crate::say::finding::{Finding, Level};
@@ -104,9 +105,22 @@ pub(crate) fn directory(facts: &Facts) -> Finding {
 
 fn programs(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if !facts.module {
-        let what = "libnss_iam.so.2 is in none of the directories where glibc looks, so no user resolves";
+    if !facts.module.native {
+        let what = "libnss_iam.so.2 is in none of the directories where glibc looks, or is for another architecture, so no \
+                    user resolves";
         findings.push(Finding::bad(Link::ModuleMissing, what, "reinstall the package nss-iam"));
+    }
+    if facts.module.programs_32 == Some(false) {
+        let what = format!(
+            "32-bit programs can run here ('{LOADER_32}' is installed), but find no nss-iam user: there is no \
+             libnss_iam.so.2 for them"
+        );
+        let install = if facts.module.debian {
+            "apt-get install libnss-iam:i386"
+        } else {
+            "dnf install libnss-iam.i686"
+        };
+        findings.push(Finding::warn(Link::ModuleMissingForSome, what, install));
     }
     if !facts.refresher {
         let what = format!("'{REFRESHER}' is missing or not executable");

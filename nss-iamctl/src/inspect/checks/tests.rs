@@ -85,7 +85,14 @@ fn what_an_installation_brings_is_missed() {
     });
     finds(Bad, "'/var/lib/nss-iam' is missing", "systemd-tmpfiles", |facts, _| facts.directory = None);
     finds(Bad, "mode 0750", "chmod 0755", |facts, _| facts.directory.as_mut().unwrap().mode = 0o750);
-    finds(Bad, "libnss_iam.so.2 is in none", "install", |facts, _| facts.module = false);
+    finds(Bad, "libnss_iam.so.2 is in none", "install", |facts, _| facts.module.native = false);
+    finds(Level::Warn, "32-bit programs can run here", "apt-get install libnss-iam:i386", |facts, _| {
+        facts.module.programs_32 = Some(false);
+    });
+    finds(Level::Warn, "32-bit programs can run here", "dnf install libnss-iam.i686", |facts, _| {
+        facts.module.programs_32 = Some(false);
+        facts.module.debian = false;
+    });
     finds(Bad, "cache-refresher' is missing", "install", |facts, _| facts.refresher = false);
     finds(Bad, "keys-cmd' is missing", "install", |facts, _| drop(facts.keys_cmd.pop()));
     finds(Bad, "refuses to run", "chmod go-w /usr/libexec", |facts, _| facts.keys_cmd[2].mode = 0o777);

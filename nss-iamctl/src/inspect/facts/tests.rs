@@ -9,6 +9,7 @@ use status::Locked;
 use tempfile::TempDir;
 
 use super::imds::Unseen;
+use super::module::{self, I386, NATIVE};
 use super::{Facts, Node, sshd};
 use crate::fixtures::{MACHINE, NOW, published};
 use crate::host::published::{Published, Trouble};
@@ -77,7 +78,8 @@ fn tree() -> Option<(TempDir, Host)> {
     put("etc/shells", "# shells\n/bin/bash\n");
     put("etc/pam.d/sshd", "@include common-session\n# pam_mkhomedir.so\n");
     put("etc/nologin", "back soon\nreally\n");
-    put("usr/lib/x86_64-linux-gnu/libnss_iam.so.2", "");
+    let module = put("usr/lib64/libnss_iam.so.2", "");
+    fs::write(module, elf(NATIVE)).unwrap();
     put("etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\n");
     let drop_in =
         put("etc/ssh/sshd_config.d/00-nss-iam.conf", "Match Group iam-users\nAuthorizedKeysFile none\n");
@@ -103,6 +105,40 @@ fn tree() -> Option<(TempDir, Host)> {
     Some((root, host))
 }
 
+/// The first bytes of an ELF file (elf(5)).
+fn elf([class, data, low, high]: [u8; 4]) -> Vec<u8> {
+    [b"\x7fELF", &[class, data, 1][..], &[0; 9], &[3, 0, low, high], &[0; 44]].concat()
+}
+
+#[test]
+fn a_module_of_another_architecture_is_none() {
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::of(root.path().to_owned(), Box::new(Answers));
+    let put = |path: &str, bytes: &[u8]| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    let seen = || {
+        let module = module::gather(&host);
+        (module.native, module.programs_32)
+    };
+    assert_eq!(seen(), (false, None));
+    let s390 = [2, 2, 0, 22];
+    put("usr/lib/foreign-linux-gnu/libnss_iam.so.2", &elf(s390));
+    put("usr/lib/i386-linux-gnu/libnss_iam.so.2", &elf(I386));
+    put("usr/lib64/libnss_iam.so.2", b"\x7fELF");
+    assert_eq!(seen(), (false, None), "another machine's, a 32-bit one, and half a header");
+    put("usr/lib/native-linux-gnu/libnss_iam.so.2", &elf(NATIVE));
+    assert_eq!(seen(), (true, None), "no 32-bit program can run");
+    if cfg!(target_arch = "x86_64") {
+        put("lib/ld-linux.so.2", b"");
+        assert_eq!(seen(), (true, Some(true)));
+        put("usr/lib/i386-linux-gnu/libnss_iam.so.2", &elf(NATIVE));
+        assert_eq!(seen(), (true, Some(false)));
+    }
+}
+
 #[test]
 fn a_host_is_seen_as_it_is() {
     let Some((_root, host)) = tree() else { return };
@@ -113,7 +149,7 @@ fn a_host_is_seen_as_it_is() {
         (901, 901, MACHINE)
     );
     assert_eq!(
-        (facts.module, facts.refresher, facts.nscd, facts.synchronised),
+        (facts.module.native, facts.refresher, facts.nscd, facts.synchronised),
         (true, false, false, Some(false))
     );
     assert_eq!(facts.nologin, Some(("/etc/nologin".to_owned(), "back soon".to_owned())));

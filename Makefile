@@ -10,8 +10,15 @@ CARGO ?= cargo
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 DATE := $(shell git log -1 --format=%ct 2>/dev/null || stat --format=%Y Cargo.toml)
 DESTDIR ?=
+# What is built for: this machine, or another one, such as 'make deb rpm TRIPLE=aarch64-unknown-linux-gnu'. For 32-bit
+# programs on x86_64 there is only the module.
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+TRIPLE ?= $(HOST)
+CPU := $(firstword $(subst -, ,$(TRIPLE)))
+MODULE32 := $(if $(filter x86_64-%,$(TRIPLE)),i686-unknown-linux-gnu)
+CROSS := $(if $(filter-out $(HOST),$(TRIPLE)),$(CPU)-linux-gnu-)
 # Debian's multiarch directory, or lib64 on rpm distributions.
-MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
+MULTIARCH := $(shell $(CROSS)gcc -print-multiarch 2>/dev/null)
 LIBDIR ?= /usr/lib$(if $(MULTIARCH),/$(MULTIARCH),64)
 LIBEXECDIR ?= /usr/libexec/nss-iam
 UNITDIR ?= /usr/lib/systemd/system
@@ -22,20 +29,20 @@ ZIG := .venv/released
 LINT := .venv/linted
 DENY_VERSION := 0.20.2
 # What is shipped runs with glibc 2.17 and later: the oldest version that Rust's standard library supports.
-TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 GLIBC := 2.17
+MODULE := $(TARGET)/$(if $(CROSS),$(TRIPLE)/)module/libnss_iam.so
 RELEASED := $(TARGET)/$(TRIPLE)/release
 COMPLETIONS := $(RELEASED)/completions
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
 
-.PHONY: help setup trees build module release demo picture test test-vm bench lint install install-debian install-rpm \
-	debian/changelog deb rpm clean
+.PHONY: help setup trees build module modules programs release demo picture test test-vm bench lint install install-module \
+	install-debian install-rpm debian/changelog deb rpm clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
 
 setup: ## Install missing packages that building and testing need
-	@tests/setup.sh
+	@tests/setup.sh $(if $(CROSS),$(TRIPLE))
 
 $(VENV): tests/emulator/requirements.txt | setup
 	python3 -m venv --clear .venv
@@ -64,17 +71,32 @@ build: setup ## Build everything, for tests and the demo
 
 # Only one crate type: with a second one, cargo would leave out link-time optimisation, which the proof that nothing panics
 # needs. The module has nothing to initialise, so it is linked without start files, which would be four more symbols for the
-# loader to look up. It needs no symbol newer than GLIBC above, whichever linker is used; a test checks this.
+# loader to look up. It needs no symbol newer than GLIBC above, whichever linker is used; a test checks this. On aarch64, the
+# atomic operations of the compiler's library would find out at loading what the processor can do.
 module: setup ## Build the NSS module as it is shipped
-	$(CARGO) rustc --profile module --locked -p nss-iam --lib --crate-type cdylib -- -C link-arg=-nostartfiles
+	$(if $(CROSS),CARGO_TARGET_$(shell echo $(TRIPLE) | tr a-z- A-Z_)_LINKER=$(CROSS)gcc )$(CARGO) rustc \
+		--profile module --locked -p nss-iam --lib --crate-type cdylib $(if $(CROSS),--target $(TRIPLE) )-- \
+		-C link-arg=-nostartfiles $(if $(filter aarch64,$(CPU)),-C target-feature=-outline-atomics)
 
-# A packager's flags are meant for this machine's compiler, not for zig, and a new SOURCE_DATE_EPOCH must not rebuild everything.
-release: module $(ZIG) ## Build what is shipped
-	export PATH="$(CURDIR)/.venv/bin:$$PATH"; unset CFLAGS CXXFLAGS CPPFLAGS LDFLAGS SOURCE_DATE_EPOCH; \
+# What x86_64 can build: for each of these, tests check what the linker proves, the size and the imports.
+modules: module ## Build the NSS module for every architecture
+	$(if $(MODULE32),$(MAKE) module TRIPLE=$(MODULE32) && $(MAKE) module TRIPLE=aarch64-unknown-linux-gnu)
+
+release: module $(if $(filter-out i686,$(CPU)),programs) ## Build what is shipped
+
+# A packager's flags are meant for the module's compiler, not for zig, and a new SOURCE_DATE_EPOCH must not rebuild everything.
+UNFLAGGED := unset CC CXX CFLAGS CXXFLAGS CPPFLAGS LDFLAGS SOURCE_DATE_EPOCH
+
+# Programs of another architecture do not run here: the completions come from one of this.
+programs: setup $(ZIG)
+	export PATH="$(CURDIR)/.venv/bin:$$PATH"; $(UNFLAGGED); \
 	$(CARGO) zigbuild --release --locked --target $(TRIPLE).$(GLIBC) -p keys-cmd -p forward-only -p cache-refresher -p nss-iamctl
 	docs/third-party.py $(TRIPLE) >$(RELEASED)/THIRD-PARTY
 	mkdir -p $(COMPLETIONS)
-	for shell in bash zsh fish; do $(RELEASED)/nss-iamctl completions $$shell >$(COMPLETIONS)/$$shell; done
+	$(UNFLAGGED); for shell in bash zsh fish; do \
+		$(if $(CROSS),$(CARGO) run --quiet --locked -p nss-iamctl --,$(RELEASED)/nss-iamctl) completions $$shell \
+			>$(COMPLETIONS)/$$shell; \
+	done
 
 demo: build $(VENV) ## Run the main job on an IAM emulator, step by step
 	@tests/trees.sh login
@@ -87,7 +109,7 @@ picture: build $(VENV) ## Draw the picture of the demo in the README (docs/demo.
 	mv $(TARGET)/demo.svg docs/demo.svg
 
 # cargo prints one summary for each test program; the last line adds them up.
-test: build module deb rpm trees $(VENV) lint ## Run all tests
+test: build modules deb rpm trees $(VENV) lint ## Run all tests
 	@set +e; $(CARGO) test --workspace --locked --lib --bins --tests --no-fail-fast 2>&1 | tee $(TARGET)/test.log; \
 	status=$${PIPESTATUS[0]}; \
 	awk '/^skipped: /{s++} /^test result:/{p+=$$4; f+=$$6} \
@@ -114,8 +136,10 @@ lint: setup $(LINT) $(DENY)/bin/cargo-deny ## Check formatting, clippy, dependen
 	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml
 	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 
-install: ## Install what was built by 'make release' below DESTDIR
-	install -D -m 0644 $(TARGET)/module/libnss_iam.so $(DESTDIR)$(LIBDIR)/libnss_iam.so.2
+install-module:
+	install -D -m 0644 $(MODULE) $(DESTDIR)$(LIBDIR)/libnss_iam.so.2
+
+install: install-module ## Install what was built by 'make release' below DESTDIR
 	install -D -m 0755 $(RELEASED)/keys-cmd $(DESTDIR)$(LIBEXECDIR)/keys-cmd
 	install -D -m 0755 $(RELEASED)/forward-only $(DESTDIR)$(LIBEXECDIR)/forward-only
 	install -D -m 0755 $(RELEASED)/cache-refresher $(DESTDIR)$(LIBEXECDIR)/cache-refresher
@@ -153,23 +177,33 @@ debian/changelog:
 	printf 'nss-iam (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' \
 		'$(VERSION)' "$$(sed -n 's/^Maintainer: //p' debian/control)" "$$(date --utc --rfc-email --date=@$(DATE))" >$@
 
-deb: release debian/changelog ## Build dist/nss-iam_*.deb
-	tests/setup.sh packages
-	mkdir -p dist
-	rm -f dist/*.deb dist/*.buildinfo dist/*.changes
-	dpkg-buildpackage --build=binary --no-sign --buildinfo-option=-udist --changes-option=-udist \
-		--buildinfo-file=dist/nss-iam.buildinfo --changes-file=dist/nss-iam.changes
-	lintian --fail-on error,warning --info dist/nss-iam.changes
+# Packages of other architectures stay in dist.
+DEB_x86_64 := amd64
+DEB_aarch64 := arm64
+DEB_i686 := i386
+DEB := $(DEB_$(CPU))
 
-rpm: release ## Build dist/nss-iam-*.rpm
+deb: release debian/changelog ## Build dist/nss-iam_*.deb, and on x86_64 the module for 32-bit programs, dist/libnss-iam_*.deb
 	tests/setup.sh packages
 	mkdir -p dist
-	rm -f dist/*.rpm
+	rm -f dist/*_$(DEB).deb dist/*_$(DEB).buildinfo dist/*_$(DEB).changes
+	DEB_BUILD_OPTIONS=nocheck dpkg-buildpackage --host-arch=$(DEB) --build=binary --no-sign --buildinfo-option=-udist --changes-option=-udist \
+		--buildinfo-file=dist/nss-iam_$(DEB).buildinfo --changes-file=dist/nss-iam_$(DEB).changes
+	lintian --fail-on error,warning --info dist/nss-iam_$(DEB).changes
+	$(if $(MODULE32),$(MAKE) deb TRIPLE=$(MODULE32))
+
+rpm: release ## Build dist/nss-iam-*.rpm, and on x86_64 the module for 32-bit programs, dist/libnss-iam-*.rpm
+	tests/setup.sh packages
+	mkdir -p dist
+	rm -f dist/*.$(CPU).rpm
 	SOURCE_DATE_EPOCH=$(DATE) \
-	rpmbuild -bb --build-in-place --define '_topdir $(abspath $(TARGET))/rpm' --define '_rpmdir $(CURDIR)/dist' \
+	rpmbuild -bb --build-in-place --target $(CPU) \
+		--define '_topdir $(abspath $(TARGET))/rpm' --define '_rpmdir $(CURDIR)/dist' \
 		--define '_version $(VERSION)' --define '_date $(shell LC_ALL=C date --utc --date=@$(DATE) '+%a %b %d %Y')' \
-		--define '_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' rpm/nss-iam.spec
-	rpmlint --config rpm/rpmlint.toml dist/*.rpm
+		--define '_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' \
+		rpm/$(if $(filter i686,$(CPU)),lib)nss-iam.spec
+	rpmlint --config rpm/rpmlint.toml dist/*.$(CPU).rpm
+	$(if $(MODULE32),$(MAKE) rpm TRIPLE=$(MODULE32))
 
 clean: ## Remove everything that was built
 	rm -rf $(TARGET) dist .venv debian/changelog

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs missing packages that building and testing need, besides Rust: a C compiler (for SQLite and AWS-LC), Python with
 # venv (for the IAM emulator), and the tools that the tests compare with. `setup.sh packages` also installs what builds and
-# checks packages.
+# checks packages, `setup.sh TRIPLE` what builds for another architecture, such as aarch64-unknown-linux-gnu.
 set -eu
 
 missing=""
@@ -32,6 +32,14 @@ if [ "${1:-}" = packages ]; then
     need zsh zsh   # they try the completions
     need fish fish
 fi
+case ${1:-} in *-linux-gnu)
+    cpu=${1%%-*}
+    need "$cpu-linux-gnu-gcc" "gcc-$cpu-linux-gnu libc6-dev-$([ "$cpu" = aarch64 ] && echo arm64 || echo i386)-cross"
+    if ! [ -d "$(rustc --print target-libdir --target "$1")" ]; then
+        echo "setup: rustup target add $1"
+        rustup --quiet target add "$1"
+    fi ;;
+esac
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
 command -v cargo >/dev/null 2>&1 || { echo "setup: cargo is missing: install Rust first (rustup.rs)" >&2; exit 1; }
 

@@ -58,16 +58,39 @@ pub fn artefact(name: &str) -> PathBuf {
     path
 }
 
-/// A package that was built, `deb` or `rpm`.
+/// `dist/nss-iam*.deb` or `.rpm` of this machine's architecture.
 ///
 /// # Panics
-/// If there is none.
+/// If it is missing.
 #[must_use]
 pub fn package(extension: &str) -> PathBuf {
+    let architecture = match (extension, std::env::consts::ARCH) {
+        ("deb", "x86_64") => "amd64",
+        ("deb", "aarch64") => "arm64",
+        (_, other) => other,
+    };
+    built("nss-iam", &format!("{architecture}.{extension}"))
+}
+
+/// The module for 32-bit programs.
+///
+/// # Panics
+/// If it is missing.
+#[must_use]
+pub fn package_32(extension: &str) -> PathBuf {
+    built("libnss-iam", if extension == "deb" { "i386.deb" } else { "i686.rpm" })
+}
+
+/// The file of dist that begins with the name and a version, and ends with this.
+fn built(name: &str, end: &str) -> PathBuf {
     let directory = std::fs::read_dir(repository().join("dist")).into_iter().flatten().flatten();
-    let mut found =
-        directory.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == extension));
-    found.next().unwrap_or_else(|| panic!("there is no dist/nss-iam*.{extension}\nhint: make deb rpm"))
+    let is_it = |path: &PathBuf| {
+        let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+        let rest = file.strip_prefix(name).and_then(|rest| rest.strip_prefix(['_', '-']));
+        rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()) && rest.ends_with(end))
+    };
+    let mut found = directory.map(|entry| entry.path()).filter(is_it);
+    found.next().unwrap_or_else(|| panic!("there is no dist/{name}*{end}\nhint: make deb rpm"))
 }
 
 /// The output of a program, as text.

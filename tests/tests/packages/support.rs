@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tests::boot::Booted;
-pub(crate) use tests::package;
+pub(crate) use tests::{package, package_32};
 use tests::text;
 
 /// The version of a package that differs only in the version.
@@ -53,6 +53,9 @@ pub(crate) fn repository(host: &Booted) {
     fs::create_dir_all(&directory).unwrap();
     let place = directory.to_str().unwrap();
     done("cp", &[built.to_str().unwrap(), place]);
+    if cfg!(target_arch = "x86_64") {
+        done("cp", &[package_32("deb").to_str().unwrap(), place]);
+    }
     let work = tempfile::tempdir().unwrap();
     let root = work.path().join("root");
     done("dpkg-deb", &["-R", built.to_str().unwrap(), root.to_str().unwrap()]);

@@ -7,7 +7,7 @@ wanted=" $* "
 cd "$(dirname "$0")/.."
 trees=${CARGO_TARGET_DIR:-target}/trees
 
-tree() { # name, release of Debian, packages separated by commas, more options of mmdebstrap
+tree() { # name, release of Debian, packages separated by commas, more words for mmdebstrap
     name=$1 release=$2 packages=$3
     shift 3
     case $wanted in "  " | *" $name "*) ;; *) return 0 ;; esac
@@ -15,8 +15,8 @@ tree() { # name, release of Debian, packages separated by commas, more options o
     [ "$(cat "$trees/$name.stamp" 2>/dev/null)" != "$stamp" ] || return 0
     echo "trees: making $trees/$name"
     rm -rf "$trees/$name.stamp" "$trees/$name" "$trees/$name.new"
-    # mmdebstrap uses the mirror that this host's apt is configured with.
-    mmdebstrap --quiet --variant=apt --include="$packages" "$@" "$release" "$trees/$name.new"
+    # mmdebstrap uses the mirror that this host's apt is configured with, unless one is named.
+    mmdebstrap --quiet --variant=apt --include="$packages" "$release" "$trees/$name.new" "$@"
     mv "$trees/$name.new" "$trees/$name"
     echo "$stamp" >"$trees/$name.stamp"
 }
@@ -41,6 +41,7 @@ if [ "$(id -u)" != 0 ]; then
     echo "trees: skipped: needs root, like the tests that use them"
     exit 0
 fi
+architecture=$(dpkg --print-architecture)
 mkdir -p "$trees"
 exec 9>"$trees/lock" # two `make test` at once
 flock 9
@@ -58,6 +59,10 @@ for release in 11:bullseye 12:bookworm 13:trixie; do
     tree "debian${release%:*}" "${release#*:}" \
         ca-certificates,cron,dbus,iproute2,libpam-systemd,libpam-ssh-agent-auth,nftables,openssh-client,openssh-server,procps,sudo,systemd-sysv
 done
+# Runs 32-bit programs, too. Without updates: they do not have the same version of a package for all architectures at once.
+[ "$architecture" != amd64 ] ||
+    tree multiarch bookworm ca-certificates,dbus,libc6:i386,openssh-client,openssh-server,procps,systemd-sysv \
+        --architectures=amd64,i386 http://deb.debian.org/debian
 # No rpm distribution is available here, only rpm and dnf.
 tree rpm bookworm ca-certificates,dbus,dnf,openssh-client,openssh-server,procps,rpm,systemd-sysv
 # Has an SELinux policy, to which the module of the .rpm is added.

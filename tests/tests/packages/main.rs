@@ -13,6 +13,8 @@ mod imds;
 mod jump_host;
 mod life;
 mod names;
+#[cfg(target_arch = "x86_64")]
+mod programs_32;
 mod rpm;
 mod set_up;
 mod support;

@@ -3,7 +3,7 @@
 //! would be a run without an end, which loom reports).
 //!
 //! The files under test are those of the module and of `reader`, with loom's types in place of their `sync.rs`: if
-//! a memory order is changed there, it is changed here.
+//! a memory order is changed there, it is changed here. `weakened` checks that a weaker one is noticed.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![expect(dead_code, reason = "not all of the files under test is called from here")]
 
@@ -15,13 +15,9 @@ mod header;
 mod retention;
 #[path = "../../src/slots.rs"]
 mod slots;
+mod sync;
 mod values;
-
-/// Like `src/sync.rs` and `reader/src/sync.rs`.
-mod sync {
-    pub(crate) use loom::cell::UnsafeCell;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-}
+mod weakened;
 
 /// All runs with at most this many preemptions of a thread that could continue.
 fn explore(preemptions: usize, test: impl Fn() + Send + Sync + 'static) {

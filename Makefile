@@ -35,7 +35,7 @@ RELEASED := $(TARGET)/$(TRIPLE)/release
 COMPLETIONS := $(RELEASED)/completions
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
 
-.PHONY: help setup trees build module modules programs release demo picture test test-vm bench lint install install-module \
+.PHONY: help setup trees build module modules programs release demo picture test test-vm test-arm bench lint install install-module \
 	install-debian install-rpm debian/changelog deb rpm clean
 
 help: ## Show this
@@ -118,6 +118,26 @@ test: build modules deb rpm trees $(VENV) lint ## Run all tests
 test-vm: setup deb ## Run the tests on virtual machines: SELinux, AppArmor (a part of 'make test')
 	@tests/trees.sh qemu vm12
 	$(CARGO) test -p tests --locked --test vm
+
+# Emulated, and so not part of 'make test': the readers' unit tests, without those that repeat one check very often and without
+# loom's, which see no processor; then the package on a whole system. Natively, but as rarely needed: the same for 32 bits.
+ARM := aarch64-unknown-linux-gnu
+I686 := i686-unknown-linux-gnu
+READERS := -p cache -p keys-cmd -p nss-iam -p reader --lib --bins --tests
+OFTEN := $(addprefix --skip ,files:: values:: fifty_thousand changed_ every_answer_)
+
+test-arm: setup ## Run the tests for aarch64, emulated, and for 32-bit programs (not part of 'make test')
+	tests/setup.sh $(ARM)
+	tests/setup.sh $(I686)
+	@tests/trees.sh qemu-arm arm64-kernel arm64
+	$(MAKE) deb TRIPLE=$(ARM)
+	CC_i686_unknown_linux_gnu=i686-linux-gnu-gcc CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=i686-linux-gnu-gcc \
+	CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_RUNNER='/usr/i686-linux-gnu/lib/ld-linux.so.2 --library-path /usr/i686-linux-gnu/lib' \
+	$(CARGO) test --locked --target $(I686) $(READERS)
+	CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='$(abspath $(TARGET))/trees/qemu-arm/usr/bin/qemu-aarch64-static -L /usr/aarch64-linux-gnu' \
+	$(CARGO) test --locked --target $(ARM) $(READERS) -- $(OFTEN)
+	$(CARGO) test --locked -p tests --test aarch64
 
 bench: module $(VENV) ## Compare lookups with every peer (written to docs/benchmarks), and refresh and keys-cmd with the minimum
 	@tests/trees.sh bench

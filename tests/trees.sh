@@ -15,8 +15,8 @@ tree() { # name, release of Debian, packages separated by commas, more words for
     [ "$(cat "$trees/$name.stamp" 2>/dev/null)" != "$stamp" ] || return 0
     echo "trees: making $trees/$name"
     rm -rf "$trees/$name.stamp" "$trees/$name" "$trees/$name.new"
-    # mmdebstrap uses the mirror that this host's apt is configured with, unless one is named.
-    mmdebstrap --quiet --variant=apt --include="$packages" "$release" "$trees/$name.new" "$@"
+    # mmdebstrap uses the mirror that this host's apt is configured with.
+    ${emulated:-} mmdebstrap --quiet --variant=apt --include="$packages" "$@" "$release" "$trees/$name.new"
     mv "$trees/$name.new" "$trees/$name"
     echo "$stamp" >"$trees/$name.stamp"
 }
@@ -59,20 +59,36 @@ for release in 11:bullseye 12:bookworm 13:trixie; do
     tree "debian${release%:*}" "${release#*:}" \
         ca-certificates,cron,dbus,iproute2,libpam-systemd,libpam-ssh-agent-auth,nftables,openssh-client,openssh-server,procps,sudo,systemd-sysv
 done
-# Runs 32-bit programs, too. Without updates: they do not have the same version of a package for all architectures at once.
+# Runs 32-bit programs, too. Without updates: the same version of a package is not there for both architectures at once.
+# shellcheck disable=SC2016 # mmdebstrap's shell expands it
 [ "$architecture" != amd64 ] ||
     tree multiarch bookworm ca-certificates,dbus,libc6:i386,openssh-client,openssh-server,procps,systemd-sysv \
-        --architectures=amd64,i386 http://deb.debian.org/debian
+        --architectures=amd64,i386 --setup-hook='sed -i /security/d "$1/etc/apt/sources.list"'
 # No rpm distribution is available here, only rpm and dnf.
 tree rpm bookworm ca-certificates,dbus,dnf,openssh-client,openssh-server,procps,rpm,systemd-sysv
 # Has an SELinux policy, to which the module of the .rpm is added.
 tree selinux bookworm policycoreutils,selinux-policy-default,setools
-
 # qemu, in a version that emulates every processor and, for power cuts, logs the writes of a disk; with the tools of the file
 # systems on it. Not bookworm: its qemu-storage-daemon is in a package that needs much of a desktop.
 tree qemu trixie btrfs-progs,e2fsprogs,mount,qemu-system-x86,qemu-utils,seabios,xfsprogs
-# A virtual machine with SELinux and AppArmor.
-guest vm12 bookworm
+
+# Only for `make test-vm`: a virtual machine with SELinux and AppArmor.
+case $wanted in *" vm12 "*) guest vm12 bookworm ;; esac
+# Only for `make test-arm`: qemu, a kernel for aarch64, and a system, also as an archive that the kernel unpacks into memory. The
+# kernel is not installed there, because that would make a useless initramfs, slowly.
+case $wanted in *" arm64 "*)
+    tree qemu-arm bookworm qemu-system-arm,qemu-user-static
+    tree arm64-kernel bookworm linux-image-cloud-arm64 --architectures=arm64 --variant=extract --skip=check/qemu
+    [ "$architecture" = arm64 ] || emulated="tests/emulated.py $trees/qemu-arm/usr/bin/qemu-aarch64-static"
+    tree arm64 bookworm ca-certificates,dbus,libpam-systemd,openssh-client,openssh-server,procps,systemd-sysv \
+        --architectures=arm64 --mode=root --skip=check/qemu
+    if [ "$trees/arm64.cpio" -ot "$trees/arm64.stamp" ] || ! [ -e "$trees/arm64.cpio" ]; then
+        (cd "$trees/arm64" && find . -path ./usr/share/doc -prune -o -path ./usr/share/locale -prune -o -path ./var/cache -prune \
+            -o -path ./var/lib/apt/lists -prune -o -print |
+            cpio --quiet -o -H newc) >"$trees/arm64.cpio.new"
+        mv "$trees/arm64.cpio.new" "$trees/arm64.cpio"
+    fi ;;
+esac
 
 # Only for `make bench`: every peer, and the tools that count their instructions and system calls.
 case $wanted in *" bench "*)

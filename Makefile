@@ -166,6 +166,8 @@ install: install-module ## Install what was built by 'make release' below DESTDI
 	install -D -m 0755 $(RELEASED)/nss-iamctl $(DESTDIR)/usr/sbin/nss-iamctl
 	install -D -m 0644 config/config.toml $(DESTDIR)/etc/nss-iam/config.toml
 	install -D -m 0755 systemd/imds $(DESTDIR)$(LIBEXECDIR)/imds
+	install -D -m 0755 config/selinux $(DESTDIR)$(LIBEXECDIR)/selinux
+	install -D -m 0644 config/nss-iam.cil $(DESTDIR)/usr/share/selinux/packages/nss-iam.cil
 	install -D -m 0644 config/imds.nft $(DESTDIR)/usr/share/nss-iam/imds.nft
 	for unit in systemd/*.service systemd/*.timer systemd/*.path; do install -D -m 0644 $$unit $(DESTDIR)$(UNITDIR)/$${unit##*/}; done
 	install -D -m 0644 systemd/nss-iam.nftables $(DESTDIR)$(UNITDIR)/nftables.service.d/nss-iam.conf
@@ -183,12 +185,12 @@ install: install-module ## Install what was built by 'make release' below DESTDI
 install-debian:
 	install -D -m 0644 $(COMPLETIONS)/zsh $(DESTDIR)/usr/share/zsh/vendor-completions/_nss-iamctl
 	install -D -m 0644 config/pam-mkhomedir $(DESTDIR)/usr/share/pam-configs/nss-iam-mkhomedir
+	install -D -m 0644 config/nss-iam-mkhomedir.cil $(DESTDIR)/usr/share/selinux/packages/nss-iam-mkhomedir.cil
 	install -D -m 0644 config/apparmor-nameservice $(DESTDIR)/etc/apparmor.d/abstractions/nameservice.d/nss-iam
 	install -D -m 0644 $(RELEASED)/THIRD-PARTY $(DESTDIR)/usr/share/doc/nss-iam/THIRD-PARTY
 
 install-rpm:
 	install -D -m 0644 $(COMPLETIONS)/zsh $(DESTDIR)/usr/share/zsh/site-functions/_nss-iamctl
-	install -D -m 0644 config/nss-iam.cil $(DESTDIR)/usr/share/selinux/packages/nss-iam.cil
 	install -D -m 0644 $(RELEASED)/THIRD-PARTY $(DESTDIR)/usr/share/licenses/nss-iam/THIRD-PARTY
 	install -D -m 0644 LICENSE $(DESTDIR)/usr/share/licenses/nss-iam/LICENSE
 

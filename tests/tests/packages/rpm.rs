@@ -35,15 +35,12 @@ fn the_rpm_installs_the_programs_of_the_deb() {
             "usr/share/zsh",
             "etc/apparmor.d",
         ];
-        if !debian.iter().any(|only| path.starts_with(only)) {
+        let debian_only = path.ends_with("nss-iam-mkhomedir.cil");
+        if !debian_only && !debian.iter().any(|only| path.starts_with(only)) {
             assert!(rpm.contains(&format!("/{}", path.display())), "{}", path.display());
         }
     }
-    for only in [
-        "/usr/share/selinux/packages/nss-iam.cil",
-        "/usr/share/zsh/site-functions/_nss-iamctl",
-        "/usr/share/doc/nss-iam/reference/listing.md",
-    ] {
+    for only in ["/usr/share/zsh/site-functions/_nss-iamctl", "/usr/share/doc/nss-iam/reference/listing.md"] {
         assert!(rpm.contains(only), "{only}");
     }
 }
@@ -130,9 +127,21 @@ fn the_selinux_module_lets_programs_that_look_up_users_read_and_map_the_cache() 
         assert!(ran.status.success(), "{line}: {}{}", text(&ran.stderr), text(&ran.stdout));
         text(&ran.stdout).to_owned()
     };
-    run(&format!("semodule -n -s default -i {}", tests::repository().join("config/nss-iam.cil").display()));
+    run(&format!(
+        "semodule -n -s default -i {0}.cil -i {0}-mkhomedir.cil",
+        tests::repository().join("config/nss-iam").display()
+    ));
     let policy = "/etc/selinux/default/policy/policy.*";
-    for domain in ["sshd_t", "crond_t", "system_dbusd_t", "systemd_logind_t"] {
+    for domain in [
+        "sshd_t",
+        "crond_t",
+        "system_dbusd_t",
+        "systemd_logind_t",
+        "systemd_user_runtime_dir_t",
+        "quota_t",
+        "guest_t",
+        "user_systemd_t",
+    ] {
         let rules = run(&format!("sesearch -A -s {domain} -t nss_iam_cache_t -c file {policy}"));
         for permission in ["getattr", "open", "read", "map"] {
             assert!(
@@ -146,5 +155,9 @@ fn the_selinux_module_lets_programs_that_look_up_users_read_and_map_the_cache() 
     let contexts = "/etc/selinux/default/contexts/files/file_contexts";
     let label = |path: &str| run(&format!("matchpathcon -n -f {contexts} {path}"));
     assert_eq!(label("/var/lib/nss-iam/cache.db").trim(), "system_u:object_r:nss_iam_cache_t:s0");
+    for run in ["/run", "/var/run"] {
+        assert_eq!(label(&format!("{run}/nss-iam-imds.nft")).trim(), "system_u:object_r:nss_iam_imds_t:s0");
+    }
+    assert_eq!(label("/usr/sbin/mkhomedir_helper").trim(), "system_u:object_r:nss_iam_mkhomedir_exec_t:s0");
     assert!(!label("/var/lib/nss-iam-fetch/listing.json").contains("nss_iam"));
 }

@@ -9,6 +9,7 @@ pub(crate) mod nscd;
 pub(crate) mod paths;
 pub(crate) mod processes;
 pub(crate) mod published;
+pub(crate) mod selinux;
 pub(crate) mod services;
 
 use std::collections::BTreeMap;

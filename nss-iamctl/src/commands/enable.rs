@@ -24,7 +24,7 @@ use crate::edit::transaction::{Transaction, carry_out};
 use crate::edit::units;
 use crate::host::paths::{IMDS, TIMER};
 use crate::host::published::Published;
-use crate::host::{Host, files, nscd, services};
+use crate::host::{Host, files, nscd, selinux, services};
 use crate::say::error::{self, Error};
 use crate::say::say;
 
@@ -75,6 +75,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
         steps: settings.edits.into_iter().map(Step::Edit).collect(),
         notes: settings.notes,
     };
+    plan.labels(host);
     plan.notes.extend(groups::unread(args, config));
     plan.notes.extend(groups::shells(args, config));
     plan.notes.extend(groups::unused(args, config));
@@ -149,6 +150,14 @@ impl Plan {
         self.notes.extend(directories::remark(&after, order));
         self.edit(nsswitch::PATH, Kind::Nsswitch, before, Some(after));
         Ok(false)
+    }
+
+    /// Of a host where SELinux was switched on after the package was installed. First: semodule looks up users.
+    fn labels(&mut self, host: &Host) {
+        if selinux::wrong_label(host).is_some() {
+            let [line, back] = [selinux::LOAD, selinux::REMOVE].map(|line| line.map(str::to_owned).to_vec());
+            self.steps.insert(0, Step::Run { line, back });
+        }
     }
 
     fn homes(&mut self, host: &Host, by_authselect: bool) -> Result<(), Error> {

@@ -27,7 +27,7 @@ use crate::edit::settings;
 use crate::edit::sudo;
 use crate::host::Host;
 use crate::host::published::Published;
-use crate::host::{accounts, files, nscd, paths};
+use crate::host::{accounts, files, nscd, paths, selinux};
 use crate::say::error;
 use imds::ImdsFacts;
 use log::{Denial, Line};
@@ -87,6 +87,8 @@ pub(crate) struct Facts {
     pub synchronised: Option<bool>,
     pub log: Vec<Line>,
     pub denials: Vec<Denial>,
+    /// The SELinux label of the directory of the cache, if it is wrong.
+    pub wrong_label: Option<String>,
     /// Homes that exist, of active users.
     pub homes: Vec<(String, u32, Node)>,
     /// The files of users who may only forward connections from which cron or atd still runs commands; root only.
@@ -191,6 +193,7 @@ impl Facts {
             synchronised: synchronised(host),
             log: Vec::new(),
             denials: Vec::new(),
+            wrong_label: selinux::wrong_label(host),
             homes: homes(host, &published),
             jobs: jobs(host, &published),
             names: Names::default(),

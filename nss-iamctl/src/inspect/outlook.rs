@@ -112,6 +112,7 @@ fn for_all(facts: &Facts) -> Option<Finding> {
                 .into_iter()
                 .find(|found| is_bad(found) || found.code == Link::SshdMissing.into())
         })
+        .or_else(|| logins::label(facts))
         .or_else(|| Some(setup::keys_cmd(&facts.keys_cmd)).filter(is_bad))
         .or_else(|| setup::read(facts))
         .or_else(|| (!facts.passwd.contains_key(KEYS_USER)).then(|| setup::users(facts)))

@@ -233,6 +233,7 @@ links! {
     }
     "selinux" {
         SeLinux = "selinux-denied",
+        SeLinuxLabel = "selinux-label",
     }
     "unit" {
         UnitTakesName = "unit-takes-name",

@@ -54,7 +54,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     (
         "this host has no systemd, nscd, nftables, AppArmor or SELinux",
         "timer-missing timer-inactive unit-failed nscd-stale drop-in-not-read sshd-config-not-read apparmor-denied \
-         selinux-denied imds-failed imds-not-at-boot imds-no-program imds-no-table imds-not-checked imds-hook imds-address \
+         selinux-denied selinux-label imds-failed imds-not-at-boot imds-no-program imds-no-table imds-not-checked imds-hook imds-address \
          imds-uids imds-uid sshd-stopped",
     ),
     (

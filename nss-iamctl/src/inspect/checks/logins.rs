@@ -5,6 +5,7 @@ use policy::FORWARD_ONLY_SHELL;
 
 use crate::edit::sshd::drop_in::{self, OutOfForce};
 use crate::edit::sshd::effective::{self, Effective};
+use crate::host::selinux;
 use crate::inspect::checks::pam;
 use crate::inspect::checks::samples::of_samples;
 use crate::inspect::facts::log::Denial;
@@ -31,6 +32,7 @@ pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
             .iter()
             .map(|why| Finding::warn(Link::SudoAsks, why.what(), why.hint().unwrap_or_default())),
     );
+    findings.extend(label(facts));
     findings.extend(facts.denials.iter().map(denial));
     findings
 }
@@ -294,20 +296,28 @@ pub(crate) fn job(job: &Job) -> Finding {
     Finding::warn(Link::JobRuns, what, format!("rm {}", word(file)))
 }
 
+/// The label of the cache, on a host with SELinux.
+pub(crate) fn label(facts: &Facts) -> Option<Finding> {
+    let label = facts.wrong_label.as_ref()?;
+    let what = format!(
+        "the SELinux label of '/var/lib/nss-iam' is '{label}', with which sshd may not read the cache"
+    );
+    Some(Finding::bad(Link::SeLinuxLabel, what, selinux::LOAD.join(" ")))
+}
+
 fn denial(denial: &Denial) -> Finding {
     let Denial { by, program, path } = denial;
     match *by {
         "apparmor" => Finding::bad(
             Link::AppArmor,
             format!("AppArmor denied '{program}' access to '{path}'"),
-            "include <abstractions/nameservice> in that profile, or add '/var/lib/nss-iam/cache.db r,' to its file in \
-             /etc/apparmor.d/local; then apparmor_parser -r the profile",
+            "systemctl reload apparmor; if it is still denied: include <abstractions/nameservice> in that profile, or add \
+             '/var/lib/nss-iam/cache.db r,' to its file in /etc/apparmor.d/local, and reload again",
         ),
         _ => Finding::bad(
             Link::SeLinux,
             format!("SELinux denied '{program}' access to '{path}'"),
-            "semodule -i /usr/share/selinux/packages/nss-iam.cil && restorecon -RFv /var/lib/nss-iam; if it is still denied: \
-             ausearch -m avc -ts recent",
+            format!("{}; if it is still denied: ausearch -m avc -ts recent", selinux::LOAD.join(" ")),
         ),
     }
 }

@@ -106,7 +106,15 @@ fn what_else_stands_in_the_way_of_a_login_is_named() {
             facts.denials.push(Denial { by, program, path });
         }
     };
-    finds(Bad, "SELinux denied 'sshd' access to", "restorecon", denied("selinux"));
+    finds(Bad, "SELinux denied 'sshd' access to", "selinux load", denied("selinux"));
     finds(Bad, "AppArmor denied 'sshd' access to", "/etc/apparmor.d/local", denied("apparmor"));
+    finds(
+        Bad,
+        "the SELinux label of '/var/lib/nss-iam' is 'a:b:var_lib_t:s0'",
+        "selinux load",
+        |facts, _| {
+            facts.wrong_label = Some("a:b:var_lib_t:s0".to_owned());
+        },
+    );
     finds(Warn, "not run as root", "sudo", |facts, _| facts.root = false);
 }

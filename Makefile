@@ -35,7 +35,7 @@ RELEASED := $(TARGET)/$(TRIPLE)/release
 COMPLETIONS := $(RELEASED)/completions
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
 
-.PHONY: help setup trees build module modules programs release demo picture test test-vm test-arm bench lint install install-module \
+.PHONY: help setup trees build module modules programs release demo picture test test-vm test-arm test-all bench lint install install-module \
 	install-debian install-rpm debian/changelog deb rpm clean
 
 help: ## Show this
@@ -115,9 +115,9 @@ test: build modules deb rpm trees $(VENV) lint ## Run all tests
 	awk '/^skipped: /{s++} /^test result:/{p+=$$4; f+=$$6} \
 	     END {printf "%d passed, %d failed, %d skipped\n", p-s, f, s; exit !(p-s)}' $(TARGET)/test.log && exit $$status
 
-test-vm: setup deb ## Run the tests on virtual machines: SELinux, AppArmor (a part of 'make test')
+test-vm: build deb ## Run the tests on virtual machines, with SELinux and AppArmor in force (not part of 'make test')
 	@tests/trees.sh qemu vm12
-	$(CARGO) test -p tests --locked --test vm
+	$(CARGO) test --locked -p tests --test vm
 
 # Emulated, and so not part of 'make test': the readers' unit tests, without those that repeat one check very often and without
 # loom's, which see no processor; then the package on a whole system. Natively, but as rarely needed: the same for 32 bits.
@@ -138,6 +138,10 @@ test-arm: setup ## Run the tests for aarch64, emulated, and for 32-bit programs 
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='$(abspath $(TARGET))/trees/qemu-arm/usr/bin/qemu-aarch64-static -L /usr/aarch64-linux-gnu' \
 	$(CARGO) test --locked --target $(ARM) $(READERS) -- $(OFTEN)
 	$(CARGO) test --locked -p tests --test aarch64
+
+test-all: test ## Run all tests, also those on emulated machines, and power cuts at many more writes (more than an hour)
+	CUTS=1000 $(CARGO) test --locked -p tests --test crash
+	$(MAKE) test-vm test-arm
 
 bench: module $(VENV) ## Compare lookups with every peer (written to docs/benchmarks), and refresh and keys-cmd with the minimum
 	@tests/trees.sh bench

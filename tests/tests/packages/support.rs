@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tests::boot::Booted;
-pub(crate) use tests::{package, package_32};
 use tests::text;
+pub(crate) use tests::{package, package_32};
 
 /// The version of a package that differs only in the version.
 pub(crate) const OLDER: &str = "0.0.9";

@@ -12,6 +12,7 @@ mod leaving;
 mod load;
 mod names;
 mod outage;
+mod published;
 mod session;
 mod support;
 mod units;

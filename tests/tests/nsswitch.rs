@@ -21,7 +21,7 @@ const DATABASES: [&str; 4] = ["passwd", "group", "shadow", "initgroups"];
 const SERVICES: [&str; 3] = ["one", "two", "three"];
 
 /// Files that every glibc can read.
-const READ: [&[u8]; 49] = [
+const READ: [&[u8]; 55] = [
     b"",
     b" \t",
     b"# none",
@@ -78,6 +78,13 @@ const READ: [&[u8]; 49] = [
     b"passwd: files one [NOTFOUND=continue]] two\n",
     b"passwd: files one\nfoo\n\n  \ngroup: files two\n",
     b"group: files one [SUCCESS=return]\ninitgroups: files [NOTFOUND=continue] two\n",
+    // Published by Flatcar, Clear Linux, Gentoo, OpenMandriva, Fedora CoreOS, and Google's guest-agent; `one` for each directory.
+    b"passwd: files usrfiles one systemd\nshadow: files usrfiles one\ngroup: files usrfiles one systemd\n",
+    b"passwd: compat altfiles\ngroup: compat altfiles\nshadow: compat altfiles\n",
+    b"passwd:    compat files\nshadow:    compat files\ngroup:    compat files\n",
+    b"passwd: files compat one mymachines systemd\ngroup: files compat one mymachines systemd\nshadow: files two\n",
+    b"passwd: files altfiles one systemd\ngroup: files [SUCCESS=merge] altfiles [SUCCESS=merge] one [SUCCESS=merge] systemd\n",
+    b"passwd: files systemd one two\ngroup: files systemd one two\n",
 ];
 
 /// Files that some glibc ignores completely or in part.

@@ -70,41 +70,31 @@ fn other_files_of_the_host_are_asked_before_iam_in_either_order() {
     }
 }
 
-/// The `passwd` line of a profile, and its two `group` lines.
-const PROFILES: [(&str, [&str; 3]); 4] = [
-    (
-        "local",
-        [
-            "files {if \"with-altfiles\":altfiles }systemd",
-            "files {if \"with-altfiles\":altfiles }systemd {exclude if \"with-group-merging\"}",
-            "files [SUCCESS=merge] {if \"with-altfiles\":altfiles [SUCCESS=merge] }systemd [SUCCESS=merge] {include if \"with-group-merging\"}",
-        ],
-    ),
+/// The profiles of authselect: the services on their lines, some only with or without a feature.
+const PROFILES: [(&str, &[(&str, &str)]); 4] = [
+    ("local", &[("files", ""), ("altfiles", "if \"with-altfiles\""), ("systemd", "")]),
     (
         "sssd",
-        [
-            "{if \"with-tlog\":sss }files {if \"with-altfiles\":altfiles }{if not \"with-tlog\":sss }systemd",
-            "{if \"with-tlog\":sss }files {if \"with-altfiles\":altfiles }{if not \"with-tlog\":sss }systemd {exclude if \"with-group-merging\"}",
-            "{if \"with-tlog\":sss [SUCCESS=merge] }files [SUCCESS=merge] {if \"with-altfiles\":altfiles [SUCCESS=merge] }{if not \"with-tlog\":sss [SUCCESS=merge] }systemd [SUCCESS=merge] {include if \"with-group-merging\"}",
+        &[
+            ("sss", "if \"with-tlog\""),
+            ("files", ""),
+            ("altfiles", "if \"with-altfiles\""),
+            ("sss", "if not \"with-tlog\""),
+            ("systemd", ""),
         ],
     ),
-    (
-        "winbind",
-        [
-            "files {if \"with-altfiles\":altfiles }winbind systemd",
-            "files {if \"with-altfiles\":altfiles }winbind systemd {exclude if \"with-group-merging\"}",
-            "files [SUCCESS=merge] {if \"with-altfiles\":altfiles [SUCCESS=merge] }winbind [SUCCESS=merge] systemd [SUCCESS=merge] {include if \"with-group-merging\"}",
-        ],
-    ),
-    (
-        "nis",
-        [
-            "files {if \"with-altfiles\":altfiles }nis systemd",
-            "files {if \"with-altfiles\":altfiles }nis systemd {exclude if \"with-group-merging\"}",
-            "files [SUCCESS=merge] {if \"with-altfiles\":altfiles [SUCCESS=merge] }nis [SUCCESS=merge] systemd [SUCCESS=merge] {include if \"with-group-merging\"}",
-        ],
-    ),
+    ("winbind", &[("files", ""), ("altfiles", "if \"with-altfiles\""), ("winbind", ""), ("systemd", "")]),
+    ("nis", &[("files", ""), ("altfiles", "if \"with-altfiles\""), ("nis", ""), ("systemd", "")]),
 ];
+
+/// A line of a template; `action` follows each service.
+fn template(services: &[(&str, &str)], action: &str) -> String {
+    let word = |(service, condition): &(&str, &str)| match *condition {
+        "" => format!("{service}{action} "),
+        condition => format!("{{{condition}:{service}{action} }}"),
+    };
+    services.iter().map(word).collect::<String>().trim_end().to_owned()
+}
 
 /// What authselect(8) generates from a template with these features.
 fn generated(template: &str, features: &[&str]) -> String {
@@ -138,9 +128,12 @@ fn generated(template: &str, features: &[&str]) -> String {
 #[test]
 fn each_profile_of_authselect_has_iam_with_every_set_of_features() {
     const FEATURES: [&str; 3] = ["with-altfiles", "with-group-merging", "with-tlog"];
-    for (name, [passwd, group, merging]) in PROFILES {
+    for (name, services) in PROFILES {
+        let (plain, merging) = (template(services, ""), template(services, " [SUCCESS=merge]"));
         let text = format!(
-            "passwd:     {passwd}\nshadow:     files systemd\ngroup:      {group}\ngroup:      {merging}\n"
+            "passwd:     {plain}\nshadow:     files systemd\n\
+             group:      {plain} {{exclude if \"with-group-merging\"}}\n\
+             group:      {merging} {{include if \"with-group-merging\"}}\n"
         );
         let enabled = enable(&text).unwrap();
         assert_eq!(disable(&enabled), text, "{name}");

@@ -20,6 +20,7 @@ use crate::say::show::{ago, some, time, word};
 /// All checks. Those that depend on a missing one are skipped.
 pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Probe>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let tried = tries(facts, who);
     if !facts.root {
         let what = "not run as root: ids, keys, what the host grants to the name, sshd's settings and parts of the log were not \
                     checked";
@@ -41,7 +42,8 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
         findings.extend(answers::lines(facts.nsswitch.as_deref()).into_iter().filter(not_ok));
         findings.extend(directories::judge(facts));
         findings.extend(answers::told(facts, probe));
-        findings.extend(home(facts, probe));
+        let came_in = tried.as_ref().is_some_and(|tried| tried.code == Code::from(Link::LoginAccepted));
+        findings.extend(home(facts, probe, came_in));
         findings.extend(logins::shell(facts, probe));
         findings.extend(logins::daemon(facts).into_iter().filter(not_ok));
         findings.extend(logins::settings(facts, probe));
@@ -56,7 +58,7 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
             findings.extend(outlook(facts, std::slice::from_ref(probe)).reason().cloned());
         }
     }
-    findings.extend(tries(facts, who));
+    findings.extend(tried);
     findings
 }
 
@@ -396,7 +398,8 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
     findings
 }
 
-fn home(facts: &Facts, probe: &Probe) -> Option<Finding> {
+/// `came_in` is whether the last login was accepted.
+fn home(facts: &Facts, probe: &Probe, came_in: bool) -> Option<Finding> {
     if probe.shell == FORWARD_ONLY_SHELL {
         return None;
     }
@@ -409,6 +412,19 @@ fn home(facts: &Facts, probe: &Probe) -> Option<Finding> {
                 probe.home
             );
             Some(Finding::warn(Link::HomeUnmade, what, "nss-iamctl enable"))
+        }
+        // pam_mkhomedir is optional and logs nothing when it fails, for example because root is nobody on a server of homes.
+        None if came_in => {
+            let (uid, home) = (probe.uid, &probe.home);
+            let what = format!(
+                "the home '{home}' does not exist although the last login was accepted: PAM could not create it, or it was \
+                 removed since"
+            );
+            let remedy = format!(
+                "install -d -m 0700 -o {uid} -g {uid} {}; if it is on NFS with root_squash, on the server",
+                word(home)
+            );
+            Some(Finding::warn(Link::HomeUnmade, what, remedy))
         }
         None => {
             Some(Finding::ok(Link::HomeToBeMade, format!("'{}' is created at the first login", probe.home)))

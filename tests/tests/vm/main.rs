@@ -1,4 +1,6 @@
 //! On virtual machines: what only a kernel of its own shows.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod apparmor;
 mod selinux;
+mod support;

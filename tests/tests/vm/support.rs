@@ -39,6 +39,11 @@ pub(crate) fn installed() -> Option<(Borrowed, BTreeMap<String, Key>)> {
     Some((vm, keys))
 }
 
+/// Whether a user can log in with their key, like an administrator who tries it.
+pub(crate) fn logs_in(vm: &Vm, keys: &BTreeMap<String, Key>, name: &str) -> bool {
+    vm.ssh(name, &keys[name], "true").status.success()
+}
+
 /// What doctor and `why ana` report as bad or as a warning: the codes of the findings.
 pub(crate) fn found(vm: &Vm, command: &str) -> Vec<String> {
     let said = vm.sh(&format!("{command} --json")).1;

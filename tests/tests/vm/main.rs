@@ -5,4 +5,5 @@ mod apparmor;
 mod clock;
 mod metadata;
 mod selinux;
+mod storage;
 mod support;

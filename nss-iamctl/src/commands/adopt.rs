@@ -8,6 +8,7 @@ mod changes;
 mod check;
 mod facts;
 mod impact;
+mod interrupted;
 mod keys;
 mod outcome;
 mod pair;
@@ -41,6 +42,9 @@ use world::{Request, World};
 /// # Errors
 /// When it cannot be planned, or fails; all files are then restored.
 pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
+    // While the lock is held, nobody else changes what the plan depends on.
+    let _lock = args.apply.then(|| carry_out::lock(host)).transpose()?;
+    interrupted::restore(host, args.apply)?;
     if args.undo { undo::run(host, args, out) } else { adopt(host, args, now, out) }
 }
 
@@ -48,8 +52,6 @@ pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> R
 fn adopt(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
     let request =
         Request { names: args.names.clone(), renumber: args.renumber, elsewhere: args.print_config };
-    // While the lock is held, nobody else changes what the plan depends on.
-    let _lock = args.apply.then(|| carry_out::lock(host)).transpose()?;
     let facts = Facts::read(host)?;
     let world = World::of(&facts);
     let plan = plan::plan(&world, &request)?;

@@ -259,7 +259,8 @@ fn a_cut_adopt_leaves_old_or_new_files_and_the_administrator_in() {
     ]);
     append("/etc/sudoers.d/ana", "ana ALL=(ALL) NOPASSWD:ALL\n");
     bed.host.refresh();
-    survives(&bed, FileSystem::Ext4, &["nss-iamctl", "adopt", "--apply"], &[], true);
+    let then = ["nss-iamctl adopt --apply", "nss-iamctl adopt --undo --apply"];
+    survives(&bed, FileSystem::Ext4, &["nss-iamctl", "adopt", "--apply"], &then, true);
 }
 
 #[test]

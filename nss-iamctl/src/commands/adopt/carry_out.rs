@@ -71,14 +71,15 @@ pub(super) fn carry_out(
     let accounts = accounts.collect::<Result<Vec<_>, _>>().map_err(unchanged)?;
     let groups = groups.iter().map(|group| (*group).to_owned()).collect();
     let record = Record::new(accounts, groups, &edits).text().map_err(unchanged)?;
-    let texts = [("plan.txt", shown), (adopted::NAME, record.as_str())];
+    let texts = [(adopted::UNFINISHED, ""), (adopted::NAME, record.as_str()), (adopted::PLAN, shown)];
     let copies = copies::save(host, &name, &edits, &texts).map_err(unchanged)?;
     let mut steps: Vec<Step> = plan.adopt.iter().filter_map(moved).map(Step::Owners).collect();
     steps.extend(edits.into_iter().map(Step::Edit));
     make(host, &steps, Some(&copies), |transaction| {
         let moved = plan.adopt.iter().filter(|adoption| adoption.moves().is_some());
         nobody_came(host, moved.map(|adoption| (adoption.name.as_str(), adoption.uid)))?;
-        refresh(transaction, plan)
+        refresh(transaction, plan)?;
+        adopted::finish(&copies)
     })?;
     Ok(copies)
 }

@@ -32,7 +32,6 @@ use plan::{Found, Undoing, World};
 /// When something has taken the place of an account, or it fails; all files are then restored.
 pub(super) fn run(host: &Host, args: &Adopt, out: &mut dyn Write) -> Result<u8, Error> {
     let nothing = |failed: Error| failed.done("nothing was done");
-    let _lock = args.apply.then(|| carry_out::lock(host)).transpose()?;
     let passwd = accounts::local(host).map_err(nothing)?;
     let (all, without) = Adopted::all(host).map_err(nothing)?;
     for directory in without {
@@ -178,7 +177,8 @@ fn carry_out(host: &Host, undoing: &Undoing<'_>, adopted: &Adopted) -> Result<Pa
     Ok(backup)
 }
 
-fn owners(account: &Account) -> Option<Owners> {
+/// How the owners of the account's files are changed back.
+pub(super) fn owners(account: &Account) -> Option<Owners> {
     Some(Owners {
         name: account.name.clone(),
         moves: account.moves?.back(),

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use cache::replace::sync_directory;
 use serde::{Deserialize, Serialize};
 
 use super::{DIRECTORY, hash, stored};
@@ -15,6 +16,10 @@ use crate::say::error::Error;
 
 /// The name of the record.
 pub(crate) const NAME: &str = "undo.json";
+/// A file that exists until the adoption is complete.
+pub(crate) const UNFINISHED: &str = "unfinished";
+/// What was shown. It is written last: before that, nothing was changed.
+pub(crate) const PLAN: &str = "plan.txt";
 /// How the names of the directories begin.
 pub(crate) const ADOPTED: &str = "adopt-";
 /// How they begin once all accounts were given back.
@@ -101,7 +106,7 @@ impl Adopted {
         let (mut found, mut without) = (Vec::new(), Vec::new());
         for name in files::names(&host.path(DIRECTORY))? {
             let directory = host.path(DIRECTORY).join(&name);
-            if !name.to_string_lossy().starts_with(ADOPTED) {
+            if !name.to_string_lossy().starts_with(ADOPTED) || !directory.join(PLAN).exists() {
                 continue;
             }
             match fs::read(directory.join(NAME)) {
@@ -115,6 +120,11 @@ impl Adopted {
         Ok((found, without))
     }
 
+    /// Whether a power cut has ended it.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.directory.join(UNFINISHED).exists()
+    }
+
     /// From now on it is undone. The copies stay.
     ///
     /// # Errors
@@ -123,8 +133,19 @@ impl Adopted {
         let name = self.directory.file_name().unwrap_or_default().to_string_lossy();
         let undone = self.directory.with_file_name(format!("{UNDONE}{name}"));
         let renamed = fs::rename(&self.directory, &undone);
-        renamed.map(|()| undone).map_err(|cause| Error::io("rename", &self.directory, &cause))
+        let synced = renamed.and_then(|()| sync_directory(undone.parent().unwrap_or(&undone)));
+        synced.map(|()| undone).map_err(|cause| Error::io("rename", &self.directory, &cause))
     }
+}
+
+/// From now on, the adoption with these copies is complete.
+///
+/// # Errors
+/// When that cannot be stored.
+pub(crate) fn finish(copies: &Path) -> Result<(), Error> {
+    let unfinished = copies.join(UNFINISHED);
+    let removed = fs::remove_file(&unfinished).and_then(|()| sync_directory(copies));
+    removed.map_err(|cause| Error::io("remove", &unfinished, &cause))
 }
 
 fn parse(directory: &Path, json: &[u8]) -> Result<Record, Error> {
@@ -170,6 +191,7 @@ mod tests {
         for name in ["adopt-20260101T000000Z-1", "adopt-20260201T000000Z-1", "adopt-old", "other"] {
             let directory = host.path(DIRECTORY).join(name);
             fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join(PLAN), "").unwrap();
             if name.ends_with('1') {
                 fs::write(directory.join(NAME), &text).unwrap();
             }

@@ -155,8 +155,9 @@ impl Plan {
     /// Of a host where SELinux was switched on after the package was installed. First: semodule looks up users.
     fn labels(&mut self, host: &Host) {
         if selinux::wrong_label(host).is_some() {
-            let [line, back] = [selinux::LOAD, selinux::REMOVE].map(|line| line.map(str::to_owned).to_vec());
-            self.steps.insert(0, Step::Run { line, back });
+            // Not undone: it changes no login, and the package loads the same.
+            self.steps
+                .insert(0, Step::Run { line: selinux::LOAD.map(str::to_owned).to_vec(), back: Vec::new() });
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) enum Step {
         unit: String,
         on: bool,
     },
-    /// A program is run; `back` undoes that.
+    /// A program is run; `back` undoes that, if it is not empty.
     Run {
         line: Vec<String>,
         back: Vec<String>,

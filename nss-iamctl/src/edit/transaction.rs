@@ -160,12 +160,14 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Runs a program that must succeed, and that `back` undoes.
+    /// Runs a program that must succeed, and that `back` undoes, if it is not empty.
     ///
     /// # Errors
     /// When it fails.
     pub(crate) fn run(&mut self, line: &[String], back: Vec<String>) -> Result<(), Error> {
-        self.undo.push(Undo::Run(back));
+        if !back.is_empty() {
+            self.undo.push(Undo::Run(back));
+        }
         run(self.host, line)
     }
 

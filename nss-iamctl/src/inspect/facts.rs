@@ -88,7 +88,7 @@ pub(crate) struct Facts {
     pub log: Vec<Line>,
     pub denials: Vec<Denial>,
     /// The SELinux label of the directory of the cache, if it is wrong.
-    pub wrong_label: Option<String>,
+    pub wrong_label: Option<(&'static str, String)>,
     /// Homes that exist, of active users.
     pub homes: Vec<(String, u32, Node)>,
     /// The files of users who may only forward connections from which cron or atd still runs commands; root only.

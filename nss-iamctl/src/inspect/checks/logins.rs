@@ -298,10 +298,9 @@ pub(crate) fn job(job: &Job) -> Finding {
 
 /// The label of the cache, on a host with SELinux.
 pub(crate) fn label(facts: &Facts) -> Option<Finding> {
-    let label = facts.wrong_label.as_ref()?;
-    let what = format!(
-        "the SELinux label of '/var/lib/nss-iam' is '{label}', with which sshd may not read the cache"
-    );
+    let (path, label) = facts.wrong_label.as_ref()?;
+    let what =
+        format!("the SELinux label of '{path}' is '{label}', which sshd and other programs may not read");
     Some(Finding::bad(Link::SeLinuxLabel, what, selinux::LOAD.join(" ")))
 }
 

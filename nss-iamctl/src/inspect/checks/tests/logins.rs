@@ -113,7 +113,7 @@ fn what_else_stands_in_the_way_of_a_login_is_named() {
         "the SELinux label of '/var/lib/nss-iam' is 'a:b:var_lib_t:s0'",
         "selinux load",
         |facts, _| {
-            facts.wrong_label = Some("a:b:var_lib_t:s0".to_owned());
+            facts.wrong_label = Some(("/var/lib/nss-iam", "a:b:var_lib_t:s0".to_owned()));
         },
     );
     finds(Warn, "not run as root", "sudo", |facts, _| facts.root = false);

@@ -65,7 +65,8 @@ fn since_the_last_change(text: &str) -> Vec<Denial> {
         if line.contains("type=MAC_POLICY_LOAD ") || line.contains("type=1403 ") {
             denials.retain(|denial| denial.by != "selinux");
         }
-        if line.contains("apparmor=\"STATUS\" operation=\"profile_replace\"") {
+        let same = line.contains("info=\"same as current profile");
+        if line.contains("apparmor=\"STATUS\" operation=\"profile_replace\"") && !same {
             let replaced = value(line, "name").unwrap_or_default();
             denials.retain(|denial| denial.by != "apparmor" || denial.program != replaced);
         }
@@ -192,12 +193,14 @@ mod tests {
         let avc = r#"avc:  denied  { read } for  pid=9 comm="sshd" name="cache.db" dev="xvda1" ino=5"#;
         let profile = |verb: &str| format!(r#"apparmor={verb} profile="p" name="/var/lib/nss-iam/cache.db""#);
         let denied = profile(r#""DENIED" operation="open""#);
-        let replaced = r#"apparmor="STATUS" operation="profile_replace" info="same" profile="unconfined" name="p" pid=1"#;
+        let replaced = r#"apparmor="STATUS" operation="profile_replace" profile="unconfined" name="p" pid=1"#;
+        let same = r#"apparmor="STATUS" operation="profile_replace" info="same as current profile, skipping" profile="unconfined" name="p" pid=1"#;
         let count = |lines: &[&str]| since_the_last_change(&lines.join("\n")).len();
         assert_eq!(count(&[avc, avc, &denied]), 2);
         assert_eq!(count(&[avc, "type=MAC_POLICY_LOAD msg=audit(1.2:3): lsm=selinux res=1", &denied]), 1);
         assert_eq!(count(&["audit: type=1403 audit(1.2:3): auid=0", avc]), 1);
         assert_eq!(count(&[avc, &denied, replaced]), 1);
+        assert_eq!(count(&[&denied, same]), 1);
         assert_eq!(count(&[&denied, &replaced.replace("\"p\"", "\"q\"")]), 1);
     }
 }

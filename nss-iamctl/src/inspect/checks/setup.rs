@@ -115,12 +115,7 @@ fn programs(facts: &Facts) -> Vec<Finding> {
             "32-bit programs can run here ('{LOADER_32}' is installed), but find no nss-iam user: there is no \
              libnss_iam.so.2 for them"
         );
-        let install = if facts.module.debian {
-            "apt-get install libnss-iam:i386"
-        } else {
-            "dnf install libnss-iam.i686"
-        };
-        findings.push(Finding::warn(Link::ModuleMissingForSome, what, install));
+        findings.push(Finding::warn(Link::ModuleMissingForSome, what, facts.module.install_32));
     }
     if !facts.refresher {
         let what = format!("'{REFRESHER}' is missing or not executable");

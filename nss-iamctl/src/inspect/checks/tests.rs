@@ -91,7 +91,7 @@ fn what_an_installation_brings_is_missed() {
     });
     finds(Level::Warn, "32-bit programs can run here", "dnf install libnss-iam.i686", |facts, _| {
         facts.module.programs_32 = Some(false);
-        facts.module.debian = false;
+        facts.module.install_32 = "dnf install libnss-iam.i686";
     });
     finds(Bad, "cache-refresher' is missing", "install", |facts, _| facts.refresher = false);
     finds(Bad, "keys-cmd' is missing", "install", |facts, _| drop(facts.keys_cmd.pop()));

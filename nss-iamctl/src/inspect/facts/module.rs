@@ -26,8 +26,8 @@ pub(crate) struct Module {
     pub native: bool,
     /// 32-bit programs; `None` if no libraries for them are installed, or the architecture has no such module.
     pub programs_32: Option<bool>,
-    /// Whether this is Debian or a derivative, which has packages of dpkg(1), not of rpm(8).
-    pub debian: bool,
+    /// The command that installs the package for 32-bit programs.
+    pub install_32: &'static str,
 }
 
 pub(crate) fn gather(host: &Host) -> Module {
@@ -36,7 +36,23 @@ pub(crate) fn gather(host: &Host) -> Module {
     Module {
         native: found.contains(&NATIVE),
         programs_32: runs_32.then(|| found.contains(&I386)),
-        debian: host.exists("/etc/debian_version"),
+        install_32: install_32(host),
+    }
+}
+
+/// The loader may be there although dpkg(1) does not know the architecture: the package libc6-i386 has it, too.
+fn install_32(host: &Host) -> &'static str {
+    let foreign = host.run(&["dpkg", "--print-foreign-architectures"]);
+    if foreign.is_ok_and(|ran| ran.stdout.lines().any(|line| line == "i386")) {
+        "apt-get install libnss-iam:i386"
+    } else if host.exists("/etc/debian_version") {
+        "dpkg --add-architecture i386 && apt-get update && apt-get install libnss-iam:i386"
+    } else if host.find("zypper").is_some() {
+        "zypper install libnss-iam.i686"
+    } else if host.find("dnf").is_some() {
+        "dnf install libnss-iam.i686"
+    } else {
+        "yum install libnss-iam.i686"
     }
 }
 

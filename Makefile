@@ -124,7 +124,7 @@ test-vm: build deb ## Run the tests on virtual machines, with SELinux and AppArm
 ARM := aarch64-unknown-linux-gnu
 I686 := i686-unknown-linux-gnu
 READERS := -p cache -p keys-cmd -p nss-iam -p reader --lib --bins --tests
-OFTEN := $(addprefix --skip ,files:: values:: fifty_thousand changed_ every_answer_)
+OFTEN := $(addprefix --skip ,weakened:: files:: values:: fifty_thousand changed_ every_answer_)
 
 test-arm: setup ## Run the tests for aarch64, emulated, and for 32-bit programs (not part of 'make test')
 	tests/setup.sh $(ARM)
@@ -133,7 +133,7 @@ test-arm: setup ## Run the tests for aarch64, emulated, and for 32-bit programs 
 	$(MAKE) deb TRIPLE=$(ARM)
 	CC_i686_unknown_linux_gnu=i686-linux-gnu-gcc CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=i686-linux-gnu-gcc \
 	CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_RUNNER='/usr/i686-linux-gnu/lib/ld-linux.so.2 --library-path /usr/i686-linux-gnu/lib' \
-	$(CARGO) test --locked --target $(I686) $(READERS)
+	$(CARGO) test --locked --target $(I686) $(READERS) -- --skip weakened::
 	CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='$(abspath $(TARGET))/trees/qemu-arm/usr/bin/qemu-aarch64-static -L /usr/aarch64-linux-gnu' \
 	$(CARGO) test --locked --target $(ARM) $(READERS) -- $(OFTEN)
@@ -151,7 +151,8 @@ bench: module $(VENV) ## Compare lookups with every peer (written to docs/benchm
 
 lint: setup $(LINT) $(DENY)/bin/cargo-deny ## Check formatting, clippy, dependencies (deny.toml), the workflow and the issue forms
 	@if $(CARGO) clippy --version >/dev/null 2>&1 && $(CARGO) fmt --version >/dev/null 2>&1; then \
-		$(CARGO) fmt --all --check && $(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings; \
+		$(CARGO) fmt --all --check && $(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings && \
+		$(CARGO) clippy -p tests --test vm --test aarch64 --locked --quiet -- -D warnings; \
 	else \
 		echo "lint skipped: this toolchain has no clippy or rustfmt (rustup component add clippy rustfmt)"; \
 	fi
@@ -160,8 +161,10 @@ lint: setup $(LINT) $(DENY)/bin/cargo-deny ## Check formatting, clippy, dependen
 	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml
 	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 
+# Renamed, because any program may load it at any time.
 install-module:
-	install -D -m 0644 $(MODULE) $(DESTDIR)$(LIBDIR)/libnss_iam.so.2
+	install -D -m 0644 $(MODULE) $(DESTDIR)$(LIBDIR)/libnss_iam.so.2.new
+	mv -f $(DESTDIR)$(LIBDIR)/libnss_iam.so.2.new $(DESTDIR)$(LIBDIR)/libnss_iam.so.2
 
 install: install-module ## Install what was built by 'make release' below DESTDIR
 	install -D -m 0755 $(RELEASED)/keys-cmd $(DESTDIR)$(LIBEXECDIR)/keys-cmd

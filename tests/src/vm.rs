@@ -320,7 +320,7 @@ fn start(security: Security, console: &Path) -> Child {
     let tree = trees().join("qemu");
     let disk = trees().join(format!("{GUEST}.ext4"));
     for part in [&tree, &disk] {
-        assert!(part.exists(), "'{}' is missing\nhint: make trees", part.display());
+        assert!(part.exists(), "'{}' is missing\nhint: make test-vm", part.display());
     }
     fs::create_dir_all(directory()).unwrap();
     let append = match security {

@@ -2,7 +2,6 @@
 //! edit. The controls take away what protects against a cut, and must be noticed.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a test fails by panicking, and prints how many cuts it tried"

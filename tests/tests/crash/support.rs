@@ -79,12 +79,7 @@ impl Without {
 
 /// Replaces the programs of this build by those of the .deb.
 pub(crate) fn install_shipped(machine: &Machine) {
-    let directory = tests::repository().join("dist");
-    let packages = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
-    let package = packages
-        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("nss-iam_"))
-        .unwrap_or_else(|| panic!("there is no .deb in '{}'\nhint: make deb", directory.display()));
+    let package = tests::package("deb");
     let ran = machine.run(&["dpkg-deb", "-x", package.to_str().unwrap(), "/run/shipped"]);
     assert!(ran.status.success(), "{}", text(&ran.stderr));
     let module = module();

@@ -3,7 +3,8 @@
 //! First, the publisher marks a file that it has replaced, and every call reads the mark. Second, the path is
 //! checked once a second, in case a publisher was killed before it set the mark, and for overlayfs, where a map of
 //! a lower layer does not show it. A chroot hides the path: the file then stays in use, but only for ten minutes
-//! once it is marked. Third, it is rechecked once a second whether the file can still be read. Nothing here waits, whatever other threads are doing, or were doing when the process forked.
+//! once it is marked. Third, once a second, the file is checked for whether it can still be read. Nothing here waits for
+//! another thread, whatever threads are doing, or were doing when the process forked.
 #![forbid(unsafe_code)]
 
 use core::num::NonZero;

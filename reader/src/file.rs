@@ -17,6 +17,7 @@ use core::ffi::{CStr, c_int, c_long, c_void};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::header::{self, HEADER, MARK};
 use crate::readable::Tried;
@@ -51,6 +52,8 @@ pub struct Map {
     len: usize,
     id: Id,
     tried: Tried,
+    /// Whether the whole file can be mapped at once.
+    populates: AtomicBool,
     _owns: PhantomData<[u8]>,
 }
 
@@ -99,7 +102,9 @@ impl Map {
     /// # Errors
     /// [`Error::System`] with EIO if the header cannot be read: nothing else may be called then.
     pub fn recheck(&self) -> Result<()> {
-        let all = self.len <= POPULATED && self.populate();
+        // Once it has failed, it is not repeated: a disk may try for seconds.
+        let all = self.populates.load(Ordering::Relaxed) && self.populate();
+        self.populates.store(all, Ordering::Relaxed);
         self.tried.reset(all);
         if all || readable_at(self.start.as_ptr()) { Ok(()) } else { Err(Error::System(libc::EIO)) }
     }
@@ -259,7 +264,14 @@ fn map(fd: c_long, found: Stat) -> Result<Map> {
         return Err(last_error());
     }
     match NonNull::new(start.cast::<u8>()) {
-        Some(start) => Ok(Map { start, len, id: id(&found), tried: Tried::new(), _owns: PhantomData }),
+        Some(start) => Ok(Map {
+            start,
+            len,
+            id: id(&found),
+            tried: Tried::new(),
+            populates: AtomicBool::new(len <= POPULATED),
+            _owns: PhantomData,
+        }),
         None => Err(Error::System(libc::EFAULT)),
     }
 }

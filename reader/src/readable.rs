@@ -16,25 +16,31 @@ const UNIT: usize = 4096;
 /// How many pages are remembered: more than 100 000 users have. Others are tried each time.
 const REMEMBERED: usize = 8192;
 
-/// The pages that can be read.
+/// What is known about the pages of a map.
 ///
 /// Relaxed: an entry says something about the kernel's state, and publishes no memory.
 #[derive(Debug)]
 pub(crate) struct Tried {
     all: AtomicBool,
-    /// One bit for each page.
-    pages: [AtomicU64; REMEMBERED / 64],
+    readable: Pages,
+    /// So that a disk that takes seconds to fail is not asked again by each lookup.
+    unreadable: Pages,
 }
+
+/// One bit for each page.
+#[derive(Debug)]
+struct Pages([AtomicU64; REMEMBERED / 64]);
 
 impl Tried {
     pub(crate) const fn new() -> Self {
-        Tried { all: AtomicBool::new(false), pages: [const { AtomicU64::new(0) }; REMEMBERED / 64] }
+        Tried { all: AtomicBool::new(false), readable: Pages::new(), unreadable: Pages::new() }
     }
 
     /// Forgets all pages; from then on either all can be read, or each is tried.
     pub(crate) fn reset(&self, all: bool) {
         self.all.store(all, Ordering::Relaxed);
-        self.pages.iter().for_each(|bits| bits.store(0, Ordering::Relaxed));
+        self.readable.clear();
+        self.unreadable.clear();
     }
 
     /// Tries page `number`, which has these bytes, unless that was done.
@@ -43,26 +49,46 @@ impl Tried {
     /// [`Error::System`] with EIO if it cannot be read.
     #[inline]
     pub(crate) fn check(&self, number: u32, page: &[u8]) -> Result<()> {
-        if self.all.load(Ordering::Relaxed) {
+        if self.all.load(Ordering::Relaxed) || self.readable.contains(number) {
             return Ok(());
         }
-        let bits = self.pages.get(number as usize / 64);
-        let bit = 1 << (number & 63);
-        match bits {
-            Some(bits) if bits.load(Ordering::Relaxed) & bit != 0 => Ok(()),
-            bits => try_all(page, bits, bit),
+        self.try_it(number, page)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_it(&self, number: u32, page: &[u8]) -> Result<()> {
+        if self.unreadable.contains(number) || !page.chunks(UNIT).all(is_readable) {
+            self.unreadable.insert(number);
+            return Err(Error::System(libc::EIO));
         }
+        self.readable.insert(number);
+        Ok(())
     }
 }
 
-#[cold]
-#[inline(never)]
-fn try_all(page: &[u8], bits: Option<&AtomicU64>, bit: u64) -> Result<()> {
-    if !page.chunks(UNIT).all(is_readable) {
-        return Err(Error::System(libc::EIO));
+impl Pages {
+    const fn new() -> Self {
+        Pages([const { AtomicU64::new(0) }; REMEMBERED / 64])
     }
-    if let Some(bits) = bits {
-        bits.fetch_or(bit, Ordering::Relaxed);
+
+    fn clear(&self) {
+        self.0.iter().for_each(|bits| bits.store(0, Ordering::Relaxed));
     }
-    Ok(())
+
+    #[inline]
+    fn contains(&self, number: u32) -> bool {
+        self.bits(number).is_some_and(|(bits, bit)| bits.load(Ordering::Relaxed) & bit != 0)
+    }
+
+    fn insert(&self, number: u32) {
+        if let Some((bits, bit)) = self.bits(number) {
+            bits.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn bits(&self, number: u32) -> Option<(&AtomicU64, u64)> {
+        Some((self.0.get(number as usize / 64)?, 1 << (number & 63)))
+    }
 }

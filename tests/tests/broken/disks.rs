@@ -1,6 +1,7 @@
 //! The disk of the cache is full, read-only, or cannot read a file; times in files are wrong.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 
 use nix::libc;
@@ -51,44 +52,52 @@ fn done(program: &str, words: &[&str]) {
     assert!(ran.status.success(), "{program} {words:?}: {}", tests::text(&ran.stderr));
 }
 
-/// Puts the cache on a disk that cannot read the present content of a file. The file system is btrfs, which compares each
-/// block with its checksum, and returns EIO if it differs.
+/// Puts the cache on a disk that cannot read the present content of a file.
 fn unreadable(file: &'static str) -> impl Fn(&Place) + Send + Sync + 'static {
     move |_| {
-        if fs::metadata(IMAGE).is_err() {
-            fs::File::create(IMAGE).unwrap().set_len(128 << 20).unwrap();
-            done("mkfs.btrfs", &["--quiet", IMAGE]);
-            // The machine's own /dev has no loop devices.
-            done("mount", &["-t", "devtmpfs", "devtmpfs", "/dev"]);
-            fs::rename(CACHE, "/var/lib/before").unwrap();
-            fs::create_dir(CACHE).unwrap();
-            done("mount", &["-o", "loop", IMAGE, CACHE]);
-            done("cp", &["-a", "/var/lib/before/.", CACHE]);
-        }
-        let Ok(content) = fs::read(format!("{CACHE}/{file}")) else { return };
-        let others = ["cache.db", "keys.db"].into_iter().filter(|other| *other != file);
-        let others: Vec<u8> =
-            others.flat_map(|other| fs::read(format!("{CACHE}/{other}")).unwrap_or_default()).collect();
-        done("umount", &[CACHE]);
-        let mut image = fs::read(IMAGE).unwrap();
-        let blocks = content.chunks_exact(4096).filter(|block| {
-            block.iter().any(|byte| *byte != 0) && !others.chunks_exact(4096).any(|other| other == *block)
-        });
-        let mut found = 0;
-        for block in blocks {
-            for at in (0..image.len()).step_by(4096) {
-                if image[at..].starts_with(block) {
-                    image[at] ^= 1;
-                    found += 1;
-                }
+        spoil(file, |_| true);
+    }
+}
+
+/// Puts the cache on a disk that cannot read some blocks of a file, by their numbers; returns whether there are any. The file system is btrfs, which compares
+/// each block with its checksum, and returns EIO if it differs.
+fn spoil(file: &str, is_bad: impl Fn(usize) -> bool) -> bool {
+    if fs::metadata(IMAGE).is_err() {
+        fs::File::create(IMAGE).unwrap().set_len(128 << 20).unwrap();
+        done("mkfs.btrfs", &["--quiet", IMAGE]);
+        // The machine's own /dev has no loop devices.
+        done("mount", &["-t", "devtmpfs", "devtmpfs", "/dev"]);
+        fs::rename(CACHE, "/var/lib/before").unwrap();
+        fs::create_dir(CACHE).unwrap();
+        done("mount", &["-o", "loop", IMAGE, CACHE]);
+        done("cp", &["-a", "/var/lib/before/.", CACHE]);
+    }
+    let Ok(content) = fs::read(format!("{CACHE}/{file}")) else { return false };
+    let others = ["cache.db", "keys.db"].into_iter().filter(|other| *other != file);
+    let others: Vec<u8> =
+        others.flat_map(|other| fs::read(format!("{CACHE}/{other}")).unwrap_or_default()).collect();
+    done("umount", &[CACHE]);
+    let image = fs::read(IMAGE).unwrap();
+    let disk = File::options().write(true).open(IMAGE).unwrap();
+    let blocks = content.chunks_exact(4096).enumerate().filter(|(number, block)| {
+        is_bad(*number)
+            && block.iter().any(|byte| *byte != 0)
+            && !others.chunks_exact(4096).any(|other| other == *block)
+    });
+    let mut found = 0;
+    for (_, block) in blocks {
+        for at in (0..image.len()).step_by(4096) {
+            if image[at..].starts_with(block) {
+                disk.write_all_at(&[!image[at]], at as u64).unwrap();
+                found += 1;
             }
         }
-        assert!(found > 0, "'{file}' is not in the image");
-        fs::write(IMAGE, image).unwrap();
-        done("mount", &["-o", "loop", IMAGE, CACHE]);
-        let cause = fs::read(format!("{CACHE}/{file}")).unwrap_err();
-        assert_eq!(cause.raw_os_error(), Some(libc::EIO));
     }
+    drop(disk);
+    done("mount", &["-o", "loop", IMAGE, CACHE]);
+    let cause = fs::read(format!("{CACHE}/{file}")).err();
+    assert_eq!(cause.and_then(|cause| cause.raw_os_error()), (found > 0).then_some(libc::EIO));
+    found > 0
 }
 
 /// Listings with this time of reading, relative to now.
@@ -190,4 +199,30 @@ fn clocks() {
         row("the last run was next year", remembered(YEAR), DONE, DONE),
         row("the last run was last year", remembered(-YEAR), DONE, DONE),
     ]);
+}
+
+/// Every block of cache.db but the first, which has the header, and those that keys.db has, too: what does not need it is still
+/// answered.
+#[test]
+fn with_one_unreadable_block_the_others_still_answer() {
+    let Some(place) = Place::new() else { return };
+    let uid = place.host.passwd("ana", 2);
+    let path = format!("{CACHE}/cache.db");
+    let blocks = usize::try_from(fs::metadata(&path).unwrap().len()).unwrap() / 4096;
+    let mut answered = Vec::new();
+    for bad in 1..blocks {
+        if !spoil("cache.db", |number| number == bad) {
+            continue;
+        }
+        let asked = [["passwd", "ana"], ["passwd", &uid], ["group", "ops"]].map(|[table, key]| {
+            let ran = place.host.run(&["sh", "-c", "getent \"$@\"", "sh", table, key]);
+            assert!(ran.status.is_some_and(|status| status < SIGNALS), "block {bad}, {key}: {ran:?}");
+            ran.status == Some(0)
+        });
+        answered.push(asked);
+        assert_eq!(place.host.refresher(&[]).status, Some(0));
+        assert!(place.is_in("ana"), "block {bad} was not replaced");
+    }
+    let some = |wanted: [bool; 3]| answered.contains(&wanted);
+    assert!(some([false, false, true]) && some([true, true, false]), "{answered:?}");
 }

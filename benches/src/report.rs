@@ -183,7 +183,7 @@ impl Report {
             out,
             "\n## System calls of {TRACED} warm lookups ({size} users)\n\nCounted by strace, without the calls that glibc \
              itself makes: a `stat` of nsswitch.conf for each lookup, and an occasional check for nscd. nss-iam may call \
-             `stat` once a second; under strace, lookups are slow.\n\n| |"
+             `stat` and `madvise` once a second; under strace, lookups are slow.\n\n| |"
         )
         .unwrap();
         let peers: Vec<Peer> =

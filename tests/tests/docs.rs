@@ -157,6 +157,8 @@ fn installed() -> BTreeSet<(String, String)> {
         for path in line.split("$(DESTDIR)").skip(1).map(|rest| rest.split([' ', ';']).next().unwrap()) {
             let path = path.replace("$(LIBEXECDIR)", "/usr/libexec/nss-iam");
             let path = path.replace("$(LIBDIR)", "/usr/lib64");
+            // It is renamed by the next line.
+            let path = path.trim_end_matches(".new").to_owned();
             installed.insert((path, mode.to_owned()));
         }
     }

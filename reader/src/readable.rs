@@ -83,7 +83,9 @@ impl Pages {
 
     fn insert(&self, number: u32) {
         if let Some((bits, bit)) = self.bits(number) {
-            bits.fetch_or(bit, Ordering::Relaxed);
+            // Another thread's bit may get lost, and its page is then tried again. For aarch64, fetch_or would be a function
+            // that detects the processor when the library is loaded.
+            bits.store(bits.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
         }
     }
 

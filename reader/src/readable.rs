@@ -13,8 +13,8 @@ use crate::{Error, Result};
 /// The smallest unit that the kernel maps, in bytes. Larger ones are tried several times.
 const UNIT: usize = 4096;
 
-/// How many pages are remembered: more than 100 000 users have. Others are tried each time.
-const REMEMBERED: usize = 8192;
+/// How many pages are remembered: those of about 90 000 users. Others are tried each time.
+const REMEMBERED: usize = 4096;
 
 /// What is known about the pages of a map.
 ///
@@ -39,8 +39,10 @@ impl Tried {
     /// Forgets all pages; from then on either all can be read, or each is tried.
     pub(crate) fn reset(&self, all: bool) {
         self.all.store(all, Ordering::Relaxed);
-        self.readable.clear();
-        self.unreadable.clear();
+        if !all {
+            self.readable.clear();
+            self.unreadable.clear();
+        }
     }
 
     /// Tries page `number`, which has these bytes, unless that was done.

@@ -283,7 +283,7 @@ impl Warning {
                 "the keys were confirmed on another machine, so they are not offered until this one fetches them",
             ),
             Self::Unreadable { path, cause } => {
-                Message::new(format!("cannot read '{path}': {cause}; a new file takes its place"))
+                Message::new(format!("cannot read '{path}': {cause}; the refresh replaces it"))
                     .with_hint("look for errors of the disk: journalctl --dmesg --priority err")
             }
             Self::InMemory => Message::new(

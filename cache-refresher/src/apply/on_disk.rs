@@ -1,11 +1,12 @@
 //! The state and the published files of this host, and how they are replaced. Callers hold the lock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use cache::schema::{self, STATE};
+use cache::schema::{self, STATE, Schema};
 use cache::snapshot::{self, Cache, Keys};
 use cache::state::{State, StateFile};
 use cache::{publish, reserve};
@@ -68,6 +69,8 @@ pub(super) struct OnDisk<'a> {
     pub state: State,
     pub cache: Result<Cache, snapshot::Error>,
     pub keys: Result<Keys, snapshot::Error>,
+    /// The published files that the disk does not return to their end, and why.
+    unread: BTreeMap<&'static str, String>,
     lost: Lost,
     nothing: Cache,
 }
@@ -98,8 +101,13 @@ impl<'a> OnDisk<'a> {
         let Memory { saves, state } = memory;
         let (cache, keys) =
             (Cache::read(&directory.join("cache.db")), Keys::read(&directory.join("keys.db")));
+        let unread = |schema: Schema| {
+            let cause = publish::read_to_end(&directory.join(schema.name)).err()?;
+            (cause.kind() != ErrorKind::NotFound).then(|| (schema.name, cause.to_string()))
+        };
+        let unread = [schema::CACHE, schema::KEYS].into_iter().filter_map(unread).collect();
         let (lost, nothing) = (Lost::default(), Cache::default());
-        let mut disk = Self { directory, now, saves, state, cache, keys, lost, nothing };
+        let mut disk = Self { directory, now, saves, state, cache, keys, unread, lost, nothing };
         let empty =
             Listing { version: listing::VERSION, source: String::new(), read: None, accounts: Vec::new() };
         disk.remember(&Sources::new(listing.unwrap_or(&empty), config, now));
@@ -146,23 +154,16 @@ impl<'a> OnDisk<'a> {
             plan.keys.machine_id.clone_from(&known.machine_id);
             plan.warnings.push(Warning::OtherMachine);
         }
-        plan.warnings.extend(self.unreadable());
+        let unread = |(file, cause): (&&str, &String)| Warning::Unreadable {
+            path: self.directory.join(file).display().to_string(),
+            cause: cause.clone(),
+        };
+        plan.warnings.extend(self.unread.iter().map(unread));
         if let Some(lost) = self.loss() {
             plan.state.rebuilt = Some(self.now);
             plan.held.push(lost);
         }
         Ok(plan)
-    }
-
-    /// The published files that the disk does not return.
-    fn unreadable(&self) -> impl Iterator<Item = Warning> {
-        [schema::CACHE, schema::KEYS].into_iter().filter_map(|schema| {
-            let path = self.directory.join(schema.name);
-            let cause = publish::read_to_end(&path)
-                .err()
-                .filter(|cause| cause.raw_os_error() == Some(nix::libc::EIO))?;
-            Some(Warning::Unreadable { path: path.display().to_string(), cause: cause.to_string() })
-        })
     }
 
     /// The report of a lost state.
@@ -182,10 +183,8 @@ impl<'a> OnDisk<'a> {
     /// Saves and publishes a plan. A file that readers would refuse is replaced, whatever its content.
     pub(super) fn publish(&self, plan: &Plan, group: u32) -> Result<Done, Error> {
         let differs = (
-            self.cache.as_ref().ok() != Some(&plan.cache)
-                || !publish::is_sound(self.directory, schema::CACHE, None),
-            self.keys.as_ref().ok() != Some(&plan.keys)
-                || !publish::is_sound(self.directory, schema::KEYS, Some(group)),
+            self.cache.as_ref().ok() != Some(&plan.cache) || !self.is_sound(schema::CACHE, None),
+            self.keys.as_ref().ok() != Some(&plan.keys) || !self.is_sound(schema::KEYS, Some(group)),
         );
         let (before, after) = (self.published(), Published::of(plan));
         // First, so that after a crash no second user gets an id that was already published.
@@ -193,6 +192,10 @@ impl<'a> OnDisk<'a> {
         let first = !self.directory.join("cache.db").exists();
         self.replace(differs.0.then_some(&plan.cache), differs.1.then_some(&plan.keys), group)?;
         Ok(told(&before, &after, differs.0, first))
+    }
+
+    fn is_sound(&self, schema: Schema, group: Option<u32>) -> bool {
+        !self.unread.contains_key(schema.name) && publish::is_sound(self.directory, schema, group)
     }
 
     /// Disables users who left or are locked. This needs neither a plan nor another service. The state is saved last, since

@@ -87,7 +87,7 @@ pub(crate) struct Facts {
     pub synchronised: Option<bool>,
     pub log: Vec<Line>,
     pub denials: Vec<Denial>,
-    /// The SELinux label of the directory of the cache, if it is wrong.
+    /// A path of the cache that has a wrong SELinux label, and the label.
     pub wrong_label: Option<(&'static str, String)>,
     /// Homes that exist, of active users.
     pub homes: Vec<(String, u32, Node)>,

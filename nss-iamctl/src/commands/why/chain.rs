@@ -4,6 +4,7 @@ use config::{Config, TagUse};
 use policy::{FORWARD_ONLY_SHELL, KeyLine};
 use status::{Locked, Skip, Told, Warning, What};
 
+use crate::commands::why::home::home;
 use crate::commands::why::log::{Asked, activate, add_any_key, last};
 use crate::inspect::checks::skipped;
 use crate::inspect::checks::{answers, directories, logins, names, pam, refresh, setup};
@@ -396,40 +397,6 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
         Finding::warn(Link::KeyInactive, what, activate(&config, iam_name, &key.id))
     }));
     findings
-}
-
-/// `came_in` is whether the last login was accepted.
-fn home(facts: &Facts, probe: &Probe, came_in: bool) -> Option<Finding> {
-    if probe.shell == FORWARD_ONLY_SHELL {
-        return None;
-    }
-    match &probe.home_node {
-        Some(node) => logins::home(&probe.name, probe.uid, node),
-        None if !probe.active => None,
-        None if facts.makes_homes == Some(false) => {
-            let what = format!(
-                "the home '{}' does not exist, and sshd's PAM configuration does not include pam_mkhomedir",
-                probe.home
-            );
-            Some(Finding::warn(Link::HomeUnmade, what, "nss-iamctl enable"))
-        }
-        // pam_mkhomedir is optional and logs nothing when it fails, for example because root is nobody on a server of homes.
-        None if came_in => {
-            let (uid, home) = (probe.uid, &probe.home);
-            let what = format!(
-                "the home '{home}' does not exist although the last login was accepted: PAM could not create it, or it was \
-                 removed since"
-            );
-            let remedy = format!(
-                "install -d -m 0700 -o {uid} -g {uid} {}; if it is on NFS with root_squash, on the server",
-                word(home)
-            );
-            Some(Finding::warn(Link::HomeUnmade, what, remedy))
-        }
-        None => {
-            Some(Finding::ok(Link::HomeToBeMade, format!("'{}' is created at the first login", probe.home)))
-        }
-    }
 }
 
 /// The last login attempts. Those of a user who is not published were not the keys' fault.

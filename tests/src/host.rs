@@ -181,3 +181,48 @@ pub fn files(directory: &str) -> BTreeMap<String, (u64, u32, u32, Vec<u8>)> {
     });
     entries.collect()
 }
+
+/// A file or directory, as [`files_below`] finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    /// Of a symbolic link, the target.
+    pub content: Vec<u8>,
+}
+
+impl Found {
+    /// Whether it is a directory.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFDIR
+    }
+}
+
+/// Everything below these directories.
+///
+/// # Panics
+/// If one of them cannot be read.
+#[must_use]
+pub fn files_below(directories: &[&str]) -> BTreeMap<String, Found> {
+    fn add(directory: &Path, all: &mut BTreeMap<String, Found>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let found = fs::symlink_metadata(&path).unwrap();
+            let content = if found.is_dir() {
+                add(&path, all);
+                Vec::new()
+            } else if found.is_symlink() {
+                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+            } else {
+                fs::read(&path).unwrap()
+            };
+            let found = Found { mode: found.mode(), uid: found.uid(), gid: found.gid(), content };
+            all.insert(path.display().to_string(), found);
+        }
+    }
+    let mut all = BTreeMap::new();
+    directories.iter().for_each(|directory| add(Path::new(directory), &mut all));
+    all
+}

@@ -30,7 +30,7 @@ pub mod remedy;
 pub mod vm;
 
 pub use emulator::{Account, Emulator, INSTANCE, INSTANCE_ROLE, REGION, client};
-pub use host::{CACHE, Host, LISTING, REFRESHER, Ran, files, listing, user};
+pub use host::{CACHE, Found, Host, LISTING, REFRESHER, Ran, files, files_below, listing, user};
 pub use machine::{Machine, is_root, module};
 pub use proxy::{Call, Fault, FaultProxy, ForwardProxy};
 pub use published::{Person, published};

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use tempfile::TempDir;
 use tests::crash::{Disk, FileSystem, unmount};
 use tests::login::{ADMINS, GROUP, JumpHost, Key, append};
+use tests::{Found, files_below};
 
-use crate::support::{Without, cuts, library, seed};
+use crate::support::{Without, cuts, preload, seed};
 
 /// Everything that the commands change.
 const DIRECTORIES: [&str; 5] =
@@ -21,19 +21,16 @@ const ASIDE: [&str; 5] = [".new", ".pam-new", ".pam-old", ".pwd.lock", ".sudo_as
 /// In one of so many states, the command is repeated, which takes as long as a login.
 const REPEATED: usize = 3;
 
-/// Mode, owner, group, and content or target.
-type Found = (u32, u32, u32, Vec<u8>);
-
 /// A host with a local administrator, who has a key and may use sudo without a password.
 struct Bed {
     host: JumpHost,
     admin: Key,
-    library: TempDir,
+    preload: TempDir,
 }
 
 impl Bed {
     fn new() -> Option<Self> {
-        let library = library();
+        let preload = preload();
         let host = JumpHost::bare()?;
         host.configure("");
         host.done(&["useradd", "--create-home", "--shell", "/bin/bash", "admin"]);
@@ -43,7 +40,7 @@ impl Bed {
         host.done(&["chown", "-R", "admin:", "/home/admin/.ssh"]);
         fs::write("/etc/sudoers.d/admin", "admin ALL=(ALL) NOPASSWD: ALL\n").unwrap();
         host.restart_sshd(&[]);
-        Some(Self { host, admin, library })
+        Some(Self { host, admin, preload })
     }
 
     /// Puts the directories of another place over those of the host while `work` runs.
@@ -99,25 +96,8 @@ impl Bed {
 
 /// All files of the directories.
 fn files() -> BTreeMap<String, Found> {
-    fn add(directory: &Path, all: &mut BTreeMap<String, Found>) {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            let found = fs::symlink_metadata(&path).unwrap();
-            if found.is_dir() {
-                add(&path, all);
-                continue;
-            }
-            let bytes = if found.is_symlink() {
-                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
-            } else {
-                fs::read(&path).unwrap_or_default()
-            };
-            all.insert(path.display().to_string(), (found.mode(), found.uid(), found.gid(), bytes));
-        }
-    }
-    let mut all = BTreeMap::new();
-    DIRECTORIES.iter().for_each(|directory| add(Path::new(directory), &mut all));
-    all.retain(|path, _| !ASIDE.iter().any(|part| path.contains(part)));
+    let mut all = files_below(&DIRECTORIES);
+    all.retain(|path, found| !found.is_directory() && !ASIDE.iter().any(|part| path.contains(part)));
     all
 }
 
@@ -136,11 +116,12 @@ fn mixed(
         if path.starts_with("/var/lib/nss-iam/") {
             let is_json = path.ends_with(".json");
             return is_json
-                && seen.is_some_and(|seen| serde_json::from_slice::<serde_json::Value>(&seen.3).is_err());
+                && seen
+                    .is_some_and(|seen| serde_json::from_slice::<serde_json::Value>(&seen.content).is_err());
         }
         if path.starts_with("/home/") {
             // Owners change file by file, and that can be repeated.
-            return seen.map(|seen| &seen.3) != new.map(|new| &new.3);
+            return seen.map(|seen| &seen.content) != new.map(|new| &new.content);
         }
         seen != old && seen != new
     };
@@ -167,7 +148,7 @@ fn bad_cuts(bed: &Bed, case: &Case<'_>) -> (Vec<String>, usize) {
         let (start, old) = (disk.now(), files());
         let mut command = bed.host.machine.command(case.line);
         if let Some(without) = case.without {
-            without.apply(&mut command, &bed.library);
+            without.apply(&mut command, &bed.preload);
         }
         let ran = command.output().unwrap();
         assert!(ran.status.success(), "{:?}: {}", case.line, tests::text(&ran.stderr));

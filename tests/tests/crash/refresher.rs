@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tests::crash::{Disk, FileSystem};
 use tests::{CACHE, Host, REFRESHER};
 
-use crate::support::{Without, cuts, install_shipped, library, seed};
+use crate::support::{Without, cuts, install_shipped, preload, seed};
 
 /// What is wrong after a cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,7 +117,7 @@ fn bad_cuts(
     count: usize,
     without: Option<Without>,
 ) -> Option<BTreeMap<Bad, (usize, String)>> {
-    let library = library();
+    let preload = preload();
     let host = Host::in_tree("login")?;
     install_shipped(&host.machine);
     let disk = Disk::new(&host.machine, kind);
@@ -129,7 +129,7 @@ fn bad_cuts(
         let mut command = host.machine.command(&[REFRESHER, "--force", "apply"]);
         // The files that the others replace are on disk.
         if let Some(without) = without.filter(|_| number > 1) {
-            without.apply(&mut command, &library);
+            without.apply(&mut command, &preload);
         }
         let ran = command.output().unwrap();
         assert!(ran.status.success(), "{}", tests::text(&ran.stderr));

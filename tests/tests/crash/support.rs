@@ -1,4 +1,4 @@
-//! The shipped programs, and a library that takes their syncs away.
+//! The shipped programs, and a preload that takes their syncs away.
 
 use std::fs;
 use std::process::Command;
@@ -55,25 +55,25 @@ int syncfs(int fd) { return left_out(fd) ? 0 : syscall(SYS_syncfs, fd); }
 void sync(void) { if (strcmp(getenv("WITHOUT"), "any")) syscall(SYS_sync); }
 "#;
 
-/// Compiles the library, outside of the machine, to `sync.so` in this directory.
-pub(crate) fn library() -> TempDir {
+/// Compiles the preload, outside of the machine, to `sync.so` in this directory.
+pub(crate) fn preload() -> TempDir {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let [source, library] = ["sync.c", "sync.so"].map(|name| directory.path().join(name));
+    let [source, preload] = ["sync.c", "sync.so"].map(|name| directory.path().join(name));
     fs::write(&source, LIBRARY).unwrap();
-    let ran = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).output().unwrap();
+    let ran = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&preload, &source]).output().unwrap();
     assert!(ran.status.success(), "{}", text(&ran.stderr));
     directory
 }
 
 impl Without {
     /// What makes a command leave them out.
-    pub(crate) fn apply(self, command: &mut Command, library: &TempDir) {
+    pub(crate) fn apply(self, command: &mut Command, preload: &TempDir) {
         let what = match self {
             Self::Any => "any",
             Self::Folders => "folders",
             Self::State => "state",
         };
-        command.env("LD_PRELOAD", library.path().join("sync.so")).env("WITHOUT", what);
+        command.env("LD_PRELOAD", preload.path().join("sync.so")).env("WITHOUT", what);
     }
 }
 

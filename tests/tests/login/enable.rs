@@ -8,35 +8,18 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use tests::login::GROUP;
+use tests::{Found, files_below};
 
 use crate::support::{Image, SSHD_CONFIG};
 
 /// Places in which `enable` may have to change something.
 const DIRECTORIES: [&str; 3] = ["/etc", "/usr/share/pam-configs", "/var/lib/pam"];
 
-/// All files below these: mode, owner, and content.
-fn files() -> BTreeMap<String, (u32, u32, u32, Vec<u8>)> {
-    fn add(directory: &Path, all: &mut BTreeMap<String, (u32, u32, u32, Vec<u8>)>) {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            let found = fs::symlink_metadata(&path).unwrap();
-            let bytes = if found.is_dir() {
-                add(&path, all);
-                Vec::new()
-            } else if found.is_symlink() {
-                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
-            } else {
-                fs::read(&path).unwrap()
-            };
-            all.insert(path.display().to_string(), (found.mode(), found.uid(), found.gid(), bytes));
-        }
-    }
-    let mut all = BTreeMap::new();
-    DIRECTORIES.iter().for_each(|directory| add(Path::new(directory), &mut all));
-    all
+fn files() -> BTreeMap<String, Found> {
+    files_below(&DIRECTORIES)
 }
 
-fn unchanged(before: &BTreeMap<String, (u32, u32, u32, Vec<u8>)>) {
+fn unchanged(before: &BTreeMap<String, Found>) {
     let after = files();
     let names = before.keys().chain(after.keys());
     let changed: Vec<_> = names.filter(|name| before.get(*name) != after.get(*name)).collect();

@@ -149,6 +149,22 @@ fn a_truncated_file_is_unavail_wherever_it_ends() {
     }
 }
 
+/// Root writes to the file itself, as cp(1) does. A process that looked up nobody within the last second notices before it
+/// reads what is no longer there.
+#[test]
+fn a_file_that_root_changes_in_place_ends_no_process_and_answers_again() {
+    let Some((module, bytes)) = module() else { return };
+    let second = || std::thread::sleep(std::time::Duration::from_millis(1100));
+    for len in [0, bytes.len() / 2] {
+        fs::File::options().write(true).open(FILE).unwrap().set_len(u64::try_from(len).unwrap()).unwrap();
+        second();
+        unavailable(&module, None, "truncated in place");
+        fs::write(FILE, &bytes).unwrap();
+        second();
+        good(&module);
+    }
+}
+
 /// A generator that needs no crate and returns the same bytes everywhere (Steele et al., SplitMix64).
 struct Random(u64);
 

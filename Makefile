@@ -35,8 +35,8 @@ RELEASED := $(TARGET)/$(TRIPLE)/release
 COMPLETIONS := $(RELEASED)/completions
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
 
-.PHONY: help setup trees build module modules programs release demo picture test test-vm test-arm test-all bench lint install install-module \
-	install-debian install-rpm debian/changelog deb rpm clean
+.PHONY: help setup trees build module modules programs release demo picture test test-vm test-arm test-all bench lint \
+	install install-module install-debian install-rpm debian/changelog deb rpm clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10

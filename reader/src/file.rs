@@ -77,7 +77,8 @@ impl Map {
     ///
     /// # Errors
     /// [`Error::System`] with the errno of `open(2)`, `fstat(2)` or `mmap(2)` (`ELOOP` for a symbolic link), or with EIO
-    /// if the header cannot be read; [`Error::Foreign`] unless it is a regular file that is owned by root and writable only by its owner.
+    /// if the header cannot be read; [`Error::Foreign`] unless it is a regular file that is owned by root and writable
+    /// only by its owner.
     pub fn open(path: &CStr) -> Result<Self> {
         // O_NONBLOCK: opening a FIFO must not wait for a writer (`fifo(7)`).
         let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;

@@ -7,6 +7,7 @@ The kernel starts QEMU for them only in a user namespace that this makes: nothin
 
 import ctypes
 import os
+import re
 import subprocess
 import sys
 
@@ -34,7 +35,18 @@ def inside(qemu, command):
     os.execvp(command[0], command)
 
 
+def refuse_old_kernel(release):
+    """Before Linux 6.7, binfmt_misc is one for the whole machine, and the mount below fails with a message that says nothing."""
+    version = re.match(r"(\d+)\.(\d+)", release)
+    if version and tuple(map(int, version.groups())) < (6, 7):
+        sys.exit(
+            f"emulated: this kernel is Linux {release}: a user namespace has its own binfmt_misc since Linux 6.7\n"
+            "hint: build and test for aarch64 on a newer kernel, or on an aarch64 machine"
+        )
+
+
 def main():
+    refuse_old_kernel(os.uname().release)
     qemu, *command = sys.argv[1:]
     unshared, mapped = os.pipe(), os.pipe()
     child = os.fork()

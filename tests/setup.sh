@@ -4,6 +4,8 @@
 # checks packages, `setup.sh TRIPLE` what builds for another architecture, such as aarch64-unknown-linux-gnu.
 set -eu
 
+command -v cargo >/dev/null 2>&1 || { echo "setup: cargo is missing: install Rust first (rustup.rs)" >&2; exit 1; }
+
 missing=""
 need() { # command, Debian package
     command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
@@ -34,14 +36,19 @@ if [ "${1:-}" = packages ]; then
 fi
 case ${1:-} in *-linux-gnu)
     cpu=${1%%-*}
+    need cpio cpio # tests/trees.sh
     need "$cpu-linux-gnu-gcc" "gcc-$cpu-linux-gnu libc6-dev-$([ "$cpu" = aarch64 ] && echo arm64 || echo i386)-cross"
     if ! [ -d "$(rustc --print target-libdir --target "$1")" ]; then
+        command -v rustup >/dev/null 2>&1 || {
+            echo "setup: this Rust has no standard library for $1, and rustup, which would add it, is missing" >&2
+            echo "hint: install it from where this Rust came from, or install rustup (rustup.rs)" >&2
+            exit 1
+        }
         echo "setup: rustup target add $1"
         rustup --quiet target add "$1"
     fi ;;
 esac
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
-command -v cargo >/dev/null 2>&1 || { echo "setup: cargo is missing: install Rust first (rustup.rs)" >&2; exit 1; }
 
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then

@@ -133,7 +133,7 @@ impl Adopted {
         let name = self.directory.file_name().unwrap_or_default().to_string_lossy();
         let undone = self.directory.with_file_name(format!("{UNDONE}{name}"));
         let renamed = fs::rename(&self.directory, &undone);
-        let synced = renamed.and_then(|()| sync_directory(undone.parent().unwrap_or(&undone)));
+        let synced = renamed.and_then(|()| sync_directory(&undone));
         synced.map(|()| undone).map_err(|cause| Error::io("rename", &self.directory, &cause))
     }
 }
@@ -144,7 +144,7 @@ impl Adopted {
 /// When that cannot be stored.
 pub(crate) fn finish(copies: &Path) -> Result<(), Error> {
     let unfinished = copies.join(UNFINISHED);
-    let removed = fs::remove_file(&unfinished).and_then(|()| sync_directory(copies));
+    let removed = fs::remove_file(&unfinished).and_then(|()| sync_directory(&unfinished));
     removed.map_err(|cause| Error::io("remove", &unfinished, &cause))
 }
 

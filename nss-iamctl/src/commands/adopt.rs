@@ -45,7 +45,11 @@ pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> R
     // While the lock is held, nobody else changes what the plan depends on.
     let _lock = args.apply.then(|| carry_out::lock(host)).transpose()?;
     interrupted::restore(host, args.apply)?;
-    if args.undo { undo::run(host, args, out) } else { adopt(host, args, now, out) }
+    if args.undo {
+        return undo::run(host, args, out);
+    }
+    interrupted::no_undo(host)?;
+    adopt(host, args, now, out)
 }
 
 /// Makes the plan, and with `--apply` carries it out.

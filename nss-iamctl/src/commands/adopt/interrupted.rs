@@ -38,6 +38,19 @@ pub(super) fn restore(host: &Host, apply: bool) -> Result<(), Error> {
     Ok(())
 }
 
+/// Nothing is adopted while an undo is half done.
+///
+/// # Errors
+/// If one was interrupted.
+pub(super) fn no_undo(host: &Host) -> Result<(), Error> {
+    let (all, _) = Adopted::all(host).map_err(|failed| failed.done("nothing was done"))?;
+    if all.iter().all(|adopted| adopted.begun.is_empty()) {
+        return Ok(());
+    }
+    let what = "an undo of an adoption was interrupted, and its changes were not completed; nothing was done";
+    Err(Error::configuration(what).hint("complete it first: nss-iamctl adopt --undo --apply"))
+}
+
 /// Owners first, as in the adoption: what has its old owner already is left alone.
 fn steps(host: &Host, adopted: &Adopted) -> Result<Vec<Step>, Error> {
     let mut steps: Vec<Step> =

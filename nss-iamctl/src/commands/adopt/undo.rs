@@ -1,11 +1,13 @@
 //! `adopt --undo`: gives the accounts of an adoption back from its backup.
 //!
 //! A file that nobody edited since is restored byte for byte; into an edited passwd(5), shadow(5), group(5) or gshadow(5)
-//! only the missing lines and members are put back; any other edited file is kept, and named.
+//! only the missing lines and members are put back; any other edited file is kept, and named. An undo that a power cut ended is
+//! completed by the next one: which accounts it was giving back is stored before anything is changed.
 
 mod merge;
 mod plan;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +43,8 @@ pub(super) fn run(host: &Host, args: &Adopt, out: &mut dyn Write) -> Result<u8, 
     }
     let wanted = |account: &Account| args.names.is_empty() || args.names.contains(&account.name);
     let is_open = |adopted: &&Adopted| {
-        adopted.record.accounts.iter().any(|account| wanted(account) && plan::is_pending(account, &passwd))
+        let is_pending = |account: &Account| plan::is_pending(account, &passwd, &adopted.begun);
+        adopted.record.accounts.iter().any(|account| wanted(account) && is_pending(account))
     };
     let open: Vec<&Adopted> = all.iter().filter(is_open).collect();
     let Some(last) = open.first() else { return none(&args.names) };
@@ -66,9 +69,14 @@ pub(super) fn run(host: &Host, args: &Adopt, out: &mut dyn Write) -> Result<u8, 
 fn undo(host: &Host, args: &Adopt, adopted: &Adopted, out: &mut dyn Write) -> Result<bool, Error> {
     let nothing = |failed: Error| failed.done("nothing was done");
     let world = world(host, adopted).map_err(nothing)?;
-    if world.active.is_none() && args.names.is_empty() {
-        let pending =
-            adopted.record.accounts.iter().filter(|account| plan::is_pending(account, &world.passwd));
+    let pending = adopted
+        .record
+        .accounts
+        .iter()
+        .filter(|account| plan::is_pending(account, &world.passwd, &adopted.begun));
+    let is_known =
+        world.active.is_some() || pending.clone().all(|account| world.begun.contains(&account.name));
+    if !is_known && args.names.is_empty() {
         let names: Vec<String> = pending.map(|account| word(&account.name)).collect();
         let what = format!("cannot read '{CACHE}', so it is not known who left since; nothing was done");
         let hint = format!("name those who may log in: nss-iamctl adopt --undo --apply {}", names.join(" "));
@@ -128,6 +136,7 @@ fn world(host: &Host, adopted: &Adopted) -> Result<World, Error> {
             .cache
             .ok()
             .map(|cache| cache.users.iter().filter(|user| user.active).map(|user| user.uid.get()).collect()),
+        begun: adopted.begun.clone(),
         ..World::default()
     };
     for path in adopted.record.paths() {
@@ -165,16 +174,23 @@ fn carry_out(host: &Host, undoing: &Undoing<'_>, adopted: &Adopted) -> Result<Pa
         undoing.give.iter().filter_map(|account| owners(account)).map(Step::Owners).collect();
     steps.extend(undoing.edits.iter().cloned().map(Step::Edit));
     let mut backup = adopted.directory.clone();
-    carry_out::make(host, &steps, None, |transaction| {
+    let names: BTreeSet<String> = undoing.give.iter().map(|account| account.name.clone()).collect();
+    adopted.mark_begun(&(&adopted.begun | &names)).map_err(|failed| failed.done("nothing was done"))?;
+    let made = carry_out::make(host, &steps, None, |transaction| {
         let moved = undoing.give.iter().filter(|account| account.moves.is_some());
         carry_out::nobody_came(host, moved.map(|account| (account.name.as_str(), account.id)))?;
         refresh(transaction, &undoing.give)?;
         if undoing.complete {
             backup = adopted.mark_undone()?;
+            return Ok(());
         }
-        Ok(())
-    })?;
-    Ok(backup)
+        adopted.mark_begun(&(&adopted.begun - &names))
+    });
+    if made.is_err() {
+        // The first failure is the one that matters.
+        let _ = adopted.mark_begun(&adopted.begun);
+    }
+    made.map(|()| backup)
 }
 
 /// How the owners of the account's files are changed back.

@@ -18,6 +18,8 @@ use crate::say::error::Error;
 pub(crate) const NAME: &str = "undo.json";
 /// A file that exists until the adoption is complete.
 pub(crate) const UNFINISHED: &str = "unfinished";
+/// A file with the names of the accounts that an undo is giving back, one a line, until it is complete.
+const BEGUN: &str = "undoing";
 /// What was shown. It is written last: before that, nothing was changed.
 pub(crate) const PLAN: &str = "plan.txt";
 /// How the names of the directories begin.
@@ -68,6 +70,8 @@ struct Written {
 pub(crate) struct Adopted {
     pub directory: PathBuf,
     pub record: Record,
+    /// The accounts that an undo began to give back; a power cut may have ended it.
+    pub begun: BTreeSet<String>,
 }
 
 impl Record {
@@ -110,7 +114,11 @@ impl Adopted {
                 continue;
             }
             match fs::read(directory.join(NAME)) {
-                Ok(json) => found.push(Self { record: parse(&directory, &json)?, directory }),
+                Ok(json) => {
+                    let record = parse(&directory, &json)?;
+                    let begun = files::read_utf8(&directory.join(BEGUN))?.unwrap_or_default();
+                    found.push(Self { record, begun: begun.lines().map(str::to_owned).collect(), directory });
+                }
                 Err(cause) if cause.kind() == ErrorKind::NotFound => without.push(directory),
                 Err(cause) => return Err(Error::io("read", &directory.join(NAME), &cause)),
             }
@@ -123,6 +131,19 @@ impl Adopted {
     /// Whether a power cut has ended it.
     pub(crate) fn is_unfinished(&self) -> bool {
         self.directory.join(UNFINISHED).exists()
+    }
+
+    /// From now on, or until it is undone, these accounts are being given back.
+    ///
+    /// # Errors
+    /// When that cannot be stored.
+    pub(crate) fn mark_begun(&self, names: &BTreeSet<String>) -> Result<(), Error> {
+        let path = self.directory.join(BEGUN);
+        if names.is_empty() {
+            return files::remove(&path);
+        }
+        let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
+        files::replace(&path, lines, 0o600)
     }
 
     /// From now on it is undone. The copies stay.
@@ -199,6 +220,10 @@ mod tests {
         let (found, without) = Adopted::all(&host).unwrap();
         assert!(found[0].directory.ends_with("adopt-20260201T000000Z-1") && found.len() == 2);
         assert_eq!(without, [host.path(DIRECTORY).join("adopt-old")]);
+        for begun in [BTreeSet::from(["ana".to_owned(), "bob".to_owned()]), BTreeSet::new()] {
+            found[0].mark_begun(&begun).unwrap();
+            assert_eq!(Adopted::all(&host).unwrap().0[0].begun, begun);
+        }
         found[0].mark_undone().unwrap();
         assert_eq!(Adopted::all(&host).unwrap().0, found[1..]);
         fs::write(found[1].directory.join(NAME), text.replace(":1", ":2")).unwrap();

@@ -53,3 +53,21 @@ fn undo_needs_to_know_who_left() {
     undo(&["ana"]).unwrap();
     assert!(fs::read_to_string(tree.path("/etc/shadow")).unwrap().contains("ana:$6$x$y"));
 }
+
+/// A power cut, after which the timer's refresh found the account in passwd(5) and published the user as disabled.
+#[test]
+fn an_undo_that_was_interrupted_is_completed_by_the_next_one() {
+    let Some(tree) = Tree::new() else { return };
+    let before = tree.all();
+    tree.adopt(Refresher::Publishes, apply()).unwrap();
+    let undo = || Adopt { undo: true, ..apply() };
+    let backup = tree.path(DIRECTORY);
+    let adopted = fs::read_dir(&backup).unwrap().next().unwrap().unwrap().path();
+    fs::write(adopted.join("undoing"), "ana\n").unwrap();
+    fs::copy(adopted.join("etc/passwd"), tree.path("/etc/passwd")).unwrap();
+    tree.adopt(Refresher::Leaves, apply()).unwrap_err().to_string().find("an undo").unwrap();
+    fs::remove_file(tree.path("/var/lib/nss-iam/cache.db")).unwrap();
+    tree.adopt(Refresher::Leaves, undo()).unwrap();
+    fs::remove_dir_all(&backup).unwrap();
+    assert_eq!(tree.changed(&before), NONE);
+}

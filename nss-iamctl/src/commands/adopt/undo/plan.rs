@@ -33,6 +33,8 @@ pub(super) struct World {
     pub running: BTreeMap<u32, usize>,
     /// The ids of active nss-iam users; `None` if that is not known.
     pub active: Option<BTreeSet<u32>>,
+    /// Accounts that an undo, which was interrupted, began to give back.
+    pub begun: BTreeSet<String>,
 }
 
 /// What is done.
@@ -46,9 +48,16 @@ pub(super) struct Undoing<'a> {
     pub complete: bool,
 }
 
-/// Whether the account is missing, and so could be given back.
-pub(super) fn is_pending(account: &Account, passwd: &[accounts::Account]) -> bool {
-    !passwd.iter().any(|other| other.name == account.name && other.uid == account.uid)
+/// Whether the account is missing, or only in part there, and so could be given back.
+pub(super) fn is_pending(account: &Account, passwd: &[accounts::Account], begun: &BTreeSet<String>) -> bool {
+    begun.contains(&account.name)
+        || !passwd.iter().any(|other| other.name == account.name && other.uid == account.uid)
+}
+
+impl World {
+    fn is_pending(&self, account: &Account) -> bool {
+        is_pending(account, &self.passwd, &self.begun)
+    }
 }
 
 /// Plans it for the named accounts, or for all whose users are still active.
@@ -61,9 +70,11 @@ pub(super) fn plan<'a>(
     names: &[String],
 ) -> Result<Undoing<'a>, Vec<Message>> {
     let mut undoing = Undoing::default();
-    let pending = record.accounts.iter().filter(|account| is_pending(account, &world.passwd));
+    let pending = record.accounts.iter().filter(|account| world.is_pending(account));
     for account in pending.clone() {
-        if names.is_empty() && world.active.as_ref().is_some_and(|ids| !ids.contains(&account.id)) {
+        // The accounts of an undo that was interrupted may already be local ones, which are not published.
+        let is_gone = world.active.as_ref().is_some_and(|ids| !ids.contains(&account.id));
+        if names.is_empty() && is_gone && !world.begun.contains(&account.name) {
             undoing.left.push(gone(account));
         } else if names.is_empty() || names.contains(&account.name) {
             undoing.give.push(account);
@@ -95,11 +106,11 @@ fn refusal(account: &Account, world: &World, give: &[&Account]) -> Option<Messag
     let why = |what: String, hint: String| {
         Some(Message::new(format!("'{name}' cannot be given back: {what}")).with_hint(hint))
     };
-    if let Some(other) = world.passwd.iter().find(|other| other.name == *name) {
+    if let Some(other) = world.passwd.iter().find(|other| other.name == *name && other.uid != *uid) {
         let what = format!("there is another account of that name, with uid {}", other.uid);
         return why(what, format!("rename it: usermod -l NEWNAME {name}"));
     }
-    if let Some(other) = world.passwd.iter().find(|other| other.uid == *uid) {
+    if let Some(other) = world.passwd.iter().find(|other| other.uid == *uid && other.name != *name) {
         let hint = format!("change it: usermod --uid NEWUID {}", other.name);
         return why(format!("'{}' has its uid {uid} now", other.name), hint);
     }
@@ -151,7 +162,7 @@ fn original_group(world: &World, name: &str) -> Option<Group> {
 fn edits(record: &Record, world: &World, undoing: &mut Undoing<'_>) {
     let names: BTreeSet<&str> = undoing.give.iter().map(|account| account.name.as_str()).collect();
     let returning = returning(record, world, undoing);
-    let there = record.accounts.iter().filter(|account| !is_pending(account, &world.passwd));
+    let there = record.accounts.iter().filter(|account| !world.is_pending(account));
     let back: BTreeSet<&str> =
         there.map(|account| account.name.as_str()).chain(names.iter().copied()).collect();
     for path in record.paths() {

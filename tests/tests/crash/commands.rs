@@ -10,7 +10,7 @@ use tests::crash::{Disk, FileSystem, unmount};
 use tests::login::{ADMINS, GROUP, JumpHost, Key, append};
 use tests::{Found, files_below};
 
-use crate::support::{Without, cuts, preload, seed};
+use crate::support::{Without, cuts, install_shipped, preload, seed};
 
 /// Everything that the commands change.
 const DIRECTORIES: [&str; 5] =
@@ -32,6 +32,7 @@ impl Bed {
     fn new() -> Option<Self> {
         let preload = preload();
         let host = JumpHost::bare()?;
+        install_shipped(&host.machine);
         host.configure("");
         host.done(&["useradd", "--create-home", "--shell", "/bin/bash", "admin"]);
         let admin = host.key("admin");
@@ -137,6 +138,8 @@ struct Case<'a> {
     /// What an administrator then runs, which must succeed, and whether the files are the old ones after that, or the new.
     then: &'a [&'a str],
     back: bool,
+    /// In one of how many states.
+    every: usize,
 }
 
 /// Runs a command, cuts it, and looks. Returns what was wrong, and the number of states in which somebody logged in.
@@ -174,7 +177,7 @@ fn bad_cuts(bed: &Bed, case: &Case<'_>) -> (Vec<String>, usize) {
                 }
                 if !states.contains(&seen) {
                     wrong.extend(bed.refused());
-                    if !case.then.is_empty() && states.len() % REPEATED == 0 {
+                    if !case.then.is_empty() && states.len() % case.every == 0 {
                         let expected = if case.back { &old } else { &new };
                         wrong.extend(bed.repaired(case.then, expected));
                     }
@@ -202,8 +205,11 @@ fn bad_cuts(bed: &Bed, case: &Case<'_>) -> (Vec<String>, usize) {
 
 /// `then` is empty, or what an administrator runs after the cut, and whether the files are the old ones after that.
 fn survives(bed: &Bed, kind: FileSystem, line: &[&str], then: &[&str], back: bool) {
-    let case = Case { kind, line, count: cuts(25), without: None, then, back };
-    let (bad, states) = bad_cuts(bed, &case);
+    holds(bed, &Case { kind, line, count: cuts(25), without: None, then, back, every: REPEATED });
+}
+
+fn holds(bed: &Bed, case: &Case<'_>) {
+    let (bad, states) = bad_cuts(bed, case);
     assert!(bad.is_empty(), "{bad:#?}\nhint: SEED={} repeats this", seed());
     assert!(states > 1, "no cut was in the middle");
 }
@@ -223,9 +229,9 @@ fn a_cut_disable_leaves_old_or_new_files_and_the_administrator_in() {
     survives(&bed, FileSystem::Xfs, &["nss-iamctl", "disable", "--yes"], &then, false);
 }
 
-#[test]
-fn a_cut_adopt_leaves_old_or_new_files_and_the_administrator_in() {
-    let Some(bed) = Bed::new() else { return };
+/// A host with an account that can be adopted, for which an nss-iam user waits.
+fn with_account() -> Option<Bed> {
+    let bed = Bed::new()?;
     bed.host.enable(&[]);
     let _ = bed.host.user_in("ana", &[GROUP, ADMINS]);
     bed.host.done(&["groupadd", "iam-synced-users"]);
@@ -240,8 +246,25 @@ fn a_cut_adopt_leaves_old_or_new_files_and_the_administrator_in() {
     ]);
     append("/etc/sudoers.d/ana", "ana ALL=(ALL) NOPASSWD:ALL\n");
     bed.host.refresh();
+    Some(bed)
+}
+
+#[test]
+fn a_cut_adopt_leaves_old_or_new_files_and_the_administrator_in() {
+    let Some(bed) = with_account() else { return };
     let then = ["nss-iamctl adopt --apply", "nss-iamctl adopt --undo --apply"];
     survives(&bed, FileSystem::Ext4, &["nss-iamctl", "adopt", "--apply"], &then, true);
+}
+
+#[test]
+fn a_cut_undo_of_an_adopt_is_completed_by_repeating_it() {
+    let Some(bed) = with_account() else { return };
+    bed.host.done(&["nss-iamctl", "adopt", "--apply"]);
+    let then = ["/usr/libexec/nss-iam/cache-refresher apply", "nss-iamctl adopt --undo --apply"];
+    let line = &["nss-iamctl", "adopt", "--undo", "--apply"];
+    // Few states are those in which an undo could be taken for complete, or for one of somebody who left.
+    let (kind, count) = (FileSystem::Ext4, cuts(25));
+    holds(&bed, &Case { kind, line, count, without: None, then: &then, back: false, every: 1 });
 }
 
 #[test]
@@ -254,15 +277,30 @@ fn a_cut_lock_leaves_old_or_new_files_and_the_administrator_in() {
 }
 
 #[test]
-fn an_enable_that_never_syncs_is_noticed() {
+fn a_cut_unlock_leaves_old_or_new_files_and_the_administrator_in() {
     let Some(bed) = Bed::new() else { return };
-    let case = Case {
-        kind: FileSystem::Xfs,
-        line: &["nss-iamctl", "enable"],
-        count: 20,
-        without: Some(Without::Any),
-        then: &[],
-        back: false,
-    };
+    bed.host.enable(&[]);
+    let _ = bed.host.refreshed_user("ana");
+    bed.host.done(&["nss-iamctl", "lock", "--yes", "ana"]);
+    let then = ["nss-iamctl lock --yes ana", "nss-iamctl unlock ana"];
+    survives(&bed, FileSystem::Btrfs, &["nss-iamctl", "unlock", "ana"], &then, false);
+}
+
+/// The check notices an `enable` that leaves these syncs out.
+fn is_noticed(without: Without) {
+    let Some(bed) = Bed::new() else { return };
+    let line = &["nss-iamctl", "enable"];
+    let (kind, without) = (FileSystem::Xfs, Some(without));
+    let case = Case { kind, line, count: 20, without, then: &[], back: false, every: REPEATED };
     assert!(!bad_cuts(&bed, &case).0.is_empty());
+}
+
+#[test]
+fn an_enable_that_never_syncs_is_noticed() {
+    is_noticed(Without::Any);
+}
+
+#[test]
+fn an_enable_that_does_not_sync_folders_is_noticed() {
+    is_noticed(Without::Folders);
 }

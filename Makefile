@@ -108,8 +108,12 @@ picture: build $(VENV) ## Draw the picture of the demo in the README (docs/demo.
 	$(TARGET)/debug/demo | .venv/bin/python docs/demo-picture.py >$(TARGET)/demo.svg
 	mv $(TARGET)/demo.svg docs/demo.svg
 
+# The trees are made beside the builds: they wait for the network, and the builds for one crate or one linker.
 # cargo prints one summary for each test program; the last line adds them up.
-test: build modules deb rpm trees $(VENV) lint ## Run all tests
+test: setup ## Run all tests
+	@$(MAKE) trees & trees=$$!; trap 'kill $$trees 2>/dev/null || :' EXIT; \
+	$(MAKE) build modules deb rpm $(VENV) lint; \
+	trap - EXIT; wait $$trees
 	@set +e; $(CARGO) test --workspace --locked --lib --bins --tests --no-fail-fast 2>&1 | tee $(TARGET)/test.log; \
 	status=$${PIPESTATUS[0]}; \
 	awk '/^skipped: /{s++} /^test result:/{p+=$$4; f+=$$6} \

@@ -11,6 +11,7 @@ pub(crate) mod processes;
 pub(crate) mod published;
 pub(crate) mod selinux;
 pub(crate) mod services;
+pub(crate) mod vendor;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};

@@ -24,7 +24,7 @@ use crate::edit::transaction::{Transaction, carry_out};
 use crate::edit::units;
 use crate::host::paths::{IMDS, TIMER};
 use crate::host::published::Published;
-use crate::host::{Host, files, nscd, selinux, services};
+use crate::host::{Host, files, nscd, selinux, services, vendor};
 use crate::say::error::{self, Error};
 use crate::say::say;
 
@@ -136,7 +136,8 @@ impl Plan {
             return Ok(true);
         }
         let before = files::read(&host.path(nsswitch::PATH))?;
-        let after = nsswitch::enable(before.as_deref().unwrap_or_default(), order).map_err(|refusal| {
+        let read = vendor::read(host, nsswitch::PATH)?;
+        let after = nsswitch::enable(read.as_deref().unwrap_or_default(), order).map_err(|refusal| {
             let hint = refusal.hint().unwrap_or_default();
             Error::configuration(format!("'{}' {}", nsswitch::PATH, refusal.what())).hint(hint)
         })?;

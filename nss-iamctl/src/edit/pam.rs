@@ -6,7 +6,7 @@ use crate::edit::block;
 use crate::edit::file::{Edit, Kind};
 use crate::edit::transaction::Transaction;
 use crate::host::Host;
-use crate::host::files;
+use crate::host::{files, vendor};
 use crate::say::error::Error;
 use crate::say::say;
 
@@ -81,7 +81,8 @@ pub(crate) fn plan(host: &Host) -> Result<Homes, Error> {
 /// When it cannot be read, or is missing.
 pub(crate) fn line(host: &Host) -> Result<Edit, Error> {
     let before = files::read(&host.path(SSHD))?;
-    let Some(text) = before.as_deref() else {
+    let read = vendor::read(host, SSHD)?;
+    let Some(text) = read.as_deref() else {
         return Err(Error::configuration(format!("cannot set up home directories: '{SSHD}' does not exist"))
             .hint("install the distribution's openssh-server"));
     };
@@ -95,7 +96,7 @@ pub(crate) fn line(host: &Host) -> Result<Edit, Error> {
 /// When files cannot be read.
 pub(crate) fn existing(host: &Host) -> Result<Option<String>, Error> {
     for path in STACK {
-        let text = files::read_lossy(&host.path(path))?.unwrap_or_default();
+        let text = vendor::read_lossy(host, path)?.unwrap_or_default();
         let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
         if let Some(line) = lines.find(|line| line.contains("mkhomedir.so")) {
             return Ok(Some(line.split_whitespace().collect::<Vec<_>>().join(" ")));

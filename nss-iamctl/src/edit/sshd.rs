@@ -18,7 +18,7 @@ use message::Message;
 
 use crate::edit::file::{Edit, Kind};
 use crate::host::accounts::{self, Account, account};
-use crate::host::{Host, Output, files, paths, services};
+use crate::host::{Host, Output, files, paths, services, vendor};
 use crate::say::error::Error;
 use crate::say::show::some;
 use config::Files;
@@ -120,21 +120,21 @@ pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
     if settings.get("usepam") == "no" {
         notes.push("sshd has 'UsePAM no', so no home directories are created for nss-iam users".into());
     }
-    let view = View { host, planned: BTreeMap::new() };
-    let path = config::main(&view);
-    let before = files::read(&host.path(path))?;
-    let bare = Kind::Block.without_ours(Path::new(path), before.as_deref())?;
+    let before = files::read(&host.path(config::MAIN))?;
+    let read = vendor::read(host, config::MAIN)?;
+    let bare = Kind::Block.without_ours(Path::new(config::MAIN), read.as_deref())?;
     let (drop_in_text, main) = if sshd.version.has_include() {
         (
             Some(text.clone().into_bytes()),
-            included(host, path, bare.as_deref().unwrap_or_default(), &text, &mut notes)?,
+            included(host, bare.as_deref().unwrap_or_default(), &text, &mut notes)?,
         )
     } else {
         (None, Some(drop_in::main_with_blocks(bare.as_deref().unwrap_or_default(), &text)))
     };
+    let after = main.or(before.as_ref().and(bare));
     let edits = [
         (drop_in::PATH, Kind::Whole, files::read(&host.path(drop_in::PATH))?, drop_in_text),
-        (path, Kind::Block, before, main.or(bare)),
+        (config::MAIN, Kind::Block, before, after),
     ];
     let edits = edits.into_iter().filter(|(_, _, before, after)| before != after).map(
         |(path, kind, before, after)| {
@@ -148,24 +148,18 @@ pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
 /// The main file with an Include at its top, if the drop-in would not be in effect without it.
 fn included(
     host: &Host,
-    path: &str,
     bare: &[u8],
     text: &str,
     notes: &mut Vec<Message>,
 ) -> Result<Option<Vec<u8>>, Error> {
     let planned = BTreeMap::from([
-        (path.to_owned(), String::from_utf8_lossy(bare).into_owned()),
+        (config::MAIN.to_owned(), String::from_utf8_lossy(bare).into_owned()),
         (drop_in::PATH.to_owned(), text.to_owned()),
     ]);
     let Some(OutOfForce { why, .. }) = drop_in::out_of_force(&View { host, planned }) else {
         return Ok(None);
     };
-    if path != config::MAIN {
-        let message = format!("'{}' would not be in effect: {why}", drop_in::PATH);
-        return Err(Error::configuration(message)
-            .hint(format!("copy '{path}' to '{}' and change it there", config::MAIN)));
-    }
-    notes.push(format!("{why}: an Include is therefore added at the top of '{path}'").into());
+    notes.push(format!("{why}: an Include is therefore added at the top of '{}'", config::MAIN).into());
     Ok(Some(drop_in::main_with_include(bare)))
 }
 

@@ -12,8 +12,8 @@ use crate::cli::Sudo;
 use crate::edit::block;
 use crate::edit::file::{Edit, Kind};
 use crate::host::Host;
-use crate::host::files;
 use crate::host::paths::{KEYS_CMD, KEYS_USER};
+use crate::host::{files, vendor};
 use crate::say::error::Error;
 
 /// sudo ignores files with a dot in their name.
@@ -41,7 +41,7 @@ pub(crate) fn plan(host: &Host, how: Sudo, config: &Config) -> Result<Plan, Erro
     let Some(visudo) = host.find("visudo") else {
         return Err(Error::configuration("'--sudo' needs sudo, which is not installed").hint("install sudo"));
     };
-    let main = files::read_lossy(&host.path(MAIN))?.unwrap_or_default();
+    let main = vendor::read_lossy(host, MAIN)?.unwrap_or_default();
     if !reads_directory(&main) {
         return Err(Error::configuration(format!("'{MAIN}' does not read '{DIRECTORY}'"))
             .hint(format!("visudo, and add: #includedir {DIRECTORY}")));
@@ -92,11 +92,16 @@ fn services(host: &Host, how: Sudo) -> Result<Vec<Edit>, Error> {
     let mut edits = Vec::new();
     for path in SERVICES {
         let before = files::read(&host.path(path))?;
-        let Some(bare) = Kind::Block.without_ours(Path::new(path), before.as_deref())? else { continue };
+        let read = vendor::read(host, path)?;
+        let Some(bare) = Kind::Block.without_ours(Path::new(path), read.as_deref())? else { continue };
         // After the first line, which names the file.
         let at = usize::from(bare.starts_with(b"#%PAM"));
-        let after = if how == Sudo::Agent { block::insert(&bare, at, &line) } else { bare };
-        edits.push(Edit { path: path.into(), kind: Kind::Block, before, after: Some(after), mode: 0o644 });
+        let after = if how == Sudo::Agent {
+            Some(block::insert(&bare, at, &line))
+        } else {
+            before.as_ref().and(Some(bare))
+        };
+        edits.push(Edit { path: path.into(), kind: Kind::Block, before, after, mode: 0o644 });
     }
     if how == Sudo::Agent && !edits.iter().any(|edit| edit.path == Path::new(SUDO)) {
         return Err(Error::configuration(format!("'--sudo agent' needs '{SUDO}', which does not exist")));
@@ -121,7 +126,7 @@ fn has_module(host: &Host) -> bool {
 
 /// All rules: the main file and those of its directory.
 fn rules(host: &Host) -> Result<String, Error> {
-    let mut rules = files::read_lossy(&host.path(MAIN))?.unwrap_or_default();
+    let mut rules = vendor::read_lossy(host, MAIN)?.unwrap_or_default();
     let directory = host.path(DIRECTORY);
     let is_read = |name: &OsString| {
         let name = name.as_encoded_bytes();

@@ -27,7 +27,7 @@ use crate::edit::settings;
 use crate::edit::sudo;
 use crate::host::Host;
 use crate::host::published::Published;
-use crate::host::{accounts, files, nscd, paths, selinux};
+use crate::host::{accounts, files, nscd, paths, selinux, vendor};
 use crate::say::error;
 use imds::ImdsFacts;
 use log::{Denial, Line};
@@ -162,7 +162,7 @@ impl Facts {
             group: groups.into_iter().map(|group| (group.name, group.gid)).collect(),
             machine_id: text(host, "/etc/machine-id").unwrap_or_default().trim().to_owned(),
             module: module::gather(host),
-            nsswitch: text(host, nsswitch::PATH),
+            nsswitch: vendor::read_lossy(host, nsswitch::PATH).ok().flatten(),
             unlimited: sssd::unlimited(host),
             pam: pam::gather(host),
             nscd: nscd::runs(host),
@@ -280,8 +280,10 @@ fn has_module(host: &Host, modules: &[&str]) -> Option<bool> {
         "system-auth",
         "postlogin",
     ];
-    let texts: Vec<String> =
-        files.iter().filter_map(|file| text(host, &format!("/etc/pam.d/{file}"))).collect();
+    let texts: Vec<String> = files
+        .iter()
+        .filter_map(|file| vendor::read_lossy(host, &format!("/etc/pam.d/{file}")).ok()?)
+        .collect();
     let names = |line: &str| {
         let line = line.trim_start();
         !line.starts_with('#') && modules.iter().any(|module| line.contains(module))

@@ -14,7 +14,7 @@ use crate::host::accounts::{self, GROUP, GSHADOW, PASSWD, SHADOW};
 use crate::host::invoker::Invoker;
 use crate::host::paths::{LISTING, STATE};
 use crate::host::published::{Published, Trouble};
-use crate::host::{Host, files, processes};
+use crate::host::{Host, files, processes, vendor};
 use crate::say::error::Error;
 
 /// The drop-in with the pins.
@@ -94,7 +94,7 @@ impl Facts {
             sudoers: existing(host, &SUDOERS)?,
             sshd: existing(host, &[crate::edit::sshd::config::MAIN])?,
             script_conf: optional(host, CONF)?.unwrap_or_default(),
-            nsswitch: files::read(&host.path(crate::edit::nsswitch::PATH))?.unwrap_or_default(),
+            nsswitch: vendor::read(host, crate::edit::nsswitch::PATH)?.unwrap_or_default(),
             accounts_of_iam,
             config: settings::load(host)?,
             identities: state.identities,

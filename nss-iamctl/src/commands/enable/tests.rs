@@ -2,6 +2,7 @@ mod authselect;
 mod groups;
 mod parts;
 mod restored;
+mod vendor;
 
 use crate::cli::{Enable, Sudo};
 use crate::edit::settings;

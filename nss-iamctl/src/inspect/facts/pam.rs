@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use crate::host::Host;
-use crate::host::files;
+use crate::host::{files, vendor};
 
-/// Where Linux-PAM looks, in this order; the last one is that of openSUSE.
-const DIRECTORIES: [&str; 3] = ["/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d"];
 /// Profiles of pam-auth-update(8).
 const PROFILES: &str = "/usr/share/pam-configs";
 /// A script.
@@ -61,7 +59,7 @@ pub(crate) fn stack(host: &Host, service: &str) -> Option<Vec<Entry>> {
 fn read(host: &Host, name: &str, outer: &[String]) -> Option<Vec<Entry>> {
     let paths = match name.starts_with('/') {
         true => vec![name.to_owned()],
-        false => DIRECTORIES.map(|directory| format!("{directory}/{name}")).to_vec(),
+        false => vendor::places(&format!("/etc/pam.d/{name}")),
     };
     let text = |path: &String| Some((path.clone(), fs::read(host.path(path)).ok()?));
     let (path, text) = paths.iter().find_map(text).filter(|(path, _)| !outer.contains(path))?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod directories;
+pub(crate) mod homes;
 mod imds;
 pub(crate) mod logins;
 mod memory;

@@ -219,6 +219,7 @@ links! {
     }
     "homes" {
         HomesUnmade = "homes-not-created",
+        HomesMissing = "homes-missing",
     }
     "home" {
         Home = "home",

@@ -13,7 +13,10 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
         "the verdict, which repeats the remedy of another finding",
         "not-set-up some-cannot-log-in nobody-can-log-in",
     ),
-    ("a summary of findings that have their own remedies", "skipped warned refresh-failed refresh-held more"),
+    (
+        "a summary of findings that have their own remedies",
+        "skipped warned refresh-failed refresh-held homes-missing more",
+    ),
     (
         "the package has to be installed again",
         "directory-missing not-a-directory module-missing refresher-missing \

@@ -40,6 +40,7 @@ fn homes_on_an_nfs_server_that_does_not_trust_root_are_created_by_the_server_and
     assert_eq!(log_in("ana"), (Some(0), "/\n".to_owned()), "without a home, but logged in");
     let why = vm.sh("nss-iamctl why ana").1;
     assert!(found(&vm, "nss-iamctl why ana").contains(&"home-not-created".to_owned()), "{why}");
+    assert!(found(&vm, "nss-iamctl doctor").contains(&"homes-missing".to_owned()));
     vm.done("systemctl start nss-iam-refresh.service && nss-iamctl status --check");
     vm.done("id ana && id bob");
 

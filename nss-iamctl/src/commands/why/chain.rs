@@ -4,10 +4,9 @@ use config::{Config, TagUse};
 use policy::{FORWARD_ONLY_SHELL, KeyLine};
 use status::{Locked, Skip, Told, Warning, What};
 
-use crate::commands::why::home::home;
 use crate::commands::why::log::{Asked, activate, add_any_key, last};
 use crate::inspect::checks::skipped;
-use crate::inspect::checks::{answers, directories, logins, names, pam, refresh, setup};
+use crate::inspect::checks::{answers, directories, homes, logins, names, pam, refresh, setup};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::withheld;
@@ -43,8 +42,7 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
         findings.extend(answers::lines(facts.nsswitch.as_deref()).into_iter().filter(not_ok));
         findings.extend(directories::judge(facts));
         findings.extend(answers::told(facts, probe));
-        let came_in = tried.as_ref().is_some_and(|tried| tried.code == Code::from(Link::LoginAccepted));
-        findings.extend(home(facts, probe, came_in));
+        findings.extend(homes::home(facts, probe));
         findings.extend(logins::shell(facts, probe));
         findings.extend(logins::daemon(facts).into_iter().filter(not_ok));
         findings.extend(logins::settings(facts, probe));

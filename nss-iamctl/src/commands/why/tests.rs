@@ -10,10 +10,9 @@ use policy::{IamId, Id, Name};
 use status::{Locked, Part, Skip, SkipReason, Warning, What};
 
 use super::{chain, verdict_line};
-use crate::fixtures::{KEY, NOW, answer, assert_finds, good, mosca, probe, uses};
+use crate::fixtures::{KEY, NOW, answer, assert_finds, good, log_line, mosca, probe, uses};
 use crate::host::published::Trouble;
 use crate::inspect::facts::Facts;
-use crate::inspect::facts::log::Line;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::subject::Who;
 use crate::say::finding::{Finding, Level, worst};
@@ -196,20 +195,10 @@ fn what_is_wrong_with_the_host_is_told_as_far_as_it_concerns_the_login() {
 fn a_home_that_is_still_missing_after_a_login_is_told_and_how_to_create_it() {
     let (mut facts, mut probe) = (good(), probe(true));
     probe.home_node = None;
-    facts.log.push(Line {
-        time: "2026-11-22T18:00:00+0000".to_owned(),
-        program: "sshd".to_owned(),
-        pid: "12".to_owned(),
-        text: "Accepted publickey for ana from ::1 port 5 ssh2: RSA SHA256:good".to_owned(),
-    });
+    facts.log.push(log_line("Accepted publickey for ana from ::1 port 5 ssh2: RSA SHA256:good"));
     let (findings, verdict) = with(&facts, &Who::find("ana", &facts), "ana", Some(&probe));
     let remedy = format!("install -d -m 0700 -o {0} -g {0} /home/ana; if it is on NFS", probe.uid);
-    assert_finds(
-        &findings,
-        Level::Warn,
-        "'/home/ana' does not exist although the last login was accepted",
-        &remedy,
-    );
+    assert_finds(&findings, Level::Warn, "'/home/ana' does not exist although a login was accepted", &remedy);
     assert!(verdict.contains("but see: "), "{verdict}");
 }
 

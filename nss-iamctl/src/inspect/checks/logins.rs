@@ -1,4 +1,4 @@
-//! Whether a login succeeds once glibc answers: sshd, PAM, home directories, shells, and denials by SELinux or AppArmor.
+//! Whether a login succeeds once glibc answers: sshd, PAM, shells, and denials by SELinux or AppArmor.
 
 use config::{Config, Source, TagUse};
 use policy::FORWARD_ONLY_SHELL;
@@ -6,8 +6,8 @@ use policy::FORWARD_ONLY_SHELL;
 use crate::edit::sshd::drop_in::{self, OutOfForce};
 use crate::edit::sshd::effective::{self, Effective};
 use crate::host::selinux;
-use crate::inspect::checks::pam;
 use crate::inspect::checks::samples::of_samples;
+use crate::inspect::checks::{homes, pam};
 use crate::inspect::facts::log::Denial;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::facts::sshd::SshdFacts;
@@ -23,7 +23,7 @@ pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
         settings(facts, probe).into_iter().chain(shell(facts, probe)).chain(pam::now(facts, probe)).collect()
     }));
     findings.extend(nologin(facts));
-    findings.extend(homes(facts));
+    findings.extend(homes::judge(facts));
     findings.extend(without_keys(facts));
     findings.extend(facts.jobs.iter().map(job));
     findings.extend(
@@ -237,44 +237,6 @@ pub(crate) fn nologin(facts: &Facts) -> Option<Finding> {
     let (path, text) = facts.nologin.as_ref()?;
     let what = format!("'{path}' exists, so PAM lets only root log in: '{text}'");
     Some(Finding::bad(Link::Nologin, what, format!("wait for the end of the boot or shutdown, or rm {path}")))
-}
-
-fn homes(facts: &Facts) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    for (name, uid, node) in &facts.homes {
-        findings.extend(home(name, *uid, node).filter(|finding| finding.level != Level::Ok));
-    }
-    if facts.makes_homes == Some(false) {
-        let what = "sshd's PAM configuration does not include pam_mkhomedir: users without a home directory start in '/'";
-        findings.push(Finding::warn(Link::HomesUnmade, what, "nss-iamctl enable"));
-    }
-    findings
-}
-
-/// An existing home directory.
-pub(crate) fn home(name: &str, uid: u32, node: &crate::inspect::facts::Node) -> Option<Finding> {
-    let path = &node.path;
-    if !node.directory {
-        let what = format!("the home '{path}' of '{name}' is not a directory");
-        return Some(Finding::warn(
-            Link::HomeNotADirectory,
-            what,
-            format!("mv {path} {path}.old; a new one is created at the next login"),
-        ));
-    }
-    if node.uid != uid {
-        let what = format!("the home '{path}' of '{name}' belongs to uid {}, not to {uid}", node.uid);
-        let remedy = format!(
-            "nss-iamctl uid {} shows whose that is; if it is the same person: chown -Rh --from={} {uid}:{uid} {path}",
-            node.uid, node.uid
-        );
-        return Some(Finding::warn(Link::HomeOfOther, what, remedy));
-    }
-    if node.mode & 0o022 != 0 {
-        let what = format!("the home '{path}' of '{name}' is writable by others (mode {:04o})", node.mode);
-        return Some(Finding::warn(Link::HomeWritable, what, format!("chmod go-w {path}")));
-    }
-    Some(Finding::ok(Link::Home, format!("'{path}' belongs to '{name}', mode {:04o}", node.mode)))
 }
 
 fn without_keys(facts: &Facts) -> Option<Finding> {

@@ -1,5 +1,6 @@
 //! The host's log: what sshd, PAM, keys-cmd and the kernel logged about logins. Lines can quote text from anyone on the network.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
@@ -45,6 +46,13 @@ pub(crate) fn logins(host: &Host) -> Vec<Line> {
         return lines;
     }
     FILES.iter().map(|path| parse(&tail(host, path))).find(|lines| !lines.is_empty()).unwrap_or_default()
+}
+
+/// Whom sshd let in: `Accepted publickey for ana from ::1 port 5 ssh2`.
+pub(crate) fn let_in(lines: &[Line]) -> BTreeSet<&str> {
+    let accepted = lines.iter().filter_map(|line| line.text.strip_prefix("Accepted "));
+    let names = accepted.filter_map(|text| text.split_once(" for ")?.1.split_once(" from "));
+    names.map(|(name, _)| name).collect()
 }
 
 /// The denials of SELinux and AppArmor.
@@ -157,6 +165,7 @@ mod tests {
             ]
         );
         assert_eq!(lines[1].text, "Invalid user x]: y from ::1");
+        assert_eq!(let_in(&lines), BTreeSet::from(["ana"]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::edit::sshd::drop_in::OutOfForce;
+use crate::fixtures::log_line;
 
 #[test]
 fn what_keeps_sshd_from_letting_in_is_named() {
@@ -97,6 +98,20 @@ fn what_else_stands_in_the_way_of_a_login_is_named() {
     finds(Warn, "sshd's PAM configuration does not include pam_mkhomedir", "enable", |facts, _| {
         facts.makes_homes = Some(false)
     });
+    finds(
+        Warn,
+        "1 user without a home directory after a login: 'ana'; PAM could not",
+        "why USER",
+        |facts, _| {
+            facts.homes.clear();
+            facts.log.push(log_line("Accepted keyboard-interactive/pam for ana from ::1 port 5 ssh2"));
+        },
+    );
+    let not_yet = broken(|facts, _| {
+        facts.homes.clear();
+        facts.log.push(log_line("Accepted publickey for eve from ::1 port 5 ssh2"));
+    });
+    assert_eq!(not_yet, [], "it is created at the first login");
     finds(Warn, "1 user without an active key: 'ana'", "why", |facts, _| {
         facts.published.keys.as_mut().unwrap().logins[0].keys.clear();
     });

@@ -1,0 +1,94 @@
+//! Home directories: whose they are, and what became of those that PAM should have created.
+
+use policy::FORWARD_ONLY_SHELL;
+
+use crate::inspect::facts::log::let_in;
+use crate::inspect::facts::probe::Probe;
+use crate::inspect::facts::{Facts, Node};
+use crate::say::code::Link;
+use crate::say::finding::{Finding, Level};
+use crate::say::show::{count, some, word};
+
+/// Of all users.
+pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
+    let found = facts.homes.iter().filter_map(|(name, uid, node)| existing(name, *uid, node));
+    found.filter(|finding| finding.level != Level::Ok).chain(unmade(facts)).collect()
+}
+
+fn unmade(facts: &Facts) -> Option<Finding> {
+    if facts.makes_homes == Some(false) {
+        let what = "sshd's PAM configuration does not include pam_mkhomedir: users without a home directory start in '/'";
+        return Some(Finding::warn(Link::HomesUnmade, what, "nss-iamctl enable"));
+    }
+    let came_in = let_in(&facts.log);
+    let users = facts.published.cache.iter().flat_map(|cache| &cache.users);
+    let names: Vec<&str> = users
+        .filter(|user| user.active && !user.is_forward_only())
+        .map(|user| user.name.as_str())
+        .filter(|name| came_in.contains(name) && !facts.homes.iter().any(|(found, ..)| found == name))
+        .collect();
+    // pam_mkhomedir is optional and logs nothing when it fails, for example because root is nobody on a server of homes.
+    let what = format!(
+        "{} without a home directory after a login: {}; PAM could not create it, or it was removed since",
+        count(names.len(), "user"),
+        some(&names)
+    );
+    (!names.is_empty()).then(|| Finding::warn(Link::HomesMissing, what, "nss-iamctl why USER"))
+}
+
+/// Of one user: whether it is there or will be.
+pub(crate) fn home(facts: &Facts, probe: &Probe) -> Option<Finding> {
+    if probe.shell == FORWARD_ONLY_SHELL {
+        return None;
+    }
+    let home = &probe.home;
+    match &probe.home_node {
+        Some(node) => existing(&probe.name, probe.uid, node),
+        None if !probe.active => None,
+        None if facts.makes_homes == Some(false) => {
+            let what = format!(
+                "the home '{home}' does not exist, and sshd's PAM configuration does not include pam_mkhomedir"
+            );
+            Some(Finding::warn(Link::HomeUnmade, what, "nss-iamctl enable"))
+        }
+        None if let_in(&facts.log).contains(probe.name.as_str()) => {
+            let uid = probe.uid;
+            let what = format!(
+                "the home '{home}' does not exist although a login was accepted: PAM could not create it, or it was \
+                 removed since"
+            );
+            let remedy = format!(
+                "install -d -m 0700 -o {uid} -g {uid} {}; if it is on NFS with root_squash, on the server",
+                word(home)
+            );
+            Some(Finding::warn(Link::HomeUnmade, what, remedy))
+        }
+        None => Some(Finding::ok(Link::HomeToBeMade, format!("'{home}' is created at the first login"))),
+    }
+}
+
+/// An existing home directory.
+fn existing(name: &str, uid: u32, node: &Node) -> Option<Finding> {
+    let path = &node.path;
+    if !node.directory {
+        let what = format!("the home '{path}' of '{name}' is not a directory");
+        return Some(Finding::warn(
+            Link::HomeNotADirectory,
+            what,
+            format!("mv {path} {path}.old; a new one is created at the next login"),
+        ));
+    }
+    if node.uid != uid {
+        let what = format!("the home '{path}' of '{name}' belongs to uid {}, not to {uid}", node.uid);
+        let remedy = format!(
+            "nss-iamctl uid {} shows whose that is; if it is the same person: chown -Rh --from={} {uid}:{uid} {path}",
+            node.uid, node.uid
+        );
+        return Some(Finding::warn(Link::HomeOfOther, what, remedy));
+    }
+    if node.mode & 0o022 != 0 {
+        let what = format!("the home '{path}' of '{name}' is writable by others (mode {:04o})", node.mode);
+        return Some(Finding::warn(Link::HomeWritable, what, format!("chmod go-w {path}")));
+    }
+    Some(Finding::ok(Link::Home, format!("'{path}' belongs to '{name}', mode {:04o}", node.mode)))
+}

@@ -1,12 +1,13 @@
 //! The lines about users in configurations that projects publish, as facts, without their comments: profiles of authselect
 //! de4b6d3, flatcar/baselayout 937a45f, clearlinux-pkgs/filesystem 19563e9, bottlerocket-core-kit a10182f, OpenMandriva's
-//! glibc 5b361a6, Arch's filesystem, and what google's guest-agent df9d203 appends.
+//! glibc 5b361a6, Arch's filesystem, void-packages 0a668fc, gentoo 64592de, openSUSE's and NixOS' defaults, and what google's
+//! guest-agent df9d203 appends.
 
 use super::{disable, enable, enable_in, line};
 use crate::edit::nsswitch::{Order, directories};
 
 /// Name; passwd, group and shadow; the first two with `iam`; the directories that are asked before `iam`.
-const PUBLISHED: [(&str, [&str; 3], [&str; 2], &str); 6] = [
+const PUBLISHED: [(&str, [&str; 3], [&str; 2], &str); 9] = [
     (
         "Flatcar",
         ["files usrfiles sss systemd", "files usrfiles sss systemd", "files usrfiles sss"],
@@ -35,6 +36,19 @@ const PUBLISHED: [(&str, [&str; 3], [&str; 2], &str); 6] = [
         ["files iam systemd", "files [SUCCESS=merge] iam systemd"],
         "",
     ),
+    ("Void", ["files", "files", "files"], ["files iam", "files [SUCCESS=merge] iam"], ""),
+    (
+        "NixOS",
+        ["files systemd", "files [success=merge] systemd", "files systemd"],
+        ["files iam systemd", "files [success=merge] iam [SUCCESS=merge] systemd"],
+        "",
+    ),
+    (
+        "openSUSE MicroOS",
+        ["compat systemd", "compat [SUCCESS=merge] systemd", "compat systemd"],
+        ["compat iam systemd", "compat [SUCCESS=merge] iam [SUCCESS=merge] systemd"],
+        "",
+    ),
     (
         "OS Login",
         ["files systemd cache_oslogin oslogin", "files systemd cache_oslogin oslogin", "files"],
@@ -59,6 +73,45 @@ fn published_files_get_iam_behind_the_local_users_and_back() {
         let first = enable_in(&text, Order::Before).unwrap();
         assert_eq!(disable(&first), text, "{name}: also from before the directories");
     }
+}
+
+/// All lines of the one that comes with Gentoo's glibc: shadow is before group, and comments look like lines.
+const GENTOO: &str = "\
+passwd:      compat
+shadow:      compat
+group:       compat
+
+# passwd:    db files nis
+# shadow:    db files nis
+# group:     db files nis
+
+hosts:       files dns
+networks:    files dns
+
+services:    db files
+protocols:   db files
+rpc:         db files
+ethers:      db files
+netmasks:    files
+netgroup:    files
+bootparams:  files
+
+automount:   files
+aliases:     files
+";
+
+#[test]
+fn of_gentoos_whole_file_three_lines_change() {
+    let enabled = enable(GENTOO).unwrap();
+    let changed = |(before, after): &(&str, &str)| before != after;
+    let changed: Vec<&str> =
+        GENTOO.lines().zip(enabled.lines()).filter(changed).map(|(_, after)| after).collect();
+    assert_eq!(
+        changed,
+        ["passwd:      compat iam", "shadow:      compat iam", "group:       compat [SUCCESS=merge] iam"]
+    );
+    assert_eq!(enable(&enabled).unwrap(), enabled);
+    assert_eq!(disable(&enabled), GENTOO);
 }
 
 #[test]

@@ -64,8 +64,8 @@ done
 [ "$architecture" != amd64 ] ||
     tree multiarch bookworm ca-certificates,dbus,libc6:i386,openssh-client,openssh-server,procps,systemd-sysv \
         --architectures=amd64,i386 --setup-hook='sed -i /security/d "$1/etc/apt/sources.list"'
-# No rpm distribution is available here, only rpm and dnf.
-tree rpm bookworm ca-certificates,dbus,dnf,openssh-client,openssh-server,procps,rpm,systemd-sysv
+# No rpm distribution is available here, only rpm, dnf and zypper.
+tree rpm bookworm ca-certificates,dbus,dnf,openssh-client,openssh-server,procps,rpm,systemd-sysv,zypper
 # Has an SELinux policy, to which the module of the .rpm is added.
 tree selinux bookworm policycoreutils,selinux-policy-default,setools
 # qemu, in a version that emulates every processor and, for power cuts, logs the writes of a disk; with the tools of the file

@@ -1,5 +1,6 @@
-//! The life of the .rpm with dnf, which resolves what the package requires, orders the scriptlets of a transaction, and shows
-//! what they print. It is Debian's dnf: no rpm distribution is available, and one stub package provides what they have.
+//! The life of the .rpm with the tools that resolve what a package requires, order the scriptlets of a transaction, and show
+//! what they print. They are Debian's dnf and zypper: no rpm distribution is available, and one stub package provides what they
+//! have.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,38 @@ use crate::support::{NEXT, aws, done, package};
 
 const NEWER: &str = "99.0";
 const FILES: [&str; 3] = ["/etc/nsswitch.conf", "/etc/pam.d/sshd", "/etc/ssh/sshd_config"];
-/// What dnf prints when a scriptlet fails; its exit status does not always show it.
+/// What the tools print when a scriptlet fails; the exit status does not always show it.
 const FAILED: [&str; 3] = ["scriptlet failed", "Error in ", "non-fatal"];
+
+/// A tool without repositories, and its words for what is done with a file.
+struct Tool {
+    name: &'static str,
+    install: &'static str,
+    upgrade: &'static str,
+    downgrade: &'static str,
+    reinstall: &'static str,
+    /// Asks its database.
+    query: &'static str,
+}
+
+const DNF: Tool = Tool {
+    name: "dnf --assumeyes --disablerepo='*' --nogpgcheck",
+    install: "install",
+    upgrade: "upgrade",
+    downgrade: "downgrade",
+    reinstall: "reinstall",
+    query: "rpm -q",
+};
+
+/// Debian's rpm has root's database in another place.
+const ZYPPER: Tool = Tool {
+    name: "zypper --non-interactive --no-gpg-checks --no-refresh",
+    install: "install --allow-unsigned-rpm",
+    upgrade: "install --allow-unsigned-rpm",
+    downgrade: "install --allow-unsigned-rpm --oldpackage",
+    reinstall: "install --allow-unsigned-rpm --force",
+    query: "rpm --dbpath /var/lib/rpm -q",
+};
 
 /// Builds a package from the text of a spec file; returns its path in `out`.
 fn rpmbuild(out: &Path, name: &str, version: &str, spec: &str) -> PathBuf {
@@ -58,15 +89,24 @@ fn stub(out: &Path) -> PathBuf {
     rpmbuild(out, "stub", "1", &format!("{head}{provides}%description\n%files\n"))
 }
 
-/// Runs dnf without repositories, and returns what it printed. No scriptlet may fail.
-fn dnf(host: &Booted, words: &str) -> String {
-    let said = host.done(&format!("dnf --assumeyes --disablerepo='*' --nogpgcheck {words} 2>&1"));
+/// Runs the tool, and returns what it printed. No scriptlet may fail.
+fn run(host: &Booted, tool: &Tool, words: &str) -> String {
+    let said = host.done(&format!("{} {words} 2>&1", tool.name));
     assert!(!FAILED.iter().any(|failed| said.contains(failed)), "{words}: {said}");
     said
 }
 
 #[test]
 fn dnf_installs_upgrades_downgrades_reinstalls_and_removes_it() {
+    life(&DNF);
+}
+
+#[test]
+fn zypper_installs_upgrades_downgrades_reinstalls_and_removes_it() {
+    life(&ZYPPER);
+}
+
+fn life(tool: &Tool) {
     let Some(host) = Booted::start("rpm") else { return };
     let out = tempfile::tempdir().unwrap();
     for (built, name) in [(package("rpm"), "older"), (newer(out.path()), "newer"), (stub(out.path()), "stub")]
@@ -78,10 +118,11 @@ fn dnf_installs_upgrades_downgrades_reinstalls_and_removes_it() {
     let read = || FILES.map(|file| fs::read_to_string(host.path(file)).unwrap());
     let before = read();
 
-    let refused = host.sh("dnf --assumeyes --disablerepo='*' --nogpgcheck install /srv/older.rpm 2>&1");
+    let refused = host.sh(&format!("{} {} /srv/older.rpm 2>&1", tool.name, tool.install));
     assert!(refused.0 != Some(0) && refused.1.contains("nothing provides"), "{refused:?}");
-    dnf(&host, "install /srv/stub.rpm");
-    let said = dnf(&host, "install /srv/older.rpm");
+    let file = |how: &str, version: &str| run(&host, tool, &format!("{how} /srv/{version}.rpm"));
+    file(tool.install, "stub");
+    let said = file(tool.install, "older");
     assert!(said.contains(NEXT), "the administrator sees the next command: {said}");
     assert_eq!(read(), before, "installing does no harm");
     for (path, owner) in [("/var/lib/nss-iam", "root"), ("/var/lib/nss-iam-fetch", "nss-iam-fetch")] {
@@ -96,22 +137,22 @@ fn dnf_installs_upgrades_downgrades_reinstalls_and_removes_it() {
     assert!(host.logs_in("ana", &ana));
     let enabled = read();
     host.done("echo '# of the administrator' >>/etc/nss-iam/config.toml");
-    for (words, version) in [
-        ("upgrade /srv/newer.rpm", Some(NEWER)),
-        ("downgrade /srv/older.rpm", None),
-        ("reinstall /srv/older.rpm", None),
+    for (words, built, version) in [
+        (tool.upgrade, "newer", NEWER),
+        (tool.downgrade, "older", env!("CARGO_PKG_VERSION")),
+        (tool.reinstall, "older", env!("CARGO_PKG_VERSION")),
     ] {
-        let said = dnf(&host, words);
+        let said = file(words, built);
         assert!(!said.contains(NEXT), "{words}: the host is set up: {said}");
-        let installed = host.done("rpm -q --queryformat '%{VERSION}' nss-iam");
-        assert_eq!(installed, version.unwrap_or(env!("CARGO_PKG_VERSION")), "{words}");
+        let installed = host.done(&format!("{} --queryformat '%{{VERSION}}' nss-iam", tool.query));
+        assert_eq!(installed, version, "{words}");
         assert_eq!(read(), enabled, "{words}");
         assert_eq!(host.sh("systemctl is-enabled nss-iam-refresh.timer").1, "enabled\n", "{words}");
         assert!(host.done("cat /etc/nss-iam/config.toml").contains("of the administrator"), "{words}");
         assert!(host.logs_in("ana", &ana), "{words}");
     }
 
-    dnf(&host, "remove nss-iam");
+    run(&host, tool, "remove nss-iam");
     assert_eq!(read(), before, "removing gives back what enable changed");
     assert!(!host.logs_in("ana", &ana));
     assert_eq!(host.sh("systemctl list-unit-files --no-legend 'nss-iam-*'").1, "");

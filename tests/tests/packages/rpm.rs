@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use tests::boot::Booted;
 use tests::login::GROUP;
@@ -160,4 +162,60 @@ fn the_selinux_module_lets_programs_that_look_up_users_read_and_map_the_cache() 
     }
     assert_eq!(label("/usr/sbin/mkhomedir_helper").trim(), "system_u:object_r:nss_iam_mkhomedir_exec_t:s0");
     assert!(!label("/var/lib/nss-iam-fetch/listing.json").contains("nss_iam"));
+}
+
+/// A scriptlet of the spec file.
+fn scriptlet(name: &str) -> String {
+    let spec = fs::read_to_string(tests::repository().join("rpm/nss-iam.spec")).unwrap();
+    let (_, rest) = spec.split_once(&format!("\n%{name}\n")).unwrap();
+    rest.split_once("\n\n").unwrap().0.replace("/sbin/ldconfig", "ldconfig")
+}
+
+#[test]
+fn a_scriptlet_that_fails_never_leaves_half_a_package() {
+    // The exit status of a scriptlet where these programs succeed and every other one fails.
+    let status = |name: &str, argument: &str, working: &[&str]| {
+        let programs = tempfile::tempdir().unwrap();
+        for program in [
+            "getent",
+            "groupadd",
+            "useradd",
+            "ldconfig",
+            "systemd-tmpfiles",
+            "systemctl",
+            "nss-iamctl",
+            "grep",
+            "ls",
+        ] {
+            let path = programs.path().join(program);
+            let works = working.contains(&program);
+            // Of users only the last one is there.
+            let text = if program == "getent" {
+                "[ $2 = nss-iam-fetch ]"
+            } else {
+                ["false", "true"][usize::from(works)]
+            };
+            fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut shell = Command::new("/bin/sh");
+        let ran = shell.args(["-c", &scriptlet(name), "sh", argument]).env("PATH", programs.path()).output();
+        ran.unwrap().status.code()
+    };
+    for number in ["1", "2"] {
+        assert_eq!(status("pre", number, &["groupadd", "useradd"]), Some(0));
+        for working in [&[][..], &["groupadd"], &["useradd"]] {
+            assert_ne!(
+                status("pre", number, working),
+                Some(0),
+                "without its user, keys-cmd does not run: {working:?}"
+            );
+        }
+    }
+    // rpm has the files in place, or is about to remove them: stopping there would leave some of both.
+    for name in ["post", "preun", "postun", "posttrans"] {
+        for number in ["0", "1", "2"] {
+            assert_eq!(status(name, number, &[]), Some(0), "%{name} {number}");
+        }
+    }
 }

@@ -124,7 +124,8 @@ test-vm: build deb ## Run the tests on virtual machines, with SELinux and AppArm
 	$(CARGO) test --locked -p tests --test vm
 
 # Emulated, and so not part of 'make test': the readers' unit tests, without those that repeat one check very often and without
-# loom's, which see no processor; then the package on a whole system. Natively, but as rarely needed: the same for 32 bits.
+# loom's, which see no processor; then the package on a whole system. Natively, but as rarely needed: the same for 32 bits, on
+# x86_64.
 ARM := aarch64-unknown-linux-gnu
 I686 := i686-unknown-linux-gnu
 READERS := -p cache -p keys-cmd -p nss-iam -p reader --lib --bins --tests
@@ -132,12 +133,12 @@ OFTEN := $(addprefix --skip ,weakened:: files:: values:: fifty_thousand changed_
 
 test-arm: setup ## Run the tests for aarch64, emulated, and for 32-bit programs (not part of 'make test')
 	tests/setup.sh $(ARM)
-	tests/setup.sh $(I686)
+	$(if $(MODULE32),tests/setup.sh $(I686))
 	@tests/trees.sh qemu-arm arm64-kernel arm64
 	$(MAKE) deb TRIPLE=$(ARM)
-	CC_i686_unknown_linux_gnu=i686-linux-gnu-gcc CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=i686-linux-gnu-gcc \
+	$(if $(MODULE32),CC_i686_unknown_linux_gnu=i686-linux-gnu-gcc CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=i686-linux-gnu-gcc \
 	CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_RUNNER='/usr/i686-linux-gnu/lib/ld-linux.so.2 --library-path /usr/i686-linux-gnu/lib' \
-	$(CARGO) test --locked --target $(I686) $(READERS) -- --skip weakened::
+	$(CARGO) test --locked --target $(I686) $(READERS) -- --skip weakened::)
 	CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='$(abspath $(TARGET))/trees/qemu-arm/usr/bin/qemu-aarch64-static -L /usr/aarch64-linux-gnu' \
 	$(CARGO) test --locked --target $(ARM) $(READERS) -- $(OFTEN)
@@ -145,7 +146,7 @@ test-arm: setup ## Run the tests for aarch64, emulated, and for 32-bit programs 
 
 test-all: test ## Run all tests, also those on emulated machines, and power cuts at many more writes (more than an hour)
 	CUTS=1000 $(CARGO) test --locked -p tests --test crash
-	$(MAKE) test-vm test-arm
+	$(MAKE) $(if $(MODULE32),test-vm) test-arm
 
 bench: module $(VENV) ## Compare lookups with every peer (written to docs/benchmarks), and refresh and keys-cmd with the minimum
 	@tests/trees.sh bench

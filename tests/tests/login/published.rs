@@ -2,10 +2,12 @@
 //! nss-iam users get in, local users log in as before with the same settings, and `disable` restores every byte.
 //!
 //! Sources of the facts: dev-sec's ansible-collection-hardening (`roles/ssh_hardening`, its defaults), Google's guest-agent
-//! (`google_guest_agent/oslogin.go`), and the CIS benchmarks for Debian 12 and RHEL 9, section "Configure SSH Server".
+//! (`google_guest_agent/oslogin.go`), the CIS benchmarks for Debian 12 and RHEL 9, section "Configure SSH Server",
+//! aws-ec2-instance-connect-config, the openssh packages of RHEL 9, openSUSE and Gentoo, and cloud-init.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use crate::support::{Image, SSHD_CONFIG};
 
@@ -119,6 +121,55 @@ Match User sa_*
 ",
 );
 
+/// What EC2 Instance Connect's package appends on rpm distributions.
+const INSTANCE_CONNECT: &str = "
+AuthorizedKeysCommand /opt/aws/bin/eic_run_authorized_keys %u %f
+AuthorizedKeysCommandUser ec2-instance-connect
+";
+
+/// Main file, and drop-ins. RHEL 9, its derivatives and Amazon Linux 2023 take algorithms from a file elsewhere.
+const RHEL: (&str, [(&str, &str); 2]) = (
+    "Include /etc/ssh/sshd_config.d/*.conf\nAuthorizedKeysFile .ssh/authorized_keys\nSubsystem sftp internal-sftp\n",
+    [
+        (
+            "/etc/ssh/sshd_config.d/50-redhat.conf",
+            "Include /etc/crypto-policies/back-ends/opensshserver.config\nSyslogFacility AUTHPRIV\n\
+             ChallengeResponseAuthentication no\nGSSAPIAuthentication yes\nGSSAPICleanupCredentials no\nUsePAM yes\n\
+             X11Forwarding yes\nPrintMotd no\n",
+        ),
+        (
+            "/etc/crypto-policies/back-ends/opensshserver.config",
+            "Ciphers aes256-gcm@openssh.com,aes256-ctr,aes128-gcm@openssh.com,aes128-ctr\nRequiredRSASize 2048\n\
+             PubkeyAcceptedAlgorithms ecdsa-sha2-nistp256,ssh-ed25519,rsa-sha2-256,rsa-sha2-512\n",
+        ),
+    ],
+);
+
+/// openSUSE's, as it is copied to /etc: the vendor's drop-ins are behind the administrator's.
+const SUSE: (&str, [(&str, &str); 1]) = (
+    "Include /etc/ssh/sshd_config.d/*.conf\nInclude /usr/etc/ssh/sshd_config.d/*.conf\n\
+     AuthorizedKeysFile .ssh/authorized_keys\nUsePAM yes\nX11Forwarding yes\nPrintMotd no\nAcceptEnv LANG LC_*\n",
+    [("/usr/etc/ssh/sshd_config.d/40-suse-crypto-policies.conf", "RekeyLimit 1G 1h\n")],
+);
+
+/// Gentoo's: an Include in quotes at the end, and drop-ins whose names sort last.
+const GENTOO: (&str, [(&str, &str); 2]) = (
+    "AuthorizedKeysFile .ssh/authorized_keys\nInclude \"/etc/ssh/sshd_config.d/*.conf\"\n",
+    [
+        ("/etc/ssh/sshd_config.d/9999999gentoo.conf", "AcceptEnv LANG LC_ALL COLORTERM\n"),
+        (
+            "/etc/ssh/sshd_config.d/9999999gentoo-pam.conf",
+            "UsePAM yes\nPasswordAuthentication no\nPrintMotd no\n",
+        ),
+    ],
+);
+
+/// What cloud-init and Ubuntu's images add to the distribution's own. They contradict each other; the first one counts.
+const UBUNTU: [(&str, &str); 2] = [
+    ("/etc/ssh/sshd_config.d/50-cloud-init.conf", "PasswordAuthentication yes\n"),
+    ("/etc/ssh/sshd_config.d/60-cloudimg-settings.conf", "PasswordAuthentication no\n"),
+];
+
 /// Makes the published configuration from the distribution's.
 type Change = Box<dyn Fn(&str) -> String + Send + Sync>;
 
@@ -150,7 +201,21 @@ fn on_published_configurations_iam_users_get_in_and_local_users_notice_nothing()
     let around = |(before, behind): (&'static str, &'static str)| {
         move |config: &str| format!("{before}{config}{behind}")
     };
-    let rows: [(&str, Change); 5] = [
+    let beside = |files: &'static [(&'static str, &'static str)], main: Option<&'static str>| {
+        move |config: &str| {
+            for (path, text) in files {
+                fs::create_dir_all(Path::new(path).parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            main.unwrap_or(config).to_owned()
+        }
+    };
+    let rows: [(&str, Change); 10] = [
+        ("EC2 Instance Connect", Box::new(around(("", INSTANCE_CONNECT)))),
+        ("RHEL 9", Box::new(beside(&RHEL.1, Some(RHEL.0)))),
+        ("openSUSE", Box::new(beside(&SUSE.1, Some(SUSE.0)))),
+        ("Gentoo", Box::new(beside(&GENTOO.1, Some(GENTOO.0)))),
+        ("Ubuntu with cloud-init", Box::new(beside(&UBUNTU, None))),
         ("dev-sec", Box::new(|_| DEV_SEC.to_owned())),
         ("dev-sec, some groups", Box::new(|_| format!("AllowGroups sudo ubuntu\n{DEV_SEC}"))),
         ("CIS", Box::new(|config| format!("{CIS}{config}"))),

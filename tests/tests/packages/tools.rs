@@ -68,12 +68,12 @@ fn rpmbuild(out: &Path, name: &str, version: &str, spec: &str) -> PathBuf {
     out.join(format!("{name}-{version}.rpm"))
 }
 
-/// The same files and scripts with a higher version.
+/// The same files and scripts with a higher version, and another configuration of its own.
 fn newer(out: &Path) -> PathBuf {
     let spec = fs::read_to_string(tests::repository().join("rpm/nss-iam.spec")).unwrap();
     let (head, rest) = spec.split_once("\n%install\n").unwrap();
     let (_, scripts) = rest.split_once("\n\n").unwrap();
-    let unpack = "cd %{buildroot} && rpm2cpio %{_payload} | cpio -idm --quiet";
+    let unpack = "cd %{buildroot} && rpm2cpio %{_payload} | cpio -idm --quiet && echo '# of the release' >>etc/nss-iam/config.toml";
     rpmbuild(out, "nss-iam", NEWER, &format!("{head}\n%install\n{unpack}\n\n{scripts}"))
 }
 
@@ -150,11 +150,17 @@ fn life(tool: &Tool) {
         assert_eq!(host.sh("systemctl is-enabled nss-iam-refresh.timer").1, "enabled\n", "{words}");
         assert!(host.done("cat /etc/nss-iam/config.toml").contains("of the administrator"), "{words}");
         assert!(host.logs_in("ana", &ana), "{words}");
+        if built == "newer" {
+            let beside = host.done("cat /etc/nss-iam/config.toml.rpmnew");
+            assert!(beside.contains("of the release"), "the release's own is beside it, and is not read");
+        }
     }
 
     run(&host, tool, "remove nss-iam");
     assert_eq!(read(), before, "removing gives back what enable changed");
     assert!(!host.logs_in("ana", &ana));
+    assert!(host.done("cat /etc/nss-iam/config.toml.rpmsave").contains("of the administrator"));
+    assert!(!host.path("/etc/nss-iam/config.toml").exists());
     assert_eq!(host.sh("systemctl list-unit-files --no-legend 'nss-iam-*'").1, "");
     assert!(host.path("/var/lib/nss-iam/state.db").exists(), "the ids that were assigned stay");
 }

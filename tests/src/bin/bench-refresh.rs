@@ -117,7 +117,8 @@ fn keys(machine: &Machine) {
     std::fs::write("/srv/users.json", json!({"version": 1, "accounts": [{"users": users}]}).to_string())
         .unwrap();
     machine.config("[source]\nurl = \"file:///srv/users.json\"\n");
-    let output = machine.run(&[REFRESHER]);
+    // The users of the account before are meant to go.
+    let output = machine.run(&[REFRESHER, "--force"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     machine.nsswitch();
     std::fs::copy(tests::artefact("libnss_iam.so"), tests::module()).unwrap();

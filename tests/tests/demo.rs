@@ -1,4 +1,4 @@
-//! `make demo`, which the README names, runs to its end.
+//! What `make demo` and `make bench` start runs to its end.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::Command;
@@ -13,6 +13,18 @@ fn every_step_of_the_demo_succeeds() {
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("demo finished: every step succeeded"), "{text}");
     drawn(&text);
+}
+
+/// The other benchmark needs peers that only `make bench` installs.
+#[test]
+fn the_benchmark_of_a_refresh_runs_to_its_end() {
+    if !tests::is_root() {
+        return;
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_bench-refresh")).arg("--quick").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("keys-cmd USER UID at 10 users: "), "{text}");
 }
 
 /// The picture in the README has the commands and titles of the steps that it shows. `make picture` draws it again.

@@ -1,5 +1,5 @@
 //! `make bench`: the cost of a refresh and of keys-cmd as whole processes, each compared with its minimum in the
-//! same run.
+//! same run. With `--quick` it only shows that it works, with a few users and processes.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
@@ -19,25 +19,37 @@ use tests::{Account, Machine, client, text};
 
 const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
 const KEYS_CMD: &str = "/usr/libexec/nss-iam/keys-cmd";
-const USERS: usize = 1000;
 const CONCURRENCY: usize = 8;
 
+/// How much is measured: the users of a refresh, the users that keys-cmd knows, and the processes of a median.
+struct Effort {
+    refreshed: usize,
+    known: usize,
+    processes: usize,
+}
+
 fn main() {
+    let quick = std::env::args().nth(1).is_some_and(|word| word == "--quick");
+    let effort = if quick {
+        Effort { refreshed: 101, known: 10, processes: 3 }
+    } else {
+        Effort { refreshed: 1000, known: 5000, processes: 300 }
+    };
     let account = Account::new();
     let Some(machine) = Machine::enter() else { panic!("the benchmark needs root") };
     machine.install();
-    refresh(&machine, &account);
-    keys(&machine);
+    refresh(&machine, &account, effort.refreshed);
+    keys(&machine, &effort);
 }
 
-fn refresh(machine: &Machine, account: &Account) {
-    let names: Vec<String> = (0..USERS).map(|n| format!("user{n:04}")).collect();
+fn refresh(machine: &Machine, account: &Account, users: usize) {
+    let names: Vec<String> = (0..users).map(|n| format!("user{n:04}")).collect();
     let users: Vec<_> = names.iter().map(|name| json!({"name": name, "keys": 1})).collect();
     let seeded = account.seed(json!({"users": users, "groups": {"G": names}}));
     machine.config(&format!("groups = [\"G\"]\n[aws]\nconcurrency = {CONCURRENCY}\n"));
     let floor = floor(account, &names, &seeded);
     println!(
-        "the same 2010 requests by {CONCURRENCY} plain HTTP clients, the emulator's floor: {:.1} s",
+        "the same requests by {CONCURRENCY} plain HTTP clients, the emulator's floor: {:.1} s",
         floor.as_secs_f64()
     );
     for what in ["first refresh", "second refresh"] {
@@ -60,7 +72,8 @@ fn refresh(machine: &Machine, account: &Account) {
 
 /// The same requests as the refresher's, sent by plain HTTP clients.
 fn floor(account: &Account, names: &[String], seeded: &serde_json::Value) -> Duration {
-    let group = (0..USERS).step_by(100).map(|marker| format!("Action=GetGroup&GroupName=G&Marker={marker}"));
+    let group =
+        (0..names.len()).step_by(100).map(|marker| format!("Action=GetGroup&GroupName=G&Marker={marker}"));
     let lists = names.iter().map(|name| format!("Action=ListSSHPublicKeys&UserName={name}"));
     let bodies = names.iter().map(|name| {
         let key = seeded["users"][name]["keys"][0]["id"].as_str().unwrap();
@@ -107,10 +120,10 @@ fn credentials(account: &Account) -> String {
     )
 }
 
-/// keys-cmd with 5000 users, compared with the cheapest process.
-fn keys(machine: &Machine) {
+/// keys-cmd with many users, compared with the cheapest process.
+fn keys(machine: &Machine, effort: &Effort) {
     let body = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF";
-    let users: Vec<_> = (0..5000)
+    let users: Vec<_> = (0..effort.known)
         .map(|n| json!({"id": format!("u{n}"), "name": format!("user{n}"), "keys": [{"body": body}]}))
         .collect();
     std::fs::create_dir_all("/srv").unwrap();
@@ -122,16 +135,18 @@ fn keys(machine: &Machine) {
     assert!(output.status.success(), "{}", text(&output.stderr));
     machine.nsswitch();
     std::fs::copy(tests::artefact("libnss_iam.so"), tests::module()).unwrap();
-    let uid = text(&machine.run(&["id", "-u", "user4711"]).stdout).trim().to_owned();
-    let ours = median(|| machine.command(&[KEYS_CMD, "user4711", &uid]));
-    let nothing = median(|| machine.command(&["/bin/true"]));
+    let last = format!("user{}", effort.known - 1);
+    let uid = text(&machine.run(&["id", "-u", &last]).stdout).trim().to_owned();
+    let ours = median(effort.processes, || machine.command(&[KEYS_CMD, &last, &uid]));
+    let nothing = median(effort.processes, || machine.command(&["/bin/true"]));
     println!(
-        "keys-cmd USER UID at 5000 users: {ours:.2} ms; /bin/true: {nothing:.2} ms; median of 300 processes each"
+        "keys-cmd USER UID at {} users: {ours:.2} ms; /bin/true: {nothing:.2} ms; median of {} processes each",
+        effort.known, effort.processes
     );
 }
 
-fn median(command: impl Fn() -> std::process::Command) -> f64 {
-    let mut times: Vec<f64> = (0..300)
+fn median(processes: usize, command: impl Fn() -> std::process::Command) -> f64 {
+    let mut times: Vec<f64> = (0..processes)
         .map(|_| {
             let started = Instant::now();
             assert!(command().stdout(Stdio::null()).status().unwrap().success());

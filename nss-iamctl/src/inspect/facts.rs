@@ -1,6 +1,7 @@
 //! The state of the host, gathered once, so that the checks are pure functions. What cannot be read without root, or
 //! because a program is missing, is `None`: no default replaces it.
 
+pub(crate) mod denials;
 pub(crate) mod imds;
 pub(crate) mod log;
 pub(crate) mod module;
@@ -29,8 +30,9 @@ use crate::host::Host;
 use crate::host::published::Published;
 use crate::host::{accounts, files, nscd, paths, selinux, vendor};
 use crate::say::error;
+use denials::Denial;
 use imds::ImdsFacts;
-use log::{Denial, Line};
+use log::Line;
 use module::Module;
 use names::Names;
 use pam::PamFacts;
@@ -141,7 +143,7 @@ impl Facts {
         let sudo_asks = if present.root { sudo::asks_for_a_password(host, &config) } else { Ok(None) };
         Self {
             log: log::logins(host),
-            denials: log::denials(host),
+            denials: denials::gather(host),
             sudo_asks: sudo_asks.ok().flatten(),
             ..present
         }

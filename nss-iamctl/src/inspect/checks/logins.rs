@@ -8,7 +8,7 @@ use crate::edit::sshd::effective::{self, Effective};
 use crate::host::selinux;
 use crate::inspect::checks::samples::of_samples;
 use crate::inspect::checks::{homes, pam};
-use crate::inspect::facts::log::Denial;
+use crate::inspect::facts::denials::Denial;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::facts::sshd::SshdFacts;
 use crate::inspect::facts::{Facts, Job};

@@ -28,6 +28,7 @@ use crate::edit::settings;
 use crate::edit::sudo;
 use crate::host::Host;
 use crate::host::published::Published;
+use crate::host::selinux::WrongLabel;
 use crate::host::{accounts, files, nscd, paths, selinux, vendor};
 use crate::say::error;
 use denials::Denial;
@@ -89,8 +90,8 @@ pub(crate) struct Facts {
     pub synchronised: Option<bool>,
     pub log: Vec<Line>,
     pub denials: Vec<Denial>,
-    /// A path of the cache that has a wrong SELinux label, and the label.
-    pub wrong_label: Option<(&'static str, String)>,
+    /// A path of the cache that has a wrong SELinux label.
+    pub wrong_label: Option<WrongLabel>,
     /// Homes that exist, of active users.
     pub homes: Vec<(String, u32, Node)>,
     /// The files of users who may only forward connections from which cron or atd still runs commands; root only.
@@ -143,7 +144,7 @@ impl Facts {
         let sudo_asks = if present.root { sudo::asks_for_a_password(host, &config) } else { Ok(None) };
         Self {
             log: log::logins(host),
-            denials: denials::gather(host),
+            denials: denials::gather(host, now),
             sudo_asks: sudo_asks.ok().flatten(),
             ..present
         }

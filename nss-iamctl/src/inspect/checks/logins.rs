@@ -5,7 +5,7 @@ use policy::FORWARD_ONLY_SHELL;
 
 use crate::edit::sshd::drop_in::{self, OutOfForce};
 use crate::edit::sshd::effective::{self, Effective};
-use crate::host::selinux;
+use crate::host::selinux::{self, WrongLabel};
 use crate::inspect::checks::samples::of_samples;
 use crate::inspect::checks::{homes, pam};
 use crate::inspect::facts::denials::Denial;
@@ -260,25 +260,35 @@ pub(crate) fn job(job: &Job) -> Finding {
 
 /// The label of the cache, on a host with SELinux.
 pub(crate) fn label(facts: &Facts) -> Option<Finding> {
-    let (path, label) = facts.wrong_label.as_ref()?;
+    let WrongLabel { path, label, enforcing } = facts.wrong_label.as_ref()?;
     let what =
         format!("the SELinux label of '{path}' is '{label}', which sshd and other programs may not read");
-    Some(Finding::bad(Link::SeLinuxLabel, what, selinux::LOAD.join(" ")))
+    let (level, what) = match enforcing {
+        true => (Level::Bad, what),
+        false => (Level::Warn, format!("{what} once SELinux is enforcing")),
+    };
+    Some(Finding::bad(Link::SeLinuxLabel, what, selinux::LOAD.join(" ")).at(level))
 }
 
 fn denial(denial: &Denial) -> Finding {
-    let Denial { by, program, path } = denial;
-    match *by {
-        "apparmor" => Finding::bad(
+    let Denial { by, program, path, only_logged, reader } = denial;
+    if *by == "apparmor" {
+        return Finding::bad(
             Link::AppArmor,
             format!("AppArmor denied '{program}' access to '{path}'"),
             "systemctl reload apparmor; if it is still denied: include <abstractions/nameservice> in that profile, or add \
              '/var/lib/nss-iam/cache.db r,' to its file in /etc/apparmor.d/local, and reload again",
-        ),
-        _ => Finding::bad(
-            Link::SeLinux,
-            format!("SELinux denied '{program}' access to '{path}'"),
-            format!("{}; if it is still denied: ausearch -m avc -ts recent", selinux::LOAD.join(" ")),
-        ),
+        );
     }
+    let remedy = reader.as_ref().map_or_else(
+        || format!("{}; if it is still denied: ausearch -m avc -ts recent", selinux::LOAD.join(" ")),
+        |domain| format!("{} {domain}", selinux::ALLOW),
+    );
+    let (level, what) = match only_logged {
+        true => (Level::Warn, "would deny"),
+        false => (Level::Bad, "denied"),
+    };
+    let permissive = if *only_logged { ", but is permissive" } else { "" };
+    let what = format!("SELinux {what} '{program}' access to '{path}'{permissive}");
+    Finding::bad(Link::SeLinux, what, remedy).at(level)
 }

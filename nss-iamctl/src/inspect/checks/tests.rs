@@ -14,6 +14,7 @@ use super::judge;
 use crate::edit::sshd::effective::Effective;
 use crate::fixtures::{IN_FORCE, NOW, assert_finds, good, probe};
 use crate::host::published::Trouble;
+use crate::host::selinux::WrongLabel;
 use crate::inspect::facts::denials::Denial;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::facts::sshd::SshdFacts;

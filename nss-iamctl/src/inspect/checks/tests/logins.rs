@@ -115,21 +115,28 @@ fn what_else_stands_in_the_way_of_a_login_is_named() {
     finds(Warn, "1 user without an active key: 'ana'", "why", |facts, _| {
         facts.published.keys.as_mut().unwrap().logins[0].keys.clear();
     });
-    let denied = |by| {
+    finds(Warn, "not run as root", "sudo", |facts, _| facts.root = false);
+}
+
+#[test]
+fn what_selinux_and_apparmor_deny_is_named_and_what_a_permissive_one_would_deny_is_a_warning() {
+    use Level::{Bad, Warn};
+    let denied = |by, only_logged, reader: Option<&'static str>| {
         move |facts: &mut Facts, _: &mut [Probe]| {
             let (program, path) = ("sshd".to_owned(), "/var/lib/nss-iam/cache.db".to_owned());
-            facts.denials.push(Denial { by, program, path });
+            facts.denials.push(Denial { by, program, path, only_logged, reader: reader.map(str::to_owned) });
         }
     };
-    finds(Bad, "SELinux denied 'sshd' access to", "selinux load", denied("selinux"));
-    finds(Bad, "AppArmor denied 'sshd' access to", "/etc/apparmor.d/local", denied("apparmor"));
-    finds(
-        Bad,
-        "the SELinux label of '/var/lib/nss-iam' is 'a:b:var_lib_t:s0'",
-        "selinux load",
-        |facts, _| {
-            facts.wrong_label = Some(("/var/lib/nss-iam", "a:b:var_lib_t:s0".to_owned()));
-        },
-    );
-    finds(Warn, "not run as root", "sudo", |facts, _| facts.root = false);
+    finds(Bad, "SELinux denied 'sshd' access to", "selinux load; if", denied("selinux", false, None));
+    finds(Bad, "SELinux denied 'sshd' access to", "selinux allow x_t", denied("selinux", false, Some("x_t")));
+    finds(Warn, "cache.db', but is permissive", "selinux load; if", denied("selinux", true, None));
+    finds(Bad, "AppArmor denied 'sshd' access to", "/etc/apparmor.d/local", denied("apparmor", false, None));
+    for (level, what, enforcing) in
+        [(Bad, "programs may not read", true), (Warn, "may not read once SELinux is enforcing", false)]
+    {
+        finds(level, what, "selinux load", move |facts, _| {
+            let label = "a:b:var_lib_t:s0".to_owned();
+            facts.wrong_label = Some(WrongLabel { path: "/var/lib/nss-iam", label, enforcing });
+        });
+    }
 }

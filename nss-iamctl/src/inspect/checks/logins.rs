@@ -281,7 +281,12 @@ fn denial(denial: &Denial) -> Finding {
         );
     }
     let remedy = reader.as_ref().map_or_else(
-        || format!("{}; if it is still denied: ausearch -m avc -ts recent", selinux::LOAD.join(" ")),
+        || {
+            format!(
+                "{}; if it is still denied: ausearch --input-logs -m avc -ts recent",
+                selinux::LOAD.join(" ")
+            )
+        },
         |domain| format!("{} {domain}", selinux::ALLOW),
     );
     let (level, what) = match only_logged {

@@ -40,6 +40,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     ("its daemon has to be started again", "lookup-waits pam-no-answer"),
     ("the test runs as root", "not-root"),
     ("packages/programs_32.rs carries it out", "module-missing-for-some"),
+    ("vm/selinux.rs carries it out", "selinux-label"),
     ("login/forward_only.rs carries it out", "job-runs sshd-permits-more"),
     (
         "time has to pass, or the clock to be set, which all tests share",
@@ -57,7 +58,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     (
         "this host has no systemd, nscd, nftables, AppArmor or SELinux",
         "timer-missing timer-inactive unit-failed nscd-stale drop-in-not-read sshd-config-not-read apparmor-denied \
-         selinux-denied selinux-label imds-failed imds-not-at-boot imds-no-program imds-no-table imds-not-checked imds-hook imds-address \
+         selinux-denied imds-failed imds-not-at-boot imds-no-program imds-no-table imds-not-checked imds-hook imds-address \
          imds-uids imds-uid sshd-stopped",
     ),
     (

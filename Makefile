@@ -35,7 +35,7 @@ RELEASED := $(TARGET)/$(TRIPLE)/release
 COMPLETIONS := $(RELEASED)/completions
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
 
-.PHONY: help setup trees build module modules programs release demo picture test test-vm test-arm test-all bench lint \
+.PHONY: help setup trees build module modules programs release demo picture test test-vm test-vm-next test-arm test-all bench lint \
 	install install-module install-debian install-rpm debian/changelog deb rpm clean
 
 help: ## Show this
@@ -122,6 +122,10 @@ test: setup ## Run all tests
 test-vm: build deb ## Run the tests on virtual machines, with SELinux and AppArmor in force (not part of 'make test')
 	@tests/trees.sh qemu vm12
 	$(CARGO) test --locked -p tests --test vm
+
+test-vm-next: build deb ## Run them with SELinux in force on the next Debian (not part of 'make test-all')
+	@tests/trees.sh qemu vm13
+	GUEST=vm13 $(CARGO) test --locked -p tests --test vm -- selinux::
 
 # Emulated, and so not part of 'make test': the readers' unit tests, without those that repeat one check very often and without
 # loom's, which see no processor; then the package on a whole system. Natively, but as rarely needed: the same for 32 bits, on

@@ -74,6 +74,8 @@ tree qemu trixie btrfs-progs,e2fsprogs,mount,qemu-system-x86,qemu-utils,seabios,
 
 # Only for `make test-vm`: a virtual machine with SELinux and AppArmor.
 case $wanted in *" vm12 "*) guest vm12 bookworm ;; esac
+# Only for `make test-vm-next`: one with the next release.
+case $wanted in *" vm13 "*) guest vm13 trixie ;; esac
 # Only for `make test-arm`: qemu, a kernel for aarch64, and a system, also as an archive that the kernel unpacks into memory. The
 # kernel is not installed there, because that would make a useless initramfs, slowly.
 case $wanted in *" arm64 "*)

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use crate::login::Key;
 use crate::{is_root, text};
 
-/// The tree of `tests/trees.sh` that the machines boot.
-const GUEST: &str = "vm12";
+/// The tree of `tests/trees.sh` that the machines boot: `GUEST` in the environment, or Debian 12.
+static GUEST: LazyLock<String> = LazyLock::new(guest);
 /// A machine that boots alone takes 35 s on one core.
 const BOOT: Duration = Duration::from_secs(600);
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -70,6 +70,11 @@ impl std::ops::DerefMut for Borrowed {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "another release is asked for in the environment")]
+fn guest() -> String {
+    std::env::var("GUEST").unwrap_or_else(|_| "vm12".to_owned())
+}
+
 impl Vm {
     /// The machine as it was after its boot, once it is free; None without root.
     ///
@@ -95,7 +100,7 @@ impl Vm {
 
     fn boot(security: Security) -> Self {
         let keys = tempfile::tempdir().unwrap();
-        let console = directory().join(format!("{GUEST}-{security:?}.console"));
+        let console = directory().join(format!("{}-{security:?}.console", *GUEST));
         let mut qemu = start(security, &console);
         let monitor = (qemu.stdin.take().unwrap(), BufReader::new(qemu.stdout.take().unwrap()));
         let mut vm = Self { qemu, monitor, port: 0, keys, console };
@@ -306,7 +311,7 @@ fn trees() -> PathBuf {
 }
 
 fn root_key() -> PathBuf {
-    trees().join(format!("{GUEST}.key"))
+    trees().join(format!("{}.key", *GUEST))
 }
 
 /// For consoles.
@@ -318,7 +323,7 @@ fn directory() -> PathBuf {
 /// the thread that started it ends (`PR_SET_PDEATHSIG(2const)`), so that thread does nothing else.
 fn start(security: Security, console: &Path) -> Child {
     let tree = trees().join("qemu");
-    let disk = trees().join(format!("{GUEST}.ext4"));
+    let disk = trees().join(format!("{}.ext4", *GUEST));
     for part in [&tree, &disk] {
         assert!(part.exists(), "'{}' is missing\nhint: make test-vm", part.display());
     }
@@ -329,10 +334,11 @@ fn start(security: Security, console: &Path) -> Child {
     };
     let kernel =
         format!("root=/dev/vda rw console=ttyS0 systemd.show_status=0 panic=-1 mitigations=off {append}");
+    let guest = GUEST.as_str();
     let options = format!(
         "-nodefaults -no-user-config -display none -M q35 -accel tcg,thread=multi,tb-size=512 -cpu max -smp 2 -m 1536 \
-         -kernel /media/{GUEST}/vmlinuz -initrd /media/{GUEST}/initrd.img \
-         -drive file=/media/{GUEST}.ext4,format=raw,if=virtio,cache=unsafe,snapshot=on \
+         -kernel /media/{guest}/vmlinuz -initrd /media/{guest}/initrd.img \
+         -drive file=/media/{guest}.ext4,format=raw,if=virtio,cache=unsafe,snapshot=on \
          -netdev user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:22 -device virtio-net-pci,netdev=net \
          -device virtio-rng-pci -serial file:/mnt/{} -qmp stdio",
         console.file_name().unwrap().display()

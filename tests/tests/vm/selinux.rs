@@ -7,6 +7,9 @@ use tests::{package, text};
 /// What the lines of denials are searched for: our files, types, programs, and what a session of a user needs.
 const OURS: &str = "nss.iam|libnss_iam|keys-cmd|cache-refresher|forward-only|cache\\.db|keys\\.db|mkhomedir|systemd-user-ru|comm=\"nft\"";
 
+/// A domain that no policy knows, in which a copy of getent runs.
+const LOOKUP: &str = include_str!("selinux/lookup.cil");
+
 /// The machine with the package installed, and ana, who is an administrator.
 fn set_up() -> Option<Borrowed> {
     let vm = Vm::take(Security::SeLinux)?;
@@ -78,4 +81,57 @@ fn a_user_logs_in_and_works_under_an_enforcing_policy_and_nothing_of_ours_is_den
     vm.done(found[0]["remedy"].as_str().unwrap());
     assert_eq!(text(&vm.ssh("ana", &ana, "pwd").stdout), "/home/ana\n");
     assert_eq!(findings(&vm), Vec::<Value>::new());
+}
+
+/// The part of a remedy that is a command, and the command for the case that it did not help.
+fn remedy(found: &Value) -> (&str, Option<&str>) {
+    let remedy = found["remedy"].as_str().unwrap();
+    remedy.split_once("; if it is still denied: ").map_or((remedy, None), |(first, then)| (first, Some(then)))
+}
+
+/// Carries out the one remedy of all these findings, after which there are none. Returns what is for the case that it did not help.
+fn carry_out(vm: &Vm, what: &str) -> Option<String> {
+    let found = findings(vm);
+    let (line, then) = remedy(&found[0]);
+    assert!(
+        found.iter().all(|other| other["code"] == "selinux-denied" && remedy(other).0 == line),
+        "{found:?}"
+    );
+    assert!(found.iter().any(|found| found["what"].as_str().unwrap().contains(what)), "{found:?}");
+    vm.done(line);
+    assert_eq!(findings(vm), Vec::<Value>::new());
+    then.map(str::to_owned)
+}
+
+#[test]
+fn each_remedy_of_a_denial_ends_it_and_a_purge_leaves_no_module_and_no_label() {
+    let Some(vm) = set_up() else { return };
+    let ana = vm.people(&["ana"]).remove("ana").unwrap();
+    enable(&vm);
+    let home = || text(&vm.ssh("ana", &ana, "pwd").stdout).to_owned();
+
+    // A label of a program that is lost, as after a restore from a backup.
+    vm.done("chcon -t user_home_t /usr/libexec/nss-iam/keys-cmd");
+    assert_eq!(home(), "");
+    let then = carry_out(&vm, "'sshd'");
+    assert_eq!(home(), "/home/ana\n");
+    assert!(vm.done(&then.unwrap()).contains("keys-cmd"), "it shows what was denied");
+
+    // A domain of the administrator's own.
+    vm.write("/root/lookup.cil", LOOKUP);
+    vm.done("cp /usr/bin/getent /usr/local/bin/lookup && semodule -i /root/lookup.cil");
+    vm.done("chcon -t lookup_exec_t /usr/local/bin/lookup && /usr/local/bin/lookup passwd root");
+    assert_ne!(vm.sh("/usr/local/bin/lookup passwd ana").0, Some(0));
+    assert_eq!(carry_out(&vm, "'lookup'"), None);
+    vm.done("/usr/local/bin/lookup passwd ana");
+    assert_eq!(findings(&vm), Vec::<Value>::new());
+
+    vm.done("dpkg -P nss-iam");
+    assert_eq!(vm.sh("semodule -l | grep nss-iam").1, "");
+    assert_eq!(vm.sh("ls /var/lib/nss-iam").0, Some(2));
+    assert_eq!(vm.done("restorecon -nv /usr/sbin/mkhomedir_helper"), "");
+    vm.done("/usr/local/bin/lookup passwd root && id root && su -s /bin/sh -c true nobody");
+    assert_eq!(vm.done("getenforce"), "Enforcing\n");
+    vm.done("dpkg -i /root/nss-iam.deb && semodule -l | grep -qx nss-iam");
+    assert!(vm.done("ls -dZ /var/lib/nss-iam").contains(":nss_iam_cache_t:"));
 }

@@ -129,9 +129,12 @@ fn the_selinux_module_lets_programs_that_look_up_users_read_and_map_the_cache() 
         assert!(ran.status.success(), "{line}: {}{}", text(&ran.stderr), text(&ran.stdout));
         text(&ran.stdout).to_owned()
     };
+    let config = tests::repository().join("config");
+    let script = config.join("selinux");
     run(&format!(
-        "semodule -n -s default -i {0}.cil -i {0}-mkhomedir.cil",
-        tests::repository().join("config/nss-iam").display()
+        "mkdir -p /usr/share/selinux/packages && cp {}/*.cil /usr/share/selinux/packages && {} load",
+        config.display(),
+        script.display()
     ));
     let policy = "/etc/selinux/default/policy/policy.*";
     for domain in [
@@ -162,6 +165,12 @@ fn the_selinux_module_lets_programs_that_look_up_users_read_and_map_the_cache() 
     }
     assert_eq!(label("/usr/sbin/mkhomedir_helper").trim(), "system_u:object_r:nss_iam_mkhomedir_exec_t:s0");
     assert!(!label("/var/lib/nss-iam-fetch/listing.json").contains("nss_iam"));
+
+    run(&format!("{} remove", script.display()));
+    assert!(!run("semodule -l").contains("nss-iam"));
+    assert!(!label("/var/lib/nss-iam/cache.db").contains("nss_iam"));
+    // Nor does it fail where there is no policy.
+    run(&format!("mv /etc/selinux/config /etc/selinux/config.old && {0} load && {0} remove", script.display()));
 }
 
 /// A scriptlet of the spec file.

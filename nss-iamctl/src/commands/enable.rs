@@ -104,6 +104,11 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
         None => plan.notes.extend(sudo::asks_for_a_password(host, config)?),
     }
     plan.units(host, args.imds)?;
+    for step in &plan.steps {
+        if let Step::Edit(edit) = step {
+            vendor::may_change(host, &edit.path)?;
+        }
+    }
     Ok(plan)
 }
 

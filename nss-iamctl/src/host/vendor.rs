@@ -1,8 +1,34 @@
-//! Configuration that a distribution ships below /usr (openSUSE, SLES 16), until there is a file of the same name in /etc:
+//! Configuration that a distribution ships below /usr (openSUSE, SLES 16, Clear Linux), until there is a file of the same name in /etc:
 //! programs then read that one only.
+
+use std::path::{Path, PathBuf};
 
 use crate::host::{Host, files};
 use crate::say::error::Error;
+use crate::say::show::word;
+
+/// Below these, an update or a rebuild of the system replaces files, whoever changed them.
+const SHIPPED: [&str; 3] = ["/usr", "/nix/store", "/gnu/store"];
+
+/// Whether a file in /etc may be changed: not if it is a link to what is shipped (Flatcar, NixOS).
+///
+/// # Errors
+/// With the remedy, if it may not.
+pub(crate) fn may_change(host: &Host, path: &Path) -> Result<(), Error> {
+    let Ok(target) = host.path_of(path).canonicalize() else { return Ok(()) };
+    let inside = |directory: &str| {
+        let below = target.strip_prefix(host.path(directory).canonicalize().ok()?).ok()?;
+        Some(PathBuf::from(directory).join(below))
+    };
+    let shipped = SHIPPED.into_iter().find_map(inside).filter(|path| !path.starts_with("/usr/local"));
+    let Some(shipped) = shipped else { return Ok(()) };
+    let (path, shipped) = (path.display().to_string(), shipped.display().to_string());
+    let what = format!("'{path}' is a link to '{shipped}', which an update of the system replaces");
+    let how = format!("cp --remove-destination {} {}", word(&shipped), word(&path));
+    Err(Error::configuration(what).hint(format!(
+        "make it a file of this host: {how}; where the whole system is generated, configure it there"
+    )))
+}
 
 /// The places of a file in /etc, in the order in which programs look. Linux-PAM itself knows /usr/lib/pam.d.
 pub(crate) fn places(path: &str) -> Vec<String> {
@@ -10,7 +36,7 @@ pub(crate) fn places(path: &str) -> Vec<String> {
     let below = if name.starts_with("pam.d/") {
         &["/etc", "/usr/lib", "/usr/etc"][..]
     } else {
-        &["/etc", "/usr/etc"]
+        &["/etc", "/usr/etc", "/usr/share/defaults/etc"]
     };
     below.iter().map(|directory| format!("{directory}/{name}")).collect()
 }

@@ -4,9 +4,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The file that sshd reads; openSUSE falls back to the vendor file.
+use crate::host::vendor;
+
+/// The file that sshd reads, if it exists.
 pub(crate) const MAIN: &str = "/etc/ssh/sshd_config";
-const VENDOR: &str = "/usr/etc/ssh/sshd_config";
 const DIRECTORY: &str = "/etc/ssh";
 /// sshd's own limit.
 const DEPTH: usize = 16;
@@ -40,18 +41,15 @@ impl Directive {
 }
 
 /// The file that sshd reads.
-pub(crate) fn main(files: &dyn Files) -> &'static str {
-    if files.text(Path::new(MAIN)).is_none() && files.text(Path::new(VENDOR)).is_some() {
-        VENDOR
-    } else {
-        MAIN
-    }
+pub(crate) fn main(files: &dyn Files) -> String {
+    let mut places = vendor::places(MAIN).into_iter();
+    places.find(|path| files.text(Path::new(path)).is_some()).unwrap_or_else(|| MAIN.to_owned())
 }
 
 /// All directives, beginning with the main file.
 pub(crate) fn directives(files: &dyn Files) -> Vec<Directive> {
     let mut found = Vec::new();
-    walk(files, Path::new(main(files)), None, 0, &mut found);
+    walk(files, Path::new(&main(files)), None, 0, &mut found);
     found
 }
 

@@ -50,15 +50,15 @@ pub(crate) fn gather(host: &Host) -> Option<SshdFacts> {
     let directory = Path::new("/etc/ssh/sshd_config.d");
     let denied =
         |cause: Option<io::Error>| cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
-    let mut read = vec![PathBuf::from(main)];
+    let mut read = vec![PathBuf::from(&main)];
     read.extend(Here(host).names(directory).into_iter().map(|name| directory.join(name)));
     Some(SshdFacts {
         // Without root it cannot read the host keys.
         refused: test.err().filter(|_| rustix::process::geteuid().is_root()).map(Message::from),
         arguments: version.arguments().to_owned(),
-        ours: drop_in || block(main),
+        ours: drop_in || block(&main),
         hidden: denied(fs::read_dir(host.path_of(directory)).err())
-            || denied(fs::File::open(host.path(main)).err()),
+            || denied(fs::File::open(host.path(&main)).err()),
         out_of_force: if drop_in { drop_in::out_of_force(&Here(host)) } else { None },
         stopped: rustix::process::geteuid().is_root() && !reload::runs(host),
         loaded: ["/run/sshd.pid", "/var/run/sshd.pid"]

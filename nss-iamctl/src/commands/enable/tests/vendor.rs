@@ -1,8 +1,46 @@
 //! Hosts whose configuration is shipped below /usr, with nothing in /etc until somebody changes it.
 
+use std::os::unix::fs::symlink;
+
 use super::{MAIN, assert_ours_get_in, enable, sudo};
 use crate::cli::Sudo;
 use crate::fixtures::machine::Machine;
+
+/// As on Flatcar, and on NixOS, where the target is itself reached through a link.
+#[test]
+fn a_link_to_what_is_shipped_is_refused_and_a_link_to_another_file_of_etc_is_not() {
+    for (target, refused) in [
+        ("../usr/share/baselayout/nsswitch.conf", true),
+        ("static/nsswitch.conf", true),
+        ("authselect.d/nsswitch.conf", false),
+        ("../usr/local/etc/nsswitch.conf", false),
+    ] {
+        let machine = Machine::debian();
+        let text = machine.read("/etc/nsswitch.conf");
+        for path in [
+            "/usr/share/baselayout/nsswitch.conf",
+            "/nix/store/x-etc/nsswitch.conf",
+            "/etc/authselect.d/nsswitch.conf",
+            "/usr/local/etc/nsswitch.conf",
+        ] {
+            machine.write(path, &text);
+        }
+        symlink(machine.path("/nix/store/x-etc"), machine.path("/etc/static")).unwrap();
+        machine.remove("/etc/nsswitch.conf");
+        symlink(target, machine.path("/etc/nsswitch.conf")).unwrap();
+        let before = machine.files();
+        let said = machine.enable(&enable());
+        assert_eq!(said.is_err(), refused, "{target}");
+        if let Err(why) = said {
+            let why = why.to_string();
+            assert!(why.contains("cp --remove-destination /") && why.contains("nsswitch.conf"), "{why}");
+            assert_eq!(machine.files(), before);
+        } else {
+            machine.disable().unwrap();
+            assert_eq!(machine.read("/etc/nsswitch.conf"), text);
+        }
+    }
+}
 
 /// As on openSUSE: (path in /etc, where it is shipped, its lines).
 const SHIPPED: [(&str, &str, &str); 5] = [

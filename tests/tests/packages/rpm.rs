@@ -170,14 +170,18 @@ fn the_selinux_module_lets_programs_that_look_up_users_read_and_map_the_cache() 
     assert!(!run("semodule -l").contains("nss-iam"));
     assert!(!label("/var/lib/nss-iam/cache.db").contains("nss_iam"));
     // Nor does it fail where there is no policy.
-    run(&format!("mv /etc/selinux/config /etc/selinux/config.old && {0} load && {0} remove", script.display()));
+    run(&format!(
+        "mv /etc/selinux/config /etc/selinux/config.old && {0} load && {0} remove",
+        script.display()
+    ));
 }
 
 /// A scriptlet of the spec file.
 fn scriptlet(name: &str) -> String {
     let spec = fs::read_to_string(tests::repository().join("rpm/nss-iam.spec")).unwrap();
     let (_, rest) = spec.split_once(&format!("\n%{name}\n")).unwrap();
-    rest.split_once("\n\n").unwrap().0.replace("/sbin/ldconfig", "ldconfig")
+    let text = rest.split_once("\n\n").unwrap().0;
+    text.replace("/sbin/ldconfig", "ldconfig").replace("/usr/libexec/nss-iam/selinux", "selinux")
 }
 
 #[test]
@@ -193,6 +197,7 @@ fn a_scriptlet_that_fails_never_leaves_half_a_package() {
             "systemd-tmpfiles",
             "systemctl",
             "nss-iamctl",
+            "selinux",
             "grep",
             "ls",
         ] {

@@ -139,7 +139,7 @@ test-arm: setup ## Run the tests for aarch64, emulated, and for 32-bit programs 
 	tests/setup.sh $(ARM)
 	$(if $(MODULE32),tests/setup.sh $(I686))
 	@tests/trees.sh qemu-arm arm64-kernel arm64
-	$(MAKE) deb TRIPLE=$(ARM)
+	$(MAKE) deb rpm TRIPLE=$(ARM)
 	$(if $(MODULE32),CC_i686_unknown_linux_gnu=i686-linux-gnu-gcc CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=i686-linux-gnu-gcc \
 	CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_RUNNER='/usr/i686-linux-gnu/lib/ld-linux.so.2 --library-path /usr/i686-linux-gnu/lib' \
 	$(CARGO) test --locked --target $(I686) $(READERS) -- --skip weakened::)

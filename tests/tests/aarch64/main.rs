@@ -29,12 +29,11 @@ fn tree(name: &str) -> PathBuf {
     path
 }
 
-/// The only package for aarch64 in `dist`.
-fn package() -> PathBuf {
+/// The only package for aarch64 in `dist` that has this end.
+fn package(end: &str) -> PathBuf {
     let files = fs::read_dir(repository().join("dist")).into_iter().flatten().flatten();
-    let mut found =
-        files.map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with("_arm64.deb"));
-    found.next().unwrap_or_else(|| panic!("there is no dist/*_arm64.deb\nhint: make test-arm"))
+    let mut found = files.map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with(end));
+    found.next().unwrap_or_else(|| panic!("there is no dist/*{end}\nhint: make test-arm"))
 }
 
 /// The system as an archive that the kernel unpacks into memory, and after it one with the files of the test
@@ -46,7 +45,7 @@ fn archive(directory: &Path) -> PathBuf {
     for directory in [&wanted, &files.join("root")] {
         fs::create_dir_all(directory).unwrap();
     }
-    fs::copy(package(), files.join("root/nss-iam.deb")).unwrap();
+    fs::copy(package("_arm64.deb"), files.join("root/nss-iam.deb")).unwrap();
     fs::write(files.join("root/life.sh"), include_str!("life.sh")).unwrap();
     fs::write(units.join("life.service"), UNIT).unwrap();
     std::os::unix::fs::symlink("../life.service", wanted.join("life.service")).unwrap();
@@ -83,6 +82,14 @@ fn qemu(console: &Path, archive: &Path) -> Child {
         .stdin(Stdio::null())
         .spawn()
         .unwrap()
+}
+
+#[test]
+fn the_packages_for_this_machine_and_for_aarch64_are_side_by_side() {
+    for (extension, end) in [("deb", "_arm64.deb"), ("rpm", ".aarch64.rpm")] {
+        let (native, emulated) = (tests::package(extension), package(end));
+        assert_eq!(native == emulated, cfg!(target_arch = "aarch64"), "{native:?}, {emulated:?}");
+    }
 }
 
 #[test]

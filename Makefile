@@ -111,9 +111,9 @@ picture: build $(VENV) ## Draw the picture of the demo in the README (docs/demo.
 # The trees are made beside the builds: they wait for the network, and the builds for one crate or one linker.
 # cargo prints one summary for each test program; the last line adds them up.
 test: setup ## Run all tests
-	@$(MAKE) trees & trees=$$!; trap 'kill $$trees 2>/dev/null || :' EXIT; \
+	@setsid $(MAKE) trees & trees=$$!; trap 'kill -- -$$trees 2>/dev/null || :' EXIT; \
 	$(MAKE) build modules deb rpm $(VENV) lint; \
-	trap - EXIT; wait $$trees
+	wait $$trees
 	@set +e; $(CARGO) test --workspace --locked --lib --bins --tests --no-fail-fast 2>&1 | tee $(TARGET)/test.log; \
 	status=$${PIPESTATUS[0]}; \
 	awk '/^skipped: /{s++} /^test result:/{p+=$$4; f+=$$6} \

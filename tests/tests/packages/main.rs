@@ -15,6 +15,7 @@ mod names;
 #[cfg(target_arch = "x86_64")]
 mod programs_32;
 mod rpm;
+mod selinux;
 mod set_up;
 mod support;
 mod tools;

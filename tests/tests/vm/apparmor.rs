@@ -77,9 +77,7 @@ fn each_way_of_the_remedy_of_a_denial_ends_it() {
     vm.done("cp /usr/bin/getent /usr/local/bin/bare");
     for way in [
         format!("echo '{add}' >/etc/apparmor.d/local/usr.local.bin.bare"),
-        format!(
-            "rm /etc/apparmor.d/local/usr.local.bin.bare && sed -i 's:^profile.*:&\n  {include}:' {profile}"
-        ),
+        format!("rm /etc/apparmor.d/local/usr.local.bin.bare && sed -i '/^profile/a {include}' {profile}"),
     ] {
         vm.done(reload);
         if vm.sh("test -e /etc/apparmor.d/local/usr.local.bin.bare").0 != Some(0) {

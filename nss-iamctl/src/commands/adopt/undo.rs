@@ -12,6 +12,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use message::Message;
+use policy::IamId;
+use status::Locked;
 
 use super::carry_out;
 use crate::cli::Adopt;
@@ -74,9 +76,7 @@ fn undo(host: &Host, args: &Adopt, adopted: &Adopted, out: &mut dyn Write) -> Re
         .accounts
         .iter()
         .filter(|account| plan::is_pending(account, &world.passwd, &adopted.begun));
-    let is_known =
-        world.active.is_some() || pending.clone().all(|account| world.begun.contains(&account.name));
-    if !is_known && args.names.is_empty() {
+    if world.active.is_none() && args.names.is_empty() {
         let names: Vec<String> = pending.map(|account| word(&account.name)).collect();
         let what = format!("cannot read '{CACHE}', so it is not known who left since; nothing was done");
         let hint = format!("name those who may log in: nss-iamctl adopt --undo --apply {}", names.join(" "));
@@ -128,12 +128,26 @@ fn refused(mut reasons: Vec<Message>) -> Error {
 }
 
 fn world(host: &Host, adopted: &Adopted) -> Result<World, Error> {
+    let Published { cache, listing, locked, state, .. } = Published::read(host);
+    // What cannot be read lets nobody in.
+    let listed: BTreeSet<String> = listing
+        .iter()
+        .flat_map(|listing| &listing.accounts)
+        .flat_map(|account| &account.users)
+        .map(|user| user.id.clone())
+        .collect();
+    let locked = locked.unwrap_or_else(|_| Locked::of([Locked::ALL.to_owned()]));
+    let users = state.map(|state| state.users).unwrap_or_default();
+    let may_log_in = |account: &&Account| {
+        let user = users.get(&IamId::new(&account.iam_id));
+        listed.contains(&account.iam_id) && user.is_some_and(|user| !locked.contains(user.name.as_str()))
+    };
     let mut world = World {
         passwd: accounts::local(host)?,
         groups: accounts::local_groups(host)?,
         running: processes::by_uid(host).into_iter().map(|(uid, found)| (uid, found.len())).collect(),
-        active: Published::read(host)
-            .cache
+        listed: adopted.record.accounts.iter().filter(may_log_in).map(|account| account.id).collect(),
+        active: cache
             .ok()
             .map(|cache| cache.users.iter().filter(|user| user.active).map(|user| user.uid.get()).collect()),
         begun: adopted.begun.clone(),

@@ -15,7 +15,7 @@ use crate::edit::owners::{self, Moves};
 use crate::host::{Host, Output, Programs};
 use crate::say::error::Error;
 
-const UID: u32 = 61_001;
+pub(super) const UID: u32 = 61_001;
 const SHADOW: &str = "root:*:1::::::\nana:$6$x$y:19000:0:99999:7:::\n";
 const KEYS_COMMAND: &str =
     "Port 22\nAuthorizedKeysCommand /opt/authorized_keys_command.sh\nAuthorizedKeysCommandUser nobody\n";
@@ -156,7 +156,7 @@ impl Tree {
         self.0.path().join(path.trim_start_matches('/'))
     }
 
-    fn file(&self, path: &str, text: impl AsRef<[u8]>, mode: u32) {
+    pub(super) fn file(&self, path: &str, text: impl AsRef<[u8]>, mode: u32) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
@@ -173,6 +173,10 @@ impl Tree {
         let mut out = Vec::new();
         crate::commands::adopt::run(&host, &args, 1_800_000_000, &mut out)
             .map(|_| String::from_utf8(out).unwrap())
+    }
+
+    pub(super) fn refresh(&self, refresher: Refresher) {
+        StandIn { root: self.0.path().to_owned(), refresher, sshd: true }.refresh();
     }
 
     /// The paths that changed.
@@ -193,7 +197,7 @@ impl Tree {
                     directories.push(path.clone());
                 }
                 // Files that may differ: the lock, the directory with backups, and what the refresher wrote.
-                let of_ours = [".pwd.lock", "backup", "config.d", "status.json", "cache.db"];
+                let of_ours = [".pwd.lock", "backup", "config.d", "status.json", "cache.db", "state.db"];
                 if !of_ours.contains(&path.file_name().unwrap().to_str().unwrap()) {
                     found.insert(path, (meta.mode(), meta.uid(), meta.gid(), content));
                 }

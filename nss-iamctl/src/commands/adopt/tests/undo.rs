@@ -1,8 +1,13 @@
 //! `--undo` on the tree of the tests of `--apply`.
 
 use std::fs;
+use std::path::PathBuf;
 
-use super::host::{NONE, Refresher, Tree, apply};
+use cache::passwd::Passwd;
+use cache::state::{self, Identity, State};
+use policy::{Field, IamId, Id, Name};
+
+use super::host::{NONE, Refresher, Tree, UID, apply};
 use crate::cli::Adopt;
 use crate::edit::backup::DIRECTORY;
 
@@ -54,20 +59,71 @@ fn undo_needs_to_know_who_left() {
     assert!(fs::read_to_string(tree.path("/etc/shadow")).unwrap().contains("ana:$6$x$y"));
 }
 
-/// A power cut, after which the timer's refresh found the account in passwd(5) and published the user as disabled.
+/// Her adoption, of which a power cut ended the undo before the last file, passwd(5), was written. The refresh after that
+/// published her as disabled. Returns the directory of the adoption.
+fn interrupted(tree: &Tree) -> PathBuf {
+    tree.adopt(Refresher::Publishes, apply()).unwrap();
+    let adopted = fs::read_dir(tree.path(DIRECTORY)).unwrap().next().unwrap().unwrap().path();
+    fs::write(adopted.join("undoing"), "ana\n").unwrap();
+    for file in ["etc/gshadow", "etc/group", "etc/shadow"] {
+        fs::copy(adopted.join(file), tree.path(file)).unwrap();
+    }
+    tree.refresh(Refresher::Leaves);
+    let id = IamId::new("AIDA1");
+    let user = state::User {
+        account: String::new(),
+        iam_name: "Ana".to_owned(),
+        created: String::new(),
+        name: Name::new("ana").unwrap(),
+        passwd: Passwd::new(Field::new("/home/ana").unwrap(), Field::new("/bin/bash").unwrap(), 1),
+        groups: Vec::new(),
+        disabled: Some(1),
+        hidden: false,
+        keys: Vec::new(),
+        confirmed: 0,
+        source: String::new(),
+    };
+    let identity = Identity { id: Id::pinned(UID).unwrap(), pinned: true };
+    let state =
+        State { identities: [(id.clone(), identity)].into(), users: [(id, user)].into(), ..State::default() };
+    let directory = tree.path("/var/lib/nss-iam");
+    state::StateFile::open(&directory).unwrap().save(&state).unwrap();
+    adopted
+}
+
+fn undo() -> Adopt {
+    Adopt { undo: true, ..apply() }
+}
+
 #[test]
 fn an_undo_that_was_interrupted_is_completed_by_the_next_one() {
     let Some(tree) = Tree::new() else { return };
     let before = tree.all();
-    tree.adopt(Refresher::Publishes, apply()).unwrap();
-    let undo = || Adopt { undo: true, ..apply() };
-    let backup = tree.path(DIRECTORY);
-    let adopted = fs::read_dir(&backup).unwrap().next().unwrap().unwrap().path();
-    fs::write(adopted.join("undoing"), "ana\n").unwrap();
-    fs::copy(adopted.join("etc/passwd"), tree.path("/etc/passwd")).unwrap();
+    interrupted(&tree);
     tree.adopt(Refresher::Leaves, apply()).unwrap_err().to_string().find("an undo").unwrap();
-    fs::remove_file(tree.path("/var/lib/nss-iam/cache.db")).unwrap();
     tree.adopt(Refresher::Leaves, undo()).unwrap();
-    fs::remove_dir_all(&backup).unwrap();
+    fs::remove_dir_all(tree.path(DIRECTORY)).unwrap();
     assert_eq!(tree.changed(&before), NONE);
+}
+
+#[test]
+fn an_interrupted_undo_lets_nobody_in_who_left_or_was_locked_since_unless_named() {
+    const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
+    const LOCKED: &str = "/var/lib/nss-iam/locked";
+    const NOBODY: &str = r#"{"version": 1, "accounts": [{"users": []}]}"#;
+    for (path, text) in [(LOCKED, "ana\n"), (LOCKED, "*\n"), (LISTING, NOBODY), (LISTING, "")] {
+        let Some(tree) = Tree::new() else { return };
+        interrupted(&tree);
+        tree.file(path, text, 0o600);
+        let cut = tree.all();
+        assert_eq!(tree.adopt(Refresher::Leaves, undo()).unwrap(), "", "{path} {text}");
+        assert_eq!(tree.changed(&cut), NONE, "{path} {text}");
+        tree.adopt(Refresher::Leaves, Adopt { names: vec!["ana".to_owned()], ..undo() }).unwrap();
+        assert!(String::from_utf8_lossy(&fs::read(tree.path("/etc/passwd")).unwrap()).contains("\nana:"));
+    }
+    let Some(tree) = Tree::new() else { return };
+    interrupted(&tree);
+    fs::remove_file(tree.path("/var/lib/nss-iam/cache.db")).unwrap();
+    let refused = tree.adopt(Refresher::Leaves, undo()).unwrap_err().to_string();
+    assert!(refused.contains("not known who left"), "{refused}");
 }

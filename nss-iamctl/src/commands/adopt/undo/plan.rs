@@ -33,6 +33,9 @@ pub(super) struct World {
     pub running: BTreeMap<u32, usize>,
     /// The ids of active nss-iam users; `None` if that is not known.
     pub active: Option<BTreeSet<u32>>,
+    /// The ids of accounts whose users the source lists and nobody locked. While such an account is in part there, its user is
+    /// not active.
+    pub listed: BTreeSet<u32>,
     /// Accounts that an undo, which was interrupted, began to give back.
     pub begun: BTreeSet<String>,
 }
@@ -58,6 +61,13 @@ impl World {
     fn is_pending(&self, account: &Account) -> bool {
         is_pending(account, &self.passwd, &self.begun)
     }
+
+    /// Whether the user has left or is locked.
+    fn is_gone(&self, account: &Account) -> bool {
+        let is_active = self.active.as_ref().is_none_or(|ids| ids.contains(&account.id));
+        let is_half_back = self.begun.contains(&account.name) && self.listed.contains(&account.id);
+        !is_active && !is_half_back
+    }
 }
 
 /// Plans it for the named accounts, or for all whose users are still active.
@@ -72,10 +82,8 @@ pub(super) fn plan<'a>(
     let mut undoing = Undoing::default();
     let pending = record.accounts.iter().filter(|account| world.is_pending(account));
     for account in pending.clone() {
-        // The accounts of an undo that was interrupted may already be local ones, which are not published.
-        let is_gone = world.active.as_ref().is_some_and(|ids| !ids.contains(&account.id));
-        if names.is_empty() && is_gone && !world.begun.contains(&account.name) {
-            undoing.left.push(gone(account));
+        if names.is_empty() && world.is_gone(account) {
+            undoing.left.push(gone(account, &world.passwd));
         } else if names.is_empty() || names.contains(&account.name) {
             undoing.give.push(account);
         }
@@ -92,9 +100,15 @@ pub(super) fn plan<'a>(
     Ok(undoing)
 }
 
-fn gone(account: &Account) -> Message {
+fn gone(account: &Account, passwd: &[accounts::Account]) -> Message {
     let name = &account.name;
-    let what = format!("'{name}' stays removed: the nss-iam user is disabled, and could log in again");
+    let what = if passwd.iter().any(|other| other.name == *name) {
+        format!(
+            "'{name}' is in '{PASSWD}' again, and nothing else is given back: the nss-iam user left or is locked"
+        )
+    } else {
+        format!("'{name}' stays removed: the nss-iam user is disabled, and could log in again")
+    };
     Message::new(what).with_hint(format!(
         "nss-iamctl why {name}; to give the account back nevertheless: nss-iamctl adopt --undo --apply {name}"
     ))

@@ -18,6 +18,9 @@ const DIRECTORIES: [&str; 5] =
 /// Parts of the names of files that replace another one, or are a copy; nothing reads them.
 const ASIDE: [&str; 5] = [".new", ".pam-new", ".pam-old", ".pwd.lock", ".sudo_as_admin_successful"];
 
+/// What says whether an adoption or an undo is complete.
+const BACKUP: &str = "/var/lib/nss-iam/backup/";
+
 /// In one of so many states, the command is repeated, which takes as long as a login.
 const REPEATED: usize = 3;
 
@@ -166,14 +169,13 @@ fn bad_cuts(bed: &Bed, case: &Case<'_>) -> (Vec<String>, usize) {
                 let seen = files();
                 let mut wrong = mixed(&old, &new, &seen);
                 let lost = |path: &&String| {
-                    !path.starts_with("/home")
-                        && !path.starts_with("/var/lib/nss-iam")
-                        && seen.get(*path) != new.get(*path)
+                    let is_of_refresher = path.starts_with("/var/lib/nss-iam/") && !path.starts_with(BACKUP);
+                    !path.starts_with("/home") && !is_of_refresher && seen.get(*path) != new.get(*path)
                 };
                 if number + 1 == cuts.len() {
-                    wrong.extend(
-                        old.keys().chain(new.keys()).filter(lost).map(|path| format!("{path} is lost")),
-                    );
+                    // Also what is back again: a mark of an unfinished adoption would undo it.
+                    let paths = old.keys().chain(new.keys()).chain(seen.keys());
+                    wrong.extend(paths.filter(lost).map(|path| format!("the change of {path} is lost")));
                 }
                 if !states.contains(&seen) {
                     wrong.extend(bed.refused());

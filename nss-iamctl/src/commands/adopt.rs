@@ -48,7 +48,9 @@ pub(crate) fn run(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> R
     if args.undo {
         return undo::run(host, args, out);
     }
-    interrupted::no_undo(host)?;
+    if args.apply {
+        interrupted::no_undo(host)?;
+    }
     adopt(host, args, now, out)
 }
 

@@ -17,6 +17,7 @@ pub(crate) struct Transaction<'a> {
     undo: Vec<Undo>,
     manifest: Option<Manifest>,
     copies: Option<PathBuf>,
+    restored: Option<Box<dyn FnOnce()>>,
     last: Option<Vec<String>>,
 }
 
@@ -48,7 +49,7 @@ pub(crate) fn carry_out<'a, T>(
 
 impl<'a> Transaction<'a> {
     fn on(host: &'a Host) -> Self {
-        Self { host, undo: Vec::new(), manifest: None, copies: None, last: None }
+        Self { host, undo: Vec::new(), manifest: None, copies: None, restored: None, last: None }
     }
 
     pub(crate) fn host(&self) -> &'a Host {
@@ -63,6 +64,11 @@ impl<'a> Transaction<'a> {
     /// The originals are copied to this directory, which is removed if everything could be undone.
     pub(crate) fn copied_to(&mut self, directory: PathBuf) {
         self.copies = Some(directory);
+    }
+
+    /// Does this if everything could be undone.
+    pub(crate) fn once_restored(&mut self, work: impl FnOnce() + 'static) {
+        self.restored = Some(Box::new(work));
     }
 
     /// Runs this after everything was undone. Its result does not matter: it would be run later anyway.
@@ -183,6 +189,7 @@ impl<'a> Transaction<'a> {
         if left.is_empty() {
             // Otherwise an administrator would think that something was changed.
             let _ = self.copies.map(fs::remove_dir_all);
+            self.restored.into_iter().for_each(|work| work());
             return failed.done("all files were restored");
         }
         let failed = failed.done(&format!("not everything could be restored: {}", left.join("; ")));

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::fs::FlockOperation;
@@ -75,7 +75,8 @@ pub(super) fn carry_out(
     let copies = copies::save(host, &name, &edits, &texts).map_err(unchanged)?;
     let mut steps: Vec<Step> = plan.adopt.iter().filter_map(moved).map(Step::Owners).collect();
     steps.extend(edits.into_iter().map(Step::Edit));
-    make(host, &steps, Some(&copies), |transaction| {
+    let begin = |transaction: &mut Transaction<'_>| transaction.copied_to(copies.clone());
+    make(host, &steps, begin, |transaction| {
         let moved = plan.adopt.iter().filter(|adoption| adoption.moves().is_some());
         nobody_came(host, moved.map(|adoption| (adoption.name.as_str(), adoption.uid)))?;
         refresh(transaction, plan)?;
@@ -85,22 +86,20 @@ pub(super) fn carry_out(
 }
 
 /// Makes the changes, lets sshd check and then reload its configuration if that is among them, and in between checks the
-/// result. `copies` are of no use if everything could be restored.
+/// result. `begin` says what else is done if it fails.
 ///
 /// # Errors
 /// What failed. Everything was then restored, unless the message says otherwise.
 pub(super) fn make(
     host: &Host,
     steps: &[Step],
-    copies: Option<&Path>,
+    begin: impl FnOnce(&mut Transaction<'_>),
     check: impl FnOnce(&mut Transaction<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let asks_sshd =
         steps.iter().any(|step| matches!(step, Step::Edit(edit) if edit.path.starts_with("/etc/ssh")));
     let sshd = transaction::carry_out(host, |transaction| {
-        if let Some(copies) = copies {
-            transaction.copied_to(copies.to_owned());
-        }
+        begin(transaction);
         step::make(steps, transaction)?;
         let sshd = if asks_sshd { Sshd::find(host)? } else { None };
         sshd.iter().try_for_each(Sshd::test)?;

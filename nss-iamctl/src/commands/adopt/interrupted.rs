@@ -5,10 +5,12 @@ use crate::edit::backup::adopted::Adopted;
 use crate::edit::backup::copies;
 use crate::edit::file::{Edit, Kind};
 use crate::edit::step::Step;
+use crate::edit::transaction::Transaction;
 use crate::host::paths::REFRESHER;
 use crate::host::{Host, files};
 use crate::say::error::Error;
 use crate::say::say;
+use crate::say::show::word;
 
 use super::{carry_out, undo};
 
@@ -25,14 +27,15 @@ pub(super) fn restore(host: &Host, apply: bool) -> Result<(), Error> {
                 .hint("with --apply, everything is put back first: nss-iamctl adopt --undo --apply"));
         }
         let steps = steps(host, adopted).map_err(|failed| failed.done("nothing was done"))?;
-        carry_out::make(host, &steps, None, |transaction| {
+        let check = |transaction: &mut Transaction<'_>| {
             transaction.run_last(&[REFRESHER, "apply"]);
             let ran = host.run(&[REFRESHER, "apply"])?;
             if !ran.success() {
                 say(format!("cache-refresher reported: {}", ran.complaint()));
             }
             adopted.mark_undone().map(drop)
-        })?;
+        };
+        carry_out::make(host, &steps, |_| {}, check)?;
         say("an adoption was interrupted; everything is now as it was before it");
     }
     Ok(())
@@ -44,11 +47,19 @@ pub(super) fn restore(host: &Host, apply: bool) -> Result<(), Error> {
 /// If one was interrupted.
 pub(super) fn no_undo(host: &Host) -> Result<(), Error> {
     let (all, _) = Adopted::all(host).map_err(|failed| failed.done("nothing was done"))?;
-    if all.iter().all(|adopted| adopted.begun.is_empty()) {
-        return Ok(());
-    }
-    let what = "an undo of an adoption was interrupted, and its changes were not completed; nothing was done";
-    Err(Error::configuration(what).hint("complete it first: nss-iamctl adopt --undo --apply"))
+    let Some(adopted) = all.iter().find(|adopted| !adopted.begun.is_empty()) else { return Ok(()) };
+    let names: Vec<String> =
+        adopted.begun.iter().map(|name| format!("'{}'", name.escape_default())).collect();
+    let mark = adopted.mark();
+    let what = format!(
+        "an undo was interrupted before {} was given back, says '{}'; nothing was done",
+        names.join(", "),
+        mark.display()
+    );
+    Err(Error::configuration(what).hint(format!(
+        "complete it: nss-iamctl adopt --undo --apply; or, to leave it as it is: rm {}",
+        word(&mark.to_string_lossy())
+    )))
 }
 
 /// Owners first, as in the adoption: what has its old owner already is left alone.

@@ -48,7 +48,13 @@ pub(super) fn run(host: &Host, args: &Adopt, out: &mut dyn Write) -> Result<u8, 
         let is_pending = |account: &Account| plan::is_pending(account, &passwd, &adopted.begun);
         adopted.record.accounts.iter().any(|account| wanted(account) && is_pending(account))
     };
-    let open: Vec<&Adopted> = all.iter().filter(is_open).collect();
+    let mut open: Vec<&Adopted> = all.iter().filter(is_open).collect();
+    let is_interrupted = args.names.is_empty() && open.iter().any(|adopted| !adopted.begun.is_empty());
+    if is_interrupted {
+        open.retain(|adopted| !adopted.begun.is_empty());
+        say(Message::new("an undo was interrupted; only that one is completed")
+            .with_hint("to give other accounts back, name them: nss-iamctl adopt --undo --apply NAME..."));
+    }
     let Some(last) = open.first() else { return none(&args.names) };
     if let Some(name) = args.names.iter().find(|name| !last.record.accounts.iter().any(|a| a.name == **name))
     {
@@ -71,13 +77,9 @@ pub(super) fn run(host: &Host, args: &Adopt, out: &mut dyn Write) -> Result<u8, 
 fn undo(host: &Host, args: &Adopt, adopted: &Adopted, out: &mut dyn Write) -> Result<bool, Error> {
     let nothing = |failed: Error| failed.done("nothing was done");
     let world = world(host, adopted).map_err(nothing)?;
-    let pending = adopted
-        .record
-        .accounts
-        .iter()
-        .filter(|account| plan::is_pending(account, &world.passwd, &adopted.begun));
     if world.active.is_none() && args.names.is_empty() {
-        let names: Vec<String> = pending.map(|account| word(&account.name)).collect();
+        let wanted = adopted.record.accounts.iter().filter(|account| world.is_wanted(account, &args.names));
+        let names: Vec<String> = wanted.map(|account| word(&account.name)).collect();
         let what = format!("cannot read '{CACHE}', so it is not known who left since; nothing was done");
         let hint = format!("name those who may log in: nss-iamctl adopt --undo --apply {}", names.join(" "));
         return Err(Error::configuration(what).hint(hint));
@@ -190,7 +192,12 @@ fn carry_out(host: &Host, undoing: &Undoing<'_>, adopted: &Adopted) -> Result<Pa
     let mut backup = adopted.directory.clone();
     let names: BTreeSet<String> = undoing.give.iter().map(|account| account.name.clone()).collect();
     adopted.mark_begun(&(&adopted.begun | &names)).map_err(|failed| failed.done("nothing was done"))?;
-    let made = carry_out::make(host, &steps, None, |transaction| {
+    let begin = |transaction: &mut Transaction<'_>| {
+        let before = adopted.clone();
+        // The first failure is the one that matters.
+        transaction.once_restored(move || drop(before.mark_begun(&before.begun)));
+    };
+    carry_out::make(host, &steps, begin, |transaction| {
         let moved = undoing.give.iter().filter(|account| account.moves.is_some());
         carry_out::nobody_came(host, moved.map(|account| (account.name.as_str(), account.id)))?;
         refresh(transaction, &undoing.give)?;
@@ -199,12 +206,8 @@ fn carry_out(host: &Host, undoing: &Undoing<'_>, adopted: &Adopted) -> Result<Pa
             return Ok(());
         }
         adopted.mark_begun(&(&adopted.begun - &names))
-    });
-    if made.is_err() {
-        // The first failure is the one that matters.
-        let _ = adopted.mark_begun(&adopted.begun);
-    }
-    made.map(|()| backup)
+    })?;
+    Ok(backup)
 }
 
 /// How the owners of the account's files are changed back.

@@ -133,12 +133,17 @@ impl Adopted {
         self.directory.join(UNFINISHED).exists()
     }
 
+    /// The file that names the accounts in `begun`.
+    pub(crate) fn mark(&self) -> PathBuf {
+        self.directory.join(BEGUN)
+    }
+
     /// From now on, or until it is undone, these accounts are being given back.
     ///
     /// # Errors
     /// When that cannot be stored.
     pub(crate) fn mark_begun(&self, names: &BTreeSet<String>) -> Result<(), Error> {
-        let path = self.directory.join(BEGUN);
+        let path = self.mark();
         if names.is_empty() {
             return files::remove(&path);
         }

@@ -31,6 +31,8 @@ pub(super) enum Refresher {
     Skips,
     /// Publishes that she is disabled.
     Leaves,
+    /// Publishes her, and leaves a directory in the place of a file.
+    Breaks,
     Fails,
 }
 
@@ -69,22 +71,31 @@ impl StandIn {
             fs::write(directory.join("status.json"), skips).unwrap();
             return 0;
         }
+        if self.refresher == Refresher::Breaks {
+            let _ = fs::remove_file(self.root.join("etc/sudoers.d/ana"));
+            fs::create_dir_all(self.root.join("etc/sudoers.d/ana")).unwrap();
+        }
         let pins =
             fs::read_to_string(self.root.join("etc/nss-iam/config.d/50-adopt.toml")).unwrap_or_default();
         let config = config::Config::parse(&[("pins".into(), pins)]).unwrap();
         let home = if self.refresher == Refresher::Elsewhere { "/srv/ana" } else { "/home/ana" };
         let id = config.ids.get("AIDA1").copied().unwrap_or_else(computed);
-        let user = User {
-            uid: super::Id::pinned(id).unwrap(),
-            name: Name::new("ana").unwrap(),
-            pinned: true,
-            active: self.refresher != Refresher::Leaves,
-            passwd: Passwd::new(Field::new(home).unwrap(), Field::new("/bin/bash").unwrap(), 1),
-            groups: Vec::new(),
-            local: Vec::new(),
-        };
+        let user = user("ana", id, home, self.refresher != Refresher::Leaves);
         cache::publish::cache(&directory, &Cache { users: vec![user], groups: Vec::new() }).unwrap();
         0
+    }
+}
+
+/// A published user.
+pub(super) fn user(name: &str, id: u32, home: &str, active: bool) -> User {
+    User {
+        uid: super::Id::pinned(id).unwrap(),
+        name: Name::new(name).unwrap(),
+        pinned: true,
+        active,
+        passwd: Passwd::new(Field::new(home).unwrap(), Field::new("/bin/bash").unwrap(), 1),
+        groups: Vec::new(),
+        local: Vec::new(),
     }
 }
 

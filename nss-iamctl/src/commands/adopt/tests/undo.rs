@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use cache::passwd::Passwd;
+use cache::snapshot::Cache;
 use cache::state::{self, Identity, State};
-use policy::{Field, IamId, Id, Name};
+use policy::{IamId, Id, Name};
 
-use super::host::{NONE, Refresher, Tree, UID, apply};
+use super::host::{NONE, Refresher, Tree, UID, apply, user};
 use crate::cli::Adopt;
 use crate::edit::backup::DIRECTORY;
 
@@ -19,7 +19,6 @@ fn undo_restores_the_tree_and_whatever_fails_leaves_it_adopted() {
         let before = tree.all();
         tree.adopt(Refresher::Publishes, Adopt { renumber, ..apply() }).unwrap();
         let adopted = tree.all();
-        let undo = || Adopt { undo: true, ..apply() };
         // The fake refresher goes on publishing her.
         let failed = tree.adopt(Refresher::Publishes, undo()).unwrap_err().to_string();
         assert!(
@@ -75,7 +74,7 @@ fn interrupted(tree: &Tree) -> PathBuf {
         iam_name: "Ana".to_owned(),
         created: String::new(),
         name: Name::new("ana").unwrap(),
-        passwd: Passwd::new(Field::new("/home/ana").unwrap(), Field::new("/bin/bash").unwrap(), 1),
+        passwd: user("ana", UID, "/home/ana", false).passwd,
         groups: Vec::new(),
         disabled: Some(1),
         hidden: false,
@@ -100,7 +99,9 @@ fn an_undo_that_was_interrupted_is_completed_by_the_next_one() {
     let Some(tree) = Tree::new() else { return };
     let before = tree.all();
     interrupted(&tree);
-    tree.adopt(Refresher::Leaves, apply()).unwrap_err().to_string().find("an undo").unwrap();
+    let refused = tree.adopt(Refresher::Leaves, apply()).unwrap_err().to_string();
+    assert!(refused.contains("before 'ana' was given back") && refused.contains("/undoing'; "), "{refused}");
+    tree.adopt(Refresher::Leaves, Adopt::default()).unwrap();
     tree.adopt(Refresher::Leaves, undo()).unwrap();
     fs::remove_dir_all(tree.path(DIRECTORY)).unwrap();
     assert_eq!(tree.changed(&before), NONE);
@@ -126,4 +127,45 @@ fn an_interrupted_undo_lets_nobody_in_who_left_or_was_locked_since_unless_named(
     fs::remove_file(tree.path("/var/lib/nss-iam/cache.db")).unwrap();
     let refused = tree.adopt(Refresher::Leaves, undo()).unwrap_err().to_string();
     assert!(refused.contains("not known who left"), "{refused}");
+}
+
+/// Both were adopted, and only her undo was begun.
+#[test]
+fn an_undo_that_was_interrupted_is_completed_and_nobody_else_is_given_back() {
+    let Some(tree) = Tree::new() else { return };
+    let adopted = interrupted(&tree);
+    let record = adopted.join("undo.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    let accounts = json["accounts"].as_array_mut().unwrap();
+    let mut bob = accounts[0].clone();
+    (bob["name"], bob["uid"], bob["id"], bob["group"]) =
+        ("bob".into(), 61_007.into(), 61_007.into(), ().into());
+    accounts.push(bob);
+    fs::write(&record, json.to_string()).unwrap();
+    let users = vec![user("ana", UID, "/home/ana", false), user("bob", 61_007, "/home/bob", true)];
+    let published = Cache { users, groups: Vec::new() };
+    cache::publish::cache(&tree.path("/var/lib/nss-iam"), &published).unwrap();
+    let given = tree.adopt(Refresher::Leaves, undo()).unwrap();
+    assert!(given.contains("ana (uid") && !given.contains("bob"), "{given}");
+    assert!(adopted.exists() && !adopted.join("undoing").exists());
+    let named = Adopt { names: vec!["bob".to_owned()], ..undo() };
+    assert!(tree.adopt(Refresher::Leaves, named).unwrap().contains("bob (uid"));
+    assert!(!adopted.exists());
+}
+
+#[test]
+fn an_undo_that_failed_counts_as_interrupted_unless_everything_was_restored() {
+    let Some(tree) = Tree::new() else { return };
+    let before = tree.all();
+    tree.adopt(Refresher::Publishes, apply()).unwrap();
+    let mark = || fs::read_dir(tree.path(DIRECTORY)).unwrap().next().unwrap().unwrap().path().join("undoing");
+    tree.adopt(Refresher::Publishes, undo()).unwrap_err();
+    assert!(!mark().exists());
+    let failed = tree.adopt(Refresher::Breaks, undo()).unwrap_err().to_string();
+    assert!(failed.contains("not everything could be restored"), "{failed}");
+    assert_eq!(fs::read_to_string(mark()).unwrap(), "ana\n");
+    fs::remove_dir(tree.path("/etc/sudoers.d/ana")).unwrap();
+    tree.adopt(Refresher::Leaves, undo()).unwrap();
+    fs::remove_dir_all(tree.path(DIRECTORY)).unwrap();
+    assert_eq!(tree.changed(&before), NONE);
 }

@@ -62,6 +62,15 @@ impl World {
         is_pending(account, &self.passwd, &self.begun)
     }
 
+    /// Whether it is to be given back; without names, of an undo that was interrupted only what it began.
+    pub(super) fn is_wanted(&self, account: &Account, names: &[String]) -> bool {
+        let is_asked_for = match names {
+            [] => self.begun.is_empty() || self.begun.contains(&account.name),
+            names => names.contains(&account.name),
+        };
+        is_asked_for && self.is_pending(account)
+    }
+
     /// Whether the user has left or is locked.
     fn is_gone(&self, account: &Account) -> bool {
         let is_active = self.active.as_ref().is_none_or(|ids| ids.contains(&account.id));
@@ -70,7 +79,7 @@ impl World {
     }
 }
 
-/// Plans it for the named accounts, or for all whose users are still active.
+/// Plans it for the named accounts, or without names for those whose users are still active.
 ///
 /// # Errors
 /// Why one of them cannot be given back.
@@ -80,11 +89,10 @@ pub(super) fn plan<'a>(
     names: &[String],
 ) -> Result<Undoing<'a>, Vec<Message>> {
     let mut undoing = Undoing::default();
-    let pending = record.accounts.iter().filter(|account| world.is_pending(account));
-    for account in pending.clone() {
+    for account in record.accounts.iter().filter(|account| world.is_wanted(account, names)) {
         if names.is_empty() && world.is_gone(account) {
             undoing.left.push(gone(account, &world.passwd));
-        } else if names.is_empty() || names.contains(&account.name) {
+        } else {
             undoing.give.push(account);
         }
     }
@@ -93,7 +101,8 @@ pub(super) fn plan<'a>(
     if !refused.is_empty() {
         return Err(refused);
     }
-    undoing.complete = undoing.give.len() == pending.count();
+    let pending = record.accounts.iter().filter(|account| world.is_pending(account)).count();
+    undoing.complete = undoing.give.len() == pending;
     if !undoing.give.is_empty() {
         edits(record, world, &mut undoing);
     }

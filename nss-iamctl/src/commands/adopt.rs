@@ -28,8 +28,7 @@ use message::Message;
 use crate::cli::Adopt;
 use crate::edit::block;
 use crate::edit::sshd::{config::MAIN, drop_in};
-use crate::host::Host;
-use crate::host::files;
+use crate::host::{Host, files, vendor};
 use crate::say::error::{self, Error};
 use crate::say::finding::written;
 use crate::say::say;
@@ -67,6 +66,7 @@ fn adopt(host: &Host, args: &Adopt, now: i64, out: &mut dyn Write) -> Result<u8,
         return Ok(error::OK);
     }
     let edits = changes::edits(&world, &plan, args.renumber)?;
+    edits.iter().try_for_each(|edit| vendor::may_change(host, &edit.path))?;
     let shown = tell::plan(&plan, &edits);
     print(out, &shown)?;
     if plan.adopt.is_empty() {

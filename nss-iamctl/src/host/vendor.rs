@@ -10,24 +10,38 @@ use crate::say::show::word;
 /// Below these, an update or a rebuild of the system replaces files, whoever changed them.
 const SHIPPED: [&str; 3] = ["/usr", "/nix/store", "/gnu/store"];
 
-/// Whether a file in /etc may be changed: not if it is a link to what is shipped (Flatcar, NixOS).
+/// Whether a file in /etc may be changed: not if it, or a directory on the way to it, is a link to what is shipped (Flatcar,
+/// NixOS).
 ///
 /// # Errors
 /// With the remedy, if it may not.
 pub(crate) fn may_change(host: &Host, path: &Path) -> Result<(), Error> {
-    let Ok(target) = host.path_of(path).canonicalize() else { return Ok(()) };
+    if !path.starts_with("/etc") {
+        return Ok(());
+    }
+    // The outermost one.
+    let links = path.ancestors().filter_map(|way| Some((way, shipped(host, way)?)));
+    let Some((link, shipped)) = links.last() else { return Ok(()) };
+    let [from, to] = [&shipped, link].map(|path| word(&path.to_string_lossy()));
+    let what = format!("'{}' is a link to '{}'", link.display(), shipped.display());
+    let how = if host.path_of(link).is_dir() {
+        format!("rm {to} && cp -a {from} {to}")
+    } else {
+        format!("cp --remove-destination {from} {to}")
+    };
+    Err(Error::configuration(format!("{what}, which an update of the system replaces")).hint(format!(
+        "replace the link by a copy: {how}; where the whole system is generated, configure it there"
+    )))
+}
+
+/// What of the distribution this path leads to.
+fn shipped(host: &Host, path: &Path) -> Option<PathBuf> {
+    let target = host.path_of(path).canonicalize().ok()?;
     let inside = |directory: &str| {
         let below = target.strip_prefix(host.path(directory).canonicalize().ok()?).ok()?;
-        Some(PathBuf::from(directory).join(below))
+        Some(Path::new(directory).join(below))
     };
-    let shipped = SHIPPED.into_iter().find_map(inside).filter(|path| !path.starts_with("/usr/local"));
-    let Some(shipped) = shipped else { return Ok(()) };
-    let (path, shipped) = (path.display().to_string(), shipped.display().to_string());
-    let what = format!("'{path}' is a link to '{shipped}', which an update of the system replaces");
-    let how = format!("cp --remove-destination {} {}", word(&shipped), word(&path));
-    Err(Error::configuration(what).hint(format!(
-        "make it a file of this host: {how}; where the whole system is generated, configure it there"
-    )))
+    SHIPPED.into_iter().find_map(inside).filter(|path| !path.starts_with("/usr/local"))
 }
 
 /// The places of a file in /etc, in the order in which programs look. Linux-PAM itself knows /usr/lib/pam.d.

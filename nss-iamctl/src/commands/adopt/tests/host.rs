@@ -364,6 +364,18 @@ fn a_host_that_is_not_set_up_keeps_its_accounts() {
 }
 
 #[test]
+fn a_link_to_a_shipped_file_is_not_changed() {
+    let Some(tree) = Tree::new() else { return };
+    tree.file("/usr/etc/ssh/sshd_config", KEYS_COMMAND, 0o600);
+    fs::remove_file(tree.path("/etc/ssh/sshd_config")).unwrap();
+    symlink("../../usr/etc/ssh/sshd_config", tree.path("/etc/ssh/sshd_config")).unwrap();
+    let before = tree.all();
+    let refused = tree.adopt(Refresher::Publishes, apply()).unwrap_err().to_string();
+    assert!(refused.contains("cp --remove-destination /usr/etc/ssh/sshd_config "), "{refused}");
+    assert_eq!(tree.changed(&before), NONE);
+}
+
+#[test]
 fn without_a_listing_it_is_said_where_one_comes_from() {
     let Some(tree) = Tree::new() else { return };
     fs::remove_file(tree.path("/var/lib/nss-iam-fetch/listing.json")).unwrap();

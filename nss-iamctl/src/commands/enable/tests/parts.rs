@@ -14,6 +14,8 @@ fn pam_auth_update_makes_homes_where_it_is() {
     assert!(machine.read("/etc/pam.d/common-session").contains("umask=0077"));
     assert_eq!(machine.read("/etc/pam.d/sshd"), "@include common-session\n");
     assert!(machine.enable(&enable()).unwrap().is_empty());
+    machine.write("/usr/share/pam-configs/nss-iam-mkhomedir", "of an earlier release");
+    machine.enable(&enable()).unwrap();
     machine.disable().unwrap();
     assert_eq!(machine.files(), before);
 

@@ -1,43 +1,50 @@
 //! Hosts whose configuration is shipped below /usr, with nothing in /etc until somebody changes it.
 
+use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::{MAIN, assert_ours_get_in, enable, sudo};
 use crate::cli::Sudo;
 use crate::fixtures::machine::Machine;
 
-/// As on Flatcar, and on NixOS, where the target is itself reached through a link.
+/// As on Flatcar; on NixOS, where the target is itself reached through a link; and a directory of which a file is new.
 #[test]
 fn a_link_to_what_is_shipped_is_refused_and_a_link_to_another_file_of_etc_is_not() {
-    for (target, refused) in [
-        ("../usr/share/baselayout/nsswitch.conf", true),
-        ("static/nsswitch.conf", true),
-        ("authselect.d/nsswitch.conf", false),
-        ("../usr/local/etc/nsswitch.conf", false),
+    const NSSWITCH: &str = "/etc/nsswitch.conf";
+    const DROP_INS: &str = "/etc/ssh/sshd_config.d";
+    for (link, target, remedy) in [
+        (
+            NSSWITCH,
+            "../usr/share/base/nsswitch.conf",
+            "cp --remove-destination /usr/share/base/nsswitch.conf /etc/ns",
+        ),
+        (NSSWITCH, "static/nsswitch.conf", "cp --remove-destination /nix/store/x-etc/nsswitch.conf /etc/ns"),
+        (
+            DROP_INS,
+            "../../usr/share/base",
+            "rm /etc/ssh/sshd_config.d && cp -a /usr/share/base /etc/ssh/sshd_config.d",
+        ),
+        (NSSWITCH, "authselect.d/nsswitch.conf", ""),
+        (NSSWITCH, "../usr/local/etc/nsswitch.conf", ""),
     ] {
         let machine = Machine::debian();
-        let text = machine.read("/etc/nsswitch.conf");
-        for path in [
-            "/usr/share/baselayout/nsswitch.conf",
-            "/nix/store/x-etc/nsswitch.conf",
-            "/etc/authselect.d/nsswitch.conf",
-            "/usr/local/etc/nsswitch.conf",
-        ] {
-            machine.write(path, &text);
+        let text = machine.read(NSSWITCH);
+        for directory in ["/usr/share/base", "/nix/store/x-etc", "/etc/authselect.d", "/usr/local/etc"] {
+            machine.write(&format!("{directory}/nsswitch.conf"), &text);
         }
         symlink(machine.path("/nix/store/x-etc"), machine.path("/etc/static")).unwrap();
-        machine.remove("/etc/nsswitch.conf");
-        symlink(target, machine.path("/etc/nsswitch.conf")).unwrap();
+        let replaced = machine.path(link);
+        let _ = fs::remove_file(&replaced).or_else(|_| fs::remove_dir_all(&replaced));
+        symlink(target, replaced).unwrap();
         let before = machine.files();
-        let said = machine.enable(&enable());
-        assert_eq!(said.is_err(), refused, "{target}");
-        if let Err(why) = said {
-            let why = why.to_string();
-            assert!(why.contains("cp --remove-destination /") && why.contains("nsswitch.conf"), "{why}");
-            assert_eq!(machine.files(), before);
-        } else {
+        if remedy.is_empty() {
+            machine.enable(&enable()).unwrap();
             machine.disable().unwrap();
-            assert_eq!(machine.read("/etc/nsswitch.conf"), text);
+            assert_eq!(machine.read(NSSWITCH), text);
+        } else {
+            let refused = machine.enable(&enable()).unwrap_err().to_string();
+            assert!(refused.contains(remedy), "{refused}");
+            assert_eq!(machine.files(), before);
         }
     }
 }

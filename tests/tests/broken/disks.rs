@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::Command;
 
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 use tests::CACHE;
+use tests::crash::unmount;
 
 use crate::*;
 
@@ -76,7 +78,8 @@ fn spoil(file: &str, is_bad: impl Fn(usize) -> bool) -> bool {
     let others = ["cache.db", "keys.db"].into_iter().filter(|other| *other != file);
     let others: Vec<u8> =
         others.flat_map(|other| fs::read(format!("{CACHE}/{other}")).unwrap_or_default()).collect();
-    done("umount", &[CACHE]);
+    // Another test's program that is just being started has a copy of all open files.
+    unmount(Path::new(CACHE));
     let image = fs::read(IMAGE).unwrap();
     let disk = File::options().write(true).open(IMAGE).unwrap();
     let blocks = content.chunks_exact(4096).enumerate().filter(|(number, block)| {

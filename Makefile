@@ -109,12 +109,14 @@ picture: build $(VENV) ## Draw the picture of the demo in the README (docs/demo.
 	mv $(TARGET)/demo.svg docs/demo.svg
 
 # The trees are made beside the builds: they wait for the network, and the builds for one crate or one linker.
-# cargo prints one summary for each test program; the last line adds them up.
+# Most tests wait, for a daemon or a deadline, so twice as many run as there are processors. cargo prints one summary for each
+# test program; the last line adds them up.
 test: setup ## Run all tests
 	@setsid $(MAKE) trees & trees=$$!; trap 'kill -- -$$trees 2>/dev/null || :' EXIT; \
 	$(MAKE) build modules deb rpm $(VENV) lint; \
 	wait $$trees
-	@set +e; $(CARGO) test --workspace --locked --lib --bins --tests --no-fail-fast 2>&1 | tee $(TARGET)/test.log; \
+	@set +e; RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} \
+	$(CARGO) test --workspace --locked --lib --bins --tests --no-fail-fast 2>&1 | tee $(TARGET)/test.log; \
 	status=$${PIPESTATUS[0]}; \
 	awk '/^skipped: /{s++} /^test result:/{p+=$$4; f+=$$6} \
 	     END {printf "%d passed, %d failed, %d skipped\n", p-s, f, s; exit !(p-s)}' $(TARGET)/test.log && exit $$status

@@ -34,7 +34,13 @@ fn recovers(host: &Host, document: &Value, n: u32) {
     host.list(document);
     let ran = host.refresher(&["apply"]);
     assert_eq!(ran.status, Some(0), "after call {n}: {}", ran.err);
-    let names: Vec<String> = files(CACHE).into_keys().collect();
+    let mut left = files(CACHE);
+    // SQLite never reads a journal that begins with a zero, and leaves it there if it has nothing to write: if the run that
+    // succeeded before was in the same second.
+    left.retain(|name, (.., content)| {
+        name != "state.db-journal" || content.first().is_some_and(|byte| *byte != 0)
+    });
+    let names: Vec<String> = left.into_keys().collect();
     assert_eq!(
         names,
         ["cache.db", "keys.db", "known.json", "reserve", "state.db", "status.json"],

@@ -338,11 +338,13 @@ pub struct Keys {
     pub options: String,
     /// Older keys are not offered; none: no limit.
     pub max_age: Option<Duration>,
+    /// Whether sshd asks nss-iam for keys. If not, something else authenticates the users.
+    pub sshd: bool,
 }
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { options: String::new(), max_age: Some(3 * DAY) }
+        Self { options: String::new(), max_age: Some(3 * DAY), sshd: true }
     }
 }
 

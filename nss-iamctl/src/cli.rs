@@ -119,6 +119,15 @@ pub(crate) struct Enable {
     #[arg(long)]
     pub role: Option<String>,
 
+    /// Leave sshd's AuthorizedKeysCommand alone: something else authenticates nss-iam users, such as opkssh, Teleport, Vault,
+    /// Tailscale or EC2 Instance Connect
+    #[arg(long)]
+    pub no_keys: bool,
+
+    /// Let sshd ask nss-iam for keys again
+    #[arg(long, conflicts_with = "no_keys")]
+    pub keys: bool,
+
     /// How nss-iam users in a local group that sudoers names, such as sudo or wheel, authenticate to sudo
     #[arg(long, value_enum)]
     pub sudo: Option<Sudo>,

@@ -86,6 +86,7 @@ AGPAEXAMPLE = 0x7ffdffff
 [keys]
 options = 'restrict,from="10.0.0.0/8,!10.1.0.0/16",environment="A=\"b c\"",no-X11-forwarding'
 max_age = "90s"
+sshd = false
 [safety]
 max_removed_percent = 0
 "#;
@@ -159,6 +160,7 @@ fn of_every_key() -> Config {
             options: r#"restrict,from="10.0.0.0/8,!10.1.0.0/16",environment="A=\"b c\"",no-X11-forwarding"#
                 .to_owned(),
             max_age: Some(Duration::from_secs(90)),
+            sshd: false,
         },
         safety: Safety { max_removed_percent: 0 },
     }

@@ -7,6 +7,7 @@ mod outcome;
 
 use std::io::Write;
 
+use config::Config;
 use message::Message;
 
 use crate::cli::Enable;
@@ -29,7 +30,7 @@ use crate::say::error::{self, Error};
 use crate::say::say;
 
 struct Plan {
-    group: String,
+    config: Config,
     steps: Vec<Step>,
     notes: Vec<Message>,
 }
@@ -71,7 +72,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
     groups::require_some(args, config)?;
     groups::require_local(host, args)?;
     let mut plan = Plan {
-        group: config.users.common_group.clone(),
+        config: config.clone(),
         steps: settings.edits.into_iter().map(Step::Edit).collect(),
         notes: settings.notes,
     };
@@ -84,7 +85,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
     plan.homes(host, selected)?;
     match sshd {
         Some(sshd) => {
-            let planned = sshd::plan(sshd, &plan.group)?;
+            let planned = sshd::plan(sshd, config)?;
             plan.steps.extend(planned.edits.into_iter().map(Step::Edit));
             plan.notes.extend(planned.notes);
             if access::other_way_in(host, sshd)?.is_none() {
@@ -222,7 +223,7 @@ fn change(
     step::make(&plan.steps, transaction)?;
     nscd::invalidate(host);
     match (sshd, &baseline) {
-        (Some(sshd), Some(baseline)) => sshd::check(sshd, baseline, &plan.group),
+        (Some(sshd), Some(baseline)) => sshd::check(sshd, baseline, &plan.config),
         _ => Ok(Vec::new()),
     }
 }

@@ -148,6 +148,9 @@ impl Wanted {
         if (args.forward_only || args.no_forward_only) && args.forward_only != config.users.forward_only {
             set(Some("users"), "forward_only", args.forward_only.into());
         }
+        if (args.no_keys || args.keys) && args.keys != config.keys.sshd {
+            set(Some("keys"), "sshd", args.keys.into());
+        }
         let tags: Vec<String> = config.tags.uses.iter().map(|usage| usage.word().to_owned()).collect();
         for (section, key, now, more) in [
             ("tags", "use", &tags, &args.use_tags),

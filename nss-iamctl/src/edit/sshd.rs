@@ -3,6 +3,7 @@
 //! `config` and `drop_in` plan from the files' text alone. The effective settings come from `sshd -T`, because only
 //! sshd can evaluate its Match blocks. `sshd -t` sees neither an unknown token nor an Include within a Match.
 
+pub(crate) mod authentication;
 pub(crate) mod config;
 pub(crate) mod drop_in;
 pub(crate) mod effective;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use ::config::Config;
 use cache::snapshot::{Cache, User};
 use message::Message;
 
@@ -21,6 +23,7 @@ use crate::host::accounts::{self, Account, account};
 use crate::host::{Host, Output, files, paths, services, vendor};
 use crate::say::error::Error;
 use crate::say::show::some;
+use authentication::Authentication;
 use config::Files;
 use drop_in::{OutOfForce, Version};
 use effective::{Effective, allow};
@@ -108,15 +111,17 @@ pub(crate) struct Plan {
 ///
 /// # Errors
 /// When sshd refuses its current configuration, or its settings would never let an nss-iam user log in.
-pub(crate) fn plan(sshd: &Sshd<'_>, group: &str) -> Result<Plan, Error> {
-    let host = sshd.host;
+pub(crate) fn plan(sshd: &Sshd<'_>, config: &Config) -> Result<Plan, Error> {
+    let (host, group) = (sshd.host, config.users.common_group.as_str());
+    let authentication = Authentication::of(config, sshd.version.arguments());
     let settings = sshd.settings(NOBODY)?;
-    if let Some(obstacle) = effective::obstacle(&settings, &[group]) {
+    if let Some(obstacle) = effective::obstacle(&settings, &[group], &authentication) {
         return Err(Error::configuration(obstacle));
     }
     let allow = allow(&settings, group);
-    let text = drop_in::text(group, sshd.version.arguments(), &allow);
+    let text = drop_in::text(group, &authentication, &allow);
     let mut notes = overridden(&settings, &allow);
+    notes.extend((!authentication.keys).then(|| without_keys(&settings)));
     if settings.get("usepam") == "no" {
         notes.push("sshd has 'UsePAM no', so no home directories are created for nss-iam users".into());
     }
@@ -161,6 +166,20 @@ fn included(
     };
     notes.push(format!("{why}: an Include is therefore added at the top of '{}'", config::MAIN).into());
     Ok(Some(drop_in::main_with_include(bare)))
+}
+
+/// What authenticates nss-iam users instead of our keys, as far as sshd's files say.
+fn without_keys(settings: &Effective) -> Message {
+    let what = "sshd does not ask nss-iam for the keys of nss-iam users";
+    match effective::authenticated_by(settings).as_slice() {
+        [] => Message::new(format!(
+            "{what}, and its configuration has no AuthorizedKeysCommand and no TrustedUserCAKeys"
+        ))
+        .with_hint(
+            "set up what authenticates them, unless it is a daemon of its own; or nss-iamctl enable --keys",
+        ),
+        others => Message::new(format!("{what}: {} authenticates them", some(others))),
+    }
 }
 
 fn overridden(settings: &Effective, allow: &effective::Allow) -> Vec<Message> {
@@ -230,7 +249,8 @@ pub(crate) fn baseline(sshd: &Sshd<'_>) -> Result<Baseline, Error> {
 ///
 /// # Errors
 /// What is wrong.
-pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result<Vec<Message>, Error> {
+pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, config: &Config) -> Result<Vec<Message>, Error> {
+    let group = &config.users.common_group;
     sshd.test()?;
     for (user, before) in &baseline.0 {
         let differ = before.differing(&sshd.settings(user)?);
@@ -258,7 +278,7 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
     for forward_only in [false, true] {
         let is_one = |user: &&User| user.active && user.is_forward_only() == forward_only;
         if let Some(user) = cache.users.iter().find(is_one) {
-            notes.extend(check_active(sshd, user, group)?);
+            notes.extend(check_active(sshd, user, config)?);
         }
     }
     if let Some(user) = cache.users.iter().find(|user| !user.active) {
@@ -269,13 +289,14 @@ pub(crate) fn check(sshd: &Sshd<'_>, baseline: &Baseline, group: &str) -> Result
 }
 
 /// Checks sshd's settings for one user.
-fn check_active(sshd: &Sshd<'_>, user: &User, group: &str) -> Result<Vec<Message>, Error> {
+fn check_active(sshd: &Sshd<'_>, user: &User, config: &Config) -> Result<Vec<Message>, Error> {
     resolves(sshd.host, user, user.name.as_str())?;
-    let mut groups = vec![group];
+    let authentication = Authentication::of(config, sshd.version.arguments());
+    let mut groups = vec![config.users.common_group.as_str()];
     groups.extend(user.is_forward_only().then_some(policy::FORWARD_ONLY_GROUP));
     let user = user.name.as_str();
     let settings = sshd.settings(user)?;
-    if let Some(why) = effective::active_differs(&settings, user, &groups, sshd.version.arguments()) {
+    if let Some(why) = effective::active_differs(&settings, user, &groups, &authentication) {
         let message = format!("sshd does not treat '{user}' as an nss-iam user: {why}");
         return Err(
             Error::configuration(message).hint(format!("check that 'id {user}' shows {}", some(&groups)))
@@ -286,7 +307,7 @@ fn check_active(sshd: &Sshd<'_>, user: &User, group: &str) -> Result<Vec<Message
         return Err(Error::configuration(message).hint(format!("sshd -T -C user={user}")));
     }
     let mut notes = Vec::new();
-    if let Some(obstacle) = effective::obstacle(&settings, &groups) {
+    if let Some(obstacle) = effective::obstacle(&settings, &groups, &authentication) {
         let what = format!("user '{user}' cannot log in: {}", obstacle.what());
         notes.push(Message::new(what).with_hint(obstacle.hint().unwrap_or_default()));
     }

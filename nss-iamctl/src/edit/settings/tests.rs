@@ -66,6 +66,21 @@ fn a_shell_group_is_also_a_group_and_goes_with_it() {
 }
 
 #[test]
+fn keys_are_switched_off_and_on_again_and_stay_as_they_are_otherwise() {
+    let (_directory, host) = host(&[("config.toml", "")]);
+    let off = Enable { no_keys: true, ..Enable::default() };
+    let text = "[keys]\nsshd = false\n";
+    assert_eq!(written(&plan(&host, &off).unwrap()), text);
+    std::fs::write(host.path(PATH), text).unwrap();
+    for args in [&off, &Enable::default()] {
+        let settings = plan(&host, args).unwrap();
+        assert!(settings.edits.is_empty() && !settings.config.keys.sshd);
+    }
+    let on = Enable { keys: true, ..Enable::default() };
+    assert_eq!(written(&plan(&host, &on).unwrap()), "[keys]\nsshd = true\n");
+}
+
+#[test]
 fn a_missing_config_toml_is_written_as_shipped() {
     let (_directory, host) = host(&[]);
     let settings = plan(&host, &groups(&["Ops"], &[])).unwrap();

@@ -3,10 +3,10 @@
 use policy::{DISABLED_GROUP, FORWARD_ONLY_GROUP};
 
 use crate::edit::block;
+use crate::edit::sshd::authentication::{Authentication, Setting};
 use crate::edit::sshd::config::{Directive, Files, directives, parse};
 use crate::edit::sshd::effective::Allow;
-use crate::edit::sshd::limits::{ACCEPTS, FORWARD_ONLY, keys_command};
-use crate::host::paths::KEYS_USER;
+use crate::edit::sshd::limits::{ACCEPTS, FORWARD_ONLY};
 
 /// First in its directory, because the first Match that sets a keyword wins (sshd_config(5)).
 pub(crate) const PATH: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
@@ -34,25 +34,27 @@ impl Version {
     }
 }
 
+/// Settings that add to those of earlier lines; nobody's Match can win over ours. The others are not ours.
+const ADDED: [&str; 6] = ["match", "include", "allowusers", "allowgroups", "denyusers", "acceptenv"];
+
 /// The three Match blocks. The first one is for users who may only forward connections; it comes first because the first
 /// AuthorizedKeysCommand wins. The last one is for users who left or are locked, in daemons that still have the module of an
 /// earlier release loaded. It is only a second line of defence: the module of this release does not find these users by name.
-pub(crate) fn text(group: &str, arguments: &str, allow: &Allow) -> String {
+pub(crate) fn text(group: &str, authentication: &Authentication<'_>, allow: &Allow) -> String {
+    let how = if authentication.keys { "log in with their keys at the source" } else { "can log in" };
+    let lines = |settings: Vec<Setting>| -> String {
+        settings.iter().map(|(keyword, value)| format!("    {keyword} {value}\n")).collect()
+    };
+    let limits = FORWARD_ONLY.into_iter().chain([("AcceptEnv", ACCEPTS)]);
+    let limits = limits.map(|(keyword, value)| (keyword, value.to_owned())).collect();
     let mut text = format!(
-        "# Written by 'nss-iamctl enable': nss-iam users log in with their keys at the source. See nss-iam(7).\n\
-         Match Group {FORWARD_ONLY_GROUP}\n    AuthorizedKeysCommand {}\n",
-        keys_command(arguments, true)
+        "# Written by 'nss-iamctl enable': nss-iam users {how}. See nss-iam(7).\n\
+         Match Group {FORWARD_ONLY_GROUP}\n{}{}Match Group {group}\n{}{}",
+        lines(authentication.commands(true)),
+        lines(limits),
+        lines(authentication.commands(false)),
+        lines(authentication.common())
     );
-    for (keyword, value) in FORWARD_ONLY.into_iter().chain([("AcceptEnv", ACCEPTS)]) {
-        text.push_str(&format!("    {keyword} {value}\n"));
-    }
-    text.push_str(&format!(
-        "Match Group {group}\n    \
-             AuthorizedKeysCommand {}\n    \
-             AuthorizedKeysCommandUser {KEYS_USER}\n    \
-             AuthorizedKeysFile none\n",
-        keys_command(arguments, false)
-    ));
     if !allow.users.is_empty() {
         text.push_str(&format!("    AllowUsers {}\n", allow.users.join(" ")));
     }
@@ -100,11 +102,13 @@ pub(crate) fn out_of_force(files: &dyn Files) -> Option<OutOfForce> {
         let why = format!("'{PATH}' is read within 'Match {}'", around(ours, &own));
         return Some(OutOfForce { why, for_all: false });
     }
-    let keys = ["AuthorizedKeysCommand", "AuthorizedKeysCommandUser", "AuthorizedKeysFile"];
-    let keywords: Vec<&str> = keys.into_iter().chain(FORWARD_ONLY.map(|(keyword, _)| keyword)).collect();
-    let wins = |line: &&Directive| {
-        line.within.is_some() && keywords.iter().any(|keyword| keyword.eq_ignore_ascii_case(&line.keyword))
+    // What the last block says is for other users.
+    let last = format!("Group {DISABLED_GROUP}");
+    let is_set = |keyword: &str| {
+        let mut ours = all.iter().filter(|line| line.file == PATH && line.within.as_deref() != Some(&last));
+        !ADDED.contains(&keyword) && ours.any(|line| line.keyword == keyword)
     };
+    let wins = |line: &&Directive| line.within.is_some() && is_set(&line.keyword);
     let winner = before.iter().find(wins)?;
     let within = winner.within.as_deref().unwrap_or_default();
     let why = format!("{} sets {} in 'Match {within}', before nss-iam's", winner.place(), winner.keyword);
@@ -118,9 +122,15 @@ fn around<'a>(ours: &'a Directive, own: &str) -> &'a str {
 
 #[cfg(test)]
 mod tests {
+    use config::{Config, Keys};
+
     use super::*;
     use crate::edit::sshd::config::MAIN;
     use crate::fixtures::tree::Tree;
+
+    fn with_keys() -> Authentication<'static> {
+        Authentication::of(&Config::default(), "%u %U %f")
+    }
 
     #[test]
     fn the_text_is_that_of_the_reference() {
@@ -136,10 +146,15 @@ mod tests {
                       Match Group iam-disabled\n    DenyUsers *\n    AuthorizedKeysFile none\n    \
                       AuthorizedKeysCommand none\n";
         let text = |allow| {
-            let text = text("iam-users", "%u %U %f", &allow);
+            let text = text("iam-users", &with_keys(), &allow);
             text.split_once('\n').unwrap().1.to_owned()
         };
         assert_eq!(text(Allow::default()), described);
+        let config = Config { keys: Keys { sshd: false, ..Keys::default() }, ..Config::default() };
+        let without = super::text("iam-users", &Authentication::of(&config, "%u"), &Allow::default());
+        let commands = |line: &&str| line.contains("    AuthorizedKeysCommand") && !line.ends_with("none");
+        let lines: Vec<&str> = described.lines().filter(|line| !commands(line)).collect();
+        assert_eq!(without.lines().skip(1).collect::<Vec<_>>(), lines);
         let both = text(Allow { users: vec!["*@10.0.0.0/8".to_owned()], groups: true });
         let added = "    AuthorizedKeysFile none\n    AllowUsers *@10.0.0.0/8\n    AllowGroups *\nMatch";
         assert_eq!(both, described.replacen("    AuthorizedKeysFile none\nMatch", added, 1));
@@ -191,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_drop_in_that_would_not_be_in_force_is_noticed() {
-        let ours = text("iam-users", "%u %U %f", &Allow::default());
+        let ours = text("iam-users", &with_keys(), &Allow::default());
         let include = "Include /etc/ssh/sshd_config.d/*.conf\n";
         let judge = |main: &str, more: &[(&'static str, &str)]| {
             let mut tree = Tree::of(more);
@@ -229,7 +244,7 @@ mod tests {
                 ($name, include_str!(concat!("../../../tests/files/", $name, "/sshd_config")))
             };
         }
-        let ours = text("iam-users", "%u %U %f", &Allow::default());
+        let ours = text("iam-users", &with_keys(), &Allow::default());
         for ((name, main), has_include) in [
             (shipped!("debian11"), true),
             (shipped!("debian12"), true),

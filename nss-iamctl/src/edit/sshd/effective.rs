@@ -6,9 +6,10 @@ use cache::snapshot::Login;
 use message::Message;
 use policy::FORWARD_ONLY_GROUP;
 
+use crate::edit::sshd::authentication::Authentication;
 use crate::edit::sshd::config::matches;
-use crate::edit::sshd::limits::{FORWARD_ONLY, LOADERS, keys_command};
-use crate::host::paths::KEYS_USER;
+use crate::edit::sshd::limits::{FORWARD_ONLY, LOADERS};
+use crate::host::paths::KEYS_CMD;
 
 /// Keyword, in lower case, to its values, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,8 +81,21 @@ fn split(pattern: &str) -> (&str, Option<&str>) {
 
 /// Why no member of `groups` could log in even with the drop-in, with a hint. For one user, these are all the user's groups:
 /// a single one in DenyGroups denies the login.
-pub(crate) fn obstacle(settings: &Effective, groups: &[&str]) -> Option<Message> {
-    let no = |why: &str, hint| Some(Message::new(why).with_hint(hint));
+pub(crate) fn obstacle(
+    settings: &Effective,
+    groups: &[&str],
+    authentication: &Authentication<'_>,
+) -> Option<Message> {
+    let key = authentication.keys.then(|| obstacle_to_keys(settings));
+    key.flatten().or_else(|| obstacle_to_all(settings, groups))
+}
+
+fn no(why: &str, hint: &str) -> Option<Message> {
+    Some(Message::new(why).with_hint(hint))
+}
+
+/// What prevents logins with keys.
+fn obstacle_to_keys(settings: &Effective) -> Option<Message> {
     if settings.get("pubkeyauthentication") == "no" {
         return no(
             "sshd has 'PubkeyAuthentication no', and nss-iam users can only log in with keys",
@@ -100,6 +114,11 @@ pub(crate) fn obstacle(settings: &Effective, groups: &[&str]) -> Option<Message>
     if settings.get("fingerprinthash").eq_ignore_ascii_case("md5") {
         return no("sshd has 'FingerprintHash md5', but keys are looked up by SHA256", "set it to sha256");
     }
+    None
+}
+
+/// What prevents logins of all kinds.
+fn obstacle_to_all(settings: &Effective, groups: &[&str]) -> Option<Message> {
     if settings.list("denyusers").contains(&"*") {
         return no("sshd has 'DenyUsers *', which is not overridden", "list the users to deny in DenyUsers");
     }
@@ -139,17 +158,17 @@ pub(crate) fn active_differs(
     settings: &Effective,
     user: &str,
     groups: &[&str],
-    arguments: &str,
+    authentication: &Authentication<'_>,
 ) -> Option<String> {
-    let forward_only = groups.contains(&FORWARD_ONLY_GROUP);
-    let command = keys_command(arguments, forward_only);
-    let keys = [
-        ("AuthorizedKeysCommand", command.as_str()),
-        ("AuthorizedKeysCommandUser", KEYS_USER),
-        ("AuthorizedKeysFile", "none"),
-    ];
-    if let Some(why) = keys.into_iter().find_map(|wanted| differs(settings, wanted)) {
+    let wanted = [authentication.commands(groups.contains(&FORWARD_ONLY_GROUP)), authentication.common()];
+    if let Some(why) =
+        wanted.iter().flatten().find_map(|(keyword, value)| differs(settings, (keyword, value.as_str())))
+    {
         return Some(why);
+    }
+    let command = settings.get("authorizedkeyscommand");
+    if !authentication.keys && command.split(' ').next() == Some(KEYS_CMD) {
+        return Some(format!("AuthorizedKeysCommand is '{command}', and [keys] sshd is false"));
     }
     if let Some(users) = not_allowed(settings, user) {
         return Some(format!("AllowUsers has '{users}'"));
@@ -176,6 +195,14 @@ pub(crate) fn permits_more(settings: &Effective, groups: &[&str]) -> Option<Stri
 fn differs(settings: &Effective, (keyword, wanted): (&str, &str)) -> Option<String> {
     let found = settings.list(&keyword.to_ascii_lowercase()).join(" ");
     (found != wanted).then(|| format!("{keyword} is '{found}', not '{wanted}'"))
+}
+
+/// What sshd's own configuration has that can authenticate nss-iam users, if their keys at the source do not.
+pub(crate) fn authenticated_by(settings: &Effective) -> Vec<String> {
+    let keywords = ["AuthorizedKeysCommand", "TrustedUserCAKeys"];
+    let found = keywords.map(|keyword| (keyword, settings.list(&keyword.to_ascii_lowercase()).join(" ")));
+    let found = found.into_iter().filter(|(_, value)| !["", "none"].contains(&value.as_str()));
+    found.map(|(keyword, value)| format!("{keyword} {value}")).collect()
 }
 
 /// The algorithms of the user's keys, if sshd accepts none of them.
@@ -206,7 +233,13 @@ pub(crate) fn not_allowed(settings: &Effective, user: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use config::{Config, Keys};
+
     use super::*;
+
+    fn with_keys() -> Authentication<'static> {
+        Authentication::of(&Config::default(), "%u %U %f")
+    }
 
     #[test]
     fn allow_lines_are_written_only_where_they_are_needed_and_keep_sources() {
@@ -247,7 +280,7 @@ mod tests {
             ("denygroups iam-*", "DenyGroups iam-*"),
             ("denygroups sudo\ndenygroups op?", "DenyGroups op?', which denies 'ops'"),
         ] {
-            let found = obstacle(&Effective::parse(line), &["iam-users", "ops"]).unwrap();
+            let found = obstacle(&Effective::parse(line), &["iam-users", "ops"], &with_keys()).unwrap();
             assert!(found.what().contains(why) && found.hint().is_some(), "{found}");
         }
         for line in [
@@ -260,8 +293,17 @@ mod tests {
             "denygroups dev",
             "",
         ] {
-            assert_eq!(obstacle(&Effective::parse(line), &["iam-users", "ops"]), None, "{line}");
+            assert_eq!(
+                obstacle(&Effective::parse(line), &["iam-users", "ops"], &with_keys()),
+                None,
+                "{line}"
+            );
         }
+        let config = Config { keys: Keys { sshd: false, ..Keys::default() }, ..Config::default() };
+        let without = Authentication::of(&config, "%u");
+        let keys = Effective::parse("pubkeyauthentication no\nfingerprinthash MD5\n");
+        assert_eq!(obstacle(&keys, &["iam-users"], &without), None);
+        assert!(obstacle(&Effective::parse("denyusers *"), &["iam-users"], &without).is_some());
     }
 
     #[test]
@@ -269,7 +311,7 @@ mod tests {
         let good = "authorizedkeyscommand /usr/libexec/nss-iam/keys-cmd %u %U %f\nauthorizedkeyscommanduser nss-iam\n\
                     authorizedkeysfile none\n";
         let judge =
-            |text: &str| active_differs(&Effective::parse(text), "ana", &["iam-users", "ops"], "%u %U %f");
+            |text: &str| active_differs(&Effective::parse(text), "ana", &["iam-users", "ops"], &with_keys());
         assert_eq!(judge(good), None);
         for line in good.lines() {
             let keyword = line.split(' ').next().unwrap();
@@ -290,12 +332,36 @@ mod tests {
     }
 
     #[test]
+    fn without_keys_our_command_is_not_in_effect_and_a_key_in_the_home_still_does_not_count() {
+        let config = Config { keys: Keys { sshd: false, ..Keys::default() }, ..Config::default() };
+        let without = Authentication::of(&config, "%u %U %f");
+        let judge = |text: &str| active_differs(&Effective::parse(text), "ana", &["iam-users"], &without);
+        let other = "authorizedkeyscommand /usr/bin/opkssh verify %u %k %t\nauthorizedkeysfile none\n";
+        assert_eq!(judge(other), None);
+        assert_eq!(judge("authorizedkeyscommand none\nauthorizedkeysfile none\n"), None);
+        let asks = "authorizedkeyscommand /usr/libexec/nss-iam/keys-cmd %u %U %f\nauthorizedkeysfile none\n";
+        assert!(judge(asks).unwrap().contains("[keys] sshd is false"));
+        assert!(judge("authorizedkeysfile .ssh/authorized_keys\n").unwrap().contains("AuthorizedKeysFile"));
+    }
+
+    #[test]
+    fn what_else_authenticates_is_named() {
+        let others = |text: &str| authenticated_by(&Effective::parse(text));
+        assert!(others("authorizedkeyscommand none\ntrustedusercakeys none\n").is_empty());
+        assert!(others("").is_empty());
+        assert_eq!(
+            others("authorizedkeyscommand /opt/x %u\ntrustedusercakeys /etc/ssh/ca.pub\n"),
+            ["AuthorizedKeysCommand /opt/x %u", "TrustedUserCAKeys /etc/ssh/ca.pub"]
+        );
+    }
+
+    #[test]
     fn each_limit_of_a_user_who_may_only_forward_is_looked_at() {
         let groups = ["iam-users", "iam-forward-only"];
         let keys = "authorizedkeyscommand /usr/libexec/nss-iam/keys-cmd --forward-only %u %U %f\n\
                     authorizedkeyscommanduser nss-iam\nauthorizedkeysfile none\n";
-        assert_eq!(active_differs(&Effective::parse(keys), "ana", &groups, "%u %U %f"), None);
-        assert!(active_differs(&Effective::parse(keys), "ana", &groups[..1], "%u %U %f").is_some());
+        assert_eq!(active_differs(&Effective::parse(keys), "ana", &groups, &with_keys()), None);
+        assert!(active_differs(&Effective::parse(keys), "ana", &groups[..1], &with_keys()).is_some());
         let mut good = String::new();
         for (keyword, value) in FORWARD_ONLY {
             good.push_str(&format!("{} {value}\n", keyword.to_ascii_lowercase()));
@@ -315,8 +381,8 @@ mod tests {
         for (line, why) in [("disableforwarding yes", "DisableForwarding"), ("permitopen none", "PermitOpen")]
         {
             let settings = Effective::parse(line);
-            assert!(obstacle(&settings, &groups).unwrap().what().contains(why));
-            assert_eq!(obstacle(&settings, &groups[..1]), None);
+            assert!(obstacle(&settings, &groups, &with_keys()).unwrap().what().contains(why));
+            assert_eq!(obstacle(&settings, &groups[..1], &with_keys()), None);
         }
     }
 

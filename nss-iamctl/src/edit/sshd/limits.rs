@@ -1,8 +1,7 @@
-//! What our Match blocks say about a user, as it is written into sshd's files and compared with what is in effect.
+//! What our Match block lets users do who may only forward connections, as it is written into sshd's files and compared with
+//! what is in effect.
 
 use policy::FORWARD_ONLY_SHELL;
-
-use crate::host::paths::KEYS_CMD;
 
 /// What sshd lets users do who may only forward connections. `restrict` in the options of their keys does not replace these:
 /// it neither stops sftp, nor remote forwarding, nor that of sockets, through which a user's systemd runs commands.
@@ -22,8 +21,3 @@ pub(crate) const ACCEPTS: &str = "NO_VARIABLE_OF_THE_CLIENT";
 
 /// Variables by which the loader runs the user's code in any program (ld.so(8)).
 pub(crate) const LOADERS: [&str; 4] = ["LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "GLIBC_TUNABLES"];
-
-/// The command that gives sshd the keys of a user, with its arguments.
-pub(crate) fn keys_command(arguments: &str, forward_only: bool) -> String {
-    format!("{KEYS_CMD} {}{arguments}", if forward_only { "--forward-only " } else { "" })
-}

@@ -3,6 +3,7 @@
 use config::{Config, Source, TagUse};
 use policy::FORWARD_ONLY_SHELL;
 
+use crate::edit::sshd::authentication::Authentication;
 use crate::edit::sshd::drop_in::{self, OutOfForce};
 use crate::edit::sshd::effective::{self, Effective};
 use crate::host::selinux::{self, WrongLabel};
@@ -110,8 +111,10 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     };
     let groups = groups(facts, probe);
     let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+    let config = facts.configured();
+    let authentication = Authentication::of(&config, &sshd.arguments);
     let mut findings = Vec::new();
-    if let Some(why) = effective::active_differs(settings, name, &groups, &sshd.arguments) {
+    if let Some(why) = effective::active_differs(settings, name, &groups, &authentication) {
         findings.push(Finding::bad(
             Link::SshdDiffers,
             format!("sshd does not treat '{name}' as an nss-iam user: {why}"),
@@ -125,17 +128,16 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
         );
         findings.push(Finding::bad(Link::SshdPermits, what, remedy));
     }
-    if let Some(obstacle) = effective::obstacle(settings, &groups) {
+    if let Some(obstacle) = effective::obstacle(settings, &groups, &authentication) {
         let hint = format!("{}, in sshd's own configuration", obstacle.hint().unwrap_or_default());
         findings.push(Finding::bad(Link::SshdObstacle, obstacle.what(), hint));
     }
     findings.extend(denied(settings, name));
-    findings.extend(restrictions(&facts.configured(), settings));
+    findings.extend(restrictions(&config, settings));
     if findings.is_empty() {
-        findings.push(Finding::ok(
-            Link::SshdSettings,
-            format!("for '{name}', it asks keys-cmd, and nothing denies the login"),
-        ));
+        let asks = if authentication.keys { "it asks keys-cmd" } else { "it does not ask keys-cmd" };
+        let what = format!("for '{name}', {asks}, and nothing denies the login");
+        findings.push(Finding::ok(Link::SshdSettings, what));
     }
     findings
 }
@@ -173,7 +175,7 @@ fn restrictions(config: &Config, settings: &Effective) -> Vec<Finding> {
         ));
     }
     let methods = settings.list("authenticationmethods");
-    if !methods.is_empty() && methods != ["any"] && !methods.contains(&"publickey") {
+    if config.keys.sshd && !methods.is_empty() && methods != ["any"] && !methods.contains(&"publickey") {
         let what = format!("a key alone is not enough: AuthenticationMethods {}", methods.join(" "));
         let remedy = "nss-iam users have no password; the second factor must not ask for one";
         let needs_password = |chain: &&str| chain.split(',').any(|method| method == "password");
@@ -189,7 +191,7 @@ fn restrictions(config: &Config, settings: &Effective) -> Vec<Finding> {
         ));
     }
     let algorithms = settings.get("pubkeyacceptedalgorithms");
-    if !algorithms.is_empty() && !algorithms.contains("rsa-sha2") {
+    if config.keys.sshd && !algorithms.is_empty() && !algorithms.contains("rsa-sha2") {
         let no_rsa = "sshd accepts no RSA keys (PubkeyAcceptedAlgorithms)";
         let (what, other) = match &config.source {
             Source::Iam => (
@@ -240,6 +242,9 @@ pub(crate) fn nologin(facts: &Facts) -> Option<Finding> {
 }
 
 fn without_keys(facts: &Facts) -> Option<Finding> {
+    if !facts.configured().keys.sshd {
+        return None;
+    }
     let logins = &facts.published.keys.as_ref().ok()?.logins;
     let names: Vec<&str> =
         logins.iter().filter(|login| login.keys.is_empty()).map(|login| login.name.as_str()).collect();

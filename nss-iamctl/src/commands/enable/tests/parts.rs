@@ -43,6 +43,34 @@ fn pam_auth_update_makes_homes_where_it_is() {
 }
 
 #[test]
+fn without_keys_sshd_keeps_its_own_command_until_keys_are_wanted_again() {
+    let machine = Machine::debian();
+    let global = "AuthorizedKeysCommand /usr/bin/opkssh verify %u %k %t\nAuthorizedKeysCommandUser nobody\n";
+    // Not even in an earlier Match does it get in the way.
+    machine.write("/etc/ssh/sshd_config.d/00-aaa.conf", format!("Match all\n{global}"));
+    let before = machine.files();
+    machine.enable(&Enable { no_keys: true, ..enable() }).unwrap();
+    let command = "/usr/bin/opkssh verify %u %k %t";
+    let told = format!(
+        "sshd does not ask nss-iam for the keys of nss-iam users: 'AuthorizedKeysCommand {command}' authenti"
+    );
+    let said = machine.said();
+    assert!(said.contains(&told) && !said.contains("an Include is therefore added"), "{said}");
+    assert_eq!(machine.sshd("ana", "authorizedkeyscommand"), command);
+    assert_eq!(machine.sshd("ana", "authorizedkeysfile"), "none");
+    assert_eq!(machine.enable(&enable()).unwrap(), "", "it stays so");
+    machine.enable(&Enable { keys: true, ..enable() }).unwrap();
+    assert_ours_get_in(&machine, "with keys");
+    machine.disable().unwrap();
+    assert_eq!(machine.files(), before);
+
+    let machine = Machine::debian();
+    machine.enable(&Enable { no_keys: true, ..enable() }).unwrap();
+    let said = machine.said();
+    assert!(said.contains("has no AuthorizedKeysCommand and no TrustedUserCAKeys\nhint: set up"), "{said}");
+}
+
+#[test]
 fn sudo_without_password_asks_local_users_as_before() {
     let machine = Machine::debian();
     machine.write("/etc/nss-iam/config.toml", "[local_groups]\nAdmins = [\"sudo\"]\n");

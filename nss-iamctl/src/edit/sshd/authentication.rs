@@ -1,0 +1,37 @@
+//! How nss-iam users authenticate to sshd, as our Match blocks say it and as it is compared with what is in effect.
+
+use config::Config;
+
+use crate::host::paths::{KEYS_CMD, KEYS_USER};
+
+/// A keyword of sshd_config(5), and its value.
+pub(crate) type Setting = (&'static str, String);
+
+/// What the configuration says, for one version of sshd.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Authentication<'a> {
+    /// The arguments of keys-cmd that this version supports.
+    arguments: &'a str,
+    /// Whether sshd asks keys-cmd for keys. If not, something else authenticates the users.
+    pub keys: bool,
+}
+
+impl<'a> Authentication<'a> {
+    pub(crate) fn of(config: &Config, arguments: &'a str) -> Self {
+        Self { arguments, keys: config.keys.sshd }
+    }
+
+    /// The commands, which are different for users who may only forward connections.
+    pub(crate) fn commands(&self, forward_only: bool) -> Vec<Setting> {
+        let option = if forward_only { "--forward-only " } else { "" };
+        let keys = ("AuthorizedKeysCommand", format!("{KEYS_CMD} {option}{}", self.arguments));
+        self.keys.then_some(keys).into_iter().collect()
+    }
+
+    /// The other settings. A key in the home directory never counts: it would outlive whatever else authenticates its owner.
+    pub(crate) fn common(&self) -> Vec<Setting> {
+        let user = ("AuthorizedKeysCommandUser", KEYS_USER.to_owned());
+        let none = ("AuthorizedKeysFile", "none".to_owned());
+        self.keys.then_some(user).into_iter().chain([none]).collect()
+    }
+}

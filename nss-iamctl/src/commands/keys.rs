@@ -12,7 +12,7 @@ use crate::cli;
 use crate::host::Host;
 use crate::host::published::Trouble;
 use crate::inspect::facts::Facts;
-use crate::inspect::offer::withheld;
+use crate::inspect::offer::{UNASKED, withheld};
 use crate::inspect::subject::{self, Origin, Who};
 use crate::say::code::{Code, Link};
 use crate::say::error::{Error, needs_root};
@@ -113,6 +113,7 @@ fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<Row> {
     if let Some(login) = who.login {
         let why = withheld(keys, login, &facts.machine_id, facts.now);
         let why = why.as_ref().map(Message::what);
+        let why = if facts.configured().keys.sshd { why } else { Some(UNASKED) };
         rows.extend(login.keys.iter().map(|key| row(key, login.confirmed, why)));
     } else if let Some((_, user)) = who.remembered {
         let why = if user.disabled.is_some() { "the user is disabled" } else { "the user is not published" };

@@ -6,6 +6,10 @@ use policy::offer::{Confirmation, Withheld};
 
 use crate::say::show::{ago, length};
 
+/// What `[keys] sshd = false` means.
+pub(crate) const UNASKED: &str =
+    "sshd does not ask nss-iam for keys ('enable --no-keys'): something else authenticates the user";
+
 /// Why keys-cmd does not offer a user's keys, and what to do; `None` if it offers them.
 pub(crate) fn withheld(keys: &Keys, login: &Login, machine_id: &str, now: i64) -> Option<Message> {
     let confirmation = Confirmation {

@@ -96,6 +96,7 @@ fn for_all(facts: &Facts) -> Option<Finding> {
         };
         Finding::bad(Link::NobodyPublished, what.what(), hint)
     };
+    let asks = facts.configured().keys.sshd;
     let is_closed = |found: &Finding| {
         found.level == Level::Bad && facts.directory.as_ref().is_none_or(|node| node.mode & 0o001 == 0)
     };
@@ -104,18 +105,18 @@ fn for_all(facts: &Facts) -> Option<Finding> {
         .or_else(|| Some(answers::cache(facts)).filter(is_bad))
         .or_else(|| refresh::locks(facts).filter(is_bad))
         .or_else(|| (!active).then(nobody))
-        .or_else(|| answers::keys(facts).into_iter().find(is_bad))
+        .or_else(|| answers::keys(facts).into_iter().find(is_bad).filter(|_| asks))
         .or_else(|| refresh::age(facts).filter(is_bad))
-        .or_else(|| unread_keys(facts))
+        .or_else(|| unread_keys(facts).filter(|_| asks))
         .or_else(|| {
             logins::daemon(facts)
                 .into_iter()
                 .find(|found| is_bad(found) || found.code == Link::SshdMissing.into())
         })
         .or_else(|| logins::label(facts))
-        .or_else(|| Some(setup::keys_cmd(&facts.keys_cmd)).filter(is_bad))
-        .or_else(|| setup::read(facts))
-        .or_else(|| (!facts.passwd.contains_key(KEYS_USER)).then(|| setup::users(facts)))
+        .or_else(|| Some(setup::keys_cmd(&facts.keys_cmd)).filter(|found| asks && is_bad(found)))
+        .or_else(|| setup::read(facts).filter(|_| asks))
+        .or_else(|| (asks && !facts.passwd.contains_key(KEYS_USER)).then(|| setup::users(facts)))
         .or_else(|| logins::nologin(facts))
 }
 
@@ -144,31 +145,37 @@ fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Optio
     if let Some(reason) = settings.iter().find(prevents) {
         return Err(reason.clone());
     }
-    if let Ok(keys) = &facts.published.keys {
-        let Some(login) = login.filter(|login| !login.keys.is_empty()) else {
-            let what = format!("'{name}' has no active SSH key");
-            return Err(Finding::bad(Link::NoKey, what, format!("nss-iamctl why {name}")));
-        };
-        if let Some(why) = withheld(keys, login, &facts.machine_id, facts.now) {
-            let what = format!("no key of '{name}' is offered: {}", why.what());
-            return Err(Finding::bad(Link::NoKeyOffered, what, why.hint().unwrap_or_default()));
-        }
+    let elsewhere = !facts.configured().keys.sshd;
+    if let Some(reason) = keys(facts, probe, login).filter(|_| !elsewhere) {
+        return Err(reason);
     }
-    if let (Some(Ok(settings)), Some(login)) = (&probe.sshd, login)
-        && let Some(algorithms) = effective::refused_algorithms(settings, login)
-    {
-        let what = format!("sshd accepts no key of '{name}': PubkeyAcceptedAlgorithms lacks {algorithms}");
-        return Err(Finding::bad(
-            Link::SshdKeyTypes,
-            what,
-            "add one of them to PubkeyAcceptedAlgorithms in sshd_config",
-        ));
-    }
+    let elsewhere = elsewhere
+        .then_some("what authenticates users is not checked, since sshd does not ask nss-iam for keys");
     let second = settings.iter().any(|found| found.code == Link::SshdMethods.into());
     // A refusal that prevents the login was found before.
     let depends =
         pam::now(facts, probe).map(|_| "what PAM says depends on where from and when somebody logs in");
-    Ok(second.then_some("sshd asks for a second factor").or(depends))
+    Ok(elsewhere.or(second.then_some("sshd asks for a second factor")).or(depends))
+}
+
+/// Why no key lets the user in.
+fn keys(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Option<Finding> {
+    let name = &probe.name;
+    if let Ok(keys) = &facts.published.keys {
+        let Some(login) = login.filter(|login| !login.keys.is_empty()) else {
+            let what = format!("'{name}' has no active SSH key");
+            return Some(Finding::bad(Link::NoKey, what, format!("nss-iamctl why {name}")));
+        };
+        if let Some(why) = withheld(keys, login, &facts.machine_id, facts.now) {
+            let what = format!("no key of '{name}' is offered: {}", why.what());
+            return Some(Finding::bad(Link::NoKeyOffered, what, why.hint().unwrap_or_default()));
+        }
+    }
+    let settings = probe.sshd.as_ref()?.as_ref().ok()?;
+    let algorithms = effective::refused_algorithms(settings, login?)?;
+    let what = format!("sshd accepts no key of '{name}': PubkeyAcceptedAlgorithms lacks {algorithms}");
+    let remedy = "add one of them to PubkeyAcceptedAlgorithms in sshd_config";
+    Some(Finding::bad(Link::SshdKeyTypes, what, remedy))
 }
 
 fn is_bad(found: &Finding) -> bool {

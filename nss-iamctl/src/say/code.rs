@@ -142,6 +142,7 @@ links! {
         NoKey = "no-key",
         KeyInactive = "key-inactive",
         KeyOptions = "key-options",
+        KeysUnasked = "keys-not-asked",
         TagUnused = "tag-not-used",
     }
     "nsswitch" {

@@ -11,6 +11,7 @@ mod keys;
 mod leaving;
 mod load;
 mod names;
+mod no_keys;
 mod outage;
 mod published;
 mod session;

@@ -4,7 +4,7 @@
 pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     (
         "nothing is wrong",
-        "name keys log-in-as local-groups forced-command forward-only key-options users-of-document users-of-tag users-of-groups \
+        "name keys log-in-as local-groups forced-command forward-only key-options keys-not-asked users-of-document users-of-tag users-of-groups \
          logins-work logins-not-checked system-users directory keys-cmd refreshed \
          confirmed timer cache key-offered nsswitch directory-limited resolves disabled-without-name member-of sshd sshd-settings home \
          home-to-be-created service-absent services-excluded given imds imds-off active login-accepted",

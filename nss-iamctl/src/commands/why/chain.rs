@@ -9,7 +9,7 @@ use crate::inspect::checks::skipped;
 use crate::inspect::checks::{answers, directories, homes, logins, names, pam, refresh, setup};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
-use crate::inspect::offer::withheld;
+use crate::inspect::offer::{UNASKED, withheld};
 use crate::inspect::outlook::outlook;
 use crate::inspect::remedy::{adopt, another_name, one_of, use_unused};
 use crate::inspect::subject::{self, Origin, Who};
@@ -346,6 +346,9 @@ fn unused_tags(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
 
 /// Each key, and whether sshd is offered it.
 fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
+    if !facts.configured().keys.sshd {
+        return vec![Finding::ok(Link::KeysUnasked, UNASKED)];
+    }
     let mut findings: Vec<Finding> = answers::keys(facts).into_iter().filter(not_ok).collect();
     let iam_name = who.iam_name().unwrap_or(&who.name);
     let (config, inactive) = (facts.configured(), who.inactive());

@@ -10,12 +10,12 @@ use crate::inspect::checks::samples::of_samples;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::{PATIENCE, Probe};
 use crate::say::code::Link;
-use crate::say::finding::Finding;
+use crate::say::finding::{Finding, Level};
 use crate::say::show::{count, some};
 
 pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     let mut findings = vec![cache(facts)];
-    findings.extend(keys(facts));
+    findings.extend(keys(facts).into_iter().map(|found| weighed(facts, found)));
     findings.extend(lines(facts.nsswitch.as_deref()));
     findings.extend(of_samples(samples, |probe| told(facts, probe)));
     findings
@@ -36,6 +36,13 @@ pub(crate) fn cache(facts: &Facts) -> Finding {
             "nss-iamctl refresh creates it again",
         ),
     }
+}
+
+/// What is wrong with the keys prevents no login if sshd does not ask for them. `sudo` may.
+pub(crate) fn weighed(facts: &Facts, found: Finding) -> Finding {
+    let level = found.level;
+    let bad = level == Level::Bad && !facts.configured().keys.sshd;
+    found.at(if bad { Level::Warn } else { level })
 }
 
 /// Whether keys-cmd can use keys.db, and whether it was fetched for this machine.

@@ -174,10 +174,13 @@ pub(crate) fn age(facts: &Facts) -> Option<Finding> {
     Some(Finding::ok(Link::Confirmed, what))
 }
 
-/// The age at which keys are no longer offered, in seconds; 0: no limit.
+/// The age at which keys are no longer offered, in seconds; 0: no limit, or sshd does not ask for keys.
 pub(crate) fn max_age(facts: &Facts) -> i64 {
-    let configured =
-        || facts.configured().keys.max_age.map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+    let config = facts.configured();
+    if !config.keys.sshd {
+        return 0;
+    }
+    let configured = || config.keys.max_age.map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
     facts.published.keys.as_ref().map_or_else(|_| configured(), |keys| i64::from(keys.max_age))
 }
 

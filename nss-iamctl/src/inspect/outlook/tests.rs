@@ -172,6 +172,39 @@ proptest::proptest! {
     }
 }
 
+/// What is wrong with keys, while something else authenticates.
+#[test]
+fn keys_prevent_no_login_where_sshd_does_not_ask_for_them() {
+    let of_keys = [
+        "no user has an active SSH key",
+        "keys.db' does not exist",
+        "another machine-id",
+        "cannot read it",
+        "longer ago than max_age",
+        "in the future",
+        "has not confirmed",
+        "keys-cmd' is missing",
+        "refuses to run",
+        "cannot run",
+        "system user 'nss-iam' is missing",
+    ];
+    for (what, change) in CLOSED {
+        let (mut facts, mut probe) = (good(), crate::fixtures::probe(true));
+        change(&mut facts, &mut probe);
+        if probe.sshd != Some(Ok(Effective::parse(IN_FORCE))) {
+            continue;
+        }
+        let other = IN_FORCE.replace("/usr/libexec/nss-iam/keys-cmd", "/opt/other");
+        probe.sshd = Some(Ok(Effective::parse(&other)));
+        let mut config = facts.configured();
+        config.keys.sshd = false;
+        facts.config = Ok(config);
+        let found = outlook(&facts, &[probe]).verdict();
+        let code = if of_keys.contains(what) { Link::LoginsUnseen } else { Link::NobodyCanLogIn };
+        assert_eq!(found.code, code.into(), "{what}: {found:?}");
+    }
+}
+
 /// ana, and eve, who has the same groups and shell.
 fn two(change: impl Fn(&mut Facts, &mut Probe)) -> Finding {
     seen(|facts, probe| {

@@ -340,11 +340,13 @@ pub struct Keys {
     pub max_age: Option<Duration>,
     /// Whether sshd asks nss-iam for keys. If not, something else authenticates the users.
     pub sshd: bool,
+    /// Whether keys count, too, that were pushed with EC2 Instance Connect; of no effect unless sshd asks.
+    pub instance_connect: bool,
 }
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { options: String::new(), max_age: Some(3 * DAY), sshd: true }
+        Self { options: String::new(), max_age: Some(3 * DAY), sshd: true, instance_connect: false }
     }
 }
 

@@ -25,6 +25,7 @@ fn an_empty_file_is_the_default() {
     assert_eq!(config.users.removed_keep, Duration::from_secs(90 * DAY));
     assert!(config.users.terminate_sessions);
     assert_eq!(config.keys.max_age, Some(Duration::from_secs(3 * DAY)));
+    assert!(!config.keys.instance_connect);
     assert_eq!(config.safety.max_removed_percent, 100);
 }
 
@@ -87,6 +88,7 @@ AGPAEXAMPLE = 0x7ffdffff
 options = 'restrict,from="10.0.0.0/8,!10.1.0.0/16",environment="A=\"b c\"",no-X11-forwarding'
 max_age = "90s"
 sshd = false
+instance_connect = true
 [safety]
 max_removed_percent = 0
 "#;
@@ -161,6 +163,7 @@ fn of_every_key() -> Config {
                 .to_owned(),
             max_age: Some(Duration::from_secs(90)),
             sshd: false,
+            instance_connect: true,
         },
         safety: Safety { max_removed_percent: 0 },
     }

@@ -47,31 +47,59 @@ pub(crate) struct Host {
 pub(crate) struct Answer {
     pub(crate) lines: String,
     pub(crate) log: Vec<Line>,
+    /// Whether keys count, too, that were pushed with EC2 Instance Connect.
+    pub(crate) asks_instance_connect: bool,
 }
 
 impl Answer {
     /// Offers no key, and logs the reason.
     pub(crate) fn nothing(user: &[u8], reason: &NoKey) -> Self {
         let text = reason.line(&shown(user));
-        Self { lines: String::new(), log: vec![Line { severity: Severity::Warning, text }] }
+        Self { log: vec![Line { severity: Severity::Warning, text }], ..Self::default() }
     }
+}
+
+/// Where keys come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Cache,
+    InstanceConnect,
 }
 
 /// The keys of a user who is in the cache.
 pub(crate) fn answer(request: &Request, host: &Host, about: &About, login: &Login) -> Answer {
-    if login.forward_only && !request.forward_only {
-        let why =
-            "this user may only forward connections, and sshd's configuration does not see to it".to_owned();
-        return Answer::nothing(request.user.as_bytes(), &NoKey { why, hint: Some(Hint::ForwardOnly) });
-    }
-    match age(host, about, login) {
-        Ok(age) => offer(request, about, login, age),
+    match age(request, host, about, login) {
+        Ok(age) => {
+            let keys = login.keys.lines().map(Key::parse);
+            let mut answer = offer(request, about, login, age, Origin::Cache, keys);
+            // No two sources have to be asked for one key.
+            let found = request.fingerprint.is_some() && !answer.lines.is_empty();
+            answer.asks_instance_connect = request.flags.instance_connect && !found;
+            answer
+        }
         Err(reason) => Answer::nothing(request.user.as_bytes(), &reason),
     }
 }
 
-/// Seconds since the keys were confirmed, or why they may not be offered here.
-fn age(host: &Host, about: &About, login: &Login) -> Result<i64, NoKey> {
+/// The keys that the command of EC2 Instance Connect printed, for a user who is still in the cache: a minute is long enough
+/// to leave.
+pub(crate) fn pushed(request: &Request, host: &Host, about: &About, login: &Login, printed: &str) -> Answer {
+    match age(request, host, about, login) {
+        Ok(age) => {
+            let lines = printed.lines().filter(|line| !line.trim_ascii().is_empty());
+            offer(request, about, login, age, Origin::InstanceConnect, lines.map(Key::pushed))
+        }
+        Err(reason) => Answer::nothing(request.user.as_bytes(), &reason),
+    }
+}
+
+/// Seconds since the user's keys were confirmed, or why no key of the user may be offered here.
+fn age(request: &Request, host: &Host, about: &About, login: &Login) -> Result<i64, NoKey> {
+    if login.forward_only && !request.flags.forward_only {
+        let why =
+            "this user may only forward connections, and sshd's configuration does not see to it".to_owned();
+        return Err(NoKey { why, hint: Some(Hint::ForwardOnly) });
+    }
     let machine_id = host.machine_id.as_ref().map_err(Clone::clone)?;
     let uid = *host.uid.as_ref().map_err(Clone::clone)?;
     if uid != login.uid {
@@ -106,15 +134,22 @@ fn age(host: &Host, about: &About, login: &Login) -> Result<i64, NoKey> {
     })
 }
 
-fn offer(request: &Request, about: &About, login: &Login, age: i64) -> Answer {
+fn offer(
+    request: &Request,
+    about: &About,
+    login: &Login,
+    age: i64,
+    origin: Origin,
+    keys: impl Iterator<Item = Result<Key, String>>,
+) -> Answer {
     let mut answer = Answer::default();
     let own = if login.forward_only { FORWARD_ONLY } else { "" };
     let options = [&*about.options, own].into_iter().filter(|part| !part.is_empty());
     let options = options.collect::<Vec<_>>().join(",");
     let mut offered = 0;
     let mut refused = Vec::new();
-    for stored in login.keys.lines() {
-        match Key::parse(stored) {
+    for key in keys {
+        match key {
             Ok(key) if request.fits(&key.fingerprint) => {
                 offered += 1;
                 if !options.is_empty() {
@@ -127,14 +162,28 @@ fn offer(request: &Request, about: &About, login: &Login, age: i64) -> Answer {
         }
     }
     if let [cause, ..] = refused.as_slice() {
-        let text =
-            format!("skipped {} of the lines stored for user '{}': {cause}", refused.len(), request.user);
+        let lines = match origin {
+            Origin::Cache => "lines stored",
+            Origin::InstanceConnect => "lines that EC2 Instance Connect has",
+        };
+        let text = format!("skipped {} of the {lines} for user '{}': {cause}", refused.len(), request.user);
         answer.log.push(Line { severity: Severity::Warning, text });
     }
+    if offered > 0 || request.fingerprint.is_none() && origin == Origin::Cache {
+        answer.log.push(offered_line(request, login, age, origin, offered));
+    }
+    answer
+}
+
+/// The line that says which key is offered, and where it and the user come from.
+fn offered_line(request: &Request, login: &Login, age: i64, origin: Origin, offered: usize) -> Line {
     let what = match &request.fingerprint {
-        Some(_) if offered == 0 => return answer,
         Some(fingerprint) => format!("offered key {fingerprint}"),
         None => format!("offered {offered} keys"),
+    };
+    let confirmed = match origin {
+        Origin::Cache => "confirmed",
+        Origin::InstanceConnect => "pushed with EC2 Instance Connect; the user was confirmed",
     };
     let (severity, remark) = if age > STALE {
         (Severity::Warning, Hint::Refreshes.suffix())
@@ -142,13 +191,12 @@ fn offer(request: &Request, about: &About, login: &Login, age: i64) -> Answer {
         (Severity::Info, String::new())
     };
     let text = format!(
-        "{what} of user '{}' ({}), confirmed {age} s ago by '{}'{remark}",
+        "{what} of user '{}' ({}), {confirmed} {age} s ago by '{}'{remark}",
         request.user,
         shown(&login.iam_id),
         shown(&login.source)
     );
-    answer.log.push(Line { severity, text });
-    answer
+    Line { severity, text }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! One stored key, parsed again and printed in one form, so that only public keys can reach sshd, whoever wrote the
-//! file.
+//! One key, parsed again and printed in one form, so that only public keys can reach sshd, whoever wrote the file, or
+//! printed the line.
 
 use ssh_key::{HashAlg, PublicKey};
 
@@ -32,22 +32,10 @@ impl Key {
     /// # Errors
     /// Why it is not one. The text never contains part of the line, which may be a private key.
     pub(crate) fn parse(stored: &str) -> Result<Self, String> {
-        if stored.len() > MAX_LINE {
-            return Err(format!("it has {} bytes, too many for a public key", stored.len()));
-        }
         let Some((fingerprint, line)) = stored.split_once(' ') else {
             return Err("it does not have three words".to_owned());
         };
-        let kind = line.split(' ').next().unwrap_or_default();
-        if !TYPES.contains(&kind) {
-            return Err("its type is not one that is offered to sshd".to_owned());
-        }
-        let mut key = PublicKey::from_openssh(line).map_err(|cause| cause.to_string())?;
-        key.set_comment("");
-        let key = Self {
-            fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
-            line: key.to_openssh().map_err(|cause| cause.to_string())?,
-        };
+        let key = Self::of(line)?;
         // A comment, other spaces or a different encoding of the same base64: the publisher does not print
         // these.
         if key.line != line {
@@ -57,6 +45,35 @@ impl Key {
             return Err("its fingerprint belongs to a different key".to_owned());
         }
         Ok(key)
+    }
+
+    /// Reads a line of `authorized_keys` as another program prints it, `<type> <base64> [comment]`. A line with options is
+    /// refused: without them, the key would be allowed more.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub(crate) fn pushed(line: &str) -> Result<Self, String> {
+        let mut words = line.split_ascii_whitespace();
+        let (Some(kind), Some(body)) = (words.next(), words.next()) else {
+            return Err("it does not have two words".to_owned());
+        };
+        Self::of(&format!("{kind} {body}"))
+    }
+
+    fn of(line: &str) -> Result<Self, String> {
+        if line.len() > MAX_LINE {
+            return Err(format!("it has {} bytes, too many for a public key", line.len()));
+        }
+        let kind = line.split(' ').next().unwrap_or_default();
+        if !TYPES.contains(&kind) {
+            return Err("its type is not one that is offered to sshd".to_owned());
+        }
+        let mut key = PublicKey::from_openssh(line).map_err(|cause| cause.to_string())?;
+        key.set_comment("");
+        Ok(Self {
+            fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+            line: key.to_openssh().map_err(|cause| cause.to_string())?,
+        })
     }
 }
 
@@ -80,6 +97,44 @@ mod tests {
             .collect();
         for kind in TYPES {
             assert!(types.contains(&kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn of_a_pushed_line_only_type_and_body_are_printed() {
+        for stored in STORED.lines() {
+            let (fingerprint, line) = stored.split_once(' ').unwrap();
+            for pushed in [
+                line.to_owned(),
+                format!("{line} ana@laptop"),
+                format!("  {}  command=\"sh\" x\u{f1}\0 ", line.replace(' ', "\t")),
+            ] {
+                let key = Key::pushed(&pushed).unwrap();
+                assert_eq!((&*key.fingerprint, &*key.line), (fingerprint, line), "{pushed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pushed_line_with_options_or_without_a_public_key_is_refused() {
+        let (_, line) = STORED.lines().next().unwrap().split_once(' ').unwrap();
+        let (kind, body) = line.split_once(' ').unwrap();
+        for pushed in [
+            String::new(),
+            kind.to_owned(),
+            format!("restrict {line}"),
+            format!("command=\"sh\" {line}"),
+            format!("command=\"sh\",{line}"),
+            format!("cert-authority {line}"),
+            format!("# {line}"),
+            format!("{kind}\u{a0}{body}"),
+            format!("{kind}-cert-v01@openssh.com {body}"),
+            format!("ssh-rsa {body}"),
+            format!("{kind} {body}{}", "A".repeat(1 << 20)),
+            "-----BEGIN OPENSSH PRIVATE KEY-----".to_owned(),
+        ] {
+            let refused = Key::pushed(&pushed).expect_err(&pushed);
+            assert!(!refused.contains("AAAA") && !refused.contains("command"), "{refused}");
         }
     }
 

@@ -2,11 +2,12 @@
 //!
 //! sshd runs it for each key that a client offers and again to check the signature, and discards standard error. So
 //! it has no argument parser, network access or configuration, and logs to syslog. This file calls the system;
-//! `answer` decides.
+//! `answer` decides, and `pushed` runs the command of EC2 Instance Connect.
 #![forbid(unsafe_code)]
 
 mod answer;
 mod key;
+mod pushed;
 mod request;
 mod syslog;
 
@@ -19,7 +20,7 @@ use std::time::SystemTime;
 use answer::{About, Answer, Host, Login, answer};
 use nix::unistd::User;
 use reader::{Keys, Map, Text};
-use request::Request;
+use request::{Flags, Request};
 use syslog::{Line, Severity};
 
 const CACHE: &CStr = c"/var/lib/nss-iam/keys.db";
@@ -29,14 +30,15 @@ const MACHINE_ID: &str = "/etc/machine-id";
 const USAGE: u8 = 64;
 
 const HELP: &str = "\
-usage: keys-cmd [--forward-only] USER [UID [FINGERPRINT]]
+usage: keys-cmd [--forward-only] [--instance-connect] USER [UID [FINGERPRINT]]
 
 Prints a user's active SSH keys from '/var/lib/nss-iam/keys.db', one authorized_keys line per key.
 In sshd_config: AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f
 
-  UID             print keys only if this is the user's uid in the cache; without it, getpwnam(3) must return it
-  FINGERPRINT     print only the key with this fingerprint: 'SHA256:...'
-  --forward-only  print also keys of users who may only forward connections: sshd lets the user do nothing else
+  UID                 print keys only if this is the user's uid in the cache; without it, getpwnam(3) must return it
+  FINGERPRINT         print only the key with this fingerprint: 'SHA256:...'
+  --forward-only      print also keys of users who may only forward connections: sshd lets the user do nothing else
+  --instance-connect  print also keys that were pushed with EC2 Instance Connect, if its command is installed
 
 The log (syslog, facility authpriv) shows which key is offered, or why none is.
 
@@ -49,10 +51,7 @@ exit status:
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let (forward_only, words) = match words.as_slice() {
-        [word, rest @ ..] if word == "--forward-only" => (true, rest),
-        words => (false, words),
-    };
+    let (flags, words) = Flags::split(&words);
     let (user, uid, key) = match words {
         [word] if word == "--help" => return finish(print(HELP)),
         [word] if word == "--version" => {
@@ -62,27 +61,51 @@ fn main() -> ExitCode {
         [user, uid] => (user, Some(uid), None),
         [user, uid, key] => (user, Some(uid), Some(key)),
         _ => {
-            complain("usage: keys-cmd [--forward-only] USER [UID [FINGERPRINT]]");
+            complain("usage: keys-cmd [--forward-only] [--instance-connect] USER [UID [FINGERPRINT]]");
             return ExitCode::from(USAGE);
         }
     };
-    #[expect(clippy::disallowed_methods, reason = "`main` reads the clock")]
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
-    let answered = match Request::parse(user, uid, key, forward_only) {
-        Ok(request) => ask(&request, now),
-        Err(reason) => Ok(Answer::nothing(user.as_bytes(), &reason)),
-    };
-    finish(answered.and_then(|answer| {
-        print(&answer.lines)?;
-        syslog::log(&answer.log);
-        Ok(())
-    }))
+    finish(match Request::parse(user, uid, key, flags) {
+        Ok(request) => serve(&request),
+        Err(reason) => give(&Answer::nothing(user.as_bytes(), &reason)),
+    })
 }
 
-/// Looks up the user and everything else that decides which keys are offered.
-fn ask(request: &Request, now: i64) -> Result<Answer, String> {
+/// Prints the keys of the cache, and then those that were pushed: sshd need not wait for these if it finds the right one.
+fn serve(request: &Request) -> Result<(), String> {
+    let Some((host, about, login)) = look_up(request)? else { return Ok(()) };
+    let answer = answer(request, &host, &about, &login);
+    give(&answer)?;
+    if !answer.asks_instance_connect {
+        return Ok(());
+    }
+    let printed = match pushed::run(&request.user, request.fingerprint.as_deref()) {
+        Ok(printed) => printed,
+        Err(why) => {
+            let text = format!("no key of EC2 Instance Connect for user '{}': {why}", request.user);
+            syslog::log(&[Line { severity: Severity::Warning, text }]);
+            return Ok(());
+        }
+    };
+    if printed.trim_ascii().is_empty() {
+        return Ok(());
+    }
+    // Users leave and are locked while the command runs.
+    let Some((host, about, login)) = look_up(request)? else {
+        let why = "the user left while EC2 Instance Connect was asked".to_owned();
+        return give(&Answer::nothing(request.user.as_bytes(), &why.into()));
+    };
+    give(&answer::pushed(request, &host, &about, &login, &printed))
+}
+
+fn give(answer: &Answer) -> Result<(), String> {
+    print(&answer.lines)?;
+    syslog::log(&answer.log);
+    Ok(())
+}
+
+/// Looks up the user and everything else that decides which keys are offered; `None` if the user is not in the cache.
+fn look_up(request: &Request) -> Result<Option<(Host, About, Login)>, String> {
     let rows = read(&request.user).map_err(|cause| {
         let cause = match cause {
             reader::Error::System(errno) => io::Error::from_raw_os_error(errno).to_string(),
@@ -92,8 +115,12 @@ fn ask(request: &Request, now: i64) -> Result<Answer, String> {
         format!("cannot use '{path}': {cause}; offered no key of user '{}'", request.user)
     })?;
     let Some((about, login)) = rows else {
-        return Ok(Answer::default());
+        return Ok(None);
     };
+    #[expect(clippy::disallowed_methods, reason = "this file reads the clock for all others")]
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
     let host = Host {
         machine_id: std::fs::read_to_string(MACHINE_ID)
             .map(|id| id.trim().to_owned())
@@ -101,7 +128,7 @@ fn ask(request: &Request, now: i64) -> Result<Answer, String> {
         uid: request.uid.map_or_else(|| uid_of(&request.user), Ok),
         now,
     };
-    Ok(answer(request, &host, &about, &login))
+    Ok(Some((host, about, login)))
 }
 
 /// The user's row and the row that applies to all users; none if the user is not in the cache.

@@ -1,11 +1,38 @@
-//! The request: [--forward-only] USER [UID [FINGERPRINT]], as sshd passes them with `%u %U %f` (TOKENS of `sshd_config(5)`).
+//! The request: [--forward-only] [--instance-connect] USER [UID [FINGERPRINT]], as sshd passes them with `%u %U %f` (TOKENS
+//! of `sshd_config(5)`).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
+use policy::instance_connect;
 use policy::no_key::{Hint, NoKey};
 
 use crate::syslog::shown;
+
+/// What sshd's configuration says about the user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Flags {
+    /// Whether sshd lets the user do nothing but forward connections.
+    pub(crate) forward_only: bool,
+    /// Whether keys count that were pushed with EC2 Instance Connect.
+    pub(crate) instance_connect: bool,
+}
+
+impl Flags {
+    /// The flags before the other words, and these words.
+    pub(crate) fn split(mut words: &[OsString]) -> (Self, &[OsString]) {
+        let mut flags = Self::default();
+        while let [word, rest @ ..] = words {
+            match word.as_bytes() {
+                b"--forward-only" => flags.forward_only = true,
+                word if word == instance_connect::FLAG.as_bytes() => flags.instance_connect = true,
+                _ => break,
+            }
+            words = rest;
+        }
+        (flags, words)
+    }
+}
 
 /// A valid request.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,8 +43,7 @@ pub(crate) struct Request {
     pub(crate) uid: Option<u32>,
     /// `SHA256:` and base64. If missing, all keys are requested.
     pub(crate) fingerprint: Option<String>,
-    /// Whether sshd lets the user do nothing but forward connections.
-    pub(crate) forward_only: bool,
+    pub(crate) flags: Flags,
 }
 
 impl Request {
@@ -27,7 +53,7 @@ impl Request {
         user: &OsString,
         uid: Option<&OsString>,
         key: Option<&OsString>,
-        forward_only: bool,
+        flags: Flags,
     ) -> Result<Self, NoKey> {
         let user = user.as_bytes();
         if !reader::name_is_ours(user) {
@@ -37,7 +63,7 @@ impl Request {
             user: String::from_utf8_lossy(user).into_owned(),
             uid: uid.map(|uid| number(uid.as_bytes())).transpose()?,
             fingerprint: key.map(|key| fingerprint(key.as_bytes())).transpose()?,
-            forward_only,
+            flags,
         })
     }
 
@@ -74,7 +100,27 @@ mod tests {
 
     fn parse(words: &[&[u8]]) -> Result<Request, NoKey> {
         let words: Vec<OsString> = words.iter().map(|word| OsString::from_vec(word.to_vec())).collect();
-        Request::parse(&words[0], words.get(1), words.get(2), false)
+        Request::parse(&words[0], words.get(1), words.get(2), Flags::default())
+    }
+
+    #[test]
+    fn flags_come_first_in_any_order() {
+        let split = |line: &str| {
+            let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let (Flags { forward_only, instance_connect }, rest) = Flags::split(&words);
+            (forward_only, instance_connect, rest.len())
+        };
+        for (line, wanted) in [
+            ("", (false, false, 0)),
+            ("ana 1000", (false, false, 2)),
+            ("--forward-only ana", (true, false, 1)),
+            ("--instance-connect ana", (false, true, 1)),
+            ("--instance-connect --forward-only ana 1000", (true, true, 2)),
+            ("ana --instance-connect", (false, false, 2)),
+            ("--instance-connected ana", (false, false, 2)),
+        ] {
+            assert_eq!(split(line), wanted, "{line}");
+        }
     }
 
     #[test]
@@ -83,7 +129,7 @@ mod tests {
             user: "jane@example.com".to_owned(),
             uid: None,
             fingerprint: None,
-            forward_only: false,
+            flags: Flags::default(),
         };
         assert_eq!(parse(&[b"jane@example.com"]).unwrap(), wanted);
         wanted.uid = Some(1_879_048_192);

@@ -8,6 +8,7 @@
 
 pub mod home;
 pub mod id;
+pub mod instance_connect;
 pub mod login;
 pub mod no_key;
 pub mod offer;

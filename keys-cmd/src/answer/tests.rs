@@ -1,6 +1,7 @@
 //! Which keys are offered to which user, and what the log says.
 
 use super::*;
+use crate::request::Flags;
 
 const NOW: i64 = 1_800_000_000;
 const UID: u32 = 1_879_048_192;
@@ -28,7 +29,12 @@ struct Case {
 /// Ana has two keys, confirmed a minute ago.
 fn ana() -> Case {
     Case {
-        request: Request { user: "ana".to_owned(), uid: Some(UID), fingerprint: None, forward_only: false },
+        request: Request {
+            user: "ana".to_owned(),
+            uid: Some(UID),
+            fingerprint: None,
+            flags: Flags::default(),
+        },
         host: Host { machine_id: Ok("0123".to_owned()), uid: Ok(UID), now: NOW },
         about: About { machine_id: b"0123".to_vec(), max_age: 3 * 86400, options: String::new() },
         login: Login {
@@ -45,6 +51,10 @@ fn ana() -> Case {
 impl Case {
     fn answer(&self) -> Answer {
         answer(&self.request, &self.host, &self.about, &self.login)
+    }
+
+    fn pushed(&self, printed: &str) -> Answer {
+        pushed(&self.request, &self.host, &self.about, &self.login, printed)
     }
 
     /// The output, and the severity and text of the only log line.
@@ -86,6 +96,74 @@ fn a_fingerprint_that_no_key_has_gets_no_key_and_no_log_line() {
     assert_eq!(case.answer(), Answer::default());
 }
 
+/// Whatever keeps the user's own keys back keeps pushed ones back.
+#[test]
+fn instance_connect_is_asked_only_for_users_whose_keys_are_offered_and_who_have_no_such_key() {
+    let mut case = ana();
+    assert!(!case.answer().asks_instance_connect, "without the flag");
+    case.request.flags.instance_connect = true;
+    assert!(case.answer().asks_instance_connect);
+    case.request.fingerprint = Some(fingerprint(1));
+    assert!(!case.answer().asks_instance_connect, "it is the user's own");
+    case.request.fingerprint = Some(fingerprint(2));
+    assert!(case.answer().asks_instance_connect);
+    let changes: [fn(&mut Case); 6] = [
+        |case| case.host.uid = Ok(1000),
+        |case| case.host.machine_id = Ok("4567".to_owned()),
+        |case| case.login.confirmed = 0,
+        |case| case.login.confirmed = NOW + 301,
+        |case| case.login.confirmed = NOW - case.about.max_age - 1,
+        |case| case.login.forward_only = true,
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut case = ana();
+        case.request.flags.instance_connect = true;
+        case.request.fingerprint = Some(fingerprint(2));
+        change(&mut case);
+        let Answer { lines, log, asks_instance_connect } = case.answer();
+        assert_eq!((&*lines, log.len(), asks_instance_connect), ("", 1, false), "{number}");
+        // It may have become so while the command ran.
+        let Answer { lines, log, .. } = case.pushed(&printed(2));
+        assert_eq!((&*lines, log.len()), ("", 1), "{number}: {log:?}");
+    }
+}
+
+#[test]
+fn a_pushed_key_is_printed_in_the_same_form_with_the_options_and_logged_with_its_origin() {
+    let mut case = ana();
+    (case.about.options, case.request.fingerprint) = ("no-pty".to_owned(), Some(fingerprint(2)));
+    let output = format!("\n{} ana@laptop\n{}\n", printed(2).trim_end(), printed(3));
+    let Answer { lines, log, .. } = case.pushed(&output);
+    assert_eq!(lines, format!("no-pty {}", printed(2)));
+    let [line] = log.as_slice() else { panic!("{log:?}") };
+    let wanted = format!(
+        "offered key {} of user 'ana' (AIDA1), pushed with EC2 Instance Connect; the user was confirmed 60 s ago by \
+         'iam:123456789012'",
+        fingerprint(2)
+    );
+    assert_eq!((line.severity, &*line.text), (Severity::Info, &*wanted));
+    case.request.fingerprint = None;
+    assert_eq!(case.pushed(&output).lines.lines().count(), 2);
+    (case.login.forward_only, case.request.flags.forward_only) = (true, true);
+    assert!(
+        case.pushed(&output).lines.starts_with(&format!("no-pty,restrict,port-forwarding {}", printed(2)))
+    );
+}
+
+#[test]
+fn no_pushed_key_is_no_line_of_the_log_and_a_line_that_is_no_key_is_one() {
+    let mut case = ana();
+    for fingerprint in [None, Some(fingerprint(2))] {
+        case.request.fingerprint = fingerprint;
+        for printed in ["", "\n", " \n\n"] {
+            assert_eq!(case.pushed(printed), Answer::default());
+        }
+        let Answer { lines, log, .. } = case.pushed(&format!("command=\"sh\" {}", printed(2)));
+        assert_eq!((&*lines, log.len()), ("", 1));
+        assert!(log[0].text.starts_with("skipped 1 of the lines that EC2 Instance Connect has"), "{log:?}");
+    }
+}
+
 #[test]
 fn options_precede_every_key() {
     let mut case = ana();
@@ -101,7 +179,7 @@ fn keys_of_a_user_who_may_only_forward_are_offered_only_to_an_sshd_that_sees_to_
     let mut case = ana();
     case.login.forward_only = true;
     case.denied("this user may only forward connections, and sshd's configuration does not see to it");
-    case.request.forward_only = true;
+    case.request.flags.forward_only = true;
     for (options, before) in
         [("", ""), ("restrict,pty,from=\"10.0.0.0/8\"", "restrict,pty,from=\"10.0.0.0/8\",")]
     {
@@ -212,7 +290,7 @@ fn values_from_the_source_are_escaped_in_the_log() {
 #[test]
 fn a_request_without_keys_logs_one_printable_line() {
     for user in [&b"ana\nb"[..], b"\xff\xfe", &[b'a'; 300], b""] {
-        let Answer { lines, log } =
+        let Answer { lines, log, .. } =
             Answer::nothing(user, &"not a login name that nss-iam assigns".to_owned().into());
         assert_eq!((&*lines, log.len()), ("", 1));
         assert!(log[0].text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", log[0].text);

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod host;
+mod instance_connect;
 
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions, Permissions};
@@ -339,7 +340,10 @@ fn help_and_version_are_printed() {
     let Some(host) = host() else { return };
     let help = host.run(&["--help"]);
     assert_eq!((help.status.code(), text(&help.stderr)), (Some(0), ""));
-    assert!(text(&help.stdout).starts_with("usage: keys-cmd [--forward-only] USER [UID [FINGERPRINT]]\n"));
+    assert!(
+        text(&help.stdout)
+            .starts_with("usage: keys-cmd [--forward-only] [--instance-connect] USER [UID [FINGERPRINT]]\n")
+    );
     assert_eq!(text(&host.run(&["--version"]).stdout), format!("keys-cmd {}\n", env!("CARGO_PKG_VERSION")));
 }
 

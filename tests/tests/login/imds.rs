@@ -79,7 +79,8 @@ fn a_guest_cannot_reach_the_metadata_address_but_root_and_agents_can() {
     for address in [V4, V6, "::ffff:169.254.169.254"] {
         refused(&host, "ana", &ana, address);
         refused(&host, "old", &old, address);
-        for user in ["root", "agent"] {
+        // keys-cmd, as nss-iam, runs the command of EC2 Instance Connect.
+        for user in ["root", "agent", "nss-iam"] {
             assert_eq!(
                 host.done(&["setpriv", "--reuid", user, "sh", "-c", &ask(address)]),
                 "role\n",

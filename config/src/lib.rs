@@ -350,6 +350,14 @@ impl Default for Keys {
     }
 }
 
+impl Keys {
+    /// Whether a user without a key at the source can log in with one that was pushed with EC2 Instance Connect.
+    #[must_use]
+    pub fn takes_pushed(&self) -> bool {
+        self.sshd && self.instance_connect
+    }
+}
+
 /// `[safety]`: limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Safety {

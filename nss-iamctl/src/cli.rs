@@ -105,6 +105,14 @@ pub(crate) struct Enable {
     #[arg(long = "shell-group", value_name = "GROUP")]
     pub shell_groups: Vec<String>,
 
+    /// Let keys count, too, that were pushed with EC2 Instance Connect
+    #[arg(long, conflicts_with = "no_keys")]
+    pub instance_connect: bool,
+
+    /// Let only the keys of the source count again
+    #[arg(long, conflicts_with = "instance_connect")]
+    pub no_instance_connect: bool,
+
     /// Tag of users to use: ssh-key, name, uid, shell or gecos; is added to the configured ones; may be repeated
     #[arg(long = "use-tag", value_name = "TAG", hide_possible_values = true,
           value_parser = PossibleValuesParser::new(TagUse::ALL.map(TagUse::word)))]
@@ -212,6 +220,7 @@ mod tests {
             "--sudo",
             "agent",
             "--imds",
+            "--instance-connect",
             "--before-directories",
             "--dry-run",
         ])
@@ -221,9 +230,12 @@ mod tests {
         assert_eq!(enable.remove_groups, ["C"]);
         assert_eq!(enable.local_groups, [("A=b".to_owned(), "sudo".to_owned())]);
         assert_eq!((enable.role.as_deref(), enable.sudo), (Some("R"), Some(Sudo::Agent)));
-        assert!(enable.imds && enable.before_directories && enable.dry_run);
+        assert!(enable.imds && enable.instance_connect && enable.before_directories && enable.dry_run);
         let both = ["--before-directories", "--after-directories"];
-        for wrong in [&both, &["--sudo", "yes"], &["--local-group", "sudo"][..], &["--local-group", "A="]] {
+        let pushed = ["--instance-connect", "--no-instance-connect"];
+        for wrong in
+            [&both, &pushed, &["--sudo", "yes"], &["--local-group", "sudo"][..], &["--local-group", "A="]]
+        {
             assert!(Cli::try_parse_from([&["nss-iamctl", "enable"], wrong].concat()).is_err(), "{wrong:?}");
         }
         assert!(Cli::try_parse_from(["nss-iamctl"]).is_err());

@@ -3,6 +3,7 @@
 
 mod directories;
 mod groups;
+mod instance_connect;
 mod outcome;
 
 use std::io::Write;
@@ -80,6 +81,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
     plan.notes.extend(groups::unread(args, config));
     plan.notes.extend(groups::shells(args, config));
     plan.notes.extend(groups::unused(args, config));
+    plan.notes.extend(instance_connect::remark(host, config));
     plan.notes.extend(groups::left_without(&Published::read(host), &settings.before, config));
     let selected = plan.names(host, order(args))?;
     plan.homes(host, selected)?;

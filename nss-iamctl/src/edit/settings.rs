@@ -151,6 +151,11 @@ impl Wanted {
         if (args.no_keys || args.keys) && args.keys != config.keys.sshd {
             set(Some("keys"), "sshd", args.keys.into());
         }
+        let instance_connect = args.instance_connect;
+        if (instance_connect || args.no_instance_connect) && instance_connect != config.keys.instance_connect
+        {
+            set(Some("keys"), "instance_connect", instance_connect.into());
+        }
         let tags: Vec<String> = config.tags.uses.iter().map(|usage| usage.word().to_owned()).collect();
         for (section, key, now, more) in [
             ("tags", "use", &tags, &args.use_tags),

@@ -4,6 +4,7 @@ pub(crate) mod answers;
 pub(crate) mod directories;
 pub(crate) mod homes;
 mod imds;
+pub(crate) mod instance_connect;
 pub(crate) mod logins;
 mod memory;
 pub(crate) mod names;

@@ -22,6 +22,7 @@ use std::path::Path;
 use cache::snapshot::User;
 use config::{Config, Source};
 use message::Message;
+use policy::instance_connect::COMMANDS;
 
 use crate::edit::nsswitch;
 use crate::edit::settings;
@@ -73,6 +74,8 @@ pub(crate) struct Facts {
     pub keys_db: Option<Node>,
     /// From `/` down to keys-cmd; if that is missing, the last entry is a directory.
     pub keys_cmd: Vec<Node>,
+    /// From `/` down to the command of EC2 Instance Connect; `None` if it is not installed.
+    pub instance_connect: Option<Vec<Node>>,
     /// From `/` down to what keys-cmd reads as another user than root: the machine-id, and the directory of the cache.
     pub read: Vec<Node>,
     /// Why sudo asks users for a password that they do not have.
@@ -134,6 +137,11 @@ impl Node {
         let (uid, gid, mode) = (found.uid(), found.gid(), found.mode() & 0o7777);
         Some(Self { path: path.to_owned(), uid, gid, mode, directory: found.is_dir() })
     }
+
+    /// Whether only root can write to it.
+    pub(crate) fn is_safe(&self) -> bool {
+        self.uid == 0 && self.mode & 0o022 == 0
+    }
 }
 
 impl Facts {
@@ -180,6 +188,7 @@ impl Facts {
             directory: Node::of(host, cache::DIRECTORY),
             keys_db: Node::of(host, paths::KEYS),
             keys_cmd: way(host, paths::KEYS_CMD),
+            instance_connect: COMMANDS.iter().find(|path| host.exists(path)).map(|path| way(host, path)),
             read: ["/etc/machine-id", cache::DIRECTORY].iter().flat_map(|path| way(host, path)).collect(),
             sudo_asks: None,
             refresher: Node::of(host, paths::REFRESHER)

@@ -122,7 +122,7 @@ fn for_all(facts: &Facts) -> Option<Finding> {
 
 /// Without root, what the last report says about the keys.
 fn unread_keys(facts: &Facts) -> Option<Finding> {
-    if facts.published.keys.is_ok() {
+    if facts.published.keys.is_ok() || facts.configured().keys.takes_pushed() {
         return None;
     }
     let none = facts.published.status.as_ref().is_ok_and(|status| status.keys == 0);
@@ -149,8 +149,12 @@ fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Optio
     if let Some(reason) = keys(facts, probe, login).filter(|_| !elsewhere) {
         return Err(reason);
     }
-    let elsewhere = elsewhere
-        .then_some("what authenticates users is not checked, since sshd does not ask nss-iam for keys");
+    let elsewhere = if elsewhere {
+        Some("what authenticates users is not checked, since sshd does not ask nss-iam for keys")
+    } else {
+        let is_keyless = facts.published.keys.is_ok() && login.is_some_and(|login| login.keys.is_empty());
+        is_keyless.then_some("keys that were pushed with EC2 Instance Connect cannot be seen")
+    };
     let second = settings.iter().any(|found| found.code == Link::SshdMethods.into());
     // A refusal that prevents the login was found before.
     let depends =
@@ -162,7 +166,8 @@ fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Optio
 fn keys(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Option<Finding> {
     let name = &probe.name;
     if let Ok(keys) = &facts.published.keys {
-        let Some(login) = login.filter(|login| !login.keys.is_empty()) else {
+        let pushed = facts.configured().keys.takes_pushed();
+        let Some(login) = login.filter(|login| pushed || !login.keys.is_empty()) else {
             let what = format!("'{name}' has no active SSH key");
             return Some(Finding::bad(Link::NoKey, what, format!("nss-iamctl why {name}")));
         };

@@ -143,6 +143,10 @@ links! {
         KeyInactive = "key-inactive",
         KeyOptions = "key-options",
         KeysUnasked = "keys-not-asked",
+        InstanceConnect = "instance-connect",
+        InstanceConnectMissing = "instance-connect-missing",
+        InstanceConnectUnsafe = "instance-connect-unsafe",
+        InstanceConnectDiffers = "instance-connect-differs",
         TagUnused = "tag-not-used",
     }
     "nsswitch" {

@@ -14,6 +14,7 @@ mod names;
 mod no_keys;
 mod outage;
 mod published;
+mod pushed;
 mod session;
 mod support;
 mod units;

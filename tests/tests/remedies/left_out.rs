@@ -7,7 +7,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
         "name keys log-in-as local-groups forced-command forward-only key-options keys-not-asked users-of-document users-of-tag users-of-groups \
          logins-work logins-not-checked system-users directory keys-cmd refreshed \
          confirmed timer cache key-offered nsswitch directory-limited resolves disabled-without-name member-of sshd sshd-settings home \
-         home-to-be-created service-absent services-excluded given imds imds-off active login-accepted",
+         home-to-be-created service-absent services-excluded given imds imds-off active login-accepted instance-connect",
     ),
     (
         "the verdict, which repeats the remedy of another finding",

@@ -16,6 +16,7 @@ use tests::login::{GROUP, JumpHost};
 const KEYS: &str = "/var/lib/nss-iam/keys.db";
 const CACHE: &str = "/var/lib/nss-iam/cache.db";
 const NSSWITCH: &str = "/etc/nsswitch.conf";
+const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
 
 /// A host on which ana can log in with an RSA key, and bob with a key in a tag.
 fn host() -> Option<JumpHost> {
@@ -58,6 +59,20 @@ fn mode(path: &str, mode: u32) {
 
 fn edit(path: &str, change: impl Fn(String) -> String) {
     fs::write(path, change(fs::read_to_string(path).unwrap())).unwrap();
+}
+
+/// Switches EC2 Instance Connect on, with a command of this mode or without one.
+fn instance_connect(host: &JumpHost, command: Option<u32>) {
+    host.enable(&["--instance-connect"]);
+    let path = policy::instance_connect::COMMANDS[0];
+    match command {
+        None => fs::remove_file(path).unwrap(),
+        Some(command) => {
+            fs::create_dir_all("/opt/aws/bin").unwrap();
+            fs::write(path, "").unwrap();
+            mode(path, command);
+        }
+    }
 }
 
 fn offered(host: &JumpHost, user: &str) -> bool {
@@ -107,14 +122,17 @@ const OF_THE_HOST: &[Row] = &[
     row(DOCTOR, "keys-cmd-mode", |_| mode("/usr/libexec", 0o700), &[0]),
     row(DOCTOR, "keys-cmd-cannot-read", |_| mode("/etc/machine-id", 0o600), &[0]),
     row(WHY_ANA, "keys-cmd-cannot-read", |_| mode("/var", 0o700), &[0]),
-    row(DOCTOR, "sudo-asks-for-password", |_| (), &[0]),
-    row(DOCTOR, "directory-mode", |_| mode("/var/lib/nss-iam", 0o777), &[0]),
+    row(DOCTOR, "instance-connect-unsafe", |host| instance_connect(host, Some(0o777)), &[0]),
+    row(DOCTOR, "instance-connect-missing", |host| instance_connect(host, None), &[0]),
     row(
         DOCTOR,
-        "drop-in-missing",
-        |_| fs::remove_file("/etc/ssh/sshd_config.d/00-nss-iam.conf").unwrap(),
+        "instance-connect-differs",
+        |_| edit(DROP_IN, |text| text.replace("keys-cmd ", "keys-cmd --instance-connect ")),
         &[0],
     ),
+    row(DOCTOR, "sudo-asks-for-password", |_| (), &[0]),
+    row(DOCTOR, "directory-mode", |_| mode("/var/lib/nss-iam", 0o777), &[0]),
+    row(DOCTOR, "drop-in-missing", |_| fs::remove_file(DROP_IN).unwrap(), &[0]),
     row(WHY_ANA, "nologin", |_| fs::write("/etc/nologin", "maintenance\n").unwrap(), &[0]),
     row(DOCTOR, "nsswitch-without-iam", |_| edit(NSSWITCH, |text| text.replace(" iam", "")), &[0]),
     row(DOCTOR, "nsswitch-order", |_| edit(NSSWITCH, |text| text.replace("passwd: ", "passwd: iam ")), &[0]),

@@ -6,7 +6,9 @@ use status::{Locked, Skip, Told, Warning, What};
 
 use crate::commands::why::log::{Asked, activate, add_any_key, last};
 use crate::inspect::checks::skipped;
-use crate::inspect::checks::{answers, directories, homes, logins, names, pam, refresh, setup};
+use crate::inspect::checks::{
+    answers, directories, homes, instance_connect, logins, names, pam, refresh, setup,
+};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::{UNASKED, withheld};
@@ -378,7 +380,9 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
                 }
             }
         }
-        if login.keys.is_empty() {
+        if config.keys.takes_pushed() {
+            findings.extend(instance_connect::judge(facts));
+        } else if login.keys.is_empty() {
             let active = if inactive.is_empty() { "" } else { "active " };
             let what = format!("{source} has no {active}SSH key of the user");
             // A key that is broken, or in the wrong place, is mended where it is.

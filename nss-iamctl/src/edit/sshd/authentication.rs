@@ -1,6 +1,7 @@
 //! How nss-iam users authenticate to sshd, as our Match blocks say it and as it is compared with what is in effect.
 
 use config::Config;
+use policy::instance_connect::FLAG;
 
 use crate::host::paths::{KEYS_CMD, KEYS_USER};
 
@@ -14,17 +15,21 @@ pub(crate) struct Authentication<'a> {
     arguments: &'a str,
     /// Whether sshd asks keys-cmd for keys. If not, something else authenticates the users.
     pub keys: bool,
+    /// Whether keys-cmd asks EC2 Instance Connect, too.
+    pub instance_connect: bool,
 }
 
 impl<'a> Authentication<'a> {
     pub(crate) fn of(config: &Config, arguments: &'a str) -> Self {
-        Self { arguments, keys: config.keys.sshd }
+        Self { arguments, keys: config.keys.sshd, instance_connect: config.keys.takes_pushed() }
     }
 
     /// The commands, which are different for users who may only forward connections.
     pub(crate) fn commands(&self, forward_only: bool) -> Vec<Setting> {
-        let option = if forward_only { "--forward-only " } else { "" };
-        let keys = ("AuthorizedKeysCommand", format!("{KEYS_CMD} {option}{}", self.arguments));
+        let flags = [("--forward-only", forward_only), (FLAG, self.instance_connect)];
+        let flags: String =
+            flags.iter().filter(|(_, set)| *set).map(|(flag, _)| format!("{flag} ")).collect();
+        let keys = ("AuthorizedKeysCommand", format!("{KEYS_CMD} {flags}{}", self.arguments));
         self.keys.then_some(keys).into_iter().collect()
     }
 

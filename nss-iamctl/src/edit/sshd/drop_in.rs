@@ -28,7 +28,7 @@ impl Version {
         self >= Self(8, 2)
     }
 
-    /// Arguments of keys-cmd. If sshd does not know `%U`, every login fails.
+    /// Arguments of keys-cmd about the login. If sshd does not know `%U`, every login fails.
     pub(crate) fn arguments(self) -> &'static str {
         if self >= Self(7, 8) { "%u %U %f" } else { "%u" }
     }

@@ -8,7 +8,7 @@ use crate::edit::sshd::drop_in::{self, OutOfForce};
 use crate::edit::sshd::effective::{self, Effective};
 use crate::host::selinux::{self, WrongLabel};
 use crate::inspect::checks::samples::of_samples;
-use crate::inspect::checks::{homes, pam};
+use crate::inspect::checks::{homes, instance_connect, pam};
 use crate::inspect::facts::denials::Denial;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::facts::sshd::SshdFacts;
@@ -26,6 +26,7 @@ pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     findings.extend(nologin(facts));
     findings.extend(homes::judge(facts));
     findings.extend(without_keys(facts));
+    findings.extend(instance_connect::judge(facts));
     findings.extend(facts.jobs.iter().map(job));
     findings.extend(
         facts
@@ -114,7 +115,10 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     let config = facts.configured();
     let authentication = Authentication::of(&config, &sshd.arguments);
     let mut findings = Vec::new();
-    if let Some(why) = effective::active_differs(settings, name, &groups, &authentication) {
+    // Told on its own: the user's keys count either way.
+    let mut found = authentication;
+    found.instance_connect = instance_connect::is_asked(settings);
+    if let Some(why) = effective::active_differs(settings, name, &groups, &found) {
         findings.push(Finding::bad(
             Link::SshdDiffers,
             format!("sshd does not treat '{name}' as an nss-iam user: {why}"),
@@ -132,6 +136,7 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
         let hint = format!("{}, in sshd's own configuration", obstacle.hint().unwrap_or_default());
         findings.push(Finding::bad(Link::SshdObstacle, obstacle.what(), hint));
     }
+    findings.extend(instance_connect::differs(facts, settings));
     findings.extend(denied(settings, name));
     findings.extend(restrictions(&config, settings));
     if findings.is_empty() {
@@ -241,8 +246,10 @@ pub(crate) fn nologin(facts: &Facts) -> Option<Finding> {
     Some(Finding::bad(Link::Nologin, what, format!("wait for the end of the boot or shutdown, or rm {path}")))
 }
 
+/// Unless keys can come from elsewhere.
 fn without_keys(facts: &Facts) -> Option<Finding> {
-    if !facts.configured().keys.sshd {
+    let keys = facts.configured().keys;
+    if !keys.sshd || keys.instance_connect {
         return None;
     }
     let logins = &facts.published.keys.as_ref().ok()?.logins;

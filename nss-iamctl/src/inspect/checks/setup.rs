@@ -84,7 +84,7 @@ pub(crate) fn directory(facts: &Facts) -> Finding {
             format!("'{}' is not a directory", cache::DIRECTORY),
             "reinstall the package nss-iam",
         ),
-        Some(node) if is_safe(node) && node.mode & 0o005 == 0o005 => {
+        Some(node) if node.is_safe() && node.mode & 0o005 == 0o005 => {
             Finding::ok(Link::Directory, format!("'{}' has the right owner and mode", cache::DIRECTORY))
         }
         Some(node) => Finding::bad(
@@ -130,7 +130,7 @@ pub(crate) fn keys_cmd(way: &[Node]) -> Finding {
     let there = way.last().is_some_and(|node| node.path == KEYS_CMD && !node.directory);
     // Debian's sshd accepts write permission for a group without members; others do not.
     let worst =
-        way.iter().filter(|node| !is_safe(node)).max_by_key(|node| (node.uid != 0, node.mode & 0o002 != 0));
+        way.iter().filter(|node| !node.is_safe()).max_by_key(|node| (node.uid != 0, node.mode & 0o002 != 0));
     if let Some(node) = worst {
         let group_only = node.uid == 0 && node.mode & 0o002 == 0;
         let does = if group_only { "may refuse" } else { "refuses" };
@@ -172,8 +172,4 @@ pub(crate) fn read(facts: &Facts) -> Option<Finding> {
         what,
         format!("chmod {} {path}", if *directory { "o+x" } else { "o+r" }),
     ))
-}
-
-fn is_safe(node: &Node) -> bool {
-    node.uid == 0 && node.mode & 0o022 == 0
 }

@@ -205,6 +205,27 @@ fn keys_prevent_no_login_where_sshd_does_not_ask_for_them() {
     }
 }
 
+#[test]
+fn where_pushed_keys_count_a_user_without_keys_can_log_in_as_long_as_keys_would_be_offered() {
+    let verdict = |confirmed: i64, keyless: bool| {
+        seen(|facts, probe| {
+            facts.config.as_mut().unwrap().keys.instance_connect = true;
+            probe.sshd = Some(Ok(Effective::parse(&IN_FORCE.replace("%u", "--instance-connect %u"))));
+            let login = &mut facts.published.keys.as_mut().unwrap().logins[0];
+            login.confirmed = confirmed;
+            if keyless {
+                login.keys.clear();
+            }
+        })
+        .code
+    };
+    assert_eq!(verdict(NOW - 60, true), Link::LoginsUnseen.into());
+    assert_eq!(verdict(NOW - 60, false), Link::LoginsWork.into());
+    for keyless in [true, false] {
+        assert_eq!(verdict(0, keyless), Link::NobodyCanLogIn.into());
+    }
+}
+
 /// ana, and eve, who has the same groups and shell.
 fn two(change: impl Fn(&mut Facts, &mut Probe)) -> Finding {
     seen(|facts, probe| {

@@ -154,3 +154,31 @@ fn where_systemd_does_not_run_the_timer_is_switched_on_for_the_next_boot() {
     machine.disable().unwrap();
     assert!(machine.ran().contains("systemctl disable nss-iam-refresh.timer\n"), "{}", machine.ran());
 }
+
+#[test]
+fn pushed_keys_count_where_the_configuration_and_so_sshd_says_so() {
+    let machine = Machine::debian();
+    machine.enable(&enable()).unwrap();
+    let without = machine.read(DROP_IN);
+    let command = |user| machine.sshd(user, "authorizedkeyscommand");
+    assert!(!command("ana").contains("--instance-connect"));
+    let pushed = Enable { instance_connect: true, ..enable() };
+    machine.said();
+    machine.enable(&pushed).unwrap();
+    assert!(machine.said().contains("is not installed, so no pushed key counts"));
+    assert_eq!(command("ana"), "/usr/libexec/nss-iam/keys-cmd --instance-connect %u %U %f");
+    assert!(!command("ubuntu").contains("nss-iam"));
+    let drop_in = machine.read(DROP_IN);
+    assert!(drop_in.contains("keys-cmd --forward-only --instance-connect %u"), "{drop_in}");
+    // The configuration decides, whoever wrote it: enable repeated, and a file of the administrator's.
+    assert_eq!(machine.enable(&enable()).unwrap(), "");
+    machine.write("/opt/aws/bin/eic_run_authorized_keys", "");
+    machine.said();
+    machine.enable(&Enable { no_instance_connect: true, ..enable() }).unwrap();
+    assert!(machine.said().contains("hint: nss-iamctl enable --instance-connect\n"));
+    assert_eq!(machine.read(DROP_IN), without);
+    machine.write("/etc/nss-iam/config.d/05-own.toml", "[keys]\ninstance_connect = true\n");
+    machine.remove(settings::OURS);
+    machine.enable(&enable()).unwrap();
+    assert!(command("ana").contains("--instance-connect"));
+}

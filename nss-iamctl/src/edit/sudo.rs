@@ -1,10 +1,14 @@
 //! How nss-iam users authenticate to sudo. Who may use it is decided by local groups that sudoers names (sudo, wheel),
 //! and that `[local_groups]` adds them to. Nothing here grants a privilege.
+//!
+//! sudo-rs has no setting 'authenticate'. A rule with the tag NOPASSWD cannot replace it: sudoers has no intersection of
+//! groups, so such a rule would grant what it names to all nss-iam users. So PAM lets them through there.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 
+use cache::snapshot::{Cache, Group};
 use config::Config;
 use message::Message;
 
@@ -12,7 +16,7 @@ use crate::cli::Sudo;
 use crate::edit::block;
 use crate::edit::file::{Edit, Kind};
 use crate::host::Host;
-use crate::host::paths::{KEYS_CMD, KEYS_USER};
+use crate::host::paths::{CACHE, KEYS_CMD, KEYS_USER};
 use crate::host::{files, vendor};
 use crate::say::error::Error;
 
@@ -23,7 +27,12 @@ const DIRECTORY: &str = "/etc/sudoers.d";
 /// sudo's services; the second is that of `sudo -i` on Debian.
 const SUDO: &str = "/etc/pam.d/sudo";
 const SERVICES: [&str; 2] = [SUDO, "/etc/pam.d/sudo-i"];
-const MODULE: &str = "pam_ssh_agent_auth.so";
+const AGENT_MODULE: &str = "pam_ssh_agent_auth.so";
+const GROUP_MODULE: &str = "pam_succeed_if.so";
+/// Which sudo-rs does not have.
+const NO_PASSWORD: &str = "!authenticate";
+/// Of what getgrnam_r(3) returns, sudo-rs before 0.2.14 takes this many bytes, sysconf(_SC_GETGR_R_SIZE_MAX).
+const GROUP_SIZE: usize = 1024;
 
 /// The edits for sudo, and notes for the administrator.
 pub(crate) struct Plan {
@@ -36,8 +45,6 @@ pub(crate) struct Plan {
 /// # Errors
 /// When sudo or the PAM module is missing, sudoers does not include its directory, or visudo refuses the rule.
 pub(crate) fn plan(host: &Host, how: Sudo, config: &Config) -> Result<Plan, Error> {
-    let group = &config.users.common_group;
-    let rule = text(how, group);
     let Some(visudo) = host.find("visudo") else {
         return Err(Error::configuration("'--sudo' needs sudo, which is not installed").hint("install sudo"));
     };
@@ -46,49 +53,141 @@ pub(crate) fn plan(host: &Host, how: Sudo, config: &Config) -> Result<Plan, Erro
         return Err(Error::configuration(format!("'{MAIN}' does not read '{DIRECTORY}'"))
             .hint(format!("visudo, and add: #includedir {DIRECTORY}")));
     }
-    let checked = host.run_with(&[&visudo, "-c", "-f", "-"], &rule)?;
-    if !checked.success() {
-        let why =
-            if checked.stderr.is_empty() { checked.stdout.trim().to_owned() } else { checked.complaint() };
-        return Err(Error::other(format!("visudo refuses the rule for '{PATH}': {why}")));
-    }
-    if how == Sudo::Agent && !has_module(host) {
-        return Err(Error::configuration(format!("'--sudo agent' needs {MODULE}, which is not installed"))
-            .hint("install libpam-ssh-agent-auth (Debian, Ubuntu) or pam_ssh_agent_auth (EPEL)"));
-    }
+    let rules = rules(host)?;
+    let Way { rule, line, mut notes } = way(host, &visudo, how, &config.users.common_group, &rules)?;
     let before = files::read(&host.path(PATH))?;
     let rule =
         Edit { path: PATH.into(), kind: Kind::Whole, before, after: Some(rule.into_bytes()), mode: 0o440 };
-    let mut edits = services(host, how)?;
+    let mut edits = services(host, line.as_deref())?;
     edits.push(rule);
     edits.retain(|edit| edit.before != edit.after);
-    let notes = powerless(&rules(host)?, config);
-    Ok(Plan { edits, notes: notes.into_iter().collect() })
+    notes.extend(powerless(&rules, config));
+    Ok(Plan { edits, notes })
 }
 
-/// sudoers(5): `Defaults:%group` applies to its members, whichever rule allows the command.
-fn text(how: Sudo, group: &str) -> String {
-    // An unquoted '@' would begin a host here.
-    let who = if group.contains('@') { format!("\"%{group}\"") } else { format!("%{group}") };
+/// What is written, and what is said about it.
+struct Way {
+    rule: String,
+    /// The line for PAM.
+    line: Option<String>,
+    notes: Vec<Message>,
+}
+
+/// The way that this host's sudo understands.
+fn way(host: &Host, visudo: &str, how: Sudo, group: &str, rules: &str) -> Result<Way, Error> {
     match how {
-        Sudo::Nopasswd => format!(
-            "# Written by 'nss-iamctl enable --sudo nopasswd'. nss-iam users have no password. What they may\n\
-             # run is what sudoers allows to the local groups that [local_groups] adds them to.\n\
-             Defaults:{who} !authenticate\n"
-        ),
-        Sudo::Agent => format!(
-            "# Written by 'nss-iamctl enable --sudo agent'. nss-iam users authenticate with their SSH agent. What\n\
-             # they may run is what sudoers allows to the local groups that [local_groups] adds them to.\n\
-             Defaults:{who} env_keep += \"SSH_AUTH_SOCK\"\n"
-        ),
+        Sudo::Agent => {
+            let keep = default(group, "env_keep += \"SSH_AUTH_SOCK\"");
+            let rule = text("agent", "authenticate with their SSH agent", &keep);
+            if let Some(why) = refused(host, visudo, &rule)? {
+                return Err(Error::other(format!("visudo refuses the rule for '{PATH}': {why}")));
+            }
+            if !has_module(host, AGENT_MODULE) {
+                let what = format!("'--sudo agent' needs {AGENT_MODULE}, which is not installed");
+                return Err(Error::configuration(what).hint(
+                    "install libpam-ssh-agent-auth (Debian, Ubuntu), or pam_ssh_agent_auth (Fedora, RHEL and Amazon Linux, where it \
+                     is built from openssh, and openSUSE)",
+                ));
+            }
+            let line = format!(
+                "auth sufficient {AGENT_MODULE} authorized_keys_command={KEYS_CMD} authorized_keys_command_user={KEYS_USER}"
+            );
+            let what = "pam_ssh_agent_auth 0.10.3 takes RSA, ECDSA and Ed25519 keys, but no FIDO keys (sk-...); it signs with SHA-1 \
+                        for RSA keys, except in the builds of Fedora and RHEL, so they fail where SHA-1 is off";
+            let note =
+                Message::new(what).with_hint("give users who have only such keys an Ed25519 key, in a tag");
+            Ok(Way { rule, line: Some(line), notes: vec![note] })
+        }
+        Sudo::Nopasswd => {
+            let rule = nopasswd(&default(group, NO_PASSWORD));
+            match refused(host, visudo, &rule)? {
+                None => Ok(Way { rule, line: None, notes: Vec::new() }),
+                Some(why) => by_pam(host, visudo, group, rules, &why),
+            }
+        }
     }
 }
 
-/// Adds PAM's line for the agent to sudo's services, or removes it.
-fn services(host: &Host, how: Sudo) -> Result<Vec<Edit>, Error> {
-    let line = format!(
-        "auth sufficient {MODULE} authorized_keys_command={KEYS_CMD} authorized_keys_command_user={KEYS_USER}"
+/// Without '!authenticate'.
+fn by_pam(host: &Host, visudo: &str, group: &str, rules: &str, why: &str) -> Result<Way, Error> {
+    let bare = nopasswd(&format!(
+        "# PAM lets them through, in '{SUDO}': this host's sudo has no setting 'authenticate'.\n"
+    ));
+    if refused(host, visudo, &bare)?.is_some() {
+        return Err(Error::other(format!("visudo refuses the rule for '{PATH}': {why}")));
+    }
+    if authenticates_target(rules) {
+        let what = "'Defaults targetpw' makes sudo ask for the password of the target user, so PAM cannot tell who asks";
+        return Err(
+            Error::configuration(what).hint("visudo, and remove it; or install sudo instead of sudo-rs")
+        );
+    }
+    if !has_module(host, GROUP_MODULE) {
+        let what = format!("'--sudo nopasswd' needs {GROUP_MODULE} here, which is not installed");
+        return Err(Error::configuration(what).hint("install the modules of Linux-PAM"));
+    }
+    // Since sudo-rs 0.2.9, `sudo -n` asks PAM only with this setting. Earlier, it always does.
+    let more = format!("{bare}{}", default(group, "noninteractive_auth"));
+    let rule = if refused(host, visudo, &more)?.is_none() { more } else { bare };
+    let line = format!("auth sufficient {GROUP_MODULE} quiet user ingroup {group}");
+    let what =
+        format!("sudo here has no setting 'authenticate' ({why}), so '{SUDO}' lets nss-iam users through");
+    let notes = [Some(what.into()), unfound(host, rules)].into_iter().flatten().collect();
+    Ok(Way { rule, line: Some(line), notes })
+}
+
+/// A group of nss-iam that sudoers names and that sudo-rs does not find, because it has too many members.
+fn unfound(host: &Host, rules: &str) -> Option<Message> {
+    let cache = Cache::read(&host.path(CACHE)).ok()?;
+    let named = named(rules, false);
+    // Each member is a name, its end and a pointer.
+    let size = |group: &Group| group.members.iter().map(|name| name.as_str().len() + 9).sum::<usize>();
+    let is_unfound = |group: &&Group| named.contains(group.name.as_str()) && size(group) >= GROUP_SIZE;
+    let Group { name, members, .. } = cache.groups.iter().find(is_unfound)?;
+    let what = format!(
+        "sudoers names '%{name}', a group with {} members, which sudo-rs before 0.2.14 does not find",
+        members.len()
     );
+    let hint = "name a local group there, and let them join it: nss-iamctl enable --local-group GROUP=LOCAL; or update sudo-rs";
+    Some(Message::new(what).with_hint(hint))
+}
+
+/// What visudo, which belongs to the installed sudo, says against a text.
+fn refused(host: &Host, visudo: &str, text: &str) -> Result<Option<String>, Error> {
+    // sudo-rs takes '-' for the name of a file.
+    let checked = host.run_with(&[visudo, "-c", "-f", "/dev/stdin"], text)?;
+    if checked.success() {
+        return Ok(None);
+    }
+    Ok(Some(if checked.stderr.is_empty() { checked.stdout.trim().to_owned() } else { checked.complaint() }))
+}
+
+fn nopasswd(rule: &str) -> String {
+    text("nopasswd", "have no password", rule)
+}
+
+/// sudoers(5): `Defaults:%group` applies to its members, whichever rule allows the command.
+fn default(group: &str, setting: &str) -> String {
+    // An unquoted '@' would begin a host here.
+    let who = if group.contains('@') { format!("\"%{group}\"") } else { format!("%{group}") };
+    format!("Defaults:{who} {setting}\n")
+}
+
+fn text(word: &str, how: &str, rule: &str) -> String {
+    format!(
+        "# Written by 'nss-iamctl enable --sudo {word}'. nss-iam users {how}.\n\
+         # What they may run is what sudoers allows to the local groups that [local_groups] adds them to.\n{rule}"
+    )
+}
+
+/// Whether sudo authenticates another user than the one who runs it.
+fn authenticates_target(rules: &str) -> bool {
+    let defaults = rules.lines().map(str::trim_start).filter(|line| line.starts_with("Defaults"));
+    defaults.flat_map(|line| line.split([' ', '\t', ','])).any(|word| word == "targetpw")
+}
+
+/// Adds a line to sudo's services, or removes the one that was added.
+fn services(host: &Host, line: Option<&str>) -> Result<Vec<Edit>, Error> {
     let mut edits = Vec::new();
     for path in SERVICES {
         let before = files::read(&host.path(path))?;
@@ -96,15 +195,14 @@ fn services(host: &Host, how: Sudo) -> Result<Vec<Edit>, Error> {
         let Some(bare) = Kind::Block.without_ours(Path::new(path), read.as_deref())? else { continue };
         // After the first line, which names the file.
         let at = usize::from(bare.starts_with(b"#%PAM"));
-        let after = if how == Sudo::Agent {
-            Some(block::insert(&bare, at, &line))
-        } else {
-            before.as_ref().and(Some(bare))
+        let after = match line {
+            Some(line) => Some(block::insert(&bare, at, line)),
+            None => before.as_ref().and(Some(bare)),
         };
         edits.push(Edit { path: path.into(), kind: Kind::Block, before, after, mode: 0o644 });
     }
-    if how == Sudo::Agent && !edits.iter().any(|edit| edit.path == Path::new(SUDO)) {
-        return Err(Error::configuration(format!("'--sudo agent' needs '{SUDO}', which does not exist")));
+    if line.is_some() && !edits.iter().any(|edit| edit.path == Path::new(SUDO)) {
+        return Err(Error::configuration(format!("'--sudo' needs '{SUDO}', which does not exist")));
     }
     Ok(edits)
 }
@@ -117,11 +215,11 @@ fn reads_directory(sudoers: &str) -> bool {
     })
 }
 
-fn has_module(host: &Host) -> bool {
+fn has_module(host: &Host, module: &str) -> bool {
     let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
     let directories = [format!("/usr/lib/{multiarch}"), format!("/lib/{multiarch}")];
     let plain = ["/usr/lib64", "/lib64", "/usr/lib", "/lib"].map(str::to_owned);
-    directories.iter().chain(&plain).any(|directory| host.exists(&format!("{directory}/security/{MODULE}")))
+    directories.iter().chain(&plain).any(|directory| host.exists(&format!("{directory}/security/{module}")))
 }
 
 /// All rules: the main file and those of its directory.
@@ -170,13 +268,22 @@ fn powerless(rules: &str, config: &Config) -> Option<Message> {
     Some(Message::new(what).with_hint(format!("nss-iamctl enable --local-group GROUP={first}")))
 }
 
-/// A note if nss-iam users join a group that may use sudo, and sudo would ask them for a password, which they do not have.
+/// A note if sudo would ask nss-iam users for a password, which they do not have, although a group that they join may use it;
+/// or if it does not find a group.
 ///
 /// # Errors
 /// When sudo's rules cannot be read.
 pub(crate) fn asks_for_a_password(host: &Host, config: &Config) -> Result<Option<Message>, Error> {
-    if host.exists(PATH) {
-        return Ok(None);
+    if let Some(ours) = files::read_lossy(&host.path(PATH))? {
+        let Some(visudo) = host.find("visudo") else { return Ok(None) };
+        if let Some(why) = refused(host, &visudo, &ours)? {
+            let what = format!("visudo refuses '{PATH}', so sudo asks nss-iam users for a password: {why}");
+            return Ok(Some(
+                Message::new(what).with_hint("nss-iamctl enable --sudo nopasswd, or --sudo agent"),
+            ));
+        }
+        let is_rs = refused(host, &visudo, &default("x", NO_PASSWORD))?.is_some();
+        return Ok(if is_rs { unfound(host, &rules(host)?) } else { None });
     }
     let rules = rules(host)?;
     let named = named(&rules, true);
@@ -191,6 +298,8 @@ pub(crate) fn asks_for_a_password(host: &Host, config: &Config) -> Result<Option
 
 #[cfg(test)]
 mod tests {
+    use policy::{IamId, Id, Name};
+
     use super::*;
 
     #[test]
@@ -204,6 +313,40 @@ mod tests {
             assert_eq!(told.hint(), Some("nss-iamctl enable --local-group GROUP=wheel"));
         }
         assert_eq!(hint("[local_groups]\nOps = [\"wheel\"]\n"), None);
+    }
+
+    /// A group of this many members whom sudoers names.
+    #[test]
+    fn a_group_that_sudo_rs_does_not_find_is_noted() {
+        let directory = tempfile::tempdir().unwrap();
+        let host = Host::this_directory(directory.path());
+        let told = |members: usize, rules: &str| {
+            let name = |index: usize| Name::new(&format!("user{index:04}")).unwrap();
+            let gid = Id::computed(&IamId::new("AGPAOPS"));
+            let members = (0..members).map(name).collect();
+            let ops = Group { gid, name: Name::new("ops").unwrap(), pinned: false, members };
+            let path = host.path(CACHE);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let cache = Cache { users: Vec::new(), groups: vec![ops] };
+            cache::publish::cache(path.parent().unwrap(), &cache).unwrap();
+            unfound(&host, rules).map(|told| told.what().to_owned())
+        };
+        let rules = "%ops ALL=(ALL) ALL\n";
+        assert_eq!(told(50, rules), None);
+        assert_eq!(told(100, "%sudo ALL=(ALL) ALL\n"), None);
+        assert!(told(100, rules).unwrap().contains("'%ops', a group with 100 members"));
+    }
+
+    #[test]
+    fn the_target_is_authenticated_only_where_sudoers_says_so() {
+        for (rules, does) in [
+            ("Defaults targetpw\n", true),
+            ("Defaults env_reset, targetpw\n", true),
+            ("  Defaults:%ops\ttargetpw\n", true),
+            ("Defaults !targetpw\n# Defaults targetpw\n%sudo ALL=(ALL) ALL\n", false),
+        ] {
+            assert_eq!(authenticates_target(rules), does, "{rules}");
+        }
     }
 
     #[test]

@@ -84,6 +84,46 @@ fn sudo_without_password_asks_local_users_as_before() {
     assert_eq!(machine.files(), before);
 }
 
+/// sudo-rs has no setting 'authenticate', and `sudo -n` needs another one since 0.2.9.
+#[test]
+fn without_the_setting_pam_lets_nss_iam_users_use_sudo_and_no_rule_grants_anything() {
+    for (unknown, wanted) in [
+        ("!authenticate\nnoninteractive_auth\n", &[][..]),
+        ("!authenticate\n", &["Defaults:%iam-users noninteractive_auth"]),
+    ] {
+        let machine = Machine::debian();
+        machine.write("/sudo-has-not", unknown);
+        machine.write("/etc/pam.d/sudo", "#%PAM-1.0\n@include common-auth\n");
+        let refused = machine.enable(&sudo(Sudo::Nopasswd)).unwrap_err().to_string();
+        assert!(refused.contains("needs pam_succeed_if.so"), "{refused}");
+        machine.write("/usr/lib64/security/pam_succeed_if.so", "");
+        let before = machine.files();
+        machine.enable(&sudo(Sudo::Nopasswd)).unwrap();
+        let rule = machine.read("/etc/sudoers.d/nss-iam");
+        let rules: Vec<&str> = rule.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(rules, wanted);
+        let line = "auth sufficient pam_succeed_if.so quiet user ingroup iam-users";
+        assert_eq!(machine.read("/etc/pam.d/sudo").lines().nth(2), Some(line));
+        assert!(machine.said().contains("'/etc/pam.d/sudo' lets nss-iam users through"));
+        assert_eq!(machine.enable(&sudo(Sudo::Nopasswd)).unwrap(), "");
+        // sudo is installed instead: what it has no need for is gone.
+        machine.remove("/sudo-has-not");
+        machine.enable(&sudo(Sudo::Nopasswd)).unwrap();
+        assert_eq!(machine.read("/etc/pam.d/sudo"), "#%PAM-1.0\n@include common-auth\n");
+        // And the other way round, which `doctor` notices.
+        machine.write("/sudo-has-not", unknown);
+        machine.said();
+        machine.enable(&enable()).unwrap();
+        assert!(machine.said().contains("visudo refuses '/etc/sudoers.d/nss-iam'"));
+        machine.disable().unwrap();
+        assert_eq!(machine.files(), before);
+
+        machine.write("/etc/sudoers.d/suse", "Defaults targetpw\n");
+        let refused = machine.enable(&sudo(Sudo::Nopasswd)).unwrap_err().to_string();
+        assert!(refused.contains("PAM cannot tell who asks"), "{refused}");
+    }
+}
+
 #[test]
 fn sudo_by_agent_needs_its_module_and_is_asked_first() {
     let machine = Machine::debian();

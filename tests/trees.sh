@@ -56,8 +56,10 @@ tree directory bookworm \
 
 # Whole systems, which are booted, and on which the packages are installed.
 for release in 11:bullseye 12:bookworm 13:trixie; do
+    # Does not replace sudo: it is sudo-rs, beside it.
+    case $release in 13:*) more=,sudo-rs ;; *) more= ;; esac
     tree "debian${release%:*}" "${release#*:}" \
-        ca-certificates,cron,dbus,iproute2,libpam-systemd,libpam-ssh-agent-auth,nftables,openssh-client,openssh-server,procps,sudo,systemd-sysv
+        ca-certificates,cron,dbus,iproute2,libpam-systemd,libpam-ssh-agent-auth,nftables,openssh-client,openssh-server,procps,sudo,systemd-sysv$more
 done
 # Runs 32-bit programs, too. Without updates: the same version of a package is not there for both architectures at once.
 # shellcheck disable=SC2016 # mmdebstrap's shell expands it

@@ -16,6 +16,7 @@ mod outage;
 mod published;
 mod pushed;
 mod session;
+mod sudo_rs;
 mod support;
 mod units;
 mod verdicts;

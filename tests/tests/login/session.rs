@@ -70,7 +70,7 @@ fn pam_accepts_account_and_session_of_a_user_but_not_of_a_removed_user() {
 }
 
 /// Runs an ssh client that forwards an agent with one key.
-fn with_agent(host: &JumpHost, key: &Key, client: &Command) -> Output {
+pub(crate) fn with_agent(host: &JumpHost, key: &Key, client: &Command) -> Output {
     let add = format!("ssh-add -q {} && exec \"$@\"", key.file.display());
     let mut line = ["ssh-agent", "sh", "-c", &add, "sh"].map(OsStr::new).to_vec();
     line.push(client.get_program());

@@ -13,6 +13,7 @@ pub mod login;
 pub mod no_key;
 pub mod offer;
 pub mod precedence;
+pub mod public_key;
 pub mod reserved;
 mod value;
 
@@ -30,4 +31,5 @@ pub const FORWARD_ONLY_SHELL: &str = "/usr/libexec/nss-iam/forward-only";
 pub const FORWARD_ONLY_HOME: &str = "/";
 
 pub use id::Id;
+pub use public_key::NotAKey;
 pub use value::{Field, IamId, Invalid, KeyLine, NAME_MAX, Name};

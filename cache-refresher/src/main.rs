@@ -10,7 +10,6 @@ mod exit;
 mod fetch;
 mod fetch_child;
 mod handover;
-mod keys;
 mod known;
 mod local;
 mod lock;

@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod failure;
-mod key_body;
 pub mod regular;
 mod warning;
 
@@ -17,7 +16,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use failure::{Failure, FailureCode, FailureKind};
-pub use key_body::type_and_base64;
 use regular::{Links, Regular, Unread};
 pub use warning::{Warning, WarningCode};
 
@@ -131,7 +129,7 @@ pub struct Key {
     /// Offered to sshd only if true.
     #[serde(default = "yes")]
     pub active: bool,
-    /// SSHPublicKeyBody in authorized_keys form, see [`type_and_base64`]. May be empty for inactive keys.
+    /// SSHPublicKeyBody in authorized_keys form. May be empty for inactive keys.
     #[serde(default)]
     pub body: String,
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use claims::{Unresolved, Use};
-use policy::Invalid;
 use policy::id::{BadTag, Foreign, LAST};
+use policy::{Invalid, NotAKey};
 
 use crate::coded::coded;
 
@@ -196,7 +196,7 @@ coded! {
         } = "key-unreadable",
         /// A DSA key.
         KeyDsa = "key-dsa",
-        /// A key of a type that sshd does not accept.
+        /// A certificate. Earlier releases: any type that they do not know.
         KeyType = "key-type",
         /// A key that cannot be written as text.
         KeyUnprintable {
@@ -225,6 +225,20 @@ impl From<Invalid> for SkipReason {
             Invalid::Field => Self::TagCharacters,
             Invalid::Id(id) => Self::TagIdOfSystem { id },
             Invalid::Key => Self::KeyUnprintable { cause: invalid.to_string() },
+        }
+    }
+}
+
+impl From<NotAKey> for SkipReason {
+    fn from(reason: NotAKey) -> Self {
+        match reason {
+            NotAKey::Long(bytes) => Self::KeyLong { bytes },
+            NotAKey::Private => Self::KeyPrivate,
+            NotAKey::Lines => Self::KeyLines,
+            NotAKey::Form => Self::KeyForm,
+            NotAKey::Certificate => Self::KeyType,
+            NotAKey::Dsa => Self::KeyDsa,
+            NotAKey::Unreadable(cause) => Self::KeyUnreadable { cause },
         }
     }
 }
@@ -323,13 +337,13 @@ impl fmt::Display for SkipReason {
             Self::TagIdOfSystem { id } => Invalid::Id(*id).fmt(f),
             Self::TagIdTooHigh { id, last } => write!(f, "{id} is above {last}"),
             Self::TagShell { shell } => write!(f, "'{shell}' is not in /etc/shells"),
-            Self::KeyLong { bytes } => write!(f, "{bytes} bytes is too long for a public key"),
-            Self::KeyPrivate => f.write_str("it is a private key; treat it as compromised"),
-            Self::KeyLines => f.write_str("it has several lines or control characters"),
-            Self::KeyForm => f.write_str("not a public key: it must have a type and a base64 text"),
-            Self::KeyUnreadable { cause } => write!(f, "not a public key of OpenSSH: {cause}"),
-            Self::KeyDsa => f.write_str("DSA keys are refused by sshd"),
-            Self::KeyType => f.write_str("not a public key of a type that sshd accepts"),
+            Self::KeyLong { bytes } => NotAKey::Long(*bytes).fmt(f),
+            Self::KeyPrivate => NotAKey::Private.fmt(f),
+            Self::KeyLines => NotAKey::Lines.fmt(f),
+            Self::KeyForm => NotAKey::Form.fmt(f),
+            Self::KeyUnreadable { cause } => NotAKey::Unreadable(cause.clone()).fmt(f),
+            Self::KeyDsa => NotAKey::Dsa.fmt(f),
+            Self::KeyType => NotAKey::Certificate.fmt(f),
             Self::KeyUnprintable { cause } => write!(f, "cannot be printed: {cause}"),
             Self::KeyBelongsElsewhere { kind, source } => {
                 write!(f, "{kind} belongs in {source} itself, not in a tag")

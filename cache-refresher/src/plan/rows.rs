@@ -19,7 +19,6 @@ use super::naming::{self, Group, Member};
 use super::own_groups::{OwnGroups, OwnIds};
 use super::passwd;
 use super::told::Told;
-use crate::keys;
 use crate::local::NOLOGIN;
 
 /// A member with everything that is published about them.
@@ -133,18 +132,18 @@ fn active_keys(
 ) -> Vec<KeyLine> {
     let mut lines = BTreeSet::new();
     for key in keys.iter().filter(|key| key.active) {
-        match keys::parse(&key.body) {
+        match KeyLine::read(&key.body) {
             Ok(line) => drop(lines.insert(line)),
             Err(reason) => {
-                told.skip(user.account, Part::Key(&key.id), user.iam_name, &user.iam_id, reason);
+                told.skip(user.account, Part::Key(&key.id), user.iam_name, &user.iam_id, reason.into());
             }
         }
     }
     if let Known::Listed { tags, .. } = &user.known {
         let is_key = |tag: &str| input.config.tags.usage(tag) == Some(TagUse::SshKey);
         for (tag, body) in tags.iter().filter(|(tag, _)| is_key(tag)) {
-            let parsed = keys::parse(body).and_then(|line| match line.kind() {
-                kind @ ("ssh-rsa" | "ssh-dss") => {
+            let parsed = KeyLine::read(body).map_err(SkipReason::from).and_then(|line| match line.kind() {
+                kind @ "ssh-rsa" => {
                     let (kind, source) = (kind.to_owned(), input.noun().to_owned());
                     Err(SkipReason::KeyBelongsElsewhere { kind, source })
                 }

@@ -154,9 +154,8 @@ mod tests {
         let mut facts = good();
         facts.config.as_mut().unwrap().tags.uses = vec![TagUse::SshKey];
         let body = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
-        let key = ssh_key::PublicKey::from_openssh(body).unwrap();
-        let fingerprint = key.fingerprint(ssh_key::HashAlg::Sha256).to_string();
-        let stored = KeyLine::new(&format!("{fingerprint} {body}")).unwrap();
+        let stored = KeyLine::read(body).unwrap();
+        let fingerprint = stored.fingerprint().to_owned();
         facts.published.keys.as_mut().unwrap().logins[0].keys = vec![stored];
         let user = &mut facts.published.listing.as_mut().unwrap().accounts[0].users[0];
         user.tags = [("nss-iam:ssh-key".to_owned(), body.to_owned())].into();

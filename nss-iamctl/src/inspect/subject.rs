@@ -8,8 +8,7 @@ use config::{Config, TagUse};
 use jiff::Timestamp;
 use message::near;
 use policy::precedence::{Age, LastHolder, UserClaim};
-use policy::{IamId, Name};
-use ssh_key::{HashAlg, PublicKey};
+use policy::{IamId, KeyLine, Name};
 use status::{Skip, What};
 
 use crate::host::published::Published;
@@ -171,8 +170,7 @@ pub(crate) fn origins(user: &listing::User, config: &Config) -> BTreeMap<String,
 
 /// The fingerprint of a key, as sshd shows it; `None` if it cannot be read.
 pub(crate) fn fingerprint(body: &str) -> Option<String> {
-    let key = PublicKey::from_openssh(&listing::type_and_base64(body)?).ok()?;
-    Some(key.fingerprint(HashAlg::Sha256).to_string())
+    Some(KeyLine::read(body).ok()?.fingerprint().to_owned())
 }
 
 fn is(login: &str, iam_name: &str, asked: &str) -> bool {

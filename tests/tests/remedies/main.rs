@@ -295,7 +295,11 @@ const OF_USERS: &[Row] = &[
     row(
         WHY_BOB,
         "key-type",
-        |host| tagged(host, "nss-iam:ssh-key-2", "x@example.com AAAADXhAZXhhbXBsZS5jb20AAAAA"),
+        |host| {
+            let certificate = "AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAxQG9wZW5zc2guY29t";
+            let body = format!("ssh-ed25519-cert-v01@openssh.com {certificate}");
+            tagged(host, "nss-iam:ssh-key-2", &body);
+        },
         &[0],
     ),
     row(

@@ -125,10 +125,7 @@ fn groups_options_commands_and_the_origin_of_each_key_are_shown() {
     let user = &mut listing(&mut facts).accounts[0].users[0];
     user.keys[0].body = format!("{} ana@laptop", REAL[0]);
     user.tags = [("nss-iam:ssh-key-2".to_owned(), REAL[1].to_owned())].into();
-    let stored = REAL.map(|body| {
-        let key = ssh_key::PublicKey::from_openssh(body).unwrap();
-        policy::KeyLine::new(&format!("{} {body}", key.fingerprint(ssh_key::HashAlg::Sha256))).unwrap()
-    });
+    let stored = REAL.map(|body| policy::KeyLine::read(body).unwrap());
     let keys = facts.published.keys.as_mut().unwrap();
     keys.options = "restrict,pty".to_owned();
     keys.logins[0].keys = stored.to_vec();

@@ -237,7 +237,7 @@ fn tags_and_keys() -> Vec<Row> {
         (R::KeyForm, "not a public key: it must have a type", vec!["the .pub file"]),
         (R::KeyUnreadable { cause: text("x") }, "not a public key of OpenSSH: x", vec!["the .pub file"]),
         (R::KeyDsa, "DSA keys are refused by sshd", vec!["the .pub file"]),
-        (R::KeyType, "not a public key of a type that sshd accepts", vec!["the .pub file"]),
+        (R::KeyType, "a certificate is not a public key", vec!["the .pub file"]),
         (R::KeyUnprintable { cause: text("x") }, "cannot be printed: x", vec!["the .pub file"]),
         (
             R::KeyBelongsElsewhere { kind: text("ssh-rsa"), source: text("IAM") },

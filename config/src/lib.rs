@@ -6,6 +6,7 @@
 
 mod check;
 pub mod environment;
+pub mod key_tags;
 mod load;
 mod source;
 #[cfg(test)]
@@ -291,7 +292,7 @@ impl Tags {
 /// A tag that can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagUse {
-    /// `ssh-key`, `ssh-key-2`, …: public keys.
+    /// `ssh-key`, `ssh-key-2`, …: public keys; `ssh-key-2.1`, `ssh-key-2.2`, …: the parts of one.
     SshKey,
     /// `name`: the login name.
     Name,
@@ -319,8 +320,10 @@ impl TagUse {
         }
     }
 
-    /// Keys are in several tags: `ssh-key`, `ssh-key-2`, ….
+    /// Keys are in several tags: `ssh-key`, `ssh-key-2`, …, or in their parts.
     fn is_called(self, word: &str) -> bool {
+        let word =
+            if self == Self::SshKey { key_tags::part(word).map_or(word, |(name, _)| name) } else { word };
         match word.strip_prefix(self.word()) {
             Some("") => true,
             Some(rest) if self == Self::SshKey => {

@@ -203,6 +203,16 @@ coded! {
             /// The reason.
             cause: String,
         } = "key-unprintable",
+        /// A key in parts, one of which is missing.
+        KeyPartMissing {
+            /// The tag that would have it.
+            tag: String,
+        } = "key-part-missing",
+        /// A key in parts beside a key with the same name.
+        KeyPartsBesideKey {
+            /// The tag with the other key.
+            tag: String,
+        } = "key-parts-beside-key",
         /// A key in a tag although keys of its type can be uploaded to the source.
         KeyBelongsElsewhere {
             /// Its type.
@@ -345,6 +355,8 @@ impl fmt::Display for SkipReason {
             Self::KeyDsa => NotAKey::Dsa.fmt(f),
             Self::KeyType => NotAKey::Certificate.fmt(f),
             Self::KeyUnprintable { cause } => write!(f, "cannot be printed: {cause}"),
+            Self::KeyPartMissing { tag } => write!(f, "a key in parts: the part '{tag}' is missing"),
+            Self::KeyPartsBesideKey { tag } => write!(f, "a key in parts, but '{tag}' also has a key"),
             Self::KeyBelongsElsewhere { kind, source } => {
                 write!(f, "{kind} belongs in {source} itself, not in a tag")
             }

@@ -48,6 +48,8 @@ pub enum Part<'a> {
     Key(&'a str),
     /// The user's key in this tag.
     KeyInTag(&'a str),
+    /// The user's key in parts, in these tags.
+    KeyInTags(&'a [&'a str]),
     /// The user's tag.
     Tag(&'a str),
 }
@@ -64,9 +66,12 @@ pub struct Skip {
     pub name: String,
     /// UserId or GroupId.
     pub id: String,
-    /// The tag, or the tag with the key.
+    /// The tag, or the tag with the key; of a key in parts, the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+    /// All tags of a key in parts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
     /// The SSHPublicKeyId of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -87,8 +92,10 @@ impl Skip {
             Part::Group => (What::Group, None, None),
             Part::Key(key) => (What::Key, None, Some(escaped(key))),
             Part::KeyInTag(tag) => (What::Key, Some(escaped(tag)), None),
+            Part::KeyInTags(tags) => (What::Key, tags.first().map(|tag| escaped(tag)), None),
             Part::Tag(tag) => (What::Tag, Some(escaped(tag)), None),
         };
+        let parts = if let Part::KeyInTags(tags) = part { tags } else { &[] };
         let text = match (&tag, &key) {
             (Some(tag), _) => format!("tag '{tag}': {reason}"),
             (None, Some(key)) => format!("key '{key}': {reason}"),
@@ -100,6 +107,7 @@ impl Skip {
             name: escaped(name),
             id: id.to_owned(),
             tag,
+            parts: parts.iter().map(|tag| escaped(tag)).collect(),
             key,
             reason: Kind::Known(reason),
             text: message::printable(&text),
@@ -118,6 +126,8 @@ struct Read {
     #[serde(default)]
     id: String,
     tag: Option<String>,
+    #[serde(default)]
+    parts: Vec<String>,
     key: Option<String>,
     code: Option<String>,
     details: Option<Value>,
@@ -127,8 +137,8 @@ struct Read {
 
 impl From<Read> for Skip {
     fn from(read: Read) -> Self {
-        let Read { account, what, name, id, tag, key, code, details, reason } = read;
+        let Read { account, what, name, id, tag, parts, key, code, details, reason } = read;
         let text = message::printable(&reason);
-        Self { account, what, name, id, tag, key, reason: Kind::read(code, details), text }
+        Self { account, what, name, id, tag, parts, key, reason: Kind::read(code, details), text }
     }
 }

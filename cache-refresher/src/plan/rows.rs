@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use cache::passwd::Passwd;
 use cache::snapshot::{self, Cache, Keys, Login};
 use cache::state::{Identity, State};
-use config::TagUse;
+use config::key_tags::{BadParts, TaggedKey};
 use jiff::Timestamp;
 use policy::precedence::{LastHolder, Standing};
 use policy::{Field, IamId, Id, KeyLine, Name, offer};
-use status::{Part, SkipReason, Warning};
+use status::{Part, SkipReason, Warning, escaped};
 
 use super::candidates::{self, Known};
 use super::forwarding::{self, Forwarding};
@@ -140,24 +140,34 @@ fn active_keys(
         }
     }
     if let Known::Listed { tags, .. } = &user.known {
-        let is_key = |tag: &str| input.config.tags.usage(tag) == Some(TagUse::SshKey);
-        for (tag, body) in tags.iter().filter(|(tag, _)| is_key(tag)) {
-            let parsed = KeyLine::read(body).map_err(SkipReason::from).and_then(|line| match line.kind() {
-                kind @ "ssh-rsa" => {
-                    let (kind, source) = (kind.to_owned(), input.noun().to_owned());
-                    Err(SkipReason::KeyBelongsElsewhere { kind, source })
-                }
-                _ => Ok(line),
-            });
-            match parsed {
+        for key in input.config.tags.keys(tags) {
+            match in_tags(input, &key) {
                 Ok(line) => drop(lines.insert(line)),
                 Err(reason) => {
-                    told.skip(user.account, Part::KeyInTag(tag), user.iam_name, &user.iam_id, reason);
+                    let part = if key.parts.is_empty() {
+                        Part::KeyInTag(key.tag)
+                    } else {
+                        Part::KeyInTags(&key.parts)
+                    };
+                    told.skip(user.account, part, user.iam_name, &user.iam_id, reason);
                 }
             }
         }
     }
     lines.into_iter().collect()
+}
+
+fn in_tags(input: &Input<'_>, key: &TaggedKey<'_>) -> Result<KeyLine, SkipReason> {
+    let body = key.body.as_ref().map_err(|bad| match bad {
+        BadParts::Missing(tag) => SkipReason::KeyPartMissing { tag: escaped(tag) },
+        BadParts::Whole(tag) => SkipReason::KeyPartsBesideKey { tag: escaped(tag) },
+    })?;
+    let line = KeyLine::read(body)?;
+    if line.kind() == "ssh-rsa" {
+        let (kind, source) = (line.kind().to_owned(), input.noun().to_owned());
+        return Err(SkipReason::KeyBelongsElsewhere { kind, source });
+    }
+    Ok(line)
 }
 
 /// Which local groups the members of a group join.

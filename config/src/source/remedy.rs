@@ -3,6 +3,9 @@
 
 use super::Source;
 
+/// The maximum length of a tag's value in IAM, in characters.
+const TAG_VALUE: usize = 256;
+
 impl Source {
     /// How a user is let in; none if it is not known in which group.
     #[must_use]
@@ -53,6 +56,29 @@ impl Source {
         }
     }
 
+    /// How the key in a file gets into as many tags as it needs, `<name>.1`, `<name>.2` and so on.
+    #[must_use]
+    pub fn to_set_key_parts(&self, user: &str, name: &str) -> String {
+        match self {
+            Self::Iam => format!(
+                "aws iam tag-user --user-name {user} --tags \"[$(cut -d' ' -f1,2 KEY.pub | tr -d '\\n' | fold -w {TAG_VALUE} | \
+                 awk -v name={name} '{{print \"{{\\\"Key\\\":\\\"\" name \".\" NR \"\\\",\\\"Value\\\":\\\"\" $0 \"\\\"}}\"}}' | paste -sd, -)]\""
+            ),
+            Self::File { .. } => self.to_add_rsa_key(user),
+        }
+    }
+
+    /// How several tags of a user are removed.
+    #[must_use]
+    pub fn to_remove_tags(&self, user: &str, tags: &[String]) -> String {
+        match self {
+            Self::Iam => self.to_remove_tag(user, &tags.join(" ")),
+            Self::File { .. } => {
+                tags.iter().map(|tag| self.to_remove_tag(user, tag)).collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+
     /// How a tag of a user is removed.
     #[must_use]
     pub fn to_remove_tag(&self, user: &str, tag: &str) -> String {
@@ -80,8 +106,10 @@ impl Source {
     pub fn to_add_other_key(&self, user: &str, tag: &str) -> String {
         match self {
             Self::Iam => format!(
-                "IAM's own upload takes RSA keys only: {} (if that tag has another key: {tag}-2)",
-                self.to_set_key_tag(user, tag)
+                "IAM's own upload takes RSA keys only: {} (if that tag has another key: {tag}-2); or, if the line has more than \
+                 {TAG_VALUE} characters: {}",
+                self.to_set_key_tag(user, tag),
+                self.to_set_key_parts(user, &format!("{tag}-1"))
             ),
             Self::File { .. } => self.to_add_rsa_key(user),
         }

@@ -308,10 +308,23 @@ fn a_tag_decides_only_if_it_is_used_and_only_keys_are_in_several() {
         assert_eq!(all.usage(&format!("x/{}", usage.word())), Some(usage));
         let several = (usage == TagUse::SshKey).then_some(usage);
         assert_eq!(all.usage(&format!("x/{}-2", usage.word())), several);
+        assert_eq!(all.usage(&format!("x/{}-2.1", usage.word())), several);
+        assert_eq!(all.usage(&format!("x/{}.12", usage.word())), several);
         assert_eq!(Tags { uses: Vec::new(), ..all.clone() }.usage(&format!("x/{}", usage.word())), None);
     }
-    for tag in ["name", "x/", "x/names", "x/ssh-key-", "x/ssh-key-old", "x/ssh-keys", "X/name", "x/Name", ""]
-    {
+    for tag in [
+        "name",
+        "x/",
+        "x/names",
+        "x/ssh-key-",
+        "x/ssh-key-old",
+        "x/ssh-key-2.a",
+        "x/ssh-key-2.1.1",
+        "x/ssh-keys",
+        "X/name",
+        "x/Name",
+        "",
+    ] {
         assert_eq!(all.usage(tag), None, "{tag}");
     }
     let tags = [("x/name".to_owned(), "ana".to_owned())].into();

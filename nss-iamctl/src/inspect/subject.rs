@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cache::snapshot::{Cache, Login, User};
 use cache::state::{self, State};
-use config::{Config, TagUse};
+use config::Config;
 use jiff::Timestamp;
 use message::near;
 use policy::precedence::{Age, LastHolder, UserClaim};
@@ -43,7 +43,7 @@ pub(crate) struct Inactive {
 pub(crate) enum Origin {
     /// SSHPublicKeyId; empty in a document without ids.
     Key(String),
-    /// The key of the tag.
+    /// The tag; of a key in parts, the first one, without which it is no key.
     Tag(String),
 }
 
@@ -161,8 +161,9 @@ pub(crate) fn meant(asked: &str, cache: Option<&Cache>) -> Vec<String> {
 pub(crate) fn origins(user: &listing::User, config: &Config) -> BTreeMap<String, Origin> {
     let keys = user.keys.iter().filter(|key| key.active);
     let keys = keys.map(|key| (key.body.as_str(), Origin::Key(key.id.clone())));
-    let tags = user.tags.iter().filter(|(tag, _)| config.tags.usage(tag) == Some(TagUse::SshKey));
-    let tags = tags.map(|(tag, body)| (body.as_str(), Origin::Tag(tag.clone())));
+    let tagged = config.tags.keys(&user.tags);
+    let tags =
+        tagged.iter().filter_map(|key| Some((key.body.as_deref().ok()?, Origin::Tag(key.tag.to_owned()))));
     // A key that is in both places is named by its id: untagging it would not revoke it.
     let found = tags.chain(keys).filter_map(|(body, origin)| Some((fingerprint(body)?, origin)));
     found.collect()

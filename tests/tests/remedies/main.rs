@@ -241,6 +241,10 @@ const OF_USERS: &[Row] = &[
     row(WHY_BOB, "tag-not-used", |host| tagged(host, "nss-iam:shell", "/bin/sh"), &[1, 0]),
     row(DOCTOR, "tag-id-of-system", |host| tagged(host, "nss-iam:uid", "7"), &[1]),
     row(WHY_BOB, "key-form", |host| tagged(host, "nss-iam:ssh-key-2", "broken"), &[0, 1]),
+    // The first way leaves a key in ssh-key-3.1.
+    row(WHY_BOB, "key-part-missing", |host| tagged(host, "nss-iam:ssh-key-3.2", "x"), &[0]),
+    row(WHY_BOB, "key-part-missing", |host| tagged(host, "nss-iam:ssh-key-4.2", "x"), &[1]),
+    row(WHY_BOB, "key-parts-beside-key", |host| tagged(host, "nss-iam:ssh-key.1", "x"), &[0]),
     row(
         WHY_BOB,
         "key-belongs-elsewhere",

@@ -65,6 +65,42 @@ fn keys_in_tags_are_of_the_kinds_that_iams_upload_refuses() {
 }
 
 #[test]
+fn a_key_in_parts_is_offered_whole_or_not_at_all_and_never_joined_from_two_users() {
+    let mut world = World::of(&["ana", "bob", "eve"]).uses(&[TagUse::SshKey]);
+    let (first, second) = ECDSA.split_at(90);
+    let (middle, last) = second.split_at(20);
+    for (part, value) in [("1", first), ("2", middle), ("3", last)] {
+        world.tag("U-ana", &format!("ssh-key-1.{part}"), value);
+    }
+    world.tag("U-bob", "ssh-key-1.1", first);
+    world.tag("U-eve", "ssh-key-1.2", middle);
+    world.tag("U-eve", "ssh-key-1.3", last);
+    // The end is missing, and a key of its own has the name.
+    world.tag("U-bob", "ssh-key-2.1", ECDSA);
+    world.tag("U-bob", "ssh-key-2", ED25519);
+    let plan = world.run();
+    assert_eq!(keys(&plan, "U-ana"), [ECDSA.to_owned()].into());
+    assert_eq!(keys(&plan, "U-bob"), [ED25519.to_owned()].into());
+    assert_eq!(keys(&plan, "U-eve"), [].into());
+    assert!(plan.told("U-bob", "tag 'nss-iam:ssh-key-1.1': not a public key of OpenSSH"));
+    assert!(
+        plan.told(
+            "U-bob",
+            "tag 'nss-iam:ssh-key-2.1': a key in parts, but 'nss-iam:ssh-key-2' also has a key"
+        )
+    );
+    assert!(plan.told(
+        "U-eve",
+        "tag 'nss-iam:ssh-key-1.2': a key in parts: the part 'nss-iam:ssh-key-1.1' is missing"
+    ));
+    let parts: Vec<&[String]> = plan.skips.iter().map(|skip| skip.parts.as_slice()).collect();
+    assert!(
+        parts.contains(&&["nss-iam:ssh-key-1.2".to_owned(), "nss-iam:ssh-key-1.3".to_owned()][..]),
+        "{parts:?}"
+    );
+}
+
+#[test]
 fn keys_that_were_never_read_leave_those_of_the_state_at_their_age() {
     let mut world = World::of(&["ana"]);
     world.listed("U-ana").keys = vec![key(ED25519)];

@@ -4,7 +4,7 @@
 mod tests;
 
 use claims::{Kind as UseKind, Unresolved, Use};
-use config::Config;
+use config::{Config, key_tags};
 use message::Message;
 use status::{Kind, Skip, SkipReason, What};
 
@@ -68,6 +68,7 @@ fn at_the_source(config: &Config, skip: &Skip, reason: &SkipReason) -> String {
             let set = source.to_set_tag(&user, &tag, &value);
             format!("correct the tag: {set}; or remove it: {}", source.to_remove_tag(&user, &tag))
         }
+        (What::Key, Some(_), _) if !skip.parts.is_empty() => in_parts(config, skip, reason),
         (What::Key, Some(tag), _) => {
             let tag = word(tag);
             let (set, remove) = (source.to_set_key_tag(&user, &tag), source.to_remove_tag(&user, &tag));
@@ -90,6 +91,29 @@ fn at_the_source(config: &Config, skip: &Skip, reason: &SkipReason) -> String {
         _ => return Refused { config, what: skip.what, id: &skip.id, user: &skip.name }.remedy(reason),
     };
     format!("{command}; then nss-iamctl refresh")
+}
+
+/// The remedy for a key in parts. All parts are removed first: those of a longer key would be left over.
+fn in_parts(config: &Config, skip: &Skip, reason: &SkipReason) -> String {
+    let (source, user) = (&config.source, word(&skip.name));
+    let tags: Vec<String> = skip.parts.iter().map(|tag| word(tag)).collect();
+    let remove = source.to_remove_tags(&user, &tags);
+    let first = skip.parts.first().map_or("", String::as_str);
+    let name = word(key_tags::part(first).map_or(first, |(name, _)| name));
+    let set = source.to_set_key_parts(&user, &name);
+    match reason {
+        SkipReason::KeyPrivate => format!("{PRIVATE_KEY}: {remove}; {set}"),
+        SkipReason::KeyBelongsElsewhere { .. } => {
+            format!("{remove}; an RSA key is uploaded instead: {}", source.to_add_rsa_key(&user))
+        }
+        SkipReason::KeyPartsBesideKey { tag } => {
+            format!(
+                "remove the parts: {remove}; or the other key: {}",
+                source.to_remove_tag(&user, &word(tag))
+            )
+        }
+        _ => format!("{PUBLIC_KEY}: {remove}; {set}; or only remove it: {remove}"),
+    }
 }
 
 /// What was refused, on a host with this configuration.
@@ -134,6 +158,7 @@ impl Refused<'_> {
             | R::TagIdTooHigh { .. }
             | R::TagShell { .. } => TAG.to_owned(),
             R::KeyPrivate => PRIVATE_KEY.to_owned(),
+            R::KeyPartMissing { .. } | R::KeyPartsBesideKey { .. } => TAG.to_owned(),
             R::KeyBelongsElsewhere { .. } => self.config.source.to_add_rsa_key(&word(self.user)),
             R::KeyLong { .. }
             | R::KeyLines

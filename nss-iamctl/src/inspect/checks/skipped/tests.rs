@@ -240,6 +240,16 @@ fn tags_and_keys() -> Vec<Row> {
         (R::KeyType, "a certificate is not a public key", vec!["the .pub file"]),
         (R::KeyUnprintable { cause: text("x") }, "cannot be printed: x", vec!["the .pub file"]),
         (
+            R::KeyPartMissing { tag: text("x.2") },
+            "a key in parts: the part 'x.2' is missing",
+            vec!["correct the tag"],
+        ),
+        (
+            R::KeyPartsBesideKey { tag: x() },
+            "a key in parts, but 'x' also has a key",
+            vec!["correct the tag"],
+        ),
+        (
             R::KeyBelongsElsewhere { kind: text("ssh-rsa"), source: text("IAM") },
             "ssh-rsa belongs in IAM itself, not in a tag",
             vec!["upload-ssh-public-key"],
@@ -262,6 +272,8 @@ fn each_reason_has_a_remedy_that_can_be_followed() {
     assert_eq!(codes, SkipReason::CODES.iter().copied().collect(), "each of them");
 }
 
+const PARTS: Part<'static> = Part::KeyInTags(&["nss-iam:ssh-key-1.1", "nss-iam:ssh-key-1.3"]);
+
 /// Other configurations, for each variant of `Source`.
 fn configs() -> Vec<Config> {
     let config = |text: &str| Config::parse(&[("config.toml".into(), text.to_owned())]).unwrap();
@@ -273,9 +285,14 @@ fn configs() -> Vec<Config> {
 fn no_remedy_names_a_command_of_another_source() {
     for config in configs() {
         for (reason, ..) in table() {
-            for part in
-                [Part::User, Part::Group, Part::Key("APKA"), Part::KeyInTag("ssh-key"), Part::Tag("uid")]
-            {
+            for part in [
+                Part::User,
+                Part::Group,
+                Part::Key("APKA"),
+                Part::KeyInTag("ssh-key"),
+                PARTS,
+                Part::Tag("uid"),
+            ] {
                 let remedy = remedy(&config, &Skip::new("", part, "X", "AIDAX", reason.clone()));
                 match config.source {
                     Source::Iam => assert!(!remedy.contains("file:///srv"), "{remedy}"),
@@ -355,6 +372,27 @@ fn what_is_wrong_with_a_key_in_a_tag_is_mended_in_that_tag() {
     let quoted = "'nss-iam:ssh-key$(id)'";
     assert!(hostile.contains(&format!("--tag-keys {quoted}")), "{hostile}");
     assert!(hostile.contains(&format!("--tags Key={quoted},Value=")), "{hostile}");
+}
+
+/// What was left over of a longer key would spoil the next one.
+#[test]
+fn parts_of_a_key_are_removed_before_new_ones_are_written() {
+    use SkipReason as R;
+    let told = |reason| remedy(&Config::default(), &Skip::new("", PARTS, "Ana", "AIDAANA", reason));
+    let untag = "aws iam untag-user --user-name Ana --tag-keys nss-iam:ssh-key-1.1 nss-iam:ssh-key-1.3";
+    let tag = r#"aws iam tag-user --user-name Ana --tags "[$(cut -d' ' -f1,2 KEY.pub | tr -d '\n' | fold -w 256 | awk -v name=nss-iam:ssh-key-1 '{print "{\"Key\":\"" name "." NR "\",\"Value\":\"" $0 "\"}"}' | paste -sd, -)]""#;
+    for reason in [R::KeyPartMissing { tag: text("nss-iam:ssh-key-1.2") }, R::KeyForm, R::KeyPrivate] {
+        let remedy = told(reason);
+        assert!(remedy.contains(&format!("{untag}; {tag}")), "{remedy}");
+    }
+    let beside = told(R::KeyPartsBesideKey { tag: text("nss-iam:ssh-key-1") });
+    assert!(
+        beside.contains(untag)
+            && beside.contains(
+                "or the other key: aws iam untag-user --user-name Ana --tag-keys nss-iam:ssh-key-1;"
+            ),
+        "{beside}"
+    );
 }
 
 #[test]

@@ -177,10 +177,14 @@ fn keys(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Option<Finding>
         }
     }
     let settings = probe.sshd.as_ref()?.as_ref().ok()?;
-    let algorithms = effective::refused_algorithms(settings, login?)?;
-    let what = format!("sshd accepts no key of '{name}': PubkeyAcceptedAlgorithms lacks {algorithms}");
-    let remedy = "add one of them to PubkeyAcceptedAlgorithms in sshd_config";
-    Some(Finding::bad(Link::SshdKeyTypes, what, remedy))
+    let login = login?;
+    let refused = effective::refused_types(settings, login);
+    if refused.is_empty() || !login.keys.iter().all(|key| refused.contains(key.kind())) {
+        return None;
+    }
+    let kinds = refused.iter().copied().collect::<Vec<_>>().join(", ");
+    let what = format!("sshd accepts no key of '{name}': PubkeyAcceptedAlgorithms lacks {kinds}");
+    Some(Finding::bad(Link::SshdKeyTypes, what, effective::to_accept(refused)))
 }
 
 fn is_bad(found: &Finding) -> bool {

@@ -6,7 +6,7 @@ use cache::snapshot::User;
 use claims::{Kind, Use};
 use config::{Config, TagUse};
 use listing::{Key, Listing};
-use policy::{IamId, Id, Name};
+use policy::{IamId, Id, KeyLine, Name};
 use status::{Locked, Part, Skip, SkipReason, Warning, What};
 
 use super::{chain, verdict_line};
@@ -158,6 +158,18 @@ fn keys_that_do_not_do_are_told_one_by_one() {
         let reason = SkipReason::KeyUnreadable { cause: "x".to_owned() };
         skip(facts, Part::Key("APKA8"), "Ana", "AIDAANA", reason);
     });
+    let later = KeyLine::new("SHA256:a ssh-mldsa44-ed25519 AAAA").unwrap();
+    let of_type =
+        "sshd ignores keys of these types, which PubkeyAcceptedAlgorithms lacks: ssh-mldsa44-ed25519";
+    finds(
+        "ana",
+        Warn,
+        of_type,
+        "ssh-mldsa44-ed25519, which needs OpenSSH 10.6; or use a key of another",
+        |facts| {
+            facts.published.keys.as_mut().unwrap().logins[0].keys.push(later.clone());
+        },
+    );
     finds("ana", Bad, "no key is offered: they were last confirmed", "refresh", |facts| facts.now += 300_000);
     finds("ana", Bad, "another machine-id", "refresh", |facts| facts.machine_id.clear());
     finds("ana", Bad, "'/var/lib/nss-iam/keys.db' does not exist", "refresh", |facts| {

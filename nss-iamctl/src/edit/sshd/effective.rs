@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cache::snapshot::Login;
 use message::Message;
-use policy::FORWARD_ONLY_GROUP;
+use policy::public_key::since;
+use policy::{FORWARD_ONLY_GROUP, KeyLine};
 
 use crate::edit::sshd::authentication::Authentication;
 use crate::edit::sshd::config::matches;
@@ -205,23 +206,36 @@ pub(crate) fn authenticated_by(settings: &Effective) -> Vec<String> {
     found.map(|(keyword, value)| format!("{keyword} {value}")).collect()
 }
 
-/// The algorithms of the user's keys, if sshd accepts none of them.
-pub(crate) fn refused_algorithms(settings: &Effective, login: &Login) -> Option<String> {
+/// The types of the user's keys that sshd does not accept.
+pub(crate) fn refused_types<'a>(settings: &Effective, login: &'a Login) -> BTreeSet<&'a str> {
     // The second one is the name of before OpenSSH 8.5.
     let accepted =
         ["pubkeyacceptedalgorithms", "pubkeyacceptedkeytypes"].map(|keyword| settings.get(keyword));
     let accepted: Vec<&str> =
         accepted.iter().flat_map(|list| list.split(',')).filter(|one| !one.is_empty()).collect();
-    // An RSA key has several, of which only these two are still in use.
-    let algorithms = |kind| match kind {
+    let is_accepted =
+        |kind: &str| accepted.is_empty() || algorithms(kind).iter().any(|one| accepted.contains(one));
+    login.keys.iter().map(KeyLine::kind).filter(|kind| !is_accepted(kind)).collect()
+}
+
+/// The algorithms of keys of a type that are in use.
+fn algorithms(kind: &str) -> Vec<&str> {
+    match kind {
         "ssh-rsa" => vec!["rsa-sha2-512", "rsa-sha2-256"],
         kind => vec![kind],
-    };
-    let wanted: BTreeSet<&str> = login.keys.iter().flat_map(|key| algorithms(key.kind())).collect();
-    if accepted.is_empty() || wanted.is_empty() || wanted.iter().any(|one| accepted.contains(one)) {
-        return None;
     }
-    Some(wanted.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+/// What to do so that sshd accepts keys of these types.
+pub(crate) fn to_accept<'a>(kinds: impl IntoIterator<Item = &'a str>) -> String {
+    let each = kinds.into_iter().map(|kind| {
+        let since = since(kind).map_or(String::new(), |since| format!(", which needs {since}"));
+        format!("{}{since}", algorithms(kind).join(" or "))
+    });
+    let each = each.collect::<Vec<_>>().join(", ");
+    format!(
+        "add to PubkeyAcceptedAlgorithms in sshd_config, if 'ssh -Q key' lists it: {each}; or use a key of another type"
+    )
 }
 
 /// The patterns of AllowUsers, if none of them names the user.

@@ -2,6 +2,7 @@
 
 use claims::pam::Account;
 use message::Message;
+use policy::KeyLine;
 use status::{Locked, Part, Skip, SkipReason};
 
 use super::*;
@@ -103,6 +104,10 @@ const CLOSED: &[Break] = &[
         let settings = IN_FORCE.replace("ssh-ed25519,rsa-sha2-512", "ssh-ed25519");
         probe.sshd = Some(Ok(Effective::parse(&settings)));
     }),
+    ("PubkeyAcceptedAlgorithms lacks ssh-mldsa44-ed25519", |facts, _| {
+        let line = KeyLine::new("SHA256:a ssh-mldsa44-ed25519 AAAA").unwrap();
+        facts.published.keys.as_mut().unwrap().logins[0].keys = vec![line];
+    }),
     ("system user 'nss-iam' is missing", |facts, _| {
         facts.passwd.remove("nss-iam");
     }),
@@ -176,6 +181,7 @@ proptest::proptest! {
 #[test]
 fn keys_prevent_no_login_where_sshd_does_not_ask_for_them() {
     let of_keys = [
+        "PubkeyAcceptedAlgorithms lacks ssh-mldsa44-ed25519",
         "no user has an active SSH key",
         "keys.db' does not exist",
         "another machine-id",

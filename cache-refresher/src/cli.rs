@@ -12,7 +12,7 @@ use clap::{Parser, ValueEnum};
 #[derive(Debug, Clone, Parser)]
 #[command(name = "cache-refresher", version, after_help = EXIT_STATUS)]
 pub(crate) struct Cli {
-    /// Run only this half
+    /// Run only this half; with 'homes', neither
     #[arg(value_enum)]
     pub half: Option<Half>,
 
@@ -73,6 +73,8 @@ pub(crate) enum Half {
     Fetch,
     /// Validate the listing, publish it
     Apply,
+    /// Not a half: create the home directories that published users do not have
+    Homes,
 }
 
 const EXIT_STATUS: &str = "Exit status: 0 published or unchanged; 65 something was held or refused; 75 AWS is unreachable \

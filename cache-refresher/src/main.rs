@@ -10,6 +10,7 @@ mod exit;
 mod fetch;
 mod fetch_child;
 mod handover;
+mod homes;
 mod known;
 mod local;
 mod lock;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         let status = match cli.half {
             Some(Half::Fetch) => runner::fetch(&cli),
             Some(Half::Apply) => runner::apply(&cli),
+            Some(Half::Homes) => homes::create(),
             None => runner::both(&cli),
         };
         match cli.repeat {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use config::Config;
+use config::{Config, CreateHomes};
 use jiff::Timestamp;
 use listing::Listing;
 use message::Message;
@@ -18,7 +18,7 @@ use crate::handover::{self, LISTING};
 use crate::known::Known;
 use crate::progress::Bar;
 use crate::report::{self, Report};
-use crate::{child_report, exit, fetch, fetch_child, lock};
+use crate::{child_report, exit, fetch, fetch_child, homes, lock};
 
 /// The fetch half. As root, runs it as a child without privileges.
 pub(crate) fn fetch(cli: &Cli) -> u8 {
@@ -154,6 +154,8 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
         None => (None, exit::OK),
     };
     let given = fetched.as_mut().and_then(|fetched| fetched.listing.take());
+    let config = loaded.config.as_ref().filter(|_| loaded.broken.is_none());
+    let creates_homes = config.is_some_and(|config| config.users.create_homes == CreateHomes::Refresh);
     let directory = Path::new(cache::DIRECTORY);
     let mut report = applied(cli, loaded, given);
     if report.status.error.is_some() {
@@ -171,6 +173,9 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
     print(&printed(cli, &report, started));
     if let Some(fetched) = &report.status.fetch {
         log_failures(fetched);
+    }
+    if is_refresh && creates_homes {
+        homes::begin();
     }
     report
 }

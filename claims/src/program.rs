@@ -47,9 +47,18 @@ pub fn again(words: &[&str]) -> Command {
 /// # Errors
 /// Why there is no result, for a message.
 pub fn run(program: &Path, arguments: &[&Path], deadline: Duration) -> Result<Output, String> {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    run_as(command, program, deadline)
+}
+
+/// Runs `program` to its end by this command, which may set a user.
+///
+/// # Errors
+/// Why there is no result, for a message.
+pub fn run_as(mut command: Command, program: &Path, deadline: Duration) -> Result<Output, String> {
     let until = Instant::now() + deadline;
-    let mut child = Command::new(program)
-        .args(arguments)
+    let mut child = command
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::null())

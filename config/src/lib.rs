@@ -174,6 +174,8 @@ pub struct Users {
     pub gecos: String,
     /// The group that every active user is a member of.
     pub common_group: String,
+    /// When home directories are created.
+    pub create_homes: CreateHomes,
     /// Domains that are removed from user names; in lower case, because names are compared in lower case.
     pub strip_domains: Vec<String>,
     /// How characters that Linux names cannot have are replaced.
@@ -195,6 +197,7 @@ impl Default for Users {
             home: "/home/{name}".to_owned(),
             gecos: "AWS User".to_owned(),
             common_group: "iam-users".to_owned(),
+            create_homes: CreateHomes::Login,
             strip_domains: Vec::new(),
             name_style: NameStyle::Plain,
             removed: Removed::Disable,
@@ -211,6 +214,15 @@ impl Users {
     pub fn mapping(&self) -> Mapping<'_> {
         Mapping { style: self.name_style, strip_domains: &self.strip_domains }
     }
+}
+
+/// When home directories are created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateHomes {
+    /// By PAM, at the first login.
+    Login,
+    /// After each refresh, for the users who are published.
+    Refresh,
 }
 
 /// What happens to a user who left.

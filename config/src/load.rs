@@ -9,7 +9,7 @@ use policy::login::NameStyle;
 
 use crate::check::{self, list, some};
 use crate::tree::{self, Item, Section, Table};
-use crate::{Account, Aws, Config, Error, GroupNames, Removed, Safety, TagUse, Users};
+use crate::{Account, Aws, Config, CreateHomes, Error, GroupNames, Removed, Safety, TagUse, Users};
 
 impl Config {
     /// Reads and checks the configuration whose main file is `main`.
@@ -201,6 +201,8 @@ fn users(mut section: Section) -> Result<Users, Error> {
     section.set("home", &mut users.home, check::home)?;
     section.set("gecos", &mut users.gecos, check::gecos)?;
     section.set("common_group", &mut users.common_group, check::common_group)?;
+    let moments = [("login", CreateHomes::Login), ("refresh", CreateHomes::Refresh)];
+    section.set("create_homes", &mut users.create_homes, |item| check::choice(item, &moments))?;
     section.set("strip_domains", &mut users.strip_domains, list(check::domain))?;
     let styles = [("plain", NameStyle::Plain), ("aws-ec2-ssh", NameStyle::AwsEc2Ssh)];
     section.set("name_style", &mut users.name_style, |item| check::choice(item, &styles))?;

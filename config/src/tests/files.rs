@@ -108,6 +108,7 @@ fn the_shipped_file_shows_every_key() {
         aws.endpoint_url_iam aws.endpoint_url_sts aws.https_proxy aws.no_proxy aws.ca_bundle aws.use_fips \
         aws.use_dualstack account.name account.role account.external_id account.groups \
         account.local_groups.JumpHostAdmins account.shell_groups source.url users.shell users.home users.gecos users.common_group \
+        users.create_homes \
         users.strip_domains users.name_style users.removed users.removed_keep users.terminate_sessions users.forward_only \
         local_groups.JumpHostAdmins names.reserved names.exclude names.allow.AIDAEXAMPLE tags.use tags.prefix ids.AIDAEXAMPLE keys.options keys.max_age keys.sshd \
         keys.instance_connect safety.max_removed_percent";

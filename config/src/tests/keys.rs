@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{assert_refused, parse, refusal};
 use policy::login::NameStyle;
 
-use crate::{Account, Aws, Config, Keys, Names, Removed, Safety, Source, TagUse, Tags, Users};
+use crate::{Account, Aws, Config, CreateHomes, Keys, Names, Removed, Safety, Source, TagUse, Tags, Users};
 
 const DAY: u64 = 86_400;
 
@@ -64,6 +64,7 @@ shell = "/bin/zsh"
 home = "/srv/{account}/{iam_name}/{uid}-{name}"
 gecos = "Cloud, User"
 common_group = "cloud"
+create_homes = "refresh"
 strip_domains = ["Example.com"]
 name_style = "aws-ec2-ssh"
 removed = "hide"
@@ -137,6 +138,7 @@ fn of_every_key() -> Config {
             home: "/srv/{account}/{iam_name}/{uid}-{name}".to_owned(),
             gecos: "Cloud, User".to_owned(),
             common_group: "cloud".to_owned(),
+            create_homes: CreateHomes::Refresh,
             strip_domains: texts(&["example.com"]),
             name_style: NameStyle::AwsEc2Ssh,
             removed: Removed::Hide,

@@ -228,6 +228,7 @@ fn the_common_group_has_a_valid_group_name() {
 #[test]
 fn a_choice_accepts_only_the_listed_values() {
     assert_values("[users]", "name_style", &["'plain'", "'aws-ec2-ssh'"], &["''", "'Plain'"]);
+    assert_values("[users]", "create_homes", &["'login'", "'refresh'"], &["'always'", "true"]);
     assert_values("[users]", "removed", &["'disable'", "'hide'"], &["'delete'"]);
     assert_values("[users]", "strip_domains", &["['a.b']"], &["['@a.b']", "['']", "['a.b', 'A.B']"]);
     assert_values("[tags]", "use", &["[]"], &["['home']", "['uid', 'uid']"]);

@@ -31,10 +31,8 @@ fn publish(host: &Booted, active: bool) {
     cache::publish::cache(&host.path("/var/lib/nss-iam"), &Cache { users: vec![bob], groups }).unwrap();
 }
 
-/// systemd.exec(5): a unit whose user does not exist ends with status 217, "EXIT_USER".
-#[test]
-fn units_and_logind_know_an_active_user_by_name_and_a_removed_one_by_uid_only() {
-    let Some(host) = Booted::start("debian12") else { return };
+/// The module, and nsswitch.conf with it.
+fn set_up(host: &Booted) {
     let library = host.path(tests::module().to_str().unwrap());
     fs::copy(artefact("libnss_iam.so"), library).unwrap();
     fs::create_dir(host.path("/var/lib/nss-iam")).unwrap();
@@ -42,6 +40,49 @@ fn units_and_logind_know_an_active_user_by_name_and_a_removed_one_by_uid_only() 
     host.done(
         "sed -i -E 's/^(passwd|shadow):.*/& iam/; s/^group:.*/& [SUCCESS=merge] iam/' /etc/nsswitch.conf",
     );
+}
+
+/// The refresh may not write to homes, and has another unit do it.
+#[test]
+fn a_refresh_has_missing_homes_created_by_a_unit_of_their_own() {
+    let Some(host) = Booted::start("debian12") else { return };
+    set_up(&host);
+    for file in ["nss-iam-refresh.service", "nss-iam-fetch.service", "nss-iam-homes.service"] {
+        let unit = fs::read_to_string(tests::repository().join("systemd").join(file)).unwrap();
+        host.write(&format!("/etc/systemd/system/{file}"), &unit);
+    }
+    host.write("/usr/lib/sysusers.d/nss-iam.conf", include_str!("../../../systemd/nss-iam.sysusers"));
+    let refresher = host.path("/usr/libexec/nss-iam/cache-refresher");
+    fs::create_dir_all(refresher.parent().unwrap()).unwrap();
+    fs::copy(artefact("cache-refresher"), refresher).unwrap();
+    host.write(
+        "/etc/nss-iam/config.toml",
+        "[source]\nurl = \"file:///srv/users.json\"\n[users]\ncreate_homes = \"refresh\"\n",
+    );
+    host.write(
+        "/srv/users.json",
+        r#"{"version": 1, "accounts": [{"groups": [{"id": "g", "name": "G", "members": ["u"]}],
+            "users": [{"id": "u", "name": "ana", "keys": []}]}]}"#,
+    );
+    host.done("chmod 755 /srv /etc/nss-iam && chmod 644 /srv/users.json && systemd-sysusers && systemctl daemon-reload");
+    host.done("mkdir -p /etc/skel/below && systemctl start nss-iam-refresh.service");
+    host.until("ana has a home", || host.sh("stat -c '%U %G %a' /home/ana").1 == "ana ana 700\n");
+    host.until("the unit has ended", || {
+        host.sh("systemctl is-active nss-iam-homes.service").1 == "inactive\n"
+    });
+    assert_eq!(host.done("stat -c '%U %a' /home/ana/below /home/ana/.profile"), "ana 700\nana 600\n");
+    let log = host.done("journalctl --quiet --output cat --unit nss-iam-homes.service");
+    assert!(log.contains("created the home '/home/ana' of user 'ana'"), "{log}");
+    // Everybody has a home, so the next refresh does not start the unit.
+    host.done("systemctl start nss-iam-refresh.service");
+    assert_eq!(host.done("journalctl --quiet --output cat --unit nss-iam-homes.service"), log);
+}
+
+/// systemd.exec(5): a unit whose user does not exist ends with status 217, "EXIT_USER".
+#[test]
+fn units_and_logind_know_an_active_user_by_name_and_a_removed_one_by_uid_only() {
+    let Some(host) = Booted::start("debian12") else { return };
+    set_up(&host);
     publish(&host, true);
     let uid = host.done("id -u bob");
     let home = format!("install -d -o {0} -g {0} /home/bob", uid.trim());

@@ -1,5 +1,6 @@
 //! Home directories: whose they are, and what became of those that PAM should have created.
 
+use config::CreateHomes;
 use policy::FORWARD_ONLY_SHELL;
 
 use crate::inspect::facts::log::let_in;
@@ -15,8 +16,15 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     found.filter(|finding| finding.level != Level::Ok).chain(unmade(facts)).collect()
 }
 
+/// The remedy for a home that a refresh should have created.
+const CREATE: &str = "/usr/libexec/nss-iam/cache-refresher homes, which says why";
+
+fn at_refresh(facts: &Facts) -> bool {
+    facts.configured().users.create_homes == CreateHomes::Refresh
+}
+
 fn unmade(facts: &Facts) -> Option<Finding> {
-    if facts.makes_homes == Some(false) {
+    if !at_refresh(facts) && facts.makes_homes == Some(false) {
         let what = "sshd's PAM configuration does not include pam_mkhomedir: users without a home directory start in '/'";
         return Some(Finding::warn(Link::HomesUnmade, what, "nss-iamctl enable"));
     }
@@ -25,15 +33,23 @@ fn unmade(facts: &Facts) -> Option<Finding> {
     let names: Vec<&str> = users
         .filter(|user| user.active && !user.is_forward_only())
         .map(|user| user.name.as_str())
-        .filter(|name| came_in.contains(name) && !facts.homes.iter().any(|(found, ..)| found == name))
+        .filter(|name| at_refresh(facts) || came_in.contains(name))
+        .filter(|name| !facts.homes.iter().any(|(found, ..)| found == name))
         .collect();
+    if names.is_empty() {
+        return None;
+    }
+    let without = format!("{} without a home directory", count(names.len(), "user"));
+    if at_refresh(facts) {
+        let what = format!("{without}, although create_homes is \"refresh\": {}", some(&names));
+        return Some(Finding::warn(Link::HomesMissing, what, CREATE));
+    }
     // pam_mkhomedir is optional and logs nothing when it fails, for example because root is nobody on a server of homes.
     let what = format!(
-        "{} without a home directory after a login: {}; PAM could not create it, or it was removed since",
-        count(names.len(), "user"),
+        "{without} after a login: {}; PAM could not create it, or it was removed since",
         some(&names)
     );
-    (!names.is_empty()).then(|| Finding::warn(Link::HomesMissing, what, "nss-iamctl why USER"))
+    Some(Finding::warn(Link::HomesMissing, what, "nss-iamctl why USER"))
 }
 
 /// Of one user: whether it is there or will be.
@@ -45,6 +61,10 @@ pub(crate) fn home(facts: &Facts, probe: &Probe) -> Option<Finding> {
     match &probe.home_node {
         Some(node) => existing(&probe.name, probe.uid, node),
         None if !probe.active => None,
+        None if at_refresh(facts) => {
+            let what = format!("the home '{home}' does not exist, although create_homes is \"refresh\"");
+            Some(Finding::warn(Link::HomeUnmade, what, CREATE))
+        }
         None if facts.makes_homes == Some(false) => {
             let what = format!(
                 "the home '{home}' does not exist, and sshd's PAM configuration does not include pam_mkhomedir"

@@ -1,5 +1,7 @@
 //! What stands in the way of a login: sshd, PAM, the shell, the home directory.
 
+use config::CreateHomes;
+
 use super::*;
 use crate::edit::sshd::drop_in::OutOfForce;
 use crate::fixtures::log_line;
@@ -105,6 +107,15 @@ fn what_else_stands_in_the_way_of_a_login_is_named() {
         |facts, _| {
             facts.homes.clear();
             facts.log.push(log_line("Accepted keyboard-interactive/pam for ana from ::1 port 5 ssh2"));
+        },
+    );
+    finds(
+        Warn,
+        "1 user without a home directory, although create_homes",
+        "cache-refresher homes",
+        |facts, _| {
+            facts.config.as_mut().unwrap().users.create_homes = CreateHomes::Refresh;
+            facts.homes.clear();
         },
     );
     let not_yet = broken(|facts, _| {

@@ -16,6 +16,7 @@ mod outage;
 mod published;
 mod pushed;
 mod session;
+mod session_manager;
 mod sudo_rs;
 mod support;
 mod units;

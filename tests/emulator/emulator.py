@@ -8,7 +8,8 @@ writes certificates into DIR, and prints {"port": N, "tls_port": M, "ca": FILE}.
 
 Where it differs from moto, and from what AWS does if it still differs:
 - Lists come in pages: GetGroup, ListUsers, ListGroups, ListGroupsForUser, ListSSHPublicKeys and ListUserTags obey
-  MaxItems and Marker, and cut at --page-size (100, as AWS's default) or the account's own `page_size`.
+  MaxItems and Marker, and cut at --page-size (100, as AWS's default) or the account's own `page_size`. With `sparse_pages`,
+  every other page is empty, and more follow, as AWS's API reference allows.
 - GetGroup and ListUsers answer without tags, as documented by AWS.
 - Ids begin with AIDA (users) and AGPA (groups); moto's are lower-case.
 - An unknown access key is refused (InvalidClientTokenId); moto takes it for account 123456789012.
@@ -24,7 +25,7 @@ Where it differs from moto, and from what AWS does if it still differs:
 
 For tests, JSON in and out; `account` is twelve digits, anything missing has a default:
   POST /_emulator/seed     {account, users: [{name, id, created, keys, tags}], groups: {name: [member]},
-                            roles: [{name, external_id}], instance_tags: {}, page_size}; keys: a number of made-up
+                            roles: [{name, external_id}], instance_tags: {}, page_size, sparse_pages}; keys: a number of made-up
                             keys, or [{body, status}]. May be called again to add. Answers ids, keys, role ARNs.
   POST /_emulator/change   {account, changes: [{do: ...}]}, see CHANGES
   POST /_emulator/enforce  {account, role, policy}: the role (default: the instance role) may do what policy
@@ -69,6 +70,7 @@ class Account:
     lock = threading.Lock()
 
     page_size = 100
+    sparse_pages = False
 
     def __init__(self, number):
         self.number = number
@@ -108,8 +110,11 @@ def paged(name, key, items, shown=lambda item: item, more=lambda self: {}):
 
     def answer(self):
         everything = list(items(self))
-        size = (Account.known.get(self.current_account) or Account).page_size
-        begin = int(self._get_param("Marker") or 0)
+        account = Account.known.get(self.current_account) or Account
+        size, marker = account.page_size, self._get_param("Marker") or "0"
+        if account.sparse_pages and not marker.endswith("+"):
+            return ActionResult({key: [], "IsTruncated": True, "Marker": marker + "+", **more(self)})
+        begin = int(marker.rstrip("+"))
         end = begin + min(int(self._get_param("MaxItems") or size), size)
         result = {key: [shown(item) for item in everything[begin:end]], "IsTruncated": end < len(everything)}
         if end < len(everything):
@@ -241,6 +246,7 @@ def seed(account, wish):
     roles = {role["name"]: add_role(account.iam, role) for role in wish.get("roles", [])}
     account.tags.update(wish.get("instance_tags", {}))
     account.page_size = wish.get("page_size", account.page_size)
+    account.sparse_pages = wish.get("sparse_pages", account.sparse_pages)
     return {"users": users, "groups": groups, "roles": {INSTANCE_ROLE: account.instance_role, **roles}}
 
 

@@ -47,6 +47,7 @@ links! {
         NoGroupsConfigured = "no-groups-configured",
         UsersOfDocument = "users-of-document",
         UsersOfTag = "users-of-tag",
+        TagWithoutGroups = "instance-tag-without-groups",
         UsersOfGroups = "users-of-groups",
         ConfigUnreadable = "config-not-readable",
     }

@@ -249,7 +249,7 @@ fn an_instance_that_shows_no_tags_keeps_what_is_known() {
     let Some((host, before)) = Host::refreshed() else { return };
     host.machine.config("groups_from_instance_tag = \"nss-iam:groups\"\n");
     let ended = host.refresh();
-    ended.told(78, &["imds:GetInstanceTag", "shows no tags", "hint: enable the instance metadata option"]);
+    ended.told(78, &["imds:GetInstanceTag", "shows no tags", "hint: set the option InstanceMetadataTags"]);
     let groups = |listing: &listing::Listing| -> Vec<_> {
         listing.accounts[0].groups.iter().map(|group| (group.id.clone(), group.members.clone())).collect()
     };

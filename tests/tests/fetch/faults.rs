@@ -24,6 +24,32 @@ fn all_pages_of_groups_and_keys_are_read() {
     assert_eq!(group_pages, 3 + 1);
 }
 
+/// API reference of GetGroup: "IAM might return fewer than the MaxItems number of results, even when there are more results
+/// available. In that case, the IsTruncated response element returns true".
+#[test]
+fn short_and_empty_pages_are_not_the_end() {
+    let Some(host) = Host::seeded(&five()) else { return };
+    host.machine.config(crate::host::GROUPS);
+    let before = host.refresh();
+    before.told(0, &[]);
+    host.account.seed(json!({"page_size": 2, "sparse_pages": true}));
+    host.account.forget_calls();
+    let ended = host.refresh();
+    ended.told(0, &[]);
+    assert_eq!(ended.names(), before.names());
+    assert!(ended.names().iter().all(|name| ended.user(name).keys == before.user(name).keys));
+    let actions = host.account.actions();
+    assert_eq!(
+        actions.iter().filter(|action| *action == "GetGroup").count(),
+        2 * (3 + 1),
+        "an empty page before each"
+    );
+    assert!(
+        !actions.iter().any(|action| action == "ListGroupsForUser"),
+        "nobody seemed to have left: {actions:?}"
+    );
+}
+
 #[test]
 fn a_second_refresh_requests_no_key_body_again() {
     let Some((host, before)) = Host::refreshed() else { return };

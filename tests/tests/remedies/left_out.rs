@@ -66,6 +66,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
         "what a client does is in the log afterwards, too",
         "login-refused no-key-tried inactive-key-tried right-key-tried wrong-key-tried",
     ),
+    ("the emulator has no ec2", "instance-tag-without-groups"),
     (
         "IAM has no such name, id, key or tag",
         "name-empty name-character id-was-of-user id-is-of-group key-too-long key-lines tag-characters key-unprintable",

@@ -98,7 +98,8 @@ impl Imds {
             None => match self.get(TAGS.to_owned(), deadline).await.map_err(unmet)? {
                 Some(_) => Ok(Vec::new()),
                 None => {
-                    let hint = "enable the instance metadata option 'instance tags in metadata'";
+                    let hint = "set the option InstanceMetadataTags of the instance: aws ec2 modify-instance-metadata-options \
+                                --instance-metadata-tags enabled --instance-id INSTANCE";
                     Err(failed("the instance shows no tags", hint, FailureKind::Configuration))
                 }
             },

@@ -6,7 +6,7 @@ use crate::inspect::facts::module::LOADER_32;
 use crate::inspect::facts::{Facts, NoConfig, Node};
 use crate::say::code::Link;
 use crate::say::finding::{Finding, Level};
-use crate::say::show::some;
+use crate::say::show::{some, word};
 
 const USERS: [&str; 2] = [KEYS_USER, FETCH_USER];
 
@@ -51,6 +51,18 @@ pub(crate) fn configuration(facts: &Facts) -> Finding {
             "no group is configured, so there are no users",
             "nss-iamctl enable --group GROUP, or set `groups` in /etc/nss-iam/config.toml",
         ),
+        ([], Some(tag)) if names_none(facts) => Finding::bad(
+            Link::TagWithoutGroups,
+            format!(
+                "no group is configured, and the instance tag '{tag}' names none: the instance does not have it, or shows no tags"
+            ),
+            format!(
+                "aws ec2 create-tags --resources INSTANCE --tags Key={},Value=GROUP; aws ec2 modify-instance-metadata-options \
+                 --instance-metadata-tags enabled --instance-id INSTANCE (InstanceMetadataTags is disabled by default); then \
+                 nss-iamctl refresh",
+                word(tag)
+            ),
+        ),
         ([], Some(tag)) => {
             Finding::ok(Link::UsersOfTag, format!("groups come from the instance tag '{tag}'"))
         }
@@ -58,6 +70,13 @@ pub(crate) fn configuration(facts: &Facts) -> Finding {
             Finding::ok(Link::UsersOfGroups, format!("users come from the groups {}", some(groups)))
         }
     }
+}
+
+/// Whether the last refresh found no group of the first account.
+fn names_none(facts: &Facts) -> bool {
+    let accounts = facts.published.listing.iter().flat_map(|listing| &listing.accounts);
+    let mut first = accounts.filter(|account| account.name.is_empty());
+    first.next().is_some_and(|account| account.groups.is_empty())
 }
 
 /// Whether the system users exist.

@@ -81,6 +81,10 @@ fn what_an_installation_brings_is_missed() {
         facts.config = Err(NoConfig::Refused(refused));
     });
     finds(Bad, "no group is configured", "enable --group", |facts, _| facts.config = Ok(Config::default()));
+    finds(Bad, "the instance tag 'a' names none", "--instance-metadata-tags enabled", |facts, _| {
+        facts.config = Ok(Config { groups_from_instance_tag: Some("a".to_owned()), ..Config::default() });
+        facts.published.listing.as_mut().unwrap().accounts[0].groups.clear();
+    });
     finds(Bad, "system user 'nss-iam' is missing", "systemd-sysusers", |facts, _| {
         facts.passwd.remove("nss-iam");
     });

@@ -8,6 +8,7 @@ mod http;
 pub(super) mod iam;
 mod imds;
 mod place;
+mod pages;
 mod sdk;
 mod sts;
 mod watch;

@@ -103,12 +103,13 @@ impl Directory for Iam {
                 .map_err(|refusal| self.no_such_group(refusal, name))?;
             pages
                 .turn(answer.is_truncated, answer.marker)
-                .map_err(|cause| self.contradiction(ACTION, name, cause))?;
+                .map_err(|cause| self.caller.contradiction(ACTION, name, cause))?;
             let about = answer.group.filter(|about| about.group_name.eq_ignore_ascii_case(name));
-            let about =
-                about.ok_or_else(|| self.contradiction(ACTION, name, "the answer is about another group"))?;
+            let about = about.ok_or_else(|| {
+                self.caller.contradiction(ACTION, name, "the answer is about another group")
+            })?;
             if !is_id(&about.group_id) || group.as_ref().is_some_and(|group| group.id != about.group_id) {
-                return Err(self.contradiction(ACTION, name, "the answer has no GroupId, or two"));
+                return Err(self.caller.contradiction(ACTION, name, "the answer has no GroupId, or two"));
             }
             let group = group.get_or_insert_with(|| GroupAnswer {
                 id: about.group_id,
@@ -116,12 +117,13 @@ impl Directory for Iam {
                 members: Vec::new(),
             });
             for user in answer.users {
-                let member = member(user)
-                    .ok_or_else(|| self.contradiction(ACTION, name, "a member without UserId or UserName"))?;
+                let member = member(user).ok_or_else(|| {
+                    self.caller.contradiction(ACTION, name, "a member without UserId or UserName")
+                })?;
                 group.members.push(member);
             }
         }
-        group.ok_or_else(|| self.contradiction(ACTION, name, "no answer"))
+        group.ok_or_else(|| self.caller.contradiction(ACTION, name, "no answer"))
     }
 
     async fn groups_of(&self, user: &str) -> Result<Vec<GroupName>, Refusal> {
@@ -138,7 +140,7 @@ impl Directory for Iam {
                 .await?;
             pages
                 .turn(answer.is_truncated, answer.marker)
-                .map_err(|cause| self.contradiction(ACTION, user, cause))?;
+                .map_err(|cause| self.caller.contradiction(ACTION, user, cause))?;
             let names = answer.groups.into_iter();
             groups.extend(names.map(|group| GroupName { id: group.group_id, name: group.group_name }));
         }
@@ -158,7 +160,7 @@ impl Directory for Iam {
                 .await?;
             pages
                 .turn(answer.is_truncated, answer.marker)
-                .map_err(|cause| self.contradiction(ACTION, id, cause))?;
+                .map_err(|cause| self.caller.contradiction(ACTION, id, cause))?;
             found = found.or(answer.groups.into_iter().find(|group| group.group_id == id));
         }
         Ok(found.map(|group| group.group_name))
@@ -188,10 +190,10 @@ impl KeyStore for Iam {
                 .await?;
             pages
                 .turn(answer.is_truncated, answer.marker)
-                .map_err(|cause| self.contradiction(ACTION, user, cause))?;
+                .map_err(|cause| self.caller.contradiction(ACTION, user, cause))?;
             for key in answer.ssh_public_keys.unwrap_or_default() {
                 if key.ssh_public_key_id.is_empty() {
-                    return Err(self.contradiction(ACTION, user, "a key without an id"));
+                    return Err(self.caller.contradiction(ACTION, user, "a key without an id"));
                 }
                 let active = key.status == StatusType::Active;
                 if !keys.iter().any(|other| other.id == key.ssh_public_key_id) {
@@ -215,7 +217,7 @@ impl KeyStore for Iam {
             Some(key) if key.ssh_public_key_id == id && key.user_name == user => {
                 Ok(KeyAnswer { active: key.status == StatusType::Active, body: key.ssh_public_key_body })
             }
-            _ => Err(self.contradiction(ACTION, user, "the answer is about another key")),
+            _ => Err(self.caller.contradiction(ACTION, user, "the answer is about another key")),
         }
     }
 
@@ -233,7 +235,7 @@ impl KeyStore for Iam {
                 .await?;
             pages
                 .turn(answer.is_truncated, answer.marker)
-                .map_err(|cause| self.contradiction(ACTION, user, cause))?;
+                .map_err(|cause| self.caller.contradiction(ACTION, user, cause))?;
             tags.extend(answer.tags.into_iter().map(|tag| (tag.key, tag.value)));
         }
         Ok(tags)
@@ -249,12 +251,6 @@ impl Iam {
         let hint = "create the group in IAM, or correct its name in `groups`";
         let failure = self.caller.failure(GET_GROUP, name, cause, hint, FailureKind::Configuration);
         Refusal { failure: Failure { code: Some(FailureCode::NoSuchGroup), ..failure }, ..refusal }
-    }
-
-    fn contradiction(&self, action: &str, on: &str, cause: &str) -> Refusal {
-        let hint = "AWS itself would not answer this: check [aws] endpoint_url and https_proxy";
-        let failure = self.caller.failure(action, on, cause, hint, FailureKind::Held);
-        Refusal { reason: Reason::Contradiction, failure }
     }
 }
 

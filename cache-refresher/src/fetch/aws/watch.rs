@@ -30,14 +30,14 @@ use crate::fetch::request::Progress;
 /// What differs between services of AWS.
 #[derive(Debug)]
 pub(super) struct Service {
-    /// Its error code for what does not exist.
-    pub(super) not_found: &'static str,
+    /// Whether an error with this code says that what was asked for does not exist.
+    pub(super) is_missing: fn(&str, &(dyn StdError + 'static)) -> bool,
     /// Whether a body is a complete answer to an action.
     pub(super) is_whole: fn(&str, &[u8]) -> bool,
 }
 
 /// IAM and STS, which use the query protocol.
-pub(super) const QUERY: Service = Service { not_found: "NoSuchEntity", is_whole };
+pub(super) const QUERY: Service = Service { is_missing: |code, _| code == "NoSuchEntity", is_whole };
 
 /// Makes calls as one role.
 #[derive(Debug)]
@@ -106,18 +106,26 @@ impl Caller {
         if is_sent {
             *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = endpoint;
         }
-        let told = match outcome {
+        let (told, is_missing) = match outcome {
             Some(Ok(answer)) => return Ok(answer),
-            Some(Err(error)) => told(&error),
-            None => self.out_of_time(last),
+            Some(Err(error)) => {
+                let told = told(&error);
+                let is_missing = told.code().is_some_and(|code| (self.service.is_missing)(code, &error));
+                (told, is_missing)
+            }
+            None => (self.out_of_time(last), false),
         };
-        Err(self.refusal(action, on, &told, is_sent))
+        let refusal = self.refusal(action, on, &told, is_sent);
+        if !is_missing {
+            return Err(refusal);
+        }
+        let failure = Failure { kind: FailureKind::Configuration, ..refusal.failure };
+        Err(Refusal { reason: Reason::NotFound, failure })
     }
 
     /// `is_sent`: whether a request was sent. If not, there were no credentials for it, or nothing was to be sent.
     fn refusal(&self, action: &str, on: &str, told: &Told, is_sent: bool) -> Refusal {
         let (reason, kind) = match told.code() {
-            Some(code) if code == self.service.not_found => (Reason::NotFound, FailureKind::Configuration),
             Some("AccessDenied" | "AccessDeniedException") => (Reason::Denied, told.kind),
             _ => (told.reason.clone(), told.kind),
         };
@@ -135,6 +143,13 @@ impl Caller {
             reason,
             failure: Failure { code: told.is_of_clock().then_some(FailureCode::Clock), ..failure },
         }
+    }
+
+    /// An answer that contradicts itself or the question.
+    pub(super) fn contradiction(&self, action: &str, on: &str, cause: &str) -> Refusal {
+        let hint = "AWS itself would not answer this: check [aws] endpoint_url and https_proxy";
+        let failure = self.failure(action, on, cause, hint, FailureKind::Held);
+        Refusal { reason: Reason::Contradiction, failure }
     }
 
     /// A failure of a call that was made here, with the place.
@@ -315,9 +330,10 @@ mod tests {
             let Refusal { reason, failure } = caller.refusal("iam:GetGroup", "G", &told, true);
             (reason, failure.kind, failure.hint)
         };
-        use FailureKind::{Configuration, Denied, Other};
+        use FailureKind::{Denied, Other};
         let told = |reason, kind, hint: &str| (reason, kind, hint.to_owned());
-        assert_eq!(refused("NoSuchEntity", Other), told(Reason::NotFound, Configuration, ""));
+        let error = std::io::Error::other("why");
+        assert!((QUERY.is_missing)("NoSuchEntity", &error) && !(QUERY.is_missing)("NoSuchThing", &error));
         assert_eq!(refused("AccessDenied", Denied), told(Reason::Denied, Denied, "attach the policy"));
         assert_eq!(
             refused("NotYetInvented", Other),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::directory::{Directory, Words};
+use super::directory::{Directory, Who, Words};
 use super::failure::{Reason, printable};
 use super::groups::Asked;
 use super::removal::{Doubt, Lost, Verdict};
@@ -89,7 +89,7 @@ async fn ask<D: Directory>(
     if denied.get() {
         return None;
     }
-    match directory.groups_of(&lost.name).await {
+    match directory.groups_of(Who { id: &lost.id, name: &lost.name }).await {
         Ok(present) => {
             let is_in = |group: &Asked| present.iter().any(|present| present.id == group.id);
             let others =

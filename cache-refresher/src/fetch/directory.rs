@@ -49,7 +49,15 @@ pub(crate) struct GroupAnswer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GroupName {
     pub(crate) id: String,
-    pub(crate) name: String,
+    /// `None`: the source tells it only to who asks for the group.
+    pub(crate) name: Option<String>,
+}
+
+/// A user who was known before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Who<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) name: &'a str,
 }
 
 /// A member of a group.
@@ -84,7 +92,7 @@ pub(crate) trait Directory {
     /// A group and its members. If it does not exist, the refusal says what to do.
     async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal>;
     /// The groups that the user is a member of.
-    async fn groups_of(&self, user: &str) -> Result<Vec<GroupName>, Refusal>;
+    async fn groups_of(&self, user: Who<'_>) -> Result<Vec<GroupName>, Refusal>;
     /// The current name of the group with this id.
     async fn group_called(&self, id: &str) -> Result<Option<String>, Refusal>;
     /// `None`: users of this source have no keys.

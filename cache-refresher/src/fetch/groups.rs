@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use listing::{Account, Failure, FailureKind, Group, Warning, WarningCode};
 
-use super::directory::{Directory, GroupAnswer, Member};
+use super::directory::{Directory, GroupAnswer, Member, Who};
 use super::failure::{Reason, Refusal, failure, printable};
 use super::request::AccountRequest;
 
@@ -305,14 +305,16 @@ async fn find<D: Directory>(directory: &D, known: &Group, names: &BTreeMap<&str,
         return Found::As(name.clone());
     }
     let mut refused = known.members.is_empty();
-    let members = known.members.iter().filter_map(|id| names.get(id.as_str()));
+    let members = known.members.iter().filter_map(|id| Some(Who { id, name: names.get(id.as_str())? }));
+    // Whether only a question for the group itself can tell.
     for member in members.take(ASKED) {
         match directory.groups_of(member).await {
-            Ok(groups) => {
-                if let Some(group) = groups.into_iter().find(|group| group.id == known.id) {
-                    return Found::As(group.name);
-                }
-            }
+            Ok(groups) => match groups.into_iter().find(|group| group.id == known.id).map(|group| group.name)
+            {
+                Some(Some(name)) => return Found::As(name),
+                Some(None) => refused = true,
+                None => {}
+            },
             Err(refusal) => refused |= refusal.reason != Reason::NotFound,
         }
     }

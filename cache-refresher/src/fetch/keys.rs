@@ -9,7 +9,7 @@ use futures_util::stream;
 use jiff::Timestamp;
 use listing::{Account, Failure, FailureKind, Key, User};
 
-use super::directory::{Directory, KeyStore, ListedKey};
+use super::directory::{Directory, KeyStore, ListedKey, Who};
 use super::failure::{Reason, Refusal, add_consequence, failure, put_together};
 use super::request::AccountRequest;
 use super::retention;
@@ -134,7 +134,7 @@ async fn unread<D: Directory>(directory: &D, user: &User, refusal: Refusal) -> U
     if refusal.reason != Reason::NotFound {
         return kept(refusal.with_reason());
     }
-    match directory.groups_of(&user.name).await {
+    match directory.groups_of(Who { id: &user.id, name: &user.name }).await {
         Err(refusal) if refusal.reason == Reason::NotFound => {
             UserRead { outcome: Outcome::Gone, failures: Vec::new() }
         }

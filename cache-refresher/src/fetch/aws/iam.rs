@@ -18,7 +18,7 @@ use super::sts::Identity;
 use super::watch::{Caller, QUERY};
 use crate::fetch::accounts::{Accounts, Configured};
 use crate::fetch::directory::{
-    Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Words,
+    Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Who, Words,
 };
 use crate::fetch::failure::{Reason, Refusal};
 use crate::fetch::request::Progress;
@@ -126,8 +126,9 @@ impl Directory for Iam {
         group.ok_or_else(|| self.caller.contradiction(ACTION, name, "no answer"))
     }
 
-    async fn groups_of(&self, user: &str) -> Result<Vec<GroupName>, Refusal> {
+    async fn groups_of(&self, user: Who<'_>) -> Result<Vec<GroupName>, Refusal> {
         const ACTION: &str = LIST_GROUPS_FOR_USER;
+        let user = user.name;
         let mut groups = Vec::new();
         let mut pages = Pages::default();
         while let Some(marker) = pages.next() {
@@ -142,7 +143,7 @@ impl Directory for Iam {
                 .turn(answer.is_truncated, answer.marker)
                 .map_err(|cause| self.caller.contradiction(ACTION, user, cause))?;
             let names = answer.groups.into_iter();
-            groups.extend(names.map(|group| GroupName { id: group.group_id, name: group.group_name }));
+            groups.extend(names.map(|group| GroupName { id: group.group_id, name: Some(group.group_name) }));
         }
         Ok(groups)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use listing::FailureKind;
 
 use crate::fetch::directory::{
-    Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Words,
+    Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Who, Words,
 };
 use crate::fetch::failure::{Reason, Refusal, failure};
 
@@ -143,13 +143,14 @@ impl Directory for Table {
         Ok(GroupAnswer { id: id.clone(), name: name.to_owned(), members: members.collect() })
     }
 
-    async fn groups_of(&self, user: &str) -> Result<Vec<GroupName>, Refusal> {
+    async fn groups_of(&self, user: Who<'_>) -> Result<Vec<GroupName>, Refusal> {
+        let user = user.name;
         self.known("ListGroupsForUser", user)?;
         if self.forgets("ListGroupsForUser", user) {
             return Ok(Vec::new());
         }
         let groups = self.groups.iter().filter(|(_, (_, members))| members.contains(user));
-        Ok(groups.map(|(name, (id, _))| GroupName { id: id.clone(), name: name.clone() }).collect())
+        Ok(groups.map(|(name, (id, _))| GroupName { id: id.clone(), name: Some(name.clone()) }).collect())
     }
 
     async fn group_called(&self, id: &str) -> Result<Option<String>, Refusal> {

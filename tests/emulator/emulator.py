@@ -1,4 +1,4 @@
-"""An IAM, STS, S3 and instance metadata server on loopback: moto's, made to behave more like AWS.
+"""An IAM, STS, S3, identity store and instance metadata server on loopback: moto's, made to behave more like AWS.
 
     emulator.py [--port N] [--page-size N] [--tls DIR]
 
@@ -20,13 +20,15 @@ Where it differs from moto, and from what AWS does if it still differs:
 - The change `rename_user` keeps the tags, as AWS's UpdateUser does; moto's own UpdateUser loses them. The change
   `delete_user` leaves the groups first; moto's DeleteUser forgets to, AWS's refuses while there are any.
 - SSH keys are answered as they were uploaded, whatever the Encoding asked for; any key type is taken (AWS: RSA only).
+- Identity stores: see stores.py.
 - Instance metadata is per account, below /_imds/ACCOUNT, version 2 only (no token: 401), with the token's
   lifetime header, the identity document, instance tags, and credentials of the account's instance role.
 
 For tests, JSON in and out; `account` is twelve digits, anything missing has a default:
   POST /_emulator/seed     {account, users: [{name, id, created, keys, tags}], groups: {name: [member]},
-                            roles: [{name, external_id}], instance_tags: {}, page_size, sparse_pages}; keys: a number of made-up
-                            keys, or [{body, status}]. May be called again to add. Answers ids, keys, role ARNs.
+                            roles: [{name, external_id}], instance_tags: {}, page_size, sparse_pages, stores}; keys: a
+                            number of made-up keys, or [{body, status}]; stores: a list, see stores.py. May be called
+                            again to add. Answers ids, keys, role ARNs.
   POST /_emulator/change   {account, changes: [{do: ...}]}, see CHANGES
   POST /_emulator/enforce  {account, role, policy}: the role (default: the instance role) may do what policy
                             (default: config/iam-policy.json) says, and the instance role may assume it
@@ -58,6 +60,7 @@ from moto.sts.responses import TokenResponse
 from werkzeug.serving import make_server
 
 import certificates
+import stores
 from metadata import INSTANCE_ROLE, REGION, metadata
 
 POLICY = Path(__file__).parents[2] / "config" / "iam-policy.json"
@@ -161,7 +164,8 @@ def improve_access():
             if isinstance(self, TokenResponse) and self._get_action() == "AssumeRole":
                 check_assume(self, self.querystring["RoleArn"][0], self.querystring.get("ExternalId", [None])[0])
         except _RESTError as error:
-            error.description = error_xml(error.error_type, error.message)
+            form = stores.error_json if stores.is_asked(self) else error_xml
+            error.description = form(error.error_type, error.message)
             raise
 
     ActionAuthenticatorMixin._authenticate_and_authorize_action = check
@@ -247,7 +251,9 @@ def seed(account, wish):
     account.tags.update(wish.get("instance_tags", {}))
     account.page_size = wish.get("page_size", account.page_size)
     account.sparse_pages = wish.get("sparse_pages", account.sparse_pages)
-    return {"users": users, "groups": groups, "roles": {INSTANCE_ROLE: account.instance_role, **roles}}
+    seeded = {store["id"]: stores.seed(account, REGION, store) for store in wish.get("stores", [])}
+    roles = {INSTANCE_ROLE: account.instance_role, **roles}
+    return {"users": users, "groups": groups, "roles": roles, "stores": seeded}
 
 
 def delete_user(account, change):
@@ -279,6 +285,7 @@ CHANGES = {
     "set_tag": lambda a, c: a.iam.tag_user(c["user"], [{"Key": c["key"], "Value": c["value"]}]),
     "remove_tag": lambda a, c: a.iam.untag_user(c["user"], [c["key"]]),
     "detach_instance_role": lambda a, c: setattr(a, "instance_role", None),
+    "store": lambda a, c: stores.change(a, REGION, c),  # store, what, ...; see stores.py
     "set_page_size": lambda a, c: setattr(a, "page_size", c["size"]),
 }
 
@@ -322,9 +329,12 @@ def control(method, name, query, body):
 def record(environ, body):
     scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition(",")[0].split("/")
     if len(scope) == 5:
-        params = dict(parse_qsl(body.decode("utf-8", "replace")))
-        action = params.pop("Action", f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
-        params.pop("Version", None)
+        if target := environ.get("HTTP_X_AMZ_TARGET"):
+            action, params = target.rpartition(".")[2], json.loads(body)
+        else:
+            params = dict(parse_qsl(body.decode("utf-8", "replace")))
+            action = params.pop("Action", f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+            params.pop("Version", None)
         number = iam.get_account_id_from(scope[0])
         call = {"account": number, "service": scope[3], "action": action, "params": params}
         Account.get(number).calls.append(call)
@@ -379,6 +389,7 @@ def main():
     give_ids(iam.Group, "AGPA")
     improve_lists()
     improve_access()
+    stores.improve(lambda number: (Account.known.get(number) or Account).page_size)
     application = Emulator()
     servers = [listen(application, arguments.port)]
     ready = {"port": servers[0].port}

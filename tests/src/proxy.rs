@@ -20,9 +20,9 @@ use crate::http::{self, Message};
 pub struct Call {
     /// `iam`, `sts`; empty if the request was not signed.
     pub service: String,
-    /// `GetGroup`; for a request that is not in AWS's query protocol, its method and path.
+    /// `GetGroup`; for a request that is in none of AWS's two protocols for this, its method and path.
     pub action: String,
-    /// `GroupName`, `Marker`, `UserName` ...
+    /// `GroupName`, `Marker`, `UserName` ...; of a JSON document, the members that are strings.
     pub params: HashMap<String, String>,
     /// The number of calls of this action, including this one: the first is 1.
     pub nth_of_action: usize,
@@ -99,6 +99,24 @@ impl Fault {
             format!("<Error><Type>{kind}</Type><Code>{code}</Code><Message>{message}</Message></Error>");
         let body = format!("<ErrorResponse>{error}<RequestId>fault-proxy</RequestId></ErrorResponse>");
         Self::Answer { status, headers: vec![("Content-Type".into(), "text/xml".into())], body }
+    }
+
+    /// The same in the form of AWS's JSON protocol.
+    #[must_use]
+    pub fn json_error(status: u16, code: &str, message: &str) -> Self {
+        let body = serde_json::json!({"__type": code, "Message": message}).to_string();
+        let headers = vec![("Content-Type".into(), "application/x-amz-json-1.1".into())];
+        Self::Answer { status, headers, body }
+    }
+
+    /// The emulator's answer, a JSON document, after this change.
+    #[must_use]
+    pub fn change(change: impl FnOnce(&mut serde_json::Value) + Send + 'static) -> Self {
+        Self::Edit(Box::new(move |body| {
+            let mut answer = serde_json::from_str(&body).expect("an answer in JSON");
+            change(&mut answer);
+            answer.to_string()
+        }))
     }
 
     /// The emulator's answer to GetGroup without any members.
@@ -222,11 +240,15 @@ fn serve(
 }
 
 fn record(request: &Message, seen: &Mutex<Vec<Call>>) -> Call {
-    let mut params: HashMap<_, _> = http::form(&request.body);
-    params.remove("Version");
-    let path =
-        || request.start.rsplit_once(' ').map_or(&*request.start, |(method_and_path, _)| method_and_path);
-    let action = params.remove("Action").unwrap_or_else(|| path().to_owned());
+    let (action, params) = match request.header("x-amz-target").and_then(|target| target.rsplit_once('.')) {
+        Some((_, action)) => (action.to_owned(), strings(&request.body)),
+        None => {
+            let mut params: HashMap<_, _> = http::form(&request.body);
+            params.remove("Version");
+            let path = || request.start.rsplit_once(' ').map_or(&*request.start, |(path, _)| path);
+            (params.remove("Action").unwrap_or_else(|| path().to_owned()), params)
+        }
+    };
     let scope = request.header("authorization").and_then(|value| value.split('/').nth(3));
     let service = scope.unwrap_or_default().to_owned();
     let mut seen = seen.lock().unwrap();
@@ -234,6 +256,12 @@ fn record(request: &Message, seen: &Mutex<Vec<Call>>) -> Call {
     let call = Call { service, action, params, nth_of_action, total: seen.len() + 1 };
     seen.push(call.clone());
     call
+}
+
+fn strings(json: &[u8]) -> HashMap<String, String> {
+    let members: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(json).unwrap_or_default();
+    members.into_iter().filter_map(|(key, value)| Some((key, value.as_str()?.to_owned()))).collect()
 }
 
 /// One connection per request, because the emulator closes them after each answer.

@@ -94,6 +94,18 @@ impl Source {
         }
     }
 
+    /// Whether the configuration means the group with this name when it says `configured`.
+    #[must_use]
+    pub fn is_group(&self, configured: &str, _id: &str, name: &str) -> bool {
+        configured.eq_ignore_ascii_case(name)
+    }
+
+    /// The policy with the permissions that the refresher needs at the source, as the packages install it.
+    #[must_use]
+    pub fn policy(&self) -> &'static str {
+        "/usr/share/nss-iam/iam-policy.json"
+    }
+
     /// Valid names of groups. Groups of a document are used only in `local_groups`.
     #[must_use]
     pub fn group_names(&self) -> GroupNames {

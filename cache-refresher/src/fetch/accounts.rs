@@ -180,6 +180,7 @@ async fn one_account<A: Accounts>(
     };
     let known = memory.borrow_mut().of_id(known, account.name, &id);
     let wanted = AccountRequest {
+        source: &request.config.source,
         name: account.name,
         groups: &without_repeats(account.groups, tagged),
         tags: &request.config.tags,

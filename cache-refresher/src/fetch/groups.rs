@@ -69,7 +69,9 @@ pub(crate) async fn read<D: Directory>(
     let replies = replies(request, directory).await;
     let mut groups = Groups { unresolved: request.unresolved.to_owned(), ..Groups::default() };
     let mut refusals = Vec::new();
-    let named = |name: &String| known.groups.iter().find(|group| group.name.eq_ignore_ascii_case(name));
+    let named = |name: &String| {
+        known.groups.iter().find(|group| request.source.is_group(name, &group.id, &group.name))
+    };
     // Everything is denied, and a mistake in a name would not explain it.
     let is_shut_out =
         replies.iter().all(|reply| reply.as_ref().is_err_and(|refusal| refusal.reason == Reason::Denied))
@@ -304,9 +306,9 @@ async fn find<D: Directory>(directory: &D, known: &Group, names: &BTreeMap<&str,
     {
         return Found::As(name.clone());
     }
+    // Whether only a question for the group itself can tell.
     let mut refused = known.members.is_empty();
     let members = known.members.iter().filter_map(|id| Some(Who { id, name: names.get(id.as_str())? }));
-    // Whether only a question for the group itself can tell.
     for member in members.take(ASKED) {
         match directory.groups_of(member).await {
             Ok(groups) => match groups.into_iter().find(|group| group.id == known.id).map(|group| group.name)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use config::{Config, Tags};
+use config::{Config, Source, Tags};
 use jiff::Timestamp;
 use listing::{Account, Failure, Listing, User, VERSION};
 
@@ -62,6 +62,7 @@ impl Request<'_> {
 
 /// What to read of one account, and by which rules.
 pub(crate) struct AccountRequest<'a> {
+    pub(crate) source: &'a Source,
     pub(crate) name: &'a str,
     pub(crate) groups: &'a [String],
     pub(crate) tags: &'a Tags,

@@ -10,7 +10,7 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use config::Tags;
+use config::{Source, Tags};
 use jiff::{SignedDuration, Timestamp};
 use listing::{Account, FailureKind, Listing, User};
 
@@ -60,6 +60,7 @@ fn run_with(
     let groups: Vec<String> = groups.iter().map(|name| (*name).to_owned()).collect();
     let now = at(minutes);
     let request = AccountRequest {
+        source: &Source::Iam,
         name: "",
         groups: &groups,
         tags,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cache::state;
+use config::Source;
 use jiff::Timestamp;
 use listing::Key;
 use policy::IamId;
@@ -156,14 +157,19 @@ impl<'a> Candidates<'a> {
 }
 
 /// The groups that the configuration of an account calls `name`: that of exactly this name, or else those whose names differ
-/// in case only. In IAM there is at most one; a file can have several.
-pub(super) fn called<'g, 'a>(groups: &'g [Group<'a>], account: &str, name: &str) -> Vec<&'g Group<'a>> {
-    let of_account = || groups.iter().filter(|group| group.account == account);
-    let exact: Vec<_> = of_account().filter(|group| group.iam_name == name).collect();
-    if exact.is_empty() {
-        return of_account().filter(|group| group.iam_name.eq_ignore_ascii_case(name)).collect();
-    }
-    exact
+/// in case only. In IAM there is at most one; a file can have several. With some sources, `name` can be an id.
+pub(super) fn called<'g, 'a>(
+    source: &Source,
+    groups: &'g [Group<'a>],
+    account: &str,
+    name: &str,
+) -> Vec<&'g Group<'a>> {
+    let is_meant = |group: &&Group<'_>| {
+        group.account == account && source.is_group(name, group.iam_id.as_str(), group.iam_name)
+    };
+    let meant: Vec<_> = groups.iter().filter(is_meant).collect();
+    let exact: Vec<_> = meant.iter().copied().filter(|group| group.iam_name == name).collect();
+    if exact.is_empty() { meant } else { exact }
 }
 
 /// See [`leaving::is_in`].

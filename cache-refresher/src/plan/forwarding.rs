@@ -28,7 +28,7 @@ impl<'a> Forwarding<'a> {
         let mut shell_groups = BTreeSet::new();
         for (account, names) in std::iter::once(("", &config.shell_groups)).chain(accounts) {
             for name in names {
-                let called = candidates::called(groups, account, name);
+                let called = candidates::called(&config.source, groups, account, name);
                 shell_groups.extend(called.iter().map(|group| group.iam_id.clone()));
                 let is_read = input.listing.accounts.iter().any(|read| read.name == account && read.complete);
                 if !config.users.forward_only || is_read && called.is_empty() {

@@ -188,7 +188,7 @@ impl<'a> LocalGroups<'a> {
             for (iam_name, targets) in map {
                 let gids: Vec<u32> = targets.iter().filter_map(|target| gid(input, target, told)).collect();
                 all.allowed.entry(account).or_default().extend(&gids);
-                let mut called = candidates::called(groups, account, iam_name);
+                let mut called = candidates::called(&config.source, groups, account, iam_name);
                 called.retain(|group| !group.kept);
                 for group in &called {
                     all.joined.entry(group.iam_id.clone()).or_default().extend(&gids);

@@ -44,7 +44,7 @@ pub(crate) async fn connect(
     calls: Calls,
     progress: Arc<dyn Progress>,
 ) -> Result<IamAccounts<'_>, Failure> {
-    let aws = Aws::reach(config, calls, progress).await?;
+    let aws = Aws::reach(config, Source::Iam.policy(), calls, progress).await?;
     let identity = aws.identity().await?;
     Ok(IamAccounts { aws, identity })
 }

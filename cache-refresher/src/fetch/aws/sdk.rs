@@ -35,6 +35,8 @@ const CREDENTIALS: Duration = Duration::from_secs(5);
 /// Access to AWS, shared by all accounts.
 pub(super) struct Aws<'a> {
     pub(super) config: &'a config::Aws,
+    /// The file with the permissions that are needed, as the packages install it.
+    pub(super) policy: &'static str,
     pub(super) sdk: SdkConfig,
     region: Chosen,
     pub(super) credentials: Watched,
@@ -49,6 +51,7 @@ impl<'a> Aws<'a> {
     /// instance.
     pub(super) async fn reach(
         config: &'a config::Aws,
+        policy: &'static str,
         calls: Calls,
         progress: Arc<dyn Progress>,
     ) -> Result<Self, Failure> {
@@ -96,7 +99,7 @@ impl<'a> Aws<'a> {
         let sdk = tokio::time::timeout_at(deadline.at, loader.load()).await.map_err(late)?;
         let sdk = sdk.into_builder().http_client(connections.client()).build();
         let (sdk, credentials) = credentials::watched(sdk, asked);
-        Ok(Self { config, sdk, region, credentials, imds, deadline, calls, progress })
+        Ok(Self { config, policy, sdk, region, credentials, imds, deadline, calls, progress })
     }
 
     /// Where calls about this account go; `id` and `name` are empty as long as they are not known.

@@ -10,9 +10,6 @@ use super::watch::QUERY;
 use crate::fetch::accounts::Configured;
 use crate::fetch::failure::failure;
 
-/// The permissions that are needed, as the packages install them.
-const POLICY: &str = "/usr/share/nss-iam/iam-policy.json";
-
 /// RoleSessionName if the configuration has none. CloudTrail shows it.
 const SESSION: &str = "nss-iam@<instance-id>";
 
@@ -135,7 +132,7 @@ impl Aws<'_> {
         let Some(role) = account.role else {
             return Ok(Role {
                 account: identity.account.clone(),
-                denied: to_allow(&identity.principal()),
+                denied: to_allow(&identity.principal(), self.policy),
                 credentials: None,
             });
         };
@@ -175,7 +172,11 @@ impl Aws<'_> {
             None,
             "AssumeRole",
         );
-        Ok(Role { account: id.to_owned(), denied: to_allow(&arn), credentials: Some(credentials) })
+        Ok(Role {
+            account: id.to_owned(),
+            denied: to_allow(&arn, self.policy),
+            credentials: Some(credentials),
+        })
     }
 
     fn sts(&self, name: &str) -> Client {
@@ -215,12 +216,12 @@ fn name_of_role(arn: &str) -> Option<&str> {
 }
 
 /// What to do if a call is denied to this role, or to a user, whom nss-iam should not be.
-fn to_allow(arn: &str) -> String {
+fn to_allow(arn: &str, policy: &str) -> String {
     match name_of_role(arn) {
         Some(role) => format!(
-            "aws iam put-role-policy --role-name {role} --policy-name nss-iam --policy-document file://{POLICY}"
+            "aws iam put-role-policy --role-name {role} --policy-name nss-iam --policy-document file://{policy}"
         ),
-        None => format!("attach '{POLICY}' to '{arn}'"),
+        None => format!("attach '{policy}' to '{arn}'"),
     }
 }
 
@@ -267,12 +268,13 @@ mod tests {
 
     #[test]
     fn the_policy_is_attached_by_a_command_unless_the_name_could_be_another_word_of_it() {
-        let told = to_allow("arn:aws:iam::123456789012:role/ops/Look");
+        let policy = "/usr/share/nss-iam/iam-policy.json";
+        let told = to_allow("arn:aws:iam::123456789012:role/ops/Look", policy);
         let command = "aws iam put-role-policy --role-name Look --policy-name nss-iam --policy-document \
                        file:///usr/share/nss-iam/iam-policy.json";
         assert_eq!(told, command);
         for hostile in ["arn:aws:iam::1:role/$(id)", "arn:aws:iam::1:role/-x", "arn:aws:iam::1:user/ana"] {
-            assert_eq!(to_allow(hostile), format!("attach '{POLICY}' to '{hostile}'"));
+            assert_eq!(to_allow(hostile, policy), format!("attach '{policy}' to '{hostile}'"));
         }
     }
 

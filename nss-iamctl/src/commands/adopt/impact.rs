@@ -73,7 +73,7 @@ fn may_only_forward(world: &World<'_>, iam: &IamUser<'_>) -> bool {
     config.users.forward_only
         && !groups.any(|group| {
             group.members.contains(&iam.user.id)
-                && shell_groups.iter().any(|name| name.eq_ignore_ascii_case(&group.name))
+                && shell_groups.iter().any(|name| config.source.is_group(name, &group.id, &group.name))
         })
 }
 

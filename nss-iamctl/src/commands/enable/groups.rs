@@ -1,7 +1,7 @@
 //! What the configured groups mean for this host: whether there can be users, whom a removed group leaves without a group,
 //! and which local groups are joined.
 
-use config::Config;
+use config::{Config, Source};
 use listing::Listing;
 use message::Message;
 use policy::IamId;
@@ -99,7 +99,7 @@ pub(super) fn left_without(published: &Published, before: &Config, after: &Confi
     if removed.is_empty() {
         return None;
     }
-    let names = members_of_nothing_else(published, &removed);
+    let names = members_of_nothing_else(published, &after.source, &removed);
     let of = some(&removed);
     Some(match names.len() {
         0 => Message::new(format!("no user of this host is a member of {of} only, so nobody is disabled")),
@@ -118,9 +118,9 @@ pub(super) fn left_without(published: &Published, before: &Config, after: &Confi
 }
 
 /// Login names of active users of the first account who are in these groups and in no other.
-fn members_of_nothing_else(published: &Published, groups: &[&String]) -> Vec<String> {
+fn members_of_nothing_else(published: &Published, source: &Source, groups: &[&String]) -> Vec<String> {
     let (Ok(state), Ok(listing)) = (&published.state, &published.listing) else { return Vec::new() };
-    let removed = ids(listing, groups);
+    let removed = ids(listing, source, groups);
     let users = state.users.values().filter(|user| user.account.is_empty() && user.disabled.is_none());
     let users = users
         .filter(|user| !user.groups.is_empty() && user.groups.iter().all(|group| removed.contains(group)));
@@ -130,10 +130,10 @@ fn members_of_nothing_else(published: &Published, groups: &[&String]) -> Vec<Str
 }
 
 /// The ids of groups of the first account.
-fn ids(listing: &Listing, names: &[&String]) -> Vec<IamId> {
+fn ids(listing: &Listing, source: &Source, names: &[&String]) -> Vec<IamId> {
     let groups =
         listing.accounts.iter().filter(|account| account.name.is_empty()).flat_map(|account| &account.groups);
-    let named = groups.filter(|group| names.iter().any(|name| group.name.eq_ignore_ascii_case(name)));
+    let named = groups.filter(|group| names.iter().any(|name| source.is_group(name, &group.id, &group.name)));
     named.map(|group| IamId::new(&group.id)).collect()
 }
 

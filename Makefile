@@ -190,6 +190,7 @@ install: install-module ## Install what was built by 'make release' below DESTDI
 	for unit in systemd/*.service systemd/*.timer systemd/*.path; do install -D -m 0644 $$unit $(DESTDIR)$(UNITDIR)/$${unit##*/}; done
 	install -D -m 0644 systemd/nss-iam.nftables $(DESTDIR)$(UNITDIR)/nftables.service.d/nss-iam.conf
 	install -D -m 0644 config/iam-policy.json $(DESTDIR)/usr/share/nss-iam/iam-policy.json
+	install -D -m 0644 config/identity-center-policy.json $(DESTDIR)/usr/share/nss-iam/identity-center-policy.json
 	install -D -m 0644 config/cloud-init.yaml $(DESTDIR)/usr/share/nss-iam/cloud-init.yaml
 	install -d -m 0755 $(DESTDIR)/etc/nss-iam/config.d $(DESTDIR)/var/lib/nss-iam
 	install -D -m 0644 systemd/nss-iam.sysusers $(DESTDIR)/usr/lib/sysusers.d/nss-iam.conf

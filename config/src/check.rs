@@ -162,6 +162,20 @@ pub(crate) fn region(item: &Item) -> Read<String> {
     text(item, right, "not a region", "such as \"eu-west-1\"")
 }
 
+/// Identity Store API reference, "IdentityStoreId".
+pub(crate) fn identity_store(item: &Item) -> Read<String> {
+    let is_hex = |text: &str, length| {
+        text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_uuid = |id: &str| {
+        let parts: Vec<&str> = id.split('-').collect();
+        parts.len() == 5 && parts.iter().zip([8, 4, 4, 4, 12]).all(|(part, length)| is_hex(part, length))
+    };
+    let right = |id: &str| id.strip_prefix("d-").is_some_and(|digits| is_hex(digits, 10)) || is_uuid(id);
+    let hint = "such as \"d-1234567890\": aws sso-admin list-instances shows it";
+    text(item, right, "not the id of an identity store", hint)
+}
+
 pub(crate) fn http_url(item: &Item) -> Read<String> {
     let right = |url: &str| {
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));

@@ -41,6 +41,9 @@ pub struct Config {
     pub account: Vec<Account>,
     /// Where the listing comes from.
     pub source: Source,
+    /// The identity store of the first account. Every account whose groups are read has one, if the source is
+    /// [`Source::IdentityCenter`], and none otherwise.
+    pub store: Option<Store>,
     /// Attributes of users.
     pub users: Users,
     /// Group of the first account -> local groups that its members join.
@@ -101,7 +104,7 @@ pub struct Aws {
     pub external_id: Option<String>,
     /// RoleSessionName; none: `nss-iam@` and the instance id.
     pub session_name: Option<String>,
-    /// Region; only calls to STS depend on it.
+    /// Region: of calls to STS, and to identity stores without their own.
     pub region: Option<String>,
     /// Of a whole fetch; never zero.
     pub timeout: Duration,
@@ -113,6 +116,8 @@ pub struct Aws {
     pub endpoint_url_iam: Option<String>,
     /// Endpoint of STS.
     pub endpoint_url_sts: Option<String>,
+    /// Endpoint of identity stores.
+    pub endpoint_url_identitystore: Option<String>,
     /// Proxy for calls to AWS.
     pub https_proxy: Option<String>,
     /// Hosts that are reached without the proxy, comma separated.
@@ -137,6 +142,7 @@ impl Default for Aws {
             endpoint_url: None,
             endpoint_url_iam: None,
             endpoint_url_sts: None,
+            endpoint_url_identitystore: None,
             https_proxy: None,
             no_proxy: None,
             ca_bundle: None,
@@ -153,6 +159,8 @@ pub struct Account {
     pub name: String,
     /// See [`Aws::role`].
     pub role: Option<String>,
+    /// See [`Config::store`].
+    pub store: Option<Store>,
     /// Groups whose members become users.
     pub groups: Vec<String>,
     /// Group of this account -> local groups.
@@ -161,6 +169,15 @@ pub struct Account {
     pub shell_groups: Vec<String>,
     /// sts:ExternalId.
     pub external_id: Option<String>,
+}
+
+/// The identity store of an Identity Center.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// IdentityStoreId: `d-` and ten hexadecimal digits, or a UUID.
+    pub id: String,
+    /// The region of its Identity Center; none: [`Aws::region`].
+    pub region: Option<String>,
 }
 
 /// `[users]`: attributes of users, and what happens to users who left.

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use policy::login::NameStyle;
 
 use crate::check::{self, list, some};
+use crate::source::{NO_STORE, OTHER_SOURCE};
 use crate::tree::{self, Item, Section, Table};
-use crate::{Account, Aws, Config, CreateHomes, Error, GroupNames, Removed, Safety, TagUse, Users};
+use crate::{Account, Aws, Config, CreateHomes, Error, Removed, Safety, Source, Store, TagUse, Users};
 
 impl Config {
     /// Reads and checks the configuration whose main file is `main`.
@@ -121,13 +122,22 @@ fn root(entries: Table) -> Result<Config, Error> {
     let mut config = Config::default();
     let mut root = Section::new("the top level", entries);
     let mut source = root.section("source")?;
-    source.set("url", &mut config.source, check::source)?;
+    let url = source.take("url");
+    if let Some(url) = &url {
+        config.source = check::source(url)?;
+    }
+    config.store = store(&mut source, &config.source)?;
     source.end()?;
     let groups = config.source.group_names();
     root.set("groups", &mut config.groups, list(|item| check::group(item, groups)))?;
     root.set("groups_from_instance_tag", &mut config.groups_from_instance_tag, some(check::instance_tag))?;
+    let is_read = !config.groups.is_empty() || config.groups_from_instance_tag.is_some();
+    if let (Some(url), Source::IdentityCenter, None, true) = (url, &config.source, &config.store, is_read) {
+        return Err(url.wrong(NO_STORE.0, NO_STORE.1));
+    }
     config.aws = aws(root.section("aws")?)?;
-    root.set("account", &mut config.account, |item| accounts(item, groups))?;
+    let source = config.source.clone();
+    root.set("account", &mut config.account, |item| accounts(item, &source))?;
     config.users = users(root.section("users")?)?;
     root.set("local_groups", &mut config.local_groups, |item| check::local_groups(item, groups))?;
     root.set("shell_groups", &mut config.shell_groups, list(|item| check::group(item, groups)))?;
@@ -152,6 +162,20 @@ fn root(entries: Table) -> Result<Config, Error> {
     Ok(config)
 }
 
+/// The identity store in this section, which only one source has.
+fn store(section: &mut Section, source: &Source) -> Result<Option<Store>, Error> {
+    let (id, region) = (section.take("identity_store"), section.take("region"));
+    match (source, &id, &region) {
+        (Source::IdentityCenter, Some(id), _) => {
+            let region = region.as_ref().map(check::region).transpose()?;
+            Ok(Some(Store { id: check::identity_store(id)?, region }))
+        }
+        (Source::IdentityCenter, None, Some(region)) => Err(region.wrong(NO_STORE.0, NO_STORE.1)),
+        (_, Some(item), _) | (_, _, Some(item)) => Err(item.wrong(OTHER_SOURCE.0, OTHER_SOURCE.1)),
+        (_, None, None) => Ok(None),
+    }
+}
+
 fn aws(mut section: Section) -> Result<Aws, Error> {
     let mut aws = Aws::default();
     section.set("role", &mut aws.role, some(check::role))?;
@@ -163,6 +187,7 @@ fn aws(mut section: Section) -> Result<Aws, Error> {
     section.set("endpoint_url", &mut aws.endpoint_url, some(check::http_url))?;
     section.set("endpoint_url_iam", &mut aws.endpoint_url_iam, some(check::http_url))?;
     section.set("endpoint_url_sts", &mut aws.endpoint_url_sts, some(check::http_url))?;
+    section.set("endpoint_url_identitystore", &mut aws.endpoint_url_identitystore, some(check::http_url))?;
     section.set("https_proxy", &mut aws.https_proxy, some(check::http_url))?;
     section.set("no_proxy", &mut aws.no_proxy, some(check::no_proxy))?;
     section.set("ca_bundle", &mut aws.ca_bundle, |item| Ok(Some(check::absolute_path(item)?.into())))?;
@@ -172,7 +197,8 @@ fn aws(mut section: Section) -> Result<Aws, Error> {
     Ok(aws)
 }
 
-fn accounts(item: &Item, names: GroupNames) -> Result<Vec<Account>, Error> {
+fn accounts(item: &Item, source: &Source) -> Result<Vec<Account>, Error> {
+    let names = source.group_names();
     let mut accounts: Vec<Account> = Vec::new();
     for item in item.array()? {
         let mut section = Section::new("[[account]]", item.table()?.clone());
@@ -183,6 +209,10 @@ fn accounts(item: &Item, names: GroupNames) -> Result<Vec<Account>, Error> {
         account.name = check::account_name(&name)?;
         if accounts.iter().any(|other| other.name == account.name) {
             return Err(name.wrong("another [[account]] has this name", "give each account a different name"));
+        }
+        account.store = store(&mut section, source)?;
+        if *source == Source::IdentityCenter && account.store.is_none() {
+            return Err(name.wrong(NO_STORE.0, NO_STORE.1));
         }
         section.set("role", &mut account.role, some(check::role))?;
         section.set("external_id", &mut account.external_id, some(check::external_id))?;

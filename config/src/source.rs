@@ -17,6 +17,8 @@ pub enum Source {
     /// IAM, in one or more AWS accounts.
     #[default]
     Iam,
+    /// IAM Identity Center: one or more identity stores.
+    IdentityCenter,
     /// A listing that another program writes.
     File {
         /// As in the configuration.
@@ -27,16 +29,32 @@ pub enum Source {
 }
 
 /// What is wrong, and what would be right.
-type Wrong = (&'static str, &'static str);
+pub(crate) type Wrong = (&'static str, &'static str);
 
 const IAM: &str = "iam:";
-const NOT_A_SOURCE: Wrong =
-    ("not a source", "\"iam:\", or \"file://\" and an absolute path, so three '/' in all");
+const IDENTITY_CENTER: &str = "identity-center:";
+const NOT_A_SOURCE: Wrong = (
+    "not a source",
+    "\"iam:\", \"identity-center:\", or \"file://\" and an absolute path, so three '/' in all",
+);
+
+/// An account that is read has no identity store.
+pub(crate) const NO_STORE: Wrong = (
+    "it needs an identity store",
+    "add identity_store = \"d-…\" and region = \"…\": aws sso-admin list-instances shows the store",
+);
+/// An identity store is configured where there is none.
+pub(crate) const OTHER_SOURCE: Wrong = (
+    "only the source \"identity-center:\" has identity stores",
+    "set [source] url = \"identity-center:\", or remove it; the region of other calls is [aws] region",
+);
 
 impl Source {
     pub(crate) fn parse(url: &str) -> Result<Self, Wrong> {
-        if url == IAM {
-            return Ok(Self::Iam);
+        for directory in [Self::Iam, Self::IdentityCenter] {
+            if url == directory.url() {
+                return Ok(directory);
+            }
         }
         if url.starts_with("s3://") {
             return Err(("S3 is not supported in this release", "use \"iam:\" or \"file:///…\""));
@@ -56,6 +74,7 @@ impl Source {
     pub fn url(&self) -> &str {
         match self {
             Self::Iam => IAM,
+            Self::IdentityCenter => IDENTITY_CENTER,
             Self::File { url, .. } => url,
         }
     }
@@ -71,6 +90,7 @@ impl Source {
     pub fn noun(&self) -> &'static str {
         match self {
             Self::Iam => "IAM",
+            Self::IdentityCenter => "Identity Center",
             Self::File { .. } => "the file",
         }
     }
@@ -79,7 +99,7 @@ impl Source {
     #[must_use]
     pub fn called(&self, what: &str) -> String {
         match self {
-            Self::Iam => format!("IAM {what}"),
+            Self::Iam | Self::IdentityCenter => format!("{} {what}", self.noun()),
             Self::File { .. } => what.to_owned(),
         }
     }
@@ -89,21 +109,48 @@ impl Source {
     #[must_use]
     pub fn is_directory(&self) -> bool {
         match self {
-            Self::Iam => true,
+            Self::Iam | Self::IdentityCenter => true,
             Self::File { .. } => false,
         }
     }
 
-    /// Whether the configuration means the group with this name when it says `configured`.
+    /// Whether a group can be configured by this, its id, and then only the group with this id is meant. An Identity Center
+    /// allows a group whose display name is the id of another.
     #[must_use]
-    pub fn is_group(&self, configured: &str, _id: &str, name: &str) -> bool {
-        configured.eq_ignore_ascii_case(name)
+    pub fn is_group_id(&self, name: &str) -> bool {
+        match self {
+            Self::IdentityCenter => is_guid(name),
+            Self::Iam | Self::File { .. } => false,
+        }
+    }
+
+    /// Whether the configuration means the group with this id and name when it says `configured`.
+    #[must_use]
+    pub fn is_group(&self, configured: &str, id: &str, name: &str) -> bool {
+        if self.is_group_id(configured) {
+            configured.eq_ignore_ascii_case(id)
+        } else {
+            configured.eq_ignore_ascii_case(name)
+        }
+    }
+
+    /// What an account of it is called, before its id.
+    #[must_use]
+    pub fn account(&self) -> &'static str {
+        match self {
+            Self::Iam => "AWS account",
+            Self::IdentityCenter => "identity store",
+            Self::File { .. } => "account",
+        }
     }
 
     /// The policy with the permissions that the refresher needs at the source, as the packages install it.
     #[must_use]
     pub fn policy(&self) -> &'static str {
-        "/usr/share/nss-iam/iam-policy.json"
+        match self {
+            Self::IdentityCenter => "/usr/share/nss-iam/identity-center-policy.json",
+            Self::Iam | Self::File { .. } => "/usr/share/nss-iam/iam-policy.json",
+        }
     }
 
     /// Valid names of groups. Groups of a document are used only in `local_groups`.
@@ -114,6 +161,11 @@ impl Source {
                 fits: is_iam_group,
                 of: "an IAM group",
                 hint: "1 to 128 letters, digits and + = , . @ _ -, as IAM has it, without a path",
+            },
+            Self::IdentityCenter => GroupNames {
+                fits: is_display_name,
+                of: "a group of Identity Center",
+                hint: "its display name, up to 1024 characters without control characters, or its GroupId",
             },
             Self::File { .. } => GroupNames {
                 fits: is_iam_group,
@@ -128,12 +180,13 @@ impl Source {
     pub fn can_have_user(&self, name: &str) -> bool {
         match self {
             Self::Iam => made_of(name, "+=,.@_-", 1, 64),
+            Self::IdentityCenter => (1..=128).contains(&name.chars().count()) && is_display_name(name),
             Self::File { .. } => !name.is_empty(),
         }
     }
 
-    /// What `keys.db` and `state.db` store about who confirmed a user's keys: `iam:123456789012`, or the URL of
-    /// a document. The account is empty while it is unknown.
+    /// What `keys.db` and `state.db` store about who confirmed a user's keys: `iam:123456789012`,
+    /// `identity-center:d-1234567890`, or the URL of a document. The account is empty while it is unknown.
     #[must_use]
     pub fn origin(&self, account: &str) -> String {
         if self.is_directory() { format!("{}{account}", self.url()) } else { self.url().to_owned() }
@@ -154,6 +207,18 @@ pub struct GroupNames {
 /// IAM's rule: API reference, CreateGroup.
 fn is_iam_group(name: &str) -> bool {
     made_of(name, "+=,.@_-", 1, 128)
+}
+
+/// Identity Store API reference, CreateGroup, without the control characters that it allows.
+fn is_display_name(name: &str) -> bool {
+    (1..=1024).contains(&name.chars().count()) && !name.contains(char::is_control)
+}
+
+/// GroupId: Identity Store API reference, DescribeGroup. Old ids begin with ten more digits.
+fn is_guid(id: &str) -> bool {
+    let digits: Vec<usize> = id.split('-').map(str::len).collect();
+    matches!(digits.as_slice(), [8, 4, 4, 4, 12] | [10, 8, 4, 4, 4, 12])
+        && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// Whether two origins (see [`Source::origin`]) can be the same: the account of one may be unknown.
@@ -186,6 +251,8 @@ mod tests {
             ("iam:1", "iam:", true),
             ("iam:1", "iam:2", false),
             ("iam:", "file:///a", false),
+            ("identity-center:", "identity-center:d-1234567890", true),
+            ("iam:", "identity-center:d-1234567890", false),
             ("file:///a", "file:///a", true),
             ("file:///a", "file:///a/b", false),
             ("listing", "listing", true),
@@ -193,5 +260,20 @@ mod tests {
         ] {
             assert_eq!(is_same_origin(one, other), same, "{one} {other}");
         }
+    }
+    #[test]
+    fn a_group_of_identity_center_that_is_called_like_the_id_of_another_is_never_meant_by_that_id() {
+        let id = "90677d7f1c-f9f8fa1c-1234-4c4b-9c4a-0123456789ab";
+        let source = Source::IdentityCenter;
+        for (configured, id, name, is_meant) in [
+            ("Ops", id, "ops", true),
+            ("Ops", id, "Dev", false),
+            (id, id, "Ops", true),
+            (&id[11..], &id[11..], "Ops", true),
+            (id, "another", id, false),
+        ] {
+            assert_eq!(source.is_group(configured, id, name), is_meant, "{configured} {id} {name}");
+        }
+        assert!(Source::Iam.is_group(id, "AGPA1", id));
     }
 }

@@ -25,9 +25,20 @@ const OF_SOURCES: [&str; 7] = [
     "nss-iamctl/src/inspect/checks/logins.rs",
 ];
 
-/// Words of IAM and its API, and the prefix of file URLs.
-const WORDS: [&str; 7] =
-    ["IAM", "iam:", "GetGroup", "ListGroupsForUser", "SSHPublicKey", "NoSuchEntity", "file:"];
+/// Words of IAM, Identity Center and their APIs, and the prefix of file URLs.
+const WORDS: [&str; 11] = [
+    "IAM",
+    "iam:",
+    "GetGroup",
+    "ListGroupsForUser",
+    "SSHPublicKey",
+    "NoSuchEntity",
+    "Identity Center",
+    "identity-center:",
+    "identitystore:",
+    "ResourceNotFoundException",
+    "file:",
+];
 
 /// Names of nss-iam: the prefix of its tags and ids, and its monitoring check. Names of roles, which any AWS source uses.
 const OTHERS: [&str; 4] = ["nss-iam:", "NSS_IAM", "arn:aws:iam:", "IAMKeyLookup"];

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use config::Config;
+use config::{Config, Store};
 use futures_util::future::join_all;
 use listing::{Account, Failure, Listing};
 use message::quoted;
@@ -31,6 +31,7 @@ pub(crate) struct Configured<'a> {
     pub(crate) name: &'a str,
     pub(crate) role: Option<&'a str>,
     pub(crate) external_id: Option<&'a str>,
+    pub(crate) store: Option<&'a Store>,
     groups: &'a [String],
     tag: Option<&'a str>,
 }
@@ -41,6 +42,7 @@ fn configured<'a>(config: &'a Config, has_to_stay: impl Fn(&str) -> bool) -> Vec
         name: "",
         role: config.aws.role.as_deref(),
         external_id: config.aws.external_id.as_deref(),
+        store: config.store.as_ref(),
         groups: &config.groups,
         tag: config.groups_from_instance_tag.as_deref(),
     };
@@ -48,6 +50,7 @@ fn configured<'a>(config: &'a Config, has_to_stay: impl Fn(&str) -> bool) -> Vec
         name: &account.name,
         role: account.role.as_deref(),
         external_id: account.external_id.as_deref(),
+        store: account.store.as_ref(),
         groups: &account.groups,
         tag: None,
     });

@@ -89,7 +89,7 @@ pub(crate) trait Directory {
     type Keys: KeyStore;
     /// For messages.
     fn words() -> Words;
-    /// A group and its members. If it does not exist, the refusal says what to do.
+    /// A group, as the configuration names it, and its members. If it does not exist, the refusal says what to do.
     async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal>;
     /// The groups that the user is a member of.
     async fn groups_of(&self, user: Who<'_>) -> Result<Vec<GroupName>, Refusal>;
@@ -99,6 +99,24 @@ pub(crate) trait Directory {
     fn key_store(&self) -> Option<&Self::Keys>;
     /// The time until the deadline of the fetch.
     fn time_left(&self) -> Duration;
+}
+
+/// Of a source without keys.
+#[derive(Debug)]
+pub(crate) enum NoKeys {}
+
+impl KeyStore for NoKeys {
+    async fn keys(&self, _: &str) -> Result<Vec<ListedKey>, Refusal> {
+        match *self {}
+    }
+
+    async fn key(&self, _: &str, _: &str) -> Result<KeyAnswer, Refusal> {
+        match *self {}
+    }
+
+    async fn tags(&self, _: &str) -> Result<BTreeMap<String, String>, Refusal> {
+        match *self {}
+    }
 }
 
 /// As with [`Directory`], every answer is complete, or it is a refusal.

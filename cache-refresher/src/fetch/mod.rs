@@ -62,6 +62,9 @@ async fn read(request: Request<'_>, calls: Calls) -> Listing {
     let progress = Arc::clone(&request.progress);
     match &config.source {
         Source::Iam => accounts::read(request, aws::iam::connect(&config.aws, calls, progress)).await,
+        Source::IdentityCenter => {
+            accounts::read(request, aws::identity_center::connect(&config.aws, calls, progress)).await
+        }
         Source::File { path, .. } => document::read(request, file::File(path)).await,
     }
 }

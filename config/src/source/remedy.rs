@@ -5,6 +5,9 @@ use super::Source;
 
 /// The maximum length of a tag's value in IAM, in characters.
 const TAG_VALUE: usize = 256;
+/// Nothing that is set there about one user lets the user in.
+const NO_KEYS: &str = "Identity Center stores no keys: users log in with EC2 Instance Connect, with certificates, or through \
+                       another program, see /usr/share/doc/nss-iam/guide/README.md";
 
 impl Source {
     /// How a user is let in; none if it is not known in which group.
@@ -15,7 +18,22 @@ impl Source {
                 let group = group?;
                 Some(format!("aws iam add-user-to-group --group-name {group} --user-name {user}"))
             }
+            Self::IdentityCenter => {
+                let group = group?;
+                Some(format!(
+                    "add {user} to the group {group} in Identity Center, or in the directory that it gets its users from"
+                ))
+            }
             Self::File { path, .. } => Some(format!("add the user {user} to '{}'", path.display())),
+        }
+    }
+
+    /// How this host reads another account of it, in a clause.
+    #[must_use]
+    pub fn to_read_account(&self, id: &str) -> String {
+        match self {
+            Self::IdentityCenter => format!("set identity_store = \"{id}\""),
+            Self::Iam | Self::File { .. } => "set [aws] role to the ARN of a role in it".to_owned(),
         }
     }
 
@@ -28,6 +46,7 @@ impl Source {
                     "aws iam upload-ssh-public-key --user-name {user} --ssh-public-key-body file://KEY.pub"
                 )
             }
+            Self::IdentityCenter => NO_KEYS.to_owned(),
             Self::File { path, .. } => {
                 format!("add the line of the .pub file to the keys of user {user} in '{}'", path.display())
             }
@@ -39,6 +58,7 @@ impl Source {
     pub fn to_set_tag(&self, user: &str, tag: &str, value: &str) -> String {
         match self {
             Self::Iam => format!("aws iam tag-user --user-name {user} --tags Key={tag},Value={value}"),
+            Self::IdentityCenter => NO_KEYS.to_owned(),
             Self::File { path, .. } => {
                 format!("set the tag {tag} of user {user} to {value} in '{}'", path.display())
             }
@@ -52,6 +72,7 @@ impl Source {
             Self::Iam => format!(
                 "aws iam tag-user --user-name {user} --tags Key={tag},Value=\"$(cut -d' ' -f1,2 KEY.pub)\""
             ),
+            Self::IdentityCenter => NO_KEYS.to_owned(),
             Self::File { .. } => self.to_set_tag(user, tag, "the line of the .pub file"),
         }
     }
@@ -64,6 +85,7 @@ impl Source {
                 "aws iam tag-user --user-name {user} --tags \"[$(cut -d' ' -f1,2 KEY.pub | tr -d '\\n' | fold -w {TAG_VALUE} | \
                  awk -v name={name} '{{print \"{{\\\"Key\\\":\\\"\" name \".\" NR \"\\\",\\\"Value\\\":\\\"\" $0 \"\\\"}}\"}}' | paste -sd, -)]\""
             ),
+            Self::IdentityCenter => NO_KEYS.to_owned(),
             Self::File { .. } => self.to_add_rsa_key(user),
         }
     }
@@ -73,6 +95,7 @@ impl Source {
     pub fn to_remove_tags(&self, user: &str, tags: &[String]) -> String {
         match self {
             Self::Iam => self.to_remove_tag(user, &tags.join(" ")),
+            Self::IdentityCenter => NO_KEYS.to_owned(),
             Self::File { .. } => {
                 tags.iter().map(|tag| self.to_remove_tag(user, tag)).collect::<Vec<_>>().join("; ")
             }
@@ -84,6 +107,7 @@ impl Source {
     pub fn to_remove_tag(&self, user: &str, tag: &str) -> String {
         match self {
             Self::Iam => format!("aws iam untag-user --user-name {user} --tag-keys {tag}"),
+            Self::IdentityCenter => NO_KEYS.to_owned(),
             Self::File { path, .. } => {
                 format!("remove the tag {tag} of user {user} from '{}'", path.display())
             }
@@ -97,6 +121,7 @@ impl Source {
             Self::Iam => {
                 format!("aws iam delete-ssh-public-key --user-name {user} --ssh-public-key-id {key}")
             }
+            Self::IdentityCenter => NO_KEYS.to_owned(),
             Self::File { path, .. } => format!("remove key {key} of user {user} from '{}'", path.display()),
         }
     }
@@ -111,6 +136,7 @@ impl Source {
                 self.to_set_key_tag(user, tag),
                 self.to_set_key_parts(user, &format!("{tag}-1"))
             ),
+            Self::IdentityCenter => NO_KEYS.to_owned(),
             Self::File { .. } => self.to_add_rsa_key(user),
         }
     }
@@ -122,6 +148,7 @@ impl Source {
             Self::Iam => format!(
                 "aws iam update-ssh-public-key --user-name {user} --ssh-public-key-id {key} --status Active"
             ),
+            Self::IdentityCenter => NO_KEYS.to_owned(),
             Self::File { path, .. } => {
                 format!("set key {key} of user {user} to \"active\": true in '{}'", path.display())
             }

@@ -13,6 +13,8 @@ use crate::{Account, Aws, Config, Error, Names};
 
 const SHIPPED: &str = include_str!("../../config.toml");
 
+const STORE: &str = "identity_store = \"d-1234567890\"\nregion = \"eu-west-1\"\n";
+
 /// The shipped file with every commented key and header activated.
 fn uncommented() -> String {
     let line = |line: &str| match line.strip_prefix('#') {
@@ -60,6 +62,7 @@ fn the_shipped_file_shows_the_default_of_every_key_without_an_example() {
             endpoint_url: text("https://vpce-0example.eu-west-1.vpce.amazonaws.com"),
             endpoint_url_iam: text("https://iam.amazonaws.com"),
             endpoint_url_sts: text("https://sts.eu-west-1.amazonaws.com"),
+            endpoint_url_identitystore: text("https://identitystore.eu-west-1.amazonaws.com"),
             https_proxy: text("http://proxy.example:3128"),
             no_proxy: text("169.254.169.254,.example"),
             ca_bundle: Some("/etc/ssl/certs/ca-certificates.crt".into()),
@@ -67,6 +70,7 @@ fn the_shipped_file_shows_the_default_of_every_key_without_an_example() {
         },
         account: vec![Account {
             name: "partner".to_owned(),
+            store: None,
             role: text("arn:aws:iam::123456789012:role/IAMKeyLookup"),
             external_id: text("jump-hosts"),
             groups: vec!["JumpHostAccess".to_owned()],
@@ -84,7 +88,13 @@ fn the_shipped_file_shows_the_default_of_every_key_without_an_example() {
         ids: BTreeMap::from([("AIDAEXAMPLE".to_owned(), 1003)]),
         ..Config::default()
     };
-    assert_eq!(parse(&[&uncommented()]).unwrap(), expected);
+    // An identity store belongs to another source than the default, and then every account has one.
+    let all = uncommented();
+    let of_iam = all.replace(STORE, "");
+    assert_eq!(parse(&[&of_iam]).unwrap(), expected);
+    let of_stores = all.replace("url = \"iam:\"", "url = \"identity-center:\"");
+    let of_stores = of_stores.replace("[[account]]\n", &format!("[[account]]\n{STORE}"));
+    assert!(of_iam != all && parse(&[&of_stores]).unwrap().store.is_some());
 }
 
 #[test]
@@ -105,10 +115,10 @@ fn the_shipped_file_shows_every_key() {
     keys("", &tree::parse(Path::new("config.toml"), &uncommented()).unwrap(), &mut shown);
     let all = "groups shell_groups groups_from_instance_tag \
         aws.role aws.external_id aws.session_name aws.region aws.timeout aws.concurrency aws.endpoint_url \
-        aws.endpoint_url_iam aws.endpoint_url_sts aws.https_proxy aws.no_proxy aws.ca_bundle aws.use_fips \
+        aws.endpoint_url_iam aws.endpoint_url_sts aws.endpoint_url_identitystore aws.https_proxy aws.no_proxy aws.ca_bundle aws.use_fips \
         aws.use_dualstack account.name account.role account.external_id account.groups \
-        account.local_groups.JumpHostAdmins account.shell_groups source.url users.shell users.home users.gecos users.common_group \
-        users.create_homes \
+        account.local_groups.JumpHostAdmins account.shell_groups source.url source.identity_store source.region \
+        users.shell users.home users.gecos users.common_group users.create_homes \
         users.strip_domains users.name_style users.removed users.removed_keep users.terminate_sessions users.forward_only \
         local_groups.JumpHostAdmins names.reserved names.exclude names.allow.AIDAEXAMPLE tags.use tags.prefix ids.AIDAEXAMPLE keys.options keys.max_age keys.sshd \
         keys.instance_connect safety.max_removed_percent";

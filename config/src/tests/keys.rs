@@ -43,6 +43,7 @@ concurrency = 64
 endpoint_url = "http://127.0.0.1:5000"
 endpoint_url_iam = "https://iam.example"
 endpoint_url_sts = "https://sts.example/"
+endpoint_url_identitystore = "https://stores.example"
 https_proxy = "http://user:pw@proxy:3128"
 no_proxy = "a.example, b.example"
 ca_bundle = "/etc/ca.pem"
@@ -109,6 +110,7 @@ fn aws_of_every_key() -> Aws {
         endpoint_url: text("http://127.0.0.1:5000"),
         endpoint_url_iam: text("https://iam.example"),
         endpoint_url_sts: text("https://sts.example/"),
+        endpoint_url_identitystore: text("https://stores.example"),
         https_proxy: text("http://user:pw@proxy:3128"),
         no_proxy: text("a.example, b.example"),
         ca_bundle: Some("/etc/ca.pem".into()),
@@ -121,6 +123,7 @@ fn of_every_key() -> Config {
     let second = Account {
         name: "b".to_owned(),
         role: text("arn:aws:iam::210987654321:role/Lookup"),
+        store: None,
         external_id: text("x1"),
         groups: texts(&["C"]),
         local_groups: BTreeMap::from([("C".to_owned(), texts(&["adm"]))]),
@@ -133,6 +136,7 @@ fn of_every_key() -> Config {
         aws: aws_of_every_key(),
         account: vec![second, Account { name: "c".to_owned(), ..Account::default() }],
         source: Source::File { url: "file:///srv/users.json".to_owned(), path: "/srv/users.json".into() },
+        store: None,
         users: Users {
             shell: "/bin/zsh".to_owned(),
             home: "/srv/{account}/{iam_name}/{uid}-{name}".to_owned(),
@@ -182,7 +186,7 @@ fn an_unknown_key_is_refused_in_every_section_and_a_similar_one_suggested() {
     assert!(refusal(&["[users]\nshel = '/bin/sh'"]).ends_with("hint: did you mean 'shell'?"));
     assert!(refusal(&["[user]\nshell = '/bin/sh'"]).ends_with("hint: did you mean 'users'?"));
     let far = refusal(&["[source]\nshell = '/bin/sh'"]);
-    assert!(far.ends_with("hint: the keys of [source] are url"), "{far}");
+    assert!(far.ends_with("hint: the keys of [source] are url, identity_store, region"), "{far}");
     for section in
         ["[aws]", "[source]", "[users]", "[names]", "[tags]", "[keys]", "[safety]", "[elsewhere]", ""]
     {

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::{assert_refused, parse, refusal};
-use crate::{Source, TagUse, Tags};
+use crate::{Config, Source, TagUse, Tags};
 
 /// Asserts that `key` in `section` accepts each of the `right` values and refuses each of the `wrong` ones.
 fn assert_values(section: &str, key: &str, right: &[&str], wrong: &[&str]) {
@@ -331,4 +331,38 @@ fn a_tag_decides_only_if_it_is_used_and_only_keys_are_in_several() {
     let tags = [("x/name".to_owned(), "ana".to_owned())].into();
     assert_eq!((all.value(TagUse::Name, &tags), all.value(TagUse::Uid, &tags)), (Some("ana"), None));
     assert_eq!(Tags { uses: vec![TagUse::Uid], ..all }.value(TagUse::Name, &tags), None);
+}
+
+#[test]
+fn an_identity_center_has_a_store_for_each_account_that_is_read_and_no_other_source_has_one() {
+    const STORE: &str = "identity_store = 'd-1234567890'\nregion = 'eu-wset-1'";
+    let source = |lines: &str, rest: &str| format!("{rest}\n[source]\nurl = 'identity-center:'\n{lines}");
+    let config = parse(&[&source(STORE, "groups = ['AWS Admins', 'Büro']")]).unwrap();
+    assert_eq!(config.source, Source::IdentityCenter);
+    let store = config.store.unwrap();
+    assert_eq!((store.id.as_str(), store.region.as_deref()), ("d-1234567890", Some("eu-wset-1")));
+
+    let account = format!("[[account]]\nname = 'b'\ngroups = ['Ops']\n{STORE}");
+    let config = parse(&[&source("", ""), &account]).unwrap();
+    assert_eq!((config.store, config.account[0].store.is_some()), (None, true));
+    assert!(Config::parse(&[("x".into(), "[source]\nurl = 'identity-center:'".to_owned())]).is_ok());
+
+    for (text, line, part) in [
+        (source("", "groups = ['Ops']"), 3, "needs an identity store"),
+        (source("", "groups_from_instance_tag = 'Groups'"), 3, "needs an identity store"),
+        (source("region = 'eu-wset-1'", ""), 4, "needs an identity store"),
+        (source("", "[[account]]\nname = 'b'"), 2, "needs an identity store"),
+        (source(STORE, r#"groups = ["a\tb"]"#), 1, "not a valid name for a group of Identity Center"),
+        (source("identity_store = 'd-123456789X'", ""), 4, "not the id of an identity store"),
+        (source("identity_store = 'D-1234567890'", ""), 4, "not the id of an identity store"),
+        (source("identity_store = '../x'", ""), 4, "not the id of an identity store"),
+        (source("identity_store = 'd-1234567890'\nregion = 'x/y'", ""), 5, "not a region"),
+        ("[source]\nidentity_store = 'd-1234567890'".to_owned(), 2, "only the source"),
+        ("[source]\nregion = 'eu-wset-1'".to_owned(), 2, "only the source"),
+        (account.clone(), 4, "only the source"),
+    ] {
+        assert_refused(&text, line, part);
+    }
+    let uuid = "identity_store = '12345678-1234-1234-1234-123456789abc'";
+    assert!(parse(&[&source(uuid, "")]).unwrap().store.is_some());
 }

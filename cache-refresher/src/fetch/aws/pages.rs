@@ -28,6 +28,11 @@ impl Pages {
         }
     }
 
+    /// How many pages were read.
+    pub(super) fn turned(&self) -> usize {
+        self.turned as usize
+    }
+
     /// The error is what is wrong with the answer.
     pub(super) fn turn(&mut self, truncated: bool, marker: Option<String>) -> Result<(), &'static str> {
         self.turned += 1;

@@ -203,7 +203,9 @@ fn restrictions(config: &Config, settings: &Effective) -> Vec<Finding> {
                 format!("{no_rsa}, but IAM's own upload accepts only those"),
                 format!("store keys in tags: {}", use_tag(TagUse::SshKey)),
             ),
-            Source::File { .. } => (no_rsa.to_owned(), "use keys of other types".to_owned()),
+            Source::IdentityCenter | Source::File { .. } => {
+                (no_rsa.to_owned(), "use keys of other types".to_owned())
+            }
         };
         findings.push(Finding::warn(Link::SshdWithoutRsa, what, format!("add rsa-sha2-512, or {other}")));
     }

@@ -197,9 +197,10 @@ fn other_account(facts: &Facts) -> Option<Finding> {
         let here = state.users.values().filter(|user| user.account == account.name);
         let mut others = here.filter_map(|user| user.source.strip_prefix(&unknown));
         let other = others.find(|other| !other.is_empty() && other != id)?;
-        let what = format!("users of this host came from AWS account {other}, but account {id} is queried now");
+        let (called, set) = (source.account(), source.to_read_account(other));
+        let what = format!("users of this host came from {called} {other}, but {id} is queried now");
         let remedy = format!(
-            "if {other} is correct, set [aws] role to the ARN of a role in it; if {id} is correct, this finding disappears after removed_keep"
+            "if {other} is correct, {set}; if {id} is correct, this finding disappears after removed_keep"
         );
         Some(Finding::warn(Link::OtherAccount, what, remedy))
     })

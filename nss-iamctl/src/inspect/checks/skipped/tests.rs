@@ -278,7 +278,8 @@ const PARTS: Part<'static> = Part::KeyInTags(&["nss-iam:ssh-key-1.1", "nss-iam:s
 fn configs() -> Vec<Config> {
     let config = |text: &str| Config::parse(&[("config.toml".into(), text.to_owned())]).unwrap();
     let lists = "[tags]\nuse = [\"uid\"]\n[names]\nexclude = [\"winbind\"]\n";
-    vec![config(lists), config(&format!("[source]\nurl = \"file:///srv/a.json\"\n{lists}"))]
+    let source = |url: &str| config(&format!("[source]\nurl = \"{url}\"\n{lists}"));
+    vec![config(lists), source("identity-center:"), source("file:///srv/a.json")]
 }
 
 #[test]
@@ -296,6 +297,7 @@ fn no_remedy_names_a_command_of_another_source() {
                 let remedy = remedy(&config, &Skip::new("", part, "X", "AIDAX", reason.clone()));
                 match config.source {
                     Source::Iam => assert!(!remedy.contains("file:///srv"), "{remedy}"),
+                    Source::IdentityCenter => assert!(!remedy.contains("aws iam"), "{remedy}"),
                     Source::File { .. } => {
                         assert!(!remedy.contains("aws ") && !remedy.contains("IAM"), "{remedy}");
                     }

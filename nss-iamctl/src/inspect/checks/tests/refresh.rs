@@ -57,7 +57,7 @@ fn keys_that_get_old_and_refreshes_that_do_not_run_are_named() {
     finds(Warn, "the clock is not synchronized", "timedatectl", |facts, _| facts.synchronised = Some(false));
     finds(
         Warn,
-        "came from AWS account 123456789012, but account 999999999999 is queried",
+        "came from AWS account 123456789012, but 999999999999 is queried",
         "[aws] role",
         |facts, _| {
             status(facts).accounts[0].id = "999999999999".to_owned();

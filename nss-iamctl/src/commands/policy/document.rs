@@ -7,6 +7,8 @@ use crate::say::error::Error;
 
 /// The calls of the refresher, on all resources; the groups are filled in here.
 const SHIPPED: &str = include_str!("../../../../config/iam-policy.json");
+/// The same for identity stores.
+const OF_STORES: &str = include_str!("../../../../config/identity-center-policy.json");
 const VERSION: &str = "2012-10-17";
 
 /// The name of the statement that lets a host assume roles.
@@ -54,7 +56,12 @@ pub(super) fn of_host(wanted: &Wanted, prefix: &str, reads: Option<String>) -> R
 
 /// The policy of a role that reads. A tag is read only where tags are used.
 pub(super) fn of_reader(reader: &Reader, prefix: &str) -> Result<Value, Error> {
-    let mut policy = shipped()?;
+    let stores = reader.store_arns(prefix);
+    let mut policy = shipped(if stores.is_some() { OF_STORES } else { SHIPPED })?;
+    if let (Some(arns), Some(resource)) = (stores, policy.pointer_mut("/Statement/0/Resource")) {
+        *resource = json!(arns);
+        return Ok(policy);
+    }
     for statement in statements(&mut policy) {
         let of_groups = statement.pointer("/Action").and_then(Value::as_str) == Some("iam:GetGroup");
         if let Some(Value::Array(actions)) = statement.pointer_mut("/Action")
@@ -88,14 +95,23 @@ pub(super) fn statements(policy: &mut Value) -> impl Iterator<Item = &mut Value>
     policy.pointer_mut("/Statement").and_then(Value::as_array_mut).into_iter().flatten()
 }
 
-fn shipped() -> Result<Value, Error> {
-    serde_json::from_str(SHIPPED)
-        .map_err(|cause| Error::other(format!("the policy that is built in: {cause}")))
+fn shipped(text: &str) -> Result<Value, Error> {
+    serde_json::from_str(text).map_err(|cause| Error::other(format!("the policy that is built in: {cause}")))
 }
 
-/// The calls on users, including tags.
-pub(super) fn actions() -> Result<Vec<String>, Error> {
-    let shipped = shipped()?;
-    let actions = shipped.pointer("/Statement/1/Action").and_then(Value::as_array);
-    Ok(actions.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect())
+/// The calls of the refresher.
+pub(super) struct Actions {
+    /// On users of IAM, including tags.
+    pub users: Vec<String>,
+    /// On identity stores.
+    pub stores: Vec<String>,
+}
+
+pub(super) fn actions() -> Result<Actions, Error> {
+    let of = |text, at| -> Result<Vec<String>, Error> {
+        let shipped = shipped(text)?;
+        let actions = shipped.pointer(at).and_then(Value::as_array);
+        Ok(actions.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect())
+    };
+    Ok(Actions { users: of(SHIPPED, "/Statement/1/Action")?, stores: of(OF_STORES, "/Statement/0/Action")? })
 }

@@ -1,6 +1,6 @@
 //! A role and its policies as a Terraform configuration.
 
-use super::document::ASSUME;
+use super::document::{ASSUME, Actions};
 use super::wanted::{Reader, Wanted};
 
 /// Replaces `arn:aws:iam::123456789012`.
@@ -11,7 +11,7 @@ data \"aws_partition\" \"current\" {}
 ";
 
 /// The configuration for a role that the host assumes, or for its own.
-pub(super) fn text(wanted: &Wanted, role: Option<&Reader>, actions: &[String]) -> String {
+pub(super) fn text(wanted: &Wanted, role: Option<&Reader>, actions: &Actions) -> String {
     let reader = role.or(wanted.host.reads.as_ref());
     let mut statements = reader.map_or_else(Vec::new, |reader| of_reader(reader, actions));
     if role.is_none() {
@@ -58,10 +58,13 @@ fn prefix(account: Option<&str>) -> String {
     format!("{ARN}{account}")
 }
 
-fn of_reader(reader: &Reader, actions: &[String]) -> Vec<String> {
+fn of_reader(reader: &Reader, actions: &Actions) -> Vec<String> {
     let arn = prefix(reader.account.as_deref());
+    if let Some(stores) = reader.store_arns(&arn) {
+        return vec![statement("ReadMembersOfGroups", &actions.stores, &stores)];
+    }
     let actions: Vec<String> =
-        actions.iter().filter(|action| reader.tags || *action != "iam:ListUserTags").cloned().collect();
+        actions.users.iter().filter(|action| reader.tags || *action != "iam:ListUserTags").cloned().collect();
     vec![
         statement("ReadMembersOfGroups", &["iam:GetGroup".to_owned()], &reader.group_arns(&arn)),
         statement("ReadKeysGroupsAndTagsOfUsers", &actions, &[format!("{arn}:user/*")]),

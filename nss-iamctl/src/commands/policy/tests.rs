@@ -162,7 +162,7 @@ fn the_policy_names_the_groups_and_no_more_calls_than_are_made() {
 fn what_is_no_name_is_not_put_into_a_policy() {
     let config = Config::default();
     for (groups, role, account, why) in [
-        (&[][..], None, None, "no IAM group is configured"),
+        (&[][..], None, None, "no group is configured"),
         (&["*"], None, None, "not a valid name of an IAM group"),
         (&["a\"b"], None, None, "not a valid name of an IAM group"),
         (&["A"], Some("r${x}"), None, "not a valid name of an IAM role"),
@@ -193,6 +193,40 @@ fn the_template_makes_the_role_with_its_trust() {
     let group = "arn:${AWS::Partition}:iam::${AWS::AccountId}:group/Ops";
     assert_eq!(statements[0]["Resource"][0], json!({"Fn::Sub": group}));
     assert!(assumed["Parameters"]["InstanceRoleArn"].is_object());
+}
+
+#[test]
+fn an_identity_center_is_read_in_its_stores_and_nowhere_else() {
+    let config = config(
+        "groups = [\"AWS Admins\"]\n[source]\nurl = \"identity-center:\"\nidentity_store = \"d-1234567890\"\n\
+         [[account]]\nname = \"b\"\ngroups = [\"Ops\"]\nidentity_store = \"d-00000000aa\"\n",
+    );
+    let args = args(&[], None, None);
+    let known = [("", "d-1234567890")];
+    let policy: Value = serde_json::from_str(&printed(&args, &config, &known).unwrap()).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let arns = [
+        "arn:aws:identitystore::*:identitystore/d-1234567890",
+        "arn:aws:identitystore::*:identitystore/d-00000000aa",
+        "arn:aws:identitystore:::group/*",
+        "arn:aws:identitystore:::membership/*",
+        "arn:aws:identitystore:::user/*",
+    ];
+    assert_eq!((statements.len(), &statements[0]["Resource"]), (1, &json!(arns)));
+    let actions = statements[0]["Action"].as_array().unwrap();
+    assert!(
+        actions.iter().all(|action| action.as_str().unwrap().starts_with("identitystore:")),
+        "{actions:?}"
+    );
+
+    let template = cfn(args.clone(), &config).to_string();
+    assert!(
+        template.contains("arn:${AWS::Partition}:identitystore::*:identitystore/d-1234567890"),
+        "{template}"
+    );
+    let text = printed(&Policy { format: Format::Terraform, ..args }, &config, &known).unwrap();
+    assert!(text.contains("partition}:identitystore:::group/*\"") && !text.contains(":iam::"), "{text}");
+    assert!(text.contains("\"identitystore:DescribeGroup\", "), "{text}");
 }
 
 #[test]

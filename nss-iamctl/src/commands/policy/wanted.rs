@@ -39,6 +39,8 @@ pub(super) struct Reader {
     /// The account's name in the configuration; empty for the first one.
     pub name: String,
     pub groups: Vec<String>,
+    /// The identity stores; none: IAM.
+    pub stores: Vec<String>,
     /// Whether tags are read.
     pub tags: bool,
     pub partition: String,
@@ -62,6 +64,9 @@ impl Wanted {
         if let Source::File { url, .. } = &config.source {
             crate::say::say(format!("users come from '{}', not from IAM", printable(url)));
         }
+        // The ids in a report are those of identity stores.
+        let none = BTreeMap::new();
+        let known = if config.source == Source::IdentityCenter { &none } else { known };
         let groups = if args.groups.is_empty() { &config.groups } else { &args.groups };
         let role = args.role.as_ref().or(config.aws.role.as_ref());
         let mut first = Reader::of("", groups, role, config.aws.external_id.as_ref(), known);
@@ -69,8 +74,10 @@ impl Wanted {
         let configured = Reader::of("", groups, config.aws.role.as_ref(), None, known);
         first.account = args.account.clone().or(first.account).or(configured.account);
         first.partition = configured.partition;
-        let others = config.account.iter().map(|account| {
-            Reader::of(
+        first.stores = config.store.iter().map(|store| store.id.clone()).collect();
+        let others = config.account.iter().map(|account| Reader {
+            stores: account.store.iter().map(|store| store.id.clone()).collect(),
+            ..Reader::of(
                 &account.name,
                 &account.groups,
                 account.role.as_ref(),
@@ -82,7 +89,7 @@ impl Wanted {
         let readers = std::iter::once(first).chain(others).filter(|reader| !reader.groups.is_empty());
         let readers: Vec<Reader> = readers.map(|reader| Reader { tags, ..reader }).collect();
         if readers.is_empty() {
-            let error = wrong("no IAM group is configured, so there is nothing to allow".to_owned());
+            let error = wrong("no group is configured, so there is nothing to allow".to_owned());
             return Err(error.hint("nss-iamctl policy --group GROUP"));
         }
         for reader in &readers {
@@ -106,6 +113,7 @@ impl Wanted {
             readers.into_iter().partition(|reader| reader.role.is_none());
         let reads = own.into_iter().reduce(|mut all, other| {
             all.groups.extend(other.groups);
+            all.stores.extend(other.stores);
             all
         });
         Self { host: Own { partition, account, reads, arn }, roles }
@@ -157,6 +165,7 @@ impl Reader {
         Self {
             name: name.to_owned(),
             groups: groups.to_vec(),
+            stores: Vec::new(),
             tags: false,
             partition: partition.to_owned(),
             account: account.map(str::to_owned).or_else(|| known.get(name).cloned()),
@@ -166,7 +175,8 @@ impl Reader {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if let Some(group) = self.groups.iter().find(|group| !is_name(group)) {
+        let mut named = self.groups.iter().filter(|_| self.stores.is_empty());
+        if let Some(group) = named.find(|group| !is_name(group)) {
             return Err(wrong(format!("'{}' is not a valid name of an IAM group", printable(group))));
         }
         if let Some(account) = self.account.as_deref().filter(|id| !is_account(id)) {
@@ -210,6 +220,16 @@ impl Reader {
         let role = self.role.as_deref()?;
         let role = role.split_once(":role/").map_or(role, |(_, path)| path).trim_start_matches('/');
         role.rsplit_once('/').map(|(path, _)| format!("/{path}/"))
+    }
+
+    /// The ARNs of everything in its identity stores, since the ids of single groups are not known here; `None`: it reads IAM.
+    /// `prefix` is that of ARNs of IAM. A store belongs to the organization's account, whatever account reads it.
+    pub(super) fn store_arns(&self, prefix: &str) -> Option<Vec<String>> {
+        let partition = prefix.split(":iam:").next().unwrap_or_default();
+        let stores = self.stores.iter().map(|id| format!("{partition}:identitystore::*:identitystore/{id}"));
+        let parts =
+            ["group", "membership", "user"].map(|part| format!("{partition}:identitystore:::{part}/*"));
+        (!self.stores.is_empty()).then(|| stores.chain(parts).collect())
     }
 
     /// The ARNs of its groups, which may have paths that GetGroup does not ask for.

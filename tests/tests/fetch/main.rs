@@ -11,6 +11,7 @@ mod access;
 mod child;
 mod faults;
 mod host;
+mod identity_center;
 mod metadata;
 mod mistakes;
 mod removal;

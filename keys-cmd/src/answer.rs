@@ -6,10 +6,11 @@
 
 use policy::no_key::{Hint, NoKey};
 use policy::offer::{Confirmation, STALE, Withheld};
+use policy::record;
 
 use crate::key::Key;
-use crate::request::Request;
-use crate::syslog::{Line, Severity, shown};
+use crate::log::{Line, Severity, shown};
+use crate::request::{Connection, Request};
 
 /// The row of table `about` in `keys.db`.
 pub(crate) struct About {
@@ -55,7 +56,7 @@ impl Answer {
     /// Offers no key, and logs the reason.
     pub(crate) fn nothing(user: &[u8], reason: &NoKey) -> Self {
         let text = reason.line(&shown(user));
-        Self { log: vec![Line { severity: Severity::Warning, text }], ..Self::default() }
+        Self { log: vec![Line::new(Severity::Warning, text)], ..Self::default() }
     }
 }
 
@@ -167,7 +168,7 @@ fn offer(
             Origin::InstanceConnect => "lines that EC2 Instance Connect has",
         };
         let text = format!("skipped {} of the {lines} for user '{}': {cause}", refused.len(), request.user);
-        answer.log.push(Line { severity: Severity::Warning, text });
+        answer.log.push(Line::new(Severity::Warning, text));
     }
     if offered > 0 || request.fingerprint.is_none() && origin == Origin::Cache {
         answer.log.push(offered_line(request, login, age, origin, offered));
@@ -181,6 +182,10 @@ fn offered_line(request: &Request, login: &Login, age: i64, origin: Origin, offe
         Some(fingerprint) => format!("offered key {fingerprint}"),
         None => format!("offered {offered} keys"),
     };
+    let (iam_id, source) = (shown(&login.iam_id), shown(&login.source));
+    let from = request.connection.as_ref().map_or(String::new(), |Connection { client, .. }| {
+        format!(" from {} port {}", client.address, client.port)
+    });
     let confirmed = match origin {
         Origin::Cache => "confirmed",
         Origin::InstanceConnect => "pushed with EC2 Instance Connect; the user was confirmed",
@@ -191,12 +196,31 @@ fn offered_line(request: &Request, login: &Login, age: i64, origin: Origin, offe
         (Severity::Info, String::new())
     };
     let text = format!(
-        "{what} of user '{}' ({}), {confirmed} {age} s ago by '{}'{remark}",
-        request.user,
-        shown(&login.iam_id),
-        shown(&login.source)
+        "{what} of user '{}' ({iam_id}){from}, {confirmed} {age} s ago by '{source}'{remark}",
+        request.user
     );
-    Line { severity, text }
+    let key_source = match origin {
+        Origin::Cache => source,
+        Origin::InstanceConnect => record::INSTANCE_CONNECT.to_owned(),
+    };
+    let mut fields = vec![
+        ("MESSAGE_ID", record::OFFERED.to_owned()),
+        (record::USER, request.user.clone()),
+        (record::USER_ID, iam_id),
+        (record::UID, login.uid.to_string()),
+        (record::KEY_SOURCE, key_source),
+        (record::AGE, age.to_string()),
+    ];
+    fields.extend(request.fingerprint.iter().map(|fingerprint| (record::FINGERPRINT, fingerprint.clone())));
+    if let Some(Connection { server, client }) = &request.connection {
+        fields.extend([
+            (record::CLIENT_ADDRESS, client.address.clone()),
+            (record::CLIENT_PORT, client.port.to_string()),
+            (record::SERVER_ADDRESS, server.address.clone()),
+            (record::SERVER_PORT, server.port.to_string()),
+        ]);
+    }
+    Line { severity, text, fields }
 }
 
 #[cfg(test)]

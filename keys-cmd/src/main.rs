@@ -1,15 +1,15 @@
 //! sshd's AuthorizedKeysCommand: prints a user's keys from the cache, one `authorized_keys` line per key.
 //!
 //! sshd runs it for each key that a client offers and again to check the signature, and discards standard error. So
-//! it has no argument parser, network access or configuration, and logs to syslog. This file calls the system;
+//! it has no argument parser, network access or configuration, and logs to the system's log. This file calls the system;
 //! `answer` decides, and `pushed` runs the command of EC2 Instance Connect.
 #![forbid(unsafe_code)]
 
 mod answer;
 mod key;
+mod log;
 mod pushed;
 mod request;
-mod syslog;
 
 use std::ffi::{CStr, OsString};
 use std::io::{self, ErrorKind, Write};
@@ -18,10 +18,10 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use answer::{About, Answer, Host, Login, answer};
+use log::{Line, Severity};
 use nix::unistd::User;
 use reader::{Keys, Map, Text};
 use request::{Flags, Request};
-use syslog::{Line, Severity};
 
 const CACHE: &CStr = c"/var/lib/nss-iam/keys.db";
 const MACHINE_ID: &str = "/etc/machine-id";
@@ -30,17 +30,18 @@ const MACHINE_ID: &str = "/etc/machine-id";
 const USAGE: u8 = 64;
 
 const HELP: &str = "\
-usage: keys-cmd [--forward-only] [--instance-connect] USER [UID [FINGERPRINT]]
+usage: keys-cmd [--forward-only] [--instance-connect] USER [UID [FINGERPRINT [CONNECTION]]]
 
 Prints a user's active SSH keys from '/var/lib/nss-iam/keys.db', one authorized_keys line per key.
-In sshd_config: AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f
+In sshd_config: AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f %C
 
   UID                 print keys only if this is the user's uid in the cache; without it, getpwnam(3) must return it
   FINGERPRINT         print only the key with this fingerprint: 'SHA256:...'
+  CONNECTION          the connection's addresses and ports, for the log: 'ADDRESS PORT ADDRESS PORT', the client's last
   --forward-only      print also keys of users who may only forward connections: sshd lets the user do nothing else
   --instance-connect  print also keys that were pushed with EC2 Instance Connect, if its command is installed
 
-The log (syslog, facility authpriv) shows which key is offered, or why none is.
+The log (facility authpriv) shows which key is offered, or why none is.
 
 exit status:
   0   keys were printed, or there are none to print: the user is not in the cache, UID or FINGERPRINT does not match,
@@ -52,20 +53,18 @@ exit status:
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     let (flags, words) = Flags::split(&words);
-    let (user, uid, key) = match words {
+    let (user, more) = match words {
         [word] if word == "--help" => return finish(print(HELP)),
         [word] if word == "--version" => {
             return finish(print(concat!("keys-cmd ", env!("CARGO_PKG_VERSION"), "\n")));
         }
-        [user] => (user, None, None),
-        [user, uid] => (user, Some(uid), None),
-        [user, uid, key] => (user, Some(uid), Some(key)),
+        [user, more @ ..] if more.len() <= 3 => (user, more),
         _ => {
-            complain("usage: keys-cmd [--forward-only] [--instance-connect] USER [UID [FINGERPRINT]]");
+            complain(HELP.lines().next().unwrap_or_default());
             return ExitCode::from(USAGE);
         }
     };
-    finish(match Request::parse(user, uid, key, flags) {
+    finish(match Request::parse(user, more, flags) {
         Ok(request) => serve(&request),
         Err(reason) => give(&Answer::nothing(user.as_bytes(), &reason)),
     })
@@ -83,7 +82,7 @@ fn serve(request: &Request) -> Result<(), String> {
         Ok(printed) => printed,
         Err(why) => {
             let text = format!("no key of EC2 Instance Connect for user '{}': {why}", request.user);
-            syslog::log(&[Line { severity: Severity::Warning, text }]);
+            log::log(&[Line::new(Severity::Warning, text)]);
             return Ok(());
         }
     };
@@ -100,7 +99,7 @@ fn serve(request: &Request) -> Result<(), String> {
 
 fn give(answer: &Answer) -> Result<(), String> {
     print(&answer.lines)?;
-    syslog::log(&answer.log);
+    log::log(&answer.log);
     Ok(())
 }
 
@@ -188,7 +187,7 @@ fn finish(done: Result<(), String>) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     complain(&text);
-    syslog::log(&[Line { severity: Severity::Error, text }]);
+    log::log(&[Line::new(Severity::Error, text)]);
     ExitCode::FAILURE
 }
 

@@ -1,13 +1,14 @@
-//! The request: [--forward-only] [--instance-connect] USER [UID [FINGERPRINT]], as sshd passes them with `%u %U %f` (TOKENS
-//! of `sshd_config(5)`).
+//! The request: [--forward-only] [--instance-connect] USER [UID [FINGERPRINT [CONNECTION]]], as sshd passes them with
+//! `%u %U %f %C` (TOKENS of `sshd_config(5)`).
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
 use policy::instance_connect;
 use policy::no_key::{Hint, NoKey};
 
-use crate::syslog::shown;
+use crate::log::shown;
 
 /// What sshd's configuration says about the user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,26 +45,39 @@ pub(crate) struct Request {
     /// `SHA256:` and base64. If missing, all keys are requested.
     pub(crate) fingerprint: Option<String>,
     pub(crate) flags: Flags,
+    /// For the log. OpenSSH has `%C` since 9.4.
+    pub(crate) connection: Option<Connection>,
+}
+
+/// Between sshd and its client.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Connection {
+    pub(crate) server: End,
+    pub(crate) client: End,
+}
+
+/// One end of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// Of IPv4 or IPv6, with a zone if it has one.
+    pub(crate) address: String,
+    pub(crate) port: u16,
 }
 
 impl Request {
     /// # Errors
     /// Why the request cannot match a key of nss-iam.
-    pub(crate) fn parse(
-        user: &OsString,
-        uid: Option<&OsString>,
-        key: Option<&OsString>,
-        flags: Flags,
-    ) -> Result<Self, NoKey> {
+    pub(crate) fn parse(user: &OsString, more: &[OsString], flags: Flags) -> Result<Self, NoKey> {
         let user = user.as_bytes();
         if !reader::name_is_ours(user) {
             return Err("not a login name that nss-iam assigns".to_owned().into());
         }
         Ok(Self {
             user: String::from_utf8_lossy(user).into_owned(),
-            uid: uid.map(|uid| number(uid.as_bytes())).transpose()?,
-            fingerprint: key.map(|key| fingerprint(key.as_bytes())).transpose()?,
+            uid: more.first().map(|uid| number(uid.as_bytes())).transpose()?,
+            fingerprint: more.get(1).map(|key| fingerprint(key.as_bytes())).transpose()?,
             flags,
+            connection: more.get(2).and_then(|connection| self::connection(connection.as_bytes())),
         })
     }
 
@@ -92,6 +106,23 @@ fn fingerprint(key: &[u8]) -> Result<String, NoKey> {
         })
 }
 
+/// `192.0.2.1 22 203.0.113.7 51234`: up to OpenSSH 10.5, the server's end comes first (auth2-pubkey.c), although
+/// `sshd_config(5)` has it last. Anything else, such as `UNKNOWN`, is no reason to refuse a login.
+fn connection(text: &[u8]) -> Option<Connection> {
+    let mut words = str::from_utf8(text).ok()?.split(' ');
+    let (server, client) = (end(&mut words)?, end(&mut words)?);
+    words.next().is_none().then_some(Connection { server, client })
+}
+
+fn end<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<End> {
+    let (address, port) = (words.next()?, words.next()?.parse().ok()?);
+    let (number, zone) = address.split_once('%').unwrap_or((address, ""));
+    let is_address = number.parse::<IpAddr>().is_ok()
+        && zone.len() <= 15
+        && zone.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    is_address.then(|| End { address: address.to_owned(), port })
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::ffi::OsStringExt;
@@ -100,7 +131,7 @@ mod tests {
 
     fn parse(words: &[&[u8]]) -> Result<Request, NoKey> {
         let words: Vec<OsString> = words.iter().map(|word| OsString::from_vec(word.to_vec())).collect();
-        Request::parse(&words[0], words.get(1), words.get(2), Flags::default())
+        Request::parse(&words[0], &words[1..], Flags::default())
     }
 
     #[test]
@@ -130,12 +161,36 @@ mod tests {
             uid: None,
             fingerprint: None,
             flags: Flags::default(),
+            connection: None,
         };
         assert_eq!(parse(&[b"jane@example.com"]).unwrap(), wanted);
         wanted.uid = Some(1_879_048_192);
         assert_eq!(parse(&[b"jane@example.com", b"1879048192"]).unwrap(), wanted);
         wanted.fingerprint = Some("SHA256:a+/".to_owned());
         assert_eq!(parse(&[b"jane@example.com", b"1879048192", b"SHA256:a+/"]).unwrap(), wanted);
+    }
+
+    #[test]
+    fn both_ends_are_known_if_sshd_tells_them_and_are_never_a_reason_to_refuse() {
+        for (connection, wanted) in [
+            ("192.0.2.1 22 203.0.113.7 51234", Some(("192.0.2.1", 22, "203.0.113.7", 51234))),
+            ("2001:db8::1 22 2001:db8::7 1", Some(("2001:db8::1", 22, "2001:db8::7", 1))),
+            ("fe80::2%eth0 22 fe80::1%eth0 1", Some(("fe80::2%eth0", 22, "fe80::1%eth0", 1))),
+            ("UNKNOWN 65535 UNKNOWN 65535", None),
+            ("192.0.2.1 22 203.0.113.7 65536", None),
+            ("192.0.2.1 22 203.0.113.7 1 2", None),
+            ("192.0.2.1 22 203.0.113.7\n1 2", None),
+            ("192.0.2.1 22 fe80::1%a\nb 1", None),
+            ("192.0.2.1 22 fe80::1%aaaaaaaaaaaaaaaa 1", None),
+            ("192.0.2.1 22", None),
+            ("", None),
+        ] {
+            let request = parse(&[b"ana", b"1000", b"SHA256:a", connection.as_bytes()]).unwrap();
+            let found = request.connection.as_ref().map(|Connection { server, client }| {
+                (&*server.address, server.port, &*client.address, client.port)
+            });
+            assert_eq!(found, wanted, "{connection}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod no_key;
 pub mod offer;
 pub mod precedence;
 pub mod public_key;
+pub mod record;
 pub mod reserved;
 mod value;
 

@@ -1,7 +1,7 @@
 //! Which keys are offered to which user, and what the log says.
 
 use super::*;
-use crate::request::Flags;
+use crate::request::{End, Flags};
 
 const NOW: i64 = 1_800_000_000;
 const UID: u32 = 1_879_048_192;
@@ -34,6 +34,7 @@ fn ana() -> Case {
             uid: Some(UID),
             fingerprint: None,
             flags: Flags::default(),
+            connection: None,
         },
         host: Host { machine_id: Ok("0123".to_owned()), uid: Ok(UID), now: NOW },
         about: About { machine_id: b"0123".to_vec(), max_age: 3 * 86400, options: String::new() },
@@ -147,6 +148,34 @@ fn a_pushed_key_is_printed_in_the_same_form_with_the_options_and_logged_with_its
     (case.login.forward_only, case.request.flags.forward_only) = (true, true);
     assert!(
         case.pushed(&output).lines.starts_with(&format!("no-pty,restrict,port-forwarding {}", printed(2)))
+    );
+}
+
+/// docs/reference/keys-cmd.md lists the fields.
+#[test]
+fn the_record_of_an_offered_key_says_everything_in_fields() {
+    let mut case = ana();
+    let fields = |answer: &Answer| {
+        let fields = answer.log[0].fields.iter().map(|(name, value)| format!("{name}={value}"));
+        fields.collect::<Vec<_>>().join(" ")
+    };
+    let all = format!(
+        "MESSAGE_ID={} NSS_IAM_USER=ana NSS_IAM_USER_ID=AIDA1 NSS_IAM_UID={UID} NSS_IAM_KEY_SOURCE=iam:123456789012 NSS_IAM_AGE=60",
+        record::OFFERED
+    );
+    assert_eq!(fields(&case.answer()), all);
+    case.request.fingerprint = Some(fingerprint(1));
+    let end = |address: &str, port| End { address: address.to_owned(), port };
+    let (server, client) = (end("192.0.2.1", 22), end("203.0.113.7", 51234));
+    case.request.connection = Some(Connection { server, client });
+    let one = format!(" NSS_IAM_FINGERPRINT={}", fingerprint(1));
+    let client = " NSS_IAM_CLIENT_ADDRESS=203.0.113.7 NSS_IAM_CLIENT_PORT=51234 NSS_IAM_SERVER_ADDRESS=192.0.2.1 NSS_IAM_SERVER_PORT=22";
+    assert_eq!(fields(&case.answer()), format!("{all}{one}{client}"));
+    assert!(case.outcome().2.contains("(AIDA1) from 203.0.113.7 port 51234, confirmed 60 s ago"));
+    let pushed = case.pushed(&printed(1));
+    assert_eq!(
+        fields(&pushed),
+        format!("{all}{one}{client}").replace("iam:123456789012", "ec2-instance-connect")
     );
 }
 
@@ -282,9 +311,12 @@ fn a_user_without_keys_is_logged_with_a_count_of_zero() {
 fn values_from_the_source_are_escaped_in_the_log() {
     let mut case = ana();
     case.login.iam_id = b"AIDA\n1".to_vec();
-    case.login.source = b"file:///\x1b[2J'".to_vec();
+    case.login.source = b"file:///\x1b[2J'\n".to_vec();
+    for (name, value) in &case.answer().log[0].fields {
+        assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{name}: {value}");
+    }
     let text = case.outcome().2;
-    assert!(text.contains(r"(AIDA\n1)") && text.contains(r"'file:///\x1b[2J\''"), "{text}");
+    assert!(text.contains(r"(AIDA\n1)") && text.contains(r"'file:///\x1b[2J\'\n'"), "{text}");
 }
 
 #[test]

@@ -340,17 +340,16 @@ fn help_and_version_are_printed() {
     let Some(host) = host() else { return };
     let help = host.run(&["--help"]);
     assert_eq!((help.status.code(), text(&help.stderr)), (Some(0), ""));
-    assert!(
-        text(&help.stdout)
-            .starts_with("usage: keys-cmd [--forward-only] [--instance-connect] USER [UID [FINGERPRINT]]\n")
-    );
+    assert!(text(&help.stdout).starts_with(
+        "usage: keys-cmd [--forward-only] [--instance-connect] USER [UID [FINGERPRINT [CONNECTION]]]\n"
+    ));
     assert_eq!(text(&host.run(&["--version"]).stdout), format!("keys-cmd {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
 fn a_wrong_number_of_arguments_is_a_usage_error() {
     let Some(host) = host() else { return };
-    for words in [&[][..], &["ana", "1", "SHA256:a", "more"]] {
+    for words in [&[][..], &["ana", "1", "SHA256:a", "::1 1 ::1 1", "more"]] {
         let ran = host.run(words);
         assert_eq!((ran.status.code(), text(&ran.stdout)), (Some(64), ""));
         assert!(text(&ran.stderr).contains("usage: "), "{}", text(&ran.stderr));

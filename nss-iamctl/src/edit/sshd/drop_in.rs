@@ -30,7 +30,11 @@ impl Version {
 
     /// Arguments of keys-cmd about the login. If sshd does not know `%U`, every login fails.
     pub(crate) fn arguments(self) -> &'static str {
-        if self >= Self(7, 8) { "%u %U %f" } else { "%u" }
+        match self {
+            version if version >= Self(9, 4) => "%u %U %f %C",
+            version if version >= Self(7, 8) => "%u %U %f",
+            _ => "%u",
+        }
     }
 }
 
@@ -174,7 +178,15 @@ mod tests {
             assert_eq!(Version::parse(output), version);
         }
         assert!(Version(10, 0).has_include() && Version(8, 2).has_include() && !Version(8, 1).has_include());
-        assert_eq!((Version(7, 4).arguments(), Version(7, 8).arguments()), ("%u", "%u %U %f"));
+        for (version, arguments) in [
+            (Version(7, 4), "%u"),
+            (Version(7, 8), "%u %U %f"),
+            (Version(9, 3), "%u %U %f"),
+            (Version(9, 4), "%u %U %f %C"),
+            (Version(10, 0), "%u %U %f %C"),
+        ] {
+            assert_eq!(version.arguments(), arguments);
+        }
     }
 
     #[test]

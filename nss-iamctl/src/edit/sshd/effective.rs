@@ -161,13 +161,14 @@ pub(crate) fn active_differs(
     groups: &[&str],
     authentication: &Authentication<'_>,
 ) -> Option<String> {
+    let command = settings.list("authorizedkeyscommand").join(" ");
+    // As an earlier release wrote it: the log then lacks the client's address.
+    let is_earlier = |value: &str| value.strip_suffix(" %C") == Some(&command);
     let wanted = [authentication.commands(groups.contains(&FORWARD_ONLY_GROUP)), authentication.common()];
-    if let Some(why) =
-        wanted.iter().flatten().find_map(|(keyword, value)| differs(settings, (keyword, value.as_str())))
-    {
+    let mut wanted = wanted.iter().flatten().filter(|(_, value)| !is_earlier(value));
+    if let Some(why) = wanted.find_map(|(keyword, value)| differs(settings, (keyword, value.as_str()))) {
         return Some(why);
     }
-    let command = settings.get("authorizedkeyscommand");
     if !authentication.keys && command.split(' ').next() == Some(KEYS_CMD) {
         return Some(format!("AuthorizedKeysCommand is '{command}', and [keys] sshd is false"));
     }
@@ -327,6 +328,10 @@ mod tests {
         let judge =
             |text: &str| active_differs(&Effective::parse(text), "ana", &["iam-users", "ops"], &with_keys());
         assert_eq!(judge(good), None);
+        let newer = Authentication::of(&Config::default(), "%u %U %f %C");
+        let newer = |text: &str| active_differs(&Effective::parse(text), "ana", &["iam-users"], &newer);
+        assert_eq!((newer(good), newer(&good.replace("%f", "%f %C"))), (None, None));
+        assert!(newer(&good.replace(" %f", "")).is_some() && judge(&good.replace("%f", "%f %C")).is_some());
         for line in good.lines() {
             let keyword = line.split(' ').next().unwrap();
             let other = format!("{keyword} other");

@@ -10,8 +10,8 @@ use config::TagUse;
 
 pub(crate) use adopt::Adopt;
 pub(crate) use answers::{
-    Clean, Completions, Doctor, Format, Keys, Listing, ListingCommand, Lock, Policy, Refresh, Restore,
-    Status, Uid, Unlock, Users, Who, Why,
+    Clean, Completions, Doctor, Format, Keys, Listing, ListingCommand, Lock, Logins, Policy, Refresh,
+    Restore, Status, Uid, Unlock, Users, Who, Why,
 };
 
 /// Sets up this host for users from groups in IAM or in a file, and explains its state.
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Why(Why),
     /// Check this host for problems, with remedies
     Doctor(Doctor),
+    /// List who logged in, with which key, from where, and when the session ended
+    Logins(Logins),
     /// Refresh now, by running cache-refresher
     Refresh(Refresh),
     /// Lock a user, or everyone, out of this host, and end their sessions

@@ -9,6 +9,7 @@ pub(crate) mod enable;
 pub(crate) mod keys;
 pub(crate) mod listing;
 pub(crate) mod lock;
+pub(crate) mod logins;
 pub(crate) mod policy;
 pub(crate) mod refresh;
 pub(crate) mod restore;

@@ -20,8 +20,8 @@ use clap::Parser;
 
 use cli::{Cli, Color, Command, mistake};
 use commands::{
-    adopt, clean, completions, disable, doctor, enable, keys, listing, lock, policy, refresh, restore,
-    status, users, why,
+    adopt, clean, completions, disable, doctor, enable, keys, listing, lock, logins, policy, refresh,
+    restore, status, users, why,
 };
 use host::Host;
 use say::error::{self, Error};
@@ -81,6 +81,7 @@ fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, E
         Command::Uid(args) => users::uid(host, args, out),
         Command::Why(args) => why::run(host, args, now(), out),
         Command::Doctor(args) => doctor::run(host, args, now(), out),
+        Command::Logins(args) => logins::run(host, args, out),
         Command::Refresh(args) => refresh::run(host, args, out),
         Command::Lock(args) => lock::lock(host, args, now(), out),
         Command::Unlock(args) => lock::unlock(host, args, out),
@@ -95,7 +96,7 @@ fn dispatch(host: &Host, command: &Command, out: &mut dyn Write) -> Result<u8, E
 
 /// The privileges that a command needs.
 enum Power {
-    /// It changes this host; with the name of the command.
+    /// It changes this host, or reads what only root may; with the name of the command.
     Root(&'static str),
     /// It only reports, and reports less without root.
     Anyone,
@@ -106,6 +107,7 @@ fn needed(command: &Command) -> Power {
     match command {
         Command::Enable(_) => Power::Root("enable"),
         Command::Disable(_) => Power::Root("disable"),
+        Command::Logins(_) => Power::Root("logins"),
         Command::Refresh(_) => Power::Root("refresh"),
         Command::Lock(_) => Power::Root("lock"),
         Command::Unlock(_) => Power::Root("unlock"),

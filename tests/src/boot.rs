@@ -218,19 +218,29 @@ impl Booted {
         said
     }
 
+    /// Creates a key pair, `/root/NAME`.
+    ///
+    /// # Panics
+    /// If ssh-keygen fails.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Key {
+        let file = PathBuf::from(format!("/root/{name}"));
+        self.done(&format!("ssh-keygen -q -t rsa -b 2048 -N '' -C {name} -f {}", file.display()));
+        let public = fs::read_to_string(self.path(&format!("/root/{name}.pub"))).unwrap();
+        let (public, _comment) = public.trim().rsplit_once(' ').unwrap();
+        Key { public: public.to_owned(), file }
+    }
+
     /// Creates a key pair and an IAM user with this key, in [`GROUP`].
     ///
     /// # Panics
     /// If ssh-keygen fails.
     #[must_use]
     pub fn user(&self, name: &str) -> Key {
-        let file = PathBuf::from(format!("/root/{name}"));
-        self.done(&format!("ssh-keygen -q -t rsa -b 2048 -N '' -C {name} -f {}", file.display()));
-        let public = fs::read_to_string(self.path(&format!("/root/{name}.pub"))).unwrap();
-        let (public, _comment) = public.trim().rsplit_once(' ').unwrap();
-        self.account.seed(json!({"users": [{"name": name, "keys": [{"body": public}]}]}));
+        let key = self.key(name);
+        self.account.seed(json!({"users": [{"name": name, "keys": [{"body": key.public}]}]}));
         self.account.change(json!({"do": "add_member", "group": GROUP, "user": name}));
-        Key { public: public.to_owned(), file }
+        key
     }
 
     /// Where sshd listens, `ADDRESS:PORT`.

@@ -40,6 +40,23 @@ pub(crate) struct Keys {
     pub json: bool,
 }
 
+/// Reads the systemd journal: what sshd accepted for nss-iam users, joined with what keys-cmd recorded about the key, and with
+/// the end of the session. Certificates and other methods are listed, too.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Logins {
+    /// List logins since this time, as journalctl understands it: -7d, yesterday, "2026-11-22 18:00"
+    #[arg(long, value_name = "TIME", default_value = "-24h", allow_hyphen_values = true)]
+    pub since: String,
+
+    /// Login name or UserId
+    #[arg(long)]
+    pub user: Option<String>,
+
+    /// Print the logins as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Ids are never reused, so the owner of a file can be found even after they left.
 #[derive(Debug, Clone, Default, Args)]
 #[command(after_help = "Exit status: 1 if no one has this id.")]

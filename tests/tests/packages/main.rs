@@ -11,6 +11,7 @@ mod image;
 mod imds;
 mod jump_host;
 mod life;
+mod logins;
 mod names;
 #[cfg(target_arch = "x86_64")]
 mod programs_32;

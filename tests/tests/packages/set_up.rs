@@ -49,6 +49,12 @@ fn a_host_is_set_up_step_by_step_and_each_step_says_who_may_log_in() {
     );
     assert!(host.done("nss-iamctl enable").contains("1 user may log in: 'ana'\n"));
     assert!(host.logs_in("ana", &ana) && !host.logs_in("eve", &eve));
+    // Its sshd passes no %C, so user and key decide which record belongs to the login.
+    host.until("the journal has the login", || {
+        let logins = host.done("nss-iamctl logins");
+        let words: Vec<&str> = logins.lines().skip(1).flat_map(str::split_whitespace).collect();
+        matches!(words[..], [_, "ana", key, source, ..] if key.starts_with("SHA256:") && source.starts_with("iam:"))
+    });
 
     let said = host.done(&format!("nss-iamctl enable --local-group {ADMINS}=adm"));
     assert!(said.contains(&format!("hint: nss-iamctl enable --group {ADMINS}\n")), "{said}");

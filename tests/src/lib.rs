@@ -26,6 +26,7 @@ pub mod login;
 mod machine;
 mod proxy;
 mod published;
+pub mod pushed;
 pub mod remedy;
 pub mod vm;
 

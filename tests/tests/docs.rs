@@ -281,9 +281,11 @@ const FOR_A_USER: &str = "/etc/nss-iam/config.d/60-name";
 
 #[test]
 fn each_path_of_ours_in_a_message_or_a_manual_is_installed_or_made_by_a_program() {
-    let pages = files(&repository().join("docs/reference")).into_iter();
     let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
-    let pages = pages.map(|path| format!("/usr/share/doc/nss-iam/reference/{}", name(path)));
+    let pages = ["reference", "guide"].into_iter().flat_map(|part| {
+        let pages = files(&repository().join("docs").join(part)).into_iter();
+        pages.map(move |path| format!("/usr/share/doc/nss-iam/{part}/{}", name(path)))
+    });
     let mut there: BTreeSet<String> = installed().into_iter().map(|(path, _)| path).chain(pages).collect();
     there.extend(MADE.iter().chain(&[FOR_A_USER]).map(ToString::to_string));
     let is_there =

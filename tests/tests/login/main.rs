@@ -6,6 +6,7 @@ mod enable;
 mod forward_only;
 mod forwarding;
 mod hardened;
+mod identity_center;
 mod imds;
 mod keys;
 mod leaving;

@@ -1,40 +1,18 @@
 //! Logins with keys that were pushed with EC2 Instance Connect, with a script in place of its command.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-
 use policy::instance_connect::COMMANDS;
 use serde_json::json;
 use tests::login::{GROUP, JumpHost};
+use tests::pushed::{self, push};
 
 use crate::support::local_user;
-
-/// The file of each user's pushed keys.
-const PUSHED: &str = "/srv/pushed";
-
-/// Prints the keys that were pushed for a user, as the command does: the one with the fingerprint.
-const SCRIPT: &str = r#"#!/bin/sh
-[ -e "/srv/pushed/$1" ] || exit 22
-while read -r line; do
-    [ "$(echo "$line" | ssh-keygen -lf - | cut -d ' ' -f 2)" != "$2" ] || found=$line
-done <"/srv/pushed/$1"
-[ -n "$found" ] || exit 255
-echo "$found"
-"#;
 
 /// A host where pushed keys count.
 fn start() -> Option<JumpHost> {
     let host = JumpHost::start()?;
     host.enable(&["--instance-connect"]);
-    fs::create_dir_all("/opt/aws/bin").unwrap();
-    fs::write(COMMANDS[0], SCRIPT).unwrap();
-    fs::set_permissions(COMMANDS[0], fs::Permissions::from_mode(0o755)).unwrap();
-    fs::create_dir(PUSHED).unwrap();
+    pushed::install();
     Some(host)
-}
-
-fn push(user: &str, public: &str) {
-    fs::write(format!("{PUSHED}/{user}"), format!("{public} {user}@laptop\n")).unwrap();
 }
 
 #[test]
@@ -54,7 +32,7 @@ fn an_active_user_logs_in_with_a_pushed_key_as_long_as_it_is_pushed_and_the_user
         host.refused(user, &other);
     }
     assert_eq!(host.login("ana", &own, "id -un"), "ana\n");
-    fs::remove_file(format!("{PUSHED}/ana")).unwrap();
+    pushed::expire("ana");
     host.refused("ana", &pushed);
     push("ana", &pushed.public);
     host.done(&["nss-iamctl", "lock", "ana"]);

@@ -13,7 +13,7 @@ use std::process::Output;
 
 use serde_json::json;
 use tests::login::{ADMINS, GROUP, JumpHost, Key};
-use tests::{Account, Emulator, Machine, text};
+use tests::{Account, Emulator, Machine, pushed, text};
 
 const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
 const KEYS_CMD: &str = "/usr/libexec/nss-iam/keys-cmd";
@@ -26,7 +26,7 @@ fn main() {
     }
     title("nss-iam: members of IAM groups are users of this host, without useradd and without access keys");
     // A machine belongs to a thread, and ends with it.
-    for part in [first_part, login] {
+    for part in [first_part, login, identity_center] {
         assert!(std::thread::spawn(part).join().is_ok(), "the demo stops here");
     }
     title("demo finished: every step succeeded; exit status 0");
@@ -88,6 +88,46 @@ fn jump_host(host: &JumpHost, ana: &Key) {
     say(
         "Ana gets no shell, scp, sftp or agent on this host. Carla is an administrator, and has what she had before.",
     );
+}
+
+/// A fresh host, whose users come from Identity Center and push their keys.
+fn identity_center() {
+    step(10, "Identity Center: a user without stored keys logs in with one that was pushed for a minute");
+    let Some(host) = JumpHost::bare() else { return };
+    let name = "jane@example.com";
+    let store = json!({"id": "d-1234567890", "users": [{"name": name}], "groups": {"JumpHosts": [name]}});
+    host.account.seed(json!({"stores": [store]}));
+    pushed::install();
+    host.machine.config(
+        "groups = [\"JumpHosts\"]\n\n[source]\nurl = \"identity-center:\"\nidentity_store = \"d-1234567890\"\n\
+         region = \"eu-central-1\"\n\n[users]\nstrip_domains = [\"example.com\"]\n",
+    );
+    println!("\n# cat /etc/nss-iam/config.toml");
+    shown(&host.machine.run(&["cat", "/etc/nss-iam/config.toml"]));
+    println!("\n# nss-iamctl enable --instance-connect");
+    shown(&host.machine.run(&["nss-iamctl", "enable", "--instance-connect"])).has("--instance-connect %u");
+    host.restart_sshd(&[]);
+    println!("\n# {REFRESHER}");
+    print!("{}", indented(&host.refresh()));
+    let key = host.key("jane");
+    println!("\n$ ssh jane@{}", host.address);
+    host.refused("jane", &key);
+    println!("    Permission denied");
+    println!(
+        "\n$ aws ec2-instance-connect send-ssh-public-key --instance-os-user jane …  (a script takes its place here)"
+    );
+    pushed::push("jane", &key.public);
+    println!("\n$ ssh jane@{} 'id; pwd'", host.address);
+    print!("{}", indented(&host.login("jane", &key, "id; pwd")));
+
+    step(11, "the same user leaves the group there: one refresh later, the pushed key opens nothing");
+    let leaves = json!({"do": "store", "store": "d-1234567890", "what": "remove_member", "group": "JumpHosts", "user": name});
+    host.account.change(leaves);
+    println!("\n# {REFRESHER}");
+    print!("{}", indented(&host.refresh()));
+    println!("\n$ ssh jane@{}", host.address);
+    host.refused("jane", &key);
+    println!("    Permission denied");
 }
 
 struct Demo {

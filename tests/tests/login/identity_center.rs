@@ -6,7 +6,7 @@ use tests::pushed::{self, push};
 
 const PAGE: &str = include_str!("../../../docs/guide/identity-center.md");
 const STORE: &str = "d-1234567890";
-const GROUP: &str = "Jump Hosts";
+const GROUP: &str = "JumpHosts";
 
 /// What the page lets root type.
 fn commands() -> Vec<String> {

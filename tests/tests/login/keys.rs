@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use serde_json::json;
-use tests::login::JumpHost;
+use tests::login::{GROUP, JumpHost, Key};
 
 use crate::support::{local_user, own_key};
 
@@ -47,6 +47,41 @@ fn a_key_deleted_in_iam_fails_at_the_next_login_after_a_refresh() {
     host.refresh();
     host.refused("ana", &goes);
     host.login("ana", &stays, "true");
+}
+
+/// With its comment, the line has more than the 256 characters of a tag.
+#[test]
+fn a_key_in_parts_opens_the_account_and_without_one_of_them_it_does_not() {
+    let Some(host) = JumpHost::start_with("[tags]\nuse = [\"ssh-key\"]\n") else { return };
+    host.done(&[
+        "ssh-keygen",
+        "-q",
+        "-t",
+        "ecdsa",
+        "-b",
+        "521",
+        "-N",
+        "",
+        "-C",
+        "ana@laptop",
+        "-f",
+        "/root/keys/ana",
+    ]);
+    let public = fs::read_to_string("/root/keys/ana.pub").unwrap();
+    let (first, second) = public.trim().split_at(256);
+    let tags = json!({"nss-iam:ssh-key-1.1": first, "nss-iam:ssh-key-1.2": second});
+    host.account.seed(json!({"users": [{"name": "ana", "tags": tags}]}));
+    host.account.change(json!({"do": "add_member", "group": GROUP, "user": "ana"}));
+    host.refresh();
+    let ana = Key { file: "/root/keys/ana".into(), public };
+    assert_eq!(host.login("ana", &ana, "id -un"), "ana\n");
+    host.account.change(json!({"do": "remove_tag", "user": "ana", "key": "nss-iam:ssh-key-1.1"}));
+    let said = host.refresh();
+    assert!(
+        said.contains("nss-iam:ssh-key-1.1")
+            || host.sh("nss-iamctl why ana").1.contains("nss-iam:ssh-key-1.1")
+    );
+    host.refused("ana", &ana);
 }
 
 #[test]

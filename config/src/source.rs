@@ -134,6 +134,15 @@ impl Source {
         }
     }
 
+    /// Whether it stores keys and tags of its users.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        match self {
+            Self::Iam | Self::File { .. } => true,
+            Self::IdentityCenter => false,
+        }
+    }
+
     /// What an account of it is called, before its id.
     #[must_use]
     pub fn account(&self) -> &'static str {

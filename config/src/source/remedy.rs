@@ -6,8 +6,8 @@ use super::Source;
 /// The maximum length of a tag's value in IAM, in characters.
 const TAG_VALUE: usize = 256;
 /// Nothing that is set there about one user lets the user in.
-const NO_KEYS: &str = "Identity Center stores no keys: users log in with EC2 Instance Connect, with certificates, or through \
-                       another program, see /usr/share/doc/nss-iam/guide/README.md";
+const NO_KEYS: &str = "nss-iamctl enable --instance-connect; other ways of logging in without stored keys are in \
+                       /usr/share/doc/nss-iam/guide/README.md";
 
 impl Source {
     /// How a user is let in; none if it is not known in which group.

@@ -33,7 +33,8 @@ pub(crate) fn another_name(config: &Config, user: Option<&str>) -> String {
 /// How a user gets a key of a type that the source itself does not take.
 pub(crate) fn add_other_key(config: &Config, user: &str) -> String {
     let tag = word(&tag(config, TagUse::SshKey));
-    used(config, TagUse::SshKey, &config.source.to_add_other_key(&word(user), &tag))
+    let add = config.source.to_add_other_key(&word(user), &tag);
+    if config.source.has_keys() { used(config, TagUse::SshKey, &add) } else { add }
 }
 
 /// The key of the tag for a use.

@@ -37,6 +37,20 @@ fn by_the_guide_a_user_logs_in_with_a_pushed_key_and_is_out_after_leaving_the_gr
     push("ana", &key.public);
     assert_eq!(host.login("ana", &key, "id -un; pwd"), "ana\n/home/ana\n");
 
+    assert_eq!(host.sh("nss-iamctl why ana").0, Some(0));
+
+    // Without it, nobody can log in, and the remedy lets them.
+    host.enable(&["--no-instance-connect"]);
+    host.restart_sshd(&[]);
+    host.refused("ana", &key);
+    let (status, said) = host.sh("nss-iamctl why ana");
+    assert!(status != Some(0) && said.contains("Identity Center has no SSH key of the user"), "{said}");
+    let remedy = "nss-iamctl enable --instance-connect";
+    assert!(said.contains(&format!("-> {remedy}; ")) && !said.contains("upload-ssh-public-key"), "{said}");
+    host.done(&remedy.split(' ').collect::<Vec<_>>());
+    host.restart_sshd(&[]);
+    assert_eq!(host.login("ana", &key, "id -un"), "ana\n");
+
     let leaves =
         json!({"do": "store", "store": STORE, "what": "remove_member", "group": GROUP, "user": name});
     host.account.change(leaves);

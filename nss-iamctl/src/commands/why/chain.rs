@@ -94,7 +94,7 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
     }
     if let (Some(iam_name), Some(id)) = (who.iam_name(), &who.id) {
         let account = who.listed.map(|(account, _)| account.id.as_str()).filter(|id| !id.is_empty());
-        let account = account.map_or(String::new(), |id| format!(" of AWS account {id}"));
+        let account = account.map_or(String::new(), |id| format!(" of {} {id}", config.source.account()));
         let called = config.source.called("user");
         findings.push(Finding::ok(Link::Name, format!("'{name}' is {called} '{iam_name}' ({id}){account}")));
     }

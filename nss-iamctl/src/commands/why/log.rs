@@ -118,7 +118,8 @@ pub(crate) fn add_any_key(config: &Config, iam_name: &str) -> String {
 
 /// How a user gets an RSA key.
 fn add_key(config: &Config, iam_name: &str) -> String {
-    refreshed(&config.source.to_add_rsa_key(&word(iam_name)))
+    let add = config.source.to_add_rsa_key(&word(iam_name));
+    if config.source.has_keys() { refreshed(&add) } else { add }
 }
 
 fn refreshed(remedy: &str) -> String {

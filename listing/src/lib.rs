@@ -51,7 +51,7 @@ pub struct Account {
     /// Its name in the configuration; the first account's is empty.
     #[serde(default)]
     pub name: String,
-    /// The AWS account id, twelve digits; empty while unknown.
+    /// The AWS account id, twelve digits, or the id of an identity store; empty while unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
     /// Whether `users` and `groups` are complete. If not, no user of this account is disabled.

@@ -12,6 +12,7 @@ mod naming;
 pub(crate) mod narrowing;
 mod own_groups;
 mod passwd;
+mod principals;
 mod questions;
 mod rows;
 mod settings;

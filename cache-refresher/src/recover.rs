@@ -210,6 +210,7 @@ mod tests {
             source: "iam:1".to_owned(),
             keys: Vec::new(),
             forward_only: false,
+            principals: Vec::new(),
         };
         let logins = vec![login(&users[0], "U-ana"), login(&users[1], "U-eve")];
         (Cache { users, groups }, Keys { logins, ..Keys::default() })

@@ -4,7 +4,7 @@
 /// search for them.
 pub const CACHE: Schema = Schema { name: "cache.db", mode: 0o644, version: 101 };
 /// DDL of `keys.db`. Minor version 1 added `forward_only`.
-pub const KEYS: Schema = Schema { name: "keys.db", mode: 0o640, version: 101 };
+pub const KEYS: Schema = Schema { name: "keys.db", mode: 0o640, version: 102 };
 /// DDL of `state.db`.
 pub const STATE: Schema = Schema { name: "state.db", mode: 0o600, version: 102 };
 

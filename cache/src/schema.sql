@@ -54,7 +54,8 @@ CREATE TABLE login (                            -- active users only
   confirmed INTEGER NOT NULL,                   -- when the source last listed these keys, seconds since 1970
   source    TEXT NOT NULL,                      -- "iam:123456789012", "file:///..."
   keys      TEXT NOT NULL,                      -- lines "SHA256:<base64> <type> <base64>", joined by \n
-  forward_only INTEGER NOT NULL                 -- since 101. 1: offered only to an sshd that lets the user run nothing
+  forward_only INTEGER NOT NULL,                -- since 101. 1: offered only to an sshd that lets the user run nothing
+  principals TEXT NOT NULL                      -- since 102. What a certificate may have instead of the name, joined by \n
 );
 CREATE UNIQUE INDEX login_name ON login (name);
 

@@ -87,6 +87,8 @@ pub struct Login {
     pub keys: Vec<KeyLine>,
     /// Whether they are offered only to an sshd that lets the user do nothing but forward connections.
     pub forward_only: bool,
+    /// What a certificate's principal may be instead of the name.
+    pub principals: Vec<String>,
 }
 
 /// Why a file could not be read back.
@@ -197,6 +199,11 @@ impl Keys {
                     Ok(at) => row.get(at)?,
                     Err(_) => false,
                 },
+                // Before version 102, only the name could be one.
+                principals: match row.as_ref().column_index("principals") {
+                    Ok(at) => row.get::<_, String>(at)?.lines().map(str::to_owned).collect(),
+                    Err(_) => Vec::new(),
+                },
             })
         })?;
         Ok(Self { machine_id, max_age, options, logins })
@@ -208,8 +215,8 @@ impl Keys {
             rusqlite::params![self.machine_id, self.max_age, self.options],
         )?;
         let mut login = db.prepare(
-            "INSERT INTO login (uid, name, iam_id, confirmed, source, keys, forward_only)
-             VALUES (?,?,?,?,?,?,?)",
+            "INSERT INTO login (uid, name, iam_id, confirmed, source, keys, forward_only, principals)
+             VALUES (?,?,?,?,?,?,?,?)",
         )?;
         for user in &self.logins {
             login.execute(rusqlite::params![
@@ -220,6 +227,7 @@ impl Keys {
                 user.source,
                 joined(&user.keys, "\n"),
                 user.forward_only,
+                joined(&user.principals, "\n"),
             ])?;
         }
         Ok(())
@@ -306,6 +314,7 @@ mod tests {
             source: String::new(),
             keys: Vec::new(),
             forward_only: true,
+            principals: Vec::new(),
         };
         let (cache, keys) = (with_one_more_column(CACHE), with_one_more_column(KEYS));
         Cache { users: vec![user], groups: vec![group] }.write(&cache).unwrap();

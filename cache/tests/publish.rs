@@ -50,6 +50,7 @@ fn keys(names: &[&str]) -> Keys {
         source: "iam:123456789012".to_owned(),
         keys: vec![line.clone(), line.clone()],
         forward_only: false,
+        principals: vec!["AIDAEXAMPLE".to_owned()],
     });
     Keys { machine_id: "0".repeat(32), max_age: 60, options: "restrict".to_owned(), logins: logins.collect() }
 }

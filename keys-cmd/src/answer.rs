@@ -27,6 +27,8 @@ pub(crate) struct Login {
     pub(crate) source: Vec<u8>,
     pub(crate) keys: String,
     pub(crate) forward_only: bool,
+    /// What a certificate's principal may be instead of the name, one a line.
+    pub(crate) principals: String,
 }
 
 /// Options after all others, for a user who may only forward connections: whatever the others permit, sshd then lets this
@@ -67,9 +69,11 @@ enum Origin {
     InstanceConnect,
 }
 
-/// The keys of a user who is in the cache.
+/// The keys or principals of a user who is in the cache. Principals are subject to the same rules, although no certificate comes
+/// from the source: without a refresh, this host does not learn who left.
 pub(crate) fn answer(request: &Request, host: &Host, about: &About, login: &Login) -> Answer {
     match age(request, host, about, login) {
+        Ok(age) if request.flags.principals => principals(request, about, login, age),
         Ok(age) => {
             let keys = login.keys.lines().map(Key::parse);
             let mut answer = offer(request, about, login, age, Origin::Cache, keys);
@@ -144,19 +148,14 @@ fn offer(
     keys: impl Iterator<Item = Result<Key, String>>,
 ) -> Answer {
     let mut answer = Answer::default();
-    let own = if login.forward_only { FORWARD_ONLY } else { "" };
-    let options = [&*about.options, own].into_iter().filter(|part| !part.is_empty());
-    let options = options.collect::<Vec<_>>().join(",");
+    let options = options(about, login);
     let mut offered = 0;
     let mut refused = Vec::new();
     for key in keys {
         match key {
             Ok(key) if request.fits(&key.fingerprint) => {
                 offered += 1;
-                if !options.is_empty() {
-                    answer.lines.extend([&options, " "]);
-                }
-                answer.lines.extend([&key.line, "\n"]);
+                answer.lines.extend([&options, &key.line, "\n"]);
             }
             Ok(_) => {}
             Err(cause) => refused.push(cause),
@@ -190,11 +189,7 @@ fn offered_line(request: &Request, login: &Login, age: i64, origin: Origin, offe
         Origin::Cache => "confirmed",
         Origin::InstanceConnect => "pushed with EC2 Instance Connect; the user was confirmed",
     };
-    let (severity, remark) = if age > STALE {
-        (Severity::Warning, Hint::Refreshes.suffix())
-    } else {
-        (Severity::Info, String::new())
-    };
+    let (severity, remark) = freshness(age);
     let text = format!(
         "{what} of user '{}' ({iam_id}){from}, {confirmed} {age} s ago by '{source}'{remark}",
         request.user
@@ -221,6 +216,38 @@ fn offered_line(request: &Request, login: &Login, age: i64, origin: Origin, offe
         ]);
     }
     Line { severity, text, fields }
+}
+
+/// The severity of a line that says how long ago the user was confirmed, and what follows.
+fn freshness(age: i64) -> (Severity, String) {
+    if age > STALE { (Severity::Warning, Hint::Refreshes.suffix()) } else { (Severity::Info, String::new()) }
+}
+
+/// What stands before each key or principal.
+fn options(about: &About, login: &Login) -> String {
+    let own = if login.forward_only { FORWARD_ONLY } else { "" };
+    let options: Vec<&str> = [&*about.options, own].into_iter().filter(|part| !part.is_empty()).collect();
+    if options.is_empty() { String::new() } else { format!("{} ", options.join(",")) }
+}
+
+/// The principals of a certificate that lets the user in: sshd_config(5), AuthorizedPrincipalsFile.
+fn principals(request: &Request, about: &About, login: &Login, age: i64) -> Answer {
+    let options = options(about, login);
+    // The publisher writes nothing else.
+    let is_right = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
+    let others = login.principals.lines().filter(|word| !word.is_empty() && word.bytes().all(is_right));
+    let all: Vec<&str> = std::iter::once(&*request.user).chain(others).collect();
+    let lines = all.iter().map(|principal| format!("{options}{principal}\n")).collect();
+    let named: Vec<String> = all.iter().map(|principal| format!("'{principal}'")).collect();
+    let (severity, remark) = freshness(age);
+    let text = format!(
+        "allowed principals {} of user '{}' ({}), confirmed {age} s ago by '{}'{remark}",
+        named.join(", "),
+        request.user,
+        shown(&login.iam_id),
+        shown(&login.source)
+    );
+    Answer { lines, log: vec![Line::new(severity, text)], ..Answer::default() }
 }
 
 #[cfg(test)]

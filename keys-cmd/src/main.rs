@@ -30,7 +30,7 @@ const MACHINE_ID: &str = "/etc/machine-id";
 const USAGE: u8 = 64;
 
 const HELP: &str = "\
-usage: keys-cmd [--forward-only] [--instance-connect] USER [UID [FINGERPRINT [CONNECTION]]]
+usage: keys-cmd [--principals] [--forward-only] [--instance-connect] USER [UID [FINGERPRINT [CONNECTION]]]
 
 Prints a user's active SSH keys from '/var/lib/nss-iam/keys.db', one authorized_keys line per key.
 In sshd_config: AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f %C
@@ -38,6 +38,7 @@ In sshd_config: AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f %C
   UID                 print keys only if this is the user's uid in the cache; without it, getpwnam(3) must return it
   FINGERPRINT         print only the key with this fingerprint: 'SHA256:...'
   CONNECTION          the connection's addresses and ports, for the log: 'ADDRESS PORT ADDRESS PORT', the client's last
+  --principals        print instead the principals with which a certificate lets the user in: AuthorizedPrincipalsCommand
   --forward-only      print also keys of users who may only forward connections: sshd lets the user do nothing else
   --instance-connect  print also keys that were pushed with EC2 Instance Connect, if its command is installed
 
@@ -58,7 +59,8 @@ fn main() -> ExitCode {
         [word] if word == "--version" => {
             return finish(print(concat!("keys-cmd ", env!("CARGO_PKG_VERSION"), "\n")));
         }
-        [user, more @ ..] if more.len() <= 3 => (user, more),
+        // A certificate is not looked up by its key.
+        [user, more @ ..] if more.len() <= if flags.principals { 1 } else { 3 } => (user, more),
         _ => {
             complain(HELP.lines().next().unwrap_or_default());
             return ExitCode::from(USAGE);
@@ -150,6 +152,7 @@ fn read(user: &str) -> reader::Result<Option<(About, Login)>> {
         source: owned(login.source)?,
         keys: ascii(login.keys)?,
         forward_only: login.forward_only,
+        principals: login.principals.map(ascii).transpose()?.unwrap_or_default(),
     };
     Ok(Some((about, login)))
 }

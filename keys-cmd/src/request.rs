@@ -1,4 +1,4 @@
-//! The request: [--forward-only] [--instance-connect] USER [UID [FINGERPRINT [CONNECTION]]], as sshd passes them with
+//! The request: [--principals] [--forward-only] [--instance-connect] USER [UID [FINGERPRINT [CONNECTION]]], as sshd passes them with
 //! `%u %U %f %C` (TOKENS of `sshd_config(5)`).
 
 use std::ffi::OsString;
@@ -17,6 +17,8 @@ pub(crate) struct Flags {
     pub(crate) forward_only: bool,
     /// Whether keys count that were pushed with EC2 Instance Connect.
     pub(crate) instance_connect: bool,
+    /// Whether principals of certificates are asked for, instead of keys.
+    pub(crate) principals: bool,
 }
 
 impl Flags {
@@ -26,6 +28,7 @@ impl Flags {
         while let [word, rest @ ..] = words {
             match word.as_bytes() {
                 b"--forward-only" => flags.forward_only = true,
+                b"--principals" => flags.principals = true,
                 word if word == instance_connect::FLAG.as_bytes() => flags.instance_connect = true,
                 _ => break,
             }
@@ -138,7 +141,8 @@ mod tests {
     fn flags_come_first_in_any_order() {
         let split = |line: &str| {
             let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-            let (Flags { forward_only, instance_connect }, rest) = Flags::split(&words);
+            let (Flags { forward_only, instance_connect, principals }, rest) = Flags::split(&words);
+            assert_eq!(principals, line.contains("--principals"), "{line}");
             (forward_only, instance_connect, rest.len())
         };
         for (line, wanted) in [
@@ -147,6 +151,7 @@ mod tests {
             ("--forward-only ana", (true, false, 1)),
             ("--instance-connect ana", (false, true, 1)),
             ("--instance-connect --forward-only ana 1000", (true, true, 2)),
+            ("--principals --forward-only ana 1000", (true, false, 2)),
             ("ana --instance-connect", (false, false, 2)),
             ("--instance-connected ana", (false, false, 2)),
         ] {

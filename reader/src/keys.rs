@@ -51,6 +51,9 @@ pub struct Login<'a> {
     pub keys: Text<'a>,
     /// Whether they are offered only to an sshd that lets the user run nothing.
     pub forward_only: bool,
+    /// Lines of printable ASCII: what a certificate's principal may be instead of the name. None in files of before version
+    /// 102.
+    pub principals: Option<Text<'a>>,
 }
 
 impl<'a> Keys<'a> {
@@ -127,6 +130,7 @@ impl<'a> Login<'a> {
             keys: check::lines(row.text()?)?,
             // Before version 101, there was no such user.
             forward_only: !row.is_at_end() && row.bool()?,
+            principals: if row.is_at_end() { None } else { Some(check::lines(row.text()?)?) },
         })
     }
 }

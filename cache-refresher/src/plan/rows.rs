@@ -18,6 +18,7 @@ use super::input::Input;
 use super::naming::{self, Group, Member};
 use super::own_groups::{OwnGroups, OwnIds};
 use super::passwd;
+use super::principals;
 use super::told::Told;
 use crate::local::NOLOGIN;
 
@@ -343,10 +344,13 @@ fn disabled_users(
 }
 
 fn logins(input: &Input<'_>, users: &[User<'_>]) -> Keys {
+    let named: Vec<principals::Named<'_>> =
+        users.iter().map(|user| [user.name.as_str(), user.iam_name, user.iam_id.as_str()]).collect();
     let mut logins: Vec<Login> = users
         .iter()
-        .filter(|user| !user.locked)
-        .map(|user| Login {
+        .zip(principals::of(&named, &input.local.files.users))
+        .filter(|(user, _)| !user.locked)
+        .map(|(user, principals)| Login {
             uid: user.identity.id,
             name: user.name.clone(),
             iam_id: user.iam_id.clone(),
@@ -354,6 +358,7 @@ fn logins(input: &Input<'_>, users: &[User<'_>]) -> Keys {
             source: user.source.clone(),
             keys: user.keys.clone(),
             forward_only: user.forward_only,
+            principals,
         })
         .collect();
     logins.sort_by_key(|login| login.uid);

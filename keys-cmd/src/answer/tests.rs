@@ -45,6 +45,7 @@ fn ana() -> Case {
             source: b"iam:123456789012".to_vec(),
             keys: format!("{}\n{}", stored(0), stored(1)),
             forward_only: false,
+            principals: "Ana\nAIDA1".to_owned(),
         },
     }
 }
@@ -219,6 +220,43 @@ fn keys_of_a_user_who_may_only_forward_are_offered_only_to_an_sshd_that_sees_to_
     // sshd is stricter than need be: the two files of the cache are replaced one after the other.
     case.login.forward_only = false;
     assert!(!case.outcome().0.contains("port-forwarding"));
+}
+
+/// A part of the reason, and the change.
+type Break = (&'static str, fn(&mut Case));
+
+#[test]
+fn principals_are_the_name_and_what_was_stored_for_users_who_would_be_offered_keys() {
+    let mut case = ana();
+    case.request.flags = Flags { principals: true, instance_connect: true, ..Flags::default() };
+    assert!(!case.answer().asks_instance_connect);
+    let (lines, severity, text) = case.outcome();
+    assert_eq!((lines.as_str(), severity), ("ana\nAna\nAIDA1\n", Severity::Info));
+    let wanted = "allowed principals 'ana', 'Ana', 'AIDA1' of user 'ana' (AIDA1), confirmed 60 s ago by 'iam:123456789012'";
+    assert_eq!(text, wanted);
+    case.login.keys.clear();
+    case.about.options = "from=\"10.0.0.0/8\"".to_owned();
+    case.login.principals = "a b\n# c\n\nrestrict,x d\nAIDA1".to_owned();
+    let from = "from=\"10.0.0.0/8\"";
+    assert_eq!(case.outcome().0, format!("{from} ana\n{from} AIDA1\n"));
+    case.login.forward_only = true;
+    case.denied("this user may only forward connections");
+    case.request.flags.forward_only = true;
+    assert_eq!(case.outcome().0.lines().next().unwrap(), format!("{from},restrict,port-forwarding ana"));
+
+    let breaks: [Break; 5] = [
+        ("the one in the cache has", |case| case.host.uid = Ok(1000)),
+        ("different machine-id", |case| case.host.machine_id = Ok("4567".to_owned())),
+        ("no source has confirmed", |case| case.login.confirmed = 0),
+        ("max_age is", |case| case.login.confirmed = NOW - 4 * 86400),
+        ("in the future", |case| case.login.confirmed = NOW + 4 * 86400),
+    ];
+    for (why, change) in breaks {
+        let mut case = ana();
+        case.request.flags.principals = true;
+        change(&mut case);
+        case.denied(why);
+    }
 }
 
 #[test]

@@ -205,8 +205,8 @@ fn keys(change: &str) -> Sample {
         let keys = format!("SHA256:x ssh-ed25519 AAAA\nSHA256:y ssh-rsa {}", "A".repeat(700));
         let about =
             "INSERT INTO about (id, machine_id, max_age, options) VALUES (1, 'abc', 3600, 'restrict')";
-        let login = "INSERT INTO login (uid, name, iam_id, confirmed, source, keys, forward_only)
-                     VALUES (1003, 'ana', 'AIDA1', 5, 'iam:1', ?, 1)";
+        let login = "INSERT INTO login (uid, name, iam_id, confirmed, source, keys, forward_only, principals)
+                     VALUES (1003, 'ana', 'AIDA1', 5, 'iam:1', ?, 1, 'Ana' || char(10) || 'AIDA1')";
         sql.execute(about, []).unwrap();
         sql.execute(login, [keys]).unwrap();
         sql.execute_batch(change).unwrap();
@@ -229,17 +229,26 @@ fn keys_are_found_by_name_and_by_uid() {
         );
         assert_eq!(bytes(login.keys).len(), 25 + 1 + 17 + 700);
         assert!(login.forward_only);
+        assert_eq!(bytes(login.principals.unwrap()), b"Ana\nAIDA1");
     }
     assert!(keys.login_by_name(b"bob").unwrap().is_none());
     assert!(keys.login_by_uid(1004).unwrap().is_none());
 }
 
-/// As version 100 wrote it.
+/// As versions 101 and 100 wrote it. `DROP COLUMN` would store small integers in another form.
 #[test]
-fn in_a_file_without_the_column_everybody_may_run_commands() {
-    let file = keys("ALTER TABLE login DROP COLUMN forward_only").bytes;
-    let keys = Keys::open(&file).unwrap();
-    assert!(!keys.login_by_name(b"ana").unwrap().unwrap().forward_only);
+fn in_a_file_without_the_columns_only_the_name_is_a_principal_and_everybody_may_run_commands() {
+    let columns = "uid, name, iam_id, confirmed, source, keys";
+    for (columns, forward_only) in [(format!("{columns}, forward_only"), true), (columns.to_owned(), false)] {
+        let own = columns.replacen("uid", "uid INTEGER PRIMARY KEY", 1);
+        let file = keys(&format!(
+            "ALTER TABLE login RENAME TO later; CREATE TABLE login ({own}); INSERT INTO login SELECT {columns} FROM later;
+             DROP TABLE later; CREATE UNIQUE INDEX login_name ON login (name)"
+        ));
+        let keys = Keys::open(&file.bytes).unwrap();
+        let login = keys.login_by_name(b"ana").unwrap().unwrap();
+        assert_eq!((login.forward_only, login.principals.is_none()), (forward_only, true));
+    }
 }
 
 #[test]
@@ -252,6 +261,7 @@ fn a_row_of_keys_that_breaks_a_rule_is_an_error() {
         "UPDATE login SET confirmed = 'long ago'",
         "UPDATE login SET forward_only = 2",
         "UPDATE login SET forward_only = ''",
+        "UPDATE login SET principals = 'a' || char(0)",
         "DELETE FROM about",
         "UPDATE about SET options = 'restrict' || char(10) || 'x'",
         "UPDATE about SET max_age = -1",

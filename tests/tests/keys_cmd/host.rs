@@ -46,6 +46,7 @@ pub(crate) fn login(name: &str, keys: &[usize], confirmed: i64) -> Login {
         source: "iam:123456789012".to_owned(),
         keys: keys.iter().map(|number| KeyLine::new(stored(*number)).unwrap()).collect(),
         forward_only: false,
+        principals: vec![format!("Iam.{name}")],
     }
 }
 

@@ -161,6 +161,30 @@ fn keys_that_were_confirmed_before_keep_their_age_when_the_clock_is_wrong() {
     assert_eq!(world.run().login("U-ana").unwrap().confirmed, 0, "other keys");
 }
 
+/// Names and ids at the source, the local users, and which of them certificates may have.
+#[test]
+fn a_principal_means_one_user_of_this_host_or_is_none() {
+    for (users, local, wanted) in [
+        (&[("U-1", "Ana"), ("U-2", "eve")][..], &[][..], &[&["Ana", "U-1"][..], &["U-2"]][..]),
+        // One user's id is another one's name.
+        (&[("eve", "Ana"), ("U-2", "Eve")], &[], &[&["Ana"], &["U-2"]]),
+        (&[("U-1", "Ana"), ("u-1", "eve")], &[], &[&["Ana"], &[]]),
+        (&[("U-1", "Ana")], &["u-1"], &[&["Ana"]]),
+    ] {
+        let mut world = World::of(&[]);
+        for (id, name) in users {
+            world.member("", id, name, "G-OPS");
+        }
+        for name in local {
+            world.local.files.users.insert((*name).to_owned(), 1500);
+        }
+        let plan = world.run();
+        for ((id, _), wanted) in users.iter().zip(wanted) {
+            assert_eq!(plan.login(id).unwrap().principals, *wanted, "{id} of {users:?}");
+        }
+    }
+}
+
 #[test]
 fn keys_db_says_of_which_host_source_and_account_it_is() {
     let mut world = World::of(&["ana"]);

@@ -195,6 +195,14 @@ pub(crate) fn absolute_path(item: &Item) -> Read<String> {
     text(item, is_absolute, "not an absolute path", "a path that begins with '/', without control characters")
 }
 
+/// Characters that have no meaning in sshd_config(5). Empty: none.
+pub(crate) fn user_ca(item: &Item) -> Read<Option<String>> {
+    let right = |path: &str| path.is_empty() || path.starts_with('/') && made_of(path, "/._+@-", 1, 1024);
+    let hint = "a path that begins with '/', of letters, digits and / . _ + @ -, or \"\" for none";
+    text(item, right, "not a path that sshd can be given", hint)
+        .map(|path| Some(path).filter(|path| !path.is_empty()))
+}
+
 fn is_absolute(path: &str) -> bool {
     path.starts_with('/') && !path.contains(char::is_control)
 }

@@ -374,15 +374,29 @@ pub struct Keys {
     pub sshd: bool,
     /// Whether keys count, too, that were pushed with EC2 Instance Connect; of no effect unless sshd asks.
     pub instance_connect: bool,
+    /// A file with public keys of CAs whose certificates let users in; an absolute path of letters, digits and `/._+@-`.
+    pub user_ca: Option<String>,
 }
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { options: String::new(), max_age: Some(3 * DAY), sshd: true, instance_connect: false }
+        Self {
+            options: String::new(),
+            max_age: Some(3 * DAY),
+            sshd: true,
+            instance_connect: false,
+            user_ca: None,
+        }
     }
 }
 
 impl Keys {
+    /// Whether keys-cmd decides who is let in.
+    #[must_use]
+    pub fn asks_keys_cmd(&self) -> bool {
+        self.sshd || self.user_ca.is_some()
+    }
+
     /// Whether a user without a key at the source can log in with one that was pushed with EC2 Instance Connect.
     #[must_use]
     pub fn takes_pushed(&self) -> bool {

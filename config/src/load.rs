@@ -156,6 +156,7 @@ fn root(entries: Table) -> Result<Config, Error> {
     keys.set("max_age", &mut config.keys.max_age, check::max_age)?;
     keys.set("sshd", &mut config.keys.sshd, Item::bool)?;
     keys.set("instance_connect", &mut config.keys.instance_connect, Item::bool)?;
+    keys.set("user_ca", &mut config.keys.user_ca, check::user_ca)?;
     keys.end()?;
     config.safety = safety(root.section("safety")?)?;
     root.end()?;

@@ -138,6 +138,15 @@ pub(crate) struct Enable {
     #[arg(long, conflicts_with = "no_keys")]
     pub keys: bool,
 
+    /// File with public keys of CAs: an SSH certificate of one of them lets an nss-iam user in, if its principal is the user's
+    /// login name, name at the source or UserId
+    #[arg(long, value_name = "FILE", conflicts_with = "no_user_ca")]
+    pub user_ca: Option<String>,
+
+    /// No longer accept certificates of the CAs that --user-ca named
+    #[arg(long)]
+    pub no_user_ca: bool,
+
     /// How nss-iam users in a local group that sudoers names, such as sudo or wheel, authenticate to sudo
     #[arg(long, value_enum)]
     pub sudo: Option<Sudo>,

@@ -253,8 +253,8 @@ fn no_message_and_no_manual_names_a_file_of_the_repository() {
     assert_eq!(paths("hint: docs/reference/listing.md, (/etc/x)."), ["docs/reference/listing.md", "/etc/x"]);
 }
 
-/// What its programs make on a host.
-const MADE: [&str; 19] = [
+/// What its programs make on a host; and, last, the file that sshd is told and that must never exist.
+const MADE: [&str; 20] = [
     "/etc/authselect/custom/nss-iam/nsswitch.conf",
     "/etc/nss-iam/config.d/10-enable.toml",
     "/etc/nss-iam/config.d/50-adopt.toml",
@@ -274,6 +274,7 @@ const MADE: [&str; 19] = [
     "/var/lib/nss-iam/state.db",
     "/var/lib/nss-iam/state.db.100",
     "/var/lib/nss-iam/status.json",
+    "/usr/libexec/nss-iam/no-principals",
 ];
 
 /// A drop-in whose name ends with the name of a user.

@@ -91,6 +91,7 @@ options = 'restrict,from="10.0.0.0/8,!10.1.0.0/16",environment="A=\"b c\"",no-X1
 max_age = "90s"
 sshd = false
 instance_connect = true
+user_ca = "/etc/ssh/user-ca.pub"
 [safety]
 max_removed_percent = 0
 "#;
@@ -170,6 +171,7 @@ fn of_every_key() -> Config {
             max_age: Some(Duration::from_secs(90)),
             sshd: false,
             instance_connect: true,
+            user_ca: text("/etc/ssh/user-ca.pub"),
         },
         safety: Safety { max_removed_percent: 0 },
     }

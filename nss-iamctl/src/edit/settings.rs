@@ -156,6 +156,10 @@ impl Wanted {
         {
             set(Some("keys"), "instance_connect", instance_connect.into());
         }
+        let user_ca = args.no_user_ca.then(String::new).or_else(|| args.user_ca.clone());
+        if let Some(file) = user_ca.filter(|file| *file != config.keys.user_ca.clone().unwrap_or_default()) {
+            set(Some("keys"), "user_ca", file.into());
+        }
         let tags: Vec<String> = config.tags.uses.iter().map(|usage| usage.word().to_owned()).collect();
         for (section, key, now, more) in [
             ("tags", "use", &tags, &args.use_tags),

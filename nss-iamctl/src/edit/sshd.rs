@@ -9,6 +9,7 @@ pub(crate) mod drop_in;
 pub(crate) mod effective;
 mod limits;
 pub(crate) mod reload;
+pub(crate) mod user_ca;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -119,9 +120,14 @@ pub(crate) fn plan(sshd: &Sshd<'_>, config: &Config) -> Result<Plan, Error> {
         return Err(Error::configuration(obstacle));
     }
     let allow = allow(&settings, group);
+    if let Some(why) = authentication.user_ca.map(|file| user_ca::unusable(host, file)).transpose()?.flatten()
+    {
+        return Err(Error::configuration(why));
+    }
     let text = drop_in::text(group, &authentication, &allow);
     let mut notes = overridden(&settings, &allow);
-    notes.extend((!authentication.keys).then(|| without_keys(&settings)));
+    notes.extend(certificates(&settings, &authentication));
+    notes.extend((!authentication.by_key()).then(|| without_keys(&settings)));
     if settings.get("usepam") == "no" {
         notes.push("sshd has 'UsePAM no', so no home directories are created for nss-iam users".into());
     }
@@ -166,6 +172,27 @@ fn included(
     };
     notes.push(format!("{why}: an Include is therefore added at the top of '{}'", config::MAIN).into());
     Ok(Some(drop_in::main_with_include(bare)))
+}
+
+/// What sshd's own CAs mean for nss-iam users.
+fn certificates(settings: &Effective, authentication: &Authentication<'_>) -> Option<Message> {
+    let theirs = effective::trusted_ca(settings)?;
+    match authentication.user_ca {
+        Some(ours) if ours == theirs => None,
+        Some(ours) => Some(
+            format!(
+                "'TrustedUserCAKeys {theirs}' is overridden for nss-iam users by 'TrustedUserCAKeys {ours}'"
+            )
+            .into(),
+        ),
+        None => {
+            let what = format!("sshd has 'TrustedUserCAKeys {theirs}': {}", effective::OTHER_CERTIFICATES);
+            Some(
+                Message::new(what)
+                    .with_hint(format!("so that they do: nss-iamctl enable --user-ca {theirs}")),
+            )
+        }
+    }
 }
 
 /// What authenticates nss-iam users instead of our keys, as far as sshd's files say.

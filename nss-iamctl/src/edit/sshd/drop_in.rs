@@ -133,7 +133,8 @@ mod tests {
     use crate::fixtures::tree::Tree;
 
     fn with_keys() -> Authentication<'static> {
-        Authentication::of(&Config::default(), "%u %U %f")
+        let arguments = "%u %U %f";
+        Authentication { arguments, keys: true, instance_connect: false, user_ca: None }
     }
 
     #[test]
@@ -159,6 +160,20 @@ mod tests {
         let commands = |line: &&str| line.contains("    AuthorizedKeysCommand") && !line.ends_with("none");
         let lines: Vec<&str> = described.lines().filter(|line| !commands(line)).collect();
         assert_eq!(without.lines().skip(1).collect::<Vec<_>>(), lines);
+        let user_ca = Some("/etc/ssh/ca.pub".to_owned());
+        let config = Config { keys: Keys { user_ca, ..Keys::default() }, ..Config::default() };
+        let certificates = Authentication::of(&config, "%u %U %f");
+        let with_ca = super::text("iam-users", &certificates, &Allow::default());
+        let command = "    AuthorizedPrincipalsCommand /usr/libexec/nss-iam/keys-cmd --principals";
+        let added = with_ca.lines().skip(1).filter(|line| !described.lines().any(|ours| ours == *line));
+        let wanted = [
+            format!("{command} --forward-only %u %U"),
+            format!("{command} %u %U"),
+            "    TrustedUserCAKeys /etc/ssh/ca.pub".to_owned(),
+            "    AuthorizedPrincipalsCommandUser nss-iam".to_owned(),
+            "    AuthorizedPrincipalsFile /usr/libexec/nss-iam/no-principals".to_owned(),
+        ];
+        assert_eq!(added.collect::<Vec<_>>(), wanted);
         let both = text(Allow { users: vec!["*@10.0.0.0/8".to_owned()], groups: true });
         let added = "    AuthorizedKeysFile none\n    AllowUsers *@10.0.0.0/8\n    AllowGroups *\nMatch";
         assert_eq!(both, described.replacen("    AuthorizedKeysFile none\nMatch", added, 1));

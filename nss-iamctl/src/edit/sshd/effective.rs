@@ -87,8 +87,11 @@ pub(crate) fn obstacle(
     groups: &[&str],
     authentication: &Authentication<'_>,
 ) -> Option<Message> {
-    let key = authentication.keys.then(|| obstacle_to_keys(settings));
-    key.flatten().or_else(|| obstacle_to_all(settings, groups))
+    let key = authentication.by_key().then(|| obstacle_to_keys(settings));
+    let md5 = authentication.keys && settings.get("fingerprinthash").eq_ignore_ascii_case("md5");
+    let md5 = md5
+        .then(|| no("sshd has 'FingerprintHash md5', but keys are looked up by SHA256", "set it to sha256"));
+    key.flatten().or_else(|| md5.flatten()).or_else(|| obstacle_to_all(settings, groups))
 }
 
 fn no(why: &str, hint: &str) -> Option<Message> {
@@ -111,9 +114,6 @@ fn obstacle_to_keys(settings: &Effective) -> Option<Message> {
             methods.join(" ")
         );
         return no(&why, "add a list that begins with publickey");
-    }
-    if settings.get("fingerprinthash").eq_ignore_ascii_case("md5") {
-        return no("sshd has 'FingerprintHash md5', but keys are looked up by SHA256", "set it to sha256");
     }
     None
 }
@@ -194,6 +194,14 @@ pub(crate) fn permits_more(settings: &Effective, groups: &[&str]) -> Option<Stri
     accepted.or_else(|| FORWARD_ONLY.into_iter().find_map(|wanted| differs(settings, wanted)))
 }
 
+/// What it means if sshd trusts a CA that is not that of `[keys] user_ca`.
+pub(crate) const OTHER_CERTIFICATES: &str = "its certificates let active nss-iam users in, too, and max_age, machine-id and [keys] options do not apply to them";
+
+/// The file of sshd with CAs whose certificates let the user in, ours or not.
+pub(crate) fn trusted_ca(settings: &Effective) -> Option<&str> {
+    Some(settings.get("trustedusercakeys")).filter(|file| !["", "none"].contains(file))
+}
+
 fn differs(settings: &Effective, (keyword, wanted): (&str, &str)) -> Option<String> {
     let found = settings.list(&keyword.to_ascii_lowercase()).join(" ");
     (found != wanted).then(|| format!("{keyword} is '{found}', not '{wanted}'"))
@@ -253,7 +261,8 @@ mod tests {
     use super::*;
 
     fn with_keys() -> Authentication<'static> {
-        Authentication::of(&Config::default(), "%u %U %f")
+        let arguments = "%u %U %f";
+        Authentication { arguments, keys: true, instance_connect: false, user_ca: None }
     }
 
     #[test]
@@ -318,6 +327,12 @@ mod tests {
         let without = Authentication::of(&config, "%u");
         let keys = Effective::parse("pubkeyauthentication no\nfingerprinthash MD5\n");
         assert_eq!(obstacle(&keys, &["iam-users"], &without), None);
+        let user_ca = Some("/ca.pub".to_owned());
+        let certificates =
+            Config { keys: Keys { sshd: false, user_ca, ..Keys::default() }, ..Config::default() };
+        let certificates = Authentication::of(&certificates, "%u");
+        assert!(obstacle(&keys, &["iam-users"], &certificates).unwrap().what().contains("PubkeyAuth"));
+        assert_eq!(obstacle(&Effective::parse("fingerprinthash MD5"), &["iam-users"], &certificates), None);
         assert!(obstacle(&Effective::parse("denyusers *"), &["iam-users"], &without).is_some());
     }
 
@@ -328,7 +343,7 @@ mod tests {
         let judge =
             |text: &str| active_differs(&Effective::parse(text), "ana", &["iam-users", "ops"], &with_keys());
         assert_eq!(judge(good), None);
-        let newer = Authentication::of(&Config::default(), "%u %U %f %C");
+        let newer = Authentication { arguments: "%u %U %f %C", ..with_keys() };
         let newer = |text: &str| active_differs(&Effective::parse(text), "ana", &["iam-users"], &newer);
         assert_eq!((newer(good), newer(&good.replace("%f", "%f %C"))), (None, None));
         assert!(newer(&good.replace(" %f", "")).is_some() && judge(&good.replace("%f", "%f %C")).is_some());

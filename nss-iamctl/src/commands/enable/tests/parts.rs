@@ -1,5 +1,8 @@
 //! Home directories, sudo, and the units of the package.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 #[test]
@@ -68,6 +71,77 @@ fn without_keys_sshd_keeps_its_own_command_until_keys_are_wanted_again() {
     machine.enable(&Enable { no_keys: true, ..enable() }).unwrap();
     let said = machine.said();
     assert!(said.contains("has no AuthorizedKeysCommand and no TrustedUserCAKeys\nhint: set up"), "{said}");
+}
+
+#[test]
+fn a_ca_counts_for_nss_iam_users_only_and_no_file_that_others_can_write_is_taken() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (machine, file) = (Machine::debian(), "/etc/ssh/user-ca.pub");
+    let with = |file: &str| Enable { user_ca: Some(file.to_owned()), ..enable() };
+    let before = machine.files();
+    let refused = |why: &str| {
+        let refused = machine.enable(&with(file)).unwrap_err().to_string();
+        assert!(refused.contains(why) && refused.contains("\nhint: "), "{refused}");
+    };
+    refused("cannot read '/etc/ssh/user-ca.pub'");
+    for (text, why) in
+        [("", "has no public key"), ("-----BEGIN OPENSSH PRIVATE KEY-----\n", "is a private key")]
+    {
+        machine.write(file, text);
+        refused(why);
+    }
+    machine.write(file, "ssh-ed25519 AAAA ca\n");
+    for (path, mode, was) in [(file, 0o664, 0o644), ("/etc/ssh", 0o777, 0o755)] {
+        let set = |mode| std::fs::set_permissions(machine.path(path), Permissions::from_mode(mode)).unwrap();
+        set(mode);
+        refused("can be changed by others than root");
+        set(was);
+    }
+    machine.enable(&with(file)).unwrap();
+    let principals = "/usr/libexec/nss-iam/keys-cmd --principals %u %U";
+    for (keyword, ours) in [
+        ("trustedusercakeys", file),
+        ("authorizedprincipalscommand", principals),
+        ("authorizedprincipalscommanduser", "nss-iam"),
+        ("authorizedprincipalsfile", "/usr/libexec/nss-iam/no-principals"),
+    ] {
+        assert_eq!(
+            (machine.sshd("ana", keyword).as_str(), machine.sshd("ubuntu", keyword)),
+            (ours, String::new())
+        );
+    }
+    assert_ours_get_in(&machine, "with a CA");
+    assert_eq!(machine.enable(&enable()).unwrap(), "", "it stays");
+    machine.enable(&Enable { no_user_ca: true, ..enable() }).unwrap();
+    assert_eq!(machine.sshd("ana", "trustedusercakeys"), "");
+    machine.disable().unwrap();
+    machine.remove(file);
+    assert_eq!(machine.files(), before);
+}
+
+#[test]
+fn what_a_ca_of_sshd_itself_means_is_told() {
+    for (ours, told) in [
+        (
+            None,
+            "'TrustedUserCAKeys /etc/ssh/ca.pub': its certificates let active nss-iam users in, too, and max_age",
+        ),
+        (
+            Some("/etc/ssh/ours.pub"),
+            "'TrustedUserCAKeys /etc/ssh/ca.pub' is overridden for nss-iam users by 'Tr",
+        ),
+    ] {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let machine = Machine::of("passwd: files\n", "TrustedUserCAKeys /etc/ssh/ca.pub\n");
+        machine.write("/etc/ssh/ours.pub", "ssh-ed25519 AAAA\n");
+        machine.enable(&Enable { user_ca: ours.map(str::to_owned), ..enable() }).unwrap();
+        let said = machine.said();
+        assert!(said.contains(told), "{told} in {said}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The checks of a host and of one user: pure functions of the facts.
 
 pub(crate) mod answers;
+pub(crate) mod certificates;
 pub(crate) mod directories;
 pub(crate) mod homes;
 mod imds;

@@ -26,6 +26,7 @@ use policy::instance_connect::COMMANDS;
 
 use crate::edit::nsswitch;
 use crate::edit::settings;
+use crate::edit::sshd::user_ca;
 use crate::edit::sudo;
 use crate::host::Host;
 use crate::host::published::Published;
@@ -82,6 +83,8 @@ pub(crate) struct Facts {
     pub sudo_asks: Option<Message>,
     pub refresher: bool,
     pub sshd: Option<SshdFacts>,
+    /// Why the file of `[keys] user_ca` cannot be used.
+    pub user_ca: Option<Message>,
     /// Whether a PAM file creates home directories; `None` if no PAM file of sshd was found.
     pub makes_homes: Option<bool>,
     /// systemd's version of it; `None` if systemd is not running.
@@ -194,6 +197,7 @@ impl Facts {
             refresher: Node::of(host, paths::REFRESHER)
                 .is_some_and(|node| !node.directory && node.mode & 0o111 != 0),
             sshd: sshd::gather(host),
+            user_ca: user_ca(host).filter(|_| root),
             makes_homes: has_module(host, &["pam_mkhomedir", "pam_oddjob_mkhomedir"]),
             timer: systemd.then(|| Unit::of(host, paths::TIMER)),
             services: if systemd {
@@ -237,6 +241,12 @@ fn config(host: &Host) -> Result<Config, NoConfig> {
 
 fn text(host: &Host, path: &str) -> Option<String> {
     fs::read(host.path(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Of the configured file, if there is one.
+fn user_ca(host: &Host) -> Option<Message> {
+    let file = config(host).ok()?.keys.user_ca?;
+    user_ca::unusable(host, &file).unwrap_or_else(|cause| Some(cause.into()))
 }
 
 /// Each directory of the path, as sshd checks them, and the file itself.

@@ -12,7 +12,7 @@ use message::Message;
 use crate::edit::nsswitch;
 use crate::edit::sshd::effective;
 use crate::host::paths::KEYS_USER;
-use crate::inspect::checks::{answers, logins, pam, refresh, setup, skipped};
+use crate::inspect::checks::{answers, certificates, logins, pam, refresh, setup, skipped};
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::offer::withheld;
@@ -36,7 +36,7 @@ pub(crate) struct Outlook {
 /// From the facts and the samples of the active users.
 pub(crate) fn outlook(facts: &Facts, samples: &[Probe]) -> Outlook {
     let unseen = (!facts.root).then_some("keys, sshd's settings and PAM's answers are visible only to root");
-    let mut outlook = Outlook { unseen, nobody: for_all(facts), ..Outlook::default() };
+    let mut outlook = Outlook { unseen, nobody: for_all(facts, samples), ..Outlook::default() };
     if outlook.nobody.is_some() {
         return outlook;
     }
@@ -83,7 +83,7 @@ pub(crate) fn not_set_up(facts: &Facts) -> Option<Finding> {
 }
 
 /// What prevents the logins of all users.
-fn for_all(facts: &Facts) -> Option<Finding> {
+fn for_all(facts: &Facts, samples: &[Probe]) -> Option<Finding> {
     let active = facts.published.cache.iter().flat_map(|cache| &cache.users).any(|user| user.active);
     let nobody = || {
         let what = Message::new("no active user is published");
@@ -96,7 +96,8 @@ fn for_all(facts: &Facts) -> Option<Finding> {
         };
         Finding::bad(Link::NobodyPublished, what.what(), hint)
     };
-    let asks = facts.configured().keys.sshd;
+    let others = samples.iter().any(|probe| certificates::of_others(facts, probe));
+    let asks = facts.configured().keys.asks_keys_cmd() && !others;
     let is_closed = |found: &Finding| {
         found.level == Level::Bad && facts.directory.as_ref().is_none_or(|node| node.mode & 0o001 == 0)
     };
@@ -105,19 +106,24 @@ fn for_all(facts: &Facts) -> Option<Finding> {
         .or_else(|| Some(answers::cache(facts)).filter(is_bad))
         .or_else(|| refresh::locks(facts).filter(is_bad))
         .or_else(|| (!active).then(nobody))
-        .or_else(|| answers::keys(facts).into_iter().find(is_bad).filter(|_| asks))
-        .or_else(|| refresh::age(facts).filter(is_bad))
-        .or_else(|| unread_keys(facts).filter(|_| asks))
+        .or_else(|| of_keys_cmd(facts).filter(|_| asks))
         .or_else(|| {
             logins::daemon(facts)
                 .into_iter()
                 .find(|found| is_bad(found) || found.code == Link::SshdMissing.into())
         })
         .or_else(|| logins::label(facts))
-        .or_else(|| Some(setup::keys_cmd(&facts.keys_cmd)).filter(|found| asks && is_bad(found)))
-        .or_else(|| setup::read(facts).filter(|_| asks))
-        .or_else(|| (asks && !facts.passwd.contains_key(KEYS_USER)).then(|| setup::users(facts)))
         .or_else(|| logins::nologin(facts))
+}
+
+/// Why keys-cmd lets nobody in.
+fn of_keys_cmd(facts: &Facts) -> Option<Finding> {
+    let keys = answers::keys(facts).into_iter().find(is_bad);
+    keys.or_else(|| refresh::age(facts).filter(is_bad))
+        .or_else(|| unread_keys(facts))
+        .or_else(|| Some(setup::keys_cmd(&facts.keys_cmd)).filter(is_bad))
+        .or_else(|| setup::read(facts))
+        .or_else(|| (!facts.passwd.contains_key(KEYS_USER)).then(|| setup::users(facts)))
 }
 
 /// Without root, what the last report says about the keys.
@@ -126,12 +132,15 @@ fn unread_keys(facts: &Facts) -> Option<Finding> {
         return None;
     }
     let none = facts.published.status.as_ref().is_ok_and(|status| status.keys == 0);
+    let none = none && facts.configured().keys.user_ca.is_none();
     none.then(no_key).or_else(|| refresh::clock(facts).into_iter().find(is_bad))
 }
 
 fn no_key() -> Finding {
     Finding::bad(Link::UsersWithoutKey, "no user has an active SSH key", "nss-iamctl why USER")
 }
+
+const ELSEWHERE: &str = "what authenticates users is not checked, since sshd does not ask nss-iam for keys";
 
 /// What prevents the login of a user; or else what may prevent it, and cannot be seen.
 fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Option<&'static str>, Finding> {
@@ -145,15 +154,14 @@ fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Optio
     if let Some(reason) = settings.iter().find(prevents) {
         return Err(reason.clone());
     }
-    let elsewhere = !facts.configured().keys.sshd;
-    if let Some(reason) = keys(facts, probe, login).filter(|_| !elsewhere) {
-        return Err(reason);
-    }
-    let elsewhere = if elsewhere {
-        Some("what authenticates users is not checked, since sshd does not ask nss-iam for keys")
-    } else {
-        let is_keyless = facts.published.keys.is_ok() && login.is_some_and(|login| login.keys.is_empty());
-        is_keyless.then_some("keys that were pushed with EC2 Instance Connect cannot be seen")
+    let config = facts.configured().keys;
+    let is_keyless = facts.published.keys.is_ok() && login.is_some_and(|login| login.keys.is_empty());
+    let elsewhere = match keys(facts, probe, login).or_else(|| of_keys_cmd(facts)) {
+        _ if !config.asks_keys_cmd() => Some(ELSEWHERE),
+        Some(reason) if !certificates::let_in(facts, probe, &reason) => return Err(reason),
+        Some(_) => Some(certificates::UNSEEN),
+        None if !config.sshd => Some(certificates::UNSEEN),
+        None => is_keyless.then_some("keys that were pushed with EC2 Instance Connect cannot be seen"),
     };
     let second = settings.iter().any(|found| found.code == Link::SshdMethods.into());
     // A refusal that prevents the login was found before.
@@ -164,10 +172,10 @@ fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Optio
 
 /// Why no key lets the user in.
 fn keys(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Option<Finding> {
-    let name = &probe.name;
+    let (name, config) = (&probe.name, facts.configured().keys);
     if let Ok(keys) = &facts.published.keys {
-        let pushed = facts.configured().keys.takes_pushed();
-        let Some(login) = login.filter(|login| pushed || !login.keys.is_empty()) else {
+        let needs_key = config.sshd && !config.takes_pushed();
+        let Some(login) = login.filter(|login| !needs_key || !login.keys.is_empty()) else {
             let what = format!("'{name}' has no active SSH key");
             return Some(Finding::bad(Link::NoKey, what, format!("nss-iamctl why {name}")));
         };
@@ -176,7 +184,7 @@ fn keys(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Option<Finding>
             return Some(Finding::bad(Link::NoKeyOffered, what, why.hint().unwrap_or_default()));
         }
     }
-    let settings = probe.sshd.as_ref()?.as_ref().ok()?;
+    let settings = probe.sshd.as_ref().filter(|_| config.sshd)?.as_ref().ok()?;
     let login = login?;
     let refused = effective::refused_types(settings, login);
     if refused.is_empty() || !login.keys.iter().all(|key| refused.contains(key.kind())) {

@@ -8,7 +8,7 @@ use crate::commands::why::log::{Asked, activate, add_any_key, last};
 use crate::edit::sshd::effective;
 use crate::inspect::checks::skipped;
 use crate::inspect::checks::{
-    answers, directories, homes, instance_connect, logins, names, pam, refresh, setup,
+    answers, certificates, directories, homes, instance_connect, logins, names, pam, refresh, setup,
 };
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
@@ -39,7 +39,14 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
     findings.extend(state(facts, who));
     findings.extend(given(facts));
     if who.cached.is_some_and(|user| user.active) {
-        findings.extend(keys(facts, who));
+        let certificate =
+            |found: &Finding| probe.is_some_and(|probe| certificates::let_in(facts, probe, found));
+        let keys = keys(facts, who).into_iter();
+        findings.extend(
+            keys.map(
+                |found| if certificate(&found) && not_ok(&found) { found.at(Level::Warn) } else { found },
+            ),
+        );
     }
     if let Some(probe) = probe {
         findings.extend(answers::lines(facts.nsswitch.as_deref()).into_iter().filter(not_ok));
@@ -50,6 +57,7 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
         findings.extend(logins::daemon(facts).into_iter().filter(not_ok));
         findings.extend(logins::settings(facts, probe));
         findings.extend(key_types(facts, who, probe));
+        findings.extend(certificates::judge(facts, probe));
         findings.extend(forced_command(probe));
         findings.extend(Some(setup::keys_cmd(&facts.keys_cmd)).filter(not_ok));
         findings.extend(setup::read(facts));

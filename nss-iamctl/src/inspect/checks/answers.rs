@@ -41,7 +41,7 @@ pub(crate) fn cache(facts: &Facts) -> Finding {
 /// What is wrong with the keys prevents no login if sshd does not ask for them. `sudo` may.
 pub(crate) fn weighed(facts: &Facts, found: Finding) -> Finding {
     let level = found.level;
-    let bad = level == Level::Bad && !facts.configured().keys.sshd;
+    let bad = level == Level::Bad && !facts.configured().keys.asks_keys_cmd();
     found.at(if bad { Level::Warn } else { level })
 }
 

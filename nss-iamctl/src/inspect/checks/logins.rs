@@ -8,7 +8,7 @@ use crate::edit::sshd::drop_in::{self, OutOfForce};
 use crate::edit::sshd::effective::{self, Effective};
 use crate::host::selinux::{self, WrongLabel};
 use crate::inspect::checks::samples::of_samples;
-use crate::inspect::checks::{homes, instance_connect, pam};
+use crate::inspect::checks::{certificates, homes, instance_connect, pam};
 use crate::inspect::facts::denials::Denial;
 use crate::inspect::facts::probe::Probe;
 use crate::inspect::facts::sshd::SshdFacts;
@@ -21,7 +21,9 @@ use crate::say::show::{count, some, time, word};
 pub(super) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     let mut findings = daemon(facts);
     findings.extend(of_samples(samples, |probe| {
-        settings(facts, probe).into_iter().chain(shell(facts, probe)).chain(pam::now(facts, probe)).collect()
+        let certificates = certificates::judge(facts, probe);
+        let found = settings(facts, probe).into_iter().chain(certificates);
+        found.chain(shell(facts, probe)).chain(pam::now(facts, probe)).collect()
     }));
     findings.extend(nologin(facts));
     findings.extend(homes::judge(facts));
@@ -180,7 +182,11 @@ fn restrictions(config: &Config, settings: &Effective) -> Vec<Finding> {
         ));
     }
     let methods = settings.list("authenticationmethods");
-    if config.keys.sshd && !methods.is_empty() && methods != ["any"] && !methods.contains(&"publickey") {
+    if config.keys.asks_keys_cmd()
+        && !methods.is_empty()
+        && methods != ["any"]
+        && !methods.contains(&"publickey")
+    {
         let what = format!("a key alone is not enough: AuthenticationMethods {}", methods.join(" "));
         let remedy = "nss-iam users have no password; the second factor must not ask for one";
         let needs_password = |chain: &&str| chain.split(',').any(|method| method == "password");
@@ -251,7 +257,7 @@ pub(crate) fn nologin(facts: &Facts) -> Option<Finding> {
 /// Unless keys can come from elsewhere.
 fn without_keys(facts: &Facts) -> Option<Finding> {
     let keys = facts.configured().keys;
-    if !keys.sshd || keys.instance_connect {
+    if !keys.sshd || keys.instance_connect || keys.user_ca.is_some() {
         return None;
     }
     let logins = &facts.published.keys.as_ref().ok()?.logins;

@@ -177,7 +177,7 @@ pub(crate) fn age(facts: &Facts) -> Option<Finding> {
 /// The age at which keys are no longer offered, in seconds; 0: no limit, or sshd does not ask for keys.
 pub(crate) fn max_age(facts: &Facts) -> i64 {
     let config = facts.configured();
-    if !config.keys.sshd {
+    if !config.keys.asks_keys_cmd() {
         return 0;
     }
     let configured = || config.keys.max_age.map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));

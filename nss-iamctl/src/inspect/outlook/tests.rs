@@ -232,6 +232,53 @@ fn where_pushed_keys_count_a_user_without_keys_can_log_in_as_long_as_keys_would_
     }
 }
 
+/// What sshd shows with `[keys] user_ca`.
+const WITH_CA: &str = "trustedusercakeys /ca.pub\n\
+                       authorizedprincipalscommand /usr/libexec/nss-iam/keys-cmd --principals %u %U\n\
+                       authorizedprincipalscommanduser nss-iam\nauthorizedprincipalsfile /usr/libexec/nss-iam/no-principals\n";
+
+/// What is wrong with the keys, while sshd trusts a CA: that of `[keys] user_ca`, or another one.
+#[test]
+fn certificates_may_let_in_whom_no_key_lets_in() {
+    let ours = [
+        "no user has an active SSH key",
+        "sshd accepts no key of 'ana'",
+        "PubkeyAcceptedAlgorithms lacks ssh-mldsa44-ed25519",
+    ];
+    let of_keys_cmd = [
+        "keys.db' does not exist",
+        "another machine-id",
+        "cannot read it",
+        "longer ago than max_age",
+        "in the future",
+        "has not confirmed",
+        "keys-cmd' is missing",
+        "refuses to run",
+        "cannot run",
+        "system user 'nss-iam' is missing",
+    ];
+    let without_rsa = IN_FORCE.replace("ssh-ed25519,rsa-sha2-512", "ssh-ed25519");
+    for (user_ca, trusts, open) in [
+        (Some("/ca.pub"), WITH_CA, ours.to_vec()),
+        (None, "trustedusercakeys /ca.pub\n", [&ours[..], &of_keys_cmd].concat()),
+    ] {
+        for (what, change) in CLOSED {
+            let found = seen(|facts, probe| {
+                change(facts, probe);
+                let in_force = match &probe.sshd {
+                    Some(Ok(told)) if *told == Effective::parse(IN_FORCE) => IN_FORCE,
+                    Some(Ok(told)) if *told == Effective::parse(&without_rsa) => &without_rsa,
+                    _ => return,
+                };
+                probe.sshd = Some(Ok(Effective::parse(&format!("{trusts}{in_force}"))));
+                facts.config.as_mut().unwrap().keys.user_ca = user_ca.map(str::to_owned);
+            });
+            let code = if open.contains(what) { Link::LoginsUnseen } else { Link::NobodyCanLogIn };
+            assert_eq!(found.code, code.into(), "{what}: {found:?}");
+        }
+    }
+}
+
 /// ana, and eve, who has the same groups and shell.
 fn two(change: impl Fn(&mut Facts, &mut Probe)) -> Finding {
     seen(|facts, probe| {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod caveats;
+mod certificates;
 mod enable;
 mod forward_only;
 mod forwarding;

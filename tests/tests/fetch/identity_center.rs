@@ -185,6 +185,24 @@ fn throttling_and_answers_that_are_cut_or_empty_lose_nobody() {
     }
 }
 
+/// The second look at a group is one at its members, too.
+#[test]
+fn one_answer_that_a_member_does_not_exist_removes_nobody_where_no_other_call_is_allowed() {
+    let Some((host, _, ids)) = refreshed() else { return };
+    let ana = ids["users"]["ana@example.com"].as_str().unwrap().to_owned();
+    let asked = Mutex::new(false);
+    let (ended, _proxy) = host.refresh_through(move |call| match call.action.as_str() {
+        "ListUsers" => Fault::change(|answer| answer["Users"] = json!([])),
+        "ListGroupMembershipsForMember" => Fault::json_error(400, "AccessDeniedException", "no"),
+        "DescribeUser" if call.params["UserId"] == ana && !std::mem::replace(&mut *asked.lock().unwrap(), true) => {
+            let gone = json!({"__type": "ResourceNotFoundException", "Message": "USER not found.", "ResourceType": "USER"});
+            Fault::Answer { status: 400, headers: Vec::new(), body: gone.to_string() }
+        }
+        _ => Fault::Pass,
+    });
+    assert_eq!(ended.names().len(), 4, "{ended:?}");
+}
+
 /// The times of a refresh that found the same are newer.
 fn again(before: &Listing, now: &Option<Listing>) -> Listing {
     let now = now.as_ref().unwrap();

@@ -10,7 +10,7 @@ use aws_sdk_identitystore::Client;
 use aws_sdk_identitystore::config::Builder;
 use aws_sdk_identitystore::types::error::ResourceNotFoundException;
 use aws_sdk_identitystore::types::{
-    AlternateIdentifier, MemberId, ResourceType, UniqueAttribute, User, UserStatus,
+    AlternateIdentifier, MemberId, ResourceType, UniqueAttribute, UserStatus,
 };
 use aws_smithy_types::{DateTime, Document};
 use config::Source;
@@ -258,6 +258,8 @@ impl IdentityStore {
     /// the store, this takes at most twice as many calls as the better of the two ways.
     async fn members(&self, group: &str, ids: BTreeSet<String>) -> Result<Vec<Member>, Refusal> {
         let mut users = self.users.lock().await;
+        // A second look at a group is meant to be one at its members, too.
+        users.known.retain(|_, user| user.is_some());
         let unknown = |users: &Users| -> Vec<String> {
             ids.iter().filter(|id| !users.known.contains_key(*id)).cloned().collect()
         };
@@ -273,7 +275,14 @@ impl IdentityStore {
                 .await
                 .map_err(|refusal| self.of_store(refusal))?;
             self.turn(&mut users.pages, answer.next_token, LIST_USERS, group)?;
-            users.known.extend(answer.users.into_iter().map(|user| (user.user_id.clone(), member(user))));
+            // Who has no name there is asked for.
+            let listed = answer.users.into_iter().filter_map(|user| {
+                Some((
+                    user.user_id.clone(),
+                    member_of(user.user_id, user.user_name, user.user_status, user.created_at)?,
+                ))
+            });
+            users.known.extend(listed);
         }
         let asked = stream::iter(unknown(&users)).map(|id| async move {
             let user = match self.describe_user(&id, &id).await {
@@ -301,7 +310,8 @@ impl IdentityStore {
         if answer.user_id != id {
             return Err(self.caller.contradiction(DESCRIBE_USER, on, "the answer is about another user"));
         }
-        Ok(member_of(answer.user_id, answer.user_name, answer.user_status, answer.created_at))
+        member_of(answer.user_id, answer.user_name, answer.user_status, answer.created_at)
+            .ok_or_else(|| self.caller.contradiction(DESCRIBE_USER, on, "a user without a UserName"))
     }
 
     fn turn(
@@ -352,30 +362,27 @@ fn is_missing(code: &str, error: &(dyn StdError + 'static)) -> bool {
 
 /// The SDK takes a list that is missing in an answer for an empty one.
 fn is_whole(action: &str, body: &[u8]) -> bool {
-    let field = match action {
-        LIST_MEMBERS | LIST_GROUPS => "GroupMemberships",
-        LIST_USERS => "Users",
-        DESCRIBE_USER => "UserId",
-        _ => "GroupId",
+    let (field, is_right): (_, fn(&Value) -> bool) = match action {
+        LIST_MEMBERS | LIST_GROUPS => ("GroupMemberships", Value::is_array),
+        LIST_USERS => ("Users", Value::is_array),
+        DESCRIBE_USER => ("UserId", Value::is_string),
+        _ => ("GroupId", Value::is_string),
     };
-    serde_json::from_slice(body).is_ok_and(|body: Value| body.get(field).is_some())
+    serde_json::from_slice(body).is_ok_and(|body: Value| body.get(field).is_some_and(is_right))
 }
 
-fn member(user: User) -> Option<Member> {
-    member_of(user.user_id, user.user_name, user.user_status, user.created_at)
-}
-
-/// `None`: the user cannot log in. Whoever has a status must be enabled; not every answer has one.
+/// The member, or `None` inside if the user cannot log in: whoever has a status must be enabled, and not every answer has
+/// one. `None` for an answer without a name or a valid id.
 fn member_of(
     id: String,
     name: Option<String>,
     status: Option<UserStatus>,
     created: Option<DateTime>,
-) -> Option<Member> {
+) -> Option<Option<Member>> {
     let is_enabled = status.is_none_or(|status| status == UserStatus::Enabled);
-    let name = name.filter(|name| is_enabled && !name.is_empty() && is_id(&id))?;
+    let name = name.filter(|name| !name.is_empty() && is_id(&id))?;
     let created = created.and_then(|time| Timestamp::from_second(time.secs()).ok());
-    Some(Member { id, name, created })
+    Some(is_enabled.then_some(Member { id, name, created }))
 }
 
 /// Whether a listing accepts it as an id.
@@ -409,7 +416,13 @@ mod tests {
     fn an_answer_without_its_list_is_not_whole() {
         assert!(is_whole(LIST_MEMBERS, br#"{"GroupMemberships": []}"#));
         assert!(is_whole(GET_GROUP_ID, br#"{"GroupId": "1", "IdentityStoreId": "d-1"}"#));
-        for body in [&b"{}"[..], b"", b"<html>log in to the hotel</html>", br#"{"GroupMemberships": ["#] {
+        for body in [
+            &b"{}"[..],
+            b"",
+            b"<html>log in to the hotel</html>",
+            br#"{"GroupMemberships": ["#,
+            br#"{"GroupMemberships": null}"#,
+        ] {
             assert!(!is_whole(LIST_MEMBERS, body), "{body:?}");
         }
         assert!(!is_whole(LIST_USERS, br#"{"GroupMemberships": []}"#));
@@ -418,7 +431,8 @@ mod tests {
     #[test]
     fn who_has_a_status_must_be_enabled() {
         let is_in = |status: Option<&str>| {
-            member_of("1-2".to_owned(), Some("ana".to_owned()), status.map(UserStatus::from), None).is_some()
+            member_of("1-2".to_owned(), Some("ana".to_owned()), status.map(UserStatus::from), None)
+                .is_some_and(|member| member.is_some())
         };
         assert!(is_in(None) && is_in(Some("ENABLED")));
         assert!(!is_in(Some("DISABLED")) && !is_in(Some("NOT_YET_INVENTED")));

@@ -3,11 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cache::state::State;
+use policy::IamId;
+
 /// Longer than any name or id of IAM.
 const LONGEST: usize = 128;
 
-/// A user's login name, and the name and the id at the source.
+/// A user's login name, and the name at the source, empty if it does not count, and the id there.
 pub(super) type Named<'a> = [&'a str; 3];
+
+/// The names, at the source and on this host and in small letters, of users who were here before these.
+pub(super) fn former(state: &State, present: &BTreeSet<&IamId>) -> BTreeSet<String> {
+    let former = state.users.iter().filter(|(iam_id, _)| !present.contains(iam_id));
+    former
+        .flat_map(|(_, user)| [user.iam_name.as_str(), user.name.as_str()].map(str::to_ascii_lowercase))
+        .collect()
+}
 
 /// Each user's principals, in the order of `users`; no name of a local user is one.
 pub(super) fn of(users: &[Named<'_>], local: &BTreeMap<String, u32>) -> Vec<Vec<String>> {

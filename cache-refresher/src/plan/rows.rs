@@ -344,8 +344,19 @@ fn disabled_users(
 }
 
 fn logins(input: &Input<'_>, users: &[User<'_>]) -> Keys {
-    let named: Vec<principals::Named<'_>> =
-        users.iter().map(|user| [user.name.as_str(), user.iam_name, user.iam_id.as_str()]).collect();
+    let former = principals::former(input.state, &users.iter().map(|user| user.iam_id).collect());
+    // Only a login name was looked for on this host. A tag can set another one than the name at the source gives.
+    let is_own = |user: &User<'_>| {
+        input.config.users.mapping().user(user.iam_name).is_ok_and(|name| name == user.name)
+            && !former.contains(&user.iam_name.to_ascii_lowercase())
+    };
+    let named: Vec<principals::Named<'_>> = users
+        .iter()
+        .map(|user| {
+            let name = if is_own(user) { user.iam_name } else { "" };
+            [user.name.as_str(), name, user.iam_id.as_str()]
+        })
+        .collect();
     let mut logins: Vec<Login> = users
         .iter()
         .zip(principals::of(&named, &input.local.files.users))

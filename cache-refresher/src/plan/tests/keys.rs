@@ -186,6 +186,26 @@ fn a_principal_means_one_user_of_this_host_or_is_none() {
 }
 
 #[test]
+fn the_name_at_the_source_is_no_principal_of_who_has_another_login_name_or_had_it_after_somebody_else() {
+    let mut world = World::of(&["ana"]);
+    world.config.tags.uses = vec![TagUse::Name];
+    world.listed("U-ana").tags.insert("nss-iam:name".to_owned(), "ana2".to_owned());
+    let plan = world.run();
+    let login = plan.login("U-ana").unwrap();
+    assert_eq!((login.name.as_str(), &login.principals), ("ana2", &vec!["U-ana".to_owned()]));
+
+    let mut world = World::of(&["ana"]);
+    world.run();
+    world.account("").users.clear();
+    world.account("").groups.iter_mut().for_each(|group| group.members.clear());
+    world.run();
+    world.member("", "U-2", "Ana", "G-OPS");
+    for _ in 0..2 {
+        assert_eq!(world.run().login("U-2").unwrap().principals, ["U-2"]);
+    }
+}
+
+#[test]
 fn keys_db_says_of_which_host_source_and_account_it_is() {
     let mut world = World::of(&["ana"]);
     world.account("").id = "123456789012".to_owned();

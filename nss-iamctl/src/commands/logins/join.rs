@@ -133,6 +133,9 @@ fn fits(offer: &Entry, entry: &Entry, user: &str, accepted: &Accepted) -> bool {
     };
     offer.boot == entry.boot
         && offer.get(record::USER) == user
+        // Nobody's certificate is offered. PAM asks for a user's keys, too, without a fingerprint, as an old sshd does.
+        && accepted.method == "publickey"
+        && !accepted.kind.ends_with("-CERT")
         && ["", &accepted.fingerprint].contains(&offer.get(record::FINGERPRINT))
         && (offer.get(record::CLIENT_ADDRESS).is_empty()
             || is_end(record::CLIENT_ADDRESS, record::CLIENT_PORT)
@@ -152,6 +155,10 @@ fn end(logins: &mut [Login], entry: &Entry, pid: &str, user: Option<&str>) {
 /// `Accepted publickey for ana from ::1 port 5 ssh2: RSA SHA256:a`.
 fn accepted(message: &str) -> Option<(String, Accepted)> {
     let (method, rest) = message.strip_prefix("Accepted ")?.split_once(" for ")?;
+    // Of a certificate that is only being checked, sshd logs `Accepted certificate ID "..."`, with a text of others.
+    if !method.bytes().all(|byte| byte.is_ascii_lowercase() || b"-/".contains(&byte)) {
+        return None;
+    }
     let (user, rest) = rest.split_once(" from ")?;
     let (address, rest) = rest.split_once(" port ")?;
     let (port, rest) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -294,9 +301,13 @@ mod tests {
             );
             assert_eq!(accepted.port, "5");
         }
-        for message in
-            ["Accepted", "Accepted publickey for", "Failed publickey for ana from ::1 port 5 ssh2", ""]
-        {
+        for message in [
+            "Accepted",
+            "Accepted publickey for",
+            "Failed publickey for ana from ::1 port 5 ssh2",
+            "Accepted certificate ID \"x for eve from 198.51.100.9 port 5 ssh2: RSA SHA256:a\" (serial 0) signed by RSA",
+            "",
+        ] {
             assert_eq!(accepted(message), None);
         }
     }

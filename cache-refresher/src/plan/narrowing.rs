@@ -24,6 +24,7 @@ struct Most {
     keys: Option<(BTreeSet<KeyLine>, i64)>,
     /// None if the groups were not read completely.
     groups: Option<Groups>,
+    principals: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +69,9 @@ impl Narrowing {
                 login.keys.retain(|line| lines.contains(line));
                 login.confirmed = login.confirmed.max(*confirmed);
             }
+            if let Some(most) = by_id.get(&login.uid) {
+                login.principals.retain(|word| most.principals.contains(word));
+            }
             let groups = by_id.get(&login.uid).and_then(|most| most.groups.as_ref());
             login.forward_only |= groups.is_some_and(|groups| groups.forward_only);
         }
@@ -102,7 +106,10 @@ fn most(
         local: local.joined_by(user),
         forward_only: forwarding.only(user),
     });
-    Most { keys, groups }
+    let local = &input.local.files.users;
+    let is_local = |word: &str| local.keys().any(|name| name.eq_ignore_ascii_case(word));
+    let principals = [user.iam_name, user.iam_id.as_str()].into_iter().filter(|word| !is_local(word));
+    Most { keys, groups, principals: principals.map(str::to_owned).collect() }
 }
 
 /// Groups that are not from the source, such as the common group, stay.

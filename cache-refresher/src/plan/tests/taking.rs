@@ -174,3 +174,30 @@ fn those_who_stay_lose_the_keys_and_groups_that_they_lost_at_the_source_and_gain
     assert_eq!(plan.login("U-ana").unwrap().keys, login("ana").keys);
     assert_eq!(plan.row("U-ana"), Some(ana));
 }
+
+#[test]
+fn a_principal_that_could_mean_another_now_is_taken_away_without_a_plan() {
+    let mut world = World::of(&[]);
+    world.member("", "U-1", "Ana", "G-OPS");
+    world.member("", "U-2", "Eve", "G-OPS");
+    let before = world.run();
+    assert_eq!(before.login("U-1").unwrap().principals, ["Ana", "U-1"]);
+    world.listed("U-1").name = "Anna".to_owned();
+    world.local.files.users.insert("u-2".to_owned(), 1500);
+    let (narrowing, nobody) = (Narrowing::of(&world.input()), Locked::default());
+    let mut taken = Taken {
+        state: before.state.clone(),
+        cache: Some(before.cache.clone()),
+        keys: Some(before.keys.clone()),
+    };
+    let leaving = Leaving::default();
+    assert!(taken.take(Away { leaving: &leaving, locked: &nobody, narrowing: &narrowing }, world.now));
+    let left = taken.keys.unwrap().logins.into_iter();
+    let mut left: Vec<_> = left.map(|login| (login.iam_id.to_string(), login.principals)).collect();
+    left.sort();
+    assert_eq!(
+        left,
+        [("U-1", vec!["U-1".to_owned()]), ("U-2", vec!["Eve".to_owned()])]
+            .map(|(id, rest)| (id.to_owned(), rest))
+    );
+}

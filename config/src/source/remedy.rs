@@ -131,7 +131,7 @@ impl Source {
     pub fn to_add_other_key(&self, user: &str, tag: &str) -> String {
         match self {
             Self::Iam => format!(
-                "IAM's own upload takes RSA keys only: {} (if that tag has another key: {tag}-2); or, if the line has more than \
+                "IAM's own upload takes RSA keys only: {} (if that tag has another key: {tag}-2); or if the line has more than \
                  {TAG_VALUE} characters: {}",
                 self.to_set_key_tag(user, tag),
                 self.to_set_key_parts(user, &format!("{tag}-1"))

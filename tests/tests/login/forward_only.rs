@@ -155,7 +155,8 @@ fn such_a_user_forwards_tcp_from_the_client_and_nothing_else() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     server.set_nonblocking(true).unwrap();
     let target = server.local_addr().unwrap().to_string();
-    let (entrance, of_host) = ("127.0.0.1:47011", "127.0.0.1:47012");
+    // Not ports that the kernel gives to other connections (ip_local_port_range).
+    let (entrance, of_host) = ("127.0.0.1:27011", "127.0.0.1:27012");
     let at_server = || server.accept().is_ok();
     for (user, key, runs_commands) in [("ana", &ana, false), ("bob", &bob, true)] {
         let local = ["-L", &format!("{entrance}:{target}")];

@@ -4,12 +4,10 @@
 //! Only root may be able to replace what is on the way to a home, because the helper works with root's privileges. In a directory
 //! that everyone can write to, such as one on a server where root is nobody, it works with the user's.
 
-use std::ffi::OsString;
-use std::fs::{self, Metadata};
-use std::io::{self, ErrorKind};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -34,8 +32,6 @@ const ACCEPTED: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long one home may take, with everything that is in /etc/skel.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// As many links as the kernel follows.
-const MOST_LINKS: usize = 40;
 
 /// Starts the creation, if a user has no home.
 pub(crate) fn begin() {
@@ -157,61 +153,17 @@ enum Way {
 
 /// Whether nobody but root could lead the helper elsewhere.
 fn way(home: &Path) -> Result<Way, String> {
-    let nodes = on_the_way(home).map_err(|cause| format!("cannot follow the path: {cause}"))?;
-    for (path, node) in &nodes {
-        let shown = path.display();
-        if node.uid() != 0 {
-            return Err(format!("'{shown}', on the way to it, belongs to uid {}, not to root", node.uid()));
-        }
-        if node.is_dir() && node.mode() & 0o022 != 0 {
-            // Only in the directory that has the home, and where nobody can rename what others made.
-            let holds = home.parent() == Some(path.as_path());
-            if holds && node.mode() & 0o1000 != 0 {
-                return Ok(Way::User);
-            }
-            return Err(format!("'{shown}', on the way to it, can be written to by others than root"));
-        }
+    let nodes = way::to(Path::new("/"), home).map_err(|cause| format!("cannot follow the path: {cause}"))?;
+    let Some(node) = nodes.iter().find(|node| node.others_change()) else { return Ok(Way::Root) };
+    let (shown, found) = (node.path.display(), &node.found);
+    if found.uid() != 0 {
+        return Err(format!("'{shown}', on the way to it, belongs to uid {}, not to root", found.uid()));
     }
-    Ok(Way::Root)
-}
-
-/// Everything on the way to a path that exists, links included, up to the first that does not.
-fn on_the_way(path: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
-    let parts = |path: &Path| -> Vec<OsString> {
-        let parts =
-            path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
-        parts.map(|part| part.as_os_str().to_owned()).rev().collect()
-    };
-    let mut at = PathBuf::from("/");
-    let mut nodes = vec![(at.clone(), fs::symlink_metadata(&at)?)];
-    let (mut left, mut links) = (parts(path), 0);
-    while let Some(part) = left.pop() {
-        if part == ".." {
-            at.pop();
-            continue;
-        }
-        let next = at.join(part);
-        let node = match fs::symlink_metadata(&next) {
-            Ok(node) => node,
-            Err(cause) if cause.kind() == ErrorKind::NotFound => break,
-            Err(cause) => return Err(cause),
-        };
-        if node.is_symlink() {
-            links += 1;
-            if links > MOST_LINKS {
-                return Err(io::Error::other("too many links"));
-            }
-            let target = fs::read_link(&next)?;
-            if target.is_absolute() {
-                at = PathBuf::from("/");
-            }
-            left.extend(parts(&target));
-        } else {
-            at.clone_from(&next);
-        }
-        nodes.push((next, node));
+    // Only in the directory that has the home, and where nobody can rename what others made.
+    if home.parent() == Some(&node.path) && found.mode() & 0o1000 != 0 {
+        return Ok(Way::User);
     }
-    Ok(nodes)
+    Err(format!("'{shown}', on the way to it, can be written to by others than root"))
 }
 
 #[cfg(test)]

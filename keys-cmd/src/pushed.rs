@@ -6,7 +6,6 @@
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -52,11 +51,9 @@ fn find(paths: &[&Path]) -> Result<PathBuf, String> {
     };
     let unseen = |cause: io::Error| format!("cannot examine '{}': {cause}", path.display());
     let real = fs::canonicalize(path).map_err(unseen)?;
-    for part in path.ancestors().chain(real.ancestors()) {
-        let found = fs::metadata(part).map_err(unseen)?;
-        if found.uid() != 0 || found.mode() & 0o022 != 0 {
-            return Err(format!("not only root can write to '{}'", part.display()));
-        }
+    let nodes = way::to(Path::new("/"), path).map_err(unseen)?;
+    if let Some(node) = nodes.iter().find(|node| node.others_change()) {
+        return Err(format!("not only root can write to '{}'", node.path.display()));
     }
     if !fs::metadata(&real).map_err(unseen)?.is_file() {
         return Err(format!("'{}' is not a file", path.display()));
@@ -233,6 +230,7 @@ mod tests {
         }
         let directory = PathBuf::from(format!("/run/nss-iam-pushed-{}", std::process::id()));
         let (file, link) = (directory.join("file"), directory.join("link"));
+        let (between, through) = (directory.join("between"), directory.join("through"));
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir(&directory).unwrap();
         fs::write(&file, "").unwrap();
@@ -240,6 +238,14 @@ mod tests {
         let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         mode(&directory, 0o755);
         mode(&file, 0o755);
+        // A link to a link, which is in a directory of somebody else.
+        fs::create_dir(&between).unwrap();
+        symlink(&file, between.join("second")).unwrap();
+        symlink(between.join("second"), &through).unwrap();
+        mode(&between, 0o755);
+        assert_eq!(find(&[&through]).unwrap(), file);
+        chown(&between, Some(1), None).unwrap();
+        assert!(find(&[&through]).unwrap_err().contains("/between'"));
         let missing = directory.join("missing");
         assert_eq!(find(&[&missing, &file]).unwrap(), file);
         assert_eq!(find(&[&link]).unwrap(), file);

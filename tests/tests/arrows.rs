@@ -5,20 +5,21 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 /// Our crates that are shipped, and which of them each links, directly or indirectly. The last four are programs.
-const OURS: [(&str, &[&str]); 13] = [
+const OURS: [(&str, &[&str]); 14] = [
     ("policy", &[]),
     ("reader", &[]),
     ("claims", &[]),
+    ("way", &[]),
     ("message", &[]),
     ("listing", &["message"]),
     ("cache", &["policy"]),
     ("config", &["message", "policy"]),
     ("status", &["claims", "listing", "message", "policy"]),
     ("nss-iam", &["reader"]),
-    ("keys-cmd", &["policy", "reader"]),
+    ("keys-cmd", &["policy", "reader", "way"]),
     ("forward-only", &[]),
-    ("cache-refresher", &["cache", "claims", "config", "listing", "message", "policy", "status"]),
-    ("nss-iamctl", &["cache", "claims", "config", "listing", "message", "policy", "reader", "status"]),
+    ("cache-refresher", &["cache", "claims", "config", "listing", "message", "policy", "status", "way"]),
+    ("nss-iamctl", &["cache", "claims", "config", "listing", "message", "policy", "reader", "status", "way"]),
 ];
 
 /// The names of all crates that are linked into a crate, including itself.

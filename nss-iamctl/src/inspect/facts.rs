@@ -249,11 +249,11 @@ fn user_ca(host: &Host) -> Option<Message> {
     user_ca::unusable(host, &file).unwrap_or_else(|cause| Some(cause.into()))
 }
 
-/// Each directory of the path, as sshd checks them, and the file itself.
+/// Each directory on the way to the path, as sshd checks them, and the file itself. Links have no mode.
 fn way(host: &Host, path: &str) -> Vec<Node> {
-    let mut ways: Vec<&Path> = Path::new(path).ancestors().collect();
-    ways.reverse();
-    ways.into_iter().filter_map(|part| Node::of(host, part.to_str()?)).collect()
+    let nodes = way::to(&host.path("/"), Path::new(path)).unwrap_or_default();
+    let nodes = nodes.iter().filter(|node| !node.found.is_symlink());
+    nodes.filter_map(|node| Node::of(host, node.path.to_str()?)).collect()
 }
 
 fn homes(host: &Host, published: &Published) -> Vec<(String, u32, Node)> {

@@ -1,7 +1,6 @@
 //! The file with the CAs whose certificates let nss-iam users in. sshd reads it as root, and does not check who can write it.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use message::Message;
@@ -21,12 +20,10 @@ pub(crate) fn unusable(host: &Host, file: &str) -> Result<Option<Message>, Error
             return Ok(Some(why.with_hint("put the CA's public key there")));
         }
     };
-    // Also the way to a symbolic link: who can write there can put another one in its place.
-    let own = host.path(file);
-    let ways = own.ancestors().chain(real.ancestors());
-    if let Some(path) = ways.filter(|path| path.starts_with(host.path("/"))).find(|path| others_write(path)) {
-        let path = Path::new("/").join(path.strip_prefix(host.path("/")).unwrap_or(path));
-        let path = path.display();
+    let nodes = way::to(&host.path("/"), Path::new(file))
+        .map_err(|cause| Error::io("examine", Path::new(file), &cause))?;
+    if let Some(node) = nodes.iter().find(|node| node.others_change()) {
+        let path = node.path.display();
         let what = format!("'{file}' can be changed by others than root, through '{path}'");
         let hint = format!("chown root {path} && chmod go-w {path}");
         return Ok(Some(Message::new(what).with_hint(hint)));
@@ -45,10 +42,4 @@ pub(crate) fn unusable(host: &Host, file: &str) -> Result<Option<Message>, Error
     }
     let what = format!("'{file}' has no public key: {}", checked.complaint());
     Ok(Some(Message::new(what).with_hint("put the CA's public key there, as in a .pub file of ssh-keygen")))
-}
-
-/// A symbolic link has no mode, and the directory that it is in decides.
-fn others_write(path: &Path) -> bool {
-    fs::symlink_metadata(path)
-        .is_ok_and(|found| found.uid() != 0 || !found.file_type().is_symlink() && found.mode() & 0o022 != 0)
 }

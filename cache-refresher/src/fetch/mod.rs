@@ -61,9 +61,15 @@ async fn read(request: Request<'_>, calls: Calls) -> Listing {
     let config = request.config;
     let progress = Arc::clone(&request.progress);
     match &config.source {
-        Source::Iam => accounts::read(request, aws::iam::connect(&config.aws, calls, progress)).await,
+        Source::Iam => {
+            accounts::read(request, aws::connect::<aws::iam::Iam>(&config.aws, calls, progress)).await
+        }
         Source::IdentityCenter => {
-            accounts::read(request, aws::identity_center::connect(&config.aws, calls, progress)).await
+            accounts::read(
+                request,
+                aws::connect::<aws::identity_center::IdentityStore>(&config.aws, calls, progress),
+            )
+            .await
         }
         Source::File { path, .. } => document::read(request, file::File(path)).await,
     }

@@ -1,7 +1,6 @@
 //! IAM's answers: all pages of each list, checked for what every genuine answer has.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_iam::Client;
@@ -9,19 +8,18 @@ use aws_sdk_iam::config::Builder;
 use aws_sdk_iam::types::{EncodingType, StatusType, User};
 use config::Source;
 use jiff::Timestamp;
-use listing::{Failure, FailureCode, FailureKind};
+use listing::{Failure, FailureCode, FailureKind, is_id};
 
-use super::calls::Calls;
+use super::accounts::OfRole;
 use super::pages::Pages;
 use super::sdk::{Aws, retries};
-use super::sts::Identity;
+use super::sts::Role;
 use super::watch::{Caller, QUERY};
-use crate::fetch::accounts::{Accounts, Configured};
+use crate::fetch::accounts::Configured;
 use crate::fetch::directory::{
     Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Who, Words,
 };
 use crate::fetch::failure::{Reason, Refusal};
-use crate::fetch::request::Progress;
 
 /// The largest page size that GetGroup accepts. The default is 100.
 const PAGE: i32 = 1000;
@@ -33,39 +31,18 @@ pub(crate) struct Iam {
     caller: Caller,
 }
 
-/// IAM in the accounts that this host can reach.
-pub(crate) struct IamAccounts<'a> {
-    aws: Aws<'a>,
-    identity: Identity,
-}
+impl OfRole for Iam {
+    const SOURCE: Source = Source::Iam;
 
-pub(crate) async fn connect(
-    config: &config::Aws,
-    calls: Calls,
-    progress: Arc<dyn Progress>,
-) -> Result<IamAccounts<'_>, Failure> {
-    let aws = Aws::reach(config, Source::Iam.policy(), calls, progress).await?;
-    let identity = aws.identity().await?;
-    Ok(IamAccounts { aws, identity })
-}
-
-impl Accounts for IamAccounts<'_> {
-    type Directory = Iam;
-
-    async fn groups_in_tag(&self, tag: &str) -> Result<Vec<String>, Failure> {
-        self.aws.imds.groups_in_tag(tag, Source::Iam.group_names(), self.aws.deadline).await
-    }
-
-    async fn reach(&self, account: &Configured<'_>) -> Result<(Iam, String), Failure> {
-        let role = self.aws.role(&self.identity, account).await?;
-        let mut builder = Builder::from(&self.aws.sdk).retry_partition(retries("iam", account.name));
-        if let Some(url) = &self.aws.config.endpoint_url_iam {
+    fn open(aws: &Aws<'_>, role: Role, account: &Configured<'_>) -> Result<(Self, String), Failure> {
+        let mut builder = Builder::from(&aws.sdk).retry_partition(retries("iam", account.name));
+        if let Some(url) = &aws.config.endpoint_url_iam {
             builder = builder.endpoint_url(url);
         }
         if let Some(credentials) = role.credentials {
             builder = builder.credentials_provider(credentials);
         }
-        let caller = self.aws.caller(&QUERY, role.denied, self.aws.place(&role.account, account.name));
+        let caller = aws.caller(&QUERY, role.denied, aws.place(&role.account, account.name));
         let iam = Iam { client: Client::from_conf(builder.build()), caller };
         Ok((iam, role.account))
     }
@@ -81,7 +58,7 @@ impl Directory for Iam {
 
     fn words() -> Words {
         Words {
-            noun: Source::Iam.noun(),
+            noun: Self::SOURCE.noun(),
             members: GET_GROUP,
             groups: LIST_GROUPS_FOR_USER,
             policy: "the policy of the role",
@@ -263,10 +240,4 @@ fn member(user: User) -> Option<Member> {
     };
     let member = Member { id: user.user_id, name: user.user_name, created };
     (is_id(&member.id) && !member.name.is_empty()).then_some(member)
-}
-
-/// Whether a listing accepts it as an id.
-fn is_id(id: &str) -> bool {
-    (1..=128).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }

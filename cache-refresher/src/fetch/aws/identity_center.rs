@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::Region;
 use aws_sdk_identitystore::Client;
 use aws_sdk_identitystore::config::Builder;
+use aws_sdk_identitystore::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_identitystore::types::error::ResourceNotFoundException;
 use aws_sdk_identitystore::types::{
     AlternateIdentifier, MemberId, ResourceType, UniqueAttribute, UserStatus,
@@ -17,20 +17,19 @@ use config::Source;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::Timestamp;
-use listing::{Failure, FailureCode, FailureKind};
+use listing::{Failure, FailureCode, FailureKind, is_id};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::calls::Calls;
+use super::accounts::OfRole;
 use super::pages::Pages;
 use super::place::{Chosen, Place};
 use super::sdk::{Aws, retries};
-use super::sts::Identity;
-use super::watch::{Caller, Service};
-use crate::fetch::accounts::{Accounts, Configured};
+use super::sts::Role;
+use super::watch::{Caller, Service, Watch};
+use crate::fetch::accounts::Configured;
 use crate::fetch::directory::{Directory, GroupAnswer, GroupName, Member, NoKeys, Who, Words};
 use crate::fetch::failure::{Reason, Refusal, failure};
-use crate::fetch::request::Progress;
 
 /// The largest page size, of every list.
 const PAGE: i32 = 100;
@@ -63,56 +62,34 @@ struct Users {
     pages: Pages,
 }
 
-/// The identity stores that this host can reach.
-pub(crate) struct IdentityStores<'a> {
-    aws: Aws<'a>,
-    identity: Identity,
-}
-
-pub(crate) async fn connect(
-    config: &config::Aws,
-    calls: Calls,
-    progress: Arc<dyn Progress>,
-) -> Result<IdentityStores<'_>, Failure> {
-    let aws = Aws::reach(config, Source::IdentityCenter.policy(), calls, progress).await?;
-    let identity = aws.identity().await?;
-    Ok(IdentityStores { aws, identity })
-}
-
-impl Accounts for IdentityStores<'_> {
-    type Directory = IdentityStore;
-
-    async fn groups_in_tag(&self, tag: &str) -> Result<Vec<String>, Failure> {
-        self.aws.imds.groups_in_tag(tag, Source::IdentityCenter.group_names(), self.aws.deadline).await
-    }
+impl OfRole for IdentityStore {
+    const SOURCE: Source = Source::IdentityCenter;
 
     /// The id is that of the store.
-    async fn reach(&self, account: &Configured<'_>) -> Result<(IdentityStore, String), Failure> {
+    fn open(aws: &Aws<'_>, role: Role, account: &Configured<'_>) -> Result<(Self, String), Failure> {
         let Some(store) = account.store else {
             let hint = "set identity_store of this account, or remove the account's groups";
             let cause = "no identity store is configured";
             return Err(failure("configuration", account.name, cause, hint, FailureKind::Configuration));
         };
-        let role = self.aws.role(&self.identity, account).await?;
-        let mut place = self.aws.place(&role.account, account.name);
-        let mut builder =
-            Builder::from(&self.aws.sdk).retry_partition(retries("identitystore", account.name));
+        let mut place = aws.place(&role.account, account.name);
+        let mut builder = Builder::from(&aws.sdk).retry_partition(retries("identitystore", account.name));
         if let Some(region) = &store.region {
             builder = builder.region(Region::new(region.clone()));
             let region = Chosen { region: region.clone(), from: "the key region beside identity_store" };
             place = Place { region, ..place };
         }
-        if let Some(url) = &self.aws.config.endpoint_url_identitystore {
+        if let Some(url) = &aws.config.endpoint_url_identitystore {
             builder = builder.endpoint_url(url);
         }
         if let Some(credentials) = role.credentials {
             builder = builder.credentials_provider(credentials);
         }
-        let read = IdentityStore {
+        let read = Self {
             client: Client::from_conf(builder.build()),
-            caller: self.aws.caller(&SERVICE, role.denied, place),
+            caller: aws.caller(&SERVICE, role.denied, place),
             id: store.id.clone(),
-            concurrency: self.aws.config.concurrency,
+            concurrency: aws.config.concurrency,
             users: Mutex::default(),
         };
         Ok((read, store.id.clone()))
@@ -124,7 +101,7 @@ impl Directory for IdentityStore {
 
     fn words() -> Words {
         Words {
-            noun: Source::IdentityCenter.noun(),
+            noun: Self::SOURCE.noun(),
             members: LIST_MEMBERS,
             groups: LIST_GROUPS,
             policy: "the policy of the role, if it names groups",
@@ -132,7 +109,7 @@ impl Directory for IdentityStore {
     }
 
     async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal> {
-        let found = if Source::IdentityCenter.is_group_id(name) {
+        let found = if Self::SOURCE.is_group_id(name) {
             self.describe_group(name).await
         } else {
             self.group_id(name).await.map(|id| (id, name.to_owned()))
@@ -153,11 +130,8 @@ impl Directory for IdentityStore {
         while let Some(token) = pages.next() {
             let call = self.client.list_group_memberships_for_member().identity_store_id(&self.id);
             let call = call.member_id(member.clone()).max_results(PAGE).set_next_token(token);
-            let answer = self
-                .caller
-                .call(LIST_GROUPS, user.name, |watch| call.customize().interceptor(watch).send())
-                .await
-                .map_err(|refusal| self.of_store(refusal))?;
+            let answer =
+                self.call(LIST_GROUPS, user.name, |watch| call.customize().interceptor(watch).send()).await?;
             self.turn(&mut pages, answer.next_token, LIST_GROUPS, user.name)?;
             for membership in answer.group_memberships {
                 let id = membership.group_id.filter(|id| is_id(id));
@@ -197,11 +171,8 @@ impl IdentityStore {
             .map_err(|cause| self.caller.contradiction(GET_GROUP_ID, name, &cause.to_string()))?;
         let call = self.client.get_group_id().identity_store_id(&self.id);
         let call = call.alternate_identifier(AlternateIdentifier::UniqueAttribute(attribute));
-        let answer = self
-            .caller
-            .call(GET_GROUP_ID, name, |watch| call.customize().interceptor(watch).send())
-            .await
-            .map_err(|refusal| self.of_store(refusal))?;
+        let answer =
+            self.call(GET_GROUP_ID, name, |watch| call.customize().interceptor(watch).send()).await?;
         if is_id(&answer.group_id) {
             return Ok(answer.group_id);
         }
@@ -211,11 +182,8 @@ impl IdentityStore {
     /// The group's id and display name.
     async fn describe_group(&self, id: &str) -> Result<(String, String), Refusal> {
         let call = self.client.describe_group().identity_store_id(&self.id).group_id(id);
-        let answer = self
-            .caller
-            .call(DESCRIBE_GROUP, id, |watch| call.customize().interceptor(watch).send())
-            .await
-            .map_err(|refusal| self.of_store(refusal))?;
+        let answer =
+            self.call(DESCRIBE_GROUP, id, |watch| call.customize().interceptor(watch).send()).await?;
         if !answer.group_id.eq_ignore_ascii_case(id) {
             return Err(self.caller.contradiction(DESCRIBE_GROUP, id, "the answer is about another group"));
         }
@@ -232,11 +200,8 @@ impl IdentityStore {
         while let Some(token) = pages.next() {
             let call = self.client.list_group_memberships().identity_store_id(&self.id).group_id(id);
             let call = call.max_results(PAGE).set_next_token(token);
-            let answer = self
-                .caller
-                .call(LIST_MEMBERS, name, |watch| call.customize().interceptor(watch).send())
-                .await
-                .map_err(|refusal| self.of_store(refusal))?;
+            let answer =
+                self.call(LIST_MEMBERS, name, |watch| call.customize().interceptor(watch).send()).await?;
             self.turn(&mut pages, answer.next_token, LIST_MEMBERS, name)?;
             for membership in answer.group_memberships {
                 if membership.group_id.as_deref() != Some(id) {
@@ -268,12 +233,10 @@ impl IdentityStore {
         {
             let call = self.client.list_users().identity_store_id(&self.id).max_results(PAGE);
             let answer = self
-                .caller
                 .call(LIST_USERS, group, |watch| {
                     call.set_next_token(token).customize().interceptor(watch).send()
                 })
-                .await
-                .map_err(|refusal| self.of_store(refusal))?;
+                .await?;
             self.turn(&mut users.pages, answer.next_token, LIST_USERS, group)?;
             // Who has no name there is asked for.
             let listed = answer.users.into_iter().filter_map(|user| {
@@ -302,11 +265,7 @@ impl IdentityStore {
     /// `None`: the user cannot log in.
     async fn describe_user(&self, id: &str, on: &str) -> Result<Option<Member>, Refusal> {
         let call = self.client.describe_user().identity_store_id(&self.id).user_id(id);
-        let answer = self
-            .caller
-            .call(DESCRIBE_USER, on, |watch| call.customize().interceptor(watch).send())
-            .await
-            .map_err(|refusal| self.of_store(refusal))?;
+        let answer = self.call(DESCRIBE_USER, on, |watch| call.customize().interceptor(watch).send()).await?;
         if answer.user_id != id {
             return Err(self.caller.contradiction(DESCRIBE_USER, on, "the answer is about another user"));
         }
@@ -334,6 +293,20 @@ impl IdentityStore {
         let hint = "create the group in Identity Center, or correct its display name or GroupId in `groups`";
         let failure = self.caller.failure(GET_GROUP_ID, name, &cause, hint, FailureKind::Configuration);
         Refusal { failure: Failure { code: Some(FailureCode::NoSuchGroup), ..failure }, ..refusal }
+    }
+
+    /// Makes one call.
+    async fn call<T, E, F>(
+        &self,
+        action: &'static str,
+        on: &str,
+        send: impl FnOnce(Watch<E>) -> F,
+    ) -> Result<T, Refusal>
+    where
+        E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
+        self.caller.call(action, on, send).await.map_err(|refusal| self.of_store(refusal))
     }
 
     /// The service does not know the store itself. Nothing follows from that for its users.
@@ -383,11 +356,6 @@ fn member_of(
     let name = name.filter(|name| !name.is_empty() && is_id(&id))?;
     let created = created.and_then(|time| Timestamp::from_second(time.secs()).ok());
     Some(is_enabled.then_some(Member { id, name, created }))
-}
-
-/// Whether a listing accepts it as an id.
-fn is_id(id: &str) -> bool {
-    (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 #[cfg(test)]

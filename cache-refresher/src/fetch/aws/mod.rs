@@ -1,5 +1,6 @@
 //! The only directory that names the AWS SDK. None of the SDK's types leave it.
 
+mod accounts;
 mod calls;
 mod credentials;
 mod deadline;
@@ -14,4 +15,5 @@ mod sdk;
 mod sts;
 mod watch;
 
+pub(super) use accounts::connect;
 pub(crate) use calls::Calls;

@@ -230,8 +230,9 @@ struct Versioned {
     version: u32,
 }
 
-/// Whether a listing accepts it as an id of a user or a group. Ids of IAM are upper-case letters and digits; ids of an Identity Center contain lower-case letters and `-`. With
-/// a colon, a listing could take the id of a group of nss-iam (`group:iam-users`).
+/// Whether a listing accepts it as an id of a user or a group. Ids of IAM are upper-case letters and digits; ids of an Identity
+/// Center contain lower-case letters and `-`. With a colon, a listing could take the id of a group of nss-iam
+/// (`group:iam-users`).
 #[must_use]
 pub fn is_id(id: &str) -> bool {
     (1..=128).contains(&id.len())

@@ -5,12 +5,24 @@ use super::super::narrowing::Narrowing;
 use super::super::taking::{Away, Taken};
 use super::*;
 
+fn of(plan: &Plan) -> Taken {
+    Taken { state: plan.state.clone(), cache: Some(plan.cache.clone()), keys: Some(plan.keys.clone()) }
+}
+
+/// The published data after users who stay lost what they lost at the source, which is something.
+fn narrowed(world: &World, plan: &Plan) -> Taken {
+    let (leaving, locked) = (Leaving::default(), Locked::default());
+    let narrowing = Narrowing::of(&world.input());
+    let mut taken = of(plan);
+    assert!(taken.take(Away { leaving: &leaving, locked: &locked, narrowing: &narrowing }, world.now));
+    taken
+}
+
 /// The published data after the removals with these locks.
 fn taken(world: &World, plan: &Plan, locked: &[&str], listing: Option<&Listing>) -> (bool, Taken) {
     let locked = Locked::of(locked.iter().map(ToString::to_string));
     let leaving = leaving(world, &locked, listing);
-    let mut taken =
-        Taken { state: plan.state.clone(), cache: Some(plan.cache.clone()), keys: Some(plan.keys.clone()) };
+    let mut taken = of(plan);
     let changed = take(world, &mut taken, &leaving, &locked);
     (changed, taken)
 }
@@ -142,15 +154,7 @@ fn those_who_stay_lose_the_keys_and_groups_that_they_lost_at_the_source_and_gain
     world.listed("U-bob").confirmed = None;
     world.listed("U-ana").confirmed = Some(at(world.now));
     world.member("", "U-new", "new", "G-ADM");
-    let narrowing = Narrowing::of(&world.input());
-    let nobody = Locked::default();
-    let mut taken = Taken {
-        state: before.state.clone(),
-        cache: Some(before.cache.clone()),
-        keys: Some(before.keys.clone()),
-    };
-    let leaving = Leaving::default();
-    assert!(taken.take(Away { leaving: &leaving, locked: &nobody, narrowing: &narrowing }, world.now));
+    let taken = narrowed(&world, &before);
     let (cache, keys) = (taken.cache.unwrap(), taken.keys.unwrap());
     let named = |name: &str| cache.users.iter().find(|user| user.name.as_str() == name);
     let ana = named("ana").unwrap();
@@ -184,15 +188,7 @@ fn a_principal_that_could_mean_another_now_is_taken_away_without_a_plan() {
     assert_eq!(before.login("U-1").unwrap().principals, ["Ana", "U-1"]);
     world.listed("U-1").name = "Anna".to_owned();
     world.local.files.users.insert("u-2".to_owned(), 1500);
-    let (narrowing, nobody) = (Narrowing::of(&world.input()), Locked::default());
-    let mut taken = Taken {
-        state: before.state.clone(),
-        cache: Some(before.cache.clone()),
-        keys: Some(before.keys.clone()),
-    };
-    let leaving = Leaving::default();
-    assert!(taken.take(Away { leaving: &leaving, locked: &nobody, narrowing: &narrowing }, world.now));
-    let left = taken.keys.unwrap().logins.into_iter();
+    let left = narrowed(&world, &before).keys.unwrap().logins.into_iter();
     let mut left: Vec<_> = left.map(|login| (login.iam_id.to_string(), login.principals)).collect();
     left.sort();
     assert_eq!(

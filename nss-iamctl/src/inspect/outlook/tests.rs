@@ -177,23 +177,28 @@ proptest::proptest! {
     }
 }
 
+/// What of [`CLOSED`] is wrong with keys-cmd and its file.
+const OF_KEYS_CMD: [&str; 10] = [
+    "keys.db' does not exist",
+    "another machine-id",
+    "cannot read it",
+    "longer ago than max_age",
+    "in the future",
+    "has not confirmed",
+    "keys-cmd' is missing",
+    "refuses to run",
+    "cannot run",
+    "system user 'nss-iam' is missing",
+];
+
 /// What is wrong with keys, while something else authenticates.
 #[test]
 fn keys_prevent_no_login_where_sshd_does_not_ask_for_them() {
     let of_keys = [
-        "PubkeyAcceptedAlgorithms lacks ssh-mldsa44-ed25519",
-        "no user has an active SSH key",
-        "keys.db' does not exist",
-        "another machine-id",
-        "cannot read it",
-        "longer ago than max_age",
-        "in the future",
-        "has not confirmed",
-        "keys-cmd' is missing",
-        "refuses to run",
-        "cannot run",
-        "system user 'nss-iam' is missing",
-    ];
+        &["PubkeyAcceptedAlgorithms lacks ssh-mldsa44-ed25519", "no user has an active SSH key"],
+        &OF_KEYS_CMD[..],
+    ]
+    .concat();
     for (what, change) in CLOSED {
         let (mut facts, mut probe) = (good(), crate::fixtures::probe(true));
         change(&mut facts, &mut probe);
@@ -245,22 +250,10 @@ fn certificates_may_let_in_whom_no_key_lets_in() {
         "sshd accepts no key of 'ana'",
         "PubkeyAcceptedAlgorithms lacks ssh-mldsa44-ed25519",
     ];
-    let of_keys_cmd = [
-        "keys.db' does not exist",
-        "another machine-id",
-        "cannot read it",
-        "longer ago than max_age",
-        "in the future",
-        "has not confirmed",
-        "keys-cmd' is missing",
-        "refuses to run",
-        "cannot run",
-        "system user 'nss-iam' is missing",
-    ];
     let without_rsa = IN_FORCE.replace("ssh-ed25519,rsa-sha2-512", "ssh-ed25519");
     for (user_ca, trusts, open) in [
         (Some("/ca.pub"), WITH_CA, ours.to_vec()),
-        (None, "trustedusercakeys /ca.pub\n", [&ours[..], &of_keys_cmd].concat()),
+        (None, "trustedusercakeys /ca.pub\n", [&ours[..], &OF_KEYS_CMD].concat()),
     ] {
         for (what, change) in CLOSED {
             let found = seen(|facts, probe| {

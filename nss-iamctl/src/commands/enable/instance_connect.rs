@@ -5,7 +5,7 @@ use message::Message;
 use policy::instance_connect::COMMANDS;
 
 use crate::host::Host;
-use crate::inspect::checks::instance_connect::INSTALL;
+use crate::inspect::checks::instance_connect::{INSTALL, MISSING};
 
 pub(super) fn remark(host: &Host, config: &Config) -> Option<Message> {
     let installed = COMMANDS.into_iter().find(|path| host.exists(path));
@@ -13,9 +13,7 @@ pub(super) fn remark(host: &Host, config: &Config) -> Option<Message> {
         return None;
     }
     match (config.keys.takes_pushed(), installed) {
-        (true, None) => Some(
-            Message::new("EC2 Instance Connect is not installed, so no pushed key counts").with_hint(INSTALL),
-        ),
+        (true, None) => Some(Message::new(MISSING).with_hint(INSTALL)),
         (false, Some(path)) => {
             let what =
                 format!("'{path}' is installed, but keys that it knows do not count for nss-iam users");

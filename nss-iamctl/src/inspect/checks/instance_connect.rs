@@ -7,7 +7,8 @@ use crate::inspect::facts::Facts;
 use crate::say::code::Link;
 use crate::say::finding::Finding;
 
-/// The remedy of a missing package.
+pub(crate) const MISSING: &str = "EC2 Instance Connect is not installed, so no pushed key counts";
+/// The remedy.
 pub(crate) const INSTALL: &str =
     "install the package ec2-instance-connect, or: nss-iamctl enable --no-instance-connect";
 
@@ -17,8 +18,7 @@ pub(crate) fn judge(facts: &Facts) -> Option<Finding> {
         return None;
     }
     let Some(way) = &facts.instance_connect else {
-        let what = "EC2 Instance Connect is not installed, so no pushed key counts";
-        return Some(Finding::warn(Link::InstanceConnectMissing, what, INSTALL));
+        return Some(Finding::warn(Link::InstanceConnectMissing, MISSING, INSTALL));
     };
     if let Some(node) = way.iter().find(|node| !node.is_safe()) {
         let what = format!(

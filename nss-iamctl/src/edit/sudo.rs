@@ -55,6 +55,10 @@ pub(crate) fn plan(host: &Host, how: Sudo, config: &Config) -> Result<Plan, Erro
     }
     let rules = rules(host)?;
     let Way { rule, line, mut notes } = way(host, &visudo, how, &config.users.common_group, &rules)?;
+    if how == Sudo::Agent && !config.source.has_keys() {
+        let what = "the source stores no keys, so no key in an SSH agent lets anybody use sudo";
+        notes.push(Message::new(what).with_hint("nss-iamctl enable --sudo nopasswd"));
+    }
     let before = files::read(&host.path(PATH))?;
     let rule =
         Edit { path: PATH.into(), kind: Kind::Whole, before, after: Some(rule.into_bytes()), mode: 0o440 };

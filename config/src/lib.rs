@@ -6,23 +6,24 @@
 
 mod check;
 pub mod environment;
+mod error;
 pub mod key_tags;
 mod load;
 mod source;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 pub use check::parse_duration;
+pub use error::Error;
 pub use source::{GroupNames, Source, is_same_origin};
+pub use tags::{TagUse, Tags};
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use message::Message;
 use policy::login::{Login, Mapping, NameStyle};
 use policy::{Invalid, Name};
 
@@ -280,89 +281,6 @@ impl Names {
 /// What [`Names::exclude`] can contain besides services of nsswitch.conf.
 pub const PARTS: [&str; 4] = ["sudo", "doas", "systemd-units", "sysusers"];
 
-/// `[tags]`: which tags of users are used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tags {
-    /// Key `use`; none by default.
-    pub uses: Vec<TagUse>,
-    /// The prefix of the tags' keys; never empty.
-    pub prefix: String,
-}
-
-impl Default for Tags {
-    fn default() -> Self {
-        Self { uses: Vec::new(), prefix: "nss-iam:".to_owned() }
-    }
-}
-
-impl Tags {
-    /// The value of a tag, if the configuration uses this tag. `tags` has all tags of the user, with their
-    /// prefix.
-    #[must_use]
-    pub fn value<'a>(&self, usage: TagUse, tags: &'a BTreeMap<String, String>) -> Option<&'a str> {
-        let tag = tags.get(&format!("{}{}", self.prefix, usage.word()));
-        tag.filter(|_| self.uses.contains(&usage)).map(String::as_str)
-    }
-
-    /// Which tag this is, by its key, if the configuration lets it decide.
-    #[must_use]
-    pub fn usage(&self, key: &str) -> Option<TagUse> {
-        self.meant(key).filter(|usage| self.uses.contains(usage))
-    }
-
-    /// Which tag this is, by its key, whether it is used or not.
-    #[must_use]
-    pub fn meant(&self, key: &str) -> Option<TagUse> {
-        let word = key.strip_prefix(&self.prefix)?;
-        TagUse::ALL.into_iter().find(|usage| usage.is_called(word))
-    }
-}
-
-/// A tag that can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TagUse {
-    /// `ssh-key`, `ssh-key-2`, …: public keys; `ssh-key-2.1`, `ssh-key-2.2`, …: the parts of one.
-    SshKey,
-    /// `name`: the login name.
-    Name,
-    /// `uid`: the uid.
-    Uid,
-    /// `shell`: the shell.
-    Shell,
-    /// `gecos`: the comment field.
-    Gecos,
-}
-
-impl TagUse {
-    /// All variants.
-    pub const ALL: [Self; 5] = [Self::SshKey, Self::Name, Self::Uid, Self::Shell, Self::Gecos];
-
-    /// The word in key `use`, which is also the part of the tag's key after the prefix.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::SshKey => "ssh-key",
-            Self::Name => "name",
-            Self::Uid => "uid",
-            Self::Shell => "shell",
-            Self::Gecos => "gecos",
-        }
-    }
-
-    /// Keys are in several tags: `ssh-key`, `ssh-key-2`, …, or in their parts.
-    fn is_called(self, word: &str) -> bool {
-        let word =
-            if self == Self::SshKey { key_tags::part(word).map_or(word, |(name, _)| name) } else { word };
-        match word.strip_prefix(self.word()) {
-            Some("") => true,
-            Some(rest) if self == Self::SshKey => {
-                rest.strip_prefix('-').is_some_and(|number| number.parse::<u32>().is_ok())
-            }
-            _ => false,
-        }
-    }
-}
-
 /// `[keys]`: which keys are offered to sshd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
@@ -416,61 +334,3 @@ impl Default for Safety {
         Self { max_removed_percent: 100 }
     }
 }
-
-/// Why a configuration is refused.
-#[derive(Debug)]
-pub enum Error {
-    /// A file or directory that cannot be read.
-    Read {
-        /// The path.
-        path: PathBuf,
-        /// The cause.
-        cause: io::Error,
-        /// What to do.
-        hint: &'static str,
-    },
-    /// A file or directory that anyone on the host can write to.
-    Writable {
-        /// The path.
-        path: PathBuf,
-    },
-    /// A mistake in a file.
-    Wrong {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// The key and the mistake.
-        what: String,
-        /// What would be right.
-        hint: String,
-    },
-}
-
-impl Error {
-    /// Names the file, and says what to do.
-    #[must_use]
-    pub fn message(&self) -> Message {
-        match self {
-            Self::Read { path, cause, hint } => {
-                Message::new(format!("cannot read '{}': {cause}", path.display())).with_hint(hint)
-            }
-            Self::Writable { path } => {
-                let path = path.display();
-                Message::new(format!("'{path}' refused: anyone can write to it"))
-                    .with_hint(format!("chmod o-w '{path}'"))
-            }
-            Self::Wrong { path, line, what, hint } => {
-                Message::new(format!("'{}' line {line}: {what}", path.display())).with_hint(hint)
-            }
-        }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.message().fmt(f)
-    }
-}
-
-impl std::error::Error for Error {}

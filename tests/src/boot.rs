@@ -290,6 +290,8 @@ impl Booted {
         let said = text(&ran.stderr);
         match ran.status.code() {
             Some(0) => text(&ran.stdout).trim() == user,
+            // What sshd exits with if PAM opened no session: the user left between the authentication and the session.
+            Some(254) => false,
             // It says nothing of a connection that ends between the two.
             Some(255) if said.is_empty() || OUT.iter().any(|out| said.contains(out)) => false,
             other => panic!("{user}: ssh: {other:?}: {said}{}", self.journal()),

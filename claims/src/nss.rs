@@ -92,6 +92,12 @@ impl Answers {
         self.failures().find(|(service, _)| self.0.get(*service).is_some_and(unasked))
     }
 
+    /// Whether every service has been asked for this name, and has answered.
+    #[must_use]
+    pub fn are_whole(&self, name: &str) -> bool {
+        self.0.values().all(|answer| answer.asked.names.contains(name))
+    }
+
     /// Services that could not be asked, and the reasons.
     pub fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().filter_map(|(service, answer)| Some((service.as_str(), answer.failed.as_deref()?)))

@@ -72,7 +72,7 @@ pub(super) struct OnDisk<'a> {
     /// The published files that the disk does not return to their end, and why.
     unread: BTreeMap<&'static str, String>,
     lost: Lost,
-    nothing: Cache,
+    nothing: (Cache, Keys),
 }
 
 /// The outcome of a publication.
@@ -106,7 +106,7 @@ impl<'a> OnDisk<'a> {
             (cause.kind() != ErrorKind::NotFound).then(|| (schema.name, cause.to_string()))
         };
         let unread = [schema::CACHE, schema::KEYS].into_iter().filter_map(unread).collect();
-        let (lost, nothing) = (Lost::default(), Cache::default());
+        let (lost, nothing) = (Lost::default(), Default::default());
         let mut disk = Self { directory, now, saves, state, cache, keys, unread, lost, nothing };
         let empty =
             Listing { version: listing::VERSION, source: String::new(), read: None, accounts: Vec::new() };
@@ -130,13 +130,15 @@ impl<'a> OnDisk<'a> {
         local: &'i Local,
     ) -> plan::Input<'i> {
         let Request { config, force, release, now, .. } = request;
-        let published = self.cache.as_ref().unwrap_or(&self.nothing);
+        let published = self.cache.as_ref().unwrap_or(&self.nothing.0);
+        let offered = self.keys.as_ref().unwrap_or(&self.nothing.1);
         plan::Input {
             state: &self.state,
             listing,
             config,
             local,
             published,
+            offered,
             now: now.as_second(),
             force,
             release,

@@ -1,6 +1,6 @@
 //! The input of a plan: values only, so that planning needs no host.
 
-use cache::snapshot::Cache;
+use cache::snapshot::{Cache, Keys};
 use cache::state::State;
 use config::{Config, Source};
 use listing::Listing;
@@ -17,6 +17,8 @@ pub(crate) struct Input<'a> {
     pub local: &'a Local,
     /// The published cache.
     pub published: &'a Cache,
+    /// The published keys.
+    pub offered: &'a Keys,
     /// Seconds since 1970.
     pub now: i64,
     /// Disable every user whom the listing lacks.

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cache::state::State;
-use policy::IamId;
+use policy::{IamId, Name};
+
+use super::input::Input;
 
 /// Longer than any name or id of IAM.
 const LONGEST: usize = 128;
@@ -18,6 +20,46 @@ pub(super) fn former(state: &State, present: &BTreeSet<&IamId>) -> BTreeSet<Stri
     former
         .flat_map(|(_, user)| [user.iam_name.as_str(), user.name.as_str()].map(str::to_ascii_lowercase))
         .collect()
+}
+
+/// Whether a name at the source can be a principal: what the other services of nsswitch.conf(5) say.
+pub(super) struct NamesAtSource<'a> {
+    input: &'a Input<'a>,
+    published: BTreeSet<(&'a IamId, &'a str)>,
+}
+
+impl<'a> NamesAtSource<'a> {
+    pub(super) fn of(input: &'a Input<'a>) -> Self {
+        let logins = &input.offered.logins;
+        let published = logins
+            .iter()
+            .flat_map(|login| login.principals.iter().map(|word| (&login.iam_id, word.as_str())));
+        Self { input, published: published.collect() }
+    }
+
+    /// Whether the login name comes from this name, and is another one. A tag can set one that does not.
+    pub(super) fn is_other(&self, name: &str, login: &Name) -> bool {
+        let mapped = self.input.config.users.mapping().user(name);
+        mapped.is_ok_and(|mapped| mapped == *login) && name != login.as_str() && is_valid(name)
+    }
+
+    /// Whether it is a principal now. Like a login name, it then stays one until a service is found to have it.
+    pub(super) fn is_published(&self, iam_id: &IamId, name: &str) -> bool {
+        self.published.contains(&(iam_id, name))
+    }
+
+    /// Whether no service has an account of this name. As long as one has not answered, a new principal waits.
+    pub(super) fn is_free(&self, iam_id: &IamId, name: &str) -> bool {
+        let services = &self.input.local.directory;
+        let spellings = spellings(name);
+        spellings.iter().all(|name| services.user(name).is_none())
+            && (self.is_published(iam_id, name) || spellings.iter().all(|name| services.are_whole(name)))
+    }
+}
+
+/// Services differ in whether they tell letters by case.
+pub(super) fn spellings(name: &str) -> BTreeSet<String> {
+    [name.to_owned(), name.to_ascii_lowercase()].into()
 }
 
 /// Each user's principals, in the order of `users`; no name of a local user is one.

@@ -12,6 +12,7 @@ use super::homes;
 use super::input::Input;
 use super::naming::Holders;
 use super::own_groups::OwnGroups;
+use super::principals::{self, NamesAtSource};
 use crate::local::Questions;
 
 /// Assigned names are checked again within this time, in seconds, so that a later conflict is found within a day,
@@ -23,8 +24,10 @@ pub(crate) fn questions(input: &Input<'_>) -> Questions {
     let mut asked = Questions::default();
     let candidates = Candidates::of(input, &input.leaving());
     let holders = Holders::of(input);
+    let at_source = NamesAtSource::of(input);
     for user in &candidates.users {
         ask_for(&mut asked, input, user, &holders);
+        asked.nss.names.extend(principal(input, user, &at_source));
     }
     for group in &candidates.groups {
         let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
@@ -68,6 +71,16 @@ fn ask_for(asked: &mut Questions, input: &Input<'_>, user: &User<'_>, holders: &
         let old = names.iter().filter(|_| due);
         asked.nss.names.extend(new.into_iter().chain(old).map(Name::to_string));
     }
+}
+
+/// The name at the source, if this plan could make it a principal. One that is published is asked for when the user is due.
+fn principal(input: &Input<'_>, user: &User<'_>, at_source: &NamesAtSource<'_>) -> BTreeSet<String> {
+    let is_possible = |login: Name| {
+        at_source.is_other(user.iam_name, &login) && !input.local.locked.contains(login.as_str())
+    };
+    let is_asked = input.config.users.mapping().user(user.iam_name).is_ok_and(is_possible)
+        && (!at_source.is_published(&user.iam_id, user.iam_name) || is_due(input, &user.iam_id));
+    if is_asked { principals::spellings(user.iam_name) } else { BTreeSet::new() }
 }
 
 /// All names that this plan could assign to the user.

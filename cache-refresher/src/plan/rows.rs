@@ -18,7 +18,7 @@ use super::input::Input;
 use super::naming::{self, Group, Member};
 use super::own_groups::{OwnGroups, OwnIds};
 use super::passwd;
-use super::principals;
+use super::principals::{self, NamesAtSource};
 use super::told::Told;
 use crate::local::NOLOGIN;
 
@@ -345,9 +345,10 @@ fn disabled_users(
 
 fn logins(input: &Input<'_>, users: &[User<'_>]) -> Keys {
     let former = principals::former(input.state, &users.iter().map(|user| user.iam_id).collect());
-    // Only a login name was looked for on this host. A tag can set another one than the name at the source gives.
+    let at_source = NamesAtSource::of(input);
     let is_own = |user: &User<'_>| {
-        input.config.users.mapping().user(user.iam_name).is_ok_and(|name| name == user.name)
+        at_source.is_other(user.iam_name, &user.name)
+            && at_source.is_free(user.iam_id, user.iam_name)
             && !former.contains(&user.iam_name.to_ascii_lowercase())
     };
     let named: Vec<principals::Named<'_>> = users

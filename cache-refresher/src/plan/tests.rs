@@ -36,6 +36,7 @@ pub(super) struct World {
     config: Config,
     local: Local,
     published: Cache,
+    offered: Keys,
     pub(super) now: i64,
     force: bool,
 }
@@ -63,6 +64,7 @@ impl World {
                 ..Local::of(Files::default(), Locked::default())
             },
             published: Cache::default(),
+            offered: Keys::default(),
             now: NOW,
             force: false,
         };
@@ -182,6 +184,7 @@ impl World {
             config: &self.config,
             local: &self.local,
             published: &self.published,
+            offered: &self.offered,
             now: self.now,
             force: self.force,
             release: &[],
@@ -217,6 +220,7 @@ impl World {
         let plan = self.plan();
         self.state = plan.state.clone();
         self.published = plan.cache.clone();
+        self.offered = plan.keys.clone();
         self.now += 60;
         plan
     }

@@ -31,6 +31,23 @@ fn a_name_that_the_directory_has_is_not_given_to_a_user_of_iam() {
     });
 }
 
+#[test]
+fn a_name_in_iam_that_the_directory_has_is_no_principal_of_the_user() {
+    let Some(beside) = Beside::bare() else { return };
+    let host = &beside.host;
+    beside.add_person("fred+x", 5020);
+    host.enable(&[]);
+    host.user("fred+x");
+    host.user("gil+x");
+    host.refresh();
+    let principals = |login: &str| {
+        let printed =
+            host.done(&["/usr/libexec/nss-iam/keys-cmd", "--principals", login, &uid(&beside, login)]);
+        printed.lines().filter(|word| !word.starts_with("AIDA")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!((&*principals("fred_x"), &*principals("gil_x")), ("fred_x", "gil_x gil+x"));
+}
+
 /// Until names are checked again, within a day, both have it.
 #[test]
 fn whoever_comes_first_has_a_name_that_the_directory_gets_later_and_doctor_and_why_say_so() {

@@ -269,11 +269,13 @@ fn slapd(host: &JumpHost) -> Child {
 fn person(name: &str, id: u32) -> String {
     let group = |cn: &str, gid: u32, member: &str| {
         format!(
-            "dn: cn={cn},ou=groups,{BASE}\nobjectClass: posixGroup\ncn: {cn}\ngidNumber: {gid}\n{member}\n"
+            "dn: cn={},ou=groups,{BASE}\nobjectClass: posixGroup\ncn: {cn}\ngidNumber: {gid}\n{member}\n",
+            cn.replace('+', "\\+")
         )
     };
+    let escaped = name.replace('+', "\\+");
     format!(
-        "dn: uid={name},ou=people,{BASE}\nobjectClass: account\nobjectClass: posixAccount\nuid: {name}\ncn: {name}\n\
+        "dn: uid={escaped},ou=people,{BASE}\nobjectClass: account\nobjectClass: posixAccount\nuid: {name}\ncn: {name}\n\
          uidNumber: {id}\ngidNumber: {id}\nhomeDirectory: /home/{name}\nloginShell: /bin/bash\n\
          userPassword: password-of-{name}\n\n{}{}",
         group(name, id, ""),

@@ -13,6 +13,7 @@ pub(super) fn check(world: &World, plan: &Plan) {
     rows(world, plan);
     groups(plan);
     active_names(world, plan);
+    principals(world, plan);
     homes(world, plan);
     keys(world, plan);
     forwarding(world, plan);
@@ -123,6 +124,17 @@ fn active_names(world: &World, plan: &Plan) {
         assert!((had || !joined.contains(name)) && !own.contains(&name), "user {name}");
         assert!(!published.contains(name), "user {name} and a group");
         nobody_elses(world, iam_id, name, held(world, iam_id, &user.name));
+    }
+}
+
+/// No principal of a certificate is a name of another account of this host.
+fn principals(world: &World, plan: &Plan) {
+    let Local { files, directory, .. } = &world.local;
+    for word in plan.keys.logins.iter().flat_map(|login| &login.principals) {
+        assert!(files.users.keys().all(|name| !name.eq_ignore_ascii_case(word)), "'{word}' is local");
+        for word in [word, &word.to_ascii_lowercase()] {
+            assert_eq!(directory.user(word), None, "'{word}' is another service's");
+        }
     }
 }
 
@@ -256,7 +268,12 @@ fn again(world: &World, plan: &Plan) {
     if plan.state.users.iter().filter(|(iam_id, _)| !gone.contains(*iam_id)).any(lost) {
         return;
     }
-    let again = World { state: plan.state.clone(), published: plan.cache.clone(), ..world.clone() };
+    let again = World {
+        state: plan.state.clone(),
+        published: plan.cache.clone(),
+        offered: plan.keys.clone(),
+        ..world.clone()
+    };
     let next = super::plan(again.answered().input()).unwrap();
     // Users who lost their account in this plan no longer count.
     assert!(next.state.held <= plan.state.held && next.state.held.is_some() == plan.state.held.is_some());

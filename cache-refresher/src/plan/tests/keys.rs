@@ -205,6 +205,54 @@ fn the_name_at_the_source_is_no_principal_of_who_has_another_login_name_or_had_i
     }
 }
 
+/// For a login name, the same.
+#[test]
+fn the_name_at_the_source_is_no_principal_if_another_service_has_an_account_of_it_or_has_not_answered() {
+    let principals = |world: &mut World| world.run().login("U-1").unwrap().principals.clone();
+    let has = |world: &mut World, name: &str| {
+        world.service("sss").users = [(name.to_owned(), 5000)].into();
+    };
+    let jane = || {
+        let mut world = World::of(&[]);
+        world.config.users.strip_domains = vec!["example.com".to_owned()];
+        world.member("", "U-1", "Jane@example.com", "G-OPS");
+        world.service("sss");
+        world
+    };
+    let asks = |world: &World| {
+        let names = questions(&world.input()).nss.names;
+        ["Jane@example.com", "jane@example.com"].map(|name| names.contains(name))
+    };
+    let (with, without) = (["Jane@example.com", "U-1"], ["U-1"]);
+    for name in ["Jane@example.com", "jane@example.com"] {
+        let mut world = jane();
+        has(&mut world, name);
+        assert_eq!(principals(&mut world), without, "{name}");
+        world.service("sss").users.clear();
+        assert_eq!(principals(&mut world), with, "as soon as it has no such account");
+        world.state.asked = world.now;
+        assert_eq!(asks(&world), [false; 2], "in every refresh");
+        // Within a day, it is found.
+        world.state.asked = 0;
+        assert_eq!(asks(&world), [true; 2]);
+        has(&mut world, name);
+        assert_eq!(principals(&mut world), without, "{name}");
+    }
+    let mut world = jane();
+    world.run();
+    world.offered = Keys::default();
+    world.service("sss").failed = Some("down".to_owned());
+    assert_eq!(principals(&mut world), without, "nobody knows");
+    world.service("sss").failed = None;
+    assert_eq!(principals(&mut world), with);
+    world.service("sss").failed = Some("down".to_owned());
+    world.state.asked = 0;
+    assert_eq!(principals(&mut world), with, "as a login name stays");
+    world.lock(&["jane"]);
+    world.run();
+    assert_eq!(asks(&world), [false; 2], "a locked user has no principal");
+}
+
 #[test]
 fn keys_db_says_of_which_host_source_and_account_it_is() {
     let mut world = World::of(&["ana"]);

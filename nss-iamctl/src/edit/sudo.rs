@@ -31,6 +31,8 @@ const AGENT_MODULE: &str = "pam_ssh_agent_auth.so";
 const GROUP_MODULE: &str = "pam_succeed_if.so";
 /// Which sudo-rs does not have.
 const NO_PASSWORD: &str = "!authenticate";
+/// For `--sudo agent`.
+const KEEP_AGENT: &str = "env_keep += \"SSH_AUTH_SOCK\"";
 /// Of what getgrnam_r(3) returns, sudo-rs before 0.2.14 takes this many bytes, sysconf(_SC_GETGR_R_SIZE_MAX).
 const GROUP_SIZE: usize = 1024;
 
@@ -81,7 +83,7 @@ struct Way {
 fn way(host: &Host, visudo: &str, how: Sudo, group: &str, rules: &str) -> Result<Way, Error> {
     match how {
         Sudo::Agent => {
-            let keep = default(group, "env_keep += \"SSH_AUTH_SOCK\"");
+            let keep = default(group, KEEP_AGENT);
             let rule = text("agent", "authenticate with their SSH agent", &keep);
             if let Some(why) = refused(host, visudo, &rule)? {
                 return Err(Error::other(format!("visudo refuses the rule for '{PATH}': {why}")));
@@ -120,12 +122,6 @@ fn by_pam(host: &Host, visudo: &str, group: &str, rules: &str, why: &str) -> Res
     if refused(host, visudo, &bare)?.is_some() {
         return Err(Error::other(format!("visudo refuses the rule for '{PATH}': {why}")));
     }
-    if authenticates_target(rules) {
-        let what = "'Defaults targetpw' makes sudo ask for the password of the target user, so PAM cannot tell who asks";
-        return Err(
-            Error::configuration(what).hint("visudo, and remove it; or install sudo instead of sudo-rs")
-        );
-    }
     if !has_module(host, GROUP_MODULE) {
         let what = format!("'--sudo nopasswd' needs {GROUP_MODULE} here, which is not installed");
         return Err(Error::configuration(what).hint("install the modules of Linux-PAM"));
@@ -133,7 +129,8 @@ fn by_pam(host: &Host, visudo: &str, group: &str, rules: &str, why: &str) -> Res
     // Since sudo-rs 0.2.9, `sudo -n` asks PAM only with this setting. Earlier, it always does.
     let more = format!("{bare}{}", default(group, "noninteractive_auth"));
     let rule = if refused(host, visudo, &more)?.is_none() { more } else { bare };
-    let line = format!("auth sufficient {GROUP_MODULE} quiet user ingroup {group}");
+    // The user who asks, as the real uid of sudo-rs says: with `Defaults targetpw` or `rootpw`, PAM authenticates another.
+    let line = format!("auth sufficient {GROUP_MODULE} quiet use_uid user ingroup {group}");
     let what =
         format!("sudo here has no setting 'authenticate' ({why}), so '{SUDO}' lets nss-iam users through");
     let notes = [Some(what.into()), unfound(host, rules)].into_iter().flatten().collect();
@@ -154,6 +151,17 @@ fn unfound(host: &Host, rules: &str) -> Option<Message> {
     );
     let hint = "name a local group there, and let them join it: nss-iamctl enable --local-group GROUP=LOCAL; or update sudo-rs";
     Some(Message::new(what).with_hint(hint))
+}
+
+/// The rule of [`by_pam`] on a host with sudo, whose real uid is root's when it asks PAM.
+fn not_rs(rule: &str) -> Option<Message> {
+    if rule.contains(NO_PASSWORD) || rule.contains(KEEP_AGENT) {
+        return None;
+    }
+    let what = format!(
+        "'{PATH}' is written for sudo-rs, so the sudo of this host asks nss-iam users for a password"
+    );
+    Some(Message::new(what).with_hint("nss-iamctl enable --sudo nopasswd"))
 }
 
 /// What visudo, which belongs to the installed sudo, says against a text.
@@ -182,12 +190,6 @@ fn text(word: &str, how: &str, rule: &str) -> String {
         "# Written by 'nss-iamctl enable --sudo {word}'. nss-iam users {how}.\n\
          # What they may run is what sudoers allows to the local groups that [local_groups] adds them to.\n{rule}"
     )
-}
-
-/// Whether sudo authenticates another user than the one who runs it.
-fn authenticates_target(rules: &str) -> bool {
-    let defaults = rules.lines().map(str::trim_start).filter(|line| line.starts_with("Defaults"));
-    defaults.flat_map(|line| line.split([' ', '\t', ','])).any(|word| word == "targetpw")
 }
 
 /// Adds a line to sudo's services, or removes the one that was added.
@@ -287,7 +289,7 @@ pub(crate) fn asks_for_a_password(host: &Host, config: &Config) -> Result<Option
             ));
         }
         let is_rs = refused(host, &visudo, &default("x", NO_PASSWORD))?.is_some();
-        return Ok(if is_rs { unfound(host, &rules(host)?) } else { None });
+        return Ok(if is_rs { unfound(host, &rules(host)?) } else { not_rs(&ours) });
     }
     let rules = rules(host)?;
     let named = named(&rules, true);
@@ -339,18 +341,6 @@ mod tests {
         assert_eq!(told(50, rules), None);
         assert_eq!(told(100, "%sudo ALL=(ALL) ALL\n"), None);
         assert!(told(100, rules).unwrap().contains("'%ops', a group with 100 members"));
-    }
-
-    #[test]
-    fn the_target_is_authenticated_only_where_sudoers_says_so() {
-        for (rules, does) in [
-            ("Defaults targetpw\n", true),
-            ("Defaults env_reset, targetpw\n", true),
-            ("  Defaults:%ops\ttargetpw\n", true),
-            ("Defaults !targetpw\n# Defaults targetpw\n%sudo ALL=(ALL) ALL\n", false),
-        ] {
-            assert_eq!(authenticates_target(rules), does, "{rules}");
-        }
     }
 
     #[test]

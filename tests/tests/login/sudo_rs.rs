@@ -16,7 +16,7 @@ const MANY: usize = 200;
 fn host() -> Option<JumpHost> {
     let host = JumpHost::bare_in("debian13")?;
     for (name, real) in [("/usr/bin/sudo", "/usr/bin/sudo-rs"), ("/usr/sbin/visudo", "/usr/bin/visudo-rs")] {
-        fs::remove_file(name).unwrap();
+        fs::rename(name, format!("{name}.ws")).unwrap();
         symlink(real, name).unwrap();
     }
     // Since 9.8, sshd blocks clients that are refused often.
@@ -58,6 +58,16 @@ fn nss_iam_users_are_asked_for_nothing_and_local_users_as_before_however_many_us
     let (status, said) = ubuntu("echo secret | sudo -S id -un");
     assert!(status == Some(0) && said.ends_with("root\n"), "{said}");
 
+    // PAM authenticates root, or the target, and yet it counts who asks.
+    for setting in ["rootpw", "targetpw"] {
+        fs::write("/etc/sudoers.d/suse", format!("Defaults \\\n  {setting}\n")).unwrap();
+        assert_eq!(host.login("ana", &ana, "sudo -n id -un"), "root\n", "{setting}");
+        for line in ["sudo -n -u ana id -un", "sudo -n id -un", "echo secret | sudo -S -u ana id -un"] {
+            assert_ne!(ubuntu(line).0, Some(0), "{setting}: {line}");
+        }
+    }
+    fs::remove_file("/etc/sudoers.d/suse").unwrap();
+
     // A rule for a group of nss-iam that is too large for this version, and whose gid has too many digits.
     append("/etc/sudoers", "%jumphostaccess ALL=(ALL) /usr/bin/id\n");
     assert!(!host.ssh("bob", &bob, "sudo -n id -un").status.success(), "sudo-rs finds a large group");
@@ -68,6 +78,17 @@ fn nss_iam_users_are_asked_for_nothing_and_local_users_as_before_however_many_us
     host.refresh();
     append("/etc/sudoers", "%id-users ALL=(ALL) /usr/bin/id\n");
     assert_eq!(host.login("bob", &bob, "sudo -n id -un"), "root\n");
+
+    // sudo in place of sudo-rs.
+    for (name, real) in [("/usr/bin/sudo", "/usr/bin/sudo.ws"), ("/usr/sbin/visudo", "/usr/sbin/visudo.ws")] {
+        fs::remove_file(name).unwrap();
+        symlink(real, name).unwrap();
+    }
+    assert!(!host.ssh("ana", &ana, "sudo -n id -un").status.success());
+    let doctor = host.sh("nss-iamctl doctor").1;
+    assert!(doctor.contains("'/etc/sudoers.d/nss-iam' is written for sudo-rs"), "{doctor}");
+    host.enable(&["--sudo", "nopasswd"]);
+    assert_eq!(host.login("ana", &ana, "sudo -n id -un"), "root\n");
 
     host.account.change(json!({"do": "remove_member", "group": ADMINS, "user": "ana"}));
     host.refresh();
@@ -83,9 +104,12 @@ fn sudo_rs_asks_the_users_own_agent() {
     host.restart_sshd(&[]);
     let (ana, other) = (host.user_in("ana", &[GROUP, ADMINS]), host.key("other"));
     host.refresh();
-    for (in_agent, who) in [(&ana, "root\n"), (&other, "")] {
-        let mut client = host.client("ana", &ana, &["-A"]);
-        let ran = with_agent(&host, in_agent, client.arg("sudo id -un"));
-        assert_eq!(text(&ran.stdout), who, "{}", text(&ran.stderr));
+    for setting in ["env_reset", "targetpw"] {
+        fs::write("/etc/sudoers.d/suse", format!("Defaults {setting}\n")).unwrap();
+        for (in_agent, who) in [(&ana, "root\n"), (&other, "")] {
+            let mut client = host.client("ana", &ana, &["-A"]);
+            let ran = with_agent(&host, in_agent, client.arg("sudo id -un"));
+            assert_eq!(text(&ran.stdout), who, "{setting}: {}", text(&ran.stderr));
+        }
     }
 }

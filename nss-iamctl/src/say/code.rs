@@ -201,6 +201,7 @@ links! {
         JobRuns = "job-runs",
         SshdDiffers = "sshd-differs",
         SshdPermits = "sshd-permits-more",
+        SshdWithoutAddress = "sshd-without-address",
         SshdKeyTypes = "sshd-key-types",
         SshdObstacle = "sshd-obstacle",
         SshdDenies = "sshd-denies",

@@ -7,13 +7,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use tests::login::GROUP;
+use tests::login::{GROUP, JumpHost};
 use tests::{Found, files_below};
 
 use crate::support::{Image, SSHD_CONFIG};
 
 /// Places in which `enable` may have to change something.
 const DIRECTORIES: [&str; 3] = ["/etc", "/usr/share/pam-configs", "/var/lib/pam"];
+
+const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
 
 fn files() -> BTreeMap<String, Found> {
     files_below(&DIRECTORIES)
@@ -129,4 +131,23 @@ fn if_no_iam_user_could_log_in_anyway_enable_refuses_and_says_why() {
         assert!(said.contains(value) && said.contains("hint: "), "{setting}: {said}");
         unchanged(&before);
     }
+}
+
+/// OpenSSH knows `%C` since 9.4, and was updated after `enable`.
+#[test]
+fn a_drop_in_of_before_an_update_of_openssh_lacks_the_address_until_enable_is_repeated() {
+    let Some(host) = JumpHost::bare_in("debian13") else { return };
+    host.configure("");
+    host.enable(&[]);
+    host.restart_sshd(&[]);
+    let ana = host.refreshed_user("ana");
+    let text = fs::read_to_string(DROP_IN).unwrap();
+    fs::write(DROP_IN, text.replace(" %C", "")).unwrap();
+    host.login("ana", &ana, "true");
+    let doctor = host.sh("nss-iamctl doctor").1;
+    assert!(doctor.contains("AuthorizedKeysCommand does not have %C"), "{doctor}");
+    assert!(doctor.contains("-> nss-iamctl enable\n"), "{doctor}");
+    host.enable(&[]);
+    assert_eq!(fs::read_to_string(DROP_IN).unwrap(), text);
+    assert!(!host.sh("nss-iamctl doctor").1.contains("%C"));
 }

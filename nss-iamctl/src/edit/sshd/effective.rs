@@ -7,7 +7,7 @@ use message::Message;
 use policy::public_key::since;
 use policy::{FORWARD_ONLY_GROUP, KeyLine};
 
-use crate::edit::sshd::authentication::Authentication;
+use crate::edit::sshd::authentication::{Authentication, Setting};
 use crate::edit::sshd::config::matches;
 use crate::edit::sshd::limits::{FORWARD_ONLY, LOADERS};
 use crate::host::paths::KEYS_CMD;
@@ -162,10 +162,8 @@ pub(crate) fn active_differs(
     authentication: &Authentication<'_>,
 ) -> Option<String> {
     let command = settings.list("authorizedkeyscommand").join(" ");
-    // As an earlier release wrote it: the log then lacks the client's address.
-    let is_earlier = |value: &str| value.strip_suffix(" %C") == Some(&command);
     let wanted = [authentication.commands(groups.contains(&FORWARD_ONLY_GROUP)), authentication.common()];
-    let mut wanted = wanted.iter().flatten().filter(|(_, value)| !is_earlier(value));
+    let mut wanted = wanted.iter().flatten().filter(|setting| !omits_address(settings, setting));
     if let Some(why) = wanted.find_map(|(keyword, value)| differs(settings, (keyword, value.as_str()))) {
         return Some(why);
     }
@@ -181,6 +179,21 @@ pub(crate) fn active_differs(
         return Some(format!("AllowGroups has '{}'", allowed.join(" ")));
     }
     None
+}
+
+/// Whether sshd could run keys-cmd with the client's address, and does not.
+pub(crate) fn is_without_address(
+    settings: &Effective,
+    groups: &[&str],
+    authentication: &Authentication<'_>,
+) -> bool {
+    let commands = authentication.commands(groups.contains(&FORWARD_ONLY_GROUP));
+    commands.iter().any(|setting| omits_address(settings, setting))
+}
+
+/// Whether a setting is as it was written for an OpenSSH before 9.4, which does not know `%C`.
+fn omits_address(settings: &Effective, (keyword, wanted): &Setting) -> bool {
+    wanted.strip_suffix(" %C").is_some_and(|earlier| differs(settings, (keyword, earlier)).is_none())
 }
 
 /// What sshd lets a user do who may only forward connections, besides that.
@@ -343,9 +356,17 @@ mod tests {
         let judge =
             |text: &str| active_differs(&Effective::parse(text), "ana", &["iam-users", "ops"], &with_keys());
         assert_eq!(judge(good), None);
-        let newer = Authentication { arguments: "%u %U %f %C", ..with_keys() };
-        let newer = |text: &str| active_differs(&Effective::parse(text), "ana", &["iam-users"], &newer);
+        let newest = Authentication { arguments: "%u %U %f %C", ..with_keys() };
+        let newer = |text: &str| active_differs(&Effective::parse(text), "ana", &["iam-users"], &newest);
         assert_eq!((newer(good), newer(&good.replace("%f", "%f %C"))), (None, None));
+        let lacks = |settings: &str, version| {
+            is_without_address(&Effective::parse(settings), &["iam-users"], version)
+        };
+        let earlier = with_keys();
+        assert!(lacks(good, &newest) && !lacks(good, &earlier));
+        for other in [good.replace("%f", "%f %C"), good.replace(" %f", ""), String::new()] {
+            assert!(!lacks(&other, &newest), "{other}");
+        }
         assert!(newer(&good.replace(" %f", "")).is_some() && judge(&good.replace("%f", "%f %C")).is_some());
         for line in good.lines() {
             let keyword = line.split(' ').next().unwrap();

@@ -139,6 +139,7 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
         findings.push(Finding::bad(Link::SshdObstacle, obstacle.what(), hint));
     }
     findings.extend(instance_connect::differs(facts, settings));
+    findings.extend(without_address(settings, &groups, &found));
     findings.extend(denied(settings, name));
     findings.extend(restrictions(&config, settings));
     if findings.is_empty() {
@@ -147,6 +148,19 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
         findings.push(Finding::ok(Link::SshdSettings, what));
     }
     findings
+}
+
+/// OpenSSH was updated after `enable`.
+fn without_address(
+    settings: &Effective,
+    groups: &[&str],
+    authentication: &Authentication<'_>,
+) -> Option<Finding> {
+    if !effective::is_without_address(settings, groups, authentication) {
+        return None;
+    }
+    let what = "records of logins lack the client's address: AuthorizedKeysCommand does not have %C, which this OpenSSH supports";
+    Some(Finding::warn(Link::SshdWithoutAddress, what, "nss-iamctl enable"))
 }
 
 /// The names of the groups that the host gives to the user; without them, the one that every nss-iam user has.

@@ -1,11 +1,11 @@
 //! SSH certificates of a real CA: with `enable --user-ca`, and where sshd trusts a CA already.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
-use tests::login::{JumpHost, Key, PORT, append};
-use tests::{repository, text};
+use tests::login::{JumpHost, Key, append};
+use tests::text;
 
+use crate::guide;
 use crate::support::local_user;
 
 const CA: &str = "/etc/ssh/user-ca.pub";
@@ -123,53 +123,12 @@ fn where_sshd_trusts_a_ca_already_its_certificates_let_active_users_in_by_their_
     host.refused("ana.doe", &laptop);
 }
 
-/// The commands of docs/guide/certificates.md, in order. A line below a command is a part of what it prints.
 #[test]
 fn the_commands_of_the_guide_do_what_it_says() {
     let Some(host) = JumpHost::bare() else { return };
     host.configure("");
     host.user("ana");
     host.restart_sshd(&[]);
-    let address = &host.address;
-    fs::create_dir_all("/root/guide/bin").unwrap();
-    let config = format!(
-        "Host jump-1\nHostName {address}\nPort {PORT}\nBatchMode yes\nIdentitiesOnly yes\n\
-         UserKnownHostsFile /root/keys/known_hosts\n"
-    );
-    fs::write("/root/guide/ssh_config", config).unwrap();
-    let reload = format!(
-        "kill -HUP $(cat /run/sshd.pid); sleep 1; until ssh-keyscan -p {PORT} {address} >/dev/null 2>&1; do :; done"
-    );
-    for (name, line) in [
-        ("ssh", "exec /usr/bin/ssh -n -F /root/guide/ssh_config \"$@\""),
-        // There is no systemd here.
-        ("systemctl", &reload),
-    ] {
-        let path = format!("/root/guide/bin/{name}");
-        fs::write(&path, format!("#!/bin/sh\n{line}\n")).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let page = fs::read_to_string(repository().join("docs/guide/certificates.md")).unwrap();
-    let mut ran = 0;
-    let blocks = page.split("```\n").skip(1).step_by(2);
-    for block in blocks {
-        let mut printed = String::new();
-        for line in block.lines() {
-            let command = ["ca$ ", "$ ", "# "].iter().find_map(|prompt| line.strip_prefix(prompt));
-            let Some(command) = command else {
-                let is_there = line == "..."
-                    || line == "Permission denied" && printed.contains(line)
-                    || printed.lines().any(|printed| printed.trim_end() == line);
-                assert!(is_there, "'{line}' is not in: {printed}");
-                continue;
-            };
-            let line = format!("cd /root/guide && PATH=/root/guide/bin:$PATH; {command}");
-            printed = host.sh(&line).1;
-            ran += 1;
-            if command.contains("nss-iamctl enable") {
-                host.refresh();
-            }
-        }
-    }
-    assert!(ran >= 8, "{ran}");
+    let page = include_str!("../../../docs/guide/certificates.md");
+    assert!(guide::follow(&host, page, &["ca$ ", "$ ", "# "]) >= 8);
 }

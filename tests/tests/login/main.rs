@@ -6,6 +6,7 @@ mod certificates;
 mod enable;
 mod forward_only;
 mod forwarding;
+mod guide;
 mod hardened;
 mod identity_center;
 mod imds;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use policy::instance_connect::COMMANDS;
 
@@ -23,9 +24,17 @@ echo "$found"
 /// # Panics
 /// If it cannot.
 pub fn install() {
-    fs::create_dir_all("/opt/aws/bin").unwrap();
-    fs::write(COMMANDS[0], SCRIPT).unwrap();
-    fs::set_permissions(COMMANDS[0], fs::Permissions::from_mode(0o755)).unwrap();
+    install_at(COMMANDS[0]);
+}
+
+/// Installs the script where a distribution has the command.
+///
+/// # Panics
+/// If it cannot.
+pub fn install_at(command: &str) {
+    fs::create_dir_all(Path::new(command).parent().unwrap()).unwrap();
+    fs::write(command, SCRIPT).unwrap();
+    fs::set_permissions(command, fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir(PUSHED).unwrap();
 }
 

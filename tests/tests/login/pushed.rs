@@ -2,9 +2,10 @@
 
 use policy::instance_connect::COMMANDS;
 use serde_json::json;
-use tests::login::{GROUP, JumpHost};
+use tests::login::{GROUP, JumpHost, append};
 use tests::pushed::{self, push};
 
+use crate::guide;
 use crate::support::local_user;
 
 /// A host where pushed keys count.
@@ -64,4 +65,31 @@ fn local_users_keep_the_command_of_the_package_and_get_no_pushed_key_of_ours() {
     for key in [&ana, &pushed] {
         assert_eq!(host.login("ana", key, "id -un"), "ana\n");
     }
+}
+
+/// The client's commands need AWS.
+#[test]
+fn by_the_guide_a_pushed_key_opens_the_account_until_it_is_undone() {
+    let Some(host) = JumpHost::bare_in("debian13") else { return };
+    host.configure("");
+    // Since 9.8, sshd blocks clients that are refused often.
+    append("/etc/ssh/sshd_config.d/50-test.conf", "PerSourcePenalties no\n");
+    host.restart_sshd(&[]);
+    let (own, pushed) = (host.user("ana"), host.key("pushed"));
+    pushed::install_at("/srv/package");
+    let [_, command] = COMMANDS;
+    let put = format!("mkdir -p $(dirname {command}) && cp /srv/package {command}");
+    guide::program("apt-get", &format!("[ \"$*\" = 'install ec2-instance-connect' ] && {put}"));
+    let page = include_str!("../../../docs/guide/instance-connect.md");
+    assert_eq!(guide::follow(&host, page, &["# "]), 2);
+    host.until("sshd has read its configuration", || host.ssh("ana", &own, "true").status.success());
+    host.refused("ana", &pushed);
+    push("ana", &pushed.public);
+    assert_eq!(host.login("ana", &pushed, "id -un"), "ana\n");
+    host.logged(&["nss-iam-keys-cmd[", "user 'ana'", "pushed with EC2 Instance Connect"]);
+    let undo = "nss-iamctl enable --no-instance-connect";
+    assert!(page.contains(&format!("`{undo}` undoes it")));
+    host.done(&undo.split(' ').collect::<Vec<_>>());
+    host.until("the pushed key is refused", || !host.ssh("ana", &pushed, "true").status.success());
+    host.login("ana", &own, "true");
 }

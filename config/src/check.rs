@@ -1,6 +1,6 @@
 //! Which values the keys accept. Each function reads one value, or reports what is wrong and what would be right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use policy::id::{LAST, PINNED_FIRST};
@@ -313,6 +313,7 @@ pub(crate) fn tag_prefix(item: &Item) -> Read<String> {
 
 pub(crate) fn ids(item: &Item) -> Read<BTreeMap<String, u32>> {
     let mut ids: BTreeMap<String, u32> = BTreeMap::new();
+    let mut taken = BTreeSet::new();
     for (iam_id, item) in item.table()? {
         if !made_of(iam_id, "_-:.@", 1, 128) {
             return Err(item.wrong("its key is not a UserId or GroupId", "AIDAEXAMPLE = 1003"));
@@ -321,7 +322,7 @@ pub(crate) fn ids(item: &Item) -> Read<BTreeMap<String, u32>> {
         if Id::pinned(id).is_err() {
             return Err(item.wrong("it means nobody", "use a different id"));
         }
-        if ids.values().any(|other| *other == id) {
+        if !taken.insert(id) {
             return Err(item.wrong(
                 "another entry of [ids] has it",
                 "use a different id; users and groups share one range",

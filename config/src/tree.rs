@@ -39,13 +39,13 @@ pub(crate) type Table = BTreeMap<String, Item>;
 
 /// Parses one file into the entries of its root table.
 pub(crate) fn parse(path: &Path, text: &str) -> Result<Table, Error> {
+    let file = File { path: path.into(), ends: text.match_indices('\n').map(|(at, _)| at).collect() };
     let root = DeTable::parse(text).map_err(|e| Error::Wrong {
         path: path.to_owned(),
-        line: line(text, e.span().map_or(0, |span| span.start)),
+        line: file.line(e.span().map_or(0, |span| span.start)),
         what: e.message().replace('\n', "; "),
         hint: "the file is TOML: key = \"text\", key = 8, key = true, key = [\"a\", \"b\"]".to_owned(),
     })?;
-    let file = File { path: path.into(), text };
     Ok(file.table("", root.get_ref()))
 }
 
@@ -74,12 +74,18 @@ pub(crate) fn has(table: &Table, key: &[&str]) -> bool {
     }
 }
 
-struct File<'a> {
+struct File {
     path: Rc<Path>,
-    text: &'a str,
+    /// Where each line ends: the offsets of the newlines, in bytes.
+    ends: Vec<usize>,
 }
 
-impl File<'_> {
+impl File {
+    /// The number of the line, from 1, that contains the byte.
+    fn line(&self, at: usize) -> usize {
+        1 + self.ends.partition_point(|end| *end < at)
+    }
+
     fn table(&self, of: &str, table: &DeTable<'_>) -> Table {
         let entry = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
             let plain = key.get_ref().to_string();
@@ -102,13 +108,8 @@ impl File<'_> {
             DeValue::Table(table) => Value::Table(self.table(&key, table)),
             DeValue::Float(_) | DeValue::Datetime(_) => Value::Other,
         };
-        Item { key, path: Rc::clone(&self.path), line: line(self.text, at), value }
+        Item { key, path: Rc::clone(&self.path), line: self.line(at), value }
     }
-}
-
-/// The number of the line, from 1, that contains the byte.
-fn line(text: &str, at: usize) -> usize {
-    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }
 
 impl Item {

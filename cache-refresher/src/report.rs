@@ -1,6 +1,6 @@
 //! The report of a run: the summary line, `--json`, and `status.json` for everyone on the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -154,10 +154,12 @@ impl Report {
         let called =
             |what: &str| self.source.as_ref().map_or_else(|| what.to_owned(), |source| source.called(what));
         let level = |known: bool| if known { log::Level::Debug } else { log::Level::Warn };
+        let known_skips: BTreeSet<&Skip> = last.skips.iter().collect();
+        let known_warnings: BTreeSet<&Told<Warning>> = last.warnings.iter().collect();
         for skip in &self.status.skips {
             let Skip { account, what, name, text, .. } = skip;
             let of = if account.is_empty() { String::new() } else { format!(" of account '{account}'") };
-            let level = level(last.skips.contains(skip));
+            let level = level(known_skips.contains(skip));
             match what {
                 What::User | What::Group => {
                     log::log!(level, "{} '{name}'{of} skipped: {text}", called(&what.to_string()));
@@ -168,7 +170,7 @@ impl Report {
             }
         }
         for warning in &self.status.warnings {
-            log::log!(level(last.warnings.contains(warning)), "{}", warning.message);
+            log::log!(level(known_warnings.contains(warning)), "{}", warning.message);
         }
         for held in &self.status.held {
             log::warn!("{}", held.message);

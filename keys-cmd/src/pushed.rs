@@ -26,7 +26,8 @@ const DEADLINE: Duration = Duration::from_millis(5500);
 const MAX_OUTPUT: usize = 64 << 10;
 /// All that it gets of an environment; it calls most programs by their paths.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
-/// It found no key: curl's status for "not found", and that of its own parser.
+/// It found no key: curl's status for "not found", if one expired between two requests, and that of its own parser. If none was
+/// pushed, it succeeds without output.
 const NO_KEY: [i32; 2] = [22, 255];
 /// How long processes are waited for that were killed.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -9,10 +9,11 @@ use policy::instance_connect::COMMANDS;
 /// The file of each user's pushed keys.
 const PUSHED: &str = "/srv/pushed";
 
-/// Prints the keys that were pushed for a user, as the command does: the one with the fingerprint.
+/// Prints the keys that were pushed for a user, as the command does: the one with the fingerprint, if it is RSA or ed25519.
 const SCRIPT: &str = r#"#!/bin/sh
-[ -e "/srv/pushed/$1" ] || exit 22
+[ -e "/srv/pushed/$1" ] || exit 0
 while read -r line; do
+    [ "${line#ssh}" != "$line" ] || continue
     [ "$(echo "$line" | ssh-keygen -lf - | cut -d ' ' -f 2)" != "$2" ] || found=$line
 done <"/srv/pushed/$1"
 [ -n "$found" ] || exit 255

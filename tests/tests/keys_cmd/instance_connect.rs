@@ -129,9 +129,12 @@ fn whatever_the_command_does_there_is_a_key_only_if_it_prints_one_and_succeeds()
         }
     }
     fs::write("/tmp/status", "0").unwrap();
+    // So the real command says that no key was pushed.
+    fs::write(KEYS, "").unwrap();
+    host.pushed_nothing("nothing");
+    assert_eq!(host.logged(), []);
     let key = printed(2);
     for hostile in [
-        String::new(),
         format!("command=\"sh\" {key}"),
         format!("restrict {key}"),
         format!("environment=\"LD_PRELOAD=/tmp/x\",{key}"),

@@ -96,6 +96,10 @@ fn sudo_asks_the_users_own_agent_for_a_key_that_iam_has() {
     assert_eq!(sudo("ana", &ana, &bob), "", "a key of another user");
     assert_eq!(sudo("bob", &bob, &bob), "", "a user whom sudoers does not name");
     assert_eq!(text(&host.ssh("ana", &ana, "sudo id -un").stdout), "", "no agent");
+    // The key of the user who asks counts, whomever PAM authenticates.
+    fs::write("/etc/sudoers.d/suse", "Defaults targetpw\n").unwrap();
+    assert_eq!(sudo("ana", &ana, &ana), "root\n");
+    assert_eq!(sudo("ana", &ana, &bob), "");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use policy::offer::{Confirmation, STALE, Withheld};
 use policy::record;
 
 use crate::key::Key;
-use crate::log::{Line, Severity, shown};
-use crate::request::{Connection, Request};
+use crate::log::{Field, Line, Severity, shown, shown_in_field};
+use crate::request::{Certificate, Connection, Request};
 
 /// The row of table `about` in `keys.db`.
 pub(crate) struct About {
@@ -181,32 +181,48 @@ fn offered_line(request: &Request, login: &Login, age: i64, origin: Origin, offe
         Some(fingerprint) => format!("offered key {fingerprint}"),
         None => format!("offered {offered} keys"),
     };
-    let (iam_id, source) = (shown(&login.iam_id), shown(&login.source));
-    let from = request.connection.as_ref().map_or(String::new(), |Connection { client, .. }| {
-        format!(" from {} port {}", client.address, client.port)
-    });
     let confirmed = match origin {
         Origin::Cache => "confirmed",
         Origin::InstanceConnect => "pushed with EC2 Instance Connect; the user was confirmed",
     };
-    let (severity, remark) = freshness(age);
+    let key_source = match origin {
+        Origin::Cache => shown(&login.source),
+        Origin::InstanceConnect => record::INSTANCE_CONNECT.to_owned(),
+    };
+    let fields = request.fingerprint.iter().map(|fingerprint| (record::FINGERPRINT, fingerprint.clone()));
+    line(request, login, age, (&what, confirmed), (record::OFFERED, key_source, fields.collect()))
+}
+
+/// A line about what lets the user in and how it came here, with the record's id, the source, and the fields that others lack.
+fn line(
+    request: &Request,
+    login: &Login,
+    age: i64,
+    (what, confirmed): (&str, &str),
+    (id, key_source, more): (&str, String, Vec<Field>),
+) -> Line {
+    let (iam_id, source) = (shown(&login.iam_id), shown(&login.source));
+    let from = request.connection.as_ref().map_or(String::new(), |Connection { client, .. }| {
+        format!(" from {} port {}", client.address, client.port)
+    });
+    let (severity, remark) = if age > STALE {
+        (Severity::Warning, Hint::Refreshes.suffix())
+    } else {
+        (Severity::Info, String::new())
+    };
     let text = format!(
         "{what} of user '{}' ({iam_id}){from}, {confirmed} {age} s ago by '{source}'{remark}",
         request.user
     );
-    let key_source = match origin {
-        Origin::Cache => source,
-        Origin::InstanceConnect => record::INSTANCE_CONNECT.to_owned(),
-    };
     let mut fields = vec![
-        ("MESSAGE_ID", record::OFFERED.to_owned()),
+        ("MESSAGE_ID", id.to_owned()),
         (record::USER, request.user.clone()),
         (record::USER_ID, iam_id),
         (record::UID, login.uid.to_string()),
         (record::KEY_SOURCE, key_source),
         (record::AGE, age.to_string()),
     ];
-    fields.extend(request.fingerprint.iter().map(|fingerprint| (record::FINGERPRINT, fingerprint.clone())));
+    fields.extend(more);
     if let Some(Connection { server, client }) = &request.connection {
         fields.extend([
             (record::CLIENT_ADDRESS, client.address.clone()),
@@ -216,11 +232,6 @@ fn offered_line(request: &Request, login: &Login, age: i64, origin: Origin, offe
         ]);
     }
     Line { severity, text, fields }
-}
-
-/// The severity of a line that says how long ago the user was confirmed, and what follows.
-fn freshness(age: i64) -> (Severity, String) {
-    if age > STALE { (Severity::Warning, Hint::Refreshes.suffix()) } else { (Severity::Info, String::new()) }
 }
 
 /// What stands before each key or principal.
@@ -239,15 +250,27 @@ fn principals(request: &Request, about: &About, login: &Login, age: i64) -> Answ
     let all: Vec<&str> = std::iter::once(&*request.user).chain(others).collect();
     let lines = all.iter().map(|principal| format!("{options}{principal}\n")).collect();
     let named: Vec<String> = all.iter().map(|principal| format!("'{principal}'")).collect();
-    let (severity, remark) = freshness(age);
-    let text = format!(
-        "allowed principals {} of user '{}' ({}), confirmed {age} s ago by '{}'{remark}",
-        named.join(", "),
-        request.user,
-        shown(&login.iam_id),
-        shown(&login.source)
-    );
-    Answer { lines, log: vec![Line::new(severity, text)], ..Answer::default() }
+    Answer { lines, log: vec![allowed_line(request, login, age, &named.join(", "))], ..Answer::default() }
+}
+
+/// The line that says which principals are allowed, and for which certificate.
+fn allowed_line(request: &Request, login: &Login, age: i64, principals: &str) -> Line {
+    let Certificate { fingerprint, ca, serial, id } = &request.certificate;
+    let serial = serial.map(|serial| serial.to_string());
+    let confirmed = match (&serial, id) {
+        (Some(serial), Some(id)) => format!("with certificate {serial} '{}', confirmed", shown(id)),
+        _ => "confirmed".to_owned(),
+    };
+    let known = [
+        (record::FINGERPRINT, fingerprint.clone()),
+        (record::CA_FINGERPRINT, ca.clone()),
+        (record::CERTIFICATE_SERIAL, serial),
+        (record::CERTIFICATE_ID, id.as_ref().map(|id| shown_in_field(id))),
+    ];
+    let fields = known.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let source = record::CERTIFICATE.to_owned();
+    let what = format!("allowed principals {principals}");
+    line(request, login, age, (&what, &confirmed), (record::ALLOWED, source, fields))
 }
 
 #[cfg(test)]

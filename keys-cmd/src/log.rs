@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 /// How many bytes of a foreign value are shown: a line should have at most 1024 (RFC 3164, 4.1).
 const SHOWN: usize = 64;
+/// The same for a field of the journal.
+const SHOWN_IN_FIELD: usize = 256;
 
 /// The severities of `syslog(3)` that are used here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,9 @@ pub(crate) enum Severity {
     Info = 6,
 }
 
+/// A field of the journal, with its value.
+pub(crate) type Field = (&'static str, String);
+
 /// One message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line {
@@ -41,7 +46,7 @@ pub(crate) struct Line {
     /// Printable ASCII; see [`shown`].
     pub(crate) text: String,
     /// What the text says, for programs; printable ASCII, too.
-    pub(crate) fields: Vec<(&'static str, String)>,
+    pub(crate) fields: Vec<Field>,
 }
 
 impl Line {
@@ -94,7 +99,16 @@ fn send(path: &str, lines: &[Line], form: fn(&Line, u32) -> String) -> bool {
 
 /// Foreign bytes as printable ASCII without quotes: no second line and no terminal control sequences.
 pub(crate) fn shown(bytes: &[u8]) -> String {
-    let head = bytes.get(..SHOWN).unwrap_or(bytes);
+    cut(bytes, SHOWN)
+}
+
+/// The same for the value of a field.
+pub(crate) fn shown_in_field(bytes: &[u8]) -> String {
+    cut(bytes, SHOWN_IN_FIELD)
+}
+
+fn cut(bytes: &[u8], length: usize) -> String {
+    let head = bytes.get(..length).unwrap_or(bytes);
     let mut shown = head.escape_ascii().to_string();
     if head.len() < bytes.len() {
         // Writing to a String cannot fail.
@@ -129,5 +143,6 @@ mod tests {
         let long = shown(&[b'\n'; 1 << 20]);
         assert!(long.ends_with(r"\n... (1048576 bytes)"), "{long}");
         assert!(long.len() < 300, "{long}");
+        assert!(shown_in_field(&[b'\n'; 257]).ends_with(r"\n... (257 bytes)"));
     }
 }

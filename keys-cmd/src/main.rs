@@ -30,7 +30,8 @@ const MACHINE_ID: &str = "/etc/machine-id";
 const USAGE: u8 = 64;
 
 const HELP: &str = "\
-usage: keys-cmd [--principals] [--forward-only] [--instance-connect] USER [UID [FINGERPRINT [CONNECTION]]]
+usage: keys-cmd [--forward-only] [--instance-connect] USER [UID [FINGERPRINT [CONNECTION]]]
+       keys-cmd --principals [--forward-only] USER [UID [FINGERPRINT [CA [SERIAL [ID [CONNECTION]]]]]]
 
 Prints a user's active SSH keys from '/var/lib/nss-iam/keys.db', one authorized_keys line per key.
 In sshd_config: AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f %C
@@ -38,7 +39,9 @@ In sshd_config: AuthorizedKeysCommand /usr/libexec/nss-iam/keys-cmd %u %U %f %C
   UID                 print keys only if this is the user's uid in the cache; without it, getpwnam(3) must return it
   FINGERPRINT         print only the key with this fingerprint: 'SHA256:...'
   CONNECTION          the connection's addresses and ports, for the log: 'ADDRESS PORT ADDRESS PORT', the client's last
-  --principals        print instead the principals with which a certificate lets the user in: AuthorizedPrincipalsCommand
+  --principals        print instead the principals with which a certificate lets the user in: AuthorizedPrincipalsCommand,
+                      %u %U %f %F %s %i %C; what follows UID is for the log: the fingerprints of the certificate's key and
+                      of its CA, its serial number and its key ID
   --forward-only      print also keys of users who may only forward connections: sshd lets the user do nothing else
   --instance-connect  print also keys that were pushed with EC2 Instance Connect, if its command is installed
 
@@ -59,10 +62,9 @@ fn main() -> ExitCode {
         [word] if word == "--version" => {
             return finish(print(concat!("keys-cmd ", env!("CARGO_PKG_VERSION"), "\n")));
         }
-        // A certificate is not looked up by its key.
-        [user, more @ ..] if more.len() <= if flags.principals { 1 } else { 3 } => (user, more),
+        [user, more @ ..] if more.len() <= if flags.principals { 6 } else { 3 } => (user, more),
         _ => {
-            complain(HELP.lines().next().unwrap_or_default());
+            complain(HELP.split("\n\n").next().unwrap_or_default());
             return ExitCode::from(USAGE);
         }
     };

@@ -1,9 +1,11 @@
-//! The request: [--principals] [--forward-only] [--instance-connect] USER [UID [FINGERPRINT [CONNECTION]]], as sshd passes them with
-//! `%u %U %f %C` (TOKENS of `sshd_config(5)`).
+//! The request: [--forward-only] [--instance-connect] USER [UID [FINGERPRINT [CONNECTION]]], as sshd passes them with
+//! `%u %U %f %C` (TOKENS of `sshd_config(5)`), or --principals [--forward-only] USER [UID [FINGERPRINT [CA [SERIAL [ID
+//! [CONNECTION]]]]]] with `%u %U %f %F %s %i %C`.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
+use std::str::FromStr;
 
 use policy::instance_connect;
 use policy::no_key::{Hint, NoKey};
@@ -48,8 +50,36 @@ pub(crate) struct Request {
     /// `SHA256:` and base64. If missing, all keys are requested.
     pub(crate) fingerprint: Option<String>,
     pub(crate) flags: Flags,
+    /// For the log; empty unless principals are asked for.
+    pub(crate) certificate: Certificate,
     /// For the log. OpenSSH has `%C` since 9.4.
     pub(crate) connection: Option<Connection>,
+}
+
+/// A certificate, which sshd has found to be signed by a CA that it trusts. What is missing was not passed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Certificate {
+    /// Of its key.
+    pub(crate) fingerprint: Option<String>,
+    /// The fingerprint of its CA.
+    pub(crate) ca: Option<String>,
+    pub(crate) serial: Option<u64>,
+    /// Whatever the CA wrote.
+    pub(crate) id: Option<Vec<u8>>,
+}
+
+impl Certificate {
+    /// Nothing in it is a reason to refuse a login.
+    fn parse(words: &[OsString]) -> Self {
+        let word = |index: usize| words.get(index).map(|word| word.as_bytes());
+        let fingerprint = |index| fingerprint(word(index)?).ok();
+        Self {
+            fingerprint: fingerprint(0),
+            ca: fingerprint(1),
+            serial: word(2).and_then(|serial| number(serial).ok()),
+            id: word(3).map(<[u8]>::to_vec),
+        }
+    }
 }
 
 /// Between sshd and its client.
@@ -75,12 +105,23 @@ impl Request {
         if !reader::name_is_ours(user) {
             return Err("not a login name that nss-iam assigns".to_owned().into());
         }
+        let uid = match more.first() {
+            Some(uid) => Some(number(uid.as_bytes()).map_err(|shown| format!("'{shown}' is not a uid"))?),
+            None => None,
+        };
+        let about_key = more.get(1..).unwrap_or_default();
+        let (key, certificate, connection) = if flags.principals {
+            (None, Certificate::parse(about_key), about_key.get(4))
+        } else {
+            (about_key.first(), Certificate::default(), about_key.get(1))
+        };
         Ok(Self {
             user: String::from_utf8_lossy(user).into_owned(),
-            uid: more.first().map(|uid| number(uid.as_bytes())).transpose()?,
-            fingerprint: more.get(1).map(|key| fingerprint(key.as_bytes())).transpose()?,
+            uid,
+            fingerprint: key.map(|key| fingerprint(key.as_bytes())).transpose()?,
             flags,
-            connection: more.get(2).and_then(|connection| self::connection(connection.as_bytes())),
+            certificate,
+            connection: connection.and_then(|connection| self::connection(connection.as_bytes())),
         })
     }
 
@@ -90,10 +131,10 @@ impl Request {
     }
 }
 
-/// Digits only: `str::parse` would accept a sign.
-fn number(uid: &[u8]) -> Result<u32, String> {
-    let digits = str::from_utf8(uid).ok().filter(|uid| uid.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.and_then(|uid| uid.parse().ok()).ok_or_else(|| format!("'{}' is not a uid", shown(uid)))
+/// Digits only: `str::parse` would accept a sign. If it is no such number, how a message shows it.
+fn number<T: FromStr>(text: &[u8]) -> Result<T, String> {
+    let digits = str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| shown(text))
 }
 
 /// Only SHA256: with a different FingerprintHash, sshd passes a hash that the cache does not have.
@@ -166,6 +207,7 @@ mod tests {
             uid: None,
             fingerprint: None,
             flags: Flags::default(),
+            certificate: Certificate::default(),
             connection: None,
         };
         assert_eq!(parse(&[b"jane@example.com"]).unwrap(), wanted);
@@ -196,6 +238,29 @@ mod tests {
             });
             assert_eq!(found, wanted, "{connection}");
         }
+    }
+
+    #[test]
+    fn what_is_said_of_a_certificate_is_never_a_reason_to_refuse() {
+        let parse = |words: &[&[u8]]| {
+            let words: Vec<OsString> = words.iter().map(|word| OsString::from_vec(word.to_vec())).collect();
+            let flags = Flags { principals: true, ..Flags::default() };
+            Request::parse(&OsString::from("ana"), &words, flags).unwrap()
+        };
+        let whole =
+            parse(&[b"1000", b"SHA256:a", b"SHA256:b", b"18446744073709551615", b"a\n\xff", b"::1 22 ::2 5"]);
+        assert_eq!((whole.fingerprint, whole.connection.unwrap().client.port), (None, 5));
+        let wanted = Certificate {
+            fingerprint: Some("SHA256:a".to_owned()),
+            ca: Some("SHA256:b".to_owned()),
+            serial: Some(u64::MAX),
+            id: Some(b"a\n\xff".to_vec()),
+        };
+        assert_eq!(whole.certificate, wanted);
+        assert_eq!(parse(&[b"1000"]).certificate, Certificate::default());
+        let odd = parse(&[b"1000", b"MD5:16", b"", b"-1", b"", b"UNKNOWN"]);
+        assert_eq!(odd.certificate, Certificate { id: Some(Vec::new()), ..Certificate::default() });
+        assert_eq!(odd.connection, None);
     }
 
     #[test]

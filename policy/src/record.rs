@@ -1,8 +1,10 @@
-//! The record of systemd's journal about a key that `keys-cmd` offers to sshd: the names of its fields, as `keys-cmd` writes
-//! them and as `nss-iamctl logins` reads them.
+//! The records of systemd's journal about a key or a certificate that would let a user in: the names of their fields, as
+//! `keys-cmd` writes them and as `nss-iamctl logins` reads them.
 
-/// The id of these records (`MESSAGE_ID`, systemd.journal-fields(7)).
+/// The id of records about keys (`MESSAGE_ID`, systemd.journal-fields(7)).
 pub const OFFERED: &str = "3be85fc8d59ffb64e72463a642240488";
+/// The id of records about certificates, whose principals were allowed.
+pub const ALLOWED: &str = "09b3901b761b4f50920b2926da411a06";
 /// The login name.
 pub const USER: &str = "NSS_IAM_USER";
 /// The UserId.
@@ -11,7 +13,7 @@ pub const USER_ID: &str = "NSS_IAM_USER_ID";
 pub const UID: &str = "NSS_IAM_UID";
 /// `SHA256:` and base64; missing if sshd asks for all keys of the user.
 pub const FINGERPRINT: &str = "NSS_IAM_FINGERPRINT";
-/// Where the key comes from: the source that lists it, or [`INSTANCE_CONNECT`].
+/// Where the key comes from: the source that lists it, [`INSTANCE_CONNECT`] or [`CERTIFICATE`].
 pub const KEY_SOURCE: &str = "NSS_IAM_KEY_SOURCE";
 /// Seconds since the user's keys were confirmed.
 pub const AGE: &str = "NSS_IAM_AGE";
@@ -24,5 +26,14 @@ pub const SERVER_ADDRESS: &str = "NSS_IAM_SERVER_ADDRESS";
 /// The port that the client connected to; missing like the address.
 pub const SERVER_PORT: &str = "NSS_IAM_SERVER_PORT";
 
+/// The key ID of the certificate: what its CA wrote, escaped.
+pub const CERTIFICATE_ID: &str = "NSS_IAM_CERTIFICATE_ID";
+/// The serial number of the certificate.
+pub const CERTIFICATE_SERIAL: &str = "NSS_IAM_CERTIFICATE_SERIAL";
+/// The fingerprint of the certificate's CA.
+pub const CA_FINGERPRINT: &str = "NSS_IAM_CA_FINGERPRINT";
+
+/// The source of certificates.
+pub const CERTIFICATE: &str = "certificate";
 /// The source of keys that were pushed with EC2 Instance Connect.
 pub const INSTANCE_CONNECT: &str = "ec2-instance-connect";

@@ -34,6 +34,7 @@ fn ana() -> Case {
             uid: Some(UID),
             fingerprint: None,
             flags: Flags::default(),
+            certificate: Certificate::default(),
             connection: None,
         },
         host: Host { machine_id: Ok("0123".to_owned()), uid: Ok(UID), now: NOW },
@@ -153,13 +154,14 @@ fn a_pushed_key_is_printed_in_the_same_form_with_the_options_and_logged_with_its
 }
 
 /// docs/reference/keys-cmd.md lists the fields.
+fn fields(answer: &Answer) -> String {
+    let fields = answer.log[0].fields.iter().map(|(name, value)| format!("{name}={value}"));
+    fields.collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn the_record_of_an_offered_key_says_everything_in_fields() {
     let mut case = ana();
-    let fields = |answer: &Answer| {
-        let fields = answer.log[0].fields.iter().map(|(name, value)| format!("{name}={value}"));
-        fields.collect::<Vec<_>>().join(" ")
-    };
     let all = format!(
         "MESSAGE_ID={} NSS_IAM_USER=ana NSS_IAM_USER_ID=AIDA1 NSS_IAM_UID={UID} NSS_IAM_KEY_SOURCE=iam:123456789012 NSS_IAM_AGE=60",
         record::OFFERED
@@ -178,6 +180,38 @@ fn the_record_of_an_offered_key_says_everything_in_fields() {
         fields(&pushed),
         format!("{all}{one}{client}").replace("iam:123456789012", "ec2-instance-connect")
     );
+}
+
+/// What the CA wrote stays one value.
+#[test]
+fn the_record_of_a_certificate_says_which_one_it_is() {
+    let mut case = ana();
+    case.request.flags.principals = true;
+    let all = format!(
+        "MESSAGE_ID={} NSS_IAM_USER=ana NSS_IAM_USER_ID=AIDA1 NSS_IAM_UID={UID} NSS_IAM_KEY_SOURCE=certificate NSS_IAM_AGE=60",
+        record::ALLOWED
+    );
+    assert_eq!(fields(&case.answer()), all);
+    let id = "x', confirmed\nMESSAGE_ID=1\nNSS_IAM_USER=eve".to_owned() + &"\u{1}".repeat(300);
+    case.request.certificate = Certificate {
+        fingerprint: Some("SHA256:a".to_owned()),
+        ca: Some("SHA256:b".to_owned()),
+        serial: Some(7),
+        id: Some(id.clone().into_bytes()),
+    };
+    let shown = fields(&case.answer());
+    let wanted = format!(
+        "{all} NSS_IAM_FINGERPRINT=SHA256:a NSS_IAM_CA_FINGERPRINT=SHA256:b NSS_IAM_CERTIFICATE_SERIAL=7 \
+         NSS_IAM_CERTIFICATE_ID=x\\', confirmed\\nMESSAGE_ID=1\\nNSS_IAM_USER=eve\\x01"
+    );
+    assert!(shown.starts_with(&wanted) && shown.ends_with(&format!("... ({} bytes)", id.len())), "{shown}");
+    let text = case.outcome().2;
+    assert!(
+        text.contains("of user 'ana' (AIDA1), with certificate 7 'x\\', confirmed\\nMESSAGE_ID=1"),
+        "{text}"
+    );
+    assert!(text.ends_with("... (343 bytes)', confirmed 60 s ago by 'iam:123456789012'"), "{text}");
+    assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.len() < 1000, "{text}");
 }
 
 #[test]

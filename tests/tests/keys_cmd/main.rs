@@ -341,7 +341,7 @@ fn help_and_version_are_printed() {
     let help = host.run(&["--help"]);
     assert_eq!((help.status.code(), text(&help.stderr)), (Some(0), ""));
     assert!(text(&help.stdout).starts_with(
-        "usage: keys-cmd [--principals] [--forward-only] [--instance-connect] USER [UID [FINGERPRINT [CONNECTION]]]\n"
+        "usage: keys-cmd [--forward-only] [--instance-connect] USER [UID [FINGERPRINT [CONNECTION]]]\n"
     ));
     assert_eq!(text(&host.run(&["--version"]).stdout), format!("keys-cmd {}\n", env!("CARGO_PKG_VERSION")));
 }

@@ -32,8 +32,9 @@ struct Row {
     /// As sshd names it: `ED25519`, `RSA-CERT`.
     key_type: Option<String>,
     fingerprint: Option<String>,
-    /// `iam:123456789012`, `ec2-instance-connect`; `None` if keys-cmd did not offer the key.
+    /// `iam:123456789012`, `ec2-instance-connect`, `certificate`; `None` if keys-cmd has no record of it.
     key_source: Option<String>,
+    certificate: Option<Certificate>,
     /// Seconds since the user's keys were confirmed.
     age: Option<i64>,
     address: String,
@@ -43,6 +44,16 @@ struct Row {
     /// Whether the session is still open.
     open: bool,
     ended: Option<String>,
+}
+
+/// Which certificate it is, as far as sshd tells keys-cmd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Certificate {
+    /// A text: it has up to 64 bits, and a number of JSON up to 53.
+    serial: Option<String>,
+    /// The key ID: what the CA wrote, escaped.
+    id: Option<String>,
+    ca_fingerprint: Option<String>,
 }
 
 pub(crate) fn run(host: &Host, args: &cli::Logins, out: &mut dyn Write) -> Result<u8, Error> {
@@ -60,14 +71,24 @@ pub(crate) fn run(host: &Host, args: &cli::Logins, out: &mut dyn Write) -> Resul
     let boot = files::read_lossy(&host.path("/proc/sys/kernel/random/boot_id"))?.unwrap_or_default();
     let boot = boot.trim().replace('-', "");
     let rows: Vec<Row> = logins.map(|login| Row::of(host, login, &boot)).collect();
-    let text = if args.json {
-        as_json(&rows)?
-    } else {
-        let cells: Vec<_> = rows.iter().map(Row::cells).collect();
-        table(["TIME", "USER", "KEY", "SOURCE", "FROM", "ENDED"], &cells)
-    };
+    let text = if args.json { as_json(&rows)? } else { shown(&rows) };
     written(write!(out, "{text}"))?;
     Ok(crate::say::error::OK)
+}
+
+/// A certificate's text is the CA's, so it is behind everything else.
+fn shown(rows: &[Row]) -> String {
+    let [time, user, key, source, from, ended] = ["TIME", "USER", "KEY", "SOURCE", "FROM", "ENDED"];
+    if rows.iter().all(|row| row.certificate.is_none()) {
+        let cells: Vec<_> = rows.iter().map(Row::cells).collect();
+        return table([time, user, key, source, from, ended], &cells);
+    }
+    let wider = |row: &Row| {
+        let [time, user, key, source, from, ended] = row.cells();
+        [time, user, key, source, from, ended, row.certificate()]
+    };
+    let cells: Vec<_> = rows.iter().map(wider).collect();
+    table([time, user, key, source, from, ended, "CERTIFICATE"], &cells)
 }
 
 /// The entries of sshd, keys-cmd and logind. systemd itself vouches for the uid of who wrote an entry.
@@ -78,7 +99,8 @@ fn journal(host: &Host, since: &str, keys_user: u32) -> Result<String, Error> {
         return Err(Error::configuration(what).hint(hint));
     }
     let since = format!("--since={since}");
-    let of_keys = [format!("_UID={keys_user}"), format!("MESSAGE_ID={}", record::OFFERED)];
+    let ids = [record::OFFERED, record::ALLOWED].map(|id| format!("MESSAGE_ID={id}"));
+    let of_keys = [&[format!("_UID={keys_user}")], ids.as_slice()].concat();
     let of_sshd = SSHD.map(|program| format!("SYSLOG_IDENTIFIER={program}"));
     let of_logind = format!("MESSAGE_ID={SESSION_ENDED}");
     let mut words = vec!["journalctl", "-q", "--no-pager", "-o", "json", &since];
@@ -112,6 +134,11 @@ impl Row {
         let runs = |pid| SSHD.iter().any(|name| processes::is_called(host, pid, name).unwrap_or(false));
         let open = login.ended.is_none() && login.boot == boot && pid.is_some_and(runs);
         let offer = login.offer.unwrap_or_default();
+        let certificate = |known: join::Certificate| Certificate {
+            serial: some(known.serial),
+            id: some(known.id),
+            ca_fingerprint: some(known.ca),
+        };
         Self {
             time: seconds(login.at),
             user: login.user,
@@ -121,6 +148,7 @@ impl Row {
             key_type: some(login.accepted.kind),
             fingerprint: some(login.accepted.fingerprint),
             key_source: some(offer.source),
+            certificate: offer.certificate.map(certificate),
             age: offer.age,
             address: login.accepted.address,
             port: login.accepted.port.parse().ok(),
@@ -128,6 +156,14 @@ impl Row {
             open,
             ended: login.ended.map(seconds),
         }
+    }
+
+    /// `7 'ana@example.com'`.
+    fn certificate(&self) -> String {
+        let Some(Certificate { serial: Some(serial), id, .. }) = &self.certificate else {
+            return String::new();
+        };
+        format!("{serial} '{}'", id.as_deref().unwrap_or_default())
     }
 
     fn cells(&self) -> [String; 6] {

@@ -84,6 +84,7 @@ fn a_certificate_lets_in_the_active_user_whom_it_names_and_nobody_else() {
 
     sign(&host, &ca, &laptop, ana, &["-z", "8", "-V", "+1h"]);
     host.login(ana, &laptop, "true");
+    host.logged(&["nss-iam-keys-cmd[", "with certificate 8 'a certificate', confirmed "]);
     let id = fs::read("/etc/machine-id").unwrap();
     fs::write("/etc/machine-id", "fedcba9876543210fedcba9876543210\n").unwrap();
     host.refused(ana, &laptop);

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::boot::Booted;
 use tests::login::{GROUP, Key};
 
@@ -86,17 +86,48 @@ fn each_login_has_its_key_source_address_and_end() {
     let shown = host.done("nss-iamctl logins");
     assert!(shown.lines().nth(3).unwrap().contains("  ec2-instance-connect  127."), "{shown}");
 
+    with_a_certificate(&host);
+
     let mut clients = [session(&host, "ana", &ana), session(&host, "ana", &ana)];
-    let rows = settled(&host, "--user ana", 3, 2);
+    let rows = settled(&host, "--user ana", 4, 2);
     // One ends as usual; all processes of the other are killed, so only logind tells.
     clients[0].kill().unwrap();
-    let pid = &rows[2]["pid"];
+    let pid = &rows[3]["pid"];
     host.done(&format!(
         "systemctl kill --signal=KILL \"$(grep -o 'session-[^/]*scope' /proc/{pid}/cgroup)\""
     ));
-    settled(&host, "--user ana", 3, 0);
+    settled(&host, "--user ana", 4, 0);
     for mut client in clients {
         let _ = client.kill();
         client.wait().unwrap();
     }
+}
+
+/// The CA's text looks like the rest of sshd's line, and like a field.
+fn with_a_certificate(host: &Booted) {
+    let laptop = host.key("laptop");
+    host.done(
+        "ssh-keygen -q -t ed25519 -N '' -f /root/ca && cp /root/ca.pub /etc/ssh/user-ca.pub && \
+         nss-iamctl enable --user-ca /etc/ssh/user-ca.pub",
+    );
+    host.done(
+        "ssh-keygen -q -s /root/ca -z 18446744073709551615 -n ana -V +1h \
+         -I \"$(printf 'x (serial 9) CA RSA SHA256:z\\nNSS_IAM_USER=bob')\" /root/laptop.pub",
+    );
+    assert!(host.logs_in("ana", &laptop));
+    let row = settled(host, "--user ana", 2, 0).remove(1);
+    assert!(row["user_id"].as_str().unwrap().starts_with("AIDA"), "{row}");
+    assert_eq!(row["fingerprint"], fingerprint(host, &laptop), "{row}");
+    let (kind, source) = (&row["key_type"], &row["key_source"]);
+    assert_eq!((kind, source), (&"RSA-CERT".into(), &"certificate".into()), "{row}");
+    let ca = host.done("ssh-keygen -lf /root/ca.pub");
+    let certificate = json!({
+        "serial": "18446744073709551615",
+        "id": r"x (serial 9) CA RSA SHA256:z\nNSS_IAM_USER=bob",
+        "ca_fingerprint": ca.split(' ').nth(1).unwrap(),
+    });
+    assert_eq!(row["certificate"], certificate);
+    assert_eq!(logins(host, "--user bob").len(), 2);
+    let shown = host.done("nss-iamctl logins --user ana");
+    assert!(shown.lines().nth(2).unwrap().contains("  18446744073709551615 'x (serial 9)"), "{shown}");
 }

@@ -60,7 +60,7 @@ pub(super) struct Login {
     pub at: i64,
     pub user: String,
     pub accepted: Accepted,
-    /// What keys-cmd recorded; `None` if the key came from elsewhere, such as a certificate.
+    /// What keys-cmd recorded; `None` if the key or certificate came from elsewhere.
     pub offer: Option<Offer>,
     /// Microseconds since 1970.
     pub ended: Option<i64>,
@@ -89,6 +89,38 @@ pub(super) struct Offer {
     pub source: String,
     /// Seconds.
     pub age: Option<i64>,
+    pub certificate: Option<Certificate>,
+}
+
+/// What keys-cmd says of a certificate. sshd says it, too, but behind the key ID, which can have any text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Certificate {
+    pub serial: String,
+    /// What the CA wrote, escaped.
+    pub id: String,
+    pub ca: String,
+}
+
+impl Offer {
+    fn of(entry: &Entry) -> Self {
+        let field = |name| entry.get(name).to_owned();
+        let certificate = || Certificate {
+            serial: field(record::CERTIFICATE_SERIAL),
+            id: field(record::CERTIFICATE_ID),
+            ca: field(record::CA_FINGERPRINT),
+        };
+        Self {
+            user_id: field(record::USER_ID),
+            uid: entry.get(record::UID).parse().ok(),
+            source: field(record::KEY_SOURCE),
+            age: entry.get(record::AGE).parse().ok(),
+            certificate: is_of_certificate(entry).then(certificate),
+        }
+    }
+}
+
+fn is_of_certificate(offer: &Entry) -> bool {
+    offer.get("MESSAGE_ID") == record::ALLOWED
 }
 
 /// The logins in the order of the entries, which are the journal's: oldest first. `keys_user` is the uid of keys-cmd's user.
@@ -98,7 +130,7 @@ pub(super) fn logins(entries: &[Entry], keys_user: u32) -> Vec<Login> {
     let mut offers: Vec<&Entry> = Vec::new();
     for entry in entries {
         let (message, by) = (entry.get("MESSAGE"), entry.get("_UID"));
-        if by == keys_user && entry.get("MESSAGE_ID") == record::OFFERED {
+        if by == keys_user && [record::OFFERED, record::ALLOWED].contains(&entry.get("MESSAGE_ID")) {
             offers.push(entry);
         } else if by != "0" {
             continue;
@@ -110,12 +142,7 @@ pub(super) fn logins(entries: &[Entry], keys_user: u32) -> Vec<Login> {
                 .rev()
                 .take_while(|offer| entry.at.saturating_sub(offer.at) <= GRACE)
                 .find(|offer| fits(offer, entry, &user, &accepted));
-            let offer = offer.map(|offer| Offer {
-                user_id: offer.get(record::USER_ID).to_owned(),
-                uid: offer.get(record::UID).parse().ok(),
-                source: offer.get(record::KEY_SOURCE).to_owned(),
-                age: offer.get(record::AGE).parse().ok(),
-            });
+            let offer = offer.map(|offer| Offer::of(offer));
             let (at, boot, pid) = (entry.at, entry.boot.clone(), entry.pid.clone());
             logins.push(Login { at, user, accepted, offer, ended: None, boot, pid });
         } else if let Some((_, user)) = message.split_once(CLOSED) {
@@ -125,7 +152,7 @@ pub(super) fn logins(entries: &[Entry], keys_user: u32) -> Vec<Login> {
     logins
 }
 
-/// Whether keys-cmd offered this key for this connection, shortly before. Without `%C`, its record has no connection, and
+/// Whether keys-cmd offered this key, or allowed this certificate, for this connection, shortly before. Without `%C`, its record has no connection, and
 /// a later sshd may pass the ends in the order of its manual.
 fn fits(offer: &Entry, entry: &Entry, user: &str, accepted: &Accepted) -> bool {
     let is_end = |address: &str, port: &str| {
@@ -133,9 +160,10 @@ fn fits(offer: &Entry, entry: &Entry, user: &str, accepted: &Accepted) -> bool {
     };
     offer.boot == entry.boot
         && offer.get(record::USER) == user
-        // Nobody's certificate is offered. PAM asks for a user's keys, too, without a fingerprint, as an old sshd does.
+        // PAM asks for a user's keys, too, without a fingerprint, as an old sshd does.
         && accepted.method == "publickey"
-        && !accepted.kind.ends_with("-CERT")
+        // The key of a certificate can be one that is offered, too.
+        && accepted.kind.ends_with("-CERT") == is_of_certificate(offer)
         && ["", &accepted.fingerprint].contains(&offer.get(record::FINGERPRINT))
         && (offer.get(record::CLIENT_ADDRESS).is_empty()
             || is_end(record::CLIENT_ADDRESS, record::CLIENT_PORT)
@@ -236,6 +264,48 @@ mod tests {
             sshd(3, "1", ACCEPTED),
         ];
         assert_eq!(one(&older).offer.unwrap().age, Some(60));
+    }
+
+    /// In sshd's line, all that follows the key ID can be the key ID's.
+    #[test]
+    fn a_login_with_a_certificate_is_joined_with_its_record_and_with_no_key() {
+        let allowed = |at, more: &Value| {
+            let mut all = json!({"MESSAGE_ID": record::ALLOWED, "NSS_IAM_KEY_SOURCE": "certificate",
+                "NSS_IAM_CERTIFICATE_SERIAL": "7", "NSS_IAM_CERTIFICATE_ID": "x (serial 9) CA RSA SHA256:z",
+                "NSS_IAM_CA_FINGERPRINT": "SHA256:b"});
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            offer(at, "901", &all)
+        };
+        let accepted = sshd(
+            9,
+            "12",
+            "Accepted publickey for ana from 203.0.113.7 port 5 ssh2: RSA-CERT SHA256:a ID x (serial 9) CA RSA SHA256:z \
+             (serial 7) CA RSA SHA256:b",
+        );
+        let key = || offer(3, "901", &json!({}));
+        let [login] =
+            logins(&[allowed(1, &json!({})), key(), accepted.clone()], KEYS_USER).try_into().unwrap();
+        let joined = login.offer.unwrap();
+        let id = "x (serial 9) CA RSA SHA256:z".to_owned();
+        let certificate = Certificate { serial: "7".to_owned(), id, ca: "SHA256:b".to_owned() };
+        assert_eq!(
+            (&*joined.user_id, &*joined.source, joined.certificate),
+            ("AIDAANA", "certificate", Some(certificate))
+        );
+        for other in [
+            key(),
+            allowed(1, &json!({"NSS_IAM_USER": "bob"})),
+            allowed(1, &json!({"NSS_IAM_FINGERPRINT": "SHA256:c"})),
+            allowed(1, &json!({"NSS_IAM_CLIENT_ADDRESS": "203.0.113.7", "NSS_IAM_CLIENT_PORT": "6"})),
+            allowed(1, &json!({"_UID": "1879048192"})),
+        ] {
+            assert_eq!(one(&[other, accepted.clone()]).offer, None);
+        }
+        assert_eq!(
+            one(&[allowed(1, &json!({})), sshd(2, "12", ACCEPTED)]).offer,
+            None,
+            "no certificate was used"
+        );
     }
 
     #[test]

@@ -45,8 +45,8 @@ impl<'a> Authentication<'a> {
         let only = if forward_only { "--forward-only " } else { "" };
         let pushed = if self.instance_connect { format!("{FLAG} ") } else { String::new() };
         let keys = ("AuthorizedKeysCommand", format!("{KEYS_CMD} {only}{pushed}{}", self.arguments));
-        // A certificate is not looked up by its fingerprint.
-        let arguments = self.arguments.split(" %f").next().unwrap_or_default();
+        // For the log: which certificate it is.
+        let arguments = self.arguments.replace("%f", "%f %F %s %i");
         let principals =
             ("AuthorizedPrincipalsCommand", format!("{KEYS_CMD} --principals {only}{arguments}"));
         let principals = self.user_ca.map(|_| principals);

@@ -167,8 +167,8 @@ mod tests {
         let command = "    AuthorizedPrincipalsCommand /usr/libexec/nss-iam/keys-cmd --principals";
         let added = with_ca.lines().skip(1).filter(|line| !described.lines().any(|ours| ours == *line));
         let wanted = [
-            format!("{command} --forward-only %u %U"),
-            format!("{command} %u %U"),
+            format!("{command} --forward-only %u %U %f %F %s %i"),
+            format!("{command} %u %U %f %F %s %i"),
             "    TrustedUserCAKeys /etc/ssh/ca.pub".to_owned(),
             "    AuthorizedPrincipalsCommandUser nss-iam".to_owned(),
             "    AuthorizedPrincipalsFile /usr/libexec/nss-iam/no-principals".to_owned(),

@@ -239,7 +239,7 @@ fn where_pushed_keys_count_a_user_without_keys_can_log_in_as_long_as_keys_would_
 
 /// What sshd shows with `[keys] user_ca`.
 const WITH_CA: &str = "trustedusercakeys /ca.pub\n\
-                       authorizedprincipalscommand /usr/libexec/nss-iam/keys-cmd --principals %u %U\n\
+                       authorizedprincipalscommand /usr/libexec/nss-iam/keys-cmd --principals %u %U %f %F %s %i\n\
                        authorizedprincipalscommanduser nss-iam\nauthorizedprincipalsfile /usr/libexec/nss-iam/no-principals\n";
 
 /// What is wrong with the keys, while sshd trusts a CA: that of `[keys] user_ca`, or another one.

@@ -100,7 +100,7 @@ fn a_ca_counts_for_nss_iam_users_only_and_no_file_that_others_can_write_is_taken
         set(was);
     }
     machine.enable(&with(file)).unwrap();
-    let principals = "/usr/libexec/nss-iam/keys-cmd --principals %u %U";
+    let principals = "/usr/libexec/nss-iam/keys-cmd --principals %u %U %f %F %s %i";
     for (keyword, ours) in [
         ("trustedusercakeys", file),
         ("authorizedprincipalscommand", principals),

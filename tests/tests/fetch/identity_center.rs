@@ -62,6 +62,25 @@ fn is_told(ended: &Ended, code: WarningCode, what: &str) -> bool {
 }
 
 #[test]
+fn a_store_that_tells_of_nobody_whether_they_are_disabled_is_logged() {
+    let Some((host, ..)) = refreshed() else { return };
+    let status = |name: &str, status: Value| {
+        let user = format!("{name}@example.com");
+        change(&host.account, json!({"what": "set_status", "user": user, "status": status}));
+    };
+    ["ana", "bob", "eve", "zoe"].iter().for_each(|name| status(name, Value::Null));
+    let words = "identity store 'd-1234567890': none of 4 listed users has a UserStatus";
+    let ended = host.refresh();
+    ended.told(0, &[words]);
+    assert_eq!(ended.said.matches(words).count(), 1, "{}", ended.said);
+    assert_eq!(ended.names().len(), 4);
+    status("eve", json!("DISABLED"));
+    let ended = host.refresh();
+    assert!(!ended.said.contains("UserStatus"), "{}", ended.said);
+    assert_eq!(ended.names().len(), 3);
+}
+
+#[test]
 fn members_join_leave_and_are_renamed_and_a_disabled_user_is_out_at_once() {
     let Some((host, before, ids)) = refreshed() else { return };
     let ana = before.accounts[0].users.iter().find(|user| user.name.starts_with("ana")).unwrap();

@@ -10,7 +10,7 @@ use aws_sdk_identitystore::config::Builder;
 use aws_sdk_identitystore::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_identitystore::types::error::ResourceNotFoundException;
 use aws_sdk_identitystore::types::{
-    AlternateIdentifier, MemberId, ResourceType, UniqueAttribute, UserStatus,
+    AlternateIdentifier, MemberId, ResourceType, UniqueAttribute, User, UserStatus,
 };
 use aws_smithy_types::{DateTime, Document};
 use config::Source;
@@ -60,6 +60,33 @@ pub(crate) struct IdentityStore {
 struct Users {
     known: BTreeMap<String, Option<Member>>,
     pages: Pages,
+    statuses: Statuses,
+}
+
+/// How many users were listed, and how many of them with a status, which is optional in the API's model.
+#[derive(Debug, Default)]
+struct Statuses {
+    listed: usize,
+    with: usize,
+    told: bool,
+}
+
+impl Statuses {
+    fn count(&mut self, users: &[User]) {
+        self.listed += users.len();
+        self.with += users.iter().filter(|user| user.user_status.is_some()).count();
+    }
+
+    /// Says so once if the store tells of nobody whether they are disabled.
+    fn tell(&mut self, store: &str) {
+        if self.listed > 0 && self.with == 0 && !self.told {
+            self.told = true;
+            log::warn!(
+                "identity store '{store}': none of {} listed users has a UserStatus; a disabled user cannot be told from others",
+                self.listed
+            );
+        }
+    }
 }
 
 impl OfRole for IdentityStore {
@@ -238,6 +265,7 @@ impl IdentityStore {
                 })
                 .await?;
             self.turn(&mut users.pages, answer.next_token, LIST_USERS, group)?;
+            users.statuses.count(&answer.users);
             // Who has no name there is asked for.
             let listed = answer.users.into_iter().filter_map(|user| {
                 Some((
@@ -247,6 +275,7 @@ impl IdentityStore {
             });
             users.known.extend(listed);
         }
+        users.statuses.tell(&self.id);
         let asked = stream::iter(unknown(&users)).map(|id| async move {
             let user = match self.describe_user(&id, &id).await {
                 Err(refusal) if refusal.reason == Reason::NotFound => None,

@@ -153,7 +153,7 @@ impl Item {
             Value::Text(_) => "a string",
             Value::Integer(Some(_)) => "a number",
             Value::Integer(None) => "too large a number",
-            Value::Bool(_) => "true or false",
+            Value::Bool(_) => "a boolean",
             Value::Array(_) => "a list",
             Value::Table(_) => "a table (a dot outside quotes makes one)",
             Value::Other => "a number with a fraction, or a date",

@@ -234,7 +234,7 @@ fn line(
     Line { severity, text, fields }
 }
 
-/// What stands before each key or principal.
+/// The options of each key or principal, with the space that follows.
 fn options(about: &About, login: &Login) -> String {
     let own = if login.forward_only { FORWARD_ONLY } else { "" };
     let options: Vec<&str> = [&*about.options, own].into_iter().filter(|part| !part.is_empty()).collect();

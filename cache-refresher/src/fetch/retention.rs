@@ -106,7 +106,7 @@ pub(crate) fn each_id_once(accounts: &mut [Account]) {
                 "{} of its users and groups are also in an earlier account, which keeps them",
                 twice.len()
             ),
-            "give each [[account]] a role in a different AWS account",
+            "give each [[account]] another AWS account, or another identity store",
             FailureKind::Configuration,
         ));
     }

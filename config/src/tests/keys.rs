@@ -207,7 +207,7 @@ fn a_value_of_the_wrong_type_is_refused_with_its_line() {
     assert_refused("[aws]\nconcurrency = 8.0", 2, "'aws.concurrency' is a number with a fraction");
     assert_refused("[ids]\nA = 99999999999999999999", 2, "'ids.A' is too large a number");
     assert_refused("[users]\nterminate_sessions = 'no'", 2, "'users.terminate_sessions' is a string");
-    assert_refused("users = true", 1, "'users' is true or false");
+    assert_refused("users = true", 1, "'users' is a boolean");
     assert_refused("[account]\nname = 'b'", 1, "'account' is a table");
     assert_refused("[local_groups]\nA = 'sudo'", 2, "'local_groups.A' is a string");
     assert_refused("[local_groups]\nA.b = ['sudo']", 2, "'local_groups.A' is a table (a dot outside quotes");

@@ -97,6 +97,12 @@ fn an_active_user_works_and_a_disabled_or_locked_one_is_unknown() {
     host.done(&["nss-iamctl", "unlock", "ana"]);
     assert_eq!(types(&host, "ana", "id -un\n"), "ana\n");
 
+    assert!(GUIDE.contains("| `nss-iamctl lock --all` | no nss-iam user gets a session |"));
+    host.done(&["nss-iamctl", "lock", "--all"]);
+    assert!(session(&host, "ana").unwrap_err().contains("no such user"));
+    host.done(&["nss-iamctl", "unlock", "--all"]);
+    assert_eq!(types(&host, "ana", "id -un\n"), "ana\n");
+
     host.remove_member("ana");
     host.account.change(json!({"do": "remove_member", "group": ADMINS, "user": "ana"}));
     host.refresh();

@@ -266,7 +266,7 @@ impl IdentityStore {
                 .await?;
             self.turn(&mut users.pages, answer.next_token, LIST_USERS, group)?;
             users.statuses.count(&answer.users);
-            // Who has no name there is asked for.
+            // DescribeUser is called for a user whose name is missing here.
             let listed = answer.users.into_iter().filter_map(|user| {
                 Some((
                     user.user_id.clone(),

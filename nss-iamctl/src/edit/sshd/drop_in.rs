@@ -65,8 +65,6 @@ pub(crate) fn text(group: &str, authentication: &Authentication<'_>, allow: &All
     if allow.groups {
         text.push_str("    AllowGroups *\n");
     }
-    // Who left or is locked, as a daemon sees it that has an earlier release of the module loaded: a second line only, since
-    // the module of this release finds nobody by such a name.
     text.push_str(&format!(
         "Match Group {DISABLED_GROUP}\n    DenyUsers *\n    AuthorizedKeysFile none\n    AuthorizedKeysCommand none\n"
     ));

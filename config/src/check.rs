@@ -284,20 +284,23 @@ pub(crate) fn part_of_host(item: &Item) -> Read<String> {
     text(item, right, "not a part of the host that can be excluded", hint)
 }
 
-pub(crate) fn allowed_names(item: &Item) -> Read<BTreeMap<String, String>> {
+pub(crate) fn allowed_names(item: &Item, source: &Source) -> Read<BTreeMap<String, String>> {
     let mut names: BTreeMap<String, String> = BTreeMap::new();
+    let mut taken = BTreeSet::new();
     for (iam_id, item) in item.table()? {
         if !made_of(iam_id, "_-", 1, 128) {
             return Err(item.wrong("its key is not a UserId or GroupId", "AIDAEXAMPLE = \"ana\""));
         }
         let hint = "up to 32 of a-z 0-9 . _ @ -, the first a-z 0-9 _, not all digits";
         let name = text(item, is_name, "not a valid name for a user or group", hint)?;
-        if names.values().any(|other| *other == name) {
+        if !taken.insert(name.clone()) {
             return Err(
                 item.wrong("another entry of [names.allow] has it", "only one user or group can have a name")
             );
         }
-        names.insert(iam_id.clone(), name);
+        if names.insert(source.listed_id(iam_id), name).is_some() {
+            return Err(item.wrong(TWICE.0, TWICE.1));
+        }
     }
     Ok(names)
 }
@@ -311,7 +314,11 @@ pub(crate) fn tag_prefix(item: &Item) -> Read<String> {
     text(item, right, "not a prefix for tags", hint)
 }
 
-pub(crate) fn ids(item: &Item) -> Read<BTreeMap<String, u32>> {
+/// Of an id that is written in upper case and in lower case.
+const TWICE: (&str, &str) =
+    ("another entry is for the same UserId or GroupId, in upper or lower case", "remove one of them");
+
+pub(crate) fn ids(item: &Item, source: &Source) -> Read<BTreeMap<String, u32>> {
     let mut ids: BTreeMap<String, u32> = BTreeMap::new();
     let mut taken = BTreeSet::new();
     for (iam_id, item) in item.table()? {
@@ -328,7 +335,9 @@ pub(crate) fn ids(item: &Item) -> Read<BTreeMap<String, u32>> {
                 "use a different id; users and groups share one range",
             ));
         }
-        ids.insert(iam_id.clone(), id);
+        if ids.insert(source.listed_id(iam_id), id).is_some() {
+            return Err(item.wrong(TWICE.0, TWICE.1));
+        }
     }
     Ok(ids)
 }

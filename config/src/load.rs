@@ -144,13 +144,13 @@ fn root(entries: Table) -> Result<Config, Error> {
     let mut names = root.section("names")?;
     names.set("reserved", &mut config.names.reserved, list(check::reserved_name))?;
     names.set("exclude", &mut config.names.exclude, list(check::part_of_host))?;
-    names.set("allow", &mut config.names.allow, check::allowed_names)?;
+    names.set("allow", &mut config.names.allow, |item| check::allowed_names(item, &source))?;
     names.end()?;
     let mut tags = root.section("tags")?;
     tags.set("use", &mut config.tags.uses, list(tag_use))?;
     tags.set("prefix", &mut config.tags.prefix, check::tag_prefix)?;
     tags.end()?;
-    root.set("ids", &mut config.ids, check::ids)?;
+    root.set("ids", &mut config.ids, |item| check::ids(item, &source))?;
     let mut keys = root.section("keys")?;
     keys.set("options", &mut config.keys.options, check::key_options)?;
     keys.set("max_age", &mut config.keys.max_age, check::max_age)?;

@@ -134,6 +134,16 @@ impl Source {
         }
     }
 
+    /// A UserId or GroupId as listings have it: in the one case in which AWS writes those of this source.
+    #[must_use]
+    pub fn listed_id(&self, id: &str) -> String {
+        match self {
+            Self::Iam if is_unique_id(id) => id.to_ascii_uppercase(),
+            Self::IdentityCenter if is_guid(id) => id.to_ascii_lowercase(),
+            Self::Iam | Self::IdentityCenter | Self::File { .. } => id.to_owned(),
+        }
+    }
+
     /// Whether it stores keys and tags of its users.
     #[must_use]
     pub fn has_keys(&self) -> bool {
@@ -221,6 +231,13 @@ fn is_iam_group(name: &str) -> bool {
 /// Identity Store API reference, CreateGroup, without the control characters that it allows.
 fn is_display_name(name: &str) -> bool {
     (1..=1024).contains(&name.chars().count()) && !name.contains(char::is_control)
+}
+
+/// IAM User Guide, "IAM identifiers": users and groups.
+fn is_unique_id(id: &str) -> bool {
+    let prefix = id.get(..4).map(str::to_ascii_uppercase);
+    prefix.is_some_and(|prefix| prefix == "AIDA" || prefix == "AGPA")
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// GroupId: Identity Store API reference, DescribeGroup. Old ids begin with ten more digits.

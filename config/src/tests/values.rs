@@ -262,6 +262,29 @@ fn ids_of_the_system_and_duplicate_ids_are_refused() {
     assert_refused("[ids]\n\"a b\" = 1000", 2, "UserId");
 }
 
+#[test]
+fn an_id_means_the_same_user_in_upper_and_in_lower_case_where_the_source_has_only_one() {
+    let guid = "90677d7f1c-f9f8fa1c-1234-4c4b-9c4a-0123456789ab";
+    let center = "[source]\nurl = 'identity-center:'\n";
+    let file = "[source]\nurl = 'file:///srv/users.json'\n";
+    for (source, written, listed) in [
+        (center, guid.to_ascii_uppercase(), guid),
+        (center, guid[11..].to_ascii_uppercase(), &guid[11..]),
+        ("", "aidacdr5fo5sxjt2w7irc".to_owned(), "AIDACDR5FO5SXJT2W7IRC"),
+        ("", "group:iam-users".to_owned(), "group:iam-users"),
+        (file, "U-Ana".to_owned(), "U-Ana"),
+    ] {
+        let config = parse(&[&format!("{source}[ids]\n\"{written}\" = 1000")]).unwrap();
+        assert_eq!(config.ids.keys().collect::<Vec<_>>(), [listed]);
+        if !written.contains(':') {
+            let config = parse(&[&format!("{source}[names.allow]\n{written} = 'ana'")]).unwrap();
+            assert_eq!(config.names.allow.keys().collect::<Vec<_>>(), [listed]);
+        }
+    }
+    let twice = format!("{center}[ids]\n{guid} = 1000\n{} = 1001", guid.to_ascii_uppercase());
+    assert!(refusal(&[&twice]).contains("another entry is for the same UserId"), "{}", refusal(&[&twice]));
+}
+
 /// sshd(8): "The options (if present) consist of comma-separated option specifications. No spaces are
 /// permitted, except within double quotes."
 #[test]

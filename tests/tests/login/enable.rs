@@ -145,7 +145,7 @@ fn a_drop_in_of_before_an_update_of_openssh_lacks_the_address_until_enable_is_re
     fs::write(DROP_IN, text.replace(" %C", "")).unwrap();
     host.login("ana", &ana, "true");
     let doctor = host.sh("nss-iamctl doctor").1;
-    assert!(doctor.contains("AuthorizedKeysCommand does not have %C"), "{doctor}");
+    assert!(doctor.contains("AuthorizedKeysCommand without %C"), "{doctor}");
     assert!(doctor.contains("-> nss-iamctl enable\n"), "{doctor}");
     host.enable(&[]);
     assert_eq!(fs::read_to_string(DROP_IN).unwrap(), text);

@@ -181,14 +181,14 @@ pub(crate) fn active_differs(
     None
 }
 
-/// Whether sshd could run keys-cmd with the client's address, and does not.
-pub(crate) fn is_without_address(
+/// The commands that sshd could run with the client's address, and does not.
+pub(crate) fn without_address(
     settings: &Effective,
     groups: &[&str],
     authentication: &Authentication<'_>,
-) -> bool {
-    let commands = authentication.commands(groups.contains(&FORWARD_ONLY_GROUP));
-    commands.iter().any(|setting| omits_address(settings, setting))
+) -> Vec<&'static str> {
+    let commands = authentication.commands(groups.contains(&FORWARD_ONLY_GROUP)).into_iter();
+    commands.filter(|setting| omits_address(settings, setting)).map(|(keyword, _)| keyword).collect()
 }
 
 /// Whether a setting is as it was written for an OpenSSH before 9.4, which does not know `%C`.
@@ -359,14 +359,21 @@ mod tests {
         let newest = Authentication { arguments: "%u %U %f %C", ..with_keys() };
         let newer = |text: &str| active_differs(&Effective::parse(text), "ana", &["iam-users"], &newest);
         assert_eq!((newer(good), newer(&good.replace("%f", "%f %C"))), (None, None));
-        let lacks = |settings: &str, version| {
-            is_without_address(&Effective::parse(settings), &["iam-users"], version)
+        let lacks = |settings: &str, version: &Authentication<'_>| {
+            without_address(&Effective::parse(settings), &["iam-users"], version)
         };
-        let earlier = with_keys();
-        assert!(lacks(good, &newest) && !lacks(good, &earlier));
+        assert_eq!(lacks(good, &newest), ["AuthorizedKeysCommand"]);
+        assert!(lacks(good, &with_keys()).is_empty());
         for other in [good.replace("%f", "%f %C"), good.replace(" %f", ""), String::new()] {
-            assert!(!lacks(&other, &newest), "{other}");
+            assert!(lacks(&other, &newest).is_empty(), "{other}");
         }
+        let ca = Authentication { user_ca: Some("/ca.pub"), ..newest };
+        let settings = [ca.commands(false), ca.common()].concat();
+        let lines: String = settings.iter().map(|(keyword, value)| format!("{keyword} {value}\n")).collect();
+        assert!(lacks(&lines, &ca).is_empty());
+        let earlier = lines.replace(" %C", "");
+        assert_eq!(lacks(&earlier, &ca), ["AuthorizedPrincipalsCommand", "AuthorizedKeysCommand"]);
+        assert_eq!(active_differs(&Effective::parse(&earlier), "ana", &["iam-users"], &ca), None);
         assert!(newer(&good.replace(" %f", "")).is_some() && judge(&good.replace("%f", "%f %C")).is_some());
         for line in good.lines() {
             let keyword = line.split(' ').next().unwrap();

@@ -156,10 +156,14 @@ fn without_address(
     groups: &[&str],
     authentication: &Authentication<'_>,
 ) -> Option<Finding> {
-    if !effective::is_without_address(settings, groups, authentication) {
+    let commands = effective::without_address(settings, groups, authentication);
+    if commands.is_empty() {
         return None;
     }
-    let what = "records of logins lack the client's address: AuthorizedKeysCommand does not have %C, which this OpenSSH supports";
+    let what = format!(
+        "records of logins lack the client's address: {} without %C, which this OpenSSH supports",
+        commands.join(", ")
+    );
     Some(Finding::warn(Link::SshdWithoutAddress, what, "nss-iamctl enable"))
 }
 

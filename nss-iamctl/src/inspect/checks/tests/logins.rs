@@ -30,7 +30,7 @@ fn what_keeps_sshd_from_letting_in_is_named() {
     finds(Bad, "AuthorizedKeysCommand is '/opt/other', not", "earlier Match", |_, probes| {
         settings(&mut probes[0], "/usr/libexec/nss-iam/keys-cmd %u %U %f", "/opt/other");
     });
-    finds(Warn, "AuthorizedKeysCommand does not have %C", "enable", |facts, _| {
+    finds(Warn, "AuthorizedKeysCommand without %C", "enable", |facts, _| {
         sshd(facts).arguments = "%u %U %f %C".to_owned();
     });
     finds(Bad, "AllowUsers has 'ubuntu'", "enable", |_, probes| {

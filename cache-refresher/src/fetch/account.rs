@@ -29,7 +29,7 @@ pub(crate) async fn refresh<D: Directory>(
     };
     let unresolved = !groups.unresolved.is_empty();
     let known = Account { name: request.name.to_owned(), id: id.to_owned(), ..before };
-    let lost = removal::lost(&known, &groups);
+    let lost = removal::lost::<D>(&known, &groups);
     let verdicts = confirm(directory, &groups.asked, lost, request.concurrency).await;
     let (mut account, present) = merge::memberships(known, groups, verdicts, Rules::of(request, D::words()));
     // If nothing was known, it is unknown which users a mistake in `groups` leaves out.

@@ -57,7 +57,7 @@ pub(crate) async fn confirm<D: Directory>(
         .collect()
 }
 
-/// One question for each user; `None` if it is denied.
+/// One question for each user; `None` if it is denied, or would be about another user.
 async fn ask_all<D: Directory>(
     directory: &D,
     asked: &[Asked],
@@ -78,15 +78,15 @@ async fn ask_all<D: Directory>(
         .await
 }
 
-/// `None` if the call is denied; after the first denial nothing more is asked. Adds to `lost` the groups that gave no answer
-/// and that the user has joined meanwhile.
+/// `None` if the call is denied; after the first denial nothing more is asked. `None`, too, if the answer would be about
+/// another user. Adds to `lost` the groups that gave no answer and that the user has joined meanwhile.
 async fn ask<D: Directory>(
     directory: &D,
     asked: &[Asked],
     lost: &mut Lost,
     denied: &Cell<bool>,
 ) -> Option<Vec<Verdict>> {
-    if denied.get() {
+    if denied.get() || lost.is_replaced {
         return None;
     }
     match directory.groups_of(Who { id: &lost.id, name: &lost.name }).await {
@@ -145,7 +145,7 @@ async fn look_again<D: Directory>(
     concurrency: usize,
 ) -> Seen {
     if !is_time_left {
-        let why = format!("denied, and no time was left to ask {} again", D::words().lists());
+        let why = format!("no time was left to ask {} again", D::words().lists());
         let why = Doubt::new(Reason::NoTime, why);
         return groups.into_iter().map(|group| (group, Err(why.clone()))).collect();
     }
@@ -158,19 +158,19 @@ async fn look_again<D: Directory>(
 
 async fn members<D: Directory>(directory: &D, group: Option<&Asked>) -> Result<BTreeSet<String>, Doubt> {
     let Some(group) = group.filter(|group| !group.unclear) else {
-        return Err(Doubt::new(Reason::DeniedAndNotFound, "denied, and the group is not found"));
+        return Err(Doubt::new(Reason::DeniedAndNotFound, "the group is not found"));
     };
     match directory.group(group.present_name()).await {
         Ok(answer) if answer.id == group.id => {
             Ok(answer.members.into_iter().map(|member| member.id).collect())
         }
         Ok(_) => {
-            let why = format!("denied, and {} answered for another group", D::words().lists());
+            let why = format!("{} answered for another group", D::words().lists());
             Err(Doubt::new(Reason::Contradiction, why))
         }
         Err(refusal) if refusal.reason == Reason::NotFound => Ok(BTreeSet::new()),
         Err(refusal) => {
-            let why = format!("denied, and {} failed: {}", D::words().lists(), refusal.failure.cause);
+            let why = format!("{} failed: {}", D::words().lists(), refusal.failure.cause);
             Err(Doubt::new(refusal.reason, why))
         }
     }
@@ -182,7 +182,8 @@ fn second_verdicts(lost: &Lost, asked: &[Asked], seen: &Seen, words: Words) -> V
     let closed = asked.iter().find(|group| group.unclear && !group.unconfigured && group.members.is_none());
     match closed {
         Some(group) if verdicts.iter().all(|verdict| *verdict == Verdict::Out) => {
-            let why = format!("denied, and so is {} on '{}'", words.lists(), group.present_name());
+            let why =
+                format!("{}, and {} on '{}' is denied", unasked(lost), words.lists(), group.present_name());
             lost.verdicts(|_| Verdict::Unknown(Doubt::new(Reason::Denied, why.clone())))
         }
         _ => verdicts,
@@ -193,7 +194,15 @@ fn second_verdict(lost: &Lost, group: usize, seen: &Seen) -> Verdict {
     match seen.get(&group) {
         Some(Ok(members)) if members.contains(&lost.id) => Verdict::In,
         Some(Ok(_)) => Verdict::Out,
-        Some(Err(doubt)) => Verdict::Unknown(doubt.clone()),
-        None => Verdict::Unknown(Doubt::new(Reason::Denied, "denied")),
+        Some(Err(doubt)) => {
+            let cause = format!("{}, and {}", unasked(lost), doubt.cause);
+            Verdict::Unknown(Doubt { cause, ..doubt.clone() })
+        }
+        None => Verdict::Unknown(Doubt::new(Reason::Denied, unasked(lost))),
     }
+}
+
+/// Why there was no answer about this user.
+fn unasked(lost: &Lost) -> &'static str {
+    if lost.is_replaced { "another user has this name now" } else { "denied" }
 }

@@ -87,6 +87,8 @@ pub(crate) struct KeyAnswer {
 pub(crate) trait Directory {
     /// Answers for keys and tags of its users.
     type Keys: KeyStore;
+    /// Whether users are asked for by their ids. Otherwise an answer is about the user who has the name now.
+    const ASKS_BY_ID: bool;
     /// For messages.
     fn words() -> Words;
     /// A group, as the configuration names it, and its members. If it does not exist, the refusal says what to do.

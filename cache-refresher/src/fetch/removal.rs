@@ -1,11 +1,11 @@
 //! Users whom the answers for their groups lack: they are removed once that is confirmed, and held until then. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use listing::{Account, Failure, Missing, User};
 
-use super::directory::Words;
+use super::directory::{Directory, Words};
 use super::failure::{Reason, held};
 use super::groups::{Asked, Groups};
 use super::request::{AccountRequest, Release};
@@ -20,7 +20,10 @@ const WITNESSES: u32 = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lost {
     pub(crate) id: String,
+    /// The current one, if an answer has the user.
     pub(crate) name: String,
+    /// Whether a question about this name would be about another user, who has it now.
+    pub(crate) is_replaced: bool,
     /// Indices into the groups that were asked for.
     pub(crate) groups: Vec<usize>,
 }
@@ -84,14 +87,18 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// The users who were members of a group and are not in its answer now. Not the ones whose name now belongs to another
-/// UserId: no source has two users of one name, so they are removed at once.
-pub(crate) fn lost(known: &Account, groups: &Groups) -> Vec<Lost> {
+/// The users who were members of a group and are not in its answer now.
+pub(crate) fn lost<D: Directory>(known: &Account, groups: &Groups) -> Vec<Lost> {
     let members = || groups.asked.iter().filter_map(|asked| asked.members.as_ref()).flatten();
-    let ids: BTreeSet<&str> = members().map(|member| member.id.as_str()).collect();
-    let names: BTreeSet<String> = members().map(|member| member.name.to_ascii_lowercase()).collect();
-    let is_another =
-        |user: &User| !ids.contains(user.id.as_str()) && names.contains(&user.name.to_ascii_lowercase());
+    let names: BTreeMap<&str, &str> =
+        members().map(|member| (member.id.as_str(), member.name.as_str())).collect();
+    let owners: BTreeSet<(String, &str)> =
+        names.iter().map(|(id, name)| (name.to_ascii_lowercase(), *id)).collect();
+    let is_replaced = |id: &str, name: &str| {
+        let name = name.to_ascii_lowercase();
+        let same = owners.range((name.clone(), "")..).take_while(|(owned, _)| *owned == name);
+        same.into_iter().any(|(_, owner)| *owner != id)
+    };
     let of = |user: &User| -> Vec<usize> {
         let was_in =
             |asked: &Asked| asked.before(known).is_some_and(|group| group.members.contains(&user.id));
@@ -101,11 +108,16 @@ pub(crate) fn lost(known: &Account, groups: &Groups) -> Vec<Lost> {
         let asked = groups.asked.iter().enumerate();
         asked.filter(|(_, asked)| was_in(asked) && !is_in(asked)).map(|(at, _)| at).collect()
     };
-    let users = known.users.iter().filter(|user| !is_another(user));
-    users
-        .map(|user| Lost { id: user.id.clone(), name: user.name.clone(), groups: of(user) })
-        .filter(|lost| !lost.groups.is_empty())
-        .collect()
+    let lost = known.users.iter().map(|user| {
+        let name = names.get(user.id.as_str()).copied().unwrap_or(&user.name);
+        Lost {
+            id: user.id.clone(),
+            name: name.to_owned(),
+            is_replaced: !D::ASKS_BY_ID && is_replaced(&user.id, name),
+            groups: of(user),
+        }
+    });
+    lost.filter(|lost| !lost.groups.is_empty()).collect()
 }
 
 /// Removes a user from groups that they left, and keeps them in the others. If no call could tell, the user stays until

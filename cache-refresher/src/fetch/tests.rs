@@ -15,9 +15,10 @@ use jiff::{SignedDuration, Timestamp};
 use listing::{Account, FailureKind, Listing, User};
 
 use super::account::refresh;
+use super::directory::Directory;
 use super::failure::Reason;
 use super::request::{AccountRequest, Progress, Release};
-use table::Table;
+use table::{ById, Table};
 
 /// Shows no progress.
 #[derive(Debug)]
@@ -49,8 +50,13 @@ fn tagged(table: &Table, known: Option<&Account>, minutes: i64, tags: &Tags) -> 
     run_with(table, known, minutes, &["G", "H"], tags, false)
 }
 
-fn run_with(
-    table: &Table,
+/// Of a source that is asked by id.
+fn by_id(table: &ById<'_>, known: &Account, minutes: i64) -> Account {
+    run_with(table, Some(known), minutes, &["G", "H"], &Tags::default(), false)
+}
+
+fn run_with<D: Directory>(
+    table: &D,
     known: Option<&Account>,
     minutes: i64,
     groups: &[&str],

@@ -55,6 +55,7 @@ const LIST_GROUPS_FOR_USER: &str = "iam:ListGroupsForUser";
 
 impl Directory for Iam {
     type Keys = Self;
+    const ASKS_BY_ID: bool = false;
 
     fn words() -> Words {
         Words {

@@ -125,6 +125,7 @@ impl OfRole for IdentityStore {
 
 impl Directory for IdentityStore {
     type Keys = NoKeys;
+    const ASKS_BY_ID: bool = true;
 
     fn words() -> Words {
         Words {

@@ -74,14 +74,14 @@ fn a_deleted_group_is_empty_and_one_that_never_was_is_a_fault_of_the_configurati
 }
 
 #[test]
-fn a_recreated_user_is_another_and_the_old_one_is_gone_unasked() {
+fn a_recreated_user_is_another_and_the_old_one_is_gone_after_a_second_look() {
     let known = run(&two(), None, 0);
     let mut table = two();
     table.users.get_mut("bob").unwrap().id = "AIDAbob2".to_owned();
     let account = run(&table, Some(&known), 5);
     assert_eq!(account.groups[0].members, ["AIDAana", "AIDAbob2"]);
     assert_eq!(account.users.len(), 2);
-    assert_eq!(table.asked("ListGroupsForUser"), 0);
+    assert_eq!((table.asked("ListGroupsForUser"), table.asked("GetGroup")), (0, 3));
     assert_eq!(table.asked("GetSSHPublicKey"), 1, "a key of the old user is none of the new one's");
 }
 

@@ -76,4 +76,26 @@ proptest! {
         let again = run(&truth, Some(&account), 5);
         prop_assert_eq!(&again, &account);
     }
+
+    /// A single answer removes nothing, whoever has which name now: a source that asks by name would answer for another user.
+    #[test]
+    fn one_wrong_answer_removes_nobody_however_users_are_renamed(
+        before in any_table(),
+        names in Just(["a", "b", "c", "d", "e", "f"].map(str::to_owned).to_vec()).prop_shuffle(),
+        forgotten in ("[GH]", "[a-f]"),
+    ) {
+        let honest = Table { refuse: BTreeMap::new(), ..before };
+        let known = run(&honest, None, 0);
+        let sorted = { let mut sorted = names.clone(); sorted.sort(); sorted };
+        for is_by_id in [false, true] {
+            let mut now = honest.clone();
+            let present: Vec<String> = sorted.iter().filter(|name| now.users.contains_key(*name)).cloned().collect();
+            let renamed: Vec<String> = names.iter().filter(|name| now.users.contains_key(*name)).cloned().collect();
+            now.rename(&present, &renamed);
+            let now = now.forgetting(&forgotten.0, &forgotten.1, 1);
+            let account = if is_by_id { by_id(&ById(&now), &known, 5) } else { run(&now, Some(&known), 5) };
+            let members = |account: &Account| account.groups.iter().map(|group| group.members.clone()).collect::<Vec<_>>();
+            prop_assert_eq!(members(&account), members(&known), "by id: {}", is_by_id);
+        }
+    }
 }

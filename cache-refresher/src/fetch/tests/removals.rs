@@ -121,3 +121,53 @@ fn force_removes_what_cannot_be_confirmed_but_still_asks() {
     let account = forced(&flaky, Some(&known), 5, &["G", "H"]);
     assert_eq!(names(&account), ["ana", "bob"], "ListGroupsForUser says that bob is a member");
 }
+
+/// ana is anna now, and bob is ana; one answer lacks anna. A source that is asked by name would answer for bob.
+#[test]
+fn who_lost_the_name_to_another_user_is_asked_for_by_id_or_looked_for_again() {
+    let known = run(&two(), None, 0);
+    let renamed = || {
+        let mut table = two();
+        let names = |names: [&str; 2]| names.map(str::to_owned);
+        table.rename(&names(["ana", "bob"]), &names(["anna", "ana"]));
+        table
+    };
+    let forgetful = || renamed().forgetting("G", "anna", 1).forgetting("H", "anna", 1);
+    let ids = ["AIDAana", "AIDAbob"];
+    for (table, is_by_id) in [(forgetful(), false), (forgetful(), true)] {
+        let account = if is_by_id { by_id(&ById(&table), &known, 5) } else { run(&table, Some(&known), 5) };
+        assert_eq!(
+            (account.groups[0].members.as_slice(), account.errors.len()),
+            (&ids.map(str::to_owned)[..], 0)
+        );
+        assert_eq!(table.asked("ListGroupsForUser"), usize::from(is_by_id));
+        assert_eq!(user(&account, "ana").confirmed, Some(at(0)), "keys of the old name age");
+    }
+
+    let mut hurried = forgetful();
+    hurried.short_of_time = true;
+    let account = run(&hurried, Some(&known), 5);
+    assert_eq!((account.users.len(), kinds(&account)), (2, vec![FailureKind::Held]));
+    let cause = &account.errors[0].cause;
+    assert!(cause.starts_with("another user has this name now, and no time was left"), "{cause}");
+
+    let mut left = renamed();
+    left.delete("anna");
+    for is_by_id in [false, true] {
+        let account = if is_by_id { by_id(&ById(&left), &known, 5) } else { run(&left, Some(&known), 5) };
+        assert_eq!((names(&account), account.errors.len()), (vec!["ana"], 0), "by id: {is_by_id}");
+        assert_eq!(account.users[0].id, "AIDAbob");
+    }
+}
+
+/// Also listed by another answer, under the new name: that is the one to ask for.
+#[test]
+fn a_renamed_user_whom_one_group_lacks_is_asked_for_by_the_new_name() {
+    let known = run(&two(), None, 0);
+    let mut table = two();
+    table.rename(&["ana".to_owned(), "bob".to_owned()], &["anna".to_owned(), "ana".to_owned()]);
+    let table = table.forgetting("H", "anna", 1);
+    let account = run(&table, Some(&known), 5);
+    assert_eq!((&account.groups, account.errors.len()), (&known.groups, 0));
+    assert!(table.asked.borrow().contains(&("ListGroupsForUser", "anna".to_owned())));
+}

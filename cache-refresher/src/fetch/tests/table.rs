@@ -7,7 +7,7 @@ use std::time::Duration;
 use listing::FailureKind;
 
 use crate::fetch::directory::{
-    Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Who, Words,
+    Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, NoKeys, Who, Words,
 };
 use crate::fetch::failure::{Reason, Refusal, failure};
 
@@ -83,6 +83,17 @@ impl Table {
         }
     }
 
+    /// Each user gets the name that a list has in the place of their own, and stays the same user.
+    pub(super) fn rename(&mut self, from: &[String], to: &[String]) {
+        let now: BTreeMap<&String, &String> = from.iter().zip(to).collect();
+        let renamed = |name: String| now.get(&name).map_or(name, |now| (*now).clone());
+        self.users =
+            std::mem::take(&mut self.users).into_iter().map(|(name, user)| (renamed(name), user)).collect();
+        for (_, members) in self.groups.values_mut() {
+            *members = std::mem::take(members).into_iter().map(renamed).collect();
+        }
+    }
+
     /// Leaves every group and is deleted.
     pub(super) fn delete(&mut self, name: &str) {
         self.users.remove(name);
@@ -120,6 +131,7 @@ fn refusal(call: &str, on: &str, reason: Reason) -> Refusal {
 
 impl Directory for Table {
     type Keys = Self;
+    const ASKS_BY_ID: bool = false;
 
     fn words() -> Words {
         Words {
@@ -183,5 +195,39 @@ impl KeyStore for Table {
 
     async fn tags(&self, user: &str) -> Result<BTreeMap<String, String>, Refusal> {
         Ok(self.known("ListUserTags", user)?.tags.clone())
+    }
+}
+
+/// The same table as a source that is asked by id, without keys.
+#[derive(Debug)]
+pub(super) struct ById<'a>(pub(super) &'a Table);
+
+impl Directory for ById<'_> {
+    type Keys = NoKeys;
+    const ASKS_BY_ID: bool = true;
+
+    fn words() -> Words {
+        Table::words()
+    }
+
+    async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal> {
+        self.0.group(name).await
+    }
+
+    async fn groups_of(&self, user: Who<'_>) -> Result<Vec<GroupName>, Refusal> {
+        let now = self.0.users.iter().find(|(_, other)| other.id == user.id).map(|(name, _)| name.as_str());
+        self.0.groups_of(Who { name: now.unwrap_or_default(), ..user }).await
+    }
+
+    async fn group_called(&self, id: &str) -> Result<Option<String>, Refusal> {
+        self.0.group_called(id).await
+    }
+
+    fn key_store(&self) -> Option<&NoKeys> {
+        None
+    }
+
+    fn time_left(&self) -> Duration {
+        self.0.time_left()
     }
 }

@@ -149,13 +149,13 @@ fn offer(
 ) -> Answer {
     let mut answer = Answer::default();
     let options = options(about, login);
-    let mut offered = 0;
+    let mut offered = Vec::new();
     let mut refused = Vec::new();
     for key in keys {
         match key {
             Ok(key) if request.fits(&key.fingerprint) => {
-                offered += 1;
                 answer.lines.extend([&options, &key.line, "\n"]);
+                offered.push(key.fingerprint);
             }
             Ok(_) => {}
             Err(cause) => refused.push(cause),
@@ -169,17 +169,17 @@ fn offer(
         let text = format!("skipped {} of the {lines} for user '{}': {cause}", refused.len(), request.user);
         answer.log.push(Line::new(Severity::Warning, text));
     }
-    if offered > 0 || request.fingerprint.is_none() && origin == Origin::Cache {
+    if !offered.is_empty() || request.fingerprint.is_none() && origin == Origin::Cache {
         answer.log.push(offered_line(request, login, age, origin, offered));
     }
     answer
 }
 
-/// The line that says which key is offered, and where it and the user come from.
-fn offered_line(request: &Request, login: &Login, age: i64, origin: Origin, offered: usize) -> Line {
+/// The line that says which keys are offered, by fingerprint, and where they and the user come from.
+fn offered_line(request: &Request, login: &Login, age: i64, origin: Origin, offered: Vec<String>) -> Line {
     let what = match &request.fingerprint {
         Some(fingerprint) => format!("offered key {fingerprint}"),
-        None => format!("offered {offered} keys"),
+        None => format!("offered {} keys", offered.len()),
     };
     let confirmed = match origin {
         Origin::Cache => "confirmed",
@@ -189,7 +189,7 @@ fn offered_line(request: &Request, login: &Login, age: i64, origin: Origin, offe
         Origin::Cache => shown(&login.source),
         Origin::InstanceConnect => record::INSTANCE_CONNECT.to_owned(),
     };
-    let fields = request.fingerprint.iter().map(|fingerprint| (record::FINGERPRINT, fingerprint.clone()));
+    let fields = offered.into_iter().map(|fingerprint| (record::FINGERPRINT, fingerprint));
     line(request, login, age, (&what, confirmed), (record::OFFERED, key_source, fields.collect()))
 }
 

@@ -11,7 +11,7 @@ pub const USER: &str = "NSS_IAM_USER";
 pub const USER_ID: &str = "NSS_IAM_USER_ID";
 /// The uid.
 pub const UID: &str = "NSS_IAM_UID";
-/// `SHA256:` and base64; missing if sshd asks for all keys of the user.
+/// `SHA256:` and base64, once for each key that is offered.
 pub const FINGERPRINT: &str = "NSS_IAM_FINGERPRINT";
 /// Where the key comes from: the source that lists it, [`INSTANCE_CONNECT`] or [`CERTIFICATE`].
 pub const KEY_SOURCE: &str = "NSS_IAM_KEY_SOURCE";

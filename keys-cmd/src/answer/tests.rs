@@ -166,7 +166,8 @@ fn the_record_of_an_offered_key_says_everything_in_fields() {
         "MESSAGE_ID={} NSS_IAM_USER=ana NSS_IAM_USER_ID=AIDA1 NSS_IAM_UID={UID} NSS_IAM_KEY_SOURCE=iam:123456789012 NSS_IAM_AGE=60",
         record::OFFERED
     );
-    assert_eq!(fields(&case.answer()), all);
+    let of_all = [0, 1].map(|key| format!(" NSS_IAM_FINGERPRINT={}", fingerprint(key))).concat();
+    assert_eq!(fields(&case.answer()), all.clone() + &of_all);
     case.request.fingerprint = Some(fingerprint(1));
     let end = |address: &str, port| End { address: address.to_owned(), port };
     let (server, client) = (end("192.0.2.1", 22), end("203.0.113.7", 51234));

@@ -40,10 +40,15 @@ impl Entry {
     }
 }
 
-/// The journal shows text that is not UTF-8 as a list of bytes.
+/// The journal shows text that is not UTF-8 as a list of bytes, and a field that an entry has several times as a list: one value
+/// on each line.
 fn text(value: Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
+        Value::Array(values) if values.iter().all(Value::is_string) => {
+            let values: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
+            Some(values.join("\n"))
+        }
         Value::Array(bytes) => {
             let byte = |value: &Value| value.as_u64().and_then(|byte| u8::try_from(byte).ok());
             let bytes: Option<Vec<u8>> = bytes.iter().map(byte).collect();
@@ -152,22 +157,27 @@ pub(super) fn logins(entries: &[Entry], keys_user: u32) -> Vec<Login> {
     logins
 }
 
-/// Whether keys-cmd offered this key, or allowed this certificate, for this connection, shortly before. Without `%C`, its record has no connection, and
-/// a later sshd may pass the ends in the order of its manual.
+/// Whether keys-cmd offered this key, or allowed this certificate, for this connection, shortly before. Without `%C`, its record
+/// has no connection, and a later sshd may pass the ends in the order of its manual.
 fn fits(offer: &Entry, entry: &Entry, user: &str, accepted: &Accepted) -> bool {
     let is_end = |address: &str, port: &str| {
         (offer.get(address), offer.get(port)) == (accepted.address.as_str(), accepted.port.as_str())
     };
     offer.boot == entry.boot
         && offer.get(record::USER) == user
-        // PAM asks for a user's keys, too, without a fingerprint, as an old sshd does.
         && accepted.method == "publickey"
         // The key of a certificate can be one that is offered, too.
         && accepted.kind.ends_with("-CERT") == is_of_certificate(offer)
-        && ["", &accepted.fingerprint].contains(&offer.get(record::FINGERPRINT))
+        && is_of_key(offer, &accepted.fingerprint)
         && (offer.get(record::CLIENT_ADDRESS).is_empty()
             || is_end(record::CLIENT_ADDRESS, record::CLIENT_PORT)
             || is_end(record::SERVER_ADDRESS, record::SERVER_PORT))
+}
+
+/// PAM and an old sshd ask for all keys of a user, and such an sshd does not say which certificate it checks.
+fn is_of_key(offer: &Entry, fingerprint: &str) -> bool {
+    let mut of_keys = offer.get(record::FINGERPRINT).lines().peekable();
+    of_keys.peek().is_none() && is_of_certificate(offer) || of_keys.any(|of_key| of_key == fingerprint)
 }
 
 /// Ends the latest login of this process, unless it has ended.
@@ -264,6 +274,8 @@ mod tests {
             sshd(3, "1", ACCEPTED),
         ];
         assert_eq!(one(&older).offer.unwrap().age, Some(60));
+        let all = offer(1, "901", &json!({"NSS_IAM_FINGERPRINT": ["SHA256:b", "SHA256:a"]}));
+        assert!(one(&[all, sshd(3, "1", ACCEPTED)]).offer.is_some());
     }
 
     /// In sshd's line, all that follows the key ID can be the key ID's.
@@ -315,6 +327,8 @@ mod tests {
             offer(1, "0", &json!({})),
             offer(1, "901", &json!({"NSS_IAM_USER": "bob"})),
             offer(1, "901", &json!({"NSS_IAM_FINGERPRINT": "SHA256:b"})),
+            offer(1, "901", &json!({"NSS_IAM_FINGERPRINT": ["SHA256:b", "SHA256:c"]})),
+            offer(1, "901", &json!({"NSS_IAM_FINGERPRINT": null})),
             offer(1, "901", &json!({"NSS_IAM_CLIENT_ADDRESS": "203.0.113.8"})),
             offer(1, "901", &json!({"_BOOT_ID": "c"})),
             offer(1, "901", &json!({"MESSAGE_ID": SESSION_ENDED})),

@@ -17,7 +17,7 @@ mod tree;
 
 pub use check::parse_duration;
 pub use error::Error;
-pub use source::{GroupNames, Source, is_same_origin};
+pub use source::{GroupNames, Source, Stored, is_same_origin};
 pub use tags::{TagUse, Tags};
 
 use std::collections::BTreeMap;

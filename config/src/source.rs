@@ -7,6 +7,8 @@
 mod file_url;
 mod remedy;
 
+pub use remedy::Stored;
+
 use std::path::PathBuf;
 
 use crate::check::made_of;

@@ -23,11 +23,19 @@ pub(crate) fn one_of<const N: usize>(ways: [Option<String>; N]) -> String {
     ways.into_iter().flatten().collect::<Vec<_>>().join("; or ")
 }
 
-/// How to give a user another login name. `None`: the name at the source is not known here.
-pub(crate) fn another_name(config: &Config, user: Option<&str>) -> String {
+/// How to give a user another login name. `None`: the name or id at the source is not known here.
+pub(crate) fn another_name(config: &Config, user: Option<&str>, id: Option<&str>) -> String {
     let user = user.map_or_else(|| "USER".to_owned(), word);
-    let set = config.source.to_set_tag(&user, &word(&tag(config, TagUse::Name)), "NAME");
-    format!("give the user another login name: {}", used(config, TagUse::Name, &set))
+    let given = match config.source.stored() {
+        Some(stored) => {
+            used(config, TagUse::Name, &stored.to_set_tag(&user, &word(&tag(config, TagUse::Name)), "NAME"))
+        }
+        None => {
+            let id = id.map_or_else(|| "USERID".to_owned(), word);
+            format!("{}; then nss-iamctl refresh", config.source.to_rename_user(&user, &id))
+        }
+    };
+    format!("give the user another login name: {given}")
 }
 
 /// How a user gets a key of a type that the source itself does not take.
@@ -112,17 +120,17 @@ mod tests {
         let full = config("[tags]\nuse = [\"uid\", \"shell\"]\nprefix = \"x:\"\n");
         for (remedy, wanted) in [
             (
-                another_name(&bare, Some("Ana")),
+                another_name(&bare, Some("Ana"), None),
                 "--user-name Ana --tags Key=nss-iam:name,Value=NAME; then nss-iamctl enable --use-tag name && nss-iamctl refresh",
             ),
             (
-                another_name(&full, None),
+                another_name(&full, None, None),
                 "--user-name USER --tags Key=x:name,Value=NAME; then nss-iamctl enable",
             ),
         ] {
             assert!(remedy.ends_with(wanted) || remedy.contains(wanted), "'{wanted}' is not in: {remedy}");
         }
-        let named = another_name(&config("tags.use = [\"name\"]"), Some("$(id)"));
+        let named = another_name(&config("tags.use = [\"name\"]"), Some("$(id)"), None);
         assert_eq!(
             named,
             "give the user another login name: aws iam tag-user --user-name '$(id)' --tags Key=nss-iam:name,Value=NAME; then \

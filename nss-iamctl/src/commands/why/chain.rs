@@ -88,7 +88,11 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
         );
         let own = "log in with the local user's own keys";
         let remedy = if who.is_known() {
-            one_of([Some(own.to_owned()), adopt(name), Some(another_name(&config, who.iam_name()))])
+            one_of([
+                Some(own.to_owned()),
+                adopt(name),
+                Some(another_name(&config, who.iam_name(), who.id.as_deref())),
+            ])
         } else {
             own.to_owned()
         };
@@ -337,7 +341,7 @@ fn unpublished(facts: &Facts, who: &Who<'_>) -> Finding {
 /// Tags of the user that have no effect. Where no tag is used, they are not read.
 fn unused_tags(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
     let config = facts.configured();
-    let Some((_, user)) = who.listed else { return Vec::new() };
+    let (Some((_, user)), Some(stored)) = (who.listed, config.source.stored()) else { return Vec::new() };
     let tags = user.tags.keys().filter_map(|tag| Some((tag, config.tags.meant(tag)?)));
     let unused = tags.filter(|(_, usage)| !config.tags.uses.contains(usage));
     let finding = |(tag, usage): (&String, TagUse)| {
@@ -349,7 +353,7 @@ fn unused_tags(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
             TagUse::Gecos => "a comment",
         };
         let what = format!("has {what} in the tag '{tag}', but [tags] use does not list '{}'", usage.word());
-        let remove = config.source.to_remove_tag(&word(&user.name), &word(tag));
+        let remove = stored.to_remove_tag(&word(&user.name), &word(tag));
         let remedy = format!("{}; or remove the tag: {remove}; then nss-iamctl refresh", use_unused(usage));
         Finding::warn(Link::TagUnused, what, remedy)
     };

@@ -107,7 +107,10 @@ fn judge(time: &str, offered: &[(&str, &str)], asked: &Asked<'_>) -> Finding {
 
 /// How an inactive key becomes active.
 pub(crate) fn activate(config: &Config, iam_name: &str, id: &str) -> String {
-    refreshed(&config.source.to_activate_key(&word(iam_name), &word(id)))
+    match config.source.stored() {
+        Some(stored) => refreshed(&stored.to_activate_key(&word(iam_name), &word(id))),
+        None => add_key(config, iam_name),
+    }
 }
 
 /// How a user gets a key of any type.

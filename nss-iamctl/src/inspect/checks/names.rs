@@ -109,7 +109,7 @@ impl Other<'_> {
     /// What the administrator can do; `called` is the source's name for the user or group.
     fn remedy(&self, config: &Config, what: &str, called: &str, name: &str) -> String {
         let is_user = what == "user";
-        let another = if is_user { another_name(config, None) } else { format!("rename the {called}") };
+        let another = if is_user { another_name(config, None, None) } else { format!("rename the {called}") };
         match self {
             Self::LocalUser if is_user => {
                 one_of([adopt(name), Some(format!("remove it: userdel {name}")), Some(another)])

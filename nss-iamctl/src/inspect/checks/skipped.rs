@@ -4,7 +4,7 @@
 mod tests;
 
 use claims::{Kind as UseKind, Unresolved, Use};
-use config::{Config, key_tags};
+use config::{Config, Stored, key_tags};
 use message::Message;
 use status::{Kind, Skip, SkipReason, What};
 
@@ -14,6 +14,8 @@ use crate::say::show::{count, some, word};
 
 /// For a reason that this release does not know.
 const UNKNOWN: &str = "the report is of another release of nss-iam: nss-iamctl refresh writes a new one";
+/// For a key or tag, if the source has neither.
+const OTHER_SOURCE: &str = "the report is of another source: nss-iamctl refresh writes a new one";
 const TAG: &str = "correct the tag at the source";
 const KEY: &str =
     "replace it at the source with the line of the .pub file; ssh-keygen -l -f FILE must show it";
@@ -22,9 +24,6 @@ const PUBLIC_KEY: &str =
 const PRIVATE_KEY: &str =
     "delete it at the source and create a new pair: a private key that was uploaded is compromised";
 const IAM_ID: &str = "the source must not give a user the id that a group has, or had";
-const ID: &str = "give the user another id in [ids], the same on every host";
-const ID_IN_RANGE: &str = "give the user an id in [ids] that is outside that range, or remove it there: the calculated id is the \
-                           same on every host";
 const HOME_PATH: &str = "set [users] home to a path without {iam_name} or {account}";
 const HOME_UNSEEN: &str = "repair the file system, or set another path in [users] home";
 
@@ -61,28 +60,29 @@ pub(crate) fn remedy(config: &Config, skip: &Skip) -> String {
 
 /// The remedy for a key or tag: the commands that correct or remove it. No other key or tag is touched.
 fn at_the_source(config: &Config, skip: &Skip, reason: &SkipReason) -> String {
-    let (source, user) = (&config.source, word(&skip.name));
+    let Some(stored) = config.source.stored() else { return OTHER_SOURCE.to_owned() };
+    let user = word(&skip.name);
     let command = match (skip.what, &skip.tag, &skip.key) {
         (What::Tag, Some(tag), _) => {
             let (value, tag) = (tag.to_uppercase(), word(&format!("{}{tag}", config.tags.prefix)));
-            let set = source.to_set_tag(&user, &tag, &value);
-            format!("correct the tag: {set}; or remove it: {}", source.to_remove_tag(&user, &tag))
+            let set = stored.to_set_tag(&user, &tag, &value);
+            format!("correct the tag: {set}; or remove it: {}", stored.to_remove_tag(&user, &tag))
         }
-        (What::Key, Some(_), _) if !skip.parts.is_empty() => in_parts(config, skip, reason),
+        (What::Key, Some(_), _) if !skip.parts.is_empty() => in_parts(stored, skip, reason),
         (What::Key, Some(tag), _) => {
             let tag = word(tag);
-            let (set, remove) = (source.to_set_key_tag(&user, &tag), source.to_remove_tag(&user, &tag));
+            let (set, remove) = (stored.to_set_key_tag(&user, &tag), stored.to_remove_tag(&user, &tag));
             match reason {
                 SkipReason::KeyPrivate => format!("{PRIVATE_KEY}: {remove}; {set}"),
                 SkipReason::KeyBelongsElsewhere { .. } => {
-                    format!("{remove}; an RSA key is uploaded instead: {}", source.to_add_rsa_key(&user))
+                    format!("{remove}; an RSA key is uploaded instead: {}", stored.to_add_rsa_key(&user))
                 }
                 _ => format!("{PUBLIC_KEY}: {set}; or remove it: {remove}"),
             }
         }
         (What::Key, None, Some(key)) => {
-            let remove = source.to_remove_key(&user, &word(key));
-            let add = source.to_add_rsa_key(&user);
+            let remove = stored.to_remove_key(&user, &word(key));
+            let add = stored.to_add_rsa_key(&user);
             match reason {
                 SkipReason::KeyPrivate => format!("{PRIVATE_KEY}: {remove}; {add}"),
                 _ => format!("{remove}; {PUBLIC_KEY}: {add}"),
@@ -94,22 +94,22 @@ fn at_the_source(config: &Config, skip: &Skip, reason: &SkipReason) -> String {
 }
 
 /// The remedy for a key in parts. All parts are removed first: those of a longer key would be left over.
-fn in_parts(config: &Config, skip: &Skip, reason: &SkipReason) -> String {
-    let (source, user) = (&config.source, word(&skip.name));
+fn in_parts(stored: Stored<'_>, skip: &Skip, reason: &SkipReason) -> String {
+    let user = word(&skip.name);
     let tags: Vec<String> = skip.parts.iter().map(|tag| word(tag)).collect();
-    let remove = source.to_remove_tags(&user, &tags);
+    let remove = stored.to_remove_tags(&user, &tags);
     let first = skip.parts.first().map_or("", String::as_str);
     let name = word(key_tags::part(first).map_or(first, |(name, _)| name));
-    let set = source.to_set_key_parts(&user, &name);
+    let set = stored.to_set_key_parts(&user, &name);
     match reason {
         SkipReason::KeyPrivate => format!("{PRIVATE_KEY}: {remove}; {set}"),
         SkipReason::KeyBelongsElsewhere { .. } => {
-            format!("{remove}; an RSA key is uploaded instead: {}", source.to_add_rsa_key(&user))
+            format!("{remove}; an RSA key is uploaded instead: {}", stored.to_add_rsa_key(&user))
         }
         SkipReason::KeyPartsBesideKey { tag } => {
             format!(
                 "remove the parts: {remove}; or the other key: {}",
-                source.to_remove_tag(&user, &word(tag))
+                stored.to_remove_tag(&user, &word(tag))
             )
         }
         _ => format!("{PUBLIC_KEY}: {remove}; {set}; or only remove it: {remove}"),
@@ -147,8 +147,14 @@ impl Refused<'_> {
             R::NameUnresolved { name, unresolved } => self.unresolved_rules(name, unresolved),
             R::NameOfOwnGroup { .. } | R::NameTaken { .. } => self.another(),
             R::IdOfUser { .. } | R::IdOfGroup { .. } => IAM_ID.to_owned(),
-            R::IdOfHost { .. } | R::IdTaken { .. } => ID.to_owned(),
-            R::IdInRange { .. } => ID_IN_RANGE.to_owned(),
+            R::IdOfHost { .. } | R::IdTaken { .. } => {
+                format!("give the {} another id in [ids], the same on every host", self.whose())
+            }
+            R::IdInRange { .. } => format!(
+                "give the {} an id in [ids] that is outside that range, or remove it there: the calculated id is the same on \
+                 every host",
+                self.whose()
+            ),
             R::HomePath => HOME_PATH.to_owned(),
             R::HomeUnseen { .. } => HOME_UNSEEN.to_owned(),
             R::HomeTaken { home, own } => home_taken(home, own),
@@ -170,9 +176,12 @@ impl Refused<'_> {
         }
     }
 
-    /// For a name that no user can have.
+    /// For a name that no user or group of a host can have.
     fn other_spelling(&self) -> String {
-        format!("{}; [users] strip_domains shortens addresses", another_name(self.config, Some(self.user)))
+        match self.what {
+            What::Group => self.another(),
+            _ => format!("{}; [users] strip_domains shortens addresses", self.another_name()),
+        }
     }
 
     /// How to give a user or group another name.
@@ -182,8 +191,18 @@ impl Refused<'_> {
              names in sudoers"
                 .to_owned()
         } else {
-            format!("{}, or rename the user at the source", another_name(self.config, Some(self.user)))
+            let or_rename =
+                if self.config.source.has_keys() { ", or rename the user at the source" } else { "" };
+            format!("{}{or_rename}", self.another_name())
         }
+    }
+
+    fn whose(&self) -> &'static str {
+        if self.what == What::Group { "group" } else { "user" }
+    }
+
+    fn another_name(&self) -> String {
+        another_name(self.config, Some(self.user), Some(self.id))
     }
 
     /// How to allow the name, if that is intended.
@@ -196,7 +215,7 @@ impl Refused<'_> {
     fn of_user(&self, name: &str, service: &str) -> String {
         match (service, self.what) {
             ("files", What::Group) => self.another(),
-            ("files", _) => one_of([adopt(name), Some(another_name(self.config, Some(self.user)))]),
+            ("files", _) => one_of([adopt(name), Some(self.another_name())]),
             _ => self.removed(name, service),
         }
     }

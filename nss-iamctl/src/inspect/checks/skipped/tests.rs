@@ -297,7 +297,16 @@ fn no_remedy_names_a_command_of_another_source() {
                 let remedy = remedy(&config, &Skip::new("", part, "X", "AIDAX", reason.clone()));
                 match config.source {
                     Source::Iam => assert!(!remedy.contains("file:///srv"), "{remedy}"),
-                    Source::IdentityCenter => assert!(!remedy.contains("aws iam"), "{remedy}"),
+                    Source::IdentityCenter => {
+                        let others =
+                            ["aws iam", "instance-connect", "tag nss-iam:", "--use-tag", "at the source, or"];
+                        let is_key =
+                            reason.code().starts_with("key-") && matches!(part, Part::User | Part::Group);
+                        assert!(
+                            is_key || !others.iter().any(|other| remedy.contains(other)),
+                            "{reason:?}: {remedy}"
+                        );
+                    }
                     Source::File { .. } => {
                         assert!(!remedy.contains("aws ") && !remedy.contains("IAM"), "{remedy}");
                     }
@@ -305,6 +314,37 @@ fn no_remedy_names_a_command_of_another_source() {
             }
         }
     }
+}
+
+/// A group has neither tags nor a login name.
+#[test]
+fn the_remedy_for_a_group_is_none_for_a_user() {
+    use SkipReason as R;
+    for config in configs() {
+        for (reason, ..) in table() {
+            let remedy = remedy(&config, &Skip::new("", Part::Group, "X", "AGPAX", reason.clone()));
+            let is_of_users = matches!(
+                reason,
+                // No group has a key, a tag or a home.
+                R::HomePath | R::HomeTaken { .. } | R::HomeUnseen { .. } | R::KeyBelongsElsewhere { .. }
+            );
+            let of_users = ["login name", "--user-name", "user X", "user-id", "the user ", "strip_domains"];
+            let found = of_users.iter().find(|words| remedy.contains(**words));
+            assert!(is_of_users || found.is_none(), "{reason:?}: {remedy}");
+        }
+    }
+}
+
+#[test]
+fn a_user_of_identity_center_is_renamed_there() {
+    let configs = configs();
+    let skip = Skip::new("", Part::User, "Ana B", "1-2", SkipReason::NameCharacter { character: ' ' });
+    assert_eq!(
+        remedy(&configs[1], &skip),
+        "give the user another login name: rename the user 'Ana B' in the directory that Identity Center gets its users from, \
+         or in its own: aws identitystore update-user --identity-store-id STORE --user-id 1-2 --operations \
+         AttributePath=userName,AttributeValue=NAME; then nss-iamctl refresh; [users] strip_domains shortens addresses"
+    );
 }
 
 /// A list in a file of config.d replaces the configured one, so entries are added by a command that reads it.

@@ -149,17 +149,21 @@ impl Report {
     }
 
     /// Logs skips, warnings and what was held. A message that the last run already logged is repeated only on a terminal:
-    /// otherwise the timer would fill the log with it.
+    /// otherwise the timer would fill the log with it. A group of the source that no host can have is no warning.
     pub(crate) fn log(&self, last: &Status) {
         let called =
             |what: &str| self.source.as_ref().map_or_else(|| what.to_owned(), |source| source.called(what));
         let level = |known: bool| if known { log::Level::Debug } else { log::Level::Warn };
+        let of_skip = |skip: &Skip, known: bool| match level(known) {
+            log::Level::Warn if skip.is_group_of_the_source_only() => log::Level::Info,
+            level => level,
+        };
         let known_skips: BTreeSet<&Skip> = last.skips.iter().collect();
         let known_warnings: BTreeSet<&Told<Warning>> = last.warnings.iter().collect();
         for skip in &self.status.skips {
             let Skip { account, what, name, text, .. } = skip;
             let of = if account.is_empty() { String::new() } else { format!(" of account '{account}'") };
-            let level = level(known_skips.contains(skip));
+            let level = of_skip(skip, known_skips.contains(skip));
             match what {
                 What::User | What::Group => {
                     log::log!(level, "{} '{name}'{of} skipped: {text}", called(&what.to_string()));

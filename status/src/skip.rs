@@ -115,6 +115,27 @@ impl Skip {
     }
 }
 
+impl Skip {
+    /// Whether it is a group whose name no group of a host can have. That is no fault: its members are users, and the
+    /// configuration names it as the source does.
+    #[must_use]
+    pub fn is_group_of_the_source_only(&self) -> bool {
+        use SkipReason as R;
+        self.what == What::Group
+            && matches!(
+                self.reason.known(),
+                Some(
+                    R::NameEmpty
+                        | R::NameLong { .. }
+                        | R::NameCharacter { .. }
+                        | R::NameFirst { .. }
+                        | R::NameDigits
+                        | R::NameNumber { .. }
+                )
+            )
+    }
+}
+
 /// The form in a file.
 #[derive(Deserialize)]
 struct Read {
@@ -140,5 +161,26 @@ impl From<Read> for Skip {
         let Read { account, what, name, id, tag, parts, key, code, details, reason } = read;
         let text = message::printable(&reason);
         Self { account, what, name, id, tag, parts, key, reason: Kind::read(code, details), text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_group_with_a_name_that_no_host_can_have_is_no_fault() {
+        let space = SkipReason::NameCharacter { character: ' ' };
+        let taken = SkipReason::NameReserved { name: "docker".to_owned() };
+        for (part, reason, expected) in [
+            (Part::Group, &space, true),
+            (Part::Group, &SkipReason::NameLong { bytes: 40 }, true),
+            (Part::User, &space, false),
+            (Part::Group, &taken, false),
+            (Part::Tag("name"), &space, false),
+        ] {
+            let skip = Skip::new("", part, "Jump Hosts", "AGPA1", reason.clone());
+            assert_eq!(skip.is_group_of_the_source_only(), expected, "{part:?} {reason:?}");
+        }
     }
 }

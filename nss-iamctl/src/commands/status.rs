@@ -114,7 +114,7 @@ fn summary(facts: &Facts, outlook: &Outlook) -> Summary {
         summary.exit = Some(status.exit);
         summary.held = status.held.clone();
         summary.error = status.error.clone();
-        summary.skipped = status.skips.len();
+        summary.skipped = status.skips.iter().filter(|skip| !skip.is_group_of_the_source_only()).count();
         summary.warnings = status.warnings.clone();
     }
     if let Ok(keys) = &published.keys {

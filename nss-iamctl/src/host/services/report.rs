@@ -11,7 +11,8 @@ const FEW: usize = 20;
 /// Changes, skips and warnings.
 pub(super) fn notes(status: &Status, verbose: bool) -> Vec<Message> {
     let changes = status.changes.iter().map(|change| printable(change).into()).collect();
-    let skips = status.skips.iter().map(|skip| skipped(skip).into()).collect();
+    let skips = status.skips.iter().filter(|skip| verbose || !skip.is_group_of_the_source_only());
+    let skips = skips.map(|skip| skipped(skip).into()).collect();
     let warnings = status.warnings.iter().map(|told| told.message.clone()).collect();
     let all: [(Vec<Message>, &str); 3] =
         [(changes, "changes"), (skips, "users, groups and keys were skipped"), (warnings, "warnings")];

@@ -271,12 +271,20 @@ fn meaning(status: &str) -> &'static str {
 }
 
 fn skips(config: &Config, status: &Status) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = status
-        .skips
+    let (fine, wrong): (Vec<&Skip>, Vec<&Skip>) =
+        status.skips.iter().partition(|skip| skip.is_group_of_the_source_only());
+    let mut findings: Vec<Finding> = wrong
         .iter()
+        .chain(&fine)
         .take(TOLD)
         .map(|skip| {
             let Skip { what, name, text, .. } = skip;
+            if skip.is_group_of_the_source_only() {
+                let called = config.source.called(&what.to_string());
+                let what =
+                    format!("{called} '{name}' is no group here: {text}; its members are users all the same");
+                return Finding::ok(Code::of_skip(&skip.reason), what);
+            }
             let what = match what {
                 What::User | What::Group => {
                     format!("{} '{name}' skipped: {text}", config.source.called(&what.to_string()))
@@ -290,7 +298,8 @@ fn skips(config: &Config, status: &Status) -> Vec<Finding> {
         .collect();
     if let Some(more @ 1..) = status.skips.len().checked_sub(TOLD) {
         let see = format!("see `skips` in {}", STATUS);
-        findings.push(Finding::warn(Code::more("skipped"), format!("and {more} more"), see));
+        let level = if wrong.len() > TOLD { Level::Warn } else { Level::Ok };
+        findings.push(Finding::warn(Code::more("skipped"), format!("and {more} more"), see).at(level));
     }
     findings
 }

@@ -16,7 +16,7 @@ Where it differs from moto, and from what AWS does if it still differs:
 - AssumeRole of a role that does not exist, spelled exactly, or whose trust policy asks for another
   sts:ExternalId, is AccessDenied. Of a trust policy nothing but that condition is looked at.
 - Denials have the form <ErrorResponse><Error>, which SDKs can read; moto wraps one element more around it.
-- Policies are enforced per account, after `enforce`. Of resources only those of iam:GetGroup count, others are "*".
+- Policies are enforced per account, after `enforce`. Resources count for iam:GetGroup and for identity stores; others are "*".
 - The change `rename_user` keeps the tags, as AWS's UpdateUser does; moto's own UpdateUser loses them. The change
   `delete_user` leaves the groups first; moto's DeleteUser forgets to, AWS's refuses while there are any.
 - SSH keys are answered as they were uploaded, whatever the Encoding asked for; any key type is taken (AWS: RSA only).
@@ -80,7 +80,7 @@ class Account:
         self.iam = iam.iam_backends[number]["aws"]
         self.calls = []
         self.enforced = False
-        self.readable = []
+        self.resources = {}  # action: patterns
         self.tags = {}
         self.instance_role = add_role(self.iam, {"name": INSTANCE_ROLE})
         allow(self.iam, INSTANCE_ROLE, ["*"])
@@ -159,8 +159,7 @@ def improve_access():
             known = Account.known.get(self.current_account)
             if known and known.enforced:
                 moto_checks(self, iam_request, resource)
-                if self._get_action() == "GetGroup":
-                    check_group(known, self._get_param("GroupName"))
+                check_resources(known, self)
             if isinstance(self, TokenResponse) and self._get_action() == "AssumeRole":
                 check_assume(self, self.querystring["RoleArn"][0], self.querystring.get("ExternalId", [None])[0])
         except _RESTError as error:
@@ -171,12 +170,17 @@ def improve_access():
     ActionAuthenticatorMixin._authenticate_and_authorize_action = check
 
 
-def check_group(account, name):
-    """AWS denies a group that the policy does not name, whether it exists or not."""
-    arn = f"arn:aws:iam::{account.number}:group/{name}"
-    if not any(fnmatch.fnmatchcase(arn, pattern) for pattern in account.readable):
-        caller = f"arn:aws:sts::{account.number}:assumed-role/{INSTANCE_ROLE}/emulator"
-        raise AccessDeniedError(caller, f"iam:GetGroup on resource: {arn}")
+def check_resources(account, response):
+    """AWS denies what the policy does not name, whether it exists or not."""
+    action, arns = f"iam:{response._get_action()}", []
+    if stores.is_asked(response):
+        action, arns = stores.needed(response, account.number)
+    elif action == "iam:GetGroup":
+        arns = [f"arn:aws:iam::{account.number}:group/{response._get_param('GroupName')}"]
+    for arn in arns:
+        if not any(fnmatch.fnmatchcase(arn, pattern) for pattern in account.resources.get(action, ["*"])):
+            caller = f"arn:aws:sts::{account.number}:assumed-role/{INSTANCE_ROLE}/emulator"
+            raise AccessDeniedError(caller, f"{action} on resource: {arn}")
 
 
 def check_assume(self, arn, external_id):
@@ -293,13 +297,13 @@ CHANGES = {
 def enforce(account, wish):
     role = wish.get("role", INSTANCE_ROLE)
     policy = wish.get("policy") or json.loads(POLICY.read_text())
-    readable = []
+    named = {}
     for statement in policy["Statement"]:
-        resources = statement["Resource"]
-        if "iam:GetGroup" in statement["Action"]:
-            readable += [resources] if isinstance(resources, str) else resources
+        actions, resources = ([x] if isinstance(x, str) else x for x in (statement["Action"], statement["Resource"]))
+        for action in actions:
+            named.setdefault(action, []).extend(resources)
         statement["Resource"] = "*"
-    account.readable = readable or account.readable or ["*"]
+    account.resources.update(named)
     account.iam.put_role_policy(role, "emulator", json.dumps(policy))
     if role != INSTANCE_ROLE:
         allow(account.iam, INSTANCE_ROLE, ["sts:AssumeRole"])

@@ -7,7 +7,8 @@ Where it differs from moto:
 - DescribeUser and ListUsers answer with UserStatus, unless the user was seeded with `"status": null`.
 - A user or group that is deleted takes its memberships with it.
 - The ids of users and groups may be given.
-Throttling is left to the fault proxy of the tests. Resources of policies are taken for "*".
+- A policy must allow each call on the store and on the resources below, as the service authorization reference has it.
+Throttling is left to the fault proxy of the tests.
 """
 import json
 
@@ -182,8 +183,26 @@ CHANGES = {
 }
 
 
+RESOURCES = {
+    "DescribeGroup": ["group/{GroupId}"],
+    "DescribeUser": ["user/{UserId}"],
+    "GetGroupId": ["group/*"],
+    "ListGroupMemberships": ["group/{GroupId}", "membership/*"],
+    "ListGroupMembershipsForMember": ["user/{MemberId[UserId]}", "membership/*"],
+    "ListUsers": ["user/*"],
+}
+
+
 def is_asked(response):
     return isinstance(response, IdentityStoreResponse)
+
+
+def needed(response, account):
+    """The action, and the ARNs on which it must be allowed."""
+    action, asked = response._get_action(), json.loads(response.body)
+    arns = [f"arn:aws:identitystore::{account}:identitystore/{asked['IdentityStoreId']}"]
+    arns += ["arn:aws:identitystore:::" + part.format(**asked) for part in RESOURCES.get(action, [])]
+    return f"identitystore:{action}", arns
 
 
 def error_json(code, message):

@@ -316,6 +316,15 @@ fn two_stores_in_two_regions_are_read_as_two_roles_with_the_shipped_policy() {
         .collect();
     assert_eq!(made, allowed);
 
+    // Its resources count, too.
+    let mut less = own.clone();
+    let resources = less["Statement"][0]["Resource"].as_array_mut().unwrap();
+    resources.retain(|resource| !resource.as_str().unwrap().contains(":group/"));
+    host.account.enforce_policy(INSTANCE_ROLE, &less);
+    let ended = host.refresh();
+    ended.told(77, &["identitystore:GetGroupId on resource: arn:aws:identitystore:::group/*"]);
+    assert_eq!(ended.names().len(), 4);
+
     // Denied: everybody stays, and the message has the command that allows it.
     let none = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:*", "Resource": "*"}]});
     host.account.enforce_policy(INSTANCE_ROLE, &none);

@@ -276,6 +276,17 @@ fn the_selinux_module_lets_programs_that_look_up_users_read_and_map_the_cache() 
     assert_eq!(label("/usr/sbin/mkhomedir_helper").trim(), "system_u:object_r:nss_iam_mkhomedir_exec_t:s0");
     assert!(!label("/var/lib/nss-iam-fetch/listing.json").contains("nss_iam"));
 
+    // The types of Fedora's policy that Debian's lacks: nss-iam-homes.service is in the first one.
+    run(
+        "printf '(type %s)' unconfined_service_t oddjob_mkhomedir_t oddjob_mkhomedir_exec_t >/tmp/fedora.cil",
+    );
+    run("semodule -n -i /tmp/fedora.cil");
+    let entered = run(&format!("sesearch -T -s unconfined_service_t {POLICY}"));
+    assert_eq!(
+        entered.trim(),
+        "type_transition unconfined_service_t oddjob_mkhomedir_exec_t:process oddjob_mkhomedir_t;"
+    );
+
     policy.script("remove");
     assert!(!run("semodule -l").contains("nss-iam"));
     assert!(!label("/var/lib/nss-iam/cache.db").contains("nss_iam"));

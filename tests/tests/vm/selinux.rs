@@ -135,3 +135,30 @@ fn each_remedy_of_a_denial_ends_it_and_a_purge_leaves_no_module_and_no_label() {
     vm.done("dpkg -i /root/nss-iam.deb && semodule -l | grep -qx nss-iam");
     assert!(vm.done("ls -dZ /var/lib/nss-iam").contains(":nss_iam_cache_t:"));
 }
+
+/// docs/guide/shared-homes.md
+#[test]
+fn homes_that_a_refresh_creates_have_the_labels_of_the_policy_and_their_users_log_in() {
+    let Some(vm) = set_up() else { return };
+    let ana = vm.people(&["ana"]).remove("ana").unwrap();
+    vm.write("/etc/nss-iam/config.d/50-homes.toml", "[users]\ncreate_homes = \"refresh\"\n");
+    vm.done(
+        "mkdir -p /etc/skel/.config/app && touch /etc/skel/.config/app/rc && ln -s .bashrc /etc/skel/.link",
+    );
+    enable(&vm);
+    vm.until("ana has a home", || vm.sh("ls /home/ana/.config/app/rc /home/ana/.link").0 == Some(0));
+    vm.until("the unit has ended", || vm.sh("systemctl is-active nss-iam-homes.service").1 == "inactive\n");
+    assert_eq!(vm.done("stat -c '%U %a' /home/ana"), "ana 700\n");
+    let label =
+        |path: &str| vm.done(&format!("stat -c %C {path}")).trim().split(':').nth(2).unwrap().to_owned();
+    assert_eq!(label("/home/ana"), "user_home_dir_t");
+    assert_eq!(label("/home/ana/.bashrc"), "user_home_t");
+    // For .config the policy has a type of its own, which a home from pam_mkhomedir does not have either.
+    let differing = vm.done("restorecon -nRv /home/ana | grep -v '/home/ana/.config' || :");
+    assert_eq!(differing, "");
+    let said =
+        vm.ssh("ana", &ana, "pwd; echo more >>.bashrc && touch .config/app/new && cat .link | tail -n 1");
+    assert_eq!(text(&said.stdout), "/home/ana\nmore\n", "{}", text(&said.stderr));
+    assert_eq!(denials(&vm), "");
+    assert_eq!(findings(&vm), Vec::<Value>::new());
+}

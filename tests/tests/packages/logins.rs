@@ -130,4 +130,9 @@ fn with_a_certificate(host: &Booted) {
     assert_eq!(logins(host, "--user bob").len(), 2);
     let shown = host.done("nss-iamctl logins --user ana");
     assert!(shown.lines().nth(2).unwrap().contains("  18446744073709551615 'x (serial 9)"), "{shown}");
+    // It opens no other user, nor ana while locked.
+    assert!(!host.logs_in("bob", &laptop));
+    host.done("nss-iamctl lock ana");
+    assert!(!host.logs_in("ana", &laptop));
+    host.done("nss-iamctl unlock ana");
 }

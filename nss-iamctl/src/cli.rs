@@ -204,7 +204,12 @@ does not allow it, 70 any other failure. Commands with other exit statuses list 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
     use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     use super::*;
 
@@ -250,5 +255,48 @@ mod tests {
             assert!(Cli::try_parse_from([&["nss-iamctl", "enable"], wrong].concat()).is_err(), "{wrong:?}");
         }
         assert!(Cli::try_parse_from(["nss-iamctl"]).is_err());
+    }
+
+    fn texts(below: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(below).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                texts(&path, found);
+            } else if path.extension().is_some_and(|ending| ending == "md" || ending == "rs") {
+                found.push(fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+
+    /// Between backquotes in a page, behind a prompt in the guide, and between quotes in a message.
+    #[test]
+    fn each_command_that_a_page_or_a_message_names_is_understood() {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut found = Vec::new();
+        for part in
+            ["docs", "nss-iamctl/src", "cache-refresher/src", "keys-cmd/src", "status/src", "config/src"]
+        {
+            texts(&repository.join(part), &mut found);
+        }
+        for page in ["README.md", "SECURITY.md", "CONTRIBUTING.md", "RELEASING.md"] {
+            found.push(fs::read_to_string(repository.join(page)).unwrap());
+        }
+        let mut commands = BTreeSet::new();
+        for text in &found {
+            for (begin, end) in [("`nss-iamctl ", '`'), ("'nss-iamctl ", '\''), ("\n# nss-iamctl ", '\n')] {
+                let spans = text.split(begin).skip(1);
+                commands.extend(spans.filter_map(|rest| rest.split_once(end)).map(|(command, _)| command));
+            }
+        }
+        assert!(commands.len() > 30, "{commands:?}");
+        let is_one = |command: &&str| !command.contains(['\n', '"', '{']);
+        for command in commands.into_iter().filter(is_one) {
+            let words = command.split([' ', '\'']).filter(|word| !word.is_empty());
+            let parsed = Cli::try_parse_from(["nss-iamctl"].into_iter().chain(words));
+            // A page may name only the subcommand, or a placeholder for a value.
+            let stands_for_more = [ErrorKind::MissingRequiredArgument, ErrorKind::ValueValidation];
+            let kind = parsed.as_ref().err().map(clap::Error::kind);
+            assert!(kind.is_none_or(|kind| stands_for_more.contains(&kind)), "{command}: {kind:?}");
+        }
     }
 }

@@ -9,6 +9,7 @@ pub mod environment;
 mod error;
 pub mod key_tags;
 mod load;
+mod no_effect;
 mod source;
 mod tags;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tree;
 
 pub use check::parse_duration;
 pub use error::Error;
+pub use no_effect::NoEffect;
 pub use source::{GroupNames, Source, Stored, is_same_origin};
 pub use tags::{TagUse, Tags};
 

@@ -8,7 +8,7 @@ mod outcome;
 
 use std::io::Write;
 
-use config::Config;
+use config::{Config, NoEffect};
 use message::Message;
 
 use crate::cli::Enable;
@@ -27,6 +27,7 @@ use crate::edit::units;
 use crate::host::paths::{IMDS, TIMER};
 use crate::host::published::Published;
 use crate::host::{Host, files, nscd, selinux, services, vendor};
+use crate::inspect::checks::no_effect;
 use crate::say::error::{self, Error};
 use crate::say::say;
 
@@ -72,6 +73,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
     let config = &settings.config;
     groups::require_some(args, config)?;
     groups::require_local(host, args)?;
+    require_effect(args, config)?;
     let mut plan = Plan {
         config: config.clone(),
         steps: settings.edits.into_iter().map(Step::Edit).collect(),
@@ -79,8 +81,9 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
     };
     plan.labels(host);
     plan.notes.extend(groups::unread(args, config));
-    plan.notes.extend(groups::shells(args, config));
+    plan.notes.extend(groups::shells(config));
     plan.notes.extend(groups::unused(args, config));
+    plan.notes.extend(config.without_effect().map(|setting| no_effect::remark(config, setting)));
     plan.notes.extend(instance_connect::remark(host, config));
     plan.notes.extend(groups::left_without(&Published::read(host), &settings.before, config));
     let selected = plan.names(host, order(args))?;
@@ -113,6 +116,23 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
         }
     }
     Ok(plan)
+}
+
+/// # Errors
+/// When an option was given whose setting has no effect on this host.
+fn require_effect(args: &Enable, config: &Config) -> Result<(), Error> {
+    for setting in config.without_effect() {
+        let (option, hint) = match setting {
+            NoEffect::InstanceConnect if args.instance_connect => {
+                ("--instance-connect", "nss-iamctl enable --keys --instance-connect")
+            }
+            NoEffect::Tags if !args.use_tags.is_empty() => ("--use-tag", "leave it out"),
+            _ => continue,
+        };
+        let what = no_effect::remark(config, setting);
+        return Err(Error::configuration(format!("'{option}': {}", what.what())).hint(hint));
+    }
+    Ok(())
 }
 
 impl Plan {

@@ -9,6 +9,7 @@ pub(crate) mod instance_connect;
 pub(crate) mod logins;
 mod memory;
 pub(crate) mod names;
+pub(crate) mod no_effect;
 pub(crate) mod pam;
 pub(crate) mod refresh;
 mod samples;
@@ -31,6 +32,7 @@ pub(crate) fn judge(facts: &Facts, samples: &[Probe]) -> Vec<Finding> {
     findings.extend(logins::judge(facts, samples));
     findings.extend(pam::judge(facts));
     findings.extend(names::judge(facts));
+    findings.extend(no_effect::judge(facts));
     findings.extend(imds::judge(facts));
     findings
 }

@@ -152,6 +152,7 @@ links! {
         InstanceConnectUnsafe = "instance-connect-unsafe",
         InstanceConnectDiffers = "instance-connect-differs",
         TagUnused = "tag-not-used",
+        SettingUnused = "setting-without-effect",
     }
     "nsswitch" {
         Nsswitch = "nsswitch",

@@ -122,6 +122,15 @@ const OF_THE_HOST: &[Row] = &[
     row(DOCTOR, "keys-cmd-mode", |_| mode("/usr/libexec", 0o700), &[0]),
     row(DOCTOR, "keys-cmd-cannot-read", |_| mode("/etc/machine-id", 0o600), &[0]),
     row(WHY_ANA, "keys-cmd-cannot-read", |_| mode("/var", 0o700), &[0]),
+    row(
+        DOCTOR,
+        "setting-without-effect",
+        |host| {
+            host.enable(&["--keys", "--instance-connect"]);
+            host.enable(&["--no-keys"]);
+        },
+        &[1, 0],
+    ),
     row(DOCTOR, "instance-connect-unsafe", |host| instance_connect(host, Some(0o777)), &[0]),
     row(DOCTOR, "instance-connect-missing", |host| instance_connect(host, None), &[0]),
     row(

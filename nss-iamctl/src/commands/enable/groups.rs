@@ -57,8 +57,13 @@ pub(super) fn unread<'a>(args: &'a Enable, config: &'a Config) -> impl Iterator<
     })
 }
 
-/// Where users come from a file, everybody in it is a user.
+/// Where users come from a file, everybody in it is a user, and no role is assumed.
 pub(super) fn unused(args: &Enable, config: &Config) -> Option<Message> {
+    if !config.source.is_directory() && args.role.is_some() {
+        let what =
+            format!("users come from '{}', for which '--role' makes no difference", config.source.url());
+        return Some(Message::new(what).with_hint("leave it out"));
+    }
     let named = args.groups.iter().chain(&args.remove_groups).next()?;
     let what = format!(
         "users come from '{}', and are all users in it: 'groups' with or without '{named}' makes no difference",
@@ -67,16 +72,12 @@ pub(super) fn unused(args: &Enable, config: &Config) -> Option<Message> {
     (!config.source.is_directory()).then(|| Message::new(what).with_hint("add or remove the users there"))
 }
 
-/// Who can run commands, if not everybody can or the command line says who.
-pub(super) fn shells(args: &Enable, config: &Config) -> Option<Message> {
+/// Who can run commands, if not everybody can.
+pub(super) fn shells(config: &Config) -> Option<Message> {
     let accounts = config.account.iter().map(|account| &account.shell_groups);
     let groups: Vec<&String> = std::iter::once(&config.shell_groups).chain(accounts).flatten().collect();
     Some(match (config.users.forward_only, groups.as_slice()) {
-        (false, _) if args.shell_groups.is_empty() => return None,
-        (false, _) => {
-            Message::new("every user can run commands on this host, so '--shell-group' makes no difference")
-                .with_hint("nss-iamctl enable --forward-only")
-        }
+        (false, _) => return None,
         (true, []) => Message::new(
             "no nss-iam user can run a command on this host: they only forward connections",
         )

@@ -294,3 +294,38 @@ fn pushed_keys_count_where_the_configuration_and_so_sshd_says_so() {
     machine.enable(&enable()).unwrap();
     assert!(command("ana").contains("--instance-connect"));
 }
+
+/// In one command, the two conflict.
+#[test]
+fn an_option_without_effect_on_this_host_is_refused_and_one_that_loses_its_effect_is_named() {
+    let pushed = Enable { instance_connect: true, ..enable() };
+    let without_keys = Enable { no_keys: true, ..enable() };
+    let machine = Machine::debian();
+    machine.enable(&without_keys).unwrap();
+    let before = machine.files();
+    let refused = machine.enable(&pushed).unwrap_err().to_string();
+    assert!(refused.contains("'--instance-connect': '[keys] instance_connect' has no effect"), "{refused}");
+    assert!(refused.contains("nss-iamctl enable --keys --instance-connect"), "{refused}");
+    assert_eq!(machine.files(), before);
+    machine.said();
+    machine.enable(&Enable { keys: true, ..pushed.clone() }).unwrap();
+    assert!(!machine.said().contains("has no effect"));
+    for args in [&without_keys, &enable()] {
+        machine.enable(args).unwrap();
+        assert!(machine.said().contains("'[keys] instance_connect' has no effect"), "{args:?}");
+    }
+
+    let machine = Machine::debian();
+    machine.write(
+        "/etc/nss-iam/config.toml",
+        "[source]\nurl = \"identity-center:\"\nidentity_store = \"d-1234567890\"\n",
+    );
+    let before = machine.files();
+    let tags = Enable { use_tags: vec!["ssh-key".to_owned()], ..enable() };
+    let refused = machine.enable(&tags).unwrap_err().to_string();
+    assert!(
+        refused.contains("'--use-tag': '[tags] use' has no effect: users of Identity Center"),
+        "{refused}"
+    );
+    assert_eq!(machine.files(), before);
+}

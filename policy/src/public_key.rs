@@ -134,6 +134,15 @@ impl KeyLine {
         Self::new(&line).map_err(|_| NotAKey::Form)
     }
 
+    /// The length of an RSA key in bits.
+    #[must_use]
+    pub fn rsa_bits(&self) -> Option<usize> {
+        let blob = decode(self.line().strip_prefix("ssh-rsa ")?)?;
+        let mut rest = blob.as_slice();
+        let [_kind, _exponent, modulus] = [(); 3].map(|()| string(&mut rest).ok());
+        bits(modulus?)
+    }
+
     /// The line of authorized_keys: type and base64 text.
     #[must_use]
     pub fn line(&self) -> &str {

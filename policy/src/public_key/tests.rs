@@ -67,6 +67,14 @@ fn any_blanks_and_tabs_between_the_words_give_the_same_line() {
 }
 
 #[test]
+fn the_length_of_an_rsa_key_is_that_of_its_modulus() {
+    for bits in [1024, 2048, 16384] {
+        assert_eq!(KeyLine::read(&rsa(bits)).unwrap().rsa_bits(), Some(bits));
+    }
+    assert_eq!(KeyLine::read(ED25519).unwrap().rsa_bits(), None);
+}
+
+#[test]
 fn what_is_not_one_public_key_is_refused_without_showing_it() {
     let (kind, base64) = ED25519.split_once(' ').unwrap();
     // The agent's form of a private key begins like a public key.

@@ -7,7 +7,9 @@ pub(crate) mod authentication;
 pub(crate) mod config;
 pub(crate) mod drop_in;
 pub(crate) mod effective;
+pub(crate) mod key_files;
 mod limits;
+pub(crate) mod refusal;
 pub(crate) mod reload;
 pub(crate) mod user_ca;
 
@@ -27,7 +29,8 @@ use crate::say::show::some;
 use authentication::Authentication;
 use config::Files;
 use drop_in::{OutOfForce, Version};
-use effective::{Effective, allow};
+use effective::{Effective, allow, trusted_ca};
+use key_files::KeyFiles;
 
 /// A name that no user has, so that no Match by user or group applies, except one for all users.
 const NOBODY: &str = "nss-iam-nobody";
@@ -116,7 +119,8 @@ pub(crate) fn plan(sshd: &Sshd<'_>, config: &Config) -> Result<Plan, Error> {
     let (host, group) = (sshd.host, config.users.common_group.as_str());
     let authentication = Authentication::of(config, sshd.version.arguments());
     let settings = sshd.settings(NOBODY)?;
-    if let Some(obstacle) = effective::obstacle(&settings, &[group], &authentication) {
+    let files = KeyFiles::of(host, settings.get("revokedkeys"), authentication.user_ca, &[]);
+    if let Some(obstacle) = effective::obstacle(&settings, &files, &[group], &authentication) {
         return Err(Error::configuration(obstacle));
     }
     let allow = allow(&settings, group);
@@ -126,6 +130,7 @@ pub(crate) fn plan(sshd: &Sshd<'_>, config: &Config) -> Result<Plan, Error> {
     }
     let text = drop_in::text(group, &authentication, &allow);
     let mut notes = overridden(&settings, &allow);
+    notes.extend(refused(&settings, &files, &authentication)?);
     notes.extend(certificates(&settings, &authentication));
     notes.extend((!authentication.by_key()).then(|| without_keys(&settings)));
     if settings.get("usepam") == "no" {
@@ -174,9 +179,25 @@ fn included(
     Ok(Some(drop_in::main_with_include(bare)))
 }
 
+/// Whether sshd would accept no certificate, although these are to let users in.
+///
+/// # Errors
+/// When nothing else lets them in.
+fn refused(
+    settings: &Effective,
+    files: &KeyFiles,
+    authentication: &Authentication<'_>,
+) -> Result<Option<Message>, Error> {
+    let why = authentication.user_ca.and_then(|_| refusal::of_certificates(settings, files));
+    let Some(why) = why else { return Ok(None) };
+    let what = format!("sshd would accept no certificate: {}", why.what());
+    let why = Message::new(what).with_hint(why.hint().unwrap_or_default());
+    if authentication.keys { Ok(Some(why)) } else { Err(Error::configuration(why)) }
+}
+
 /// What sshd's own CAs mean for nss-iam users.
 fn certificates(settings: &Effective, authentication: &Authentication<'_>) -> Option<Message> {
-    let theirs = effective::trusted_ca(settings)?;
+    let theirs = trusted_ca(settings)?;
     match authentication.user_ca {
         Some(ours) if ours == theirs => None,
         Some(ours) => Some(
@@ -334,7 +355,8 @@ fn check_active(sshd: &Sshd<'_>, user: &User, config: &Config) -> Result<Vec<Mes
         return Err(Error::configuration(message).hint(format!("sshd -T -C user={user}")));
     }
     let mut notes = Vec::new();
-    if let Some(obstacle) = effective::obstacle(&settings, &groups, &authentication) {
+    let files = KeyFiles::of(sshd.host, settings.get("revokedkeys"), trusted_ca(&settings), &[]);
+    if let Some(obstacle) = effective::obstacle(&settings, &files, &groups, &authentication) {
         let what = format!("user '{user}' cannot log in: {}", obstacle.what());
         notes.push(Message::new(what).with_hint(obstacle.hint().unwrap_or_default()));
     }

@@ -10,7 +10,7 @@ use cache::snapshot::Login;
 use message::Message;
 
 use crate::edit::nsswitch;
-use crate::edit::sshd::effective;
+use crate::edit::sshd::refusal;
 use crate::host::paths::KEYS_USER;
 use crate::inspect::checks::{answers, certificates, logins, pam, refresh, setup, skipped};
 use crate::inspect::facts::Facts;
@@ -160,7 +160,10 @@ fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Optio
         _ if !config.asks_keys_cmd() => Some(ELSEWHERE),
         Some(reason) if !certificates::let_in(facts, probe, &reason) => return Err(reason),
         Some(_) => Some(certificates::UNSEEN),
-        None if !config.sshd => Some(certificates::UNSEEN),
+        None if !config.sshd => match certificates::refused(facts, probe) {
+            Some(refused) => return Err(refused),
+            None => Some(certificates::UNSEEN),
+        },
         None => is_keyless.then_some("keys that were pushed with EC2 Instance Connect cannot be seen"),
     };
     let second = settings.iter().any(|found| found.code == Link::SshdMethods.into());
@@ -186,13 +189,16 @@ fn keys(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Option<Finding>
     }
     let settings = probe.sshd.as_ref().filter(|_| config.sshd)?.as_ref().ok()?;
     let login = login?;
-    let refused = effective::refused_types(settings, login);
-    if refused.is_empty() || !login.keys.iter().all(|key| refused.contains(key.kind())) {
+    let refused = refusal::of_keys(settings, &probe.key_files, login);
+    if refused.len() < login.keys.len() {
         return None;
     }
-    let kinds = refused.iter().copied().collect::<Vec<_>>().join(", ");
-    let what = format!("sshd accepts no key of '{name}': PubkeyAcceptedAlgorithms lacks {kinds}");
-    Some(Finding::bad(Link::SshdKeyTypes, what, effective::to_accept(refused)))
+    let told = refusal::told(settings, &refused);
+    let (link, _) = told.first()?;
+    let whats: Vec<&str> = told.iter().map(|(_, why)| why.what()).collect();
+    let hints: Vec<&str> = told.iter().filter_map(|(_, why)| why.hint()).collect();
+    let what = format!("sshd accepts no key of '{name}': {}", whats.join("; "));
+    Some(Finding::bad(*link, what, hints.join("; ")))
 }
 
 fn is_bad(found: &Finding) -> bool {

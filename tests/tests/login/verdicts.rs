@@ -14,6 +14,7 @@ const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-nss-iam.conf";
 const LATER: &str = "/etc/ssh/sshd_config.d/60-test.conf";
 const EARLIER: &str = "/etc/ssh/sshd_config.d/00-a.conf";
 const KEYS_CMD: &str = "/usr/libexec/nss-iam/keys-cmd";
+const REVOKED: &str = "/etc/ssh/revoked";
 const DAY: i64 = 86_400;
 
 /// Whether ana gets in, and what breaks the host.
@@ -49,6 +50,23 @@ const ROWS: &[Row] = &[
     closed("other users allowed", |_| append(LATER, "AllowUsers root\n")),
     closed("other groups allowed", |_| append(LATER, "AllowGroups sudo\n")),
     closed("no keys in sshd", |_| append(LATER, "PubkeyAuthentication no\n")),
+    open("another revoked key", |_| {
+        fs::copy("/etc/ssh/ssh_host_ed25519_key.pub", REVOKED).unwrap();
+        append(LATER, &format!("RevokedKeys {REVOKED}\n"));
+    }),
+    closed("a revoked key", |_| revoke()),
+    closed("a revoked key in a list of ssh-keygen", |host| {
+        revoke();
+        host.done(&["ssh-keygen", "-q", "-k", "-f", "/etc/ssh/krl", REVOKED]);
+        fs::rename("/etc/ssh/krl", REVOKED).unwrap();
+    }),
+    closed("no list of revoked keys", |_| append(LATER, "RevokedKeys /etc/ssh/none\n")),
+    closed("a damaged list of revoked keys", |_| {
+        fs::write(REVOKED, "SSHKRL\n\0").unwrap();
+        append(LATER, &format!("RevokedKeys {REVOKED}\n"));
+    }),
+    closed("other types of keys", |_| append(LATER, "PubkeyAcceptedAlgorithms ssh-ed25519\n")),
+    closed("longer RSA keys", |_| append(LATER, "RequiredRSASize 4096\n")),
     closed("a password besides the key", |_| append(LATER, "AuthenticationMethods publickey,password\n")),
     closed("an earlier Match", |_| append(EARLIER, "Match User ana\nAuthorizedKeysCommand none\n")),
     closed("no drop-in", |_| remove(DROP_IN)),
@@ -95,6 +113,14 @@ const ROWS: &[Row] = &[
     closed("no confirmation", |_| keys(|keys| keys.logins.iter_mut().for_each(|login| login.confirmed = 0))),
     closed("everyone locked", |host| drop(host.done(&["nss-iamctl", "lock", "--all"]))),
 ];
+
+/// Lists every published key.
+fn revoke() {
+    let keys = Keys::read(&Path::new(DIRECTORY).join("keys.db"));
+    let keys = keys.iter().flat_map(|keys| &keys.logins).flat_map(|login| &login.keys);
+    fs::write(REVOKED, keys.map(|key| format!("{}\n", key.line())).collect::<String>()).unwrap();
+    append(LATER, &format!("RevokedKeys {REVOKED}\n"));
+}
 
 fn remove(path: &str) {
     let _ = fs::remove_file(path);

@@ -26,7 +26,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
         "only a person can correct the file, the rule or the name",
         "config-missing config-refused config-not-readable no-groups-configured nsswitch-refused nsswitch-unreadable \
          rules-unresolved grants-unresolved sshd-missing sshd-refused sshd-settings-unreadable \
-         sshd-differs user-ca-unusable sshd-key-types sshd-obstacle sshd-denies \
+         sshd-differs user-ca-unusable certificates-refused sshd-key-types sshd-key-revoked sshd-key-short sshd-obstacle sshd-denies \
          sshd-addresses sshd-methods sshd-without-pam sshd-without-rsa drop-in-not-effective shell-missing unit-takes-name \
          name-mistyped local-user name-also-local-user name-also-local-group name-also-other-user name-also-other-group \
          name-unknown service-unasked resolves-to-other resolves-not shadow-missing common-group-missing member-of-none \

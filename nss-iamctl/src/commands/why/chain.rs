@@ -5,7 +5,7 @@ use policy::{FORWARD_ONLY_SHELL, KeyLine};
 use status::{Locked, Skip, Told, Warning, What};
 
 use crate::commands::why::log::{Asked, activate, add_any_key, last};
-use crate::edit::sshd::effective;
+use crate::edit::sshd::refusal;
 use crate::inspect::checks::skipped;
 use crate::inspect::checks::{
     answers, certificates, directories, homes, instance_connect, logins, names, pam, refresh, setup,
@@ -56,7 +56,7 @@ pub(crate) fn judge(facts: &Facts, who: &Who<'_>, asked: &str, probe: Option<&Pr
         findings.extend(logins::shell(facts, probe));
         findings.extend(logins::daemon(facts).into_iter().filter(not_ok));
         findings.extend(logins::settings(facts, probe));
-        findings.extend(key_types(facts, who, probe));
+        findings.extend(refused_keys(facts, who, probe));
         findings.extend(certificates::judge(facts, probe));
         findings.extend(forced_command(probe));
         findings.extend(Some(setup::keys_cmd(&facts.keys_cmd)).filter(not_ok));
@@ -418,19 +418,19 @@ fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Keys that sshd ignores, although it is offered others that it accepts; `outlook` says if there are none.
-fn key_types(facts: &Facts, who: &Who<'_>, probe: &Probe) -> Option<Finding> {
-    if !facts.configured().keys.sshd {
-        return None;
+/// Keys that sshd refuses, although it is offered others that it accepts; `outlook` says if there are none.
+fn refused_keys(facts: &Facts, who: &Who<'_>, probe: &Probe) -> Vec<Finding> {
+    let (Some(login), Some(Ok(settings))) = (who.login, &probe.sshd) else { return Vec::new() };
+    let refused = refusal::of_keys(settings, &probe.key_files, login);
+    if !facts.configured().keys.sshd || refused.len() == login.keys.len() {
+        return Vec::new();
     }
-    let (login, Some(Ok(settings))) = (who.login?, &probe.sshd) else { return None };
-    let refused = effective::refused_types(settings, login);
-    if refused.is_empty() || login.keys.iter().all(|key| refused.contains(key.kind())) {
-        return None;
-    }
-    let kinds = refused.iter().copied().collect::<Vec<_>>().join(", ");
-    let what = format!("sshd ignores keys of these types, which PubkeyAcceptedAlgorithms lacks: {kinds}");
-    Some(Finding::warn(Link::SshdKeyTypes, what, effective::to_accept(refused)))
+    let told = refusal::told(settings, &refused).into_iter();
+    let found = told.map(|(link, why)| {
+        let what = format!("sshd refuses some of the keys: {}", why.what());
+        Finding::warn(link, what, why.hint().unwrap_or_default())
+    });
+    found.collect()
 }
 
 /// The last login attempts. Those of a user who is not published were not the keys' fault.

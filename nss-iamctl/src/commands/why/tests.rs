@@ -159,8 +159,7 @@ fn keys_that_do_not_do_are_told_one_by_one() {
         skip(facts, Part::Key("APKA8"), "Ana", "AIDAANA", reason);
     });
     let later = KeyLine::new("SHA256:a ssh-mldsa44-ed25519 AAAA").unwrap();
-    let of_type =
-        "sshd ignores keys of these types, which PubkeyAcceptedAlgorithms lacks: ssh-mldsa44-ed25519";
+    let of_type = "sshd refuses some of the keys: PubkeyAcceptedAlgorithms lacks ssh-mldsa44-ed25519";
     finds(
         "ana",
         Warn,

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cache::snapshot::Login;
 use message::Message;
-use policy::public_key::since;
-use policy::{FORWARD_ONLY_GROUP, KeyLine};
+use policy::FORWARD_ONLY_GROUP;
 
 use crate::edit::sshd::authentication::{Authentication, Setting};
 use crate::edit::sshd::config::matches;
+use crate::edit::sshd::key_files::KeyFiles;
 use crate::edit::sshd::limits::{FORWARD_ONLY, LOADERS};
 use crate::host::paths::KEYS_CMD;
 
@@ -25,6 +24,11 @@ impl Effective {
             settings.entry(keyword.to_ascii_lowercase()).or_default().push(value.trim().to_owned());
         }
         Self(settings)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set(&mut self, keyword: &str, value: &str) {
+        self.0.insert(keyword.to_owned(), vec![value.to_owned()]);
     }
 
     /// The setting; empty if sshd does not print it.
@@ -84,10 +88,11 @@ fn split(pattern: &str) -> (&str, Option<&str>) {
 /// a single one in DenyGroups denies the login.
 pub(crate) fn obstacle(
     settings: &Effective,
+    files: &KeyFiles,
     groups: &[&str],
     authentication: &Authentication<'_>,
 ) -> Option<Message> {
-    let key = authentication.by_key().then(|| obstacle_to_keys(settings));
+    let key = authentication.by_key().then(|| obstacle_to_keys(settings, files));
     let md5 = authentication.keys && settings.get("fingerprinthash").eq_ignore_ascii_case("md5");
     let md5 = md5
         .then(|| no("sshd has 'FingerprintHash md5', but keys are looked up by SHA256", "set it to sha256"));
@@ -99,7 +104,12 @@ fn no(why: &str, hint: &str) -> Option<Message> {
 }
 
 /// What prevents logins with keys.
-fn obstacle_to_keys(settings: &Effective) -> Option<Message> {
+fn obstacle_to_keys(settings: &Effective, files: &KeyFiles) -> Option<Message> {
+    if let Err(why) = &files.revoked {
+        let what = format!("sshd refuses every key and certificate, because of RevokedKeys: {}", why.what());
+        let hint = "restore the list of revoked keys; or, if nothing was ever revoked, remove RevokedKeys";
+        return no(&what, hint);
+    }
     if settings.get("pubkeyauthentication") == "no" {
         return no(
             "sshd has 'PubkeyAuthentication no', and nss-iam users can only log in with keys",
@@ -120,6 +130,9 @@ fn obstacle_to_keys(settings: &Effective) -> Option<Message> {
 
 /// What prevents logins of all kinds.
 fn obstacle_to_all(settings: &Effective, groups: &[&str]) -> Option<Message> {
+    if settings.get("refuseconnection") == "yes" {
+        return no("sshd has 'RefuseConnection yes', which is not overridden", "set it to no");
+    }
     if settings.list("denyusers").contains(&"*") {
         return no("sshd has 'DenyUsers *', which is not overridden", "list the users to deny in DenyUsers");
     }
@@ -228,38 +241,6 @@ pub(crate) fn authenticated_by(settings: &Effective) -> Vec<String> {
     found.map(|(keyword, value)| format!("{keyword} {value}")).collect()
 }
 
-/// The types of the user's keys that sshd does not accept.
-pub(crate) fn refused_types<'a>(settings: &Effective, login: &'a Login) -> BTreeSet<&'a str> {
-    // The second one is the name of before OpenSSH 8.5.
-    let accepted =
-        ["pubkeyacceptedalgorithms", "pubkeyacceptedkeytypes"].map(|keyword| settings.get(keyword));
-    let accepted: Vec<&str> =
-        accepted.iter().flat_map(|list| list.split(',')).filter(|one| !one.is_empty()).collect();
-    let is_accepted =
-        |kind: &str| accepted.is_empty() || algorithms(kind).iter().any(|one| accepted.contains(one));
-    login.keys.iter().map(KeyLine::kind).filter(|kind| !is_accepted(kind)).collect()
-}
-
-/// The algorithms of keys of a type that are in use.
-fn algorithms(kind: &str) -> Vec<&str> {
-    match kind {
-        "ssh-rsa" => vec!["rsa-sha2-512", "rsa-sha2-256"],
-        kind => vec![kind],
-    }
-}
-
-/// What to do so that sshd accepts keys of these types.
-pub(crate) fn to_accept<'a>(kinds: impl IntoIterator<Item = &'a str>) -> String {
-    let each = kinds.into_iter().map(|kind| {
-        let since = since(kind).map_or(String::new(), |since| format!(", which needs {since}"));
-        format!("{}{since}", algorithms(kind).join(" or "))
-    });
-    let each = each.collect::<Vec<_>>().join(", ");
-    format!(
-        "add to PubkeyAcceptedAlgorithms in sshd_config, if 'ssh -Q key' lists it: {each}; or use a key of another type"
-    )
-}
-
 /// The patterns of AllowUsers, if none of them names the user.
 pub(crate) fn not_allowed(settings: &Effective, user: &str) -> Option<String> {
     let users = settings.list("allowusers");
@@ -313,11 +294,14 @@ mod tests {
             ("pubkeyauthentication no", "PubkeyAuthentication"),
             ("authenticationmethods keyboard-interactive:pam password", "AuthenticationMethods"),
             ("fingerprinthash MD5", "FingerprintHash"),
+            ("refuseconnection yes", "RefuseConnection"),
             ("denyusers root\ndenyusers *", "DenyUsers *"),
             ("denygroups iam-*", "DenyGroups iam-*"),
             ("denygroups sudo\ndenygroups op?", "DenyGroups op?', which denies 'ops'"),
         ] {
-            let found = obstacle(&Effective::parse(line), &["iam-users", "ops"], &with_keys()).unwrap();
+            let found =
+                obstacle(&Effective::parse(line), &KeyFiles::default(), &["iam-users", "ops"], &with_keys())
+                    .unwrap();
             assert!(found.what().contains(why) && found.hint().is_some(), "{found}");
         }
         for line in [
@@ -331,7 +315,7 @@ mod tests {
             "",
         ] {
             assert_eq!(
-                obstacle(&Effective::parse(line), &["iam-users", "ops"], &with_keys()),
+                obstacle(&Effective::parse(line), &KeyFiles::default(), &["iam-users", "ops"], &with_keys()),
                 None,
                 "{line}"
             );
@@ -339,14 +323,47 @@ mod tests {
         let config = Config { keys: Keys { sshd: false, ..Keys::default() }, ..Config::default() };
         let without = Authentication::of(&config, "%u");
         let keys = Effective::parse("pubkeyauthentication no\nfingerprinthash MD5\n");
-        assert_eq!(obstacle(&keys, &["iam-users"], &without), None);
+        assert_eq!(obstacle(&keys, &KeyFiles::default(), &["iam-users"], &without), None);
         let user_ca = Some("/ca.pub".to_owned());
         let certificates =
             Config { keys: Keys { sshd: false, user_ca, ..Keys::default() }, ..Config::default() };
         let certificates = Authentication::of(&certificates, "%u");
-        assert!(obstacle(&keys, &["iam-users"], &certificates).unwrap().what().contains("PubkeyAuth"));
-        assert_eq!(obstacle(&Effective::parse("fingerprinthash MD5"), &["iam-users"], &certificates), None);
-        assert!(obstacle(&Effective::parse("denyusers *"), &["iam-users"], &without).is_some());
+        assert!(
+            obstacle(&keys, &KeyFiles::default(), &["iam-users"], &certificates)
+                .unwrap()
+                .what()
+                .contains("PubkeyAuth")
+        );
+        assert_eq!(
+            obstacle(
+                &Effective::parse("fingerprinthash MD5"),
+                &KeyFiles::default(),
+                &["iam-users"],
+                &certificates
+            ),
+            None
+        );
+        assert!(
+            obstacle(&Effective::parse("denyusers *"), &KeyFiles::default(), &["iam-users"], &without)
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a_list_of_revoked_keys_that_cannot_be_read_is_an_obstacle_to_keys_and_certificates() {
+        let config = |sshd, user_ca: Option<&str>| {
+            let keys = Keys { sshd, user_ca: user_ca.map(str::to_owned), ..Keys::default() };
+            Config { keys, ..Config::default() }
+        };
+        let files = KeyFiles { revoked: Err(Message::new("cannot read '/r'")), ..KeyFiles::default() };
+        for (config, is_told) in
+            [(config(true, None), true), (config(false, Some("/ca.pub")), true), (config(false, None), false)]
+        {
+            let found =
+                obstacle(&Effective::default(), &files, &["iam-users"], &Authentication::of(&config, "%u"));
+            let told = found.is_some_and(|found| found.what().ends_with("RevokedKeys: cannot read '/r'"));
+            assert_eq!(told, is_told);
+        }
     }
 
     #[test]
@@ -443,8 +460,13 @@ mod tests {
         for (line, why) in [("disableforwarding yes", "DisableForwarding"), ("permitopen none", "PermitOpen")]
         {
             let settings = Effective::parse(line);
-            assert!(obstacle(&settings, &groups, &with_keys()).unwrap().what().contains(why));
-            assert_eq!(obstacle(&settings, &groups[..1], &with_keys()), None);
+            assert!(
+                obstacle(&settings, &KeyFiles::default(), &groups, &with_keys())
+                    .unwrap()
+                    .what()
+                    .contains(why)
+            );
+            assert_eq!(obstacle(&settings, &KeyFiles::default(), &groups[..1], &with_keys()), None);
         }
     }
 

@@ -1,6 +1,9 @@
 //! Certificates that let nss-iam users in: of the CAs that `[keys] user_ca` names, or of others that sshd trusts.
 
+use message::Message;
+
 use crate::edit::sshd::effective::{OTHER_CERTIFICATES, trusted_ca};
+use crate::edit::sshd::refusal;
 use crate::inspect::facts::Facts;
 use crate::inspect::facts::probe::Probe;
 use crate::say::code::Link;
@@ -18,13 +21,32 @@ fn trusted<'a>(facts: &Facts, probe: &'a Probe) -> Option<(&'a str, bool)> {
 
 /// Whether certificates let the user in that keys-cmd does not decide about.
 pub(crate) fn of_others(facts: &Facts, probe: &Probe) -> bool {
-    trusted(facts, probe).is_some_and(|(_, ours)| !ours)
+    trusted(facts, probe).is_some_and(|(_, ours)| !ours) && of_sshd(probe).is_none()
 }
 
 /// Whether a certificate can let a user in although no key does, for this reason.
 pub(crate) fn let_in(facts: &Facts, probe: &Probe, reason: &Finding) -> bool {
-    let of_keys = [Link::NoKey, Link::SshdKeyTypes].iter().any(|link| reason.code == (*link).into());
-    trusted(facts, probe).is_some_and(|(_, ours)| !ours || of_keys && facts.user_ca.is_none())
+    let links = [Link::NoKey, Link::SshdKeyTypes, Link::SshdKeyRevoked, Link::SshdKeyShort];
+    let of_keys = links.iter().any(|link| reason.code == (*link).into());
+    let of_ours = || of_keys && trusted(facts, probe).is_some() && refused(facts, probe).is_none();
+    of_others(facts, probe) || of_ours()
+}
+
+/// Why sshd accepts no certificate.
+fn of_sshd(probe: &Probe) -> Option<Message> {
+    refusal::of_certificates(probe.sshd.as_ref()?.as_ref().ok()?, &probe.key_files)
+}
+
+/// Why no certificate of `[keys] user_ca` lets the user in.
+pub(crate) fn refused(facts: &Facts, probe: &Probe) -> Option<Finding> {
+    trusted(facts, probe).filter(|(_, ours)| *ours)?;
+    let (link, what, why) = match &facts.user_ca {
+        Some(why) => (Link::UserCaUnusable, "certificates are not accepted, or not safe", why.clone()),
+        None => (Link::CertificatesRefused, "sshd accepts no certificate", of_sshd(probe)?),
+    };
+    let level = if facts.configured().keys.sshd { Level::Warn } else { Level::Bad };
+    let what = format!("{what}: {}", why.what());
+    Some(Finding::bad(link, what, why.hint().unwrap_or_default()).at(level))
 }
 
 /// For one user.
@@ -32,13 +54,17 @@ pub(crate) fn judge(facts: &Facts, probe: &Probe) -> Option<Finding> {
     let Probe { name, .. } = probe;
     let (file, ours) = trusted(facts, probe)?;
     if !ours {
-        let what = format!("sshd has 'TrustedUserCAKeys {file}': {OTHER_CERTIFICATES}");
-        return Some(Finding::ok(Link::OtherCertificates, what));
+        let means = match of_sshd(probe) {
+            Some(why) => format!("it accepts none of its certificates: {}", why.what()),
+            None => OTHER_CERTIFICATES.to_owned(),
+        };
+        return Some(Finding::ok(
+            Link::OtherCertificates,
+            format!("sshd has 'TrustedUserCAKeys {file}': {means}"),
+        ));
     }
-    if let Some(why) = &facts.user_ca {
-        let what = format!("certificates are not accepted, or not safe: {}", why.what());
-        let level = if facts.configured().keys.sshd { Level::Warn } else { Level::Bad };
-        return Some(Finding::bad(Link::UserCaUnusable, what, why.hint().unwrap_or_default()).at(level));
+    if let Some(refused) = refused(facts, probe) {
+        return Some(refused);
     }
     let logins = facts.published.keys.as_ref().map_or(&[][..], |keys| &keys.logins);
     let others =
@@ -53,8 +79,6 @@ pub(crate) fn judge(facts: &Facts, probe: &Probe) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use message::Message;
-
     use super::*;
     use crate::edit::sshd::effective::Effective;
     use crate::fixtures::{IN_FORCE, good, probe};

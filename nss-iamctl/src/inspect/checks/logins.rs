@@ -134,7 +134,7 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
         );
         findings.push(Finding::bad(Link::SshdPermits, what, remedy));
     }
-    if let Some(obstacle) = effective::obstacle(settings, &groups, &authentication) {
+    if let Some(obstacle) = effective::obstacle(settings, &probe.key_files, &groups, &authentication) {
         let hint = format!("{}, in sshd's own configuration", obstacle.hint().unwrap_or_default());
         findings.push(Finding::bad(Link::SshdObstacle, obstacle.what(), hint));
     }

@@ -1,15 +1,16 @@
 //! What glibc and sshd answer for one user in the cache.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use cache::snapshot::User;
+use cache::snapshot::{Login, User};
 use claims::pam::Account;
 use message::Message;
-use policy::Id;
+use policy::{Id, KeyLine};
 
 use crate::edit::sshd::Sshd;
-use crate::edit::sshd::effective::Effective;
+use crate::edit::sshd::effective::{Effective, trusted_ca};
+use crate::edit::sshd::key_files::KeyFiles;
 use crate::host::accounts;
 use crate::host::paths::KEYS_USER;
 use crate::host::{Host, Output};
@@ -50,6 +51,8 @@ pub(crate) struct Probe {
     pub shell_node: Option<Node>,
     /// `sshd -T -C user=…` for an active user; `None` if not run.
     pub sshd: Option<Result<Effective, Message>>,
+    /// What the files of keys contain that these settings name.
+    pub key_files: KeyFiles,
     /// What PAM says of an active user; `None` if not asked, because only root is told, or because sshd does not ask it.
     pub pam: Option<Account>,
     /// Whether glibc does not answer in time, because a service of nsswitch.conf hangs. Nothing else is then asked.
@@ -108,6 +111,7 @@ impl Probe {
             home_node: Node::of(host, user.passwd.home.as_str()),
             shell: user.passwd.shell.to_string(),
             shell_node: Node::of(host, user.passwd.shell.as_str()),
+            key_files: key_files(host, facts, sshd.as_ref(), &[name.to_owned()]),
             pam: if asks { account(host, name, sshd.as_ref()) } else { None },
             sshd,
             waits: waits.get(),
@@ -140,7 +144,7 @@ pub(crate) fn samples(host: &Host, facts: &Facts) -> Vec<Probe> {
         let Some(user) = alike.iter().find(|user| is_offered(facts, user)).or(alike.first()) else {
             continue;
         };
-        let names = alike.iter().map(|user| user.name.to_string()).collect();
+        let names: Vec<String> = alike.iter().map(|user| user.name.to_string()).collect();
         let probe = match probes.first() {
             Some(first) if probes.len() >= SAMPLES => derived(host, facts, user, first),
             // Whatever hangs for one user does so for all.
@@ -149,7 +153,8 @@ pub(crate) fn samples(host: &Host, facts: &Facts) -> Vec<Probe> {
                 None => Probe::of(host, facts, user),
             },
         };
-        probes.push(Probe { alike: names, ..probe });
+        let key_files = key_files(host, facts, probe.sshd.as_ref(), &names);
+        probes.push(Probe { alike: names, key_files, ..probe });
     }
     if !probes.iter().any(Probe::hangs) {
         probes.extend(users.iter().find(|user| !user.active).map(|user| Probe::of(host, facts, user)));
@@ -198,6 +203,21 @@ fn account(host: &Host, name: &str, sshd: Option<&Result<Effective, Message>>) -
     // Since OpenSSH 9.8, the name can be set.
     let service = Some(settings.get("pamservicename")).filter(|name| !name.is_empty()).unwrap_or("sshd");
     (settings.get("usepam") == "yes").then(|| host.account(service, name))
+}
+
+/// With the keys of these users.
+fn key_files(
+    host: &Host,
+    facts: &Facts,
+    sshd: Option<&Result<Effective, Message>>,
+    names: &[String],
+) -> KeyFiles {
+    let Some(Ok(settings)) = sshd else { return KeyFiles::default() };
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let is_asked = |login: &&Login| names.contains(login.name.as_str());
+    let logins = facts.published.keys.iter().flat_map(|keys| &keys.logins).filter(is_asked);
+    let keys: Vec<&KeyLine> = logins.flat_map(|login| &login.keys).collect();
+    KeyFiles::of(host, settings.get("revokedkeys"), trusted_ca(settings), &keys)
 }
 
 fn uid_of(line: &str) -> Option<u32> {

@@ -7,7 +7,7 @@ use status::{Locked, Part, Skip, SkipReason};
 
 use super::*;
 use crate::edit::sshd::effective::Effective;
-use crate::fixtures::{IN_FORCE, NOW, good, probe};
+use crate::fixtures::{IN_FORCE, KEY, NOW, good, probe};
 use crate::host::published::Trouble;
 use crate::inspect::facts::NoConfig;
 use crate::inspect::facts::pam::{Entry, Line};
@@ -29,6 +29,10 @@ fn skipped_user(facts: &mut Facts, name: &str) {
 
 fn settings(probe: &mut Probe, line: &str) {
     probe.sshd = Some(Ok(Effective::parse(&format!("{line}\n{IN_FORCE}"))));
+}
+
+fn revoke(probe: &mut Probe) {
+    probe.key_files.revoked = Ok(std::iter::once("SHA256:ABCD".to_owned()).collect());
 }
 
 /// Nobody gets in: a part of the reason, and the break.
@@ -104,6 +108,11 @@ const CLOSED: &[Break] = &[
         let settings = IN_FORCE.replace("ssh-ed25519,rsa-sha2-512", "ssh-ed25519");
         probe.sshd = Some(Ok(Effective::parse(&settings)));
     }),
+    ("because of RevokedKeys: cannot read '/etc/ssh/revoked'", |_, probe| {
+        probe.key_files.revoked = Err(Message::new("cannot read '/etc/ssh/revoked'"));
+    }),
+    ("sshd accepts no key of 'ana': RevokedKeys '' lists 'SHA256:ABCD'", |_, probe| revoke(probe)),
+    ("RefuseConnection yes", |_, probe| settings(probe, "refuseconnection yes")),
     ("PubkeyAcceptedAlgorithms lacks ssh-mldsa44-ed25519", |facts, _| {
         let line = KeyLine::new("SHA256:a ssh-mldsa44-ed25519 AAAA").unwrap();
         facts.published.keys.as_mut().unwrap().logins[0].keys = vec![line];
@@ -195,7 +204,12 @@ const OF_KEYS_CMD: [&str; 10] = [
 #[test]
 fn keys_prevent_no_login_where_sshd_does_not_ask_for_them() {
     let of_keys = [
-        &["PubkeyAcceptedAlgorithms lacks ssh-mldsa44-ed25519", "no user has an active SSH key"],
+        &[
+            "because of RevokedKeys: cannot read '/etc/ssh/revoked'",
+            "sshd accepts no key of 'ana': RevokedKeys '' lists 'SHA256:ABCD'",
+            "PubkeyAcceptedAlgorithms lacks ssh-mldsa44-ed25519",
+            "no user has an active SSH key",
+        ],
         &OF_KEYS_CMD[..],
     ]
     .concat();
@@ -248,6 +262,7 @@ fn certificates_may_let_in_whom_no_key_lets_in() {
     let ours = [
         "no user has an active SSH key",
         "sshd accepts no key of 'ana'",
+        "sshd accepts no key of 'ana': RevokedKeys '' lists 'SHA256:ABCD'",
         "PubkeyAcceptedAlgorithms lacks ssh-mldsa44-ed25519",
     ];
     let without_rsa = IN_FORCE.replace("ssh-ed25519,rsa-sha2-512", "ssh-ed25519");
@@ -269,6 +284,38 @@ fn certificates_may_let_in_whom_no_key_lets_in() {
             let code = if open.contains(what) { Link::LoginsUnseen } else { Link::NobodyCanLogIn };
             assert_eq!(found.code, code.into(), "{what}: {found:?}");
         }
+    }
+}
+
+/// With `--no-keys`, nothing else lets users in.
+#[test]
+fn without_keys_nobody_gets_in_if_sshd_refuses_every_certificate() {
+    let of = |change: fn(&mut Facts, &mut Probe)| {
+        seen(|facts, probe| {
+            let keys = &mut facts.config.as_mut().unwrap().keys;
+            (keys.user_ca, keys.sshd) = (Some("/ca.pub".to_owned()), false);
+            let own = IN_FORCE.lines().filter(|line| !line.starts_with("authorizedkeyscommand"));
+            let own: String = own.map(|line| format!("{line}\n")).collect();
+            probe.sshd = Some(Ok(Effective::parse(&format!("{WITH_CA}{own}"))));
+            probe.key_files.cas = vec![KeyLine::new(KEY).unwrap()];
+            change(facts, probe);
+        })
+    };
+    assert_eq!(of(|_, _| {}).code, Link::LoginsUnseen.into());
+    let closed: [Break; 3] = [
+        ("sshd accepts no certificate: RevokedKeys", |_, probe| revoke(probe)),
+        ("sshd accepts no certificate: CASignatureAlgorithms lacks", |_, probe| {
+            if let Some(Ok(settings)) = &mut probe.sshd {
+                settings.set("casignaturealgorithms", "ssh-ed25519");
+            }
+        }),
+        ("not accepted, or not safe: '/ca.pub'", |facts, _| {
+            facts.user_ca = Some(Message::new("'/ca.pub' can be changed by others"));
+        }),
+    ];
+    for (what, change) in closed {
+        let found = of(change);
+        assert!(found.code == Link::NobodyCanLogIn.into() && found.what.contains(what), "{found:?}");
     }
 }
 

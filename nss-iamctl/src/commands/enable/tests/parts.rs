@@ -74,6 +74,28 @@ fn without_keys_sshd_keeps_its_own_command_until_keys_are_wanted_again() {
 }
 
 #[test]
+fn what_sshd_would_refuse_is_said_before_anything_is_changed() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let machine = Machine::debian();
+    machine.write("/etc/ssh/ca.pub", "ssh-ed25519 AAAA ca\n");
+    machine.write("/etc/ssh/sshd_config.d/60-x.conf", "RevokedKeys /etc/ssh/none\n");
+    let before = machine.files();
+    let refused = machine.enable(&enable()).unwrap_err().to_string();
+    assert!(refused.contains("because of RevokedKeys: cannot read '/etc/ssh/none'"), "{refused}");
+    assert_eq!(machine.files(), before);
+
+    machine.write("/etc/ssh/sshd_config.d/60-x.conf", "PubkeyAcceptedAlgorithms ssh-ed25519\n");
+    let with_ca = Enable { user_ca: Some("/etc/ssh/ca.pub".to_owned()), ..enable() };
+    let refused = machine.enable(&Enable { no_keys: true, ..with_ca.clone() }).unwrap_err().to_string();
+    assert!(refused.contains("sshd would accept no certificate: PubkeyAcc"), "{refused}");
+    machine.said();
+    machine.enable(&with_ca).unwrap();
+    assert!(machine.said().contains("sshd would accept no certificate: PubkeyAcceptedAlgorithms has no"));
+}
+
+#[test]
 fn a_ca_counts_for_nss_iam_users_only_and_no_file_that_others_can_write_is_taken() {
     if !rustix::process::geteuid().is_root() {
         return;

@@ -5,6 +5,7 @@
 //! that everyone can write to, such as one on a server where root is nobody, it works with the user's.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -90,7 +91,8 @@ pub(crate) fn create() -> u8 {
     for user in users {
         let (name, home) = (&user.name, user.passwd.home.as_str());
         match one(&helper, &user) {
-            Ok(()) => log::info!("created the home '{home}' of user '{name}'"),
+            Ok(false) => {}
+            Ok(true) => log::info!("created the home '{home}' of user '{name}'"),
             Err(why) => {
                 log::error!(
                     "{}",
@@ -103,7 +105,7 @@ pub(crate) fn create() -> u8 {
     status
 }
 
-/// The published users without a home. Something else may be in its place: then they have none, and it stays.
+/// The published users without a home of their own. What is in its place stays.
 fn missing() -> Result<Vec<User>, String> {
     let path = Path::new(cache::DIRECTORY).join("cache.db");
     let cache = Cache::read(&path).map_err(|cause| format!("cannot use '{}': {cause}", path.display()))?;
@@ -112,13 +114,37 @@ fn missing() -> Result<Vec<User>, String> {
     let owners = users.iter().map(|user| user.passwd.home.as_str().to_owned()).collect();
     let seen = directories::look(&Question { owners, places: [].into() })
         .map_err(|why| format!("the home directories cannot be checked: {why}"))?;
-    users.retain(|user| seen.owners.get(user.passwd.home.as_str()) == Some(&None));
+    users.retain(|user| seen.owners.get(user.passwd.home.as_str()) != Some(&Some(user.uid.get())));
     Ok(users)
 }
 
-fn one(helper: &Path, user: &User) -> Result<(), String> {
+/// Whether the home exists already, maybe through a link.
+///
+/// # Errors
+/// What else is in its place.
+fn is_there(home: &Path, uid: u32) -> Result<bool, String> {
+    let found = match fs::symlink_metadata(home) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
+        found => found.map_err(|cause| format!("what is there cannot be examined: {cause}"))?,
+    };
+    let link = if found.is_symlink() { "a link to " } else { "" };
+    Err(match fs::metadata(home) {
+        Ok(real) if real.is_dir() && real.uid() == uid => return Ok(true),
+        Ok(real) if real.is_dir() => {
+            format!("{link}a directory is there that belongs to uid {}, not to {uid}", real.uid())
+        }
+        Ok(_) => format!("{link}something is there that is not a directory"),
+        Err(cause) => format!("{link}something is there that cannot be examined: {cause}"),
+    })
+}
+
+/// Whether it was created; if not, it is there already.
+fn one(helper: &Path, user: &User) -> Result<bool, String> {
     let (name, uid) = (user.name.as_str(), user.uid.get());
     let home = Path::new(user.passwd.home.as_str());
+    if is_there(home, uid)? {
+        return Ok(false);
+    }
     // The helper asks glibc who that is.
     let known = nix::unistd::User::from_name(name).map_err(|cause| format!("getpwnam failed: {cause}"))?;
     if !known.is_some_and(|known| known.uid.as_raw() == uid && known.dir == home) {
@@ -141,7 +167,7 @@ fn one(helper: &Path, user: &User) -> Result<(), String> {
         let (owner, mode) = (made.uid(), made.mode() & 0o7777);
         return Err(format!("what is there now belongs to uid {owner}, and has mode {mode:04o}"));
     }
-    Ok(())
+    Ok(true)
 }
 
 /// With whose privileges a home is created.
@@ -174,6 +200,45 @@ mod tests {
 
     fn mode(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_is_in_the_place_of_a_home_is_named() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        for name in ["ana", "eve"] {
+            fs::create_dir(path(name)).unwrap();
+        }
+        chown(path("ana"), Some(1003), Some(1003)).unwrap();
+        chown(path("eve"), Some(1004), Some(1004)).unwrap();
+        fs::write(path("file"), "").unwrap();
+        for (target, link) in [("ana", "to-ana"), ("eve", "to-eve"), ("file", "to-file"), ("none", "to-none")]
+        {
+            symlink(target, path(link)).unwrap();
+        }
+        symlink("loop", path("loop")).unwrap();
+        for (home, wanted) in [
+            ("none", Ok(false)),
+            ("ana", Ok(true)),
+            ("to-ana", Ok(true)),
+            ("eve", Err("a directory is there that belongs to uid 1004, not to 1003")),
+            ("to-eve", Err("a link to a directory is there that belongs to uid 1004")),
+            ("file", Err("something is there that is not a directory")),
+            ("to-file", Err("a link to something is there that is not")),
+            ("to-none", Err("a link to something is there that cannot be examined: No such file")),
+            ("loop", Err("cannot be examined")),
+            ("file/x", Err("what is there cannot be examined: Not a directory")),
+        ] {
+            match (is_there(&path(home), 1003), wanted) {
+                (Err(why), Err(wanted)) => assert!(why.contains(wanted), "{home}: {why}"),
+                (found, wanted) => {
+                    assert_eq!(found.as_ref(), wanted.map_err(str::to_owned).as_ref(), "{home}")
+                }
+            }
+        }
     }
 
     /// In a directory of root's, which nobody else can write to: below /tmp everyone could.

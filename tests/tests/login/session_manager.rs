@@ -162,6 +162,11 @@ fn a_refresh_makes_private_homes_from_skel_and_leaves_alone_what_is_there() {
     symlink("/target/of-ana", "/home/ana").unwrap();
     host.refresh();
     assert!(!fs::exists("/target/of-ana").unwrap(), "inode {before}");
+    let (status, said) = host.sh("/usr/libexec/nss-iam/cache-refresher homes 2>&1");
+    let told = "cannot create the home '/home/ana' of user 'ana': a link to something is there that cannot";
+    assert!(status == Some(70) && said.contains(told), "{said}");
+    let (_, why) = host.sh("nss-iamctl why ana");
+    assert!(why.contains("'/home/ana' of 'ana' is a link, but not to a directory"), "{why}");
 }
 
 /// As on a server of homes where root is nobody: everyone may create a directory, and owns it.

@@ -22,6 +22,8 @@ pub enum Error {
     Writable {
         /// The path.
         path: PathBuf,
+        /// A directory that is for everyone, such as /tmp.
+        shared: bool,
     },
     /// A mistake in a file.
     Wrong {
@@ -44,10 +46,12 @@ impl Error {
             Self::Read { path, cause, hint } => {
                 Message::new(format!("cannot read '{}': {cause}", path.display())).with_hint(hint)
             }
-            Self::Writable { path } => {
+            Self::Writable { path, shared } => {
                 let path = path.display();
-                Message::new(format!("'{path}' refused: anyone can write to it"))
-                    .with_hint(format!("chmod o-w '{path}'"))
+                Message::new(format!("'{path}' refused: anyone can write to it")).with_hint(match shared {
+                    true => "make it a directory that only root can write to, not a link".to_owned(),
+                    false => format!("chmod o-w '{path}'"),
+                })
             }
             Self::Wrong { path, line, what, hint } => {
                 Message::new(format!("'{}' line {line}: {what}", path.display())).with_hint(hint)

@@ -112,8 +112,9 @@ fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn refuse_world_writable(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
-    if metadata.permissions().mode() & 0o002 != 0 {
-        return Err(Error::Writable { path: path.to_owned() });
+    let mode = metadata.permissions().mode();
+    if mode & 0o002 != 0 {
+        return Err(Error::Writable { path: path.to_owned(), shared: mode & 0o1000 != 0 });
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ pub(crate) mod code;
 pub(crate) mod error;
 pub(crate) mod finding;
 pub(crate) mod look;
+pub(crate) mod secure;
 pub(crate) mod show;
 
 #[cfg(not(test))]

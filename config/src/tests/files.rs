@@ -224,7 +224,16 @@ fn a_file_that_anyone_can_write_to_is_refused() {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         chmod(&path, mode | 0o002);
         let error = Config::load(&main).unwrap_err();
-        assert!(matches!(&error, Error::Writable { path: named } if *named == path), "{error}");
+        assert!(
+            matches!(&error, Error::Writable { path: named, shared: false } if *named == path),
+            "{error}"
+        );
         chmod(&path, mode);
     }
+    // A link to /tmp: everyone may write there.
+    let drop_ins = directory.path().join("config.d");
+    chmod(&drop_ins, 0o1777);
+    let message = Config::load(&main).unwrap_err().message();
+    assert!(message.hint().is_some_and(|hint| hint.starts_with("make it a directory")), "{message}");
+    chmod(&drop_ins, 0o755);
 }

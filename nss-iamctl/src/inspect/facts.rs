@@ -15,7 +15,7 @@ mod tests;
 pub(crate) mod unit;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -33,6 +33,7 @@ use crate::host::published::Published;
 use crate::host::selinux::WrongLabel;
 use crate::host::{accounts, files, nscd, paths, selinux, vendor};
 use crate::say::error;
+use crate::say::secure::Place;
 use denials::Denial;
 use imds::ImdsFacts;
 use log::Line;
@@ -41,6 +42,9 @@ use names::Names;
 use pam::PamFacts;
 use sshd::SshdFacts;
 use unit::Unit;
+
+/// What keys-cmd reads.
+pub(crate) const READ: [&str; 2] = ["/etc/machine-id", cache::DIRECTORY];
 
 /// Everything that is not about one user.
 #[derive(Debug)]
@@ -124,6 +128,10 @@ pub(crate) struct Node {
     /// Permission bits.
     pub mode: u32,
     pub directory: bool,
+    /// A regular file.
+    pub file: bool,
+    /// Whether the path itself is a symbolic link; all else is of what it leads to, if there is that.
+    pub link: bool,
 }
 
 /// What cron or atd runs for a user.
@@ -136,9 +144,24 @@ pub(crate) struct Job {
 impl Node {
     /// `None` if there is nothing, or it cannot be read. A symbolic link is followed.
     pub(crate) fn of(host: &Host, path: &str) -> Option<Self> {
-        let found = fs::metadata(host.path(path)).ok()?;
+        Some(Self::new(path, &fs::metadata(host.path(path)).ok()?, is_link(host, path)))
+    }
+
+    /// As [`Self::of`], and a link that leads nowhere is itself there: no home can be created in its place.
+    pub(crate) fn of_home(host: &Host, path: &str) -> Option<Self> {
+        let link = || fs::symlink_metadata(host.path(path)).ok().filter(Metadata::is_symlink);
+        Self::of(host, path).or_else(|| Some(Self::new(path, &link()?, true)))
+    }
+
+    fn new(path: &str, found: &Metadata, link: bool) -> Self {
         let (uid, gid, mode) = (found.uid(), found.gid(), found.mode() & 0o7777);
-        Some(Self { path: path.to_owned(), uid, gid, mode, directory: found.is_dir() })
+        let (directory, file) = (found.is_dir(), found.is_file());
+        Self { path: path.to_owned(), uid, gid, mode, directory, file, link }
+    }
+
+    /// As something on the way to a path.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place { path: &self.path, uid: self.uid, mode: self.mode, plain: self.directory || self.file }
     }
 
     /// Whether only root can write to it.
@@ -192,7 +215,7 @@ impl Facts {
             keys_db: Node::of(host, paths::KEYS),
             keys_cmd: way(host, paths::KEYS_CMD),
             instance_connect: COMMANDS.iter().find(|path| host.exists(path)).map(|path| way(host, path)),
-            read: ["/etc/machine-id", cache::DIRECTORY].iter().flat_map(|path| way(host, path)).collect(),
+            read: READ.iter().flat_map(|path| way(host, path)).collect(),
             sudo_asks: None,
             refresher: Node::of(host, paths::REFRESHER)
                 .is_some_and(|node| !node.directory && node.mode & 0o111 != 0),
@@ -228,6 +251,10 @@ impl Facts {
     }
 }
 
+fn is_link(host: &Host, path: &str) -> bool {
+    fs::symlink_metadata(host.path(path)).is_ok_and(|found| found.is_symlink())
+}
+
 /// A missing file differs from an empty one: without the file, the refresher refuses to run.
 fn config(host: &Host) -> Result<Config, NoConfig> {
     if !host.exists(settings::PATH) {
@@ -261,7 +288,7 @@ fn homes(host: &Host, published: &Published) -> Vec<(String, u32, Node)> {
     users
         .filter(|user| user.active && !user.is_forward_only())
         .filter_map(|user| {
-            Some((user.name.to_string(), user.uid.get(), Node::of(host, user.passwd.home.as_str())?))
+            Some((user.name.to_string(), user.uid.get(), Node::of_home(host, user.passwd.home.as_str())?))
         })
         .collect()
 }

@@ -12,7 +12,7 @@ use crate::say::show::{count, some, word};
 
 /// Of all users.
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
-    let found = facts.homes.iter().filter_map(|(name, uid, node)| existing(name, *uid, node));
+    let found = facts.homes.iter().filter_map(|(name, uid, node)| existing(facts, name, *uid, node));
     found.filter(|finding| finding.level != Level::Ok).chain(unmade(facts)).collect()
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn home(facts: &Facts, probe: &Probe) -> Option<Finding> {
     }
     let home = &probe.home;
     match &probe.home_node {
-        Some(node) => existing(&probe.name, probe.uid, node),
+        Some(node) => existing(facts, &probe.name, probe.uid, node),
         None if !probe.active => None,
         None if at_refresh(facts) => {
             let what = format!("the home '{home}' does not exist, although create_homes is \"refresh\"");
@@ -87,28 +87,60 @@ pub(crate) fn home(facts: &Facts, probe: &Probe) -> Option<Finding> {
     }
 }
 
-/// An existing home directory.
-fn existing(name: &str, uid: u32, node: &Node) -> Option<Finding> {
-    let path = &node.path;
+/// What is in the place of a home. A command for what a link leads to could change files of the host.
+fn existing(facts: &Facts, name: &str, uid: u32, node: &Node) -> Option<Finding> {
+    let (path, shown) = (&node.path, word(&node.path));
+    let again = if at_refresh(facts) { CREATE } else { "a new one is created at the next login" };
+    let away = format!("mv {shown} {}; {again}", word(&format!("{path}.old")));
+    let home = format!("the home '{path}' of '{name}'");
     if !node.directory {
-        let what = format!("the home '{path}' of '{name}' is not a directory");
-        return Some(Finding::warn(
-            Link::HomeNotADirectory,
-            what,
-            format!("mv {path} {path}.old; a new one is created at the next login"),
-        ));
+        let (what, remedy) = match (node.link, node.file) {
+            (true, _) => (format!("{home} is a link, but not to a directory"), away),
+            (false, true) => (format!("{home} is not a directory"), away),
+            (false, false) => (format!("{home} is not a directory"), "let [users] home name one".to_owned()),
+        };
+        return Some(Finding::warn(Link::HomeNotADirectory, what, remedy));
     }
-    if node.uid != uid {
-        let what = format!("the home '{path}' of '{name}' belongs to uid {}, not to {uid}", node.uid);
+    let owner = node.uid;
+    if owner != uid && node.link {
+        let what = format!("{home} is a link to a directory that belongs to uid {owner}, not to {uid}");
+        return Some(Finding::warn(Link::HomeOfOther, what, away));
+    }
+    if owner != uid {
+        let what = format!("{home} belongs to uid {owner}, not to {uid}");
         let remedy = format!(
-            "nss-iamctl uid {} shows whose that is; if it is the same person: chown -Rh --from={} {uid}:{uid} {path}",
-            node.uid, node.uid
+            "nss-iamctl uid {owner} shows whose that is; if it is the same person: chown -Rh --from={owner} {uid}:{uid} {shown}"
         );
         return Some(Finding::warn(Link::HomeOfOther, what, remedy));
     }
     if node.mode & 0o022 != 0 {
-        let what = format!("the home '{path}' of '{name}' is writable by others (mode {:04o})", node.mode);
-        return Some(Finding::warn(Link::HomeWritable, what, format!("chmod go-w {path}")));
+        let what = format!("{home} is writable by others (mode {:04o})", node.mode);
+        return Some(Finding::warn(Link::HomeWritable, what, format!("chmod go-w {shown}")));
     }
     Some(Finding::ok(Link::Home, format!("'{path}' belongs to '{name}', mode {:04o}", node.mode)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{ANA, good};
+
+    #[test]
+    fn no_remedy_changes_what_a_link_leads_to_or_moves_a_device() {
+        let facts = good();
+        let node = facts.homes[0].2.clone();
+        let remedy = |change: fn(&mut Node)| {
+            let mut node = node.clone();
+            change(&mut node);
+            existing(&facts, "ana", ANA, &node).unwrap().remedy.unwrap()
+        };
+        let away = "mv /home/ana /home/ana.old; a new one is created at the next login";
+        assert_eq!(remedy(|node| (node.link, node.uid) = (true, 0)), away);
+        assert_eq!(remedy(|node| (node.link, node.directory) = (true, false)), away);
+        assert_eq!(remedy(|node| (node.file, node.directory) = (true, false)), away);
+        assert_eq!(remedy(|node| node.directory = false), "let [users] home name one");
+        assert!(remedy(|node| node.uid = 7).ends_with(&format!("chown -Rh --from=7 {ANA}:{ANA} /home/ana")));
+        let odd = remedy(|node| (node.mode, node.path) = (0o770, "/home/a b".to_owned()));
+        assert_eq!(odd, "chmod go-w '/home/a b'");
+    }
 }

@@ -6,6 +6,7 @@ use crate::edit::sshd::effective::Effective;
 use crate::inspect::facts::Facts;
 use crate::say::code::Link;
 use crate::say::finding::Finding;
+use crate::say::secure::for_root_only;
 
 pub(crate) const MISSING: &str = "EC2 Instance Connect is not installed, so no pushed key counts";
 /// The remedy.
@@ -25,7 +26,11 @@ pub(crate) fn judge(facts: &Facts) -> Option<Finding> {
             "no pushed key counts: '{}' has mode {:04o} and owner {}, but only root may be able to write there",
             node.path, node.mode, node.uid
         );
-        let remedy = format!("chown root {0} && chmod go-w {0}", node.path);
+        let asked = way.last().map_or("", |command| command.path.as_str());
+        let remedy = for_root_only(asked, node.place()).unwrap_or_else(|| {
+            "install the package ec2-instance-connect again, or: nss-iamctl enable --no-instance-connect"
+                .to_owned()
+        });
         return Some(Finding::warn(Link::InstanceConnectUnsafe, what, remedy));
     }
     Some(Finding::ok(Link::InstanceConnect, "keys that were pushed with EC2 Instance Connect count, too"))
@@ -61,7 +66,15 @@ mod tests {
     fn told(wanted: bool, way: Option<&[(u32, u32)]>) -> Option<(Level, String)> {
         let mut facts = good();
         facts.config.as_mut().unwrap().keys.instance_connect = wanted;
-        let node = |&(uid, mode)| Node { path: "/x".to_owned(), uid, gid: 0, mode, directory: false };
+        let node = |&(uid, mode)| Node {
+            path: "/x".to_owned(),
+            uid,
+            gid: 0,
+            mode,
+            directory: false,
+            file: true,
+            link: false,
+        };
         facts.instance_connect = way.map(|way| way.iter().map(node).collect());
         judge(&facts).map(|found| (found.level, found.what))
     }

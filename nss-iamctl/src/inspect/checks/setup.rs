@@ -3,11 +3,13 @@
 use crate::edit::settings;
 use crate::host::paths::{FETCH_USER, KEYS_CMD, KEYS_USER, REFRESHER};
 use crate::inspect::facts::module::LOADER_32;
-use crate::inspect::facts::{Facts, NoConfig, Node};
+use crate::inspect::facts::{Facts, NoConfig, Node, READ};
 use crate::say::code::Link;
 use crate::say::finding::{Finding, Level};
+use crate::say::secure::{for_root_only, may_change};
 use crate::say::show::{some, word};
 
+const REINSTALL: &str = "reinstall the package nss-iam";
 const USERS: [&str; 2] = [KEYS_USER, FETCH_USER];
 
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
@@ -98,11 +100,9 @@ pub(crate) fn users(facts: &Facts) -> Finding {
 /// Whether everyone can read the directory of the published files.
 pub(crate) fn directory(facts: &Facts) -> Finding {
     match &facts.directory {
-        Some(node) if !node.directory => Finding::bad(
-            Link::NotADirectory,
-            format!("'{}' is not a directory", cache::DIRECTORY),
-            "reinstall the package nss-iam",
-        ),
+        Some(node) if !node.directory => {
+            Finding::bad(Link::NotADirectory, format!("'{}' is not a directory", cache::DIRECTORY), REINSTALL)
+        }
         Some(node) if node.is_safe() && node.mode & 0o005 == 0o005 => {
             Finding::ok(Link::Directory, format!("'{}' has the right owner and mode", cache::DIRECTORY))
         }
@@ -127,7 +127,7 @@ fn programs(facts: &Facts) -> Vec<Finding> {
     if !facts.module.native {
         let what = "libnss_iam.so.2 is in none of the directories where glibc looks, or is for another architecture, so no \
                     user resolves";
-        findings.push(Finding::bad(Link::ModuleMissing, what, "reinstall the package nss-iam"));
+        findings.push(Finding::bad(Link::ModuleMissing, what, REINSTALL));
     }
     if facts.module.programs_32 == Some(false) {
         let what = format!(
@@ -138,7 +138,7 @@ fn programs(facts: &Facts) -> Vec<Finding> {
     }
     if !facts.refresher {
         let what = format!("'{REFRESHER}' is missing or not executable");
-        findings.push(Finding::bad(Link::RefresherMissing, what, "reinstall the package nss-iam"));
+        findings.push(Finding::bad(Link::RefresherMissing, what, REINSTALL));
     }
     findings.push(keys_cmd(&facts.keys_cmd));
     findings
@@ -157,38 +157,39 @@ pub(crate) fn keys_cmd(way: &[Node]) -> Finding {
             "sshd {does} to run '{KEYS_CMD}': '{}' has mode {:04o} and owner {}, but only root may be able to write there",
             node.path, node.mode, node.uid
         );
-        let remedy = format!("chown root {0} && chmod go-w {0}", node.path);
+        let remedy = for_root_only(KEYS_CMD, node.place()).unwrap_or_else(|| REINSTALL.to_owned());
         let found = Finding::bad(Link::KeysCmdUnsafe, what, remedy);
         return if group_only { found.at(Level::Warn) } else { found };
     }
     if let Some(node) = way.iter().find(|node| there && node.mode & 0o001 == 0) {
         let what =
             format!("the user 'nss-iam' cannot run '{KEYS_CMD}': '{}' has mode {:04o}", node.path, node.mode);
-        return Finding::bad(Link::KeysCmdMode, what, format!("chmod o+rx {}", node.path));
+        let remedy = match may_change(KEYS_CMD, node.place()) {
+            true => format!("chmod o+rx {}", node.path),
+            false => REINSTALL.to_owned(),
+        };
+        return Finding::bad(Link::KeysCmdMode, what, remedy);
     }
     match there {
         true => Finding::ok(
             Link::KeysCmd,
             "sshd can run it: only root can write to it and to the directories above it",
         ),
-        false => Finding::bad(
-            Link::KeysCmdMissing,
-            format!("'{KEYS_CMD}' is missing"),
-            "reinstall the package nss-iam",
-        ),
+        false => Finding::bad(Link::KeysCmdMissing, format!("'{KEYS_CMD}' is missing"), REINSTALL),
     }
 }
 
 /// Whether keys-cmd can read what decides whether it offers a key. It does not run as root.
 pub(crate) fn read(facts: &Facts) -> Option<Finding> {
     let is_closed = |node: &&Node| node.mode & if node.directory { 0o001 } else { 0o004 } == 0;
-    let Node { path, mode, directory, .. } = facts.read.iter().find(is_closed)?;
+    let node = facts.read.iter().find(is_closed)?;
+    let Node { path, mode, directory, .. } = node;
     let what = format!(
         "keys-cmd offers no key: '{path}' has mode {mode:04o}, and the user 'nss-iam' cannot read it"
     );
-    Some(Finding::bad(
-        Link::KeysCmdReads,
-        what,
-        format!("chmod {} {path}", if *directory { "o+x" } else { "o+r" }),
-    ))
+    let remedy = match READ.iter().any(|asked| may_change(asked, node.place())) {
+        true => format!("chmod {} {path}", if *directory { "o+x" } else { "o+r" }),
+        false => format!("replace the link through which it is reached: {}", READ.join(" or ")),
+    };
+    Some(Finding::bad(Link::KeysCmdReads, what, remedy))
 }

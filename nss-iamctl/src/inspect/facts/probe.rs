@@ -108,7 +108,7 @@ impl Probe {
             group_names: found.into_iter().map(|group| group.name).collect(),
             alike: if user.active { vec![name.to_owned()] } else { Vec::new() },
             home: user.passwd.home.to_string(),
-            home_node: Node::of(host, user.passwd.home.as_str()),
+            home_node: Node::of_home(host, user.passwd.home.as_str()),
             shell: user.passwd.shell.to_string(),
             shell_node: Node::of(host, user.passwd.shell.as_str()),
             key_files: key_files(host, facts, sshd.as_ref(), &[name.to_owned()]),

@@ -119,7 +119,20 @@ fn a_ca_counts_for_nss_iam_users_only_and_no_file_that_others_can_write_is_taken
         let set = |mode| std::fs::set_permissions(machine.path(path), Permissions::from_mode(mode)).unwrap();
         set(mode);
         refused("can be changed by others than root");
+        refused(&format!("\nhint: chmod go-w {path}"));
         set(was);
+    }
+    // The file may be there for others, and everyone may write to this directory.
+    for (directory, mode) in [("/tmp", 0o1777), ("/srv/shared", 0o775)] {
+        let elsewhere = format!("{directory}/ca.pub");
+        machine.write(&elsewhere, "ssh-ed25519 AAAA ca\n");
+        std::fs::set_permissions(machine.path(directory), Permissions::from_mode(mode)).unwrap();
+        let refused = machine.enable(&with(&elsewhere)).unwrap_err().to_string();
+        assert!(
+            !refused.contains("chmod") && refused.contains("into a file of root's in /etc/ssh"),
+            "{refused}"
+        );
+        std::fs::remove_file(machine.path(&elsewhere)).unwrap();
     }
     machine.enable(&with(file)).unwrap();
     let principals = "/usr/libexec/nss-iam/keys-cmd --principals %u %U %f %F %s %i";

@@ -98,7 +98,9 @@ fn what_else_stands_in_the_way_of_a_login_is_named() {
     finds(Warn, "belongs to uid 1001, not to 1895840708", "chown -Rh --from=1001", |facts, _| {
         facts.homes[0].2.uid = 1001
     });
-    finds(Warn, "is not a directory", "mv", |facts, _| facts.homes[0].2.directory = false);
+    finds(Warn, "is not a directory", "mv", |facts, _| {
+        (facts.homes[0].2.directory, facts.homes[0].2.file) = (false, true);
+    });
     finds(Warn, "is writable by others", "chmod go-w", |facts, _| facts.homes[0].2.mode = 0o770);
     finds(Warn, "sshd's PAM configuration does not include pam_mkhomedir", "enable", |facts, _| {
         facts.makes_homes = Some(false)

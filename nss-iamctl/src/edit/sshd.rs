@@ -5,6 +5,7 @@
 
 pub(crate) mod authentication;
 pub(crate) mod config;
+mod daemon;
 pub(crate) mod drop_in;
 pub(crate) mod effective;
 pub(crate) mod key_files;
@@ -132,7 +133,7 @@ pub(crate) fn plan(sshd: &Sshd<'_>, config: &Config) -> Result<Plan, Error> {
     let mut notes = overridden(&settings, &allow);
     notes.extend(refused(&settings, &files, &authentication)?);
     notes.extend(certificates(&settings, &authentication));
-    notes.extend((!authentication.by_key()).then(|| without_keys(&settings)));
+    notes.extend((!authentication.by_key()).then(|| without_keys(&settings, &daemon::command_line(host))));
     if settings.get("usepam") == "no" {
         notes.push("sshd has 'UsePAM no', so no home directories are created for nss-iam users".into());
     }
@@ -216,16 +217,15 @@ fn certificates(settings: &Effective, authentication: &Authentication<'_>) -> Op
     }
 }
 
-/// What authenticates nss-iam users instead of our keys, as far as sshd's files say.
-fn without_keys(settings: &Effective) -> Message {
+/// What authenticates nss-iam users instead of our keys, as far as sshd's files and the daemon that is running say.
+fn without_keys(settings: &Effective, command_line: &str) -> Message {
     let what = "sshd does not ask nss-iam for the keys of nss-iam users";
-    match effective::authenticated_by(settings).as_slice() {
-        [] => Message::new(format!(
-            "{what}, and its configuration has no AuthorizedKeysCommand and no TrustedUserCAKeys"
-        ))
-        .with_hint(
-            "set up what authenticates them, unless it is a daemon of its own; or nss-iamctl enable --keys",
-        ),
+    match effective::authenticated_by(settings, command_line).as_slice() {
+        [] => Message::new(format!("{what}, and its files have no AuthorizedKeysCommand and no TrustedUserCAKeys"))
+            .with_hint(
+                "set up what authenticates them, unless it is a daemon of its own or an option on sshd's command line; or \
+                 nss-iamctl enable --keys",
+            ),
         others => Message::new(format!("{what}: {} authenticates them", some(others))),
     }
 }

@@ -233,12 +233,21 @@ fn differs(settings: &Effective, (keyword, wanted): (&str, &str)) -> Option<Stri
     (found != wanted).then(|| format!("{keyword} is '{found}', not '{wanted}'"))
 }
 
-/// What sshd's own configuration has that can authenticate nss-iam users, if their keys at the source do not.
-pub(crate) fn authenticated_by(settings: &Effective) -> Vec<String> {
-    let keywords = ["AuthorizedKeysCommand", "TrustedUserCAKeys"];
-    let found = keywords.map(|keyword| (keyword, settings.list(&keyword.to_ascii_lowercase()).join(" ")));
-    let found = found.into_iter().filter(|(_, value)| !["", "none"].contains(&value.as_str()));
-    found.map(|(keyword, value)| format!("{keyword} {value}")).collect()
+/// What sshd's own configuration has that can authenticate nss-iam users, if their keys at the source do not. An option on
+/// the command line of the daemon counts instead of its files, but `sshd -T` does not know it, and where its value ends cannot be
+/// seen there.
+pub(crate) fn authenticated_by(settings: &Effective, command_line: &str) -> Vec<String> {
+    let command_line = command_line.to_ascii_lowercase();
+    let of = |keyword: &str| {
+        let lower = keyword.to_ascii_lowercase();
+        let is_option = |end| command_line.contains(&format!("{lower}{end}"));
+        if is_option('=') || is_option(' ') {
+            return Some(format!("{keyword} on sshd's command line"));
+        }
+        let value = settings.list(&lower).join(" ");
+        (!["", "none"].contains(&value.as_str())).then(|| format!("{keyword} {value}"))
+    };
+    ["AuthorizedKeysCommand", "TrustedUserCAKeys"].into_iter().filter_map(of).collect()
 }
 
 /// The patterns of AllowUsers, if none of them names the user.
@@ -425,13 +434,29 @@ mod tests {
 
     #[test]
     fn what_else_authenticates_is_named() {
-        let others = |text: &str| authenticated_by(&Effective::parse(text));
+        let others =
+            |text: &str| authenticated_by(&Effective::parse(text), "sshd: /usr/sbin/sshd -D [listener]");
         assert!(others("authorizedkeyscommand none\ntrustedusercakeys none\n").is_empty());
         assert!(others("").is_empty());
         assert_eq!(
             others("authorizedkeyscommand /opt/x %u\ntrustedusercakeys /etc/ssh/ca.pub\n"),
             ["AuthorizedKeysCommand /opt/x %u", "TrustedUserCAKeys /etc/ssh/ca.pub"]
         );
+        let of_files = "authorizedkeyscommand /opt/x %u\ntrustedusercakeys none\n";
+        for (options, wanted) in [
+            (
+                "-o AuthorizedKeysCommand /usr/share/eic %u %f -o AuthorizedKeysCommandUser x",
+                "on sshd's command line",
+            ),
+            ("-oauthorizedkeyscommand=/usr/share/eic", "on sshd's command line"),
+            ("-o AuthorizedKeysCommandUser=x", "/opt/x %u"),
+        ] {
+            let found = authenticated_by(
+                &Effective::parse(of_files),
+                &format!("sshd: /usr/sbin/sshd {options} [listener]"),
+            );
+            assert_eq!(found, [format!("AuthorizedKeysCommand {wanted}")], "{options}");
+        }
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! Makes the running sshd read its files again. It is reloaded, never restarted, because a restart can fail.
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 
 use crate::edit::sshd::Sshd;
-use crate::host::{Host, files, processes};
+use crate::edit::sshd::daemon::running;
+use crate::host::{Host, processes};
 use crate::say::error::Error;
 
 const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
 const SOCKETS: [&str; 2] = ["ssh.socket", "sshd.socket"];
-const PID_FILES: [&str; 2] = ["/run/sshd.pid", "/var/run/sshd.pid"];
 
 /// Reloads whatever is running, and says what was done.
 ///
@@ -51,16 +51,4 @@ pub(crate) fn runs(host: &Host) -> bool {
     by_systemd && UNITS.iter().chain(&SOCKETS).any(is_active)
         || !matches!(running(host), Ok(None))
         || !by_systemd && processes::runs(host, "sshd")
-}
-
-/// The process of the pid file, if it is an sshd.
-fn running(host: &Host) -> Result<Option<Pid>, Error> {
-    for path in PID_FILES {
-        let Some(pid) = files::read_lossy(&host.path(path))? else { continue };
-        let Ok(pid) = pid.trim().parse::<i32>() else { continue };
-        if pid > 1 && processes::is_called(host, pid, "sshd")? {
-            return Ok(Pid::from_raw(pid));
-        }
-    }
-    Ok(None)
 }

@@ -70,7 +70,7 @@ fn without_keys_sshd_keeps_its_own_command_until_keys_are_wanted_again() {
     let machine = Machine::debian();
     machine.enable(&Enable { no_keys: true, ..enable() }).unwrap();
     let said = machine.said();
-    assert!(said.contains("has no AuthorizedKeysCommand and no TrustedUserCAKeys\nhint: set up"), "{said}");
+    assert!(said.contains("have no AuthorizedKeysCommand and no TrustedUserCAKeys\nhint: set up"), "{said}");
 }
 
 #[test]

@@ -13,9 +13,13 @@ const LOOKUP: &str = include_str!("selinux/lookup.cil");
 /// The machine with the package installed, and ana, who is an administrator.
 fn set_up() -> Option<Borrowed> {
     let vm = Vm::take(Security::SeLinux)?;
+    install(&vm);
+    Some(vm)
+}
+
+fn install(vm: &Vm) {
     vm.write("/root/nss-iam.deb", std::fs::read(package("deb")).unwrap());
     vm.done("dpkg -i /root/nss-iam.deb");
-    Some(vm)
 }
 
 fn enable(vm: &Vm) {
@@ -113,7 +117,7 @@ fn each_remedy_of_a_denial_ends_it_and_a_purge_leaves_no_module_and_no_label() {
     // A label of a program that is lost, as after a restore from a backup.
     vm.done("chcon -t user_home_t /usr/libexec/nss-iam/keys-cmd");
     assert_eq!(home(), "");
-    let then = carry_out(&vm, "'sshd'");
+    let then = carry_out(&vm, "'sshd");
     assert_eq!(home(), "/home/ana\n");
     assert!(vm.done(&then.unwrap()).contains("keys-cmd"), "it shows what was denied");
 
@@ -134,6 +138,38 @@ fn each_remedy_of_a_denial_ends_it_and_a_purge_leaves_no_module_and_no_label() {
     assert_eq!(vm.done("getenforce"), "Enforcing\n");
     vm.done("dpkg -i /root/nss-iam.deb && semodule -l | grep -qx nss-iam");
     assert!(vm.done("ls -dZ /var/lib/nss-iam").contains(":nss_iam_cache_t:"));
+}
+
+/// While SELinux is disabled, new files get no label. Debian labels all files at the next boot, but not where enforcing mode is
+/// set on the kernel's command line: it may then not read ld.so.cache, which has no label. So the administrator does it before.
+#[test]
+fn a_user_logs_in_where_selinux_was_switched_on_after_the_installation() {
+    let Some(mut vm) = Vm::take(Security::SeLinux) else { return };
+    let configured = |vm: &Vm, mode: &str| {
+        vm.done(&format!("sed -i 's/^SELINUX=.*/SELINUX={mode}/' /etc/selinux/config"));
+    };
+    configured(&vm, "disabled");
+    vm.reboot();
+    assert_eq!(vm.done("getenforce"), "Disabled\n");
+    install(&vm);
+    let ana = vm.people(&["ana"]).remove("ana").unwrap();
+    enable(&vm);
+    let home = |vm: &Vm| text(&vm.ssh("ana", &ana, "pwd").stdout).to_owned();
+    assert_eq!(home(&vm), "/home/ana\n");
+
+    configured(&vm, "enforcing");
+    // Quicker than all files: what is new, and the program for which the package has a label.
+    let labels = "/etc/selinux/default/contexts/files/file_contexts";
+    vm.done(&format!(
+        "{{ find / -xdev -newerct \"$(uptime -s)\"; command -v mkhomedir_helper; }} | setfiles -F -q -f - {labels}"
+    ));
+    vm.done("rm /.autorelabel");
+    vm.reboot();
+    assert_eq!(vm.done("getenforce"), "Enforcing\n");
+    assert_eq!(home(&vm), "/home/ana\n");
+    vm.done("systemctl start nss-iam-refresh.service && nft list table inet nss_iam");
+    assert_eq!(denials(&vm), "");
+    assert_eq!(findings(&vm), Vec::<Value>::new());
 }
 
 /// docs/guide/shared-homes.md

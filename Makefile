@@ -125,9 +125,9 @@ test-vm: build deb ## Run the tests on virtual machines, with SELinux and AppArm
 	@tests/trees.sh qemu vm12
 	$(CARGO) test --locked -p tests --test vm
 
-test-vm-next: build deb ## Run them with SELinux in force on the next Debian (not part of 'make test-all')
+test-vm-next: build deb ## Run the same tests on the next Debian, 13 (not part of 'make test-all')
 	@tests/trees.sh qemu vm13
-	GUEST=vm13 $(CARGO) test --locked -p tests --test vm -- selinux::
+	GUEST=vm13 $(CARGO) test --locked -p tests --test vm
 
 # Emulated, and so not part of 'make test': the readers' unit tests, without those that repeat one check very often and without
 # loom's, which see no processor; then the package on a whole system. Natively, but as rarely needed: the same for 32 bits, on

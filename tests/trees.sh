@@ -24,7 +24,7 @@ tree() { # name, release of Debian, packages separated by commas, more words for
 guest() { # name, release of Debian
     # shellcheck disable=SC2016 # mmdebstrap's shell expands it
     tree "$1" "$2" \
-        acl,apparmor,apparmor-utils,at,auditd,ca-certificates,cron,curl,dbus,dbus-user-session,e2fsprogs,initramfs-tools,iproute2,kmod,libpam-systemd,linux-image-cloud-amd64,nfs-common,nfs-kernel-server,nftables,openssh-client,openssh-server,policycoreutils,procps,python3-minimal,quota,selinux-policy-default,selinux-utils,setools,sudo,systemd-sysv,udev,zstd \
+        acl,apparmor,apparmor-utils,at,auditd,ca-certificates,cron,curl,dbus,dbus-user-session,e2fsprogs,initramfs-tools,iproute2,kmod,libpam-systemd,linux-image-cloud-amd64,login,nfs-common,nfs-kernel-server,nftables,openssh-client,openssh-server,policycoreutils,procps,python3-minimal,quota,selinux-policy-default,selinux-utils,setools,sudo,systemd-sysv,udev,zstd \
         --setup-hook='mkdir -p "$1/etc/initramfs-tools/conf.d" &&
             printf "MODULES=list\nCOMPRESS=zstd\nBUSYBOX=n\n" >"$1/etc/initramfs-tools/conf.d/vm" &&
             printf "virtio_pci\nvirtio_blk\next4\ncrc32c_generic\n" >"$1/etc/initramfs-tools/modules"'

@@ -25,7 +25,8 @@ const PORT: &str = "2222";
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
 /// ssh's messages when sshd refuses, and when the session is ended while it begins.
-const OUT: [&str; 3] = ["Permission denied (", "Connection closed by ", "closed by remote host"];
+const OUT: [&str; 4] =
+    ["Permission denied (", "Connection closed by ", "closed by remote host", "client_loop: "];
 const NOTHING: Option<&str> = None;
 
 /// The system. It stays in the thread that started it.

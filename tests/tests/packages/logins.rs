@@ -93,9 +93,10 @@ fn each_login_has_its_key_source_address_and_end() {
     // One ends as usual; all processes of the other are killed, so only logind tells.
     clients[0].kill().unwrap();
     let pid = &rows[3]["pid"];
-    host.done(&format!(
-        "systemctl kill --signal=KILL \"$(grep -o 'session-[^/]*scope' /proc/{pid}/cgroup)\""
-    ));
+    // PAM moves it there after sshd has let the user in.
+    let scope = format!("grep -o 'session-[^/]*scope' /proc/{pid}/cgroup");
+    host.until("the session has a scope", || host.sh(&scope).0 == Some(0));
+    host.done(&format!("systemctl kill --signal=KILL \"$({scope})\""));
     settled(&host, "--user ana", 4, 0);
     for mut client in clients {
         let _ = client.kill();

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use crate::login::{GROUP, Key};
 use crate::machine::{attach, is_root};
+use crate::ssh::{NOBODY, heard};
 use crate::{Account, text};
 
 /// In the mount namespace of the test's thread; the system sees it as `/`.
@@ -266,7 +267,7 @@ impl Booted {
     /// If ssh cannot be started.
     #[must_use]
     pub fn ssh(&self, user: &str, key: &Key) -> Output {
-        self.client(user, key, &[]).arg("id -un").output().unwrap()
+        heard(&NOBODY, || self.client(user, key, &[]).arg("id -un").output().unwrap())
     }
 
     /// An ssh client with more options; the remote command must be added.

@@ -28,6 +28,7 @@ mod proxy;
 mod published;
 pub mod pushed;
 pub mod remedy;
+mod ssh;
 pub mod vm;
 
 pub use emulator::{Account, Emulator, INSTANCE, INSTANCE_ROLE, REGION, client};

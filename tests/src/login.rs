@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::log::Log;
+use crate::ssh::{NOBODY, heard};
 use crate::{Account, Machine, text};
 
 /// The IAM group whose members become users of the host.
@@ -222,7 +223,7 @@ impl JumpHost {
     /// If ssh cannot be started.
     #[must_use]
     pub fn ssh(&self, user: &str, key: &Key, line: &str) -> Output {
-        self.client(user, key, &[]).arg(line).output().unwrap()
+        heard(&NOBODY, || self.client(user, key, &[]).arg(line).output().unwrap())
     }
 
     /// Logs in, which must succeed. Returns the output of `line`.

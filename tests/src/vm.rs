@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::login::Key;
+use crate::ssh::heard;
 use crate::{is_root, text};
 
 /// The tree of `tests/trees.sh` that the machines boot: `GUEST` in the environment, or Debian 12.
@@ -249,24 +250,17 @@ impl Vm {
         people.into_iter().map(|(name, (key, _))| (name.to_owned(), key)).collect()
     }
 
-    /// Runs a shell line as a user, through ssh. sshd closes its sockets for a moment when it reads its configuration; that is
-    /// not taken for a refusal.
+    /// Runs a shell line as a user, through ssh.
     ///
     /// # Panics
     /// If ssh cannot be started.
     #[must_use]
     pub fn ssh(&self, user: &str, key: &Key, line: &str) -> Output {
-        let started = Instant::now();
-        loop {
-            let ran = self.client(user, &key.file, line).stdin(Stdio::null()).output().expect("start ssh");
-            let said = text(&ran.stderr);
-            let unheard = ["Connection reset", "Connection refused", "kex_exchange_identification"];
-            let retry = ran.status.code() == Some(255) && unheard.iter().any(|words| said.contains(words));
-            if !retry || started.elapsed() > Duration::from_secs(20) {
-                return ran;
-            }
-            std::thread::sleep(POLL);
-        }
+        // The emulator accepts the connection before sshd does.
+        let unheard = ["Connection reset", "Connection refused", "kex_exchange_identification"];
+        heard(&unheard, || {
+            self.client(user, &key.file, line).stdin(Stdio::null()).output().expect("start ssh")
+        })
     }
 
     /// Waits until `condition` holds.

@@ -1,6 +1,7 @@
 //! `why USER`: checks each step of a login, from the name at the source to what sshd logged, and gives a verdict.
 
 pub(crate) mod chain;
+mod keys;
 pub(crate) mod log;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ pub(crate) mod drop_in;
 pub(crate) mod effective;
 pub(crate) mod key_files;
 mod limits;
+pub(crate) mod obstacle;
 pub(crate) mod refusal;
 pub(crate) mod reload;
 pub(crate) mod user_ca;
@@ -32,6 +33,7 @@ use config::Files;
 use drop_in::{OutOfForce, Version};
 use effective::{Effective, allow, trusted_ca};
 use key_files::KeyFiles;
+use obstacle::obstacle;
 
 /// A name that no user has, so that no Match by user or group applies, except one for all users.
 const NOBODY: &str = "nss-iam-nobody";
@@ -121,7 +123,7 @@ pub(crate) fn plan(sshd: &Sshd<'_>, config: &Config) -> Result<Plan, Error> {
     let authentication = Authentication::of(config, sshd.version.arguments());
     let settings = sshd.settings(NOBODY)?;
     let files = KeyFiles::of(host, settings.get("revokedkeys"), authentication.user_ca, &[]);
-    if let Some(obstacle) = effective::obstacle(&settings, &files, &[group], &authentication) {
+    if let Some(obstacle) = obstacle(&settings, &files, &[group], &authentication) {
         return Err(Error::configuration(obstacle));
     }
     let allow = allow(&settings, group);
@@ -356,7 +358,7 @@ fn check_active(sshd: &Sshd<'_>, user: &User, config: &Config) -> Result<Vec<Mes
     }
     let mut notes = Vec::new();
     let files = KeyFiles::of(sshd.host, settings.get("revokedkeys"), trusted_ca(&settings), &[]);
-    if let Some(obstacle) = effective::obstacle(&settings, &files, &groups, &authentication) {
+    if let Some(obstacle) = obstacle(&settings, &files, &groups, &authentication) {
         let what = format!("user '{user}' cannot log in: {}", obstacle.what());
         notes.push(Message::new(what).with_hint(obstacle.hint().unwrap_or_default()));
     }

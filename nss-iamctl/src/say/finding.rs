@@ -73,6 +73,11 @@ pub(crate) fn told(finding: &Finding) -> String {
     format!("{}{remedy}", finding.what)
 }
 
+/// Whether there is something to say about it, other than that it is as it should be.
+pub(crate) fn not_ok(finding: &Finding) -> bool {
+    finding.level != Level::Ok
+}
+
 /// The worst of all.
 pub(crate) fn worst(findings: &[Finding]) -> Level {
     findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok)

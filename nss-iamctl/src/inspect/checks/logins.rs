@@ -6,6 +6,7 @@ use policy::FORWARD_ONLY_SHELL;
 use crate::edit::sshd::authentication::Authentication;
 use crate::edit::sshd::drop_in::{self, OutOfForce};
 use crate::edit::sshd::effective::{self, Effective};
+use crate::edit::sshd::obstacle::obstacle;
 use crate::host::selinux::{self, WrongLabel};
 use crate::inspect::checks::samples::of_samples;
 use crate::inspect::checks::{certificates, homes, instance_connect, pam};
@@ -134,7 +135,7 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
         );
         findings.push(Finding::bad(Link::SshdPermits, what, remedy));
     }
-    if let Some(obstacle) = effective::obstacle(settings, &probe.key_files, &groups, &authentication) {
+    if let Some(obstacle) = obstacle(settings, &probe.key_files, &groups, &authentication) {
         let hint = format!("{}, in sshd's own configuration", obstacle.hint().unwrap_or_default());
         findings.push(Finding::bad(Link::SshdObstacle, obstacle.what(), hint));
     }

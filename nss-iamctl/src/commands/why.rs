@@ -8,6 +8,7 @@ mod tests;
 
 use std::io::Write;
 
+use cache::snapshot::User;
 use message::Message;
 use serde::Serialize;
 
@@ -38,7 +39,8 @@ pub(crate) fn run(host: &Host, args: &cli::Why, now: i64, out: &mut dyn Write) -
     let names = Who::find(&args.user, &facts).names(&facts);
     facts.names = Names::gather(host, facts.root, &facts.configured(), names);
     let who = Who::find(&args.user, &facts);
-    let probe = who.cached.map(|user| Probe::of(host, &facts, user));
+    let alone = |user: &User| if user.active { vec![user.name.to_string()] } else { Vec::new() };
+    let probe = who.cached.map(|user| Probe::of(host, &facts, user, alone(user)));
     let findings = chain::judge(&facts, &who, &args.user, probe.as_ref());
     let verdict = finding::worst(&findings);
     let because = verdict_line(&who.name, &findings);

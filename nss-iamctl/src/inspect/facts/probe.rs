@@ -60,8 +60,8 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// Asks about `user`.
-    pub(crate) fn of(host: &Host, facts: &Facts, user: &User) -> Self {
+    /// Asks about `user`, who stands for those with the names `alike`.
+    pub(crate) fn of(host: &Host, facts: &Facts, user: &User, alike: Vec<String>) -> Self {
         let (name, uid) = (user.name.as_str(), user.uid.to_string());
         let key = if user.active { name } else { &uid };
         let waits = Cell::new(false);
@@ -106,12 +106,12 @@ impl Probe {
             shadow,
             groups,
             group_names: found.into_iter().map(|group| group.name).collect(),
-            alike: if user.active { vec![name.to_owned()] } else { Vec::new() },
             home: user.passwd.home.to_string(),
             home_node: Node::of_home(host, user.passwd.home.as_str()),
             shell: user.passwd.shell.to_string(),
             shell_node: Node::of(host, user.passwd.shell.as_str()),
-            key_files: key_files(host, facts, sshd.as_ref(), &[name.to_owned()]),
+            key_files: key_files(host, facts, sshd.as_ref(), &alike),
+            alike,
             pam: if asks { account(host, name, sshd.as_ref()) } else { None },
             sshd,
             waits: waits.get(),
@@ -146,25 +146,26 @@ pub(crate) fn samples(host: &Host, facts: &Facts) -> Vec<Probe> {
         };
         let names: Vec<String> = alike.iter().map(|user| user.name.to_string()).collect();
         let probe = match probes.first() {
-            Some(first) if probes.len() >= SAMPLES => derived(host, facts, user, first),
+            Some(first) if probes.len() >= SAMPLES => derived(host, facts, user, first, names),
             // Whatever hangs for one user does so for all.
             _ => match probes.iter().find(|probe| probe.hangs()) {
-                Some(other) => derived(host, facts, user, other),
-                None => Probe::of(host, facts, user),
+                Some(other) => derived(host, facts, user, other, names),
+                None => Probe::of(host, facts, user, names),
             },
         };
-        let key_files = key_files(host, facts, probe.sshd.as_ref(), &names);
-        probes.push(Probe { alike: names, key_files, ..probe });
+        probes.push(probe);
     }
     if !probes.iter().any(Probe::hangs) {
-        probes.extend(users.iter().find(|user| !user.active).map(|user| Probe::of(host, facts, user)));
+        probes.extend(
+            users.iter().find(|user| !user.active).map(|user| Probe::of(host, facts, user, Vec::new())),
+        );
     }
     probes
 }
 
 /// What is expected for `user`: the answers for `first`, except groups and shell. A Match block of sshd for one of these
 /// groups is not seen.
-fn derived(host: &Host, facts: &Facts, user: &User, first: &Probe) -> Probe {
+fn derived(host: &Host, facts: &Facts, user: &User, first: &Probe, alike: Vec<String>) -> Probe {
     let published = facts.published.cache.iter().flat_map(|cache| &cache.groups);
     let is_own = |gid: Id| gid == user.uid || user.groups.contains(&gid);
     let published = published.filter(|group| is_own(group.gid)).map(|group| group.name.to_string());
@@ -174,6 +175,8 @@ fn derived(host: &Host, facts: &Facts, user: &User, first: &Probe) -> Probe {
         group_names: published.chain(local).collect(),
         shell: user.passwd.shell.to_string(),
         shell_node: Node::of(host, user.passwd.shell.as_str()),
+        key_files: key_files(host, facts, first.sshd.as_ref(), &alike),
+        alike,
         ..first.clone()
     }
 }
@@ -243,8 +246,10 @@ mod tests {
         eve.local = vec![27];
         eve.passwd.shell = policy::Field::new("/bin/zsh").unwrap();
         let root = tempfile::tempdir().unwrap();
-        let derived = derived(&Host::this_directory(root.path()), &facts, &eve, &probe(true));
+        let derived =
+            derived(&Host::this_directory(root.path()), &facts, &eve, &probe(true), vec!["eve".to_owned()]);
         assert_eq!((derived.name.as_str(), derived.shell.as_str()), ("eve", "/bin/zsh"));
+        assert_eq!(derived.alike, ["eve"]);
         assert_eq!(derived.group_names, ["iam-users", "sudo"]);
         assert!(derived.shell_node.is_none() && derived.sshd == probe(true).sshd);
     }

@@ -97,7 +97,10 @@ fn existing(facts: &Facts, name: &str, uid: u32, node: &Node) -> Option<Finding>
         let (what, remedy) = match (node.link, node.file) {
             (true, _) => (format!("{home} is a link, but not to a directory"), away),
             (false, true) => (format!("{home} is not a directory"), away),
-            (false, false) => (format!("{home} is not a directory"), "let [users] home name one".to_owned()),
+            (false, false) => (
+                format!("{home} is not a directory"),
+                "set [users] home to the path of a directory".to_owned(),
+            ),
         };
         return Some(Finding::warn(Link::HomeNotADirectory, what, remedy));
     }
@@ -138,7 +141,7 @@ mod tests {
         assert_eq!(remedy(|node| (node.link, node.uid) = (true, 0)), away);
         assert_eq!(remedy(|node| (node.link, node.directory) = (true, false)), away);
         assert_eq!(remedy(|node| (node.file, node.directory) = (true, false)), away);
-        assert_eq!(remedy(|node| node.directory = false), "let [users] home name one");
+        assert_eq!(remedy(|node| node.directory = false), "set [users] home to the path of a directory");
         assert!(remedy(|node| node.uid = 7).ends_with(&format!("chown -Rh --from=7 {ANA}:{ANA} /home/ana")));
         let odd = remedy(|node| (node.mode, node.path) = (0o770, "/home/a b".to_owned()));
         assert_eq!(odd, "chmod go-w '/home/a b'");

@@ -15,12 +15,14 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod trust;
 
 pub use check::parse_duration;
 pub use error::Error;
 pub use no_effect::NoEffect;
 pub use source::{GroupNames, Source, Stored, is_same_origin};
 pub use tags::{TagUse, Tags};
+pub use trust::{SIGNING, Trust};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,6 +46,8 @@ pub struct Config {
     pub account: Vec<Account>,
     /// Where the listing comes from.
     pub source: Source,
+    /// Which listings of a document are believed.
+    pub trust: Trust,
     /// The identity store of the first account. Every account whose groups are read has one, if the source is
     /// [`Source::IdentityCenter`], and none otherwise.
     pub store: Option<Store>,

@@ -10,7 +10,7 @@ use policy::login::NameStyle;
 use crate::check::{self, list, some};
 use crate::source::{NO_STORE, OTHER_SOURCE};
 use crate::tree::{self, Item, Section, Table};
-use crate::{Account, Aws, Config, CreateHomes, Error, Removed, Safety, Source, Store, TagUse, Users};
+use crate::{Account, Aws, Config, CreateHomes, Error, Removed, Safety, Source, Store, TagUse, Trust, Users};
 
 impl Config {
     /// Reads and checks the configuration whose main file is `main`.
@@ -128,10 +128,17 @@ fn root(entries: Table) -> Result<Config, Error> {
         config.source = check::source(url)?;
     }
     config.store = store(&mut source, &config.source)?;
+    config.trust = Trust::read(&mut source, &config.source, url.as_ref())?;
     source.end()?;
     let groups = config.source.group_names();
     root.set("groups", &mut config.groups, list(|item| check::group(item, groups)))?;
-    root.set("groups_from_instance_tag", &mut config.groups_from_instance_tag, some(check::instance_tag))?;
+    let tag = root.take("groups_from_instance_tag");
+    config.groups_from_instance_tag = tag.as_ref().map(check::instance_tag).transpose()?;
+    if let (Some(tag), Source::S3 { .. }) = (&tag, &config.source) {
+        return Err(
+            tag.wrong("instance tags are not read for a listing in S3", "name the groups in groups = […]")
+        );
+    }
     let is_read = !config.groups.is_empty() || config.groups_from_instance_tag.is_some();
     if let (Some(url), Source::IdentityCenter, None, true) = (url, &config.source, &config.store, is_read) {
         return Err(url.wrong(NO_STORE.0, NO_STORE.1));

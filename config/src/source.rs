@@ -28,6 +28,15 @@ pub enum Source {
         /// The absolute path.
         path: PathBuf,
     },
+    /// A listing that `cache-refresher publish` writes for many hosts.
+    S3 {
+        /// As in the configuration.
+        url: String,
+        /// Its bucket.
+        bucket: String,
+        /// The name of the object in the bucket.
+        key: String,
+    },
 }
 
 /// What is wrong, and what would be right.
@@ -35,9 +44,16 @@ pub(crate) type Wrong = (&'static str, &'static str);
 
 const IAM: &str = "iam:";
 const IDENTITY_CENTER: &str = "identity-center:";
+const S3: &str = "s3://";
 const NOT_A_SOURCE: Wrong = (
     "not a source",
-    "\"iam:\", \"identity-center:\", or \"file://\" and an absolute path, so three '/' in all",
+    "\"iam:\", \"identity-center:\", \"s3://BUCKET/KEY\", or \"file://\" and an absolute path, so three '/' in all",
+);
+
+const NOT_AN_OBJECT: Wrong = (
+    "not an object in S3",
+    "\"s3://BUCKET/KEY\": a bucket has 3 to 63 lower-case letters, digits, '.' and '-', a key up to 1024 bytes without control \
+     characters",
 );
 
 /// An account that is read has no identity store.
@@ -58,8 +74,9 @@ impl Source {
                 return Ok(directory);
             }
         }
-        if url.starts_with("s3://") {
-            return Err(("S3 is not supported in this release", "use \"iam:\" or \"file:///…\""));
+        if let Some(object) = url.strip_prefix(S3) {
+            let (bucket, key) = object_of(object).ok_or(NOT_AN_OBJECT)?;
+            return Ok(Self::S3 { url: url.to_owned(), bucket: bucket.to_owned(), key: key.to_owned() });
         }
         let path = file_url::path(url)?.ok_or(NOT_A_SOURCE)?;
         Ok(Self::File { url: url.to_owned(), path })
@@ -77,7 +94,7 @@ impl Source {
         match self {
             Self::Iam => IAM,
             Self::IdentityCenter => IDENTITY_CENTER,
-            Self::File { url, .. } => url,
+            Self::File { url, .. } | Self::S3 { url, .. } => url,
         }
     }
 
@@ -94,6 +111,7 @@ impl Source {
             Self::Iam => "IAM",
             Self::IdentityCenter => "Identity Center",
             Self::File { .. } => "the file",
+            Self::S3 { .. } => "the object in S3",
         }
     }
 
@@ -102,7 +120,7 @@ impl Source {
     pub fn called(&self, what: &str) -> String {
         match self {
             Self::Iam | Self::IdentityCenter => format!("{} {what}", self.noun()),
-            Self::File { .. } => what.to_owned(),
+            Self::File { .. } | Self::S3 { .. } => what.to_owned(),
         }
     }
 
@@ -112,7 +130,7 @@ impl Source {
     pub fn is_directory(&self) -> bool {
         match self {
             Self::Iam | Self::IdentityCenter => true,
-            Self::File { .. } => false,
+            Self::File { .. } | Self::S3 { .. } => false,
         }
     }
 
@@ -122,7 +140,7 @@ impl Source {
     pub fn is_group_id(&self, name: &str) -> bool {
         match self {
             Self::IdentityCenter => is_guid(name),
-            Self::Iam | Self::File { .. } => false,
+            Self::Iam | Self::File { .. } | Self::S3 { .. } => false,
         }
     }
 
@@ -142,7 +160,7 @@ impl Source {
         match self {
             Self::Iam if is_unique_id(id) => id.to_ascii_uppercase(),
             Self::IdentityCenter if is_guid(id) => id.to_ascii_lowercase(),
-            Self::Iam | Self::IdentityCenter | Self::File { .. } => id.to_owned(),
+            Self::Iam | Self::IdentityCenter | Self::File { .. } | Self::S3 { .. } => id.to_owned(),
         }
     }
 
@@ -150,7 +168,7 @@ impl Source {
     #[must_use]
     pub fn has_keys(&self) -> bool {
         match self {
-            Self::Iam | Self::File { .. } => true,
+            Self::Iam | Self::File { .. } | Self::S3 { .. } => true,
             Self::IdentityCenter => false,
         }
     }
@@ -161,7 +179,7 @@ impl Source {
         match self {
             Self::Iam => "AWS account",
             Self::IdentityCenter => "identity store",
-            Self::File { .. } => "account",
+            Self::File { .. } | Self::S3 { .. } => "account",
         }
     }
 
@@ -170,7 +188,7 @@ impl Source {
     pub fn policy(&self) -> &'static str {
         match self {
             Self::IdentityCenter => "/usr/share/nss-iam/identity-center-policy.json",
-            Self::Iam | Self::File { .. } => "/usr/share/nss-iam/iam-policy.json",
+            Self::Iam | Self::File { .. } | Self::S3 { .. } => "/usr/share/nss-iam/iam-policy.json",
         }
     }
 
@@ -188,7 +206,7 @@ impl Source {
                 of: "a group of Identity Center",
                 hint: "its display name, up to 1024 characters without control characters, or its GroupId",
             },
-            Self::File { .. } => GroupNames {
+            Self::File { .. } | Self::S3 { .. } => GroupNames {
                 fits: is_iam_group,
                 of: "a group",
                 hint: "1 to 128 letters, digits and + = , . @ _ -",
@@ -202,7 +220,7 @@ impl Source {
         match self {
             Self::Iam => made_of(name, "+=,.@_-", 1, 64),
             Self::IdentityCenter => (1..=128).contains(&name.chars().count()) && is_display_name(name),
-            Self::File { .. } => !name.is_empty(),
+            Self::File { .. } | Self::S3 { .. } => !name.is_empty(),
         }
     }
 
@@ -223,6 +241,22 @@ pub struct GroupNames {
     pub of: &'static str,
     /// The form of a valid name.
     pub hint: &'static str,
+}
+
+/// Bucket and key. S3 User Guide, "General purpose bucket naming rules" and "Naming Amazon S3 objects".
+fn object_of(object: &str) -> Option<(&str, &str)> {
+    let (bucket, key) = object.split_once('/')?;
+    let edge =
+        |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let is_bucket = made_of(bucket, ".-", 3, 63)
+        && !bucket.bytes().any(|byte| byte.is_ascii_uppercase())
+        && edge(bucket.as_bytes().first())
+        && edge(bucket.as_bytes().last())
+        && !bucket.contains("..");
+    let is_key = (1..=1024).contains(&key.len())
+        && !key.contains(char::is_control)
+        && !key.split('/').any(|part| [".", ".."].contains(&part));
+    (is_bucket && is_key).then_some((bucket, key))
 }
 
 /// IAM's rule: API reference, CreateGroup.

@@ -72,5 +72,12 @@ async fn read(request: Request<'_>, calls: Calls) -> Listing {
             .await
         }
         Source::File { path, .. } => document::read(request, file::File(path)).await,
+        Source::S3 { .. } => {
+            let cause = "this release does not read objects yet";
+            retention::keep_listing(
+                request,
+                failure("s3:GetObject", config.source.url(), cause, "", FailureKind::Other),
+            )
+        }
     }
 }

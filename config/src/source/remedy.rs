@@ -27,6 +27,7 @@ impl Source {
                 ))
             }
             Self::File { path, .. } => Some(format!("add the user {user} to '{}'", path.display())),
+            Self::S3 { url, .. } => Some(format!("add the user {user} {}", at_publisher(url))),
         }
     }
 
@@ -35,7 +36,9 @@ impl Source {
     pub fn to_read_account(&self, id: &str) -> String {
         match self {
             Self::IdentityCenter => format!("set identity_store = \"{id}\""),
-            Self::Iam | Self::File { .. } => "set [aws] role to the ARN of a role in it".to_owned(),
+            Self::Iam | Self::File { .. } | Self::S3 { .. } => {
+                "set [aws] role to the ARN of a role in it".to_owned()
+            }
         }
     }
 
@@ -52,6 +55,9 @@ impl Source {
             Self::File { path, .. } => {
                 format!("change the name of the user {user} to NAME in '{}'", path.display())
             }
+            Self::S3 { url, .. } => {
+                format!("change the name of the user {user} to NAME {}", at_publisher(url))
+            }
         }
     }
 
@@ -66,7 +72,7 @@ impl Source {
     pub fn to_add_other_key(&self, user: &str, tag: &str) -> String {
         match self.stored() {
             None => NO_KEYS.to_owned(),
-            Some(Stored::File { path }) => Stored::File { path }.to_add_rsa_key(user),
+            Some(stored @ (Stored::File { .. } | Stored::S3 { .. })) => stored.to_add_rsa_key(user),
             Some(Stored::Iam) => format!(
                 "IAM's own upload takes RSA keys only: {} (if that tag has another key: {tag}-2); or if the line has more than \
                  {TAG_VALUE} characters: {}",
@@ -83,6 +89,7 @@ impl Source {
             Self::Iam => Some(Stored::Iam),
             Self::IdentityCenter => None,
             Self::File { path, .. } => Some(Stored::File { path }),
+            Self::S3 { url, .. } => Some(Stored::S3 { url }),
         }
     }
 }
@@ -97,6 +104,16 @@ pub enum Stored<'a> {
         /// The absolute path.
         path: &'a Path,
     },
+    /// Where the publisher of this object reads them.
+    S3 {
+        /// The URL of the object.
+        url: &'a str,
+    },
+}
+
+/// Only the publisher of an object knows where its users come from.
+fn at_publisher(url: &str) -> String {
+    format!("where the publisher of '{url}' reads its users")
 }
 
 impl Stored<'_> {
@@ -112,6 +129,9 @@ impl Stored<'_> {
             Self::File { path } => {
                 format!("add the line of the .pub file to the keys of user {user} in '{}'", path.display())
             }
+            Self::S3 { url } => {
+                format!("add the line of the .pub file to the keys of user {user} {}", at_publisher(url))
+            }
         }
     }
 
@@ -123,6 +143,7 @@ impl Stored<'_> {
             Self::File { path } => {
                 format!("set the tag {tag} of user {user} to {value} in '{}'", path.display())
             }
+            Self::S3 { url } => format!("set the tag {tag} of user {user} to {value} {}", at_publisher(url)),
         }
     }
 
@@ -133,7 +154,7 @@ impl Stored<'_> {
             Self::Iam => format!(
                 "aws iam tag-user --user-name {user} --tags Key={tag},Value=\"$(cut -d' ' -f1,2 KEY.pub)\""
             ),
-            Self::File { .. } => self.to_set_tag(user, tag, "the line of the .pub file"),
+            Self::File { .. } | Self::S3 { .. } => self.to_set_tag(user, tag, "the line of the .pub file"),
         }
     }
 
@@ -145,7 +166,7 @@ impl Stored<'_> {
                 "aws iam tag-user --user-name {user} --tags \"[$(cut -d' ' -f1,2 KEY.pub | tr -d '\\n' | fold -w {TAG_VALUE} | \
                  awk -v name={name} '{{print \"{{\\\"Key\\\":\\\"\" name \".\" NR \"\\\",\\\"Value\\\":\\\"\" $0 \"\\\"}}\"}}' | paste -sd, -)]\""
             ),
-            Self::File { .. } => self.to_add_rsa_key(user),
+            Self::File { .. } | Self::S3 { .. } => self.to_add_rsa_key(user),
         }
     }
 
@@ -154,7 +175,7 @@ impl Stored<'_> {
     pub fn to_remove_tags(self, user: &str, tags: &[String]) -> String {
         match self {
             Self::Iam => self.to_remove_tag(user, &tags.join(" ")),
-            Self::File { .. } => {
+            Self::File { .. } | Self::S3 { .. } => {
                 tags.iter().map(|tag| self.to_remove_tag(user, tag)).collect::<Vec<_>>().join("; ")
             }
         }
@@ -168,6 +189,7 @@ impl Stored<'_> {
             Self::File { path } => {
                 format!("remove the tag {tag} of user {user} from '{}'", path.display())
             }
+            Self::S3 { url } => format!("remove the tag {tag} of user {user} {}", at_publisher(url)),
         }
     }
 
@@ -179,6 +201,7 @@ impl Stored<'_> {
                 format!("aws iam delete-ssh-public-key --user-name {user} --ssh-public-key-id {key}")
             }
             Self::File { path } => format!("remove key {key} of user {user} from '{}'", path.display()),
+            Self::S3 { url } => format!("remove key {key} of user {user} {}", at_publisher(url)),
         }
     }
 
@@ -191,6 +214,9 @@ impl Stored<'_> {
             ),
             Self::File { path } => {
                 format!("set key {key} of user {user} to \"active\": true in '{}'", path.display())
+            }
+            Self::S3 { url } => {
+                format!("set key {key} of user {user} to \"active\": true {}", at_publisher(url))
             }
         }
     }

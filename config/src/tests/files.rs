@@ -90,6 +90,12 @@ fn the_shipped_file_shows_the_default_of_every_key_without_an_example() {
     };
     // An identity store belongs to another source than the default, and then every account has one.
     let all = uncommented();
+    let signed = &all[all.find("fleet = ").unwrap()..all.find("unsigned = ").unwrap()];
+    let of_objects =
+        all.replace("url = \"iam:\"", "url = \"s3://example-users/jump-hosts\"").replace(STORE, "");
+    let of_objects = of_objects.replace("groups_from_instance_tag = ", "#");
+    assert!(parse(&[&of_objects]).unwrap().trust.verifies());
+    let all = all.replace(signed, "").replace("unsigned = false\n", "");
     let of_iam = all.replace(STORE, "");
     assert_eq!(parse(&[&of_iam]).unwrap(), expected);
     let of_stores = all.replace("url = \"iam:\"", "url = \"identity-center:\"");
@@ -117,7 +123,7 @@ fn the_shipped_file_shows_every_key() {
         aws.role aws.external_id aws.session_name aws.region aws.timeout aws.concurrency aws.endpoint_url \
         aws.endpoint_url_iam aws.endpoint_url_sts aws.endpoint_url_identitystore aws.https_proxy aws.no_proxy aws.ca_bundle aws.use_fips \
         aws.use_dualstack account.name account.role account.external_id account.groups \
-        account.local_groups.JumpHostAdmins account.shell_groups source.url source.identity_store source.region \
+        account.local_groups.JumpHostAdmins account.shell_groups source.url source.identity_store source.region source.fleet source.trusted_keys source.unsigned \
         users.shell users.home users.gecos users.common_group users.create_homes \
         users.strip_domains users.name_style users.removed users.removed_keep users.terminate_sessions users.forward_only \
         local_groups.JumpHostAdmins names.reserved names.exclude names.allow.AIDAEXAMPLE tags.use tags.prefix ids.AIDAEXAMPLE keys.options keys.max_age keys.sshd keys.user_ca \

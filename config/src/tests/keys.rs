@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::{assert_refused, parse, refusal};
 use policy::login::NameStyle;
 
-use crate::{Account, Aws, Config, CreateHomes, Keys, Names, Removed, Safety, Source, TagUse, Tags, Users};
+use crate::{
+    Account, Aws, Config, CreateHomes, Keys, Names, Removed, Safety, Source, TagUse, Tags, Trust, Users,
+};
 
 const DAY: u64 = 86_400;
 
@@ -60,6 +62,9 @@ shell_groups = ["C"]
 name = "c"
 [source]
 url = "file:///srv/users.json"
+fleet = "jump-hosts"
+trusted_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF publisher"]
+unsigned = true
 [users]
 shell = "/bin/zsh"
 home = "/srv/{account}/{iam_name}/{uid}-{name}"
@@ -137,6 +142,13 @@ fn of_every_key() -> Config {
         aws: aws_of_every_key(),
         account: vec![second, Account { name: "c".to_owned(), ..Account::default() }],
         source: Source::File { url: "file:///srv/users.json".to_owned(), path: "/srv/users.json".into() },
+        trust: Trust {
+            fleet: "jump-hosts".to_owned(),
+            keys: texts(&[
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF",
+            ]),
+            unsigned: true,
+        },
         store: None,
         users: Users {
             shell: "/bin/zsh".to_owned(),
@@ -188,7 +200,12 @@ fn an_unknown_key_is_refused_in_every_section_and_a_similar_one_suggested() {
     assert!(refusal(&["[users]\nshel = '/bin/sh'"]).ends_with("hint: did you mean 'shell'?"));
     assert!(refusal(&["[user]\nshell = '/bin/sh'"]).ends_with("hint: did you mean 'users'?"));
     let far = refusal(&["[source]\nshell = '/bin/sh'"]);
-    assert!(far.ends_with("hint: the keys of [source] are url, identity_store, region"), "{far}");
+    assert!(
+        far.ends_with(
+            "hint: the keys of [source] are url, identity_store, region, fleet, trusted_keys, unsigned"
+        ),
+        "{far}"
+    );
     for section in
         ["[aws]", "[source]", "[users]", "[names]", "[tags]", "[keys]", "[safety]", "[elsewhere]", ""]
     {

@@ -123,7 +123,6 @@ fn a_source_is_iam_or_an_absolute_file() {
         r#""file:///a\n""#,
     ];
     assert_values("[source]", "url", &["'iam:'", "'file:///srv/a b.json'"], &wrong);
-    assert_refused("[source]\nurl = 's3://bucket/key'", 2, "in this release");
 }
 
 /// RFC 3986, 2.1: "A percent-encoding mechanism is used to represent a data octet in a component".
@@ -153,6 +152,70 @@ fn a_file_url_is_decoded_to_a_path_and_shown_as_written() {
         assert_eq!(named.as_os_str().as_bytes(), path, "{url}");
     }
     assert_eq!(parse(&["[source]\nurl = 'iam:'"]).unwrap().source, Source::Iam);
+}
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF";
+
+#[test]
+fn an_object_in_s3_has_a_bucket_and_a_key() {
+    let long = "k".repeat(1024);
+    for (url, bucket, key) in [
+        ("s3://abc/users.signed", "abc", "users.signed"),
+        ("s3://my.bucket-1/nss iam/é", "my.bucket-1", "nss iam/é"),
+        ("s3://abc//x", "abc", "/x"),
+        (&format!("s3://abc/{long}"), "abc", &long),
+    ] {
+        let source = parse(&[&format!("[source]\nurl = '{url}'\nunsigned = true")]).unwrap().source;
+        assert_eq!(
+            source,
+            Source::S3 { url: url.to_owned(), bucket: bucket.to_owned(), key: key.to_owned() }
+        );
+    }
+    let long = format!("s3://abc/{}", "k".repeat(1025));
+    for url in [
+        "s3://",
+        "s3://abc",
+        "s3://abc/",
+        "s3://ab/x",
+        "s3://ABC/x",
+        "s3://-abc/x",
+        "s3://abc./x",
+        "s3://a..c/x",
+        "s3://a_c/x",
+        "s3://abc/../x",
+        "s3://abc/./x",
+        "S3://abc/x",
+        &long,
+    ] {
+        assert_refused(&format!("[source]\nunsigned = true\nurl = '{url}'"), 3, "not ");
+    }
+}
+
+#[test]
+fn a_listing_is_signed_for_one_fleet_by_keys_of_types_that_can_be_verified() {
+    let (s3, file) = ("url = 's3://abc/x'", "url = 'file:///x'");
+    let trusted = format!("fleet = 'a'\ntrusted_keys = ['{KEY}']");
+    for source in [s3, file] {
+        let trust = parse(&[&format!("[source]\n{source}\n{trusted}")]).unwrap().trust;
+        assert!(trust.verifies() && !trust.unsigned);
+    }
+    assert!(!parse(&[&format!("[source]\n{file}")]).unwrap().trust.verifies());
+    let rsa = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC7";
+    for (text, line, part) in [
+        (s3.to_owned(), 2, "anybody who can write to the bucket"),
+        (format!("{s3}\nunsigned = false"), 2, "anybody who can write to the bucket"),
+        (format!("{s3}\nfleet = 'a'\nunsigned = true"), 3, "only a signed listing has a fleet"),
+        (format!("{file}\ntrusted_keys = ['{KEY}']"), 3, "it needs the fleet"),
+        (format!("{file}\nfleet = 'a b'\ntrusted_keys = ['{KEY}']"), 3, "not the name of a fleet"),
+        (format!("{file}\nfleet = 'a'\ntrusted_keys = ['{rsa}']"), 4, "not a public key"),
+        (format!("{file}\nfleet = 'a'\ntrusted_keys = ['cert-authority {KEY}']"), 4, "not a public key"),
+        ("url = 'iam:'\nunsigned = true".to_owned(), 3, "only a listing in a file or in S3"),
+        (trusted.clone(), 2, "only a listing in a file or in S3"),
+    ] {
+        assert_refused(&format!("[source]\n{text}"), line, part);
+    }
+    let with_tag = format!("groups_from_instance_tag = 'x'\n[source]\n{s3}\n{trusted}");
+    assert_refused(&with_tag, 1, "instance tags are not read");
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl Wanted {
         config: &Config,
         known: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
-        if let Source::File { url, .. } = &config.source {
+        if let Source::File { url, .. } | Source::S3 { url, .. } = &config.source {
             crate::say::say(format!("users come from '{}', not from IAM", printable(url)));
         }
         // The ids in a report are those of identity stores.

@@ -228,7 +228,7 @@ fn restrictions(config: &Config, settings: &Effective) -> Vec<Finding> {
                 format!("{no_rsa}, but IAM's own upload accepts only those"),
                 format!("store keys in tags: {}", use_tag(TagUse::SshKey)),
             ),
-            Source::IdentityCenter | Source::File { .. } => {
+            Source::IdentityCenter | Source::File { .. } | Source::S3 { .. } => {
                 (no_rsa.to_owned(), "use keys of other types".to_owned())
             }
         };

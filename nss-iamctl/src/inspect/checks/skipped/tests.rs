@@ -279,7 +279,8 @@ fn configs() -> Vec<Config> {
     let config = |text: &str| Config::parse(&[("config.toml".into(), text.to_owned())]).unwrap();
     let lists = "[tags]\nuse = [\"uid\"]\n[names]\nexclude = [\"winbind\"]\n";
     let source = |url: &str| config(&format!("[source]\nurl = \"{url}\"\n{lists}"));
-    vec![config(lists), source("identity-center:"), source("file:///srv/a.json")]
+    let object = config(&format!("[source]\nurl = \"s3://abc/users\"\nunsigned = true\n{lists}"));
+    vec![config(lists), source("identity-center:"), source("file:///srv/a.json"), object]
 }
 
 #[test]
@@ -307,7 +308,7 @@ fn no_remedy_names_a_command_of_another_source() {
                             "{reason:?}: {remedy}"
                         );
                     }
-                    Source::File { .. } => {
+                    Source::File { .. } | Source::S3 { .. } => {
                         assert!(!remedy.contains("aws ") && !remedy.contains("IAM"), "{remedy}");
                     }
                 }

@@ -68,8 +68,8 @@ impl Known {
         let listing = Listing {
             version: listing.version,
             source: listing.source.clone(),
-            read: None,
             accounts: accounts.collect(),
+            ..Listing::default()
         };
         Self { version: VERSION, configuration, listings: std::iter::once(listing).chain(former).collect() }
     }

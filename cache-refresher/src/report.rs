@@ -290,7 +290,7 @@ mod tests {
             ],
             ..listing::Account::default()
         };
-        let listing = Listing { version: 1, source: String::new(), read: None, accounts: vec![account] };
+        let listing = Listing { version: 1, accounts: vec![account], ..Listing::default() };
         let said: Vec<_> = warnings(&listing).map(|said| (said.code(), said.message().to_string())).collect();
         let told = |code, text: &str| (code, text.to_owned());
         assert_eq!(

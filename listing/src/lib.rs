@@ -7,6 +7,7 @@
 
 mod failure;
 pub mod regular;
+pub mod signed;
 mod warning;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +30,7 @@ pub const FORMAT: &str = "/usr/share/doc/nss-iam/reference/listing.md describes 
 pub const MAX_BYTES: u64 = 256 << 20;
 
 /// One document, whatever the source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listing {
     /// [`VERSION`].
@@ -40,6 +41,21 @@ pub struct Listing {
     /// When it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<Timestamp>,
+    /// The fleet that a signed listing is made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<String>,
+    /// Grows with each listing that a publisher signs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// When it was signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<Timestamp>,
+    /// From when on it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// UserId or GroupId, also of those who left, and the uid or gid that the publisher has assigned.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ids: BTreeMap<String, u32>,
     /// In the order of the configuration, which is the order of precedence for names.
     pub accounts: Vec<Account>,
 }

@@ -108,8 +108,7 @@ impl<'a> OnDisk<'a> {
         let unread = [schema::CACHE, schema::KEYS].into_iter().filter_map(unread).collect();
         let (lost, nothing) = (Lost::default(), Default::default());
         let mut disk = Self { directory, now, saves, state, cache, keys, unread, lost, nothing };
-        let empty =
-            Listing { version: listing::VERSION, source: String::new(), read: None, accounts: Vec::new() };
+        let empty = Listing::default();
         disk.remember(&Sources::new(listing.unwrap_or(&empty), config, now));
         disk
     }

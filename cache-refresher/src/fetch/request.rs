@@ -56,7 +56,7 @@ impl Request<'_> {
     /// The listing with these accounts.
     pub(crate) fn listing(&self, accounts: Vec<Account>) -> Listing {
         let source = self.config.source.url().to_owned();
-        Listing { version: VERSION, source, read: Some(self.now), accounts }
+        Listing { version: VERSION, source, read: Some(self.now), accounts, ..Listing::default() }
     }
 }
 

@@ -79,7 +79,8 @@ fn run_with<D: Directory>(
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let account = runtime.unwrap().block_on(refresh(&request, table, "123456789012", known.cloned()));
-    let listing = Listing { version: 1, source: "iam:".to_owned(), read: None, accounts: vec![account] };
+    let listing =
+        Listing { version: 1, source: "iam:".to_owned(), accounts: vec![account], ..Listing::default() };
     let text = serde_json::to_vec(&listing).unwrap();
     assert_eq!(Listing::parse(&text).unwrap(), listing, "a listing that apply would refuse");
     listing.accounts.into_iter().next().unwrap()

@@ -64,7 +64,7 @@ mod tests {
             user("bob", &["ssh-key", "nss-iam:other", "nss-iam:ssh-keys"]),
         ];
         let accounts = vec![listing::Account { users, ..listing::Account::default() }];
-        let listing = Listing { version: 1, source: "iam:".to_owned(), read: None, accounts };
+        let listing = Listing { version: 1, source: "iam:".to_owned(), accounts, ..Listing::default() };
         let told = |uses: &[TagUse]| {
             let tags = Tags { uses: uses.to_vec(), ..Tags::default() };
             let warnings = unused_tags(&listing, &tags);

@@ -51,7 +51,7 @@ impl World {
                 version: listing::VERSION,
                 source: "iam:".to_owned(),
                 read: Some(at(NOW)),
-                accounts: Vec::new(),
+                ..Listing::default()
             },
             config: Config::default(),
             local: Local {

@@ -125,6 +125,11 @@ fn aws_of_every_key() -> Aws {
     }
 }
 
+fn trust_of_every_key() -> Trust {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF";
+    Trust { fleet: "jump-hosts".to_owned(), keys: texts(&[key]), unsigned: true }
+}
+
 fn of_every_key() -> Config {
     let second = Account {
         name: "b".to_owned(),
@@ -142,13 +147,7 @@ fn of_every_key() -> Config {
         aws: aws_of_every_key(),
         account: vec![second, Account { name: "c".to_owned(), ..Account::default() }],
         source: Source::File { url: "file:///srv/users.json".to_owned(), path: "/srv/users.json".into() },
-        trust: Trust {
-            fleet: "jump-hosts".to_owned(),
-            keys: texts(&[
-                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF",
-            ]),
-            unsigned: true,
-        },
+        trust: trust_of_every_key(),
         store: None,
         users: Users {
             shell: "/bin/zsh".to_owned(),

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use listing::Listing;
 use listing::regular::{Links, Unread};
+use listing::{Listing, signed};
 use message::Message;
 use status::exit::HELD;
 
@@ -15,15 +15,22 @@ use crate::say::show::count;
 
 pub(crate) fn run(args: &cli::Listing, out: &mut dyn Write) -> Result<u8, Error> {
     let cli::ListingCommand::Validate { file } = &args.command;
-    let json = read(file)?;
-    match Listing::parse(&json) {
+    let document = read(file)?;
+    let refused = |cause: String, hint: &str| {
+        Message::new(format!("'{}' is refused: {cause}", file.display())).with_hint(hint)
+    };
+    // Who may have signed it, only a host knows.
+    let listing =
+        signed::split(&document).map_err(|cause| refused(cause.to_string(), cause.hint())).and_then(
+            |parts| Listing::parse(parts.json).map_err(|cause| refused(cause.to_string(), listing::FORMAT)),
+        );
+    match listing {
         Ok(listing) => {
             written(writeln!(out, "{}", counts(&listing)))?;
             Ok(crate::say::error::OK)
         }
-        Err(cause) => {
-            let message = Message::new(format!("'{}' is refused: {cause}", file.display()));
-            crate::say::say(message.with_hint(listing::FORMAT));
+        Err(message) => {
+            crate::say::say(message);
             Ok(HELD)
         }
     }

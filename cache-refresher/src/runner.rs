@@ -224,7 +224,9 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     let (force, release) =
         (cli.force, &fetch::Release { all: cli.force, names: cli.release.iter().cloned().collect() });
     let bar = Arc::clone(&progress);
-    let request = fetch::Request { config, previous, remembered, force, release, now: now(), progress: bar };
+    let asked = asked();
+    let request =
+        fetch::Request { config, previous, remembered, force, release, asked, now: now(), progress: bar };
     let fetch::Fetched { listing, calls, failures } = fetch::fetch(request);
     progress.end();
     let mut fetched = Fetched {
@@ -286,6 +288,15 @@ fn print(text: &str) {
     if !text.is_empty() {
         let _ = writeln!(io::stdout(), "{}", text.trim_end());
     }
+}
+
+/// A file that nss-iamctl replaces when somebody asks for a refresh: only root can write to its directory.
+const ASKED: &str = "/run/nss-iam-refresh";
+
+/// When somebody last asked for a refresh of everything since this host started. A listing has whole seconds.
+fn asked() -> Option<Timestamp> {
+    let found = std::fs::symlink_metadata(ASKED).ok()?;
+    Timestamp::from_second(std::os::unix::fs::MetadataExt::mtime(&found)).ok()
 }
 
 #[expect(clippy::disallowed_methods, reason = "here the clock is read, and handed down")]

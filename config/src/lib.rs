@@ -65,6 +65,8 @@ pub struct Config {
     pub ids: BTreeMap<String, u32>,
     /// Which keys are offered to sshd.
     pub keys: Keys,
+    /// How often the source is asked for what.
+    pub refresh: Refresh,
     /// Limits.
     pub safety: Safety,
 }
@@ -326,6 +328,14 @@ impl Keys {
     pub fn takes_pushed(&self) -> bool {
         self.sshd && self.instance_connect
     }
+}
+
+/// `[refresh]`: how often the source is asked for what. It counts for sources that are asked by calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refresh {
+    /// Keys and tags of a user are read again after this time, at most 30 minutes and half of [`Keys::max_age`]; none: by each
+    /// refresh.
+    pub keys_every: Option<Duration>,
 }
 
 /// `[safety]`: limits.

@@ -10,7 +10,10 @@ use policy::login::NameStyle;
 use crate::check::{self, list, some};
 use crate::source::{NO_STORE, OTHER_SOURCE};
 use crate::tree::{self, Item, Section, Table};
-use crate::{Account, Aws, Config, CreateHomes, Error, Removed, Safety, Source, Store, TagUse, Trust, Users};
+use crate::{
+    Account, Aws, Config, CreateHomes, Error, Keys, Refresh, Removed, Safety, Source, Store, TagUse, Trust,
+    Users,
+};
 
 impl Config {
     /// Reads and checks the configuration whose main file is `main`.
@@ -159,13 +162,8 @@ fn root(entries: Table) -> Result<Config, Error> {
     tags.set("prefix", &mut config.tags.prefix, check::tag_prefix)?;
     tags.end()?;
     root.set("ids", &mut config.ids, |item| check::ids(item, &source))?;
-    let mut keys = root.section("keys")?;
-    keys.set("options", &mut config.keys.options, check::key_options)?;
-    keys.set("max_age", &mut config.keys.max_age, check::max_age)?;
-    keys.set("sshd", &mut config.keys.sshd, Item::bool)?;
-    keys.set("instance_connect", &mut config.keys.instance_connect, Item::bool)?;
-    keys.set("user_ca", &mut config.keys.user_ca, check::user_ca)?;
-    keys.end()?;
+    config.keys = keys(root.section("keys")?)?;
+    config.refresh = refresh(root.section("refresh")?, &config.keys)?;
     config.safety = safety(root.section("safety")?)?;
     root.end()?;
     Ok(config)
@@ -256,6 +254,24 @@ fn users(mut section: Section) -> Result<Users, Error> {
 
 fn tag_use(item: &Item) -> Result<TagUse, Error> {
     check::choice(item, &TagUse::ALL.map(|usage| (usage.word(), usage)))
+}
+
+fn keys(mut section: Section) -> Result<Keys, Error> {
+    let mut keys = Keys::default();
+    section.set("options", &mut keys.options, check::key_options)?;
+    section.set("max_age", &mut keys.max_age, check::age)?;
+    section.set("sshd", &mut keys.sshd, Item::bool)?;
+    section.set("instance_connect", &mut keys.instance_connect, Item::bool)?;
+    section.set("user_ca", &mut keys.user_ca, check::user_ca)?;
+    section.end()?;
+    Ok(keys)
+}
+
+fn refresh(mut section: Section, keys: &Keys) -> Result<Refresh, Error> {
+    let mut refresh = Refresh::default();
+    section.set("keys_every", &mut refresh.keys_every, |item| check::keys_every(item, keys.max_age))?;
+    section.end()?;
+    Ok(refresh)
 }
 
 fn safety(mut section: Section) -> Result<Safety, Error> {

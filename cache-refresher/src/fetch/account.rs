@@ -1,5 +1,7 @@
 //! Refreshes one account: memberships first, then the users who are missing, then keys.
 
+use std::collections::BTreeMap;
+
 use listing::Account;
 
 use super::confirm::confirm;
@@ -31,9 +33,15 @@ pub(crate) async fn refresh<D: Directory>(
     let known = Account { name: request.name.to_owned(), id: id.to_owned(), ..before };
     let lost = removal::lost::<D>(&known, &groups);
     let verdicts = confirm(directory, &groups.asked, lost, request.concurrency).await;
+    let settled: BTreeMap<String, String> = known
+        .users
+        .iter()
+        .filter(|user| user.missing.is_none())
+        .map(|user| (user.id.clone(), user.name.clone()))
+        .collect();
     let (mut account, present) = merge::memberships(known, groups, verdicts, Rules::of(request, D::words()));
     // If nothing was known, it is unknown which users a mistake in `groups` leaves out.
     account.complete = remembers || !unresolved || request.release.all;
-    keys::read(request, directory, &mut account, &present).await;
+    keys::read(request, directory, &mut account, &present, &settled).await;
     account
 }

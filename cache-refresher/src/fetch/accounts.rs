@@ -191,6 +191,7 @@ async fn one_account<A: Accounts>(
         unresolved: &unresolved,
         force: request.force,
         release: request.release,
+        schedule: request.schedule(),
         now: request.now,
         progress: &*request.progress,
     };

@@ -14,12 +14,14 @@ use super::failure::{Reason, Refusal, add_consequence, failure, put_together};
 use super::request::AccountRequest;
 use super::retention;
 
-/// Users who were confirmed longest ago come first, so that runs that end early still reach everyone in time.
+/// `settled` are the users who were members before, with the names that they had: what is known of them is read again only when
+/// it is due. Users who were confirmed longest ago come first, so that runs that end early still reach everyone in time.
 pub(super) async fn read<D: Directory>(
     request: &AccountRequest<'_>,
     directory: &D,
     account: &mut Account,
     present: &BTreeSet<String>,
+    settled: &BTreeMap<String, String>,
 ) {
     let Some(store) = directory.key_store() else {
         for user in account.users.iter_mut().filter(|user| present.contains(&user.id)) {
@@ -27,7 +29,9 @@ pub(super) async fn read<D: Directory>(
         }
         return;
     };
-    let mut order: Vec<&User> = account.users.iter().filter(|user| present.contains(&user.id)).collect();
+    let is_due = |user: &&User| settled.get(&user.id) != Some(&user.name) || request.schedule.has_due(user);
+    let members = account.users.iter().filter(|user| present.contains(&user.id));
+    let mut order: Vec<&User> = members.filter(is_due).collect();
     order.sort_by(|one, other| (one.confirmed, &one.id).cmp(&(other.confirmed, &other.id)));
     request.progress.more(order.len());
     let read: BTreeMap<String, UserRead> = stream::iter(order)

@@ -15,6 +15,7 @@ mod merge;
 mod removal;
 mod request;
 mod retention;
+mod schedule;
 #[cfg(test)]
 mod tests;
 

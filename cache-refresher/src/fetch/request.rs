@@ -8,6 +8,8 @@ use config::{Config, Source, Tags};
 use jiff::Timestamp;
 use listing::{Account, Failure, Listing, User, VERSION};
 
+use super::schedule::Schedule;
+
 /// Receives the progress of the reading.
 pub(crate) trait Progress: Debug + Send + Sync {
     /// This many steps were added.
@@ -30,6 +32,8 @@ pub(crate) struct Request<'a> {
     pub(crate) force: bool,
     /// The users whom a change of the configuration, or an export without users, may remove.
     pub(crate) release: &'a Release,
+    /// What was read before this time is read again, even if it is not due.
+    pub(crate) asked: Option<Timestamp>,
     /// The time of day.
     pub(crate) now: Timestamp,
     /// Receives the progress.
@@ -53,6 +57,12 @@ impl Release {
 }
 
 impl Request<'_> {
+    /// When keys are read.
+    pub(crate) fn schedule(&self) -> Schedule {
+        let every = self.config.refresh.keys_every.filter(|_| !self.force);
+        Schedule { every, asked: self.asked, now: self.now }
+    }
+
     /// The listing with these accounts.
     pub(crate) fn listing(&self, accounts: Vec<Account>) -> Listing {
         let source = self.config.source.url().to_owned();
@@ -74,6 +84,8 @@ pub(crate) struct AccountRequest<'a> {
     pub(crate) force: bool,
     /// The users who may leave with groups that are no longer configured.
     pub(crate) release: &'a Release,
+    /// When keys are read.
+    pub(crate) schedule: Schedule,
     pub(crate) now: Timestamp,
     pub(crate) progress: &'a dyn Progress,
 }

@@ -6,6 +6,7 @@ mod keys;
 mod members;
 mod properties;
 mod removals;
+mod scheduled;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use super::account::refresh;
 use super::directory::Directory;
 use super::failure::Reason;
 use super::request::{AccountRequest, Progress, Release};
+use super::schedule::Schedule;
 use table::{ById, Table};
 
 /// Shows no progress.
@@ -63,8 +65,20 @@ fn run_with<D: Directory>(
     tags: &Tags,
     force: bool,
 ) -> Account {
+    let schedule = Schedule { every: None, asked: None, now: at(minutes) };
+    run_by(schedule, table, known, groups, tags, force)
+}
+
+/// Reads again what is due by this schedule.
+fn run_by<D: Directory>(
+    schedule: Schedule,
+    table: &D,
+    known: Option<&Account>,
+    groups: &[&str],
+    tags: &Tags,
+    force: bool,
+) -> Account {
     let groups: Vec<String> = groups.iter().map(|name| (*name).to_owned()).collect();
-    let now = at(minutes);
     let request = AccountRequest {
         source: &Source::Iam,
         name: "",
@@ -74,7 +88,8 @@ fn run_with<D: Directory>(
         unresolved: &[],
         force,
         release: &Release { all: force, ..Release::default() },
-        now,
+        schedule,
+        now: schedule.now,
         progress: &Quiet,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

@@ -7,7 +7,8 @@ use super::{assert_refused, parse, refusal};
 use policy::login::NameStyle;
 
 use crate::{
-    Account, Aws, Config, CreateHomes, Keys, Names, Removed, Safety, Source, TagUse, Tags, Trust, Users,
+    Account, Aws, Config, CreateHomes, Keys, Names, Refresh, Removed, Safety, Source, TagUse, Tags, Trust,
+    Users,
 };
 
 const DAY: u64 = 86_400;
@@ -97,6 +98,8 @@ max_age = "90s"
 sshd = false
 instance_connect = true
 user_ca = "/etc/ssh/user-ca.pub"
+[refresh]
+keys_every = "45s"
 [safety]
 max_removed_percent = 0
 "#;
@@ -184,6 +187,7 @@ fn of_every_key() -> Config {
             instance_connect: true,
             user_ca: text("/etc/ssh/user-ca.pub"),
         },
+        refresh: Refresh { keys_every: Some(Duration::from_secs(45)) },
         safety: Safety { max_removed_percent: 0 },
     }
 }
@@ -205,9 +209,18 @@ fn an_unknown_key_is_refused_in_every_section_and_a_similar_one_suggested() {
         ),
         "{far}"
     );
-    for section in
-        ["[aws]", "[source]", "[users]", "[names]", "[tags]", "[keys]", "[safety]", "[elsewhere]", ""]
-    {
+    for section in [
+        "[aws]",
+        "[source]",
+        "[users]",
+        "[names]",
+        "[tags]",
+        "[keys]",
+        "[refresh]",
+        "[safety]",
+        "[elsewhere]",
+        "",
+    ] {
         let line = if section == "[elsewhere]" { 1 } else { 2 };
         assert_refused(&format!("{section}\nbogus = 1"), line, "unknown key");
     }

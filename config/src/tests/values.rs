@@ -101,6 +101,17 @@ fn durations_have_a_unit_and_are_above_zero() {
 }
 
 #[test]
+fn keys_are_read_again_long_before_they_are_too_old() {
+    assert_values("[refresh]", "keys_every", &["'0'", "'1s'", "'30m'"], &["''", "'31m'", "'1d'", "15"]);
+    let with =
+        |age: &str, every: &str| format!("[refresh]\nkeys_every = '{every}'\n[keys]\nmax_age = '{age}'");
+    assert_refused(&with("29m", "15m"), 2, "before they are read again");
+    for (age, every) in [("30m", "15m"), ("0", "30m"), ("1m", "0")] {
+        assert!(parse(&[&with(age, every)]).is_ok(), "{age} {every}");
+    }
+}
+
+#[test]
 fn an_account_has_a_unique_name() {
     assert_refused("\n[[account]]\nrole = 'R'", 2, "without a name");
     assert_values("[[account]]", "name", &["'b.c-1'"], &["''", "'.'", "'..'", "'a/b'", "'a b'", "'a:b'"]);

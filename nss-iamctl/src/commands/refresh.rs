@@ -29,6 +29,9 @@ pub(crate) fn run(host: &Host, args: &cli::Refresh, out: &mut dyn Write) -> Resu
 
 /// Its progress bar, messages and exit status are unchanged.
 fn by_hand(host: &Host, args: &cli::Refresh) -> Result<u8, Error> {
+    if !args.dry_run {
+        services::ask(host);
+    }
     let mut command = Command::new(host.path(REFRESHER));
     command.args(args.force.then_some("--force"));
     command.args(args.dry_run.then_some("--dry-run"));

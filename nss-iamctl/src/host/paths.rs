@@ -21,6 +21,9 @@ pub(crate) const LOCKED: &str = "/var/lib/nss-iam/locked";
 /// Where the fetch half leaves its listing.
 pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
 
+/// When somebody asked for a refresh: the fetch half reads everything again that it has read before. Only root can write there.
+pub(crate) const ASKED: &str = "/run/nss-iam-refresh";
+
 /// The timer, and the two services that it starts: it starts the second, which starts the first.
 pub(crate) const TIMER: &str = "nss-iam-refresh.timer";
 pub(crate) const SERVICES: [&str; 2] = ["nss-iam-fetch.service", "nss-iam-refresh.service"];

@@ -9,8 +9,8 @@ use std::time::Duration;
 use message::Message;
 use status::{Status, exit};
 
-use crate::host::Host;
-use crate::host::paths::{SERVICES, STATUS};
+use crate::host::paths::{ASKED, SERVICES, STATUS};
+use crate::host::{Host, files};
 use crate::say::error::{self, Error};
 use crate::say::finding::written;
 use crate::say::say;
@@ -46,6 +46,7 @@ pub(crate) fn are_usable(host: &Host) -> bool {
 /// When systemd does not run them.
 pub(crate) fn run(host: &Host) -> Result<Ran, Error> {
     let before = wait(host)?;
+    ask(host);
     let last = Status::read(&host.path(STATUS)).ok().and_then(|status| status.time);
     let [fetch, refresh] = SERVICES;
     host.must(&["systemctl", "start", "--no-block", refresh])?;
@@ -68,6 +69,13 @@ pub(crate) fn run(host: &Host) -> Result<Ran, Error> {
         failed: failed.into_iter().map(|(name, unit)| (name, unit.run.clone())).collect(),
         status,
     })
+}
+
+/// Asks the next refresh to read everything, and not only what is due by `[refresh] keys_every`.
+pub(crate) fn ask(host: &Host) {
+    if let Err(cause) = files::replace(&host.path(ASKED), "", 0o644) {
+        say(Message::from(cause).and("only what is due is read"));
+    }
 }
 
 impl Ran {

@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod budget;
 mod child;
 mod faults;
 mod host;

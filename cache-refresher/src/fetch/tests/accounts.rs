@@ -47,6 +47,7 @@ fn read(source: Tables, text: &str, previous: Option<&Listing>, release: &Releas
         remembered: Vec::new(),
         force: release.all,
         release,
+        asked: None,
         now: at(5),
         progress: Arc::new(Quiet),
     };
@@ -145,6 +146,7 @@ fn where_no_account_is_configured_the_source_is_not_asked() {
         remembered: Vec::new(),
         force: false,
         release: &release,
+        asked: None,
         now: at(0),
         progress: Arc::new(Quiet),
     };

@@ -1,0 +1,47 @@
+//! How many calls refreshes make where `[refresh]` limits them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::time::Duration;
+
+use listing::{Listing, User};
+
+use crate::host::{GROUPS, Host};
+
+/// Users whose keys were read between two listings.
+fn read_between(before: &Listing, after: &Listing) -> usize {
+    let users = |listing: &Listing| -> BTreeMap<String, User> {
+        listing.accounts[0].users.iter().map(|user| (user.id.clone(), user.clone())).collect()
+    };
+    let before = users(before);
+    users(after).values().filter(|user| user.confirmed != before[&user.id].confirmed).count()
+}
+
+/// One call for each group and for each user who is due, besides `sts:GetCallerIdentity`.
+#[test]
+fn with_keys_every_a_refresh_asks_for_the_keys_of_those_who_are_due_and_if_it_was_asked_for_of_all() {
+    let Some((host, first)) = Host::refreshed() else { return };
+    host.machine.config(&format!("{GROUPS}[refresh]\nkeys_every = \"30m\"\n"));
+    let calls = |more: &[&str]| {
+        // A listing has whole seconds.
+        std::thread::sleep(Duration::from_secs(1));
+        host.account.forget_calls();
+        let ended = host.refresh_with(&host.account.direct(), more);
+        ended.told(0, &[]);
+        let actions = host.account.actions();
+        let count = |of: &str| actions.iter().filter(|action| *action == of).count();
+        assert_eq!(count("GetGroup"), 2, "{actions:?}");
+        assert_eq!(actions.len(), 3 + count("ListSSHPublicKeys"), "{actions:?}");
+        (count("ListSSHPublicKeys"), ended.listing.unwrap())
+    };
+    let (due, second) = calls(&[]);
+    assert_eq!(due, read_between(&first, &second));
+    assert!(due < 5, "all periods would end in the same seconds");
+    File::create("/run/nss-iam-refresh").unwrap();
+    let (asked, third) = calls(&[]);
+    assert_eq!((asked, read_between(&second, &third)), (5, 5));
+    let (due, fourth) = calls(&[]);
+    assert!(due < 5 && due == read_between(&third, &fourth));
+    let (forced, _) = calls(&["--force"]);
+    assert_eq!(forced, 5);
+}

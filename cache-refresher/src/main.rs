@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod calls;
 mod changes;
 mod child_report;
 mod cli;

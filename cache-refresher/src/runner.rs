@@ -18,7 +18,7 @@ use crate::handover::{self, LISTING};
 use crate::known::Known;
 use crate::progress::Bar;
 use crate::report::{self, Report};
-use crate::{child_report, exit, fetch, fetch_child, homes, lock};
+use crate::{calls, child_report, exit, fetch, fetch_child, homes, lock};
 
 /// The fetch half. As root, runs it as a child without privileges.
 pub(crate) fn fetch(cli: &Cli) -> u8 {
@@ -224,10 +224,19 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     let (force, release) =
         (cli.force, &fetch::Release { all: cli.force, names: cli.release.iter().cloned().collect() });
     let bar = Arc::clone(&progress);
-    let asked = asked();
-    let request =
-        fetch::Request { config, previous, remembered, force, release, asked, now: now(), progress: bar };
-    let fetch::Fetched { listing, calls, failures } = fetch::fetch(request);
+    let (asked, past) = (asked(), calls::past());
+    let request = fetch::Request {
+        config,
+        previous,
+        remembered,
+        force,
+        release,
+        past: past.clone(),
+        asked,
+        now: now(),
+        progress: bar,
+    };
+    let fetch::Fetched { listing, calls, past: now_past, failures } = fetch::fetch(request);
     progress.end();
     let mut fetched = Fetched {
         exit: exit::heaviest(failures.iter().map(|failure| exit::of(failure.kind))),
@@ -241,6 +250,9 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     if cli.dry_run {
         fetched.listing = Some(listing);
         return fetched;
+    }
+    if now_past != past {
+        calls::write(&now_past);
     }
     if let Err(cause) = handover::write(&listing) {
         log::error!("cannot write '{LISTING}': {cause}; the previous listing stays");

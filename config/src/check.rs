@@ -79,6 +79,11 @@ pub(crate) fn keys_every(item: &Item, max_age: Option<Duration>) -> Read<Option<
     Ok(every)
 }
 
+/// 0: none. With fewer than 10, a refresh of one account could not find out who is a member.
+pub(crate) fn calls(item: &Item) -> Read<Option<u32>> {
+    if item.integer()? == 0 { Ok(None) } else { integer(item, 10, 1_000_000).map(Some) }
+}
+
 /// `90s`, `5m`, `36h`, `3d`: a number above 0 and a unit; at most `36500d`.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {

@@ -336,6 +336,8 @@ pub struct Refresh {
     /// Keys and tags of a user are read again after this time, at most 30 minutes and half of [`Keys::max_age`]; none: by each
     /// refresh.
     pub keys_every: Option<Duration>,
+    /// Requests to AWS in any minute, of all accounts together, at least 10; none: no limit.
+    pub max_calls_per_minute: Option<u32>,
 }
 
 /// `[safety]`: limits.

@@ -29,6 +29,8 @@ pub enum WarningCode {
     GroupGone,
     /// It is not known whether a group still exists.
     GroupUnclear,
+    /// Not all keys that were due were read.
+    KeysLeft,
 }
 
 /// The form in a document; release 0.1.0 wrote only a text.

@@ -171,6 +171,13 @@ coded! {
             /// What the source says.
             said: Message,
         } = "group-unclear",
+        /// Not all keys that were due were read, so as to make fewer calls.
+        KeysLeft {
+            /// The account's name in the configuration.
+            account: String,
+            /// What the fetch half says.
+            said: Message,
+        } = "keys-left",
         /// A warning about a source in a listing of an earlier release.
         Source {
             /// The account's name in the configuration.
@@ -192,6 +199,7 @@ impl Warning {
             Some(WarningCode::GroupNotFound) => Self::GroupNotFound { account, said },
             Some(WarningCode::GroupGone) => Self::GroupGone { account, said },
             Some(WarningCode::GroupUnclear) => Self::GroupUnclear { account, said },
+            Some(WarningCode::KeysLeft) => Self::KeysLeft { account, said },
             None => Self::Source { account, said },
         }
     }
@@ -305,6 +313,7 @@ impl Warning {
             | Self::GroupNotFound { account, said }
             | Self::GroupGone { account, said }
             | Self::GroupUnclear { account, said }
+            | Self::KeysLeft { account, said }
             | Self::Source { account, said } => of_account(account, said),
         }
     }
@@ -337,6 +346,7 @@ impl Warning {
             | Self::GroupNotFound { .. }
             | Self::GroupGone { .. }
             | Self::GroupUnclear { .. }
+            | Self::KeysLeft { .. }
             | Self::Source { .. } => None,
         }
     }

@@ -254,7 +254,7 @@ fn no_message_and_no_manual_names_a_file_of_the_repository() {
 }
 
 /// What its programs make on a host; and, last, the file that sshd is told and that must never exist.
-const MADE: [&str; 21] = [
+const MADE: [&str; 22] = [
     "/etc/authselect/custom/nss-iam/nsswitch.conf",
     "/etc/nss-iam/config.d/10-enable.toml",
     "/etc/nss-iam/config.d/50-adopt.toml",
@@ -263,6 +263,7 @@ const MADE: [&str; 21] = [
     "/run/nss-iam-imds",
     "/run/nss-iam-imds.nft",
     "/run/nss-iam-refresh",
+    "/var/lib/nss-iam-fetch/calls.json",
     "/var/lib/nss-iam-fetch/listing.json",
     "/var/lib/nss-iam-fetch/reserve",
     "/var/lib/nss-iam/backup/manifest.json",

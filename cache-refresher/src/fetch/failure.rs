@@ -54,6 +54,8 @@ pub(crate) enum Reason {
     NoAnswer,
     /// The deadline of the fetch has passed.
     NoTime,
+    /// `max_calls_per_minute` allows no more calls before the deadline.
+    NoCalls,
 }
 
 /// A failure with everything that came from outside made printable.

@@ -7,7 +7,7 @@ use config::Tags;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::Timestamp;
-use listing::{Account, Failure, FailureKind, Key, User};
+use listing::{Account, Failure, FailureKind, Key, User, Warning, WarningCode};
 
 use super::directory::{Directory, KeyStore, ListedKey, Who};
 use super::failure::{Reason, Refusal, add_consequence, failure, put_together};
@@ -45,9 +45,9 @@ pub(super) async fn read<D: Directory>(
         .await;
 
     let mut gone = BTreeSet::new();
-    let mut failures = Vec::new();
+    let (mut failures, mut left) = (Vec::new(), Left::default());
     for (id, read) in read {
-        failures.extend(read.failures);
+        failures.extend(left.without(&id, read.failures));
         let Ok(at) = account.users.binary_search_by(|user| user.id.cmp(&id)) else {
             continue;
         };
@@ -61,9 +61,57 @@ pub(super) async fn read<D: Directory>(
         }
     }
     retention::remove(account, &gone);
+    left.report(request, account, &mut failures);
     let mut failures = put_together(failures);
     add_consequence(&mut failures, "kept the known keys with their earlier confirmation");
     account.errors.extend(failures);
+}
+
+/// Users whose keys `max_calls_per_minute` leaves for the next fetch.
+#[derive(Debug, Default)]
+struct Left {
+    users: BTreeSet<String>,
+    /// One of the calls that were not made.
+    failure: Option<Failure>,
+}
+
+impl Left {
+    /// The failures of this user that are of another kind.
+    fn without(&mut self, id: &str, failures: Vec<(Reason, Failure)>) -> Vec<(Reason, Failure)> {
+        let (left, others): (Vec<_>, Vec<_>) =
+            failures.into_iter().partition(|(reason, _)| *reason == Reason::NoCalls);
+        if let Some((_, failure)) = left.into_iter().next() {
+            self.users.insert(id.to_owned());
+            self.failure.get_or_insert(failure);
+        }
+        others
+    }
+
+    /// A warning, and a failure once keys are much older than they should be.
+    fn report(
+        self,
+        request: &AccountRequest<'_>,
+        account: &mut Account,
+        failures: &mut Vec<(Reason, Failure)>,
+    ) {
+        let Some(failure) = self.failure else { return };
+        let what = "max_calls_per_minute in [refresh] allows too few calls to read all keys that are due; the next refreshes \
+                    read the rest";
+        let hint = "if keys are to be read sooner, set it to more";
+        account.warnings.push(Warning::new(WarningCode::KeysLeft, what, hint));
+        let late = request.schedule.late();
+        let is_late = |user: &&User| {
+            self.users.contains(&user.id)
+                && user.confirmed.is_some_and(|at| request.now.duration_since(at) > late)
+        };
+        let users = account.users.iter().filter(is_late).count();
+        if users > 0 {
+            let minutes = late.as_mins();
+            let cause =
+                format!("{}; keys of {users} users were read more than {minutes} min ago", failure.cause);
+            failures.push((Reason::NoCalls, Failure { cause, ..failure }));
+        }
+    }
 }
 
 /// Updates a user by what was read. Keys that could not be read keep their earlier confirmation.

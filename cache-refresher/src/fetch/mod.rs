@@ -12,6 +12,7 @@ mod file;
 mod groups;
 mod keys;
 mod merge;
+mod pace;
 mod removal;
 mod request;
 mod retention;
@@ -27,6 +28,8 @@ use listing::{Failure, FailureKind, Listing};
 
 pub(crate) use aws::Calls;
 use failure::failure;
+use pace::Pace;
+pub(crate) use pace::Past;
 pub(crate) use request::{Progress, Release, Request};
 
 /// What was read.
@@ -34,6 +37,8 @@ pub(crate) struct Fetched {
     pub(crate) listing: Listing,
     /// Requests to AWS.
     pub(crate) calls: Calls,
+    /// For the next fetch.
+    pub(crate) past: Past,
     /// The `errors` of all accounts of the listing.
     pub(crate) failures: Vec<Failure>,
 }
@@ -45,32 +50,28 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
     let now = Timestamp::from_second(request.now.as_second()).unwrap_or(request.now);
     // A listing of another source says nothing about this one.
     let previous = request.previous.filter(|listing| request.config.source.has_url(&listing.source));
+    let pace = Pace::new(request.config.refresh.max_calls_per_minute, request.past.clone(), now);
     let request = Request { now, previous, ..request };
     let listing = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(read(request, calls.clone())),
+        Ok(runtime) => runtime.block_on(read(request, calls.clone(), pace.clone())),
         Err(error) => {
             let failure = failure("fetch", "this host", &error.to_string(), "", FailureKind::Other);
             retention::keep_listing(request, failure)
         }
     };
     let failures = listing.accounts.iter().flat_map(|account| account.errors.iter().cloned()).collect();
-    Fetched { listing, calls, failures }
+    Fetched { listing, calls, past: pace.past(), failures }
 }
 
 /// A source is either a set of accounts that are asked for groups and users, or one document.
-async fn read(request: Request<'_>, calls: Calls) -> Listing {
+async fn read(request: Request<'_>, calls: Calls, pace: Pace) -> Listing {
     let config = request.config;
-    let progress = Arc::clone(&request.progress);
+    let means = aws::Means { calls, pace, progress: Arc::clone(&request.progress) };
     match &config.source {
-        Source::Iam => {
-            accounts::read(request, aws::connect::<aws::iam::Iam>(&config.aws, calls, progress)).await
-        }
+        Source::Iam => accounts::read(request, aws::connect::<aws::iam::Iam>(&config.aws, means)).await,
         Source::IdentityCenter => {
-            accounts::read(
-                request,
-                aws::connect::<aws::identity_center::IdentityStore>(&config.aws, calls, progress),
-            )
-            .await
+            accounts::read(request, aws::connect::<aws::identity_center::IdentityStore>(&config.aws, means))
+                .await
         }
         Source::File { path, .. } => document::read(request, file::File(path)).await,
         Source::S3 { .. } => {

@@ -8,6 +8,7 @@ use config::{Config, Source, Tags};
 use jiff::Timestamp;
 use listing::{Account, Failure, Listing, User, VERSION};
 
+use super::pace::Past;
 use super::schedule::Schedule;
 
 /// Receives the progress of the reading.
@@ -32,6 +33,8 @@ pub(crate) struct Request<'a> {
     pub(crate) force: bool,
     /// The users whom a change of the configuration, or an export without users, may remove.
     pub(crate) release: &'a Release,
+    /// What the fetches before say of the calls that they made.
+    pub(crate) past: Past,
     /// What was read before this time is read again, even if it is not due.
     pub(crate) asked: Option<Timestamp>,
     /// The time of day.

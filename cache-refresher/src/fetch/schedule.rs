@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use listing::User;
 
 /// When something is read again.
@@ -18,6 +18,13 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
+    /// How old keys can become before it is an error that they were not read.
+    pub(crate) fn late(&self) -> SignedDuration {
+        SignedDuration::try_from(self.every.unwrap_or(EXPECTED))
+            .unwrap_or(SignedDuration::MAX)
+            .saturating_mul(2)
+    }
+
     /// Whether keys and tags of this user are to be read.
     ///
     /// The time is divided into periods, which begin at a different moment for each user: each user is read once in each
@@ -32,6 +39,9 @@ impl Schedule {
     }
 }
 
+/// How often keys are expected to be read where nothing says it.
+const EXPECTED: Duration = Duration::from_secs(15 * 60);
+
 /// The number of the period that a time is in.
 fn period(id: &str, every: Duration, at: Timestamp) -> i64 {
     let every = i64::try_from(every.as_secs()).unwrap_or(i64::MAX).max(1);
@@ -43,8 +53,6 @@ fn period(id: &str, every: Duration, at: Timestamp) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
 
     const EVERY: Duration = Duration::from_secs(15 * 60);

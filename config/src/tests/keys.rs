@@ -100,6 +100,7 @@ instance_connect = true
 user_ca = "/etc/ssh/user-ca.pub"
 [refresh]
 keys_every = "45s"
+max_calls_per_minute = 600
 [safety]
 max_removed_percent = 0
 "#;
@@ -187,7 +188,7 @@ fn of_every_key() -> Config {
             instance_connect: true,
             user_ca: text("/etc/ssh/user-ca.pub"),
         },
-        refresh: Refresh { keys_every: Some(Duration::from_secs(45)) },
+        refresh: Refresh { keys_every: Some(Duration::from_secs(45)), max_calls_per_minute: Some(600) },
         safety: Safety { max_removed_percent: 0 },
     }
 }

@@ -103,6 +103,12 @@ fn durations_have_a_unit_and_are_above_zero() {
 #[test]
 fn keys_are_read_again_long_before_they_are_too_old() {
     assert_values("[refresh]", "keys_every", &["'0'", "'1s'", "'30m'"], &["''", "'31m'", "'1d'", "15"]);
+    assert_values(
+        "[refresh]",
+        "max_calls_per_minute",
+        &["0", "10", "1000000"],
+        &["9", "-1", "'60'", "1000001"],
+    );
     let with =
         |age: &str, every: &str| format!("[refresh]\nkeys_every = '{every}'\n[keys]\nmax_age = '{age}'");
     assert_refused(&with("29m", "15m"), 2, "before they are read again");

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::time::Duration;
 
-use listing::{Listing, User};
+use listing::{Listing, User, WarningCode};
+use serde_json::json;
 
 use crate::host::{GROUPS, Host};
 
@@ -44,4 +45,33 @@ fn with_keys_every_a_refresh_asks_for_the_keys_of_those_who_are_due_and_if_it_wa
     assert!(due < 5 && due == read_between(&third, &fourth));
     let (forced, _) = calls(&["--force"]);
     assert_eq!(forced, 5);
+}
+
+#[test]
+fn a_limit_on_calls_holds_over_several_refreshes_and_leaves_keys_for_later_ones() {
+    let names: Vec<_> = (0..10).map(|n| format!("user{n}")).collect();
+    let users: Vec<_> = names.iter().map(|name| json!({"name": name, "keys": 1})).collect();
+    let Some(host) = Host::seeded(&json!({"users": users, "groups": {"G": names, "H": []}})) else { return };
+    host.machine.config(&format!(
+        "{GROUPS}[aws]\ntimeout = \"20s\"\n[refresh]\nkeys_every = \"30m\"\nmax_calls_per_minute = 20\n"
+    ));
+    let refresh = || {
+        let ended = host.refresh();
+        ended.told(0, &[]);
+        let listing = ended.listing.unwrap();
+        let account = &listing.accounts[0];
+        assert_eq!((account.users.len(), account.errors.len()), (10, 0));
+        let read = account.users.iter().filter(|user| user.confirmed.is_some()).count();
+        let codes: Vec<_> = account.warnings.iter().filter_map(|warning| warning.code).collect();
+        assert_eq!(codes, if read < 10 { vec![WarningCode::KeysLeft] } else { vec![] });
+        (read, host.account.actions().len())
+    };
+    host.account.forget_calls();
+    let (first, calls) = refresh();
+    assert!((3..10).contains(&first) && calls == 16, "{first} {calls}");
+    let (second, calls) = refresh();
+    assert_eq!((second, calls), (first, 19), "only memberships");
+    // A minute later.
+    std::fs::write("/var/lib/nss-iam-fetch/calls.json", "damaged").unwrap();
+    assert_eq!(refresh().0, 10);
 }

@@ -1,17 +1,15 @@
 //! The accounts of AWS that this host can reach, for every service that has users.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use config::Source;
 use listing::Failure;
 
-use super::calls::Calls;
+use super::Means;
 use super::sdk::Aws;
 use super::sts::{Identity, Role};
 use crate::fetch::accounts::{Accounts, Configured};
 use crate::fetch::directory::Directory;
-use crate::fetch::request::Progress;
 
 /// A directory that one role reads.
 pub(super) trait OfRole: Directory + Sized {
@@ -31,10 +29,9 @@ pub(crate) struct AwsAccounts<'a, D> {
 #[expect(private_bounds, reason = "only services of this directory are meant")]
 pub(crate) async fn connect<D: OfRole>(
     config: &config::Aws,
-    calls: Calls,
-    progress: Arc<dyn Progress>,
+    means: Means,
 ) -> Result<AwsAccounts<'_, D>, Failure> {
-    let aws = Aws::reach(config, D::SOURCE.policy(), calls, progress).await?;
+    let aws = Aws::reach(config, D::SOURCE.policy(), means).await?;
     let identity = aws.identity().await?;
     Ok(AwsAccounts { aws, identity, of: PhantomData })
 }

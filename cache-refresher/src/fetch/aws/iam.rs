@@ -29,6 +29,8 @@ const PAGE: i32 = 1000;
 pub(crate) struct Iam {
     client: Client,
     caller: Caller,
+    /// For keys and tags.
+    keys: Caller,
 }
 
 impl OfRole for Iam {
@@ -39,11 +41,12 @@ impl OfRole for Iam {
         if let Some(url) = &aws.config.endpoint_url_iam {
             builder = builder.endpoint_url(url);
         }
-        if let Some(credentials) = role.credentials {
+        if let Some(credentials) = role.credentials.clone() {
             builder = builder.credentials_provider(credentials);
         }
-        let caller = aws.caller(&QUERY, role.denied, aws.place(&role.account, account.name));
-        let iam = Iam { client: Client::from_conf(builder.build()), caller };
+        let caller = || aws.caller(&QUERY, role.denied.clone(), aws.place(&role.account, account.name));
+        let client = Client::from_conf(builder.build());
+        let iam = Iam { client, caller: caller(), keys: caller().for_keys() };
         Ok((iam, role.account))
     }
 }
@@ -161,7 +164,7 @@ impl KeyStore for Iam {
         let mut pages = Pages::default();
         while let Some(marker) = pages.next() {
             let answer = self
-                .caller
+                .keys
                 .call(ACTION, user, |watch| {
                     let call = self.client.list_ssh_public_keys().user_name(user).set_marker(marker);
                     call.customize().interceptor(watch).send()
@@ -169,10 +172,10 @@ impl KeyStore for Iam {
                 .await?;
             pages
                 .turn(answer.is_truncated, answer.marker)
-                .map_err(|cause| self.caller.contradiction(ACTION, user, cause))?;
+                .map_err(|cause| self.keys.contradiction(ACTION, user, cause))?;
             for key in answer.ssh_public_keys.unwrap_or_default() {
                 if key.ssh_public_key_id.is_empty() {
-                    return Err(self.caller.contradiction(ACTION, user, "a key without an id"));
+                    return Err(self.keys.contradiction(ACTION, user, "a key without an id"));
                 }
                 let active = key.status == StatusType::Active;
                 if !keys.iter().any(|other| other.id == key.ssh_public_key_id) {
@@ -186,7 +189,7 @@ impl KeyStore for Iam {
     async fn key(&self, user: &str, id: &str) -> Result<KeyAnswer, Refusal> {
         const ACTION: &str = "iam:GetSSHPublicKey";
         let answer = self
-            .caller
+            .keys
             .call(ACTION, user, |watch| {
                 let call = self.client.get_ssh_public_key().user_name(user).ssh_public_key_id(id);
                 call.encoding(EncodingType::Ssh).customize().interceptor(watch).send()
@@ -196,7 +199,7 @@ impl KeyStore for Iam {
             Some(key) if key.ssh_public_key_id == id && key.user_name == user => {
                 Ok(KeyAnswer { active: key.status == StatusType::Active, body: key.ssh_public_key_body })
             }
-            _ => Err(self.caller.contradiction(ACTION, user, "the answer is about another key")),
+            _ => Err(self.keys.contradiction(ACTION, user, "the answer is about another key")),
         }
     }
 
@@ -206,7 +209,7 @@ impl KeyStore for Iam {
         let mut pages = Pages::default();
         while let Some(marker) = pages.next() {
             let answer = self
-                .caller
+                .keys
                 .call(ACTION, user, |watch| {
                     let call = self.client.list_user_tags().user_name(user).set_marker(marker);
                     call.customize().interceptor(watch).send()
@@ -214,7 +217,7 @@ impl KeyStore for Iam {
                 .await?;
             pages
                 .turn(answer.is_truncated, answer.marker)
-                .map_err(|cause| self.caller.contradiction(ACTION, user, cause))?;
+                .map_err(|cause| self.keys.contradiction(ACTION, user, cause))?;
             tags.extend(answer.tags.into_iter().map(|tag| (tag.key, tag.value)));
         }
         Ok(tags)

@@ -1,6 +1,5 @@
 //! Sets up the AWS SDK for all accounts: region, connections, retries, limits of time, credentials.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
@@ -10,14 +9,13 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_iam::config::retry::{RetryPartition, TokenBucket};
 use listing::{Failure, FailureKind};
 
-use super::calls::Calls;
+use super::Means;
 use super::credentials::{self, Watched};
 use super::deadline::Deadline;
 use super::http::{self, Asked};
 use super::imds::Imds;
 use super::place::{self, Chosen, Place};
 use crate::fetch::failure::failure;
-use crate::fetch::request::Progress;
 
 /// IAM throttles per account, so a refresh of many users has to expect that any call is refused a few times. If every second
 /// attempt is refused, ten attempts fail for one call in a thousand.
@@ -42,8 +40,7 @@ pub(super) struct Aws<'a> {
     pub(super) credentials: Watched,
     pub(super) imds: Imds,
     pub(super) deadline: Deadline,
-    pub(super) calls: Calls,
-    pub(super) progress: Arc<dyn Progress>,
+    pub(super) means: Means,
 }
 
 impl<'a> Aws<'a> {
@@ -52,8 +49,7 @@ impl<'a> Aws<'a> {
     pub(super) async fn reach(
         config: &'a config::Aws,
         policy: &'static str,
-        calls: Calls,
-        progress: Arc<dyn Progress>,
+        means: Means,
     ) -> Result<Self, Failure> {
         let deadline = Deadline::after(config.timeout);
         let connections = http::connections(config)?;
@@ -99,7 +95,7 @@ impl<'a> Aws<'a> {
         let sdk = tokio::time::timeout_at(deadline.at, loader.load()).await.map_err(late)?;
         let sdk = sdk.into_builder().http_client(connections.client()).build();
         let (sdk, credentials) = credentials::watched(sdk, asked);
-        Ok(Self { config, policy, sdk, region, credentials, imds, deadline, calls, progress })
+        Ok(Self { config, policy, sdk, region, credentials, imds, deadline, means })
     }
 
     /// Where calls about this account go; `id` and `name` are empty as long as they are not known.

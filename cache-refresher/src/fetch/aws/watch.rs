@@ -18,14 +18,14 @@ use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use listing::{Failure, FailureCode, FailureKind};
 use tokio::time::timeout_at;
 
-use super::calls::Calls;
+use super::Means;
 use super::credentials::Watched;
 use super::deadline::Deadline;
 use super::error::{CREDENTIALS, Told, cause_of, hint, in_short, told};
 use super::place::{Place, host_of};
 use super::sdk::Aws;
 use crate::fetch::failure::{Reason, Refusal, failure, printable};
-use crate::fetch::request::Progress;
+use crate::fetch::pace::Purpose;
 
 /// What differs between services of AWS.
 #[derive(Debug)]
@@ -43,8 +43,8 @@ pub(super) const QUERY: Service = Service { is_missing: |code, _| code == "NoSuc
 #[derive(Debug)]
 pub(super) struct Caller {
     deadline: Deadline,
-    calls: Calls,
-    progress: Arc<dyn Progress>,
+    means: Means,
+    purpose: Purpose,
     credentials: Watched,
     service: &'static Service,
     /// The hint for a call that is denied.
@@ -58,8 +58,8 @@ impl Aws<'_> {
     pub(super) fn caller(&self, service: &'static Service, denied: String, place: Place) -> Caller {
         Caller {
             deadline: self.deadline,
-            calls: self.calls.clone(),
-            progress: Arc::clone(&self.progress),
+            means: self.means.clone(),
+            purpose: Purpose::Members,
             credentials: self.credentials.clone(),
             service,
             denied,
@@ -70,6 +70,11 @@ impl Aws<'_> {
 }
 
 impl Caller {
+    /// Makes calls for keys and tags.
+    pub(super) fn for_keys(self) -> Self {
+        Self { purpose: Purpose::Keys, ..self }
+    }
+
     /// The time until the deadline of the fetch.
     pub(super) fn time_left(&self) -> Duration {
         self.deadline.left()
@@ -89,31 +94,36 @@ impl Caller {
         let seen = Seen::default();
         let outcome = if self.deadline.left().is_zero() {
             None
+        } else if !self.means.pace.take(self.purpose, self.deadline.at).await {
+            return Err(self.no_calls(action, on));
         } else {
             let watch = Watch {
                 action,
                 is_whole: self.service.is_whole,
-                calls: self.calls.clone(),
-                progress: Arc::clone(&self.progress),
+                means: self.means.clone(),
+                purpose: self.purpose,
                 seen: Arc::clone(&seen),
                 error: PhantomData,
             };
             timeout_at(self.deadline.at, send(watch)).await.ok()
         };
-        let Attempt { endpoint, told: last, .. } =
+        let Attempt { endpoint, told: last, is_not_repeated, .. } =
             std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
         let is_sent = endpoint.is_some();
         if is_sent {
             *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = endpoint;
         }
-        let (told, is_missing) = match outcome {
-            Some(Ok(answer)) => return Ok(answer),
-            Some(Err(error)) => {
+        let (told, is_missing) = match (outcome, last) {
+            (Some(Ok(answer)), _) => return Ok(answer),
+            (Some(Err(_)), Some(last)) if is_not_repeated => {
+                (Told { cause: format!("{}; {}", last.cause, self.means.pace.used_up()), ..last }, false)
+            }
+            (Some(Err(error)), _) => {
                 let told = told(&error);
                 let is_missing = told.code().is_some_and(|code| (self.service.is_missing)(code, &error));
                 (told, is_missing)
             }
-            None => (self.out_of_time(last), false),
+            (None, last) => (self.out_of_time(last), false),
         };
         let refusal = self.refusal(action, on, &told, is_sent);
         if !is_missing {
@@ -143,6 +153,13 @@ impl Caller {
             reason,
             failure: Failure { code: told.is_of_clock().then_some(FailureCode::Clock), ..failure },
         }
+    }
+
+    /// A call that was not made.
+    fn no_calls(&self, action: &str, on: &str) -> Refusal {
+        let hint = "set max_calls_per_minute to more, or read keys less often, with keys_every";
+        let failure = failure(action, on, &self.means.pace.used_up(), hint, FailureKind::Unavailable);
+        Refusal { reason: Reason::NoCalls, failure }
     }
 
     /// An answer that contradicts itself or the question.
@@ -192,6 +209,8 @@ struct Attempt {
     told: Option<Told>,
     /// The same in a few words.
     in_short: String,
+    /// There would have been another attempt, but `max_calls_per_minute` allows none.
+    is_not_repeated: bool,
 }
 
 type Seen = Arc<Mutex<Attempt>>;
@@ -200,8 +219,8 @@ type Seen = Arc<Mutex<Attempt>>;
 pub(super) struct Watch<E> {
     action: &'static str,
     is_whole: fn(&str, &[u8]) -> bool,
-    calls: Calls,
-    progress: Arc<dyn Progress>,
+    means: Means,
+    purpose: Purpose,
     seen: Seen,
     error: PhantomData<fn() -> E>,
 }
@@ -223,14 +242,18 @@ impl<E: StdError + ProvideErrorMetadata + Send + Sync + 'static> Intercept for W
         _: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.calls.count(self.action);
         let host = host_of(context.request().uri());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // The numbers that the SDK itself decides by.
         let tries = bag.load::<RequestAttempts>().map(RequestAttempts::attempts).filter(|tries| *tries > 1);
+        if tries.is_some() && !self.means.pace.take_now(self.purpose) {
+            seen.is_not_repeated = true;
+            return Err(self.means.pace.used_up().into());
+        }
+        self.means.calls.count(self.action);
         if let (Some(tries), Some(retries)) = (tries, bag.load::<RetryConfig>()) {
             let text = format!("{host}: {}, try {tries} of {}", seen.in_short, retries.max_attempts());
-            self.progress.repeats(&printable(&text));
+            self.means.progress.repeats(&printable(&text));
         }
         seen.endpoint = Some(host);
         Ok(())
@@ -268,6 +291,9 @@ impl<E: StdError + ProvideErrorMetadata + Send + Sync + 'static> Intercept for W
                 }
             };
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.is_not_repeated {
+                return Ok(());
+            }
             seen.in_short = in_short(&told, error);
             seen.told = Some(told);
         }
@@ -283,8 +309,12 @@ fn is_whole(action: &str, body: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
+    use super::super::calls::Calls;
     use super::super::place::Chosen;
     use super::*;
+    use crate::fetch::pace::{Pace, Past};
     use crate::fetch::tests::Quiet;
 
     fn place() -> Place {
@@ -295,8 +325,12 @@ mod tests {
     fn caller() -> Caller {
         Caller {
             deadline: Deadline::after(Duration::ZERO),
-            calls: Calls::default(),
-            progress: Arc::new(Quiet),
+            means: Means {
+                calls: Calls::default(),
+                pace: Pace::new(None, Past::default(), Timestamp::UNIX_EPOCH),
+                progress: Arc::new(Quiet),
+            },
+            purpose: Purpose::Members,
             credentials: Watched::default(),
             service: &QUERY,
             denied: "attach the policy".to_owned(),

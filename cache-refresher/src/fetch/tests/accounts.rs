@@ -10,6 +10,7 @@ use super::*;
 use crate::fetch::Request;
 use crate::fetch::accounts::{self, Accounts, Configured};
 use crate::fetch::failure::failure;
+use crate::fetch::pace::Past;
 
 /// Role -> id of its account, and what that holds. The first account has no role.
 #[derive(Default)]
@@ -47,6 +48,7 @@ fn read(source: Tables, text: &str, previous: Option<&Listing>, release: &Releas
         remembered: Vec::new(),
         force: release.all,
         release,
+        past: Past::default(),
         asked: None,
         now: at(5),
         progress: Arc::new(Quiet),
@@ -146,6 +148,7 @@ fn where_no_account_is_configured_the_source_is_not_asked() {
         remembered: Vec::new(),
         force: false,
         release: &release,
+        past: Past::default(),
         asked: None,
         now: at(0),
         progress: Arc::new(Quiet),

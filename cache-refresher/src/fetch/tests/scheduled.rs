@@ -133,3 +133,54 @@ fn keys_that_are_not_due_stay_with_the_time_of_their_reading() {
         assert_eq!(user.confirmed, Some(at(if at_now { 5 } else { 0 })));
     }
 }
+
+/// Runs of 100 users, five minutes apart, with so many calls for keys in each.
+fn limited(calls: u32, schedule: impl Fn(i64) -> Schedule, runs: i64) -> Vec<Account> {
+    let table = many(100);
+    let mut all: Vec<Account> = Vec::new();
+    for run in 0..runs {
+        table.calls_left.set(Some(calls));
+        all.push(run_every(schedule(5 * run), &table, all.last()));
+    }
+    all
+}
+
+#[test]
+fn keys_that_no_call_is_left_for_are_read_by_later_runs_with_a_warning_and_no_failure() {
+    // Two calls for each new user.
+    let runs = limited(80, |now| every(30, now), 5);
+    let unread = |account: &Account| account.users.iter().filter(|user| user.confirmed.is_none()).count();
+    assert!((20..=62).contains(&unread(&runs[0])), "{}", unread(&runs[0]));
+    for account in &runs[..2] {
+        assert_eq!((account.users.len(), account.complete, account.errors.len()), (100, true, 0));
+        assert_eq!(account.warnings[0].code, Some(listing::WarningCode::KeysLeft));
+    }
+    assert!(unread(&runs[3]) == 0 && runs[4].warnings.is_empty());
+    assert!(runs[4].users.iter().all(|user| user.keys.len() == 1));
+}
+
+#[test]
+fn keys_become_an_error_once_they_are_twice_as_old_as_they_should_be() {
+    let late = |account: &Account| {
+        assert_eq!(account.users.len(), 100);
+        account.errors.iter().any(|error| error.cause.contains("users were read more than 20 min ago"))
+    };
+    let starved = limited(250, |now| every(10, now), 1);
+    let table = many(100);
+    let (mut known, mut seen) = (starved[0].clone(), Vec::new());
+    for run in 1..8 {
+        table.calls_left.set(Some(15));
+        known = run_every(every(10, 5 * run), &table, Some(&known));
+        seen.push(late(&known));
+        assert!(kinds(&known).iter().all(|kind| *kind == FailureKind::Unavailable));
+    }
+    assert_eq!(seen[..4], [false; 4], "up to 20 minutes");
+    assert_eq!(seen[4..], [true; 3], "100 users in runs of 15 take 35 minutes");
+    let enough = limited(250, |now| every(10, now), 1);
+    let mut known = enough[0].clone();
+    for run in 1..12 {
+        table.calls_left.set(Some(75));
+        known = run_every(every(10, 5 * run), &table, Some(&known));
+        assert!(!late(&known));
+    }
+}

@@ -1,6 +1,6 @@
 //! An account as a table: what IAM holds, and how it answers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub(super) struct Table {
     /// Keys that ListSSHPublicKeys leaves out.
     pub(super) hidden: BTreeSet<String>,
     pub(super) short_of_time: bool,
+    /// How many more calls for keys a limit allows; none: any number.
+    pub(super) calls_left: Cell<Option<u32>>,
     /// A source whose users have no keys.
     pub(super) keyless: bool,
 }
@@ -107,6 +109,12 @@ impl Table {
     }
 
     fn ask(&self, call: &'static str, on: &str) -> Result<(), Refusal> {
+        if call.contains("SSH")
+            && let Some(left) = self.calls_left.get()
+        {
+            let Some(left) = left.checked_sub(1) else { return Err(refusal(call, on, Reason::NoCalls)) };
+            self.calls_left.set(Some(left));
+        }
         self.asked.borrow_mut().push((call, on.to_owned()));
         match self.refuse.get(&(call, on.to_owned())) {
             Some(reason) => Err(refusal(call, on, reason.clone())),

@@ -1,0 +1,66 @@
+//! The file in which a fetch half leaves what the next one has to know of its calls. Nothing else reads it.
+
+use std::io;
+use std::path::Path;
+
+use listing::regular::{self, Links};
+
+use crate::fetch::Past;
+use crate::replace::replace;
+
+/// In the fetch half's own directory.
+const CALLS: &str = "/var/lib/nss-iam-fetch/calls.json";
+
+/// Far more than a minute and a thousand accounts need.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What the last fetch left; nothing if the file is missing or damaged.
+pub(crate) fn past() -> Past {
+    read(Path::new(CALLS))
+}
+
+fn read(path: &Path) -> Past {
+    let read = regular::read(path, MAX_BYTES, Links::Refuse).map_err(io::Error::from);
+    match read.and_then(|file| Ok(serde_json::from_slice(&file.bytes)?)) {
+        Ok(past) => past,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Past::default(),
+        Err(cause) => {
+            log::warn!("cannot use '{}': {cause}; it is replaced", path.display());
+            Past::default()
+        }
+    }
+}
+
+/// Replaces the file. Without it, the next fetch makes its calls as if this one had made none.
+pub(crate) fn write(past: &Past) {
+    let json = serde_json::to_vec(past).unwrap_or_default();
+    if let Err(cause) = replace(Path::new(CALLS), &json, 0o600, None) {
+        log::warn!("cannot write '{CALLS}': {cause}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_as_good_as_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("calls.json");
+        assert_eq!(read(&path), Past::default());
+        let cases: [&[u8]; 6] =
+            [b"", b"{", b"[]", b"{\"sent\":{\"x\":1}}", b"{\"sent\":{\"1\":-1}}", b"\0\xff"];
+        for damaged in cases {
+            std::fs::write(&path, damaged).unwrap();
+            assert_eq!(read(&path), Past::default(), "{damaged:?}");
+        }
+        std::fs::write(&path, vec![b' '; 2 << 20]).unwrap();
+        assert_eq!(read(&path), Past::default());
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+        assert_eq!(read(&path), Past::default());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, b"{\"sent\":{\"7\":1},\"later\":true}").unwrap();
+        assert_ne!(read(&path), Past::default(), "of a later release");
+    }
+}

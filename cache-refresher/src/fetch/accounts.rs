@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 
 use config::{Config, Store};
 use futures_util::future::join_all;
-use listing::{Account, Failure, Listing};
+use listing::{Account, Failure, FailureKind, Listing};
 use message::quoted;
 
 use super::account::refresh;
 use super::directory::Directory;
-use super::failure::held;
+use super::failure::{failure, held};
+use super::pace::{Pace, Purpose};
 use super::request::{AccountRequest, Release, Request};
 use super::retention::{self, keep_account};
 
@@ -63,6 +64,7 @@ fn configured<'a>(config: &'a Config, has_to_stay: impl Fn(&str) -> bool) -> Vec
 /// Reads all accounts; a failure of one does not affect the others. `source` is not awaited if no account is configured.
 pub(super) async fn read<A: Accounts>(
     mut request: Request<'_>,
+    pace: &Pace,
     source: impl Future<Output = Result<A, Failure>>,
 ) -> Listing {
     let (known, rest) = retention::by_name(request.previous.take(), std::mem::take(&mut request.remembered));
@@ -74,12 +76,18 @@ pub(super) async fn read<A: Accounts>(
         memory.others.clear();
     }
     let memory = RefCell::new(memory);
-    let mut read = if accounts.is_empty() {
-        Vec::new()
+    let is_paused = |account: &Configured<'_>| paused::<A>(pace, account.name).is_some();
+    let mut read = if accounts.iter().all(is_paused) {
+        let kept = |account: &Configured<'_>| {
+            let failures = paused::<A>(pace, account.name).into_iter().collect();
+            keep_account(memory.borrow_mut().take(account), account.name, failures)
+        };
+        accounts.iter().map(kept).collect()
     } else {
         match source.await {
             Ok(source) => {
-                let reading = accounts.iter().map(|account| one_account(&request, &source, account, &memory));
+                let reading =
+                    accounts.iter().map(|account| one_account(&request, pace, &source, account, &memory));
                 join_all(reading).await
             }
             Err(failure) => accounts
@@ -157,14 +165,33 @@ impl Memory {
     }
 }
 
+/// The failure of an account that is not asked at present, because AWS throttled its calls.
+fn paused<A: Accounts>(pace: &Pace, account: &str) -> Option<Failure> {
+    let pause = pace.pause(account).filter(|pause| pause.of == Purpose::Members)?;
+    let until = pause.until.strftime("%Y-%m-%dT%H:%MZ");
+    let cause = format!("not called before {until}, because AWS throttled the calls of earlier refreshes");
+    let call = A::Directory::words().members;
+    Some(failure(
+        call,
+        "all groups",
+        &cause,
+        "'nss-iamctl refresh --force' does not wait",
+        FailureKind::Unavailable,
+    ))
+}
+
 /// Reads one account.
 async fn one_account<A: Accounts>(
     request: &Request<'_>,
+    pace: &Pace,
     source: &A,
     account: &Configured<'_>,
     memory: &RefCell<Memory>,
 ) -> Account {
     let known = memory.borrow_mut().take(account);
+    if let Some(failure) = paused::<A>(pace, account.name) {
+        return keep_account(known, account.name, vec![failure]);
+    }
     let tagged = match account.tag {
         None => Ok(Vec::new()),
         Some(tag) => source.groups_in_tag(tag).await,
@@ -192,6 +219,7 @@ async fn one_account<A: Accounts>(
         force: request.force,
         release: request.release,
         schedule: request.schedule(),
+        keys_pause: pace.pause(account.name).map(|pause| pause.until),
         now: request.now,
         progress: &*request.progress,
     };

@@ -31,7 +31,9 @@ pub(super) async fn read<D: Directory>(
     };
     let is_due = |user: &&User| settled.get(&user.id) != Some(&user.name) || request.schedule.has_due(user);
     let members = account.users.iter().filter(|user| present.contains(&user.id));
-    let mut order: Vec<&User> = members.filter(is_due).collect();
+    let due: Vec<&User> = members.filter(is_due).collect();
+    let mut left = Left::default();
+    let mut order = left.paused(request, due);
     order.sort_by(|one, other| (one.confirmed, &one.id).cmp(&(other.confirmed, &other.id)));
     request.progress.more(order.len());
     let read: BTreeMap<String, UserRead> = stream::iter(order)
@@ -45,7 +47,7 @@ pub(super) async fn read<D: Directory>(
         .await;
 
     let mut gone = BTreeSet::new();
-    let (mut failures, mut left) = (Vec::new(), Left::default());
+    let mut failures = Vec::new();
     for (id, read) in read {
         failures.extend(left.without(&id, read.failures));
         let Ok(at) = account.users.binary_search_by(|user| user.id.cmp(&id)) else {
@@ -67,7 +69,7 @@ pub(super) async fn read<D: Directory>(
     account.errors.extend(failures);
 }
 
-/// Users whose keys `max_calls_per_minute` leaves for the next fetch.
+/// Users whose keys are left for a later fetch, because calls are limited or throttled.
 #[derive(Debug, Default)]
 struct Left {
     users: BTreeSet<String>,
@@ -76,6 +78,23 @@ struct Left {
 }
 
 impl Left {
+    /// The users whose keys are read during a pause: those of whom nothing is known.
+    fn paused<'a>(&mut self, request: &AccountRequest<'_>, due: Vec<&'a User>) -> Vec<&'a User> {
+        let Some(until) = request.keys_pause else { return due };
+        let (left, new): (Vec<&User>, Vec<&User>) =
+            due.into_iter().partition(|user| user.confirmed.is_some());
+        self.users.extend(left.into_iter().map(|user| user.id.clone()));
+        if !self.users.is_empty() {
+            let until = until.strftime("%Y-%m-%dT%H:%MZ");
+            let cause = format!(
+                "AWS throttled the calls of earlier refreshes, and known keys are not read before {until}"
+            );
+            let hint = "'nss-iamctl refresh --force' does not wait";
+            self.failure = Some(failure("keys", "all users", &cause, hint, FailureKind::Unavailable));
+        }
+        new
+    }
+
     /// The failures of this user that are of another kind.
     fn without(&mut self, id: &str, failures: Vec<(Reason, Failure)>) -> Vec<(Reason, Failure)> {
         let (left, others): (Vec<_>, Vec<_>) =
@@ -95,10 +114,9 @@ impl Left {
         failures: &mut Vec<(Reason, Failure)>,
     ) {
         let Some(failure) = self.failure else { return };
-        let what = "max_calls_per_minute in [refresh] allows too few calls to read all keys that are due; the next refreshes \
-                    read the rest";
-        let hint = "if keys are to be read sooner, set it to more";
-        account.warnings.push(Warning::new(WarningCode::KeysLeft, what, hint));
+        let what =
+            format!("not all keys that are due were read: {}; later refreshes read the rest", failure.cause);
+        account.warnings.push(Warning::new(WarningCode::KeysLeft, what, &failure.hint));
         let late = request.schedule.late();
         let is_late = |user: &&User| {
             self.users.contains(&user.id)

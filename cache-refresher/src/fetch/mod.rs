@@ -50,7 +50,8 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
     let now = Timestamp::from_second(request.now.as_second()).unwrap_or(request.now);
     // A listing of another source says nothing about this one.
     let previous = request.previous.filter(|listing| request.config.source.has_url(&listing.source));
-    let pace = Pace::new(request.config.refresh.max_calls_per_minute, request.past.clone(), now);
+    let pace =
+        Pace::new(request.config.refresh.max_calls_per_minute, request.past.clone(), now, request.force);
     let request = Request { now, previous, ..request };
     let listing = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(read(request, calls.clone(), pace.clone())),
@@ -66,12 +67,18 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
 /// A source is either a set of accounts that are asked for groups and users, or one document.
 async fn read(request: Request<'_>, calls: Calls, pace: Pace) -> Listing {
     let config = request.config;
-    let means = aws::Means { calls, pace, progress: Arc::clone(&request.progress) };
+    let means = aws::Means { calls, pace: pace.clone(), progress: Arc::clone(&request.progress) };
     match &config.source {
-        Source::Iam => accounts::read(request, aws::connect::<aws::iam::Iam>(&config.aws, means)).await,
+        Source::Iam => {
+            accounts::read(request, &pace, aws::connect::<aws::iam::Iam>(&config.aws, means)).await
+        }
         Source::IdentityCenter => {
-            accounts::read(request, aws::connect::<aws::identity_center::IdentityStore>(&config.aws, means))
-                .await
+            accounts::read(
+                request,
+                &pace,
+                aws::connect::<aws::identity_center::IdentityStore>(&config.aws, means),
+            )
+            .await
         }
         Source::File { path, .. } => document::read(request, file::File(path)).await,
         Source::S3 { .. } => {

@@ -89,6 +89,8 @@ pub(crate) struct AccountRequest<'a> {
     pub(crate) release: &'a Release,
     /// When keys are read.
     pub(crate) schedule: Schedule,
+    /// Known keys are not read before this time, because AWS throttled such calls.
+    pub(crate) keys_pause: Option<Timestamp>,
     pub(crate) now: Timestamp,
     pub(crate) progress: &'a dyn Progress,
 }

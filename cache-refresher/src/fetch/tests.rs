@@ -89,6 +89,7 @@ fn run_by<D: Directory>(
         force,
         release: &Release { all: force, ..Release::default() },
         schedule,
+        keys_pause: None,
         now: schedule.now,
         progress: &Quiet,
     };

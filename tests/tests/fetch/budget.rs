@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use listing::{Listing, User, WarningCode};
 use serde_json::json;
+use tests::Fault;
 
 use crate::host::{GROUPS, Host};
 
@@ -74,4 +75,22 @@ fn a_limit_on_calls_holds_over_several_refreshes_and_leaves_keys_for_later_ones(
     // A minute later.
     std::fs::write("/var/lib/nss-iam-fetch/calls.json", "damaged").unwrap();
     assert_eq!(refresh().0, 10);
+}
+
+#[test]
+fn after_throttling_the_next_refresh_makes_no_call_unless_it_is_forced() {
+    let Some((host, before)) = Host::refreshed() else { return };
+    host.give("2s");
+    let (ended, _proxy) = host.refresh_through(|call| match call.action.as_str() {
+        "GetGroup" => Fault::throttling(),
+        _ => Fault::Pass,
+    });
+    ended.told(75, &["Throttling"]).kept(&before);
+    host.account.forget_calls();
+    let paused = host.refresh();
+    paused.told(75, &["not called before", "AWS throttled", "kept the listing of", "refresh --force"]);
+    paused.kept(&before);
+    assert_eq!(host.account.actions(), [""; 0]);
+    host.refresh_with(&host.account.direct(), &["--force"]).told(0, &[]);
+    host.refresh().told(0, &[]);
 }

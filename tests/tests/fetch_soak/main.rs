@@ -45,6 +45,8 @@ fn config(timeout: &str) -> String {
 }
 
 fn refresh(host: &Host, account: &Account, endpoint: &str) -> Ran {
+    // A refresh makes no calls for a while after calls were throttled.
+    let _ = fs::remove_file("/var/lib/nss-iam-fetch/calls.json");
     let mut command = host.machine.command(&[REFRESHER]);
     command.envs(account.env(endpoint)).output().unwrap().into()
 }

@@ -49,6 +49,11 @@ impl Told {
         }
     }
 
+    /// Whether AWS limits the rate of calls.
+    pub(super) fn is_throttled(&self) -> bool {
+        self.code().is_some_and(is_throttling)
+    }
+
     /// Whether this host's clock is wrong.
     pub(super) fn is_of_clock(&self) -> bool {
         self.code().is_some_and(is_skewed)
@@ -169,7 +174,7 @@ pub(super) fn hint(told: &Told, denied: &str, place: &Place, endpoint: Option<&s
             "the credentials are no longer valid: check the instance profile and the host's clock".to_owned()
         }
         _ if told.is_of_clock() => "check the host's clock".to_owned(),
-        Some(code) if is_throttling(code) => {
+        _ if told.is_throttled() => {
             "AWS limits the rate of calls of this account; the next refresh continues from here".to_owned()
         }
         _ if no_credentials(&told.cause) => CREDENTIALS.to_owned(),

@@ -44,7 +44,10 @@ impl OfRole for Iam {
         if let Some(credentials) = role.credentials.clone() {
             builder = builder.credentials_provider(credentials);
         }
-        let caller = || aws.caller(&QUERY, role.denied.clone(), aws.place(&role.account, account.name));
+        let caller = || {
+            aws.caller(&QUERY, role.denied.clone(), aws.place(&role.account, account.name))
+                .about(account.name)
+        };
         let client = Client::from_conf(builder.build());
         let iam = Iam { client, caller: caller(), keys: caller().for_keys() };
         Ok((iam, role.account))

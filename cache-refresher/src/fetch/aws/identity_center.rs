@@ -114,7 +114,7 @@ impl OfRole for IdentityStore {
         }
         let read = Self {
             client: Client::from_conf(builder.build()),
-            caller: aws.caller(&SERVICE, role.denied, place),
+            caller: aws.caller(&SERVICE, role.denied, place).about(account.name),
             id: store.id.clone(),
             concurrency: aws.config.concurrency,
             users: Mutex::default(),

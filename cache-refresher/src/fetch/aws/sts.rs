@@ -141,7 +141,7 @@ impl Aws<'_> {
         let client = self.sts(account.name);
         let denied = identity.to_assume(account.external_id);
         let id = account_of(&arn);
-        let caller = self.caller(&QUERY, denied, self.place(id, account.name));
+        let caller = self.caller(&QUERY, denied, self.place(id, account.name)).about(account.name);
         let answer = caller
             .call("sts:AssumeRole", &arn, |watch| {
                 client

@@ -45,6 +45,8 @@ pub(super) struct Caller {
     deadline: Deadline,
     means: Means,
     purpose: Purpose,
+    /// The account's name in the configuration, if the calls are about one.
+    account: Option<String>,
     credentials: Watched,
     service: &'static Service,
     /// The hint for a call that is denied.
@@ -60,6 +62,7 @@ impl Aws<'_> {
             deadline: self.deadline,
             means: self.means.clone(),
             purpose: Purpose::Members,
+            account: None,
             credentials: self.credentials.clone(),
             service,
             denied,
@@ -70,6 +73,11 @@ impl Aws<'_> {
 }
 
 impl Caller {
+    /// Makes calls about the account with this name in the configuration.
+    pub(super) fn about(self, account: &str) -> Self {
+        Self { account: Some(account.to_owned()), ..self }
+    }
+
     /// Makes calls for keys and tags.
     pub(super) fn for_keys(self) -> Self {
         Self { purpose: Purpose::Keys, ..self }
@@ -125,6 +133,9 @@ impl Caller {
             }
             (None, last) => (self.out_of_time(last), false),
         };
+        if let Some(account) = self.account.as_ref().filter(|_| told.is_throttled()) {
+            self.means.pace.throttled(account, self.purpose);
+        }
         let refusal = self.refusal(action, on, &told, is_sent);
         if !is_missing {
             return Err(refusal);
@@ -327,10 +338,11 @@ mod tests {
             deadline: Deadline::after(Duration::ZERO),
             means: Means {
                 calls: Calls::default(),
-                pace: Pace::new(None, Past::default(), Timestamp::UNIX_EPOCH),
+                pace: Pace::new(None, Past::default(), Timestamp::UNIX_EPOCH, false),
                 progress: Arc::new(Quiet),
             },
             purpose: Purpose::Members,
+            account: None,
             credentials: Watched::default(),
             service: &QUERY,
             denied: "attach the policy".to_owned(),

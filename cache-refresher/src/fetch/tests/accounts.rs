@@ -10,7 +10,7 @@ use super::*;
 use crate::fetch::Request;
 use crate::fetch::accounts::{self, Accounts, Configured};
 use crate::fetch::failure::failure;
-use crate::fetch::pace::Past;
+use crate::fetch::pace::{Pace, Past, Purpose};
 
 /// Role -> id of its account, and what that holds. The first account has no role.
 #[derive(Default)]
@@ -41,6 +41,16 @@ fn tables(reached: &[(&'static str, &'static str, Table)]) -> Tables {
 
 /// What is read from `source` with a configuration, if `previous` is known.
 fn read(source: Tables, text: &str, previous: Option<&Listing>, release: &Release) -> Listing {
+    read_at(&Pace::new(None, Past::default(), at(5), false), source, text, previous, release)
+}
+
+fn read_at(
+    pace: &Pace,
+    source: Tables,
+    text: &str,
+    previous: Option<&Listing>,
+    release: &Release,
+) -> Listing {
     let config = Config::parse(&[(PathBuf::from("config.toml"), text.to_owned())]).unwrap();
     let request = Request {
         config: &config,
@@ -54,7 +64,7 @@ fn read(source: Tables, text: &str, previous: Option<&Listing>, release: &Releas
         progress: Arc::new(Quiet),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.unwrap().block_on(accounts::read(request, async { Ok(source) }))
+    runtime.unwrap().block_on(accounts::read(request, pace, async { Ok(source) }))
 }
 
 /// Names of users, by account.
@@ -155,5 +165,59 @@ fn where_no_account_is_configured_the_source_is_not_asked() {
     };
     let source = async { panic!("asked") as Result<Tables, Failure> };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    assert!(runtime.block_on(accounts::read(request, source)).accounts.is_empty());
+    assert!(
+        runtime
+            .block_on(accounts::read(request, &Pace::new(None, Past::default(), at(0), false), source))
+            .accounts
+            .is_empty()
+    );
+}
+
+/// After calls about these accounts were throttled.
+fn after_throttling(of: &[(&str, Purpose)]) -> Pace {
+    let before = Pace::new(None, Past::default(), at(4), false);
+    for (account, purpose) in of {
+        before.throttled(account, *purpose);
+    }
+    Pace::new(None, before.past(), at(5), false)
+}
+
+#[test]
+fn an_account_whose_calls_were_throttled_is_not_asked_for_a_while_and_the_others_are() {
+    let none = Release::default();
+    let known = read(both(), TWO, None, &none);
+    let mut left = both();
+    for (_, table) in left.reached.values_mut() {
+        table.delete("bob");
+        table.delete("zoe");
+    }
+    let of =
+        |pace: &[(&str, Purpose)], source| read_at(&after_throttling(pace), source, TWO, Some(&known), &none);
+    let listing = of(&[("b", Purpose::Members)], left);
+    assert_eq!(people(&listing), [("", vec!["ana"]), ("b", vec!["zoe"])]);
+    assert_eq!(kinds(&listing.accounts[1]), [FailureKind::Unavailable]);
+    let cause = &listing.accounts[1].errors[0].cause;
+    assert!(
+        cause.contains("not called before 2026-11-22T18:06Z") && cause.contains("kept the listing"),
+        "{cause}"
+    );
+
+    let unreached = of(&[("", Purpose::Members), ("b", Purpose::Members)], Tables::default());
+    assert_eq!(people(&unreached), people(&known));
+    assert!(unreached.accounts.iter().all(|account| account.errors[0].cause.contains("AWS throttled")));
+}
+
+#[test]
+fn after_keys_were_throttled_only_members_and_the_keys_of_new_users_are_read() {
+    let none = Release::default();
+    let known = read(both(), TWO, None, &none);
+    let mut table = two().user("new", &["G"]).refusing("ListSSHPublicKeys", "ana", Reason::NoAnswer);
+    table.delete("bob");
+    let source = tables(&[("", "1", table), ("B", "2", other())]);
+    let listing = read_at(&after_throttling(&[("", Purpose::Keys)]), source, TWO, Some(&known), &none);
+    assert_eq!(people(&listing), [("", vec!["ana", "new"]), ("b", vec!["zoe"])]);
+    let account = &listing.accounts[0];
+    assert!(account.errors.is_empty() && user(account, "new").keys.len() == 1, "{:?}", account.errors);
+    assert_eq!(account.warnings[0].code, Some(listing::WarningCode::KeysLeft));
+    assert!(listing.accounts[1].warnings.is_empty());
 }

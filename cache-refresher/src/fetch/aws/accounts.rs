@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use config::Source;
 use listing::Failure;
 
-use super::Means;
+use super::calls::Means;
 use super::sdk::Aws;
 use super::sts::{Identity, Role};
 use crate::fetch::accounts::{Accounts, Configured};

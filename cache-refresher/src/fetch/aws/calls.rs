@@ -1,7 +1,18 @@
-//! Counts the requests that are sent to AWS.
+//! What every call to AWS needs: how often it may be made, who is told of it, and the count of the requests that are sent.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::fetch::pace::Pace;
+use crate::fetch::request::Progress;
+
+/// What every call needs, whatever it is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Means {
+    pub(crate) calls: Calls,
+    pub(crate) pace: Pace,
+    pub(crate) progress: Arc<dyn Progress>,
+}
 
 /// Requests that were sent, retries among them, by action.
 #[derive(Debug, Clone, Default)]

@@ -15,17 +15,6 @@ mod sdk;
 mod sts;
 mod watch;
 
-use std::sync::Arc;
-
-use super::pace::Pace;
-use super::request::Progress;
 pub(super) use accounts::connect;
 pub(crate) use calls::Calls;
-
-/// What every call needs, whatever it is about.
-#[derive(Debug, Clone)]
-pub(super) struct Means {
-    pub(super) calls: Calls,
-    pub(super) pace: Pace,
-    pub(super) progress: Arc<dyn Progress>,
-}
+pub(super) use calls::Means;

@@ -9,7 +9,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_iam::config::retry::{RetryPartition, TokenBucket};
 use listing::{Failure, FailureKind};
 
-use super::Means;
+use super::calls::Means;
 use super::credentials::{self, Watched};
 use super::deadline::Deadline;
 use super::http::{self, Asked};

@@ -18,7 +18,7 @@ use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use listing::{Failure, FailureCode, FailureKind};
 use tokio::time::timeout_at;
 
-use super::Means;
+use super::calls::Means;
 use super::credentials::Watched;
 use super::deadline::Deadline;
 use super::error::{CREDENTIALS, Told, cause_of, hint, in_short, told};

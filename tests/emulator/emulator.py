@@ -20,15 +20,15 @@ Where it differs from moto, and from what AWS does if it still differs:
 - The change `rename_user` keeps the tags, as AWS's UpdateUser does; moto's own UpdateUser loses them. The change
   `delete_user` leaves the groups first; moto's DeleteUser forgets to, AWS's refuses while there are any.
 - SSH keys are answered as they were uploaded, whatever the Encoding asked for; any key type is taken (AWS: RSA only).
-- Identity stores: see stores.py.
+- Identity stores: see stores.py. S3: see buckets.py.
 - Instance metadata is per account, below /_imds/ACCOUNT, version 2 only (no token: 401), with the token's
   lifetime header, the identity document, instance tags, and credentials of the account's instance role.
 
 For tests, JSON in and out; `account` is twelve digits, anything missing has a default:
   POST /_emulator/seed     {account, users: [{name, id, created, keys, tags}], groups: {name: [member]},
-                            roles: [{name, external_id}], instance_tags: {}, page_size, sparse_pages, stores}; keys: a
-                            number of made-up keys, or [{body, status}]; stores: a list, see stores.py. May be called
-                            again to add. Answers ids, keys, role ARNs.
+                            roles: [{name, external_id}], instance_tags: {}, page_size, sparse_pages, stores, buckets}; keys: a
+                            number of made-up keys, or [{body, status}]; stores and buckets: lists, see stores.py and
+                            buckets.py. May be called again to add. Answers ids, keys, role ARNs.
   POST /_emulator/change   {account, changes: [{do: ...}]}, see CHANGES
   POST /_emulator/enforce  {account, role, policy}: the role (default: the instance role) may do what policy
                             (default: config/iam-policy.json) says, and the instance role may assume it
@@ -59,6 +59,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.sts.responses import TokenResponse
 from werkzeug.serving import make_server
 
+import buckets
 import certificates
 import stores
 from metadata import INSTANCE_ROLE, REGION, metadata
@@ -256,6 +257,8 @@ def seed(account, wish):
     account.page_size = wish.get("page_size", account.page_size)
     account.sparse_pages = wish.get("sparse_pages", account.sparse_pages)
     seeded = {store["id"]: stores.seed(account, REGION, store) for store in wish.get("stores", [])}
+    for bucket in wish.get("buckets", []):
+        buckets.seed(account, REGION, bucket)
     roles = {INSTANCE_ROLE: account.instance_role, **roles}
     return {"users": users, "groups": groups, "roles": roles, "stores": seeded}
 
@@ -289,6 +292,7 @@ CHANGES = {
     "set_tag": lambda a, c: a.iam.tag_user(c["user"], [{"Key": c["key"], "Value": c["value"]}]),
     "remove_tag": lambda a, c: a.iam.untag_user(c["user"], [c["key"]]),
     "detach_instance_role": lambda a, c: setattr(a, "instance_role", None),
+    "bucket": buckets.change,  # bucket, what, ...; see buckets.py
     "store": lambda a, c: stores.change(a, REGION, c),  # store, what, ...; see stores.py
     "set_page_size": lambda a, c: setattr(a, "page_size", c["size"]),
 }
@@ -330,10 +334,17 @@ def control(method, name, query, body):
 # The server --------------------------------------------------------------------------------------------------
 
 
+CONDITIONS = ("If-Match", "If-None-Match")
+
+
 def record(environ, body):
+    """Notes the call. Its account, and the scope of its signature: access key, day, region, service."""
     scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition(",")[0].split("/")
     if len(scope) == 5:
-        if target := environ.get("HTTP_X_AMZ_TARGET"):
+        if scope[3] == "s3":
+            action, values = environ["REQUEST_METHOD"], [environ.get("HTTP_" + c.upper().replace("-", "_")) for c in CONDITIONS]
+            params = {"path": environ["PATH_INFO"], **{c: v for c, v in zip(CONDITIONS, values) if v}}
+        elif target := environ.get("HTTP_X_AMZ_TARGET"):
             action, params = target.rpartition(".")[2], json.loads(body)
         else:
             params = dict(parse_qsl(body.decode("utf-8", "replace")))
@@ -342,6 +353,8 @@ def record(environ, body):
         number = iam.get_account_id_from(scope[0])
         call = {"account": number, "service": scope[3], "action": action, "params": params}
         Account.get(number).calls.append(call)
+        return Account.get(number), scope
+    return None, scope
 
 
 class Emulator:
@@ -355,8 +368,10 @@ class Emulator:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         _, place, *rest = path.split("/", 3) + [""]
         if place not in ("_emulator", "_imds"):
-            record(environ, body)
+            account, scope = record(environ, body)
             environ["wsgi.input"] = io.BytesIO(body)
+            if account and scope[3] == "s3":
+                return buckets.answer(account, environ, start_response, scope, account.resources, self.moto)
             return self.moto(environ, start_response)
         try:
             if place == "_imds":

@@ -131,6 +131,8 @@ pub struct Aws {
     pub https_proxy: Option<String>,
     /// Hosts that are reached without the proxy, comma separated.
     pub no_proxy: Option<String>,
+    /// Endpoint of S3.
+    pub endpoint_url_s3: Option<String>,
     /// Certificates to trust, a PEM file; an absolute path.
     pub ca_bundle: Option<PathBuf>,
     /// Use FIPS endpoints.
@@ -156,6 +158,7 @@ impl Default for Aws {
             no_proxy: None,
             ca_bundle: None,
             use_fips: false,
+            endpoint_url_s3: None,
             use_dualstack: false,
         }
     }

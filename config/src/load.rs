@@ -196,6 +196,7 @@ fn aws(mut section: Section) -> Result<Aws, Error> {
     section.set("endpoint_url_sts", &mut aws.endpoint_url_sts, some(check::http_url))?;
     section.set("endpoint_url_identitystore", &mut aws.endpoint_url_identitystore, some(check::http_url))?;
     section.set("https_proxy", &mut aws.https_proxy, some(check::http_url))?;
+    section.set("endpoint_url_s3", &mut aws.endpoint_url_s3, some(check::http_url))?;
     section.set("no_proxy", &mut aws.no_proxy, some(check::no_proxy))?;
     section.set("ca_bundle", &mut aws.ca_bundle, |item| Ok(Some(check::absolute_path(item)?.into())))?;
     section.set("use_fips", &mut aws.use_fips, Item::bool)?;

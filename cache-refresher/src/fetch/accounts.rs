@@ -37,16 +37,21 @@ pub(crate) struct Configured<'a> {
     tag: Option<&'a str>,
 }
 
+impl<'a> Configured<'a> {
+    pub(super) fn first(config: &'a Config) -> Self {
+        Self {
+            name: "",
+            role: config.aws.role.as_deref(),
+            external_id: config.aws.external_id.as_deref(),
+            store: config.store.as_ref(),
+            groups: &config.groups,
+            tag: config.groups_from_instance_tag.as_deref(),
+        }
+    }
+}
+
 /// In the order of precedence. An account without groups is left out, unless it has users who have to stay.
 fn configured<'a>(config: &'a Config, has_to_stay: impl Fn(&str) -> bool) -> Vec<Configured<'a>> {
-    let first = Configured {
-        name: "",
-        role: config.aws.role.as_deref(),
-        external_id: config.aws.external_id.as_deref(),
-        store: config.store.as_ref(),
-        groups: &config.groups,
-        tag: config.groups_from_instance_tag.as_deref(),
-    };
     let others = config.account.iter().map(|account| Configured {
         name: &account.name,
         role: account.role.as_deref(),
@@ -58,7 +63,7 @@ fn configured<'a>(config: &'a Config, has_to_stay: impl Fn(&str) -> bool) -> Vec
     let is_read = |account: &Configured<'_>| {
         !account.groups.is_empty() || account.tag.is_some() || has_to_stay(account.name)
     };
-    std::iter::once(first).chain(others).filter(is_read).collect()
+    std::iter::once(Configured::first(config)).chain(others).filter(is_read).collect()
 }
 
 /// Reads all accounts; a failure of one does not affect the others. `source` is not awaited if no account is configured.

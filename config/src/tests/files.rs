@@ -79,6 +79,7 @@ fn the_shipped_file_shows_the_default_of_every_key_without_an_example() {
         }],
         local_groups: BTreeMap::from([(
             "JumpHostAdmins".to_owned(),
+            endpoint_url_s3: text("https://s3.eu-west-1.amazonaws.com"),
             vec!["sudo".to_owned(), "wheel".to_owned()],
         )]),
         names: Names {
@@ -121,7 +122,7 @@ fn the_shipped_file_shows_every_key() {
     keys("", &tree::parse(Path::new("config.toml"), &uncommented()).unwrap(), &mut shown);
     let all = "groups shell_groups groups_from_instance_tag \
         aws.role aws.external_id aws.session_name aws.region aws.timeout aws.concurrency aws.endpoint_url \
-        aws.endpoint_url_iam aws.endpoint_url_sts aws.endpoint_url_identitystore aws.https_proxy aws.no_proxy aws.ca_bundle aws.use_fips \
+        aws.endpoint_url_iam aws.endpoint_url_sts aws.endpoint_url_identitystore aws.endpoint_url_s3 aws.https_proxy aws.no_proxy aws.ca_bundle aws.use_fips \
         aws.use_dualstack account.name account.role account.external_id account.groups \
         account.local_groups.JumpHostAdmins account.shell_groups source.url source.identity_store source.region source.fleet source.trusted_keys source.unsigned \
         users.shell users.home users.gecos users.common_group users.create_homes \

@@ -47,6 +47,7 @@ endpoint_url = "http://127.0.0.1:5000"
 endpoint_url_iam = "https://iam.example"
 endpoint_url_sts = "https://sts.example/"
 endpoint_url_identitystore = "https://stores.example"
+endpoint_url_s3 = "https://s3.example"
 https_proxy = "http://user:pw@proxy:3128"
 no_proxy = "a.example, b.example"
 ca_bundle = "/etc/ca.pem"
@@ -128,6 +129,7 @@ fn aws_of_every_key() -> Aws {
         use_dualstack: true,
     }
 }
+        endpoint_url_s3: text("https://s3.example"),
 
 fn trust_of_every_key() -> Trust {
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF";

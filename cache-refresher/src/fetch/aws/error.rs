@@ -136,7 +136,10 @@ fn kind(code: Option<&str>, status: Option<u16>) -> FailureKind {
 }
 
 fn is_throttling(code: &str) -> bool {
-    code.contains("Throttl") || code.contains("LimitExceeded") || code.starts_with("TooManyRequests")
+    code.contains("Throttl")
+        || code.contains("LimitExceeded")
+        || code.starts_with("TooManyRequests")
+        || code == "SlowDown"
 }
 
 fn is_denial(code: &str) -> bool {
@@ -145,8 +148,7 @@ fn is_denial(code: &str) -> bool {
 
 fn is_stale(code: &str) -> bool {
     code.starts_with("ExpiredToken")
-        || code == "InvalidClientTokenId"
-        || code == "UnrecognizedClientException"
+        || ["InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException"].contains(&code)
 }
 
 fn is_skewed(code: &str) -> bool {

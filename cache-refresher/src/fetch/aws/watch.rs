@@ -319,7 +319,7 @@ fn is_whole(action: &str, body: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use jiff::Timestamp;
 
     use super::super::calls::Calls;
@@ -334,8 +334,12 @@ mod tests {
     }
 
     fn caller() -> Caller {
+        caller_of(&QUERY, Duration::ZERO)
+    }
+
+    pub(in crate::fetch::aws) fn caller_of(service: &'static Service, time: Duration) -> Caller {
         Caller {
-            deadline: Deadline::after(Duration::ZERO),
+            deadline: Deadline::after(time),
             means: Means {
                 calls: Calls::default(),
                 pace: Pace::new(None, Past::default(), Timestamp::UNIX_EPOCH, false),
@@ -344,7 +348,7 @@ mod tests {
             purpose: Purpose::Members,
             account: None,
             credentials: Watched::default(),
-            service: &QUERY,
+            service,
             denied: "attach the policy".to_owned(),
             place: place(),
             endpoint: Mutex::new(Some("iam.x.com".to_owned())),

@@ -85,7 +85,18 @@ impl Id {
     /// The id that every host computes: `0x70000000 + sha256("nss-iam:" + id)[0..8, big-endian] mod 0x0ffe0000`.
     #[must_use]
     pub fn computed(iam_id: &IamId) -> Self {
-        let digest = Sha256::digest(format!("nss-iam:{iam_id}"));
+        Self::hashed(&format!("nss-iam:{iam_id}"))
+    }
+
+    /// The ids that a publisher tries for `iam_id`, in this order: the computed one, then, if it belongs to another, the same
+    /// computation with `:1`, `:2` and so on behind the id.
+    pub fn series(iam_id: &IamId) -> impl Iterator<Item = Self> {
+        let others = (1_u32..).map(move |number| Self::hashed(&format!("nss-iam:{iam_id}:{number}")));
+        std::iter::once(Self::computed(iam_id)).chain(others)
+    }
+
+    fn hashed(text: &str) -> Self {
+        let digest = Sha256::digest(text);
         let head = digest.iter().take(8).fold(0_u64, |sum, &byte| sum << 8 | u64::from(byte));
         let rest = u32::try_from(head % u64::from(COUNT)).unwrap_or_default();
         Self(FIRST + rest)
@@ -249,5 +260,15 @@ mod tests {
             let id = Id::computed(&IamId::new(&iam_id)).get();
             prop_assert!((0x7000_0000..=0x7ffd_ffff).contains(&id));
         }
+    }
+
+    #[test]
+    fn a_series_begins_with_the_computed_id_and_stays_in_its_range() {
+        let series: Vec<Id> = Id::series(&IamId::new("AIDAEXAMPLE")).take(1000).collect();
+        assert_eq!(series[0], Id::computed(&IamId::new("AIDAEXAMPLE")));
+        assert_eq!(series[1].get(), 2_009_227_592);
+        assert!(series.iter().all(|id| COMPUTED.contains(&id.get())));
+        let different: std::collections::BTreeSet<_> = series.iter().collect();
+        assert!(different.len() > 990);
     }
 }

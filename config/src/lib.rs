@@ -10,6 +10,7 @@ mod error;
 pub mod key_tags;
 mod load;
 mod no_effect;
+mod publish;
 mod source;
 mod tags;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod trust;
 pub use check::parse_duration;
 pub use error::Error;
 pub use no_effect::NoEffect;
+pub use publish::Publish;
 pub use source::{GroupNames, Source, Stored, is_same_origin};
 pub use tags::{TagUse, Tags};
 pub use trust::{SIGNING, Trust};
@@ -69,6 +71,8 @@ pub struct Config {
     pub refresh: Refresh,
     /// Limits.
     pub safety: Safety,
+    /// What `cache-refresher publish` writes; none: nothing.
+    pub publish: Option<Publish>,
 }
 
 impl Config {
@@ -127,12 +131,12 @@ pub struct Aws {
     pub endpoint_url_sts: Option<String>,
     /// Endpoint of identity stores.
     pub endpoint_url_identitystore: Option<String>,
+    /// Endpoint of S3.
+    pub endpoint_url_s3: Option<String>,
     /// Proxy for calls to AWS.
     pub https_proxy: Option<String>,
     /// Hosts that are reached without the proxy, comma separated.
     pub no_proxy: Option<String>,
-    /// Endpoint of S3.
-    pub endpoint_url_s3: Option<String>,
     /// Certificates to trust, a PEM file; an absolute path.
     pub ca_bundle: Option<PathBuf>,
     /// Use FIPS endpoints.
@@ -154,11 +158,11 @@ impl Default for Aws {
             endpoint_url_iam: None,
             endpoint_url_sts: None,
             endpoint_url_identitystore: None,
+            endpoint_url_s3: None,
             https_proxy: None,
             no_proxy: None,
             ca_bundle: None,
             use_fips: false,
-            endpoint_url_s3: None,
             use_dualstack: false,
         }
     }

@@ -11,8 +11,8 @@ use crate::check::{self, list, some};
 use crate::source::{NO_STORE, OTHER_SOURCE};
 use crate::tree::{self, Item, Section, Table};
 use crate::{
-    Account, Aws, Config, CreateHomes, Error, Keys, Refresh, Removed, Safety, Source, Store, TagUse, Trust,
-    Users,
+    Account, Aws, Config, CreateHomes, Error, Keys, Publish, Refresh, Removed, Safety, Source, Store, TagUse,
+    Trust, Users,
 };
 
 impl Config {
@@ -165,6 +165,7 @@ fn root(entries: Table) -> Result<Config, Error> {
     config.keys = keys(root.section("keys")?)?;
     config.refresh = refresh(root.section("refresh")?, &config.keys)?;
     config.safety = safety(root.section("safety")?)?;
+    config.publish = Publish::read(root.section("publish")?, &source)?;
     root.end()?;
     Ok(config)
 }
@@ -195,8 +196,8 @@ fn aws(mut section: Section) -> Result<Aws, Error> {
     section.set("endpoint_url_iam", &mut aws.endpoint_url_iam, some(check::http_url))?;
     section.set("endpoint_url_sts", &mut aws.endpoint_url_sts, some(check::http_url))?;
     section.set("endpoint_url_identitystore", &mut aws.endpoint_url_identitystore, some(check::http_url))?;
-    section.set("https_proxy", &mut aws.https_proxy, some(check::http_url))?;
     section.set("endpoint_url_s3", &mut aws.endpoint_url_s3, some(check::http_url))?;
+    section.set("https_proxy", &mut aws.https_proxy, some(check::http_url))?;
     section.set("no_proxy", &mut aws.no_proxy, some(check::no_proxy))?;
     section.set("ca_bundle", &mut aws.ca_bundle, |item| Ok(Some(check::absolute_path(item)?.into())))?;
     section.set("use_fips", &mut aws.use_fips, Item::bool)?;

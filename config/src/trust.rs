@@ -77,7 +77,7 @@ impl Trust {
 }
 
 /// The name of a fleet.
-fn fleet_name(item: &Item) -> Result<String, Error> {
+pub(crate) fn fleet_name(item: &Item) -> Result<String, Error> {
     let name = item.text()?;
     if made_of(name, "._-", 1, 64) {
         return Ok(name.to_owned());
@@ -86,7 +86,7 @@ fn fleet_name(item: &Item) -> Result<String, Error> {
 }
 
 /// A line of a `.pub` file, without its comment.
-fn trusted_key(item: &Item) -> Result<String, Error> {
+pub(crate) fn trusted_key(item: &Item) -> Result<String, Error> {
     let hint = format!("a line of a .pub file, of one of these types: {}", SIGNING.join(", "));
     let line = KeyLine::read(item.text()?).map_err(|_| item.wrong("not a public key", &hint))?;
     if !SIGNING.contains(&line.kind()) {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::{parse, refusal};
 use crate::tree::{self, Table};
-use crate::{Account, Aws, Config, Error, Names};
+use crate::{Account, Aws, Config, Error, Names, Publish};
 
 const SHIPPED: &str = include_str!("../../config.toml");
 
@@ -48,6 +49,21 @@ fn the_shipped_file_equals_the_defaults() {
     assert_eq!(parse(&[SHIPPED]).unwrap(), Config::default());
 }
 
+fn published() -> Publish {
+    Publish {
+        url: "s3://example-users/publisher".to_owned(),
+        bucket: "example-users".to_owned(),
+        object: "publisher".to_owned(),
+        fleet: "jump-hosts".to_owned(),
+        key: "/etc/nss-iam/publish.key".into(),
+        valid: Duration::from_secs(86_400),
+        again: Duration::from_secs(3600),
+        trusted_keys: vec![
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF".to_owned(),
+        ],
+    }
+}
+
 #[test]
 fn the_shipped_file_shows_the_default_of_every_key_without_an_example() {
     let text = |s: &str| Some(s.to_owned());
@@ -63,6 +79,7 @@ fn the_shipped_file_shows_the_default_of_every_key_without_an_example() {
             endpoint_url_iam: text("https://iam.amazonaws.com"),
             endpoint_url_sts: text("https://sts.eu-west-1.amazonaws.com"),
             endpoint_url_identitystore: text("https://identitystore.eu-west-1.amazonaws.com"),
+            endpoint_url_s3: text("https://s3.eu-west-1.amazonaws.com"),
             https_proxy: text("http://proxy.example:3128"),
             no_proxy: text("169.254.169.254,.example"),
             ca_bundle: Some("/etc/ssl/certs/ca-certificates.crt".into()),
@@ -79,7 +96,6 @@ fn the_shipped_file_shows_the_default_of_every_key_without_an_example() {
         }],
         local_groups: BTreeMap::from([(
             "JumpHostAdmins".to_owned(),
-            endpoint_url_s3: text("https://s3.eu-west-1.amazonaws.com"),
             vec!["sudo".to_owned(), "wheel".to_owned()],
         )]),
         names: Names {
@@ -87,6 +103,7 @@ fn the_shipped_file_shows_the_default_of_every_key_without_an_example() {
             ..Names::default()
         },
         ids: BTreeMap::from([("AIDAEXAMPLE".to_owned(), 1003)]),
+        publish: Some(published()),
         ..Config::default()
     };
     // An identity store belongs to another source than the default, and then every account has one.
@@ -128,7 +145,8 @@ fn the_shipped_file_shows_every_key() {
         users.shell users.home users.gecos users.common_group users.create_homes \
         users.strip_domains users.name_style users.removed users.removed_keep users.terminate_sessions users.forward_only \
         local_groups.JumpHostAdmins names.reserved names.exclude names.allow.AIDAEXAMPLE tags.use tags.prefix ids.AIDAEXAMPLE keys.options keys.max_age keys.sshd keys.user_ca \
-        keys.instance_connect refresh.keys_every refresh.max_calls_per_minute safety.max_removed_percent";
+        keys.instance_connect refresh.keys_every refresh.max_calls_per_minute safety.max_removed_percent \
+        publish.url publish.fleet publish.key publish.valid publish.again publish.trusted_keys";
     assert_eq!(shown, all.split_whitespace().map(str::to_owned).collect());
 }
 

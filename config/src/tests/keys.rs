@@ -7,8 +7,8 @@ use super::{assert_refused, parse, refusal};
 use policy::login::NameStyle;
 
 use crate::{
-    Account, Aws, Config, CreateHomes, Keys, Names, Refresh, Removed, Safety, Source, TagUse, Tags, Trust,
-    Users,
+    Account, Aws, Config, CreateHomes, Keys, Names, Publish, Refresh, Removed, Safety, Source, TagUse, Tags,
+    Trust, Users,
 };
 
 const DAY: u64 = 86_400;
@@ -104,6 +104,13 @@ keys_every = "45s"
 max_calls_per_minute = 600
 [safety]
 max_removed_percent = 0
+[publish]
+url = "s3://fleet.example/a/b c"
+fleet = "jump"
+key = "/run/key"
+valid = "2h"
+again = "5m"
+trusted_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF old"]
 "#;
 
 fn text(text: &str) -> Option<String> {
@@ -122,6 +129,7 @@ fn aws_of_every_key() -> Aws {
         endpoint_url_iam: text("https://iam.example"),
         endpoint_url_sts: text("https://sts.example/"),
         endpoint_url_identitystore: text("https://stores.example"),
+        endpoint_url_s3: text("https://s3.example"),
         https_proxy: text("http://user:pw@proxy:3128"),
         no_proxy: text("a.example, b.example"),
         ca_bundle: Some("/etc/ca.pem".into()),
@@ -129,11 +137,25 @@ fn aws_of_every_key() -> Aws {
         use_dualstack: true,
     }
 }
-        endpoint_url_s3: text("https://s3.example"),
 
 fn trust_of_every_key() -> Trust {
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF";
     Trust { fleet: "jump-hosts".to_owned(), keys: texts(&[key]), unsigned: true }
+}
+
+fn publish_of_every_key() -> Publish {
+    Publish {
+        url: "s3://fleet.example/a/b c".to_owned(),
+        bucket: "fleet.example".to_owned(),
+        object: "a/b c".to_owned(),
+        fleet: "jump".to_owned(),
+        key: "/run/key".into(),
+        valid: Duration::from_secs(2 * 3600),
+        again: Duration::from_secs(300),
+        trusted_keys: texts(&[
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF",
+        ]),
+    }
 }
 
 fn of_every_key() -> Config {
@@ -192,6 +214,7 @@ fn of_every_key() -> Config {
         },
         refresh: Refresh { keys_every: Some(Duration::from_secs(45)), max_calls_per_minute: Some(600) },
         safety: Safety { max_removed_percent: 0 },
+        publish: Some(publish_of_every_key()),
     }
 }
 

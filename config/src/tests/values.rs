@@ -469,3 +469,24 @@ fn an_identity_center_has_a_store_for_each_account_that_is_read_and_no_other_sou
     let uuid = "identity_store = '12345678-1234-1234-1234-123456789abc'";
     assert!(parse(&[&source(uuid, "")]).unwrap().store.is_some());
 }
+
+#[test]
+fn what_is_published_has_an_object_a_fleet_and_a_key_and_outlives_the_next_time() {
+    let base = "[publish]\nurl = 's3://abc/x'\nfleet = 'f'\nkey = '/k'\n";
+    let published = parse(&[base]).unwrap().publish.unwrap();
+    assert_eq!((published.bucket.as_str(), published.object.as_str()), ("abc", "x"));
+    assert_eq!((published.valid.as_secs(), published.again.as_secs()), (86_400, 3600));
+    assert_eq!(parse(&["[publish]"]).unwrap().publish, None);
+    for key in ["url", "fleet", "key"] {
+        let without: String =
+            base.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect();
+        assert_refused(&without, 2, &format!("also needs '{key}'"));
+    }
+    assert_refused(&base.replace("s3://abc/x", "file:///x"), 2, "not an object in S3");
+    assert_refused(&base.replace("'/k'", "'k'"), 4, "not an absolute path");
+    assert_refused(&base.replace("'f'", "'a b'"), 3, "not the name of a fleet");
+    assert_refused(&format!("{base}valid = '1h'\n"), 5, "would expire");
+    assert_refused(&format!("{base}trusted_keys = ['ssh-rsa AAAA']\n"), 5, "key");
+    let same = format!("[source]\nurl = 's3://abc/x'\nunsigned = true\n{base}");
+    assert_refused(&same, 5, "also [source] url");
+}

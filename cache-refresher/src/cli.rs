@@ -1,9 +1,11 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, ValueEnum};
 
 /// Reads IAM (or another source) and publishes its users, groups and SSH keys to this host.
 ///
@@ -12,7 +14,7 @@ use clap::{Parser, ValueEnum};
 #[derive(Debug, Clone, Parser)]
 #[command(name = "cache-refresher", version, after_help = EXIT_STATUS)]
 pub(crate) struct Cli {
-    /// Run only this half; with 'homes', neither
+    /// Run only this half; with 'homes' and 'publish', neither
     #[arg(value_enum)]
     pub half: Option<Half>,
 
@@ -49,12 +51,25 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub verbose: bool,
 
-    /// Keep running, and refresh again this long after each refresh; for containers without systemd
-    #[arg(long = "loop", value_name = "TIME", value_parser = time, conflicts_with_all = ["dry_run", "half"])]
+    /// Keep running, and refresh or publish again this long after each time; for containers without systemd
+    #[arg(long = "loop", value_name = "TIME", value_parser = time, conflicts_with = "dry_run")]
     pub repeat: Option<Duration>,
 }
 
 impl Cli {
+    /// Parses the words of a command line.
+    pub(crate) fn parsed(
+        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let cli = Self::try_parse_from(words)?;
+        let repeats = [None, Some(Half::Publish)].contains(&cli.half);
+        if cli.repeat.is_some() && !repeats {
+            let why = "'--loop' repeats a whole refresh, or 'publish'";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, why));
+        }
+        Ok(cli)
+    }
+
     /// Whether a question on the terminal makes sense.
     pub(crate) fn may_ask(&self) -> bool {
         !self.force
@@ -75,6 +90,8 @@ pub(crate) enum Half {
     Apply,
     /// Not a half: create the home directories that published users do not have
     Homes,
+    /// Not a half: read the source, and write a signed listing for many hosts to the object in S3 that [publish] names
+    Publish,
 }
 
 const EXIT_STATUS: &str = "Exit status: 0 published or unchanged; 65 something was held or refused; 75 AWS is unreachable \
@@ -87,8 +104,6 @@ fn time(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -98,21 +113,16 @@ mod tests {
 
     #[test]
     fn subcommands_and_flags_are_understood_and_others_refused() {
-        let cli = Cli::try_parse_from([
-            "cache-refresher",
-            "apply",
-            "--config",
-            "/c",
-            "--dry-run",
-            "--force",
-            "--json",
-        ])
-        .unwrap();
+        let cli =
+            Cli::parsed(["cache-refresher", "apply", "--config", "/c", "--dry-run", "--force", "--json"])
+                .unwrap();
         assert_eq!((cli.half, cli.dry_run, cli.force, cli.json), (Some(Half::Apply), true, true, true));
-        let cli = Cli::try_parse_from(["cache-refresher", "--loop", "5m"]).unwrap();
+        let cli = Cli::parsed(["cache-refresher", "--loop", "5m"]).unwrap();
         assert_eq!((cli.half, cli.repeat), (None, Some(Duration::from_secs(300))));
-        for wrong in [&["--loop", "soon"][..], &["--loop", "5m", "fetch"], &["publish"]] {
-            assert!(Cli::try_parse_from([&["cache-refresher"], wrong].concat()).is_err(), "{wrong:?}");
+        let cli = Cli::parsed(["cache-refresher", "publish", "--loop", "20s", "--json"]).unwrap();
+        assert_eq!((cli.half, cli.repeat), (Some(Half::Publish), Some(Duration::from_secs(20))));
+        for wrong in [&["--loop", "soon"][..], &["--loop", "5m", "fetch"], &["listing"]] {
+            assert!(Cli::parsed([&["cache-refresher"], wrong].concat()).is_err(), "{wrong:?}");
         }
     }
 }

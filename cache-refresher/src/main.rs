@@ -20,6 +20,7 @@ mod names;
 mod nscd;
 mod plan;
 mod progress;
+mod publish;
 mod recover;
 mod relay;
 mod replace;
@@ -31,7 +32,6 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use nix::sys::signal::{SigSet, Signal};
 
 use cli::{Cli, Half};
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
             return ExitCode::from(exit::OTHER);
         }
     };
-    let cli = match Cli::try_parse_from(words) {
+    let cli = match Cli::parsed(words) {
         Ok(cli) => cli,
         Err(usage) => {
             // If it cannot be printed, nobody reads it.
@@ -71,12 +71,15 @@ fn main() -> ExitCode {
     if cli.repeat.is_some() {
         leave_when_told();
     }
+    if cli.half == Some(Half::Publish) {
+        return ExitCode::from(publish::run(&cli));
+    }
     loop {
         let status = match cli.half {
             Some(Half::Fetch) => runner::fetch(&cli),
             Some(Half::Apply) => runner::apply(&cli),
             Some(Half::Homes) => homes::create(),
-            None => runner::both(&cli),
+            Some(Half::Publish) | None => runner::both(&cli),
         };
         match cli.repeat {
             Some(pause) => std::thread::sleep(pause),

@@ -312,6 +312,6 @@ fn asked() -> Option<Timestamp> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "here the clock is read, and handed down")]
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::try_from(std::time::SystemTime::now()).unwrap_or_default()
 }

@@ -12,6 +12,7 @@ mod file;
 mod groups;
 mod keys;
 mod merge;
+mod object;
 mod pace;
 mod removal;
 mod request;
@@ -27,7 +28,9 @@ use jiff::Timestamp;
 use listing::{Failure, FailureKind, Listing};
 
 pub(crate) use aws::Calls;
+pub(crate) use aws::s3::Put;
 use failure::failure;
+pub(crate) use object::Published;
 use pace::Pace;
 pub(crate) use pace::Past;
 pub(crate) use request::{Progress, Release, Request};

@@ -11,7 +11,6 @@ pub(super) mod identity_center;
 mod imds;
 mod pages;
 mod place;
-#[expect(dead_code, reason = "the publisher and the source s3:// follow")]
 pub(super) mod s3;
 mod sdk;
 mod sts;

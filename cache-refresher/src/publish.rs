@@ -1,0 +1,244 @@
+//! The publisher: reads the configured source as a host does, gives ids, and writes one signed listing for many hosts. It needs
+//! neither root nor files of its own.
+
+mod ids;
+mod news;
+mod round;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use config::{Config, Publish};
+use listing::regular::{self, Links, Unread};
+use listing::signed::Signer;
+use listing::{Failure, Listing};
+use message::Message;
+use serde::Serialize;
+
+use crate::cli::Cli;
+use crate::fetch::{self, Calls, Past, Published, Put, Release};
+use crate::progress::Bar;
+use crate::runner::now;
+use crate::{exit, fetch::Progress};
+use round::{Done, Round, Stop, Store};
+
+/// The largest file of a private key that is read, in bytes.
+const LARGEST_KEY: u64 = 64 << 10;
+
+/// The report, for `--json`.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    exit: u8,
+    url: String,
+    written: bool,
+    generation: Option<u64>,
+    users: usize,
+    groups: usize,
+    calls: BTreeMap<String, u64>,
+    failures: Vec<Failure>,
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// What one process remembers of its rounds.
+#[derive(Default)]
+struct Memory {
+    /// The highest generation that it has seen.
+    seen: Option<u64>,
+    /// What its rounds say of the calls that they made.
+    past: Past,
+    /// What it logged last: a failure that lasts is logged once.
+    logged: Vec<String>,
+}
+
+/// Publishes once, or with `--loop` until the process is ended.
+pub(crate) fn run(cli: &Cli) -> u8 {
+    if let Err(cause) = nix::sys::prctl::set_no_new_privs() {
+        log::error!("cannot set no_new_privs: {cause}");
+        return exit::OTHER;
+    }
+    let mut memory = Memory::default();
+    loop {
+        let status = once(cli, &mut memory);
+        match cli.repeat {
+            Some(pause) => std::thread::sleep(pause),
+            None => return status,
+        }
+    }
+}
+
+fn once(cli: &Cli, memory: &mut Memory) -> u8 {
+    let main = std::path::absolute(&cli.config).unwrap_or_else(|_| cli.config.clone());
+    let stopped = |exit, message: Message| Err(Stop { exit, message });
+    let (url, outcome) = match Config::load(&main) {
+        Err(cause) => (String::new(), stopped(exit::CONFIGURATION, Message::of_lines(&cause.to_string()))),
+        Ok(config) => match &config.publish {
+            Some(publish) => (publish.url.clone(), publish_once(cli, &config, publish, memory)),
+            None => {
+                let message =
+                    Message::new("the configuration does not say where to publish; nothing was done");
+                (
+                    String::new(),
+                    stopped(exit::CONFIGURATION, message.with_hint("set url, fleet and key in [publish]")),
+                )
+            }
+        },
+    };
+    let (report, listing, messages) = told(url, outcome);
+    memory.seen = memory.seen.max(report.generation);
+    if messages != memory.logged {
+        report.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        messages.iter().skip(report.warnings.len()).for_each(|message| log::error!("{message}"));
+        memory.logged = messages;
+    }
+    print(cli, &report, listing.as_ref());
+    report.exit
+}
+
+/// The report, the listing, and what is logged: warnings, then errors.
+fn told(
+    url: String,
+    outcome: Result<(Done, BTreeMap<String, u64>), Stop>,
+) -> (Report, Option<Listing>, Vec<String>) {
+    match outcome {
+        Ok((Done { listing, written, failures, warnings }, calls)) => {
+            let errors = failures.iter().map(|failure| for_publisher(failure.message().to_string()));
+            let messages = warnings.iter().cloned().chain(errors).collect();
+            let report = Report {
+                exit: exit::heaviest(failures.iter().map(|failure| exit::of(failure.kind))),
+                url,
+                written,
+                generation: listing.generation,
+                users: listing.accounts.iter().map(|account| account.users.len()).sum(),
+                groups: listing.accounts.iter().map(|account| account.groups.len()).sum(),
+                calls,
+                failures,
+                warnings,
+                error: None,
+            };
+            (report, Some(listing), messages)
+        }
+        Err(Stop { exit, message }) => {
+            let error = for_publisher(message.to_string());
+            (Report { exit, url, error: Some(error.clone()), ..Report::default() }, None, vec![error])
+        }
+    }
+}
+
+/// What a host does about a held removal, a publisher does by its own command.
+fn for_publisher(text: String) -> String {
+    text.replace("nss-iamctl refresh --force", "cache-refresher publish --force")
+}
+
+fn print(cli: &Cli, report: &Report, listing: Option<&Listing>) {
+    let text = match listing {
+        _ if cli.json => serde_json::to_string(report).unwrap_or_default(),
+        Some(listing) if cli.dry_run => serde_json::to_string_pretty(listing).unwrap_or_default(),
+        // A publisher that repeats says nothing while nothing changes.
+        Some(_) if report.written || cli.repeat.is_none() => {
+            let Report { url, users, groups, generation, .. } = report;
+            let done = if report.written { "published" } else { "unchanged" };
+            let generation = generation.unwrap_or_default();
+            let calls: u64 = report.calls.values().sum();
+            format!("{done} '{url}': {users} users, {groups} groups, generation {generation}, {calls} calls")
+        }
+        _ => return,
+    };
+    // An error is ignored: then nobody reads it.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn publish_once(
+    cli: &Cli,
+    config: &Config,
+    publish: &Publish,
+    memory: &mut Memory,
+) -> Result<(Done, BTreeMap<String, u64>), Stop> {
+    if !config.names_groups() {
+        let message = Message::new("the configuration names no group; nothing was published");
+        return Err(Stop {
+            exit: exit::CONFIGURATION,
+            message: message.with_hint("set groups = [\"…\"] in it"),
+        });
+    }
+    let signer = signer(&publish.key)?;
+    let bar = Arc::new(Bar::start());
+    let progress = Arc::clone(&bar) as Arc<dyn Progress>;
+    let calls = Calls::default();
+    let store = Published {
+        config,
+        bucket: &publish.bucket,
+        key: &publish.object,
+        calls: calls.clone(),
+        progress: Arc::clone(&progress),
+    };
+    let (force, dry_run, seen) = (cli.force, cli.dry_run, memory.seen);
+    let round = Round { config, publish, signer: &signer, store: &store, seen, force, dry_run };
+    let mut counts = BTreeMap::new();
+    let release = Release { all: force, ..Release::default() };
+    let done = round.run(now, |previous| {
+        let (progress, now) = (Arc::clone(&progress), now());
+        let request = fetch::Request {
+            config,
+            previous,
+            remembered: Vec::new(),
+            force,
+            release: &release,
+            past: memory.past.clone(),
+            asked: None,
+            now,
+            progress,
+        };
+        let fetched = fetch::fetch(request);
+        memory.past = fetched.past;
+        add(&mut counts, fetched.calls.counts());
+        (fetched.listing, fetched.failures)
+    });
+    bar.end();
+    add(&mut counts, calls.counts());
+    done.map(|done| (done, counts))
+}
+
+fn add(counts: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
+    for (action, count) in more {
+        *counts.entry(action).or_default() += count;
+    }
+}
+
+impl Store for Published<'_> {
+    fn get(&self) -> Result<Option<(String, Vec<u8>)>, Failure> {
+        Published::get(self)
+    }
+
+    fn put(&self, document: Vec<u8>, over: Option<&str>) -> Result<Put, Failure> {
+        Published::put(self, document, over)
+    }
+}
+
+/// The private key. ssh(1) refuses one that others can read, too.
+fn signer(path: &Path) -> Result<Signer, Stop> {
+    let stop = |exit, why: String, hint: &str| Stop {
+        exit,
+        message: Message::new(format!("cannot use the key '{}': {why}", path.display()))
+            .and("nothing was published")
+            .with_hint(hint),
+    };
+    let file = regular::read(path, LARGEST_KEY, Links::Follow).map_err(|unread| match unread {
+        Unread::Open(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            let hint = "create it: ssh-keygen -t ed25519 -N '' -f KEY; hosts need its public half in [source] trusted_keys";
+            stop(exit::CONFIGURATION, cause.to_string(), hint)
+        }
+        Unread::Open(cause) => stop(exit::of_io(&cause), cause.to_string(), ""),
+        unread => stop(exit::CONFIGURATION, unread.to_string(), ""),
+    })?;
+    if file.about.mode() & 0o077 != 0 {
+        let why = format!("others can read it (mode {:04o})", file.about.mode() & 0o7777);
+        return Err(stop(exit::DENIED, why, "chmod 600 KEY"));
+    }
+    let hint = "it must be a private key of OpenSSH without a passphrase, of type ed25519 or ecdsa";
+    Signer::read(&file.bytes).map_err(|cause| stop(exit::CONFIGURATION, cause.to_string(), hint))
+}

@@ -337,12 +337,14 @@ impl Keys {
     }
 }
 
-/// `[refresh]`: how often the source is asked for what. It counts for sources that are asked by calls.
+/// `[refresh]`: how often a source is asked for what, if it is asked by calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refresh {
     /// Keys and tags of a user are read again after this time, at most 30 minutes and half of [`Keys::max_age`]; none: by each
     /// refresh.
     pub keys_every: Option<Duration>,
+    /// Memberships are read again after this time, at most 30 minutes; none: by each refresh.
+    pub members_every: Option<Duration>,
     /// Requests to AWS in any minute, of all accounts together, at least 10; none: no limit.
     pub max_calls_per_minute: Option<u32>,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use config::{Config, Source, Tags};
 use jiff::Timestamp;
@@ -60,10 +61,9 @@ impl Release {
 }
 
 impl Request<'_> {
-    /// When keys are read.
-    pub(crate) fn schedule(&self) -> Schedule {
-        let every = self.config.refresh.keys_every.filter(|_| !self.force);
-        Schedule { every, asked: self.asked, now: self.now }
+    /// What is read this often is read again if it is due, unless all is.
+    pub(crate) fn schedule(&self, every: Option<Duration>) -> Schedule {
+        Schedule { every: every.filter(|_| !self.force), asked: self.asked, now: self.now }
     }
 
     /// The listing with these accounts.
@@ -87,6 +87,8 @@ pub(crate) struct AccountRequest<'a> {
     pub(crate) force: bool,
     /// The users who may leave with groups that are no longer configured.
     pub(crate) release: &'a Release,
+    /// When memberships are read.
+    pub(crate) members: Schedule,
     /// When keys are read.
     pub(crate) schedule: Schedule,
     /// Known keys are not read before this time, because AWS throttled such calls.

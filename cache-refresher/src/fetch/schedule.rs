@@ -18,6 +18,18 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
+    /// Whether what was read at this time is not to be read again yet.
+    pub(crate) fn is_recent(&self, read: Option<Timestamp>) -> bool {
+        let (Some(every), Some(read)) = (self.every, read) else { return false };
+        let every = SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX);
+        read <= self.now && !self.is_asked(read) && self.now.duration_since(read) < every
+    }
+
+    /// Whether somebody asked since for everything to be read. A time in the future is of another clock.
+    fn is_asked(&self, read: Timestamp) -> bool {
+        self.asked.is_some_and(|asked| asked <= self.now && read < asked)
+    }
+
     /// How old keys can become before it is an error that they were not read.
     pub(crate) fn late(&self) -> SignedDuration {
         SignedDuration::try_from(self.every.unwrap_or(EXPECTED))
@@ -31,11 +43,8 @@ impl Schedule {
     /// period, and about the same number of users is due at any time, whenever they were read before.
     pub(crate) fn has_due(&self, user: &User) -> bool {
         let (Some(every), Some(confirmed)) = (self.every, user.confirmed) else { return true };
-        let asked = self.asked.filter(|asked| *asked <= self.now);
         let period = |at| period(&user.id, every, at);
-        confirmed > self.now
-            || asked.is_some_and(|asked| confirmed < asked)
-            || period(confirmed) != period(self.now)
+        confirmed > self.now || self.is_asked(confirmed) || period(confirmed) != period(self.now)
     }
 }
 
@@ -98,5 +107,20 @@ mod tests {
         let longest =
             Schedule { every: Some(Duration::MAX), now: at(0) + SignedDuration::from_secs(1), ..all };
         assert!(!longest.has_due(&user(&id, 0)));
+    }
+
+    #[test]
+    fn what_was_read_less_than_a_period_ago_is_recent_unless_all_was_asked_for() {
+        let schedule = |asked| Schedule { every: Some(EVERY), asked, now: at(1000) };
+        for (read, is_recent) in [(1001, false), (1000, true), (101, true), (100, false), (-5, false)] {
+            assert_eq!(schedule(None).is_recent(Some(at(read))), is_recent, "{read}");
+        }
+        assert!(!schedule(None).is_recent(None));
+        assert!(
+            !schedule(Some(at(600))).is_recent(Some(at(599)))
+                && schedule(Some(at(600))).is_recent(Some(at(600)))
+        );
+        assert!(schedule(Some(at(1001))).is_recent(Some(at(599))));
+        assert!(!Schedule { every: None, ..schedule(None) }.is_recent(Some(at(1000))));
     }
 }

@@ -10,6 +10,7 @@ mod scheduled;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use config::{Source, Tags};
 use jiff::{SignedDuration, Timestamp};
@@ -78,6 +79,18 @@ fn run_by<D: Directory>(
     tags: &Tags,
     force: bool,
 ) -> Account {
+    run_as(schedule, None, table, known, groups, (tags, force))
+}
+
+/// Reads memberships again as often as `members` says.
+fn run_as<D: Directory>(
+    schedule: Schedule,
+    members: Option<Duration>,
+    table: &D,
+    known: Option<&Account>,
+    groups: &[&str],
+    (tags, force): (&Tags, bool),
+) -> Account {
     let groups: Vec<String> = groups.iter().map(|name| (*name).to_owned()).collect();
     let request = AccountRequest {
         source: &Source::Iam,
@@ -88,6 +101,7 @@ fn run_by<D: Directory>(
         unresolved: &[],
         force,
         release: &Release { all: force, ..Release::default() },
+        members: Schedule { every: members, ..schedule },
         schedule,
         keys_pause: None,
         now: schedule.now,

@@ -101,6 +101,7 @@ instance_connect = true
 user_ca = "/etc/ssh/user-ca.pub"
 [refresh]
 keys_every = "45s"
+members_every = "20s"
 max_calls_per_minute = 600
 [safety]
 max_removed_percent = 0
@@ -212,7 +213,11 @@ fn of_every_key() -> Config {
             instance_connect: true,
             user_ca: text("/etc/ssh/user-ca.pub"),
         },
-        refresh: Refresh { keys_every: Some(Duration::from_secs(45)), max_calls_per_minute: Some(600) },
+        refresh: Refresh {
+            keys_every: Some(Duration::from_secs(45)),
+            members_every: Some(Duration::from_secs(20)),
+            max_calls_per_minute: Some(600),
+        },
         safety: Safety { max_removed_percent: 0 },
         publish: Some(publish_of_every_key()),
     }

@@ -1,7 +1,6 @@
 //! With `keys_every`, a refresh reads the keys of a part of the users, and over time those of all.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -182,5 +181,54 @@ fn keys_become_an_error_once_they_are_twice_as_old_as_they_should_be() {
         table.calls_left.set(Some(75));
         known = run_every(every(10, 5 * run), &table, Some(&known));
         assert!(!late(&known));
+    }
+}
+
+#[test]
+fn memberships_that_were_just_read_are_not_read_again_unless_something_is_in_doubt_or_changed() {
+    let members = Some(Duration::from_secs(10 * 60));
+    let run = |table: &Table, known: Option<&Account>, minute: i64, groups: &[&str]| {
+        table.asked.borrow_mut().clear();
+        let schedule = every(30, minute);
+        run_as(schedule, members, table, known, groups, (&Tags::default(), false))
+    };
+    let first = run(&two(), None, 0, &["G", "H"]);
+    let mut left = two().user("new", &["G"]);
+    left.delete("bob");
+    let soon = run(&left, Some(&first), 9, &["G", "H"]);
+    assert_eq!((names(&soon), soon.as_of), (vec!["ana", "bob"], Some(at(0))));
+    assert_eq!(left.asked("GetGroup") + left.asked("ListGroupsForUser"), 0);
+    let due = run(&left, Some(&soon), 10, &["G", "H"]);
+    assert_eq!((names(&due), due.as_of), (vec!["ana", "new"], Some(at(10))));
+
+    let keyless = Table { keyless: true, ..two() };
+    let known = run(&keyless, None, 0, &["G", "H"]);
+    assert_eq!(run(&keyless, Some(&known), 9, &["G", "H"]), known, "no answer has confirmed anybody");
+
+    type Change = fn(&mut Account);
+    let doubts: [(&str, Change); 6] = [
+        ("incomplete", |known| known.complete = false),
+        ("missing", |known| {
+            known.users[1].missing = Some(listing::Missing { last: at(0), times: 1, groups: Vec::new() });
+        }),
+        ("failed", |known| {
+            let why = super::super::failure::failure("a", "b", "c", "", FailureKind::Unavailable);
+            known.errors.push(why);
+        }),
+        ("warned", |known| {
+            known.warnings.push(listing::Warning::new(listing::WarningCode::GroupGone, "a", "b"));
+        }),
+        ("unconfigured", |known| known.groups[0].unconfigured = true),
+        ("of the future", |known| known.as_of = Some(at(2))),
+    ];
+    for (what, change) in doubts {
+        let mut known = first.clone();
+        change(&mut known);
+        run(&left, Some(&known), 1, &["G", "H"]);
+        assert!(left.asked("GetGroup") >= 2, "{what}");
+    }
+    for groups in [&["G"][..], &["G", "H", "Z"], &["G", "Z"]] {
+        run(&left, Some(&first), 1, groups);
+        assert!(left.asked("GetGroup") >= 1, "{groups:?}");
     }
 }

@@ -2,6 +2,7 @@
 //! not link this crate (they link `reader`); the rules are in `policy`.
 #![forbid(unsafe_code)]
 
+mod accepted;
 pub mod passwd;
 pub mod publish;
 pub mod replace;
@@ -10,6 +11,8 @@ pub mod reserve;
 pub mod schema;
 pub mod snapshot;
 pub mod state;
+
+pub use accepted::Accepted;
 
 /// The directory of the files; also compiled into the readers.
 pub const DIRECTORY: &str = "/var/lib/nss-iam";

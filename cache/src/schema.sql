@@ -44,7 +44,10 @@ CREATE TABLE about (
   id         INTEGER PRIMARY KEY CHECK (id = 1),
   machine_id TEXT NOT NULL,                     -- machine-id(5) of the host that this was made for
   max_age    INTEGER NOT NULL,                  -- seconds; 0: no limit
-  options    TEXT NOT NULL                      -- authorized_keys options before every key; may be empty
+  options    TEXT NOT NULL,                     -- authorized_keys options before every key; may be empty
+  fleet      TEXT NOT NULL,                     -- since 103. Of the signed listing that this was made from; empty: of none
+  generation INTEGER NOT NULL,                  -- since 103. Of that listing
+  listing    TEXT NOT NULL                      -- since 103. Where that listing came from, "s3://..."
 );
 
 CREATE TABLE login (                            -- active users only
@@ -113,6 +116,9 @@ CREATE TABLE about (
   id        INTEGER PRIMARY KEY CHECK (id = 1),
   asked     INTEGER NOT NULL,                   -- until when the host was asked for the names that are due, seconds since 1970
   rebuilt   INTEGER,                            -- when this file was last rebuilt from cache.db, having been lost; NULL: never
-  held      INTEGER                             -- since 102: how many users were active when max_removed_percent began to
+  held      INTEGER,                            -- since 102: how many users were active when max_removed_percent began to
                                                 -- hold removals; NULL: it holds none
+  fleet      TEXT,                              -- since 103: of the last signed listing that was accepted; NULL: none was
+  generation INTEGER,                           -- since 103: of that listing; an older one is refused
+  listing    TEXT                               -- since 103: where it came from; from there, none without signature is accepted
 );

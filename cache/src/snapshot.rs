@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags, Row};
 
 use policy::{IamId, Id, Invalid, KeyLine, Name};
 
+use crate::accepted::Accepted;
 use crate::passwd::Passwd;
 
 /// Content of `cache.db`. Equal snapshots give equal answers.
@@ -66,6 +67,8 @@ pub struct Keys {
     pub max_age: u32,
     /// authorized_keys options before every key; may be empty.
     pub options: String,
+    /// The signed listing that these keys come from.
+    pub accepted: Accepted,
     /// By uid.
     pub logins: Vec<Login>,
 }
@@ -176,16 +179,24 @@ impl Cache {
 }
 
 impl Keys {
+    /// Reads only the signed listing that a published file was made from.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn accepted(file: &Path) -> Result<Accepted, Error> {
+        Ok(open(file)?.query_row("SELECT * FROM about", [], Accepted::read)?)
+    }
+
     /// Reads a published file back.
     ///
     /// # Errors
     /// If the file is missing or corrupt, or contains values that nss-iam never writes.
     pub fn read(file: &Path) -> Result<Self, Error> {
         let db = open(file)?;
-        let (machine_id, max_age, options) =
-            db.query_row("SELECT machine_id, max_age, options FROM about", [], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })?;
+        let (machine_id, max_age, options, accepted) = db.query_row("SELECT * FROM about", [], |row| {
+            let accepted = Accepted::read(row)?;
+            Ok((row.get("machine_id")?, row.get("max_age")?, row.get("options")?, accepted))
+        })?;
         let logins = rows(&db, "SELECT * FROM login ORDER BY uid", |row| {
             Ok(Login {
                 uid: id(row, "uid")?,
@@ -206,13 +217,20 @@ impl Keys {
                 },
             })
         })?;
-        Ok(Self { machine_id, max_age, options, logins })
+        Ok(Self { machine_id, max_age, options, accepted, logins })
     }
 
     pub(crate) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         db.execute(
-            "INSERT INTO about (id, machine_id, max_age, options) VALUES (1,?,?,?)",
-            rusqlite::params![self.machine_id, self.max_age, self.options],
+            "INSERT INTO about (id, machine_id, max_age, options, fleet, generation, listing) VALUES (1,?,?,?,?,?,?)",
+            rusqlite::params![
+                self.machine_id,
+                self.max_age,
+                self.options,
+                self.accepted.fleet,
+                self.accepted.stored(),
+                self.accepted.listing
+            ],
         )?;
         let mut login = db.prepare(
             "INSERT INTO login (uid, name, iam_id, confirmed, source, keys, forward_only, principals)

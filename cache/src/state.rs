@@ -10,6 +10,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Statement};
 
+use crate::accepted::Accepted;
 use crate::passwd::Passwd;
 use crate::schema::STATE;
 use crate::snapshot::{joined, key_lines};
@@ -38,7 +39,8 @@ const USER: Table = Table {
 const MEMBER_GROUP: Table = Table { name: "member_group", key: "iam_id", values: &[&["account", "name"]] };
 const HOME: Table = Table { name: "home", key: "path", values: &[&["iam_id"]] };
 const NAME: Table = Table { name: "name", key: "name", values: &[&["iam_id"]] };
-const ABOUT: Table = Table { name: "about", key: "id", values: &[&["asked", "rebuilt", "held"]] };
+const ABOUT: Table =
+    Table { name: "about", key: "id", values: &[&["asked", "rebuilt", "held"], &Accepted::COLUMNS] };
 
 /// Everything that is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub struct State {
     /// How many users were active when `max_removed_percent` began to hold removals; none: no removals are
     /// held.
     pub held: Option<usize>,
+    /// The last signed listing that was accepted.
+    pub accepted: Accepted,
 }
 
 /// An assigned uid or gid.
@@ -243,6 +247,11 @@ impl StateFile {
             asked: self.about("asked")?.unwrap_or(0),
             rebuilt: self.about("rebuilt")?,
             held: self.about("held")?.and_then(|held| usize::try_from(held).ok()),
+            accepted: self
+                .0
+                .query_row("SELECT * FROM about", [], Accepted::read)
+                .optional()?
+                .unwrap_or_default(),
         })
     }
 
@@ -281,7 +290,10 @@ impl StateFile {
         HOME.write(&db, &state.homes, |upsert, path, iam_id| upsert.execute([path, iam_id.as_str()]))?;
         NAME.write(&db, &state.names, |upsert, name, iam_id| upsert.execute([name, iam_id.as_str()]))?;
         let held = state.held.and_then(|held| i64::try_from(held).ok());
-        db.execute(&ABOUT.upsert(), rusqlite::params![1, state.asked, state.rebuilt, held])?;
+        let Accepted { fleet, listing, .. } = &state.accepted;
+        let generation = state.accepted.stored();
+        let about = rusqlite::params![1, state.asked, state.rebuilt, held, fleet, generation, listing];
+        db.execute(&ABOUT.upsert(), about)?;
         Ok(db.commit()?)
     }
 

@@ -6,13 +6,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use cache::Accepted;
 use cache::state::{Error, Identity, State, StateFile};
 use policy::{IamId, Id, Name};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
-const PRESENT: u32 = 102;
+const PRESENT: u32 = 103;
 const FIRST: &str = "0.1.0";
 /// The tables of the first version.
 const TABLES: [&str; 3] = ["identity", "user", "member_group"];
@@ -153,6 +154,8 @@ fn a_migrated_file_has_the_schema_of_a_new_one_and_stores_the_same_data() {
         wanted.homes.insert("/home/ana".to_owned(), IamId::new("AIDAANA"));
         wanted.names.insert(Name::new("ana").unwrap(), IamId::new("AIDAANA"));
         (wanted.asked, wanted.rebuilt, wanted.held) = (7, Some(8), Some(9));
+        wanted.accepted =
+            Accepted { fleet: "jump".to_owned(), generation: 10, listing: "s3://abc/x".to_owned() };
         file.save(&wanted).unwrap();
         drop(file);
         let before = bytes(&directory);
@@ -215,7 +218,7 @@ fn a_later_major_version_is_refused_and_not_touched() {
     let refused = [open(&directory).map(drop).unwrap_err(), State::read(directory.path()).unwrap_err()];
     for error in refused {
         assert!(matches!(error, Error::Later { version: 200, .. }), "{error}");
-        assert_eq!(error.to_string(), "its format 200 is newer than 102, the format of this release");
+        assert_eq!(error.to_string(), "its format 200 is newer than 103, the format of this release");
         let file = state(&directory).display().to_string();
         let way = format!("rm -f '{file}-journal'; cp '{file}.100' '{file}'");
         assert!(

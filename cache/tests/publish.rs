@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use cache::Accepted;
 use cache::passwd::Passwd;
 use cache::snapshot::{Cache, Group, Keys, Login, User};
 use cache::state::{Identity, State, StateFile};
@@ -52,7 +53,13 @@ fn keys(names: &[&str]) -> Keys {
         forward_only: false,
         principals: vec!["AIDAEXAMPLE".to_owned()],
     });
-    Keys { machine_id: "0".repeat(32), max_age: 60, options: "restrict".to_owned(), logins: logins.collect() }
+    Keys {
+        machine_id: "0".repeat(32),
+        max_age: 60,
+        options: "restrict".to_owned(),
+        accepted: Accepted { fleet: "jump".to_owned(), generation: 7, listing: "file:///x".to_owned() },
+        logins: logins.collect(),
+    }
 }
 
 fn names(directory: &Path) -> Vec<String> {

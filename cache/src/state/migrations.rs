@@ -16,7 +16,7 @@ const APPLICATION_ID: i64 = 0x6e69_6173;
 
 /// What each earlier version lacks of the next one. A released step is never changed. Together, the steps turn the
 /// first version into the schema of `schema.sql`.
-const STEPS: [(u32, &str); 2] = [
+const STEPS: [(u32, &str); 3] = [
     (
         100,
         "CREATE TABLE home (path TEXT PRIMARY KEY, iam_id TEXT NOT NULL REFERENCES identity (iam_id)) WITHOUT ROWID;
@@ -24,6 +24,12 @@ const STEPS: [(u32, &str); 2] = [
          CREATE TABLE about (id INTEGER PRIMARY KEY CHECK (id = 1), asked INTEGER NOT NULL, rebuilt INTEGER);",
     ),
     (101, "ALTER TABLE about ADD COLUMN held INTEGER;"),
+    (
+        102,
+        "ALTER TABLE about ADD COLUMN fleet TEXT;
+         ALTER TABLE about ADD COLUMN generation INTEGER;
+         ALTER TABLE about ADD COLUMN listing TEXT;",
+    ),
 ];
 
 /// The version of a file that this release can use; 0: the file is empty. Later minor versions can be used: see

@@ -155,7 +155,7 @@ fn an_upgrade_leaves_one_copy_of_the_earlier_state() {
     as_0_1_0_left_it();
     let remembered = people(STATE);
     host.apply(&present_listing());
-    assert_eq!((version(STATE), version(COPY)), (102, 100));
+    assert_eq!((version(STATE), version(COPY)), (103, 100));
     assert_eq!(people(COPY), remembered);
     let found = fs::metadata(COPY).unwrap();
     assert_eq!((found.mode() & 0o7777, found.uid()), (0o600, 0));
@@ -203,13 +203,13 @@ fn a_killed_upgrade_leaves_the_old_or_the_new_state_and_the_next_run_succeeds() 
         if !kill_before(&host, n) {
             is_as_before(&host);
             seen.dedup();
-            assert_eq!(seen, [(100, false), (100, true), (102, true)], "the copy, and then the migration");
+            assert_eq!(seen, [(100, false), (100, true), (103, true)], "the copy, and then the migration");
             return;
         }
         seen.push(found_in_a_copy(&remembered, n));
         host.apply(&listing);
         assert_eq!(people(STATE), remembered, "after call {n}");
-        assert_eq!((version(STATE), version(COPY)), (102, 100), "after call {n}");
+        assert_eq!((version(STATE), version(COPY)), (103, 100), "after call {n}");
         let names: Vec<String> = files(CACHE).into_keys().collect();
         let whole =
             ["cache.db", "keys.db", "known.json", "reserve", "state.db", "state.db.100", "status.json"];
@@ -260,7 +260,7 @@ fn users_who_left_are_locked_out_even_if_the_state_cannot_be_migrated() {
 
     host.apply(&listing);
     assert!(host.is_disabled("bob", "1003"));
-    assert_eq!((version(STATE), version(COPY)), (102, 100));
+    assert_eq!((version(STATE), version(COPY)), (103, 100));
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn a_state_of_a_later_release_is_refused_unchanged_and_the_copy_allows_a_downgra
     for words in [&["apply", "--dry-run"][..], &["apply"]] {
         let ran = host.refresher(words);
         assert_eq!((ran.status, ran.out.as_str()), (Some(70), ""), "{}", ran.err);
-        let why = "cannot use '/var/lib/nss-iam/state.db': its format 200 is newer than 102, the format of this release";
+        let why = "cannot use '/var/lib/nss-iam/state.db': its format 200 is newer than 103, the format of this release";
         let hint = "hint: reinstall the release that wrote it, or put back the copy that it made before: \
                     systemctl stop nss-iam-refresh.timer; rm -f '/var/lib/nss-iam/state.db-journal'; \
                     cp '/var/lib/nss-iam/state.db.100' '/var/lib/nss-iam/state.db'\n";

@@ -23,6 +23,7 @@ mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cache::Accepted;
 use cache::snapshot::{Cache, Keys};
 use cache::state::{self, State};
 use policy::{IamId, Name};
@@ -152,7 +153,20 @@ fn next_state(
     next.homes = input.state.homes.clone();
     next.homes = homes::memory(&next);
     (next.asked, next.rebuilt) = (input.state.asked, input.state.rebuilt);
+    next.accepted = accepted(input);
     next
+}
+
+/// The signed listing that counts from now on. One without a signature changes nothing.
+fn accepted(input: &Input<'_>) -> Accepted {
+    let listing = input.listing;
+    match (&listing.fleet, listing.generation) {
+        (Some(fleet), Some(generation)) => {
+            Accepted { fleet: fleet.clone(), generation, listing: listing.source.clone() }
+        }
+        _ if input.state.accepted == Accepted::default() => input.offered.accepted.clone(),
+        _ => input.state.accepted.clone(),
+    }
 }
 
 /// Who had each name last: the present holder, or else the one that the previous state remembers.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cache::state::Identity;
+use policy::id::{BadTag, COMPUTED, LAST};
 use policy::{IamId, Id, Name};
 use status::{SkipReason, Warning};
 
@@ -67,7 +68,25 @@ impl<'a> Ids<'a> {
         Ok(id)
     }
 
-    /// The id of `iam_id`: the one that it has, else `tagged` or the one in `[ids]`, else the computed one.
+    /// The id that the publisher of a signed listing has assigned, for all hosts. One in the range of computed ids is not the
+    /// computed one if that was taken.
+    ///
+    /// # Errors
+    /// The reason why it cannot be used here.
+    fn listed(&self, iam_id: &IamId) -> Result<Option<Id>, SkipReason> {
+        let Some(&id) = self.input.listing.ids.get(iam_id.as_str()) else { return Ok(None) };
+        let id = Id::pinned(id).map_err(BadTag::Invalid)?;
+        if id.get() > LAST {
+            return Err(BadTag::High(id).into());
+        }
+        if !COMPUTED.contains(&id.get()) && !self.given.contains_key(iam_id) {
+            self.may_be_pinned(id, iam_id, false)?;
+        }
+        Ok(Some(id))
+    }
+
+    /// The id of `iam_id`: the one that it has, else the one in `[ids]`, else the one in a signed listing, else `tagged`, else the
+    /// computed one.
     ///
     /// # Errors
     /// Why there is none. Nothing is assigned in this case.
@@ -82,6 +101,8 @@ impl<'a> Ids<'a> {
             return Err(SkipReason::IdOfGroup { iam_id: iam_id.to_string() });
         }
         let configured = self.input.config.ids.get(iam_id.as_str()).and_then(|&id| Id::pinned(id).ok());
+        let listed = self.listed(iam_id)?;
+        let tagged = listed.or(tagged);
         let pin = configured.or(tagged);
         let present = self.given.get(iam_id).copied();
         let id = Id::decided(iam_id, present.map(|present| present.id), configured, tagged);
@@ -96,7 +117,8 @@ impl<'a> Ids<'a> {
             (None, Some(pin)) if configured.is_some() => self.may_be_pinned(pin, iam_id, true)?,
             _ => {}
         }
-        let pinned = present.is_some_and(|present| present.pinned) || pin == Some(id);
+        let is_of_range = configured.is_none() && listed == Some(id) && COMPUTED.contains(&id.get());
+        let pinned = present.is_some_and(|present| present.pinned) || pin == Some(id) && !is_of_range;
         let wanted = Identity { id, pinned };
         self.not_of_host(wanted.id, false)?;
         if let Some(holder) = self.holders.get(&wanted.id).filter(|&holder| holder != iam_id) {

@@ -293,7 +293,8 @@ pub(super) fn snapshots(
     }
     cache.users.sort_by_key(|user| user.uid);
     cache.groups.sort_by_key(|group| group.gid);
-    (cache, logins(input, users))
+    let keys = Keys { accepted: state.accepted.clone(), ..logins(input, users) };
+    (cache, keys)
 }
 
 /// Users who left or are locked: `ls -l` shows them as owners, but they are not found by name. Their `groups` have
@@ -380,5 +381,6 @@ fn logins(input: &Input<'_>, users: &[User<'_>]) -> Keys {
         max_age,
         options: input.config.keys.options.clone(),
         logins,
+        ..Keys::default()
     }
 }

@@ -84,8 +84,7 @@ pub(crate) fn host() -> Option<Host> {
 impl Host {
     pub(crate) fn publish(&self, mut logins: Vec<Login>) {
         logins.sort_by_key(|login| login.uid);
-        let keys =
-            Keys { machine_id: MACHINE_ID.to_owned(), max_age: 3 * 86400, options: String::new(), logins };
+        let keys = Keys { machine_id: MACHINE_ID.to_owned(), max_age: 3 * 86400, logins, ..Keys::default() };
         publish::keys(Path::new(DIRECTORY), &keys, self.gid).unwrap();
     }
 

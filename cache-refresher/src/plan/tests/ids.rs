@@ -257,3 +257,56 @@ fn no_plan_is_made_if_a_local_group_has_the_name_of_ours() {
     world.config.users.shell = "/bin/zsh".to_owned();
     assert!(plan(world.input()).unwrap_err().to_string().contains("/etc/shells"));
 }
+
+/// Twins get the same ids on all hosts, whoever arrives first on each.
+#[test]
+fn the_publisher_of_a_signed_listing_assigns_ids_for_all_hosts() {
+    for first in [0, 1] {
+        let mut world = World::of(&[]);
+        let ids = [(TWINS[0], TWIN_ID), (TWINS[1], TWIN_ID + 1), ("U-low", 2001), ("G-OPS", TWIN_ID + 2)];
+        world.listing.ids = ids.map(|(iam_id, id)| (iam_id.to_owned(), id)).into();
+        world.member("", TWINS[first], "first", "G-OPS");
+        world.run();
+        world.member("", TWINS[1 - first], "second", "G-OPS");
+        world.member("", "U-low", "low", "G-OPS");
+        let plan = world.run();
+        for (iam_id, id) in ids {
+            assert_eq!(
+                (plan.id(iam_id), plan.state.identities[&IamId::new(iam_id)].pinned),
+                (id, id == 2001)
+            );
+        }
+        assert!(plan.skips.is_empty(), "{:?}", plan.skips);
+    }
+}
+
+#[test]
+fn an_id_in_a_signed_listing_that_this_host_cannot_use_is_reported() {
+    let mut world = World::of(&["kept", "pinned", "root", "nobody", "high", "homed", "local", "taken"]);
+    world.listing.ids = [
+        ("U-kept", TWIN_ID),
+        ("U-root", 0),
+        ("U-nobody", 65_534),
+        ("U-high", 0x7ffe_0000),
+        ("U-homed", 60_001),
+        ("U-local", 1000),
+        ("U-taken", 3000),
+    ]
+    .map(|(iam_id, id)| (iam_id.to_owned(), id))
+    .into();
+    let kept = Id::computed(&IamId::new("U-kept"));
+    world.state.identities.insert(IamId::new("U-kept"), cache::state::Identity { id: kept, pinned: false });
+    world
+        .state
+        .identities
+        .insert(IamId::new("U-gone"), cache::state::Identity { id: Id::pinned(3000).unwrap(), pinned: true });
+    world.config.ids.insert("U-pinned".to_owned(), 4000);
+    world.listing.ids.insert("U-pinned".to_owned(), 4001);
+    let plan = world.run();
+    assert_eq!(plan.id("U-kept"), kept.get());
+    assert_eq!(plan.id("U-pinned"), 4000, "the host's own configuration decides");
+    for iam_id in ["U-root", "U-nobody", "U-high", "U-homed", "U-local", "U-taken"] {
+        assert_eq!(plan.active(iam_id), None, "{iam_id}");
+        assert!(plan.skips.iter().any(|skip| skip.id == iam_id), "{iam_id}: {:?}", plan.skips);
+    }
+}

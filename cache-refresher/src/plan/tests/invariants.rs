@@ -9,7 +9,7 @@ use super::*;
 use crate::local::NOLOGIN;
 
 pub(super) fn check(world: &World, plan: &Plan) {
-    ids(&world.state, &plan.state);
+    ids(world, &world.state, &plan.state);
     rows(world, plan);
     groups(plan);
     active_names(world, plan);
@@ -22,14 +22,15 @@ pub(super) fn check(world: &World, plan: &Plan) {
 }
 
 /// docs/reference/ids.md: an assigned id is kept forever, and never assigned to anyone else.
-fn ids(before: &State, after: &State) {
+fn ids(world: &World, before: &State, after: &State) {
     for (iam_id, identity) in &before.identities {
         assert_eq!(after.identities.get(iam_id).map(|now| now.id), Some(identity.id), "{iam_id} moved");
     }
     let distinct: BTreeSet<_> = after.identities.values().map(|identity| identity.id).collect();
     assert_eq!(distinct.len(), after.identities.len(), "an id is shared: {:?}", after.identities);
     for (iam_id, identity) in &after.identities {
-        assert!(identity.pinned || identity.id == Id::computed(iam_id), "{iam_id}");
+        let is_assigned = world.listing.ids.get(iam_id.as_str()) == Some(&identity.id.get());
+        assert!(identity.pinned || is_assigned || identity.id == Id::computed(iam_id), "{iam_id}");
     }
     assert!(after.users.keys().all(|iam_id| after.identities.contains_key(iam_id)));
     assert!(after.groups.keys().all(|iam_id| after.identities.contains_key(iam_id)));

@@ -1,21 +1,28 @@
-//! The file with the listing, which the fetch half writes and the apply half reads. The apply half checks who could have
-//! written it, and parses it like any hostile input.
+//! The files with the listing, which the fetch half writes and the apply half reads. The apply half checks who could have
+//! written them, and parses them like any hostile input. If the configuration names keys that may sign, the apply half takes
+//! users, groups and times only from the signed document, and verifies it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use cache::reserve;
+use cache::{Accepted, reserve};
 use claims::nss::Files;
-use config::Source;
-use listing::Listing;
+use config::{Config, Source};
+use jiff::Timestamp;
 use listing::regular::{Links, Unread as NoFile};
+use listing::{Failure, Listing, signed};
 
+use crate::fetch::{self, Judge, Release};
+use crate::known::Known;
 use crate::replace::replace;
 
 /// Where the fetch half leaves its listing.
 pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
+/// Where it leaves a signed document, as it was read.
+const DOCUMENT: &str = "/var/lib/nss-iam-fetch/listing.signed";
 /// The user of the fetch half.
 pub(crate) const FETCH_USER: &str = "nss-iam-fetch";
 
@@ -30,6 +37,17 @@ pub(crate) enum Unread {
     Untrusted(String),
     #[error("listing '{LISTING}' refused: {0}")]
     Form(#[from] listing::Error),
+    #[error("listing '{DOCUMENT}' refused: {}", .0.cause)]
+    Refused(Box<Failure>),
+}
+
+/// What the apply half demands.
+pub(crate) struct Wanted<'a> {
+    pub(crate) config: &'a Config,
+    /// The signed listings that were accepted last, as far as this host remembers.
+    pub(crate) accepted: Vec<Accepted>,
+    pub(crate) release: Release,
+    pub(crate) now: Timestamp,
 }
 
 /// The uid of [`FETCH_USER`].
@@ -43,10 +61,61 @@ pub(crate) fn owner() -> Option<u32> {
     fs::symlink_metadata(directory).ok().filter(fs::Metadata::is_dir).map(|found| found.uid())
 }
 
-/// Reads the listing for the apply half. It must belong to the user of the fetch half or to root, and nobody else may be
-/// able to write it.
-pub(crate) fn read(fetcher: Option<u32>) -> Result<Listing, Unread> {
-    let file = listing::read(Path::new(LISTING), Links::Refuse).map_err(|unread| match unread {
+/// Reads the listing for the apply half.
+pub(crate) fn read(fetcher: Option<u32>, wanted: Wanted<'_>) -> Result<Listing, Unread> {
+    let config = wanted.config;
+    let said = checked(Path::new(LISTING), fetcher).and_then(|bytes| Ok(Listing::parse(&bytes)?));
+    if config.trust.verifies() {
+        let listing = wanted.accept(&checked(Path::new(DOCUMENT), fetcher)?)?;
+        return Ok(with_errors(listing, said.ok()));
+    }
+    let url = config.source.url();
+    if !config.source.is_directory() && wanted.accepted.iter().any(|accepted| accepted.listing == url) {
+        let hint =
+            "set [source] fleet and trusted_keys again; for a listing that nobody signs, use another url";
+        let cause =
+            "a signed listing of this source was accepted before, and none without a signature is now";
+        return Err(Unread::Refused(Box::new(fetch::held("verify", url, cause, hint, &[]))));
+    }
+    // Only a signature says these.
+    Ok(Listing { fleet: None, generation: None, ids: BTreeMap::new(), ..said? })
+}
+
+impl Wanted<'_> {
+    fn accept(self, document: &[u8]) -> Result<Listing, Unread> {
+        let Self { config, accepted, release, now } = self;
+        let of_fleet = accepted.iter().filter(|accepted| accepted.fleet == config.trust.fleet);
+        let known = Known::read(Path::new(cache::DIRECTORY)).map(|known| known.accounts_of(&config.source));
+        let judge = Judge {
+            config,
+            generation: of_fleet.map(|accepted| accepted.generation).max(),
+            was_signed: accepted.iter().any(|accepted| accepted.listing == config.source.url()),
+            known: known.unwrap_or_default(),
+            release: &release,
+            now,
+        };
+        judge.accept(document, config.source.url()).map_err(|failure| Unread::Refused(Box::new(failure)))
+    }
+}
+
+/// Adds what the fetch half says about its last attempt. It says nothing about users.
+fn with_errors(mut listing: Listing, said: Option<Listing>) -> Listing {
+    for said in said.into_iter().flat_map(|said| said.accounts) {
+        let account = match listing.accounts.iter().position(|account| account.name == said.name) {
+            Some(at) => listing.accounts.get_mut(at),
+            None => listing.accounts.first_mut(),
+        };
+        if let Some(account) = account {
+            let new = said.errors.into_iter().filter(|error| !account.errors.contains(error));
+            account.errors.extend(new.collect::<Vec<_>>());
+        }
+    }
+    listing
+}
+
+/// The content of a file that must belong to the user of the fetch half or to root, and that nobody else may be able to write.
+fn checked(path: &Path, fetcher: Option<u32>) -> Result<Vec<u8>, Unread> {
+    let file = listing::read(path, Links::Refuse).map_err(|unread| match unread {
         NoFile::Open(cause) if cause.kind() == io::ErrorKind::NotFound => Unread::Missing,
         NoFile::Open(cause) => Unread::Io { what: "open", cause },
         NoFile::Read(cause) => Unread::Io { what: "read", cause },
@@ -59,7 +128,14 @@ pub(crate) fn read(fetcher: Option<u32>) -> Result<Listing, Unread> {
     if found.mode() & 0o022 != 0 {
         return refused("users other than its owner can write it".to_owned());
     }
-    Ok(Listing::parse(&file.bytes)?)
+    Ok(file.bytes)
+}
+
+/// The signed listing that the fetch half read last, for the fetch half.
+pub(crate) fn stored(config: &Config) -> Option<Listing> {
+    let document = listing::read(Path::new(DOCUMENT), Links::Refuse).ok()?;
+    let listing = signed::authentic(&document.bytes, &config.trust.keys).ok()?;
+    (listing.fleet.as_ref() == Some(&config.trust.fleet)).then_some(listing)
 }
 
 /// The previous listing, for the fetch half, if it is of the same source.
@@ -79,12 +155,20 @@ pub(crate) fn previous(source: &Source) -> Option<Listing> {
     None
 }
 
-/// Replaces the listing. If the disk is full, the reserve makes room: a listing with fewer users is what matters most.
-pub(crate) fn write(listing: &Listing) -> io::Result<()> {
+/// Replaces the listing, and the document if it is one that the apply half verifies. If the disk is full, the reserve makes
+/// room: a listing with fewer users is what matters most.
+pub(crate) fn write(listing: &Listing, document: Option<&[u8]>) -> io::Result<()> {
     let (path, json) = (Path::new(LISTING), serde_json::to_vec(listing)?);
     let directory = path.parent().unwrap_or(Path::new("/"));
+    if let Some(document) = document {
+        let path = Path::new(DOCUMENT);
+        if !fs::read(path).is_ok_and(|present| present == document) {
+            reserve::with(directory, || replace(path, document, 0o600, None))?;
+        }
+    }
     reserve::with(directory, || replace(path, &json, 0o600, None))?;
-    if let Err(cause) = reserve::keep(directory, json.len() as u64) {
+    let bytes = json.len() + document.map_or(0, <[u8]>::len);
+    if let Err(cause) = reserve::keep(directory, bytes as u64) {
         log::warn!("cannot reserve space for the next listing in '{}': {cause}", directory.display());
     }
     Ok(())

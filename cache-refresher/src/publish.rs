@@ -188,6 +188,7 @@ fn publish_once(
             remembered: Vec::new(),
             force,
             release: &release,
+            stored: None,
             past: memory.past.clone(),
             asked: None,
             now,

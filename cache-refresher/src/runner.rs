@@ -224,11 +224,13 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     let (force, release) =
         (cli.force, &fetch::Release { all: cli.force, names: cli.release.iter().cloned().collect() });
     let bar = Arc::clone(&progress);
+    let stored = handover::stored(config);
     let (asked, past) = (asked(), calls::past());
     let request = fetch::Request {
         config,
         previous,
         remembered,
+        stored,
         force,
         release,
         past: past.clone(),
@@ -236,7 +238,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
         now: now(),
         progress: bar,
     };
-    let fetch::Fetched { listing, calls, past: now_past, failures } = fetch::fetch(request);
+    let fetch::Fetched { listing, document, calls, past: now_past, failures } = fetch::fetch(request);
     progress.end();
     let mut fetched = Fetched {
         exit: exit::heaviest(failures.iter().map(|failure| exit::of(failure.kind))),
@@ -254,7 +256,8 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     if now_past != past {
         calls::write(&now_past);
     }
-    if let Err(cause) = handover::write(&listing) {
+    let document = document.filter(|_| config.trust.verifies());
+    if let Err(cause) = handover::write(&listing, document.as_deref()) {
         log::error!("cannot write '{LISTING}': {cause}; the previous listing stays");
         fetched.exit = exit::heaviest([fetched.exit, exit::of_io(&cause)]);
     }

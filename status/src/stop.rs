@@ -23,6 +23,8 @@ coded! {
         ListingUntrusted = "listing-untrusted",
         /// The listing has a form that this release cannot read.
         ListingForm = "listing-form",
+        /// The signature of the listing, or what is signed, does not fit this host and time.
+        ListingRefused = "listing-refused",
         /// A file of this host that names users or groups cannot be read.
         HostUnreadable = "host-unreadable",
         /// `state.db` cannot be used.

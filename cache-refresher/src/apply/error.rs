@@ -46,7 +46,7 @@ impl Error {
             Self::Publish(cause) if cause.is_denied() => exit::DENIED,
             Self::Lock(cause) => cause.exit(),
             Self::Overtaken(_) | Self::Outdated => exit::UNAVAILABLE,
-            Self::Unread(Unread::Untrusted(_) | Unread::Form(_)) => exit::HELD,
+            Self::Unread(Unread::Untrusted(_) | Unread::Form(_) | Unread::Refused(_)) => exit::HELD,
             Self::Impossible(_) | Self::NoGroup(_) => exit::CONFIGURATION,
             Self::Unread(Unread::Missing) | Self::Publish(_) => exit::OTHER,
         }
@@ -73,6 +73,7 @@ impl Error {
             Self::Unread(Unread::Io { .. }) => Stop::ListingUnreadable,
             Self::Unread(Unread::Untrusted(_)) => Stop::ListingUntrusted,
             Self::Unread(Unread::Form(_)) => Stop::ListingForm,
+            Self::Unread(Unread::Refused(_)) => Stop::ListingRefused,
             Self::Local(_) => Stop::HostUnreadable,
             Self::Impossible(_) => Stop::ConfigImpossible,
             Self::State { cause: cache::state::Error::Later { .. }, .. } => Stop::StateLater,
@@ -97,6 +98,7 @@ impl Error {
         match self {
             Self::Unread(Unread::Missing) => "run 'nss-iamctl refresh'",
             Self::Unread(Unread::Form(_)) => listing::FORMAT,
+            Self::Unread(Unread::Refused(failure)) => &failure.hint,
             Self::State { cause, .. } => cause.hint(),
             Self::Lock(cause) => cause.hint(),
             Self::NoGroup(_) => "run 'systemd-sysusers nss-iam.conf'",

@@ -9,7 +9,7 @@ use std::path::Path;
 use cache::schema::{self, STATE, Schema};
 use cache::snapshot::{self, Cache, Keys};
 use cache::state::{State, StateFile};
-use cache::{publish, reserve};
+use cache::{Accepted, publish, reserve};
 use claims::nss::Files;
 use config::Config;
 use listing::Listing;
@@ -53,6 +53,13 @@ impl Memory {
             OpenOptions::new().append(true).open(&path).map_err(|cause| state_error(cause.into()))?;
         }
         Ok(Self { saves: !dry_run, state: State::read(directory).map_err(state_error)? })
+    }
+
+    /// The signed listings that were accepted last, as far as this host remembers: a copy of one file, put back, does not make
+    /// it forget.
+    pub(super) fn accepted(&self, directory: &Path) -> Vec<Accepted> {
+        let of_keys = Keys::accepted(&directory.join(schema::KEYS.name)).unwrap_or_default();
+        vec![self.state.accepted.clone(), of_keys]
     }
 
     /// For a `state.db` that cannot be used: the published files say who the users are, and nothing is saved.

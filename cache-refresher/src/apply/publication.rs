@@ -35,14 +35,11 @@ pub(super) fn publish(
     for _ in 0..=ROUNDS {
         let lock = lock::of_apply(directory, request.dry_run)?;
         let mut local = Local::read(local::files()?, local::locked(directory)?)?;
-        let listing = given.clone().map_or_else(|| handover::read(handover::fetcher(&local.files)), Ok)?;
-        let disk = OnDisk::read(
-            directory,
-            Memory::read(directory, request.dry_run)?,
-            Some(&listing),
-            request.config,
-            now,
-        );
+        let memory = Memory::read(directory, request.dry_run)?;
+        let wanted = request.wanted(memory.accepted(directory));
+        let read = || handover::read(handover::fetcher(&local.files), wanted);
+        let listing = given.clone().map_or_else(read, Ok)?;
+        let disk = OnDisk::read(directory, memory, Some(&listing), request.config, now);
         let questions = plan::questions(&disk.input(request, &listing, &local));
         if let Some((known, answered)) = &asked
             && questions.are_in(known)

@@ -65,7 +65,7 @@ pub(super) fn attempt(request: Request<'_>) -> Taken {
     let locked = found(local::locked(directory), &mut error).unwrap_or_default();
     let local = found(local::files(), &mut error).map(|files| Local::of(files, locked.clone()));
     let fetcher = local.as_ref().and_then(|local| handover::fetcher(&local.files)).or_else(handover::owner);
-    let listing = handover::read(fetcher).ok();
+    let listing = handover::read(fetcher, request.wanted(memory.accepted(directory))).ok();
     let mut disk = OnDisk::read(directory, memory, listing.as_ref(), request.config, request.now.as_second());
     let leaving = leaving::leaving(leaving::Facts {
         state: &disk.state,

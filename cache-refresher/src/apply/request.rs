@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+use cache::Accepted;
 use config::Config;
 use jiff::Timestamp;
+
+use crate::fetch::Release;
+use crate::handover::Wanted;
 
 /// The options of a run.
 #[derive(Debug, Clone, Copy)]
@@ -24,4 +28,12 @@ pub(crate) struct Request<'a> {
     /// Only print what would be published.
     pub dry_run: bool,
     pub now: Timestamp,
+}
+
+impl Request<'_> {
+    /// What this run demands of the listing.
+    pub(super) fn wanted(&self, accepted: Vec<Accepted>) -> Wanted<'_> {
+        let release = Release { all: self.force, names: self.release.iter().cloned().collect() };
+        Wanted { config: self.config, accepted, release, now: self.now }
+    }
 }

@@ -1,10 +1,16 @@
 //! Sources that are one document, which another program has exported. A broken export must not remove everyone.
 
+mod selected;
+
+use std::collections::BTreeMap;
+
+use config::Config;
 use jiff::Timestamp;
+use listing::signed::{self, Expected, Parts, Refused};
 use listing::{Account, Failure, FailureKind, Listing};
 
 use super::failure::{failure, held};
-use super::request::Request;
+use super::request::{Release, Request};
 use super::retention;
 
 /// Where a document comes from.
@@ -13,41 +19,103 @@ pub(crate) trait Document {
     fn name(&self) -> String;
 
     /// The whole document, at most [`listing::MAX_BYTES`] long.
-    async fn json(&self) -> Result<Vec<u8>, Failure>;
+    async fn bytes(&self) -> Result<Vec<u8>, Failure>;
 }
 
-/// Reads it, or keeps what was known.
-pub(super) async fn read(request: Request<'_>, document: impl Document) -> Listing {
-    match document.json().await.and_then(|json| parse(&json, &document.name(), request.now)) {
-        Ok(read) => {
-            let mut listing = Listing { source: request.config.source.url().to_owned(), ..read };
-            let (known, _) = retention::by_name(request.previous, request.remembered);
-            let kept =
-                known.into_values().map(|account| retention::without_released(account, request.release));
-            keep_emptied(&mut listing, kept.collect());
-            listing
-        }
-        Err(failure) => retention::keep_listing(request, failure),
+/// By what a document is judged. The fetch half does it so that no bad document replaces a good one, and the apply half again,
+/// because only that counts.
+pub(crate) struct Judge<'a> {
+    pub(crate) config: &'a Config,
+    /// The generation of the last signed listing of this fleet.
+    pub(crate) generation: Option<u64>,
+    /// Whether a listing of this source with a signature was accepted before.
+    pub(crate) was_signed: bool,
+    /// What is known of its accounts.
+    pub(crate) known: Vec<Account>,
+    pub(crate) release: &'a Release,
+    pub(crate) now: Timestamp,
+}
+
+/// Reads it, or keeps what was known. Also returns the document if it was accepted.
+pub(super) async fn read(request: Request<'_>, document: impl Document) -> (Listing, Option<Vec<u8>>) {
+    let (known, _) = retention::by_name(request.previous.clone(), request.remembered.clone());
+    let judge = Judge {
+        config: request.config,
+        generation: request.stored.as_ref().and_then(|stored| stored.generation),
+        was_signed: request.stored.is_some(),
+        known: known.into_values().collect(),
+        release: request.release,
+        now: request.now,
+    };
+    let read = document.bytes().await.and_then(|bytes| Ok((judge.accept(&bytes, &document.name())?, bytes)));
+    match read {
+        Ok((listing, bytes)) => (listing, Some(bytes)),
+        Err(failure) => (retention::keep_listing(request, failure), None),
     }
 }
 
-/// The listing. Its `source` is still the one that the exporting program wrote.
-fn parse(json: &[u8], name: &str, now: Timestamp) -> Result<Listing, Failure> {
-    let mut listing = Listing::parse(json)
-        .map_err(|error| failure("parse", name, &error.to_string(), listing::FORMAT, FailureKind::Held))?;
-    // It is as old as it says. The apply half decides about times in the future.
-    let written = listing.read.unwrap_or(now);
+impl Judge<'_> {
+    /// The listing in a document, with what this host selects of it.
+    ///
+    /// # Errors
+    /// Why it is refused as a whole. `name` says where it was read.
+    pub(crate) fn accept(self, document: &[u8], name: &str) -> Result<Listing, Failure> {
+        let mut listing = self.parsed(document, name)?;
+        self.config.source.url().clone_into(&mut listing.source);
+        let known: Vec<Account> = self
+            .known
+            .into_iter()
+            .map(|account| retention::without_released(account, self.release))
+            .collect();
+        keep_emptied(&mut listing, known.clone());
+        selected::select(&mut listing, self.config, &known, self.release);
+        Ok(listing)
+    }
+
+    fn parsed(&self, document: &[u8], name: &str) -> Result<Listing, Failure> {
+        let refused =
+            |call: &str, cause: &str, hint: &str| failure(call, name, cause, hint, FailureKind::Held);
+        let unsigned = |json: &[u8]| {
+            Listing::parse(json).map_err(|cause| refused("parse", &cause.to_string(), listing::FORMAT))
+        };
+        let trust = &self.config.trust;
+        let expected =
+            Expected { keys: &trust.keys, fleet: &trust.fleet, generation: self.generation, now: self.now };
+        let is_signed = !matches!(signed::split(document), Ok(Parts { signature: None, .. }));
+        let accepts_unsigned = !trust.verifies() || trust.unsigned && !self.was_signed;
+        let listing = match is_signed {
+            true if trust.verifies() => signed::verify(document, expected)
+                .map_err(|cause| refused("verify", &cause.to_string(), cause.hint()))?,
+            true => {
+                let hint = "set [source] fleet and trusted_keys, the public keys of those who sign it";
+                return Err(refused("verify", "it is signed, and no key is trusted", hint));
+            }
+            false if accepts_unsigned => {
+                Listing { fleet: None, generation: None, ids: BTreeMap::new(), ..unsigned(document)? }
+            }
+            false => return Err(refused("verify", &Refused::Unsigned.to_string(), Refused::Unsigned.hint())),
+        };
+        Ok(times(listing, is_signed, self.now))
+    }
+}
+
+/// It is as old as it says. The apply half decides about times in the future; those of a signed listing are at most as far in
+/// the future as its publisher's clock may be, and do not count as such.
+fn times(mut listing: Listing, is_signed: bool, now: Timestamp) -> Listing {
+    let written = listing.read.or(listing.issued).unwrap_or(now);
+    let latest = listing.issued.filter(|_| is_signed).map(|issued| issued.min(now));
     for account in &mut listing.accounts {
         account.as_of = Some(account.as_of.unwrap_or(written).min(now));
         account.errors.clear();
         account.warnings.clear();
         for user in &mut account.users {
-            user.confirmed = Some(user.confirmed.unwrap_or(written));
+            let confirmed = user.confirmed.unwrap_or(written);
+            user.confirmed = Some(latest.map_or(confirmed, |latest| confirmed.min(latest)));
             user.missing = None;
         }
     }
     listing.read = Some(now);
-    Ok(listing)
+    listing
 }
 
 /// Restores accounts that had users and now have none: a broken export is more likely than that everyone left.
@@ -82,7 +150,16 @@ mod tests {
     }
 
     fn parsed(text: &str) -> Result<Listing, Failure> {
-        parse(text.as_bytes(), "users.json", now())
+        let (config, release) = (Config::default(), Release::default());
+        let judge = Judge {
+            config: &config,
+            generation: None,
+            was_signed: false,
+            known: Vec::new(),
+            release: &release,
+            now: now(),
+        };
+        judge.accept(text.as_bytes(), "users.json")
     }
 
     #[test]

@@ -17,7 +17,7 @@ impl Document for File<'_> {
         self.0.to_string_lossy().into_owned()
     }
 
-    async fn json(&self) -> Result<Vec<u8>, Failure> {
+    async fn bytes(&self) -> Result<Vec<u8>, Failure> {
         read(self.0)
     }
 }

@@ -29,7 +29,9 @@ use listing::{Failure, FailureKind, Listing};
 
 pub(crate) use aws::Calls;
 pub(crate) use aws::s3::Put;
+pub(crate) use document::Judge;
 use failure::failure;
+pub(crate) use failure::held;
 pub(crate) use object::Published;
 use pace::Pace;
 pub(crate) use pace::Past;
@@ -38,6 +40,8 @@ pub(crate) use request::{Progress, Release, Request};
 /// What was read.
 pub(crate) struct Fetched {
     pub(crate) listing: Listing,
+    /// The document from which the listing is, if the source is one and it was accepted.
+    pub(crate) document: Option<Vec<u8>>,
     /// Requests to AWS.
     pub(crate) calls: Calls,
     /// For the next fetch.
@@ -56,22 +60,22 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
     let pace =
         Pace::new(request.config.refresh.max_calls_per_minute, request.past.clone(), now, request.force);
     let request = Request { now, previous, ..request };
-    let listing = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let (listing, document) = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(read(request, calls.clone(), pace.clone())),
         Err(error) => {
             let failure = failure("fetch", "this host", &error.to_string(), "", FailureKind::Other);
-            retention::keep_listing(request, failure)
+            (retention::keep_listing(request, failure), None)
         }
     };
     let failures = listing.accounts.iter().flat_map(|account| account.errors.iter().cloned()).collect();
-    Fetched { listing, calls, past: pace.past(), failures }
+    Fetched { listing, document, calls, past: pace.past(), failures }
 }
 
 /// A source is either a set of accounts that are asked for groups and users, or one document.
-async fn read(request: Request<'_>, calls: Calls, pace: Pace) -> Listing {
+async fn read(request: Request<'_>, calls: Calls, pace: Pace) -> (Listing, Option<Vec<u8>>) {
     let config = request.config;
     let means = aws::Means { calls, pace: pace.clone(), progress: Arc::clone(&request.progress) };
-    match &config.source {
+    let listing = match &config.source {
         Source::Iam => {
             accounts::read(request, &pace, aws::connect::<aws::iam::Iam>(&config.aws, means)).await
         }
@@ -83,7 +87,7 @@ async fn read(request: Request<'_>, calls: Calls, pace: Pace) -> Listing {
             )
             .await
         }
-        Source::File { path, .. } => document::read(request, file::File(path)).await,
+        Source::File { path, .. } => return document::read(request, file::File(path)).await,
         Source::S3 { .. } => {
             let cause = "this release does not read objects yet";
             retention::keep_listing(
@@ -91,5 +95,6 @@ async fn read(request: Request<'_>, calls: Calls, pace: Pace) -> Listing {
                 failure("s3:GetObject", config.source.url(), cause, "", FailureKind::Other),
             )
         }
-    }
+    };
+    (listing, None)
 }

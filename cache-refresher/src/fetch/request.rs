@@ -30,6 +30,8 @@ pub(crate) struct Request<'a> {
     pub(crate) previous: Option<Listing>,
     /// Accounts of the same source that were published last, in case `previous` lacks them.
     pub(crate) remembered: Vec<Account>,
+    /// The signed listing that was read last.
+    pub(crate) stored: Option<Listing>,
     /// Treat removals as confirmed.
     pub(crate) force: bool,
     /// The users whom a change of the configuration, or an export without users, may remove.

@@ -1,6 +1,7 @@
 //! `clean`: removes what belongs only to this host, before an image is created from it. Locks stay: a user who is locked here
 //! is let in nowhere by accident.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ const FILES: [&str; 6] = ["keys.db", "cache.db", "state.db", "status.json", "kno
 pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result<u8, Error> {
     let mut paths = of(&host.path(cache::DIRECTORY), &FILES)?;
     if let Some(directory) = host.path(LISTING).parent() {
-        paths.extend(of(directory, &["listing.json", reserve::NAME])?);
+        paths.extend(of(directory, &["listing.json", "listing.signed", reserve::NAME])?);
     }
     if !args.dry_run && !args.yes {
         confirm(host)?;
@@ -101,7 +102,11 @@ fn of(directory: &Path, files: &[&str]) -> Result<Vec<PathBuf>, Error> {
         let file = (*file).to_owned();
         names.iter().filter(move |name| belongs(name, &file))
     };
-    Ok(files.iter().flat_map(of).map(|name| directory.join(name)).collect())
+    let mut paths: Vec<PathBuf> = files.iter().flat_map(of).map(|name| directory.join(name)).collect();
+    // A leftover of an earlier release belongs to two files with one stem.
+    let mut seen = BTreeSet::new();
+    paths.retain(|path| seen.insert(path.clone()));
+    Ok(paths)
 }
 
 /// The file itself; what an interrupted run left, such as `state.db-journal` or `.cache.db.new-17-0` (earlier releases:
@@ -156,6 +161,7 @@ mod tests {
         }
         for path in [
             "var/lib/nss-iam-fetch/listing.json",
+            "var/lib/nss-iam-fetch/listing.signed",
             "var/lib/nss-iam-fetch/listing.new",
             "var/lib/nss-iam-fetch/.listing.json.new-17-0",
             "etc/nss-iam/config.toml",
@@ -170,7 +176,7 @@ mod tests {
         };
         let left = || files::names(&root.path().join("var/lib/nss-iam")).unwrap();
         let dry = run(true);
-        assert_eq!((dry.lines().count(), left().len()), (14, 16));
+        assert_eq!((dry.lines().count(), left().len()), (15, 16));
         let told = run(false);
         assert_eq!(told, dry.replace("would remove", "removed"));
         let (keys, cache) = (told.find("keys.db"), told.find("cache.db"));

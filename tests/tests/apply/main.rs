@@ -16,6 +16,7 @@ mod reader;
 mod refresh;
 mod report;
 mod sessions;
+mod signed;
 mod states;
 mod upgrade;
 

@@ -55,6 +55,7 @@ fn read_at(
     let request = Request {
         config: &config,
         previous: previous.cloned(),
+        stored: None,
         remembered: Vec::new(),
         force: release.all,
         release,
@@ -155,6 +156,7 @@ fn where_no_account_is_configured_the_source_is_not_asked() {
     let request = Request {
         config: &config,
         previous: None,
+        stored: None,
         remembered: Vec::new(),
         force: false,
         release: &release,

@@ -12,10 +12,11 @@ use cache::{Accepted, reserve};
 use claims::nss::Files;
 use config::{Config, Source};
 use jiff::Timestamp;
-use listing::regular::{Links, Unread as NoFile};
+use listing::regular::{self, Links, Unread as NoFile};
 use listing::{Failure, Listing, signed};
+use sha2::{Digest as _, Sha256};
 
-use crate::fetch::{self, Judge, Release};
+use crate::fetch::{self, Content, Judge, Release};
 use crate::known::Known;
 use crate::replace::replace;
 
@@ -23,6 +24,10 @@ use crate::replace::replace;
 pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
 /// Where it leaves a signed document, as it was read.
 const DOCUMENT: &str = "/var/lib/nss-iam-fetch/listing.signed";
+/// Which object in S3 that document is: its ETag and URL, and the digest of the document. Written after it.
+const ETAG: &str = "/var/lib/nss-iam-fetch/listing.etag";
+/// The largest file of that, in bytes.
+const LARGEST_ETAG: u64 = 8 << 10;
 /// The user of the fetch half.
 pub(crate) const FETCH_USER: &str = "nss-iam-fetch";
 
@@ -138,6 +143,21 @@ pub(crate) fn stored(config: &Config) -> Option<Listing> {
     (listing.fleet.as_ref() == Some(&config.trust.fleet)).then_some(listing)
 }
 
+/// The document that the fetch half read last, if it is this object in S3, and its ETag belongs to it.
+pub(crate) fn kept(config: &Config) -> Option<Content> {
+    let said = regular::read(Path::new(ETAG), LARGEST_ETAG, Links::Refuse).ok()?;
+    let said = String::from_utf8(said.bytes).ok()?;
+    let bytes = listing::read(Path::new(DOCUMENT), Links::Refuse).ok()?.bytes;
+    let etag = said.lines().next()?.to_owned();
+    (said == about(&etag, config.source.url(), &bytes)).then_some(Content { bytes, etag: Some(etag) })
+}
+
+/// The content of [`ETAG`].
+fn about(etag: &str, url: &str, document: &[u8]) -> String {
+    let digest: String = Sha256::digest(document).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{etag}\n{url}\n{digest}\n")
+}
+
 /// The previous listing, for the fetch half, if it is of the same source.
 pub(crate) fn previous(source: &Source) -> Option<Listing> {
     let unusable = match listing::read(Path::new(LISTING), Links::Refuse).map_err(io::Error::from) {
@@ -155,19 +175,28 @@ pub(crate) fn previous(source: &Source) -> Option<Listing> {
     None
 }
 
+/// Replaces a file if its content is another.
+fn changed(directory: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|present| present == content) {
+        return Ok(());
+    }
+    reserve::with(directory, || replace(path, content, 0o600, None))
+}
+
 /// Replaces the listing, and the document if it is one that the apply half verifies. If the disk is full, the reserve makes
 /// room: a listing with fewer users is what matters most.
-pub(crate) fn write(listing: &Listing, document: Option<&[u8]>) -> io::Result<()> {
+pub(crate) fn write(listing: &Listing, document: Option<&Content>) -> io::Result<()> {
     let (path, json) = (Path::new(LISTING), serde_json::to_vec(listing)?);
     let directory = path.parent().unwrap_or(Path::new("/"));
     if let Some(document) = document {
-        let path = Path::new(DOCUMENT);
-        if !fs::read(path).is_ok_and(|present| present == document) {
-            reserve::with(directory, || replace(path, document, 0o600, None))?;
+        changed(directory, Path::new(DOCUMENT), &document.bytes)?;
+        if let Some(etag) = document.etag.as_deref().filter(|etag| !etag.contains('\n')) {
+            let about = about(etag, &listing.source, &document.bytes);
+            changed(directory, Path::new(ETAG), about.as_bytes())?;
         }
     }
     reserve::with(directory, || replace(path, &json, 0o600, None))?;
-    let bytes = json.len() + document.map_or(0, <[u8]>::len);
+    let bytes = json.len() + document.map_or(0, |document| document.bytes.len());
     if let Err(cause) = reserve::keep(directory, bytes as u64) {
         log::warn!("cannot reserve space for the next listing in '{}': {cause}", directory.display());
     }

@@ -189,6 +189,7 @@ fn publish_once(
             force,
             release: &release,
             stored: None,
+            kept: None,
             past: memory.past.clone(),
             asked: None,
             now,

@@ -224,13 +224,14 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     let (force, release) =
         (cli.force, &fetch::Release { all: cli.force, names: cli.release.iter().cloned().collect() });
     let bar = Arc::clone(&progress);
-    let stored = handover::stored(config);
+    let (stored, kept) = (handover::stored(config), handover::kept(config));
     let (asked, past) = (asked(), calls::past());
     let request = fetch::Request {
         config,
         previous,
         remembered,
         stored,
+        kept,
         force,
         release,
         past: past.clone(),
@@ -257,7 +258,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
         calls::write(&now_past);
     }
     let document = document.filter(|_| config.trust.verifies());
-    if let Err(cause) = handover::write(&listing, document.as_deref()) {
+    if let Err(cause) = handover::write(&listing, document.as_ref()) {
         log::error!("cannot write '{LISTING}': {cause}; the previous listing stays");
         fetched.exit = exit::heaviest([fetched.exit, exit::of_io(&cause)]);
     }

@@ -10,7 +10,7 @@ use listing::signed::{self, Expected, Parts, Refused};
 use listing::{Account, Failure, FailureKind, Listing};
 
 use super::failure::{failure, held};
-use super::request::{Release, Request};
+use super::request::{Content, Release, Request};
 use super::retention;
 
 /// Where a document comes from.
@@ -19,7 +19,7 @@ pub(crate) trait Document {
     fn name(&self) -> String;
 
     /// The whole document, at most [`listing::MAX_BYTES`] long.
-    async fn bytes(&self) -> Result<Vec<u8>, Failure>;
+    async fn content(&self) -> Result<Content, Failure>;
 }
 
 /// By what a document is judged. The fetch half does it so that no bad document replaces a good one, and the apply half again,
@@ -37,7 +37,7 @@ pub(crate) struct Judge<'a> {
 }
 
 /// Reads it, or keeps what was known. Also returns the document if it was accepted.
-pub(super) async fn read(request: Request<'_>, document: impl Document) -> (Listing, Option<Vec<u8>>) {
+pub(super) async fn read(request: Request<'_>, document: impl Document) -> (Listing, Option<Content>) {
     let (known, _) = retention::by_name(request.previous.clone(), request.remembered.clone());
     let judge = Judge {
         config: request.config,
@@ -47,9 +47,10 @@ pub(super) async fn read(request: Request<'_>, document: impl Document) -> (List
         release: request.release,
         now: request.now,
     };
-    let read = document.bytes().await.and_then(|bytes| Ok((judge.accept(&bytes, &document.name())?, bytes)));
+    let read = document.content().await;
+    let read = read.and_then(|content| Ok((judge.accept(&content.bytes, &document.name())?, content)));
     match read {
-        Ok((listing, bytes)) => (listing, Some(bytes)),
+        Ok((listing, content)) => (listing, Some(content)),
         Err(failure) => (retention::keep_listing(request, failure), None),
     }
 }

@@ -8,6 +8,7 @@ use listing::{Failure, FailureKind};
 
 use super::document::Document;
 use super::failure::failure;
+use super::request::Content;
 
 /// The file at this path.
 pub(super) struct File<'a>(pub(super) &'a Path);
@@ -17,8 +18,8 @@ impl Document for File<'_> {
         self.0.to_string_lossy().into_owned()
     }
 
-    async fn bytes(&self) -> Result<Vec<u8>, Failure> {
-        read(self.0)
+    async fn content(&self) -> Result<Content, Failure> {
+        Ok(Content { bytes: read(self.0)?, etag: None })
     }
 }
 

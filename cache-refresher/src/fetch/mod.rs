@@ -35,13 +35,13 @@ pub(crate) use failure::held;
 pub(crate) use object::Published;
 use pace::Pace;
 pub(crate) use pace::Past;
-pub(crate) use request::{Progress, Release, Request};
+pub(crate) use request::{Content, Progress, Release, Request};
 
 /// What was read.
 pub(crate) struct Fetched {
     pub(crate) listing: Listing,
     /// The document from which the listing is, if the source is one and it was accepted.
-    pub(crate) document: Option<Vec<u8>>,
+    pub(crate) document: Option<Content>,
     /// Requests to AWS.
     pub(crate) calls: Calls,
     /// For the next fetch.
@@ -72,7 +72,7 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
 }
 
 /// A source is either a set of accounts that are asked for groups and users, or one document.
-async fn read(request: Request<'_>, calls: Calls, pace: Pace) -> (Listing, Option<Vec<u8>>) {
+async fn read(request: Request<'_>, calls: Calls, pace: Pace) -> (Listing, Option<Content>) {
     let config = request.config;
     let means = aws::Means { calls, pace: pace.clone(), progress: Arc::clone(&request.progress) };
     let listing = match &config.source {
@@ -88,12 +88,9 @@ async fn read(request: Request<'_>, calls: Calls, pace: Pace) -> (Listing, Optio
             .await
         }
         Source::File { path, .. } => return document::read(request, file::File(path)).await,
-        Source::S3 { .. } => {
-            let cause = "this release does not read objects yet";
-            retention::keep_listing(
-                request,
-                failure("s3:GetObject", config.source.url(), cause, "", FailureKind::Other),
-            )
+        Source::S3 { bucket, key, .. } => {
+            let kept = request.kept.clone();
+            return document::read(request, object::Remote { config, bucket, key, means, kept }).await;
         }
     };
     (listing, None)

@@ -1,4 +1,4 @@
-//! The object that a publisher reads and replaces. These calls block, each at most for `[aws] timeout`.
+//! Objects in S3: the source of a host, and what a publisher reads and replaces.
 
 use std::sync::Arc;
 
@@ -9,11 +9,42 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::aws::s3::{Got, Object, Put};
 use super::aws::{Calls, Means};
+use super::document::Document;
 use super::failure::{Reason, failure};
 use super::pace::{Pace, Past};
-use super::request::Progress;
+use super::request::{Content, Progress};
 
-/// An object in S3, which the publisher's configuration names.
+/// The object that is the source of this host.
+pub(super) struct Remote<'a> {
+    pub(super) config: &'a Config,
+    pub(super) bucket: &'a str,
+    pub(super) key: &'a str,
+    pub(super) means: Means,
+    /// What was read of it last.
+    pub(super) kept: Option<Content>,
+}
+
+impl Document for Remote<'_> {
+    fn name(&self) -> String {
+        self.config.source.url().to_owned()
+    }
+
+    /// One request if it is unchanged; the kept document is then judged again, since it may have expired.
+    async fn content(&self) -> Result<Content, Failure> {
+        let object = Object::open(self.config, (self.bucket, self.key), self.means.clone()).await?;
+        let kept = self.kept.as_ref().and_then(|kept| Some((kept, kept.etag.as_deref()?)));
+        match (object.get(kept.map(|(_, etag)| etag)).await, kept) {
+            (Ok(Got::Content(etag, bytes)), _) => Ok(Content { bytes, etag: Some(etag) }),
+            (Ok(Got::Unchanged), Some((kept, _))) => Ok(kept.clone()),
+            (Ok(Got::Unchanged), None) => {
+                Err(failure("s3:GetObject", &self.name(), "no content", "", FailureKind::Held))
+            }
+            (Err(refusal), _) => Err(refusal.failure),
+        }
+    }
+}
+
+/// An object in S3, which the publisher's configuration names. These calls block, each at most for `[aws] timeout`.
 pub(crate) struct Published<'a> {
     pub(crate) config: &'a Config,
     pub(crate) bucket: &'a str,

@@ -22,6 +22,14 @@ pub(crate) trait Progress: Debug + Send + Sync {
     fn repeats(&self, text: &str);
 }
 
+/// A document as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Content {
+    pub(crate) bytes: Vec<u8>,
+    /// By which S3 tells whether it has changed since.
+    pub(crate) etag: Option<String>,
+}
+
 /// What to read.
 pub(crate) struct Request<'a> {
     /// The whole configuration.
@@ -32,6 +40,8 @@ pub(crate) struct Request<'a> {
     pub(crate) remembered: Vec<Account>,
     /// The signed listing that was read last.
     pub(crate) stored: Option<Listing>,
+    /// The document that was read last from an object in S3.
+    pub(crate) kept: Option<Content>,
     /// Treat removals as confirmed.
     pub(crate) force: bool,
     /// The users whom a change of the configuration, or an export without users, may remove.

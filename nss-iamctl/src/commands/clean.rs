@@ -30,7 +30,7 @@ const FILES: [&str; 6] = ["keys.db", "cache.db", "state.db", "status.json", "kno
 pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result<u8, Error> {
     let mut paths = of(&host.path(cache::DIRECTORY), &FILES)?;
     if let Some(directory) = host.path(LISTING).parent() {
-        paths.extend(of(directory, &["listing.json", "listing.signed", reserve::NAME])?);
+        paths.extend(of(directory, &["listing.json", "listing.signed", "listing.etag", reserve::NAME])?);
     }
     if !args.dry_run && !args.yes {
         confirm(host)?;
@@ -162,6 +162,7 @@ mod tests {
         for path in [
             "var/lib/nss-iam-fetch/listing.json",
             "var/lib/nss-iam-fetch/listing.signed",
+            "var/lib/nss-iam-fetch/listing.etag",
             "var/lib/nss-iam-fetch/listing.new",
             "var/lib/nss-iam-fetch/.listing.json.new-17-0",
             "etc/nss-iam/config.toml",
@@ -176,7 +177,7 @@ mod tests {
         };
         let left = || files::names(&root.path().join("var/lib/nss-iam")).unwrap();
         let dry = run(true);
-        assert_eq!((dry.lines().count(), left().len()), (15, 16));
+        assert_eq!((dry.lines().count(), left().len()), (16, 16));
         let told = run(false);
         assert_eq!(told, dry.replace("would remove", "removed"));
         let (keys, cache) = (told.find("keys.db"), told.find("cache.db"));

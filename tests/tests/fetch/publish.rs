@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::{Account, Call, Fault, FaultProxy, Ran, artefact};
 
+use crate::host::Host;
+
 const BUCKET: &str = "fleet";
 const KEY: &str = "jump/users";
 
@@ -269,4 +271,60 @@ fn a_publisher_that_is_killed_at_any_request_leaves_an_object_that_the_next_one_
         told(&publisher.publish(), 0, &["published"]);
         assert_eq!(publisher.listing().ids.len(), round + 1);
     }
+}
+
+/// The requests to S3, with what they depend on.
+fn asked(publisher: &Publisher) -> Vec<(String, bool)> {
+    let calls = publisher.account.calls();
+    let call = |call: &Value| {
+        (call["action"].as_str().unwrap().to_owned(), call["params"]["If-None-Match"].is_string())
+    };
+    publisher.account.forget_calls();
+    calls.iter().map(call).collect()
+}
+
+#[test]
+fn a_host_reads_what_was_published_and_an_unchanged_object_costs_one_request() {
+    const ETAG: &str = "/var/lib/nss-iam-fetch/listing.etag";
+    let Some(host) = Host::seeded(&json!({})) else { return };
+    let publisher = Publisher::of_file();
+    told(&publisher.publish(), 0, &[]);
+    let public = fs::read_to_string(publisher.path("key.pub")).unwrap();
+    let source = format!("[source]\nurl = \"s3://{}/{KEY}\"\nfleet = \"jump\"\n", publisher.bucket);
+    host.machine.config(&format!("{source}trusted_keys = [\"{}\"]\n", public.trim_end()));
+    let refresh = || host.refresh_with(&publisher.account.direct(), &[]);
+    let get = |conditional| vec![("GET".to_owned(), conditional)];
+
+    asked(&publisher);
+    refresh().told(0, &[]);
+    assert_eq!(asked(&publisher), get(false));
+    let read = refresh();
+    read.told(0, &[]);
+    assert_eq!((asked(&publisher), read.names()), (get(true), vec!["u0".to_owned()]));
+    // An ETag of another document says nothing about this one.
+    let other = fs::read_to_string(ETAG).unwrap().replace("s3://", "s3://x");
+    fs::write(ETAG, other).unwrap();
+    refresh().told(0, &[]);
+    assert_eq!(asked(&publisher), get(false));
+
+    publisher.people(2);
+    told(&publisher.publish(), 0, &[]);
+    asked(&publisher);
+    let read = refresh();
+    assert_eq!((asked(&publisher), read.names()), (get(true), vec!["u0".to_owned(), "u1".to_owned()]));
+    // The rest is in the document.
+    let read = read.listing.unwrap();
+    let before = Listing {
+        version: read.version,
+        source: read.source,
+        read: read.read,
+        accounts: read.accounts,
+        ..Listing::default()
+    };
+    publisher.bucket(json!({"what": "delete"}));
+    refresh().told(78, &["s3:GetObject on '", "was the object ever published?"]).kept(&before);
+    publisher.bucket(json!({"what": "write", "content": "{}"}));
+    refresh().told(65, &["verify on 's3://", "it is not signed"]).kept(&before);
+    publisher.bucket(json!({"what": "remove_bucket"}));
+    refresh().told(78, &["NoSuchBucket"]).kept(&before);
 }

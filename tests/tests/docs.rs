@@ -254,7 +254,7 @@ fn no_message_and_no_manual_names_a_file_of_the_repository() {
 }
 
 /// What its programs make on a host; and, last, the file that sshd is told and that must never exist.
-const MADE: [&str; 23] = [
+const MADE: [&str; 25] = [
     "/etc/authselect/custom/nss-iam/nsswitch.conf",
     "/etc/nss-iam/config.d/10-enable.toml",
     "/etc/nss-iam/config.d/50-adopt.toml",
@@ -265,7 +265,9 @@ const MADE: [&str; 23] = [
     "/run/nss-iam-imds.nft",
     "/run/nss-iam-refresh",
     "/var/lib/nss-iam-fetch/calls.json",
+    "/var/lib/nss-iam-fetch/listing.etag",
     "/var/lib/nss-iam-fetch/listing.json",
+    "/var/lib/nss-iam-fetch/listing.signed",
     "/var/lib/nss-iam-fetch/reserve",
     "/var/lib/nss-iam/backup/manifest.json",
     "/var/lib/nss-iam/cache.db",

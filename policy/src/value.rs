@@ -1,6 +1,8 @@
-//! Values that are valid by construction: names, ids, fields of passwd(5), public keys.
+//! Values that are valid by construction: names, ids, fields of passwd(5), public keys. A copy of one shares its text: a
+//! refresh holds the state, the published files and the next ones at once.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::Id;
 use crate::id::PINNED_FIRST;
@@ -43,7 +45,7 @@ pub enum Invalid {
 /// A login or group name: characters `[a-z0-9._@-]`, the first `[a-z0-9_]`, not all digits, 1 to [`NAME_MAX`]
 /// bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(String);
+pub struct Name(Arc<str>);
 
 impl Name {
     /// # Errors
@@ -56,7 +58,7 @@ impl Name {
         // strtoul(3) with base 0: `ps -u 0x0` lists the processes of root. C23 also reads `0b`.
         let number = |prefix, base| {
             let digits = name.0.strip_prefix(prefix)?;
-            (!digits.is_empty() && digits.chars().all(|c| c.is_digit(base))).then(|| name.0.clone())
+            (!digits.is_empty() && digits.chars().all(|c| c.is_digit(base))).then(|| name.to_string())
         };
         match number("0x", 16).or_else(|| number("0b", 2)) {
             Some(number) => Err(Invalid::Number(number)),
@@ -67,7 +69,7 @@ impl Name {
     /// The name of a disabled user whose name somebody else now has: `<name>-<uid>`, up to 43 bytes.
     #[must_use]
     pub fn with_id(&self, id: Id) -> Self {
-        Self(format!("{self}-{id}"))
+        Self(format!("{self}-{id}").into())
     }
 
     fn unbounded(name: &str) -> Result<Self, Invalid> {
@@ -82,7 +84,7 @@ impl Name {
         if name.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Invalid::Digits);
         }
-        Ok(Self(name.to_owned()))
+        Ok(Self(name.into()))
     }
 
     /// A name in a file that nss-iam wrote, where disabled users may have long names.
@@ -102,26 +104,26 @@ impl Name {
 
 /// An id of the source: UserId, GroupId, or `group:` and the name of a group of nss-iam.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IamId(String);
+pub struct IamId(Arc<str>);
 
 impl IamId {
     /// A UserId or GroupId; `listing` has checked its characters.
     #[must_use]
     pub fn new(id: &str) -> Self {
-        Self(id.to_owned())
+        Self(id.into())
     }
 
     /// The id of a group that exists only in nss-iam: `common_group`, `iam-disabled`.
     #[must_use]
     pub fn of_own_group(name: &Name) -> Self {
-        Self(format!("group:{name}"))
+        Self(format!("group:{name}").into())
     }
 
     /// Placeholder for the source's id when a uid or gid is known, but not its user or group. No source can
     /// have this id: `listing` accepts no ':' in an id.
     #[must_use]
     pub fn of_lost(id: Id) -> Self {
-        Self(format!("lost:{id}"))
+        Self(format!("lost:{id}").into())
     }
 
     /// Whether this is a placeholder from [`Self::of_lost`].
@@ -139,14 +141,14 @@ impl IamId {
 
 /// A valid value of gecos, home or shell: printable ASCII without `:`; by default empty.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Field(String);
+pub struct Field(Arc<str>);
 
 impl Field {
     /// # Errors
     /// [`Invalid::Field`] for anything that would break a line of passwd(5).
     pub fn new(text: &str) -> Result<Self, Invalid> {
         let fits = text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b':');
-        if fits { Ok(Self(text.to_owned())) } else { Err(Invalid::Field) }
+        if fits { Ok(Self(text.into())) } else { Err(Invalid::Field) }
     }
 
     /// As text.
@@ -158,7 +160,7 @@ impl Field {
 
 /// A public key in the form of `login.keys`: `SHA256:<base64> <type> <base64>`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyLine(String);
+pub struct KeyLine(Arc<str>);
 
 impl KeyLine {
     /// # Errors
@@ -174,7 +176,7 @@ impl KeyLine {
                     && word(kind, "-@.")
                     && word(body, "+/=") =>
             {
-                Ok(Self(line.to_owned()))
+                Ok(Self(line.into()))
             }
             _ => Err(Invalid::Key),
         }

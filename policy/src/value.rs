@@ -42,10 +42,26 @@ pub enum Invalid {
     Key,
 }
 
+/// A text with its first bytes beside it, so that most comparisons in a sorted map need not read the text itself.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Sorted {
+    /// Big-endian, filled up with zeros: the order is that of the texts, and where it is equal, they decide.
+    first: u128,
+    text: Arc<str>,
+}
+
+impl Sorted {
+    fn new(text: &str) -> Self {
+        let mut first = [0; 16];
+        first.iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
+        Self { first: u128::from_be_bytes(first), text: text.into() }
+    }
+}
+
 /// A login or group name: characters `[a-z0-9._@-]`, the first `[a-z0-9_]`, not all digits, 1 to [`NAME_MAX`]
 /// bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Arc<str>);
+pub struct Name(Sorted);
 
 impl Name {
     /// # Errors
@@ -57,7 +73,7 @@ impl Name {
         let name = Self::unbounded(name)?;
         // strtoul(3) with base 0: `ps -u 0x0` lists the processes of root. C23 also reads `0b`.
         let number = |prefix, base| {
-            let digits = name.0.strip_prefix(prefix)?;
+            let digits = name.as_str().strip_prefix(prefix)?;
             (!digits.is_empty() && digits.chars().all(|c| c.is_digit(base))).then(|| name.to_string())
         };
         match number("0x", 16).or_else(|| number("0b", 2)) {
@@ -69,7 +85,7 @@ impl Name {
     /// The name of a disabled user whose name somebody else now has: `<name>-<uid>`, up to 43 bytes.
     #[must_use]
     pub fn with_id(&self, id: Id) -> Self {
-        Self(format!("{self}-{id}").into())
+        Self(Sorted::new(&format!("{self}-{id}")))
     }
 
     fn unbounded(name: &str) -> Result<Self, Invalid> {
@@ -84,7 +100,7 @@ impl Name {
         if name.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Invalid::Digits);
         }
-        Ok(Self(name.into()))
+        Ok(Self(Sorted::new(name)))
     }
 
     /// A name in a file that nss-iam wrote, where disabled users may have long names.
@@ -98,44 +114,44 @@ impl Name {
     /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.0.text
     }
 }
 
 /// An id of the source: UserId, GroupId, or `group:` and the name of a group of nss-iam.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IamId(Arc<str>);
+pub struct IamId(Sorted);
 
 impl IamId {
     /// A UserId or GroupId; `listing` has checked its characters.
     #[must_use]
     pub fn new(id: &str) -> Self {
-        Self(id.into())
+        Self(Sorted::new(id))
     }
 
     /// The id of a group that exists only in nss-iam: `common_group`, `iam-disabled`.
     #[must_use]
     pub fn of_own_group(name: &Name) -> Self {
-        Self(format!("group:{name}").into())
+        Self(Sorted::new(&format!("group:{name}")))
     }
 
     /// Placeholder for the source's id when a uid or gid is known, but not its user or group. No source can
     /// have this id: `listing` accepts no ':' in an id.
     #[must_use]
     pub fn of_lost(id: Id) -> Self {
-        Self(format!("lost:{id}").into())
+        Self(Sorted::new(&format!("lost:{id}")))
     }
 
     /// Whether this is a placeholder from [`Self::of_lost`].
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        self.0.starts_with("lost:")
+        self.as_str().starts_with("lost:")
     }
 
     /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.0.text
     }
 }
 
@@ -205,12 +221,12 @@ macro_rules! shown_as_text {
     ($($type:ty),*) => {$(
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}", self.0)
+                f.write_str(self.as_str())
             }
         }
         impl fmt::Debug for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "'{}'", self.0)
+                write!(f, "'{}'", self.as_str())
             }
         }
     )*};
@@ -275,6 +291,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn ids_have_the_order_of_their_texts(
+            one in "[a\\x00]{0,3}[a-c\\x00]{0,20}", two in "[a\\x00]{0,3}[a-c\\x00]{0,20}",
+        ) {
+            prop_assert_eq!(IamId::new(&one).cmp(&IamId::new(&two)), one.cmp(&two));
+        }
+
         #[test]
         fn a_field_never_breaks_a_line(text in ".*") {
             if let Ok(field) = Field::new(&text) {

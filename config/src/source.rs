@@ -56,6 +56,12 @@ const NOT_AN_OBJECT: Wrong = (
      characters",
 );
 
+/// Only a document can be signed.
+pub(crate) const NO_DOCUMENT: Wrong = (
+    "only a listing in a file or in S3 can be signed",
+    "remove it, or set [source] url = \"s3://BUCKET/KEY\" or \"file:///PATH\"",
+);
+
 /// An account that is read has no identity store.
 pub(crate) const NO_STORE: Wrong = (
     "it needs an identity store",

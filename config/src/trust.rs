@@ -3,6 +3,7 @@
 use policy::KeyLine;
 
 use crate::check::{list, made_of};
+use crate::source::NO_DOCUMENT;
 use crate::tree::{Item, Section};
 use crate::{Error, Source};
 
@@ -44,10 +45,7 @@ impl Trust {
         if let Some(item) = [&fleet, &keys, &unsigned].into_iter().flatten().next()
             && source.is_directory()
         {
-            return Err(item.wrong(
-                "only a listing in a file or in S3 can be signed",
-                "remove it, or set [source] url = \"s3://BUCKET/KEY\" or \"file:///PATH\"",
-            ));
+            return Err(item.wrong(NO_DOCUMENT.0, NO_DOCUMENT.1));
         }
         let trust = Self {
             fleet: fleet.as_ref().map(fleet_name).transpose()?.unwrap_or_default(),

@@ -70,6 +70,22 @@ coded! {
 }
 
 impl Held {
+    /// Login names of the users who stay because of it.
+    #[must_use]
+    pub fn users(&self) -> &[String] {
+        match self {
+            Self::NoGroups { users }
+            | Self::AccountGone { users, .. }
+            | Self::SourceChanged { users, .. }
+            | Self::TooMany { users, .. } => users,
+            Self::ServiceUnasked { .. }
+            | Self::RulesUnresolved { .. }
+            | Self::HomesUnseen { .. }
+            | Self::StateLost { .. }
+            | Self::StateOlder => &[],
+        }
+    }
+
     /// The message for people.
     #[must_use]
     pub fn message(&self) -> Message {

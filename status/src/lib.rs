@@ -4,8 +4,10 @@
 
 mod coded;
 pub mod exit;
+mod fetched;
 mod held;
 mod locked;
+pub mod metrics;
 mod reason;
 mod report;
 mod skip;
@@ -15,10 +17,11 @@ mod tests;
 mod warning;
 
 pub use coded::{Coded, Kind, Told};
+pub use fetched::{Fetched, Totals};
 pub use held::Held;
 pub use locked::{Locked, Note};
 pub use reason::{SkipReason, escaped};
-pub use report::{Account, Fetched, MAX_BYTES, Status};
+pub use report::{Account, Confirmed, MAX_BYTES, Signed, Status};
 pub use skip::{Part, Skip, What};
 pub use stop::Stop;
 pub use warning::Warning;

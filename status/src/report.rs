@@ -1,16 +1,15 @@
 //! `status.json`. `docs/reference/status.md` describes it for people and other tools.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
 use jiff::Timestamp;
 use listing::regular::{self, Links};
-use listing::{Failure, FailureKind, Listing};
+use listing::{Failure, FailureKind};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::{Held, Skip, Stop, Told, Warning};
+use crate::{Fetched, Held, Skip, Stop, Told, Warning};
 
 /// The largest report that is read, in bytes: enough for the largest listing of users with short names, if all are skipped.
 pub const MAX_BYTES: u64 = 512 << 20;
@@ -53,9 +52,54 @@ pub struct Status {
     pub error: Option<Told<Stop>>,
     /// The state of each account.
     pub accounts: Vec<Account>,
-    /// What the fetch half did, if the same run had one.
+    /// What the last fetch half did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fetch: Option<Fetched>,
+    /// The release that wrote the report.
+    pub version: String,
+    /// The kind of the configured source, without anything that follows the colon: `iam`. Empty if unknown.
+    pub source: String,
+    /// How long the apply half took.
+    pub seconds: f64,
+    /// When the last run began whose exit status was 0.
+    pub succeeded: Option<Timestamp>,
+    /// Entries of the list of locks; one that locks everyone counts as one.
+    pub locks: usize,
+    /// How old the data is.
+    pub confirmed: Confirmed,
+    /// What a signed listing says of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
+}
+
+/// What a signed listing says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Signed {
+    /// The fleet that it is for.
+    pub fleet: String,
+    /// Grows with each listing that is signed.
+    pub generation: u64,
+    /// When it was signed.
+    pub issued: Option<Timestamp>,
+    /// From when on it is refused.
+    pub expires: Option<Timestamp>,
+}
+
+/// When the source last confirmed what is published.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Confirmed {
+    /// The memberships, of the account for which that is longest ago; none: one was never read completely.
+    pub users: Option<Timestamp>,
+    /// The keys of the active user for whom that is longest ago, of users whose keys were ever read.
+    pub oldest_keys: Option<Timestamp>,
+    /// The keys of the active user for whom that was last.
+    pub newest_keys: Option<Timestamp>,
+    /// How long keys are offered after they were confirmed, in seconds; 0: no limit.
+    pub max_age: u32,
+    /// Active users with keys who were offered none when the run began, because of their age.
+    pub too_old: usize,
 }
 
 /// The state of an account.
@@ -75,30 +119,6 @@ pub struct Account {
     /// What went wrong.
     #[serde(deserialize_with = "failures")]
     pub errors: Vec<Failure>,
-}
-
-/// What the fetch half did. It also prints this to standard output.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Fetched {
-    /// Its exit status.
-    pub exit: u8,
-    /// How long it took.
-    pub seconds: f64,
-    /// The number of users in the listing.
-    pub users: usize,
-    /// The number of groups in the listing.
-    pub groups: usize,
-    /// The number of accounts in the listing.
-    pub accounts: usize,
-    /// The number of calls by name, such as `iam:GetGroup`.
-    pub calls: BTreeMap<String, u64>,
-    /// What went wrong.
-    #[serde(deserialize_with = "failures")]
-    pub failures: Vec<Failure>,
-    /// The listing, only in a dry run, which does not write it to disk.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub listing: Option<Listing>,
 }
 
 impl Status {
@@ -129,7 +149,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Told<He
 }
 
 /// Unlike in a listing, unknown fields are allowed.
-fn failures<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Failure>, D::Error> {
+pub(crate) fn failures<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Failure>, D::Error> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Read {

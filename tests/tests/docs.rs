@@ -108,7 +108,9 @@ fn relative_links_lead_to_existing_files() {
             }
             let file = if path.is_empty() { page.clone() } else { page.parent().unwrap().join(path) };
             assert!(file.exists(), "{}: {target}", page.display());
-            let named = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+            let named = |line: &str| {
+                line.trim_start_matches('#').trim().to_lowercase().replace('`', "").replace(' ', "-")
+            };
             let is_there = || fs::read_to_string(&file).unwrap().lines().any(|line| named(line) == anchor);
             assert!(anchor.is_empty() || is_there(), "{}: {target}", page.display());
             links += 1;

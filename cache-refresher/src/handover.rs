@@ -1,6 +1,6 @@
-//! The files with the listing, which the fetch half writes and the apply half reads. The apply half checks who could have
-//! written them, and parses them like any hostile input. If the configuration names keys that may sign, the apply half takes
-//! users, groups and times only from the signed document, and verifies it.
+//! The files that the fetch half writes and the apply half reads: the listing, and a report about the fetch. The apply half checks
+//! who could have written them, and parses them like any hostile input. If the configuration names keys that may sign, the apply
+//! half takes users, groups and times only from the signed document, and verifies it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use listing::regular::{self, Links, Unread as NoFile};
 use listing::{Failure, Listing, signed};
 use sha2::{Digest as _, Sha256};
+use status::Fetched;
 
 use crate::fetch::{self, Content, Judge, Release};
 use crate::known::Known;
@@ -28,6 +29,10 @@ const DOCUMENT: &str = "/var/lib/nss-iam-fetch/listing.signed";
 const ETAG: &str = "/var/lib/nss-iam-fetch/listing.etag";
 /// The largest file of that, in bytes.
 const LARGEST_ETAG: u64 = 8 << 10;
+/// What the last fetch did. Nothing but monitoring depends on it.
+pub(crate) const REPORT: &str = "/var/lib/nss-iam-fetch/report.json";
+/// The largest report that is read, in bytes.
+const LARGEST_REPORT: u64 = 1 << 20;
 /// The user of the fetch half.
 pub(crate) const FETCH_USER: &str = "nss-iam-fetch";
 
@@ -69,9 +74,10 @@ pub(crate) fn owner() -> Option<u32> {
 /// Reads the listing for the apply half.
 pub(crate) fn read(fetcher: Option<u32>, wanted: Wanted<'_>) -> Result<Listing, Unread> {
     let config = wanted.config;
-    let said = checked(Path::new(LISTING), fetcher).and_then(|bytes| Ok(Listing::parse(&bytes)?));
+    let said = checked(Path::new(LISTING), listing::MAX_BYTES, fetcher)
+        .and_then(|bytes| Ok(Listing::parse(&bytes)?));
     if config.trust.verifies() {
-        let listing = wanted.accept(&checked(Path::new(DOCUMENT), fetcher)?)?;
+        let listing = wanted.accept(&checked(Path::new(DOCUMENT), listing::MAX_BYTES, fetcher)?)?;
         return Ok(with_errors(listing, said.ok()));
     }
     let url = config.source.url();
@@ -119,8 +125,8 @@ fn with_errors(mut listing: Listing, said: Option<Listing>) -> Listing {
 }
 
 /// The content of a file that must belong to the user of the fetch half or to root, and that nobody else may be able to write.
-fn checked(path: &Path, fetcher: Option<u32>) -> Result<Vec<u8>, Unread> {
-    let file = listing::read(path, Links::Refuse).map_err(|unread| match unread {
+fn checked(path: &Path, largest: u64, fetcher: Option<u32>) -> Result<Vec<u8>, Unread> {
+    let file = regular::read(path, largest, Links::Refuse).map_err(|unread| match unread {
         NoFile::Open(cause) if cause.kind() == io::ErrorKind::NotFound => Unread::Missing,
         NoFile::Open(cause) => Unread::Io { what: "open", cause },
         NoFile::Read(cause) => Unread::Io { what: "read", cause },
@@ -156,6 +162,18 @@ pub(crate) fn kept(config: &Config) -> Option<Content> {
 fn about(etag: &str, url: &str, document: &[u8]) -> String {
     let digest: String = Sha256::digest(document).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{etag}\n{url}\n{digest}\n")
+}
+
+/// The report of the last fetch, if there is one that can be read.
+pub(crate) fn report() -> Option<Fetched> {
+    let json = checked(Path::new(REPORT), LARGEST_REPORT, owner()).ok()?;
+    serde_json::from_slice(&json).ok().map(Fetched::checked)
+}
+
+/// Replaces the report. What failed is in the listing.
+pub(crate) fn write_report(fetched: &Fetched) -> io::Result<()> {
+    let report = Fetched { failures: Vec::new(), listing: None, ..fetched.clone() };
+    replace(Path::new(REPORT), &serde_json::to_vec(&report)?, 0o600, None)
 }
 
 /// The previous listing, for the fetch half, if it is of the same source.

@@ -5,17 +5,19 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use cache::snapshot::{Cache, Keys};
+use cache::snapshot::{Cache, Keys, Login};
 use config::Source;
 use jiff::Timestamp;
 use listing::{Failure, Listing};
 use message::Message;
-use status::{Account, Fetched, Skip, Status, Stop, Told, Warning, What};
+use policy::offer::Confirmation;
+use status::{Account, Confirmed, Fetched, Signed, Skip, Status, Stop, Told, Warning, What, metrics};
 
 use crate::apply::error::Error;
 use crate::changes::{self, Change};
 use crate::exit;
 use crate::plan::Plan;
+use crate::replace::replace;
 
 const STATUS: &str = "status.json";
 
@@ -29,6 +31,8 @@ pub(crate) struct Report {
     pub source: Option<Source>,
     /// Users who stay, and whom `--force` would disable.
     pub held_users: Vec<String>,
+    /// The same run had a fetch half.
+    pub has_fetched: bool,
     /// It did not get the lock, so the report of the last run stays.
     pub is_shut_out: bool,
 }
@@ -60,6 +64,8 @@ impl Report {
             warnings: warnings(listing).chain(plan.warnings.iter().cloned()).map(Told::from).collect(),
             held: plan.held.iter().cloned().map(Told::from).collect(),
             accounts: accounts.collect(),
+            confirmed: Confirmed { users: confirmed_users(listing), ..confirmed_keys(&plan.keys, now) },
+            signed: signed(listing),
             ..changed.status
         };
         let source = Source::of_listing(&listing.source);
@@ -71,6 +77,7 @@ impl Report {
         let count = |kind: fn(&Change) -> bool| changes.iter().filter(|change| kind(change)).count();
         let status = Status {
             time: Some(now),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             added: count(|change| matches!(change, Change::Added(_))),
             removed: count(|change| matches!(change, Change::Removed(_))),
             changed: count(|change| matches!(change, Change::Changed(_))),
@@ -88,8 +95,8 @@ impl Report {
         report
     }
 
-    /// Counts what is published, for a run without a plan.
-    pub(crate) fn count_published(&mut self, directory: &Path) {
+    /// Counts what is published, for a run without a plan. `last` is the report of the last run.
+    pub(crate) fn count_published(&mut self, directory: &Path, last: &Status) {
         let cache = Cache::read(&directory.join("cache.db")).unwrap_or_default();
         let keys = Keys::read(&directory.join("keys.db")).unwrap_or_default();
         let status = &mut self.status;
@@ -98,6 +105,9 @@ impl Report {
         // The common group and iam-disabled do not come from a source.
         status.groups = changes::shared_groups(&cache).len().saturating_sub(2);
         status.keys = keys.logins.iter().map(|login| login.keys.len()).sum();
+        status.signed.clone_from(&last.signed);
+        let now = status.time.unwrap_or_default();
+        status.confirmed = Confirmed { users: last.confirmed.users, ..confirmed_keys(&keys, now) };
     }
 
     /// Records what stopped this run.
@@ -136,8 +146,8 @@ impl Report {
     /// `published 412 users, 9 groups, 530 keys: +2 -1 ~3 in 1.8 s, 47 calls (…)`
     pub(crate) fn summary(&self, took: Duration) -> String {
         let Status { users, groups, keys, added, removed, changed, .. } = &self.status;
-        let calls =
-            self.status.fetch.as_ref().map(|fetch| format!(", {}", calls(&fetch.calls))).unwrap_or_default();
+        let fetch = self.status.fetch.as_ref().filter(|_| self.has_fetched);
+        let calls = fetch.map(|fetch| format!(", {}", calls(&fetch.calls))).unwrap_or_default();
         let seconds = took.as_secs_f64();
         if self.status.published {
             format!(
@@ -184,17 +194,51 @@ impl Report {
         }
     }
 
-    /// Replaces `status.json` in `directory`.
+    /// Replaces the metrics and then `status.json` in `directory`.
     ///
     /// # Errors
-    /// Of the operating system.
-    pub(crate) fn write(&self, directory: &Path) -> io::Result<()> {
-        crate::replace::replace(
-            &directory.join(STATUS),
-            &serde_json::to_vec_pretty(&self.status)?,
-            0o644,
-            None,
-        )
+    /// Of the operating system, with the name of the file.
+    pub(crate) fn write(&self, directory: &Path) -> Result<(), (&'static str, io::Error)> {
+        let write = |name, bytes: &[u8]| {
+            replace(&directory.join(name), bytes, 0o644, None).map_err(|cause| (name, cause))
+        };
+        let metrics = write(metrics::NAME, metrics::text(&self.status).as_bytes());
+        let json = serde_json::to_vec_pretty(&self.status).map_err(|cause| (STATUS, cause.into()))?;
+        write(STATUS, &json).and(metrics)
+    }
+}
+
+/// When the memberships were last read completely, of the account for which that is longest ago.
+fn confirmed_users(listing: &Listing) -> Option<Timestamp> {
+    // No time is less than any other.
+    listing.accounts.iter().map(|account| account.as_of).min().flatten()
+}
+
+/// What a signed listing says of itself.
+fn signed(listing: &Listing) -> Option<Signed> {
+    let Listing { fleet, generation, issued, expires, .. } = listing;
+    let fleet = message::printable(fleet.as_deref().unwrap_or_default());
+    generation.map(|generation| Signed { fleet, generation, issued: *issued, expires: *expires })
+}
+
+/// How old the keys are.
+fn confirmed_keys(keys: &Keys, now: Timestamp) -> Confirmed {
+    let known = || keys.logins.iter().map(|login| login.confirmed).filter(|confirmed| *confirmed > 0);
+    let time = |seconds: Option<i64>| seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    // Whether they are of this machine is another question.
+    let same: &[u8] = b"this";
+    let is_too_old = |login: &&Login| {
+        let (confirmed, max_age) = (login.confirmed, keys.max_age.into());
+        let about =
+            Confirmation { made_for: same, machine_id: same, confirmed, max_age, now: now.as_second() };
+        !login.keys.is_empty() && about.age().is_err()
+    };
+    Confirmed {
+        users: None,
+        oldest_keys: time(known().min()),
+        newest_keys: time(known().max()),
+        max_age: keys.max_age,
+        too_old: keys.logins.iter().filter(is_too_old).count(),
     }
 }
 
@@ -249,6 +293,7 @@ pub(crate) fn shown_diff(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use listing::WarningCode;
+    use policy::{IamId, Id, KeyLine, Name};
     use status::Coded;
 
     use super::*;
@@ -270,6 +315,8 @@ mod tests {
         assert_eq!(report.summary(took), "published 412 users, 9 groups, 530 keys: +2 -1 ~3 in 1.8 s");
         let calls = [("iam:GetGroup".to_owned(), 1), ("iam:ListSSHPublicKeys".to_owned(), 46)].into();
         report.status.fetch = Some(Fetched { calls, ..Fetched::default() });
+        assert_eq!(report.summary(took), "published 412 users, 9 groups, 530 keys: +2 -1 ~3 in 1.8 s");
+        report.has_fetched = true;
         assert_eq!(
             report.summary(took),
             "published 412 users, 9 groups, 530 keys: +2 -1 ~3 in 1.8 s, 47 calls (1 GetGroup, 46 ListSSHPublicKeys)"
@@ -278,6 +325,32 @@ mod tests {
         assert!(
             report.summary(took).starts_with("unchanged 412 users, 9 groups, 530 keys in 1.8 s, 47 calls")
         );
+    }
+
+    #[test]
+    fn the_oldest_and_newest_keys_are_those_that_were_ever_read_and_unknown_ages_count_as_too_old() {
+        let now: Timestamp = "2026-11-22T18:00:00Z".parse().unwrap();
+        let key = KeyLine::new("SHA256:x ssh-ed25519 AAAA").unwrap();
+        let login = |number: u32, age: Option<i64>, has_key: bool| Login {
+            uid: Id::pinned(2000 + number).unwrap(),
+            name: Name::new(&format!("user{number}")).unwrap(),
+            iam_id: IamId::new("AIDAX"),
+            confirmed: age.map_or(0, |age| now.as_second() - age),
+            source: String::new(),
+            keys: if has_key { vec![key.clone()] } else { Vec::new() },
+            forward_only: false,
+            principals: Vec::new(),
+        };
+        let ages = [(Some(60), true), (Some(7200), true), (Some(9000), false), (None, true), (None, false)];
+        let logins = (0..).zip(ages).map(|(number, (age, has_key))| login(number, age, has_key)).collect();
+        let mut keys = Keys { max_age: 3600, logins, ..Keys::default() };
+        let found = confirmed_keys(&keys, now);
+        let seconds = |time: Option<Timestamp>| time.map(|time| now.as_second() - time.as_second());
+        assert_eq!((seconds(found.oldest_keys), seconds(found.newest_keys)), (Some(9000), Some(60)));
+        assert_eq!((found.max_age, found.too_old), (3600, 2));
+        keys.max_age = 0;
+        assert_eq!(confirmed_keys(&keys, now).too_old, 1, "only the one who has no age");
+        assert_eq!(confirmed_keys(&Keys::default(), now), Confirmed::default());
     }
 
     #[test]

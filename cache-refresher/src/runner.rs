@@ -18,7 +18,7 @@ use crate::handover::{self, LISTING};
 use crate::known::Known;
 use crate::progress::Bar;
 use crate::report::{self, Report};
-use crate::{calls, child_report, exit, fetch, fetch_child, homes, lock};
+use crate::{calls, child_report, exit, fetch, fetch_child, homes, local, lock};
 
 /// The fetch half. As root, runs it as a child without privileges.
 pub(crate) fn fetch(cli: &Cli) -> u8 {
@@ -49,11 +49,17 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
             return failed(error.exit(), message);
         }
     };
-    let started = Instant::now();
-    let mut fetched = run_fetch(cli, &config);
+    let (started, time) = (Instant::now(), now());
+    let mut fetched = Fetched { time: Some(time), ..run_fetch(cli, &config) };
     fetched.seconds = started.elapsed().as_secs_f64();
     if loaded.broken.is_some() {
         fetched.exit = exit::heaviest([fetched.exit, exit::CONFIGURATION]);
+    }
+    if !cli.dry_run {
+        fetched = fetched.after(handover::report().as_ref());
+        if let Err(cause) = handover::write_report(&fetched) {
+            log::warn!("cannot write '{}': {cause}", handover::REPORT);
+        }
     }
     print_fetched(cli, &fetched);
     // The parent of a child logs them.
@@ -153,25 +159,35 @@ fn run_apply(cli: &Cli, loaded: Loaded, fetched: Option<Result<Fetched, u8>>, st
         Some(Err(status)) => (None, status),
         None => (None, exit::OK),
     };
+    let began = Instant::now();
     let given = fetched.as_mut().and_then(|fetched| fetched.listing.take());
     let config = loaded.config.as_ref().filter(|_| loaded.broken.is_none());
+    let source = loaded.config.as_ref().and_then(|config| config.source.url().split(':').next());
+    let source = source.unwrap_or_default().to_owned();
     let creates_homes = config.is_some_and(|config| config.users.create_homes == CreateHomes::Refresh);
     let directory = Path::new(cache::DIRECTORY);
     let mut report = applied(cli, loaded, given);
+    let last = report::last(directory);
     if report.status.error.is_some() {
-        report.count_published(directory);
+        report.count_published(directory, &last);
     }
     let of_fetch = fetched.as_ref().map(|fetched| fetched.exit);
     report.status.exit = exit::heaviest([report.status.exit, unfetched].into_iter().chain(of_fetch));
-    report.status.fetch = fetched;
-    report.log(&report::last(directory));
+    report.has_fetched = fetched.is_some();
+    report.status.fetch = fetched.or_else(handover::report);
+    report.status.succeeded =
+        if report.status.exit == exit::OK { report.status.time } else { last.succeeded };
+    report.status.locks = local::locked(directory).map_or(0, |locked| locked.names.len());
+    report.status.source = source;
+    report.status.seconds = began.elapsed().as_secs_f64();
+    report.log(&last);
     // Only disabling users is not a refresh, and leaves the report of the last one.
     let is_refresh = !cli.dry_run && !cli.removals_only && !report.is_shut_out;
-    if is_refresh && let Err(cause) = report.write(directory) {
-        log::warn!("cannot write '{}/status.json': {cause}", cache::DIRECTORY);
+    if is_refresh && let Err((file, cause)) = report.write(directory) {
+        log::warn!("cannot write '{}/{file}': {cause}", cache::DIRECTORY);
     }
     print(&printed(cli, &report, started));
-    if let Some(fetched) = &report.status.fetch {
+    if let Some(fetched) = report.status.fetch.as_ref().filter(|_| report.has_fetched) {
         log_failures(fetched);
     }
     if is_refresh && creates_homes {
@@ -247,6 +263,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
         groups: listing.accounts.iter().map(|account| account.groups.len()).sum(),
         accounts: listing.accounts.len(),
         calls: calls.counts(),
+        throttled: calls.throttled(),
         failures,
         ..Fetched::default()
     };
@@ -269,7 +286,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
 fn fetch_as_user(cli: &Cli, last_good: bool) -> Result<Fetched, u8> {
     let (json, status) =
         fetch_child::run(cli, last_good).map_err(|(status, message)| failed(status, message))?;
-    serde_json::from_str(&json).map_err(|_| {
+    serde_json::from_str(&json).map(Fetched::checked).map_err(|_| {
         // The child has logged why, or was killed.
         let code = status.code().and_then(|code| u8::try_from(code).ok()).filter(|&code| code != exit::OK);
         code.unwrap_or_else(|| {

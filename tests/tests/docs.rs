@@ -256,7 +256,7 @@ fn no_message_and_no_manual_names_a_file_of_the_repository() {
 }
 
 /// What its programs make on a host; and, last, the file that sshd is told and that must never exist.
-const MADE: [&str; 25] = [
+const MADE: [&str; 27] = [
     "/etc/authselect/custom/nss-iam/nsswitch.conf",
     "/etc/nss-iam/config.d/10-enable.toml",
     "/etc/nss-iam/config.d/50-adopt.toml",
@@ -270,6 +270,7 @@ const MADE: [&str; 25] = [
     "/var/lib/nss-iam-fetch/listing.etag",
     "/var/lib/nss-iam-fetch/listing.json",
     "/var/lib/nss-iam-fetch/listing.signed",
+    "/var/lib/nss-iam-fetch/report.json",
     "/var/lib/nss-iam-fetch/reserve",
     "/var/lib/nss-iam/backup/manifest.json",
     "/var/lib/nss-iam/cache.db",
@@ -277,6 +278,7 @@ const MADE: [&str; 25] = [
     "/var/lib/nss-iam/keys.db",
     "/var/lib/nss-iam/known.json",
     "/var/lib/nss-iam/locked",
+    "/var/lib/nss-iam/metrics.prom",
     "/var/lib/nss-iam/reserve",
     "/var/lib/nss-iam/state.db",
     "/var/lib/nss-iam/state.db.100",

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use cache::reserve;
 use message::Message;
-use status::Locked;
+use status::{Locked, metrics};
 
 use crate::cli;
 use crate::host::Host;
@@ -25,12 +25,15 @@ use crate::say::show::{count, some};
 const MACHINE_ID: &str = "/etc/machine-id";
 
 /// In the order of removal: without keys, nobody can log in while the names still resolve.
-const FILES: [&str; 6] = ["keys.db", "cache.db", "state.db", "status.json", "known.json", reserve::NAME];
+const FILES: [&str; 7] =
+    ["keys.db", "cache.db", "state.db", "status.json", metrics::NAME, "known.json", reserve::NAME];
 
 pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result<u8, Error> {
     let mut paths = of(&host.path(cache::DIRECTORY), &FILES)?;
     if let Some(directory) = host.path(LISTING).parent() {
-        paths.extend(of(directory, &["listing.json", "listing.signed", "listing.etag", reserve::NAME])?);
+        let names =
+            ["listing.json", "listing.signed", "listing.etag", "calls.json", "report.json", reserve::NAME];
+        paths.extend(of(directory, &names)?);
     }
     if !args.dry_run && !args.yes {
         confirm(host)?;
@@ -154,6 +157,7 @@ mod tests {
             ".state.db.100.new-17-0",
             "status.json",
             "status.new",
+            "metrics.prom",
         ];
         let others = ["backup/manifest.json", "cache.dbx", "locked", "notes", "state.db.old"];
         for name in ours.iter().chain(&others) {
@@ -165,6 +169,8 @@ mod tests {
             "var/lib/nss-iam-fetch/listing.etag",
             "var/lib/nss-iam-fetch/listing.new",
             "var/lib/nss-iam-fetch/.listing.json.new-17-0",
+            "var/lib/nss-iam-fetch/calls.json",
+            "var/lib/nss-iam-fetch/report.json",
             "etc/nss-iam/config.toml",
         ] {
             put(path);
@@ -177,7 +183,7 @@ mod tests {
         };
         let left = || files::names(&root.path().join("var/lib/nss-iam")).unwrap();
         let dry = run(true);
-        assert_eq!((dry.lines().count(), left().len()), (16, 16));
+        assert_eq!((dry.lines().count(), left().len()), (19, 17));
         let told = run(false);
         assert_eq!(told, dry.replace("would remove", "removed"));
         let (keys, cache) = (told.find("keys.db"), told.find("cache.db"));

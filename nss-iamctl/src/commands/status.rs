@@ -6,7 +6,8 @@ use std::io::Write;
 use message::Message;
 use policy::offer::STALE;
 use serde::Serialize;
-use status::{Held, Note, Stop, Told, Warning};
+use serde_json::Number;
+use status::{Held, Note, Stop, Told, Warning, metrics};
 
 use crate::cli;
 use crate::host::Host;
@@ -57,6 +58,8 @@ struct Summary {
     failures: Vec<Failed>,
     skipped: usize,
     warnings: Vec<Told<Warning>>,
+    /// The metrics of the last refresh, by name and labels.
+    metrics: BTreeMap<String, Number>,
 }
 
 /// A call that failed.
@@ -116,6 +119,7 @@ fn summary(facts: &Facts, outlook: &Outlook) -> Summary {
         summary.error = status.error.clone();
         summary.skipped = status.skips.iter().filter(|skip| !skip.is_group_of_the_source_only()).count();
         summary.warnings = status.warnings.clone();
+        summary.metrics = metrics::values(status);
     }
     if let Ok(keys) = &published.keys {
         summary.keys = keys.logins.iter().map(|login| login.keys.len()).sum();

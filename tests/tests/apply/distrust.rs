@@ -19,7 +19,7 @@ fn published() -> Option<Host> {
 fn refused(host: &Host, status: i32, why: &str) {
     let now = || {
         let mut files = files(CACHE);
-        assert!(files.remove("status.json").is_some());
+        assert!(["metrics.prom", "status.json"].iter().all(|report| files.remove(*report).is_some()));
         files
     };
     let before = now();

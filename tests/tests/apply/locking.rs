@@ -74,7 +74,8 @@ fn no_user_of_the_host_can_block_refreshes() {
     let Some(host) = Host::new() else { return };
     host.apply(&listing(&[user("lo-31", "ana")]));
     let uid = host.passwd("ana", 2);
-    let open_to_all = [CACHE, "/var/lib/nss-iam/cache.db", "/var/lib/nss-iam/status.json"];
+    let open_to_all =
+        [CACHE, "/var/lib/nss-iam/cache.db", "/var/lib/nss-iam/metrics.prom", "/var/lib/nss-iam/status.json"];
     let closed = ["/var/lib/nss-iam/keys.db", "/var/lib/nss-iam/state.db", "/var/lib/nss-iam-fetch", LISTING];
     let as_nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
     let mut held = Vec::new();

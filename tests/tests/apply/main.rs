@@ -12,6 +12,7 @@ mod disk;
 mod distrust;
 mod killed;
 mod locking;
+mod metrics;
 mod reader;
 mod refresh;
 mod report;

@@ -32,8 +32,12 @@ type Found = (u64, u32, u32, Vec<u8>);
 /// Everything that is published or stored, except the reports of the two halves.
 fn kept() -> [BTreeMap<String, Found>; 2] {
     let mut kept = [files(CACHE), files(FETCH)];
-    kept[0].remove("status.json");
-    kept[1].remove("listing.json");
+    for report in ["metrics.prom", "status.json"] {
+        kept[0].remove(report);
+    }
+    for report in ["listing.json", "report.json"] {
+        kept[1].remove(report);
+    }
     kept
 }
 

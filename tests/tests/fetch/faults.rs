@@ -1,9 +1,10 @@
 //! Faults between the refresher and AWS. A failure never empties anything.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::Mutex;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{Account, Call, Fault};
 
 use crate::host::{Host, five, user};
@@ -79,6 +80,12 @@ fn one_throttled_call_in_ten_does_not_matter() {
     let listing = ended.listing.unwrap();
     assert_eq!(listing.accounts[0].users.len(), 100);
     assert!(listing.accounts[0].users.iter().all(|user| user.keys.len() == 1 && user.confirmed.is_some()));
+    let report: Value =
+        serde_json::from_slice(&fs::read("/var/lib/nss-iam-fetch/report.json").unwrap()).unwrap();
+    let sum = |pointer: &str| -> u64 {
+        report.pointer(pointer).unwrap().as_object().unwrap().values().filter_map(Value::as_u64).sum()
+    };
+    assert_eq!((sum("/calls"), sum("/throttled"), sum("/totals/throttled")), (226, 23, 23), "{report}");
 }
 
 /// Each of these happens to the first two attempts of every call, and then to all of them.

@@ -16,18 +16,42 @@ pub(crate) struct Means {
 
 /// Requests that were sent, retries among them, by action.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Calls(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+pub(crate) struct Calls(Arc<Mutex<BTreeMap<&'static str, Count>>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    sent: u64,
+    throttled: u64,
+}
 
 impl Calls {
     /// By action, `iam:GetGroup`.
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
-        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.iter().map(|(action, count)| ((*action).to_owned(), *count)).collect()
+        self.by_action(|count| count.sent)
+    }
+
+    /// Those that were refused because there were too many. Actions of which none was are left out.
+    pub(crate) fn throttled(&self) -> BTreeMap<String, u64> {
+        let mut throttled = self.by_action(|count| count.throttled);
+        throttled.retain(|_, count| *count > 0);
+        throttled
     }
 
     pub(super) fn count(&self, action: &'static str) {
+        self.change(action, |count| count.sent = count.sent.saturating_add(1));
+    }
+
+    pub(super) fn count_throttled(&self, action: &'static str) {
+        self.change(action, |count| count.throttled = count.throttled.saturating_add(1));
+    }
+
+    fn change(&self, action: &'static str, change: impl FnOnce(&mut Count)) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = calls.entry(action).or_default();
-        *count = count.saturating_add(1);
+        change(calls.entry(action).or_default());
+    }
+
+    fn by_action(&self, number: fn(&Count) -> u64) -> BTreeMap<String, u64> {
+        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.iter().map(|(action, count)| ((*action).to_owned(), number(count))).collect()
     }
 }

@@ -51,7 +51,7 @@ impl Told {
 
     /// Whether AWS limits the rate of calls.
     pub(super) fn is_throttled(&self) -> bool {
-        self.code().is_some_and(is_throttling)
+        self.reason == Reason::Status(429) || self.code().is_some_and(is_throttling)
     }
 
     /// Whether this host's clock is wrong.

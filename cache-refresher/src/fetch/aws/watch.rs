@@ -301,6 +301,9 @@ impl<E: StdError + ProvideErrorMetadata + Send + Sync + 'static> Intercept for W
                     Told { reason: Reason::NoAnswer, cause: cause_of(error), kind: FailureKind::Unavailable }
                 }
             };
+            if told.is_throttled() {
+                self.means.calls.count_throttled(self.action);
+            }
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             if seen.is_not_repeated {
                 return Ok(());

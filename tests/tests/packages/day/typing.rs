@@ -183,8 +183,8 @@ fn a_mistyped_command_changes_nothing_and_says_what_to_type() {
     // Not what the timer, logins and reports change by themselves.
     let others = ["ld.so.cache"];
     let all = || {
-        [listed(&host, "/etc", &others), listed(&host, "/var/lib/nss-iam", &["status.json", "known.json"])]
-            .concat()
+        let reports = ["known.json", "metrics.prom", "status.json"];
+        [listed(&host, "/etc", &others), listed(&host, "/var/lib/nss-iam", &reports)].concat()
     };
     let mut found = Vec::new();
     let mut check = |rows: &[Row], user: Option<&str>| {

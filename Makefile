@@ -192,6 +192,8 @@ install: install-module ## Install what was built by 'make release' below DESTDI
 	install -D -m 0644 config/iam-policy.json $(DESTDIR)/usr/share/nss-iam/iam-policy.json
 	install -D -m 0644 config/identity-center-policy.json $(DESTDIR)/usr/share/nss-iam/identity-center-policy.json
 	install -D -m 0644 config/cloud-init.yaml $(DESTDIR)/usr/share/nss-iam/cloud-init.yaml
+	install -D -m 0644 deploy/prometheus/nss-iam.rules.yml $(DESTDIR)/usr/share/nss-iam/prometheus-rules.yml
+	install -D -m 0644 deploy/grafana/nss-iam.json $(DESTDIR)/usr/share/nss-iam/grafana.json
 	install -d -m 0755 $(DESTDIR)/etc/nss-iam/config.d $(DESTDIR)/var/lib/nss-iam
 	install -D -m 0644 systemd/nss-iam.sysusers $(DESTDIR)/usr/lib/sysusers.d/nss-iam.conf
 	install -D -m 0644 systemd/nss-iam.preset $(DESTDIR)/usr/lib/systemd/system-preset/90-nss-iam.preset

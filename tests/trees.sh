@@ -70,6 +70,9 @@ done
 tree rpm bookworm ca-certificates,dbus,dnf,openssh-client,openssh-server,procps,rpm,systemd-sysv,zypper
 # Has an SELinux policy, to which the module of the .rpm is added.
 tree selinux bookworm policycoreutils,selinux-policy-default,setools
+# Checks rules for Prometheus, and reads metrics; nothing is installed, and the pages of the web interface are not needed.
+# shellcheck disable=SC2016 # mmdebstrap's shell expands it
+tree prometheus bookworm prometheus,prometheus-node-exporter --variant=extract --customize-hook='rm -rf "$1/usr/share"'
 # qemu, in a version that emulates every processor and, for power cuts, logs the writes of a disk; with the tools of the file
 # systems on it. Not bookworm: its qemu-storage-daemon is in a package that needs much of a desktop.
 tree qemu trixie btrfs-progs,e2fsprogs,mount,qemu-system-x86,qemu-utils,seabios,xfsprogs

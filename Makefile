@@ -35,7 +35,7 @@ RELEASED := $(TARGET)/$(TRIPLE)/release
 COMPLETIONS := $(RELEASED)/completions
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
 
-.PHONY: help setup trees build module modules programs release demo picture test test-vm test-vm-next test-arm test-all bench lint \
+.PHONY: help setup trees build module modules programs release demo picture metrics-picture test test-vm test-vm-next test-arm test-all bench lint \
 	install install-module install-debian install-rpm debian/changelog deb rpm clean
 
 help: ## Show this
@@ -107,6 +107,12 @@ picture: build $(VENV) ## Draw the picture of the demo in the README (docs/demo.
 	.venv/bin/pip install --quiet --disable-pip-version-check -r docs/requirements.txt
 	$(TARGET)/debug/demo | .venv/bin/python docs/demo-picture.py >$(TARGET)/demo.svg
 	mv $(TARGET)/demo.svg docs/demo.svg
+
+metrics-picture: build $(VENV) ## Draw the picture of the dashboard in the guide (docs/guide/metrics.svg); takes 8 minutes
+	@tests/trees.sh prometheus
+	$(TARGET)/debug/metrics-run >$(TARGET)/metrics-run.json
+	docs/metrics-picture.py $(TARGET)/trees/prometheus/usr/bin <$(TARGET)/metrics-run.json >$(TARGET)/metrics.svg
+	mv $(TARGET)/metrics.svg docs/guide/metrics.svg
 
 # The trees are made beside the builds: they wait for the network, and the builds for one crate or one linker.
 # Most tests wait, for a daemon or a deadline, so twice as many run as there are processors. cargo prints one summary for each

@@ -17,6 +17,15 @@ pub(crate) struct Lost {
     pub unknown: usize,
     /// It is older than `keys.db`, which is always published after the state is saved.
     pub is_older: bool,
+    /// Whether it was completed otherwise.
+    pub taken_over: bool,
+}
+
+impl Lost {
+    /// Whether the state was changed.
+    pub(crate) fn is_any(&self) -> bool {
+        self.unknown > 0 || self.taken_over
+    }
 }
 
 /// Adds what the published files have and the state lacks.
@@ -63,14 +72,15 @@ pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sou
         .logins
         .iter()
         .any(|login| state.users.get(&login.iam_id).is_some_and(|user| user.confirmed < login.confirmed));
-    take_over(state, cache, input.now);
-    Lost { unknown: lost_users.len() + lost_groups.len(), is_older }
+    let taken_over = take_over(state, cache, input.now);
+    Lost { unknown: lost_users.len() + lost_groups.len(), is_older, taken_over }
 }
 
 /// Updates users whom an older copy has: a user who is disabled in `cache.db` stays disabled until a listing says
-/// otherwise, and the present home is remembered.
-fn take_over(state: &mut State, cache: &Cache, now: i64) {
+/// otherwise, and the present home is remembered. Returns whether anything changed.
+fn take_over(state: &mut State, cache: &Cache, now: i64) -> bool {
     let ids = ids_of(state);
+    let (homes, mut changed) = (state.homes.len(), false);
     for user in &cache.users {
         let Some(iam_id) = ids.get(&user.uid) else { continue };
         if user.passwd.home.as_str() != FORWARD_ONLY_HOME {
@@ -79,25 +89,30 @@ fn take_over(state: &mut State, cache: &Cache, now: i64) {
         let known = state.users.get_mut(iam_id).filter(|known| !user.active && known.disabled.is_none());
         if let Some(known) = known {
             known.disabled = Some(now);
+            changed = true;
         }
     }
+    changed || state.homes.len() != homes
 }
 
 fn ids_of(state: &State) -> BTreeMap<Id, IamId> {
     state.identities.iter().map(|(iam_id, identity)| (identity.id, iam_id.clone())).collect()
 }
 
-/// Gives users and groups whose UserId or GroupId was lost their identity back, once the listing has them.
-pub(crate) fn reclaim(state: &mut State, sources: &Sources<'_>) {
+/// Gives users and groups whose UserId or GroupId was lost their identity back, once the listing has them. Returns whether
+/// there were any.
+pub(crate) fn reclaim(state: &mut State, sources: &Sources<'_>) -> bool {
     if !state.identities.keys().any(IamId::is_lost) {
-        return;
+        return false;
     }
+    let mut any = false;
     for (id, iam_id) in sources.whose() {
         let lost = IamId::of_lost(id);
         if state.identities.contains_key(&iam_id) {
             continue;
         }
         if let Some(identity) = state.identities.remove(&lost) {
+            any = true;
             state.identities.insert(iam_id.clone(), identity);
             if let Some(user) = state.users.remove(&lost) {
                 state.users.insert(iam_id.clone(), user);
@@ -119,6 +134,7 @@ pub(crate) fn reclaim(state: &mut State, sources: &Sources<'_>) {
             }
         }
     }
+    any
 }
 
 /// Other sources that tell who has an id.
@@ -269,7 +285,8 @@ mod tests {
         let old = IamId::of_lost(Id::computed(&IamId::new("U-old")));
         let mut older = whole.clone();
         older.users.get_mut(&old).unwrap().disabled = None;
-        assert_eq!(recover(&mut older, &cache, &keys, &sources), Lost::default());
+        let taken_over = Lost { taken_over: true, ..Lost::default() };
+        assert_eq!(recover(&mut older, &cache, &keys, &sources), taken_over);
         assert_eq!(older, whole);
         older.users.get_mut(&IamId::new("U-ana")).unwrap().confirmed -= 1;
         assert!(recover(&mut older, &cache, &keys, &sources).is_older);

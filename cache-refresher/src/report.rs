@@ -98,7 +98,7 @@ impl Report {
     /// Counts what is published, for a run without a plan. `last` is the report of the last run.
     pub(crate) fn count_published(&mut self, directory: &Path, last: &Status) {
         let cache = Cache::read(&directory.join("cache.db")).unwrap_or_default();
-        let keys = Keys::read(&directory.join("keys.db")).unwrap_or_default();
+        let keys = Keys::published(directory).unwrap_or_default();
         let status = &mut self.status;
         status.users = cache.users.iter().filter(|user| user.active).count();
         status.disabled = cache.users.len() - status.users;

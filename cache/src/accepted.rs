@@ -1,6 +1,7 @@
 //! The last signed listing that was accepted: `state.db` and `keys.db` both record it, so that a copy of one of them, put back,
 //! lets no older listing in.
 
+use policy::confirmed::Content;
 use rusqlite::Row;
 
 /// A signed listing. The default: none was accepted yet.
@@ -27,6 +28,13 @@ impl Accepted {
         let text = |column: &str| row.get::<_, Option<String>>(column).map(Option::unwrap_or_default);
         let generation = row.get::<_, Option<i64>>(generation)?.and_then(|it| u64::try_from(it).ok());
         Ok(Self { fleet: text(fleet)?, generation: generation.unwrap_or_default(), listing: text(listing)? })
+    }
+
+    /// Adds it to what identifies the content of a file.
+    pub(crate) fn add_to(&self, content: &mut Content) {
+        content.text(&self.fleet);
+        content.number(self.stored());
+        content.text(&self.listing);
     }
 
     /// The generation as SQLite stores it.

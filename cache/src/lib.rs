@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod accepted;
+pub mod confirmed;
 pub mod passwd;
 pub mod publish;
 pub mod replace;

@@ -3,8 +3,8 @@
 /// DDL of `cache.db`. Since minor version 1, `grp` has no private groups of inactive users, so the reader need not
 /// search for them.
 pub const CACHE: Schema = Schema { name: "cache.db", mode: 0o644, version: 101 };
-/// DDL of `keys.db`. Minor version 1 added `forward_only`, 2 `principals`, 3 the accepted listing.
-pub const KEYS: Schema = Schema { name: "keys.db", mode: 0o640, version: 103 };
+/// DDL of `keys.db`. Minor version 1 added `forward_only`, 2 `principals`, 3 the accepted listing, 4 the digest.
+pub const KEYS: Schema = Schema { name: "keys.db", mode: 0o640, version: 104 };
 /// DDL of `state.db`.
 pub const STATE: Schema = Schema { name: "state.db", mode: 0o600, version: 103 };
 

@@ -37,7 +37,7 @@ CREATE TABLE grp (
 CREATE UNIQUE INDEX grp_name ON grp (name);
 
 -- file: keys.db
--- The keys that sshd is offered. Replaced at each successful refresh.
+-- The keys that sshd is offered. Replaced when anything but times of confirmation changes: see the file "confirmed".
 PRAGMA application_id = 0x6e69616b;             -- "niak"
 
 CREATE TABLE about (
@@ -47,14 +47,17 @@ CREATE TABLE about (
   options    TEXT NOT NULL,                     -- authorized_keys options before every key; may be empty
   fleet      TEXT NOT NULL,                     -- since 103. Of the signed listing that this was made from; empty: of none
   generation INTEGER NOT NULL,                  -- since 103. Of that listing
-  listing    TEXT NOT NULL                      -- since 103. Where that listing came from, "s3://..."
+  listing    TEXT NOT NULL,                     -- since 103. Where that listing came from, "s3://..."
+  digest     TEXT NOT NULL                      -- since 104. Identifies the content of this file: SHA-256, hexadecimal. The
+                                                -- file "confirmed" names it, see policy/src/confirmed.rs
 );
 
 CREATE TABLE login (                            -- active users only
   uid       INTEGER PRIMARY KEY,
   name      TEXT NOT NULL,
   iam_id    TEXT NOT NULL,                      -- UserId
-  confirmed INTEGER NOT NULL,                   -- when the source last listed these keys, seconds since 1970
+  confirmed INTEGER NOT NULL,                   -- when the source last listed these keys, seconds since 1970; the file
+                                                -- "confirmed" can have a later time for it
   source    TEXT NOT NULL,                      -- "iam:123456789012", "file:///..."
   keys      TEXT NOT NULL,                      -- lines "SHA256:<base64> <type> <base64>", joined by \n
   forward_only INTEGER NOT NULL,                -- since 101. 1: offered only to an sshd that lets the user run nothing
@@ -89,7 +92,7 @@ CREATE TABLE user (                             -- everyone who was ever publish
   disabled  INTEGER,                            -- since when, seconds since 1970; NULL: active
   hidden    INTEGER NOT NULL DEFAULT 0,         -- 1: no longer published
   keys      TEXT NOT NULL,                      -- as in login.keys
-  confirmed INTEGER NOT NULL,
+  confirmed INTEGER NOT NULL,                   -- the file "confirmed" can have a later time for it
   source    TEXT NOT NULL
 ) WITHOUT ROWID;
 

@@ -1,6 +1,7 @@
 //! `state.db`: all assigned ids, for ever, and since when users are disabled. Only apply reads it.
 
 mod migrations;
+mod stored;
 mod table;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use crate::passwd::Passwd;
 use crate::schema::STATE;
 use crate::snapshot::{joined, key_lines};
 use policy::{IamId, Id, Invalid, KeyLine, Name};
+pub use stored::{Saving, Stored};
 use table::Table;
 
 const USER: Table = Table {
@@ -112,17 +114,12 @@ pub struct Group {
 }
 
 impl State {
-    /// Reads `state.db` of any version in the directory `directory` through a copy in memory: nothing is created
-    /// or migrated on disk, and the file need not be writable.
+    /// The state in the directory `directory`, with the times at which keys were confirmed last: see [`Stored::read`].
     ///
     /// # Errors
     /// See [`Error`]; a missing file is an error of SQLite.
     pub fn read(directory: &Path) -> Result<Self, Error> {
-        let mut memory = Connection::open_in_memory()?;
-        migrations::copy(&connect(&directory.join(STATE.name))?, &mut memory)?;
-        let version = migrations::version(&memory, directory)?;
-        migrations::migrate(&mut memory, version)?;
-        StateFile(memory).load()
+        Stored::read(directory).map(|stored| stored.state)
     }
 }
 
@@ -270,30 +267,39 @@ impl StateFile {
         Ok(row.optional()?.flatten())
     }
 
-    /// Writes `state` in one transaction. Identities are only added, never changed or removed, except those
+    /// Writes `state` in one transaction: only rows that differ. Identities are only added, never changed or removed, except those
     /// without a UserId after a loss (see [`IamId::of_lost`]).
     ///
     /// # Errors
     /// See [`Error`]; it is an error if an id would change or be shared.
     pub fn save(&mut self, state: &State) -> Result<(), Error> {
+        let before = self.load()?;
         let db = self.0.transaction()?;
         // Rows may refer to an identity that is inserted later in the transaction.
         db.execute_batch("PRAGMA defer_foreign_keys = ON")?;
         forget_lost(&db, state)?;
-        for (iam_id, identity) in &state.identities {
+        let changed =
+            state.identities.iter().filter(|(id, identity)| before.identities.get(id) != Some(identity));
+        for (iam_id, identity) in changed {
             give(&db, iam_id, *identity)?;
         }
-        USER.write(&db, &state.users, put_user)?;
-        MEMBER_GROUP.write(&db, &state.groups, |upsert, iam_id, group| {
+        USER.write(&db, &before.users, &state.users, put_user)?;
+        MEMBER_GROUP.write(&db, &before.groups, &state.groups, |upsert, iam_id, group| {
             upsert.execute([iam_id, &group.account, group.name.as_str()])
         })?;
-        HOME.write(&db, &state.homes, |upsert, path, iam_id| upsert.execute([path, iam_id.as_str()]))?;
-        NAME.write(&db, &state.names, |upsert, name, iam_id| upsert.execute([name, iam_id.as_str()]))?;
-        let held = state.held.and_then(|held| i64::try_from(held).ok());
-        let Accepted { fleet, listing, .. } = &state.accepted;
-        let generation = state.accepted.stored();
-        let about = rusqlite::params![1, state.asked, state.rebuilt, held, fleet, generation, listing];
-        db.execute(&ABOUT.upsert(), about)?;
+        let pair =
+            |upsert: &mut Statement<'_>, key: &str, iam_id: &IamId| upsert.execute([key, iam_id.as_str()]);
+        HOME.write(&db, &before.homes, &state.homes, pair)?;
+        NAME.write(&db, &before.names, &state.names, pair)?;
+        let held = |state: &State| state.held.and_then(|held| i64::try_from(held).ok());
+        let about = |state: &State| (state.asked, state.rebuilt, held(state), state.accepted.clone());
+        if about(&before) != about(state) {
+            let Accepted { fleet, listing, .. } = &state.accepted;
+            let generation = state.accepted.stored();
+            let about =
+                rusqlite::params![1, state.asked, state.rebuilt, held(state), fleet, generation, listing];
+            db.execute(&ABOUT.upsert(), about)?;
+        }
         Ok(db.commit()?)
     }
 

@@ -6,6 +6,7 @@
 //! `cache-refresher`.
 #![forbid(unsafe_code)]
 
+pub mod confirmed;
 pub mod home;
 pub mod id;
 pub mod instance_connect;

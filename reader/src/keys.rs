@@ -33,6 +33,8 @@ pub struct About<'a> {
     pub max_age: i64,
     /// `authorized_keys` options before every key, one line of printable ASCII; may be empty.
     pub options: Text<'a>,
+    /// Identifies the content of the file; any text. None in files of before version 104.
+    pub digest: Option<Text<'a>>,
 }
 
 /// An active user's keys.
@@ -90,8 +92,13 @@ impl<'a> Keys<'a> {
         };
         let mut row = Record::new(row)?;
         row.rowid()?;
-        let about =
-            About { machine_id: row.text()?, max_age: row.int()?, options: check::line(row.text()?)? };
+        let (machine_id, max_age, options) = (row.text()?, row.int()?, check::line(row.text()?)?);
+        // Of the signed listing that the file was made from: only the refresher reads it.
+        if !row.is_at_end() {
+            (row.text()?, row.int()?, row.text()?);
+        }
+        let digest = if row.is_at_end() { None } else { Some(row.text()?) };
+        let about = About { machine_id, max_age, options, digest };
         if about.max_age < 0 { Err(Error::Corrupt("impossible age")) } else { Ok(about) }
     }
 

@@ -28,7 +28,7 @@ pub struct Person {
 pub fn published() -> BTreeMap<String, Person> {
     let directory = Path::new(CACHE);
     let cache = Cache::read(&directory.join("cache.db")).unwrap();
-    let keys = Keys::read(&directory.join("keys.db")).unwrap();
+    let keys = Keys::published(directory).unwrap();
     let names: BTreeMap<_, _> = cache.groups.iter().map(|group| (group.gid, group.name.as_str())).collect();
     let active = cache.users.iter().filter(|user| user.active);
     let people = active.map(|user| {

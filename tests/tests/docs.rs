@@ -256,7 +256,7 @@ fn no_message_and_no_manual_names_a_file_of_the_repository() {
 }
 
 /// What its programs make on a host; and, last, the file that sshd is told and that must never exist.
-const MADE: [&str; 27] = [
+const MADE: [&str; 28] = [
     "/etc/authselect/custom/nss-iam/nsswitch.conf",
     "/etc/nss-iam/config.d/10-enable.toml",
     "/etc/nss-iam/config.d/50-adopt.toml",
@@ -274,6 +274,7 @@ const MADE: [&str; 27] = [
     "/var/lib/nss-iam-fetch/reserve",
     "/var/lib/nss-iam/backup/manifest.json",
     "/var/lib/nss-iam/cache.db",
+    "/var/lib/nss-iam/confirmed",
     "/var/lib/nss-iam/in-memory",
     "/var/lib/nss-iam/keys.db",
     "/var/lib/nss-iam/known.json",

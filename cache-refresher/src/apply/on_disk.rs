@@ -7,13 +7,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use cache::schema::{self, STATE, Schema};
-use cache::snapshot::{self, Cache, Keys};
-use cache::state::{State, StateFile};
-use cache::{Accepted, publish, reserve};
+use cache::snapshot::{self, Cache, Keys, StoredTimes};
+use cache::state::{Saving, State, StateFile, Stored};
+use cache::{Accepted, confirmed, publish, reserve};
 use claims::nss::Files;
 use config::Config;
 use listing::Listing;
 use policy::Id;
+use policy::confirmed::Record;
 use status::{Held, Warning};
 
 use super::error::Error;
@@ -31,7 +32,7 @@ pub(super) const KEYS_GROUP: &str = "nss-iam";
 pub(super) struct Memory {
     /// Whether it may be written: not in a dry run, and not if it could not be read.
     saves: bool,
-    state: State,
+    stored: Stored,
 }
 
 impl Memory {
@@ -52,19 +53,19 @@ impl Memory {
             // Notices a read-only file system before anything is saved.
             OpenOptions::new().append(true).open(&path).map_err(|cause| state_error(cause.into()))?;
         }
-        Ok(Self { saves: !dry_run, state: State::read(directory).map_err(state_error)? })
+        Ok(Self { saves: !dry_run, stored: Stored::read(directory).map_err(state_error)? })
     }
 
     /// The signed listings that were accepted last, as far as this host remembers: a copy of one file, put back, does not make
     /// it forget.
     pub(super) fn accepted(&self, directory: &Path) -> Vec<Accepted> {
         let of_keys = Keys::accepted(&directory.join(schema::KEYS.name)).unwrap_or_default();
-        vec![self.state.accepted.clone(), of_keys]
+        vec![self.stored.state.accepted.clone(), of_keys]
     }
 
     /// For a `state.db` that cannot be used: the published files say who the users are, and nothing is saved.
     pub(super) fn none() -> Self {
-        Self { saves: false, state: State::default() }
+        Self { saves: false, stored: Stored::default() }
     }
 }
 
@@ -73,9 +74,12 @@ pub(super) struct OnDisk<'a> {
     directory: &'a Path,
     now: i64,
     saves: bool,
-    pub state: State,
+    stored: Stored,
     pub cache: Result<Cache, snapshot::Error>,
     pub keys: Result<Keys, snapshot::Error>,
+    /// What `keys.db` itself says.
+    times: StoredTimes,
+    record: Record,
     /// The published files that the disk does not return to their end, and why.
     unread: BTreeMap<&'static str, String>,
     lost: Lost,
@@ -105,16 +109,21 @@ impl<'a> OnDisk<'a> {
         config: &Config,
         now: i64,
     ) -> Self {
-        let Memory { saves, state } = memory;
-        let (cache, keys) =
-            (Cache::read(&directory.join("cache.db")), Keys::read(&directory.join("keys.db")));
+        let Memory { saves, stored } = memory;
+        let record = confirmed::read(directory);
+        let (cache, keys) = (Cache::read(&directory.join("cache.db")), Keys::with_stored_times(directory));
+        let (keys, times) = match keys {
+            Ok((keys, times)) => (Ok(keys), times),
+            Err(cause) => (Err(cause), StoredTimes::default()),
+        };
         let unread = |schema: Schema| {
             let cause = publish::read_to_end(&directory.join(schema.name)).err()?;
             (cause.kind() != ErrorKind::NotFound).then(|| (schema.name, cause.to_string()))
         };
         let unread = [schema::CACHE, schema::KEYS].into_iter().filter_map(unread).collect();
         let (lost, nothing) = (Lost::default(), Default::default());
-        let mut disk = Self { directory, now, saves, state, cache, keys, unread, lost, nothing };
+        let mut disk =
+            Self { directory, now, saves, stored, cache, keys, times, record, unread, lost, nothing };
         let empty = Listing::default();
         disk.remember(&Sources::new(listing.unwrap_or(&empty), config, now));
         disk
@@ -124,9 +133,16 @@ impl<'a> OnDisk<'a> {
         let nobody = Keys::default();
         let keys = self.keys.as_ref().unwrap_or(&nobody);
         if let Ok(cache) = &self.cache {
-            self.lost = recover::recover(&mut self.state, cache, keys, sources);
+            self.lost = recover::recover(&mut self.stored.state, cache, keys, sources);
         }
-        recover::reclaim(&mut self.state, sources);
+        let reclaimed = recover::reclaim(&mut self.stored.state, sources);
+        if self.lost.is_any() || reclaimed {
+            self.stored.touch();
+        }
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.stored.state
     }
 
     pub(super) fn input<'i>(
@@ -139,7 +155,7 @@ impl<'a> OnDisk<'a> {
         let published = self.cache.as_ref().unwrap_or(&self.nothing.0);
         let offered = self.keys.as_ref().unwrap_or(&self.nothing.1);
         plan::Input {
-            state: &self.state,
+            state: self.state(),
             listing,
             config,
             local,
@@ -190,16 +206,25 @@ impl<'a> OnDisk<'a> {
 
     /// Saves and publishes a plan. A file that readers would refuse is replaced, whatever its content.
     pub(super) fn publish(&self, plan: &Plan, group: u32) -> Result<Done, Error> {
-        let differs = (
-            self.cache.as_ref().ok() != Some(&plan.cache) || !self.is_sound(schema::CACHE, None),
-            self.keys.as_ref().ok() != Some(&plan.keys) || !self.is_sound(schema::KEYS, Some(group)),
-        );
+        let renamed = self.cache.as_ref().ok() != Some(&plan.cache) || !self.is_sound(schema::CACHE, None);
+        let present = self.keys.as_ref().ok().filter(|_| self.is_sound(schema::KEYS, Some(group)));
+        let times = present.and_then(|present| self.times.entry(present, &plan.keys));
         let (before, after) = (self.published(), Published::of(plan));
-        // First, so that after a crash no second user gets an id that was already published.
-        self.save(&plan.state)?;
         let first = !self.directory.join("cache.db").exists();
-        self.replace(differs.0.then_some(&plan.cache), differs.1.then_some(&plan.keys), group)?;
-        Ok(told(&before, &after, differs.0, first))
+        let saving = self.stored.saving(&plan.state);
+        let replaces = renamed || times.is_none();
+        publish::remove_leftovers(self.directory)?;
+        if replaces || matches!(saving, Saving::Rows(..)) {
+            // First, so that after a crash no second user gets an id that was already published, and the state does not look
+            // older than the keys.
+            self.save(&saving, group)?;
+            self.replace(renamed.then_some(&plan.cache), times.is_none().then_some(&plan.keys), group)?;
+        }
+        if let Some(times) = times {
+            let (Saving::Times(entry) | Saving::Rows(_, entry)) = saving;
+            self.record(Record { keys: Some(times), state: vec![entry] }, group)?;
+        }
+        Ok(told(&before, &after, renamed, first))
     }
 
     fn is_sound(&self, schema: Schema, group: Option<u32>) -> bool {
@@ -210,7 +235,7 @@ impl<'a> OnDisk<'a> {
     /// that may fail.
     pub(super) fn take(&mut self, away: Away<'_>, group: u32) -> (Done, Result<(), Error>) {
         let mut next = Taken {
-            state: self.state.clone(),
+            state: self.state().clone(),
             cache: self.cache.as_ref().ok().cloned(),
             keys: self.keys.as_ref().ok().cloned(),
         };
@@ -234,20 +259,41 @@ impl<'a> OnDisk<'a> {
         let changed = (cache.is_some(), keys.is_some());
         let done = Done { published: changed.0 || changed.1, ..told(&before, &after, changed.0, false) };
         // A lost state is restored and reported together with a whole plan.
-        let saved = if self.loss().is_none() { self.save(&next.state) } else { Ok(()) };
-        self.state = next.state;
+        let saved =
+            if self.loss().is_none() { self.save(&self.stored.saving(&next.state), group) } else { Ok(()) };
+        self.stored.state = next.state;
         if let Some(cache) = next.cache {
             self.cache = Ok(cache);
         }
         (done, saved)
     }
 
-    fn save(&self, state: &State) -> Result<(), Error> {
+    /// Until the rows are written, the record is about both the present and the next ones.
+    fn save(&self, saving: &Saving, group: u32) -> Result<(), Error> {
         if !self.saves {
             return Ok(());
         }
-        let saved = StateFile::open(self.directory).and_then(|mut file| file.save(state));
-        saved.map_err(|cause| Error::State { directory: self.directory.to_owned(), cause })
+        let keys = self.times.known(&self.record).cloned();
+        let present = self.stored.entry(&self.record).cloned();
+        match saving {
+            Saving::Times(entry) => self.record(Record { keys, state: vec![entry.clone()] }, group),
+            Saving::Rows(rows, next) => {
+                let present = present.filter(|present| present.digest != next.digest);
+                let state = present.into_iter().chain([next.clone()]).collect();
+                self.record(Record { keys, state }, group)?;
+                let saved = StateFile::open(self.directory).and_then(|mut file| file.save(rows));
+                saved.map_err(|cause| Error::State { directory: self.directory.to_owned(), cause })
+            }
+        }
+    }
+
+    fn record(&self, record: Record, group: u32) -> Result<(), Error> {
+        let path = self.directory.join(policy::confirmed::NAME);
+        confirmed::write(self.directory, &record, group).map_err(|cause| Error::Io {
+            what: "write",
+            path,
+            cause,
+        })
     }
 
     /// Keys first: a new user has keys as soon as the name appears, and a removed one has none while the name is still

@@ -68,7 +68,7 @@ pub(super) fn attempt(request: Request<'_>) -> Taken {
     let listing = handover::read(fetcher, request.wanted(memory.accepted(directory))).ok();
     let mut disk = OnDisk::read(directory, memory, listing.as_ref(), request.config, request.now.as_second());
     let leaving = leaving::leaving(leaving::Facts {
-        state: &disk.state,
+        state: disk.state(),
         listing: listing.as_ref(),
         locked: &locked,
         max_removed_percent: request.config.safety.max_removed_percent,
@@ -91,7 +91,7 @@ pub(super) fn attempt(request: Request<'_>) -> Taken {
         nscd::invalidate(false);
     }
     if request.config.users.terminate_sessions && (done.published || request.removals_only) {
-        warnings = sessions::end(&disk.state, disk.cache.as_ref().ok(), local.as_ref(), &done.restricted);
+        warnings = sessions::end(disk.state(), disk.cache.as_ref().ok(), local.as_ref(), &done.restricted);
     }
     changes::log(&done.changes);
     Taken { changes: done.changes, warnings, error: saved.err().or(error) }

@@ -14,28 +14,24 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Replaces the table's content with `rows`. `put` binds a key and a row, and executes the statement.
-    pub(super) fn write<K: ToString, V>(
+    /// Replaces the table's content, which is `before`, with `rows`: only rows that differ are written. `put` binds a key and
+    /// a row, and executes the statement.
+    pub(super) fn write<K: Ord + ToString, V: PartialEq>(
         &self,
         db: &Connection,
+        before: &BTreeMap<K, V>,
         rows: &BTreeMap<K, V>,
         put: impl Fn(&mut Statement<'_>, &str, &V) -> rusqlite::Result<usize>,
     ) -> rusqlite::Result<()> {
-        let rows: BTreeMap<String, &V> = rows.iter().map(|(key, row)| (key.to_string(), row)).collect();
         let mut delete = db.prepare(&format!("DELETE FROM {} WHERE {} = ?", self.name, self.key))?;
-        for key in self.keys(db)?.iter().filter(|key| !rows.contains_key(*key)) {
-            delete.execute([key])?;
+        for key in before.keys().filter(|key| !rows.contains_key(key)) {
+            delete.execute([key.to_string()])?;
         }
         let mut upsert = db.prepare(&self.upsert())?;
-        for (key, row) in &rows {
-            put(&mut upsert, key, row)?;
+        for (key, row) in rows.iter().filter(|(key, row)| before.get(key) != Some(row)) {
+            put(&mut upsert, &key.to_string(), row)?;
         }
         Ok(())
-    }
-
-    fn keys(&self, db: &Connection) -> rusqlite::Result<Vec<String>> {
-        let mut select = db.prepare(&format!("SELECT {} FROM {}", self.key, self.name))?;
-        select.query_map([], |row| row.get(0))?.collect()
     }
 
     pub(super) fn upsert(&self) -> String {

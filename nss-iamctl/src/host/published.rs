@@ -80,8 +80,7 @@ impl Published {
         Self {
             cache: published(&directory, CACHE)
                 .and_then(|()| Cache::read(&directory.join(CACHE.name)).map_err(unusable)),
-            keys: published(&directory, KEYS)
-                .and_then(|()| Keys::read(&directory.join(KEYS.name)).map_err(unusable)),
+            keys: published(&directory, KEYS).and_then(|()| Keys::published(&directory).map_err(unusable)),
             state,
             status: Status::read(&host.path(STATUS)).map_err(|cause| Trouble::from(&cause)),
             listing: read_listing(&host.path(LISTING)),

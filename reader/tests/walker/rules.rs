@@ -203,8 +203,8 @@ fn an_inactive_user_in_a_local_group_is_an_error() {
 fn keys(change: &str) -> Sample {
     Sample::new(KEYS, SMALL, |sql| {
         let keys = format!("SHA256:x ssh-ed25519 AAAA\nSHA256:y ssh-rsa {}", "A".repeat(700));
-        let about =
-            "INSERT INTO about (id, machine_id, max_age, options) VALUES (1, 'abc', 3600, 'restrict')";
+        let about = "INSERT INTO about (id, machine_id, max_age, options, fleet, generation, listing, digest)
+                     VALUES (1, 'abc', 3600, 'restrict', 'jump', 7, 's3://a/b', '00ff')";
         let login = "INSERT INTO login (uid, name, iam_id, confirmed, source, keys, forward_only, principals)
                      VALUES (1003, 'ana', 'AIDA1', 5, 'iam:1', ?, 1, 'Ana' || char(10) || 'AIDA1')";
         sql.execute(about, []).unwrap();
@@ -219,7 +219,10 @@ fn keys_are_found_by_name_and_by_uid() {
     let keys = Keys::open(&good.bytes).unwrap();
     let about = keys.about().unwrap();
     assert_eq!((bytes(about.machine_id), about.max_age), (b"abc".to_vec(), 3600));
-    assert_eq!(bytes(about.options), b"restrict");
+    assert_eq!(
+        (bytes(about.options), about.digest.map(bytes)),
+        (b"restrict".to_vec(), Some(b"00ff".to_vec()))
+    );
     for login in [keys.login_by_name(b"ana"), keys.login_by_uid(1003)] {
         let login = login.unwrap().unwrap();
         assert_eq!((login.uid, login.confirmed), (1003, 5));
@@ -233,6 +236,22 @@ fn keys_are_found_by_name_and_by_uid() {
     }
     assert!(keys.login_by_name(b"bob").unwrap().is_none());
     assert!(keys.login_by_uid(1004).unwrap().is_none());
+}
+
+/// As versions 102 and 103 wrote it.
+#[test]
+fn a_file_of_before_the_digest_has_none() {
+    let columns = "id, machine_id, max_age, options";
+    for columns in [columns.to_owned(), format!("{columns}, fleet, generation, listing")] {
+        let own = columns.replacen("id", "id INTEGER PRIMARY KEY", 1);
+        let file = keys(&format!(
+            "ALTER TABLE about RENAME TO later; CREATE TABLE about ({own});
+             INSERT INTO about SELECT {columns} FROM later; DROP TABLE later"
+        ));
+        let keys = Keys::open(&file.bytes).unwrap();
+        let about = keys.about().unwrap();
+        assert_eq!((bytes(about.options), about.digest.is_none()), (b"restrict".to_vec(), true));
+    }
 }
 
 /// As versions 101 and 100 wrote it. `DROP COLUMN` would store small integers in another form.

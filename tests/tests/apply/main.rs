@@ -20,6 +20,7 @@ mod sessions;
 mod signed;
 mod states;
 mod upgrade;
+mod written;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};

@@ -67,7 +67,7 @@ fn look(directory: &Path, truth: &Truth, finished: usize) -> BTreeMap<Bad, Strin
     }
     let state = State::read(directory).map_err(|cause| cause.to_string());
     let cache = Cache::read(&directory.join("cache.db")).map_err(|cause| cause.to_string());
-    let keys = Keys::read(&directory.join("keys.db")).map_err(|cause| cause.to_string());
+    let keys = Keys::published(directory).map_err(|cause| cause.to_string());
     let (state, cache, keys) = match (state, cache, keys) {
         (Ok(state), Ok(cache), Ok(keys)) => (state, cache, keys),
         (state, cache, keys) => {

@@ -116,7 +116,7 @@ const ROWS: &[Row] = &[
 
 /// Lists every published key.
 fn revoke() {
-    let keys = Keys::read(&Path::new(DIRECTORY).join("keys.db"));
+    let keys = Keys::published(Path::new(DIRECTORY));
     let keys = keys.iter().flat_map(|keys| &keys.logins).flat_map(|login| &login.keys);
     fs::write(REVOKED, keys.map(|key| format!("{}\n", key.line())).collect::<String>()).unwrap();
     append(LATER, &format!("RevokedKeys {REVOKED}\n"));
@@ -154,10 +154,9 @@ fn service(database: &str, services: &str) {
 }
 
 fn keys(change: impl Fn(&mut Keys)) {
-    let file = Path::new(DIRECTORY).join("keys.db");
     let group = fs::read_to_string("/etc/group").unwrap();
     let gid = group.lines().find_map(|line| line.strip_prefix("nss-iam:x:")?.split(':').next()?.parse().ok());
-    let Ok(mut keys) = Keys::read(&file) else { return };
+    let Ok(mut keys) = Keys::published(Path::new(DIRECTORY)) else { return };
     change(&mut keys);
     cache::publish::keys(Path::new(DIRECTORY), &keys, gid.unwrap()).unwrap();
 }

@@ -1,0 +1,213 @@
+//! `state.db` together with the record `confirmed`: a state that differs from the file in nothing but times is saved by
+//! the record alone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use policy::confirmed::{Content, Entry, Moves, Record};
+use policy::{IamId, KeyLine};
+use rusqlite::Connection;
+
+use super::{Error, Group, State, StateFile, User, connect, migrations};
+use crate::confirmed;
+use crate::schema::STATE;
+
+/// A state as it was read.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    /// With the times that count now.
+    pub state: State,
+    /// What identifies the content of the file.
+    digest: String,
+    /// Whether the file has to be written, whatever the state is.
+    is_due: bool,
+    /// The times in the file.
+    confirmed: BTreeMap<IamId, i64>,
+}
+
+/// How a state is saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Saving {
+    /// By this entry of the record.
+    Times(Entry),
+    /// By writing these rows, with this entry in the record before that.
+    Rows(Box<State>, Entry),
+}
+
+impl Stored {
+    /// Reads `state.db` of any version in the directory `directory` through a copy in memory: nothing is created
+    /// or migrated on disk, and the file need not be writable.
+    ///
+    /// # Errors
+    /// See [`Error`]; a missing file is an error of SQLite.
+    pub fn read(directory: &Path) -> Result<Self, Error> {
+        let mut memory = Connection::open_in_memory()?;
+        migrations::copy(&connect(&directory.join(STATE.name))?, &mut memory)?;
+        let version = migrations::version(&memory, directory)?;
+        migrations::migrate(&mut memory, version)?;
+        let state = StateFile(memory).load()?;
+        // The file of an earlier release is migrated when it is written.
+        let is_current = version >= STATE.version;
+        Ok(Self::of(state, is_current, &confirmed::read(directory)))
+    }
+
+    fn of(mut state: State, is_current: bool, record: &Record) -> Self {
+        let digest = state.digest();
+        let confirmed = state.users.iter().map(|(iam_id, user)| (iam_id.clone(), user.confirmed)).collect();
+        if let Some(entry) = record.of_state(&digest) {
+            state.confirm(entry);
+        }
+        Self { state, digest, is_due: !is_current, confirmed }
+    }
+
+    /// Has the file written when the state is saved next: `state` was changed since it was read.
+    pub fn touch(&mut self) {
+        self.is_due = true;
+    }
+
+    /// How `next` is saved.
+    #[must_use]
+    pub fn saving(&self, next: &State) -> Saving {
+        // A row that is written anyway has its new time.
+        let is_kept = |iam_id: &IamId, user: &User| {
+            self.state.users.get(iam_id).is_some_and(|present| present.is_same_but_confirmed(user))
+        };
+        let stored = |iam_id: &IamId, user: &User| {
+            let stored = self.confirmed.get(iam_id).copied().filter(|_| is_kept(iam_id, user));
+            stored.unwrap_or(user.confirmed)
+        };
+        let moves = Moves::between(next.users.iter().map(|(id, user)| (stored(id, user), user.confirmed)));
+        let (digest, asked) = (self.digest.clone(), next.asked);
+        match moves {
+            Some(moves) if !self.is_due && self.state.is_same_but_times(next) => {
+                Saving::Times(Entry { digest, asked, moves })
+            }
+            moves => {
+                let mut rows = next.clone();
+                if moves.is_some() {
+                    // Rows in which only the time is new stay as they are.
+                    rows.users.iter_mut().for_each(|(iam_id, user)| user.confirmed = stored(iam_id, user));
+                }
+                let entry = Entry { digest: rows.digest(), asked, moves: moves.unwrap_or_default() };
+                Saving::Rows(Box::new(rows), entry)
+            }
+        }
+    }
+
+    /// The entry of `record` about the file as it was read.
+    #[must_use]
+    pub fn entry<'r>(&self, record: &'r Record) -> Option<&'r Entry> {
+        record.of_state(&self.digest)
+    }
+}
+
+impl State {
+    fn confirm(&mut self, entry: &Entry) {
+        for user in self.users.values_mut() {
+            user.confirmed = entry.moves.now(user.confirmed);
+        }
+        self.asked = entry.asked;
+    }
+
+    fn is_same_but_times(&self, other: &Self) -> bool {
+        let Self { identities, users, groups, homes, names, asked: _, rebuilt, held, accepted } = self;
+        (groups, rebuilt, held, accepted) == (&other.groups, &other.rebuilt, &other.held, &other.accepted)
+            && (identities, homes, names) == (&other.identities, &other.homes, &other.names)
+            && users.len() == other.users.len()
+            && users
+                .iter()
+                .zip(&other.users)
+                .all(|((id, user), (other_id, other))| id == other_id && user.is_same_but_confirmed(other))
+    }
+
+    /// What identifies this content. The time of the last questions does not belong to it.
+    fn digest(&self) -> String {
+        let Self { identities, users, groups, homes, names, asked: _, rebuilt, held, accepted } = self;
+        let mut content = Content::default();
+        content.number(i64::try_from(identities.len()).unwrap_or(i64::MAX));
+        for (iam_id, identity) in identities {
+            content.text(iam_id.as_str());
+            content.number(i64::from(identity.id.get()));
+            content.number(i64::from(identity.pinned));
+        }
+        content.number(i64::try_from(users.len()).unwrap_or(i64::MAX));
+        for (iam_id, user) in users {
+            content.text(iam_id.as_str());
+            user.add_to(&mut content);
+        }
+        let groups = groups
+            .iter()
+            .flat_map(|(iam_id, Group { account, name })| [iam_id.as_str(), account.as_str(), name.as_str()]);
+        content.texts(groups.collect::<Vec<_>>().into_iter());
+        content.texts(
+            homes
+                .iter()
+                .flat_map(|(home, iam_id)| [home.as_str(), iam_id.as_str()])
+                .collect::<Vec<_>>()
+                .into_iter(),
+        );
+        content.texts(
+            names
+                .iter()
+                .flat_map(|(name, iam_id)| [name.as_str(), iam_id.as_str()])
+                .collect::<Vec<_>>()
+                .into_iter(),
+        );
+        accepted.add_to(&mut content);
+        content.optional(*rebuilt);
+        content.optional(held.and_then(|held| i64::try_from(held).ok()));
+        content.digest()
+    }
+}
+
+impl User {
+    fn is_same_but_confirmed(&self, other: &Self) -> bool {
+        let Self {
+            account,
+            iam_name,
+            created,
+            name,
+            passwd,
+            groups,
+            disabled,
+            hidden,
+            keys,
+            confirmed: _,
+            source,
+        } = self;
+        (account, iam_name, created, name, passwd)
+            == (&other.account, &other.iam_name, &other.created, &other.name, &other.passwd)
+            && (groups, disabled, hidden, keys, source)
+                == (&other.groups, &other.disabled, &other.hidden, &other.keys, &other.source)
+    }
+
+    fn add_to(&self, content: &mut Content) {
+        let Self {
+            account,
+            iam_name,
+            created,
+            name,
+            passwd,
+            groups,
+            disabled,
+            hidden,
+            keys,
+            confirmed,
+            source,
+        } = self;
+        let crate::passwd::Passwd { gecos, home, shell, lastchg } = passwd;
+        for text in [account, iam_name, created, source] {
+            content.text(text);
+        }
+        content.text(name.as_str());
+        for field in [gecos, home, shell] {
+            content.text(field.as_str());
+        }
+        content.number(i64::from(*lastchg));
+        content.texts(groups.iter().map(IamId::as_str));
+        content.optional(*disabled);
+        content.number(i64::from(*hidden));
+        content.texts(keys.iter().map(KeyLine::as_str));
+        content.number(*confirmed);
+    }
+}

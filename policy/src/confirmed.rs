@@ -1,0 +1,275 @@
+//! The record `confirmed`: at which times a source confirmed again what `keys.db` and `state.db` contain, so that a refresh
+//! without news need not write these files. Each entry names the content that it is about, so it says nothing about any
+//! other file, such as an older one that was restored.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// The name of the file in the directory of the cache.
+pub const NAME: &str = "confirmed";
+
+/// The largest record that is read, in bytes.
+pub const MAX_SIZE: u64 = 16 << 10;
+
+/// How many stored times an entry can replace. A file with more of them is written again.
+const MOST: usize = 64;
+
+const FIRST: &str = "nss-iam confirmed 1";
+const LAST: &str = "end";
+
+/// What identifies the content of a file: SHA-256 over its values, in hexadecimal digits.
+#[derive(Debug, Default)]
+pub struct Content {
+    hash: Sha256,
+    waiting: Vec<u8>,
+}
+
+impl Content {
+    /// Adds a text. Its length comes first, so no two sequences of texts are the same bytes.
+    pub fn text(&mut self, text: &str) {
+        self.number(i64::try_from(text.len()).unwrap_or(i64::MAX));
+        self.waiting.extend_from_slice(text.as_bytes());
+        if self.waiting.len() > 16 << 10 {
+            self.hash.update(&self.waiting);
+            self.waiting.clear();
+        }
+    }
+
+    /// Adds texts and their number.
+    pub fn texts<'a>(&mut self, texts: impl ExactSizeIterator<Item = &'a str>) {
+        self.number(i64::try_from(texts.len()).unwrap_or(i64::MAX));
+        texts.for_each(|text| self.text(text));
+    }
+
+    /// Adds a number.
+    pub fn number(&mut self, number: i64) {
+        self.waiting.extend_from_slice(&number.to_be_bytes());
+    }
+
+    /// Adds a number that may be missing.
+    pub fn optional(&mut self, number: Option<i64>) {
+        self.number(i64::from(number.is_some()));
+        self.number(number.unwrap_or_default());
+    }
+
+    /// The digest.
+    #[must_use]
+    pub fn digest(mut self) -> String {
+        self.hash.update(&self.waiting);
+        self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Times that replace the stored ones, in seconds since 1970. Stored times that are not in it count as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Moves(BTreeMap<i64, i64>);
+
+impl Moves {
+    /// From pairs of a stored time and the time that counts now. None if one stored time would have to become two, or if
+    /// there are too many.
+    #[must_use]
+    pub fn between(pairs: impl IntoIterator<Item = (i64, i64)>) -> Option<Self> {
+        let mut moves = BTreeMap::new();
+        for (stored, now) in pairs {
+            if *moves.entry(stored).or_insert(now) != now || moves.len() > MOST {
+                return None;
+            }
+        }
+        moves.retain(|stored, now| stored != now);
+        Some(Self(moves))
+    }
+
+    /// The time that counts for what is stored with the time `stored`.
+    #[must_use]
+    pub fn now(&self, stored: i64) -> i64 {
+        self.0.get(&stored).copied().unwrap_or(stored)
+    }
+}
+
+/// What is known about one content of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// See [`Content`].
+    pub digest: String,
+    /// Of `state.db`: until when assigned names were checked again on the host, seconds since 1970. Of `keys.db`: 0.
+    pub asked: i64,
+    /// The times of confirmation.
+    pub moves: Moves,
+}
+
+/// The whole record. A default one says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// About `keys.db`.
+    pub keys: Option<Entry>,
+    /// About `state.db`: before it is saved, both the present and the next content.
+    pub state: Vec<Entry>,
+}
+
+impl Record {
+    /// Reads a record; none if it has any other form, so that the times in the files count.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.strip_suffix('\n')?.split('\n');
+        if lines.next() != Some(FIRST) || lines.next_back() != Some(LAST) {
+            return None;
+        }
+        let mut entries: Vec<(&str, Entry)> = Vec::new();
+        for line in lines {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words.as_slice() {
+                [file @ ("keys" | "state"), digest, asked] if is_digest(digest) => {
+                    let (digest, asked) = ((*digest).to_owned(), asked.parse().ok()?);
+                    entries.push((file, Entry { digest, asked, moves: Moves::default() }));
+                }
+                [stored, now] => {
+                    let (_, entry) = entries.last_mut()?;
+                    entry.moves.0.insert(stored.parse().ok()?, now.parse().ok()?);
+                }
+                _ => return None,
+            }
+        }
+        let mut record = Self::default();
+        for (file, entry) in entries {
+            match file {
+                "keys" => record.keys = Some(entry),
+                _ => record.state.push(entry),
+            }
+        }
+        Some(record)
+    }
+
+    /// The times for a `keys.db` with this digest.
+    #[must_use]
+    pub fn of_keys(&self, digest: &str) -> Option<&Entry> {
+        self.keys.as_ref().filter(|entry| entry.digest == digest)
+    }
+
+    /// The times for a `state.db` with this digest.
+    #[must_use]
+    pub fn of_state(&self, digest: &str) -> Option<&Entry> {
+        self.state.iter().find(|entry| entry.digest == digest)
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{FIRST}")?;
+        let keys = self.keys.iter().map(|entry| ("keys", entry));
+        for (file, Entry { digest, asked, moves }) in
+            keys.chain(self.state.iter().map(|entry| ("state", entry)))
+        {
+            writeln!(f, "{file} {digest} {asked}")?;
+            for (stored, now) in &moves.0 {
+                writeln!(f, "{stored} {now}")?;
+            }
+        }
+        writeln!(f, "{LAST}")
+    }
+}
+
+fn is_digest(word: &str) -> bool {
+    word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn digest(text: &str) -> String {
+        let mut content = Content::default();
+        content.text(text);
+        content.digest()
+    }
+
+    fn moves() -> impl Strategy<Value = Moves> {
+        prop::collection::btree_map(any::<i64>(), any::<i64>(), 0..4).prop_map(Moves)
+    }
+
+    prop_compose! {
+        fn entry()(moves in moves(), asked: i64, digest in "[0-9a-f]{64}") -> Entry {
+            Entry { digest, asked, moves }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_is_read_back_and_a_cut_one_says_nothing(
+            keys in prop::option::of(entry()), state in prop::collection::vec(entry(), 0..3), cut in 0..200_usize,
+        ) {
+            let record = Record { keys, state };
+            let text = record.to_string();
+            prop_assert_eq!(Record::parse(&text), Some(record));
+            if let Some(cut) = text.len().checked_sub(cut + 1) {
+                prop_assert_eq!(Record::parse(&text[..cut]), None);
+            }
+        }
+
+        #[test]
+        fn moves_give_each_stored_time_the_one_that_counts_or_there_are_none(
+            pairs in prop::collection::vec((0..5_i64, 0..5_i64), 0..6),
+        ) {
+            match Moves::between(pairs.clone()) {
+                Some(moves) => prop_assert!(pairs.iter().all(|&(stored, now)| moves.now(stored) == now)),
+                None => prop_assert!(pairs.iter().any(|one| pairs.iter().any(|two| one.0 == two.0 && one.1 != two.1))),
+            }
+        }
+    }
+
+    #[test]
+    fn too_many_times_are_no_moves() {
+        let most = i64::try_from(MOST).unwrap();
+        let times = |count| (0..count).map(|time| (time, time + 1000));
+        let record = Record {
+            keys: None,
+            state: vec![Entry { moves: Moves::between(times(most)).unwrap(), ..Entry::default() }],
+        };
+        assert!(record.to_string().len() * 3 < usize::try_from(MAX_SIZE).unwrap());
+        assert_eq!(Moves::between(times(most + 1)), None);
+    }
+
+    #[test]
+    fn an_entry_is_about_one_content_only() {
+        let entry = Entry { digest: digest("a"), asked: 0, moves: Moves::between([(1, 2)]).unwrap() };
+        let record = Record { keys: Some(entry.clone()), state: vec![entry.clone()] };
+        assert_eq!(record.of_keys(&digest("a")), Some(&entry));
+        assert_eq!((record.of_keys(&digest("b")), record.of_state(&digest("b"))), (None, None));
+        assert_eq!(record.of_keys(""), None);
+    }
+
+    #[test]
+    fn a_digest_tells_where_a_text_ends() {
+        let of = |texts: &[&str]| {
+            let mut content = Content::default();
+            texts.iter().for_each(|text| content.text(text));
+            content.digest()
+        };
+        assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
+        let long = "x".repeat(40_000);
+        assert_ne!(of(&[&long, "a"]), of(&[&long, "b"]));
+    }
+
+    #[test]
+    fn anything_else_is_no_record() {
+        let entry = format!("keys {} 0\n", "0".repeat(64));
+        let text = |body: &str| format!("{FIRST}\n{body}{LAST}\n");
+        assert_eq!(Record::parse(&text("")), Some(Record::default()));
+        assert!(Record::parse(&text(&format!("{entry}1 2\n"))).is_some());
+        for body in [
+            "1 2\n",
+            "keys 00 0\n",
+            "x\n",
+            "\n",
+            &format!("{entry}1\n"),
+            &format!("{entry}1 x\n"),
+            &format!("{entry}1 2 3\n"),
+        ] {
+            assert_eq!(Record::parse(&text(body)), None, "{body}");
+        }
+        assert_eq!(Record::parse(&format!("nss-iam confirmed 2\n{LAST}\n")), None);
+    }
+}

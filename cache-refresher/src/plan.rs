@@ -21,7 +21,7 @@ pub(crate) mod taking;
 mod tests;
 mod told;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use cache::Accepted;
 use cache::snapshot::{Cache, Keys};
@@ -110,28 +110,29 @@ fn next_state(
     users: &[rows::User<'_>],
     ids: Ids<'_>,
 ) -> State {
-    let mut next = State { identities: ids.given(), users: input.state.users.clone(), ..State::default() };
-    for user in users {
+    let mut next = State { identities: ids.given(), ..State::default() };
+    let present: HashSet<&IamId> = users.iter().map(|user| user.iam_id).collect();
+    let of_user = |user: &rows::User<'_>| {
         let previous = input.state.users.get(user.iam_id);
         let disabled = user.locked.then(|| previous.and_then(|user| user.disabled).unwrap_or(input.now));
-        next.users.insert(
-            user.iam_id.clone(),
-            state::User {
-                account: user.account.to_owned(),
-                iam_name: user.iam_name.to_owned(),
-                created: user.created.map(|date| date.to_string()).unwrap_or_default(),
-                name: user.name.clone(),
-                passwd: user.passwd.clone(),
-                groups: user.groups.clone(),
-                disabled,
-                hidden: false,
-                keys: user.keys.clone(),
-                confirmed: user.confirmed,
-                source: user.source.clone(),
-            },
-        );
-    }
-    let present: BTreeSet<&IamId> = users.iter().map(|user| user.iam_id).collect();
+        let row = state::User {
+            account: user.account.to_owned(),
+            iam_name: user.iam_name.to_owned(),
+            created: user.created.map(|date| date.to_string()).unwrap_or_default(),
+            name: user.name.clone(),
+            passwd: user.passwd.clone(),
+            groups: user.groups.clone(),
+            disabled,
+            hidden: false,
+            keys: user.keys.clone(),
+            confirmed: user.confirmed,
+            source: user.source.clone(),
+        };
+        (user.iam_id.clone(), row)
+    };
+    let others = input.state.users.iter().filter(|(iam_id, _)| !present.contains(iam_id));
+    let others = others.map(|(iam_id, user)| (iam_id.clone(), user.clone()));
+    next.users = users.iter().map(of_user).chain(others).collect();
     let keep = i64::try_from(input.config.users.removed_keep.as_secs()).unwrap_or(i64::MAX);
     let hide = input.config.users.removed == config::Removed::Hide;
     for (iam_id, user) in &mut next.users {
@@ -171,16 +172,17 @@ fn accepted(input: &Input<'_>) -> Accepted {
 
 /// Who had each name last: the present holder, or else the one that the previous state remembers.
 fn names(before: &State, next: &State) -> BTreeMap<Name, IamId> {
-    let own = |pairs: BTreeMap<&Name, &IamId>| -> BTreeMap<Name, IamId> {
-        pairs.into_iter().map(|(name, iam_id)| (name.clone(), iam_id.clone())).collect()
-    };
-    let mut names = own(naming::last_holders(before));
+    let last = naming::last_holders(before).into_iter();
+    let mut names: BTreeMap<Name, IamId> =
+        last.map(|(name, iam_id)| (name.clone(), iam_id.clone())).collect();
     let users = next.users.iter().filter(|(_, user)| user.disabled.is_none());
     names.extend(users.map(|(iam_id, user)| (user.name.clone(), iam_id.clone())));
     names.extend(next.groups.iter().map(|(iam_id, group)| (group.name.clone(), iam_id.clone())));
     // A user who was already locked when first listed.
-    for (name, iam_id) in own(naming::last_holders(next)) {
-        names.entry(name).or_insert(iam_id);
+    for (name, iam_id) in naming::last_holders(next) {
+        if !names.contains_key(name) {
+            names.insert(name.clone(), iam_id.clone());
+        }
     }
     names
 }

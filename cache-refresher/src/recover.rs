@@ -2,7 +2,7 @@
 //! It is rebuilt from the two published files, so that nobody gets an id, name or home of another user, and users who
 //! left in the meantime are still disabled. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cache::snapshot::{self, Cache, Keys, Login};
 use cache::state::{Group, Identity, State, User};
@@ -30,9 +30,7 @@ impl Lost {
 
 /// Adds what the published files have and the state lacks.
 pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sources<'_>) -> Lost {
-    let known: BTreeMap<Id, IamId> = ids_of(state);
-    let logins: BTreeMap<Id, &Login> = keys.logins.iter().map(|login| (login.uid, login)).collect();
-    let whose = input.whose();
+    let known = ids_of(state);
     let is_known =
         |user: &&snapshot::User| known.get(&user.uid).is_some_and(|iam_id| state.users.contains_key(iam_id));
     let lost_users: Vec<&snapshot::User> = cache.users.iter().filter(|user| !is_known(user)).collect();
@@ -42,6 +40,10 @@ pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sou
         .iter()
         .filter(|group| !known.contains_key(&group.gid) && !private.contains(&group.gid))
         .collect();
+    let is_whole = lost_users.is_empty() && lost_groups.is_empty();
+    let logins: BTreeMap<Id, &Login> =
+        keys.logins.iter().filter(|_| !is_whole).map(|login| (login.uid, login)).collect();
+    let whose = if is_whole { BTreeMap::new() } else { input.whose() };
     for group in &lost_groups {
         let own = IamId::of_own_group(&group.name);
         let iam_id = if Id::computed(&own) == group.gid {
@@ -54,7 +56,7 @@ pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sou
         };
         state.identities.insert(iam_id, Identity { id: group.gid, pinned: group.pinned });
     }
-    let ids = ids_of(state);
+    let ids = if is_whole { HashMap::new() } else { ids_of(state) };
     for user in &lost_users {
         let login = logins.get(&user.uid);
         let iam_id = known.get(&user.uid).cloned();
@@ -72,22 +74,24 @@ pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sou
         .logins
         .iter()
         .any(|login| state.users.get(&login.iam_id).is_some_and(|user| user.confirmed < login.confirmed));
-    let taken_over = take_over(state, cache, input.now);
+    let taken_over = take_over(state, cache, &if is_whole { known } else { ids_of(state) }, input.now);
     Lost { unknown: lost_users.len() + lost_groups.len(), is_older, taken_over }
 }
 
 /// Updates users whom an older copy has: a user who is disabled in `cache.db` stays disabled until a listing says
 /// otherwise, and the present home is remembered. Returns whether anything changed.
-fn take_over(state: &mut State, cache: &Cache, now: i64) -> bool {
-    let ids = ids_of(state);
+fn take_over(state: &mut State, cache: &Cache, ids: &HashMap<Id, IamId>, now: i64) -> bool {
     let (homes, mut changed) = (state.homes.len(), false);
     for user in &cache.users {
         let Some(iam_id) = ids.get(&user.uid) else { continue };
-        if user.passwd.home.as_str() != FORWARD_ONLY_HOME {
-            state.homes.entry(user.passwd.home.to_string()).or_insert_with(|| iam_id.clone());
+        let home = user.passwd.home.as_str();
+        if home != FORWARD_ONLY_HOME && !state.homes.contains_key(home) {
+            state.homes.insert(home.to_owned(), iam_id.clone());
         }
-        let known = state.users.get_mut(iam_id).filter(|known| !user.active && known.disabled.is_none());
-        if let Some(known) = known {
+        if user.active {
+            continue;
+        }
+        if let Some(known) = state.users.get_mut(iam_id).filter(|known| known.disabled.is_none()) {
             known.disabled = Some(now);
             changed = true;
         }
@@ -95,7 +99,7 @@ fn take_over(state: &mut State, cache: &Cache, now: i64) -> bool {
     changed || state.homes.len() != homes
 }
 
-fn ids_of(state: &State) -> BTreeMap<Id, IamId> {
+fn ids_of(state: &State) -> HashMap<Id, IamId> {
     state.identities.iter().map(|(iam_id, identity)| (identity.id, iam_id.clone())).collect()
 }
 

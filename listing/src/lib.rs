@@ -10,7 +10,7 @@ pub mod regular;
 pub mod signed;
 mod warning;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -204,7 +204,7 @@ impl Listing {
 
     fn check(&self) -> Result<(), Error> {
         let mut accounts = BTreeSet::new();
-        let mut ids = BTreeSet::new();
+        let mut ids = HashSet::new();
         for account in &self.accounts {
             if !accounts.insert(&account.name) {
                 return Err(Error::Contradiction(format!(
@@ -212,7 +212,7 @@ impl Listing {
                     account.name.escape_default()
                 )));
             }
-            let users: BTreeSet<&str> = account.users.iter().map(|user| user.id.as_str()).collect();
+            let users: HashSet<&str> = account.users.iter().map(|user| user.id.as_str()).collect();
             for id in
                 account.users.iter().map(|user| &user.id).chain(account.groups.iter().map(|group| &group.id))
             {

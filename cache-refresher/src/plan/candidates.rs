@@ -1,6 +1,6 @@
 //! Who could be a user, and which groups exist: from the listing, or from the state if the listing is incomplete.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cache::state;
 use config::Source;
@@ -79,7 +79,8 @@ impl<'a> Candidates<'a> {
     }
 
     fn add_listed(&mut self, input: &Input<'a>, rank: usize, account: &'a listing::Account) {
-        let mut groups: BTreeMap<&str, Vec<IamId>> = BTreeMap::new();
+        let mut groups: HashMap<&str, Vec<IamId>> = HashMap::new();
+        let source = leaving::source(input.listing, account);
         for group in &account.groups {
             let iam_id = IamId::new(&group.id);
             for member in &group.members {
@@ -108,7 +109,7 @@ impl<'a> Candidates<'a> {
                     tags: &user.tags,
                     keys: &user.keys,
                     confirmed: user.confirmed,
-                    source: leaving::source(input.listing, account),
+                    source: source.clone(),
                 },
             });
         }
@@ -119,7 +120,7 @@ impl<'a> Candidates<'a> {
             let accounts = &input.listing.accounts;
             accounts.iter().position(|account| account.name == name).unwrap_or(accounts.len())
         };
-        let listed: BTreeSet<IamId> = self.users.iter().map(|user| user.iam_id.clone()).collect();
+        let listed: HashSet<IamId> = self.users.iter().map(|user| user.iam_id.clone()).collect();
         let active = input.state.users.iter().filter(|(iam_id, user)| {
             is_in(input, user) && !leaving.gone.contains(*iam_id) && !listed.contains(*iam_id)
         });

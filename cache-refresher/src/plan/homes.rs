@@ -3,7 +3,7 @@
 //! A user keeps an assigned home even if the template or the name changes. A new user gets the home of the template, or
 //! `<home>-<uid>` if that was ever assigned to another user, or exists and belongs to another uid.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cache::state::{self, State};
 use policy::home::{self, Placeholders, normal, with_id};
@@ -18,9 +18,9 @@ use super::naming::Member;
 /// The user of each home that was ever assigned; homes are distinguished by [`place`].
 pub(super) struct Homes<'a> {
     input: &'a Input<'a>,
-    given: BTreeMap<String, &'a IamId>,
+    given: HashMap<String, &'a IamId>,
     /// The homes `<home>-<uid>` that members could be assigned.
-    reserved: BTreeSet<String>,
+    reserved: HashSet<String>,
 }
 
 impl<'a> Homes<'a> {
@@ -31,7 +31,7 @@ impl<'a> Homes<'a> {
                 template(input, candidate.iam_name, candidate.account, &member.name, member.identity.id)?;
             Some(with_id(&home, member.identity.id))
         };
-        let mut given = BTreeMap::new();
+        let mut given = HashMap::new();
         for (home, iam_id) in remembered(input.state) {
             given.entry(place(input, &home)).or_insert(iam_id);
         }

@@ -1,7 +1,7 @@
 //! Assigns uids and gids. An assigned id never changes. A collision is reported, and the order of arrival on this host
 //! never resolves it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cache::state::Identity;
 use policy::id::{BadTag, COMPUTED, LAST};
@@ -16,16 +16,21 @@ use super::told::Told;
 pub(super) struct Ids<'a> {
     input: &'a Input<'a>,
     given: BTreeMap<IamId, Identity>,
-    holders: BTreeMap<Id, IamId>,
+    holders: HashMap<Id, IamId>,
+    /// Of /etc/passwd and /etc/group.
+    of_files: HashSet<u32>,
     /// The users and groups that asked for an id in this plan.
-    asked: BTreeSet<IamId>,
+    asked: HashSet<IamId>,
 }
 
 impl<'a> Ids<'a> {
     pub(super) fn new(input: &'a Input<'a>) -> Self {
         let given = input.state.identities.clone();
         let holders = given.iter().map(|(iam_id, identity)| (identity.id, iam_id.clone())).collect();
-        Self { input, given, holders, asked: BTreeSet::new() }
+        let files = &input.local.files;
+        let groups = files.groups.values().map(|group| group.gid);
+        let of_files = files.users.values().copied().chain(groups).collect();
+        Self { input, given, holders, of_files, asked: HashSet::new() }
     }
 
     /// Whether the id that was assigned before, if any, can still be used.
@@ -38,6 +43,9 @@ impl<'a> Ids<'a> {
 
     fn not_of_host(&self, id: Id, configured: bool) -> Result<(), SkipReason> {
         let id = id.get();
+        if !self.of_files.contains(&id) && self.input.local.directory.id(id).is_none() {
+            return Ok(());
+        }
         self.input.local.holder_of(id).map_or(Ok(()), |(name, service)| {
             let (name, service) = (name.to_owned(), service.to_owned());
             Err(SkipReason::IdOfHost { id, name, service, configured })

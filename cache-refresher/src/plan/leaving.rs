@@ -1,6 +1,6 @@
 //! Which users leave. The same rule applies to a whole plan and to removals without a plan (`taking`). Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use cache::state::{State, User};
 use config::{Source, is_same_origin};
@@ -129,7 +129,7 @@ impl Change {
 pub(crate) fn leaving(facts: Facts<'_>) -> Leaving {
     let Some(listing) = facts.listing else { return Leaving::default() };
     let users = listing.accounts.iter().flat_map(|account| &account.users);
-    let listed: BTreeSet<&str> = users.map(|user| user.id.as_str()).collect();
+    let listed: HashSet<&str> = users.map(|user| user.id.as_str()).collect();
     let present = facts.state.users.iter().filter(|(_, user)| is_in(user, facts.locked));
     let (mut left, mut unasked, mut users) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for (iam_id, user) in present.filter(|(iam_id, _)| !listed.contains(iam_id.as_str())) {

@@ -1,7 +1,7 @@
 //! Assigns names and ids to the candidates. Groups come first: a user must never have the name of a group.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use cache::state::{Identity, State};
 use config::TagUse;
@@ -52,7 +52,7 @@ pub(super) fn groups<'a>(
         let held = input.state.groups.get(&group.iam_id).map(|group| &group.name);
         GroupClaim { newcomer: held != name.as_ref().ok(), account: group.rank, iam_id: &group.iam_id }
     });
-    let mut taken: BTreeMap<Name, &str> = BTreeMap::new();
+    let mut taken: HashMap<Name, &str> = HashMap::new();
     let mut published = Vec::new();
     for (group, name) in sorted {
         let named = name.and_then(|name| {
@@ -168,7 +168,7 @@ pub(super) fn users<'a>(
         }
     }
     claims.sort_by_key(Claim::precedence);
-    let mut taken: BTreeMap<Name, &str> = BTreeMap::new();
+    let mut taken: HashMap<Name, &str> = HashMap::new();
     let mut named = Vec::new();
     for mut claim in claims {
         let iam_id = &claim.user.iam_id;
@@ -222,12 +222,12 @@ fn with_ids<'a>(
 pub(super) struct Holders<'a> {
     input: &'a Input<'a>,
     /// Only users: a lock stays with the user even if a group has the name now.
-    users: BTreeMap<&'a Name, &'a IamId>,
-    last: BTreeMap<&'a Name, &'a IamId>,
+    users: HashMap<&'a Name, &'a IamId>,
+    last: HashMap<&'a Name, &'a IamId>,
 }
 
 /// The last user of each name.
-fn users_of(state: &State) -> BTreeMap<&Name, &IamId> {
+fn users_of(state: &State) -> HashMap<&Name, &IamId> {
     let mut users: Vec<_> = state.users.iter().collect();
     // The last one wins.
     users.sort_by_key(|(iam_id, user)| Reverse(LastHolder::new(user.disabled, iam_id)));
@@ -235,7 +235,7 @@ fn users_of(state: &State) -> BTreeMap<&Name, &IamId> {
 }
 
 /// The last holder of each name. A state of an earlier release has only the last name of each user.
-pub(super) fn last_holders(state: &State) -> BTreeMap<&Name, &IamId> {
+pub(super) fn last_holders(state: &State) -> HashMap<&Name, &IamId> {
     let groups = state.groups.iter().map(|(iam_id, group)| (&group.name, iam_id));
     users_of(state).into_iter().chain(groups).chain(&state.names).collect()
 }

@@ -1,7 +1,7 @@
 //! What the principal of a user's SSH certificate may be besides the login name: the name and the id at the source, where they
 //! can mean nobody else on this host.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cache::state::State;
 use policy::{IamId, Name};
@@ -25,7 +25,7 @@ pub(super) fn former(state: &State, present: &BTreeSet<&IamId>) -> BTreeSet<Stri
 /// Whether a name at the source can be a principal: what the other services of nsswitch.conf(5) say.
 pub(super) struct NamesAtSource<'a> {
     input: &'a Input<'a>,
-    published: BTreeSet<(&'a IamId, &'a str)>,
+    published: HashSet<(&'a IamId, &'a str)>,
 }
 
 impl<'a> NamesAtSource<'a> {
@@ -64,16 +64,18 @@ pub(super) fn spellings(name: &str) -> BTreeSet<String> {
 
 /// Each user's principals, in the order of `users`; no name of a local user is one.
 pub(super) fn of(users: &[Named<'_>], local: &BTreeMap<String, u32>) -> Vec<Vec<String>> {
-    let mut meant: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    // The only user who is meant by each word; none if there are several.
+    let mut meant: HashMap<String, Option<usize>> = HashMap::new();
     for (index, words) in users.iter().enumerate() {
         for word in words {
-            meant.entry(word.to_ascii_lowercase()).or_default().insert(index);
+            let user = meant.entry(word.to_ascii_lowercase()).or_insert(Some(index));
+            *user = user.filter(|user| *user == index);
         }
     }
     let local: BTreeSet<String> = local.keys().map(|name| name.to_ascii_lowercase()).collect();
     let is_own = |word: &str| {
         let word = word.to_ascii_lowercase();
-        meant.get(&word).is_some_and(|users| users.len() == 1) && !local.contains(&word)
+        meant.get(&word).is_some_and(Option::is_some) && !local.contains(&word)
     };
     let of_user = |[login, name, id]: &Named<'_>| {
         let words = [*name, *id].into_iter();

@@ -4,6 +4,7 @@
 pub(crate) mod error;
 mod on_disk;
 mod publication;
+mod reading;
 mod removal;
 mod request;
 
@@ -24,7 +25,7 @@ pub(crate) fn apply(request: Request<'_>, given: Option<Listing>) -> Report {
         Some(error) if request.removals_only || matches!(error, Error::Lock(_)) => Err(error),
         _ if request.removals_only => Ok(Report::of_changes(&taken.changes, request.now)),
         // Any other error comes up again here.
-        _ => publish(request, given, &taken.changes),
+        _ => publish(request, given, &taken.changes, taken.reading.take()),
     };
     let mut report = done.unwrap_or_else(|error| {
         if !request.dry_run && !request.alone && !matches!(error, Error::Lock(_)) {

@@ -10,16 +10,16 @@ use similar::TextDiff;
 use crate::plan::Plan;
 
 /// The two published files, as they are or as they will be.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Published {
-    pub cache: Cache,
-    pub keys: Keys,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Published<'a> {
+    pub cache: &'a Cache,
+    pub keys: &'a Keys,
 }
 
-impl Published {
+impl<'a> Published<'a> {
     /// Of a plan.
-    pub(crate) fn of(plan: &Plan) -> Self {
-        Self { cache: plan.cache.clone(), keys: plan.keys.clone() }
+    pub(crate) fn of(plan: &'a Plan) -> Self {
+        Self { cache: &plan.cache, keys: &plan.keys }
     }
 }
 
@@ -64,7 +64,10 @@ pub(crate) fn restricted(before: &Cache, after: &Cache) -> BTreeSet<Id> {
 }
 
 /// By id, for each user and group. The time at which a user's keys were confirmed does not count.
-pub(crate) fn between(before: &Published, after: &Published) -> Vec<Change> {
+pub(crate) fn between(before: Published<'_>, after: Published<'_>) -> Vec<Change> {
+    if before.cache == after.cache && before.keys.is_same_but_confirmed(after.keys) {
+        return Vec::new();
+    }
     let old: BTreeMap<Id, &User> = before.cache.users.iter().map(|user| (user.uid, user)).collect();
     let new: BTreeMap<Id, &User> = after.cache.users.iter().map(|user| (user.uid, user)).collect();
     let mut changes = Vec::new();
@@ -89,11 +92,11 @@ pub(crate) fn between(before: &Published, after: &Published) -> Vec<Change> {
             _ => {}
         }
     }
-    changes.extend(groups(&before.cache, &after.cache));
+    changes.extend(groups(before.cache, after.cache));
     changes
 }
 
-fn changed(before: &Published, after: &Published, old: &User, new: &User) -> Option<Change> {
+fn changed(before: Published<'_>, after: Published<'_>, old: &User, new: &User) -> Option<Change> {
     let mut what = Vec::new();
     if old.name != new.name {
         what.push(format!("was '{}'", old.name));
@@ -116,8 +119,8 @@ fn changed(before: &Published, after: &Published, old: &User, new: &User) -> Opt
     if (&old.groups, &old.local) != (&new.groups, &new.local) {
         what.push("groups".to_owned());
     }
-    let keys = |published: &Published| {
-        login(&published.keys, new.uid).map(|login| login.keys.clone()).unwrap_or_default()
+    let keys = |published: Published<'_>| {
+        login(published.keys, new.uid).map(|login| login.keys.clone()).unwrap_or_default()
     };
     let (old_keys, new_keys) = (keys(before), keys(after));
     what.extend(
@@ -159,12 +162,12 @@ pub(crate) fn shared_groups(cache: &Cache) -> BTreeMap<Id, &Group> {
 }
 
 /// A unified diff of both as text; empty if nothing differs.
-pub(crate) fn diff(before: &Published, after: &Published) -> String {
+pub(crate) fn diff(before: Published<'_>, after: Published<'_>) -> String {
     let (before, after) = (text(before), text(after));
     TextDiff::from_lines(&before, &after).unified_diff().header("published", "planned").to_string()
 }
 
-fn text(published: &Published) -> String {
+fn text(published: Published<'_>) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     for user in &published.cache.users {
@@ -176,11 +179,11 @@ fn text(published: &Published) -> String {
             "user {}:x:{}:{}:{gecos}:{home}:{shell} {state}{local}",
             user.name, user.uid, user.uid
         );
-        for key in login(&published.keys, user.uid).map(|login| login.keys.as_slice()).unwrap_or_default() {
+        for key in login(published.keys, user.uid).map(|login| login.keys.as_slice()).unwrap_or_default() {
             let _ = writeln!(text, "key  {} {} {}", user.name, key.kind(), key.fingerprint());
         }
     }
-    for (gid, group) in shared_groups(&published.cache) {
+    for (gid, group) in shared_groups(published.cache) {
         let members: Vec<&str> = group.members.iter().map(policy::Name::as_str).collect();
         let _ = writeln!(text, "group {}:x:{gid}:{}", group.name, members.join(","));
     }

@@ -24,7 +24,7 @@ use crate::replace::replace;
 /// Where the fetch half leaves its listing.
 pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
 /// Where it leaves a signed document, as it was read.
-const DOCUMENT: &str = "/var/lib/nss-iam-fetch/listing.signed";
+pub(crate) const DOCUMENT: &str = "/var/lib/nss-iam-fetch/listing.signed";
 /// Which object in S3 that document is: its ETag and URL, and the digest of the document. Written after it.
 const ETAG: &str = "/var/lib/nss-iam-fetch/listing.etag";
 /// The largest file of that, in bytes.

@@ -98,16 +98,46 @@ impl Known {
         listings.flat_map(|listing| listing.accounts).collect()
     }
 
-    /// Replaces the document if it differs. `gid` is the group of the fetch half, which reads it.
+    /// Writes the document of [`Self::new`] if it differs from the present one. `gid` is the group of the fetch half, which
+    /// reads it.
     ///
     /// # Errors
     /// Of the operating system.
-    pub(crate) fn write(&self, directory: &Path, gid: Option<u32>) -> io::Result<()> {
+    pub(crate) fn record(
+        directory: &Path,
+        configuration: &[(PathBuf, String)],
+        listing: &Listing,
+        published: &BTreeSet<&str>,
+        gid: Option<u32>,
+    ) -> io::Result<()> {
         let path = directory.join(NAME);
-        if Self::read(directory).as_ref() == Some(self) {
+        let before = Self::read(directory);
+        if before.as_ref().is_some_and(|known| known.is_of(configuration, listing)) {
+            return cache::replace::remove_leftovers(&path);
+        }
+        let known = Self::new(configuration.to_owned(), listing, before.clone(), published);
+        if before.as_ref() == Some(&known) {
             return cache::replace::remove_leftovers(&path);
         }
         let mode = if gid.is_some() { 0o640 } else { 0o600 };
-        replace::replace(&path, &serde_json::to_vec(self)?, mode, gid)
+        replace::replace(&path, &serde_json::to_vec(&known)?, mode, gid)
+    }
+
+    /// Whether it is that of this configuration and this listing, and no user is kept from another one.
+    fn is_of(&self, configuration: &[(PathBuf, String)], listing: &Listing) -> bool {
+        let [known] = self.listings.as_slice() else { return false };
+        let is_account = |(known, account): (&Account, &Account)| {
+            let is_user = |(known, user): (&User, &User)| {
+                (&known.id, &known.name, &known.created) == (&user.id, &user.name, &user.created)
+                    && (&known.tags, &known.keys) == (&user.tags, &user.keys)
+            };
+            (&known.name, &known.id, &known.groups) == (&account.name, &account.id, &account.groups)
+                && known.users.len() == account.users.len()
+                && known.users.iter().zip(&account.users).all(is_user)
+        };
+        self.configuration == configuration
+            && (known.version, &known.source) == (listing.version, &listing.source)
+            && known.accounts.len() == listing.accounts.len()
+            && known.accounts.iter().zip(&listing.accounts).all(is_account)
     }
 }

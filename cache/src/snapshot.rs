@@ -264,7 +264,9 @@ impl Keys {
         Ok((keys, stored))
     }
 
-    fn is_same_but_confirmed(&self, other: &Self) -> bool {
+    /// Whether both differ in nothing but times of confirmation.
+    #[must_use]
+    pub fn is_same_but_confirmed(&self, other: &Self) -> bool {
         let Self { machine_id, max_age, options, accepted, logins } = self;
         (machine_id, max_age, options, accepted)
             == (&other.machine_id, &other.max_age, &other.options, &other.accepted)

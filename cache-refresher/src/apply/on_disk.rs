@@ -199,9 +199,12 @@ impl<'a> OnDisk<'a> {
         }
     }
 
-    pub(super) fn published(&self) -> Published {
-        let cache = self.cache.as_ref().ok().cloned().unwrap_or_default();
-        Published { cache, keys: self.keys.as_ref().ok().cloned().unwrap_or_default() }
+    pub(super) fn published(&self) -> Published<'_> {
+        let (no_cache, no_keys) = &self.nothing;
+        Published {
+            cache: self.cache.as_ref().unwrap_or(no_cache),
+            keys: self.keys.as_ref().unwrap_or(no_keys),
+        }
     }
 
     /// Saves and publishes a plan. A file that readers would refuse is replaced, whatever its content.
@@ -224,7 +227,7 @@ impl<'a> OnDisk<'a> {
             let (Saving::Times(entry) | Saving::Rows(_, entry)) = saving;
             self.record(Record { keys: Some(times), state: vec![entry] }, group)?;
         }
-        Ok(told(&before, &after, renamed, first))
+        Ok(told(before, after, renamed, first))
     }
 
     fn is_sound(&self, schema: Schema, group: Option<u32>) -> bool {
@@ -234,6 +237,9 @@ impl<'a> OnDisk<'a> {
     /// Disables users who left or are locked. This needs neither a plan nor another service. The state is saved last, since
     /// that may fail.
     pub(super) fn take(&mut self, away: Away<'_>, group: u32) -> (Done, Result<(), Error>) {
+        if away.is_done(self.state(), self.cache.as_ref().ok(), self.keys.as_ref().ok()) {
+            return (Done::default(), Ok(()));
+        }
         let mut next = Taken {
             state: self.state().clone(),
             cache: self.cache.as_ref().ok().cloned(),
@@ -247,9 +253,10 @@ impl<'a> OnDisk<'a> {
             next.cache.as_ref().filter(|next| self.cache.as_ref().ok() != Some(*next)),
             next.keys.as_ref().filter(|next| self.keys.as_ref().ok() != Some(*next)),
         );
+        let (no_cache, no_keys) = &self.nothing;
         let after = Published {
-            cache: next.cache.clone().unwrap_or_default(),
-            keys: next.keys.clone().unwrap_or_default(),
+            cache: next.cache.as_ref().unwrap_or(no_cache),
+            keys: next.keys.as_ref().unwrap_or(no_keys),
         };
         // If one cannot be replaced, the other still has to be.
         let replaced = [self.replace(None, keys, group), self.replace(cache, None, group)];
@@ -257,7 +264,7 @@ impl<'a> OnDisk<'a> {
             return (Done::default(), Err(error));
         }
         let changed = (cache.is_some(), keys.is_some());
-        let done = Done { published: changed.0 || changed.1, ..told(&before, &after, changed.0, false) };
+        let done = Done { published: changed.0 || changed.1, ..told(before, after, changed.0, false) };
         // A lost state is restored and reported together with a whole plan.
         let saved =
             if self.loss().is_none() { self.save(&self.stored.saving(&next.state), group) } else { Ok(()) };
@@ -310,9 +317,9 @@ impl<'a> OnDisk<'a> {
     }
 }
 
-fn told(before: &Published, after: &Published, renamed: bool, first: bool) -> Done {
+fn told(before: Published<'_>, after: Published<'_>, renamed: bool, first: bool) -> Done {
     let changes = changes::between(before, after);
-    let restricted = changes::restricted(&before.cache, &after.cache);
+    let restricted = changes::restricted(before.cache, after.cache);
     Done { restricted, published: renamed || !changes.is_empty(), renamed, first, changes }
 }
 

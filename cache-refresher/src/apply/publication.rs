@@ -11,6 +11,7 @@ use status::{Told, Warning};
 
 use super::error::Error;
 use super::on_disk::{KEYS_GROUP, Memory, OnDisk, keep_reserve, keys_group};
+use super::reading::{Reading, Stamp};
 use super::request::Request;
 use crate::changes::{self, Change, Published};
 use crate::handover::{self, FETCH_USER};
@@ -28,19 +29,20 @@ pub(super) fn publish(
     request: Request<'_>,
     given: Option<Listing>,
     taken: &[Change],
+    mut read: Option<Reading>,
 ) -> Result<Report, Error> {
     let directory = Path::new(cache::DIRECTORY);
-    let now = request.now.as_second();
     let mut asked: Option<(local::Questions, Local)> = None;
     for _ in 0..=ROUNDS {
         let lock = lock::of_apply(directory, request.dry_run)?;
         let mut local = Local::read(local::files()?, local::locked(directory)?)?;
-        let memory = Memory::read(directory, request.dry_run)?;
-        let wanted = request.wanted(memory.accepted(directory));
-        let read = || handover::read(handover::fetcher(&local.files), wanted);
-        let listing = given.clone().map_or_else(read, Ok)?;
-        let disk = OnDisk::read(directory, memory, Some(&listing), request.config, now);
-        let questions = plan::questions(&disk.input(request, &listing, &local));
+        let stamp = Stamp::now();
+        let reading = match read.take().filter(|reading| reading.stamp == stamp) {
+            Some(reading) => reading,
+            None => read_again(request, given.clone(), &local, stamp)?,
+        };
+        let Reading { listing, disk, .. } = &reading;
+        let questions = plan::questions(&disk.input(request, listing, &local));
         if let Some((known, answered)) = &asked
             && questions.are_in(known)
         {
@@ -48,17 +50,32 @@ pub(super) fn publish(
                 return Err(Error::Outdated);
             }
             local.take_answers(answered);
-            let plan = disk.plan(disk.input(request, &listing, &local))?;
+            let plan = disk.plan(disk.input(request, listing, &local))?;
             if request.dry_run {
-                return Ok(compared(&disk, &plan, &listing, request.now));
+                return Ok(compared(disk, &plan, listing, request.now));
             }
-            return carry_out(request, &disk, plan, &listing, &local, lock, taken);
+            return carry_out(request, disk, plan, listing, &local, lock, taken);
         }
         drop(lock);
         local.answer(&questions, &request.config.names.exclude)?;
         asked = Some((questions, local));
+        read = Some(reading);
     }
     Err(Error::Overtaken(ROUNDS))
+}
+
+fn read_again(
+    request: Request<'_>,
+    given: Option<Listing>,
+    local: &Local,
+    stamp: Stamp,
+) -> Result<Reading, Error> {
+    let directory = Path::new(cache::DIRECTORY);
+    let memory = Memory::read(directory, request.dry_run)?;
+    let wanted = request.wanted(memory.accepted(directory));
+    let listing = given.map_or_else(|| handover::read(handover::fetcher(&local.files), wanted), Ok)?;
+    let disk = OnDisk::read(directory, memory, Some(&listing), request.config, request.now.as_second());
+    Ok(Reading { stamp, listing, disk })
 }
 
 /// Whether the configuration is still the one that was read: a plan by an older one could restore access that it no longer
@@ -70,8 +87,8 @@ fn is_current(texts: &[(PathBuf, String)]) -> bool {
 
 fn compared(disk: &OnDisk<'_>, plan: &Plan, listing: &Listing, now: Timestamp) -> Report {
     let (before, after) = (disk.published(), Published::of(plan));
-    let mut report = Report::of(listing, plan, &changes::between(&before, &after), now);
-    report.diff = Some(changes::diff(&before, &after));
+    let mut report = Report::of(listing, plan, &changes::between(before, after), now);
+    report.diff = Some(changes::diff(before, after));
     report
 }
 
@@ -122,6 +139,6 @@ fn write_known(
 ) -> io::Result<()> {
     let present = plan.state.users.iter().filter(|(_, user)| leaving::is_in(user, &local.locked));
     let published = present.map(|(iam_id, _)| iam_id.as_str()).collect();
-    let known = Known::new(texts.to_owned(), listing, Known::read(directory), &published);
-    known.write(directory, local.files.groups.get(FETCH_USER).map(|group| group.gid))
+    let gid = local.files.groups.get(FETCH_USER).map(|group| group.gid);
+    Known::record(directory, texts, listing, &published, gid)
 }

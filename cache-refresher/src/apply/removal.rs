@@ -8,6 +8,7 @@ use status::Warning;
 
 use super::error::Error;
 use super::on_disk::{Memory, OnDisk, group_of, keep_reserve, keys_group};
+use super::reading::{Reading, Stamp};
 use super::request::Request;
 use crate::changes::{self, Change};
 use crate::local::{self, Local};
@@ -22,6 +23,8 @@ pub(super) struct Taken {
     pub(super) changes: Vec<Change>,
     pub(super) warnings: Vec<Warning>,
     pub(super) error: Option<Error>,
+    /// What was read, if nothing was taken away.
+    pub(super) reading: Option<Reading>,
 }
 
 /// Disables users who left or are locked, even if the disk is full or cannot be written.
@@ -59,6 +62,7 @@ pub(super) fn attempt(request: Request<'_>) -> Taken {
         Ok(lock) => lock,
         Err(error) => return Taken { error: Some(error.into()), ..Taken::default() },
     };
+    let stamp = Stamp::now();
     let mut error = None;
     // Without the state no id can be assigned, and none is assigned here.
     let memory = found(Memory::read(directory, false), &mut error).unwrap_or_else(Memory::none);
@@ -94,7 +98,10 @@ pub(super) fn attempt(request: Request<'_>) -> Taken {
         warnings = sessions::end(disk.state(), disk.cache.as_ref().ok(), local.as_ref(), &done.restricted);
     }
     changes::log(&done.changes);
-    Taken { changes: done.changes, warnings, error: saved.err().or(error) }
+    let error = saved.err().or(error);
+    let listing = listing.filter(|_| error.is_none() && !done.published && done.changes.is_empty());
+    let reading = listing.map(|listing| Reading { stamp, listing, disk });
+    Taken { changes: done.changes, warnings, error, reading }
 }
 
 /// What was read, if it could be: users have to be disabled by whatever is known. `first` keeps the first error.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use cache::snapshot::{Cache, Keys};
-use cache::state::State;
+use cache::state::{State, User};
 use policy::{DISABLED_GROUP, Field, IamId, Id, Name};
 use status::Locked;
 
@@ -30,6 +30,30 @@ pub(crate) struct Away<'a> {
     pub narrowing: &'a Narrowing,
 }
 
+impl Away<'_> {
+    /// Whether nothing of it would change these, so that they need not be copied.
+    pub(crate) fn is_done(&self, state: &State, cache: Option<&Cache>, keys: Option<&Keys>) -> bool {
+        let Self { leaving, locked, narrowing } = self;
+        let ids = disabled_ids(state);
+        let is_out = |id: &Id, name: &Name| ids.contains(id) || locked.contains(name.as_str());
+        let leaves = |(iam_id, user): (&IamId, &User)| {
+            user.disabled.is_none() && (leaving.gone.contains(iam_id) || locked.contains(user.name.as_str()))
+        };
+        let mut users = cache.into_iter().flat_map(|cache| &cache.users);
+        let mut logins = keys.into_iter().flat_map(|keys| &keys.logins);
+        **narrowing == Narrowing::default()
+            && !state.users.iter().any(leaves)
+            && !users.any(|user| user.active && is_out(&user.uid, &user.name))
+            && !logins.any(|login| is_out(&login.uid, &login.name))
+    }
+}
+
+/// Includes users who are disabled in the state but still active in a file, after an interrupted run.
+fn disabled_ids(state: &State) -> BTreeSet<Id> {
+    let disabled = state.users.iter().filter(|(_, user)| user.disabled.is_some());
+    disabled.filter_map(|(iam_id, _)| state.identities.get(iam_id)).map(|identity| identity.id).collect()
+}
+
 impl Taken {
     /// Takes it away. Returns whether anything changed.
     pub(crate) fn take(&mut self, away: Away<'_>, now: i64) -> bool {
@@ -49,11 +73,7 @@ impl Taken {
         for (_, user) in self.state.users.iter_mut().filter(|(iam_id, _)| out.contains(iam_id)) {
             user.disabled = Some(now);
         }
-        let disabled = self.state.users.iter().filter(|(_, user)| user.disabled.is_some());
-        let identities = &self.state.identities;
-        // Includes users who are disabled in the state but still active in a file, after an interrupted run.
-        let ids: BTreeSet<Id> =
-            disabled.filter_map(|(iam_id, _)| identities.get(iam_id)).map(|identity| identity.id).collect();
+        let ids = disabled_ids(&self.state);
         if let Some(cache) = &mut self.cache {
             disable(cache, &ids, locked);
         }

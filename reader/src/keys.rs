@@ -95,7 +95,9 @@ impl<'a> Keys<'a> {
         let (machine_id, max_age, options) = (row.text()?, row.int()?, check::line(row.text()?)?);
         // Of the signed listing that the file was made from: only the refresher reads it.
         if !row.is_at_end() {
-            (row.text()?, row.int()?, row.text()?);
+            row.text()?;
+            row.int()?;
+            row.text()?;
         }
         let digest = if row.is_at_end() { None } else { Some(row.text()?) };
         let about = About { machine_id, max_age, options, digest };

@@ -15,7 +15,7 @@ const DIRECTORY: &str = "/var/lib/nss-iam";
 /// refresh that then fails.
 fn earlier(host: &Booted, seconds: i64) {
     let directory = host.path(DIRECTORY);
-    let mut keys = Keys::published(directory).unwrap();
+    let mut keys = Keys::published(&directory).unwrap();
     keys.logins.iter_mut().for_each(|login| login.confirmed -= seconds);
     let gid = host.done("getent group nss-iam | cut -d: -f3").trim().parse().unwrap();
     cache::publish::keys(&directory, &keys, gid).unwrap();

@@ -139,6 +139,13 @@ fn aws_of_every_key() -> Aws {
     }
 }
 
+fn tags_of_every_key() -> Tags {
+    Tags {
+        uses: vec![TagUse::SshKey, TagUse::Name, TagUse::Uid, TagUse::Shell, TagUse::Gecos],
+        prefix: "corp/".to_owned(),
+    }
+}
+
 fn trust_of_every_key() -> Trust {
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF";
     Trust { fleet: "jump-hosts".to_owned(), keys: texts(&[key]), unsigned: true }
@@ -200,10 +207,7 @@ fn of_every_key() -> Config {
             exclude: texts(&["ldap", "sudo"]),
             allow: BTreeMap::from([("AIDAEXAMPLE".to_owned(), "gina".to_owned())]),
         },
-        tags: Tags {
-            uses: vec![TagUse::SshKey, TagUse::Name, TagUse::Uid, TagUse::Shell, TagUse::Gecos],
-            prefix: "corp/".to_owned(),
-        },
+        tags: tags_of_every_key(),
         ids: BTreeMap::from([("AIDAEXAMPLE".to_owned(), 1000), ("AGPAEXAMPLE".to_owned(), 0x7ffd_ffff)]),
         keys: Keys {
             options: r#"restrict,from="10.0.0.0/8,!10.1.0.0/16",environment="A=\"b c\"",no-X11-forwarding"#

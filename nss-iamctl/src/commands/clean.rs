@@ -26,8 +26,16 @@ use crate::say::show::{count, some};
 const MACHINE_ID: &str = "/etc/machine-id";
 
 /// In the order of removal: without keys, nobody can log in while the names still resolve.
-const FILES: [&str; 8] =
-    ["keys.db", "cache.db", "state.db", confirmed::NAME, "status.json", metrics::NAME, "known.json", reserve::NAME];
+const FILES: [&str; 8] = [
+    "keys.db",
+    "cache.db",
+    "state.db",
+    confirmed::NAME,
+    "status.json",
+    metrics::NAME,
+    "known.json",
+    reserve::NAME,
+];
 
 pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result<u8, Error> {
     let mut paths = of(&host.path(cache::DIRECTORY), &FILES)?;

@@ -43,7 +43,16 @@ fn recovers(host: &Host, document: &Value, n: u32) {
     let names: Vec<String> = left.into_keys().collect();
     assert_eq!(
         names,
-        ["cache.db", "confirmed", "keys.db", "known.json", "metrics.prom", "reserve", "state.db", "status.json"],
+        [
+            "cache.db",
+            "confirmed",
+            "keys.db",
+            "known.json",
+            "metrics.prom",
+            "reserve",
+            "state.db",
+            "status.json"
+        ],
         "after call {n}"
     );
     for name in names.iter().filter(|name| name.ends_with(".db")) {

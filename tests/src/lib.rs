@@ -35,7 +35,7 @@ pub use emulator::{Account, Emulator, INSTANCE, INSTANCE_ROLE, REGION, client};
 pub use host::{CACHE, Found, Host, LISTING, REFRESHER, Ran, files, files_below, listing, user};
 pub use machine::{Machine, is_root, module};
 pub use proxy::{Call, Fault, FaultProxy, ForwardProxy};
-pub use published::{Person, published};
+pub use published::{Person, move_last_questions, published};
 
 /// The root of the repository.
 #[must_use]

@@ -146,9 +146,7 @@ fn a_conflict_that_appears_later_is_found_and_the_other_directory_wins() {
     let uid = host.passwd("dana", 2);
     knows("user dana 5000\ngroup dana 5000\n");
     // A day passes.
-    let state = rusqlite::Connection::open("/var/lib/nss-iam/state.db").unwrap();
-    state.execute("UPDATE about SET asked = asked - 86400", []).unwrap();
-    drop(state);
+    tests::move_last_questions(-86400);
     for _ in 0..2 {
         refresh(&host, &named(&["dana"]));
         assert!(reason(&host, "U-dana").unwrap().contains("service 'sss' of nsswitch.conf (uid 5000)"));

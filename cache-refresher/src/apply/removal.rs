@@ -68,8 +68,9 @@ pub(super) fn attempt(request: Request<'_>) -> Taken {
     let memory = found(Memory::read(directory, false), &mut error).unwrap_or_else(Memory::none);
     let locked = found(local::locked(directory), &mut error).unwrap_or_default();
     let local = found(local::files(), &mut error).map(|files| Local::of(files, locked.clone()));
-    let fetcher = local.as_ref().and_then(|local| handover::fetcher(&local.files)).or_else(handover::owner);
-    let listing = handover::read(fetcher, request.wanted(memory.accepted(directory))).ok();
+    let fetcher = local.as_ref().and_then(|local| handover::fetcher(&local.files));
+    let listing =
+        handover::read(fetcher.or_else(handover::owner), request.wanted(memory.accepted(directory))).ok();
     let mut disk = OnDisk::read(directory, memory, listing.as_ref(), request.config, request.now.as_second());
     let leaving = leaving::leaving(leaving::Facts {
         state: disk.state(),
@@ -99,7 +100,9 @@ pub(super) fn attempt(request: Request<'_>) -> Taken {
     }
     changes::log(&done.changes);
     let error = saved.err().or(error);
-    let listing = listing.filter(|_| error.is_none() && !done.published && done.changes.is_empty());
+    // Whoever owns the directory may take access away, but only the user of the fetch half may give it.
+    let is_whole = error.is_none() && fetcher.is_some();
+    let listing = listing.filter(|_| is_whole && !done.published && done.changes.is_empty());
     let reading = listing.map(|listing| Reading { stamp, listing, disk });
     Taken { changes: done.changes, warnings, error, reading }
 }

@@ -39,12 +39,12 @@ pub(crate) const FETCH_USER: &str = "nss-iam-fetch";
 /// Why there is no listing to apply.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unread {
-    #[error("cannot {what} '{LISTING}': {cause}")]
-    Io { what: &'static str, cause: io::Error },
-    #[error("there is no listing '{LISTING}' yet")]
-    Missing,
-    #[error("listing '{LISTING}' refused: {0}")]
-    Untrusted(String),
+    #[error("cannot {what} '{path}': {cause}")]
+    Io { what: &'static str, path: &'static str, cause: io::Error },
+    #[error("there is no listing '{0}' yet")]
+    Missing(&'static str),
+    #[error("listing '{path}' refused: {why}")]
+    Untrusted { path: &'static str, why: String },
     #[error("listing '{LISTING}' refused: {0}")]
     Form(#[from] listing::Error),
     #[error("listing '{DOCUMENT}' refused: {}", .0.cause)]
@@ -74,10 +74,9 @@ pub(crate) fn owner() -> Option<u32> {
 /// Reads the listing for the apply half.
 pub(crate) fn read(fetcher: Option<u32>, wanted: Wanted<'_>) -> Result<Listing, Unread> {
     let config = wanted.config;
-    let said = checked(Path::new(LISTING), listing::MAX_BYTES, fetcher)
-        .and_then(|bytes| Ok(Listing::parse(&bytes)?));
+    let said = checked(LISTING, listing::MAX_BYTES, fetcher).and_then(|bytes| Ok(Listing::parse(&bytes)?));
     if config.trust.verifies() {
-        let listing = wanted.accept(&checked(Path::new(DOCUMENT), listing::MAX_BYTES, fetcher)?)?;
+        let listing = wanted.accept(&checked(DOCUMENT, listing::MAX_BYTES, fetcher)?)?;
         return Ok(with_errors(listing, said.ok()));
     }
     let url = config.source.url();
@@ -125,14 +124,15 @@ fn with_errors(mut listing: Listing, said: Option<Listing>) -> Listing {
 }
 
 /// The content of a file that must belong to the user of the fetch half or to root, and that nobody else may be able to write.
-fn checked(path: &Path, largest: u64, fetcher: Option<u32>) -> Result<Vec<u8>, Unread> {
-    let file = regular::read(path, largest, Links::Refuse).map_err(|unread| match unread {
-        NoFile::Open(cause) if cause.kind() == io::ErrorKind::NotFound => Unread::Missing,
-        NoFile::Open(cause) => Unread::Io { what: "open", cause },
-        NoFile::Read(cause) => Unread::Io { what: "read", cause },
-        NoFile::NotRegular | NoFile::TooLarge(_) => Unread::Untrusted(format!("it is {unread}")),
+fn checked(path: &'static str, largest: u64, fetcher: Option<u32>) -> Result<Vec<u8>, Unread> {
+    let untrusted = |why: String| Unread::Untrusted { path, why };
+    let file = regular::read(Path::new(path), largest, Links::Refuse).map_err(|unread| match unread {
+        NoFile::Open(cause) if cause.kind() == io::ErrorKind::NotFound => Unread::Missing(path),
+        NoFile::Open(cause) => Unread::Io { what: "open", path, cause },
+        NoFile::Read(cause) => Unread::Io { what: "read", path, cause },
+        NoFile::NotRegular | NoFile::TooLarge(_) => untrusted(format!("it is {unread}")),
     })?;
-    let (refused, found) = (|cause: String| Err(Unread::Untrusted(cause)), file.about);
+    let (refused, found) = (|why: String| Err(untrusted(why)), file.about);
     if found.uid() != 0 && Some(found.uid()) != fetcher {
         return refused(format!("it belongs to uid {}, not to '{FETCH_USER}' or root", found.uid()));
     }
@@ -166,7 +166,7 @@ fn about(etag: &str, url: &str, document: &[u8]) -> String {
 
 /// The report of the last fetch, if there is one that can be read.
 pub(crate) fn report() -> Option<Fetched> {
-    let json = checked(Path::new(REPORT), LARGEST_REPORT, owner()).ok()?;
+    let json = checked(REPORT, LARGEST_REPORT, owner()).ok()?;
     serde_json::from_slice(&json).ok().map(Fetched::checked)
 }
 

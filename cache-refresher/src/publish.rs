@@ -106,7 +106,11 @@ fn told(
 ) -> (Report, Option<Listing>, Vec<String>) {
     match outcome {
         Ok((Done { listing, written, failures, warnings }, calls)) => {
-            let errors = failures.iter().map(|failure| for_publisher(failure.message().to_string()));
+            let failures: Vec<Failure> = failures
+                .into_iter()
+                .map(|failure| Failure { hint: for_publisher(&failure.hint), ..failure })
+                .collect();
+            let errors = failures.iter().map(|failure| failure.message().to_string());
             let messages = warnings.iter().cloned().chain(errors).collect();
             let report = Report {
                 exit: exit::heaviest(failures.iter().map(|failure| exit::of(failure.kind))),
@@ -123,14 +127,14 @@ fn told(
             (report, Some(listing), messages)
         }
         Err(Stop { exit, message }) => {
-            let error = for_publisher(message.to_string());
+            let error = for_publisher(&message.to_string());
             (Report { exit, url, error: Some(error.clone()), ..Report::default() }, None, vec![error])
         }
     }
 }
 
 /// What a host does about a held removal, a publisher does by its own command.
-fn for_publisher(text: String) -> String {
+fn for_publisher(text: &str) -> String {
     text.replace("nss-iamctl refresh --force", "cache-refresher publish --force")
 }
 

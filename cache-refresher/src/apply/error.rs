@@ -46,9 +46,9 @@ impl Error {
             Self::Publish(cause) if cause.is_denied() => exit::DENIED,
             Self::Lock(cause) => cause.exit(),
             Self::Overtaken(_) | Self::Outdated => exit::UNAVAILABLE,
-            Self::Unread(Unread::Untrusted(_) | Unread::Form(_) | Unread::Refused(_)) => exit::HELD,
+            Self::Unread(Unread::Untrusted { .. } | Unread::Form(_) | Unread::Refused(_)) => exit::HELD,
             Self::Impossible(_) | Self::NoGroup(_) => exit::CONFIGURATION,
-            Self::Unread(Unread::Missing) | Self::Publish(_) => exit::OTHER,
+            Self::Unread(Unread::Missing(_)) | Self::Publish(_) => exit::OTHER,
         }
     }
 
@@ -69,9 +69,9 @@ impl Error {
         match self {
             Self::Io { .. } | Self::Lock(lock::Error::Io(..)) => Stop::DirectoryUnusable,
             Self::Lock(lock::Error::Busy(_)) => Stop::Busy,
-            Self::Unread(Unread::Missing) => Stop::ListingMissing,
+            Self::Unread(Unread::Missing(_)) => Stop::ListingMissing,
             Self::Unread(Unread::Io { .. }) => Stop::ListingUnreadable,
-            Self::Unread(Unread::Untrusted(_)) => Stop::ListingUntrusted,
+            Self::Unread(Unread::Untrusted { .. }) => Stop::ListingUntrusted,
             Self::Unread(Unread::Form(_)) => Stop::ListingForm,
             Self::Unread(Unread::Refused(_)) => Stop::ListingRefused,
             Self::Local(_) => Stop::HostUnreadable,
@@ -96,7 +96,7 @@ impl Error {
     /// One line, or empty.
     fn hint(&self) -> &str {
         match self {
-            Self::Unread(Unread::Missing) => "run 'nss-iamctl refresh'",
+            Self::Unread(Unread::Missing(_)) => "run 'nss-iamctl refresh'",
             Self::Unread(Unread::Form(_)) => listing::FORMAT,
             Self::Unread(Unread::Refused(failure)) => &failure.hint,
             Self::State { cause, .. } => cause.hint(),

@@ -136,7 +136,9 @@ fn only_the_signed_document_says_who_is_a_user() {
     assert!(!fleet.is_user("bob") && fleet.is_user("ana"));
     fleet.refuses(&two, "its generation 2 is older than 3");
     fs::remove_file(DOCUMENT).unwrap();
-    assert_eq!(fleet.host.refresher(&["apply"]).status, Some(70));
+    let ran = fleet.host.refresher(&["apply"]);
+    assert_eq!(ran.status, Some(70));
+    assert!(ran.err.contains(&format!("there is no listing '{DOCUMENT}' yet")), "{}", ran.err);
     assert!(fleet.is_user("ana"));
 }
 

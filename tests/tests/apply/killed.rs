@@ -41,20 +41,7 @@ fn recovers(host: &Host, document: &Value, n: u32) {
         name != "state.db-journal" || content.first().is_some_and(|byte| *byte != 0)
     });
     let names: Vec<String> = left.into_keys().collect();
-    assert_eq!(
-        names,
-        [
-            "cache.db",
-            "confirmed",
-            "keys.db",
-            "known.json",
-            "metrics.prom",
-            "reserve",
-            "state.db",
-            "status.json"
-        ],
-        "after call {n}"
-    );
+    assert_eq!(names, crate::FILES, "after call {n}");
     for name in names.iter().filter(|name| name.ends_with(".db")) {
         let db = rusqlite::Connection::open(format!("{CACHE}/{name}")).unwrap();
         let found: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();

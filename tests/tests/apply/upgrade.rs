@@ -211,18 +211,9 @@ fn a_killed_upgrade_leaves_the_old_or_the_new_state_and_the_next_run_succeeds() 
         assert_eq!(people(STATE), remembered, "after call {n}");
         assert_eq!((version(STATE), version(COPY)), (103, 100), "after call {n}");
         let names: Vec<String> = files(CACHE).into_keys().collect();
-        let whole = [
-            "cache.db",
-            "confirmed",
-            "keys.db",
-            "known.json",
-            "metrics.prom",
-            "reserve",
-            "state.db",
-            "state.db.100",
-            "status.json",
-        ];
-        assert_eq!(names, whole, "after call {n}");
+        let others: Vec<&str> =
+            names.iter().map(String::as_str).filter(|name| *name != "state.db.100").collect();
+        assert_eq!((others.as_slice(), names.len()), (&crate::FILES[..], 9), "after call {n}");
     }
     panic!("the calls of a run do not end");
 }

@@ -49,6 +49,10 @@ pub enum Fault {
     CutOff(usize),
     /// No answer comes until the client or the proxy is gone.
     Hang,
+    /// It reaches the emulator, and no answer comes until the client or the proxy is gone.
+    LoseAnswer,
+    /// It reaches the emulator, and then the connection is reset.
+    ResetAnswer,
     /// The emulator's answer with a different body.
     Edit(Box<dyn FnOnce(String) -> String + Send>),
 }
@@ -225,18 +229,31 @@ fn serve(
             client.write_all(whole.get(..end).unwrap_or_default())?;
             return Ok(false);
         }
-        Fault::Reset => {
-            // socket(7): with SO_LINGER of zero seconds, close(2) sends a reset.
-            socket2::SockRef::from(client).set_linger(Some(Duration::ZERO))?;
-            return Ok(false);
+        Fault::Reset => return reset(client),
+        Fault::ResetAnswer => {
+            forward(&request, upstream)?;
+            return reset(client);
         }
-        Fault::Hang => {
-            io::copy(from, &mut io::sink())?;
-            return Ok(false);
+        Fault::Hang => return hang(from),
+        Fault::LoseAnswer => {
+            forward(&request, upstream)?;
+            return hang(from);
         }
     };
     client.write_all(&answer.bytes())?;
     Ok(true)
+}
+
+/// socket(7): with SO_LINGER of zero seconds, close(2) sends a reset.
+fn reset(client: &TcpStream) -> io::Result<bool> {
+    socket2::SockRef::from(client).set_linger(Some(Duration::ZERO))?;
+    Ok(false)
+}
+
+/// Until the client is gone.
+fn hang(from: &mut BufReader<&TcpStream>) -> io::Result<bool> {
+    io::copy(from, &mut io::sink())?;
+    Ok(false)
 }
 
 fn record(request: &Message, seen: &Mutex<Vec<Call>>) -> Call {

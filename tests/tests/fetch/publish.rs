@@ -251,25 +251,44 @@ fn two_publishers_at_once_lose_no_update() {
     }
 }
 
+/// Killed before each request, and after S3 has written the object and before it answers.
 #[test]
 fn a_publisher_that_is_killed_at_any_request_leaves_an_object_that_the_next_one_continues() {
     let publisher = Publisher::of_file();
-    for (round, killed_at) in ["GET /fleet", "PUT /fleet", "GET /fleet", "PUT /fleet"].into_iter().enumerate()
-    {
+    let steps = [("GET /fleet", false), ("PUT /fleet", false), ("PUT /fleet", true)];
+    for (round, (killed_at, is_written)) in steps.into_iter().cycle().take(2 * steps.len()).enumerate() {
         publisher.people(round + 1);
         let before = publisher.object();
-        let proxy = FaultProxy::start(&publisher.account, move |call: &Call| {
-            if call.action.starts_with(killed_at) { Fault::Hang } else { Fault::Pass }
+        let proxy = FaultProxy::start(&publisher.account, move |call: &Call| match is_written {
+            _ if !call.action.starts_with(killed_at) => Fault::Pass,
+            true => Fault::LoseAnswer,
+            false => Fault::Hang,
         });
         let mut child = publisher.start(publisher.account.env(&proxy.url()), &[]);
-        while !proxy.calls().iter().any(|call| call.action.starts_with(killed_at)) {
+        let is_asked = || proxy.calls().iter().any(|call| call.action.starts_with(killed_at));
+        while !is_asked() || is_written && publisher.object() == before {
             std::thread::sleep(Duration::from_millis(20));
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(publisher.object(), before);
-        told(&publisher.publish(), 0, &["published"]);
+        assert_eq!(publisher.object() != before, is_written);
+        told(&publisher.publish(), 0, &[if is_written { "unchanged" } else { "published" }]);
         assert_eq!(publisher.listing().ids.len(), round + 1);
+    }
+}
+
+/// The client repeats the request, S3 answers that the object is another one now, and it is the publisher's own.
+#[test]
+fn a_publisher_whose_answer_is_lost_recognizes_what_it_has_written() {
+    let publisher = Publisher::of_file();
+    for users in 1..3 {
+        publisher.people(users);
+        let ran = publisher.publish_through(|call| match (&*call.action, call.nth_of_action) {
+            (action, 1) if action.starts_with("PUT /fleet") => Fault::ResetAnswer,
+            _ => Fault::Pass,
+        });
+        told(&ran, 0, &["unchanged 's3://", "generation"]);
+        assert_eq!(publisher.listing().ids.len(), users);
     }
 }
 
@@ -327,4 +346,48 @@ fn a_host_reads_what_was_published_and_an_unchanged_object_costs_one_request() {
     refresh().told(65, &["verify on 's3://", "it is not signed"]).kept(&before);
     publisher.bucket(json!({"what": "remove_bucket"}));
     refresh().told(78, &["NoSuchBucket"]).kept(&before);
+}
+
+/// Each of these keeps the users; the fetch half says why, and what to do.
+#[test]
+fn a_host_that_cannot_read_the_object_or_is_shown_an_older_one_keeps_what_it_has() {
+    let Some(host) = Host::seeded(&json!({})) else { return };
+    let publisher = Publisher::of_file();
+    told(&publisher.publish(), 0, &[]);
+    let yesterday = publisher.object().unwrap();
+    publisher.people(2);
+    told(&publisher.publish(), 0, &[]);
+    let public = fs::read_to_string(publisher.path("key.pub")).unwrap();
+    let source = format!("[source]\nurl = \"s3://{}/{KEY}\"\nfleet = \"jump\"\n", publisher.bucket);
+    let trust = format!("trusted_keys = [\"{}\"]\n", public.trim_end());
+    host.machine.config(&format!("{source}{trust}[aws]\ntimeout = \"3s\"\n"));
+    let read = host.refresh_with(&publisher.account.direct(), &[]);
+    assert_eq!((read.status, read.names()), (Some(0), vec!["u0".to_owned(), "u1".to_owned()]), "{read:?}");
+    publisher.people(1);
+    told(&publisher.publish(), 0, &[]);
+
+    let fault = |name: &str| match name {
+        "cut off" => Fault::CutOff(20),
+        "slow" => Fault::Hang,
+        "reset" => Fault::Reset,
+        code => {
+            let status = if code == "SlowDown" { 503 } else { 403 };
+            let body = format!("<Error><Code>{code}</Code><Message>test</Message></Error>");
+            Fault::Answer { status, headers: Vec::new(), body }
+        }
+    };
+    for (name, status, words) in [
+        ("AccessDenied", 77, "hint: allow s3:GetObject on 'arn:aws:s3:::fleet-"),
+        ("SlowDown", 75, "SlowDown"),
+        ("cut off", 75, "s3:GetObject on '"),
+        ("slow", 75, "no time left"),
+        ("reset", 75, "s3:GetObject on '"),
+    ] {
+        let proxy = FaultProxy::start(&publisher.account, move |_| fault(name));
+        let ended = host.refresh_with(&publisher.account.env(&proxy.url()), &[]);
+        assert_eq!(ended.told(status, &[words]).names(), ["u0", "u1"], "{name}");
+    }
+    publisher.bucket(json!({"what": "write", "content": yesterday}));
+    let ended = host.refresh_with(&publisher.account.direct(), &[]);
+    assert_eq!(ended.told(65, &["its generation", "is older than"]).names(), ["u0", "u1"]);
 }

@@ -1,6 +1,6 @@
-"""An IAM, STS, S3, identity store and instance metadata server on loopback: moto's, made to behave more like AWS.
+"""An IAM, STS, S3, identity store and instance metadata server, on loopback unless told otherwise: moto's, made to behave more like AWS.
 
-    emulator.py [--port N] [--page-size N] [--tls DIR]
+    emulator.py [--host ADDRESS] [--port N] [--page-size N] [--tls DIR]
 
 It prints one line, {"port": N}, when it accepts connections, and leaves when its stdin closes, so that nothing is
 left behind whatever happens to the test that started it. With --tls it listens on a second port besides, for https,
@@ -32,7 +32,8 @@ For tests, JSON in and out; `account` is twelve digits, anything missing has a d
   POST /_emulator/change   {account, changes: [{do: ...}]}, see CHANGES
   POST /_emulator/enforce  {account, role, policy}: the role (default: the instance role) may do what policy
                             (default: config/iam-policy.json) says, and the instance role may assume it
-  GET  /_emulator/calls?account=A   [{account, service, action, params}]; DELETE forgets them
+  GET  /_emulator/calls?account=A   [{account, service, action, params, from, status}]: the address of the client and the
+                            HTTP status of the answer, which a call has once it is answered; DELETE forgets them
 """
 import argparse
 import base64
@@ -351,10 +352,19 @@ def record(environ, body):
             action = params.pop("Action", f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
             params.pop("Version", None)
         number = iam.get_account_id_from(scope[0])
-        call = {"account": number, "service": scope[3], "action": action, "params": params}
+        call = {"account": number, "service": scope[3], "action": action, "params": params, "from": environ["REMOTE_ADDR"]}
         Account.get(number).calls.append(call)
-        return Account.get(number), scope
-    return None, scope
+        return Account.get(number), scope, call
+    return None, scope, {}
+
+
+def noting(call, start_response):
+    """Notes the status of the answer."""
+    def start(status, *more):
+        call["status"] = int(status.split()[0])
+        return start_response(status, *more)
+
+    return start
 
 
 class Emulator:
@@ -368,8 +378,9 @@ class Emulator:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         _, place, *rest = path.split("/", 3) + [""]
         if place not in ("_emulator", "_imds"):
-            account, scope = record(environ, body)
+            account, scope, call = record(environ, body)
             environ["wsgi.input"] = io.BytesIO(body)
+            start_response = noting(call, start_response)
             if account and scope[3] == "s3":
                 return buckets.answer(account, environ, start_response, scope, account.resources, self.moto)
             return self.moto(environ, start_response)
@@ -393,12 +404,13 @@ class Handler(MotoRequestHandler):
         pass
 
 
-def listen(application, port, tls=None):
-    return make_server("127.0.0.1", port, application, threaded=True, request_handler=Handler, ssl_context=tls)
+def listen(application, host, port, tls=None):
+    return make_server(host, port, application, threaded=True, request_handler=Handler, ssl_context=tls)
 
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--page-size", type=int, default=Account.page_size)
     parser.add_argument("--tls", type=Path)
@@ -410,11 +422,11 @@ def main():
     improve_access()
     stores.improve(lambda number: (Account.known.get(number) or Account).page_size)
     application = Emulator()
-    servers = [listen(application, arguments.port)]
+    servers = [listen(application, arguments.host, arguments.port)]
     ready = {"port": servers[0].port}
     if arguments.tls:
         ready["ca"], *certificate = map(str, certificates.make(arguments.tls))
-        servers.append(listen(application, 0, tuple(certificate)))
+        servers.append(listen(application, arguments.host, 0, tuple(certificate)))
         ready["tls_port"] = servers[1].port
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()

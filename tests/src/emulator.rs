@@ -116,6 +116,12 @@ impl Account {
         Self { id, address: emulator.address() }
     }
 
+    /// The same account, for a host that reaches the emulator at a different address, `ADDRESS:PORT`.
+    #[must_use]
+    pub fn at(&self, address: String) -> Self {
+        Self { address, ..self.clone() }
+    }
+
     /// Twelve digits.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -156,7 +162,8 @@ impl Account {
         self.post("enforce", json!({ "role": role, "policy": policy }))
     }
 
-    /// The calls that reached this account, in order, each with `service`, `action` and `params`.
+    /// The calls that reached this account, in order, each with `service`, `action`, `params`, the address of the client
+    /// as `from`, and once it is answered the HTTP `status`.
     ///
     /// # Panics
     /// If the emulator is gone.

@@ -24,6 +24,7 @@ if [ "$(id -u)" = 0 ]; then
     need systemd-nspawn systemd-container # boots what that made
     need mkfs.ext4 e2fsprogs              # tests/guest.sh
     need ssh openssh-client
+    need ip iproute2                      # tests/src/fleet.rs
 fi
 if [ "${1:-}" = packages ]; then
     need dh debhelper

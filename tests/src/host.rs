@@ -72,11 +72,22 @@ impl Host {
         Some(Self::on(Machine::enter_tree(name)?))
     }
 
+    /// One of many: with a machine-id of its own, and the programs as they were built ([`Machine::install_shared`]).
+    #[must_use]
+    pub fn of_fleet(machine: Machine, number: u8) -> Self {
+        machine.install_shared();
+        Self::set_up(machine, &format!("{number:032x}"))
+    }
+
     fn on(machine: Machine) -> Self {
         machine.install();
+        Self::set_up(machine, "0123456789abcdef0123456789abcdef")
+    }
+
+    fn set_up(machine: Machine, id: &str) -> Self {
         machine.config("");
         machine.nsswitch();
-        fs::write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n").unwrap();
+        fs::write("/etc/machine-id", format!("{id}\n")).unwrap();
         Self { machine }
     }
 

@@ -18,6 +18,7 @@ pub mod boot;
 pub mod crash;
 pub mod directory;
 mod emulator;
+pub mod fleet;
 mod host;
 mod http;
 pub mod literals;

@@ -160,7 +160,7 @@ pub(crate) struct Unlock {
     pub reason: Option<String>,
 }
 
-/// The minimum permissions for the groups and tags in the configuration.
+/// The minimum permissions for the source in the configuration, its groups and tags, and for what is published.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Policy {
     /// A policy document, or a CloudFormation or Terraform template that includes the role

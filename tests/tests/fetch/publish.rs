@@ -391,3 +391,57 @@ fn a_host_that_cannot_read_the_object_or_is_shown_an_older_one_keeps_what_it_has
     let ended = host.refresh_with(&publisher.account.direct(), &[]);
     assert_eq!(ended.told(65, &["its generation", "is older than"]).names(), ["u0", "u1"]);
 }
+
+/// What `nss-iamctl policy` prints with this configuration.
+fn printed(host: &Host, config: &str) -> Value {
+    host.machine.config(config);
+    let printed = host.machine.run(&["nss-iamctl", "policy"]);
+    serde_json::from_slice(&printed.stdout).unwrap()
+}
+
+/// Publishes for the first time, then reads it on a host, with the policies that are printed for each, without one action.
+fn under_the_printed_policies(host: &Host, without: Option<&str>) -> (Ran, Ran, crate::host::Ended) {
+    let publisher =
+        Publisher::new(json!({"users": [{"name": "ana", "keys": 1}], "groups": {"G": ["ana"]}}), |_| {
+            "groups = [\"G\"]\n[tags]\nuse = [\"uid\"]\n".to_owned()
+        });
+    let enforce = |config: &str| {
+        let mut policy = printed(host, config);
+        for statement in policy["Statement"].as_array_mut().unwrap() {
+            let actions = match statement["Action"].take() {
+                Value::Array(actions) => actions,
+                one => vec![one],
+            };
+            let kept: Vec<_> = actions.into_iter().filter(|action| action.as_str() != without).collect();
+            // IAM refuses a statement without actions.
+            statement["Action"] = if kept.is_empty() { json!("ec2:DescribeTags") } else { json!(kept) };
+        }
+        publisher.account.enforce_policy(tests::INSTANCE_ROLE, &policy);
+    };
+    enforce(&fs::read_to_string(publisher.path("config.toml")).unwrap());
+    let first = publisher.publish();
+    let again = publisher.publish();
+    let public = fs::read_to_string(publisher.path("key.pub")).unwrap();
+    let url = format!("url = \"s3://{}/{KEY}\"\nfleet = \"jump\"", publisher.bucket);
+    enforce(&format!("[source]\n{url}\ntrusted_keys = [\"{}\"]\n", public.trim_end()));
+    let read = host.refresh_with(&publisher.account.direct(), &[]);
+    // What the host may not do.
+    publisher.account.change(json!({"do": "add_user", "name": "bob"}));
+    told(&publisher.publish(), 77, &["AccessDenied"]);
+    (first, again, read)
+}
+
+#[test]
+fn the_printed_policies_of_publisher_and_host_are_enough_and_each_action_on_s3_is_needed() {
+    let Some(host) = Host::seeded(&json!({})) else { return };
+    let (first, again, read) = under_the_printed_policies(&host, None);
+    told(&first, 0, &["published"]);
+    told(&again, 0, &["unchanged"]);
+    read.told(0, &[]);
+    assert_eq!(read.names(), ["ana"]);
+    for action in ["s3:GetObject", "s3:PutObject", "s3:ListBucket"] {
+        let (first, ..) = under_the_printed_policies(&host, Some(action));
+        let denied = if action == "s3:PutObject" { action } else { "s3:GetObject" };
+        told(&first, 77, &[&format!("{denied} on '"), "AccessDenied", "hint: allow "]);
+    }
+}

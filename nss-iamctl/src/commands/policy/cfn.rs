@@ -40,7 +40,7 @@ fn of_instance(wanted: &Wanted) -> Result<Value, Error> {
     let trust = trust(&json!({ "Service": "ec2.amazonaws.com" }), None);
     Ok(json!({
         "AWSTemplateFormatVersion": "2010-09-09",
-        "Description": "The role of instances with nss-iam: reads members and SSH keys of IAM groups",
+        "Description": "The role of instances with nss-iam",
         "Resources": {
             "InstanceRole": {
                 "Type": "AWS::IAM::Role",
@@ -66,7 +66,7 @@ fn of_role(role: &Reader) -> Result<Value, Error> {
     }
     Ok(json!({
         "AWSTemplateFormatVersion": "2010-09-09",
-        "Description": "The role that instances with nss-iam assume: reads members and SSH keys of IAM groups",
+        "Description": "The role that instances with nss-iam assume",
         "Parameters": {
             "InstanceRoleArn": { "Type": "String", "Description": "ARN of the role in the instances' profile" },
         },

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::wanted::{Own, Reader, Wanted};
+use super::wanted::{Grant, Own, Reader, Wanted};
 use crate::say::error::Error;
 
 /// The calls of the refresher, on all resources; the groups are filled in here.
@@ -54,8 +54,24 @@ pub(super) fn of_host(wanted: &Wanted, prefix: &str, reads: Option<String>) -> R
     Ok(policy)
 }
 
-/// The policy of a role that reads. A tag is read only where tags are used.
+/// The policy of a role that reads, and where it publishes, writes.
 pub(super) fn of_reader(reader: &Reader, prefix: &str) -> Result<Value, Error> {
+    let mut policy = of_groups(reader, prefix)?;
+    let listings = reader.grants(prefix).into_iter().map(|Grant { sid, actions, resource }| {
+        let action = if let [one] = actions { json!(one) } else { json!(actions) };
+        json!({ "Sid": sid, "Effect": "Allow", "Action": action, "Resource": resource })
+    });
+    if let Some(statements) = policy.pointer_mut("/Statement").and_then(Value::as_array_mut) {
+        statements.extend(listings);
+    }
+    Ok(policy)
+}
+
+/// A tag is read only where tags are used.
+fn of_groups(reader: &Reader, prefix: &str) -> Result<Value, Error> {
+    if reader.groups.is_empty() {
+        return Ok(json!({ "Version": VERSION, "Statement": [] }));
+    }
     let stores = reader.store_arns(prefix);
     let mut policy = shipped(if stores.is_some() { OF_STORES } else { SHIPPED })?;
     if let (Some(arns), Some(resource)) = (stores, policy.pointer_mut("/Statement/0/Resource")) {

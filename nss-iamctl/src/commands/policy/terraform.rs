@@ -1,7 +1,7 @@
 //! A role and its policies as a Terraform configuration.
 
 use super::document::{ASSUME, Actions};
-use super::wanted::{Reader, Wanted};
+use super::wanted::{Grant, Reader, Wanted};
 
 /// Replaces `arn:aws:iam::123456789012`.
 const ARN: &str = "arn:${data.aws_partition.current.partition}:iam::";
@@ -59,6 +59,18 @@ fn prefix(account: Option<&str>) -> String {
 }
 
 fn of_reader(reader: &Reader, actions: &Actions) -> Vec<String> {
+    let mut statements = of_groups(reader, actions);
+    for Grant { sid, actions, resource } in reader.grants(&prefix(reader.account.as_deref())) {
+        let actions: Vec<String> = actions.iter().map(ToString::to_string).collect();
+        statements.push(statement(sid, &actions, &[resource]));
+    }
+    statements
+}
+
+fn of_groups(reader: &Reader, actions: &Actions) -> Vec<String> {
+    if reader.groups.is_empty() {
+        return Vec::new();
+    }
     let arn = prefix(reader.account.as_deref());
     if let Some(stores) = reader.store_arns(&arn) {
         return vec![statement("ReadMembersOfGroups", &actions.stores, &stores)];

@@ -229,6 +229,60 @@ fn an_identity_center_is_read_in_its_stores_and_nowhere_else() {
     assert!(text.contains("\"identitystore:DescribeGroup\", "), "{text}");
 }
 
+const PUBLISH: &str =
+    "[publish]\nurl = \"s3://fleet/jump\"\nfleet = \"jump\"\nkey = \"/etc/nss-iam/publish.key\"\n";
+
+#[test]
+fn a_host_of_a_listing_reads_one_object_and_a_publisher_replaces_one_and_deletes_nothing() {
+    let statements = |text: &str| -> Value {
+        let printed = printed(&args(&[], None, None), &config(text), &[]).unwrap();
+        serde_json::from_str::<Value>(&printed).unwrap()["Statement"].take()
+    };
+    let object = "arn:aws:s3:::fleet/jump";
+    let read = json!({"Sid": "ReadListing", "Effect": "Allow", "Action": "s3:GetObject", "Resource": object});
+    let source = "groups = [\"Ops\"]\n[source]\nurl = \"s3://fleet/jump\"\nunsigned = true\n";
+    assert_eq!(statements(source), json!([read]));
+
+    let publish = json!([
+        {"Sid": "PublishListing", "Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": object},
+        {"Sid": "SeeWhetherListingExists", "Effect": "Allow", "Action": "s3:ListBucket",
+         "Resource": "arn:aws:s3:::fleet"},
+    ]);
+    assert_eq!(statements(&format!("[source]\nurl = \"file:///users.json\"\n{PUBLISH}")), publish);
+    let all = statements(&format!("groups = [\"Ops\"]\n{PUBLISH}"));
+    assert_eq!(all[0]["Action"], "iam:GetGroup");
+    assert_eq!(json!([all[2], all[3]]), publish);
+    assert_eq!(all.as_array().unwrap().len(), 4);
+}
+
+/// See `fetch/aws/s3.rs`.
+#[test]
+fn listings_are_read_and_written_with_the_role_of_the_first_account() {
+    let text =
+        format!("groups = [\"Ops\"]\n[aws]\nrole = \"arn:aws-cn:iam::210987654321:role/Look\"\n{PUBLISH}");
+    let all = document(&args(&[], None, None), &config(&text));
+    assert_eq!(all["HostRole"]["Policy"]["Statement"][0]["Action"], "sts:AssumeRole");
+    assert_eq!(all["Roles"][0]["Policy"]["Statement"][2]["Resource"], "arn:aws-cn:s3:::fleet/jump");
+
+    let template = cfn(args(&[], None, None), &config(&text));
+    let policy = &template["Resources"]["LookupRole"]["Properties"]["Policies"][0]["PolicyDocument"];
+    assert_eq!(policy["Statement"][3]["Resource"], json!({"Fn::Sub": "arn:${AWS::Partition}:s3:::fleet"}));
+    let terraform = Policy { format: Format::Terraform, ..args(&[], None, None) };
+    let printed = printed(&terraform, &config(&text), &[]).unwrap();
+    let object = "resources = [\"arn:${data.aws_partition.current.partition}:s3:::fleet/jump\"]";
+    assert!(
+        printed.contains(object) && printed.contains("[\"s3:GetObject\", \"s3:PutObject\"]"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn the_name_of_an_object_means_nothing_in_a_policy_or_template() {
+    let source = "[source]\nurl = 's3://fleet/a*b?${c}\"\\%{d}é'\nunsigned = true\n";
+    let policy = document(&args(&[], None, None), &config(source));
+    assert_eq!(policy["Statement"][0]["Resource"], "arn:aws:s3:::fleet/a?b???c????".to_owned() + "?d??");
+}
+
 #[test]
 fn terraform_gets_the_same_policy_and_every_bracket_is_closed() {
     let mut config = Config::default();

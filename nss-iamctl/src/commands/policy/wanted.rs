@@ -49,6 +49,17 @@ pub(super) struct Reader {
     /// The role to assume, as the configuration has it: an ARN, or a name with its path. `None`: the host's own.
     pub role: Option<String>,
     pub external_id: Option<String>,
+    /// The listings in S3 that it reads or writes.
+    pub objects: Vec<Object>,
+}
+
+/// A listing in S3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Object {
+    pub bucket: String,
+    pub key: String,
+    /// Whether the publisher writes it.
+    pub is_written: bool,
 }
 
 impl Wanted {
@@ -61,13 +72,17 @@ impl Wanted {
         config: &Config,
         known: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
-        if let Source::File { url, .. } | Source::S3 { url, .. } = &config.source {
+        let objects = Object::of(config);
+        if let (Source::File { url, .. }, []) = (&config.source, &objects[..]) {
             crate::say::say(format!("users come from '{}', not from IAM", printable(url)));
         }
+        // A document in S3, or one that is published there, is all that is read.
+        let reads_groups = config.source.is_directory() || objects.is_empty();
+        let configured: &[String] = if reads_groups { &config.groups } else { &[] };
         // The ids in a report are those of identity stores.
         let none = BTreeMap::new();
         let known = if config.source == Source::IdentityCenter { &none } else { known };
-        let groups = if args.groups.is_empty() { &config.groups } else { &args.groups };
+        let groups = if args.groups.is_empty() { configured } else { &args.groups };
         let role = args.role.as_ref().or(config.aws.role.as_ref());
         let mut first = Reader::of("", groups, role, config.aws.external_id.as_ref(), known);
         // The configured role says in which account it is, also if the role to create has another name.
@@ -75,7 +90,8 @@ impl Wanted {
         first.account = args.account.clone().or(first.account).or(configured.account);
         first.partition = configured.partition;
         first.stores = config.store.iter().map(|store| store.id.clone()).collect();
-        let others = config.account.iter().map(|account| Reader {
+        first.objects = objects;
+        let others = config.account.iter().filter(|_| reads_groups).map(|account| Reader {
             stores: account.store.iter().map(|store| store.id.clone()).collect(),
             ..Reader::of(
                 &account.name,
@@ -86,7 +102,8 @@ impl Wanted {
             )
         });
         let tags = !config.tags.uses.is_empty();
-        let readers = std::iter::once(first).chain(others).filter(|reader| !reader.groups.is_empty());
+        let is_needed = |reader: &Reader| !reader.groups.is_empty() || !reader.objects.is_empty();
+        let readers = std::iter::once(first).chain(others).filter(is_needed);
         let readers: Vec<Reader> = readers.map(|reader| Reader { tags, ..reader }).collect();
         if readers.is_empty() {
             let error = wrong("no group is configured, so there is nothing to allow".to_owned());
@@ -114,6 +131,7 @@ impl Wanted {
         let reads = own.into_iter().reduce(|mut all, other| {
             all.groups.extend(other.groups);
             all.stores.extend(other.stores);
+            all.objects.extend(other.objects);
             all
         });
         Self { host: Own { partition, account, reads, arn }, roles }
@@ -136,6 +154,51 @@ impl Wanted {
                 .hint(format!("nss-iamctl policy --for NAME; NAME is one of {}", message::quoted(&names, 20)))
         })
     }
+}
+
+impl Object {
+    /// Those that the host reads as its source, and that it publishes: with the first role, see `fetch/aws/s3.rs`.
+    fn of(config: &Config) -> Vec<Self> {
+        let read = match &config.source {
+            Source::S3 { bucket, key, .. } => Some((bucket, key, false)),
+            Source::Iam | Source::IdentityCenter | Source::File { .. } => None,
+        };
+        let written = config.publish.as_ref().map(|publish| (&publish.bucket, &publish.object, true));
+        let all = read.into_iter().chain(written);
+        all.map(|(bucket, key, is_written)| Self { bucket: bucket.clone(), key: key.clone(), is_written })
+            .collect()
+    }
+
+    /// Without s3:ListBucket, S3 denies an object that does not exist: a host then reads no listing in either case, and
+    /// a publisher could not write the first one.
+    fn grants(&self, partition: &str) -> Vec<Grant> {
+        let bucket = format!("{partition}:s3:::{}", self.bucket);
+        let object = format!("{bucket}/{}", pattern(&self.key));
+        if self.is_written {
+            vec![
+                Grant { sid: "PublishListing", actions: &["s3:GetObject", "s3:PutObject"], resource: object },
+                Grant { sid: "SeeWhetherListingExists", actions: &["s3:ListBucket"], resource: bucket },
+            ]
+        } else {
+            vec![Grant { sid: "ReadListing", actions: &["s3:GetObject"], resource: object }]
+        }
+    }
+}
+
+/// A statement of a policy.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub sid: &'static str,
+    pub actions: &'static [&'static str],
+    /// An ARN.
+    pub resource: String,
+}
+
+/// A pattern of ARNs for this name. A character that means something in such a pattern, a template or HCL becomes `?`, which is
+/// any one character.
+fn pattern(key: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.+=,@:!'() ".contains(c);
+    key.chars().map(|c| if is_plain(c) { c } else { '?' }).collect()
 }
 
 impl Own {
@@ -171,6 +234,7 @@ impl Reader {
             account: account.map(str::to_owned).or_else(|| known.get(name).cloned()),
             role: role.cloned(),
             external_id: external_id.cloned(),
+            objects: Vec::new(),
         }
     }
 
@@ -230,6 +294,12 @@ impl Reader {
         let parts =
             ["group", "membership", "user"].map(|part| format!("{partition}:identitystore:::{part}/*"));
         (!self.stores.is_empty()).then(|| stores.chain(parts).collect())
+    }
+
+    /// What it may do with listings in S3. `prefix` is that of ARNs of IAM.
+    pub(super) fn grants(&self, prefix: &str) -> Vec<Grant> {
+        let partition = prefix.split(":iam:").next().unwrap_or_default();
+        self.objects.iter().flat_map(|object| object.grants(partition)).collect()
     }
 
     /// The ARNs of its groups, which may have paths that GetGroup does not ask for.

@@ -8,7 +8,7 @@ mod round;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use config::{Config, Publish};
@@ -225,7 +225,16 @@ impl Store for Published<'_> {
     }
 }
 
-/// The private key. ssh(1) refuses one that others can read, too.
+/// systemd.exec(5), CREDENTIALS: what the unit passes under the name of the file is read instead of it.
+#[expect(clippy::disallowed_methods, reason = "systemd names the directory in the environment")]
+fn credential(key: &Path) -> Option<PathBuf> {
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY")?;
+    let passed = Path::new(&directory).join(key.file_name()?);
+    passed.exists().then_some(passed)
+}
+
+/// The private key. ssh(1) refuses one that others can read, too. systemd gives a credential to the unit's user alone, where it can
+/// by an ACL, which the mode shows as permissions of the group.
 fn signer(path: &Path) -> Result<Signer, Stop> {
     let stop = |exit, why: String, hint: &str| Stop {
         exit,
@@ -233,6 +242,8 @@ fn signer(path: &Path) -> Result<Signer, Stop> {
             .and("nothing was published")
             .with_hint(hint),
     };
+    let passed = credential(path);
+    let path = passed.as_deref().unwrap_or(path);
     let file = regular::read(path, LARGEST_KEY, Links::Follow).map_err(|unread| match unread {
         Unread::Open(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
             let hint = "create it: ssh-keygen -t ed25519 -N '' -f KEY; hosts need its public half in [source] trusted_keys";
@@ -241,7 +252,7 @@ fn signer(path: &Path) -> Result<Signer, Stop> {
         Unread::Open(cause) => stop(exit::of_io(&cause), cause.to_string(), ""),
         unread => stop(exit::CONFIGURATION, unread.to_string(), ""),
     })?;
-    if file.about.mode() & 0o077 != 0 {
+    if passed.is_none() && file.about.mode() & 0o077 != 0 {
         let why = format!("others can read it (mode {:04o})", file.about.mode() & 0o7777);
         return Err(stop(exit::DENIED, why, "chmod 600 KEY"));
     }

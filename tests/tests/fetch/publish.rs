@@ -211,6 +211,11 @@ fn a_key_that_others_can_read_and_an_object_of_somebody_else_are_refused() {
     };
     mode(0o640);
     told(&publisher.publish(), 77, &["others can read it (mode 0640)", "chmod 600"]);
+    // As on a file system with ACLs: systemd.exec(5), CREDENTIALS.
+    let credentials = ("CREDENTIALS_DIRECTORY", publisher.directory.path().display().to_string());
+    let environment = [publisher.account.direct(), vec![credentials]].concat();
+    told(&publisher.start(environment, &[]).wait_with_output().unwrap().into(), 0, &["published"]);
+    publisher.bucket(json!({"what": "delete"}));
     mode(0o600);
     let key = fs::read(publisher.path("key")).unwrap();
     fs::write(publisher.path("key"), "nothing").unwrap();

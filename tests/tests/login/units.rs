@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use cache::passwd::Passwd;
 use cache::snapshot::{Cache, Group, User};
@@ -76,6 +77,40 @@ fn a_refresh_has_missing_homes_created_by_a_unit_of_their_own() {
     // Everybody has a home, so the next refresh does not start the unit.
     host.done("systemctl start nss-iam-refresh.service");
     assert_eq!(host.done("journalctl --quiet --output cat --unit nss-iam-homes.service"), log);
+}
+
+/// The bucket cannot be reached here, so the publisher says so: it has read its key, which only root can read.
+#[test]
+fn the_publisher_has_a_user_of_its_own_that_gets_the_key_from_systemd() {
+    for system in ["debian12", "debian13"] {
+        let Some(host) = Booted::start(system) else { return };
+        let unit = include_str!("../../../systemd/nss-iam-publish.service");
+        host.write("/etc/systemd/system/nss-iam-publish.service", unit);
+        let refresher = host.path("/usr/libexec/nss-iam/cache-refresher");
+        fs::create_dir_all(refresher.parent().unwrap()).unwrap();
+        fs::copy(artefact("cache-refresher"), refresher).unwrap();
+        host.write(
+            "/etc/nss-iam/config.toml",
+            "[source]\nurl = \"file:///srv/users.json\"\n[aws]\ntimeout = \"3s\"\nregion = \"eu-central-1\"\n\
+             endpoint_url = \"http://127.0.0.1:9\"\n\
+             [publish]\nurl = \"s3://fleet/users\"\nfleet = \"f\"\nkey = \"/etc/nss-iam/publish.key\"\n",
+        );
+        let key = host.path("/etc/nss-iam/publish.key");
+        let made =
+            Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+        assert!(made.unwrap().success());
+        host.done(
+            "chmod 755 /etc/nss-iam && systemctl daemon-reload && systemctl start nss-iam-publish.service",
+        );
+        let log = || host.done("journalctl --quiet --output cat --unit nss-iam-publish.service");
+        host.until("the publisher asks for the object", || log().contains("s3:GetObject on 'fleet/users'"));
+        let uid = host.done("ps -o uid= -p $(systemctl show -P MainPID nss-iam-publish.service)");
+        let uid: u32 = uid.trim().parse().unwrap();
+        // The range of DynamicUser=.
+        assert!((61184..=65519).contains(&uid), "{system}: {uid}");
+        host.done("systemctl stop nss-iam-publish.service && rm /etc/nss-iam/publish.key");
+        assert_eq!(host.sh("systemctl start nss-iam-publish.service").0, Some(1), "{system}: without a key");
+    }
 }
 
 /// systemd.exec(5): a unit whose user does not exist ends with status 217, "EXIT_USER".

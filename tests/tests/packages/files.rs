@@ -76,6 +76,7 @@ fn paths_and_modes_are_those_of_the_reference() {
         ("lib/systemd/system/nss-iam-refresh.service", 0o644),
         ("lib/systemd/system/nss-iam-fetch.service", 0o644),
         ("lib/systemd/system/nss-iam-homes.service", 0o644),
+        ("lib/systemd/system/nss-iam-publish.service", 0o644),
         ("lib/systemd/system/nss-iam-imds.service", 0o644),
         ("lib/systemd/system/nss-iam-imds.path", 0o644),
         ("lib/systemd/system/nss-iam-imds-update.service", 0o644),

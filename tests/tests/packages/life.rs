@@ -156,9 +156,11 @@ fn units_are_sound(host: &Booted, name: &str) {
     assert_eq!(ours, Vec::<&str>::new());
     // The systemd of Debian 11 has no --threshold, and lacks some of the options.
     if name != "debian11" {
-        host.done(
-            "systemd-analyze security --offline=yes --threshold=15 /lib/systemd/system/nss-iam-fetch.service",
-        );
+        for unit in ["fetch", "publish"] {
+            host.done(&format!(
+                "systemd-analyze security --offline=yes --threshold=15 /lib/systemd/system/nss-iam-{unit}.service"
+            ));
+        }
     }
 }
 

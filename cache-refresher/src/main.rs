@@ -17,6 +17,7 @@ mod local;
 mod lock;
 mod logger;
 mod names;
+mod notify;
 mod nscd;
 mod plan;
 mod progress;

@@ -2,8 +2,6 @@
 //! reports to its parent, and one that systemd started reports to systemd, where `nss-iamctl refresh` reads it.
 
 use std::io::IsTerminal;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::child_report::{self, Said};
 use crate::fetch::Progress;
+use crate::notify::Systemd;
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -29,27 +28,12 @@ pub(crate) enum Bar {
 /// The status text of the unit, see sd_notify(3).
 #[derive(Debug)]
 pub(crate) struct Notified {
-    socket: UnixDatagram,
+    systemd: Systemd,
     steps: AtomicU64,
     done: AtomicU64,
 }
 
 impl Notified {
-    /// `None` unless systemd started this process and listens.
-    fn connect() -> Option<Self> {
-        #[expect(clippy::disallowed_methods, reason = "sd_notify(3) names the socket in the environment")]
-        let name = std::env::var("NOTIFY_SOCKET").ok()?;
-        let address = match name.strip_prefix('@') {
-            Some(name) => SocketAddr::from_abstract_name(name).ok()?,
-            None => SocketAddr::from_pathname(name).ok()?,
-        };
-        let socket = UnixDatagram::unbound().ok()?;
-        // A busy systemd must not delay the refresh.
-        socket.set_nonblocking(true).ok()?;
-        socket.connect_addr(&address).ok()?;
-        Some(Self { socket, steps: AtomicU64::new(0), done: AtomicU64::new(0) })
-    }
-
     fn more(&self, steps: u64, done: u64) {
         self.steps.fetch_add(steps, Ordering::Relaxed);
         self.done.fetch_add(done, Ordering::Relaxed);
@@ -58,8 +42,8 @@ impl Notified {
 
     fn tell(&self, repeats: Option<&str>) {
         let (done, steps) = (self.done.load(Ordering::Relaxed), self.steps.load(Ordering::Relaxed));
-        // It is only for people who wait; a lost text is followed by the next one.
-        let _ = self.socket.send(format!("STATUS={}", text(done, steps, repeats)).as_bytes());
+        // Whatever is told shows that this process does not hang.
+        self.systemd.tell(&format!("STATUS={}\nWATCHDOG=1", text(done, steps, repeats)));
     }
 }
 
@@ -75,8 +59,9 @@ impl Bar {
         if child_report::is_child() {
             return Self::Told;
         }
-        if let Some(notified) = Notified::connect() {
-            return Self::Notified(notified);
+        if let Some(systemd) = Systemd::listening() {
+            let (steps, done) = (AtomicU64::new(0), AtomicU64::new(0));
+            return Self::Notified(Notified { systemd, steps, done });
         }
         let seen = std::io::stderr().is_terminal();
         // Without a length, the bar would show its position as its length.
@@ -160,17 +145,24 @@ impl Progress for Bar {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
     use super::*;
 
     /// sd_notify(3): "STATUS=...: Passes a single-line UTF-8 status string".
     #[test]
     fn systemd_gets_the_numbers_and_what_is_repeated_until_the_next_step() {
         let (socket, systemd) = UnixDatagram::pair().unwrap();
-        let bar = Bar::Notified(Notified { socket, steps: AtomicU64::new(0), done: AtomicU64::new(0) });
+        let bar = Bar::Notified(Notified {
+            systemd: Systemd::at(socket),
+            steps: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+        });
         let told = || {
             let mut bytes = [0; 200];
             let length = systemd.recv(&mut bytes).unwrap();
-            String::from_utf8_lossy(&bytes[..length]).into_owned()
+            let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+            text.strip_suffix("\nWATCHDOG=1").unwrap().to_owned()
         };
         bar.repeats("sts.x.com: Connection refused, try 2 of 10");
         assert_eq!(told(), "STATUS=reading groups and users: sts.x.com: Connection refused, try 2 of 10");

@@ -19,7 +19,7 @@ use message::Message;
 use serde::Serialize;
 
 use crate::cli::Cli;
-use crate::fetch::{self, Calls, Past, Published, Put, Release};
+use crate::fetch::{self, Calls, Past, Published, Put, Release, Session};
 use crate::progress::Bar;
 use crate::runner::now;
 use crate::{exit, fetch::Progress};
@@ -51,6 +51,7 @@ struct Memory {
     seen: Option<u64>,
     /// What its rounds say of the calls that they made.
     past: Past,
+    session: Option<Session>,
     /// What it logged last: a failure that lasts is logged once.
     logged: Vec<String>,
 }
@@ -65,7 +66,10 @@ pub(crate) fn run(cli: &Cli) -> u8 {
     loop {
         let status = once(cli, &mut memory);
         match cli.repeat {
-            Some(pause) => std::thread::sleep(pause),
+            Some(pause) => match &memory.session {
+                Some(session) => session.sleep(pause),
+                None => std::thread::sleep(pause),
+            },
             None => return status,
         }
     }
@@ -173,8 +177,10 @@ fn publish_once(
     let bar = Arc::new(Bar::start());
     let progress = Arc::clone(&bar) as Arc<dyn Progress>;
     let calls = Calls::default();
+    let session = Session::of(config, memory.session.take())?;
     let store = Published {
         config,
+        session: &session,
         bucket: &publish.bucket,
         key: &publish.object,
         calls: calls.clone(),
@@ -199,13 +205,14 @@ fn publish_once(
             now,
             progress,
         };
-        let fetched = fetch::fetch(request);
+        let fetched = fetch::fetch(request, &session);
         memory.past = fetched.past;
         add(&mut counts, fetched.calls.counts());
         (fetched.listing, fetched.failures)
     });
     bar.end();
     add(&mut counts, calls.counts());
+    memory.session = Some(session);
     done.map(|done| (done, counts))
 }
 

@@ -14,6 +14,7 @@ use status::Fetched;
 
 use crate::apply;
 use crate::cli::Cli;
+use crate::fetch::Session;
 use crate::handover::{self, LISTING};
 use crate::known::Known;
 use crate::progress::Bar;
@@ -233,6 +234,13 @@ fn printed(cli: &Cli, report: &Report, started: Instant) -> String {
 
 fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     let source = &config.source;
+    let session = match Session::of(config, None) {
+        Ok(session) => session,
+        Err(failure) => {
+            let exit = exit::of(failure.kind);
+            return Fetched { exit, failures: vec![failure], ..Fetched::default() };
+        }
+    };
     let previous = handover::previous(source);
     let remembered =
         Known::read(Path::new(cache::DIRECTORY)).map(|known| known.accounts_of(source)).unwrap_or_default();
@@ -255,7 +263,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
         now: now(),
         progress: bar,
     };
-    let fetch::Fetched { listing, document, calls, past: now_past, failures } = fetch::fetch(request);
+    let fetch::Fetched { listing, document, calls, past: now_past, failures } = fetch::fetch(request, &session);
     progress.end();
     let mut fetched = Fetched {
         exit: exit::heaviest(failures.iter().map(|failure| exit::of(failure.kind))),

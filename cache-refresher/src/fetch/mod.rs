@@ -18,6 +18,7 @@ mod removal;
 mod request;
 mod retention;
 mod schedule;
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -30,12 +31,12 @@ use listing::{Failure, FailureKind, Listing};
 pub(crate) use aws::Calls;
 pub(crate) use aws::s3::Put;
 pub(crate) use document::Judge;
-use failure::failure;
 pub(crate) use failure::held;
 pub(crate) use object::Published;
 use pace::Pace;
 pub(crate) use pace::Past;
 pub(crate) use request::{Content, Progress, Release, Request};
+pub(crate) use session::Session;
 
 /// What was read.
 pub(crate) struct Fetched {
@@ -50,8 +51,9 @@ pub(crate) struct Fetched {
     pub(crate) failures: Vec<Failure>,
 }
 
-/// Reads the configured source. Blocks, at most for `[aws] timeout`.
-pub(crate) fn fetch(request: Request<'_>) -> Fetched {
+/// Reads the configured source, with what is kept of the fetches before, of the same configuration. Blocks, at most for
+/// `[aws] timeout`.
+pub(crate) fn fetch(request: Request<'_>, session: &Session) -> Fetched {
     let calls = Calls::default();
     // A listing has whole seconds.
     let now = Timestamp::from_second(request.now.as_second()).unwrap_or(request.now);
@@ -60,21 +62,28 @@ pub(crate) fn fetch(request: Request<'_>) -> Fetched {
     let pace =
         Pace::new(request.config.refresh.max_calls_per_minute, request.past.clone(), now, request.force);
     let request = Request { now, previous, ..request };
-    let (listing, document) = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(read(request, calls.clone(), pace.clone())),
-        Err(error) => {
-            let failure = failure("fetch", "this host", &error.to_string(), "", FailureKind::Other);
-            (retention::keep_listing(request, failure), None)
-        }
-    };
-    let failures = listing.accounts.iter().flat_map(|account| account.errors.iter().cloned()).collect();
+    let (listing, document) = session.wait(read(request, session, calls.clone(), pace.clone()));
+    let failures: Vec<Failure> =
+        listing.accounts.iter().flat_map(|account| account.errors.iter().cloned()).collect();
+    // What only the configuration or the source can change is no reason.
+    let is_reason =
+        |failure: &Failure| !matches!(failure.kind, FailureKind::Configuration | FailureKind::Held);
+    if failures.iter().any(is_reason) {
+        session.reconnect();
+    }
     Fetched { listing, document, calls, past: pace.past(), failures }
 }
 
 /// A source is either a set of accounts that are asked for groups and users, or one document.
-async fn read(request: Request<'_>, calls: Calls, pace: Pace) -> (Listing, Option<Content>) {
+async fn read(
+    request: Request<'_>,
+    session: &Session,
+    calls: Calls,
+    pace: Pace,
+) -> (Listing, Option<Content>) {
     let config = request.config;
-    let means = aws::Means { calls, pace: pace.clone(), progress: Arc::clone(&request.progress) };
+    let link = session.link.clone();
+    let means = aws::Means { calls, pace: pace.clone(), link, progress: Arc::clone(&request.progress) };
     let listing = match &config.source {
         Source::Iam => {
             accounts::read(request, &pace, aws::connect::<aws::iam::Iam>(&config.aws, means)).await

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use config::Config;
 use jiff::Timestamp;
 use listing::{Failure, FailureKind};
-use tokio::runtime::{Builder, Runtime};
 
 use super::aws::s3::{Got, Object, Put};
 use super::aws::{Calls, Means};
@@ -13,6 +12,7 @@ use super::document::Document;
 use super::failure::{Reason, failure};
 use super::pace::{Pace, Past};
 use super::request::{Content, Progress};
+use super::session::Session;
 
 /// The object that is the source of this host.
 pub(super) struct Remote<'a> {
@@ -49,6 +49,7 @@ pub(crate) struct Published<'a> {
     pub(crate) config: &'a Config,
     pub(crate) bucket: &'a str,
     pub(crate) key: &'a str,
+    pub(crate) session: &'a Session,
     /// Counts the requests.
     pub(crate) calls: Calls,
     pub(crate) progress: Arc<dyn Progress>,
@@ -57,31 +58,28 @@ pub(crate) struct Published<'a> {
 impl Published<'_> {
     /// Its ETag and content; none if it does not exist.
     pub(crate) fn get(&self) -> Result<Option<(String, Vec<u8>)>, Failure> {
-        self.runtime()?.block_on(async {
+        let got = self.session.wait(async {
             match self.open().await?.get(None).await {
                 Ok(Got::Content(etag, content)) => Ok(Some((etag, content))),
                 Ok(Got::Unchanged) => Ok(None),
                 Err(refusal) if refusal.reason == Reason::NotFound => Ok(None),
                 Err(refusal) => Err(refusal.failure),
             }
-        })
+        });
+        got.inspect_err(|_| self.session.reconnect())
     }
 
     /// Replaces the object with this ETag; `None`: only if there is none.
     pub(crate) fn put(&self, content: Vec<u8>, over: Option<&str>) -> Result<Put, Failure> {
         let put = async { self.open().await?.put(content, over).await.map_err(|refusal| refusal.failure) };
-        self.runtime()?.block_on(put)
+        self.session.wait(put).inspect_err(|_| self.session.reconnect())
     }
 
     async fn open(&self) -> Result<Object, Failure> {
         // The limits are those of the source.
         let pace = Pace::new(None, Past::default(), Timestamp::UNIX_EPOCH, false);
-        let means = Means { calls: self.calls.clone(), pace, progress: Arc::clone(&self.progress) };
+        let link = self.session.link.clone();
+        let means = Means { calls: self.calls.clone(), pace, link, progress: Arc::clone(&self.progress) };
         Object::open(self.config, (self.bucket, self.key), means).await
-    }
-
-    fn runtime(&self) -> Result<Runtime, Failure> {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        runtime.map_err(|cause| failure("publish", "this host", &cause.to_string(), "", FailureKind::Other))
     }
 }

@@ -6,8 +6,8 @@ use config::Source;
 use listing::Failure;
 
 use super::calls::Means;
+use super::role::{Identity, Role};
 use super::sdk::Aws;
-use super::sts::{Identity, Role};
 use crate::fetch::accounts::{Accounts, Configured};
 use crate::fetch::directory::Directory;
 
@@ -40,7 +40,7 @@ impl<D: OfRole> Accounts for AwsAccounts<'_, D> {
     type Directory = D;
 
     async fn groups_in_tag(&self, tag: &str) -> Result<Vec<String>, Failure> {
-        self.aws.imds.groups_in_tag(tag, D::SOURCE.group_names(), self.aws.deadline).await
+        self.aws.reached.imds.groups_in_tag(tag, D::SOURCE.group_names(), self.aws.deadline).await
     }
 
     async fn reach(&self, account: &Configured<'_>) -> Result<(D, String), Failure> {

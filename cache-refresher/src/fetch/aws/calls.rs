@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::link::Link;
 use crate::fetch::pace::Pace;
 use crate::fetch::request::Progress;
 
@@ -11,6 +12,7 @@ use crate::fetch::request::Progress;
 pub(crate) struct Means {
     pub(crate) calls: Calls,
     pub(crate) pace: Pace,
+    pub(crate) link: Link,
     pub(crate) progress: Arc<dyn Progress>,
 }
 

@@ -12,8 +12,8 @@ use listing::{Failure, FailureCode, FailureKind, is_id};
 
 use super::accounts::OfRole;
 use super::pages::Pages;
+use super::role::Role;
 use super::sdk::{Aws, retries};
-use super::sts::Role;
 use super::watch::{Caller, QUERY};
 use crate::fetch::accounts::Configured;
 use crate::fetch::directory::{
@@ -37,7 +37,7 @@ impl OfRole for Iam {
     const SOURCE: Source = Source::Iam;
 
     fn open(aws: &Aws<'_>, role: Role, account: &Configured<'_>) -> Result<(Self, String), Failure> {
-        let mut builder = Builder::from(&aws.sdk).retry_partition(retries("iam", account.name));
+        let mut builder = Builder::from(&aws.reached.sdk).retry_partition(retries("iam", account.name));
         if let Some(url) = &aws.config.endpoint_url_iam {
             builder = builder.endpoint_url(url);
         }

@@ -24,8 +24,8 @@ use tokio::sync::Mutex;
 use super::accounts::OfRole;
 use super::pages::Pages;
 use super::place::{Chosen, Place};
+use super::role::Role;
 use super::sdk::{Aws, retries};
-use super::sts::Role;
 use super::watch::{Caller, Service, Watch};
 use crate::fetch::accounts::Configured;
 use crate::fetch::directory::{Directory, GroupAnswer, GroupName, Member, NoKeys, Who, Words};
@@ -100,7 +100,8 @@ impl OfRole for IdentityStore {
             return Err(failure("configuration", account.name, cause, hint, FailureKind::Configuration));
         };
         let mut place = aws.place(&role.account, account.name);
-        let mut builder = Builder::from(&aws.sdk).retry_partition(retries("identitystore", account.name));
+        let mut builder =
+            Builder::from(&aws.reached.sdk).retry_partition(retries("identitystore", account.name));
         if let Some(region) = &store.region {
             builder = builder.region(Region::new(region.clone()));
             let region = Chosen { region: region.clone(), from: "the key region beside identity_store" };

@@ -67,7 +67,7 @@ impl Object {
     ) -> Result<Self, Failure> {
         let aws = Aws::reach(&config.aws, config.source.policy(), means).await?;
         let mut place = Place { account: "credentials of this host".to_owned(), ..aws.place("", "") };
-        let mut builder = Builder::from(&aws.sdk).retry_partition(retries("s3", bucket));
+        let mut builder = Builder::from(&aws.reached.sdk).retry_partition(retries("s3", bucket));
         if config.aws.role.is_some() {
             let account = Configured::first(config);
             let role = aws.role(&aws.identity().await?, &account).await?;
@@ -80,7 +80,7 @@ impl Object {
         if let Some(url) = endpoint {
             builder = builder.endpoint_url(url);
         }
-        let is_path_style = is_path_style(bucket, endpoint.or(aws.sdk.endpoint_url()));
+        let is_path_style = is_path_style(bucket, endpoint.or(aws.reached.sdk.endpoint_url()));
         let region = place.region.clone();
         Ok(Self {
             client: Client::from_conf(builder.force_path_style(is_path_style).build()),

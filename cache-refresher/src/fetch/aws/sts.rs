@@ -5,6 +5,7 @@ use aws_sdk_sts::config::{Builder, Credentials};
 use listing::{Failure, FailureKind};
 
 use super::credentials::Lack;
+use super::role::{Identity, Role};
 use super::sdk::{Aws, retries};
 use super::watch::QUERY;
 use crate::fetch::accounts::Configured;
@@ -15,23 +16,6 @@ const SESSION: &str = "nss-iam@<instance-id>";
 
 /// STS accepts 2 to 64 characters.
 const LONGEST_SESSION: usize = 64;
-
-/// The identity of this host in AWS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity {
-    account: String,
-    arn: String,
-}
-
-/// The role that reads an account.
-pub(super) struct Role {
-    /// The account's id.
-    pub(super) account: String,
-    /// What to do if a call is denied to it.
-    pub(super) denied: String,
-    /// `None`: the host's own.
-    pub(super) credentials: Option<Credentials>,
-}
 
 impl Identity {
     /// `aws`, `aws-cn`, `aws-us-gov`.
@@ -78,8 +62,18 @@ impl Identity {
 }
 
 impl Aws<'_> {
-    /// By GetCallerIdentity, which needs no permission.
+    /// By GetCallerIdentity, which needs no permission, unless it is known.
     pub(super) async fn identity(&self) -> Result<Identity, Failure> {
+        let known = self.reached.roles.lock().0.clone();
+        if let Some(identity) = known {
+            return Ok(identity);
+        }
+        let identity = self.ask_identity().await?;
+        self.reached.roles.lock().0 = Some(identity.clone());
+        Ok(identity)
+    }
+
+    async fn ask_identity(&self) -> Result<Identity, Failure> {
         let client = self.sts("base");
         let denied = "this call needs no permission: does a policy of the organization or of the VPC endpoint deny it?";
         let caller = self.caller(&QUERY, denied.to_owned(), self.place("", ""));
@@ -107,10 +101,10 @@ impl Aws<'_> {
     /// The SDK reports an instance without a role in the same way as metadata that did not answer. The first needs an
     /// administrator, the second may be temporary.
     async fn why_no_credentials(&self, failure: Failure) -> Failure {
-        if self.credentials.lack() != Some(Lack::Metadata) {
+        if self.reached.credentials.lack() != Some(Lack::Metadata) {
             return failure;
         }
-        let (cause, hint, kind) = match self.imds.role(self.deadline).await {
+        let (cause, hint, kind) = match self.reached.imds.role(self.deadline).await {
             Ok(Some(_)) => {
                 let hint = "instance metadata names a role; the next refresh asks again for its credentials";
                 let cause = format!("no credentials: {}", failure.cause);
@@ -136,6 +130,21 @@ impl Aws<'_> {
                 credentials: None,
             });
         };
+        let known = self.reached.roles.lock().1.get(account.name).cloned();
+        if let Some(role) = known {
+            return Ok(role);
+        }
+        let role = self.assume(identity, account, role).await?;
+        self.reached.roles.lock().1.insert(account.name.to_owned(), role.clone());
+        Ok(role)
+    }
+
+    async fn assume(
+        &self,
+        identity: &Identity,
+        account: &Configured<'_>,
+        role: &str,
+    ) -> Result<Role, Failure> {
         let arn = identity.role_arn(role);
         let session = self.session_name().await;
         let client = self.sts(account.name);
@@ -180,7 +189,7 @@ impl Aws<'_> {
     }
 
     fn sts(&self, name: &str) -> Client {
-        let mut builder = Builder::from(&self.sdk).retry_partition(retries("sts", name));
+        let mut builder = Builder::from(&self.reached.sdk).retry_partition(retries("sts", name));
         if let Some(url) = &self.config.endpoint_url_sts {
             builder = builder.endpoint_url(url);
         }
@@ -192,7 +201,7 @@ impl Aws<'_> {
         if !name.contains("<instance-id>") {
             return session(name);
         }
-        let host = match self.imds.instance_id(self.deadline).await {
+        let host = match self.reached.imds.instance_id(self.deadline).await {
             Some(id) => id,
             None => nix::unistd::gethostname()
                 .map(|host| host.to_string_lossy().into_owned())

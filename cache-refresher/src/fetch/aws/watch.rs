@@ -63,7 +63,7 @@ impl Aws<'_> {
             means: self.means.clone(),
             purpose: Purpose::Members,
             account: None,
-            credentials: self.credentials.clone(),
+            credentials: self.reached.credentials.clone(),
             service,
             denied,
             place,
@@ -328,6 +328,7 @@ pub(super) mod tests {
     use super::super::calls::Calls;
     use super::super::place::Chosen;
     use super::*;
+    use crate::fetch::aws::link::Link;
     use crate::fetch::pace::{Pace, Past};
     use crate::fetch::tests::Quiet;
 
@@ -346,6 +347,7 @@ pub(super) mod tests {
             means: Means {
                 calls: Calls::default(),
                 pace: Pace::new(None, Past::default(), Timestamp::UNIX_EPOCH, false),
+                link: Link::default(),
                 progress: Arc::new(Quiet),
             },
             purpose: Purpose::Members,

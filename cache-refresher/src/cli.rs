@@ -43,6 +43,10 @@ pub(crate) struct Cli {
     #[arg(long, hide = true)]
     pub last_good: bool,
 
+    /// With 'fetch': keep running, and read the source as often as '[refresh] every' says; read it once if that is not set
+    #[arg(long, conflicts_with_all = ["dry_run", "force", "removals_only", "repeat"])]
+    pub poll: bool,
+
     /// Print the report as JSON instead of the summary line
     #[arg(long)]
     pub json: bool,
@@ -65,6 +69,10 @@ impl Cli {
         let repeats = [None, Some(Half::Publish)].contains(&cli.half);
         if cli.repeat.is_some() && !repeats {
             let why = "'--loop' repeats a whole refresh, or 'publish'";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, why));
+        }
+        if cli.poll && cli.half != Some(Half::Fetch) {
+            let why = "'--poll' is for 'fetch'";
             return Err(Self::command().error(ErrorKind::ArgumentConflict, why));
         }
         Ok(cli)
@@ -121,7 +129,15 @@ mod tests {
         assert_eq!((cli.half, cli.repeat), (None, Some(Duration::from_secs(300))));
         let cli = Cli::parsed(["cache-refresher", "publish", "--loop", "20s", "--json"]).unwrap();
         assert_eq!((cli.half, cli.repeat), (Some(Half::Publish), Some(Duration::from_secs(20))));
-        for wrong in [&["--loop", "soon"][..], &["--loop", "5m", "fetch"], &["listing"]] {
+        assert!(Cli::parsed(["cache-refresher", "fetch", "--poll"]).unwrap().poll);
+        for wrong in [
+            &["--poll"][..],
+            &["apply", "--poll"],
+            &["fetch", "--poll", "--force"],
+            &["--loop", "soon"],
+            &["--loop", "5m", "fetch"],
+            &["listing"],
+        ] {
             assert!(Cli::parsed([&["cache-refresher"], wrong].concat()).is_err(), "{wrong:?}");
         }
     }

@@ -29,6 +29,8 @@ pub(crate) const DOCUMENT: &str = "/var/lib/nss-iam-fetch/listing.signed";
 const ETAG: &str = "/var/lib/nss-iam-fetch/listing.etag";
 /// The largest file of that, in bytes.
 const LARGEST_ETAG: u64 = 8 << 10;
+/// Its time changes when a fetch half that stays wants the apply half to run. A path unit watches it.
+const DUE: &str = "/var/lib/nss-iam-fetch/due";
 /// What the last fetch did. Nothing but monitoring depends on it.
 pub(crate) const REPORT: &str = "/var/lib/nss-iam-fetch/report.json";
 /// The largest report that is read, in bytes.
@@ -191,6 +193,17 @@ pub(crate) fn previous(source: &Source) -> Option<Listing> {
         log::warn!("cannot use '{LISTING}': {cause}; using the data of the last successful refresh");
     }
     None
+}
+
+/// Asks for a run of the apply half.
+pub(crate) fn call_apply() -> io::Result<()> {
+    fs::write(DUE, "")
+}
+
+/// Which file the listing is now; none if there is none.
+pub(crate) fn which() -> Option<(u64, u64, i64, i64)> {
+    let about = fs::symlink_metadata(LISTING).ok()?;
+    Some((about.dev(), about.ino(), about.mtime(), about.mtime_nsec()))
 }
 
 /// Replaces a file if its content is another.

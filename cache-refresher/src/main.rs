@@ -20,6 +20,7 @@ mod names;
 mod notify;
 mod nscd;
 mod plan;
+mod poll;
 mod progress;
 mod publish;
 mod recover;
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
     } else {
         logger::install(to_journal, cli.verbose);
     }
-    if cli.repeat.is_some() {
+    if cli.repeat.is_some() || cli.poll {
         leave_when_told();
     }
     if cli.half == Some(Half::Publish) {
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
     }
     loop {
         let status = match cli.half {
+            Some(Half::Fetch) if cli.poll => poll::fetch(&cli),
             Some(Half::Fetch) => runner::fetch(&cli),
             Some(Half::Apply) => runner::apply(&cli),
             Some(Half::Homes) => homes::create(),

@@ -200,6 +200,7 @@ fn publish_once(
             release: &release,
             stored: None,
             kept: None,
+            read: None,
             past: memory.past.clone(),
             asked: None,
             now,

@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use config::{Config, CreateHomes};
 use jiff::Timestamp;
-use listing::Listing;
+use listing::{Failure, Listing};
 use message::Message;
 use nix::unistd::geteuid;
 use status::Fetched;
 
 use crate::apply;
 use crate::cli::Cli;
-use crate::fetch::Session;
+use crate::fetch::{Content, Past, Session};
 use crate::handover::{self, LISTING};
 use crate::known::Known;
 use crate::progress::Bar;
@@ -41,7 +41,11 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
     if let Some(cause) = loaded.broken.as_ref().filter(|_| !cli.last_good) {
         log::error!("{cause}");
     }
-    let Some(config) = loaded.config else { return exit::CONFIGURATION };
+    let Some(config) = loaded.config.as_ref() else { return exit::CONFIGURATION };
+    fetch_once(cli, config, loaded.broken.is_some())
+}
+
+fn fetch_once(cli: &Cli, config: &Config, is_broken: bool) -> u8 {
     let directory = Path::new(LISTING).parent().unwrap_or(Path::new("/"));
     let _lock = match lock::of_fetch(directory) {
         Ok(lock) => lock,
@@ -51,9 +55,9 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
         }
     };
     let (started, time) = (Instant::now(), now());
-    let mut fetched = Fetched { time: Some(time), ..run_fetch(cli, &config) };
+    let mut fetched = Fetched { time: Some(time), ..run_fetch(cli, config) };
     fetched.seconds = started.elapsed().as_secs_f64();
-    if loaded.broken.is_some() {
+    if is_broken {
         fetched.exit = exit::heaviest([fetched.exit, exit::CONFIGURATION]);
     }
     if !cli.dry_run {
@@ -115,16 +119,16 @@ fn is_confirmed(names: &[String]) -> bool {
 }
 
 /// The configuration.
-struct Loaded {
+pub(crate) struct Loaded {
     /// The current one, or the last valid one.
-    config: Option<Config>,
+    pub(crate) config: Option<Config>,
     texts: Vec<(PathBuf, String)>,
     /// Why the current one cannot be used.
     broken: Option<config::Error>,
 }
 
 impl Loaded {
-    fn read(cli: &Cli) -> Self {
+    pub(crate) fn read(cli: &Cli) -> Self {
         let main = std::path::absolute(&cli.config).unwrap_or_else(|_| cli.config.clone());
         let loaded = Config::texts(&main).and_then(|texts| Ok((Config::parse(&texts)?, texts)));
         match loaded {
@@ -233,7 +237,6 @@ fn printed(cli: &Cli, report: &Report, started: Instant) -> String {
 }
 
 fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
-    let source = &config.source;
     let session = match Session::of(config, None) {
         Ok(session) => session,
         Err(failure) => {
@@ -241,53 +244,76 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
             return Fetched { exit, failures: vec![failure], ..Fetched::default() };
         }
     };
-    let previous = handover::previous(source);
-    let remembered =
-        Known::read(Path::new(cache::DIRECTORY)).map(|known| known.accounts_of(source)).unwrap_or_default();
+    let past = calls::past();
+    let read =
+        read(cli, config, Before { session: &session, listing: None, past: past.clone(), document: None });
+    let fetched = outcome(&read);
+    if cli.dry_run {
+        return Fetched { listing: Some(read.listing), ..fetched };
+    }
+    if read.past != past {
+        calls::write(&read.past);
+    }
+    written(config, &read, fetched)
+}
+
+/// What is known before the source is read.
+pub(crate) struct Before<'a> {
+    pub(crate) session: &'a Session,
+    /// What was read last, if it is newer than the file.
+    pub(crate) listing: Option<Listing>,
+    pub(crate) past: Past,
+    /// The document, if it was read already.
+    pub(crate) document: Option<Result<Content, Failure>>,
+}
+
+/// Reads the source.
+pub(crate) fn read(cli: &Cli, config: &Config, before: Before<'_>) -> fetch::Fetched {
+    let source = &config.source;
     let progress = Arc::new(Bar::start());
-    let (force, release) =
-        (cli.force, &fetch::Release { all: cli.force, names: cli.release.iter().cloned().collect() });
-    let bar = Arc::clone(&progress);
-    let (stored, kept) = (handover::stored(config), handover::kept(config));
-    let (asked, past) = (asked(), calls::past());
+    let release = fetch::Release { all: cli.force, names: cli.release.iter().cloned().collect() };
     let request = fetch::Request {
         config,
-        previous,
-        remembered,
-        stored,
-        kept,
-        force,
-        release,
-        past: past.clone(),
-        asked,
+        previous: before.listing.or_else(|| handover::previous(source)),
+        remembered: Known::read(Path::new(cache::DIRECTORY))
+            .map(|known| known.accounts_of(source))
+            .unwrap_or_default(),
+        stored: handover::stored(config),
+        kept: handover::kept(config),
+        read: before.document,
+        force: cli.force,
+        release: &release,
+        past: before.past,
+        asked: asked(),
         now: now(),
-        progress: bar,
+        progress: Arc::clone(&progress) as Arc<dyn fetch::Progress>,
     };
-    let fetch::Fetched { listing, document, calls, past: now_past, failures } = fetch::fetch(request, &session);
+    let fetched = fetch::fetch(request, before.session);
     progress.end();
-    let mut fetched = Fetched {
+    fetched
+}
+
+/// What the report says of it.
+pub(crate) fn outcome(read: &fetch::Fetched) -> Fetched {
+    let fetch::Fetched { listing, calls, failures, .. } = read;
+    Fetched {
         exit: exit::heaviest(failures.iter().map(|failure| exit::of(failure.kind))),
         users: listing.accounts.iter().map(|account| account.users.len()).sum(),
         groups: listing.accounts.iter().map(|account| account.groups.len()).sum(),
         accounts: listing.accounts.len(),
         calls: calls.counts(),
         throttled: calls.throttled(),
-        failures,
+        failures: failures.clone(),
         ..Fetched::default()
-    };
-    if cli.dry_run {
-        fetched.listing = Some(listing);
-        return fetched;
     }
-    if now_past != past {
-        calls::write(&now_past);
-    }
-    let document = document.filter(|_| config.trust.verifies());
-    if let Err(cause) = handover::write(&listing, document.as_ref()) {
-        log::error!("cannot write '{LISTING}': {cause}; the previous listing stays");
-        fetched.exit = exit::heaviest([fetched.exit, exit::of_io(&cause)]);
-    }
-    fetched
+}
+
+/// Hands the listing over to the apply half.
+pub(crate) fn written(config: &Config, read: &fetch::Fetched, fetched: Fetched) -> Fetched {
+    let document = read.document.as_ref().filter(|_| config.trust.verifies());
+    let Err(cause) = handover::write(&read.listing, document) else { return fetched };
+    log::error!("cannot write '{LISTING}': {cause}; the previous listing stays");
+    Fetched { exit: exit::heaviest([fetched.exit, exit::of_io(&cause)]), ..fetched }
 }
 
 /// Runs the fetch half as a child, and returns its report. `last_good`: the child uses the last valid configuration.
@@ -319,7 +345,7 @@ fn print_fetched(cli: &Cli, fetched: &Fetched) {
     print(&text);
 }
 
-fn failed(status: u8, message: impl Into<Message>) -> u8 {
+pub(crate) fn failed(status: u8, message: impl Into<Message>) -> u8 {
     log::error!("{}", message.into());
     status
 }

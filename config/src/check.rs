@@ -66,7 +66,8 @@ pub(crate) fn age(item: &Item) -> Read<Option<Duration>> {
 /// The longest time between two readings of the same: half of the age at which keys-cmd and doctor call keys old.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 
-pub(crate) fn members_every(item: &Item) -> Read<Option<Duration>> {
+/// How often a source is read, or memberships.
+pub(crate) fn every(item: &Item) -> Read<Option<Duration>> {
     let every = age(item)?;
     if every.is_some_and(|every| every > LONGEST_PAUSE) {
         return Err(item.wrong("too long for what was removed to stay", "at most \"30m\""));
@@ -76,7 +77,7 @@ pub(crate) fn members_every(item: &Item) -> Read<Option<Duration>> {
 
 /// Twice this time is when keys that could not be read become an error, and no key may be too old to be offered before.
 pub(crate) fn keys_every(item: &Item, max_age: Option<Duration>) -> Read<Option<Duration>> {
-    let every = members_every(item)?;
+    let every = every(item)?;
     if every.zip(max_age).is_some_and(|(every, max_age)| every > max_age / 2) {
         let hint = "at most half of [keys] max_age";
         return Err(item.wrong("keys would be too old to be offered before they are read again", hint));

@@ -267,6 +267,7 @@ const MADE: [&str; 28] = [
     "/run/nss-iam-imds.nft",
     "/run/nss-iam-refresh",
     "/var/lib/nss-iam-fetch/calls.json",
+    "/var/lib/nss-iam-fetch/due",
     "/var/lib/nss-iam-fetch/listing.etag",
     "/var/lib/nss-iam-fetch/listing.json",
     "/var/lib/nss-iam-fetch/listing.signed",

@@ -37,7 +37,7 @@ pub(crate) struct Judge<'a> {
 }
 
 /// Reads it, or keeps what was known. Also returns the document if it was accepted.
-pub(super) async fn read(request: Request<'_>, document: impl Document) -> (Listing, Option<Content>) {
+pub(super) async fn read(mut request: Request<'_>, document: impl Document) -> (Listing, Option<Content>) {
     let (known, _) = retention::by_name(request.previous.clone(), request.remembered.clone());
     let judge = Judge {
         config: request.config,
@@ -47,7 +47,10 @@ pub(super) async fn read(request: Request<'_>, document: impl Document) -> (List
         release: request.release,
         now: request.now,
     };
-    let read = document.content().await;
+    let read = match request.read.take() {
+        Some(read) => read,
+        None => document.content().await,
+    };
     let read = read.and_then(|content| Ok((judge.accept(&content.bytes, &document.name())?, content)));
     match read {
         Ok((listing, content)) => (listing, Some(content)),

@@ -1,9 +1,11 @@
 //! The source `file:///…`: a listing in a file of this host.
 
+use std::fs::Metadata;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use listing::regular::{Links, Unread};
+use listing::regular::{Links, Regular, Unread};
 use listing::{Failure, FailureKind};
 
 use super::document::Document;
@@ -19,14 +21,25 @@ impl Document for File<'_> {
     }
 
     async fn content(&self) -> Result<Content, Failure> {
-        Ok(Content { bytes: read(self.0)?, etag: None })
+        let file = read(self.0)?;
+        Ok(Content { etag: Some(tag(&file.about)), bytes: file.bytes })
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+/// Whether the file is the one with this tag, and was not written to since.
+pub(super) fn is_unchanged(path: &Path, known: &str) -> bool {
+    std::fs::metadata(path).is_ok_and(|about| tag(&about) == known)
+}
+
+fn tag(about: &Metadata) -> String {
+    let (changed, modified) = ((about.ctime(), about.ctime_nsec()), (about.mtime(), about.mtime_nsec()));
+    format!("{:?}", (about.dev(), about.ino(), about.size(), changed, modified))
+}
+
+fn read(path: &Path) -> Result<Regular, Failure> {
     let refused = |cause: &str| failure("read", &path.to_string_lossy(), cause, "", FailureKind::Held);
     match listing::read(path, Links::Follow) {
-        Ok(file) => Ok(file.bytes),
+        Ok(file) => Ok(file),
         Err(Unread::Open(cause)) => {
             let kind = match cause.kind() {
                 ErrorKind::NotFound => FailureKind::Configuration,

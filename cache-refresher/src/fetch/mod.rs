@@ -24,7 +24,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use config::Source;
+use config::{Config, Source};
 use jiff::Timestamp;
 use listing::{Failure, FailureKind, Listing};
 
@@ -72,6 +72,52 @@ pub(crate) fn fetch(request: Request<'_>, session: &Session) -> Fetched {
         session.reconnect();
     }
     Fetched { listing, document, calls, past: pace.past(), failures }
+}
+
+/// Whether the document that is the source has changed.
+pub(crate) enum Looked {
+    /// It is still the same.
+    Unchanged,
+    /// It was read, as far as possible.
+    Read(Result<Content, Failure>),
+    /// Only a fetch can tell.
+    Unknown,
+}
+
+/// What to look at.
+pub(crate) struct Look<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) session: &'a Session,
+    /// The tag of the document that was read last.
+    pub(crate) known: &'a str,
+    /// Counts the requests.
+    pub(crate) calls: Calls,
+    pub(crate) past: Past,
+    pub(crate) now: Timestamp,
+    pub(crate) progress: Arc<dyn Progress>,
+}
+
+/// Looks at the document that is the source: by one request, or at its file. Also returns what the next fetch has to know.
+pub(crate) fn look(look: Look<'_>) -> (Looked, Past) {
+    let Look { config, session, known, calls, past, now, progress } = look;
+    let pace = Pace::new(config.refresh.max_calls_per_minute, past, now, false);
+    let looked = match &config.source {
+        Source::S3 { bucket, key, .. } => {
+            let means = aws::Means { calls, pace: pace.clone(), link: session.link.clone(), progress };
+            let object = object::Remote { config, bucket, key, means, kept: None };
+            match session.wait(object.get(Some(known))) {
+                Ok(None) => Looked::Unchanged,
+                Ok(Some(content)) => Looked::Read(Ok(content)),
+                Err(failure) => {
+                    session.reconnect();
+                    Looked::Read(Err(failure))
+                }
+            }
+        }
+        Source::File { path, .. } if file::is_unchanged(path, known) => Looked::Unchanged,
+        Source::File { .. } | Source::Iam | Source::IdentityCenter => Looked::Unknown,
+    };
+    (looked, pace.past())
 }
 
 /// A source is either a set of accounts that are asked for groups and users, or one document.

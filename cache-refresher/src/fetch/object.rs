@@ -31,15 +31,22 @@ impl Document for Remote<'_> {
 
     /// One request if it is unchanged; the kept document is then judged again, since it may have expired.
     async fn content(&self) -> Result<Content, Failure> {
-        let object = Object::open(self.config, (self.bucket, self.key), self.means.clone()).await?;
         let kept = self.kept.as_ref().and_then(|kept| Some((kept, kept.etag.as_deref()?)));
-        match (object.get(kept.map(|(_, etag)| etag)).await, kept) {
-            (Ok(Got::Content(etag, bytes)), _) => Ok(Content { bytes, etag: Some(etag) }),
-            (Ok(Got::Unchanged), Some((kept, _))) => Ok(kept.clone()),
-            (Ok(Got::Unchanged), None) => {
-                Err(failure("s3:GetObject", &self.name(), "no content", "", FailureKind::Held))
-            }
-            (Err(refusal), _) => Err(refusal.failure),
+        match (self.get(kept.map(|(_, etag)| etag)).await?, kept) {
+            (Some(content), _) => Ok(content),
+            (None, Some((kept, _))) => Ok(kept.clone()),
+            (None, None) => Err(failure("s3:GetObject", &self.name(), "no content", "", FailureKind::Held)),
+        }
+    }
+}
+
+impl Remote<'_> {
+    /// By one request. `None`: it is still the one with this ETag.
+    pub(super) async fn get(&self, known: Option<&str>) -> Result<Option<Content>, Failure> {
+        let object = Object::open(self.config, (self.bucket, self.key), self.means.clone()).await?;
+        match object.get(known).await.map_err(|refusal| refusal.failure)? {
+            Got::Content(etag, bytes) => Ok(Some(Content { bytes, etag: Some(etag) })),
+            Got::Unchanged => Ok(None),
         }
     }
 }

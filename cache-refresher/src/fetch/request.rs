@@ -26,7 +26,7 @@ pub(crate) trait Progress: Debug + Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) bytes: Vec<u8>,
-    /// By which S3 tells whether it has changed since.
+    /// By which it can be told whether it has changed since: the object's ETag, or what the file system says of the file.
     pub(crate) etag: Option<String>,
 }
 
@@ -42,6 +42,8 @@ pub(crate) struct Request<'a> {
     pub(crate) stored: Option<Listing>,
     /// The document that was read last from an object in S3.
     pub(crate) kept: Option<Content>,
+    /// The document, if it was read already.
+    pub(crate) read: Option<Result<Content, Failure>>,
     /// Treat removals as confirmed.
     pub(crate) force: bool,
     /// The users whom a change of the configuration, or an export without users, may remove.

@@ -145,7 +145,7 @@ fn the_shipped_file_shows_every_key() {
         users.shell users.home users.gecos users.common_group users.create_homes \
         users.strip_domains users.name_style users.removed users.removed_keep users.terminate_sessions users.forward_only \
         local_groups.JumpHostAdmins names.reserved names.exclude names.allow.AIDAEXAMPLE tags.use tags.prefix ids.AIDAEXAMPLE keys.options keys.max_age keys.sshd keys.user_ca \
-        keys.instance_connect refresh.keys_every refresh.members_every refresh.max_calls_per_minute safety.max_removed_percent \
+        keys.instance_connect refresh.every refresh.keys_every refresh.members_every refresh.max_calls_per_minute safety.max_removed_percent \
         publish.url publish.fleet publish.key publish.valid publish.again publish.trusted_keys";
     assert_eq!(shown, all.split_whitespace().map(str::to_owned).collect());
 }

@@ -100,6 +100,7 @@ sshd = false
 instance_connect = true
 user_ca = "/etc/ssh/user-ca.pub"
 [refresh]
+every = "10s"
 keys_every = "45s"
 members_every = "20s"
 max_calls_per_minute = 600
@@ -218,6 +219,7 @@ fn of_every_key() -> Config {
             user_ca: text("/etc/ssh/user-ca.pub"),
         },
         refresh: Refresh {
+            every: Some(Duration::from_secs(10)),
             keys_every: Some(Duration::from_secs(45)),
             members_every: Some(Duration::from_secs(20)),
             max_calls_per_minute: Some(600),

@@ -102,6 +102,7 @@ fn durations_have_a_unit_and_are_above_zero() {
 
 #[test]
 fn keys_are_read_again_long_before_they_are_too_old() {
+    assert_values("[refresh]", "every", &["'0'", "'1s'", "'30m'"], &["''", "'31m'", "10"]);
     assert_values("[refresh]", "members_every", &["'0'", "'1m'", "'30m'"], &["''", "'31m'", "1"]);
     assert_values("[refresh]", "keys_every", &["'0'", "'1s'", "'30m'"], &["''", "'31m'", "'1d'", "15"]);
     assert_values(

@@ -15,6 +15,7 @@ mod host;
 mod identity_center;
 mod metadata;
 mod mistakes;
+mod poll;
 mod publish;
 mod removal;
 mod renames;

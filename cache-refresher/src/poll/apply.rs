@@ -1,0 +1,139 @@
+//! Sees to it that the apply half runs after something was written for it. A path unit starts it; what is written while it runs,
+//! such a unit does not notice.
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use status::Status;
+
+use crate::{handover, report};
+
+/// When the apply half is called again if it has not begun since, at first.
+const FIRST: SignedDuration = SignedDuration::from_secs(20);
+
+/// The longest time between two calls, and the time until it is called again after it failed: the interval of the timer.
+const LONGEST: SignedDuration = SignedDuration::from_mins(5);
+
+/// What is known of the apply half.
+#[derive(Debug, Default)]
+pub(super) struct Apply {
+    /// Since when it has something to do; none: it has done everything.
+    since: Option<Timestamp>,
+    /// When it is called again.
+    again: Timestamp,
+    patience: SignedDuration,
+}
+
+/// What to do now.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Nothing,
+    Call,
+}
+
+impl Apply {
+    /// It has something to do from now on.
+    pub(super) fn call(&mut self, now: Timestamp) {
+        *self = Self { since: Some(now), again: later(now, FIRST), patience: FIRST };
+        call();
+    }
+
+    /// Calls it again if it did not begin since, or failed.
+    pub(super) fn remind(&mut self, now: Timestamp) {
+        if self.since.is_none() {
+            return;
+        }
+        let status = report::last(Path::new(cache::DIRECTORY));
+        if self.next(now, &status) == Next::Call {
+            call();
+        }
+    }
+
+    fn next(&mut self, now: Timestamp, status: &Status) -> Next {
+        let Some(since) = self.since else { return Next::Nothing };
+        let has_begun = status.time.is_some_and(|time| time >= since && time <= now);
+        if has_begun && status.exit == crate::exit::OK {
+            self.since = None;
+            return Next::Nothing;
+        }
+        if has_begun {
+            // From the run that failed on.
+            self.patience = LONGEST;
+            self.again = self.again.max(later(status.time.unwrap_or(now), LONGEST));
+        }
+        // The clock was set back.
+        let is_far = self.again.duration_since(now) > LONGEST;
+        if now < self.again && !is_far {
+            return Next::Nothing;
+        }
+        self.patience = self.patience.saturating_mul(2).min(LONGEST);
+        (self.since, self.again) = (Some(if is_far { now } else { since }), later(now, self.patience));
+        Next::Call
+    }
+}
+
+fn later(now: Timestamp, time: SignedDuration) -> Timestamp {
+    now.checked_add(time).unwrap_or(now)
+}
+
+fn call() {
+    if let Err(cause) = handover::call_apply() {
+        log::warn!("cannot tell the apply half that there is something to do: {cause}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_795_000_000 + seconds).unwrap()
+    }
+
+    /// The times at which it is called again within 20 minutes, if the status then says this.
+    fn calls(status: impl Fn(i64) -> Option<(i64, u8)>) -> Vec<i64> {
+        let mut apply = Apply { since: Some(at(0)), again: at(20), patience: FIRST };
+        let called = |second: &i64| {
+            let status = status(*second).map_or_else(Status::default, |(time, exit)| Status {
+                time: Some(at(time)),
+                exit,
+                ..Status::default()
+            });
+            apply.next(at(*second), &status) == Next::Call
+        };
+        (0..1200).step_by(10).filter(called).collect()
+    }
+
+    #[test]
+    fn it_is_called_until_a_run_began_since_and_less_and_less_often() {
+        assert_eq!(calls(|_| None), [20, 60, 140, 300, 600, 900]);
+        assert_eq!(calls(|_| Some((-1, 0))), calls(|_| None), "a run that began before may have read less");
+        assert_eq!(calls(|second| (second > 10).then_some((1, 0))), [] as [i64; 0]);
+        assert_eq!(calls(|second| Some(if second > 70 { (61, 0) } else { (-1, 0) })), [20, 60]);
+        assert_eq!(calls(|_| Some((9000, 0))), calls(|_| None), "of another clock");
+    }
+
+    #[test]
+    fn a_run_that_failed_is_repeated_as_often_as_by_the_timer() {
+        let mut apply = Apply { since: Some(at(0)), again: at(20), patience: FIRST };
+        let mut ran = 1;
+        let called = (10..1200).step_by(10).filter(|&second| {
+            let status = Status { time: Some(at(ran)), exit: 65, ..Status::default() };
+            let is_called = apply.next(at(second), &status) == Next::Call;
+            if is_called {
+                ran = second + 1;
+            }
+            is_called
+        });
+        assert_eq!(called.collect::<Vec<_>>(), [310, 620, 930]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_nothing() {
+        let mut apply = Apply { since: Some(at(9000)), again: at(9020), patience: FIRST };
+        assert_eq!(apply.next(at(0), &Status::default()), Next::Call);
+        let status = Status { time: Some(at(1)), ..Status::default() };
+        assert_eq!(apply.next(at(10), &status), Next::Nothing);
+        assert!(apply.since.is_none());
+    }
+}

@@ -31,17 +31,25 @@ fn named(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_templates_allow_what_the_shipped_policy_does_and_nothing_else() {
-    for file in ["deploy/cloudformation.yaml", "deploy/terraform/main.tf"] {
-        let text = fs::read_to_string(repository().join(file)).unwrap();
+    for file in [
+        "cloudformation/lookup.yaml",
+        "terraform/lookup/main.tf",
+        "cloudformation/bucket.yaml",
+        "terraform/bucket/main.tf",
+    ] {
+        let file = format!("deploy/{file}");
+        let text = fs::read_to_string(repository().join(&file)).unwrap();
         assert_eq!(named(&text.replace("arn:aws:iam::", "").replace(":iam::", "")), allowed(), "{file}");
     }
 }
 
 #[test]
-fn cfn_lint_finds_nothing_wrong_with_the_template() {
+fn cfn_lint_finds_nothing_wrong_with_the_templates() {
     let lint = repository().join(".venv/bin/cfn-lint");
     assert!(lint.is_file(), "'{}' is missing\nhint: make release", lint.display());
-    let ran = Command::new(lint).arg(repository().join("deploy/cloudformation.yaml")).output().unwrap();
+    let templates = fs::read_dir(repository().join("deploy/cloudformation")).unwrap();
+    let templates = templates.map(|file| file.unwrap().path());
+    let ran = Command::new(lint).args(templates).output().unwrap();
     assert!(ran.status.success(), "{}{}", text(&ran.stdout), text(&ran.stderr));
 }
 
@@ -76,7 +84,7 @@ with moto.mock_aws():
 fn a_stack_asks_for_the_external_id_and_lets_the_instance_assume_roles_of_other_accounts() {
     let stack = |parameters: Value| -> Value {
         let python = repository().join(".venv/bin/python");
-        let file = repository().join("deploy/cloudformation.yaml");
+        let file = repository().join("deploy/cloudformation/lookup.yaml");
         let words = ["-c", STACK, file.to_str().unwrap(), &parameters.to_string()];
         serde_json::from_str(&done(python.to_str().unwrap(), &words)).unwrap()
     };
@@ -102,16 +110,59 @@ fn a_stack_asks_for_the_external_id_and_lets_the_instance_assume_roles_of_other_
     assert_eq!(full["assumes"], json!([assume(&full["role"]), assume(&json!(others))]));
 }
 
+/// The policies of `bucket` in both languages, with placeholders for what both are given.
+const POLICIES: &str = r#"
+import hcl2, json, sys, yaml
+class Loader(yaml.SafeLoader): pass
+Loader.add_multi_constructor("!", lambda loader, tag, node: loader.construct_scalar(node)
+    if isinstance(node, yaml.ScalarNode) else loader.construct_sequence(node, deep=True))
+def listed(value):
+    return value if isinstance(value, list) else [value]
+def plain(value):
+    names = {"AWS::Partition": "P", "Bucket": "B", "ListingKey": "K", "AWS::AccountId": "A",
+             "data.aws_partition.current.partition": "P", "var.bucket": "B", "var.listing_key": "K",
+             "data.aws_caller_identity.current.account_id": "A"}
+    value = value.strip('"')
+    while "${local." in value:
+        name = value.split("${local.", 1)[1].split("}", 1)[0]
+        value = value.replace("${local." + name + "}", local[name].strip('"'))
+    for name, short in names.items():
+        value = value.replace("${" + name + "}", short)
+    return value
+template = yaml.load(open(sys.argv[1] + "/cloudformation/bucket.yaml"), Loader)["Resources"]
+module = hcl2.load(open(sys.argv[1] + "/terraform/bucket/main.tf"))
+local = {name.strip('"'): value for name, value in module["locals"][0].items()}
+documents = {}
+for one in module["data"]:
+    for name, about in one.get('"aws_iam_policy_document"', one.get("aws_iam_policy_document", {})).items():
+        documents[name.strip('"')] = about["statement"]
+of_cfn = lambda name: [[s["Sid"], sorted(listed(s["Action"])), sorted(map(plain, listed(s["Resource"])))]
+                       for s in template[name]["Properties"]["PolicyDocument"]["Statement"] if "Sid" in s]
+of_hcl = lambda name: [[plain(s["sid"]), sorted(map(plain, s["actions"])), sorted(map(plain, listed(s["resources"])))]
+                       for s in documents[name]]
+print(json.dumps({"cfn": {"host": of_cfn("HostPolicy"), "publisher": of_cfn("PublisherPolicy"), "bucket": of_cfn("BucketPolicy")[:1]},
+                  "hcl": {"host": of_hcl("host"), "publisher": of_hcl("publisher"), "bucket": of_hcl("bucket")[:1]}}))
+"#;
+
+/// That those of CloudFormation are what `nss-iamctl policy` prints: `tests/tests/fetch/stack.rs`.
 #[test]
-fn the_terraform_module_is_valid_hcl() {
-    let read = "import hcl2, json, sys; print(json.dumps(hcl2.load(open(sys.argv[1]))))";
-    let parsed = python(read, "deploy/terraform/main.tf");
-    assert_eq!(parsed["variable"].as_array().unwrap().len(), 4, "{parsed}");
+fn the_policies_of_the_terraform_module_are_those_of_the_cloudformation_template() {
+    let mut policies = python(POLICIES, "deploy");
+    // A list of groups here, and a pattern there.
+    for (language, group) in [("cfn", "${Groups}"), ("hcl", "${group}")] {
+        let resources = policies[language]["publisher"][0][2].take().to_string();
+        for path in ["", "*/"] {
+            assert!(resources.contains(&format!(":group/{path}{group}")), "{resources}");
+        }
+    }
+    assert_eq!(policies["cfn"], policies["hcl"]);
+    assert_eq!(policies["cfn"]["host"], json!([["ReadListing", ["s3:GetObject"], ["arn:P:s3:::B/K"]]]));
 }
 
-/// Neither Terraform nor its provider is in a package registry: both are tested only if they are installed.
+/// `make lint` has Terraform check them against the provider's schema, and here the real provider does. It is in no package
+/// registry, so this runs only where both are installed.
 #[test]
-fn terraform_finds_the_module_formatted_and_valid() {
+fn terraform_finds_the_modules_formatted_and_valid() {
     let find = "find -L /opt /usr/share/terraform /usr/local/share/terraform -name 'terraform-provider-aws_*' -print -quit";
     let found = Command::new("sh").args(["-c", find]).output().unwrap();
     let (found, terraform) =
@@ -121,14 +172,16 @@ fn terraform_finds_the_module_formatted_and_valid() {
         let _ = writeln!(std::io::stdout(), "skipped: needs terraform and its provider for AWS");
         return;
     };
-    let directory = tempfile::tempdir().unwrap();
-    fs::copy(repository().join("deploy/terraform/main.tf"), directory.path().join("main.tf")).unwrap();
     let plugins = format!("-plugin-dir={}", plugins.display());
-    for line in [&["fmt", "-check", "-diff"][..], &["init", "-backend=false", &plugins], &["validate"]] {
-        let mut command = Command::new("terraform");
-        command.args(line).arg("-no-color").current_dir(directory.path()).env("CHECKPOINT_DISABLE", "1");
-        let ran = command.output().unwrap();
-        assert!(ran.status.success(), "{line:?}: {}{}", text(&ran.stdout), text(&ran.stderr));
+    for module in fs::read_dir(repository().join("deploy/terraform")).unwrap() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::copy(module.unwrap().path().join("main.tf"), directory.path().join("main.tf")).unwrap();
+        for line in [&["fmt", "-check", "-diff"][..], &["init", "-backend=false", &plugins], &["validate"]] {
+            let mut command = Command::new("terraform");
+            command.args(line).arg("-no-color").current_dir(directory.path()).env("CHECKPOINT_DISABLE", "1");
+            let ran = command.output().unwrap();
+            assert!(ran.status.success(), "{line:?}: {}{}", text(&ran.stdout), text(&ran.stderr));
+        }
     }
 }
 

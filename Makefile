@@ -166,7 +166,7 @@ bench: module $(VENV) ## Compare lookups with every peer (written to docs/benchm
 	$(TARGET)/release/bench-lookups
 	$(TARGET)/release/bench-refresh
 
-lint: setup $(LINT) $(DENY)/bin/cargo-deny ## Check formatting, clippy, dependencies (deny.toml), the workflow and the issue forms
+lint: setup $(LINT) $(DENY)/bin/cargo-deny ## Check formatting, clippy, dependencies (deny.toml), the workflow, the issue forms and Terraform
 	@if $(CARGO) clippy --version >/dev/null 2>&1 && $(CARGO) fmt --version >/dev/null 2>&1; then \
 		$(CARGO) fmt --all --check && $(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings && \
 		$(CARGO) clippy -p tests --test vm --test aarch64 --locked --quiet -- -D warnings; \
@@ -177,6 +177,7 @@ lint: setup $(LINT) $(DENY)/bin/cargo-deny ## Check formatting, clippy, dependen
 	.venv/bin/actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
 	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml
 	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	.venv/bin/python tests/terraform/validate.py deploy/terraform/*
 
 # Renamed, because any program may load it at any time.
 install-module:

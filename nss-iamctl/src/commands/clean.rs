@@ -14,7 +14,7 @@ use status::{Locked, metrics};
 use crate::cli;
 use crate::host::Host;
 use crate::host::files;
-use crate::host::paths::{LISTING, LOCKED, TIMER};
+use crate::host::paths::{LISTING, LOCKED, TIMER, WATCH};
 use crate::host::published::Published;
 use crate::inspect::without_account;
 use crate::say::error::Error;
@@ -81,10 +81,12 @@ fn remarks(host: &Host) -> Result<Vec<Message>, Error> {
     let mut remarks = Vec::new();
     let is_active =
         |unit| host.run(&["systemctl", "is-active", "--quiet", unit]).is_ok_and(|ran| ran.success());
-    if host.exists("/run/systemd/system") && is_active(TIMER) {
-        let what = format!("'{TIMER}' is active, and will fetch everything again");
-        remarks.push(Message::new(what).with_hint(format!("systemctl stop {TIMER}")));
-    }
+    let active =
+        [TIMER, WATCH].into_iter().filter(|unit| host.exists("/run/systemd/system") && is_active(unit));
+    remarks.extend(active.map(|unit| {
+        let what = format!("'{unit}' is active, and will fetch everything again");
+        Message::new(what).with_hint(format!("systemctl stop {unit}"))
+    }));
     let locked = Locked::read(&host.path(LOCKED)).unwrap_or_default().names;
     if !locked.is_empty() {
         let names: Vec<&String> = locked.iter().collect();

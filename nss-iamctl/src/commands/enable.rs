@@ -24,7 +24,7 @@ use crate::edit::step::{self, Step};
 use crate::edit::sudo;
 use crate::edit::transaction::{Transaction, carry_out};
 use crate::edit::units;
-use crate::host::paths::{IMDS, TIMER};
+use crate::host::paths::IMDS;
 use crate::host::published::Published;
 use crate::host::{Host, files, nscd, selinux, services, vendor};
 use crate::inspect::checks::no_effect;
@@ -226,9 +226,15 @@ impl Plan {
             }
             _ => {}
         }
-        // Without systemctl, 'cache-refresher --loop' replaces the timer.
-        if services::is_installed(host, TIMER) && host.find("systemctl").is_some() && !enabled(TIMER) {
-            self.steps.push(on(TIMER));
+        // Without systemctl, 'cache-refresher --loop' replaces them.
+        let (wanted, other) = units::schedule(&self.config);
+        if services::is_installed(host, wanted) && host.find("systemctl").is_some() {
+            if services::is_installed(host, other) && enabled(other) {
+                self.steps.push(Step::Unit { unit: other.to_owned(), on: false });
+            }
+            if !enabled(wanted) {
+                self.steps.push(on(wanted));
+            }
         }
         Ok(())
     }

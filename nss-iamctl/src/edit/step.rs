@@ -102,6 +102,11 @@ impl Step {
                         manifest.units.push(unit.clone());
                         Ok(())
                     })?;
+                } else {
+                    transaction.record(|manifest| {
+                        manifest.units.retain(|other| other != unit);
+                        Ok(())
+                    })?;
                 }
                 let [there, back] = [*on, !*on].map(|on| units::switch(host, on, unit));
                 transaction.run(&there, back)

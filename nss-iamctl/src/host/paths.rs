@@ -26,6 +26,8 @@ pub(crate) const ASKED: &str = "/run/nss-iam-refresh";
 
 /// The timer, and the two services that it starts: it starts the second, which starts the first.
 pub(crate) const TIMER: &str = "nss-iam-refresh.timer";
+/// What starts the second instead where the first stays: it starts the first, too.
+pub(crate) const WATCH: &str = "nss-iam-refresh.path";
 pub(crate) const SERVICES: [&str; 2] = ["nss-iam-fetch.service", "nss-iam-refresh.service"];
 /// The unit that blocks nss-iam users from the instance metadata.
 pub(crate) const IMDS: &str = "nss-iam-imds.service";

@@ -49,6 +49,10 @@ pub(crate) fn run(host: &Host) -> Result<Ran, Error> {
     ask(host);
     let last = Status::read(&host.path(STATUS)).ok().and_then(|status| status.time);
     let [fetch, refresh] = SERVICES;
+    if before.first().is_some_and(|fetch| fetch.stays) {
+        // It reads the configuration and the source again, and is ready after that.
+        host.must(&["systemctl", "restart", "--no-block", fetch])?;
+    }
     host.must(&["systemctl", "start", "--no-block", refresh])?;
     let after = wait(host)?;
     let ran = |at: usize| match (before.get(at), after.get(at)) {
@@ -62,8 +66,10 @@ pub(crate) fn run(host: &Host) -> Result<Ran, Error> {
     let units = [(fetch, ran(0)), (refresh, Some(refreshed))];
     let failed = units.into_iter().filter_map(|(name, unit)| unit.map(|unit| (name, unit)));
     let failed: Vec<_> = failed.filter(|(_, unit)| unit.exit != error::OK).collect();
-    let exit = exit::heaviest(failed.iter().map(|(_, unit)| unit.exit));
     let status = Status::read(&host.path(STATUS)).ok().filter(|status| status.time != last);
+    let of_fetch = status.as_ref().and_then(|status| status.fetch.as_ref()).map(|fetch| fetch.exit);
+    let of_fetch = of_fetch.filter(|_| after.first().is_some_and(|fetch| fetch.stays));
+    let exit = exit::heaviest(failed.iter().map(|(_, unit)| unit.exit).chain(of_fetch));
     Ok(Ran {
         exit,
         failed: failed.into_iter().map(|(name, unit)| (name, unit.run.clone())).collect(),
@@ -124,6 +130,8 @@ struct Unit {
     run: String,
     exit: u8,
     busy: bool,
+    /// It runs, and does not end by itself.
+    stays: bool,
     progress: String,
 }
 
@@ -182,6 +190,7 @@ fn unit(text: &str) -> Unit {
         run: value("InvocationID").to_owned(),
         exit,
         busy: value("ActiveState") == "activating" || !["", "0"].contains(&value("Job")),
+        stays: value("ActiveState") == "active",
         progress: value("StatusText").to_owned(),
     }
 }
@@ -202,6 +211,7 @@ mod tests {
         let idle =
             state("ActiveState=failed\nExecMainCode=1\nExecMainStatus=77\nInvocationID=ab\nStatusText=\n");
         assert_eq!(idle, Unit { run: "ab".to_owned(), exit: 77, ..Unit::default() });
+        assert!(state("ActiveState=active").stays && !state("ActiveState=deactivating").stays);
         assert!(state("ActiveState=activating\nStatusText=3/7").busy);
         assert!(state("ActiveState=inactive\nJob=12").busy && !state("ActiveState=inactive\nJob=0").busy);
         assert_eq!(state("ExecMainCode=2\nExecMainStatus=15").exit, error::OTHER, "a signal");

@@ -27,7 +27,7 @@ use policy::instance_connect::COMMANDS;
 use crate::edit::nsswitch;
 use crate::edit::settings;
 use crate::edit::sshd::user_ca;
-use crate::edit::sudo;
+use crate::edit::{sudo, units};
 use crate::host::Host;
 use crate::host::published::Published;
 use crate::host::selinux::WrongLabel;
@@ -91,8 +91,8 @@ pub(crate) struct Facts {
     pub user_ca: Option<Message>,
     /// Whether a PAM file creates home directories; `None` if no PAM file of sshd was found.
     pub makes_homes: Option<bool>,
-    /// systemd's version of it; `None` if systemd is not running.
-    pub timer: Option<Unit>,
+    /// What has this host refreshed, and what would with another configuration; `None` if systemd is not running.
+    pub schedule: Option<(Unit, Unit)>,
     pub services: Vec<Unit>,
     /// `None` if systemd is not running, or has no unit for it.
     pub imds: Option<ImdsFacts>,
@@ -189,12 +189,14 @@ impl Facts {
         let published = Published::read(host);
         let systemd = host.exists("/run/systemd/system");
         let root = rustix::process::geteuid().is_root();
+        let config = config(host);
+        let (wanted, other) = units::schedule(config.as_ref().unwrap_or(&Config::default()));
         let users = accounts::local(host).unwrap_or_default();
         let groups = accounts::local_groups(host).unwrap_or_default();
         Self {
             now,
             root,
-            config: config(host),
+            config,
             passwd: users.into_iter().map(|user| (user.name, user.uid)).collect(),
             group: groups.into_iter().map(|group| (group.name, group.gid)).collect(),
             machine_id: text(host, "/etc/machine-id").unwrap_or_default().trim().to_owned(),
@@ -222,7 +224,7 @@ impl Facts {
             sshd: sshd::gather(host),
             user_ca: user_ca(host).filter(|_| root),
             makes_homes: has_module(host, &["pam_mkhomedir", "pam_oddjob_mkhomedir"]),
-            timer: systemd.then(|| Unit::of(host, paths::TIMER)),
+            schedule: systemd.then(|| (Unit::of(host, wanted), Unit::of(host, other))),
             services: if systemd {
                 paths::SERVICES.iter().map(|name| Unit::of(host, name)).collect()
             } else {

@@ -13,6 +13,7 @@ mod jump_host;
 mod life;
 mod logins;
 mod names;
+mod polling;
 #[cfg(target_arch = "x86_64")]
 mod programs_32;
 mod rpm;

@@ -50,7 +50,7 @@ fn what_an_administrator_should_look_at_is_a_warning() {
         facts.services[0].result = "exit-code".to_owned();
     });
     warns("there are no automatic refreshes", &|facts| {
-        facts.timer.as_mut().unwrap().active = "inactive".to_owned();
+        facts.schedule.as_mut().unwrap().0.active = "inactive".to_owned();
     });
     warns("sshd is not installed", &|facts| facts.sshd = None);
     warns("5 of 9", &|facts| {

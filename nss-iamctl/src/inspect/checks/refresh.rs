@@ -5,7 +5,7 @@ use listing::{Failure, FailureCode, FailureKind};
 use policy::offer::{self, STALE};
 use status::{Kind, Skip, Status, Told, Warning, What};
 
-use crate::host::paths::{STATUS, TIMER};
+use crate::host::paths::STATUS;
 use crate::host::published::Trouble;
 use crate::inspect::checks::skipped::{self, Refused};
 use crate::inspect::facts::Facts;
@@ -231,24 +231,27 @@ pub(crate) fn clock(facts: &Facts) -> Vec<Finding> {
 /// Whether the timer runs, and the last runs succeeded.
 pub(crate) fn units(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
-    match &facts.timer {
-        Some(timer) if timer.load == "not-found" => {
-            let what = format!("systemd has no '{TIMER}', so there are no automatic refreshes");
+    match &facts.schedule {
+        Some((Unit { name, load, .. }, _)) if load == "not-found" => {
+            let what = format!("systemd has no '{name}', so there are no automatic refreshes");
             findings.push(Finding::warn(
                 Link::TimerMissing,
                 what,
                 "reinstall the package nss-iam, or run cache-refresher --loop 5m",
             ));
         }
-        Some(timer) if timer.active != "active" => {
-            let what = format!("'{TIMER}' is {}, so there are no automatic refreshes", timer.active);
-            findings.push(Finding::warn(
-                Link::TimerInactive,
-                what,
-                format!("systemctl enable --now {TIMER}"),
-            ));
+        Some((Unit { name, active, .. }, other)) if active != "active" => {
+            let what = format!("'{name}' is {active}, so there are no automatic refreshes");
+            let hint = if other.active == "active" {
+                "nss-iamctl enable".to_owned()
+            } else {
+                format!("systemctl enable --now {name}")
+            };
+            findings.push(Finding::warn(Link::TimerInactive, what, hint));
         }
-        Some(_) => findings.push(Finding::ok(Link::Timer, format!("'{TIMER}' is active"))),
+        Some((Unit { name, .. }, _)) => {
+            findings.push(Finding::ok(Link::Timer, format!("'{name}' is active")))
+        }
         None => {}
     }
     let failed = facts.services.iter().filter(|unit| !unit.result.is_empty() && unit.result != "success");

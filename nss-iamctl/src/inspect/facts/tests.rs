@@ -163,7 +163,7 @@ fn a_host_is_seen_as_it_is() {
     assert!(
         matches!(facts.homes.as_slice(), [(name, _, Node { directory: true, uid: 0, .. })] if name == "ana")
     );
-    assert_eq!(facts.timer.map(|unit| unit.active).as_deref(), Some("active"));
+    assert_eq!(facts.schedule.map(|(unit, _)| unit.active).as_deref(), Some("active"));
     assert_eq!(facts.services[0].status, "77");
     let imds = facts.imds.unwrap();
     assert_eq!((imds.enabled, imds.rules), (true, Some(Err(Unseen::NoTable))));

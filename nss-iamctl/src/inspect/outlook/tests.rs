@@ -133,7 +133,7 @@ const CLOSED: &[Break] = &[
 const OPEN: &[Break] = &[
     ("nothing", |_, _| ()),
     ("the configuration", |facts, _| facts.config = Err(NoConfig::Refused(Message::new("x")))),
-    ("the timer", |facts, _| facts.timer.as_mut().unwrap().active = "inactive".to_owned()),
+    ("the timer", |facts, _| facts.schedule.as_mut().unwrap().0.active = "inactive".to_owned()),
     ("the fetch half", |facts, _| facts.services[0].result = "exit-code".to_owned()),
     ("the fetch user", |facts, _| {
         facts.passwd.remove("nss-iam-fetch");

@@ -11,7 +11,7 @@ fn what_keeps_sshd_from_letting_in_is_named() {
     use Level::{Bad, Warn};
     finds(Warn, "sshd is not installed", "", |facts, _| {
         facts.sshd = None;
-        facts.timer = None;
+        facts.schedule = None;
     });
     finds(Bad, "refuses its configuration: line 5", "sshd -t", |facts, _| {
         sshd(facts).refused = Some(Message::new("sshd refuses its configuration: line 5"));

@@ -64,7 +64,11 @@ fn keys_that_get_old_and_refreshes_that_do_not_run_are_named() {
         },
     );
     finds(Warn, "is inactive", "systemctl enable --now", |facts, _| {
-        facts.timer.as_mut().unwrap().active = "inactive".to_owned();
+        facts.schedule.as_mut().unwrap().0.active = "inactive".to_owned();
+    });
+    finds(Warn, "'nss-iam-refresh.timer' is inactive", "nss-iamctl enable", |facts, _| {
+        let (timer, watch) = facts.schedule.as_mut().unwrap();
+        (timer.active, watch.active) = ("inactive".to_owned(), "active".to_owned());
     });
     finds(Warn, "status 77 (denied", "journalctl -u nss-iam-fetch.service", |facts, _| {
         facts.services[0].result = "exit-code".to_owned();

@@ -256,7 +256,7 @@ fn no_message_and_no_manual_names_a_file_of_the_repository() {
 }
 
 /// What its programs make on a host; and, last, the file that sshd is told and that must never exist.
-const MADE: [&str; 28] = [
+const MADE: [&str; 29] = [
     "/etc/authselect/custom/nss-iam/nsswitch.conf",
     "/etc/nss-iam/config.d/10-enable.toml",
     "/etc/nss-iam/config.d/50-adopt.toml",

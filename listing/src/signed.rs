@@ -218,12 +218,13 @@ pub enum BadKey {
 }
 
 impl Signer {
-    /// Reads a private key, as `ssh-keygen` writes it.
+    /// Reads a private key, as `ssh-keygen` writes it. Stores of secrets, and what reads them, may add or drop a newline at the end.
     ///
     /// # Errors
     /// See [`BadKey`].
     pub fn read(pem: &[u8]) -> Result<Self, BadKey> {
-        let key = PrivateKey::from_openssh(pem).map_err(|cause| BadKey::Form(cause.to_string()))?;
+        let key =
+            PrivateKey::from_openssh(pem.trim_ascii()).map_err(|cause| BadKey::Form(cause.to_string()))?;
         if key.is_encrypted() {
             return Err(BadKey::Encrypted);
         }

@@ -71,6 +71,11 @@ fn what_ssh_keygen_signs_is_read_and_what_is_signed_here_ssh_keygen_verifies() {
         let keys = Keys::new(kind, bits);
         assert_eq!(read(&keys.by_hand(NAMESPACE, JSON), &keys.trusted()), Ok(Some(7)), "{kind} {bits}");
         let signer = Signer::read(&fs::read(keys.path("key")).unwrap()).unwrap();
+        // As stores of secrets give it back.
+        let key = fs::read_to_string(keys.path("key")).unwrap();
+        for key in [format!("{key}\n\n"), key.trim_end().to_owned()] {
+            assert_eq!(Signer::read(key.as_bytes()).unwrap().public(), signer.public());
+        }
         assert!(keys.trusted()[0].starts_with(&signer.public()), "{}", signer.public());
         let document = signer.sign(JSON.as_bytes()).unwrap();
         assert_eq!(read(&document, &[signer.public()]), Ok(Some(7)));

@@ -20,7 +20,7 @@ Where it differs from moto, and from what AWS does if it still differs:
 - The change `rename_user` keeps the tags, as AWS's UpdateUser does; moto's own UpdateUser loses them. The change
   `delete_user` leaves the groups first; moto's DeleteUser forgets to, AWS's refuses while there are any.
 - SSH keys are answered as they were uploaded, whatever the Encoding asked for; any key type is taken (AWS: RSA only).
-- Identity stores: see stores.py. S3: see buckets.py.
+- Identity stores: see stores.py. S3: see buckets.py. CloudFormation: see stacks.py.
 - Instance metadata is per account, below /_imds/ACCOUNT, version 2 only (no token: 401), with the token's
   lifetime header, the identity document, instance tags, and credentials of the account's instance role.
 
@@ -62,6 +62,7 @@ from werkzeug.serving import make_server
 
 import buckets
 import certificates
+import stacks
 import stores
 from metadata import INSTANCE_ROLE, REGION, metadata
 
@@ -295,6 +296,8 @@ CHANGES = {
     "detach_instance_role": lambda a, c: setattr(a, "instance_role", None),
     "bucket": buckets.change,  # bucket, what, ...; see buckets.py
     "store": lambda a, c: stores.change(a, REGION, c),  # store, what, ...; see stores.py
+    "stack": lambda a, c: stacks.create(a, REGION, c),  # name, template, parameters; see stacks.py
+    "network": lambda a, c: stacks.network(a, REGION),
     "set_page_size": lambda a, c: setattr(a, "page_size", c["size"]),
 }
 

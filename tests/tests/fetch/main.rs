@@ -21,3 +21,4 @@ mod removal;
 mod renames;
 mod site;
 mod sources;
+mod stack;

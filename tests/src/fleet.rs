@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{User, gettid};
@@ -20,10 +21,10 @@ use crate::{Account, Emulator, Host, Machine, REFRESHER, Ran, artefact, is_root}
 pub const OBJECT: &str = "fleet/jump";
 /// A name of [`OBJECT`]'s fleet.
 const NAME: &str = "jump";
-/// Metadata, which the region would otherwise be asked of, is slow to answer on a busy machine.
+/// Without it, metadata is asked for the region.
 const AWS: &str = "[aws]\nregion = \"eu-central-1\"\n";
-/// The document that the fetch half of a host read last.
-const DOCUMENT: &str = "/var/lib/nss-iam-fetch/listing.signed";
+/// What the fetch half touches if there is something for the apply half.
+const DUE: &str = "/var/lib/nss-iam-fetch/due";
 
 /// The emulator, and the links of the hosts. It stays in the thread that started it, which is in the emulator's network from
 /// then on.
@@ -33,6 +34,9 @@ pub struct Fleet {
     pub account: Account,
     _emulator: Emulator,
     directory: TempDir,
+    /// Where the files of the hosts are; none: in memory.
+    disk: Option<PathBuf>,
+    credentials: Vec<(&'static str, String)>,
 }
 
 /// A host of the fleet. It stays in its thread.
@@ -40,10 +44,8 @@ pub struct Fleet {
 pub struct Member {
     /// Its private root.
     pub host: Host,
-    /// The account, as this host reaches it.
-    pub account: Account,
-    /// Its address, as the emulator sees it.
-    pub address: String,
+    /// The environment in which programs find AWS.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// A host that runs in a thread.
@@ -72,6 +74,15 @@ impl Fleet {
     /// If there are no network namespaces here.
     #[must_use]
     pub fn start() -> Option<Self> {
+        Self::start_on(None)
+    }
+
+    /// The same, with the files of the hosts in a directory on a disk.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_on(disk: Option<PathBuf>) -> Option<Self> {
         if !is_root() {
             return None;
         }
@@ -85,7 +96,8 @@ impl Fleet {
         let key = directory.path().join("key");
         let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(key).status();
         assert!(made.unwrap().success());
-        Some(Self { account, _emulator: emulator, directory })
+        let credentials = account.credentials();
+        Some(Self { credentials, account, _emulator: emulator, directory, disk })
     }
 
     /// Starts a host with a number from 1 to 250 that no other one has.
@@ -100,7 +112,9 @@ impl Fleet {
         let (says, hears) = mpsc::channel();
         let (linked, wait) = mpsc::channel();
         let account = self.account.at(format!("10.77.{number}.1:{}", self.port()));
-        let start = move || run(&Member::start(number, account, &says, &wait));
+        let disk = self.disk.as_ref().map(|disk| disk.join(format!("host{number}")));
+        let environment = [account.direct(), self.credentials.clone()].concat();
+        let start = move || run(&Member::start(number, environment, disk, &says, &wait));
         let thread = std::thread::Builder::new().name(format!("host {number}")).spawn(start).unwrap();
         let task: i32 = hears.recv().expect("the host says why");
         ip(&format!("link add host{number} type veth peer name eth0 netns {task}"));
@@ -138,7 +152,8 @@ impl Fleet {
         fs::write(self.path("config.toml"), format!("{config}{AWS}{publish}")).unwrap();
         let mut command = Command::new(artefact("cache-refresher"));
         command.args(["publish", "--json", "--loop", pause, "--config"]).arg(self.path("config.toml"));
-        command.env_clear().envs(self.account.direct()).stdin(Stdio::null()).stdout(Stdio::piped());
+        let environment = [self.account.direct(), self.credentials.clone()].concat();
+        command.env_clear().envs(environment).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let rounds = BufReader::new(child.stdout.take().unwrap()).lines();
         Publisher { child, rounds }
@@ -150,30 +165,89 @@ impl Fleet {
 }
 
 impl Member {
-    fn start(number: u8, account: Account, says: &Sender<i32>, linked: &Receiver<()>) -> Self {
+    fn start(
+        number: u8,
+        environment: Vec<(&'static str, String)>,
+        disk: Option<PathBuf>,
+        says: &Sender<i32>,
+        linked: &Receiver<()>,
+    ) -> Self {
         unshare(CloneFlags::CLONE_NEWNET).expect("unshare a network namespace");
-        let host = Host::of_fleet(Machine::enter().expect("the fleet needs root"), number);
+        let machine = match disk {
+            Some(disk) => {
+                fs::create_dir_all(&disk).unwrap();
+                Machine::enter_on(&disk)
+            }
+            None => Machine::enter(),
+        };
+        let host = Host::of_fleet(machine.expect("the fleet needs root"), number);
         says.send(gettid().as_raw()).unwrap();
         linked.recv().expect("the fleet says why");
-        let address = format!("10.77.{number}.2");
         ip("link set lo up");
-        ip(&format!("address add {address}/24 dev eth0"));
+        ip(&format!("address add 10.77.{number}.2/24 dev eth0"));
         ip("link set eth0 up");
-        Self { host, account, address }
+        Self { host, environment }
     }
 
-    /// Reads the source once, as the user that the unit runs the fetch half as, and runs the apply half if there is something
-    /// new. Returns how that ended.
+    /// Starts the fetch half as the user that the unit runs it as, which reads the source as often as `[refresh] every` says.
     ///
     /// # Panics
-    /// If the programs cannot be run.
-    pub fn refresh(&self) -> Option<Ran> {
-        let before = fs::read(DOCUMENT).ok();
+    /// If it cannot be started.
+    #[must_use]
+    pub fn poll(&self) -> Poll<'_> {
+        let child = self.fetch(&["--poll"]).spawn().unwrap();
+        Poll { member: self, child, due: None }
+    }
+
+    /// `cache-refresher fetch` with these words, as the user that the unit runs it as.
+    ///
+    /// # Panics
+    /// If there is no such user.
+    #[must_use]
+    pub fn fetch(&self, words: &[&str]) -> Command {
         let user = User::from_name("nss-iam-fetch").unwrap().expect("it is installed");
-        let mut fetch = self.host.machine.command(&[REFRESHER, "fetch"]);
-        fetch.uid(user.uid.as_raw()).gid(user.gid.as_raw()).envs(self.account.direct()).stdin(Stdio::null());
-        fetch.output().unwrap();
-        (fs::read(DOCUMENT).ok() != before).then(|| self.host.refresher(&["apply"]))
+        let mut command = self.host.machine.command(&[&[REFRESHER, "fetch"], words].concat());
+        command
+            .uid(user.uid.as_raw())
+            .gid(user.gid.as_raw())
+            .envs(self.environment.clone())
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// The fetch half that stays, until this is dropped.
+#[derive(Debug)]
+pub struct Poll<'a> {
+    member: &'a Member,
+    child: Child,
+    due: Option<SystemTime>,
+}
+
+impl Poll<'_> {
+    /// Runs the apply half if it was called since, as the path unit does. Returns how that ended.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn applied(&mut self) -> Option<Ran> {
+        let due = fs::metadata(DUE).and_then(|file| file.modified()).ok();
+        (due != self.due).then(|| {
+            self.due = due;
+            self.member.host.refresher(&["apply"])
+        })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Poll<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -185,6 +259,12 @@ pub struct Publisher {
 }
 
 impl Publisher {
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the report of the next round.
     ///
     /// # Panics

@@ -43,7 +43,14 @@ impl Machine {
     /// directory are there, read-only. Without root, this prints `skipped: needs root` and returns `None`.
     #[must_use]
     pub fn enter() -> Option<Self> {
-        Self::over(Path::new("/"))
+        Self::over(Path::new("/"), None)
+    }
+
+    /// Like [`Machine::enter`], with the changed files in this directory, which must be on a file system on a disk, instead of in
+    /// memory.
+    #[must_use]
+    pub fn enter_on(disk: &Path) -> Option<Self> {
+        Self::over(Path::new("/"), Some(disk))
     }
 
     /// Like [`Machine::enter`], with a tree of `tests/trees.sh` instead of the host's files.
@@ -58,10 +65,10 @@ impl Machine {
             // It needs Python, which is in no tree.
             crate::emulator::start_shared();
         }
-        Self::over(&tree)
+        Self::over(&tree, None)
     }
 
-    fn over(lower: &Path) -> Option<Self> {
+    fn over(lower: &Path, disk: Option<&Path>) -> Option<Self> {
         if !is_root() {
             return None;
         }
@@ -72,7 +79,10 @@ impl Machine {
             !repository.starts_with(SCRATCH) && !target.starts_with(SCRATCH),
             "the repository is below {SCRATCH}"
         );
-        tmpfs(SCRATCH, "0755");
+        match disk {
+            Some(disk) => attach(Some(disk), SCRATCH, NOTHING, MsFlags::MS_BIND, NOTHING),
+            None => tmpfs(SCRATCH, "0755"),
+        }
         for directory in ["upper", "work", "root"] {
             fs::create_dir(Path::new(SCRATCH).join(directory)).unwrap();
         }

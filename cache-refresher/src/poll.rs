@@ -5,7 +5,9 @@ mod apply;
 mod content;
 
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -117,6 +119,9 @@ fn stay(cli: &Cli, mut config: Config, systemd: Option<Systemd>) -> u8 {
     }
     let mut poll = Poll { past: calls::past(), ..Poll::default() };
     loop {
+        if let Some(status) = renew() {
+            return status;
+        }
         let began = Instant::now();
         let broken = match load(cli) {
             Ok(read) => {
@@ -137,6 +142,18 @@ fn stay(cli: &Cli, mut config: Config, systemd: Option<Systemd>) -> u8 {
         let left = every.saturating_sub(began.elapsed()).max(every / 2);
         poll.sleep(left, systemd.as_ref());
     }
+}
+
+/// If a package has replaced this program, the process becomes the new one; it keeps its id, and so its place in systemd. Returns the
+/// exit status if there is none any more.
+fn renew() -> Option<u8> {
+    let running = std::fs::read_link("/proc/self/exe").ok()?;
+    // proc_pid_exe(5)
+    let path = running.to_str()?.strip_suffix(" (deleted)")?.to_owned();
+    let cause = Command::new(&path).args(std::env::args_os().skip(1)).exec();
+    let is_removed = cause.kind() == std::io::ErrorKind::NotFound;
+    let failed = || runner::failed(exit::OTHER, format!("cannot run '{path}', which was replaced: {cause}"));
+    Some(if is_removed { exit::OK } else { failed() })
 }
 
 fn load(cli: &Cli) -> Result<Config, config::Error> {

@@ -1,6 +1,7 @@
-//! Sees to it that the apply half runs after something was written for it. A path unit starts it; what is written while it runs,
-//! such a unit does not notice.
+//! Sees to it that the apply half runs after something was written for it, or local accounts were changed. A path unit starts it; what
+//! is written while it runs, such a unit does not notice.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,9 +15,14 @@ const FIRST: SignedDuration = SignedDuration::from_secs(20);
 /// The longest time between two calls, and the time until it is called again after it failed: the interval of the timer.
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
+/// The files with local accounts, which win. The path unit watches them, too.
+const ACCOUNTS: [&str; 2] = ["/etc/passwd", "/etc/group"];
+
 /// What is known of the apply half.
 #[derive(Debug, Default)]
 pub(super) struct Apply {
+    /// When local accounts were changed last.
+    changed: Option<Timestamp>,
     /// Since when it has something to do; none: it has done everything.
     since: Option<Timestamp>,
     /// When it is called again.
@@ -34,12 +40,33 @@ enum Next {
 impl Apply {
     /// It has something to do from now on.
     pub(super) fn call(&mut self, now: Timestamp) {
-        *self = Self { since: Some(now), again: later(now, FIRST), patience: FIRST };
+        self.expect(now, now);
         call();
+    }
+
+    /// It should begin after this time.
+    fn expect(&mut self, since: Timestamp, now: Timestamp) {
+        (self.since, self.again, self.patience) = (Some(since), later(now, FIRST), FIRST);
+    }
+
+    /// Takes note of when local accounts were changed.
+    fn note(&mut self, changed: Option<Timestamp>, now: Timestamp) {
+        let is_first = self.changed.is_none();
+        if let Some(at) = changed.filter(|at| Some(*at) != self.changed && *at <= now) {
+            self.changed = changed;
+            if !is_first && self.since.is_none_or(|since| since < at) {
+                self.expect(at, now);
+            }
+        }
     }
 
     /// Calls it again if it did not begin since, or failed.
     pub(super) fn remind(&mut self, now: Timestamp) {
+        let changed = ACCOUNTS.iter().filter_map(|path| {
+            let about = std::fs::metadata(path).ok()?;
+            Timestamp::new(about.ctime(), i32::try_from(about.ctime_nsec()).ok()?).ok()
+        });
+        self.note(changed.max(), now);
         if self.since.is_none() {
             return;
         }
@@ -92,7 +119,7 @@ mod tests {
 
     /// The times at which it is called again within 20 minutes, if the status then says this.
     fn calls(status: impl Fn(i64) -> Option<(i64, u8)>) -> Vec<i64> {
-        let mut apply = Apply { since: Some(at(0)), again: at(20), patience: FIRST };
+        let mut apply = Apply { since: Some(at(0)), again: at(20), patience: FIRST, ..Apply::default() };
         let called = |second: &i64| {
             let status = status(*second).map_or_else(Status::default, |(time, exit)| Status {
                 time: Some(at(time)),
@@ -115,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_run_that_failed_is_repeated_as_often_as_by_the_timer() {
-        let mut apply = Apply { since: Some(at(0)), again: at(20), patience: FIRST };
+        let mut apply = Apply { since: Some(at(0)), again: at(20), patience: FIRST, ..Apply::default() };
         let mut ran = 1;
         let called = (10..1200).step_by(10).filter(|&second| {
             let status = Status { time: Some(at(ran)), exit: 65, ..Status::default() };
@@ -129,8 +156,24 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_local_accounts_needs_a_run_that_began_after_it() {
+        let mut apply = Apply::default();
+        apply.note(Some(at(-100)), at(0));
+        assert_eq!(apply.since, None, "the first run looks at everything");
+        apply.note(Some(at(-100)), at(10));
+        assert_eq!(apply.since, None);
+        apply.note(Some(at(15)), at(20));
+        let run = |time| Status { time: Some(at(time)), ..Status::default() };
+        assert_eq!(apply.next(at(30), &run(14)), Next::Nothing, "the path unit may have started one");
+        assert_eq!(apply.next(at(40), &run(14)), Next::Call);
+        assert_eq!(apply.next(at(50), &run(41)), Next::Nothing);
+        apply.note(Some(at(9000)), at(60));
+        assert_eq!(apply.since, None, "of another clock");
+    }
+
+    #[test]
     fn a_clock_that_is_set_back_stops_nothing() {
-        let mut apply = Apply { since: Some(at(9000)), again: at(9020), patience: FIRST };
+        let mut apply = Apply { since: Some(at(9000)), again: at(9020), patience: FIRST, ..Apply::default() };
         assert_eq!(apply.next(at(0), &Status::default()), Next::Call);
         let status = Status { time: Some(at(1)), ..Status::default() };
         assert_eq!(apply.next(at(10), &status), Next::Nothing);

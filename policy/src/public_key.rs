@@ -236,8 +236,15 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(digits.len());
     let (mut held, mut count) = (0_u32, 0_u32);
     for digit in digits.bytes() {
-        let value = DIGITS.iter().position(|other| *other == digit)?;
-        held = held << 6 | u32::try_from(value).ok()?;
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        held = held << 6 | u32::from(value);
         count += 6;
         if count >= 8 {
             count -= 8;

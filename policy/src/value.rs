@@ -2,6 +2,7 @@
 //! refresh holds the state, the published files and the next ones at once.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::Id;
@@ -43,7 +44,7 @@ pub enum Invalid {
 }
 
 /// A text with its first bytes beside it, so that most comparisons in a sorted map need not read the text itself.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Sorted {
     /// Big-endian, filled up with zeros: the order is that of the texts, and where it is equal, they decide.
     first: u128,
@@ -55,6 +56,16 @@ impl Sorted {
         let mut first = [0; 16];
         first.iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
         Self { first: u128::from_be_bytes(first), text: text.into() }
+    }
+}
+
+impl Hash for Sorted {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Equal texts have equal beginnings, which need not be hashed twice.
+        state.write_u128(self.first);
+        if let Some(rest) = self.text.as_bytes().get(16..) {
+            state.write(rest);
+        }
     }
 }
 
@@ -183,11 +194,12 @@ impl KeyLine {
     /// [`Invalid::Key`] unless the line has three words with valid characters.
     pub fn new(line: &str) -> Result<Self, Invalid> {
         let word = |text: &str, more: &str| {
-            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+            let is_right = |byte: u8| byte.is_ascii_alphanumeric() || more.as_bytes().contains(&byte);
+            !text.is_empty() && text.bytes().all(is_right)
         };
-        let words: Vec<&str> = line.split(' ').collect();
-        match words.as_slice() {
-            [fingerprint, kind, body]
+        let mut words = line.splitn(3, ' ');
+        match (words.next(), words.next(), words.next()) {
+            (Some(fingerprint), Some(kind), Some(body))
                 if fingerprint.strip_prefix("SHA256:").is_some_and(|hash| word(hash, "+/"))
                     && word(kind, "-@.")
                     && word(body, "+/=") =>

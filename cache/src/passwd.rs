@@ -2,7 +2,8 @@
 //! names in both.
 //!
 //! A new field needs its column in `schema.sql`, new versions in `schema.rs`, a step in `state/migrations.rs`, and the
-//! code in `reader`. [`Passwd::read`] and `reader` must accept a `cache.db` of an earlier release, which lacks the column.
+//! code in `reader`. [`crate::snapshot::Cache::read`] and `reader` must accept a `cache.db` of an earlier release, which lacks the
+//! column.
 
 use policy::{Field, Invalid};
 use rusqlite::{Row, Statement, ToSql};
@@ -30,14 +31,13 @@ impl Passwd {
         Self { gecos: Field::default(), home, shell, lastchg }
     }
 
-    pub(crate) fn read<E: From<rusqlite::Error> + From<Invalid>>(row: &Row<'_>) -> Result<Self, E> {
-        let field = |column: &str| Ok::<_, E>(Field::new(&row.get::<_, String>(column)?)?);
-        Ok(Self {
-            gecos: field("gecos")?,
-            home: field("home")?,
-            shell: field("shell")?,
-            lastchg: row.get("lastchg")?,
-        })
+    /// Reads these columns of a row, which begin at `first`.
+    pub(crate) fn read<E: From<rusqlite::Error> + From<Invalid>>(
+        row: &Row<'_>,
+        first: usize,
+    ) -> Result<Self, E> {
+        let field = |at: usize| Ok::<_, E>(Field::new(text(row, first + at)?)?);
+        Ok(Self { gecos: field(0)?, home: field(1)?, shell: field(2)?, lastchg: row.get(first + 3)? })
     }
 
     /// Executes a statement with these values after `others`.
@@ -51,4 +51,9 @@ impl Passwd {
             [&gecos.as_str(), &home.as_str(), &shell.as_str(), lastchg];
         statement.execute([others, &own].concat().as_slice())
     }
+}
+
+/// The text in a column.
+pub(crate) fn text<'r>(row: &'r Row<'_>, at: usize) -> rusqlite::Result<&'r str> {
+    Ok(row.get_ref(at)?.as_str()?)
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, Row};
 use policy::{IamId, Id, Invalid, KeyLine, Name};
 
 use crate::accepted::Accepted;
-use crate::passwd::Passwd;
+use crate::passwd::{Passwd, text};
 pub use times::StoredTimes;
 
 /// Content of `cache.db`. Equal snapshots give equal answers.
@@ -115,30 +115,27 @@ impl Cache {
     /// If the file is missing or corrupt, or contains values that nss-iam never writes.
     pub fn read(file: &Path) -> Result<Self, Error> {
         let db = open(file)?;
-        let users = rows(&db, "SELECT * FROM passwd ORDER BY uid", |row| {
+        let sql = format!(
+            "SELECT uid, name, pinned, active, groups, local, {} FROM passwd ORDER BY uid",
+            Passwd::COLUMNS.join(", ")
+        );
+        let users = rows(&db, &sql, |row| {
             Ok(User {
-                uid: id(row, "uid")?,
-                name: Name::stored(&row.get::<_, String>("name")?)?,
-                pinned: row.get("pinned")?,
-                active: row.get("active")?,
-                passwd: Passwd::read::<Error>(row)?,
-                groups: words(row, "groups")?
-                    .map(|gid| Id::pinned(gid).map_err(Error::from))
-                    .collect::<Result<_, _>>()?,
-                local: words(row, "local")?.collect(),
+                uid: id(row)?,
+                name: Name::stored(text(row, 1)?)?,
+                pinned: row.get(2)?,
+                active: row.get(3)?,
+                groups: exactly(words(row, 4)?.map(|gid| Ok::<_, Error>(Id::pinned(gid?)?)))?,
+                local: exactly(words(row, 5)?)?,
+                passwd: Passwd::read::<Error>(row, 6)?,
             })
         })?;
-        let groups = rows(&db, "SELECT * FROM grp ORDER BY gid", |row| {
+        let groups = rows(&db, "SELECT gid, name, pinned, members FROM grp ORDER BY gid", |row| {
             Ok(Group {
-                gid: id(row, "gid")?,
-                name: Name::stored(&row.get::<_, String>("name")?)?,
-                pinned: row.get("pinned")?,
-                members: row
-                    .get::<_, String>("members")?
-                    .split(',')
-                    .filter(|name| !name.is_empty())
-                    .map(|name| Ok(Name::stored(name)?))
-                    .collect::<Result<_, Error>>()?,
+                gid: id(row)?,
+                name: Name::stored(text(row, 1)?)?,
+                pinned: row.get(2)?,
+                members: exactly(text(row, 3)?.split(',').filter(|name| !name.is_empty()).map(Name::stored))?,
             })
         })?;
         Ok(Self { users, groups })
@@ -200,24 +197,25 @@ impl Keys {
             let accepted = Accepted::read(row)?;
             Ok((row.get("machine_id")?, row.get("max_age")?, row.get("options")?, accepted))
         })?;
-        let logins = rows(&db, "SELECT * FROM login ORDER BY uid", |row| {
+        let has =
+            |column: &str| Ok::<_, Error>(db.prepare("SELECT * FROM login")?.column_index(column).is_ok());
+        // Before version 101, there was no such user.
+        let forward_only = if has("forward_only")? { "forward_only" } else { "0" };
+        // Before version 102, only the name could be one.
+        let principals = if has("principals")? { "principals" } else { "''" };
+        let sql = format!(
+            "SELECT uid, name, iam_id, confirmed, source, keys, {forward_only}, {principals} FROM login ORDER BY uid"
+        );
+        let logins = rows(&db, &sql, |row| {
             Ok(Login {
-                uid: id(row, "uid")?,
-                name: Name::stored(&row.get::<_, String>("name")?)?,
-                iam_id: IamId::new(&row.get::<_, String>("iam_id")?),
-                confirmed: row.get("confirmed")?,
-                source: row.get("source")?,
-                keys: key_lines(&row.get::<_, String>("keys")?)?,
-                // Before version 101, there was no such user.
-                forward_only: match row.as_ref().column_index("forward_only") {
-                    Ok(at) => row.get(at)?,
-                    Err(_) => false,
-                },
-                // Before version 102, only the name could be one.
-                principals: match row.as_ref().column_index("principals") {
-                    Ok(at) => row.get::<_, String>(at)?.lines().map(str::to_owned).collect(),
-                    Err(_) => Vec::new(),
-                },
+                uid: id(row)?,
+                name: Name::stored(text(row, 1)?)?,
+                iam_id: IamId::new(text(row, 2)?),
+                confirmed: row.get(3)?,
+                source: row.get(4)?,
+                keys: key_lines(text(row, 5)?)?,
+                forward_only: row.get(6)?,
+                principals: exactly(text(row, 7)?.lines().map(|word| Ok::<_, Error>(word.to_owned())))?,
             })
         })?;
         Ok(Self { machine_id, max_age, options, accepted, logins })
@@ -258,7 +256,12 @@ impl Keys {
 }
 
 pub(crate) fn key_lines(text: &str) -> Result<Vec<KeyLine>, Invalid> {
-    text.lines().map(KeyLine::new).collect()
+    exactly(text.lines().map(KeyLine::new))
+}
+
+/// Collects values that stay in memory for long, without room for more.
+pub(crate) fn exactly<T, E>(values: impl Iterator<Item = Result<T, E>>) -> Result<Vec<T>, E> {
+    values.collect::<Result<Box<[T]>, E>>().map(Vec::from)
 }
 
 pub(crate) fn joined<T: ToString>(values: &[T], with: &str) -> String {
@@ -278,17 +281,20 @@ fn open(file: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn rows<T>(db: &Connection, sql: &str, row: impl Fn(&Row<'_>) -> Result<T, Error>) -> Result<Vec<T>, Error> {
-    db.prepare(sql)?.query_and_then([], row)?.collect()
+    exactly(db.prepare(sql)?.query_and_then([], row)?)
 }
 
-fn id(row: &Row<'_>, column: &str) -> Result<Id, Error> {
-    Ok(Id::pinned(row.get(column)?)?)
+/// The first column.
+fn id(row: &Row<'_>) -> Result<Id, Error> {
+    Ok(Id::pinned(row.get(0)?)?)
 }
 
-fn words(row: &Row<'_>, column: &str) -> Result<impl Iterator<Item = u32>, Error> {
-    let text: String = row.get(column)?;
-    let numbers: Result<Vec<u32>, _> = text.split_ascii_whitespace().map(str::parse).collect();
-    Ok(numbers.map_err(|_| Invalid::Id(0))?.into_iter())
+fn words<'r>(
+    row: &'r Row<'_>,
+    at: usize,
+) -> Result<impl Iterator<Item = Result<u32, Error>> + use<'r>, Error> {
+    let words = text(row, at)?.split_ascii_whitespace();
+    Ok(words.map(|word| word.parse().map_err(|_| Invalid::Id(0).into())))
 }
 
 #[cfg(test)]

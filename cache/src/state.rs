@@ -12,9 +12,9 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Statement};
 
 use crate::accepted::Accepted;
-use crate::passwd::Passwd;
+use crate::passwd::{Passwd, text};
 use crate::schema::STATE;
-use crate::snapshot::{joined, key_lines};
+use crate::snapshot::{exactly, joined, key_lines};
 use policy::{IamId, Id, Invalid, KeyLine, Name};
 pub use stored::{Saving, Stored};
 use table::Table;
@@ -229,18 +229,21 @@ impl StateFile {
     /// See [`Error`].
     pub fn load(&self) -> Result<State, Error> {
         let identity = |row: &Row<'_>| {
-            Ok((iam_id(row)?, Identity { id: Id::pinned(row.get("id")?)?, pinned: row.get("pinned")? }))
+            let identity = Identity { id: Id::pinned(row.get(1)?)?, pinned: row.get(2)? };
+            Ok((IamId::new(text(row, 0)?), identity))
         };
         let group = |row: &Row<'_>| {
-            let name = Name::stored(&row.get::<_, String>("name")?)?;
-            Ok((iam_id(row)?, Group { account: row.get("account")?, name }))
+            let group = Group { account: row.get(1)?, name: Name::stored(text(row, 2)?)? };
+            Ok((IamId::new(text(row, 0)?), group))
         };
+        let home = |row: &Row<'_>| Ok((row.get(0)?, IamId::new(text(row, 1)?)));
+        let name = |row: &Row<'_>| Ok((Name::stored(text(row, 0)?)?, IamId::new(text(row, 1)?)));
         Ok(State {
-            identities: self.rows("SELECT * FROM identity", identity)?,
-            users: self.rows("SELECT * FROM user", user)?,
-            groups: self.rows("SELECT * FROM member_group", group)?,
-            homes: self.pairs("SELECT path, iam_id FROM home", Ok)?,
-            names: self.pairs("SELECT name, iam_id FROM name", |name| Name::stored(&name))?,
+            identities: self.rows("SELECT iam_id, id, pinned FROM identity", identity)?,
+            users: self.rows(&USER.select(), user)?,
+            groups: self.rows(&MEMBER_GROUP.select(), group)?,
+            homes: self.rows(&HOME.select(), home)?,
+            names: self.rows(&NAME.select(), name)?,
             asked: self.about("asked")?.unwrap_or(0),
             rebuilt: self.about("rebuilt")?,
             held: self.about("held")?.and_then(|held| usize::try_from(held).ok()),
@@ -250,16 +253,6 @@ impl StateFile {
                 .optional()?
                 .unwrap_or_default(),
         })
-    }
-
-    fn pairs<K: Ord>(
-        &self,
-        sql: &str,
-        key: impl Fn(String) -> Result<K, Invalid>,
-    ) -> Result<BTreeMap<K, IamId>, Error> {
-        let mut statement = self.0.prepare(sql)?;
-        let pair = |row: &Row<'_>| Ok::<_, Error>((key(row.get(0)?)?, iam_id(row)?));
-        statement.query_and_then([], pair)?.collect()
     }
 
     fn about(&self, column: &str) -> Result<Option<i64>, Error> {
@@ -303,11 +296,11 @@ impl StateFile {
         Ok(db.commit()?)
     }
 
-    fn rows<T>(
+    fn rows<K: Ord, T>(
         &self,
         sql: &str,
-        row: impl Fn(&Row<'_>) -> Result<(IamId, T), Error>,
-    ) -> Result<BTreeMap<IamId, T>, Error> {
+        row: impl Fn(&Row<'_>) -> Result<(K, T), Error>,
+    ) -> Result<BTreeMap<K, T>, Error> {
         self.0.prepare(sql)?.query_and_then([], row)?.collect()
     }
 }
@@ -352,28 +345,23 @@ fn give(db: &Connection, iam_id: &IamId, identity: Identity) -> Result<(), Error
     Ok(())
 }
 
-fn iam_id(row: &Row<'_>) -> Result<IamId, Error> {
-    Ok(IamId::new(&row.get::<_, String>("iam_id")?))
-}
-
+/// A row of [`USER`].
 fn user(row: &Row<'_>) -> Result<(IamId, User), Error> {
-    let text = |column: &str| row.get::<_, String>(column);
-    Ok((
-        iam_id(row)?,
-        User {
-            account: text("account")?,
-            iam_name: text("iam_name")?,
-            created: text("created")?,
-            name: Name::stored(&text("name")?)?,
-            passwd: Passwd::read::<Error>(row)?,
-            groups: text("groups")?.split_ascii_whitespace().map(IamId::new).collect(),
-            disabled: row.get("disabled")?,
-            hidden: row.get("hidden")?,
-            keys: key_lines(&text("keys")?)?,
-            confirmed: row.get("confirmed")?,
-            source: text("source")?,
-        },
-    ))
+    let text = |at: usize| text(row, at);
+    let user = User {
+        account: text(1)?.to_owned(),
+        iam_name: text(2)?.to_owned(),
+        created: text(3)?.to_owned(),
+        name: Name::stored(text(4)?)?,
+        groups: exactly(text(5)?.split_ascii_whitespace().map(|id| Ok::<_, Error>(IamId::new(id))))?,
+        disabled: row.get(6)?,
+        hidden: row.get(7)?,
+        keys: key_lines(text(8)?)?,
+        confirmed: row.get(9)?,
+        source: text(10)?.to_owned(),
+        passwd: Passwd::read::<Error>(row, 11)?,
+    };
+    Ok((IamId::new(text(0)?), user))
 }
 
 fn put_user(upsert: &mut Statement<'_>, iam_id: &str, user: &User) -> rusqlite::Result<usize> {

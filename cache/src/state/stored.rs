@@ -35,19 +35,24 @@ pub enum Saving {
 }
 
 impl Stored {
-    /// Reads `state.db` of any version in the directory `directory` through a copy in memory: nothing is created
-    /// or migrated on disk, and the file need not be writable.
+    /// Reads `state.db` of any version in the directory `directory`. Nothing is created or migrated on disk, and the file need
+    /// not be writable: one of an earlier version is migrated in memory.
     ///
     /// # Errors
     /// See [`Error`]; a missing file is an error of SQLite.
     pub fn read(directory: &Path) -> Result<Self, Error> {
-        let mut memory = Connection::open_in_memory()?;
-        migrations::copy(&connect(&directory.join(STATE.name))?, &mut memory)?;
-        let version = migrations::version(&memory, directory)?;
-        migrations::migrate(&mut memory, version)?;
-        let state = StateFile(memory).load()?;
+        let file = connect(&directory.join(STATE.name))?;
+        let version = migrations::version(&file, directory)?;
         // The file of an earlier release is migrated when it is written.
         let is_current = version >= STATE.version;
+        let state = if is_current {
+            StateFile(file).load()?
+        } else {
+            let mut memory = Connection::open_in_memory()?;
+            migrations::copy(&file, &mut memory)?;
+            migrations::migrate(&mut memory, version)?;
+            StateFile(memory).load()?
+        };
         Ok(Self::of(state, is_current, &confirmed::read(directory)))
     }
 

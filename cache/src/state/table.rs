@@ -34,6 +34,11 @@ impl Table {
         Ok(())
     }
 
+    /// All rows: the key, then the other columns.
+    pub(super) fn select(&self) -> String {
+        format!("SELECT {}, {} FROM {}", self.key, self.values.concat().join(", "), self.name)
+    }
+
     pub(super) fn upsert(&self) -> String {
         let Self { name, key, .. } = self;
         let values = self.values.concat();

@@ -193,12 +193,19 @@ impl Listing {
     /// # Errors
     /// See [`Error`]. Names, tags and key bodies are checked where they are used, not here.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
-        let version = serde_json::from_slice::<Versioned>(json)?.version;
-        if version != VERSION {
-            return Err(Error::Version(version));
+        let mut listing: Self = serde_json::from_slice(json).map_err(|cause| {
+            let version = serde_json::from_slice::<Versioned>(json).ok().map(|document| document.version);
+            version.filter(|version| *version != VERSION).map_or(Error::Form(cause), Error::Version)
+        })?;
+        if listing.version != VERSION {
+            return Err(Error::Version(listing.version));
         }
-        let listing: Self = serde_json::from_slice(json)?;
         listing.check()?;
+        // A parsed list has room for more.
+        for account in &mut listing.accounts {
+            account.users.shrink_to_fit();
+            account.users.iter_mut().for_each(|user| user.keys.shrink_to_fit());
+        }
         Ok(listing)
     }
 

@@ -115,6 +115,13 @@ impl Local {
         Ok(())
     }
 
+    /// Whether both have the facts of [`Self::read`] in common.
+    pub(crate) fn has_facts_of(&self, other: &Self) -> bool {
+        let Self { files, directory: _, uses: _, machine_id, locked, directories: _, sub_ids } = self;
+        (files, machine_id, locked, sub_ids)
+            == (&other.files, &other.machine_id, &other.locked, &other.sub_ids)
+    }
+
     /// Takes over the answers of another one.
     pub(crate) fn take_answers(&mut self, other: &Self) {
         self.directory.clone_from(&other.directory);

@@ -37,25 +37,28 @@ pub(super) fn publish(
         let lock = lock::of_apply(directory, request.dry_run)?;
         let mut local = Local::read(local::files()?, local::locked(directory)?)?;
         let stamp = Stamp::now();
-        let reading = match read.take().filter(|reading| reading.stamp == stamp) {
-            Some(reading) => reading,
-            None => read_again(request, given.clone(), &local, stamp)?,
+        let (reading, is_same) = match read.take().filter(|reading| reading.stamp == stamp) {
+            Some(reading) => (reading, true),
+            None => (read_again(request, given.clone(), &local, stamp)?, false),
         };
         let Reading { listing, disk, .. } = &reading;
-        let questions = plan::questions(&disk.input(request, listing, &local));
-        if let Some((known, answered)) = &asked
-            && questions.are_in(known)
-        {
+        let questions = || plan::questions(&disk.input(request, listing, &local));
+        // If nothing that they depend on has changed, they are the same.
+        let is_answered = |(known, answered): &(local::Questions, Local)| {
+            is_same && local.has_facts_of(answered) || questions().are_in(known)
+        };
+        if let Some((_, answered)) = asked.take().filter(is_answered) {
             if !is_current(request.texts) {
                 return Err(Error::Outdated);
             }
-            local.take_answers(answered);
+            local.take_answers(&answered);
             let plan = disk.plan(disk.input(request, listing, &local))?;
             if request.dry_run {
                 return Ok(compared(disk, &plan, listing, request.now));
             }
             return carry_out(request, disk, plan, listing, &local, lock, taken);
         }
+        let questions = questions();
         drop(lock);
         local.answer(&questions, &request.config.names.exclude)?;
         asked = Some((questions, local));

@@ -141,7 +141,7 @@ fn write_known(
     local: &Local,
 ) -> io::Result<()> {
     let present = plan.state.users.iter().filter(|(_, user)| leaving::is_in(user, &local.locked));
-    let published = present.map(|(iam_id, _)| iam_id.as_str()).collect();
+    let published = present.map(|(iam_id, _)| iam_id.as_str());
     let gid = local.files.groups.get(FETCH_USER).map(|group| group.gid);
-    Known::record(directory, texts, listing, &published, gid)
+    Known::record(directory, texts, listing, published, gid)
 }

@@ -33,6 +33,7 @@ use candidates::Candidates;
 use ids::Ids;
 pub(crate) use input::Input;
 use leaving::Leaving;
+use naming::LastHolders;
 pub(crate) use own_groups::Impossible;
 use own_groups::OwnGroups;
 pub(crate) use questions::questions;
@@ -78,8 +79,10 @@ fn attempt(input: &Input<'_>, own: &OwnGroups, leaving: &Leaving) -> Plan {
     let candidates = Candidates::of(input, leaving);
     let mut ids = Ids::new(input);
     let fixed = ids.own_groups(own, &mut told);
-    let groups = naming::groups(input, own, &candidates, &mut ids, &mut told);
-    let members = naming::users(input, own, &candidates, &groups, &mut ids, &mut told);
+    let holders = naming::Holders::of(input);
+    let groups = naming::groups(input, own, &candidates, &holders, &mut ids, &mut told);
+    let members = naming::users(input, own, &candidates, (&groups, &holders), &mut ids, &mut told);
+    drop(holders);
     let users = rows::users(input, &candidates.groups, &members, &mut told);
     let state = next_state(input, &groups, &users, ids);
     let (cache, keys) = rows::snapshots(input, own, &fixed, &groups, &users, &state);
@@ -172,17 +175,23 @@ fn accepted(input: &Input<'_>) -> Accepted {
 
 /// Who had each name last: the present holder, or else the one that the previous state remembers.
 fn names(before: &State, next: &State) -> BTreeMap<Name, IamId> {
-    let last = naming::last_holders(before).into_iter();
-    let mut names: BTreeMap<Name, IamId> =
-        last.map(|(name, iam_id)| (name.clone(), iam_id.clone())).collect();
+    let mut names = before.names.clone();
+    names.extend(copies(LastHolders::of(before).others()));
     let users = next.users.iter().filter(|(_, user)| user.disabled.is_none());
-    names.extend(users.map(|(iam_id, user)| (user.name.clone(), iam_id.clone())));
-    names.extend(next.groups.iter().map(|(iam_id, group)| (group.name.clone(), iam_id.clone())));
-    // A user who was already locked when first listed.
-    for (name, iam_id) in naming::last_holders(next) {
-        if !names.contains_key(name) {
+    let users = users.map(|(iam_id, user)| (&user.name, iam_id));
+    let present = users.chain(next.groups.iter().map(|(iam_id, group)| (&group.name, iam_id)));
+    for (name, iam_id) in present {
+        if names.get(name) != Some(iam_id) {
             names.insert(name.clone(), iam_id.clone());
         }
     }
+    // A user who was already locked when first listed.
+    let last = LastHolders::of(next);
+    let others: Vec<_> = copies(last.others().filter(|(name, _)| !names.contains_key(*name))).collect();
+    names.extend(others);
     names
+}
+
+fn copies<'a>(holders: impl Iterator<Item = (&'a Name, &'a IamId)>) -> impl Iterator<Item = (Name, IamId)> {
+    holders.map(|(name, iam_id)| (name.clone(), iam_id.clone()))
 }

@@ -94,10 +94,12 @@ impl<'a> Candidates<'a> {
                 kept: false,
             });
         }
+        self.users.reserve_exact(account.users.len());
         for user in &account.users {
             let mut groups = groups.remove(user.id.as_str()).unwrap_or_default();
             groups.sort();
             groups.dedup();
+            groups.shrink_to_fit();
             self.users.push(User {
                 iam_id: IamId::new(&user.id),
                 rank,

@@ -1,9 +1,8 @@
 //! Assigns names and ids to the candidates. Groups come first: a user must never have the name of a group.
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use cache::state::{Identity, State};
+use cache::state::{self, Identity, State};
 use config::TagUse;
 use policy::precedence::{GroupClaim, IdClaim, LastHolder, Standing, UserClaim};
 use policy::{IamId, Id, Name};
@@ -35,17 +34,17 @@ pub(super) fn groups<'a>(
     input: &Input<'_>,
     own: &OwnGroups,
     candidates: &'a Candidates<'a>,
+    holders: &Holders<'_>,
     ids: &mut Ids<'_>,
     told: &mut Told,
 ) -> Vec<Group<'a>> {
     let names = names_of(input, own);
-    let holders = Holders::of(input);
     let mut sorted: Vec<_> = candidates
         .groups
         .iter()
-        .map(|group| (group, group_name(input, group, &holders, &names, told)))
+        .map(|group| (group, group_name(input, group, holders, &names, told)))
         .map(|(group, name)| {
-            (group, name.and_then(|name| not_of_user(input, name, candidates, &holders, &names, ids)))
+            (group, name.and_then(|name| not_of_user(input, name, candidates, holders, &names, ids)))
         })
         .collect();
     sorted.sort_by_key(|(group, name)| {
@@ -153,16 +152,15 @@ pub(super) fn users<'a>(
     input: &Input<'_>,
     own: &OwnGroups,
     candidates: &'a Candidates<'a>,
-    groups: &[Group<'_>],
+    (groups, holders): (&[Group<'_>], &Holders<'_>),
     ids: &mut Ids<'_>,
     told: &mut Told,
 ) -> Vec<Member<'a>> {
     let mut names = names_of(input, own);
     names.own.extend(groups.iter().map(|group| group.name.to_string()));
-    let holders = Holders::of(input);
     let mut claims = Vec::new();
     for user in &candidates.users {
-        match ids.usable(&user.iam_id).and_then(|()| claim(input, user, &holders, &names, told)) {
+        match ids.usable(&user.iam_id).and_then(|()| claim(input, user, holders, &names, told)) {
             Ok(claim) => claims.push(claim),
             Err(reason) => told.skip(user.account, Part::User, user.iam_name, &user.iam_id, reason),
         }
@@ -221,35 +219,57 @@ fn with_ids<'a>(
 /// Who has each name now, or had it last.
 pub(super) struct Holders<'a> {
     input: &'a Input<'a>,
+    last: LastHolders<'a>,
+}
+
+/// Who had each name last. A state of an earlier release has only the last name of each user.
+pub(super) struct LastHolders<'a> {
+    names: &'a BTreeMap<Name, IamId>,
+    groups: HashMap<&'a Name, &'a IamId>,
     /// Only users: a lock stays with the user even if a group has the name now.
     users: HashMap<&'a Name, &'a IamId>,
-    last: HashMap<&'a Name, &'a IamId>,
 }
 
-/// The last user of each name.
-fn users_of(state: &State) -> HashMap<&Name, &IamId> {
-    let mut users: Vec<_> = state.users.iter().collect();
-    // The last one wins.
-    users.sort_by_key(|(iam_id, user)| Reverse(LastHolder::new(user.disabled, iam_id)));
-    users.into_iter().map(|(iam_id, user)| (&user.name, iam_id)).collect()
-}
+impl<'a> LastHolders<'a> {
+    pub(super) fn of(state: &'a State) -> Self {
+        let mut users: HashMap<&Name, (&IamId, &state::User)> = HashMap::with_capacity(state.users.len());
+        for (iam_id, user) in &state.users {
+            let rank = |(iam_id, user): (&'a IamId, &'a state::User)| LastHolder::new(user.disabled, iam_id);
+            let holder = users.entry(&user.name).or_insert((iam_id, user));
+            if rank((iam_id, user)) < rank(*holder) {
+                *holder = (iam_id, user);
+            }
+        }
+        Self {
+            names: &state.names,
+            groups: state.groups.iter().map(|(iam_id, group)| (&group.name, iam_id)).collect(),
+            users: users.into_iter().map(|(name, (iam_id, _))| (name, iam_id)).collect(),
+        }
+    }
 
-/// The last holder of each name. A state of an earlier release has only the last name of each user.
-pub(super) fn last_holders(state: &State) -> HashMap<&Name, &IamId> {
-    let groups = state.groups.iter().map(|(iam_id, group)| (&group.name, iam_id));
-    users_of(state).into_iter().chain(groups).chain(&state.names).collect()
+    pub(super) fn get(&self, name: &Name) -> Option<&'a IamId> {
+        let groups = || self.groups.get(name).or_else(|| self.users.get(name)).copied();
+        self.names.get(name).or_else(groups)
+    }
+
+    /// Those whom [`State::names`] lacks.
+    pub(super) fn others(&self) -> impl Iterator<Item = (&'a Name, &'a IamId)> + '_ {
+        let names =
+            self.groups.keys().chain(self.users.keys()).filter(|name| !self.names.contains_key(**name));
+        names.filter_map(|name| Some((*name, self.get(name)?)))
+    }
 }
 
 impl<'a> Holders<'a> {
     pub(super) fn of(input: &'a Input<'a>) -> Self {
-        Self { input, users: users_of(input.state), last: last_holders(input.state) }
+        Self { input, last: LastHolders::of(input.state) }
     }
 
     pub(super) fn standing(&self, iam_id: &IamId, name: &Name) -> Standing {
         let group = self.input.state.groups.get(iam_id).map(|group| &group.name);
         if self.present(iam_id) == Some(name) || group == Some(name) {
             Standing::Present
-        } else if self.last.get(name) == Some(&iam_id) {
+        } else if self.last.get(name) == Some(iam_id) {
             Standing::Former
         } else {
             Standing::New
@@ -259,7 +279,7 @@ impl<'a> Holders<'a> {
     /// The name that a user has at present, active or locked.
     fn present(&self, iam_id: &IamId) -> Option<&'a Name> {
         let user = self.input.state.users.get(iam_id)?;
-        let has_it = candidates::is_in(self.input, user) && self.users.get(&user.name) == Some(&iam_id);
+        let has_it = candidates::is_in(self.input, user) && self.last.users.get(&user.name) == Some(&iam_id);
         has_it.then_some(&user.name)
     }
 }

@@ -54,10 +54,11 @@ pub(super) fn users<'a>(
     // Users who have a home keep it, so they come first.
     let mut sorted: Vec<&Member<'_>> = members.iter().collect();
     sorted.sort_by_key(|member| !input.state.users.contains_key(&member.candidate.iam_id));
-    sorted
-        .into_iter()
-        .filter_map(|member| user(input, member, (&local, &forwarding), &mut homes, told))
-        .collect()
+    let mut users = Vec::with_capacity(members.len());
+    users.extend(
+        sorted.into_iter().filter_map(|member| user(input, member, (&local, &forwarding), &mut homes, told)),
+    );
+    users
 }
 
 fn user<'a>(
@@ -70,6 +71,11 @@ fn user<'a>(
     let candidate = member.candidate;
     let passwd = passwd::of(input, member, homes, told)?;
     let (keys, confirmed, source) = keys_of(input, candidate, told);
+    let previous = input.state.users.get(&candidate.iam_id);
+    // Equal values share their text with the previous state.
+    let passwd =
+        previous.map(|known| &known.passwd).filter(|known| **known == passwd).cloned().unwrap_or(passwd);
+    let keys = previous.map(|known| &known.keys).filter(|known| **known == keys).cloned().unwrap_or(keys);
     Some(User {
         iam_id: &candidate.iam_id,
         identity: member.identity,
@@ -248,7 +254,7 @@ pub(super) fn snapshots(
     users: &[User<'_>],
     state: &State,
 ) -> (Cache, Keys) {
-    let mut cache = Cache::default();
+    let mut cache = Cache { users: Vec::with_capacity(users.len()), groups: Vec::with_capacity(users.len()) };
     let mut members: BTreeMap<Id, Vec<Name>> = BTreeMap::new();
     let gids: BTreeMap<&IamId, Id> = groups.iter().map(|group| (group.iam_id, group.identity.id)).collect();
     for user in users.iter().filter(|user| !user.locked) {
@@ -256,6 +262,7 @@ pub(super) fn snapshots(
         joins.extend(ids.common.map(|identity| identity.id));
         joins.extend(ids.forward_only.filter(|_| user.forward_only).map(|identity| identity.id));
         joins.sort();
+        joins.shrink_to_fit();
         for &gid in &joins {
             members.entry(gid).or_default().push(user.name.clone());
         }
@@ -291,8 +298,8 @@ pub(super) fn snapshots(
         let (gid, name) = (user.uid, user.name.clone());
         cache.groups.push(snapshot::Group { gid, name, pinned: user.pinned, members: Vec::new() });
     }
-    cache.users.sort_by_key(|user| user.uid);
-    cache.groups.sort_by_key(|group| group.gid);
+    cache.users.sort_unstable_by_key(|user| user.uid);
+    cache.groups.sort_unstable_by_key(|group| group.gid);
     let keys = Keys { accepted: state.accepted.clone(), ..logins(input, users) };
     (cache, keys)
 }
@@ -359,7 +366,8 @@ fn logins(input: &Input<'_>, users: &[User<'_>]) -> Keys {
             [user.name.as_str(), name, user.iam_id.as_str()]
         })
         .collect();
-    let mut logins: Vec<Login> = users
+    let mut logins = Vec::with_capacity(users.len());
+    let rows = users
         .iter()
         .zip(principals::of(&named, &input.local.files.users))
         .filter(|(user, _)| !user.locked)
@@ -372,9 +380,9 @@ fn logins(input: &Input<'_>, users: &[User<'_>]) -> Keys {
             keys: user.keys.clone(),
             forward_only: user.forward_only,
             principals,
-        })
-        .collect();
-    logins.sort_by_key(|login| login.uid);
+        });
+    logins.extend(rows);
+    logins.sort_unstable_by_key(|login| login.uid);
     let max_age = input.config.keys.max_age.map_or(0, |age| u32::try_from(age.as_secs()).unwrap_or(u32::MAX));
     Keys {
         machine_id: input.local.machine_id.clone(),

@@ -141,7 +141,7 @@ fn principals(world: &World, plan: &Plan) {
 
 /// Whether this user or group has the name, or had it last.
 fn held(world: &World, iam_id: &IamId, name: &Name) -> bool {
-    naming::last_holders(&world.state).get(name) == Some(&iam_id)
+    naming::LastHolders::of(&world.state).get(name) == Some(iam_id)
 }
 
 fn nobody_elses(world: &World, iam_id: &IamId, name: &str, held: bool) {

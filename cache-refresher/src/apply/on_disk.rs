@@ -113,7 +113,10 @@ impl<'a> OnDisk<'a> {
         let record = confirmed::read(directory);
         let (cache, keys) = (Cache::read(&directory.join("cache.db")), Keys::with_stored_times(directory));
         let (keys, times) = match keys {
-            Ok((keys, times)) => (Ok(keys), times),
+            Ok((mut keys, times)) => {
+                share(&mut keys, &stored.state);
+                (Ok(keys), times)
+            }
             Err(cause) => (Err(cause), StoredTimes::default()),
         };
         let unread = |schema: Schema| {
@@ -314,6 +317,20 @@ impl<'a> OnDisk<'a> {
             publish::cache(self.directory, cache)?;
         }
         Ok(())
+    }
+}
+
+/// Lets equal values share their text: of many users, the keys are most of what is in memory.
+fn share(keys: &mut Keys, state: &State) {
+    for login in &mut keys.logins {
+        let Some((iam_id, user)) = state.users.get_key_value(&login.iam_id) else { continue };
+        login.iam_id.clone_from(iam_id);
+        if login.name == user.name {
+            login.name.clone_from(&user.name);
+        }
+        if login.keys == user.keys {
+            login.keys.clone_from(&user.keys);
+        }
     }
 }
 

@@ -25,6 +25,7 @@ fn the_benchmark_of_a_refresh_runs_to_its_end() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("keys-cmd USER UID at 10 users: "), "{text}");
+    assert!(text.contains("apply of 20 users, one changed: "), "{text}");
 }
 
 /// The picture in the README has the commands and titles of the steps that it shows. `make picture` draws it again.

@@ -1,5 +1,5 @@
 //! `make bench`: the cost of a refresh and of keys-cmd as whole processes, each compared with its minimum in the
-//! same run. With `--quick` it only shows that it works, with a few users and processes.
+//! same run, and the cost of the apply half with many users. With `--quick` it only shows that it works, with a few users and processes.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
@@ -9,6 +9,7 @@
     reason = "it is a program for a person at a terminal, and ends at the first surprise"
 )]
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -26,20 +27,23 @@ struct Effort {
     refreshed: usize,
     known: usize,
     processes: usize,
+    /// The users of each listing in a file.
+    listed: [usize; 2],
 }
 
 fn main() {
     let quick = std::env::args().nth(1).is_some_and(|word| word == "--quick");
     let effort = if quick {
-        Effort { refreshed: 101, known: 10, processes: 3 }
+        Effort { refreshed: 101, known: 10, processes: 3, listed: [10, 20] }
     } else {
-        Effort { refreshed: 1000, known: 5000, processes: 300 }
+        Effort { refreshed: 1000, known: 5000, processes: 300, listed: [5000, 50_000] }
     };
     let account = Account::new();
     let Some(machine) = Machine::enter() else { panic!("the benchmark needs root") };
     machine.install();
     refresh(&machine, &account, effort.refreshed);
     keys(&machine, &effort);
+    effort.listed.into_iter().for_each(|users| apply(&machine, users));
 }
 
 fn refresh(machine: &Machine, account: &Account, users: usize) {
@@ -143,6 +147,54 @@ fn keys(machine: &Machine, effort: &Effort) {
         "keys-cmd USER UID at {} users: {ours:.2} ms; /bin/true: {nothing:.2} ms; median of {} processes each",
         effort.known, effort.processes
     );
+}
+
+/// The apply half with a listing of so many users: at first, with the same listing, and with another key of one user.
+fn apply(machine: &Machine, users: usize) {
+    // Any 32 bytes are a key.
+    let body = |number: usize| format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA{number:0>42}");
+    let user = |number: usize| json!({"id": format!("a{users}-{number}"), "name": format!("user{number}"), "keys": [{"body": body(number)}]});
+    let mut people: Vec<_> = (0..users).map(user).collect();
+    for what in ["first", "unchanged", "one changed"] {
+        if what == "one changed" {
+            people[7]["keys"][0]["body"] = json!(body(users));
+        }
+        let listing = json!({"version": 1, "accounts": [{"users": people}]});
+        std::fs::write("/srv/users.json", listing.to_string()).unwrap();
+        let fetch = machine.run(&[REFRESHER, "fetch"]);
+        assert!(fetch.status.success(), "{}", text(&fetch.stderr));
+        let (before, spent) = (tests::files(tests::CACHE), cpu());
+        let output = machine.run(&[REFRESHER, "apply", "--force"]);
+        let spent = cpu() - spent;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let peak = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss();
+        println!(
+            "apply of {users} users, {what}: {spent:.2} s of CPU, {:.1} kB written; largest process so far {:.1} MiB resident",
+            written(&before) as f64 / 1000.0,
+            peak as f64 / 1024.0
+        );
+    }
+}
+
+/// Seconds that children have spent so far.
+fn cpu() -> f64 {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
+    [usage.user_time(), usage.system_time()]
+        .map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6)
+        .iter()
+        .sum()
+}
+
+/// Bytes of the cache that were written since: whole files that were replaced, and the pages that differ in others.
+fn written(before: &BTreeMap<String, (u64, u32, u32, Vec<u8>)>) -> usize {
+    let of_file = |(name, (inode, .., now)): (String, (u64, u32, u32, Vec<u8>))| match before.get(&name) {
+        Some((known, .., old)) if *known == inode => {
+            let pages = now.chunks(4096).zip(old.chunks(4096).chain(std::iter::repeat(&[][..])));
+            pages.filter(|(now, old)| now != old).map(|(now, _)| now.len()).sum()
+        }
+        _ => now.len(),
+    };
+    tests::files(tests::CACHE).into_iter().map(of_file).sum()
 }
 
 fn median(processes: usize, command: impl Fn() -> std::process::Command) -> f64 {

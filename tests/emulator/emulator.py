@@ -7,7 +7,7 @@ left behind whatever happens to the test that started it. With --tls it listens 
 writes certificates into DIR, and prints {"port": N, "tls_port": M, "ca": FILE}.
 
 Where it differs from moto, and from what AWS does if it still differs:
-- Lists come in pages: GetGroup, ListUsers, ListGroups, ListGroupsForUser, ListSSHPublicKeys and ListUserTags obey
+- Lists come in pages: GetAccountAuthorizationDetails, GetGroup, ListUsers, ListGroups, ListGroupsForUser, ListSSHPublicKeys and ListUserTags obey
   MaxItems and Marker, and cut at --page-size (100, as AWS's default) or the account's own `page_size`. With `sparse_pages`,
   every other page is empty, and more follow, as AWS's API reference allows.
 - GetGroup and ListUsers answer without tags, as documented by AWS.
@@ -130,6 +130,30 @@ def paged(name, key, items, shown=lambda item: item, more=lambda self: {}):
     setattr(IamResponse, name, answer)
 
 
+def account_details(self):
+    """A page of groups and users; moto answers all at once, whatever MaxItems says."""
+    wanted = self._get_param("Filter", []) or ["User", "Group"]
+    everything = []
+    if "Group" in wanted:
+        everything += [("GroupDetailList", {"Path": g.path, "GroupName": g.name, "GroupId": g.id, "Arn": g.arn,
+                                            "CreateDate": g.create_date}) for g in self.backend.list_groups()]
+    if "User" in wanted:
+        everything += [("UserDetailList", {**user_without_tags(u), "GroupList": u.group_list, "Tags": u.tags or []})
+                       for u in self.backend.list_users(None, None, None)]
+    account = Account.known.get(self.current_account) or Account
+    size, marker = account.page_size, self._get_param("Marker") or "0"
+    if account.sparse_pages and not marker.endswith("+"):
+        return ActionResult({"IsTruncated": True, "Marker": marker + "+"})
+    begin = int(marker.rstrip("+"))
+    end = begin + min(int(self._get_param("MaxItems") or size), size)
+    result = {"IsTruncated": end < len(everything)}
+    for key, row in everything[begin:end]:
+        result.setdefault(key, []).append(row)
+    if end < len(everything):
+        result["Marker"] = str(end)
+    return ActionResult(result)
+
+
 def user_without_tags(user):
     return {"Path": user.path, "UserName": user.name, "UserId": user.id, "Arn": user.arn, "CreateDate": user.create_date}
 
@@ -142,6 +166,7 @@ def improve_lists():
         return self.backend.get_user(self._get_param("UserName"))
 
     paged("get_group", "Users", lambda s: group(s).users, user_without_tags, lambda s: {"Group": group(s)})
+    IamResponse.get_account_authorization_details = account_details
     paged("list_groups", "Groups", lambda s: s.backend.list_groups())
     paged("list_groups_for_user", "Groups", lambda s: s.backend.get_groups_for_user(user(s).name))
     paged("list_ssh_public_keys", "SSHPublicKeys", lambda s: user(s).ssh_public_keys)

@@ -123,6 +123,8 @@ pub struct Aws {
     pub timeout: Duration,
     /// Maximum number of concurrent calls, 1 to 64.
     pub concurrency: usize,
+    /// Read the memberships and tags of a whole account of IAM with GetAccountAuthorizationDetails.
+    pub account_details: bool,
     /// Endpoint of all services.
     pub endpoint_url: Option<String>,
     /// Endpoint of IAM.
@@ -154,6 +156,7 @@ impl Default for Aws {
             region: None,
             timeout: Duration::from_secs(120),
             concurrency: 8,
+            account_details: false,
             endpoint_url: None,
             endpoint_url_iam: None,
             endpoint_url_sts: None,

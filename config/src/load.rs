@@ -192,6 +192,7 @@ fn aws(mut section: Section) -> Result<Aws, Error> {
     section.set("region", &mut aws.region, some(check::region))?;
     section.set("timeout", &mut aws.timeout, check::duration)?;
     section.set("concurrency", &mut aws.concurrency, |item| check::integer(item, 1, 64))?;
+    section.set("account_details", &mut aws.account_details, Item::bool)?;
     section.set("endpoint_url", &mut aws.endpoint_url, some(check::http_url))?;
     section.set("endpoint_url_iam", &mut aws.endpoint_url_iam, some(check::http_url))?;
     section.set("endpoint_url_sts", &mut aws.endpoint_url_sts, some(check::http_url))?;

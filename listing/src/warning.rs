@@ -31,6 +31,8 @@ pub enum WarningCode {
     GroupUnclear,
     /// Not all keys that were due were read.
     KeysLeft,
+    /// The call that reads all memberships at once is denied.
+    DetailsDenied,
 }
 
 /// The form in a document; release 0.1.0 wrote only a text.

@@ -178,6 +178,13 @@ coded! {
             /// What the fetch half says.
             said: Message,
         } = "keys-left",
+        /// The call that reads all memberships at once is denied.
+        DetailsDenied {
+            /// The account's name in the configuration.
+            account: String,
+            /// What the fetch half says.
+            said: Message,
+        } = "details-denied",
         /// A warning about a source in a listing of an earlier release.
         Source {
             /// The account's name in the configuration.
@@ -200,6 +207,7 @@ impl Warning {
             Some(WarningCode::GroupGone) => Self::GroupGone { account, said },
             Some(WarningCode::GroupUnclear) => Self::GroupUnclear { account, said },
             Some(WarningCode::KeysLeft) => Self::KeysLeft { account, said },
+            Some(WarningCode::DetailsDenied) => Self::DetailsDenied { account, said },
             None => Self::Source { account, said },
         }
     }
@@ -314,6 +322,7 @@ impl Warning {
             | Self::GroupGone { account, said }
             | Self::GroupUnclear { account, said }
             | Self::KeysLeft { account, said }
+            | Self::DetailsDenied { account, said }
             | Self::Source { account, said } => of_account(account, said),
         }
     }
@@ -347,6 +356,7 @@ impl Warning {
             | Self::GroupGone { .. }
             | Self::GroupUnclear { .. }
             | Self::KeysLeft { .. }
+            | Self::DetailsDenied { .. }
             | Self::Source { .. } => None,
         }
     }

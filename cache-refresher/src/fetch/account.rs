@@ -46,6 +46,7 @@ pub(crate) async fn refresh<D: Directory>(
     let verdicts = confirm(directory, &groups.asked, lost, request.concurrency).await;
     let settled = settled(&known);
     let (mut account, present) = merge::memberships(known, groups, verdicts, Rules::of(request, D::words()));
+    account.warnings.extend(directory.warning());
     // If nothing was known, it is unknown which users a mistake in `groups` leaves out.
     account.complete = remembers || !unresolved || request.release.all;
     keys::read(request, directory, &mut account, &present, &settled).await;
@@ -58,6 +59,10 @@ fn settled(known: &Account) -> BTreeMap<String, String> {
     users.map(|user| (user.id.clone(), user.name.clone())).collect()
 }
 
+fn says_nothing_of_members(warning: Option<WarningCode>) -> bool {
+    matches!(warning, Some(WarningCode::KeysLeft | WarningCode::DetailsDenied))
+}
+
 /// Whether the memberships of these groups were read so recently, and without a doubt, that they are not read again.
 fn is_recent(request: &AccountRequest<'_>, known: &Account) -> bool {
     let has = |name: &String| {
@@ -65,7 +70,7 @@ fn is_recent(request: &AccountRequest<'_>, known: &Account) -> bool {
     };
     let is_certain = known.complete
         && known.errors.is_empty()
-        && known.warnings.iter().all(|warning| warning.code == Some(WarningCode::KeysLeft))
+        && known.warnings.iter().all(|warning| says_nothing_of_members(warning.code))
         && known.users.iter().all(|user| user.missing.is_none())
         && request.unresolved.is_empty();
     let ids: BTreeSet<&str> = known.groups.iter().map(|group| group.id.as_str()).collect();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use listing::Warning;
 
 use super::failure::{Refusal, printable};
 
@@ -99,6 +100,10 @@ pub(crate) trait Directory {
     async fn group_called(&self, id: &str) -> Result<Option<String>, Refusal>;
     /// `None`: users of this source have no keys.
     fn key_store(&self) -> Option<&Self::Keys>;
+    /// What an administrator should know of the reading so far.
+    fn warning(&self) -> Option<Warning> {
+        None
+    }
     /// The time until the deadline of the fetch.
     fn time_left(&self) -> Duration;
 }

@@ -138,7 +138,7 @@ fn the_shipped_file_shows_every_key() {
     let mut shown = BTreeSet::new();
     keys("", &tree::parse(Path::new("config.toml"), &uncommented()).unwrap(), &mut shown);
     let all = "groups shell_groups groups_from_instance_tag \
-        aws.role aws.external_id aws.session_name aws.region aws.timeout aws.concurrency aws.endpoint_url \
+        aws.role aws.external_id aws.session_name aws.region aws.timeout aws.concurrency aws.account_details aws.endpoint_url \
         aws.endpoint_url_iam aws.endpoint_url_sts aws.endpoint_url_identitystore aws.endpoint_url_s3 aws.https_proxy aws.no_proxy aws.ca_bundle aws.use_fips \
         aws.use_dualstack account.name account.role account.external_id account.groups \
         account.local_groups.JumpHostAdmins account.shell_groups source.url source.identity_store source.region source.fleet source.trusted_keys source.unsigned \

@@ -43,6 +43,7 @@ session_name = "host@7"
 region = "cn-north-1"
 timeout = "5m"
 concurrency = 64
+account_details = true
 endpoint_url = "http://127.0.0.1:5000"
 endpoint_url_iam = "https://iam.example"
 endpoint_url_sts = "https://sts.example/"
@@ -127,6 +128,7 @@ fn aws_of_every_key() -> Aws {
         region: text("cn-north-1"),
         timeout: Duration::from_secs(300),
         concurrency: 64,
+        account_details: true,
         endpoint_url: text("http://127.0.0.1:5000"),
         endpoint_url_iam: text("https://iam.example"),
         endpoint_url_sts: text("https://sts.example/"),

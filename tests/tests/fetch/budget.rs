@@ -8,7 +8,7 @@ use listing::{Listing, User, WarningCode};
 use serde_json::json;
 use tests::Fault;
 
-use crate::host::{GROUPS, Host};
+use crate::host::{GROUPS, Host, five};
 
 /// Users whose keys were read between two listings.
 fn read_between(before: &Listing, after: &Listing) -> usize {
@@ -93,4 +93,59 @@ fn after_throttling_the_next_refresh_makes_no_call_unless_it_is_forced() {
     assert_eq!(host.account.actions(), [""; 0]);
     host.refresh_with(&host.account.direct(), &["--force"]).told(0, &[]);
     host.refresh().told(0, &[]);
+}
+
+/// With `account_details`, where tags are used and pages are short.
+#[test]
+fn one_call_for_each_page_of_an_account_reads_all_groups_and_tags_and_removals_are_confirmed_by_another() {
+    let mut wish = five();
+    wish["users"][1]["tags"] = json!({"nss-iam:name": "robert"});
+    wish["page_size"] = json!(3);
+    let Some(host) = Host::seeded(&wish) else { return };
+    host.machine.config(&format!("{GROUPS}[aws]\naccount_details = true\n[tags]\nuse = [\"name\"]\n"));
+    let details = "GetAccountAuthorizationDetails";
+    let count = || {
+        let actions = host.account.actions();
+        [details, "GetGroup", "ListUserTags", "ListGroupsForUser"]
+            .map(|of| actions.iter().filter(|action| *action == of).count())
+    };
+    for sparse in [false, true] {
+        host.account.seed(json!({"sparse_pages": sparse}));
+        host.account.forget_calls();
+        let ended = host.refresh();
+        ended.told(0, &[]);
+        assert_eq!(ended.names(), ["ana", "bob", "eve", "joe", "zoe"]);
+        assert_eq!(ended.user("bob").tags["nss-iam:name"], "robert");
+        assert!(ended.user("ana").tags.is_empty() && ended.user("ana").keys.len() == 1);
+        let groups = &ended.listing.as_ref().unwrap().accounts[0].groups;
+        assert_eq!(groups.iter().map(|group| group.members.len()).collect::<Vec<_>>(), [5, 1]);
+        assert_eq!(count(), [if sparse { 6 } else { 3 }, 0, 0, 0], "two groups and five users");
+    }
+    host.account.seed(json!({"sparse_pages": false}));
+    host.account.change(json!({"do": "delete_user", "user": "zoe"}));
+    host.account.forget_calls();
+    let ended = host.refresh();
+    ended.told(0, &[]);
+    assert_eq!((ended.names().len(), count()), (4, [2, 0, 0, 1]));
+
+    // An answer that lacks somebody removes nobody.
+    let (ended, _proxy) = host.refresh_through(|call| match call.action.as_str() {
+        "GetAccountAuthorizationDetails" if call.nth_of_action == 2 => {
+            Fault::Edit(Box::new(|body| body.replace("<member>G</member>", "")))
+        }
+        _ => Fault::Pass,
+    });
+    ended.told(0, &[]);
+    assert_eq!(ended.names().len(), 4);
+
+    host.account.forget_calls();
+    let (denied, _proxy) = host.refresh_through(|call| match call.action.as_str() {
+        "GetAccountAuthorizationDetails" => Fault::access_denied("iam:GetAccountAuthorizationDetails"),
+        _ => Fault::Pass,
+    });
+    denied.told(0, &[]);
+    assert_eq!(denied.names().len(), 4);
+    let warnings = &denied.listing.as_ref().unwrap().accounts[0].warnings;
+    assert_eq!(warnings[0].code, Some(WarningCode::DetailsDenied), "{warnings:?}");
+    assert_eq!(count()[1], 3, "two pages of G, and one of H");
 }

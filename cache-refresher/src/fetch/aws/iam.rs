@@ -7,22 +7,19 @@ use aws_sdk_iam::Client;
 use aws_sdk_iam::config::Builder;
 use aws_sdk_iam::types::{EncodingType, StatusType, User};
 use config::Source;
-use jiff::Timestamp;
-use listing::{Failure, FailureCode, FailureKind, is_id};
+use listing::{Failure, FailureCode, FailureKind, Warning, is_id};
 
 use super::accounts::OfRole;
-use super::pages::Pages;
+use super::details::Details;
+use super::pages::{PAGE, Pages};
 use super::role::Role;
-use super::sdk::{Aws, retries};
+use super::sdk::{Aws, created, retries};
 use super::watch::{Caller, QUERY};
 use crate::fetch::accounts::Configured;
 use crate::fetch::directory::{
     Directory, GroupAnswer, GroupName, KeyAnswer, KeyStore, ListedKey, Member, Who, Words,
 };
 use crate::fetch::failure::{Reason, Refusal};
-
-/// The largest page size that GetGroup accepts. The default is 100.
-const PAGE: i32 = 1000;
 
 /// IAM in one account, with the permissions of one role.
 #[derive(Debug)]
@@ -31,6 +28,8 @@ pub(crate) struct Iam {
     caller: Caller,
     /// For keys and tags.
     keys: Caller,
+    /// `None`: not configured.
+    details: Option<Details>,
 }
 
 impl OfRole for Iam {
@@ -49,7 +48,8 @@ impl OfRole for Iam {
                 .about(account.name)
         };
         let client = Client::from_conf(builder.build());
-        let iam = Iam { client, caller: caller(), keys: caller().for_keys() };
+        let details = aws.config.account_details.then(Details::default);
+        let iam = Iam { client, caller: caller(), keys: caller().for_keys(), details };
         Ok((iam, role.account))
     }
 }
@@ -74,6 +74,11 @@ impl Directory for Iam {
 
     async fn group(&self, name: &str) -> Result<GroupAnswer, Refusal> {
         const ACTION: &str = GET_GROUP;
+        if let Some(details) = &self.details
+            && let Some(answer) = details.group(&self.client, &self.caller, name).await?
+        {
+            return Ok(answer);
+        }
         let mut group: Option<GroupAnswer> = None;
         let mut pages = Pages::default();
         while let Some(marker) = pages.next() {
@@ -155,6 +160,10 @@ impl Directory for Iam {
         Some(self)
     }
 
+    fn warning(&self) -> Option<Warning> {
+        self.details.as_ref().and_then(Details::warning)
+    }
+
     fn time_left(&self) -> Duration {
         self.caller.time_left()
     }
@@ -208,6 +217,9 @@ impl KeyStore for Iam {
 
     async fn tags(&self, user: &str) -> Result<BTreeMap<String, String>, Refusal> {
         const ACTION: &str = "iam:ListUserTags";
+        if let Some(tags) = self.details.as_ref().and_then(|details| details.tags(user)) {
+            return Ok(tags);
+        }
         let mut tags = BTreeMap::new();
         let mut pages = Pages::default();
         while let Some(marker) = pages.next() {
@@ -240,11 +252,7 @@ impl Iam {
 }
 
 fn member(user: User) -> Option<Member> {
-    // The SDK returns 1970 if an answer has no CreateDate.
-    let created = match user.create_date.secs() {
-        0 => None,
-        seconds => Timestamp::from_second(seconds).ok(),
-    };
+    let created = created(&user.create_date);
     let member = Member { id: user.user_id, name: user.user_name, created };
     (is_id(&member.id) && !member.name.is_empty()).then_some(member)
 }

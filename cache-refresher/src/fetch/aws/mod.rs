@@ -4,6 +4,7 @@ mod accounts;
 mod calls;
 mod credentials;
 mod deadline;
+mod details;
 mod error;
 mod http;
 pub(super) mod iam;

@@ -1,5 +1,8 @@
 //! The pages of a list.
 
+/// The largest page size that GetGroup and GetAccountAuthorizationDetails accept. The default is 100.
+pub(super) const PAGE: i32 = 1000;
+
 /// IAM allows 5000 users in an account, and pages may be small. With more pages, the list probably has no end.
 const MOST_PAGES: u32 = 5000;
 

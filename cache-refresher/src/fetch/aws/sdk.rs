@@ -8,6 +8,8 @@ use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_iam::config::retry::{RetryPartition, TokenBucket};
+use aws_smithy_types::DateTime;
+use jiff::Timestamp;
 use listing::{Failure, FailureKind};
 use tokio::time::Instant;
 
@@ -121,4 +123,12 @@ async fn reach(config: &config::Aws, deadline: Deadline) -> Result<Reached, Fail
 /// accounts, and a process that keeps running (`--loop`) would find it used up after an outage.
 pub(super) fn retries(service: &str, account: &str) -> RetryPartition {
     RetryPartition::custom(format!("{service} {account}")).token_bucket(TokenBucket::unlimited()).build()
+}
+
+/// The SDK returns 1970 if an answer has no CreateDate.
+pub(super) fn created(date: &DateTime) -> Option<Timestamp> {
+    match date.secs() {
+        0 => None,
+        seconds => Timestamp::from_second(seconds).ok(),
+    }
 }

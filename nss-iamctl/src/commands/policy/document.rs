@@ -11,6 +11,9 @@ const SHIPPED: &str = include_str!("../../../../config/iam-policy.json");
 const OF_STORES: &str = include_str!("../../../../config/identity-center-policy.json");
 const VERSION: &str = "2012-10-17";
 
+/// The call of `[aws] account_details`, and the name of its statement. It has no resource.
+pub(super) const DETAILS: [&str; 2] = ["iam:GetAccountAuthorizationDetails", "ReadAllUsersAndGroups"];
+
 /// The name of the statement that lets a host assume roles.
 pub(super) const ASSUME: &str = "AssumeRolesThatReadGroupsAndKeys";
 
@@ -89,6 +92,12 @@ fn of_groups(reader: &Reader, prefix: &str) -> Result<Value, Error> {
             *resource =
                 if of_groups { json!(reader.group_arns(prefix)) } else { json!(format!("{prefix}:user/*")) };
         }
+    }
+    if let (true, Some(statements)) =
+        (reader.details, policy.pointer_mut("/Statement").and_then(Value::as_array_mut))
+    {
+        let [action, sid] = DETAILS;
+        statements.push(json!({ "Sid": sid, "Effect": "Allow", "Action": action, "Resource": "*" }));
     }
     Ok(policy)
 }

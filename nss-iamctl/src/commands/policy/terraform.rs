@@ -1,6 +1,6 @@
 //! A role and its policies as a Terraform configuration.
 
-use super::document::{ASSUME, Actions};
+use super::document::{ASSUME, Actions, DETAILS};
 use super::wanted::{Grant, Reader, Wanted};
 
 /// Replaces `arn:aws:iam::123456789012`.
@@ -77,10 +77,15 @@ fn of_groups(reader: &Reader, actions: &Actions) -> Vec<String> {
     }
     let actions: Vec<String> =
         actions.users.iter().filter(|action| reader.tags || *action != "iam:ListUserTags").cloned().collect();
-    vec![
+    let [action, sid] = DETAILS;
+    let details = reader.details.then(|| statement(sid, &[action.to_owned()], &["*".to_owned()]));
+    [
         statement("ReadMembersOfGroups", &["iam:GetGroup".to_owned()], &reader.group_arns(&arn)),
         statement("ReadKeysGroupsAndTagsOfUsers", &actions, &[format!("{arn}:user/*")]),
     ]
+    .into_iter()
+    .chain(details)
+    .collect()
 }
 
 fn to_assume(wanted: &Wanted) -> Option<String> {

@@ -154,6 +154,16 @@ fn the_policy_names_the_groups_and_no_more_calls_than_are_made() {
     let tagged = &tagged["Roles"][0]["Policy"];
     assert!(tagged["Statement"][1]["Action"].as_array().unwrap().contains(&json!("iam:ListUserTags")));
     assert_eq!(tagged["Statement"][0]["Resource"][2], "arn:aws-cn:iam::210987654321:group/B");
+    let mut whole = config.clone();
+    whole.aws.account_details = true;
+    let whole = document(&args(&[], None, None), &whole);
+    assert_eq!(
+        whole["Statement"][2],
+        json!({
+            "Sid": "ReadAllUsersAndGroups", "Effect": "Allow", "Action": "iam:GetAccountAuthorizationDetails",
+            "Resource": "*",
+        })
+    );
     let any = document(&args(&["A"], None, None), &Config::default());
     assert_eq!(any["Statement"][1]["Resource"], "arn:aws:iam::*:user/*");
 }

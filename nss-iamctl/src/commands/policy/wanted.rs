@@ -43,6 +43,8 @@ pub(super) struct Reader {
     pub stores: Vec<String>,
     /// Whether tags are read.
     pub tags: bool,
+    /// Whether all of an account of IAM is read with one call.
+    pub details: bool,
     pub partition: String,
     /// Twelve digits; `None` for any account.
     pub account: Option<String>,
@@ -102,9 +104,10 @@ impl Wanted {
             )
         });
         let tags = !config.tags.uses.is_empty();
+        let details = config.aws.account_details;
         let is_needed = |reader: &Reader| !reader.groups.is_empty() || !reader.objects.is_empty();
         let readers = std::iter::once(first).chain(others).filter(is_needed);
-        let readers: Vec<Reader> = readers.map(|reader| Reader { tags, ..reader }).collect();
+        let readers: Vec<Reader> = readers.map(|reader| Reader { tags, details, ..reader }).collect();
         if readers.is_empty() {
             let error = wrong("no group is configured, so there is nothing to allow".to_owned());
             return Err(error.hint("nss-iamctl policy --group GROUP"));
@@ -230,6 +233,7 @@ impl Reader {
             groups: groups.to_vec(),
             stores: Vec::new(),
             tags: false,
+            details: false,
             partition: partition.to_owned(),
             account: account.map(str::to_owned).or_else(|| known.get(name).cloned()),
             role: role.cloned(),

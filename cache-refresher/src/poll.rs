@@ -283,15 +283,29 @@ impl Poll {
         let is_news = self.written.as_ref().is_none_or(|written| written.digest != digest);
         fetched.calls = std::mem::take(&mut self.calls);
         fetched.throttled = std::mem::take(&mut self.throttled);
-        let fetched = runner::written(config, read, fetched).after(handover::report().as_ref());
+        let handed_over = runner::hand_over(config, read);
+        if let Err((status, _)) = &handed_over {
+            fetched.exit = exit::heaviest([fetched.exit, *status]);
+        }
+        let fetched = fetched.after(handover::report().as_ref());
         if let Err(cause) = handover::write_report(&fetched) {
             log::warn!("cannot write '{}': {cause}", handover::REPORT);
         }
-        if is_news {
-            log::info!("{}", report::fetched_summary(&fetched));
+        // It is tried again the next time.
+        self.written = None;
+        match handed_over {
+            Ok(()) => {
+                if is_news {
+                    log::info!("{}", report::fetched_summary(&fetched));
+                }
+                self.written = Some(Written { digest, at: now, file: handover::which() });
+                self.apply.call(runner::now());
+            }
+            Err((_, message)) => {
+                self.settled = None;
+                self.failures.push(Told::other(message));
+            }
         }
-        self.written = Some(Written { digest, at: now, file: handover::which() });
-        self.apply.call(runner::now());
     }
 
     fn log(&mut self, broken: Option<String>) {

@@ -254,7 +254,13 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     if read.past != past {
         calls::write(&read.past);
     }
-    written(config, &read, fetched)
+    match hand_over(config, &read) {
+        Ok(()) => fetched,
+        Err((status, message)) => {
+            log::error!("{message}");
+            Fetched { exit: exit::heaviest([fetched.exit, status]), ..fetched }
+        }
+    }
 }
 
 /// What is known before the source is read.
@@ -309,11 +315,14 @@ pub(crate) fn outcome(read: &fetch::Fetched) -> Fetched {
 }
 
 /// Hands the listing over to the apply half.
-pub(crate) fn written(config: &Config, read: &fetch::Fetched, fetched: Fetched) -> Fetched {
+///
+/// # Errors
+/// The exit status, and what to say.
+pub(crate) fn hand_over(config: &Config, read: &fetch::Fetched) -> Result<(), (u8, String)> {
     let document = read.document.as_ref().filter(|_| config.trust.verifies());
-    let Err(cause) = handover::write(&read.listing, document) else { return fetched };
-    log::error!("cannot write '{LISTING}': {cause}; the previous listing stays");
-    Fetched { exit: exit::heaviest([fetched.exit, exit::of_io(&cause)]), ..fetched }
+    handover::write(&read.listing, document).map_err(|cause| {
+        (exit::of_io(&cause), format!("cannot write '{LISTING}': {cause}; the previous listing stays"))
+    })
 }
 
 /// Runs the fetch half as a child, and returns its report. `last_good`: the child uses the last valid configuration.

@@ -10,6 +10,7 @@
 )]
 
 pub mod figure;
+pub mod machine;
 pub mod measure;
 pub mod peer;
 pub mod people;

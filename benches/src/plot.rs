@@ -1,4 +1,4 @@
-//! A figure as an SVG: time against the number of users, both on a logarithmic scale.
+//! A figure as an SVG: lines, both axes on a logarithmic scale.
 
 use std::fmt::Write;
 
@@ -55,6 +55,30 @@ impl Scale {
     }
 }
 
+/// A line.
+#[derive(Debug)]
+pub struct Series<'a> {
+    /// In the legend.
+    pub title: &'a str,
+    /// On both backgrounds.
+    pub colour: &'a str,
+    /// Of SVG's `stroke-dasharray`.
+    pub dash: &'a str,
+    /// It is drawn thick.
+    pub is_ours: bool,
+    /// In order of the first value; none is 0.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// What the axes mean.
+#[derive(Debug)]
+pub struct Axes<'a> {
+    /// What is shown upwards, and its unit.
+    pub title: &'a str,
+    /// What is shown to the right.
+    pub x: &'a str,
+}
+
 /// The whole file.
 #[must_use]
 pub fn svg(figure: &Figure) -> String {
@@ -65,27 +89,42 @@ pub fn svg(figure: &Figure) -> String {
             .filter_map(move |(size, cells)| Some((*size as f64, cells.get(&peer)?.value().ok()?)));
         cells.collect::<Vec<_>>()
     };
-    let all: Vec<f64> = Peer::ALL.into_iter().flat_map(points).map(|(_, value)| value).collect();
+    let series = Peer::ALL.into_iter().map(|peer| Series {
+        title: peer.title(),
+        colour: colour(peer),
+        dash: dash(peer),
+        is_ours: peer == Peer::NssIam,
+        points: points(peer),
+    });
+    let series: Vec<Series<'_>> = series.filter(|series| !series.points.is_empty()).collect();
+    lines(&Axes { title: &format!("{} ({})", figure.title, figure.unit), x: "users" }, &series)
+}
+
+/// Lines, each with its title beside it.
+#[must_use]
+pub fn lines(axes: &Axes<'_>, series: &[Series<'_>]) -> String {
+    let all: Vec<f64> = series.iter().flat_map(|series| &series.points).map(|(_, value)| *value).collect();
     let least = all.iter().copied().fold(f64::INFINITY, f64::min).log10();
     let most = all.iter().copied().fold(0.0, f64::max).log10();
     let y = Scale { low: least.floor(), high: most.ceil().max(least.floor() + 1.0), from: BOTTOM, to: TOP };
-    let sizes: Vec<f64> = figure.cells.keys().map(|size| *size as f64).collect();
+    let mut sizes: Vec<f64> =
+        series.iter().flat_map(|series| &series.points).map(|(size, _)| *size).collect();
+    sizes.sort_by(f64::total_cmp);
+    sizes.dedup();
     let (first, last) = (sizes[0].log10(), sizes[sizes.len() - 1].log10());
     let x = Scale { low: first, high: last.max(first + 1.0), from: LEFT + 16.0, to: RIGHT - 16.0 };
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
          role=\"img\" aria-label=\"{0}\">\n<style>{STYLE}</style>\n\
          <rect class=\"back\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>\n\
-         <text class=\"title\" x=\"{LEFT}\" y=\"28\">{0} ({1})</text>\n",
-        figure.title, figure.unit
+         <text class=\"title\" x=\"{LEFT}\" y=\"28\">{0}</text>\n",
+        axes.title
     );
-    grid(&mut out, &x, &y, &sizes);
-    let mut drawn: Vec<_> =
-        Peer::ALL.into_iter().map(|peer| (peer, points(peer))).filter(|(_, p)| !p.is_empty()).collect();
-    for (peer, points) in &drawn {
+    grid(&mut out, &x, &y, &sizes, axes.x);
+    for Series { colour, dash, is_ours, points, .. } in series {
         let line: Vec<_> =
             points.iter().map(|(n, v)| format!("{:.1},{:.1}", x.place(*n), y.place(*v))).collect();
-        let (colour, dash, width) = (colour(*peer), dash(*peer), width(*peer));
+        let width = width(*is_ours);
         writeln!(
             out,
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\" stroke-dasharray=\"{dash}\"/>",
@@ -99,19 +138,20 @@ pub fn svg(figure: &Figure) -> String {
         }
     }
     // The legend is in the order of the lines' right ends, from the top.
-    drawn.sort_by(|(_, a), (_, b)| b[b.len() - 1].1.total_cmp(&a[a.len() - 1].1));
-    for (at, (peer, _)) in drawn.iter().enumerate() {
-        legend(&mut out, *peer, 70.0 + 24.0 * at as f64);
+    let mut drawn: Vec<&Series<'_>> = series.iter().collect();
+    drawn.sort_by(|a, b| b.points[b.points.len() - 1].1.total_cmp(&a.points[a.points.len() - 1].1));
+    for (at, series) in drawn.iter().enumerate() {
+        legend(&mut out, series, 70.0 + 24.0 * at as f64);
     }
     out.push_str("</svg>\n");
     out
 }
 
-const fn width(peer: Peer) -> f64 {
-    if matches!(peer, Peer::NssIam) { 3.0 } else { 1.8 }
+const fn width(is_ours: bool) -> f64 {
+    if is_ours { 3.0 } else { 1.8 }
 }
 
-fn grid(out: &mut String, x: &Scale, y: &Scale, sizes: &[f64]) {
+fn grid(out: &mut String, x: &Scale, y: &Scale, sizes: &[f64], title: &str) {
     for power in y.low as i32..=y.high as i32 {
         let value = 10_f64.powi(power);
         let at = y.place(value);
@@ -129,19 +169,19 @@ fn grid(out: &mut String, x: &Scale, y: &Scale, sizes: &[f64]) {
             .unwrap();
     }
     let middle = f64::midpoint(LEFT, RIGHT);
-    writeln!(out, "<text class=\"middle\" x=\"{middle}\" y=\"{}\">users</text>", BOTTOM + 40.0).unwrap();
+    writeln!(out, "<text class=\"middle\" x=\"{middle}\" y=\"{}\">{title}</text>", BOTTOM + 40.0).unwrap();
 }
 
-fn legend(out: &mut String, peer: Peer, at: f64) {
+fn legend(out: &mut String, series: &Series<'_>, at: f64) {
     let (from, to) = (RIGHT + 14.0, RIGHT + 44.0);
-    let (colour, dash, width) = (colour(peer), dash(peer), width(peer));
+    let Series { title, colour, dash, .. } = series;
+    let width = width(series.is_ours);
     writeln!(
         out,
         "<line x1=\"{from}\" x2=\"{to}\" y1=\"{0:.1}\" y2=\"{0:.1}\" stroke=\"{colour}\" stroke-width=\"{width}\" \
-         stroke-dasharray=\"{dash}\"/>\n<text x=\"{1}\" y=\"{at:.1}\">{2}</text>",
+         stroke-dasharray=\"{dash}\"/>\n<text x=\"{1}\" y=\"{at:.1}\">{title}</text>",
         at - 4.5,
-        to + 8.0,
-        peer.title()
+        to + 8.0
     )
     .unwrap();
 }

@@ -13,6 +13,7 @@ use std::fs;
 use std::time::Instant;
 
 use benches::figure::Figure;
+use benches::machine::describe;
 use benches::measure::{Bench, Effort, instructions_of};
 use benches::peer::{self, Peer, Sssd};
 use benches::people::People;
@@ -48,7 +49,7 @@ fn run(sizes: &[usize], effort: Effort) -> Report {
     assert!(peer::is_complete(), "the tree is incomplete\nhint: tests/trees.sh");
     peer::install(&machine);
     let mut report = Report {
-        machine: describe(&machine),
+        machine: described(&machine),
         effort,
         warm: Row::ALL.map(|row| Figure::new(row.slug(), row.title(), "µs")).into(),
         threads: Vec::new(),
@@ -109,21 +110,10 @@ fn empty_file(machine: &Machine) -> f64 {
     instructions_of(machine, "nobody", false)
 }
 
-fn describe(machine: &Machine) -> Vec<(&'static str, String)> {
-    let said = |line: &[&str]| text(&machine.run(line).stdout).trim().to_owned();
-    let field = |file: &str, name: &str| {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
-        line.trim_start_matches([' ', '\t', ':']).trim().to_owned()
-    };
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    vec![
-        ("day", jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()),
-        ("processor", format!("{}, {} cores", field("/proc/cpuinfo", "model name"), said(&["nproc"]))),
-        ("memory", field("/proc/meminfo", "MemTotal")),
-        ("kernel", said(&["uname", "-srm"])),
-        ("C library", said(&["getconf", "GNU_LIBC_VERSION"])),
-        ("peers", peer::versions(machine)),
-        ("load when it began", load.split(' ').next().unwrap_or_default().to_owned()),
-    ]
+fn described(machine: &Machine) -> Vec<(&'static str, String)> {
+    let mut described = describe(machine);
+    let libc = text(&machine.run(&["getconf", "GNU_LIBC_VERSION"]).stdout).trim().to_owned();
+    described.insert(4, ("C library", libc));
+    described.insert(5, ("peers", peer::versions(machine)));
+    described
 }

@@ -1,4 +1,5 @@
-//! Lookups through glibc, compared with every peer: the lookups, the peers, the users, and the report.
+//! Lookups through glibc, compared with every peer: the lookups, the peers, the users, and the report. And what many hosts cost
+//! ([`fleet`]).
 //!
 //! `bench-lookups` lays out the users for every peer, runs `bench-probe` (a fresh process for each measurement, since
 //! glibc reads nsswitch.conf(5) once) and writes docs/benchmarks.
@@ -10,6 +11,7 @@
 )]
 
 pub mod figure;
+pub mod fleet;
 pub mod machine;
 pub mod measure;
 pub mod peer;

@@ -1,5 +1,7 @@
 //! What it costs to keep the users of many hosts: ways to do it, and how a cell of the table follows from what was measured.
 
+pub mod cycle;
+pub mod relay;
 pub mod usage;
 
 use std::collections::BTreeMap;

@@ -27,6 +27,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv/installed
 ZIG := .venv/released
 LINT := .venv/linted
+AWSCLI := .venv/aws/installed
 DENY_VERSION := 0.20.2
 # What is shipped runs with glibc 2.17 and later: the oldest version that Rust's standard library supports.
 GLIBC := 2.17
@@ -35,7 +36,7 @@ RELEASED := $(TARGET)/$(TRIPLE)/release
 COMPLETIONS := $(RELEASED)/completions
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
 
-.PHONY: help setup trees build module modules programs release demo picture metrics-picture test test-vm test-vm-next test-arm test-all bench lint \
+.PHONY: help setup trees build module modules programs release demo picture metrics-picture test test-vm test-vm-next test-arm test-all bench bench-fleet lint \
 	install install-module install-debian install-rpm debian/changelog deb rpm clean
 
 help: ## Show this
@@ -55,6 +56,11 @@ $(ZIG): tests/packages/requirements.txt $(VENV)
 
 $(LINT): tests/lint/requirements.txt $(VENV)
 	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+$(AWSCLI): benches/fleet/requirements.txt $(VENV)
+	python3 -m venv --clear .venv/aws
+	.venv/aws/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 # Not optimised: that halves the build time, and it runs for only two seconds.
@@ -165,6 +171,13 @@ bench: module $(VENV) ## Compare lookups with every peer (written to docs/benchm
 	$(CARGO) build --release --workspace --locked
 	$(TARGET)/release/bench-lookups
 	$(TARGET)/release/bench-refresh
+
+# import_users.sh of github.com/widdix/aws-ec2-ssh, which is not part of this repository. Without it, that way is left out.
+IMPORT_USERS ?=
+
+bench-fleet: module $(VENV) $(AWSCLI) ## Compare ways to keep the users of many hosts (written to docs/fleet.md); 25 minutes
+	$(CARGO) build --release --workspace --locked
+	$(TARGET)/release/bench-fleet $(abspath $(IMPORT_USERS))
 
 lint: setup $(LINT) $(DENY)/bin/cargo-deny ## Check formatting, clippy, dependencies (deny.toml), the workflow, the issue forms and Terraform
 	@if $(CARGO) clippy --version >/dev/null 2>&1 && $(CARGO) fmt --version >/dev/null 2>&1; then \

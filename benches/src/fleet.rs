@@ -2,6 +2,7 @@
 
 pub mod cycle;
 pub mod relay;
+pub mod report;
 pub mod usage;
 
 use std::collections::BTreeMap;

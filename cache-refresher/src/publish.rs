@@ -3,6 +3,7 @@
 
 mod ids;
 mod news;
+mod recent;
 mod round;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::fetch::{self, Calls, Past, Published, Put, Release, Session};
 use crate::progress::Bar;
 use crate::runner::now;
 use crate::{exit, fetch::Progress};
+use recent::Recent;
 use round::{Done, Round, Stop, Store};
 
 /// The largest file of a private key that is read, in bytes.
@@ -52,6 +54,7 @@ struct Memory {
     /// What its rounds say of the calls that they made.
     past: Past,
     session: Option<Session>,
+    recent: Recent,
     /// What it logged last: a failure that lasts is logged once.
     logged: Vec<String>,
 }
@@ -192,9 +195,10 @@ fn publish_once(
     let release = Release { all: force, ..Release::default() };
     let done = round.run(now, |previous| {
         let (progress, now) = (Arc::clone(&progress), now());
+        let of = previous.as_ref().map(recent::issue);
         let request = fetch::Request {
             config,
-            previous,
+            previous: memory.recent.over(previous),
             remembered: Vec::new(),
             force,
             release: &release,
@@ -208,6 +212,7 @@ fn publish_once(
         };
         let fetched = fetch::fetch(request, &session);
         memory.past = fetched.past;
+        memory.recent.keep(of, &fetched.listing);
         add(&mut counts, fetched.calls.counts());
         (fetched.listing, fetched.failures)
     });

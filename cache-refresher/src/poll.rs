@@ -5,6 +5,7 @@ mod apply;
 mod content;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -119,9 +120,6 @@ fn stay(cli: &Cli, mut config: Config, systemd: Option<Systemd>) -> u8 {
     }
     let mut poll = Poll { past: calls::past(), ..Poll::default() };
     loop {
-        if let Some(status) = renew() {
-            return status;
-        }
         let began = Instant::now();
         let broken = match load(cli) {
             Ok(read) => {
@@ -141,6 +139,10 @@ fn stay(cli: &Cli, mut config: Config, systemd: Option<Systemd>) -> u8 {
         // A source that answers slowly gets a rest.
         let left = every.saturating_sub(began.elapsed()).max(every / 2);
         poll.sleep(left, systemd.as_ref());
+        // Not before it has read something: otherwise it might do nothing else.
+        if let Some(status) = renew() {
+            return status;
+        }
     }
 }
 
@@ -150,6 +152,11 @@ fn renew() -> Option<u8> {
     let running = std::fs::read_link("/proc/self/exe").ok()?;
     // proc_pid_exe(5)
     let path = running.to_str()?.strip_suffix(" (deleted)")?.to_owned();
+    let which = |path: &str| std::fs::metadata(path).ok().map(|about| (about.dev(), about.ino()));
+    // On an overlay, a file without a name in the layer below is still there.
+    if which(&path) == which("/proc/self/exe") {
+        return None;
+    }
     let cause = Command::new(&path).args(std::env::args_os().skip(1)).exec();
     let is_removed = cause.kind() == std::io::ErrorKind::NotFound;
     let failed = || runner::failed(exit::OTHER, format!("cannot run '{path}', which was replaced: {cause}"));

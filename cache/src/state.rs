@@ -238,6 +238,8 @@ impl StateFile {
         };
         let home = |row: &Row<'_>| Ok((row.get(0)?, IamId::new(text(row, 1)?)));
         let name = |row: &Row<'_>| Ok((Name::stored(text(row, 0)?)?, IamId::new(text(row, 1)?)));
+        // All rows are of one state, whatever is written meanwhile.
+        let _reading = self.0.unchecked_transaction()?;
         Ok(State {
             identities: self.rows("SELECT iam_id, id, pinned FROM identity", identity)?,
             users: self.rows(&USER.select(), user)?,

@@ -6,14 +6,14 @@ use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_iam::Client;
 use aws_sdk_iam::types::{EntityType, GroupDetail, UserDetail};
-use listing::{Warning, WarningCode, is_id};
+use listing::{FailureKind, Warning, WarningCode, is_id};
 use tokio::sync::OnceCell;
 
 use super::pages::{PAGE, Pages};
 use super::sdk::created;
 use super::watch::Caller;
 use crate::fetch::directory::{GroupAnswer, Member};
-use crate::fetch::failure::{Reason, Refusal};
+use crate::fetch::failure::Refusal;
 
 const ACTION: &str = "iam:GetAccountAuthorizationDetails";
 
@@ -51,7 +51,7 @@ impl Details {
         }
         match self.read.get_or_init(|| read(client, caller)).await {
             Ok(whole) => Ok(whole.groups.get(&name).cloned()),
-            Err(refusal) if refusal.reason == Reason::Denied => Ok(None),
+            Err(refusal) if is_useless(refusal) => Ok(None),
             Err(refusal) => Err(refusal.clone()),
         }
     }
@@ -61,16 +61,21 @@ impl Details {
         self.read.get()?.as_ref().ok()?.tags.get(user).cloned()
     }
 
-    /// Says that the call is denied.
+    /// Says that the call cannot be used.
     pub(super) fn warning(&self) -> Option<Warning> {
-        let refusal = self.read.get()?.as_ref().err().filter(|refusal| refusal.reason == Reason::Denied)?;
+        let refusal = self.read.get()?.as_ref().err().filter(|refusal| is_useless(refusal))?;
         let what = format!(
-            "account_details in [aws] has no effect, because {ACTION} is denied: {}; groups were read one by one",
+            "account_details in [aws] has no effect, because {ACTION} failed: {}; groups were read one by one",
             refusal.failure.cause
         );
         let hint = format!("allow {ACTION} on '*', or set account_details = false");
         Some(Warning::new(WarningCode::DetailsDenied, what, hint))
     }
+}
+
+/// Whether another call can be asked instead: where AWS does not answer, or throttles, it could not either.
+fn is_useless(refusal: &Refusal) -> bool {
+    refusal.failure.kind != FailureKind::Unavailable
 }
 
 /// All pages.

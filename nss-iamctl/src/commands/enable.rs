@@ -229,10 +229,13 @@ impl Plan {
         // Without systemctl, 'cache-refresher --loop' replaces them.
         let (wanted, other) = units::schedule(&self.config);
         if services::is_installed(host, wanted) && host.find("systemctl").is_some() {
-            if services::is_installed(host, other) && enabled(other) {
+            let is_other =
+                services::is_installed(host, other) && (enabled(other) || units::is_active(host, other));
+            if is_other {
                 self.steps.push(Step::Unit { unit: other.to_owned(), on: false });
             }
-            if !enabled(wanted) {
+            // Each stops the other.
+            if is_other || !enabled(wanted) {
                 self.steps.push(on(wanted));
             }
         }

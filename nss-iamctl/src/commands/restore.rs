@@ -45,9 +45,10 @@ pub(crate) fn run(host: &Host, args: &cli::Restore, out: &mut dyn Write) -> Resu
         Kind::State => {
             // SQLite would apply a journal that a crash left behind to the copy.
             let hint = format!(
-                "to restore it: stop {timer}, then rm -f '{state}-journal'; cp '{}' '{state}'",
+                "to restore it: stop {timer} and {watch}, then rm -f '{state}-journal'; cp '{}' '{state}'",
                 file.display(),
                 timer = paths::TIMER,
+                watch = paths::WATCH,
                 state = paths::STATE
             );
             return Err(refused("it is a state.db, which only the refresher uses".to_owned()).hint(hint));

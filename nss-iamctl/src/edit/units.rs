@@ -10,6 +10,11 @@ pub(crate) fn is_enabled(host: &Host, unit: &str) -> bool {
     host.run(&["systemctl", "is-enabled", "--quiet", unit]).is_ok_and(|output| output.success())
 }
 
+/// Whether it runs now.
+pub(crate) fn is_active(host: &Host, unit: &str) -> bool {
+    host.run(&["systemctl", "is-active", "--quiet", unit]).is_ok_and(|output| output.success())
+}
+
 /// The unit that has the host refreshed with this configuration, and the one that must be off.
 pub(crate) fn schedule(config: &Config) -> (&'static str, &'static str) {
     if config.refresh.every.is_some() { (WATCH, TIMER) } else { (TIMER, WATCH) }

@@ -91,7 +91,7 @@ pub(crate) struct Facts {
     pub user_ca: Option<Message>,
     /// Whether a PAM file creates home directories; `None` if no PAM file of sshd was found.
     pub makes_homes: Option<bool>,
-    /// What has this host refreshed, and what would with another configuration; `None` if systemd is not running.
+    /// The unit that refreshes this host, and the one that must be off; `None` if systemd is not running.
     pub schedule: Option<(Unit, Unit)>,
     pub services: Vec<Unit>,
     /// `None` if systemd is not running, or has no unit for it.

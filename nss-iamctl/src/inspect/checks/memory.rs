@@ -42,7 +42,8 @@ pub(super) fn judge(facts: &Facts) -> Option<Finding> {
             "'{STATE}' lacks {lost} of the users and groups in cache.db: it was removed, emptied or restored from an older \
              copy"
         );
-        let remedy = "if there is a newer copy, restore it before the next refresh (systemctl stop nss-iam-refresh.timer); \
+        let remedy = "if there is a newer copy, restore it before the next refresh (systemctl stop nss-iam-refresh.timer \
+                      nss-iam-refresh.path); \
                       otherwise, nss-iamctl refresh rebuilds it from cache.db and keys.db";
         return Some(Finding::bad(Link::MemoryLost, what, remedy));
     }

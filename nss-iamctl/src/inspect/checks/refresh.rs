@@ -254,6 +254,12 @@ pub(crate) fn units(facts: &Facts) -> Vec<Finding> {
         }
         None => {}
     }
+    let stays = facts.config.as_ref().is_ok_and(|config| config.refresh.every.is_some());
+    let ended = facts.services.first().filter(|fetch| stays && fetch.active == "inactive");
+    findings.extend(ended.map(|Unit { name, .. }| {
+        let what = format!("'{name}' is inactive, so nothing is read");
+        Finding::warn(Link::TimerInactive, what, format!("systemctl start {name}"))
+    }));
     let failed = facts.services.iter().filter(|unit| !unit.result.is_empty() && unit.result != "success");
     findings.extend(failed.map(|Unit { name, result, status, .. }| {
         let what = format!("'{name}' ended with {result}, status {status}{}", meaning(status));

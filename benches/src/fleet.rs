@@ -135,14 +135,15 @@ impl Measured {
             Some(cycle) => (true, hosts, *cycle),
             None => (false, 1, of_one_host(cycles, users)?),
         };
-        let (each, period) = (1.0 / count as f64, way.period());
+        let seconds = of_one_host(cycles, users)?.seconds;
+        let (each, period) = (1.0 / count as f64, way.period().max(seconds));
         Some(Cell {
             measured,
             iam: cycle.iam * each * hosts as f64 * HOUR / period,
             s3: 0.0,
             cpu: cycle.cpu * each * DAY / period,
             bytes: cycle.bytes * each * DAY / period,
-            delay: waiting(period, of_one_host(cycles, users)?.seconds),
+            delay: waiting(period, seconds),
         })
     }
 

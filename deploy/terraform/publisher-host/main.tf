@@ -53,7 +53,7 @@ variable "subnets" {
 }
 
 variable "package" {
-  description = "What dnf installs: nss-iam, if the image has a repository with it, or the URL of the .rpm"
+  description = "What dnf installs: nss-iam, from a repository of the image, or an https URL of the .rpm, whose signature dnf does not check"
   type        = string
   default     = "nss-iam"
 }
@@ -163,7 +163,7 @@ resource "aws_launch_template" "publisher" {
   user_data = base64encode(<<-SCRIPT
     #!/bin/bash
     set -eu
-    dnf install --assumeyes '${var.package}'
+    until dnf install --assumeyes '${var.package}'; do sleep 10; done
     cat >/etc/nss-iam/config.d/20-publish.toml <<'END'
     groups = ${jsonencode(var.groups)}
     [aws]
@@ -178,8 +178,8 @@ resource "aws_launch_template" "publisher" {
     END
     (
         umask 077
-        aws secretsmanager get-secret-value --region '${local.region}' --secret-id '${var.key}' \
-            --query SecretString --output text >/etc/nss-iam/publish.key
+        until aws secretsmanager get-secret-value --region '${local.region}' --secret-id '${var.key}' \
+            --query SecretString --output text >/etc/nss-iam/publish.key; do sleep 10; done
     )
     systemctl enable --now nss-iam-publish.service
   SCRIPT
@@ -187,9 +187,8 @@ resource "aws_launch_template" "publisher" {
 }
 
 resource "aws_autoscaling_group" "publisher" {
-  name_prefix = "nss-iam-publisher-"
-  min_size    = 1
-  # While an instance is replaced there are two, which lose no update of each other.
+  name_prefix         = "nss-iam-publisher-"
+  min_size            = 1
   max_size            = 2
   desired_capacity    = 1
   vpc_zone_identifier = var.subnets

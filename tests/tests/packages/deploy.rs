@@ -178,7 +178,12 @@ fn terraform_finds_the_modules_formatted_and_valid() {
         fs::copy(module.unwrap().path().join("main.tf"), directory.path().join("main.tf")).unwrap();
         for line in [&["fmt", "-check", "-diff"][..], &["init", "-backend=false", &plugins], &["validate"]] {
             let mut command = Command::new("terraform");
-            command.args(line).arg("-no-color").current_dir(directory.path()).env("CHECKPOINT_DISABLE", "1");
+            command
+                .args(line)
+                .arg("-no-color")
+                .current_dir(directory.path())
+                .env("CHECKPOINT_DISABLE", "1")
+                .env_remove("TF_CLI_CONFIG_FILE");
             let ran = command.output().unwrap();
             assert!(ran.status.success(), "{line:?}: {}{}", text(&ran.stdout), text(&ran.stderr));
         }

@@ -38,6 +38,9 @@ use nix::sys::signal::{SigSet, Signal};
 
 use cli::{Cli, Half};
 
+/// Of a fetch half that had to stay, as shells say it of SIGTERM. The unit starts it again, unless systemd itself has ended it.
+const TERMINATED: u8 = 143;
+
 fn main() -> ExitCode {
     // The parent may have blocked signals, and SIGTERM would then not end this program.
     let _ = SigSet::empty().thread_set_mask();
@@ -71,7 +74,7 @@ fn main() -> ExitCode {
         logger::install(to_journal, cli.verbose);
     }
     if cli.repeat.is_some() || cli.poll {
-        leave_when_told();
+        leave_when_told(if cli.poll { TERMINATED } else { exit::OK });
     }
     if cli.half == Some(Half::Publish) {
         return ExitCode::from(publish::run(&cli));
@@ -122,10 +125,10 @@ fn ended_processes() -> Option<ExitCode> {
 
 /// Needed as the first process of a container, which ignores SIGTERM by default (pid_namespaces(7)). It may end at any time:
 /// files are replaced atomically.
-fn leave_when_told() {
+fn leave_when_told(status: u8) {
     let told = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     if told.thread_block().is_ok() {
         #[expect(clippy::exit, reason = "the other thread may be waiting for AWS")]
-        std::thread::spawn(move || told.wait().map(|_| std::process::exit(exit::OK.into())));
+        std::thread::spawn(move || told.wait().map(|_| std::process::exit(status.into())));
     }
 }

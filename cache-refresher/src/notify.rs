@@ -2,6 +2,10 @@
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+/// How long a busy systemd is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The socket of systemd.
 #[derive(Debug)]
@@ -21,6 +25,13 @@ impl Systemd {
         socket.set_nonblocking(true).ok()?;
         socket.connect_addr(&address).ok()?;
         Some(Self(socket))
+    }
+
+    /// Tells it that this process is ready, and more; waits for it, since nothing would follow what is lost.
+    pub(crate) fn ready(&self, variables: &str) {
+        let _ = self.0.set_nonblocking(false).and_then(|()| self.0.set_write_timeout(Some(PATIENCE)));
+        self.tell(&format!("READY=1\n{variables}"));
+        let _ = self.0.set_nonblocking(true);
     }
 
     /// Tells it the values of these variables, one a line. What is lost is followed by the next.

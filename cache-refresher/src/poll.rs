@@ -32,6 +32,12 @@ use content::Digest;
 /// How long what was written stays although times of confirmation are new. Alerts are for twice this time.
 const CONFIRM: SignedDuration = SignedDuration::from_mins(15);
 
+/// How often the source is read if the configuration no longer says it: as by the timer.
+const TIMER: Duration = Duration::from_secs(5 * 60);
+
+const UNSET: &str =
+    "the configuration no longer says how often to read the source, so it is read every 5 minutes";
+
 /// The longest time without a sign of life to systemd.
 const SIGN: Duration = Duration::from_secs(60);
 
@@ -107,7 +113,7 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
     if status == exit::OK
         && let Some(systemd) = systemd
     {
-        systemd.tell("READY=1");
+        systemd.ready("");
     }
     status
 }
@@ -128,39 +134,37 @@ fn stay(cli: &Cli, mut config: Config, systemd: Option<Systemd>) -> u8 {
             }
             Err(cause) => Some(cause.to_string()),
         };
-        let Some(every) = config.refresh.every else { return exit::OK };
+        // Whoever removed it has yet to switch on the timer; until then, removals must take effect.
+        let unset = Message::new(UNSET).with_hint("nss-iamctl enable");
+        let unset = config.refresh.every.is_none().then(|| unset.to_string());
+        let every = config.refresh.every.unwrap_or(TIMER);
         poll.round(cli, &config);
-        poll.log(broken);
+        poll.log(broken.into_iter().chain(unset));
         let told = poll.logged.first().map(|Told(_, message)| message.clone());
         let told = told.unwrap_or_else(|| format!("read at {:.0}", now()));
         if let Some(systemd) = &systemd {
-            systemd.tell(&format!("READY=1\nWATCHDOG=1\nSTATUS={}", message::printable(&told)));
+            systemd.ready(&format!("WATCHDOG=1\nSTATUS={}", message::printable(&told)));
         }
         // A source that answers slowly gets a rest.
         let left = every.saturating_sub(began.elapsed()).max(every / 2);
-        poll.sleep(left, systemd.as_ref());
+        poll.rest(left, systemd.as_ref());
         // Not before it has read something: otherwise it might do nothing else.
-        if let Some(status) = renew() {
-            return status;
-        }
+        renew();
     }
 }
 
-/// If a package has replaced this program, the process becomes the new one; it keeps its id, and so its place in systemd. Returns the
-/// exit status if there is none any more.
-fn renew() -> Option<u8> {
-    let running = std::fs::read_link("/proc/self/exe").ok()?;
+/// If a package has replaced this program, the process becomes the new one; it keeps its id, and so its place in systemd. Returns if
+/// not, or if the new one cannot be run yet.
+fn renew() {
+    let running = std::fs::read_link("/proc/self/exe").ok();
     // proc_pid_exe(5)
-    let path = running.to_str()?.strip_suffix(" (deleted)")?.to_owned();
+    let path = running.as_ref().and_then(|path| path.to_str()?.strip_suffix(" (deleted)"));
     let which = |path: &str| std::fs::metadata(path).ok().map(|about| (about.dev(), about.ino()));
     // On an overlay, a file without a name in the layer below is still there.
-    if which(&path) == which("/proc/self/exe") {
-        return None;
+    if let Some(path) = path.filter(|path| which(path) != which("/proc/self/exe")) {
+        let cause = Command::new(path).args(std::env::args_os().skip(1)).exec();
+        log::debug!("cannot run '{path}', which was replaced: {cause}");
     }
-    let cause = Command::new(&path).args(std::env::args_os().skip(1)).exec();
-    let is_removed = cause.kind() == std::io::ErrorKind::NotFound;
-    let failed = || runner::failed(exit::OTHER, format!("cannot run '{path}', which was replaced: {cause}"));
-    Some(if is_removed { exit::OK } else { failed() })
 }
 
 fn load(cli: &Cli) -> Result<Config, config::Error> {
@@ -197,6 +201,8 @@ impl Poll {
         let _lock = match lock::of_fetch(directory) {
             Ok(lock) => lock,
             Err(error) => {
+                // What was found out is not written.
+                self.settled = None;
                 self.failures = vec![Told::other(error.to_string())];
                 return;
             }
@@ -208,11 +214,11 @@ impl Poll {
         let read = runner::read(cli, config, before);
         let seconds = began.elapsed().as_secs_f64();
         let fetched = Fetched { time: Some(time), seconds, ..runner::outcome(&read) };
-        if read.past != self.past {
+        if read.past.pauses() != self.past.pauses() {
             calls::write(&read.past);
-            self.past = read.past.clone();
         }
-        self.settle(&read, time);
+        self.past = read.past.clone();
+        self.settle(&read, time, confirm(config));
         self.failures = read.failures.iter().map(Told::of).collect();
         self.write(config, &read, fetched, (time, file));
         if config.source.is_directory() {
@@ -223,11 +229,9 @@ impl Poll {
     /// Asks whether the document has changed, as long as what was made of it holds.
     fn look(&mut self, config: &Config, session: &Session) -> Looked {
         let now = now();
-        let Some(settled) =
-            self.settled.as_mut().filter(|settled| (settled.from..settled.until).contains(&now))
-        else {
-            return Looked::Unknown;
-        };
+        let is_there = self.written.as_ref().is_some_and(|written| written.file == handover::which());
+        let holds = |settled: &&mut Settled| is_there && (settled.from..settled.until).contains(&now);
+        let Some(settled) = self.settled.as_mut().filter(holds) else { return Looked::Unknown };
         let calls = Calls::default();
         let look = Look {
             config,
@@ -257,8 +261,8 @@ impl Poll {
         }
     }
 
-    fn settle(&mut self, read: &fetch::Fetched, now: Timestamp) {
-        let until = now.checked_add(CONFIRM).unwrap_or(now);
+    fn settle(&mut self, read: &fetch::Fetched, now: Timestamp, confirm: SignedDuration) {
+        let until = now.checked_add(confirm).unwrap_or(now);
         let until = read.listing.expires.map_or(until, |expires| expires.min(until));
         let known = self.settled.take().filter(|settled| settled.failing.is_some());
         self.settled = match &read.document {
@@ -315,23 +319,24 @@ impl Poll {
         }
     }
 
-    fn log(&mut self, broken: Option<String>) {
-        let told: Vec<Told> =
-            broken.map(Told::other).into_iter().chain(self.failures.iter().cloned()).collect();
+    fn log(&mut self, of_config: impl Iterator<Item = String>) {
+        let told: Vec<Told> = of_config.map(Told::other).chain(self.failures.iter().cloned()).collect();
         let is_new = |Told(cause, _): &&Told| !self.logged.iter().any(|Told(logged, _)| logged == cause);
         told.iter().filter(is_new).for_each(|Told(_, message)| log::error!("{message}"));
         self.logged = told;
     }
 
-    fn sleep(&self, time: Duration, systemd: Option<&Systemd>) {
+    /// Waits for the next round, and sees to it that the apply half runs meanwhile.
+    fn rest(&mut self, time: Duration, systemd: Option<&Systemd>) {
         let mut left = time;
         while !left.is_zero() {
-            let part = left.min(SIGN);
+            let part = left.min(if self.apply.has_to_run() { apply::PATIENCE } else { SIGN });
             match &self.session {
                 Some(session) => session.sleep(part),
                 None => std::thread::sleep(part),
             }
             left -= part;
+            self.apply.remind(now());
             if let Some(systemd) = systemd {
                 systemd.tell("WATCHDOG=1");
             }
@@ -339,11 +344,16 @@ impl Poll {
     }
 }
 
-/// Whether times of confirmation are to be written again: long before keys would be too old to be offered.
-fn is_due(written: Timestamp, now: Timestamp, config: &Config) -> bool {
+/// How long what was written may stay: keys must not be too old to be offered before.
+fn confirm(config: &Config) -> SignedDuration {
     let max_age = config.keys.max_age.and_then(|max_age| SignedDuration::try_from(max_age / 4).ok());
+    max_age.map_or(CONFIRM, |max_age| max_age.min(CONFIRM))
+}
+
+/// Whether times of confirmation are to be written again.
+fn is_due(written: Timestamp, now: Timestamp, config: &Config) -> bool {
     let age = now.duration_since(written);
-    age.is_negative() || age >= max_age.map_or(CONFIRM, |max_age| max_age.min(CONFIRM))
+    age.is_negative() || age >= confirm(config)
 }
 
 fn cause(failure: &Failure) -> Cause {

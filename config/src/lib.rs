@@ -343,7 +343,7 @@ impl Keys {
 /// `[refresh]`: how often the source is read, and what of it, if it is asked by calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refresh {
-    /// The fetch half stays, and reads the source again after this time, at most 30 minutes; none: each refresh of the timer reads it
+    /// The fetch half stays, and reads the source again after this time, at most 30 minutes and half of [`Keys::max_age`]; none: each refresh of the timer reads it
     /// once.
     pub every: Option<Duration>,
     /// Keys and tags of a user are read again after this time, at most 30 minutes and half of [`Keys::max_age`]; none: by each

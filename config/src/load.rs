@@ -272,7 +272,7 @@ fn keys(mut section: Section) -> Result<Keys, Error> {
 
 fn refresh(mut section: Section, keys: &Keys) -> Result<Refresh, Error> {
     let mut refresh = Refresh::default();
-    section.set("every", &mut refresh.every, check::every)?;
+    section.set("every", &mut refresh.every, |item| check::keys_every(item, keys.max_age))?;
     section.set("keys_every", &mut refresh.keys_every, |item| check::keys_every(item, keys.max_age))?;
     section.set("members_every", &mut refresh.members_every, check::every)?;
     section.set("max_calls_per_minute", &mut refresh.max_calls_per_minute, check::calls)?;

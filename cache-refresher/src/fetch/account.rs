@@ -24,7 +24,8 @@ pub(crate) async fn refresh<D: Directory>(
     let before = known.clone().unwrap_or_default();
     if is_recent(request, &before) {
         let mut account = Account { name: request.name.to_owned(), id: id.to_owned(), ..before };
-        account.warnings.clear();
+        // What is left of keys is found out again.
+        account.warnings.retain(|warning| warning.code != Some(WarningCode::KeysLeft));
         let (present, settled) =
             (account.users.iter().map(|user| user.id.clone()).collect(), settled(&account));
         // Where there are no keys, only an answer about a group confirms its members.

@@ -21,6 +21,13 @@ pub(crate) struct Past {
     pauses: BTreeMap<String, Pause>,
 }
 
+impl Past {
+    /// The pauses, by the names of accounts.
+    pub(crate) fn pauses(&self) -> &BTreeMap<String, Pause> {
+        &self.pauses
+    }
+}
+
 /// A time without calls, because AWS throttled those before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pause {

@@ -42,7 +42,7 @@ impl Session {
         self.runtime.block_on(async { tokio::time::sleep(time).await });
     }
 
-    /// The next fetch connects anew.
+    /// The next fetch opens new connections.
     pub(crate) fn reconnect(&self) {
         self.link.cut();
     }

@@ -3,14 +3,16 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use status::Status;
 
 use crate::{handover, report};
 
-/// When the apply half is called again if it has not begun since, at first.
-const FIRST: SignedDuration = SignedDuration::from_secs(20);
+/// How long the apply half may take to begin before it is called again, at first.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+const FIRST: SignedDuration = SignedDuration::from_secs(PATIENCE.as_secs().cast_signed());
 
 /// The longest time between two calls, and the time until it is called again after it failed: the interval of the timer.
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
@@ -58,6 +60,11 @@ impl Apply {
                 self.expect(at, now);
             }
         }
+    }
+
+    /// Whether it has something to do.
+    pub(super) fn has_to_run(&self) -> bool {
+        self.since.is_some()
     }
 
     /// Calls it again if it did not begin since, or failed.
@@ -119,7 +126,7 @@ mod tests {
 
     /// The times at which it is called again within 20 minutes, if the status then says this.
     fn calls(status: impl Fn(i64) -> Option<(i64, u8)>) -> Vec<i64> {
-        let mut apply = Apply { since: Some(at(0)), again: at(20), patience: FIRST, ..Apply::default() };
+        let mut apply = Apply { since: Some(at(0)), again: at(10), patience: FIRST, ..Apply::default() };
         let called = |second: &i64| {
             let status = status(*second).map_or_else(Status::default, |(time, exit)| Status {
                 time: Some(at(time)),
@@ -133,16 +140,16 @@ mod tests {
 
     #[test]
     fn it_is_called_until_a_run_began_since_and_less_and_less_often() {
-        assert_eq!(calls(|_| None), [20, 60, 140, 300, 600, 900]);
+        assert_eq!(calls(|_| None), [10, 30, 70, 150, 310, 610, 910]);
         assert_eq!(calls(|_| Some((-1, 0))), calls(|_| None), "a run that began before may have read less");
-        assert_eq!(calls(|second| (second > 10).then_some((1, 0))), [] as [i64; 0]);
-        assert_eq!(calls(|second| Some(if second > 70 { (61, 0) } else { (-1, 0) })), [20, 60]);
+        assert_eq!(calls(|second| (second > 0).then_some((1, 0))), [] as [i64; 0]);
+        assert_eq!(calls(|second| Some(if second > 70 { (61, 0) } else { (-1, 0) })), [10, 30, 70]);
         assert_eq!(calls(|_| Some((9000, 0))), calls(|_| None), "of another clock");
     }
 
     #[test]
     fn a_run_that_failed_is_repeated_as_often_as_by_the_timer() {
-        let mut apply = Apply { since: Some(at(0)), again: at(20), patience: FIRST, ..Apply::default() };
+        let mut apply = Apply { since: Some(at(0)), again: at(10), patience: FIRST, ..Apply::default() };
         let mut ran = 1;
         let called = (10..1200).step_by(10).filter(|&second| {
             let status = Status { time: Some(at(ran)), exit: 65, ..Status::default() };
@@ -164,8 +171,8 @@ mod tests {
         assert_eq!(apply.since, None);
         apply.note(Some(at(15)), at(20));
         let run = |time| Status { time: Some(at(time)), ..Status::default() };
-        assert_eq!(apply.next(at(30), &run(14)), Next::Nothing, "the path unit may have started one");
-        assert_eq!(apply.next(at(40), &run(14)), Next::Call);
+        assert_eq!(apply.next(at(25), &run(14)), Next::Nothing, "the path unit may have started one");
+        assert_eq!(apply.next(at(30), &run(14)), Next::Call);
         assert_eq!(apply.next(at(50), &run(41)), Next::Nothing);
         apply.note(Some(at(9000)), at(60));
         assert_eq!(apply.since, None, "of another clock");
@@ -173,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_stops_nothing() {
-        let mut apply = Apply { since: Some(at(9000)), again: at(9020), patience: FIRST, ..Apply::default() };
+        let mut apply = Apply { since: Some(at(9000)), again: at(9010), patience: FIRST, ..Apply::default() };
         assert_eq!(apply.next(at(0), &Status::default()), Next::Call);
         let status = Status { time: Some(at(1)), ..Status::default() };
         assert_eq!(apply.next(at(10), &status), Next::Nothing);

@@ -111,7 +111,7 @@ fn a_failure_that_lasts_is_told_once_and_ends_with_its_cause() {
     let good = written();
     broken.store(true, std::sync::atomic::Ordering::Relaxed);
     poll.until("the failure is in the listing", || written()[0] != good[0]);
-    // It connects anew, and then does not even know who it is.
+    // It opens a new connection, and then does not even know who it is.
     poll.until("and the one after it", || poll_said("sts:GetCallerIdentity"));
     assert_eq!(names().len(), 5, "nobody is lost");
     let (first, calls) = (written(), proxy.calls().len());

@@ -31,7 +31,7 @@ const KEPT: Duration = Duration::from_secs(10 * 60);
 pub(crate) struct Link(Arc<Mutex<Option<Arc<Reached>>>>);
 
 impl Link {
-    /// The next call reaches AWS anew.
+    /// The next call makes everything again.
     pub(crate) fn cut(&self) {
         *self.lock() = None;
     }

@@ -47,7 +47,7 @@ pub(super) struct Aws<'a> {
 }
 
 impl<'a> Aws<'a> {
-    /// With what the link has kept, or anew.
+    /// With what the link has kept, if it has anything.
     pub(super) async fn reach(
         config: &'a config::Aws,
         policy: &'static str,

@@ -96,8 +96,8 @@ struct Written {
     file: Option<File>,
 }
 
-/// Runs the fetch half once, or, if the configuration says how often, until it no longer does. For systemd, it is ready after the
-/// first time.
+/// Runs the fetch half once, or, if the configuration says how often, until it is ended. For systemd, it is ready after the first
+/// time.
 pub(crate) fn fetch(cli: &Cli) -> u8 {
     if geteuid().is_root() {
         let message = Message::new("'--poll' does not run as root; nothing was done");

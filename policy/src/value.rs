@@ -1,6 +1,7 @@
 //! Values that are valid by construction: names, ids, fields of passwd(5), public keys. A copy of one shares its text: a
 //! refresh holds the state, the published files and the next ones at once.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -43,10 +44,10 @@ pub enum Invalid {
     Key,
 }
 
-/// A text with its first bytes beside it, so that most comparisons in a sorted map need not read the text itself.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// A text with its first bytes beside it, so that most comparisons need not read the text itself.
+#[derive(Clone)]
 struct Sorted {
-    /// Big-endian, filled up with zeros: the order is that of the texts, and where it is equal, they decide.
+    /// Big-endian, filled up with zeros: the order is that of the texts, and where it is equal, their rest decides.
     first: u128,
     text: Arc<str>,
 }
@@ -57,15 +58,43 @@ impl Sorted {
         first.iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
         Self { first: u128::from_be_bytes(first), text: text.into() }
     }
+
+    /// What `first` does not have.
+    fn rest(&self) -> &[u8] {
+        self.text.as_bytes().get(16..).unwrap_or_default()
+    }
+}
+
+impl PartialEq for Sorted {
+    fn eq(&self, other: &Self) -> bool {
+        let is_alike = self.first == other.first && self.text.len() == other.text.len();
+        is_alike && (Arc::ptr_eq(&self.text, &other.text) || self.rest() == other.rest())
+    }
+}
+
+impl Eq for Sorted {}
+
+impl PartialOrd for Sorted {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Sorted {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let of_rest = || match Arc::ptr_eq(&self.text, &other.text) {
+            true => Ordering::Equal,
+            // With a shorter text, zeros that the other one contains are filled up.
+            false => self.rest().cmp(other.rest()).then(self.text.len().cmp(&other.text.len())),
+        };
+        self.first.cmp(&other.first).then_with(of_rest)
+    }
 }
 
 impl Hash for Sorted {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Equal texts have equal beginnings, which need not be hashed twice.
         state.write_u128(self.first);
-        if let Some(rest) = self.text.as_bytes().get(16..) {
-            state.write(rest);
-        }
+        state.write(self.rest());
     }
 }
 
@@ -304,10 +333,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ids_have_the_order_of_their_texts(
+        fn ids_are_compared_as_their_texts_are(
             one in "[a\\x00]{0,3}[a-c\\x00]{0,20}", two in "[a\\x00]{0,3}[a-c\\x00]{0,20}",
         ) {
-            prop_assert_eq!(IamId::new(&one).cmp(&IamId::new(&two)), one.cmp(&two));
+            let (id, other) = (IamId::new(&one), IamId::new(&two));
+            prop_assert_eq!(id.cmp(&other), one.cmp(&two));
+            prop_assert_eq!(id == other, one == two);
+            prop_assert_eq!(id.cmp(&id.clone()), Ordering::Equal);
         }
 
         #[test]

@@ -6,8 +6,8 @@ use cache::state;
 use config::Source;
 use jiff::Timestamp;
 use listing::Key;
-use policy::IamId;
 use policy::precedence::Age;
+use policy::{IamId, Name};
 
 use super::input::Input;
 use super::leaving::{self, Leaving};
@@ -28,6 +28,8 @@ pub(super) struct User<'a> {
     /// GroupIds of the user's groups, sorted.
     pub groups: Vec<IamId>,
     pub known: Known<'a>,
+    /// As last published.
+    pub previous: Option<&'a state::User>,
 }
 
 /// Where the other facts about a user come from.
@@ -65,6 +67,15 @@ pub(super) struct Group<'a> {
     pub iam_name: &'a str,
     /// Whether only the state has it.
     pub kept: bool,
+    /// As last published.
+    pub previous: Option<&'a state::Group>,
+}
+
+impl<'a> Group<'a> {
+    /// The name that the group has at present.
+    pub(super) fn present(&self) -> Option<&'a Name> {
+        self.previous.map(|group| &group.name)
+    }
 }
 
 impl<'a> Candidates<'a> {
@@ -82,7 +93,7 @@ impl<'a> Candidates<'a> {
         let mut groups: HashMap<&str, Vec<IamId>> = HashMap::new();
         let source = leaving::source(input.listing, account);
         for group in &account.groups {
-            let iam_id = IamId::new(&group.id);
+            let (iam_id, previous) = known(&input.state.groups, &group.id);
             for member in &group.members {
                 groups.entry(member).or_default().push(iam_id.clone());
             }
@@ -92,6 +103,7 @@ impl<'a> Candidates<'a> {
                 account: &account.name,
                 iam_name: &group.name,
                 kept: false,
+                previous,
             });
         }
         self.users.reserve_exact(account.users.len());
@@ -100,8 +112,9 @@ impl<'a> Candidates<'a> {
             groups.sort();
             groups.dedup();
             groups.shrink_to_fit();
+            let (iam_id, previous) = known(&input.state.users, &user.id);
             self.users.push(User {
-                iam_id: IamId::new(&user.id),
+                iam_id,
                 rank,
                 account: &account.name,
                 iam_name: &user.name,
@@ -113,6 +126,7 @@ impl<'a> Candidates<'a> {
                     confirmed: user.confirmed,
                     source: source.clone(),
                 },
+                previous,
             });
         }
     }
@@ -137,6 +151,7 @@ impl<'a> Candidates<'a> {
                 created: user.created.parse().ok(),
                 groups: user.groups.clone(),
                 known: Known::Kept(user),
+                previous: Some(user),
             });
         }
         let listed: BTreeSet<IamId> = self.groups.iter().map(|group| group.iam_id.clone()).collect();
@@ -153,9 +168,19 @@ impl<'a> Candidates<'a> {
                     account: &group.account,
                     iam_name,
                     kept: true,
+                    previous: Some(group),
                 });
             }
         }
+    }
+}
+
+/// An id of the listing, and what the state has under it. The id then shares its text with the state's.
+fn known<'a, T>(state: &'a BTreeMap<IamId, T>, id: &str) -> (IamId, Option<&'a T>) {
+    let id = IamId::new(id);
+    match state.get_key_value(&id) {
+        Some((known, value)) => (known.clone(), Some(value)),
+        None => (id, None),
     }
 }
 

@@ -45,7 +45,7 @@ impl<'a> Homes<'a> {
     pub(super) fn give(&mut self, member: &Member<'a>) -> Result<Field, SkipReason> {
         let candidate = member.candidate;
         let (iam_id, id) = (&candidate.iam_id, member.identity.id);
-        let kept = self.input.state.users.get(iam_id).and_then(own);
+        let kept = candidate.previous.and_then(own);
         if let Some(kept) = kept.filter(|home| self.is_free(home, iam_id) && self.is_usable(home, id, true)) {
             return self.take(kept, iam_id);
         }
@@ -63,9 +63,7 @@ impl<'a> Homes<'a> {
         if self.is_free(&own, iam_id) && self.is_usable(&own, id, false) {
             return self.take(own, iam_id);
         }
-        if is_settled(self.input, iam_id)
-            && let Some(user) = self.input.state.users.get(iam_id)
-        {
+        if let Some(user) = candidate.previous.filter(|user| is_settled(self.input, iam_id, user)) {
             // Through a link it is the same directory as another user's, and no other directory was checked.
             return Ok(user.passwd.home.clone());
         }
@@ -128,9 +126,9 @@ fn place(input: &Input<'_>, home: &str) -> String {
 }
 
 /// Whether the user is published and the home is known to be theirs: it then stays and is not checked.
-pub(super) fn is_settled(input: &Input<'_>, iam_id: &IamId) -> bool {
-    let user = input.state.users.get(iam_id).filter(|user| candidates::is_in(input, user));
-    user.is_some_and(|user| input.state.homes.get(&normal(user.passwd.home.as_str())) == Some(iam_id))
+pub(super) fn is_settled(input: &Input<'_>, iam_id: &IamId, user: &state::User) -> bool {
+    let holder = || input.state.homes.get(&normal(user.passwd.home.as_str()));
+    candidates::is_in(input, user) && holder() == Some(iam_id)
 }
 
 /// The home that a user was assigned. The state of one who may only forward connections lacks it after it was lost, since

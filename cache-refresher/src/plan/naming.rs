@@ -47,9 +47,10 @@ pub(super) fn groups<'a>(
             (group, name.and_then(|name| not_of_user(input, name, candidates, holders, &names, ids)))
         })
         .collect();
-    sorted.sort_by_key(|(group, name)| {
-        let held = input.state.groups.get(&group.iam_id).map(|group| &group.name);
-        GroupClaim { newcomer: held != name.as_ref().ok(), account: group.rank, iam_id: &group.iam_id }
+    sorted.sort_by_key(|(group, name)| GroupClaim {
+        newcomer: group.present() != name.as_ref().ok(),
+        account: group.rank,
+        iam_id: &group.iam_id,
     });
     let mut taken: HashMap<Name, &str> = HashMap::new();
     let mut published = Vec::new();
@@ -57,8 +58,7 @@ pub(super) fn groups<'a>(
         let named = name.and_then(|name| {
             let Some(holder) = taken.get(&name) else { return Ok(name) };
             let reason = already(input, &name, "group", holder);
-            let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
-            let present = present.filter(|present| !taken.contains_key(*present));
+            let present = group.present().filter(|present| !taken.contains_key(*present));
             keep(input, &names, present, (What::Group, &group.iam_id), &reason, told).ok_or(reason)
         });
         match named.and_then(|name| Ok((name, ids.give(&group.iam_id, None, told)?))) {
@@ -82,7 +82,7 @@ fn not_of_user(
     ids: &Ids<'_>,
 ) -> Result<Name, SkipReason> {
     let keeps_it = |user: &&candidates::User<'_>| {
-        holders.present(&user.iam_id) == Some(&name)
+        holders.present(user) == Some(&name)
             && ids.usable(&user.iam_id).is_ok()
             && names.check(name.as_str(), &user.iam_id, Standing::Present).is_ok()
     };
@@ -100,14 +100,13 @@ fn group_name(
     if input.state.users.contains_key(&group.iam_id) {
         return Err(SkipReason::IdOfUser { iam_id: group.iam_id.to_string() });
     }
-    let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
     let wanted = input.config.users.mapping().group(group.iam_name).map_err(SkipReason::from);
     let named = wanted.and_then(|name| {
-        let standing = holders.standing(&group.iam_id, &name);
+        let standing = holders.of_group(group, &name);
         allowed(names, name, &group.iam_id, standing, told)
     });
     named.or_else(|reason| {
-        keep(input, names, present, (What::Group, &group.iam_id), &reason, told).ok_or(reason)
+        keep(input, names, group.present(), (What::Group, &group.iam_id), &reason, told).ok_or(reason)
     })
 }
 
@@ -172,7 +171,7 @@ pub(super) fn users<'a>(
         let iam_id = &claim.user.iam_id;
         if let Some(holder) = taken.get(&claim.name) {
             let reason = already(input, &claim.name, "user", holder);
-            let present = holders.present(iam_id).filter(|present| !taken.contains_key(*present));
+            let present = holders.present(claim.user).filter(|present| !taken.contains_key(*present));
             let Some(kept) = keep(input, &names, present, (What::User, iam_id), &reason, told) else {
                 told.skip(claim.user.account, Part::User, claim.user.iam_name, iam_id, reason);
                 continue;
@@ -265,9 +264,16 @@ impl<'a> Holders<'a> {
         Self { input, last: LastHolders::of(input.state) }
     }
 
-    pub(super) fn standing(&self, iam_id: &IamId, name: &Name) -> Standing {
-        let group = self.input.state.groups.get(iam_id).map(|group| &group.name);
-        if self.present(iam_id) == Some(name) || group == Some(name) {
+    pub(super) fn of_user(&self, user: &candidates::User<'_>, name: &Name) -> Standing {
+        self.standing(&user.iam_id, self.present(user), name)
+    }
+
+    pub(super) fn of_group(&self, group: &candidates::Group<'_>, name: &Name) -> Standing {
+        self.standing(&group.iam_id, group.present(), name)
+    }
+
+    fn standing(&self, iam_id: &IamId, present: Option<&Name>, name: &Name) -> Standing {
+        if present == Some(name) {
             Standing::Present
         } else if self.last.get(name) == Some(iam_id) {
             Standing::Former
@@ -277,10 +283,11 @@ impl<'a> Holders<'a> {
     }
 
     /// The name that a user has at present, active or locked.
-    fn present(&self, iam_id: &IamId) -> Option<&'a Name> {
-        let user = self.input.state.users.get(iam_id)?;
-        let has_it = candidates::is_in(self.input, user) && self.last.users.get(&user.name) == Some(&iam_id);
-        has_it.then_some(&user.name)
+    fn present<'u>(&self, user: &candidates::User<'u>) -> Option<&'u Name> {
+        let known = user.previous?;
+        let holder = || self.last.users.get(&known.name).copied();
+        let has_it = candidates::is_in(self.input, known) && holder() == Some(&user.iam_id);
+        has_it.then_some(&known.name)
     }
 }
 
@@ -305,10 +312,10 @@ fn claim<'a>(
     names: &Names<'_>,
     told: &mut Told,
 ) -> Result<Claim<'a>, SkipReason> {
-    let present = holders.present(&user.iam_id);
+    let present = holders.present(user);
     let locked = present.filter(|name| input.local.locked.contains(name.as_str()));
     let give = |name: Name, told: &mut Told| {
-        let standing = holders.standing(&user.iam_id, &name);
+        let standing = holders.of_user(user, &name);
         allowed(names, name, &user.iam_id, standing, told)
     };
     let named = match (locked, &user.known) {
@@ -333,7 +340,7 @@ fn claim<'a>(
             .map(|name| (name, false))
             .ok_or(reason)
     })?;
-    let held = holders.standing(&user.iam_id, &name) != Standing::New;
+    let held = holders.of_user(user, &name) != Standing::New;
     Ok(Claim { user, name, tagged, held })
 }
 

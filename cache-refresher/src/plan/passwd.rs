@@ -19,7 +19,6 @@ pub(super) fn of<'a>(
     told: &mut Told,
 ) -> Option<Passwd> {
     let candidate = member.candidate;
-    let previous = input.state.users.get(&candidate.iam_id);
     let home = homes.give(member).map_err(|reason| {
         told.skip(candidate.account, Part::User, candidate.iam_name, &candidate.iam_id, reason);
     });
@@ -28,7 +27,7 @@ pub(super) fn of<'a>(
         home: home.ok()?,
         gecos: gecos(input, candidate, told)?,
         shell: shell(input, candidate, told)?,
-        lastchg: previous.map_or(today, |user| user.passwd.lastchg),
+        lastchg: candidate.previous.map_or(today, |user| user.passwd.lastchg),
     })
 }
 

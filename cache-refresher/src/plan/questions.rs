@@ -30,10 +30,9 @@ pub(crate) fn questions(input: &Input<'_>) -> Questions {
         asked.nss.names.extend(principal(input, user, &at_source));
     }
     for group in &candidates.groups {
-        let present = input.state.groups.get(&group.iam_id).map(|group| &group.name);
+        let present = group.present();
         let wanted = input.config.users.mapping().group(group.iam_name).ok();
-        let standing = |name| holders.standing(&group.iam_id, name);
-        let is_new = wanted.as_ref().is_some_and(|name| standing(name) != Standing::Present);
+        let is_new = wanted.as_ref().is_some_and(|name| holders.of_group(group, name) != Standing::Present);
         if is_new || is_due(input, &group.iam_id) {
             asked.newcomers |= is_new;
             asked.nss.names.extend(wanted.iter().chain(present).map(Name::to_string));
@@ -53,15 +52,14 @@ pub(crate) fn questions(input: &Input<'_>) -> Questions {
 fn ask_for(asked: &mut Questions, input: &Input<'_>, user: &User<'_>, holders: &Holders<'_>) {
     let names = possible_names(input, user);
     let new: Vec<&Name> =
-        names.iter().filter(|name| holders.standing(&user.iam_id, name) != Standing::Present).collect();
+        names.iter().filter(|name| holders.of_user(user, name) != Standing::Present).collect();
     let tag = user.tag(input, TagUse::Uid).and_then(|tag| Id::pinned(tag.parse().ok()?).ok());
     let ids = ids(input, &user.iam_id, tag);
-    if !homes::is_settled(input, &user.iam_id) {
+    if !user.previous.is_some_and(|known| homes::is_settled(input, &user.iam_id, known)) {
         for id in ids.iter().filter_map(|&id| Id::pinned(id).ok()) {
             let owners = &mut asked.directories.owners;
             owners.extend(homes::directories(input, (user.iam_name, user.account), &names, id));
-            let known = input.state.users.get(&user.iam_id);
-            owners.extend(known.into_iter().flat_map(|user| homes::kept(&user.passwd.home, id)));
+            owners.extend(user.previous.into_iter().flat_map(|user| homes::kept(&user.passwd.home, id)));
         }
     }
     let due = is_due(input, &user.iam_id);
@@ -85,7 +83,7 @@ fn principal(input: &Input<'_>, user: &User<'_>, at_source: &NamesAtSource<'_>) 
 
 /// All names that this plan could assign to the user.
 fn possible_names(input: &Input<'_>, user: &User<'_>) -> BTreeSet<Name> {
-    let known = input.state.users.get(&user.iam_id).map(|user| user.name.clone());
+    let known = user.previous.map(|user| user.name.clone());
     let mut names: BTreeSet<Name> = known.into_iter().collect();
     if let Known::Listed { .. } = user.known {
         names.extend(input.config.users.mapping().user(user.iam_name));

@@ -53,7 +53,7 @@ pub(super) fn users<'a>(
     let mut homes = Homes::of(input, members);
     // Users who have a home keep it, so they come first.
     let mut sorted: Vec<&Member<'_>> = members.iter().collect();
-    sorted.sort_by_key(|member| !input.state.users.contains_key(&member.candidate.iam_id));
+    sorted.sort_by_key(|member| member.candidate.previous.is_none());
     let mut users = Vec::with_capacity(members.len());
     users.extend(
         sorted.into_iter().filter_map(|member| user(input, member, (&local, &forwarding), &mut homes, told)),
@@ -71,7 +71,7 @@ fn user<'a>(
     let candidate = member.candidate;
     let passwd = passwd::of(input, member, homes, told)?;
     let (keys, confirmed, source) = keys_of(input, candidate, told);
-    let previous = input.state.users.get(&candidate.iam_id);
+    let previous = candidate.previous;
     // Equal values share their text with the previous state.
     let passwd =
         previous.map(|known| &known.passwd).filter(|known| **known == passwd).cloned().unwrap_or(passwd);
@@ -100,7 +100,7 @@ pub(super) fn keys_of(
     user: &candidates::User<'_>,
     told: &mut Told,
 ) -> (Vec<KeyLine>, i64, String) {
-    let previous = input.state.users.get(&user.iam_id);
+    let previous = user.previous;
     match (&user.known, previous) {
         (Known::Kept(kept), _) => (kept.keys.clone(), kept.confirmed, kept.source.clone()),
         // The fetch half lost its listing, and has not read this user's keys since.

@@ -21,11 +21,11 @@ pub(crate) mod taking;
 mod tests;
 mod told;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use cache::Accepted;
 use cache::snapshot::{Cache, Keys};
-use cache::state::{self, State};
+use cache::state::{self, Identity, State};
 use policy::{IamId, Name};
 use status::{Held, Skip, Warning};
 
@@ -82,11 +82,15 @@ fn attempt(input: &Input<'_>, own: &OwnGroups, leaving: &Leaving) -> Plan {
     let holders = naming::Holders::of(input);
     let groups = naming::groups(input, own, &candidates, &holders, &mut ids, &mut told);
     let members = naming::users(input, own, &candidates, (&groups, &holders), &mut ids, &mut told);
+    // Of many users, each of these takes several megabytes.
     drop(holders);
-    let users = rows::users(input, &candidates.groups, &members, &mut told);
-    let state = next_state(input, &groups, &users, ids);
+    let identities = ids.given();
+    let (users, rows) = rows::users(input, &candidates.groups, &members, &mut told);
+    drop(members);
+    drop(candidates);
+    let state = next_state(input, &groups, rows, identities);
     let (cache, keys) = rows::snapshots(input, own, &fixed, &groups, &users, &state);
-    adopted::warn(input, &groups, &users, &mut told);
+    adopted::warn(input, &groups, &state, &mut told);
     settings::warn(input, &mut told);
     let held = unasked(input, &told);
     told.skips.sort();
@@ -110,43 +114,30 @@ fn unasked(input: &Input<'_>, told: &Told) -> Vec<Held> {
 fn next_state(
     input: &Input<'_>,
     groups: &[naming::Group<'_>],
-    users: &[rows::User<'_>],
-    ids: Ids<'_>,
+    present: BTreeMap<IamId, state::User>,
+    identities: BTreeMap<IamId, Identity>,
 ) -> State {
-    let mut next = State { identities: ids.given(), ..State::default() };
-    let present: HashSet<&IamId> = users.iter().map(|user| user.iam_id).collect();
-    let of_user = |user: &rows::User<'_>| {
-        let previous = input.state.users.get(user.iam_id);
-        let disabled = user.locked.then(|| previous.and_then(|user| user.disabled).unwrap_or(input.now));
-        let row = state::User {
-            account: user.account.to_owned(),
-            iam_name: user.iam_name.to_owned(),
-            created: user.created.map(|date| date.to_string()).unwrap_or_default(),
-            name: user.name.clone(),
-            passwd: user.passwd.clone(),
-            groups: user.groups.clone(),
-            disabled,
-            hidden: false,
-            keys: user.keys.clone(),
-            confirmed: user.confirmed,
-            source: user.source.clone(),
-        };
-        (user.iam_id.clone(), row)
-    };
-    let others = input.state.users.iter().filter(|(iam_id, _)| !present.contains(iam_id));
-    let others = others.map(|(iam_id, user)| (iam_id.clone(), user.clone()));
-    next.users = users.iter().map(of_user).chain(others).collect();
     let keep = i64::try_from(input.config.users.removed_keep.as_secs()).unwrap_or(i64::MAX);
     let hide = input.config.users.removed == config::Removed::Hide;
-    for (iam_id, user) in &mut next.users {
-        let left = !present.contains(iam_id);
-        if left {
-            user.disabled.get_or_insert(input.now);
-        }
-        let over = user.disabled.is_some_and(|since| left && hide || input.now.saturating_sub(since) > keep);
-        let pinned = next.identities.get(iam_id).is_some_and(|identity| identity.pinned);
-        user.hidden = over && !pinned;
+    let is_hidden = |iam_id: &IamId, disabled: Option<i64>, left: bool| {
+        let over = disabled.is_some_and(|since| left && hide || input.now.saturating_sub(since) > keep);
+        let pinned = identities.get(iam_id).is_some_and(|identity| identity.pinned);
+        over && !pinned
+    };
+    let others = input.state.users.iter().filter(|(iam_id, _)| !present.contains_key(iam_id));
+    let others: Vec<_> = others
+        .map(|(iam_id, user)| {
+            let disabled = user.disabled.or(Some(input.now));
+            let hidden = is_hidden(iam_id, disabled, true);
+            (iam_id.clone(), state::User { disabled, hidden, ..user.clone() })
+        })
+        .collect();
+    let mut users = present;
+    for (iam_id, user) in users.iter_mut().filter(|(_, user)| user.disabled.is_some()) {
+        user.hidden = is_hidden(iam_id, user.disabled, false);
     }
+    users.extend(others);
+    let mut next = State { identities, users, ..State::default() };
     for group in groups {
         next.groups.insert(
             group.iam_id.clone(),
@@ -154,8 +145,7 @@ fn next_state(
         );
     }
     next.names = names(input.state, &next);
-    next.homes = input.state.homes.clone();
-    next.homes = homes::memory(&next);
+    next.homes = homes::memory(&input.state.homes, &next.users);
     (next.asked, next.rebuilt) = (input.state.asked, input.state.rebuilt);
     next.accepted = accepted(input);
     next

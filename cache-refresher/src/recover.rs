@@ -86,7 +86,7 @@ fn take_over(state: &mut State, cache: &Cache, ids: &HashMap<Id, IamId>, now: i6
         let Some(iam_id) = ids.get(&user.uid) else { continue };
         let home = user.passwd.home.as_str();
         if home != FORWARD_ONLY_HOME && !state.homes.contains_key(home) {
-            state.homes.insert(home.to_owned(), iam_id.clone());
+            state.homes.insert(home.into(), iam_id.clone());
         }
         if user.active {
             continue;
@@ -175,9 +175,9 @@ impl<'a> Sources<'a> {
 
     fn user(&self, user: &snapshot::User, login: Option<&Login>, groups: Vec<IamId>) -> User {
         User {
-            account: self.account.to_owned(),
-            iam_name: user.name.to_string(),
-            created: String::new(),
+            account: self.account.into(),
+            iam_name: user.name.as_str().into(),
+            created: "".into(),
             name: user.name.clone(),
             passwd: user.passwd.clone(),
             groups,
@@ -227,7 +227,7 @@ mod tests {
             name: row.name.clone(),
             iam_id: IamId::new(iam_id),
             confirmed: 7,
-            source: "iam:1".to_owned(),
+            source: "iam:1".into(),
             keys: Vec::new(),
             forward_only: false,
             principals: Vec::new(),

@@ -336,7 +336,7 @@ mod tests {
             name: Name::new(&format!("user{number}")).unwrap(),
             iam_id: IamId::new("AIDAX"),
             confirmed: age.map_or(0, |age| now.as_second() - age),
-            source: String::new(),
+            source: "".into(),
             keys: if has_key { vec![key.clone()] } else { Vec::new() },
             forward_only: false,
             principals: Vec::new(),

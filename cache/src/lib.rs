@@ -12,8 +12,10 @@ pub mod reserve;
 pub mod schema;
 pub mod snapshot;
 pub mod state;
+mod texts;
 
 pub use accepted::Accepted;
+pub use texts::Texts;
 
 /// The directory of the files; also compiled into the readers.
 pub const DIRECTORY: &str = "/var/lib/nss-iam";

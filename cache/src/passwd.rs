@@ -8,6 +8,8 @@
 use policy::{Field, Invalid};
 use rusqlite::{Row, Statement, ToSql};
 
+use crate::Texts;
+
 /// The fields of an account besides its name, id and groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passwd {
@@ -35,8 +37,9 @@ impl Passwd {
     pub(crate) fn read<E: From<rusqlite::Error> + From<Invalid>>(
         row: &Row<'_>,
         first: usize,
+        texts: &mut Texts,
     ) -> Result<Self, E> {
-        let field = |at: usize| Ok::<_, E>(Field::new(text(row, first + at)?)?);
+        let mut field = |at: usize| Ok::<_, E>(Field::try_from(texts.share(text(row, first + at)?))?);
         Ok(Self { gecos: field(0)?, home: field(1)?, shell: field(2)?, lastchg: row.get(first + 3)? })
     }
 

@@ -3,11 +3,13 @@
 mod times;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, Row};
 
 use policy::{IamId, Id, Invalid, KeyLine, Name};
 
+use crate::Texts;
 use crate::accepted::Accepted;
 use crate::passwd::{Passwd, text};
 pub use times::StoredTimes;
@@ -88,13 +90,13 @@ pub struct Login {
     /// When the source last listed these keys, seconds since 1970; 0: never.
     pub confirmed: i64,
     /// The source that listed them.
-    pub source: String,
+    pub source: Arc<str>,
     /// In the source's order.
     pub keys: Vec<KeyLine>,
     /// Whether they are offered only to an sshd that lets the user do nothing but forward connections.
     pub forward_only: bool,
     /// What a certificate's principal may be instead of the name.
-    pub principals: Vec<String>,
+    pub principals: Vec<Arc<str>>,
 }
 
 /// Why a file could not be read back.
@@ -114,6 +116,14 @@ impl Cache {
     /// # Errors
     /// If the file is missing or corrupt, or contains values that nss-iam never writes.
     pub fn read(file: &Path) -> Result<Self, Error> {
+        Self::read_with(file, &mut Texts::default())
+    }
+
+    /// The same, and shares the texts that are known.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_with(file: &Path, texts: &mut Texts) -> Result<Self, Error> {
         let db = open(file)?;
         let sql = format!(
             "SELECT uid, name, pinned, active, groups, local, {} FROM passwd ORDER BY uid",
@@ -122,20 +132,21 @@ impl Cache {
         let users = rows(&db, &sql, |row| {
             Ok(User {
                 uid: id(row)?,
-                name: Name::stored(text(row, 1)?)?,
+                name: Name::stored(texts.share(text(row, 1)?))?,
                 pinned: row.get(2)?,
                 active: row.get(3)?,
                 groups: exactly(words(row, 4)?.map(|gid| Ok::<_, Error>(Id::pinned(gid?)?)))?,
                 local: exactly(words(row, 5)?)?,
-                passwd: Passwd::read::<Error>(row, 6)?,
+                passwd: Passwd::read::<Error>(row, 6, texts)?,
             })
         })?;
         let groups = rows(&db, "SELECT gid, name, pinned, members FROM grp ORDER BY gid", |row| {
+            let members = text(row, 3)?.split(',').filter(|name| !name.is_empty());
             Ok(Group {
                 gid: id(row)?,
-                name: Name::stored(text(row, 1)?)?,
+                name: Name::stored(texts.share(text(row, 1)?))?,
                 pinned: row.get(2)?,
-                members: exactly(text(row, 3)?.split(',').filter(|name| !name.is_empty()).map(Name::stored))?,
+                members: exactly(members.map(|name| Name::stored(texts.share(name))))?,
             })
         })?;
         Ok(Self { users, groups })
@@ -192,6 +203,10 @@ impl Keys {
     /// # Errors
     /// If the file is missing or corrupt, or contains values that nss-iam never writes.
     pub fn read(file: &Path) -> Result<Self, Error> {
+        Self::read_with(file, &mut Texts::default())
+    }
+
+    fn read_with(file: &Path, texts: &mut Texts) -> Result<Self, Error> {
         let db = open(file)?;
         let (machine_id, max_age, options, accepted) = db.query_row("SELECT * FROM about", [], |row| {
             let accepted = Accepted::read(row)?;
@@ -209,13 +224,13 @@ impl Keys {
         let logins = rows(&db, &sql, |row| {
             Ok(Login {
                 uid: id(row)?,
-                name: Name::stored(text(row, 1)?)?,
-                iam_id: IamId::new(text(row, 2)?),
+                name: Name::stored(texts.share(text(row, 1)?))?,
+                iam_id: texts.share(text(row, 2)?).into(),
                 confirmed: row.get(3)?,
-                source: row.get(4)?,
-                keys: key_lines(text(row, 5)?)?,
+                source: texts.share(text(row, 4)?),
+                keys: key_lines(text(row, 5)?, texts)?,
                 forward_only: row.get(6)?,
-                principals: exactly(text(row, 7)?.lines().map(|word| Ok::<_, Error>(word.to_owned())))?,
+                principals: exactly(text(row, 7)?.lines().map(|word| Ok::<_, Error>(texts.share(word))))?,
             })
         })?;
         Ok(Self { machine_id, max_age, options, accepted, logins })
@@ -255,8 +270,8 @@ impl Keys {
     }
 }
 
-pub(crate) fn key_lines(text: &str) -> Result<Vec<KeyLine>, Invalid> {
-    exactly(text.lines().map(KeyLine::new))
+pub(crate) fn key_lines(text: &str, texts: &mut Texts) -> Result<Vec<KeyLine>, Invalid> {
+    exactly(text.lines().map(|line| texts.share(line).try_into()))
 }
 
 /// Collects values that stay in memory for long, without room for more.
@@ -280,7 +295,11 @@ fn open(file: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(format!("file:{}?immutable=1", file.display()), flags)
 }
 
-fn rows<T>(db: &Connection, sql: &str, row: impl Fn(&Row<'_>) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+fn rows<T>(
+    db: &Connection,
+    sql: &str,
+    row: impl FnMut(&Row<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
     exactly(db.prepare(sql)?.query_and_then([], row)?)
 }
 
@@ -340,7 +359,7 @@ mod tests {
             name,
             iam_id: IamId::new("U1"),
             confirmed: 1,
-            source: String::new(),
+            source: "".into(),
             keys: Vec::new(),
             forward_only: true,
             principals: Vec::new(),

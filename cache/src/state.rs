@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Statement};
 
+use crate::Texts;
 use crate::accepted::Accepted;
 use crate::passwd::{Passwd, text};
 use crate::schema::STATE;
@@ -54,7 +56,7 @@ pub struct State {
     /// The IAM groups of the last publication.
     pub groups: BTreeMap<IamId, Group>,
     /// All homes that were ever assigned, with their users.
-    pub homes: BTreeMap<String, IamId>,
+    pub homes: BTreeMap<Arc<str>, IamId>,
     /// All names that were ever assigned, with the user or group that had each name last.
     pub names: BTreeMap<Name, IamId>,
     /// Until when assigned names were checked again on the host, seconds since 1970; 0: never.
@@ -81,11 +83,11 @@ pub struct Identity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The account's name in the configuration.
-    pub account: String,
+    pub account: Arc<str>,
     /// UserName.
-    pub iam_name: String,
+    pub iam_name: Arc<str>,
     /// CreateDate, RFC 3339; may be empty.
-    pub created: String,
+    pub created: Arc<str>,
     /// The present or last login name.
     pub name: Name,
     /// As published while the user was active.
@@ -101,7 +103,7 @@ pub struct User {
     /// Seconds since 1970; 0: never.
     pub confirmed: i64,
     /// Which source confirmed them.
-    pub source: String,
+    pub source: Arc<str>,
 }
 
 /// An IAM group as last published.
@@ -119,7 +121,7 @@ impl State {
     /// # Errors
     /// See [`Error`]; a missing file is an error of SQLite.
     pub fn read(directory: &Path) -> Result<Self, Error> {
-        Stored::read(directory).map(|stored| stored.state)
+        Stored::read(directory, &mut Texts::default()).map(|stored| stored.state)
     }
 }
 
@@ -228,24 +230,32 @@ impl StateFile {
     /// # Errors
     /// See [`Error`].
     pub fn load(&self) -> Result<State, Error> {
-        let identity = |row: &Row<'_>| {
+        self.load_with(&mut Texts::default())
+    }
+
+    fn load_with(&self, texts: &mut Texts) -> Result<State, Error> {
+        let identity = |row: &Row<'_>, texts: &mut Texts| {
             let identity = Identity { id: Id::pinned(row.get(1)?)?, pinned: row.get(2)? };
-            Ok((IamId::new(text(row, 0)?), identity))
+            Ok((texts.share(text(row, 0)?).into(), identity))
         };
-        let group = |row: &Row<'_>| {
-            let group = Group { account: row.get(1)?, name: Name::stored(text(row, 2)?)? };
-            Ok((IamId::new(text(row, 0)?), group))
+        let group = |row: &Row<'_>, texts: &mut Texts| {
+            let group = Group { account: row.get(1)?, name: Name::stored(texts.share(text(row, 2)?))? };
+            Ok((texts.share(text(row, 0)?).into(), group))
         };
-        let home = |row: &Row<'_>| Ok((row.get(0)?, IamId::new(text(row, 1)?)));
-        let name = |row: &Row<'_>| Ok((Name::stored(text(row, 0)?)?, IamId::new(text(row, 1)?)));
+        let home = |row: &Row<'_>, texts: &mut Texts| {
+            Ok((texts.share(text(row, 0)?), texts.share(text(row, 1)?).into()))
+        };
+        let name = |row: &Row<'_>, texts: &mut Texts| {
+            Ok((Name::stored(texts.share(text(row, 0)?))?, texts.share(text(row, 1)?).into()))
+        };
         // All rows are of one state, whatever is written meanwhile.
         let _reading = self.0.unchecked_transaction()?;
         Ok(State {
-            identities: self.rows("SELECT iam_id, id, pinned FROM identity", identity)?,
-            users: self.rows(&USER.select(), user)?,
-            groups: self.rows(&MEMBER_GROUP.select(), group)?,
-            homes: self.rows(&HOME.select(), home)?,
-            names: self.rows(&NAME.select(), name)?,
+            identities: self.rows("SELECT iam_id, id, pinned FROM identity", texts, identity)?,
+            users: self.rows(&USER.select(), texts, user)?,
+            groups: self.rows(&MEMBER_GROUP.select(), texts, group)?,
+            homes: self.rows(&HOME.select(), texts, home)?,
+            names: self.rows(&NAME.select(), texts, name)?,
             asked: self.about("asked")?.unwrap_or(0),
             rebuilt: self.about("rebuilt")?,
             held: self.about("held")?.and_then(|held| usize::try_from(held).ok()),
@@ -301,9 +311,10 @@ impl StateFile {
     fn rows<K: Ord, T>(
         &self,
         sql: &str,
-        row: impl Fn(&Row<'_>) -> Result<(K, T), Error>,
+        texts: &mut Texts,
+        row: impl Fn(&Row<'_>, &mut Texts) -> Result<(K, T), Error>,
     ) -> Result<BTreeMap<K, T>, Error> {
-        self.0.prepare(sql)?.query_and_then([], row)?.collect()
+        self.0.prepare(sql)?.query_and_then([], |found| row(found, texts))?.collect()
     }
 }
 
@@ -348,22 +359,25 @@ fn give(db: &Connection, iam_id: &IamId, identity: Identity) -> Result<(), Error
 }
 
 /// A row of [`USER`].
-fn user(row: &Row<'_>) -> Result<(IamId, User), Error> {
+fn user(row: &Row<'_>, texts: &mut Texts) -> Result<(IamId, User), Error> {
     let text = |at: usize| text(row, at);
+    let mut shared = |at: usize| Ok::<_, Error>(texts.share(text(at)?));
+    let (account, iam_name, created) = (shared(1)?, shared(2)?, shared(3)?);
+    let (name, source) = (Name::stored(shared(4)?)?, shared(10)?);
     let user = User {
-        account: text(1)?.to_owned(),
-        iam_name: text(2)?.to_owned(),
-        created: text(3)?.to_owned(),
-        name: Name::stored(text(4)?)?,
-        groups: exactly(text(5)?.split_ascii_whitespace().map(|id| Ok::<_, Error>(IamId::new(id))))?,
+        account,
+        iam_name,
+        created,
+        name,
+        groups: exactly(text(5)?.split_ascii_whitespace().map(|id| Ok::<_, Error>(texts.share(id).into())))?,
         disabled: row.get(6)?,
         hidden: row.get(7)?,
-        keys: key_lines(text(8)?)?,
+        keys: key_lines(text(8)?, texts)?,
         confirmed: row.get(9)?,
-        source: text(10)?.to_owned(),
-        passwd: Passwd::read::<Error>(row, 11)?,
+        source,
+        passwd: Passwd::read::<Error>(row, 11, texts)?,
     };
-    Ok((IamId::new(text(0)?), user))
+    Ok((texts.share(text(0)?).into(), user))
 }
 
 fn put_user(upsert: &mut Statement<'_>, iam_id: &str, user: &User) -> rusqlite::Result<usize> {

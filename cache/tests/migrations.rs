@@ -151,7 +151,7 @@ fn a_migrated_file_has_the_schema_of_a_new_one_and_stores_the_same_data() {
         let mut file = open(&directory).unwrap();
         assert_eq!(schema(&Connection::open(state(&directory)).unwrap()), new, "{fixture}");
         let mut wanted = file.load().unwrap();
-        wanted.homes.insert("/home/ana".to_owned(), IamId::new("AIDAANA"));
+        wanted.homes.insert("/home/ana".into(), IamId::new("AIDAANA"));
         wanted.names.insert(Name::new("ana").unwrap(), IamId::new("AIDAANA"));
         (wanted.asked, wanted.rebuilt, wanted.held) = (7, Some(8), Some(9));
         wanted.accepted =
@@ -288,7 +288,7 @@ fn a_later_minor_version_is_used_and_keeps_its_extra_columns() {
     wanted.users.remove(&bob);
     wanted.users.insert(new.clone(), user);
     wanted.identities.insert(new.clone(), Identity { id: Id::pinned(1004).unwrap(), pinned: false });
-    wanted.homes.insert("/home/bob".to_owned(), new.clone());
+    wanted.homes.insert("/home/bob".into(), new.clone());
     wanted.names.remove(&Name::new("eve").unwrap());
     wanted.names.insert(Name::new("new").unwrap(), new);
     wanted.groups.remove(&IamId::new("AGPAOPS2"));

@@ -48,10 +48,10 @@ fn keys(names: &[&str]) -> Keys {
         iam_id: IamId::new(user.name.as_str()),
         name: user.name,
         confirmed: 1_700_000_000,
-        source: "iam:123456789012".to_owned(),
+        source: "iam:123456789012".into(),
         keys: vec![line.clone(), line.clone()],
         forward_only: false,
-        principals: vec!["AIDAEXAMPLE".to_owned()],
+        principals: vec!["AIDAEXAMPLE".into()],
     });
     Keys {
         machine_id: "0".repeat(32),
@@ -207,9 +207,9 @@ fn all_facts_about_a_user_are_stored_and_read_back() {
     let iam_id = IamId::new("AIDA1");
     state.identities.insert(iam_id.clone(), Identity { id: Id::computed(&iam_id), pinned: false });
     let user = state::User {
-        account: "two".to_owned(),
-        iam_name: "Ana+B".to_owned(),
-        created: "2026-01-01T00:00:00Z".to_owned(),
+        account: "two".into(),
+        iam_name: "Ana+B".into(),
+        created: "2026-01-01T00:00:00Z".into(),
         name: Name::new("ana_b").unwrap(),
         passwd: Passwd {
             gecos: Field::new("Ana").unwrap(),
@@ -222,7 +222,7 @@ fn all_facts_about_a_user_are_stored_and_read_back() {
         hidden: true,
         keys: vec![KeyLine::new("SHA256:abc ssh-rsa AA").unwrap()],
         confirmed: 9,
-        source: "iam:".to_owned(),
+        source: "iam:".into(),
     };
     state.users.insert(iam_id, user);
     file.save(&state).unwrap();

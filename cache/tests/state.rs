@@ -15,12 +15,12 @@ fn a_lost_user_who_is_found_again_has_the_same_id() {
     let lost = IamId::of_lost(Id::pinned(1001).unwrap());
     let mut state = State::default();
     state.identities.insert(lost.clone(), identity(1001));
-    state.homes.insert("/home/ana".to_owned(), lost.clone());
+    state.homes.insert("/home/ana".into(), lost.clone());
     file.save(&state).unwrap();
     assert_eq!(file.load().unwrap(), state);
     let mut known = State::default();
     known.identities.insert(IamId::new("U1"), identity(1001));
-    known.homes.insert("/home/ana".to_owned(), IamId::new("U1"));
+    known.homes.insert("/home/ana".into(), IamId::new("U1"));
     file.save(&known).unwrap();
     assert_eq!(file.load().unwrap(), known);
 }

@@ -53,10 +53,10 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn new(text: &str) -> Self {
+    fn new(text: Arc<str>) -> Self {
         let mut first = [0; 16];
         first.iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
-        Self { first: u128::from_be_bytes(first), text: text.into() }
+        Self { first: u128::from_be_bytes(first), text }
     }
 
     /// What `first` does not have.
@@ -110,7 +110,7 @@ impl Name {
         if name.len() > NAME_MAX {
             return Err(Invalid::Long(name.len()));
         }
-        let name = Self::unbounded(name)?;
+        let name = Self::stored(name)?;
         // strtoul(3) with base 0: `ps -u 0x0` lists the processes of root. C23 also reads `0b`.
         let number = |prefix, base| {
             let digits = name.as_str().strip_prefix(prefix)?;
@@ -125,10 +125,15 @@ impl Name {
     /// The name of a disabled user whose name somebody else now has: `<name>-<uid>`, up to 43 bytes.
     #[must_use]
     pub fn with_id(&self, id: Id) -> Self {
-        Self(Sorted::new(&format!("{self}-{id}")))
+        Self(Sorted::new(format!("{self}-{id}").into()))
     }
 
-    fn unbounded(name: &str) -> Result<Self, Invalid> {
+    /// A name in a file that nss-iam wrote, where disabled users may have long names.
+    ///
+    /// # Errors
+    /// [`Invalid`] for names that nss-iam never writes.
+    pub fn stored(name: impl Into<Arc<str>>) -> Result<Self, Invalid> {
+        let name = name.into();
         let first = name.chars().next().ok_or(Invalid::Empty)?;
         let kept = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._@-".contains(c);
         if let Some(other) = name.chars().find(|&c| !kept(c)) {
@@ -141,14 +146,6 @@ impl Name {
             return Err(Invalid::Digits);
         }
         Ok(Self(Sorted::new(name)))
-    }
-
-    /// A name in a file that nss-iam wrote, where disabled users may have long names.
-    ///
-    /// # Errors
-    /// [`Invalid`] for names that nss-iam never writes.
-    pub fn stored(name: &str) -> Result<Self, Invalid> {
-        Self::unbounded(name)
     }
 
     /// As text.
@@ -166,20 +163,20 @@ impl IamId {
     /// A UserId or GroupId; `listing` has checked its characters.
     #[must_use]
     pub fn new(id: &str) -> Self {
-        Self(Sorted::new(id))
+        Arc::<str>::from(id).into()
     }
 
     /// The id of a group that exists only in nss-iam: `common_group`, `iam-disabled`.
     #[must_use]
     pub fn of_own_group(name: &Name) -> Self {
-        Self(Sorted::new(&format!("group:{name}")))
+        Arc::<str>::from(format!("group:{name}")).into()
     }
 
     /// Placeholder for the source's id when a uid or gid is known, but not its user or group. No source can
     /// have this id: `listing` accepts no ':' in an id.
     #[must_use]
     pub fn of_lost(id: Id) -> Self {
-        Self(Sorted::new(&format!("lost:{id}")))
+        Arc::<str>::from(format!("lost:{id}")).into()
     }
 
     /// Whether this is a placeholder from [`Self::of_lost`].
@@ -188,10 +185,22 @@ impl IamId {
         self.as_str().starts_with("lost:")
     }
 
+    /// As text that can be shared.
+    #[must_use]
+    pub fn text(&self) -> &Arc<str> {
+        &self.0.text
+    }
+
     /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0.text
+    }
+}
+
+impl From<Arc<str>> for IamId {
+    fn from(id: Arc<str>) -> Self {
+        Self(Sorted::new(id))
     }
 }
 
@@ -203,14 +212,22 @@ impl Field {
     /// # Errors
     /// [`Invalid::Field`] for anything that would break a line of passwd(5).
     pub fn new(text: &str) -> Result<Self, Invalid> {
-        let fits = text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b':');
-        if fits { Ok(Self(text.into())) } else { Err(Invalid::Field) }
+        Arc::<str>::from(text).try_into()
     }
 
     /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<Arc<str>> for Field {
+    type Error = Invalid;
+
+    fn try_from(text: Arc<str>) -> Result<Self, Invalid> {
+        let fits = text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b':');
+        if fits { Ok(Self(text)) } else { Err(Invalid::Field) }
     }
 }
 
@@ -222,21 +239,7 @@ impl KeyLine {
     /// # Errors
     /// [`Invalid::Key`] unless the line has three words with valid characters.
     pub fn new(line: &str) -> Result<Self, Invalid> {
-        let word = |text: &str, more: &str| {
-            let is_right = |byte: u8| byte.is_ascii_alphanumeric() || more.as_bytes().contains(&byte);
-            !text.is_empty() && text.bytes().all(is_right)
-        };
-        let mut words = line.splitn(3, ' ');
-        match (words.next(), words.next(), words.next()) {
-            (Some(fingerprint), Some(kind), Some(body))
-                if fingerprint.strip_prefix("SHA256:").is_some_and(|hash| word(hash, "+/"))
-                    && word(kind, "-@.")
-                    && word(body, "+/=") =>
-            {
-                Ok(Self(line.into()))
-            }
-            _ => Err(Invalid::Key),
-        }
+        Arc::<str>::from(line).try_into()
     }
 
     /// As text.
@@ -255,6 +258,28 @@ impl KeyLine {
     #[must_use]
     pub fn kind(&self) -> &str {
         self.0.split(' ').nth(1).unwrap_or_default()
+    }
+}
+
+impl TryFrom<Arc<str>> for KeyLine {
+    type Error = Invalid;
+
+    fn try_from(line: Arc<str>) -> Result<Self, Invalid> {
+        let word = |text: &str, more: &str| {
+            let is_right = |byte: u8| byte.is_ascii_alphanumeric() || more.as_bytes().contains(&byte);
+            !text.is_empty() && text.bytes().all(is_right)
+        };
+        let mut words = line.splitn(3, ' ');
+        match (words.next(), words.next(), words.next()) {
+            (Some(fingerprint), Some(kind), Some(body))
+                if fingerprint.strip_prefix("SHA256:").is_some_and(|hash| word(hash, "+/"))
+                    && word(kind, "-@.")
+                    && word(body, "+/=") =>
+            {
+                Ok(Self(line))
+            }
+            _ => Err(Invalid::Key),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use cache::schema::{self, STATE, Schema};
 use cache::snapshot::{self, Cache, Keys, StoredTimes};
 use cache::state::{Saving, State, StateFile, Stored};
-use cache::{Accepted, confirmed, publish, reserve};
+use cache::{Accepted, Texts, confirmed, publish, reserve};
 use claims::nss::Files;
 use config::Config;
 use listing::Listing;
@@ -33,6 +33,7 @@ pub(super) struct Memory {
     /// Whether it may be written: not in a dry run, and not if it could not be read.
     saves: bool,
     stored: Stored,
+    texts: Texts,
 }
 
 impl Memory {
@@ -53,7 +54,9 @@ impl Memory {
             // Notices a read-only file system before anything is saved.
             OpenOptions::new().append(true).open(&path).map_err(|cause| state_error(cause.into()))?;
         }
-        Ok(Self { saves: !dry_run, stored: Stored::read(directory).map_err(state_error)? })
+        let mut texts = Texts::default();
+        let stored = Stored::read(directory, &mut texts).map_err(state_error)?;
+        Ok(Self { saves: !dry_run, stored, texts })
     }
 
     /// The signed listings that were accepted last, as far as this host remembers: a copy of one file, put back, does not make
@@ -65,7 +68,7 @@ impl Memory {
 
     /// For a `state.db` that cannot be used: the published files say who the users are, and nothing is saved.
     pub(super) fn none() -> Self {
-        Self { saves: false, stored: Stored::default() }
+        Self { saves: false, stored: Stored::default(), texts: Texts::default() }
     }
 }
 
@@ -109,16 +112,14 @@ impl<'a> OnDisk<'a> {
         config: &Config,
         now: i64,
     ) -> Self {
-        let Memory { saves, stored } = memory;
+        let Memory { saves, stored, mut texts } = memory;
         let record = confirmed::read(directory);
-        let (cache, keys) = (Cache::read(&directory.join("cache.db")), Keys::with_stored_times(directory));
-        let (keys, times) = match keys {
-            Ok((mut keys, times)) => {
-                share(&mut keys, &stored.state);
-                (Ok(keys), times)
-            }
+        let cache = Cache::read_with(&directory.join("cache.db"), &mut texts);
+        let (keys, times) = match Keys::with_stored_times(directory, &mut texts) {
+            Ok((keys, times)) => (Ok(keys), times),
             Err(cause) => (Err(cause), StoredTimes::default()),
         };
+        drop(texts);
         let unread = |schema: Schema| {
             let cause = publish::read_to_end(&directory.join(schema.name)).err()?;
             (cause.kind() != ErrorKind::NotFound).then(|| (schema.name, cause.to_string()))
@@ -317,20 +318,6 @@ impl<'a> OnDisk<'a> {
             publish::cache(self.directory, cache)?;
         }
         Ok(())
-    }
-}
-
-/// Lets equal values share their text: of many users, the keys are most of what is in memory.
-fn share(keys: &mut Keys, state: &State) {
-    for login in &mut keys.logins {
-        let Some((iam_id, user)) = state.users.get_key_value(&login.iam_id) else { continue };
-        login.iam_id.clone_from(iam_id);
-        if login.name == user.name {
-            login.name.clone_from(&user.name);
-        }
-        if login.keys == user.keys {
-            login.keys.clone_from(&user.keys);
-        }
     }
 }
 

@@ -1,25 +1,22 @@
 //! Published accounts that other software on this host uses as its own: a package that is installed later adopts the
 //! account that it finds, and its daemon then runs as that person.
 
-use std::collections::BTreeMap;
-
+use cache::state::State;
 use claims::{Kind, Use};
 use status::{Warning, What};
 
 use super::input::Input;
 use super::naming::Group;
-use super::rows::User;
 use super::told::Told;
 
 /// Warns at every refresh about each unit that would run as a published user, and about groups of other directories
 /// that list a published name, if the directories were asked for it.
-pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], told: &mut Told) {
-    let users =
-        users.iter().filter(|user| !user.locked).map(|user| (user.name.as_str(), (user.iam_id, What::User)));
-    let groups = groups.iter().map(|group| (group.name.as_str(), (group.iam_id, What::Group)));
-    let published: BTreeMap<&str, _> = users.chain(groups).collect();
-    for (name, (iam_id, what)) in published {
-        let called = input.called(&what.to_string());
+pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], state: &State, told: &mut Told) {
+    let users = state.users.iter().filter(|(_, user)| user.disabled.is_none());
+    let users = users.map(|(iam_id, user)| (user.name.as_str(), iam_id, What::User));
+    let groups = groups.iter().map(|group| (group.name.as_str(), &group.iam_id, What::Group));
+    for (name, iam_id, what) in users.chain(groups) {
+        let called = || input.called(&what.to_string());
         if input.config.names.allows(name, iam_id.as_str()) {
             continue;
         }
@@ -27,7 +24,7 @@ pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], 
         let directory = input.local.directory.groups_of(name).filter(|(service, _)| *service != "files");
         if let Some((service, member_of)) = directory {
             told.warnings.insert(Warning::InGroupsOfDirectory {
-                called: called.clone(),
+                called: called(),
                 name: name.to_owned(),
                 iam_id: iam_id.to_string(),
                 groups: member_of.to_vec(),
@@ -41,7 +38,7 @@ pub(super) fn warn(input: &Input<'_>, groups: &[Group<'_>], users: &[User<'_>], 
         for used in uses.filter(takes) {
             told.warnings.insert(Warning::RunsAs {
                 what,
-                called: called.clone(),
+                called: called(),
                 name: name.to_owned(),
                 iam_id: iam_id.to_string(),
                 used: used.clone(),

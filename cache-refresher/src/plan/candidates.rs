@@ -1,6 +1,7 @@
 //! Who could be a user, and which groups exist: from the listing, or from the state if the listing is incomplete.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use cache::state;
 use config::Source;
@@ -39,7 +40,7 @@ pub(super) enum Known<'a> {
         tags: &'a BTreeMap<String, String>,
         keys: &'a [Key],
         confirmed: Option<Timestamp>,
-        source: String,
+        source: Arc<str>,
     },
     /// The state, since the listing is incomplete or may not remove anyone.
     Kept(&'a state::User),
@@ -59,6 +60,13 @@ impl User<'_> {
     }
 }
 
+impl<'a> Group<'a> {
+    /// The name that the group has at present.
+    pub(super) fn present(&self) -> Option<&'a Name> {
+        self.previous.map(|group| &group.name)
+    }
+}
+
 pub(super) struct Group<'a> {
     pub iam_id: IamId,
     pub rank: usize,
@@ -69,13 +77,6 @@ pub(super) struct Group<'a> {
     pub kept: bool,
     /// As last published.
     pub previous: Option<&'a state::Group>,
-}
-
-impl<'a> Group<'a> {
-    /// The name that the group has at present.
-    pub(super) fn present(&self) -> Option<&'a Name> {
-        self.previous.map(|group| &group.name)
-    }
 }
 
 impl<'a> Candidates<'a> {
@@ -91,7 +92,7 @@ impl<'a> Candidates<'a> {
 
     fn add_listed(&mut self, input: &Input<'a>, rank: usize, account: &'a listing::Account) {
         let mut groups: HashMap<&str, Vec<IamId>> = HashMap::new();
-        let source = leaving::source(input.listing, account);
+        let source: Arc<str> = leaving::source(input.listing, account).into();
         for group in &account.groups {
             let (iam_id, previous) = known(&input.state.groups, &group.id);
             for member in &group.members {

@@ -4,8 +4,9 @@
 //! `<home>-<uid>` if that was ever assigned to another user, or exists and belongs to another uid.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
-use cache::state::{self, State};
+use cache::state;
 use policy::home::{self, Placeholders, normal, with_id};
 use policy::id::COMPUTED;
 use policy::{FORWARD_ONLY_HOME, Field, IamId, Id, Name};
@@ -18,7 +19,7 @@ use super::naming::Member;
 /// The user of each home that was ever assigned; homes are distinguished by [`place`].
 pub(super) struct Homes<'a> {
     input: &'a Input<'a>,
-    given: HashMap<String, &'a IamId>,
+    given: HashMap<String, IamId>,
     /// The homes `<home>-<uid>` that members could be assigned.
     reserved: HashSet<String>,
 }
@@ -31,8 +32,8 @@ impl<'a> Homes<'a> {
                 template(input, candidate.iam_name, candidate.account, &member.name, member.identity.id)?;
             Some(with_id(&home, member.identity.id))
         };
-        let mut given = HashMap::new();
-        for (home, iam_id) in remembered(input.state) {
+        let mut given = HashMap::with_capacity(input.state.homes.len());
+        for (home, iam_id) in memory(&input.state.homes, &input.state.users) {
             given.entry(place(input, &home)).or_insert(iam_id);
         }
         Self { input, given, reserved: members.iter().filter_map(template).collect() }
@@ -75,12 +76,12 @@ impl<'a> Homes<'a> {
 
     fn take(&mut self, home: String, iam_id: &'a IamId) -> Result<Field, SkipReason> {
         let field = Field::new(&home).map_err(|_| SkipReason::HomePath)?;
-        self.given.insert(place(self.input, &home), iam_id);
+        self.given.insert(place(self.input, &home), iam_id.clone());
         Ok(field)
     }
 
     fn is_free(&self, home: &str, iam_id: &IamId) -> bool {
-        self.given.get(&place(self.input, home)).is_none_or(|&holder| holder == iam_id)
+        self.given.get(&place(self.input, home)).is_none_or(|holder| holder == iam_id)
     }
 
     /// Whether `home` belongs to the user or does not exist. A home that the user already has may also belong to root:
@@ -127,7 +128,7 @@ fn place(input: &Input<'_>, home: &str) -> String {
 
 /// Whether the user is published and the home is known to be theirs: it then stays and is not checked.
 pub(super) fn is_settled(input: &Input<'_>, iam_id: &IamId, user: &state::User) -> bool {
-    let holder = || input.state.homes.get(&normal(user.passwd.home.as_str()));
+    let holder = || input.state.homes.get(normal(user.passwd.home.as_str()).as_str());
     candidates::is_in(input, user) && holder() == Some(iam_id)
 }
 
@@ -140,22 +141,18 @@ fn own(user: &state::User) -> Option<String> {
 
 /// All homes that were ever assigned, with their users. If an earlier release gave one home to two users, the active one
 /// keeps it.
-fn remembered(state: &State) -> BTreeMap<String, &IamId> {
-    let mut given: BTreeMap<String, &IamId> =
-        state.homes.iter().map(|(home, iam_id)| (home.clone(), iam_id)).collect();
-    let mut users: Vec<_> = state.users.iter().collect();
-    users.sort_by_key(|(iam_id, user)| (user.disabled.is_some(), *iam_id));
-    for (iam_id, user) in users {
-        if let Some(home) = own(user) {
-            given.entry(home).or_insert(iam_id);
+pub(super) fn memory(
+    homes: &BTreeMap<Arc<str>, IamId>,
+    users: &BTreeMap<IamId, state::User>,
+) -> BTreeMap<Arc<str>, IamId> {
+    let mut given = homes.clone();
+    let (active, disabled): (Vec<_>, Vec<_>) = users.iter().partition(|(_, user)| user.disabled.is_none());
+    for (iam_id, user) in active.into_iter().chain(disabled) {
+        if let Some(home) = own(user).filter(|home| !given.contains_key(home.as_str())) {
+            given.insert(home.into(), iam_id.clone());
         }
     }
     given
-}
-
-/// The same for the next state.
-pub(super) fn memory(state: &State) -> BTreeMap<String, IamId> {
-    remembered(state).into_iter().map(|(home, iam_id)| (home, iam_id.clone())).collect()
 }
 
 /// The directories that [`Homes::give`] needs to know about for a user who could get these names and this id.

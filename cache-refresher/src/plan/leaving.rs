@@ -25,7 +25,7 @@ pub(crate) struct Facts<'a> {
 
 impl Facts<'_> {
     fn lets_go(&self, user: &User) -> bool {
-        self.force || self.release.iter().any(|name| *name == user.iam_name || name == user.name.as_str())
+        self.force || self.release.iter().any(|name| **name == *user.iam_name || name == user.name.as_str())
     }
 }
 
@@ -171,8 +171,8 @@ pub(crate) fn is_in(user: &User, locked: &Locked) -> bool {
 }
 
 fn absence(listing: &Listing, user: &User) -> Absence {
-    let Some(account) = listing.accounts.iter().find(|account| account.name == user.account) else {
-        return Absence::Unasked(match user.account.as_str() {
+    let Some(account) = listing.accounts.iter().find(|account| *account.name == *user.account) else {
+        return Absence::Unasked(match &*user.account {
             "" => Change::NoGroups,
             name => Change::AccountGone(escaped(name)),
         });

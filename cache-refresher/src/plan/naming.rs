@@ -17,7 +17,7 @@ use crate::names::{Names, is_ignorance};
 
 /// A published group of the source.
 pub(super) struct Group<'a> {
-    pub iam_id: &'a IamId,
+    pub iam_id: IamId,
     pub identity: Identity,
     pub account: &'a str,
     pub name: Name,
@@ -33,7 +33,7 @@ pub(super) struct Member<'a> {
 pub(super) fn groups<'a>(
     input: &Input<'_>,
     own: &OwnGroups,
-    candidates: &'a Candidates<'a>,
+    candidates: &Candidates<'a>,
     holders: &Holders<'_>,
     ids: &mut Ids<'_>,
     told: &mut Told,
@@ -64,7 +64,12 @@ pub(super) fn groups<'a>(
         match named.and_then(|name| Ok((name, ids.give(&group.iam_id, None, told)?))) {
             Ok((name, identity)) => {
                 taken.insert(name.clone(), group.iam_name);
-                published.push(Group { iam_id: &group.iam_id, identity, account: group.account, name });
+                published.push(Group {
+                    iam_id: group.iam_id.clone(),
+                    identity,
+                    account: group.account,
+                    name,
+                });
             }
             Err(reason) => told.skip(group.account, Part::Group, group.iam_name, &group.iam_id, reason),
         }

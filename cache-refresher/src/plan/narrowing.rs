@@ -70,7 +70,7 @@ impl Narrowing {
                 login.confirmed = login.confirmed.max(*confirmed);
             }
             if let Some(most) = by_id.get(&login.uid) {
-                login.principals.retain(|word| most.principals.contains(word));
+                login.principals.retain(|word| most.principals.contains(&**word));
             }
             let groups = by_id.get(&login.uid).and_then(|most| most.groups.as_ref());
             login.forward_only |= groups.is_some_and(|groups| groups.forward_only);

@@ -17,9 +17,7 @@ pub(super) type Named<'a> = [&'a str; 3];
 /// The names, at the source and on this host and in small letters, of users who were here before these.
 pub(super) fn former(state: &State, present: &BTreeSet<&IamId>) -> BTreeSet<String> {
     let former = state.users.iter().filter(|(iam_id, _)| !present.contains(iam_id));
-    former
-        .flat_map(|(_, user)| [user.iam_name.as_str(), user.name.as_str()].map(str::to_ascii_lowercase))
-        .collect()
+    former.flat_map(|(_, user)| [&*user.iam_name, user.name.as_str()].map(str::to_ascii_lowercase)).collect()
 }
 
 /// Whether a name at the source can be a principal: what the other services of nsswitch.conf(5) say.
@@ -31,9 +29,8 @@ pub(super) struct NamesAtSource<'a> {
 impl<'a> NamesAtSource<'a> {
     pub(super) fn of(input: &'a Input<'a>) -> Self {
         let logins = &input.offered.logins;
-        let published = logins
-            .iter()
-            .flat_map(|login| login.principals.iter().map(|word| (&login.iam_id, word.as_str())));
+        let published =
+            logins.iter().flat_map(|login| login.principals.iter().map(|word| (&login.iam_id, &**word)));
         Self { input, published: published.collect() }
     }
 
@@ -63,7 +60,7 @@ pub(super) fn spellings(name: &str) -> BTreeSet<String> {
 }
 
 /// Each user's principals, in the order of `users`; no name of a local user is one.
-pub(super) fn of(users: &[Named<'_>], local: &BTreeMap<String, u32>) -> Vec<Vec<String>> {
+pub(super) fn of<'a>(users: &[Named<'a>], local: &BTreeMap<String, u32>) -> Vec<BTreeSet<&'a str>> {
     // The only user who is meant by each word; none if there are several.
     let mut meant: HashMap<String, Option<usize>> = HashMap::new();
     for (index, words) in users.iter().enumerate() {
@@ -77,10 +74,8 @@ pub(super) fn of(users: &[Named<'_>], local: &BTreeMap<String, u32>) -> Vec<Vec<
         let word = word.to_ascii_lowercase();
         meant.get(&word).is_some_and(Option::is_some) && !local.contains(&word)
     };
-    let of_user = |[login, name, id]: &Named<'_>| {
-        let words = [*name, *id].into_iter();
-        let words = words.filter(|word| word != login && is_valid(word) && is_own(word));
-        words.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+    let of_user = |&[login, name, id]: &Named<'a>| {
+        [name, id].into_iter().filter(|&word| word != login && is_valid(word) && is_own(word)).collect()
     };
     users.iter().map(of_user).collect()
 }

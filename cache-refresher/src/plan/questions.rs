@@ -41,7 +41,8 @@ pub(crate) fn questions(input: &Input<'_>) -> Questions {
     }
     if !asked.directories.owners.is_empty() {
         // A home that was assigned to another user can be the same directory under another path.
-        let homes = input.state.homes.keys().chain(&asked.directories.owners);
+        let owners = asked.directories.owners.iter().map(String::as_str);
+        let homes = input.state.homes.keys().map(AsRef::as_ref).chain(owners);
         asked.directories.places = homes.map(|home| homes::parent(home).to_owned()).collect();
     }
     // These two always: then each refresh asks every service something, and notices one that does not answer.

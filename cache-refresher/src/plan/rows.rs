@@ -1,12 +1,12 @@
 //! The rows of `cache.db` and `keys.db` for users and groups that have a name and an id.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use cache::passwd::Passwd;
 use cache::snapshot::{self, Cache, Keys, Login};
-use cache::state::{Identity, State};
+use cache::state::{self, Identity, State};
 use config::key_tags::{BadParts, TaggedKey};
-use jiff::Timestamp;
 use policy::precedence::{LastHolder, Standing};
 use policy::{Field, IamId, Id, KeyLine, Name, offer};
 use status::{Part, SkipReason, Warning, escaped};
@@ -22,52 +22,57 @@ use super::principals::{self, NamesAtSource};
 use super::told::Told;
 use crate::local::NOLOGIN;
 
-/// A member with everything that is published about them.
-pub(super) struct User<'a> {
-    pub iam_id: &'a IamId,
+/// What is published about a member besides what the state remembers.
+pub(super) struct User {
+    pub iam_id: IamId,
     pub identity: Identity,
-    pub account: &'a str,
-    pub iam_name: &'a str,
-    pub created: Option<Timestamp>,
-    pub name: Name,
     pub locked: bool,
-    pub passwd: Passwd,
     /// May run no command.
     pub forward_only: bool,
-    /// Groups of the source, published or not.
-    pub groups: Vec<IamId>,
     pub local: Vec<u32>,
-    pub keys: Vec<KeyLine>,
-    pub confirmed: i64,
-    pub source: String,
 }
 
+/// A text that shares its memory with a known one if they are equal.
+fn shared<'k>(known: impl IntoIterator<Item = &'k Arc<str>>, text: &str) -> Arc<str> {
+    known.into_iter().find(|known| &***known == text).map_or_else(|| text.into(), Arc::clone)
+}
+
+/// All members who are published, and their rows in the state.
 pub(super) fn users<'a>(
     input: &'a Input<'a>,
     all_groups: &'a [candidates::Group<'a>],
     members: &'a [Member<'a>],
     told: &mut Told,
-) -> Vec<User<'a>> {
+) -> (Vec<User>, BTreeMap<IamId, state::User>) {
     let local = LocalGroups::of(input, all_groups, told);
     let forwarding = Forwarding::of(input, all_groups, told);
     let mut homes = Homes::of(input, members);
     // Users who have a home keep it, so they come first.
     let mut sorted: Vec<&Member<'_>> = members.iter().collect();
     sorted.sort_by_key(|member| member.candidate.previous.is_none());
-    let mut users = Vec::with_capacity(members.len());
-    users.extend(
-        sorted.into_iter().filter_map(|member| user(input, member, (&local, &forwarding), &mut homes, told)),
-    );
-    users
+    let (mut users, mut rows) = (Vec::with_capacity(members.len()), Vec::with_capacity(members.len()));
+    for member in sorted {
+        let Some(row) = row(input, member, &mut homes, told) else { continue };
+        let candidate = member.candidate;
+        rows.push((candidate.iam_id.clone(), row));
+        users.push(User {
+            iam_id: candidate.iam_id.clone(),
+            identity: member.identity,
+            locked: input.local.locked.contains(member.name.as_str()),
+            forward_only: forwarding.only(candidate),
+            local: local.of_user(member),
+        });
+    }
+    drop(homes);
+    (users, rows.into_iter().collect())
 }
 
-fn user<'a>(
+fn row<'a>(
     input: &Input<'_>,
     member: &Member<'a>,
-    (local, forwarding): (&LocalGroups<'_>, &Forwarding<'_>),
     homes: &mut Homes<'a>,
     told: &mut Told,
-) -> Option<User<'a>> {
+) -> Option<state::User> {
     let candidate = member.candidate;
     let passwd = passwd::of(input, member, homes, told)?;
     let (keys, confirmed, source) = keys_of(input, candidate, told);
@@ -76,18 +81,18 @@ fn user<'a>(
     let passwd =
         previous.map(|known| &known.passwd).filter(|known| **known == passwd).cloned().unwrap_or(passwd);
     let keys = previous.map(|known| &known.keys).filter(|known| **known == keys).cloned().unwrap_or(keys);
-    Some(User {
-        iam_id: &candidate.iam_id,
-        identity: member.identity,
-        account: candidate.account,
-        iam_name: candidate.iam_name,
-        created: candidate.created,
+    let created = candidate.created.map(|date| date.to_string()).unwrap_or_default();
+    let locked = input.local.locked.contains(member.name.as_str());
+    let since = || previous.and_then(|known| known.disabled).unwrap_or(input.now);
+    Some(state::User {
+        account: shared(previous.map(|known| &known.account), candidate.account),
+        iam_name: shared(previous.map(|known| &known.iam_name), candidate.iam_name),
+        created: shared(previous.map(|known| &known.created), &created),
         name: member.name.clone(),
-        locked: input.local.locked.contains(member.name.as_str()),
         passwd,
-        forward_only: forwarding.only(candidate),
         groups: candidate.groups.clone(),
-        local: local.of_user(member),
+        disabled: locked.then(since),
+        hidden: false,
         keys,
         confirmed,
         source,
@@ -99,7 +104,7 @@ pub(super) fn keys_of(
     input: &Input<'_>,
     user: &candidates::User<'_>,
     told: &mut Told,
-) -> (Vec<KeyLine>, i64, String) {
+) -> (Vec<KeyLine>, i64, Arc<str>) {
     let previous = user.previous;
     match (&user.known, previous) {
         (Known::Kept(kept), _) => (kept.keys.clone(), kept.confirmed, kept.source.clone()),
@@ -251,35 +256,36 @@ pub(super) fn snapshots(
     own: &OwnGroups,
     ids: &OwnIds,
     groups: &[Group<'_>],
-    users: &[User<'_>],
+    users: &[User],
     state: &State,
 ) -> (Cache, Keys) {
+    let keys = Keys { accepted: state.accepted.clone(), ..logins(input, users, state) };
     let mut cache = Cache { users: Vec::with_capacity(users.len()), groups: Vec::with_capacity(users.len()) };
     let mut members: BTreeMap<Id, Vec<Name>> = BTreeMap::new();
-    let gids: BTreeMap<&IamId, Id> = groups.iter().map(|group| (group.iam_id, group.identity.id)).collect();
-    for user in users.iter().filter(|user| !user.locked) {
-        let mut joins: Vec<Id> = user.groups.iter().filter_map(|id| gids.get(id).copied()).collect();
+    let gids: BTreeMap<&IamId, Id> = groups.iter().map(|group| (&group.iam_id, group.identity.id)).collect();
+    for (user, known) in known(users, state).filter(|(user, _)| !user.locked) {
+        let mut joins: Vec<Id> = known.groups.iter().filter_map(|id| gids.get(id).copied()).collect();
         joins.extend(ids.common.map(|identity| identity.id));
         joins.extend(ids.forward_only.filter(|_| user.forward_only).map(|identity| identity.id));
         joins.sort();
         joins.shrink_to_fit();
         for &gid in &joins {
-            members.entry(gid).or_default().push(user.name.clone());
+            members.entry(gid).or_default().push(known.name.clone());
         }
         cache.users.push(snapshot::User {
             uid: user.identity.id,
-            name: user.name.clone(),
+            name: known.name.clone(),
             pinned: user.identity.pinned,
             active: true,
-            passwd: if user.forward_only { forwarding::passwd(&user.passwd) } else { user.passwd.clone() },
+            passwd: if user.forward_only { forwarding::passwd(&known.passwd) } else { known.passwd.clone() },
             groups: joins,
             local: user.local.clone(),
         });
     }
-    let mut taken: BTreeSet<Name> = users.iter().map(|user| user.name.clone()).collect();
+    let mut taken: BTreeSet<Name> = known(users, state).map(|(_, known)| known.name.clone()).collect();
     taken.extend(groups.iter().map(|group| group.name.clone()));
     taken.extend(own.all().map(Name::clone));
-    let locked = users.iter().filter(|user| user.locked).map(|user| user.iam_id);
+    let locked = users.iter().filter(|user| user.locked).map(|user| &user.iam_id);
     cache.users.extend(disabled_users(input, own, state, taken, &locked.collect(), ids.disabled));
     let named = groups.iter().map(|group| (group.identity, &group.name));
     let ours = [ids.common, ids.disabled, ids.forward_only].into_iter().zip(own.all());
@@ -300,8 +306,12 @@ pub(super) fn snapshots(
     }
     cache.users.sort_unstable_by_key(|user| user.uid);
     cache.groups.sort_unstable_by_key(|group| group.gid);
-    let keys = Keys { accepted: state.accepted.clone(), ..logins(input, users) };
     (cache, keys)
+}
+
+/// The members, and their rows in the state.
+fn known<'a>(users: &'a [User], state: &'a State) -> impl Iterator<Item = (&'a User, &'a state::User)> {
+    users.iter().filter_map(|user| Some((user, state.users.get(&user.iam_id)?)))
 }
 
 /// Users who left or are locked: `ls -l` shows them as owners, but they are not found by name. Their `groups` have
@@ -325,7 +335,7 @@ fn disabled_users(
         .collect();
     // If two users who left had the same name, the later one keeps it.
     disabled.sort_by_key(|(iam_id, _, user)| LastHolder::new(user.disabled, iam_id));
-    let row = |(iam_id, identity, user): (&IamId, &Identity, &cache::state::User)| {
+    let row = |(iam_id, identity, user): (&IamId, &Identity, &state::User)| {
         let mut name = user.name.clone();
         if !locked.contains(iam_id) {
             let is_joined = names.targets.contains(name.as_str());
@@ -351,35 +361,36 @@ fn disabled_users(
     disabled.into_iter().filter_map(row).collect()
 }
 
-fn logins(input: &Input<'_>, users: &[User<'_>]) -> Keys {
-    let former = principals::former(input.state, &users.iter().map(|user| user.iam_id).collect());
+fn logins(input: &Input<'_>, users: &[User], state: &State) -> Keys {
+    let former = principals::former(input.state, &users.iter().map(|user| &user.iam_id).collect());
     let at_source = NamesAtSource::of(input);
-    let is_own = |user: &User<'_>| {
-        at_source.is_other(user.iam_name, &user.name)
-            && at_source.is_free(user.iam_id, user.iam_name)
-            && !former.contains(&user.iam_name.to_ascii_lowercase())
+    let is_own = |user: &User, known: &state::User| {
+        at_source.is_other(&known.iam_name, &known.name)
+            && at_source.is_free(&user.iam_id, &known.iam_name)
+            && !former.contains(&known.iam_name.to_ascii_lowercase())
     };
-    let named: Vec<principals::Named<'_>> = users
-        .iter()
-        .map(|user| {
-            let name = if is_own(user) { user.iam_name } else { "" };
-            [user.name.as_str(), name, user.iam_id.as_str()]
+    let named: Vec<principals::Named<'_>> = known(users, state)
+        .map(|(user, known)| {
+            let name = if is_own(user, known) { &*known.iam_name } else { "" };
+            [known.name.as_str(), name, user.iam_id.as_str()]
         })
         .collect();
     let mut logins = Vec::with_capacity(users.len());
-    let rows = users
-        .iter()
+    let rows = known(users, state)
         .zip(principals::of(&named, &input.local.files.users))
-        .filter(|(user, _)| !user.locked)
-        .map(|(user, principals)| Login {
+        .filter(|((user, _), _)| !user.locked)
+        .map(|((user, known), words)| Login {
             uid: user.identity.id,
-            name: user.name.clone(),
+            name: known.name.clone(),
             iam_id: user.iam_id.clone(),
-            confirmed: user.confirmed,
-            source: user.source.clone(),
-            keys: user.keys.clone(),
+            confirmed: known.confirmed,
+            source: known.source.clone(),
+            keys: known.keys.clone(),
             forward_only: user.forward_only,
-            principals,
+            principals: words
+                .into_iter()
+                .map(|word| shared([user.iam_id.text(), &known.iam_name], word))
+                .collect(),
         });
     logins.extend(rows);
     logins.sort_unstable_by_key(|login| login.uid);

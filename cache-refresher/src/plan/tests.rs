@@ -270,6 +270,11 @@ impl Plan {
         self.keys.logins.iter().find(|login| login.iam_id.as_str() == iam_id)
     }
 
+    /// Besides the login name.
+    fn principals(&self, iam_id: &str) -> Vec<&str> {
+        self.login(iam_id).unwrap().principals.iter().map(AsRef::as_ref).collect()
+    }
+
     fn id(&self, iam_id: &str) -> u32 {
         self.state.identities[&IamId::new(iam_id)].id.get()
     }

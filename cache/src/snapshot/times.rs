@@ -7,8 +7,8 @@ use policy::KeyLine;
 use policy::confirmed::{Content, Entry, Moves, Record};
 
 use super::{Error, Keys, Login, open};
-use crate::confirmed;
 use crate::schema::KEYS;
+use crate::{Texts, confirmed};
 
 /// What a `keys.db` itself says of the times of confirmation.
 #[derive(Debug, Clone, Default)]
@@ -61,18 +61,18 @@ impl Keys {
     /// # Errors
     /// If the file is missing or corrupt, or contains values that nss-iam never writes.
     pub fn published(directory: &Path) -> Result<Self, Error> {
-        Self::with_stored_times(directory).map(|(keys, _)| keys)
+        Self::with_stored_times(directory, &mut Texts::default()).map(|(keys, _)| keys)
     }
 
     /// The same, and what the file itself says.
     ///
     /// # Errors
     /// As there.
-    pub fn with_stored_times(directory: &Path) -> Result<(Self, StoredTimes), Error> {
+    pub fn with_stored_times(directory: &Path, texts: &mut Texts) -> Result<(Self, StoredTimes), Error> {
         // Before the file: one that replaces it meanwhile has newer times than the record.
         let record = confirmed::read(directory);
         let path = directory.join(KEYS.name);
-        let mut keys = Self::read(&path)?;
+        let mut keys = Self::read_with(&path, texts)?;
         // Before version 104, there was no such column.
         let digest = open(&path)?.query_row("SELECT digest FROM about", [], |row| row.get(0));
         let confirmed = keys.logins.iter().map(|login| login.confirmed).collect();
@@ -112,7 +112,7 @@ impl Keys {
             content.text(source);
             content.texts(keys.iter().map(KeyLine::as_str));
             content.number(i64::from(*forward_only));
-            content.texts(principals.iter().map(String::as_str));
+            content.texts(principals.iter().map(AsRef::as_ref));
         }
         content.digest()
     }

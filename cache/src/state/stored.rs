@@ -9,8 +9,8 @@ use policy::{IamId, KeyLine};
 use rusqlite::Connection;
 
 use super::{Error, Group, State, StateFile, User, connect, migrations};
-use crate::confirmed;
 use crate::schema::STATE;
+use crate::{Texts, confirmed};
 
 /// A state as it was read.
 #[derive(Debug, Clone, Default)]
@@ -40,18 +40,18 @@ impl Stored {
     ///
     /// # Errors
     /// See [`Error`]; a missing file is an error of SQLite.
-    pub fn read(directory: &Path) -> Result<Self, Error> {
+    pub fn read(directory: &Path, texts: &mut Texts) -> Result<Self, Error> {
         let file = connect(&directory.join(STATE.name))?;
         let version = migrations::version(&file, directory)?;
         // The file of an earlier release is migrated when it is written.
         let is_current = version >= STATE.version;
         let state = if is_current {
-            StateFile(file).load()?
+            StateFile(file).load_with(texts)?
         } else {
             let mut memory = Connection::open_in_memory()?;
             migrations::copy(&file, &mut memory)?;
             migrations::migrate(&mut memory, version)?;
-            StateFile(memory).load()?
+            StateFile(memory).load_with(texts)?
         };
         Ok(Self::of(state, is_current, &confirmed::read(directory)))
     }
@@ -147,7 +147,7 @@ impl State {
         content.texts(
             homes
                 .iter()
-                .flat_map(|(home, iam_id)| [home.as_str(), iam_id.as_str()])
+                .flat_map(|(home, iam_id)| [&**home, iam_id.as_str()])
                 .collect::<Vec<_>>()
                 .into_iter(),
         );

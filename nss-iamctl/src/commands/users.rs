@@ -136,8 +136,8 @@ fn all(state: &State, published: &Published, everyone: bool) -> Vec<Row> {
                 },
                 known: Some(Known {
                     iam_id: iam_id.to_string(),
-                    iam_name: user.iam_name.clone(),
-                    account: user.account.clone(),
+                    iam_name: user.iam_name.to_string(),
+                    account: user.account.to_string(),
                     keys: user.keys.len(),
                     disabled: user.disabled.map(time),
                 }),

@@ -117,7 +117,7 @@ impl<'a> Who<'a> {
     /// The name at the source.
     pub(crate) fn iam_name(&self) -> Option<&str> {
         let listed = self.listed.map(|(_, user)| user.name.as_str());
-        let remembered = self.remembered.map(|(_, user)| user.iam_name.as_str());
+        let remembered = self.remembered.map(|(_, user)| &*user.iam_name);
         listed.or(remembered).or_else(|| self.skips.first().map(|skip| skip.name.as_str()))
     }
 

@@ -37,6 +37,6 @@ proptest! {
     #[test]
     fn of_any_name_reader_and_policy_say_the_same(name in "[a-cZ0-9._@:é\n-]{0,6}|[a-z0-9._@-]{1,50}|\\PC*") {
         let fits = name.len() <= NAME_MAX;
-        prop_assert_eq!(name_is_ours(name.as_bytes()), fits && Name::stored(&name).is_ok(), "{:?}", name);
+        prop_assert_eq!(name_is_ours(name.as_bytes()), fits && Name::stored(name.as_str()).is_ok(), "{:?}", name);
     }
 }

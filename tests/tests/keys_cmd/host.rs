@@ -43,10 +43,10 @@ pub(crate) fn login(name: &str, keys: &[usize], confirmed: i64) -> Login {
         name: Name::new(name).unwrap(),
         iam_id: IamId::new(name),
         confirmed,
-        source: "iam:123456789012".to_owned(),
+        source: "iam:123456789012".into(),
         keys: keys.iter().map(|number| KeyLine::new(stored(*number)).unwrap()).collect(),
         forward_only: false,
-        principals: vec![format!("Iam.{name}")],
+        principals: vec![format!("Iam.{name}").into()],
     }
 }
 

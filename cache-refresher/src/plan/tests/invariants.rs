@@ -133,7 +133,7 @@ fn principals(world: &World, plan: &Plan) {
     let Local { files, directory, .. } = &world.local;
     for word in plan.keys.logins.iter().flat_map(|login| &login.principals) {
         assert!(files.users.keys().all(|name| !name.eq_ignore_ascii_case(word)), "'{word}' is local");
-        for word in [word, &word.to_ascii_lowercase()] {
+        for word in [&**word, &word.to_ascii_lowercase()] {
             assert_eq!(directory.user(word), None, "'{word}' is another service's");
         }
     }

@@ -164,7 +164,7 @@ fn local_groups(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
 fn forward_only(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     who.cached.filter(|user| user.is_forward_only())?;
     let config = facts.configured();
-    let account = who.remembered.map_or("", |(_, user)| user.account.as_str());
+    let account = who.remembered.map_or("", |(_, user)| &*user.account);
     let groups = config.shell_groups_of(account);
     let of = if groups.is_empty() {
         "there are no shell_groups".to_owned()

@@ -69,7 +69,7 @@ pub(crate) fn judge(facts: &Facts, probe: &Probe) -> Option<Finding> {
     let logins = facts.published.keys.as_ref().map_or(&[][..], |keys| &keys.logins);
     let others =
         logins.iter().filter(|login| login.name.as_str() == name).flat_map(|login| &login.principals);
-    let principals: Vec<&str> = std::iter::once(name.as_str()).chain(others.map(String::as_str)).collect();
+    let principals: Vec<&str> = std::iter::once(name.as_str()).chain(others.map(AsRef::as_ref)).collect();
     let what = format!(
         "a certificate of the CA in '{file}' lets '{name}' in, if one of its principals is {}",
         some(&principals)

@@ -194,7 +194,7 @@ fn other_account(facts: &Facts) -> Option<Finding> {
     let unknown = source.origin("");
     status.accounts.iter().filter(|account| !account.id.is_empty()).find_map(|account| {
         let id = &account.id;
-        let here = state.users.values().filter(|user| user.account == account.name);
+        let here = state.users.values().filter(|user| *user.account == *account.name);
         let mut others = here.filter_map(|user| user.source.strip_prefix(&unknown));
         let other = others.find(|other| !other.is_empty() && other != id)?;
         let (called, set) = (source.account(), source.to_read_account(other));

@@ -65,7 +65,7 @@ fn on_a_host_where_all_is_well_nothing_is_found() {
     assert_eq!(broken(|_, _| ()), []);
     let unknown_account = |facts: &mut Facts, _: &mut [Probe]| {
         let state = facts.published.state.as_mut().unwrap();
-        state.users.values_mut().for_each(|user| user.source = "iam:".to_owned());
+        state.users.values_mut().for_each(|user| user.source = "iam:".into());
     };
     assert_eq!(broken(unknown_account), []);
 }

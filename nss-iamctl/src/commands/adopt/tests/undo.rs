@@ -70,9 +70,9 @@ fn interrupted(tree: &Tree) -> PathBuf {
     tree.refresh(Refresher::Leaves);
     let id = IamId::new("AIDA1");
     let user = state::User {
-        account: String::new(),
-        iam_name: "Ana".to_owned(),
-        created: String::new(),
+        account: "".into(),
+        iam_name: "Ana".into(),
+        created: "".into(),
         name: Name::new("ana").unwrap(),
         passwd: user("ana", UID, "/home/ana", false).passwd,
         groups: Vec::new(),
@@ -80,7 +80,7 @@ fn interrupted(tree: &Tree) -> PathBuf {
         hidden: false,
         keys: Vec::new(),
         confirmed: 0,
-        source: String::new(),
+        source: "".into(),
     };
     let identity = Identity { id: Id::pinned(UID).unwrap(), pinned: true };
     let state =

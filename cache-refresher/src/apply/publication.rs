@@ -1,6 +1,7 @@
 //! The second step: asks the host, plans, and publishes the plan.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use cache::rescue;
@@ -41,7 +42,9 @@ pub(super) fn publish(
             Some(reading) => (reading, true),
             None => (read_again(request, given.clone(), &local, stamp)?, false),
         };
-        let Reading { listing, disk, .. } = &reading;
+        // The process ends soon: to free what it has read would take a tenth of its time.
+        let reading = ManuallyDrop::new(reading);
+        let Reading { listing, disk, .. } = &*reading;
         let questions = || plan::questions(&disk.input(request, listing, &local));
         // If nothing that they depend on has changed, they are the same.
         let is_answered = |(known, answered): &(local::Questions, Local)| {
@@ -62,7 +65,7 @@ pub(super) fn publish(
         drop(lock);
         local.answer(&questions, &request.config.names.exclude)?;
         asked = Some((questions, local));
-        read = Some(reading);
+        read = Some(ManuallyDrop::into_inner(reading));
     }
     Err(Error::Overtaken(ROUNDS))
 }
@@ -98,12 +101,13 @@ fn compared(disk: &OnDisk<'_>, plan: &Plan, listing: &Listing, now: Timestamp) -
 fn carry_out(
     request: Request<'_>,
     disk: &OnDisk<'_>,
-    mut plan: Plan,
+    plan: Plan,
     listing: &Listing,
     local: &Local,
     lock: Option<lock::Lock>,
     taken: &[Change],
 ) -> Result<Report, Error> {
+    let mut plan = ManuallyDrop::new(plan);
     if local.directory.failures().next().is_none() {
         plan.state.asked = request.now.as_second();
     }

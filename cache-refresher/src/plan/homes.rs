@@ -3,6 +3,7 @@
 //! A user keeps an assigned home even if the template or the name changes. A new user gets the home of the template, or
 //! `<home>-<uid>` if that was ever assigned to another user, or exists and belongs to another uid.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -19,24 +20,29 @@ use super::naming::Member;
 /// The user of each home that was ever assigned; homes are distinguished by [`place`].
 pub(super) struct Homes<'a> {
     input: &'a Input<'a>,
+    members: &'a [Member<'a>],
     given: HashMap<String, IamId>,
-    /// The homes `<home>-<uid>` that members could be assigned.
-    reserved: HashSet<String>,
+    /// See [`Self::is_reserved`].
+    reserved: OnceCell<HashSet<String>>,
 }
 
 impl<'a> Homes<'a> {
-    pub(super) fn of(input: &'a Input<'a>, members: &[Member<'_>]) -> Self {
-        let template = |member: &Member<'_>| {
-            let candidate = member.candidate;
-            let home =
-                template(input, candidate.iam_name, candidate.account, &member.name, member.identity.id)?;
-            Some(with_id(&home, member.identity.id))
-        };
+    pub(super) fn of(input: &'a Input<'a>, members: &'a [Member<'a>]) -> Self {
         let mut given = HashMap::with_capacity(input.state.homes.len());
         for (home, iam_id) in memory(&input.state.homes, &input.state.users) {
             given.entry(place(input, &home)).or_insert(iam_id);
         }
-        Self { input, given, reserved: members.iter().filter_map(template).collect() }
+        Self { input, members, given, reserved: OnceCell::new() }
+    }
+
+    /// Whether a member could be assigned `home` as `<home>-<uid>`.
+    fn is_reserved(&self, home: &str) -> bool {
+        let of_member = |member: &Member<'_>| {
+            let (candidate, id) = (member.candidate, member.identity.id);
+            let home = template(self.input, candidate.iam_name, candidate.account, &member.name, id)?;
+            Some(with_id(&home, id))
+        };
+        self.reserved.get_or_init(|| self.members.iter().filter_map(of_member).collect()).contains(home)
     }
 
     /// Assigns a home to a member.
@@ -55,7 +61,7 @@ impl<'a> Homes<'a> {
         let shared = home::is_shared(&self.input.config.users.home);
         if !shared
             && self.is_free(&home, iam_id)
-            && !self.reserved.contains(&home)
+            && !self.is_reserved(&home)
             && self.is_usable(&home, id, false)
         {
             return self.take(home, iam_id);

@@ -78,6 +78,11 @@ impl Cli {
         Ok(cli)
     }
 
+    /// The main file of the configuration, whatever directory is the current one later.
+    pub(crate) fn main_file(&self) -> PathBuf {
+        std::path::absolute(&self.config).unwrap_or_else(|_| self.config.clone())
+    }
+
     /// Whether a question on the terminal makes sense.
     pub(crate) fn may_ask(&self) -> bool {
         !self.force

@@ -63,9 +63,8 @@ pub(crate) fn run(cli: &Cli, last_good: bool) -> Result<(String, ExitStatus), Fa
 fn command(cli: &Cli) -> Command {
     let mut command = Command::new("/proc/self/exe");
     // That user may have no access to the current directory.
-    let config = std::path::absolute(&cli.config).unwrap_or_else(|_| cli.config.clone());
     command.args([FETCH_CHILD, &std::process::id().to_string()]);
-    command.args(["fetch", "--json", "--config"]).arg(config).current_dir("/");
+    command.args(["fetch", "--json", "--config"]).arg(cli.main_file()).current_dir("/");
     command.args(cli.force.then_some("--force")).args(cli.dry_run.then_some("--dry-run"));
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_passed_on(name))).env("PATH", PATH);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

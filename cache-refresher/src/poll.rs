@@ -127,7 +127,7 @@ fn stay(cli: &Cli, mut config: Config, systemd: Option<Systemd>) -> u8 {
     let mut poll = Poll { past: calls::past(), ..Poll::default() };
     loop {
         let began = Instant::now();
-        let broken = match load(cli) {
+        let broken = match Config::load(&cli.main_file()) {
             Ok(read) => {
                 config = read;
                 None
@@ -165,11 +165,6 @@ fn renew() {
         let cause = Command::new(path).args(std::env::args_os().skip(1)).exec();
         log::debug!("cannot run '{path}', which was replaced: {cause}");
     }
-}
-
-fn load(cli: &Cli) -> Result<Config, config::Error> {
-    let main = std::path::absolute(&cli.config).unwrap_or_else(|_| cli.config.clone());
-    Config::load(&main)
 }
 
 impl Poll {

@@ -79,9 +79,8 @@ pub(crate) fn run(cli: &Cli) -> u8 {
 }
 
 fn once(cli: &Cli, memory: &mut Memory) -> u8 {
-    let main = std::path::absolute(&cli.config).unwrap_or_else(|_| cli.config.clone());
     let stopped = |exit, message: Message| Err(Stop { exit, message });
-    let (url, outcome) = match Config::load(&main) {
+    let (url, outcome) = match Config::load(&cli.main_file()) {
         Err(cause) => (String::new(), stopped(exit::CONFIGURATION, Message::of_lines(&cause.to_string()))),
         Ok(config) => match &config.publish {
             Some(publish) => (publish.url.clone(), publish_once(cli, &config, publish, memory)),

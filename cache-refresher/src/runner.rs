@@ -129,7 +129,7 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     pub(crate) fn read(cli: &Cli) -> Self {
-        let main = std::path::absolute(&cli.config).unwrap_or_else(|_| cli.config.clone());
+        let main = cli.main_file();
         let loaded = Config::texts(&main).and_then(|texts| Ok((Config::parse(&texts)?, texts)));
         match loaded {
             Ok((config, texts)) => Self { config: Some(config), texts, broken: None },

@@ -215,6 +215,7 @@ fn applied(cli: &Cli, loaded: Loaded, given: Option<Listing>) -> Report {
             force: cli.force,
             release: &cli.release,
             dry_run: cli.dry_run,
+            is_last: cli.repeat.is_none(),
             now: now(),
         },
         given,

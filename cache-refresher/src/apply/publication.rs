@@ -1,7 +1,6 @@
 //! The second step: asks the host, plans, and publishes the plan.
 
 use std::io;
-use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use cache::rescue;
@@ -42,9 +41,7 @@ pub(super) fn publish(
             Some(reading) => (reading, true),
             None => (read_again(request, given.clone(), &local, stamp)?, false),
         };
-        // The process ends soon: to free what it has read would take a tenth of its time.
-        let reading = ManuallyDrop::new(reading);
-        let Reading { listing, disk, .. } = &*reading;
+        let Reading { listing, disk, .. } = &reading;
         let questions = || plan::questions(&disk.input(request, listing, &local));
         // If nothing that they depend on has changed, they are the same.
         let is_answered = |(known, answered): &(local::Questions, Local)| {
@@ -59,13 +56,15 @@ pub(super) fn publish(
             if request.dry_run {
                 return Ok(compared(disk, &plan, listing, request.now));
             }
-            return carry_out(request, disk, plan, listing, &local, lock, taken);
+            let done = carry_out(request, disk, plan, listing, &local, lock, taken);
+            request.free(reading);
+            return done;
         }
         let questions = questions();
         drop(lock);
         local.answer(&questions, &request.config.names.exclude)?;
         asked = Some((questions, local));
-        read = Some(ManuallyDrop::into_inner(reading));
+        read = Some(reading);
     }
     Err(Error::Overtaken(ROUNDS))
 }
@@ -101,13 +100,12 @@ fn compared(disk: &OnDisk<'_>, plan: &Plan, listing: &Listing, now: Timestamp) -
 fn carry_out(
     request: Request<'_>,
     disk: &OnDisk<'_>,
-    plan: Plan,
+    mut plan: Plan,
     listing: &Listing,
     local: &Local,
     lock: Option<lock::Lock>,
     taken: &[Change],
 ) -> Result<Report, Error> {
-    let mut plan = ManuallyDrop::new(plan);
     if local.directory.failures().next().is_none() {
         plan.state.asked = request.now.as_second();
     }
@@ -133,6 +131,7 @@ fn carry_out(
         let ended = sessions::end(&plan.state, Some(&plan.cache), Some(local), &done.restricted);
         report.status.warnings.extend(ended.into_iter().map(Told::from));
     }
+    request.free(plan);
     Ok(report)
 }
 

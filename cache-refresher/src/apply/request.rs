@@ -1,5 +1,6 @@
 //! What the apply half is asked to do.
 
+use std::mem;
 use std::path::PathBuf;
 
 use cache::Accepted;
@@ -27,6 +28,8 @@ pub(crate) struct Request<'a> {
     pub release: &'a [String],
     /// Only print what would be published.
     pub dry_run: bool,
+    /// The process ends after it.
+    pub is_last: bool,
     pub now: Timestamp,
 }
 
@@ -35,5 +38,10 @@ impl Request<'_> {
     pub(super) fn wanted(&self, accepted: Vec<Accepted>) -> Wanted<'_> {
         let release = Release { all: self.force, names: self.release.iter().cloned().collect() };
         Wanted { config: self.config, accepted, release, now: self.now }
+    }
+
+    /// Frees what was read or planned of many users, unless the process ends: this would take a tenth of its time.
+    pub(super) fn free<T>(&self, value: T) {
+        if self.is_last { mem::forget(value) } else { drop(value) }
     }
 }

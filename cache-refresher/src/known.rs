@@ -1,13 +1,14 @@
 //! `known.json`: the configuration of the last successful refresh, and the users who were read with it. It is used if the
 //! current configuration is invalid, or the listing is missing or damaged. The apply half writes it, both halves read it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read as _, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use config::{Config, Source};
+use foldhash::HashSet;
 use listing::{Account, Listing, User};
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};

@@ -166,7 +166,12 @@ fn accepted(input: &Input<'_>) -> Accepted {
 /// Who had each name last: the present holder, or else the one that the previous state remembers.
 fn names(before: &State, next: &State) -> BTreeMap<Name, IamId> {
     let mut names = before.names.clone();
-    names.extend(copies(LastHolders::of(before).others()));
+    let groups = before.groups.values().map(|group| &group.name);
+    let is_unknown = |name: &Name| !names.contains_key(name);
+    // In a state of an earlier release.
+    if before.users.values().map(|user| &user.name).chain(groups).any(is_unknown) {
+        names.extend(copies(LastHolders::of(before).others()));
+    }
     let users = next.users.iter().filter(|(_, user)| user.disabled.is_none());
     let users = users.map(|(iam_id, user)| (&user.name, iam_id));
     let present = users.chain(next.groups.iter().map(|(iam_id, group)| (&group.name, iam_id)));
@@ -176,9 +181,12 @@ fn names(before: &State, next: &State) -> BTreeMap<Name, IamId> {
         }
     }
     // A user who was already locked when first listed.
-    let last = LastHolders::of(next);
-    let others: Vec<_> = copies(last.others().filter(|(name, _)| !names.contains_key(*name))).collect();
-    names.extend(others);
+    let mut disabled = next.users.values().filter(|user| user.disabled.is_some());
+    if disabled.any(|user| !names.contains_key(&user.name)) {
+        let last = LastHolders::of(next);
+        let others: Vec<_> = copies(last.others().filter(|(name, _)| !names.contains_key(*name))).collect();
+        names.extend(others);
+    }
     names
 }
 

@@ -2,11 +2,12 @@
 //! It is rebuilt from the two published files, so that nobody gets an id, name or home of another user, and users who
 //! left in the meantime are still disabled. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 use cache::snapshot::{self, Cache, Keys, Login};
 use cache::state::{Group, Identity, State, User};
 use config::Config;
+use foldhash::{HashMap, HashMapExt, HashSet};
 use listing::Listing;
 use policy::{FORWARD_ONLY_HOME, IamId, Id};
 
@@ -34,7 +35,7 @@ pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sou
     let is_known =
         |user: &&snapshot::User| known.get(&user.uid).is_some_and(|iam_id| state.users.contains_key(iam_id));
     let lost_users: Vec<&snapshot::User> = cache.users.iter().filter(|user| !is_known(user)).collect();
-    let private: BTreeSet<Id> = cache.users.iter().map(|user| user.uid).collect();
+    let private: HashSet<Id> = lost_users.iter().map(|user| user.uid).collect();
     let lost_groups: Vec<&snapshot::Group> = cache
         .groups
         .iter()
@@ -81,22 +82,26 @@ pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sou
 /// Updates users whom an older copy has: a user who is disabled in `cache.db` stays disabled until a listing says
 /// otherwise, and the present home is remembered. Returns whether anything changed.
 fn take_over(state: &mut State, cache: &Cache, ids: &HashMap<Id, IamId>, now: i64) -> bool {
-    let (homes, mut changed) = (state.homes.len(), false);
-    for user in &cache.users {
-        let Some(iam_id) = ids.get(&user.uid) else { continue };
+    let homes: HashSet<&str> = state.homes.keys().map(AsRef::as_ref).collect();
+    let unknown = |user: &&snapshot::User| {
         let home = user.passwd.home.as_str();
-        if home != FORWARD_ONLY_HOME && !state.homes.contains_key(home) {
-            state.homes.insert(home.into(), iam_id.clone());
-        }
-        if user.active {
-            continue;
-        }
+        home != FORWARD_ONLY_HOME && !homes.contains(home)
+    };
+    let unknown: Vec<_> = cache.users.iter().filter(unknown).collect();
+    let mut changed = false;
+    for user in unknown {
+        let Some(iam_id) = ids.get(&user.uid) else { continue };
+        state.homes.entry(user.passwd.home.as_str().into()).or_insert_with(|| iam_id.clone());
+        changed = true;
+    }
+    for user in cache.users.iter().filter(|user| !user.active) {
+        let Some(iam_id) = ids.get(&user.uid) else { continue };
         if let Some(known) = state.users.get_mut(iam_id).filter(|known| known.disabled.is_none()) {
             known.disabled = Some(now);
             changed = true;
         }
     }
-    changed || state.homes.len() != homes
+    changed
 }
 
 fn ids_of(state: &State) -> HashMap<Id, IamId> {

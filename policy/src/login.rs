@@ -71,7 +71,8 @@ impl Mapping<'_> {
             .iter()
             .find_map(|domain| lower.strip_suffix(domain.as_str())?.strip_suffix('@'))
             .unwrap_or(&lower);
-        replaced(local, self.style)
+        let is_whole = local.len() == lower.len();
+        if is_whole && !lower.contains(['+', '=', ',', '@']) { lower } else { replaced(local, self.style) }
     }
 }
 

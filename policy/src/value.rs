@@ -267,7 +267,8 @@ impl TryFrom<Arc<str>> for KeyLine {
     fn try_from(line: Arc<str>) -> Result<Self, Invalid> {
         let word = |text: &str, more: &str| {
             let is_right = |byte: u8| byte.is_ascii_alphanumeric() || more.as_bytes().contains(&byte);
-            !text.is_empty() && text.bytes().all(is_right)
+            // Without an end in the middle, the compiler checks many bytes at once.
+            !text.is_empty() && text.bytes().fold(true, |all, byte| all & is_right(byte))
         };
         let mut words = line.splitn(3, ' ');
         match (words.next(), words.next(), words.next()) {

@@ -219,9 +219,9 @@ impl<'a> OnDisk<'a> {
         let (before, after) = (self.published(), Published::of(plan));
         let first = !self.directory.join("cache.db").exists();
         let saving = self.stored.saving(&plan.state);
-        let replaces = renamed || times.is_none();
+        let replaced = (renamed, times.is_none());
         publish::remove_leftovers(self.directory)?;
-        if replaces || matches!(saving, Saving::Rows(..)) {
+        if replaced != (false, false) || matches!(saving, Saving::Rows(..)) {
             // First, so that after a crash no second user gets an id that was already published, and the state does not look
             // older than the keys.
             self.save(&saving, group)?;
@@ -231,7 +231,7 @@ impl<'a> OnDisk<'a> {
             let (Saving::Times(entry) | Saving::Rows(_, entry)) = saving;
             self.record(Record { keys: Some(times), state: vec![entry] }, group)?;
         }
-        Ok(told(before, after, renamed, first))
+        Ok(told(before, after, replaced, first))
     }
 
     fn is_sound(&self, schema: Schema, group: Option<u32>) -> bool {
@@ -268,7 +268,7 @@ impl<'a> OnDisk<'a> {
             return (Done::default(), Err(error));
         }
         let changed = (cache.is_some(), keys.is_some());
-        let done = Done { published: changed.0 || changed.1, ..told(before, after, changed.0, false) };
+        let done = Done { published: changed.0 || changed.1, ..told(before, after, changed, false) };
         // A lost state is restored and reported together with a whole plan.
         let saved =
             if self.loss().is_none() { self.save(&self.stored.saving(&next.state), group) } else { Ok(()) };
@@ -321,7 +321,12 @@ impl<'a> OnDisk<'a> {
     }
 }
 
-fn told(before: Published<'_>, after: Published<'_>, renamed: bool, first: bool) -> Done {
+/// `replaced`: `cache.db` and `keys.db`.
+fn told(before: Published<'_>, after: Published<'_>, replaced: (bool, bool), first: bool) -> Done {
+    if replaced == (false, false) {
+        return Done { first, ..Done::default() };
+    }
+    let (renamed, _) = replaced;
     let changes = changes::between(before, after);
     let restricted = changes::restricted(before.cache, after.cache);
     Done { restricted, published: renamed || !changes.is_empty(), renamed, first, changes }

@@ -1,10 +1,11 @@
 //! Who could be a user, and which groups exist: from the listing, or from the state if the listing is incomplete.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cache::state;
 use config::Source;
+use foldhash::{HashMap, HashMapExt, HashSet};
 use jiff::Timestamp;
 use listing::Key;
 use policy::precedence::Age;
@@ -96,7 +97,7 @@ impl<'a> Candidates<'a> {
         for group in &account.groups {
             let (iam_id, previous) = known(&input.state.groups, &group.id);
             for member in &group.members {
-                groups.entry(member).or_default().push(iam_id.clone());
+                groups.entry(member).or_insert_with(|| Vec::with_capacity(1)).push(iam_id.clone());
             }
             self.groups.push(Group {
                 iam_id,

@@ -3,11 +3,13 @@
 //! A user keeps an assigned home even if the template or the name changes. A new user gets the home of the template, or
 //! `<home>-<uid>` if that was ever assigned to another user, or exists and belongs to another uid.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cache::state;
+use foldhash::{HashMap, HashMapExt, HashSet};
 use policy::home::{self, Placeholders, normal, with_id};
 use policy::id::COMPUTED;
 use policy::{FORWARD_ONLY_HOME, Field, IamId, Id, Name};
@@ -29,8 +31,10 @@ pub(super) struct Homes<'a> {
 impl<'a> Homes<'a> {
     pub(super) fn of(input: &'a Input<'a>, members: &'a [Member<'a>]) -> Self {
         let mut given = HashMap::with_capacity(input.state.homes.len());
-        for (home, iam_id) in memory(&input.state.homes, &input.state.users) {
-            given.entry(place(input, &home)).or_insert(iam_id);
+        let of_users = homes_of(&input.state.users);
+        let homes = input.state.homes.iter().map(|(home, iam_id)| (Cow::Borrowed(&**home), iam_id));
+        for (home, iam_id) in homes.chain(of_users) {
+            given.entry(place(input, &home).into_owned()).or_insert_with(|| iam_id.clone());
         }
         Self { input, members, given, reserved: OnceCell::new() }
     }
@@ -54,7 +58,7 @@ impl<'a> Homes<'a> {
         let (iam_id, id) = (&candidate.iam_id, member.identity.id);
         let kept = candidate.previous.and_then(own);
         if let Some(kept) = kept.filter(|home| self.is_free(home, iam_id) && self.is_usable(home, id, true)) {
-            return self.take(kept, iam_id);
+            return self.take(&kept, iam_id);
         }
         let home = template(self.input, candidate.iam_name, candidate.account, &member.name, id)
             .ok_or(SkipReason::HomePath)?;
@@ -64,11 +68,11 @@ impl<'a> Homes<'a> {
             && !self.is_reserved(&home)
             && self.is_usable(&home, id, false)
         {
-            return self.take(home, iam_id);
+            return self.take(&home, iam_id);
         }
         let own = with_id(&home, id);
         if self.is_free(&own, iam_id) && self.is_usable(&own, id, false) {
-            return self.take(own, iam_id);
+            return self.take(&own, iam_id);
         }
         if let Some(user) = candidate.previous.filter(|user| is_settled(self.input, iam_id, user)) {
             // Through a link it is the same directory as another user's, and no other directory was checked.
@@ -80,14 +84,14 @@ impl<'a> Homes<'a> {
         Err(SkipReason::HomeTaken { home: escaped(&home), own: escaped(&own) })
     }
 
-    fn take(&mut self, home: String, iam_id: &'a IamId) -> Result<Field, SkipReason> {
-        let field = Field::new(&home).map_err(|_| SkipReason::HomePath)?;
-        self.given.insert(place(self.input, &home), iam_id.clone());
+    fn take(&mut self, home: &str, iam_id: &IamId) -> Result<Field, SkipReason> {
+        let field = Field::new(home).map_err(|_| SkipReason::HomePath)?;
+        self.given.insert(place(self.input, home).into_owned(), iam_id.clone());
         Ok(field)
     }
 
     fn is_free(&self, home: &str, iam_id: &IamId) -> bool {
-        self.given.get(&place(self.input, home)).is_none_or(|holder| holder == iam_id)
+        self.given.get(&*place(self.input, home)).is_none_or(|holder| holder == iam_id)
     }
 
     /// Whether `home` belongs to the user or does not exist. A home that the user already has may also belong to root:
@@ -124,23 +128,23 @@ pub(super) fn parent(home: &str) -> &str {
 }
 
 /// The path of a home with the links above it resolved: one directory can have two paths.
-fn place(input: &Input<'_>, home: &str) -> String {
+fn place<'h>(input: &Input<'_>, home: &'h str) -> Cow<'h, str> {
     let links = input.local.directories.as_ref().ok().map(|directories| &directories.links);
     match links.and_then(|links| links.get(parent(home))) {
-        Some(real) => format!("{real}{}", home.strip_prefix(parent(home)).unwrap_or_default()),
-        None => home.to_owned(),
+        Some(real) => format!("{real}{}", home.strip_prefix(parent(home)).unwrap_or_default()).into(),
+        None => home.into(),
     }
 }
 
 /// Whether the user is published and the home is known to be theirs: it then stays and is not checked.
 pub(super) fn is_settled(input: &Input<'_>, iam_id: &IamId, user: &state::User) -> bool {
-    let holder = || input.state.homes.get(normal(user.passwd.home.as_str()).as_str());
+    let holder = || input.state.homes.get(&*normal(user.passwd.home.as_str()));
     candidates::is_in(input, user) && holder() == Some(iam_id)
 }
 
 /// The home that a user was assigned. The state of one who may only forward connections lacks it after it was lost, since
 /// the cache does not have it.
-fn own(user: &state::User) -> Option<String> {
+fn own(user: &state::User) -> Option<Cow<'_, str>> {
     let home = user.passwd.home.as_str();
     (home != FORWARD_ONLY_HOME).then(|| normal(home))
 }
@@ -151,21 +155,26 @@ pub(super) fn memory(
     homes: &BTreeMap<Arc<str>, IamId>,
     users: &BTreeMap<IamId, state::User>,
 ) -> BTreeMap<Arc<str>, IamId> {
+    let known: HashSet<&str> = homes.keys().map(AsRef::as_ref).collect();
     let mut given = homes.clone();
-    let (active, disabled): (Vec<_>, Vec<_>) = users.iter().partition(|(_, user)| user.disabled.is_none());
-    for (iam_id, user) in active.into_iter().chain(disabled) {
-        if let Some(home) = own(user).filter(|home| !given.contains_key(home.as_str())) {
-            given.insert(home.into(), iam_id.clone());
-        }
+    for (home, iam_id) in homes_of(users).filter(|(home, _)| !known.contains(&**home)) {
+        given.entry(home.into()).or_insert_with(|| iam_id.clone());
     }
     given
+}
+
+/// The home of each user; those of active users first.
+fn homes_of(users: &BTreeMap<IamId, state::User>) -> impl Iterator<Item = (Cow<'_, str>, &IamId)> {
+    let (active, disabled): (Vec<_>, Vec<_>) = users.iter().partition(|(_, user)| user.disabled.is_none());
+    let users = active.into_iter().chain(disabled);
+    users.filter_map(|(iam_id, user)| Some((own(user)?, iam_id)))
 }
 
 /// The directories that [`Homes::give`] needs to know about for a user who could get these names and this id.
 pub(super) fn directories(
     input: &Input<'_>,
     (iam_name, account): (&str, &str),
-    names: &BTreeSet<Name>,
+    names: &[Name],
     id: Id,
 ) -> BTreeSet<String> {
     let mut directories = BTreeSet::new();
@@ -181,7 +190,7 @@ pub(super) fn directories(
 /// The directories that decide whether a user keeps a home.
 pub(super) fn kept(home: &Field, id: Id) -> [String; 2] {
     let home = normal(home.as_str());
-    [with_id(&home, id), home]
+    [with_id(&home, id), home.into_owned()]
 }
 
 /// The home that the template yields; none if a value in it contains a path.

@@ -1,9 +1,10 @@
 //! Assigns uids and gids. An assigned id never changes. A collision is reported, and the order of arrival on this host
 //! never resolves it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use cache::state::Identity;
+use foldhash::{HashMap, HashSet, HashSetExt};
 use policy::id::{BadTag, COMPUTED, LAST};
 use policy::{IamId, Id, Name};
 use status::{SkipReason, Warning};
@@ -132,8 +133,10 @@ impl<'a> Ids<'a> {
         if let Some(holder) = self.holders.get(&wanted.id).filter(|&holder| holder != iam_id) {
             return Err(SkipReason::IdTaken { id: wanted.id.get(), holder: holder.to_string() });
         }
-        self.holders.insert(wanted.id, iam_id.clone());
-        self.given.insert(iam_id.clone(), wanted);
+        if present != Some(wanted) {
+            self.holders.insert(wanted.id, iam_id.clone());
+            self.given.insert(iam_id.clone(), wanted);
+        }
         Ok(wanted)
     }
 

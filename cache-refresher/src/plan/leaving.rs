@@ -1,9 +1,10 @@
 //! Which users leave. The same rule applies to a whole plan and to removals without a plan (`taking`). Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use cache::state::{State, User};
 use config::{Source, is_same_origin};
+use foldhash::HashSet;
 use listing::{Account, Listing};
 use policy::{IamId, Name};
 use status::{Held, Locked, escaped};

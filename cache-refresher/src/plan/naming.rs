@@ -1,9 +1,10 @@
 //! Assigns names and ids to the candidates. Groups come first: a user must never have the name of a group.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use cache::state::{self, Identity, State};
 use config::TagUse;
+use foldhash::{HashMap, HashMapExt};
 use policy::precedence::{GroupClaim, IdClaim, LastHolder, Standing, UserClaim};
 use policy::{IamId, Id, Name};
 use status::{Part, SkipReason, Warning, What, escaped};
@@ -231,12 +232,12 @@ pub(super) struct LastHolders<'a> {
     names: &'a BTreeMap<Name, IamId>,
     groups: HashMap<&'a Name, &'a IamId>,
     /// Only users: a lock stays with the user even if a group has the name now.
-    users: HashMap<&'a Name, &'a IamId>,
+    users: HashMap<&'a Name, (&'a IamId, &'a state::User)>,
 }
 
 impl<'a> LastHolders<'a> {
     pub(super) fn of(state: &'a State) -> Self {
-        let mut users: HashMap<&Name, (&IamId, &state::User)> = HashMap::with_capacity(state.users.len());
+        let mut users = HashMap::with_capacity(state.users.len());
         for (iam_id, user) in &state.users {
             let rank = |(iam_id, user): (&'a IamId, &'a state::User)| LastHolder::new(user.disabled, iam_id);
             let holder = users.entry(&user.name).or_insert((iam_id, user));
@@ -247,12 +248,16 @@ impl<'a> LastHolders<'a> {
         Self {
             names: &state.names,
             groups: state.groups.iter().map(|(iam_id, group)| (&group.name, iam_id)).collect(),
-            users: users.into_iter().map(|(name, (iam_id, _))| (name, iam_id)).collect(),
+            users,
         }
     }
 
+    fn user(&self, name: &Name) -> Option<&'a IamId> {
+        self.users.get(name).map(|(iam_id, _)| *iam_id)
+    }
+
     pub(super) fn get(&self, name: &Name) -> Option<&'a IamId> {
-        let groups = || self.groups.get(name).or_else(|| self.users.get(name)).copied();
+        let groups = || self.groups.get(name).copied().or_else(|| self.user(name));
         self.names.get(name).or_else(groups)
     }
 
@@ -290,7 +295,7 @@ impl<'a> Holders<'a> {
     /// The name that a user has at present, active or locked.
     fn present<'u>(&self, user: &candidates::User<'u>) -> Option<&'u Name> {
         let known = user.previous?;
-        let holder = || self.last.users.get(&known.name).copied();
+        let holder = || self.last.user(&known.name);
         let has_it = candidates::is_in(self.input, known) && holder() == Some(&user.iam_id);
         has_it.then_some(&known.name)
     }

@@ -1,9 +1,11 @@
 //! What the principal of a user's SSH certificate may be besides the login name: the name and the id at the source, where they
 //! can mean nobody else on this host.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cache::state::State;
+use foldhash::{HashMap, HashMapExt, HashSet};
 use policy::{IamId, Name};
 
 use super::input::Input;
@@ -15,7 +17,7 @@ const LONGEST: usize = 128;
 pub(super) type Named<'a> = [&'a str; 3];
 
 /// The names, at the source and on this host and in small letters, of users who were here before these.
-pub(super) fn former(state: &State, present: &BTreeSet<&IamId>) -> BTreeSet<String> {
+pub(super) fn former(state: &State, present: &HashSet<&IamId>) -> BTreeSet<String> {
     let former = state.users.iter().filter(|(iam_id, _)| !present.contains(iam_id));
     former.flat_map(|(_, user)| [&*user.iam_name, user.name.as_str()].map(str::to_ascii_lowercase)).collect()
 }
@@ -36,8 +38,8 @@ impl<'a> NamesAtSource<'a> {
 
     /// Whether the login name comes from this name, and is another one. A tag can set one that does not.
     pub(super) fn is_other(&self, name: &str, login: &Name) -> bool {
-        let mapped = self.input.config.users.mapping().user(name);
-        mapped.is_ok_and(|mapped| mapped == *login) && name != login.as_str() && is_valid(name)
+        let is_mapped = || self.input.config.users.mapping().user(name).as_ref() == Ok(login);
+        is_possible(name, login) && is_mapped()
     }
 
     /// Whether it is a principal now. Like a login name, it then stays one until a service is found to have it.
@@ -54,6 +56,11 @@ impl<'a> NamesAtSource<'a> {
     }
 }
 
+/// Whether a name at the source could be a principal of this login name, if that comes from it.
+pub(super) fn is_possible(name: &str, login: &Name) -> bool {
+    name != login.as_str() && is_valid(name)
+}
+
 /// Services differ in whether they tell letters by case.
 pub(super) fn spellings(name: &str) -> BTreeSet<String> {
     [name.to_owned(), name.to_ascii_lowercase()].into()
@@ -62,22 +69,28 @@ pub(super) fn spellings(name: &str) -> BTreeSet<String> {
 /// Each user's principals, in the order of `users`; no name of a local user is one.
 pub(super) fn of<'a>(users: &[Named<'a>], local: &BTreeMap<String, u32>) -> Vec<BTreeSet<&'a str>> {
     // The only user who is meant by each word; none if there are several.
-    let mut meant: HashMap<String, Option<usize>> = HashMap::new();
+    let mut meant: HashMap<Cow<'_, str>, Option<usize>> = HashMap::with_capacity(3 * users.len());
     for (index, words) in users.iter().enumerate() {
         for word in words {
-            let user = meant.entry(word.to_ascii_lowercase()).or_insert(Some(index));
+            let user = meant.entry(lower(word)).or_insert(Some(index));
             *user = user.filter(|user| *user == index);
         }
     }
     let local: BTreeSet<String> = local.keys().map(|name| name.to_ascii_lowercase()).collect();
     let is_own = |word: &str| {
-        let word = word.to_ascii_lowercase();
-        meant.get(&word).is_some_and(Option::is_some) && !local.contains(&word)
+        let word = lower(word);
+        meant.get(&word).is_some_and(Option::is_some) && !local.contains(&*word)
     };
     let of_user = |&[login, name, id]: &Named<'a>| {
         [name, id].into_iter().filter(|&word| word != login && is_valid(word) && is_own(word)).collect()
     };
     users.iter().map(of_user).collect()
+}
+
+/// In small letters.
+fn lower(word: &str) -> Cow<'_, str> {
+    let has_capitals = word.bytes().any(|byte| byte.is_ascii_uppercase());
+    if has_capitals { word.to_ascii_lowercase().into() } else { word.into() }
 }
 
 /// Characters of IAM's names, none of which sshd reads as an option or as the end of a line.

@@ -54,16 +54,20 @@ fn ask_for(asked: &mut Questions, input: &Input<'_>, user: &User<'_>, holders: &
     let names = possible_names(input, user);
     let new: Vec<&Name> =
         names.iter().filter(|name| holders.of_user(user, name) != Standing::Present).collect();
+    let is_settled = user.previous.is_some_and(|known| homes::is_settled(input, &user.iam_id, known));
+    let due = is_due(input, &user.iam_id);
+    if is_settled && new.is_empty() && !due {
+        return;
+    }
     let tag = user.tag(input, TagUse::Uid).and_then(|tag| Id::pinned(tag.parse().ok()?).ok());
     let ids = ids(input, &user.iam_id, tag);
-    if !user.previous.is_some_and(|known| homes::is_settled(input, &user.iam_id, known)) {
+    if !is_settled {
         for id in ids.iter().filter_map(|&id| Id::pinned(id).ok()) {
             let owners = &mut asked.directories.owners;
             owners.extend(homes::directories(input, (user.iam_name, user.account), &names, id));
             owners.extend(user.previous.into_iter().flat_map(|user| homes::kept(&user.passwd.home, id)));
         }
     }
-    let due = is_due(input, &user.iam_id);
     if !new.is_empty() || due {
         asked.newcomers |= !new.is_empty();
         asked.nss.ids.extend(ids);
@@ -75,17 +79,16 @@ fn ask_for(asked: &mut Questions, input: &Input<'_>, user: &User<'_>, holders: &
 /// The name at the source, if this plan could make it a principal. One that is published is asked for when the user is due.
 fn principal(input: &Input<'_>, user: &User<'_>, at_source: &NamesAtSource<'_>) -> BTreeSet<String> {
     let is_possible = |login: Name| {
-        at_source.is_other(user.iam_name, &login) && !input.local.locked.contains(login.as_str())
+        principals::is_possible(user.iam_name, &login) && !input.local.locked.contains(login.as_str())
     };
     let is_asked = input.config.users.mapping().user(user.iam_name).is_ok_and(is_possible)
         && (!at_source.is_published(&user.iam_id, user.iam_name) || is_due(input, &user.iam_id));
     if is_asked { principals::spellings(user.iam_name) } else { BTreeSet::new() }
 }
 
-/// All names that this plan could assign to the user.
-fn possible_names(input: &Input<'_>, user: &User<'_>) -> BTreeSet<Name> {
-    let known = user.previous.map(|user| user.name.clone());
-    let mut names: BTreeSet<Name> = known.into_iter().collect();
+/// All names that this plan could assign to the user, some twice.
+fn possible_names(input: &Input<'_>, user: &User<'_>) -> Vec<Name> {
+    let mut names: Vec<Name> = user.previous.map(|user| user.name.clone()).into_iter().collect();
     if let Known::Listed { .. } = user.known {
         names.extend(input.config.users.mapping().user(user.iam_name));
         names.extend(user.tag(input, TagUse::Name).and_then(|tag| Name::new(tag).ok()));

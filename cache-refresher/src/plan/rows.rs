@@ -259,11 +259,13 @@ pub(super) fn snapshots(
     users: &[User],
     state: &State,
 ) -> (Cache, Keys) {
-    let keys = Keys { accepted: state.accepted.clone(), ..logins(input, users, state) };
+    let known: Vec<_> =
+        users.iter().filter_map(|user| Some((user, state.users.get(&user.iam_id)?))).collect();
+    let keys = Keys { accepted: state.accepted.clone(), ..logins(input, &known) };
     let mut cache = Cache { users: Vec::with_capacity(users.len()), groups: Vec::with_capacity(users.len()) };
     let mut members: BTreeMap<Id, Vec<Name>> = BTreeMap::new();
     let gids: BTreeMap<&IamId, Id> = groups.iter().map(|group| (&group.iam_id, group.identity.id)).collect();
-    for (user, known) in known(users, state).filter(|(user, _)| !user.locked) {
+    for (user, known) in known.iter().filter(|(user, _)| !user.locked) {
         let mut joins: Vec<Id> = known.groups.iter().filter_map(|id| gids.get(id).copied()).collect();
         joins.extend(ids.common.map(|identity| identity.id));
         joins.extend(ids.forward_only.filter(|_| user.forward_only).map(|identity| identity.id));
@@ -282,9 +284,10 @@ pub(super) fn snapshots(
             local: user.local.clone(),
         });
     }
-    let mut taken: BTreeSet<Name> = known(users, state).map(|(_, known)| known.name.clone()).collect();
-    taken.extend(groups.iter().map(|group| group.name.clone()));
-    taken.extend(own.all().map(Name::clone));
+    let taken = || {
+        let users = known.iter().map(|(_, known)| &known.name);
+        users.chain(groups.iter().map(|group| &group.name)).chain(own.all()).cloned().collect()
+    };
     let locked = users.iter().filter(|user| user.locked).map(|user| &user.iam_id);
     cache.users.extend(disabled_users(input, own, state, taken, &locked.collect(), ids.disabled));
     let named = groups.iter().map(|group| (group.identity, &group.name));
@@ -309,11 +312,6 @@ pub(super) fn snapshots(
     (cache, keys)
 }
 
-/// The members, and their rows in the state.
-fn known<'a>(users: &'a [User], state: &'a State) -> impl Iterator<Item = (&'a User, &'a state::User)> {
-    users.iter().filter_map(|user| Some((user, state.users.get(&user.iam_id)?)))
-}
-
 /// Users who left or are locked: `ls -l` shows them as owners, but they are not found by name. Their `groups` have
 /// iam-disabled for daemons that still use an earlier release of the module, which finds them by name: sshd refuses
 /// them by that group. `taken` has the names of groups, and of users who did not leave, including locked ones.
@@ -321,7 +319,7 @@ fn disabled_users(
     input: &Input<'_>,
     own: &OwnGroups,
     state: &State,
-    mut taken: BTreeSet<Name>,
+    taken: impl FnOnce() -> BTreeSet<Name>,
     locked: &BTreeSet<&IamId>,
     group: Option<Identity>,
 ) -> Vec<snapshot::User> {
@@ -333,6 +331,10 @@ fn disabled_users(
         .filter_map(|(iam_id, user)| Some((iam_id, state.identities.get(iam_id)?, user)))
         .filter(|(_, identity, _)| input.local.holder_of(identity.id.get()).is_none())
         .collect();
+    if disabled.is_empty() {
+        return Vec::new();
+    }
+    let mut taken = taken();
     // If two users who left had the same name, the later one keeps it.
     disabled.sort_by_key(|(iam_id, _, user)| LastHolder::new(user.disabled, iam_id));
     let row = |(iam_id, identity, user): (&IamId, &Identity, &state::User)| {
@@ -361,22 +363,25 @@ fn disabled_users(
     disabled.into_iter().filter_map(row).collect()
 }
 
-fn logins(input: &Input<'_>, users: &[User], state: &State) -> Keys {
-    let former = principals::former(input.state, &users.iter().map(|user| &user.iam_id).collect());
+/// `users` are the members, and their rows in the state.
+fn logins(input: &Input<'_>, users: &[(&User, &state::User)]) -> Keys {
+    let former = principals::former(input.state, &users.iter().map(|(user, _)| &user.iam_id).collect());
     let at_source = NamesAtSource::of(input);
     let is_own = |user: &User, known: &state::User| {
         at_source.is_other(&known.iam_name, &known.name)
             && at_source.is_free(&user.iam_id, &known.iam_name)
             && !former.contains(&known.iam_name.to_ascii_lowercase())
     };
-    let named: Vec<principals::Named<'_>> = known(users, state)
+    let named: Vec<principals::Named<'_>> = users
+        .iter()
         .map(|(user, known)| {
             let name = if is_own(user, known) { &*known.iam_name } else { "" };
             [known.name.as_str(), name, user.iam_id.as_str()]
         })
         .collect();
     let mut logins = Vec::with_capacity(users.len());
-    let rows = known(users, state)
+    let rows = users
+        .iter()
         .zip(principals::of(&named, &input.local.files.users))
         .filter(|((user, _), _)| !user.locked)
         .map(|((user, known), words)| Login {

@@ -161,7 +161,7 @@ fn same_home(
         return because("its home would not be a plain path", "");
     };
     // With {uid}, no home directory of an account matches; this was configured on purpose.
-    if home == home::normal(&account.home) || template.contains("{uid}") {
+    if *home == *home::normal(&account.home) || template.contains("{uid}") {
         return Ok(());
     }
     let same = account.name == iam.user.name && template.contains("{name}");

@@ -54,7 +54,8 @@ impl Memory {
             // Notices a read-only file system before anything is saved.
             OpenOptions::new().append(true).open(&path).map_err(|cause| state_error(cause.into()))?;
         }
-        let mut texts = Texts::default();
+        let size = fs::metadata(&path).map_or(0, |found| found.len());
+        let mut texts = Texts::of_file(size);
         let stored = Stored::read(directory, &mut texts).map_err(state_error)?;
         Ok(Self { saves: !dry_run, stored, texts })
     }
@@ -324,7 +325,7 @@ impl<'a> OnDisk<'a> {
 /// `replaced`: `cache.db` and `keys.db`.
 fn told(before: Published<'_>, after: Published<'_>, replaced: (bool, bool), first: bool) -> Done {
     if replaced == (false, false) {
-        return Done { first, ..Done::default() };
+        return Done::default();
     }
     let (renamed, _) = replaced;
     let changes = changes::between(before, after);

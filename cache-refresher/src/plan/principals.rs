@@ -2,6 +2,7 @@
 //! can mean nobody else on this host.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cache::state::State;
@@ -25,15 +26,13 @@ pub(super) fn former(state: &State, present: &HashSet<&IamId>) -> BTreeSet<Strin
 /// Whether a name at the source can be a principal: what the other services of nsswitch.conf(5) say.
 pub(super) struct NamesAtSource<'a> {
     input: &'a Input<'a>,
-    published: HashSet<(&'a IamId, &'a str)>,
+    /// See [`Self::is_published`].
+    published: OnceCell<HashSet<(&'a IamId, &'a str)>>,
 }
 
 impl<'a> NamesAtSource<'a> {
     pub(super) fn of(input: &'a Input<'a>) -> Self {
-        let logins = &input.offered.logins;
-        let published =
-            logins.iter().flat_map(|login| login.principals.iter().map(|word| (&login.iam_id, &**word)));
-        Self { input, published: published.collect() }
+        Self { input, published: OnceCell::new() }
     }
 
     /// Whether the login name comes from this name, and is another one. A tag can set one that does not.
@@ -44,7 +43,10 @@ impl<'a> NamesAtSource<'a> {
 
     /// Whether it is a principal now. Like a login name, it then stays one until a service is found to have it.
     pub(super) fn is_published(&self, iam_id: &IamId, name: &str) -> bool {
-        self.published.contains(&(iam_id, name))
+        let logins = &self.input.offered.logins;
+        let words =
+            || logins.iter().flat_map(|login| login.principals.iter().map(|word| (&login.iam_id, &**word)));
+        self.published.get_or_init(|| words().collect()).contains(&(iam_id, name))
     }
 
     /// Whether no service has an account of this name. As long as one has not answered, a new principal waits.
@@ -52,7 +54,7 @@ impl<'a> NamesAtSource<'a> {
         let services = &self.input.local.directory;
         let spellings = spellings(name);
         spellings.iter().all(|name| services.user(name).is_none())
-            && (self.is_published(iam_id, name) || spellings.iter().all(|name| services.are_whole(name)))
+            && (spellings.iter().all(|name| services.are_whole(name)) || self.is_published(iam_id, name))
     }
 }
 

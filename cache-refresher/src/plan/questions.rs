@@ -82,7 +82,7 @@ fn principal(input: &Input<'_>, user: &User<'_>, at_source: &NamesAtSource<'_>) 
         principals::is_possible(user.iam_name, &login) && !input.local.locked.contains(login.as_str())
     };
     let is_asked = input.config.users.mapping().user(user.iam_name).is_ok_and(is_possible)
-        && (!at_source.is_published(&user.iam_id, user.iam_name) || is_due(input, &user.iam_id));
+        && (is_due(input, &user.iam_id) || !at_source.is_published(&user.iam_id, user.iam_name));
     if is_asked { principals::spellings(user.iam_name) } else { BTreeSet::new() }
 }
 

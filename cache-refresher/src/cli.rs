@@ -78,7 +78,7 @@ impl Cli {
         Ok(cli)
     }
 
-    /// The main file of the configuration, whatever directory is the current one later.
+    /// The absolute path of the configuration's main file.
     pub(crate) fn main_file(&self) -> PathBuf {
         std::path::absolute(&self.config).unwrap_or_else(|_| self.config.clone())
     }

@@ -82,7 +82,7 @@ fn attempt(input: &Input<'_>, own: &OwnGroups, leaving: &Leaving) -> Plan {
     let holders = naming::Holders::of(input);
     let groups = naming::groups(input, own, &candidates, &holders, &mut ids, &mut told);
     let members = naming::users(input, own, &candidates, (&groups, &holders), &mut ids, &mut told);
-    // Of many users, each of these takes several megabytes.
+    // Dropped early: of many users, each of these and the members and candidates below takes several megabytes.
     drop(holders);
     let identities = ids.given();
     let (users, rows) = rows::users(input, &candidates.groups, &members, &mut told);

@@ -47,7 +47,7 @@ pub enum Invalid {
 /// A text with its first bytes beside it, so that most comparisons need not read the text itself.
 #[derive(Clone)]
 struct Sorted {
-    /// Big-endian, filled up with zeros: the order is that of the texts, and where it is equal, their rest decides.
+    /// Big-endian, filled up with zeros: the order is that of the texts; where it is equal, their rest decides, then their length.
     first: u128,
     text: Arc<str>,
 }
@@ -84,7 +84,7 @@ impl Ord for Sorted {
     fn cmp(&self, other: &Self) -> Ordering {
         let of_rest = || match Arc::ptr_eq(&self.text, &other.text) {
             true => Ordering::Equal,
-            // With a shorter text, zeros that the other one contains are filled up.
+            // Padded, a short text looks like one that continues with NUL bytes: the length decides.
             false => self.rest().cmp(other.rest()).then(self.text.len().cmp(&other.text.len())),
         };
         self.first.cmp(&other.first).then_with(of_rest)
@@ -267,7 +267,7 @@ impl TryFrom<Arc<str>> for KeyLine {
     fn try_from(line: Arc<str>) -> Result<Self, Invalid> {
         let word = |text: &str, more: &str| {
             let is_right = |byte: u8| byte.is_ascii_alphanumeric() || more.as_bytes().contains(&byte);
-            // Without an end in the middle, the compiler checks many bytes at once.
+            // Without an early exit, the compiler vectorizes it.
             !text.is_empty() && text.bytes().fold(true, |all, byte| all & is_right(byte))
         };
         let mut words = line.splitn(3, ' ');

@@ -27,7 +27,7 @@ struct Effort {
     hosts: u8,
 }
 
-/// The first two are only for the line of the script: with its many processes, more users would take hours. So does aws-ec2-ssh
+/// The first two are only for the line of the script: with its many processes, more users would take hours. So would aws-ec2-ssh
 /// with 5000.
 fn full() -> Effort {
     let alone = |ways: &[Way]| ways.iter().map(|way| (*way, 1)).collect::<Vec<_>>();

@@ -57,7 +57,12 @@ pub(super) fn publish(
                 return Ok(compared(disk, &plan, listing, request.now));
             }
             let done = carry_out(request, disk, plan, listing, &local, lock, taken);
-            request.free(reading);
+            // After a failure, users who left are disabled once more, which reads everything again.
+            if done.is_ok() {
+                request.free(reading)
+            } else {
+                drop(reading)
+            }
             return done;
         }
         let questions = questions();

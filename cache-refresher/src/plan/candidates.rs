@@ -95,7 +95,7 @@ impl<'a> Candidates<'a> {
         let mut groups: HashMap<&str, Vec<IamId>> = HashMap::new();
         let source: Arc<str> = leaving::source(input.listing, account).into();
         for group in &account.groups {
-            let (iam_id, previous) = known(&input.state.groups, &group.id);
+            let (iam_id, previous) = with_previous(&input.state.groups, &group.id);
             for member in &group.members {
                 groups.entry(member).or_insert_with(|| Vec::with_capacity(1)).push(iam_id.clone());
             }
@@ -114,7 +114,7 @@ impl<'a> Candidates<'a> {
             groups.sort();
             groups.dedup();
             groups.shrink_to_fit();
-            let (iam_id, previous) = known(&input.state.users, &user.id);
+            let (iam_id, previous) = with_previous(&input.state.users, &user.id);
             self.users.push(User {
                 iam_id,
                 rank,
@@ -178,7 +178,7 @@ impl<'a> Candidates<'a> {
 }
 
 /// An id of the listing, and what the state has under it. The id then shares its text with the state's.
-fn known<'a, T>(state: &'a BTreeMap<IamId, T>, id: &str) -> (IamId, Option<&'a T>) {
+fn with_previous<'a, T>(state: &'a BTreeMap<IamId, T>, id: &str) -> (IamId, Option<&'a T>) {
     let id = IamId::new(id);
     match state.get_key_value(&id) {
         Some((known, value)) => (known.clone(), Some(value)),

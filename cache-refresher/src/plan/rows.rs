@@ -53,12 +53,12 @@ pub(super) fn users<'a>(
     let (mut users, mut rows) = (Vec::with_capacity(members.len()), Vec::with_capacity(members.len()));
     for member in sorted {
         let Some(row) = row(input, member, &mut homes, told) else { continue };
-        let candidate = member.candidate;
+        let (candidate, locked) = (member.candidate, row.disabled.is_some());
         rows.push((candidate.iam_id.clone(), row));
         users.push(User {
             iam_id: candidate.iam_id.clone(),
             identity: member.identity,
-            locked: input.local.locked.contains(member.name.as_str()),
+            locked,
             forward_only: forwarding.only(candidate),
             local: local.of_user(member),
         });

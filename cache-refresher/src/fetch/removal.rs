@@ -1,6 +1,6 @@
 //! Users whom the answers for their groups lack: they are removed once that is confirmed, and held until then. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use listing::{Account, Failure, Missing, User};
@@ -99,14 +99,16 @@ pub(crate) fn lost<D: Directory>(known: &Account, groups: &Groups) -> Vec<Lost> 
         let same = owners.range((name.clone(), "")..).take_while(|(owned, _)| *owned == name);
         same.into_iter().any(|(_, owner)| *owner != id)
     };
+    let sides = |asked: &Asked| -> [HashSet<String>; 2] {
+        let before = asked.before(known).into_iter().flat_map(|group| group.members.iter().cloned());
+        let now = asked.members.iter().flatten().map(|member| member.id.clone());
+        [before.collect(), now.collect()]
+    };
+    let sides: Vec<_> = groups.asked.iter().map(sides).collect();
     let of = |user: &User| -> Vec<usize> {
-        let was_in =
-            |asked: &Asked| asked.before(known).is_some_and(|group| group.members.contains(&user.id));
-        let is_in = |asked: &Asked| {
-            asked.members.as_ref().is_some_and(|members| members.iter().any(|member| member.id == user.id))
-        };
-        let asked = groups.asked.iter().enumerate();
-        asked.filter(|(_, asked)| was_in(asked) && !is_in(asked)).map(|(at, _)| at).collect()
+        let asked = sides.iter().enumerate();
+        let left = asked.filter(|(_, [before, now])| before.contains(&user.id) && !now.contains(&user.id));
+        left.map(|(at, _)| at).collect()
     };
     let lost = known.users.iter().map(|user| {
         let name = names.get(user.id.as_str()).copied().unwrap_or(&user.name);

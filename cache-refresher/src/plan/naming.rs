@@ -88,7 +88,9 @@ fn not_of_user(
     ids: &Ids<'_>,
 ) -> Result<Name, SkipReason> {
     let keeps_it = |user: &&candidates::User<'_>| {
-        holders.present(user) == Some(&name)
+        // Compared first: most groups have a name that no user has.
+        user.previous.is_some_and(|known| known.name == name)
+            && holders.present(user) == Some(&name)
             && ids.usable(&user.iam_id).is_ok()
             && names.check(name.as_str(), &user.iam_id, Standing::Present).is_ok()
     };

@@ -268,6 +268,7 @@ fn signer(path: &Path) -> Result<Signer, Stop> {
         let why = format!("others can read it (mode {:04o})", file.about.mode() & 0o7777);
         return Err(stop(exit::DENIED, why, "chmod 600 KEY"));
     }
-    let hint = "it must be a private key of OpenSSH without a passphrase, of type ed25519 or ecdsa";
+    let hint = "it must be a private key of OpenSSH without a passphrase, of type ed25519 or ecdsa; one in 256 of ecdsa \
+                cannot be read here, since its number begins with a zero byte: make another";
     Signer::read(&file.bytes).map_err(|cause| stop(exit::CONFIGURATION, cause.to_string(), hint))
 }

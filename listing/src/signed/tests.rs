@@ -53,6 +53,17 @@ fn run(command: &mut Command) {
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
+/// Made for this test: the private number has 31 bytes. The ssh-key crate demands 32, and OpenSSH leaves zeros at the beginning out.
+const SHORT: &str = "-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAaAAAABNlY2RzYS
+1zaGEyLW5pc3RwMjU2AAAACG5pc3RwMjU2AAAAQQTuI6eVZS5gW/qDQRcv5XW+gpFWOIaY
+CX/pALltOtUy/shE6VuP9w5Q29cLcKijjj6ljhyQi7iQ5z6rwxWOg+BlAAAAmFzHQcFcx0
+HBAAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBO4jp5VlLmBb+oNB
+Fy/ldb6CkVY4hpgJf+kAuW061TL+yETpW4/3DlDb1wtwqKOOPqWOHJCLuJDnPqvDFY6D4G
+UAAAAfeN93M+BFBjSaakIRff5ze5fzg/gnjWla8Jswr2GtiAAAAAAB
+-----END OPENSSH PRIVATE KEY-----
+";
+
 fn at(time: &str) -> Timestamp {
     format!("2026-11-{time}:00Z").parse().unwrap()
 }
@@ -68,15 +79,15 @@ fn read(document: &[u8], keys: &[String]) -> Result<Option<u64>, Refused> {
 #[test]
 fn what_ssh_keygen_signs_is_read_and_what_is_signed_here_ssh_keygen_verifies() {
     for (kind, bits) in [("ed25519", "256"), ("ecdsa", "256"), ("ecdsa", "384")] {
-        // The ssh-key crate reads no ECDSA key whose number begins with a zero byte, one in 256.
-        let mut keys = Keys::new(kind, bits);
-        for _ in 0..3 {
-            if Signer::read(&fs::read(keys.path("key")).unwrap()).is_err() {
-                keys = Keys::new(kind, bits);
-            }
-        }
-        assert_eq!(read(&keys.by_hand(NAMESPACE, JSON), &keys.trusted()), Ok(Some(7)), "{kind} {bits}");
-        let signer = Signer::read(&fs::read(keys.path("key")).unwrap()).unwrap();
+        let made = || {
+            let keys = Keys::new(kind, bits);
+            // Whatever the key, hosts read what it signs.
+            assert_eq!(read(&keys.by_hand(NAMESPACE, JSON), &keys.trusted()), Ok(Some(7)), "{kind} {bits}");
+            let signer = Signer::read(&fs::read(keys.path("key")).unwrap()).ok()?;
+            Some((keys, signer))
+        };
+        // One ECDSA key in 256 cannot be read: see SHORT.
+        let (keys, signer) = made().or_else(made).unwrap();
         // As stores of secrets give it back.
         let key = fs::read_to_string(keys.path("key")).unwrap();
         for key in [format!("{key}\n\n"), key.trim_end().to_owned()] {
@@ -118,6 +129,7 @@ fn a_key_that_cannot_sign_here_is_refused_with_the_reason() {
     let read = |path: PathBuf| Signer::read(&fs::read(path).unwrap()).unwrap_err();
     assert_eq!(read(rsa.path("key")), BadKey::Kind("ssh-rsa".to_owned()));
     assert!(matches!(read(rsa.path("key.pub")), BadKey::Form(_)));
+    assert!(matches!(Signer::read(SHORT.as_bytes()), Err(BadKey::Form(_))));
     let keys = Keys::new("ed25519", "256");
     run(Command::new("ssh-keygen").args(["-q", "-p", "-N", "secret", "-f"]).arg(keys.path("key")));
     assert_eq!(read(keys.path("key")), BadKey::Encrypted);

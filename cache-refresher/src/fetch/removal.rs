@@ -87,6 +87,13 @@ impl<'a> Rules<'a> {
     }
 }
 
+/// The UserIds of the members of a group who are not in its answer now.
+fn left<'a>(asked: &Asked, known: &'a Account) -> HashSet<&'a str> {
+    let now: HashSet<&str> = asked.members.iter().flatten().map(|member| member.id.as_str()).collect();
+    let before = asked.before(known).into_iter().flat_map(|group| &group.members);
+    before.map(String::as_str).filter(|id| !now.contains(id)).collect()
+}
+
 /// The users who were members of a group and are not in its answer now.
 pub(crate) fn lost<D: Directory>(known: &Account, groups: &Groups) -> Vec<Lost> {
     let members = || groups.asked.iter().filter_map(|asked| asked.members.as_ref()).flatten();
@@ -99,16 +106,10 @@ pub(crate) fn lost<D: Directory>(known: &Account, groups: &Groups) -> Vec<Lost> 
         let same = owners.range((name.clone(), "")..).take_while(|(owned, _)| *owned == name);
         same.into_iter().any(|(_, owner)| *owner != id)
     };
-    let sides = |asked: &Asked| -> [HashSet<String>; 2] {
-        let before = asked.before(known).into_iter().flat_map(|group| group.members.iter().cloned());
-        let now = asked.members.iter().flatten().map(|member| member.id.clone());
-        [before.collect(), now.collect()]
-    };
-    let sides: Vec<_> = groups.asked.iter().map(sides).collect();
+    let left: Vec<HashSet<&str>> = groups.asked.iter().map(|asked| left(asked, known)).collect();
     let of = |user: &User| -> Vec<usize> {
-        let asked = sides.iter().enumerate();
-        let left = asked.filter(|(_, [before, now])| before.contains(&user.id) && !now.contains(&user.id));
-        left.map(|(at, _)| at).collect()
+        let groups = left.iter().enumerate();
+        groups.filter(|(_, left)| left.contains(user.id.as_str())).map(|(at, _)| at).collect()
     };
     let lost = known.users.iter().map(|user| {
         let name = names.get(user.id.as_str()).copied().unwrap_or(&user.name);

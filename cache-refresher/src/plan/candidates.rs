@@ -61,13 +61,6 @@ impl User<'_> {
     }
 }
 
-impl<'a> Group<'a> {
-    /// The name that the group has at present.
-    pub(super) fn present(&self) -> Option<&'a Name> {
-        self.previous.map(|group| &group.name)
-    }
-}
-
 pub(super) struct Group<'a> {
     pub iam_id: IamId,
     pub rank: usize,
@@ -78,6 +71,13 @@ pub(super) struct Group<'a> {
     pub kept: bool,
     /// As last published.
     pub previous: Option<&'a state::Group>,
+}
+
+impl<'a> Group<'a> {
+    /// The name that the group has at present.
+    pub(super) fn present(&self) -> Option<&'a Name> {
+        self.previous.map(|group| &group.name)
+    }
 }
 
 impl<'a> Candidates<'a> {

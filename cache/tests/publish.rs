@@ -9,7 +9,7 @@ use cache::Accepted;
 use cache::passwd::Passwd;
 use cache::snapshot::{Cache, Group, Keys, Login, User};
 use cache::state::{Identity, State, StateFile};
-use cache::{publish, state};
+use cache::{Texts, publish, state};
 use policy::{Field, IamId, Id, KeyLine, Name};
 
 fn directory() -> tempfile::TempDir {
@@ -69,6 +69,24 @@ fn names(directory: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+#[test]
+fn texts_that_two_files_have_in_common_are_kept_once() {
+    let directory = directory();
+    publish::cache(directory.path(), &users(&["ana", "bob"])).unwrap();
+    publish::keys(directory.path(), &keys(&["ana", "bob"]), own_gid()).unwrap();
+    let mut texts = Texts::of_file(0);
+    let cache = Cache::read_with(&directory.path().join("cache.db"), &mut texts).unwrap();
+    let (keys, _) = Keys::with_stored_times(directory.path(), &mut texts).unwrap();
+    let one = |first: &str, second: &str| std::ptr::eq(first, second);
+    for (user, login) in cache.users.iter().zip(&keys.logins) {
+        assert!(one(user.name.as_str(), login.name.as_str()), "{}", user.name);
+        // Here, the id at the source is the name.
+        assert!(one(user.name.as_str(), login.iam_id.as_str()), "{}", user.name);
+        assert!(one(login.keys[0].as_str(), login.keys[1].as_str()));
+    }
+    assert!(one(&keys.logins[0].source, &keys.logins[1].source));
 }
 
 #[test]

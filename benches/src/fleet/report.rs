@@ -57,8 +57,10 @@ fn of_hosts(measured: &Measured, ways: &[Way]) -> String {
             continue;
         };
         let alone = measured.cell(way, 1, users).is_some_and(|cell| cell.measured);
-        // Of runs, one host says the same. How long a host waits for its next run is computed, and not for the relay.
-        let (is_measured, waited) = (cell.measured || alone, way == Way::Relay && cell.measured);
+        // Of runs, one host says the same; of the relay, a day is put together. How long a host waits for its next run is
+        // computed, and not for the relay.
+        let is_relay = way == Way::Relay;
+        let (is_measured, waited) = (!is_relay && (cell.measured || alone), is_relay && cell.measured);
         writeln!(
             out,
             "| {users} | {} | {} | {} | {} s | {} s |",
@@ -73,7 +75,7 @@ fn of_hosts(measured: &Measured, ways: &[Way]) -> String {
     writeln!(
         out,
         "\nA day of the relay has {APPLIED} runs of the apply half: four confirmations and one change in an hour, each taken as \
-         costly as a change."
+         costly as a change, which is too much."
     )
     .unwrap();
     out

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use config::{Config, TagUse};
+use foldhash::{HashMap, HashMapExt as _};
 use listing::{Listing, User};
 use policy::{DISABLED_GROUP, FORWARD_ONLY_GROUP, IamId, Id, Name};
 
@@ -17,6 +18,7 @@ pub(super) struct Assigned {
 /// the tag, or the first of their series that is free. The order in which they come is that of the rules for hosts.
 pub(super) fn assign(config: &Config, listing: &Listing, before: &BTreeMap<String, u32>) -> Assigned {
     let mut given = Given::new(config, before);
+    let mut holders = holders(config, before);
     let groups = listing.accounts.iter().flat_map(|account| &account.groups).map(|group| group.id.as_str());
     let mut users: Vec<&User> = listing.accounts.iter().flat_map(|account| &account.users).collect();
     users.sort_by_key(|user| {
@@ -25,7 +27,7 @@ pub(super) fn assign(config: &Config, listing: &Listing, before: &BTreeMap<Strin
     });
     let groups: BTreeSet<&str> = groups.collect();
     for id in groups.iter().copied().chain(users.iter().map(|user| user.id.as_str())) {
-        given.pin(id, config.ids.get(id).copied());
+        given.pin(id, config.ids.get(id).copied(), &mut holders);
     }
     for id in groups {
         given.first_free(id);
@@ -39,6 +41,18 @@ pub(super) fn assign(config: &Config, listing: &Listing, before: &BTreeMap<Strin
 
 fn tag<'a>(config: &Config, user: &'a User) -> Option<&'a str> {
     config.tags.value(TagUse::Uid, &user.tags)
+}
+
+/// Who was given an id that `[ids]` names.
+type Holders<'a> = HashMap<u32, &'a str>;
+
+fn holders<'a>(config: &Config, before: &'a BTreeMap<String, u32>) -> Holders<'a> {
+    let pinned: BTreeSet<u32> = config.ids.values().copied().collect();
+    let mut holders = HashMap::with_capacity(pinned.len());
+    for (id, given) in before.iter().filter(|(_, given)| pinned.contains(given)) {
+        holders.entry(*given).or_insert(id.as_str());
+    }
+    holders
 }
 
 struct Given {
@@ -58,17 +72,19 @@ impl Given {
     }
 
     /// `[ids]` reserves the id that it names.
-    fn pin(&mut self, id: &str, wanted: Option<u32>) {
+    fn pin<'a>(&mut self, id: &'a str, wanted: Option<u32>, holders: &mut Holders<'a>) {
         let Some(wanted) = wanted else { return };
         match self.ids.get(id) {
             Some(present) if *present == wanted => {}
             Some(present) => self.warn(id, wanted, &format!("it was given {present} before")),
             None => {
-                let holder = self.ids.iter().find(|(_, given)| **given == wanted).map(|(holder, _)| holder);
                 let foreign = Id::pinned(wanted).map(|pin| pin.may_be_pinned(&IamId::new(id), &[]));
-                match (holder, foreign) {
+                match (holders.get(&wanted), foreign) {
                     (Some(holder), _) => self.warn(id, wanted, &format!("it was given to '{holder}' before")),
-                    (None, Ok(Ok(()))) => self.give(id, wanted),
+                    (None, Ok(Ok(()))) => {
+                        holders.insert(wanted, id);
+                        self.give(id, wanted);
+                    }
                     (None, Ok(Err(foreign))) => self.warn(id, wanted, &foreign.to_string()),
                     (None, Err(invalid)) => self.warn(id, wanted, &invalid.to_string()),
                 }
@@ -215,6 +231,19 @@ mod tests {
         assert_eq!(of(&later.ids), of(&assigned.ids));
         assert_eq!((later.ids["AIDA9"], later.ids["AIDA5"]), (computed("AIDA9"), computed("AIDA5")));
         assert_eq!(later.warnings.len(), 3, "{:?}", later.warnings);
+        let held = "'AIDA9' does not get the id 2000: it was given to 'AIDA1' before";
+        assert!(later.warnings.iter().any(|warning| warning == held), "{:?}", later.warnings);
+    }
+
+    #[test]
+    fn an_id_that_is_pinned_twice_goes_to_one_who_keeps_it() {
+        let pins = [("AIDA1", 2000), ("AIDA2", 2000)].map(|(id, pin)| (id.to_owned(), pin));
+        let config = Config { ids: pins.into(), ..Config::default() };
+        let users = || vec![user("AIDA2", EARLY), user("AIDA1", LATE)];
+        let first = assign(&config, &listing(users()), &BTreeMap::new());
+        assert_eq!((first.ids["AIDA2"], first.ids["AIDA1"]), (2000, computed("AIDA1")));
+        assert_eq!(first.warnings, ["'AIDA1' does not get the id 2000: it was given to 'AIDA2' before"]);
+        assert_eq!(assign(&config, &listing(users()), &first.ids).ids, first.ids);
     }
 
     #[test]

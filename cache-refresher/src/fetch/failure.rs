@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use foldhash::{HashMap, HashMapExt as _};
 use listing::{Failure, FailureKind};
 use message::quoted;
 
@@ -32,7 +33,7 @@ impl Refusal {
 
 /// Why a call failed. Failures of the same reason become one message; their texts differ, since they name users and
 /// requests.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Reason {
     /// There is no such thing, which is an answer if the question was whether it exists.
     NotFound,
@@ -96,18 +97,19 @@ pub(crate) fn printable(text: &str) -> String {
 /// One failure for many of the same call and reason: a thousand users behind one throttled call are one message. Failures
 /// that hold users stay apart, since each names its own.
 pub(crate) fn put_together(failures: Vec<(Reason, Failure)>) -> Vec<Failure> {
-    let mut alike: Vec<(Reason, Failure, Vec<String>)> = Vec::new();
+    let mut alike: Vec<(Failure, Vec<String>)> = Vec::new();
+    let mut firsts = HashMap::new();
     for (reason, failure) in failures {
-        let is_alike = |first: &Failure| {
-            let hold_nobody = first.users.is_empty() && failure.users.is_empty();
-            hold_nobody && first.call == failure.call && first.kind == failure.kind
-        };
-        match alike.iter_mut().find(|(other, first, _)| *other == reason && is_alike(first)) {
-            Some((.., others)) => others.push(failure.on),
-            None => alike.push((reason, failure, Vec::new())),
+        if failure.users.is_empty() {
+            let first = *firsts.entry((reason, failure.call.clone(), failure.kind)).or_insert(alike.len());
+            if let Some((_, others)) = alike.get_mut(first) {
+                others.push(failure.on);
+                continue;
+            }
         }
+        alike.push((failure, Vec::new()));
     }
-    let told = |(_, mut first, others): (Reason, Failure, Vec<String>)| {
+    let told = |(mut first, others): (Failure, Vec<String>)| {
         if !others.is_empty() {
             let _ = write!(first.cause, "; the same for {}", quoted(&others, NAMED));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::HashSet;
 use listing::{Account, Failure, FailureKind, Group, User};
 use message::quoted;
 
@@ -25,9 +26,10 @@ pub(crate) fn memberships(
     let present: BTreeSet<String> = members.iter().flatten().cloned().collect();
     let mut users: BTreeMap<String, User> =
         known.users.iter().map(|user| (user.id.clone(), user.clone())).collect();
-    for user in users.values_mut() {
+    let all_lost: HashSet<&str> = lost.iter().map(|(lost, _)| lost.id.as_str()).collect();
+    for user in users.values_mut().filter(|user| !all_lost.contains(user.id.as_str())) {
         // A user whom a listing of an earlier release marks as missing was missing from all groups.
-        user.missing = user.missing.take().filter(|_| lost.iter().any(|(lost, _)| lost.id == user.id));
+        user.missing = None;
     }
     let mut held = Vec::new();
     for (lost, verdicts) in lost {
@@ -75,10 +77,12 @@ fn members_of_any(
 
 /// The members in an answer. Nobody joins a group that the configuration does not name.
 fn listed(known: &Account, asked: &Asked) -> BTreeSet<String> {
-    let before = asked.before(known);
-    let counts = |id: &String| !asked.unconfigured || before.is_some_and(|group| group.members.contains(id));
-    let members = asked.members.iter().flatten();
-    members.map(|member| member.id.clone()).filter(counts).collect()
+    let members = asked.members.iter().flatten().map(|member| &member.id);
+    if !asked.unconfigured {
+        return members.cloned().collect();
+    }
+    let before: HashSet<&String> = asked.before(known).into_iter().flat_map(|group| &group.members).collect();
+    members.filter(|id| before.contains(id)).cloned().collect()
 }
 
 /// In groups that are no longer configured, only those users stay who would be disabled otherwise. If the configuration

@@ -11,6 +11,7 @@ use std::path::Path;
 use cache::{Accepted, reserve};
 use claims::nss::Files;
 use config::{Config, Source};
+use foldhash::HashSet;
 use jiff::Timestamp;
 use listing::regular::{self, Links, Unread as NoFile};
 use listing::{Failure, Listing, signed};
@@ -118,8 +119,9 @@ fn with_errors(mut listing: Listing, said: Option<Listing>) -> Listing {
             None => listing.accounts.first_mut(),
         };
         if let Some(account) = account {
-            let new = said.errors.into_iter().filter(|error| !account.errors.contains(error));
-            account.errors.extend(new.collect::<Vec<_>>());
+            let known: HashSet<&Failure> = account.errors.iter().collect();
+            let new: Vec<Failure> = said.errors.into_iter().filter(|error| !known.contains(error)).collect();
+            account.errors.extend(new);
         }
     }
     listing
@@ -232,4 +234,30 @@ pub(crate) fn write(listing: &Listing, document: Option<&Content>) -> io::Result
         log::warn!("cannot reserve space for the next listing in '{}': {cause}", directory.display());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_fetch_half_says_is_added_once_and_of_an_unknown_account_to_the_first() {
+        let failed = |on: &str| fetch::held("open", on, "denied", "", &[on]);
+        let account = |name: &str, errors: Vec<Failure>| listing::Account {
+            name: name.to_owned(),
+            errors,
+            ..listing::Account::default()
+        };
+        let of = |accounts| Listing { accounts, ..Listing::default() };
+        let listing = of(vec![account("", vec![failed("ana")]), account("b", Vec::new())]);
+        let said = of(vec![
+            account("", vec![failed("bob"), failed("ana")]),
+            account("b", vec![failed("ana")]),
+            account("gone", vec![failed("ana"), failed("eve")]),
+        ]);
+        let told = with_errors(listing, Some(said));
+        let on = |account: &listing::Account| account.errors.iter().map(|error| error.on.clone()).collect();
+        let on: Vec<Vec<String>> = told.accounts.iter().map(on).collect();
+        assert_eq!(on, [vec!["ana", "bob", "eve"], vec!["ana"]]);
+    }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::Config;
+use foldhash::HashSet;
 use jiff::{SignedDuration, Timestamp};
 use listing::{Failure, FailureKind, Listing};
 use message::Message;
@@ -316,7 +317,8 @@ impl Poll {
 
     fn log(&mut self, of_config: impl Iterator<Item = String>) {
         let told: Vec<Told> = of_config.map(Told::other).chain(self.failures.iter().cloned()).collect();
-        let is_new = |Told(cause, _): &&Told| !self.logged.iter().any(|Told(logged, _)| logged == cause);
+        let logged: HashSet<&Cause> = self.logged.iter().map(|Told(cause, _)| cause).collect();
+        let is_new = |Told(cause, _): &&Told| !logged.contains(cause);
         told.iter().filter(is_new).for_each(|Told(_, message)| log::error!("{message}"));
         self.logged = told;
     }

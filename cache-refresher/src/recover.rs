@@ -114,14 +114,13 @@ pub(crate) fn reclaim(state: &mut State, sources: &Sources<'_>) -> bool {
     if !state.identities.keys().any(IamId::is_lost) {
         return false;
     }
-    let mut any = false;
+    let mut found: HashMap<IamId, IamId> = HashMap::new();
     for (id, iam_id) in sources.whose() {
         let lost = IamId::of_lost(id);
         if state.identities.contains_key(&iam_id) {
             continue;
         }
         if let Some(identity) = state.identities.remove(&lost) {
-            any = true;
             state.identities.insert(iam_id.clone(), identity);
             if let Some(user) = state.users.remove(&lost) {
                 state.users.insert(iam_id.clone(), user);
@@ -129,21 +128,22 @@ pub(crate) fn reclaim(state: &mut State, sources: &Sources<'_>) -> bool {
             if let Some(group) = state.groups.remove(&lost) {
                 state.groups.insert(iam_id.clone(), group);
             }
-            state
-                .homes
-                .values_mut()
-                .filter(|holder| **holder == lost)
-                .for_each(|holder| *holder = iam_id.clone());
-            for user in state.users.values_mut() {
-                user.groups
-                    .iter_mut()
-                    .filter(|group| **group == lost)
-                    .for_each(|group| *group = iam_id.clone());
-                user.groups.sort();
-            }
+            found.insert(lost, iam_id);
         }
     }
-    any
+    let rename = |id: &mut IamId| {
+        if let Some(iam_id) = found.get(id) {
+            id.clone_from(iam_id);
+        }
+    };
+    if !found.is_empty() {
+        state.homes.values_mut().for_each(rename);
+        for user in state.users.values_mut() {
+            user.groups.iter_mut().for_each(rename);
+            user.groups.sort();
+        }
+    }
+    !found.is_empty()
 }
 
 /// Other sources that tell who has an id.

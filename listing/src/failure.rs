@@ -4,7 +4,7 @@ use message::Message;
 use serde::{Deserialize, Serialize};
 
 /// A failed call, in terms that an administrator can act on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
     /// `iam:GetGroup`, `sts:AssumeRole`, `open`.

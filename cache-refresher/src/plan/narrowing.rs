@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cache::snapshot::{self, Cache, Keys};
+use cache::snapshot::{Cache, Keys};
 use cache::state::State;
-use policy::{IamId, Id, KeyLine};
+use foldhash::{HashMap, HashMapExt as _, HashSet};
+use policy::{IamId, Id, KeyLine, Name};
 
 use super::candidates::{Candidates, Known, User};
 use super::forwarding::{self, Forwarding};
@@ -35,6 +36,12 @@ struct Groups {
     forward_only: bool,
 }
 
+impl Groups {
+    fn leaves(&self, group: &IamId) -> bool {
+        !self.of_source.contains(group)
+    }
+}
+
 impl Narrowing {
     /// Computes it from the listing. `input.local` needs only files and locks.
     pub(crate) fn of(input: &Input<'_>) -> Self {
@@ -42,9 +49,10 @@ impl Narrowing {
         let candidates = Candidates::of(input, &Leaving::default());
         let local = LocalGroups::of(input, &candidates.groups, &mut told);
         let forwarding = Forwarding::of(input, &candidates.groups, &mut told);
-        let rules = (&local, &forwarding);
+        let accounts = input.local.files.users.keys().map(|name| name.to_ascii_lowercase()).collect();
+        let rules = Rules { local, forwarding, accounts };
         let listed = candidates.users.iter().filter(|user| matches!(user.known, Known::Listed { .. }));
-        let most = listed.map(|user| (user.iam_id.clone(), most(input, user, rules, &mut told)));
+        let most = listed.map(|user| (user.iam_id.clone(), most(input, user, &rules, &mut told)));
         Self(most.collect())
     }
 
@@ -88,12 +96,15 @@ impl Narrowing {
     }
 }
 
-fn most(
-    input: &Input<'_>,
-    user: &User<'_>,
-    (local, forwarding): (&LocalGroups<'_>, &Forwarding<'_>),
-    told: &mut Told,
-) -> Most {
+/// What the most of a user depends on.
+struct Rules<'a> {
+    local: LocalGroups<'a>,
+    forwarding: Forwarding<'a>,
+    /// The names of local users, in small letters.
+    accounts: HashSet<String>,
+}
+
+fn most(input: &Input<'_>, user: &User<'_>, rules: &Rules<'_>, told: &mut Told) -> Most {
     let was_read = matches!(user.known, Known::Listed { confirmed: Some(_), .. });
     let keys = was_read.then(|| {
         let (lines, confirmed, _) = rows::keys_of(input, user, told);
@@ -103,11 +114,10 @@ fn most(
         input.listing.accounts.iter().any(|account| account.name == user.account && account.complete);
     let groups = is_whole.then(|| Groups {
         of_source: user.groups.iter().cloned().collect(),
-        local: local.joined_by(user),
-        forward_only: forwarding.only(user),
+        local: rules.local.joined_by(user),
+        forward_only: rules.forwarding.only(user),
     });
-    let local = &input.local.files.users;
-    let is_local = |word: &str| local.keys().any(|name| name.eq_ignore_ascii_case(word));
+    let is_local = |word: &str| rules.accounts.contains(&word.to_ascii_lowercase());
     let principals = [user.iam_name, user.iam_id.as_str()].into_iter().filter(|word| !is_local(word));
     Most { keys, groups, principals: principals.map(str::to_owned).collect() }
 }
@@ -115,30 +125,30 @@ fn most(
 /// Groups that are not from the source, such as the common group, stay.
 fn groups(cache: &mut Cache, by_id: &BTreeMap<Id, &Most>, group_ids: &BTreeMap<Id, IamId>) {
     let forward_only = forwarding::gid(&cache.groups);
+    let mut known: HashMap<Name, &Groups> = HashMap::new();
     for user in cache.users.iter_mut().filter(|user| user.active) {
         let Some(most) = by_id.get(&user.uid).and_then(|most| most.groups.as_ref()) else {
             continue;
         };
-        let leaves = |gid: &Id| group_ids.get(gid).is_some_and(|iam_id| !most.of_source.contains(iam_id));
-        for group in cache.groups.iter_mut().filter(|group| leaves(&group.gid)) {
-            group.members.retain(|member| *member != user.name);
-        }
-        user.groups.retain(|gid| !leaves(gid));
+        known.insert(user.name.clone(), most);
+        user.groups.retain(|gid| !group_ids.get(gid).is_some_and(|iam_id| most.leaves(iam_id)));
         user.local.retain(|gid| most.local.contains(gid));
         if most.forward_only {
             user.passwd = forwarding::passwd(&user.passwd);
-            join(user, forward_only, &mut cache.groups);
+            user.groups.extend(forward_only);
+            user.groups.sort_unstable();
+            user.groups.dedup();
         }
     }
-}
-
-/// The user joins the group, if it is published.
-fn join(user: &mut snapshot::User, gid: Option<Id>, groups: &mut [snapshot::Group]) {
-    let Some(group) = groups.iter_mut().find(|group| Some(group.gid) == gid) else { return };
-    if let Err(at) = user.groups.binary_search(&group.gid) {
-        user.groups.insert(at, group.gid);
-    }
-    if let Err(at) = group.members.binary_search(&user.name) {
-        group.members.insert(at, user.name.clone());
+    for group in &mut cache.groups {
+        if let Some(iam_id) = group_ids.get(&group.gid) {
+            group.members.retain(|name| !known.get(name).is_some_and(|most| most.leaves(iam_id)));
+        }
+        if Some(group.gid) == forward_only {
+            let joined = known.iter().filter(|(_, most)| most.forward_only).map(|(name, _)| name.clone());
+            group.members.extend(joined);
+            group.members.sort_unstable();
+            group.members.dedup();
+        }
     }
 }

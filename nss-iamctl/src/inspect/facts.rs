@@ -14,7 +14,7 @@ pub(crate) mod sssd;
 mod tests;
 pub(crate) mod unit;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -303,15 +303,17 @@ const AT_JOBS: [&str; 3] = ["/var/spool/cron/atjobs", "/var/spool/atjobs", "/var
 fn jobs(host: &Host, published: &Published) -> Vec<Job> {
     let users = published.cache.iter().flat_map(|cache| &cache.users);
     let users: Vec<&User> = users.filter(|user| user.is_forward_only()).collect();
+    let by_name: HashMap<&str, &User> = users.iter().map(|user| (user.name.as_str(), *user)).collect();
+    let by_uid: HashMap<u32, &User> = users.iter().map(|user| (user.uid.get(), *user)).collect();
     let mut jobs = Vec::new();
     for directory in CRONTABS.into_iter().chain(AT_JOBS) {
         for name in files::names(&host.path(directory)).unwrap_or_default() {
             let Some(file) = Node::of(host, &format!("{directory}/{}", name.display())) else { continue };
-            let is_of = |user: &&&User| match CRONTABS.contains(&directory) {
-                true => name == user.name.as_str(),
-                false => file.uid == user.uid.get(),
+            let user = match CRONTABS.contains(&directory) {
+                true => name.to_str().and_then(|name| by_name.get(name)),
+                false => by_uid.get(&file.uid),
             };
-            if let Some(user) = users.iter().find(is_of).filter(|_| !file.directory) {
+            if let Some(user) = user.filter(|_| !file.directory) {
                 jobs.push(Job { user: user.name.to_string(), file: file.path });
             }
         }

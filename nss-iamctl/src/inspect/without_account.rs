@@ -2,6 +2,8 @@
 //! of passwd(5) has and getpwuid(3) does not know, and so gives theirs, with all their files, to somebody else as soon as the
 //! module does not answer for them any more.
 
+use std::collections::HashSet;
+
 use message::Message;
 
 use crate::edit::backup::adopted::Adopted;
@@ -24,8 +26,10 @@ pub(crate) fn users(host: &Host) -> Result<Vec<User>, Error> {
     let published = cache.users.iter().map(|user| (user.name.to_string(), user.uid.get()));
     let adopted = adopted(host)?;
     let mut users: Vec<User> = published.chain(adopted).collect();
+    let uids: HashSet<u32> = local.iter().map(|account| account.uid).collect();
+    let names: HashSet<&str> = local.iter().map(|account| account.name.as_str()).collect();
     users.retain(|(name, uid)| {
-        *uid < policy::id::FIRST && !local.iter().any(|other| other.uid == *uid || other.name == *name)
+        *uid < policy::id::FIRST && !uids.contains(uid) && !names.contains(name.as_str())
     });
     users.sort_by_key(|(_, uid)| *uid);
     users.dedup_by_key(|(_, uid)| *uid);
@@ -40,7 +44,8 @@ fn adopted(host: &Host) -> Result<Vec<User>, Error> {
     let local = accounts::local(host)?;
     let all = Adopted::all(host)?.0;
     let accounts = all.into_iter().flat_map(|adopted| adopted.record.accounts);
-    let missing = accounts.filter(|account| !local.iter().any(|other| other.name == account.name));
+    let names: HashSet<&str> = local.iter().map(|account| account.name.as_str()).collect();
+    let missing = accounts.filter(|account| !names.contains(account.name.as_str()));
     Ok(missing.map(|account| (account.name, account.id)).collect())
 }
 
@@ -51,7 +56,9 @@ fn adopted(host: &Host) -> Result<Vec<User>, Error> {
 pub(crate) fn adopted_and_active(host: &Host) -> Result<Vec<User>, Error> {
     let mut adopted = adopted(host)?;
     if let Ok(cache) = Published::read(host).cache {
-        adopted.retain(|(_, uid)| cache.users.iter().any(|user| user.active && user.uid.get() == *uid));
+        let active = cache.users.iter().filter(|user| user.active);
+        let active: HashSet<u32> = active.map(|user| user.uid.get()).collect();
+        adopted.retain(|(_, uid)| active.contains(uid));
     }
     Ok(adopted)
 }

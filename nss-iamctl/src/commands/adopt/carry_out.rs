@@ -1,12 +1,13 @@
 //! Carries out a plan, or restores everything. The owners of files are changed first, because that can be repeated after a
 //! power cut. Then the accounts are removed, the refresher publishes, and the result is checked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cache::snapshot::User;
 use rustix::fs::FlockOperation;
 
 use super::outcome::{Adoption, Plan};
@@ -167,10 +168,10 @@ fn refresh(transaction: &mut Transaction<'_>, plan: &Plan) -> Result<(), Error> 
     let ran = host.run(&[REFRESHER, "apply"])?;
     let published = Published::read(host);
     let users = published.cache.map(|cache| cache.users).unwrap_or_default();
+    let by_uid: HashMap<u32, &User> = users.iter().map(|user| (user.uid.get(), user)).collect();
     for adoption in &plan.adopt {
         let Adoption { name, login, id, iam_id, home, .. } = adoption;
-        let Some(user) = users.iter().find(|user| user.uid.get() == *id && user.name.as_str() == login)
-        else {
+        let Some(user) = by_uid.get(id).filter(|user| user.name.as_str() == login) else {
             let skips = published.status.map(|status| status.skips).unwrap_or_default();
             let skip = skips.into_iter().find(|skip| skip.id == *iam_id).map(|skip| skip.text);
             let why = skip.unwrap_or_else(|| ran.complaint());

@@ -1,5 +1,7 @@
 //! Home directories: whose they are, and what became of those that PAM should have created.
 
+use std::collections::HashSet;
+
 use config::CreateHomes;
 use policy::FORWARD_ONLY_SHELL;
 
@@ -29,12 +31,13 @@ fn unmade(facts: &Facts) -> Option<Finding> {
         return Some(Finding::warn(Link::HomesUnmade, what, "nss-iamctl enable"));
     }
     let came_in = let_in(&facts.log);
+    let with_home: HashSet<&str> = facts.homes.iter().map(|(name, ..)| name.as_str()).collect();
     let users = facts.published.cache.iter().flat_map(|cache| &cache.users);
     let names: Vec<&str> = users
         .filter(|user| user.active && !user.is_forward_only())
         .map(|user| user.name.as_str())
         .filter(|name| at_refresh(facts) || came_in.contains(name))
-        .filter(|name| !facts.homes.iter().any(|(found, ..)| found == name))
+        .filter(|name| !with_home.contains(name))
         .collect();
     if names.is_empty() {
         return None;

@@ -24,8 +24,10 @@ impl Tags {
     /// prefix.
     #[must_use]
     pub fn value<'a>(&self, usage: TagUse, tags: &'a BTreeMap<String, String>) -> Option<&'a str> {
-        let tag = tags.get(&format!("{}{}", self.prefix, usage.word()));
-        tag.filter(|_| self.uses.contains(&usage)).map(String::as_str)
+        if tags.is_empty() || !self.uses.contains(&usage) {
+            return None;
+        }
+        tags.get(&format!("{}{}", self.prefix, usage.word())).map(String::as_str)
     }
 
     /// Which tag this is, by its key, if the configuration lets it decide.

@@ -73,6 +73,13 @@ impl Stored {
     /// How `next` is saved.
     #[must_use]
     pub fn saving(&self, next: &State) -> Saving {
+        if !self.is_due && self.state.is_same_but_times(next) {
+            // Both have the same users, in the same order.
+            let stored = self.confirmed.values().copied();
+            if let Some(moves) = Moves::between(stored.zip(next.users.values().map(|user| user.confirmed))) {
+                return Saving::Times(Entry { digest: self.digest.clone(), asked: next.asked, moves });
+            }
+        }
         // A row that is written anyway has its new time.
         let is_kept = |iam_id: &IamId, user: &User| {
             self.state.users.get(iam_id).is_some_and(|present| present.is_same_but_confirmed(user))
@@ -82,21 +89,13 @@ impl Stored {
             stored.unwrap_or(user.confirmed)
         };
         let moves = Moves::between(next.users.iter().map(|(id, user)| (stored(id, user), user.confirmed)));
-        let (digest, asked) = (self.digest.clone(), next.asked);
-        match moves {
-            Some(moves) if !self.is_due && self.state.is_same_but_times(next) => {
-                Saving::Times(Entry { digest, asked, moves })
-            }
-            moves => {
-                let mut rows = next.clone();
-                if moves.is_some() {
-                    // Rows in which only the time is new stay as they are.
-                    rows.users.iter_mut().for_each(|(iam_id, user)| user.confirmed = stored(iam_id, user));
-                }
-                let entry = Entry { digest: rows.digest(), asked, moves: moves.unwrap_or_default() };
-                Saving::Rows(Box::new(rows), entry)
-            }
+        let mut rows = next.clone();
+        if moves.is_some() {
+            // Rows in which only the time is new stay as they are.
+            rows.users.iter_mut().for_each(|(iam_id, user)| user.confirmed = stored(iam_id, user));
         }
+        let entry = Entry { digest: rows.digest(), asked: next.asked, moves: moves.unwrap_or_default() };
+        Saving::Rows(Box::new(rows), entry)
     }
 
     /// The entry of `record` about the file as it was read.

@@ -32,8 +32,10 @@ impl Lost {
 /// Adds what the published files have and the state lacks.
 pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sources<'_>) -> Lost {
     let known = ids_of(state);
+    // Tens of thousands of searches take less time in it.
+    let users: HashMap<&IamId, &User> = state.users.iter().collect();
     let is_known =
-        |user: &&snapshot::User| known.get(&user.uid).is_some_and(|iam_id| state.users.contains_key(iam_id));
+        |user: &&snapshot::User| known.get(&user.uid).is_some_and(|iam_id| users.contains_key(iam_id));
     let lost_users: Vec<&snapshot::User> = cache.users.iter().filter(|user| !is_known(user)).collect();
     let private: HashSet<Id> = lost_users.iter().map(|user| user.uid).collect();
     let lost_groups: Vec<&snapshot::Group> = cache
@@ -42,6 +44,9 @@ pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sou
         .filter(|group| !known.contains_key(&group.gid) && !private.contains(&group.gid))
         .collect();
     let is_whole = lost_users.is_empty() && lost_groups.is_empty();
+    let is_newer =
+        |login: &Login| users.get(&login.iam_id).is_some_and(|user| user.confirmed < login.confirmed);
+    let is_older = keys.logins.iter().any(is_newer);
     let logins: BTreeMap<Id, &Login> =
         keys.logins.iter().filter(|_| !is_whole).map(|login| (login.uid, login)).collect();
     let whose = if is_whole { BTreeMap::new() } else { input.whose() };
@@ -71,10 +76,6 @@ pub(crate) fn recover(state: &mut State, cache: &Cache, keys: &Keys, input: &Sou
         let groups = groups.cloned().collect();
         state.users.insert(iam_id, input.user(user, login.copied(), groups));
     }
-    let is_older = keys
-        .logins
-        .iter()
-        .any(|login| state.users.get(&login.iam_id).is_some_and(|user| user.confirmed < login.confirmed));
     let taken_over = take_over(state, cache, &if is_whole { known } else { ids_of(state) }, input.now);
     Lost { unknown: lost_users.len() + lost_groups.len(), is_older, taken_over }
 }

@@ -68,8 +68,8 @@ pub(super) fn spellings(name: &str) -> BTreeSet<String> {
     [name.to_owned(), name.to_ascii_lowercase()].into()
 }
 
-/// Each user's principals, in the order of `users`; no name of a local user is one.
-pub(super) fn of<'a>(users: &[Named<'a>], local: &BTreeMap<String, u32>) -> Vec<BTreeSet<&'a str>> {
+/// Each user's principals, sorted, in the order of `users`; no name of a local user is one.
+pub(super) fn of<'a>(users: &[Named<'a>], local: &BTreeMap<String, u32>) -> Vec<Vec<&'a str>> {
     // The only user who is meant by each word; none if there are several.
     let mut meant: HashMap<Cow<'_, str>, Option<usize>> = HashMap::with_capacity(3 * users.len());
     for (index, words) in users.iter().enumerate() {
@@ -84,7 +84,11 @@ pub(super) fn of<'a>(users: &[Named<'a>], local: &BTreeMap<String, u32>) -> Vec<
         meant.get(&word).is_some_and(Option::is_some) && !local.contains(&*word)
     };
     let of_user = |&[login, name, id]: &Named<'a>| {
-        [name, id].into_iter().filter(|&word| word != login && is_valid(word) && is_own(word)).collect()
+        let mut words: Vec<_> =
+            [name, id].into_iter().filter(|&word| word != login && is_valid(word) && is_own(word)).collect();
+        words.sort_unstable();
+        words.dedup();
+        words
     };
     users.iter().map(of_user).collect()
 }

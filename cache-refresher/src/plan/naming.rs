@@ -342,9 +342,12 @@ fn claim<'a>(
             login.name
         }
     };
-    let mapped = input.config.users.mapping().user(user.iam_name);
+    let is_mapped = |name: &Name| input.config.users.mapping().user(user.iam_name).as_ref() == Ok(name);
     let named = named.map(|name| {
-        let tagged = locked.is_none() && mapped.as_ref() != Ok(&name);
+        // Without a tag, the name at the source decided.
+        let is_of_source =
+            matches!(user.known, Known::Listed { .. }) && user.tag(input, TagUse::Name).is_none();
+        let tagged = locked.is_none() && !is_of_source && !is_mapped(&name);
         (name, tagged)
     });
     let (name, tagged) = named.or_else(|reason| {

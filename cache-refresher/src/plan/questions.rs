@@ -26,8 +26,13 @@ pub(crate) fn questions(input: &Input<'_>) -> Questions {
     let holders = Holders::of(input);
     let at_source = NamesAtSource::of(input);
     for user in &candidates.users {
-        ask_for(&mut asked, input, user, &holders);
-        asked.nss.names.extend(principal(input, user, &at_source));
+        let candidate = Candidate {
+            user,
+            due: is_due(input, &user.iam_id),
+            mapped: input.config.users.mapping().user(user.iam_name).ok(),
+        };
+        ask_for(&mut asked, input, &candidate, &holders);
+        asked.nss.names.extend(principal(input, &candidate, &at_source));
     }
     for group in &candidates.groups {
         let present = group.present();
@@ -50,12 +55,21 @@ pub(crate) fn questions(input: &Input<'_>) -> Questions {
     asked
 }
 
-fn ask_for(asked: &mut Questions, input: &Input<'_>, user: &User<'_>, holders: &Holders<'_>) {
-    let names = possible_names(input, user);
+/// A user, and what several questions depend on.
+struct Candidate<'a> {
+    user: &'a User<'a>,
+    /// See [`is_due`].
+    due: bool,
+    /// The login name that the name at the source becomes.
+    mapped: Option<Name>,
+}
+
+fn ask_for(asked: &mut Questions, input: &Input<'_>, candidate: &Candidate<'_>, holders: &Holders<'_>) {
+    let &Candidate { user, due, .. } = candidate;
+    let names = possible_names(input, candidate);
     let new: Vec<&Name> =
         names.iter().filter(|name| holders.of_user(user, name) != Standing::Present).collect();
     let is_settled = user.previous.is_some_and(|known| homes::is_settled(input, &user.iam_id, known));
-    let due = is_due(input, &user.iam_id);
     if is_settled && new.is_empty() && !due {
         return;
     }
@@ -77,20 +91,26 @@ fn ask_for(asked: &mut Questions, input: &Input<'_>, user: &User<'_>, holders: &
 }
 
 /// The name at the source, if this plan could make it a principal. One that is published is asked for when the user is due.
-fn principal(input: &Input<'_>, user: &User<'_>, at_source: &NamesAtSource<'_>) -> BTreeSet<String> {
-    let is_possible = |login: Name| {
-        principals::is_possible(user.iam_name, &login) && !input.local.locked.contains(login.as_str())
+fn principal(
+    input: &Input<'_>,
+    candidate: &Candidate<'_>,
+    at_source: &NamesAtSource<'_>,
+) -> BTreeSet<String> {
+    let Candidate { user, due, mapped } = candidate;
+    let is_possible = |login: &Name| {
+        principals::is_possible(user.iam_name, login) && !input.local.locked.contains(login.as_str())
     };
-    let is_asked = input.config.users.mapping().user(user.iam_name).is_ok_and(is_possible)
-        && (is_due(input, &user.iam_id) || !at_source.is_published(&user.iam_id, user.iam_name));
+    let is_asked = mapped.as_ref().is_some_and(is_possible)
+        && (*due || !at_source.is_published(&user.iam_id, user.iam_name));
     if is_asked { principals::spellings(user.iam_name) } else { BTreeSet::new() }
 }
 
 /// All names that this plan could assign to the user, some twice.
-fn possible_names(input: &Input<'_>, user: &User<'_>) -> Vec<Name> {
+fn possible_names(input: &Input<'_>, candidate: &Candidate<'_>) -> Vec<Name> {
+    let user = candidate.user;
     let mut names: Vec<Name> = user.previous.map(|user| user.name.clone()).into_iter().collect();
     if let Known::Listed { .. } = user.known {
-        names.extend(input.config.users.mapping().user(user.iam_name));
+        names.extend(candidate.mapped.clone());
         names.extend(user.tag(input, TagUse::Name).and_then(|tag| Name::new(tag).ok()));
     }
     names

@@ -32,9 +32,13 @@ fn signer() -> Signer {
 /// A listing that expires in so many hours.
 fn issued(fleet: &str, generation: u64, hours: i64, users: &[Value]) -> Value {
     let now = Timestamp::now();
+    let (issued, expires) = (now - SignedDuration::from_hours(1), now + SignedDuration::from_hours(hours));
+    issued_at(fleet, generation, issued, expires, users)
+}
+
+fn issued_at(fleet: &str, generation: u64, issued: Timestamp, expires: Timestamp, users: &[Value]) -> Value {
     json!({
-        "version": 1, "fleet": fleet, "generation": generation,
-        "issued": now - SignedDuration::from_hours(1), "expires": now + SignedDuration::from_hours(hours),
+        "version": 1, "fleet": fleet, "generation": generation, "issued": issued, "expires": expires,
         "accounts": [{"users": users}],
     })
 }
@@ -191,6 +195,55 @@ fn a_document_of_another_fleet_key_or_time_is_refused_and_the_last_good_one_stay
     fleet.trusts(&[&fleet.new], "");
     fleet.refuses(&next(&fleet.old, 9, "eve"), "not one of the trusted keys");
     assert!(fleet.is_user("cy") && !fleet.is_user("bob"));
+}
+
+/// Ten minutes are tolerated in both directions: nobody is lost, and a removal counts. Keys are never younger than the listing
+/// says, nor than now.
+#[test]
+fn a_publisher_whose_clock_is_ten_minutes_ahead_or_behind_is_believed_and_its_keys_are_as_old_as_it_says() {
+    let Some(fleet) = Fleet::new() else { return };
+    let minutes = SignedDuration::from_mins;
+    // At `at` by the host's clock, by a publisher whose clock is `ahead` of it.
+    let signed = |generation: u64, at: Timestamp, ahead: SignedDuration, names: &[&str]| {
+        let issued = at + ahead;
+        let mut users = people(names);
+        users.iter_mut().for_each(|user| user["confirmed"] = json!(issued - minutes(1)));
+        let mut listing = issued_at("jump", generation, issued, issued + minutes(60), &users);
+        listing["read"] = json!(issued);
+        fleet.old.sign(listing.to_string().as_bytes()).unwrap()
+    };
+    let newest_keys = || {
+        let time = fleet.host.status()["confirmed"]["newest_keys"].as_str().unwrap().to_owned();
+        time.parse::<Timestamp>().unwrap()
+    };
+    for (generation, ahead) in [(10, minutes(10)), (20, minutes(-10))] {
+        let start = Timestamp::now();
+        let all = signed(generation, start, ahead, &["ana", "bob"]);
+        // The second time, it is the same object, as after a 304.
+        for _ in 0..2 {
+            fleet.accepts(&all);
+            assert!(fleet.is_user("ana") && fleet.is_user("bob"), "{ahead}");
+            let (newest, said) = (newest_keys(), start + ahead - minutes(1));
+            assert!(newest <= said.min(Timestamp::now()), "{ahead}: {newest}");
+            assert!(newest >= said.min(start) - SignedDuration::from_secs(1), "{ahead}: {newest}");
+        }
+        let id = fleet.host.getent("passwd", "ana");
+        let removal = signed(generation + 1, start, ahead, &["ana"]);
+        fleet.accepts(&removal);
+        assert!(!fleet.is_user("bob"), "{ahead}");
+        assert_eq!(fleet.apply(&all).0, Some(65), "{ahead}: the one before");
+        assert!(!fleet.is_user("bob"), "{ahead}");
+        // Somebody sets the clock: generations grow all the same.
+        fleet.accepts(&signed(generation + 2, Timestamp::now(), minutes(0), &["ana"]));
+        assert_eq!(fleet.host.getent("passwd", "ana"), id, "{ahead}");
+        assert!(!fleet.is_user("bob"), "{ahead}");
+    }
+    // More is not: what the host has stays, and a listing that has expired is not believed either.
+    for (ahead, why) in [(minutes(17), "check the clocks"), (minutes(-61), "it expired at")] {
+        let (status, said) = fleet.refresh(&signed(30, Timestamp::now(), ahead, &["eve"]));
+        assert!(status == Some(65) && said.contains(why), "{ahead}: {said}");
+        assert!(fleet.is_user("ana") && !fleet.is_user("eve"), "{ahead}");
+    }
 }
 
 #[test]

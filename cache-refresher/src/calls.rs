@@ -1,4 +1,4 @@
-//! The file in which a fetch half leaves what the next one has to know of its calls. Nothing else reads it.
+//! The file in which a fetch half or a publisher leaves what the next one has to know of its calls. Nothing else reads it.
 
 use std::io;
 use std::path::Path;
@@ -8,19 +8,18 @@ use listing::regular::{self, Links};
 use crate::fetch::Past;
 use crate::replace::replace;
 
-/// In the fetch half's own directory.
-const CALLS: &str = "/var/lib/nss-iam-fetch/calls.json";
+/// Where a fetch half has it.
+pub(crate) const OF_FETCH: &str = "/var/lib/nss-iam-fetch";
+
+const NAME: &str = "calls.json";
 
 /// Far more than a minute and a thousand accounts need.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What the last fetch left; nothing if the file is missing or damaged.
-pub(crate) fn past() -> Past {
-    read(Path::new(CALLS))
-}
-
-fn read(path: &Path) -> Past {
-    let read = regular::read(path, MAX_BYTES, Links::Refuse).map_err(io::Error::from);
+/// What the last fetch left in this directory; nothing if the file is missing or damaged.
+pub(crate) fn past(directory: &Path) -> Past {
+    let path = directory.join(NAME);
+    let read = regular::read(&path, MAX_BYTES, Links::Refuse).map_err(io::Error::from);
     match read.and_then(|file| Ok(serde_json::from_slice(&file.bytes)?)) {
         Ok(past) => past,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Past::default(),
@@ -31,11 +30,12 @@ fn read(path: &Path) -> Past {
     }
 }
 
-/// Replaces the file. Without it, the next fetch makes its calls as if this one had made none.
-pub(crate) fn write(past: &Past) {
-    let json = serde_json::to_vec(past).unwrap_or_default();
-    if let Err(cause) = replace(Path::new(CALLS), &json, 0o600, None) {
-        log::warn!("cannot write '{CALLS}': {cause}");
+/// Replaces the file; the caller holds the lock of the directory. Without the file, the next fetch makes its calls as if this one
+/// had made none.
+pub(crate) fn write(directory: &Path, past: &Past) {
+    let (path, json) = (directory.join(NAME), serde_json::to_vec(past).unwrap_or_default());
+    if let Err(cause) = replace(&path, &json, 0o600, None) {
+        log::warn!("cannot write '{}': {cause}", path.display());
     }
 }
 
@@ -47,20 +47,20 @@ mod tests {
     fn a_damaged_file_is_as_good_as_none() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("calls.json");
-        assert_eq!(read(&path), Past::default());
+        assert_eq!(past(directory.path()), Past::default());
         let cases: [&[u8]; 6] =
             [b"", b"{", b"[]", b"{\"sent\":{\"x\":1}}", b"{\"sent\":{\"1\":-1}}", b"\0\xff"];
         for damaged in cases {
             std::fs::write(&path, damaged).unwrap();
-            assert_eq!(read(&path), Past::default(), "{damaged:?}");
+            assert_eq!(past(directory.path()), Past::default(), "{damaged:?}");
         }
         std::fs::write(&path, vec![b' '; 2 << 20]).unwrap();
-        assert_eq!(read(&path), Past::default());
+        assert_eq!(past(directory.path()), Past::default());
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
-        assert_eq!(read(&path), Past::default());
+        assert_eq!(past(directory.path()), Past::default());
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, b"{\"sent\":{\"7\":1},\"later\":true}").unwrap();
-        assert_ne!(read(&path), Past::default(), "of a later release");
+        assert_ne!(past(directory.path()), Past::default(), "of a later release");
     }
 }

@@ -47,6 +47,11 @@ pub(crate) struct Cli {
     #[arg(long, conflicts_with_all = ["dry_run", "force", "removals_only", "repeat"])]
     pub poll: bool,
 
+    /// With 'publish': remember in this directory how long to pause after AWS throttled calls, and how many were made; by default in
+    /// the directory that $STATE_DIRECTORY names, if any
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+
     /// Print the report as JSON instead of the summary line
     #[arg(long)]
     pub json: bool,
@@ -73,6 +78,10 @@ impl Cli {
         }
         if cli.poll && cli.half != Some(Half::Fetch) {
             let why = "'--poll' is for 'fetch'";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, why));
+        }
+        if cli.state.is_some() && cli.half != Some(Half::Publish) {
+            let why = "'--state' is for 'publish'";
             return Err(Self::command().error(ErrorKind::ArgumentConflict, why));
         }
         Ok(cli)
@@ -142,6 +151,8 @@ mod tests {
             &["--loop", "soon"],
             &["--loop", "5m", "fetch"],
             &["listing"],
+            &["--state", "/s"],
+            &["fetch", "--state", "/s"],
         ] {
             assert!(Cli::parsed([&["cache-refresher"], wrong].concat()).is_err(), "{wrong:?}");
         }

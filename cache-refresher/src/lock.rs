@@ -66,8 +66,8 @@ pub(crate) fn of_apply(directory: &Path, dry_run: bool) -> Result<Option<Lock>, 
     }
 }
 
-/// For the fetch half: locks its directory, which other users cannot open.
-pub(crate) fn of_fetch(directory: &Path) -> Result<Lock, Error> {
+/// For the fetch half and the publisher: locks its own directory, which other users cannot open.
+pub(crate) fn of_directory(directory: &Path) -> Result<Lock, Error> {
     wait(directory, File::open(directory))
 }
 

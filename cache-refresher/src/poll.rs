@@ -125,7 +125,7 @@ fn stay(cli: &Cli, mut config: Config, systemd: Option<Systemd>) -> u8 {
     if let Err(cause) = nix::sys::prctl::set_no_new_privs() {
         return runner::failed(exit::OTHER, format!("cannot set no_new_privs: {cause}"));
     }
-    let mut poll = Poll { past: calls::past(), ..Poll::default() };
+    let mut poll = Poll { past: calls::past(Path::new(calls::OF_FETCH)), ..Poll::default() };
     loop {
         let began = Instant::now();
         let broken = match Config::load(&cli.main_file()) {
@@ -194,7 +194,7 @@ impl Poll {
             Looked::Unknown => None,
         };
         let directory = Path::new(LISTING).parent().unwrap_or(Path::new("/"));
-        let _lock = match lock::of_fetch(directory) {
+        let _lock = match lock::of_directory(directory) {
             Ok(lock) => lock,
             Err(error) => {
                 // What was found out is not written.
@@ -211,7 +211,7 @@ impl Poll {
         let seconds = began.elapsed().as_secs_f64();
         let fetched = Fetched { time: Some(time), seconds, ..runner::outcome(&read) };
         if read.past.pauses() != self.past.pauses() {
-            calls::write(&read.past);
+            calls::write(Path::new(calls::OF_FETCH), &read.past);
         }
         self.past = read.past.clone();
         self.settle(&read, time, confirm(config));

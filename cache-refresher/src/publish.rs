@@ -1,5 +1,5 @@
 //! The publisher: reads the configured source as a host does, gives ids, and writes one signed listing for many hosts. It needs
-//! neither root nor files of its own.
+//! neither root nor files of its own; where it has a directory, that remembers what it did to AWS.
 
 mod ids;
 mod news;
@@ -23,7 +23,7 @@ use crate::cli::Cli;
 use crate::fetch::{self, Calls, Past, Published, Put, Release, Session};
 use crate::progress::Bar;
 use crate::runner::now;
-use crate::{exit, fetch::Progress};
+use crate::{calls, exit, fetch::Progress, lock};
 use recent::Recent;
 use round::{Done, Round, Stop, Store};
 
@@ -49,6 +49,8 @@ struct Report {
 /// What one process remembers of its rounds.
 #[derive(Default)]
 struct Memory {
+    /// Where it leaves `past` for the next process, if anywhere.
+    directory: Option<PathBuf>,
     /// The highest generation that it has seen.
     seen: Option<u64>,
     /// What its rounds say of the calls that they made.
@@ -65,7 +67,7 @@ pub(crate) fn run(cli: &Cli) -> u8 {
         log::error!("cannot set no_new_privs: {cause}");
         return exit::OTHER;
     }
-    let mut memory = Memory::default();
+    let mut memory = Memory::of(cli.state.clone().or_else(state_directory));
     loop {
         let status = once(cli, &mut memory);
         match cli.repeat {
@@ -76,6 +78,33 @@ pub(crate) fn run(cli: &Cli) -> u8 {
             None => return status,
         }
     }
+}
+
+impl Memory {
+    fn of(directory: Option<PathBuf>) -> Self {
+        let past = directory.as_deref().map(calls::past).unwrap_or_default();
+        Self { directory, past, ..Self::default() }
+    }
+
+    /// As soon as it is known: the process can be killed before it has published. A publisher that stays counts its calls itself, and
+    /// writes only when a pause begins or ends.
+    fn keep(&mut self, cli: &Cli, past: Past) {
+        let is_news = past.pauses() != self.past.pauses() || cli.repeat.is_none() && past != self.past;
+        self.past = past;
+        let Some(directory) = self.directory.as_deref().filter(|_| is_news && !cli.dry_run) else { return };
+        // Another publisher may have the same directory.
+        match lock::of_directory(directory) {
+            Ok(_lock) => calls::write(directory, &self.past),
+            Err(cause) => log::warn!("{cause}; pauses after throttled calls end with this process"),
+        }
+    }
+}
+
+/// systemd.exec(5), RUNTIME DIRECTORIES AND CREDENTIALS: the first is the one of the unit; a drop-in can add others.
+#[expect(clippy::disallowed_methods, reason = "systemd names the directory in the environment")]
+fn state_directory() -> Option<PathBuf> {
+    let directories = std::env::var_os("STATE_DIRECTORY")?;
+    std::env::split_paths(&directories).next().filter(|path| path.is_absolute())
 }
 
 fn once(cli: &Cli, memory: &mut Memory) -> u8 {
@@ -210,7 +239,7 @@ fn publish_once(
             progress,
         };
         let fetched = fetch::fetch(request, &session);
-        memory.past = fetched.past;
+        memory.keep(cli, fetched.past);
         memory.recent.keep(of, &fetched.listing);
         add(&mut counts, fetched.calls.counts());
         (fetched.listing, fetched.failures)

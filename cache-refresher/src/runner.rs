@@ -47,7 +47,7 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
 
 fn fetch_once(cli: &Cli, config: &Config, is_broken: bool) -> u8 {
     let directory = Path::new(LISTING).parent().unwrap_or(Path::new("/"));
-    let _lock = match lock::of_fetch(directory) {
+    let _lock = match lock::of_directory(directory) {
         Ok(lock) => lock,
         Err(error) => {
             let message = Message::new(error.to_string()).and("nothing was done").with_hint(error.hint());
@@ -245,7 +245,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
             return Fetched { exit, failures: vec![failure], ..Fetched::default() };
         }
     };
-    let past = calls::past();
+    let past = calls::past(Path::new(calls::OF_FETCH));
     let read =
         read(cli, config, Before { session: &session, listing: None, past: past.clone(), document: None });
     let fetched = outcome(&read);
@@ -253,7 +253,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
         return Fetched { listing: Some(read.listing), ..fetched };
     }
     if read.past != past {
-        calls::write(&read.past);
+        calls::write(Path::new(calls::OF_FETCH), &read.past);
     }
     match hand_over(config, &read) {
         Ok(()) => fetched,

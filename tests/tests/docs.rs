@@ -177,8 +177,10 @@ fn installed_files_are_those_of_the_makefile() {
         let mode = row[1].split(' ').next().unwrap();
         described.extend(paths.map(|path| (path.trim_end_matches('/').to_owned(), mode.to_owned())));
     }
-    // Created when the package is installed.
-    assert!(described.remove(&("/var/lib/nss-iam-fetch".to_owned(), "0700".to_owned())));
+    // Created when the package is installed, and when the unit is started.
+    for directory in ["/var/lib/nss-iam-fetch", "/var/lib/nss-iam-publish"] {
+        assert!(described.remove(&(directory.to_owned(), "0700".to_owned())), "{directory}");
+    }
     // One line of the Makefile for many files.
     let (groups, single): (BTreeSet<_>, BTreeSet<_>) =
         installed().into_iter().partition(|(path, _)| path.starts_with("$("));
@@ -256,7 +258,7 @@ fn no_message_and_no_manual_names_a_file_of_the_repository() {
 }
 
 /// What its programs make on a host; and, last, the file that sshd is told and that must never exist.
-const MADE: [&str; 29] = [
+const MADE: [&str; 30] = [
     "/etc/authselect/custom/nss-iam/nsswitch.conf",
     "/etc/nss-iam/config.d/10-enable.toml",
     "/etc/nss-iam/config.d/50-adopt.toml",
@@ -273,6 +275,7 @@ const MADE: [&str; 29] = [
     "/var/lib/nss-iam-fetch/listing.signed",
     "/var/lib/nss-iam-fetch/report.json",
     "/var/lib/nss-iam-fetch/reserve",
+    "/var/lib/nss-iam-publish/calls.json",
     "/var/lib/nss-iam/backup/manifest.json",
     "/var/lib/nss-iam/cache.db",
     "/var/lib/nss-iam/confirmed",

@@ -1,6 +1,7 @@
 //! `cache-refresher publish`: the real program without root, and an emulator of S3, with a proxy between them that breaks things.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -284,6 +285,71 @@ fn a_publisher_that_is_killed_at_any_request_leaves_an_object_that_the_next_one_
         told(&publisher.publish(), 0, &[if is_written { "unchanged" } else { "published" }]);
         assert_eq!(publisher.listing().ids.len(), round + 1);
     }
+}
+
+/// AWS throttles one that stays, which is killed in its pause.
+#[test]
+fn a_publisher_that_is_started_again_observes_the_pause_of_the_one_before_where_it_has_a_directory() {
+    let users = json!({"users": [{"name": "ana", "keys": 1}], "groups": {"G": ["ana"]}});
+    let publisher = Publisher::new(users, |_| "groups = [\"G\"]\n[aws]\ntimeout = \"2s\"\n".to_owned());
+    told(&publisher.publish(), 0, &["published"]);
+    let state = publisher.path("state");
+    fs::create_dir(&state).unwrap();
+    let (calls, state) = (state.join("calls.json"), state.display().to_string());
+    let proxy = FaultProxy::start(&publisher.account, |call: &Call| match call.action.as_str() {
+        "GetGroup" => Fault::throttling(),
+        _ => Fault::Pass,
+    });
+    let stays = ["--loop", "1h", "--state", &state];
+    let mut child = publisher.start(publisher.account.env(&proxy.url()), &stays);
+    while !calls.exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(fs::metadata(&calls).unwrap().mode() & 0o7777, 0o600);
+
+    // The words, the environment, and whether it pauses.
+    let again = |words: &[&str], unit: Option<&str>| {
+        publisher.account.forget_calls();
+        let variable = unit.map(|directory| ("STATE_DIRECTORY", directory.to_owned()));
+        let environment = publisher.account.direct().into_iter().chain(variable).collect();
+        let ran: Ran = publisher.start(environment, words).wait_with_output().unwrap().into();
+        let is_asked = publisher.account.actions().iter().any(|action| action == "GetGroup");
+        assert_eq!(ran.status, Some(if is_asked { 0 } else { 75 }), "{}{}", ran.out, ran.err);
+        assert_eq!(ran.err.contains("not called before"), !is_asked, "{}", ran.err);
+        (is_asked, ran.err)
+    };
+    let missing = publisher.path("missing").display().to_string();
+    for (words, unit) in [
+        (&["--state", &state][..], None),
+        (&[], Some(&*state)),
+        (&[], Some(&*format!("{state}:{missing}"))),
+        (&["--state", &state, "--dry-run"], Some(&*missing)),
+    ] {
+        assert!(!again(words, unit).0, "{words:?} {unit:?}");
+    }
+    assert!(again(&["--state", &state, "--dry-run", "--force"], None).0);
+    assert!(again(&[], None).0, "nothing remembers it");
+    assert!(!again(&["--state", &state], None).0);
+    // What cannot be used is said, and is no obstacle.
+    let kept = fs::read(&calls).unwrap();
+    fs::write(publisher.path("elsewhere"), &kept).unwrap();
+    fs::remove_file(&calls).unwrap();
+    std::os::unix::fs::symlink(publisher.path("elsewhere"), &calls).unwrap();
+    for is_link in [true, false] {
+        if !is_link {
+            fs::remove_file(&calls).unwrap();
+            fs::write(&calls, "damaged").unwrap();
+        }
+        let (is_asked, said) = again(&["--state", &state], None);
+        assert!(is_asked && said.contains("cannot use '") && said.contains("it is replaced"), "{said}");
+    }
+    assert!(again(&["--state", &missing], None).0);
+    let throttled = publisher.start(publisher.account.env(&proxy.url()), &["--state", &missing]);
+    let throttled: Ran = throttled.wait_with_output().unwrap().into();
+    told(&throttled, 75, &["cannot lock '", "pauses after throttled calls end with this process"]);
+    assert_eq!(fs::read(publisher.path("elsewhere")).unwrap(), kept);
 }
 
 /// The client repeats the request, S3 answers that the object is another one now, and it is the publisher's own.

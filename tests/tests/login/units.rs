@@ -99,6 +99,9 @@ fn the_publisher_has_a_user_of_its_own_that_gets_the_key_from_systemd() {
         let made =
             Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
         assert!(made.unwrap().success());
+        // It is given to the user of the run, with what is in it.
+        host.done("install -d -m 700 /var/lib/private/nss-iam-publish");
+        host.write("/var/lib/private/nss-iam-publish/calls.json", "damaged");
         host.done(
             "chmod 755 /etc/nss-iam && systemctl daemon-reload && systemctl start nss-iam-publish.service",
         );
@@ -108,6 +111,9 @@ fn the_publisher_has_a_user_of_its_own_that_gets_the_key_from_systemd() {
         let uid: u32 = uid.trim().parse().unwrap();
         // The range of DynamicUser=.
         assert!((61184..=65519).contains(&uid), "{system}: {uid}");
+        assert!(log().contains("nss-iam-publish/calls.json': "), "{system}: {}", log());
+        let owner = host.done("stat -c '%u %a' /var/lib/nss-iam-publish/");
+        assert_eq!(owner.trim(), format!("{uid} 700"), "{system}");
         host.done("systemctl stop nss-iam-publish.service && rm /etc/nss-iam/publish.key");
         assert_eq!(host.sh("systemctl start nss-iam-publish.service").0, Some(1), "{system}: without a key");
     }

@@ -3,6 +3,7 @@
 //! Signals are sent by a child that has taken the user's uid. The kernel then lets it reach that user's processes and no
 //! others, all at once (kill(2), pid -1); a list of pids could not guarantee that.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -14,6 +15,7 @@ use cache::snapshot::Cache;
 use cache::state::State;
 use claims::processes::{self, Process};
 use claims::program;
+use foldhash::HashSet;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
@@ -99,12 +101,11 @@ fn to_be_ended<'a>(
     local: Option<&Local>,
     restricted: &BTreeSet<Id>,
 ) -> Vec<Left<'a>> {
-    let active: BTreeSet<&Name> = cache
-        .iter()
-        .flat_map(|cache| &cache.users)
-        .filter(|user| user.active)
-        .map(|user| &user.name)
-        .collect();
+    let users = || cache.iter().flat_map(|cache| &cache.users);
+    // Needed only if somebody is disabled.
+    let active = LazyCell::new(|| -> HashSet<&Name> {
+        users().filter(|user| user.active).map(|user| &user.name).collect()
+    });
     let is_local = |name: &Name| local.is_none_or(|local| local.files.users.contains_key(name.as_str()));
     let is_other = |uid: u32| local.map_or(uid < id::FIRST, |local| local.holder_of(uid).is_some());
     let left = state.users.iter().filter_map(|(id, user)| {

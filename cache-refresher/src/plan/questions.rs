@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use config::TagUse;
+use foldhash::HashSet;
 use policy::precedence::Standing;
 use policy::{IamId, Id, Name};
 
@@ -48,7 +49,8 @@ pub(crate) fn questions(input: &Input<'_>) -> Questions {
         // A home that was assigned to another user can be the same directory under another path.
         let owners = asked.directories.owners.iter().map(String::as_str);
         let homes = input.state.homes.keys().map(AsRef::as_ref).chain(owners);
-        asked.directories.places = homes.map(|home| homes::parent(home).to_owned()).collect();
+        let places: HashSet<&str> = homes.map(homes::parent).collect();
+        asked.directories.places = places.into_iter().map(str::to_owned).collect();
     }
     // These two always: then each refresh asks every service something, and notices one that does not answer.
     asked.nss.names.extend(OwnGroups::names(input).map(str::to_owned));
@@ -110,7 +112,7 @@ fn possible_names(input: &Input<'_>, candidate: &Candidate<'_>) -> Vec<Name> {
     let user = candidate.user;
     let mut names: Vec<Name> = user.previous.map(|user| user.name.clone()).into_iter().collect();
     if let Known::Listed { .. } = user.known {
-        names.extend(candidate.mapped.clone());
+        names.extend(candidate.mapped.clone().filter(|name| !names.contains(name)));
         names.extend(user.tag(input, TagUse::Name).and_then(|tag| Name::new(tag).ok()));
     }
     names

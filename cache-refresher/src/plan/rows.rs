@@ -142,10 +142,10 @@ fn active_keys(
     keys: &[listing::Key],
     told: &mut Told,
 ) -> Vec<KeyLine> {
-    let mut lines = BTreeSet::new();
+    let mut lines = Vec::with_capacity(keys.len());
     for key in keys.iter().filter(|key| key.active) {
         match KeyLine::read(&key.body) {
-            Ok(line) => drop(lines.insert(line)),
+            Ok(line) => lines.push(line),
             Err(reason) => {
                 told.skip(user.account, Part::Key(&key.id), user.iam_name, &user.iam_id, reason.into());
             }
@@ -154,7 +154,7 @@ fn active_keys(
     if let Known::Listed { tags, .. } = &user.known {
         for key in input.config.tags.keys(tags) {
             match in_tags(input, &key) {
-                Ok(line) => drop(lines.insert(line)),
+                Ok(line) => lines.push(line),
                 Err(reason) => {
                     let part = if key.parts.is_empty() {
                         Part::KeyInTag(key.tag)
@@ -166,7 +166,9 @@ fn active_keys(
             }
         }
     }
-    lines.into_iter().collect()
+    lines.sort_unstable();
+    lines.dedup();
+    lines
 }
 
 fn in_tags(input: &Input<'_>, key: &TaggedKey<'_>) -> Result<KeyLine, SkipReason> {

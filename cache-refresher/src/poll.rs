@@ -21,7 +21,7 @@ use nix::unistd::geteuid;
 use status::Fetched;
 
 use crate::cli::Cli;
-use crate::fetch::{self, Calls, Look, Looked, Past, Session};
+use crate::fetch::{self, Calls, Content, Look, Looked, Past, Session};
 use crate::handover::{self, LISTING};
 use crate::notify::Systemd;
 use crate::progress::Bar;
@@ -39,6 +39,9 @@ const TIMER: Duration = Duration::from_secs(5 * 60);
 const UNSET: &str =
     "the configuration no longer says how often to read the source, so it is read every 5 minutes";
 
+/// The largest refused document that stays in memory, in bytes: more than one of 50 000 users has. A larger one is transferred each time.
+const LARGEST_REFUSED: usize = 64 << 20;
+
 /// The longest time without a sign of life to systemd.
 const SIGN: Duration = Duration::from_secs(60);
 
@@ -51,6 +54,8 @@ struct Poll {
     /// What was read of accounts last, and the file that was the listing then.
     last: Option<(Listing, Option<File>)>,
     past: Past,
+    /// The document that was read last and refused, so that it is not transferred again.
+    refused: Option<Content>,
     /// Calls that no report has yet.
     calls: Counts,
     throttled: Counts,
@@ -176,6 +181,7 @@ impl Poll {
             // What was made of a document holds only for the configuration by which it was made.
             self.settled = None;
             self.written = None;
+            self.refused = None;
         }
         match Session::of(config, kept) {
             Ok(session) => {
@@ -206,8 +212,10 @@ impl Poll {
         let (began, time) = (Instant::now(), now());
         let file = handover::which();
         let listing = self.last.take().filter(|(_, of)| *of == file).map(|(listing, _)| listing);
-        let before = Before { session, listing, past: self.past.clone(), document };
-        let read = runner::read(cli, config, before);
+        let (past, refused) = (self.past.clone(), self.refused.take());
+        let before = Before { session, listing, past, document, refused };
+        let mut read = runner::read(cli, config, before);
+        self.refused = read.refused.take().filter(|refused| refused.bytes.len() <= LARGEST_REFUSED);
         let seconds = began.elapsed().as_secs_f64();
         let fetched = Fetched { time: Some(time), seconds, ..runner::outcome(&read) };
         if read.past.pauses() != self.past.pauses() {

@@ -246,8 +246,9 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
         }
     };
     let past = calls::past(Path::new(calls::OF_FETCH));
-    let read =
-        read(cli, config, Before { session: &session, listing: None, past: past.clone(), document: None });
+    let before =
+        Before { session: &session, listing: None, past: past.clone(), document: None, refused: None };
+    let read = read(cli, config, before);
     let fetched = outcome(&read);
     if cli.dry_run {
         return Fetched { listing: Some(read.listing), ..fetched };
@@ -272,6 +273,8 @@ pub(crate) struct Before<'a> {
     pub(crate) past: Past,
     /// The document, if it was read already.
     pub(crate) document: Option<Result<Content, Failure>>,
+    /// The document that was read last, if it was refused. It is judged again: the reason may have been the time.
+    pub(crate) refused: Option<Content>,
 }
 
 /// Reads the source.
@@ -286,7 +289,7 @@ pub(crate) fn read(cli: &Cli, config: &Config, before: Before<'_>) -> fetch::Fet
             .map(|known| known.accounts_of(source))
             .unwrap_or_default(),
         stored: handover::stored(config),
-        kept: handover::kept(config),
+        kept: before.refused.or_else(|| handover::kept(config)),
         read: before.document,
         force: cli.force,
         release: &release,

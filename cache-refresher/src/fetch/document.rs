@@ -19,7 +19,7 @@ pub(crate) trait Document {
     fn name(&self) -> String;
 
     /// The whole document, at most [`listing::MAX_BYTES`] long.
-    async fn content(&self) -> Result<Content, Failure>;
+    async fn content(self) -> Result<Content, Failure>;
 }
 
 /// By what a document is judged. The fetch half does it so that no bad document replaces a good one, and the apply half again,
@@ -36,8 +36,15 @@ pub(crate) struct Judge<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// Reads it, or keeps what was known. Also returns the document if it was accepted.
-pub(super) async fn read(mut request: Request<'_>, document: impl Document) -> (Listing, Option<Content>) {
+/// A document that was read; none of both if it could not be read.
+#[derive(Default)]
+pub(super) struct Judged {
+    pub(super) accepted: Option<Content>,
+    pub(super) refused: Option<Content>,
+}
+
+/// Reads it, or keeps what was known. Also returns the document, and whether it was accepted.
+pub(super) async fn read(mut request: Request<'_>, document: impl Document) -> (Listing, Judged) {
     let (known, _) = retention::by_name(request.previous.clone(), request.remembered.clone());
     let judge = Judge {
         config: request.config,
@@ -47,14 +54,21 @@ pub(super) async fn read(mut request: Request<'_>, document: impl Document) -> (
         release: request.release,
         now: request.now,
     };
+    let name = document.name();
     let read = match request.read.take() {
         Some(read) => read,
         None => document.content().await,
     };
-    let read = read.and_then(|content| Ok((judge.accept(&content.bytes, &document.name())?, content)));
-    match read {
-        Ok((listing, content)) => (listing, Some(content)),
-        Err(failure) => (retention::keep_listing(request, failure), None),
+    let content = match read {
+        Ok(content) => content,
+        Err(failure) => return (retention::keep_listing(request, failure), Judged::default()),
+    };
+    match judge.accept(&content.bytes, &name) {
+        Ok(listing) => (listing, Judged { accepted: Some(content), refused: None }),
+        Err(failure) => {
+            let judged = Judged { accepted: None, refused: Some(content) };
+            (retention::keep_listing(request, failure), judged)
+        }
     }
 }
 

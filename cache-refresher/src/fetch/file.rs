@@ -20,7 +20,7 @@ impl Document for File<'_> {
         self.0.to_string_lossy().into_owned()
     }
 
-    async fn content(&self) -> Result<Content, Failure> {
+    async fn content(self) -> Result<Content, Failure> {
         let file = read(self.0)?;
         Ok(Content { etag: Some(tag(&file.about)), bytes: file.bytes })
     }

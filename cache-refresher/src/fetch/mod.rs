@@ -31,6 +31,7 @@ use listing::{Failure, FailureKind, Listing};
 pub(crate) use aws::Calls;
 pub(crate) use aws::s3::Put;
 pub(crate) use document::Judge;
+use document::Judged;
 pub(crate) use failure::held;
 pub(crate) use object::Published;
 use pace::Pace;
@@ -43,6 +44,8 @@ pub(crate) struct Fetched {
     pub(crate) listing: Listing,
     /// The document from which the listing is, if the source is one and it was accepted.
     pub(crate) document: Option<Content>,
+    /// The document, if it was refused.
+    pub(crate) refused: Option<Content>,
     /// Requests to AWS.
     pub(crate) calls: Calls,
     /// For the next fetch.
@@ -62,7 +65,8 @@ pub(crate) fn fetch(request: Request<'_>, session: &Session) -> Fetched {
     let pace =
         Pace::new(request.config.refresh.max_calls_per_minute, request.past.clone(), now, request.force);
     let request = Request { now, previous, ..request };
-    let (listing, document) = session.wait(read(request, session, calls.clone(), pace.clone()));
+    let (listing, Judged { accepted, refused }) =
+        session.wait(read(request, session, calls.clone(), pace.clone()));
     let failures: Vec<Failure> =
         listing.accounts.iter().flat_map(|account| account.errors.iter().cloned()).collect();
     // What only the configuration or the source can change is no reason.
@@ -71,7 +75,7 @@ pub(crate) fn fetch(request: Request<'_>, session: &Session) -> Fetched {
     if failures.iter().any(is_reason) {
         session.reconnect();
     }
-    Fetched { listing, document, calls, past: pace.past(), failures }
+    Fetched { listing, document: accepted, refused, calls, past: pace.past(), failures }
 }
 
 /// Whether the document that is the source has changed.
@@ -121,12 +125,7 @@ pub(crate) fn look(look: Look<'_>) -> (Looked, Past) {
 }
 
 /// A source is either a set of accounts that are asked for groups and users, or one document.
-async fn read(
-    request: Request<'_>,
-    session: &Session,
-    calls: Calls,
-    pace: Pace,
-) -> (Listing, Option<Content>) {
+async fn read(mut request: Request<'_>, session: &Session, calls: Calls, pace: Pace) -> (Listing, Judged) {
     let config = request.config;
     let link = session.link.clone();
     let means = aws::Means { calls, pace: pace.clone(), link, progress: Arc::clone(&request.progress) };
@@ -142,11 +141,15 @@ async fn read(
             )
             .await
         }
-        Source::File { path, .. } => return document::read(request, file::File(path)).await,
+        Source::File { path, .. } => {
+            let (listing, judged) = document::read(request, file::File(path)).await;
+            // It costs nothing to read it again.
+            return (listing, Judged { refused: None, ..judged });
+        }
         Source::S3 { bucket, key, .. } => {
-            let kept = request.kept.clone();
+            let kept = request.kept.take();
             return document::read(request, object::Remote { config, bucket, key, means, kept }).await;
         }
     };
-    (listing, None)
+    (listing, Judged::default())
 }

@@ -30,11 +30,11 @@ impl Document for Remote<'_> {
     }
 
     /// One request if it is unchanged; the kept document is then judged again, since it may have expired.
-    async fn content(&self) -> Result<Content, Failure> {
-        let kept = self.kept.as_ref().and_then(|kept| Some((kept, kept.etag.as_deref()?)));
-        match (self.get(kept.map(|(_, etag)| etag)).await?, kept) {
+    async fn content(mut self) -> Result<Content, Failure> {
+        let kept = self.kept.take();
+        match (self.get(kept.as_ref().and_then(|kept| kept.etag.as_deref())).await?, kept) {
             (Some(content), _) => Ok(content),
-            (None, Some((kept, _))) => Ok(kept.clone()),
+            (None, Some(kept)) => Ok(kept),
             (None, None) => Err(failure("s3:GetObject", &self.name(), "no content", "", FailureKind::Held)),
         }
     }

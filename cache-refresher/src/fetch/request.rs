@@ -40,7 +40,7 @@ pub(crate) struct Request<'a> {
     pub(crate) remembered: Vec<Account>,
     /// The signed listing that was read last.
     pub(crate) stored: Option<Listing>,
-    /// The document that was read last from an object in S3.
+    /// The document that was read last from an object in S3, accepted or not.
     pub(crate) kept: Option<Content>,
     /// The document, if it was read already.
     pub(crate) read: Option<Result<Content, Failure>>,

@@ -5,7 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use jiff::{SignedDuration, Timestamp};
+use listing::signed::Signer;
+use serde_json::{Value, json};
 use tests::{Fault, FaultProxy, text};
 
 use crate::host::{Host, five};
@@ -158,6 +160,84 @@ fn a_document_is_looked_at_and_read_only_if_it_is_another() {
     });
     fs::remove_dir_all(LISTING).unwrap();
     poll.until("and written as soon as possible", || names() == ["zoe"]);
+}
+
+/// An object in S3, signed by a key that the host trusts.
+struct Signed<'a> {
+    host: &'a Host,
+    bucket: String,
+    signer: Signer,
+}
+
+impl<'a> Signed<'a> {
+    fn new(host: &'a Host) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let key = directory.path().join("key");
+        let made =
+            Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+        assert!(made.unwrap().success());
+        let signer = Signer::read(&fs::read(key).unwrap()).unwrap();
+        let bucket = format!("poll-{}", host.account.id());
+        host.account.seed(json!({"buckets": [{"name": bucket}]}));
+        host.machine.config(&format!(
+            "[source]\nurl = 's3://{bucket}/users'\nfleet = 'jump'\ntrusted_keys = ['{}']\n[refresh]\nevery = \"1s\"\n",
+            signer.public()
+        ));
+        Self { host, bucket, signer }
+    }
+
+    fn put(&self, content: &str) {
+        let write = json!({"do": "bucket", "what": "write", "bucket": self.bucket, "key": "users", "content": content});
+        self.host.account.change(write);
+    }
+
+    fn publish(&self, generation: u64, name: &str, issued: Timestamp, expires: Timestamp) {
+        let json = json!({
+            "version": 1, "fleet": "jump", "generation": generation, "issued": issued, "expires": expires,
+            "accounts": [{"users": [{"id": "1", "name": name}]}],
+        });
+        let document = self.signer.sign(json.to_string().as_bytes()).unwrap();
+        self.put(std::str::from_utf8(&document).unwrap());
+    }
+
+    /// How often the object was asked for, and how often it was transferred.
+    fn reads(&self) -> (usize, usize) {
+        let calls = self.host.account.calls();
+        let gets: Vec<&Value> = calls.iter().filter(|call| call["action"] == "GET").collect();
+        (gets.len(), gets.iter().filter(|call| call["status"] == 200).count())
+    }
+}
+
+#[test]
+fn a_refused_document_is_transferred_once_and_judged_again_as_time_goes_by() {
+    let Some(host) = Host::seeded(&json!({})) else { return };
+    let (object, hour) = (Signed::new(&host), SignedDuration::from_hours(1));
+    let now = Timestamp::now;
+    object.publish(1, "ana", now(), now() + hour);
+    let mut poll = Poll::start(&host, &host.account.direct());
+    poll.until("it has read once", || names() == ["ana"]);
+    apply(&host);
+    object.put("{}");
+    poll.until("what is not signed is refused", || poll_said("it is not signed"));
+    let (asked, transferred) = object.reads();
+    assert_eq!(transferred, 2);
+    poll.until("it is asked for again", || object.reads().0 >= asked + 3);
+    assert_eq!((object.reads().1, names()), (2, vec!["ana".to_owned()]), "{}", poll.said());
+    // It was issued too far in the future, and after three seconds it was not.
+    let early = SignedDuration::from_mins(15) + SignedDuration::from_secs(3);
+    object.publish(2, "bob", now() + early, now() + hour);
+    poll.until("it is transferred", || object.reads().1 == 3);
+    assert_eq!(names(), ["ana"], "{}", poll.said());
+    poll.until("its time has come", || names() == ["bob"]);
+    assert_eq!(object.reads().1, 3, "{}", poll.said());
+    object.publish(3, "eve", now(), now() + SignedDuration::from_secs(3));
+    poll.until("it is read", || names() == ["eve"]);
+    poll.until("and expires", || poll_said("it expired at"));
+    let (asked, _) = object.reads();
+    poll.until("it is asked for again", || object.reads().0 >= asked + 3);
+    assert_eq!(object.reads().1, 4, "{}", poll.said());
+    object.publish(4, "zoe", now(), now() + hour);
+    poll.until("the next one is read", || names() == ["zoe"]);
 }
 
 fn poll_said(word: &str) -> bool {

@@ -66,8 +66,19 @@ pub struct Series<'a> {
     pub dash: &'a str,
     /// It is drawn thick.
     pub is_ours: bool,
-    /// In order of the first value; none is 0.
-    pub points: Vec<(f64, f64)>,
+    /// In order of `x`.
+    pub points: Vec<Point>,
+}
+
+/// A point of a line. No value is 0.
+#[derive(Debug, Clone, Copy)]
+pub struct Point {
+    /// To the right.
+    pub x: f64,
+    /// Upwards.
+    pub y: f64,
+    /// Otherwise it is computed, and drawn hollow.
+    pub is_measured: bool,
 }
 
 /// What the axes mean.
@@ -86,7 +97,8 @@ pub fn svg(figure: &Figure) -> String {
         let cells = figure
             .cells
             .iter()
-            .filter_map(move |(size, cells)| Some((*size as f64, cells.get(&peer)?.value().ok()?)));
+            .filter_map(move |(size, cells)| Some((*size as f64, cells.get(&peer)?.value().ok()?)))
+            .map(|(x, y)| Point { x, y, is_measured: true });
         cells.collect::<Vec<_>>()
     };
     let series = Peer::ALL.into_iter().map(|peer| Series {
@@ -103,12 +115,11 @@ pub fn svg(figure: &Figure) -> String {
 /// Lines, each with its title beside it.
 #[must_use]
 pub fn lines(axes: &Axes<'_>, series: &[Series<'_>]) -> String {
-    let all: Vec<f64> = series.iter().flat_map(|series| &series.points).map(|(_, value)| *value).collect();
+    let all: Vec<f64> = series.iter().flat_map(|series| &series.points).map(|point| point.y).collect();
     let least = all.iter().copied().fold(f64::INFINITY, f64::min).log10();
     let most = all.iter().copied().fold(0.0, f64::max).log10();
     let y = Scale { low: least.floor(), high: most.ceil().max(least.floor() + 1.0), from: BOTTOM, to: TOP };
-    let mut sizes: Vec<f64> =
-        series.iter().flat_map(|series| &series.points).map(|(size, _)| *size).collect();
+    let mut sizes: Vec<f64> = series.iter().flat_map(|series| &series.points).map(|point| point.x).collect();
     sizes.sort_by(f64::total_cmp);
     sizes.dedup();
     let (first, last) = (sizes[0].log10(), sizes[sizes.len() - 1].log10());
@@ -123,7 +134,7 @@ pub fn lines(axes: &Axes<'_>, series: &[Series<'_>]) -> String {
     grid(&mut out, &x, &y, &sizes, axes.x);
     for Series { colour, dash, is_ours, points, .. } in series {
         let line: Vec<_> =
-            points.iter().map(|(n, v)| format!("{:.1},{:.1}", x.place(*n), y.place(*v))).collect();
+            points.iter().map(|point| format!("{:.1},{:.1}", x.place(point.x), y.place(point.y))).collect();
         let width = width(*is_ours);
         writeln!(
             out,
@@ -131,15 +142,19 @@ pub fn lines(axes: &Axes<'_>, series: &[Series<'_>]) -> String {
             line.join(" ")
         )
         .unwrap();
-        for (n, v) in points {
-            let (x, y) = (x.place(*n), y.place(*v));
-            writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{:.1}\" fill=\"{colour}\"/>", width + 1.5)
-                .unwrap();
+        for point in points {
+            let (x, y, radius) = (x.place(point.x), y.place(point.y), width + 1.5);
+            let drawn = if point.is_measured {
+                format!("fill=\"{colour}\"")
+            } else {
+                format!("class=\"back\" stroke=\"{colour}\" stroke-width=\"1.8\"")
+            };
+            writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" {drawn}/>").unwrap();
         }
     }
     // The legend is in the order of the lines' right ends, from the top.
     let mut drawn: Vec<&Series<'_>> = series.iter().collect();
-    drawn.sort_by(|a, b| b.points[b.points.len() - 1].1.total_cmp(&a.points[a.points.len() - 1].1));
+    drawn.sort_by(|a, b| b.points[b.points.len() - 1].y.total_cmp(&a.points[a.points.len() - 1].y));
     for (at, series) in drawn.iter().enumerate() {
         legend(&mut out, series, 70.0 + 24.0 * at as f64);
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{APPLIED, Cell, HOSTS, Measured, OBSERVED, USERS, Way};
-use crate::plot::{self, Axes, Series};
+use crate::plot::{self, Axes, Point, Series};
 
 /// The generated part of docs/fleet.md is between these lines.
 pub const BEGIN: &str = "<!-- make bench-fleet writes from here -->";
@@ -142,14 +142,15 @@ pub fn svg(measured: &Measured) -> String {
     let dashes = ["9 4", "5 3", "9 3 2 3", "none"];
     let series =
         Way::ALL.into_iter().zip(colours.into_iter().zip(dashes)).filter_map(|(way, (colour, dash))| {
-            let points: Vec<(f64, f64)> = HOSTS
-                .into_iter()
-                .filter_map(|hosts| Some((hosts as f64, measured.cell(way, hosts, PLOTTED)?.iam)))
-                .collect();
+            let point = |hosts: usize| {
+                let cell = measured.cell(way, hosts, PLOTTED)?;
+                Some(Point { x: hosts as f64, y: cell.iam, is_measured: cell.measured })
+            };
+            let points: Vec<Point> = HOSTS.into_iter().filter_map(point).collect();
             let is_ours = way == Way::Relay;
             (!points.is_empty()).then_some(Series { title: way.title(), colour, dash, is_ours, points })
         });
-    let title = format!("Requests to IAM and STS in an hour, {PLOTTED} users");
+    let title = format!("Requests to IAM and STS in an hour, {PLOTTED} users (hollow: computed)");
     plot::lines(&Axes { title: &title, x: "hosts" }, &series.collect::<Vec<_>>())
 }
 

@@ -87,12 +87,16 @@ pub struct Relayed {
     pub bytes: f64,
     /// The same of one change on one host.
     pub change: Cycle,
+    /// Of one run of the apply half on one host that only confirms.
+    pub confirmation: Cycle,
     /// Seconds after each removal until each host has it in force.
     pub delays: Vec<f64>,
 }
 
-/// How often a host applies something in a day: it confirms four times an hour, and one user joins or leaves each hour.
-pub const APPLIED: f64 = 4.0 * 24.0 + 24.0;
+/// How often in a day one user joins or leaves.
+pub const CHANGES: f64 = 24.0;
+/// How often in a day a host confirms what is published.
+pub const CONFIRMATIONS: f64 = 4.0 * 24.0;
 
 /// A cell of the table.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -157,12 +161,15 @@ impl Measured {
         let observed = self.relayed.get(&(OBSERVED, users))?;
         let mut delays = observed.delays.clone();
         delays.sort_by(f64::total_cmp);
+        let applied = |of: fn(&Cycle) -> f64| {
+            of(&observed.change) * CHANGES + of(&observed.confirmation) * CONFIRMATIONS
+        };
         Some(Cell {
             measured: measured.is_some(),
             iam: from.iam * HOUR,
             s3: (from.publisher_s3 + from.hosts_s3 * each) * HOUR,
-            cpu: from.cpu / count * DAY + observed.change.cpu * APPLIED,
-            bytes: from.bytes / count * DAY + observed.change.bytes * APPLIED,
+            cpu: from.cpu / count * DAY + applied(|cycle| cycle.cpu),
+            bytes: from.bytes / count * DAY + applied(|cycle| cycle.bytes),
             delay: (*delays.get(delays.len() / 2)?, *delays.last()?),
         })
     }

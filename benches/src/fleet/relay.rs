@@ -26,13 +26,23 @@ enum Said {
     Started(u8, u32),
     /// The apply half has run, and these of the users who leave are gone.
     Applied(u8, Instant, Vec<bool>),
+    /// The apply half has confirmed what is published.
+    Confirmed,
+}
+
+/// What all hosts are told.
+#[derive(Default)]
+struct Orders {
+    /// The apply half confirms once.
+    confirm: AtomicBool,
+    stop: AtomicBool,
 }
 
 /// Hosts that run until they are stopped.
 struct Hosts {
     running: Vec<Running<()>>,
     processes: BTreeMap<u8, u32>,
-    stop: Arc<AtomicBool>,
+    orders: Arc<Orders>,
     says: Sender<Said>,
     hears: Receiver<Said>,
 }
@@ -58,6 +68,7 @@ pub fn run(fleet: &Fleet, numbers: std::ops::Range<u8>, people: &People, window:
     let used = hosts.usage().since(before);
     let changes = (hosts.processes.len() * PAUSES.len()) as f64;
     all.change = Cycle { iam: 0.0, cpu: used.cpu / changes, bytes: used.bytes / changes, seconds: 0.0 };
+    all.confirmation = hosts.confirm();
     hosts.end();
     [alone, all]
 }
@@ -85,17 +96,16 @@ fn watched(fleet: &Fleet, publisher: &Publisher, hosts: &Hosts, window: u64) -> 
 impl Hosts {
     fn new() -> Self {
         let (says, hears) = mpsc::channel();
-        let stop = Arc::new(AtomicBool::new(false));
-        Self { running: Vec::new(), processes: BTreeMap::new(), stop, says, hears }
+        Self { running: Vec::new(), processes: BTreeMap::new(), orders: Arc::default(), says, hears }
     }
 
     /// Starts more, and waits until they know the users.
     fn start(&mut self, fleet: &Fleet, numbers: std::ops::Range<u8>, leaving: &[String]) {
         for number in numbers.clone() {
             let config = format!("{}[refresh]\nevery = \"10s\"\n", fleet.source());
-            let (says, stop, leaving) = (self.says.clone(), Arc::clone(&self.stop), leaving.to_vec());
+            let (says, orders, leaving) = (self.says.clone(), Arc::clone(&self.orders), leaving.to_vec());
             self.running.push(
-                fleet.host(number, move |member| live(number, member, &config, &leaving, &stop, &says)),
+                fleet.host(number, move |member| live(number, member, &config, &leaving, &orders, &says)),
             );
         }
         let mut waiting = numbers.len();
@@ -103,6 +113,7 @@ impl Hosts {
             match self.hears.recv().unwrap() {
                 Said::Started(number, process) => drop(self.processes.insert(number, process)),
                 Said::Applied(_, _, gone) => waiting -= usize::from(!gone.contains(&true)),
+                Said::Confirmed => {}
             }
         }
     }
@@ -126,25 +137,36 @@ impl Hosts {
         gone_on.into_values().collect()
     }
 
+    /// Has each host confirm once what is published, and returns what that costs one of them.
+    fn confirm(&self) -> Cycle {
+        let before = self.usage();
+        self.orders.confirm.store(true, Ordering::SeqCst);
+        let mut waiting = self.running.len();
+        while waiting > 0 {
+            waiting -= usize::from(matches!(self.hears.recv().unwrap(), Said::Confirmed));
+        }
+        let (used, hosts) = (self.usage().since(before), self.running.len() as f64);
+        Cycle { iam: 0.0, cpu: used.cpu / hosts, bytes: used.bytes / hosts, seconds: 0.0 }
+    }
+
     fn end(self) {
-        self.stop.store(true, Ordering::SeqCst);
+        self.orders.stop.store(true, Ordering::SeqCst);
         self.running.into_iter().for_each(Running::join);
     }
 }
 
 /// One host.
-fn live(
-    number: u8,
-    member: &Member,
-    config: &str,
-    leaving: &[String],
-    stop: &AtomicBool,
-    says: &Sender<Said>,
-) {
+fn live(number: u8, member: &Member, config: &str, leaving: &[String], orders: &Orders, says: &Sender<Said>) {
     member.host.machine.config(config);
-    let mut poll = member.poll();
+    let (mut poll, mut confirms) = (member.poll(), false);
     says.send(Said::Started(number, poll.id())).unwrap();
-    while !stop.load(Ordering::SeqCst) {
+    while !orders.stop.load(Ordering::SeqCst) {
+        if !confirms && orders.confirm.load(Ordering::SeqCst) {
+            confirms = true;
+            let applied = member.host.refresher(&["apply"]);
+            assert_eq!(applied.status, Some(0), "{}", applied.err);
+            says.send(Said::Confirmed).unwrap();
+        }
         if let Some(applied) = poll.applied() {
             assert_eq!(applied.status, Some(0), "{}", applied.err);
             let at = Instant::now();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{APPLIED, Cell, HOSTS, Measured, OBSERVED, USERS, Way};
+use super::{CHANGES, CONFIRMATIONS, Cell, HOSTS, Measured, OBSERVED, USERS, Way};
 use crate::plot::{self, Axes, Point, Series};
 
 /// The generated part of docs/fleet.md is between these lines.
@@ -74,8 +74,7 @@ fn of_hosts(measured: &Measured, ways: &[Way]) -> String {
     }
     writeln!(
         out,
-        "\nA day of the relay has {APPLIED} runs of the apply half: four confirmations and one change in an hour, each taken as \
-         costly as a change, which is too much."
+        "\nA day of the relay has {CHANGES} changes, of one user each, and {CONFIRMATIONS} runs of the apply half that only confirm."
     )
     .unwrap();
     out

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use claims::Uses;
 use claims::nss::{self, Answers, Asking, Files};
+use foldhash::{HashMap, HashMapExt as _};
 use listing::regular::{self, Links};
 use status::Locked;
 
@@ -134,15 +135,30 @@ impl Local {
         self.files.shells.contains(shell) || [NOLOGIN, "/sbin/nologin"].contains(&shell)
     }
 
-    /// The user or group that has this id: its name, and the service that knows it.
-    pub(crate) fn holder_of(&self, id: u32) -> Option<(&str, &str)> {
+    /// Who has which id.
+    pub(crate) fn holders(&self) -> Holders<'_> {
         let users = self.files.users.iter().map(|(name, &uid)| (name, uid));
         let groups = self.files.groups.iter().map(|(name, group)| (name, group.gid));
-        let local = users.chain(groups).find(|&(_, taken)| taken == id);
-        local.map(|(name, _)| (name.as_str(), "files")).or_else(|| {
-            let (service, name) = self.directory.id(id)?;
-            Some((name, service))
-        })
+        let mut files = HashMap::with_capacity(self.files.users.len());
+        for (name, id) in users.chain(groups) {
+            files.entry(id).or_insert(name.as_str());
+        }
+        Holders { files, directory: &self.directory }
+    }
+}
+
+/// Users and groups that are not of nss-iam, by id.
+pub(crate) struct Holders<'a> {
+    /// The first by name; a user before a group.
+    files: HashMap<u32, &'a str>,
+    directory: &'a Answers,
+}
+
+impl<'a> Holders<'a> {
+    /// The user or group that has this id: its name, and the service that knows it.
+    pub(crate) fn of(&self, id: u32) -> Option<(&'a str, &'a str)> {
+        let of_files = self.files.get(&id).map(|name| (*name, "files"));
+        of_files.or_else(|| self.directory.id(id).map(|(service, name)| (name, service)))
     }
 }
 
@@ -195,9 +211,10 @@ mod tests {
         let mut local = Local::of(Files::default(), Locked::default());
         local.files.users.insert("ana".to_owned(), 1000);
         local.files.groups.insert("adm".to_owned(), claims::nss::FileGroup { gid: 4, ..Default::default() });
-        assert_eq!(local.holder_of(1000), Some(("ana", "files")));
-        assert_eq!(local.holder_of(4), Some(("adm", "files")));
-        assert_eq!(local.holder_of(5), None);
+        let holders = local.holders();
+        assert_eq!(holders.of(1000), Some(("ana", "files")));
+        assert_eq!(holders.of(4), Some(("adm", "files")));
+        assert_eq!(holders.of(5), None);
     }
 
     #[test]

@@ -107,7 +107,8 @@ fn to_be_ended<'a>(
         users().filter(|user| user.active).map(|user| &user.name).collect()
     });
     let is_local = |name: &Name| local.is_none_or(|local| local.files.users.contains_key(name.as_str()));
-    let is_other = |uid: u32| local.map_or(uid < id::FIRST, |local| local.holder_of(uid).is_some());
+    let of_host = LazyCell::new(|| local.map(Local::holders));
+    let is_other = |uid: u32| of_host.as_ref().map_or(uid < id::FIRST, |of_host| of_host.of(uid).is_some());
     let left = state.users.iter().filter_map(|(id, user)| {
         let id = state.identities.get(id)?.id;
         let (uid, name) = (id.get(), &user.name);

@@ -12,14 +12,14 @@ use status::{SkipReason, Warning};
 use super::input::Input;
 use super::own_groups::{OwnGroups, OwnIds};
 use super::told::Told;
+use crate::local;
 
 /// The ids assigned so far.
 pub(super) struct Ids<'a> {
     input: &'a Input<'a>,
     given: BTreeMap<IamId, Identity>,
     holders: HashMap<Id, IamId>,
-    /// Of /etc/passwd and /etc/group.
-    of_files: HashSet<u32>,
+    of_host: local::Holders<'a>,
     /// The users and groups that asked for an id in this plan.
     asked: HashSet<IamId>,
 }
@@ -28,10 +28,7 @@ impl<'a> Ids<'a> {
     pub(super) fn new(input: &'a Input<'a>) -> Self {
         let given = input.state.identities.clone();
         let holders = given.iter().map(|(iam_id, identity)| (identity.id, iam_id.clone())).collect();
-        let files = &input.local.files;
-        let groups = files.groups.values().map(|group| group.gid);
-        let of_files = files.users.values().copied().chain(groups).collect();
-        Self { input, given, holders, of_files, asked: HashSet::new() }
+        Self { input, given, holders, of_host: input.local.holders(), asked: HashSet::new() }
     }
 
     /// Whether the id that was assigned before, if any, can still be used.
@@ -44,10 +41,7 @@ impl<'a> Ids<'a> {
 
     fn not_of_host(&self, id: Id, configured: bool) -> Result<(), SkipReason> {
         let id = id.get();
-        if !self.of_files.contains(&id) && self.input.local.directory.id(id).is_none() {
-            return Ok(());
-        }
-        self.input.local.holder_of(id).map_or(Ok(()), |(name, service)| {
+        self.of_host.of(id).map_or(Ok(()), |(name, service)| {
             let (name, service) = (name.to_owned(), service.to_owned());
             Err(SkipReason::IdOfHost { id, name, service, configured })
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cache::state::{self, Identity, State};
 use config::TagUse;
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, HashSet};
 use policy::precedence::{GroupClaim, IdClaim, LastHolder, Standing, UserClaim};
 use policy::{IamId, Id, Name};
 use status::{Part, SkipReason, Warning, What, escaped};
@@ -40,14 +40,12 @@ pub(super) fn groups<'a>(
     told: &mut Told,
 ) -> Vec<Group<'a>> {
     let names = names_of(input, own);
-    let mut sorted: Vec<_> = candidates
-        .groups
-        .iter()
-        .map(|group| (group, group_name(input, group, holders, &names, told)))
-        .map(|(group, name)| {
-            (group, name.and_then(|name| not_of_user(input, name, candidates, holders, &names, ids)))
-        })
-        .collect();
+    let all = candidates.groups.iter();
+    let named: Vec<_> = all.map(|group| (group, group_name(input, group, holders, &names, told))).collect();
+    let users = users_called(candidates, named.iter().filter_map(|(_, name)| name.as_ref().ok()).collect());
+    let of_group = |name| not_of_user(input, name, &users, holders, &names, ids);
+    let mut sorted: Vec<_> =
+        named.into_iter().map(|(group, name)| (group, name.and_then(of_group))).collect();
     sorted.sort_by_key(|(group, name)| GroupClaim {
         newcomer: group.present() != name.as_ref().ok(),
         account: group.rank,
@@ -78,23 +76,34 @@ pub(super) fn groups<'a>(
     published
 }
 
+/// The users who had one of these names.
+type Called<'c> = HashMap<&'c Name, Vec<&'c candidates::User<'c>>>;
+
+fn users_called<'c>(candidates: &'c Candidates<'_>, names: HashSet<&Name>) -> Called<'c> {
+    let mut users = Called::new();
+    for user in &candidates.users {
+        if let Some(known) = user.previous.filter(|known| names.contains(&known.name)) {
+            users.entry(&known.name).or_default().push(user);
+        }
+    }
+    users
+}
+
 /// Refuses a group's name that a user has: a group that is configured later disables nobody.
 fn not_of_user(
     input: &Input<'_>,
     name: Name,
-    candidates: &Candidates<'_>,
+    users: &Called<'_>,
     holders: &Holders<'_>,
     names: &Names<'_>,
     ids: &Ids<'_>,
 ) -> Result<Name, SkipReason> {
-    let keeps_it = |user: &&candidates::User<'_>| {
-        // Compared first: most groups have a name that no user has.
-        user.previous.is_some_and(|known| known.name == name)
-            && holders.present(user) == Some(&name)
+    let keeps_it = |user: &&&candidates::User<'_>| {
+        holders.present(user) == Some(&name)
             && ids.usable(&user.iam_id).is_ok()
             && names.check(name.as_str(), &user.iam_id, Standing::Present).is_ok()
     };
-    let holder = candidates.users.iter().find(keeps_it);
+    let holder = users.get(&name).into_iter().flatten().find(keeps_it);
     holder.map_or_else(|| Ok(name.clone()), |user| Err(already(input, &name, "user", user.iam_name)))
 }
 

@@ -331,11 +331,12 @@ fn disabled_users(
         .iter()
         .filter(|(_, user)| user.disabled.is_some() && !user.hidden)
         .filter_map(|(iam_id, user)| Some((iam_id, state.identities.get(iam_id)?, user)))
-        .filter(|(_, identity, _)| input.local.holder_of(identity.id.get()).is_none())
         .collect();
     if disabled.is_empty() {
         return Vec::new();
     }
+    let of_host = input.local.holders();
+    disabled.retain(|(_, identity, _)| of_host.of(identity.id.get()).is_none());
     let mut taken = taken();
     // If two users who left had the same name, the later one keeps it.
     disabled.sort_by_key(|(iam_id, _, user)| LastHolder::new(user.disabled, iam_id));

@@ -75,7 +75,7 @@ fn rows(world: &World, plan: &Plan) {
 fn floor(world: &World, id: Id, pinned: bool) {
     let first = if pinned { PINNED_FIRST } else { FIRST };
     assert!((first..=LAST).contains(&id.get()), "{id}");
-    assert!(![65534, 65535].contains(&id.get()) && world.local.holder_of(id.get()).is_none(), "{id}");
+    assert!(![65534, 65535].contains(&id.get()) && world.local.holders().of(id.get()).is_none(), "{id}");
 }
 
 fn groups(plan: &Plan) {

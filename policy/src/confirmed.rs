@@ -13,7 +13,7 @@ pub const NAME: &str = "confirmed";
 /// The largest record that is read, in bytes.
 pub const MAX_SIZE: u64 = 16 << 10;
 
-/// How many stored times an entry can replace. A file with more of them is written again.
+/// How many stored times an entry can replace. If more of them are new, the file is written again.
 const MOST: usize = 64;
 
 const FIRST: &str = "nss-iam confirmed 1";
@@ -73,12 +73,12 @@ impl Moves {
     pub fn between(pairs: impl IntoIterator<Item = (i64, i64)>) -> Option<Self> {
         let mut moves = BTreeMap::new();
         for (stored, now) in pairs {
-            if *moves.entry(stored).or_insert(now) != now || moves.len() > MOST {
+            if *moves.entry(stored).or_insert(now) != now {
                 return None;
             }
         }
         moves.retain(|stored, now| stored != now);
-        Some(Self(moves))
+        (moves.len() <= MOST).then_some(Self(moves))
     }
 
     /// The time that counts for what is stored with the time `stored`.
@@ -230,6 +230,8 @@ mod tests {
         };
         assert!(record.to_string().len() * 3 < usize::try_from(MAX_SIZE).unwrap());
         assert_eq!(Moves::between(times(most + 1)), None);
+        let same = (10_000..11_000).map(|time| (time, time));
+        assert_eq!(Moves::between(times(most).chain(same)), Moves::between(times(most)));
     }
 
     #[test]

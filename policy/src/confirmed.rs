@@ -1,13 +1,15 @@
 //! The record `confirmed`: at which times a source confirmed again what `keys.db` and `state.db` contain, so that a refresh
 //! without news need not write these files. Each entry names the content that it is about, so it says nothing about any
-//! other file, such as an older one that was restored.
+//! other file, such as an older one that was restored. The fetch half has one of its own, about `listing.json`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// The name of the file in the directory of the cache.
+use crate::offer;
+
+/// The name of the file, in the directory of the cache and in that of the fetch half.
 pub const NAME: &str = "confirmed";
 
 /// The largest record that is read, in bytes.
@@ -58,8 +60,18 @@ impl Content {
     #[must_use]
     pub fn digest(mut self) -> String {
         self.hash.update(&self.waiting);
-        self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(self.hash)
     }
+}
+
+/// SHA-256 of bytes, in hexadecimal digits: it identifies a file that is compared as a whole.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    hexadecimal(Sha256::new_with_prefix(bytes))
+}
+
+fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Times that replace the stored ones, in seconds since 1970. Stored times that are not in it count as they are.
@@ -85,6 +97,13 @@ impl Moves {
     #[must_use]
     pub fn now(&self, stored: i64) -> i64 {
         self.0.get(&stored).copied().unwrap_or(stored)
+    }
+
+    /// The same at the time `clock`, for a record that another user writes: only a later time counts, and none in the future.
+    #[must_use]
+    pub fn later(&self, stored: i64, clock: i64) -> i64 {
+        let now = self.now(stored);
+        if now < stored || offer::is_in_future(now, clock) { stored } else { now }
     }
 }
 
@@ -112,30 +131,12 @@ impl Record {
     /// Reads a record; none if it has any other form, so that the times in the files count.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.strip_suffix('\n')?.split('\n');
-        if lines.next() != Some(FIRST) || lines.next_back() != Some(LAST) {
-            return None;
-        }
-        let mut entries: Vec<(&str, Entry)> = Vec::new();
-        for line in lines {
-            let words: Vec<&str> = line.split(' ').collect();
-            match words.as_slice() {
-                [file @ ("keys" | "state"), digest, asked] if is_digest(digest) => {
-                    let (digest, asked) = ((*digest).to_owned(), asked.parse().ok()?);
-                    entries.push((file, Entry { digest, asked, moves: Moves::default() }));
-                }
-                [stored, now] => {
-                    let (_, entry) = entries.last_mut()?;
-                    entry.moves.0.insert(stored.parse().ok()?, now.parse().ok()?);
-                }
-                _ => return None,
-            }
-        }
         let mut record = Self::default();
-        for (file, entry) in entries {
+        for (file, entry) in entries(text)? {
             match file {
                 "keys" => record.keys = Some(entry),
-                _ => record.state.push(entry),
+                "state" => record.state.push(entry),
+                _ => return None,
             }
         }
         Some(record)
@@ -156,18 +157,77 @@ impl Record {
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{FIRST}")?;
         let keys = self.keys.iter().map(|entry| ("keys", entry));
-        for (file, Entry { digest, asked, moves }) in
-            keys.chain(self.state.iter().map(|entry| ("state", entry)))
-        {
-            writeln!(f, "{file} {digest} {asked}")?;
-            for (stored, now) in &moves.0 {
-                writeln!(f, "{stored} {now}")?;
-            }
-        }
-        writeln!(f, "{LAST}")
+        write(f, keys.chain(self.state.iter().map(|entry| ("state", entry))))
     }
+}
+
+/// The record about a `listing.json`. Who writes it can also write that file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListingTimes {
+    /// See [`digest`].
+    pub digest: String,
+    /// The times of the document and of its accounts: `read` and `as_of`.
+    pub accounts: Moves,
+    /// The times of its users: `confirmed`.
+    pub users: Moves,
+}
+
+impl ListingTimes {
+    /// Reads a record; none if it has any other form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match <[_; 2]>::try_from(entries(text)?).ok()? {
+            [("accounts", accounts), ("users", users)] if accounts.digest == users.digest => {
+                Some(Self { digest: users.digest, accounts: accounts.moves, users: users.moves })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ListingTimes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { digest, accounts, users } = self.clone();
+        let [accounts, users] =
+            [accounts, users].map(|moves| Entry { digest: digest.clone(), asked: 0, moves });
+        write(f, [("accounts", &accounts), ("users", &users)].into_iter())
+    }
+}
+
+/// What each entry is about, and the entry.
+fn entries(text: &str) -> Option<Vec<(&str, Entry)>> {
+    let mut lines = text.strip_suffix('\n')?.split('\n');
+    if lines.next() != Some(FIRST) || lines.next_back() != Some(LAST) {
+        return None;
+    }
+    let mut entries: Vec<(&str, Entry)> = Vec::new();
+    for line in lines {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            [about, digest, asked] if is_digest(digest) => {
+                let (digest, asked) = ((*digest).to_owned(), asked.parse().ok()?);
+                entries.push((about, Entry { digest, asked, moves: Moves::default() }));
+            }
+            [stored, now] => {
+                let (_, entry) = entries.last_mut()?;
+                entry.moves.0.insert(stored.parse().ok()?, now.parse().ok()?);
+            }
+            _ => return None,
+        }
+    }
+    Some(entries)
+}
+
+fn write<'a>(f: &mut fmt::Formatter<'_>, entries: impl Iterator<Item = (&'a str, &'a Entry)>) -> fmt::Result {
+    writeln!(f, "{FIRST}")?;
+    for (about, Entry { digest, asked, moves }) in entries {
+        writeln!(f, "{about} {digest} {asked}")?;
+        for (stored, now) in &moves.0 {
+            writeln!(f, "{stored} {now}")?;
+        }
+    }
+    writeln!(f, "{LAST}")
 }
 
 fn is_digest(word: &str) -> bool {
@@ -200,13 +260,26 @@ mod tests {
         #[test]
         fn a_record_is_read_back_and_a_cut_one_says_nothing(
             keys in prop::option::of(entry()), state in prop::collection::vec(entry(), 0..3), cut in 0..200_usize,
+            of_accounts in moves(), of_users in entry(),
         ) {
+            let listing = ListingTimes { digest: of_users.digest, accounts: of_accounts, users: of_users.moves };
             let record = Record { keys, state };
-            let text = record.to_string();
+            let (text, of_listing) = (record.to_string(), listing.to_string());
+            prop_assert_eq!(ListingTimes::parse(&text), None);
+            prop_assert_eq!(Record::parse(&of_listing), None);
             prop_assert_eq!(Record::parse(&text), Some(record));
-            if let Some(cut) = text.len().checked_sub(cut + 1) {
-                prop_assert_eq!(Record::parse(&text[..cut]), None);
-            }
+            prop_assert_eq!(ListingTimes::parse(&of_listing), Some(listing));
+            let short = |text: &str| text.len().checked_sub(cut + 1).map(|end| text[..end].to_owned());
+            prop_assert_eq!(short(&text).and_then(|text| Record::parse(&text)), None);
+            prop_assert_eq!(short(&of_listing).and_then(|text| ListingTimes::parse(&text)), None);
+        }
+
+        #[test]
+        fn a_record_of_another_user_only_makes_times_later_and_none_later_than_now(
+            stored in -9..9_i64, now in -9..9_i64, ahead in -400..400_i64,
+        ) {
+            let later = Moves::between([(stored, now)]).unwrap().later(stored, now - ahead);
+            prop_assert_eq!(later, if now > stored && ahead <= 300 { now } else { stored });
         }
 
         #[test]
@@ -241,6 +314,27 @@ mod tests {
         assert_eq!(record.of_keys(&digest("a")), Some(&entry));
         assert_eq!((record.of_keys(&digest("b")), record.of_state(&digest("b"))), (None, None));
         assert_eq!(record.of_keys(""), None);
+    }
+
+    #[test]
+    fn the_digest_of_a_file_is_that_of_sha256sum() {
+        let expected = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!((super::digest(b"").as_str(), super::digest(b"a") == expected), (expected, false));
+    }
+
+    #[test]
+    fn a_record_of_a_listing_is_about_one_content_and_nothing_else() {
+        let entry = |about, digit: &str| format!("{about} {} 0\n1 2\n", digit.repeat(64));
+        let (accounts, users) = (entry("accounts", "0"), entry("users", "0"));
+        let parsed = |body: &str| ListingTimes::parse(&format!("{FIRST}\n{body}{LAST}\n"));
+        assert!(parsed(&format!("{accounts}{users}")).is_some());
+        for body in ["", &accounts, &users] {
+            assert_eq!(parsed(body), None, "{body}");
+        }
+        for body in [[&users, &accounts], [&accounts, &accounts], [&accounts, &entry("users", "1")]] {
+            assert_eq!(parsed(&body.map(String::as_str).concat()), None, "{body:?}");
+        }
+        assert_eq!(parsed(&[&accounts, &users, &users].map(String::as_str).concat()), None);
     }
 
     #[test]

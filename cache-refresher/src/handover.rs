@@ -2,6 +2,8 @@
 //! who could have written them, and parses them like any hostile input. If the configuration names keys that may sign, the apply
 //! half takes users, groups and times only from the signed document, and verifies it.
 
+mod times;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -15,15 +17,18 @@ use foldhash::HashSet;
 use jiff::Timestamp;
 use listing::regular::{self, Links, Unread as NoFile};
 use listing::{Failure, Listing, signed};
-use sha2::{Digest as _, Sha256};
+use nix::unistd::geteuid;
+use policy::confirmed;
 use status::Fetched;
 
 use crate::fetch::{self, Content, Judge, Release};
 use crate::known::Known;
-use crate::replace::replace;
+use crate::replace::{replace, replace_by};
 
 /// Where the fetch half leaves its listing.
 pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
+/// Which times in the listing are later by now.
+pub(crate) const CONFIRMED: &str = "/var/lib/nss-iam-fetch/confirmed";
 /// Where it leaves a signed document, as it was read.
 pub(crate) const DOCUMENT: &str = "/var/lib/nss-iam-fetch/listing.signed";
 /// Which object in S3 that document is: its ETag and URL, and the digest of the document. Written after it.
@@ -77,7 +82,9 @@ pub(crate) fn owner() -> Option<u32> {
 /// Reads the listing for the apply half.
 pub(crate) fn read(fetcher: Option<u32>, wanted: Wanted<'_>) -> Result<Listing, Unread> {
     let config = wanted.config;
-    let said = checked(LISTING, listing::MAX_BYTES, fetcher).and_then(|bytes| Ok(Listing::parse(&bytes)?));
+    let record = record(fetcher);
+    let said = checked(LISTING, listing::MAX_BYTES, fetcher)
+        .and_then(|bytes| Ok(times::parse(&bytes, record.as_deref(), wanted.now)?));
     if config.trust.verifies() {
         let listing = wanted.accept(&checked(DOCUMENT, listing::MAX_BYTES, fetcher)?)?;
         return Ok(with_errors(listing, said.ok()));
@@ -127,6 +134,12 @@ fn with_errors(mut listing: Listing, said: Option<Listing>) -> Listing {
     listing
 }
 
+/// The record about the listing; one that somebody else could have written says nothing. It is read before the listing: one that
+/// replaces the listing meanwhile has newer times.
+fn record(fetcher: Option<u32>) -> Option<Vec<u8>> {
+    checked(CONFIRMED, confirmed::MAX_SIZE, fetcher).ok()
+}
+
 /// The content of a file that must belong to the user of the fetch half or to root, and that nobody else may be able to write.
 fn checked(path: &'static str, largest: u64, fetcher: Option<u32>) -> Result<Vec<u8>, Unread> {
     let untrusted = |why: String| Unread::Untrusted { path, why };
@@ -164,8 +177,7 @@ pub(crate) fn kept(config: &Config) -> Option<Content> {
 
 /// The content of [`ETAG`].
 fn about(etag: &str, url: &str, document: &[u8]) -> String {
-    let digest: String = Sha256::digest(document).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{etag}\n{url}\n{digest}\n")
+    format!("{etag}\n{url}\n{}\n", confirmed::digest(document))
 }
 
 /// The report of the last fetch, if there is one that can be read.
@@ -181,9 +193,10 @@ pub(crate) fn write_report(fetched: &Fetched) -> io::Result<()> {
 }
 
 /// The previous listing, for the fetch half, if it is of the same source.
-pub(crate) fn previous(source: &Source) -> Option<Listing> {
+pub(crate) fn previous(source: &Source, now: Timestamp) -> Option<Listing> {
+    let record = record(owner());
     let unusable = match listing::read(Path::new(LISTING), Links::Refuse).map_err(io::Error::from) {
-        Ok(file) => match Listing::parse(&file.bytes) {
+        Ok(file) => match times::parse(&file.bytes, record.as_deref(), now) {
             Ok(listing) if source.has_url(&listing.source) => return Some(listing),
             Ok(_) => None,
             Err(cause) => Some(cause.to_string()),
@@ -202,10 +215,17 @@ pub(crate) fn call_apply() -> io::Result<()> {
     fs::write(DUE, "")
 }
 
-/// Which file the listing is now; none if there is none.
-pub(crate) fn which() -> Option<(u64, u64, i64, i64)> {
-    let about = fs::symlink_metadata(LISTING).ok()?;
-    Some((about.dev(), about.ino(), about.mtime(), about.mtime_nsec()))
+/// Which files the listing and the record about it are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Which([Option<(u64, u64, i64, i64)>; 2]);
+
+/// Which files they are now; none if there is no listing.
+pub(crate) fn which() -> Option<Which> {
+    let which = Which([LISTING, CONFIRMED].map(|path| {
+        let about = fs::symlink_metadata(path).ok()?;
+        Some((about.dev(), about.ino(), about.mtime(), about.mtime_nsec()))
+    }));
+    matches!(which, Which([Some(_), _])).then_some(which)
 }
 
 /// Replaces a file if its content is another.
@@ -216,10 +236,10 @@ fn changed(directory: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
     reserve::with(directory, || replace(path, content, 0o600, None))
 }
 
-/// Replaces the listing, and the document if it is one that the apply half verifies. If the disk is full, the reserve makes
+/// Writes the document, if it is one that the apply half verifies, and the listing. If the disk is full, the reserve makes
 /// room: a listing with fewer users is what matters most.
-pub(crate) fn write(listing: &Listing, document: Option<&Content>) -> io::Result<()> {
-    let (path, json) = (Path::new(LISTING), serde_json::to_vec(listing)?);
+pub(crate) fn write(listing: &mut Listing, document: Option<&Content>) -> io::Result<()> {
+    let path = Path::new(LISTING);
     let directory = path.parent().unwrap_or(Path::new("/"));
     if let Some(document) = document {
         changed(directory, Path::new(DOCUMENT), &document.bytes)?;
@@ -228,12 +248,29 @@ pub(crate) fn write(listing: &Listing, document: Option<&Content>) -> io::Result
             changed(directory, Path::new(ETAG), about.as_bytes())?;
         }
     }
-    reserve::with(directory, || replace(path, &json, 0o600, None))?;
-    let bytes = json.len() + document.map_or(0, |document| document.bytes.len());
-    if let Err(cause) = reserve::keep(directory, bytes as u64) {
+    if !is_confirmed(directory, listing) {
+        let write = |file: &mut dyn io::Write| Ok(serde_json::to_writer(file, listing)?);
+        reserve::with(directory, || replace_by(path, 0o600, None, write))?;
+        // It is about the listing that was replaced, so it says nothing from now on.
+        let _ = fs::remove_file(CONFIRMED);
+    }
+    let size = fs::metadata(path).map_or(0, |about| about.len());
+    let bytes = size + document.map_or(0, |document| document.bytes.len() as u64);
+    if let Err(cause) = reserve::keep(directory, bytes) {
         log::warn!("cannot reserve space for the next listing in '{}': {cause}", directory.display());
     }
     Ok(())
+}
+
+/// Whether it was enough to write the record: the present listing differs in nothing but times.
+fn is_confirmed(directory: &Path, listing: &mut Listing) -> bool {
+    let Ok(present) = listing::read(Path::new(LISTING), Links::Refuse) else { return false };
+    // One that somebody has put back may not be as this half writes it.
+    let is_ours = present.about.uid() == geteuid().as_raw() && present.about.mode() & 0o7777 == 0o600;
+    let record = if is_ours { times::record(&present.bytes, listing) } else { None };
+    let Some(record) = record.map(|record| record.to_string()) else { return false };
+    // If it cannot be written, the listing can perhaps.
+    changed(directory, Path::new(CONFIRMED), record.as_bytes()).is_ok()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use status::Fetched;
 
 use crate::cli::Cli;
 use crate::fetch::{self, Calls, Content, Look, Looked, Past, Session};
-use crate::handover::{self, LISTING};
+use crate::handover::{self, LISTING, Which};
 use crate::notify::Systemd;
 use crate::progress::Bar;
 use crate::runner::{self, Before, Loaded, now};
@@ -52,7 +52,7 @@ struct Poll {
     settled: Option<Settled>,
     written: Option<Written>,
     /// What was read of accounts last, and the file that was the listing then.
-    last: Option<(Listing, Option<File>)>,
+    last: Option<(Listing, Option<Which>)>,
     past: Past,
     /// The document that was read last and refused, so that it is not transferred again.
     refused: Option<Content>,
@@ -66,7 +66,6 @@ struct Poll {
     apply: Apply,
 }
 
-type File = (u64, u64, i64, i64);
 type Counts = BTreeMap<String, u64>;
 
 /// The document that was read last, and the time in which what was made of it holds.
@@ -99,7 +98,7 @@ impl Told {
 struct Written {
     digest: Digest,
     at: Timestamp,
-    file: Option<File>,
+    file: Option<Which>,
 }
 
 /// Runs the fetch half once, or, if the configuration says how often, until it is ended. For systemd, it is ready after the first
@@ -224,7 +223,7 @@ impl Poll {
         self.past = read.past.clone();
         self.settle(&read, time, confirm(config));
         self.failures = read.failures.iter().map(Told::of).collect();
-        self.write(config, &read, fetched, (time, file));
+        self.write(config, &mut read, fetched, (time, file));
         if config.source.is_directory() {
             self.last = Some((read.listing, handover::which()));
         }
@@ -282,9 +281,9 @@ impl Poll {
     fn write(
         &mut self,
         config: &Config,
-        read: &fetch::Fetched,
+        read: &mut fetch::Fetched,
         mut fetched: Fetched,
-        (now, file): (Timestamp, Option<File>),
+        (now, file): (Timestamp, Option<Which>),
     ) {
         add(&mut self.calls, std::mem::take(&mut fetched.calls));
         add(&mut self.throttled, std::mem::take(&mut fetched.throttled));

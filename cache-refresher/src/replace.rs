@@ -1,9 +1,9 @@
 //! Replaces a file that this half of the refresher alone writes.
 
-use std::io;
+use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
-use cache::replace::{self, Attributes};
+use cache::replace::{self, Attributes, New};
 
 /// Replaces the file at `path`; the new one has this content, this mode and, if given, this group. The caller holds the lock
 /// of its half, so that temporary files of a refresher that was killed can be removed.
@@ -11,8 +11,27 @@ use cache::replace::{self, Attributes};
 /// # Errors
 /// Of the operating system. The old file is then unchanged.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32, gid: Option<u32>) -> io::Result<()> {
+    replace_by(path, mode, gid, |file| file.write_all(bytes))
+}
+
+/// The same, with the content that `write` writes.
+///
+/// # Errors
+/// Of the operating system, or of `write`. The old file is then unchanged.
+pub(crate) fn replace_by(
+    path: &Path,
+    mode: u32,
+    gid: Option<u32>,
+    write: impl Fn(&mut dyn io::Write) -> io::Result<()>,
+) -> io::Result<()> {
     replace::remove_leftovers(path)?;
-    replace::replace(path, bytes, &Attributes::of_mode(mode).owned_by(None, gid))
+    let new = New::beside(path)?;
+    let mut file = BufWriter::new(new.file());
+    write(&mut file)?;
+    file.flush()?;
+    drop(file);
+    Attributes::of_mode(mode).owned_by(None, gid).give(new.file())?;
+    new.place()
 }
 
 #[cfg(test)]

@@ -248,7 +248,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     let past = calls::past(Path::new(calls::OF_FETCH));
     let before =
         Before { session: &session, listing: None, past: past.clone(), document: None, refused: None };
-    let read = read(cli, config, before);
+    let mut read = read(cli, config, before);
     let fetched = outcome(&read);
     if cli.dry_run {
         return Fetched { listing: Some(read.listing), ..fetched };
@@ -256,7 +256,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     if read.past != past {
         calls::write(Path::new(calls::OF_FETCH), &read.past);
     }
-    match hand_over(config, &read) {
+    match hand_over(config, &mut read) {
         Ok(()) => fetched,
         Err((status, message)) => {
             log::error!("{message}");
@@ -280,11 +280,11 @@ pub(crate) struct Before<'a> {
 /// Reads the source.
 pub(crate) fn read(cli: &Cli, config: &Config, before: Before<'_>) -> fetch::Fetched {
     let source = &config.source;
-    let progress = Arc::new(Bar::start());
+    let (progress, now) = (Arc::new(Bar::start()), now());
     let release = fetch::Release { all: cli.force, names: cli.release.iter().cloned().collect() };
     let request = fetch::Request {
         config,
-        previous: before.listing.or_else(|| handover::previous(source)),
+        previous: before.listing.or_else(|| handover::previous(source, now)),
         remembered: Known::read(Path::new(cache::DIRECTORY))
             .map(|known| known.accounts_of(source))
             .unwrap_or_default(),
@@ -295,7 +295,7 @@ pub(crate) fn read(cli: &Cli, config: &Config, before: Before<'_>) -> fetch::Fet
         release: &release,
         past: before.past,
         asked: asked(),
-        now: now(),
+        now,
         progress: Arc::clone(&progress) as Arc<dyn fetch::Progress>,
     };
     let fetched = fetch::fetch(request, before.session);
@@ -322,9 +322,9 @@ pub(crate) fn outcome(read: &fetch::Fetched) -> Fetched {
 ///
 /// # Errors
 /// The exit status, and what to say.
-pub(crate) fn hand_over(config: &Config, read: &fetch::Fetched) -> Result<(), (u8, String)> {
+pub(crate) fn hand_over(config: &Config, read: &mut fetch::Fetched) -> Result<(), (u8, String)> {
     let document = read.document.as_ref().filter(|_| config.trust.verifies());
-    handover::write(&read.listing, document).map_err(|cause| {
+    handover::write(&mut read.listing, document).map_err(|cause| {
         (exit::of_io(&cause), format!("cannot write '{LISTING}': {cause}; the previous listing stays"))
     })
 }

@@ -6,6 +6,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::Output;
 
+use jiff::Timestamp;
+use listing::Listing;
+use policy::confirmed::{ListingTimes, Moves};
 use serde_json::{Value, json};
 
 use crate::{Machine, text};
@@ -16,6 +19,8 @@ pub const REFRESHER: &str = "/usr/libexec/nss-iam/cache-refresher";
 pub const CACHE: &str = "/var/lib/nss-iam";
 /// The listing that the fetch half writes.
 pub const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
+/// Which times in it are later by now.
+pub const CONFIRMED: &str = "/var/lib/nss-iam-fetch/confirmed";
 
 const BODY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINVgib+1IFE7gfaOcIKvZCB2gpfaIIBmuHp4bcE/W4oF";
 
@@ -32,6 +37,29 @@ pub fn listing(users: &[Value]) -> Value {
     let group = json!({"id": "g-ops", "name": "Ops", "members": members});
     let read = jiff::Timestamp::now().to_string();
     json!({"version": 1, "read": read, "accounts": [{"groups": [group], "users": users}]})
+}
+
+/// The listing that the fetch half has left, with the times that count now.
+///
+/// # Panics
+/// If it is not a listing.
+#[must_use]
+pub fn left_listing() -> Option<Listing> {
+    let record = fs::read_to_string(CONFIRMED).ok().and_then(|text| ListingTimes::parse(&text));
+    let json = fs::read(LISTING).ok()?;
+    let mut listing = Listing::parse(&json).expect("the fetch half writes a listing");
+    let record = record.filter(|record| record.digest == policy::confirmed::digest(&json));
+    if let Some(ListingTimes { accounts, users, .. }) = record {
+        let now = |time: Option<Timestamp>, moves: &Moves| {
+            time.and_then(|time| Timestamp::from_second(moves.now(time.as_second())).ok())
+        };
+        listing.read = now(listing.read, &accounts);
+        for account in &mut listing.accounts {
+            account.as_of = now(account.as_of, &accounts);
+            account.users.iter_mut().for_each(|user| user.confirmed = now(user.confirmed, &users));
+        }
+    }
+    Some(listing)
 }
 
 /// How a program ended.

@@ -33,7 +33,9 @@ mod ssh;
 pub mod vm;
 
 pub use emulator::{Account, Emulator, INSTANCE, INSTANCE_ROLE, REGION, client};
-pub use host::{CACHE, Found, Host, LISTING, REFRESHER, Ran, files, files_below, listing, user};
+pub use host::{
+    CACHE, CONFIRMED, Found, Host, LISTING, REFRESHER, Ran, files, files_below, left_listing, listing, user,
+};
 pub use machine::{Machine, is_root, module};
 pub use proxy::{Call, Fault, FaultProxy, ForwardProxy};
 pub use published::{Person, move_last_questions, published};

@@ -258,7 +258,7 @@ fn no_message_and_no_manual_names_a_file_of_the_repository() {
 }
 
 /// What its programs make on a host; and, last, the file that sshd is told and that must never exist.
-const MADE: [&str; 30] = [
+const MADE: [&str; 31] = [
     "/etc/authselect/custom/nss-iam/nsswitch.conf",
     "/etc/nss-iam/config.d/10-enable.toml",
     "/etc/nss-iam/config.d/50-adopt.toml",
@@ -269,6 +269,7 @@ const MADE: [&str; 30] = [
     "/run/nss-iam-imds.nft",
     "/run/nss-iam-refresh",
     "/var/lib/nss-iam-fetch/calls.json",
+    "/var/lib/nss-iam-fetch/confirmed",
     "/var/lib/nss-iam-fetch/due",
     "/var/lib/nss-iam-fetch/listing.etag",
     "/var/lib/nss-iam-fetch/listing.json",

@@ -9,7 +9,7 @@ use cache::schema::{CACHE, KEYS, STATE};
 use listing::Listing;
 
 use super::on_disk::OnDisk;
-use crate::handover::{DOCUMENT, LISTING};
+use crate::handover::{CONFIRMED, DOCUMENT, LISTING};
 
 /// The listing, and the files of the cache as it completes them.
 pub(super) struct Reading {
@@ -33,7 +33,7 @@ impl Stamp {
         let state = directory.join(STATE.name);
         let names =
             [STATE.name, "state.db-journal", CACHE.name, KEYS.name, policy::confirmed::NAME, "known.json"];
-        let listings = [LISTING, DOCUMENT].map(PathBuf::from);
+        let listings = [LISTING, CONFIRMED, DOCUMENT].map(PathBuf::from);
         let paths = names.map(|name| directory.join(name)).into_iter().chain(listings);
         let mut counter = [0; 4];
         // Without a counter, the times decide.

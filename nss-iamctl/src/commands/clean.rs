@@ -40,8 +40,15 @@ const FILES: [&str; 8] = [
 pub(crate) fn run(host: &Host, args: &cli::Clean, out: &mut dyn Write) -> Result<u8, Error> {
     let mut paths = of(&host.path(cache::DIRECTORY), &FILES)?;
     if let Some(directory) = host.path(LISTING).parent() {
-        let names =
-            ["listing.json", "listing.signed", "listing.etag", "calls.json", "report.json", reserve::NAME];
+        let names = [
+            "listing.json",
+            confirmed::NAME,
+            "listing.signed",
+            "listing.etag",
+            "calls.json",
+            "report.json",
+            reserve::NAME,
+        ];
         paths.extend(of(directory, &names)?);
     }
     if !args.dry_run && !args.yes {
@@ -176,6 +183,7 @@ mod tests {
         }
         for path in [
             "var/lib/nss-iam-fetch/listing.json",
+            "var/lib/nss-iam-fetch/confirmed",
             "var/lib/nss-iam-fetch/listing.signed",
             "var/lib/nss-iam-fetch/listing.etag",
             "var/lib/nss-iam-fetch/listing.new",
@@ -194,7 +202,7 @@ mod tests {
         };
         let left = || files::names(&root.path().join("var/lib/nss-iam")).unwrap();
         let dry = run(true);
-        assert_eq!((dry.lines().count(), left().len()), (19, 17));
+        assert_eq!((dry.lines().count(), left().len()), (20, 17));
         let told = run(false);
         assert_eq!(told, dry.replace("would remove", "removed"));
         let (keys, cache) = (told.find("keys.db"), told.find("cache.db"));

@@ -130,7 +130,8 @@ fn published(directory: &Path, schema: Schema) -> Result<(), Trouble> {
     cache::publish::read_to_end(&directory.join(schema.name)).map_err(|cause| Trouble::from(&cause))
 }
 
-/// The directory belongs to an unprivileged user, who could have put anything there.
+/// The directory belongs to an unprivileged user, who could have put anything there. No command uses a time of the listing, so the
+/// record about these is not read.
 fn read_listing(path: &Path) -> Result<Listing, Trouble> {
     let file = listing::read(path, Links::Refuse).map_err(|unread| match unread {
         Unread::Open(cause) | Unread::Read(cause) => Trouble::from(&cause),

@@ -1,7 +1,5 @@
 //! A host with nss-iam installed, in a separate account.
 
-use std::fs;
-
 use listing::Listing;
 use serde_json::Value;
 use tests::{Account, Call, Fault, FaultProxy, Machine, text};
@@ -50,11 +48,10 @@ impl Host {
         let line = [&["/usr/libexec/nss-iam/cache-refresher", "fetch"], more].concat();
         let mut command = self.machine.command(&line);
         let ran = command.envs(environment.iter().cloned()).output().unwrap();
-        let listing = fs::read("/var/lib/nss-iam-fetch/listing.json").ok();
         Ended {
             status: ran.status.code(),
             said: text(&ran.stderr).to_owned(),
-            listing: listing.map(|json| Listing::parse(&json).unwrap()),
+            listing: tests::left_listing(),
         }
     }
 

@@ -12,7 +12,7 @@ use tests::{Fault, FaultProxy, text};
 
 use crate::host::{Host, five};
 
-const FILES: [&str; 4] = ["listing.json", "report.json", "due", "calls.json"];
+const FILES: [&str; 5] = ["listing.json", "report.json", "due", "calls.json", "confirmed"];
 const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
 const PATIENCE: Duration = Duration::from_secs(60);
 

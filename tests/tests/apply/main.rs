@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and asks the module as glibc does"
 )]
 
+mod confirmed;
 mod disk;
 mod distrust;
 mod killed;

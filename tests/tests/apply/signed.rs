@@ -7,8 +7,9 @@ use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
 use listing::signed::Signer;
+use policy::confirmed::{ListingTimes, Moves};
 use serde_json::{Value, json};
-use tests::{CACHE, Host, LISTING, user};
+use tests::{CACHE, CONFIRMED, Host, LISTING, user};
 
 const SOURCE: &str = "/srv/users.signed";
 /// What the fetch half has read.
@@ -132,6 +133,18 @@ fn only_the_signed_document_says_who_is_a_user() {
         );
     }
     assert_eq!(fleet.host.status()["accounts"][0]["errors"][0]["cause"], "told by the fetch half");
+    // A record beside what the fetch half says makes nothing fresher.
+    fleet.host.list(&listing);
+    let (json, now) = (fs::read(LISTING).unwrap(), Timestamp::now().as_second());
+    let times =
+        listing["accounts"][0]["users"][0]["confirmed"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let moves = Moves::between([(times.as_second(), now)]).unwrap();
+    let digest = policy::confirmed::digest(&json);
+    let record = ListingTimes { digest, accounts: moves.clone(), users: moves };
+    let confirmed = fleet.host.status()["confirmed"].clone();
+    fs::write(CONFIRMED, record.to_string()).unwrap();
+    assert_eq!(fleet.host.refresher(&["apply"]).status, Some(0));
+    assert_eq!(fleet.host.status()["confirmed"], confirmed);
     // One who is no longer in it is out.
     let two = fleet.good(2, &["ana", "bob"]);
     fleet.accepts(&two);

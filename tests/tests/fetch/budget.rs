@@ -1,12 +1,13 @@
 //! How many calls refreshes make where `[refresh]` limits them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use listing::{Listing, User, WarningCode};
 use serde_json::json;
-use tests::Fault;
+use tests::{Fault, LISTING};
 
 use crate::host::{GROUPS, Host, five};
 
@@ -17,6 +18,10 @@ fn read_between(before: &Listing, after: &Listing) -> usize {
     };
     let before = users(before);
     users(after).values().filter(|user| user.confirmed != before[&user.id].confirmed).count()
+}
+
+fn inode() -> u64 {
+    fs::metadata(LISTING).unwrap().ino()
 }
 
 /// One call for each group and for each user who is due, besides `sts:GetCallerIdentity`.
@@ -36,14 +41,22 @@ fn with_keys_every_a_refresh_asks_for_the_keys_of_those_who_are_due_and_if_it_wa
         assert_eq!(actions.len(), 3 + count("ListSSHPublicKeys"), "{actions:?}");
         (count("ListSSHPublicKeys"), ended.listing.unwrap())
     };
+    let before = inode();
     let (due, second) = calls(&[]);
     assert_eq!(due, read_between(&first, &second));
+    assert_eq!(
+        inode() == before,
+        due == 0,
+        "users who were read together get different times only in a new listing"
+    );
     assert!(due < 5, "all periods would end in the same seconds");
     // After the second in which the keys were read.
     std::thread::sleep(Duration::from_secs(1));
     File::create("/run/nss-iam-refresh").unwrap();
+    let before = inode();
     let (asked, third) = calls(&[]);
     assert_eq!((asked, read_between(&second, &third)), (5, 5));
+    assert_eq!(inode(), before, "all times are later, and the listing stays");
     let (due, fourth) = calls(&[]);
     assert!(due < 5 && due == read_between(&third, &fourth));
     let (forced, _) = calls(&["--force"]);

@@ -6,6 +6,7 @@ mod news;
 mod recent;
 mod round;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -57,6 +58,8 @@ struct Memory {
     past: Past,
     session: Option<Session>,
     recent: Recent,
+    /// The object as it was read last, and its URL.
+    object: Option<(String, (String, Vec<u8>))>,
     /// What it logged last: a failure that lasts is logged once.
     logged: Vec<String>,
 }
@@ -216,6 +219,7 @@ fn publish_once(
         key: &publish.object,
         calls: calls.clone(),
         progress: Arc::clone(&progress),
+        kept: RefCell::new(memory.object.take().filter(|(url, _)| *url == publish.url).map(|(_, kept)| kept)),
     };
     let (force, dry_run, seen) = (cli.force, cli.dry_run, memory.seen);
     let round = Round { config, publish, signer: &signer, store: &store, seen, force, dry_run };
@@ -246,6 +250,7 @@ fn publish_once(
     });
     bar.end();
     add(&mut counts, calls.counts());
+    memory.object = store.kept.into_inner().map(|kept| (publish.url.clone(), kept));
     memory.session = Some(session);
     done.map(|done| (done, counts))
 }

@@ -1,5 +1,6 @@
 //! Objects in S3: the source of a host, and what a publisher reads and replaces.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use config::Config;
@@ -60,19 +61,25 @@ pub(crate) struct Published<'a> {
     /// Counts the requests.
     pub(crate) calls: Calls,
     pub(crate) progress: Arc<dyn Progress>,
+    /// Its ETag and content as they were read last: it is transferred again only if it is another one.
+    pub(crate) kept: RefCell<Option<(String, Vec<u8>)>>,
 }
 
 impl Published<'_> {
     /// Its ETag and content; none if it does not exist.
     pub(crate) fn get(&self) -> Result<Option<(String, Vec<u8>)>, Failure> {
+        let kept = self.kept.take();
         let got = self.session.wait(async {
-            match self.open().await?.get(None).await {
+            match self.open().await?.get(kept.as_ref().map(|(etag, _)| etag.as_str())).await {
                 Ok(Got::Content(etag, content)) => Ok(Some((etag, content))),
-                Ok(Got::Unchanged) => Ok(None),
+                Ok(Got::Unchanged) => Ok(kept),
                 Err(refusal) if refusal.reason == Reason::NotFound => Ok(None),
                 Err(refusal) => Err(refusal.failure),
             }
         });
+        if let Ok(got) = &got {
+            self.kept.replace(got.clone());
+        }
         got.inspect_err(|_| self.session.reconnect())
     }
 

@@ -287,6 +287,31 @@ fn a_publisher_that_is_killed_at_any_request_leaves_an_object_that_the_next_one_
     }
 }
 
+/// One that stays asks for its object in each round, and transfers it only if it is another one.
+#[test]
+fn a_publisher_that_stays_transfers_its_object_once() {
+    let publisher = Publisher::of_file();
+    let mut child = publisher.start(publisher.account.direct(), &["--loop", "1s"]);
+    let statuses = || -> Vec<Value> {
+        let calls = publisher.account.calls();
+        calls.iter().filter(|call| call["action"] == "GET").map(|call| call["status"].clone()).collect()
+    };
+    let after_more = |rounds: usize| {
+        let before = statuses().len();
+        while statuses().len() < before + rounds {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        statuses()
+    };
+    assert_eq!(after_more(4)[..4], [json!(404), json!(200), json!(304), json!(304)]);
+    publisher.people(2);
+    let all = after_more(4);
+    assert_eq!(all.iter().filter(|status| **status == 200).count(), 2, "{all:?}");
+    assert_eq!(publisher.listing().accounts[0].users.len(), 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 /// AWS throttles one that stays, which is killed in its pause.
 #[test]
 fn a_publisher_that_is_started_again_observes_the_pause_of_the_one_before_where_it_has_a_directory() {

@@ -82,9 +82,10 @@ pub(crate) fn owner() -> Option<u32> {
 /// Reads the listing for the apply half.
 pub(crate) fn read(fetcher: Option<u32>, wanted: Wanted<'_>) -> Result<Listing, Unread> {
     let config = wanted.config;
-    let record = record(fetcher);
+    // With a signature, only the document says times.
+    let record = if config.trust.verifies() { None } else { record(fetcher) };
     let said = checked(LISTING, listing::MAX_BYTES, fetcher)
-        .and_then(|bytes| Ok(times::parse(&bytes, record.as_deref(), wanted.now)?));
+        .and_then(|bytes| Ok(times::parse(&bytes, record.as_deref(), Some(wanted.now))?));
     if config.trust.verifies() {
         let listing = wanted.accept(&checked(DOCUMENT, listing::MAX_BYTES, fetcher)?)?;
         return Ok(with_errors(listing, said.ok()));
@@ -134,8 +135,8 @@ fn with_errors(mut listing: Listing, said: Option<Listing>) -> Listing {
     listing
 }
 
-/// The record about the listing; one that somebody else could have written says nothing. It is read before the listing: one that
-/// replaces the listing meanwhile has newer times.
+/// The record about the listing; one that somebody else could have written says nothing. It is read before the listing: if that is
+/// replaced in between, the new one has newer times itself, and the record is about another.
 fn record(fetcher: Option<u32>) -> Option<Vec<u8>> {
     checked(CONFIRMED, confirmed::MAX_SIZE, fetcher).ok()
 }
@@ -193,10 +194,10 @@ pub(crate) fn write_report(fetched: &Fetched) -> io::Result<()> {
 }
 
 /// The previous listing, for the fetch half, if it is of the same source.
-pub(crate) fn previous(source: &Source, now: Timestamp) -> Option<Listing> {
+pub(crate) fn previous(source: &Source) -> Option<Listing> {
     let record = record(owner());
     let unusable = match listing::read(Path::new(LISTING), Links::Refuse).map_err(io::Error::from) {
-        Ok(file) => match times::parse(&file.bytes, record.as_deref(), now) {
+        Ok(file) => match times::parse(&file.bytes, record.as_deref(), None) {
             Ok(listing) if source.has_url(&listing.source) => return Some(listing),
             Ok(_) => None,
             Err(cause) => Some(cause.to_string()),
@@ -237,8 +238,8 @@ fn changed(directory: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Writes the document, if it is one that the apply half verifies, and the listing. If the disk is full, the reserve makes
-/// room: a listing with fewer users is what matters most.
-pub(crate) fn write(listing: &mut Listing, document: Option<&Content>) -> io::Result<()> {
+/// room: a listing with fewer users is what matters most. The listing is the same afterwards.
+pub(crate) fn write(listing: &mut Listing, document: Option<&Content>, now: Timestamp) -> io::Result<()> {
     let path = Path::new(LISTING);
     let directory = path.parent().unwrap_or(Path::new("/"));
     if let Some(document) = document {
@@ -248,7 +249,7 @@ pub(crate) fn write(listing: &mut Listing, document: Option<&Content>) -> io::Re
             changed(directory, Path::new(ETAG), about.as_bytes())?;
         }
     }
-    if !is_confirmed(directory, listing) {
+    if !confirm(directory, listing, now) {
         let write = |file: &mut dyn io::Write| Ok(serde_json::to_writer(file, listing)?);
         reserve::with(directory, || replace_by(path, 0o600, None, write))?;
         // It is about the listing that was replaced, so it says nothing from now on.
@@ -262,12 +263,12 @@ pub(crate) fn write(listing: &mut Listing, document: Option<&Content>) -> io::Re
     Ok(())
 }
 
-/// Whether it was enough to write the record: the present listing differs in nothing but times.
-fn is_confirmed(directory: &Path, listing: &mut Listing) -> bool {
+/// Writes the record if that is enough: the present listing differs in nothing but times. Returns whether it was.
+fn confirm(directory: &Path, listing: &mut Listing, now: Timestamp) -> bool {
     let Ok(present) = listing::read(Path::new(LISTING), Links::Refuse) else { return false };
     // One that somebody has put back may not be as this half writes it.
     let is_ours = present.about.uid() == geteuid().as_raw() && present.about.mode() & 0o7777 == 0o600;
-    let record = if is_ours { times::record(&present.bytes, listing) } else { None };
+    let record = if is_ours { times::record(&present.bytes, listing, now) } else { None };
     let Some(record) = record.map(|record| record.to_string()) else { return false };
     // If it cannot be written, the listing can perhaps.
     changed(directory, Path::new(CONFIRMED), record.as_bytes()).is_ok()

@@ -39,7 +39,7 @@ const TIMER: Duration = Duration::from_secs(5 * 60);
 const UNSET: &str =
     "the configuration no longer says how often to read the source, so it is read every 5 minutes";
 
-/// The largest refused document that stays in memory, in bytes: more than one of 50 000 users has. A larger one is transferred each time.
+/// The largest refused document that stays in memory, in bytes: 50 000 users with a few keys each have less. A larger one is transferred each time.
 const LARGEST_REFUSED: usize = 64 << 20;
 
 /// The longest time without a sign of life to systemd.
@@ -297,7 +297,7 @@ impl Poll {
         let is_news = self.written.as_ref().is_none_or(|written| written.digest != digest);
         fetched.calls = std::mem::take(&mut self.calls);
         fetched.throttled = std::mem::take(&mut self.throttled);
-        let handed_over = runner::hand_over(config, read);
+        let handed_over = runner::hand_over(config, read, now);
         if let Err((status, _)) = &handed_over {
             fetched.exit = exit::heaviest([fetched.exit, *status]);
         }

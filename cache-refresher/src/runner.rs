@@ -256,7 +256,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
     if read.past != past {
         calls::write(Path::new(calls::OF_FETCH), &read.past);
     }
-    match hand_over(config, &mut read) {
+    match hand_over(config, &mut read, now()) {
         Ok(()) => fetched,
         Err((status, message)) => {
             log::error!("{message}");
@@ -284,7 +284,7 @@ pub(crate) fn read(cli: &Cli, config: &Config, before: Before<'_>) -> fetch::Fet
     let release = fetch::Release { all: cli.force, names: cli.release.iter().cloned().collect() };
     let request = fetch::Request {
         config,
-        previous: before.listing.or_else(|| handover::previous(source, now)),
+        previous: before.listing.or_else(|| handover::previous(source)),
         remembered: Known::read(Path::new(cache::DIRECTORY))
             .map(|known| known.accounts_of(source))
             .unwrap_or_default(),
@@ -322,9 +322,13 @@ pub(crate) fn outcome(read: &fetch::Fetched) -> Fetched {
 ///
 /// # Errors
 /// The exit status, and what to say.
-pub(crate) fn hand_over(config: &Config, read: &mut fetch::Fetched) -> Result<(), (u8, String)> {
+pub(crate) fn hand_over(
+    config: &Config,
+    read: &mut fetch::Fetched,
+    now: Timestamp,
+) -> Result<(), (u8, String)> {
     let document = read.document.as_ref().filter(|_| config.trust.verifies());
-    handover::write(&mut read.listing, document).map_err(|cause| {
+    handover::write(&mut read.listing, document, now).map_err(|cause| {
         (exit::of_io(&cause), format!("cannot write '{LISTING}': {cause}; the previous listing stays"))
     })
 }

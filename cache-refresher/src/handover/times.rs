@@ -4,25 +4,33 @@
 use std::io;
 
 use jiff::Timestamp;
-use listing::{Account, Listing};
+use listing::Listing;
 use policy::confirmed::{self, ListingTimes, Moves};
+use policy::offer;
 use serde::Deserialize;
 
-/// Parses `listing.json`, with the times that count now. A record that is damaged, or about another content, says nothing.
+/// Parses `listing.json`, with the times that count now. A record that is damaged, or about another content, says nothing. `clock`
+/// is for the half that did not write the record: to it, a time in the future says nothing. The other one must not forget what it
+/// knows because of its clock.
 ///
 /// # Errors
 /// See [`Listing::parse`].
-pub(super) fn parse(json: &[u8], record: Option<&[u8]>, clock: Timestamp) -> Result<Listing, listing::Error> {
+pub(super) fn parse(
+    json: &[u8],
+    record: Option<&[u8]>,
+    clock: Option<Timestamp>,
+) -> Result<Listing, listing::Error> {
     let mut listing = Listing::parse(json)?;
     let record = record.and_then(|text| ListingTimes::parse(str::from_utf8(text).ok()?));
     let Some(record) = record.filter(|record| record.digest == confirmed::digest(json)) else {
         return Ok(listing);
     };
     let later = |time: &mut Option<Timestamp>, moves: &Moves| {
-        let stored = time.and_then(seconds);
-        let now =
-            stored.and_then(|stored| Timestamp::from_second(moves.later(stored, clock.as_second())).ok());
-        *time = now.or(*time);
+        let now = time.and_then(seconds).map(|stored| match clock {
+            Some(clock) => moves.later(stored, clock.as_second()),
+            None => moves.now(stored).max(stored),
+        });
+        *time = now.and_then(|now| Timestamp::from_second(now).ok()).or(*time);
     };
     later(&mut listing.read, &record.accounts);
     for account in &mut listing.accounts {
@@ -37,14 +45,14 @@ fn seconds(time: Timestamp) -> Option<i64> {
     (time.subsec_nanosecond() == 0).then(|| time.as_second())
 }
 
-/// The record by which `json` says the same as `listing`, if they differ in nothing but times, and these became later. The listing
-/// gets other times meanwhile.
-pub(super) fn record(json: &[u8], listing: &mut Listing) -> Option<ListingTimes> {
+/// The record by which `json` says the same as `listing`, if they differ in nothing but times, and these became later, but not later
+/// than `clock`. The listing gets other times meanwhile.
+pub(super) fn record(json: &[u8], listing: &mut Listing, clock: Timestamp) -> Option<ListingTimes> {
     // Only the times are read: of many users, a second listing would be large.
     let mut times: Times = serde_json::from_slice(json).ok()?;
     let is_same = times.swap(listing) && is_written_as(listing, json);
     times.swap(listing);
-    let (accounts, users) = if is_same { times.moves(listing)? } else { return None };
+    let (accounts, users) = if is_same { times.moves(listing, clock)? } else { return None };
     Some(ListingTimes { digest: confirmed::digest(json), accounts, users })
 }
 
@@ -82,23 +90,27 @@ impl Times {
     }
 
     /// What has become of the times of accounts and of users.
-    fn moves(&self, listing: &Listing) -> Option<(Moves, Moves)> {
+    fn moves(&self, listing: &Listing, clock: Timestamp) -> Option<(Moves, Moves)> {
         let accounts = || self.accounts.iter().zip(&listing.accounts);
-        let of_users = |(times, account): (&OfAccount, &Account)| {
-            let users = times.users.iter().zip(&account.users);
-            users.map(|(times, user)| (times.confirmed, user.confirmed)).collect::<Vec<_>>()
-        };
+        let users = accounts().flat_map(|(times, account)| times.users.iter().zip(&account.users));
         let of_accounts = accounts().map(|(times, account)| (times.as_of, account.as_of));
-        Some((moves(of_accounts.chain([(self.read, listing.read)]))?, moves(accounts().flat_map(of_users))?))
+        let of_accounts = moves(of_accounts.chain([(self.read, listing.read)]), clock)?;
+        Some((of_accounts, moves(users.map(|(times, user)| (times.confirmed, user.confirmed)), clock)?))
     }
 }
 
-/// None if one stored time has several new ones, an earlier one, or one that a record cannot have.
-fn moves(pairs: impl Iterator<Item = (Option<Timestamp>, Option<Timestamp>)>) -> Option<Moves> {
+/// None if one stored time has several new ones, an earlier one, one in the future, or one that a record cannot have.
+fn moves(
+    pairs: impl Iterator<Item = (Option<Timestamp>, Option<Timestamp>)>,
+    clock: Timestamp,
+) -> Option<Moves> {
+    let is_later = |stored: Timestamp, now: Timestamp| {
+        stored < now && !offer::is_in_future(now.as_second(), clock.as_second())
+    };
     let pair = |(stored, now): (Option<Timestamp>, Option<Timestamp>)| match (stored, now) {
         (None, None) => Ok(None),
         (Some(stored), Some(now)) if stored == now && seconds(now).is_none() => Ok(None),
-        (Some(stored), Some(now)) if stored <= now => {
+        (Some(stored), Some(now)) if stored == now || is_later(stored, now) => {
             Ok(Some((seconds(stored).ok_or(())?, seconds(now).ok_or(())?)))
         }
         _ => Err(()),
@@ -130,7 +142,7 @@ impl io::Write for Expected<'_> {
 
 #[cfg(test)]
 mod tests {
-    use listing::{Key, User};
+    use listing::{Account, Key, User};
     use proptest::prelude::*;
 
     use super::*;
@@ -168,13 +180,13 @@ mod tests {
     /// The record by which the first becomes the second.
     fn record_of(stored: &Listing, next: &Listing) -> Option<String> {
         let mut same = next.clone();
-        let record = record(&json(stored), &mut same);
+        let record = record(&json(stored), &mut same, at(300).unwrap());
         assert_eq!(&same, next, "it has its own times again");
         record.map(|record| record.to_string())
     }
 
     fn read(stored: &Listing, record: &str, clock: i64) -> Listing {
-        parse(&json(stored), Some(record.as_bytes()), at(clock).unwrap()).unwrap()
+        parse(&json(stored), Some(record.as_bytes()), at(clock)).unwrap()
     }
 
     #[test]
@@ -235,7 +247,7 @@ mod tests {
             &json(&stored)[1..],
             &[json(&stored), b" ".to_vec()].concat(),
         ] {
-            assert_eq!(record(damaged, &mut next.clone()), None);
+            assert_eq!(record(damaged, &mut next.clone(), at(300).unwrap()), None);
         }
     }
 
@@ -261,11 +273,11 @@ mod tests {
         revoked.accounts[0].users[0].keys.clear();
         assert_eq!(read(&revoked, &record, 300), revoked);
         let spaced = [json(&stored), b" ".to_vec()].concat();
-        assert_eq!(parse(&spaced, Some(record.as_bytes()), at(300).unwrap()).unwrap(), stored);
+        assert_eq!(parse(&spaced, Some(record.as_bytes()), at(300)).unwrap(), stored);
         for damaged in [&b""[..], &record.as_bytes()[1..], &record.as_bytes()[..record.len() - 1], b"\xff"] {
-            assert_eq!(parse(&json(&stored), Some(damaged), at(300).unwrap()).unwrap(), stored);
+            assert_eq!(parse(&json(&stored), Some(damaged), at(300)).unwrap(), stored);
         }
-        assert_eq!(parse(&json(&stored), None, at(300).unwrap()).unwrap(), stored);
+        assert_eq!(parse(&json(&stored), None, at(300)).unwrap(), stored);
     }
 
     #[test]
@@ -277,6 +289,29 @@ mod tests {
         let back = record.replace(&(NOW + 300).to_string(), &(NOW - 300).to_string());
         assert!(back != record && ListingTimes::parse(&back).is_some());
         assert_eq!(read(&stored, &back, 300), stored);
+        assert_eq!(parse(&json(&stored), Some(back.as_bytes()), None).unwrap(), stored);
+    }
+
+    /// The clock is set right after the host has read its source, or before. Whoever wrote a time must not lose it by that.
+    #[test]
+    fn the_half_that_wrote_a_time_does_not_forget_it_whatever_its_clock_says() {
+        let (stored, next) = (listing(0, &[0]), listing(300, &[300]));
+        let text = record_of(&stored, &next).unwrap();
+        assert_eq!(parse(&json(&stored), Some(text.as_bytes()), None).unwrap(), next);
+        // An hour ago, the source cannot be read, and the listing has the same times, which are then written.
+        assert_eq!(record(&json(&stored), &mut next.clone(), at(-3600).unwrap()), None);
+        assert_eq!(
+            record(&json(&next), &mut next.clone(), at(-3600).unwrap()).map(|record| record.users),
+            Some(Moves::default())
+        );
+    }
+
+    #[test]
+    fn a_time_in_the_future_is_written() {
+        let stored = listing(0, &[0]);
+        assert_eq!(record_of(&stored, &listing(300, &[601])), None);
+        assert_eq!(record_of(&stored, &listing(601, &[300])), None);
+        assert!(record_of(&stored, &listing(600, &[600])).is_some());
     }
 
     proptest! {

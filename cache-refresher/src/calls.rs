@@ -24,7 +24,7 @@ pub(crate) fn past(directory: &Path) -> Past {
         Ok(past) => past,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Past::default(),
         Err(cause) => {
-            log::warn!("cannot use '{}': {cause}; it is replaced", path.display());
+            log::warn!("cannot use '{}': {cause}; no earlier calls and pauses are known", path.display());
             Past::default()
         }
     }

@@ -47,8 +47,8 @@ pub(crate) struct Cli {
     #[arg(long, conflicts_with_all = ["dry_run", "force", "removals_only", "repeat"])]
     pub poll: bool,
 
-    /// With 'publish': remember in this directory how long to pause after AWS throttled calls, and how many were made; by default in
-    /// the directory that $STATE_DIRECTORY names, if any
+    /// With 'publish': remember in this directory how long to pause after AWS throttled calls, and, without '--loop', how many were
+    /// made; by default in the directory that $STATE_DIRECTORY names, if any
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 

@@ -36,7 +36,7 @@ pub(crate) struct Judge<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// A document that was read; none of both if it could not be read.
+/// A document that was read; neither if it could not be read.
 #[derive(Default)]
 pub(super) struct Judged {
     pub(super) accepted: Option<Content>,

@@ -8,9 +8,6 @@ use listing::regular::{self, Links};
 use crate::fetch::Past;
 use crate::replace::replace;
 
-/// Where a fetch half has it.
-pub(crate) const OF_FETCH: &str = "/var/lib/nss-iam-fetch";
-
 const NAME: &str = "calls.json";
 
 /// Far more than a minute and a thousand accounts need.

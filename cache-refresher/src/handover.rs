@@ -25,6 +25,8 @@ use crate::fetch::{self, Content, Judge, Release};
 use crate::known::Known;
 use crate::replace::{replace, replace_by};
 
+/// The fetch half's own directory.
+pub(crate) const DIRECTORY: &str = "/var/lib/nss-iam-fetch";
 /// Where the fetch half leaves its listing.
 pub(crate) const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
 /// Which times in the listing are later by now.
@@ -75,8 +77,7 @@ pub(crate) fn fetcher(files: &Files) -> Option<u32> {
 
 /// The owner of the directory, which root made: the same uid, for when the local users cannot be read.
 pub(crate) fn owner() -> Option<u32> {
-    let directory = Path::new(LISTING).parent()?;
-    fs::symlink_metadata(directory).ok().filter(fs::Metadata::is_dir).map(|found| found.uid())
+    fs::symlink_metadata(DIRECTORY).ok().filter(fs::Metadata::is_dir).map(|found| found.uid())
 }
 
 /// Reads the listing for the apply half.
@@ -240,8 +241,7 @@ fn changed(directory: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
 /// Writes the document, if it is one that the apply half verifies, and the listing. If the disk is full, the reserve makes
 /// room: a listing with fewer users is what matters most. The listing is the same afterwards.
 pub(crate) fn write(listing: &mut Listing, document: Option<&Content>, now: Timestamp) -> io::Result<()> {
-    let path = Path::new(LISTING);
-    let directory = path.parent().unwrap_or(Path::new("/"));
+    let (path, directory) = (Path::new(LISTING), Path::new(DIRECTORY));
     if let Some(document) = document {
         changed(directory, Path::new(DOCUMENT), &document.bytes)?;
         if let Some(etag) = document.etag.as_deref().filter(|etag| !etag.contains('\n')) {

@@ -22,7 +22,7 @@ use status::Fetched;
 
 use crate::cli::Cli;
 use crate::fetch::{self, Calls, Content, Look, Looked, Past, Session};
-use crate::handover::{self, LISTING, Which};
+use crate::handover::{self, DIRECTORY, Which};
 use crate::notify::Systemd;
 use crate::progress::Bar;
 use crate::runner::{self, Before, Loaded, now};
@@ -129,7 +129,7 @@ fn stay(cli: &Cli, mut config: Config, systemd: Option<Systemd>) -> u8 {
     if let Err(cause) = nix::sys::prctl::set_no_new_privs() {
         return runner::failed(exit::OTHER, format!("cannot set no_new_privs: {cause}"));
     }
-    let mut poll = Poll { past: calls::past(Path::new(calls::OF_FETCH)), ..Poll::default() };
+    let mut poll = Poll { past: calls::past(Path::new(DIRECTORY)), ..Poll::default() };
     loop {
         let began = Instant::now();
         let broken = match Config::load(&cli.main_file()) {
@@ -198,8 +198,7 @@ impl Poll {
             Looked::Read(document) => Some(document),
             Looked::Unknown => None,
         };
-        let directory = Path::new(LISTING).parent().unwrap_or(Path::new("/"));
-        let _lock = match lock::of_directory(directory) {
+        let _lock = match lock::of_directory(Path::new(DIRECTORY)) {
             Ok(lock) => lock,
             Err(error) => {
                 // What was found out is not written.
@@ -218,7 +217,7 @@ impl Poll {
         let seconds = began.elapsed().as_secs_f64();
         let fetched = Fetched { time: Some(time), seconds, ..runner::outcome(&read) };
         if read.past.pauses() != self.past.pauses() {
-            calls::write(Path::new(calls::OF_FETCH), &read.past);
+            calls::write(Path::new(DIRECTORY), &read.past);
         }
         self.past = read.past.clone();
         self.settle(&read, time, confirm(config));

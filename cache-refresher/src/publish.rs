@@ -98,7 +98,14 @@ impl Memory {
         // Another publisher may have the same directory.
         match lock::of_directory(directory) {
             Ok(_lock) => calls::write(directory, &self.past),
-            Err(cause) => log::warn!("{cause}; pauses after throttled calls end with this process"),
+            Err(cause) => {
+                let message = Message::new(cause.to_string());
+                let message = message.and("pauses after throttled calls end with this process");
+                log::warn!(
+                    "{}",
+                    message.with_hint("give the publisher's user a directory of its own for '--state'")
+                );
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use status::Fetched;
 use crate::apply;
 use crate::cli::Cli;
 use crate::fetch::{Content, Past, Session};
-use crate::handover::{self, LISTING};
+use crate::handover::{self, DIRECTORY, LISTING};
 use crate::known::Known;
 use crate::progress::Bar;
 use crate::report::{self, Report};
@@ -46,8 +46,7 @@ pub(crate) fn fetch(cli: &Cli) -> u8 {
 }
 
 fn fetch_once(cli: &Cli, config: &Config, is_broken: bool) -> u8 {
-    let directory = Path::new(LISTING).parent().unwrap_or(Path::new("/"));
-    let _lock = match lock::of_directory(directory) {
+    let _lock = match lock::of_directory(Path::new(DIRECTORY)) {
         Ok(lock) => lock,
         Err(error) => {
             let message = Message::new(error.to_string()).and("nothing was done").with_hint(error.hint());
@@ -245,7 +244,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
             return Fetched { exit, failures: vec![failure], ..Fetched::default() };
         }
     };
-    let past = calls::past(Path::new(calls::OF_FETCH));
+    let past = calls::past(Path::new(DIRECTORY));
     let before =
         Before { session: &session, listing: None, past: past.clone(), document: None, refused: None };
     let mut read = read(cli, config, before);
@@ -254,7 +253,7 @@ fn run_fetch(cli: &Cli, config: &Config) -> Fetched {
         return Fetched { listing: Some(read.listing), ..fetched };
     }
     if read.past != past {
-        calls::write(Path::new(calls::OF_FETCH), &read.past);
+        calls::write(Path::new(DIRECTORY), &read.past);
     }
     match hand_over(config, &mut read, now()) {
         Ok(()) => fetched,

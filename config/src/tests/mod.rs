@@ -3,6 +3,7 @@
 mod files;
 mod keys;
 mod policy;
+mod sources;
 mod values;
 
 use std::path::PathBuf;
@@ -27,4 +28,16 @@ fn assert_refused(text: &str, line: usize, part: &str) {
     let (what, hint) = message.split_once("\nhint: ").unwrap();
     assert!(what.contains(part), "{text}\n{message}");
     assert!(!hint.is_empty() && !hint.contains('\n'), "{text}\n{message}");
+}
+
+/// Asserts that `key` in `section` accepts each of the `right` values and refuses each of the `wrong` ones.
+fn assert_values(section: &str, key: &str, right: &[&str], wrong: &[&str]) {
+    for value in right {
+        parse(&[&format!("{section}\n{key} = {value}")]).unwrap();
+    }
+    let dot = if section.is_empty() { "" } else { "." };
+    let name = format!("'{}{dot}{key}'", section.trim_matches(['[', ']']));
+    for value in wrong {
+        assert_refused(&format!("{section}\n{key} = {value}"), 2, &name);
+    }
 }

@@ -1,0 +1,164 @@
+//! Hosts that read what was published.
+
+use std::fs;
+
+use listing::Listing;
+use serde_json::{Value, json};
+use tests::{Fault, FaultProxy, Ran};
+
+use super::{KEY, Publisher, told};
+use crate::host::{Ended, Host};
+
+/// The requests to S3, with what they depend on.
+fn asked(publisher: &Publisher) -> Vec<(String, bool)> {
+    let calls = publisher.account.calls();
+    let call = |call: &Value| {
+        (call["action"].as_str().unwrap().to_owned(), call["params"]["If-None-Match"].is_string())
+    };
+    publisher.account.forget_calls();
+    calls.iter().map(call).collect()
+}
+
+#[test]
+fn a_host_reads_what_was_published_and_an_unchanged_object_costs_one_request() {
+    const ETAG: &str = "/var/lib/nss-iam-fetch/listing.etag";
+    let Some(host) = Host::seeded(&json!({})) else { return };
+    let publisher = Publisher::of_file();
+    told(&publisher.publish(), 0, &[]);
+    let public = fs::read_to_string(publisher.path("key.pub")).unwrap();
+    let source = format!("[source]\nurl = \"s3://{}/{KEY}\"\nfleet = \"jump\"\n", publisher.bucket);
+    host.machine.config(&format!("{source}trusted_keys = [\"{}\"]\n", public.trim_end()));
+    let refresh = || host.refresh_with(&publisher.account.direct(), &[]);
+    let get = |conditional| vec![("GET".to_owned(), conditional)];
+
+    asked(&publisher);
+    refresh().told(0, &[]);
+    assert_eq!(asked(&publisher), get(false));
+    let read = refresh();
+    read.told(0, &[]);
+    assert_eq!((asked(&publisher), read.names()), (get(true), vec!["u0".to_owned()]));
+    // An ETag of another document says nothing about this one.
+    let other = fs::read_to_string(ETAG).unwrap().replace("s3://", "s3://x");
+    fs::write(ETAG, other).unwrap();
+    refresh().told(0, &[]);
+    assert_eq!(asked(&publisher), get(false));
+
+    publisher.people(2);
+    told(&publisher.publish(), 0, &[]);
+    asked(&publisher);
+    let read = refresh();
+    assert_eq!((asked(&publisher), read.names()), (get(true), vec!["u0".to_owned(), "u1".to_owned()]));
+    // The rest is in the document.
+    let read = read.listing.unwrap();
+    let before = Listing {
+        version: read.version,
+        source: read.source,
+        read: read.read,
+        accounts: read.accounts,
+        ..Listing::default()
+    };
+    publisher.bucket(json!({"what": "delete"}));
+    refresh().told(78, &["s3:GetObject on '", "was the object ever published?"]).kept(&before);
+    publisher.bucket(json!({"what": "write", "content": "{}"}));
+    refresh().told(65, &["verify on 's3://", "it is not signed"]).kept(&before);
+    publisher.bucket(json!({"what": "remove_bucket"}));
+    refresh().told(78, &["NoSuchBucket"]).kept(&before);
+}
+
+/// Each of these keeps the users; the fetch half says why, and what to do.
+#[test]
+fn a_host_that_cannot_read_the_object_or_is_shown_an_older_one_keeps_what_it_has() {
+    let Some(host) = Host::seeded(&json!({})) else { return };
+    let publisher = Publisher::of_file();
+    told(&publisher.publish(), 0, &[]);
+    let yesterday = publisher.object().unwrap();
+    publisher.people(2);
+    told(&publisher.publish(), 0, &[]);
+    let public = fs::read_to_string(publisher.path("key.pub")).unwrap();
+    let source = format!("[source]\nurl = \"s3://{}/{KEY}\"\nfleet = \"jump\"\n", publisher.bucket);
+    let trust = format!("trusted_keys = [\"{}\"]\n", public.trim_end());
+    host.machine.config(&format!("{source}{trust}[aws]\ntimeout = \"3s\"\n"));
+    let read = host.refresh_with(&publisher.account.direct(), &[]);
+    assert_eq!((read.status, read.names()), (Some(0), vec!["u0".to_owned(), "u1".to_owned()]), "{read:?}");
+    publisher.people(1);
+    told(&publisher.publish(), 0, &[]);
+
+    let fault = |name: &str| match name {
+        "cut off" => Fault::CutOff(20),
+        "slow" => Fault::Hang,
+        "reset" => Fault::Reset,
+        code => {
+            let status = if code == "SlowDown" { 503 } else { 403 };
+            let body = format!("<Error><Code>{code}</Code><Message>test</Message></Error>");
+            Fault::Answer { status, headers: Vec::new(), body }
+        }
+    };
+    for (name, status, words) in [
+        ("AccessDenied", 77, "hint: allow s3:GetObject on 'arn:aws:s3:::fleet-"),
+        ("SlowDown", 75, "SlowDown"),
+        ("cut off", 75, "s3:GetObject on '"),
+        ("slow", 75, "no time left"),
+        ("reset", 75, "s3:GetObject on '"),
+    ] {
+        let proxy = FaultProxy::start(&publisher.account, move |_| fault(name));
+        let ended = host.refresh_with(&publisher.account.env(&proxy.url()), &[]);
+        assert_eq!(ended.told(status, &[words]).names(), ["u0", "u1"], "{name}");
+    }
+    publisher.bucket(json!({"what": "write", "content": yesterday}));
+    let ended = host.refresh_with(&publisher.account.direct(), &[]);
+    assert_eq!(ended.told(65, &["its generation", "is older than"]).names(), ["u0", "u1"]);
+}
+
+/// What `nss-iamctl policy` prints with this configuration.
+fn printed(host: &Host, config: &str) -> Value {
+    host.machine.config(config);
+    let printed = host.machine.run(&["nss-iamctl", "policy"]);
+    serde_json::from_slice(&printed.stdout).unwrap()
+}
+
+/// Publishes for the first time, then reads it on a host, with the policies that are printed for each, without one action.
+fn under_the_printed_policies(host: &Host, without: Option<&str>) -> (Ran, Ran, Ended) {
+    let publisher =
+        Publisher::new(json!({"users": [{"name": "ana", "keys": 1}], "groups": {"G": ["ana"]}}), |_| {
+            "groups = [\"G\"]\n[tags]\nuse = [\"uid\"]\n".to_owned()
+        });
+    let enforce = |config: &str| {
+        let mut policy = printed(host, config);
+        for statement in policy["Statement"].as_array_mut().unwrap() {
+            let actions = match statement["Action"].take() {
+                Value::Array(actions) => actions,
+                one => vec![one],
+            };
+            let kept: Vec<_> = actions.into_iter().filter(|action| action.as_str() != without).collect();
+            // IAM refuses a statement without actions.
+            statement["Action"] = if kept.is_empty() { json!("ec2:DescribeTags") } else { json!(kept) };
+        }
+        publisher.account.enforce_policy(tests::INSTANCE_ROLE, &policy);
+    };
+    enforce(&fs::read_to_string(publisher.path("config.toml")).unwrap());
+    let first = publisher.publish();
+    let again = publisher.publish();
+    let public = fs::read_to_string(publisher.path("key.pub")).unwrap();
+    let url = format!("url = \"s3://{}/{KEY}\"\nfleet = \"jump\"", publisher.bucket);
+    enforce(&format!("[source]\n{url}\ntrusted_keys = [\"{}\"]\n", public.trim_end()));
+    let read = host.refresh_with(&publisher.account.direct(), &[]);
+    // What the host may not do.
+    publisher.account.change(json!({"do": "add_user", "name": "bob"}));
+    told(&publisher.publish(), 77, &["AccessDenied"]);
+    (first, again, read)
+}
+
+#[test]
+fn the_printed_policies_of_publisher_and_host_are_enough_and_each_action_on_s3_is_needed() {
+    let Some(host) = Host::seeded(&json!({})) else { return };
+    let (first, again, read) = under_the_printed_policies(&host, None);
+    told(&first, 0, &["published"]);
+    told(&again, 0, &["unchanged"]);
+    read.told(0, &[]);
+    assert_eq!(read.names(), ["ana"]);
+    for action in ["s3:GetObject", "s3:PutObject", "s3:ListBucket"] {
+        let (first, ..) = under_the_printed_policies(&host, Some(action));
+        let denied = if action == "s3:PutObject" { action } else { "s3:GetObject" };
+        told(&first, 77, &[&format!("{denied} on '"), "AccessDenied", "hint: allow "]);
+    }
+}

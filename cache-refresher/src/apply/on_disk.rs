@@ -14,7 +14,7 @@ use claims::nss::Files;
 use config::Config;
 use listing::Listing;
 use policy::Id;
-use policy::confirmed::Record;
+use policy::confirmed::{Entry, Record};
 use status::{Held, Warning};
 
 use super::error::Error;
@@ -225,13 +225,12 @@ impl<'a> OnDisk<'a> {
         if replaced != (false, false) || matches!(saving, Saving::Rows(..)) {
             // First, so that after a crash no second user gets an id that was already published, and the state does not look
             // older than the keys.
-            self.save(&saving, group)?;
+            self.save(&saving, self.times(), group)?;
             self.replace(renamed.then_some(&plan.cache), times.is_none().then_some(&plan.keys), group)?;
         }
-        if let Some(times) = times {
-            let (Saving::Times(entry) | Saving::Rows(_, entry)) = saving;
-            self.record(Record { keys: Some(times), state: vec![entry] }, group)?;
-        }
+        // About a keys.db that was replaced, nothing: a copy of it that is put back must not look as fresh as it became.
+        let (Saving::Times(entry) | Saving::Rows(_, entry)) = saving;
+        self.record(Record { keys: times, state: vec![entry] }, group)?;
         Ok(told(before, after, replaced, first))
     }
 
@@ -265,27 +264,40 @@ impl<'a> OnDisk<'a> {
         };
         // If one cannot be replaced, the other still has to be.
         let replaced = [self.replace(None, keys, group), self.replace(cache, None, group)];
+        // As in `publish`, nothing about a keys.db that was replaced.
+        let recorded = match (&replaced, keys) {
+            ([Ok(()), _], Some(_)) => self.record(Record { keys: None, ..self.record.clone() }, group),
+            _ => Ok(()),
+        };
+        let times = self.times().filter(|_| keys.is_none());
         if let Some(error) = replaced.into_iter().find_map(Result::err) {
             return (Done::default(), Err(error));
         }
         let changed = (cache.is_some(), keys.is_some());
         let done = Done { published: changed.0 || changed.1, ..told(before, after, changed, false) };
         // A lost state is restored and reported together with a whole plan.
-        let saved =
-            if self.loss().is_none() { self.save(&self.stored.saving(&next.state), group) } else { Ok(()) };
+        let saved = match self.loss() {
+            None => self.save(&self.stored.saving(&next.state), times, group),
+            Some(_) => Ok(()),
+        };
         self.stored.state = next.state;
         if let Some(cache) = next.cache {
             self.cache = Ok(cache);
         }
-        (done, saved)
+        (done, recorded.and(saved))
     }
 
-    /// Until the rows are written, the record is about both the present and the next ones.
-    fn save(&self, saving: &Saving, group: u32) -> Result<(), Error> {
+    /// What the record says about the present `keys.db`.
+    fn times(&self) -> Option<Entry> {
+        self.times.known(&self.record).cloned()
+    }
+
+    /// `keys` is about the `keys.db` that is there until the record is written next. Until the rows are written, the record is
+    /// about both the present and the next ones.
+    fn save(&self, saving: &Saving, keys: Option<Entry>, group: u32) -> Result<(), Error> {
         if !self.saves {
             return Ok(());
         }
-        let keys = self.times.known(&self.record).cloned();
         let present = self.stored.entry(&self.record).cloned();
         match saving {
             Saving::Times(entry) => self.record(Record { keys, state: vec![entry.clone()] }, group),

@@ -4,6 +4,7 @@
 
 mod accepted;
 pub mod confirmed;
+pub mod parts;
 pub mod passwd;
 pub mod publish;
 pub mod replace;

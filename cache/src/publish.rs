@@ -99,7 +99,8 @@ fn publish(
     let path = directory.join(schema.name);
     remove_leftovers(directory)?;
     let new = New::beside(&path).map_err(io_error("make a new file beside", &path))?;
-    write(new.path(), schema, fill)?;
+    // An enumeration descends from the root once per leaf: for 50 000 users this is a fifth faster than with 4096.
+    self::fill(new.path(), schema, 16384, fill)?;
     let io_error = |what| io_error(what, new.path());
     new.file().write_all_at(&[READ_ONLY], WRITE_VERSION).map_err(io_error("write"))?;
     let attributes = Attributes::of_mode(schema.mode).owned_by(None, gid).labelled_as(&path);
@@ -157,21 +158,21 @@ fn options() -> OpenOptions {
     options
 }
 
-fn write(
+/// Creates the tables of `schema` in the new file at `new`, has them filled, and checks the file.
+pub(crate) fn fill(
     new: &Path,
     schema: Schema,
-    fill: impl Fn(&Connection) -> rusqlite::Result<()>,
+    page_size: u32,
+    rows: impl Fn(&Connection) -> rusqlite::Result<()>,
 ) -> Result<(), Error> {
     let attempt = || {
         let db = Connection::open(new)?;
         // Nobody reads this file yet, and a crash turns it into a leftover: no journal and no early sync are
         // needed.
         db.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;")?;
-        // An enumeration descends from the root once per leaf: for 50 000 users this is a fifth faster than
-        // with 4096.
-        db.execute_batch("PRAGMA page_size = 16384;")?;
+        db.execute_batch(&format!("PRAGMA page_size = {page_size};"))?;
         db.execute_batch(&format!("BEGIN; {}", schema.ddl()))?;
-        fill(&db)?;
+        rows(&db)?;
         db.execute_batch("COMMIT;")?;
         let found: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
         db.close().map_err(|(_, cause)| cause)?;
@@ -225,6 +226,6 @@ fn retire(mut old: File) -> io::Result<()> {
     old.write_all(&byte.map(|byte| byte | RETIRED))
 }
 
-fn io_error<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
+pub(crate) fn io_error<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
     move |cause| Error::Io { what, path: path.to_owned(), cause }
 }

@@ -1,4 +1,4 @@
--- The DDL of nss-iam: three files, split at the lines that begin with "-- file:".
+-- The DDL of nss-iam: four files, split at the lines that begin with "-- file:".
 -- The crate `reader` reads cache.db and keys.db without SQLite, so both use only rowid tables, explicit indexes, UTF-8
 -- and the rollback journal format. New columns are only added at the end of a table, with a new minor version. A new rule
 -- for rows that readers rely on also needs a new minor version.
@@ -125,3 +125,13 @@ CREATE TABLE about (
   generation INTEGER,                           -- since 103: of that listing; an older one is refused
   listing    TEXT                               -- since 103: where it came from; from there, none without signature is accepted
 );
+
+-- file: known.db
+-- The last valid configuration, and the users who were read with it: what is used instead of a broken configuration or a lost
+-- listing. Only rows that differ are written (parts.rs).
+PRAGMA application_id = 0x6e69616f;             -- "niao"
+
+CREATE TABLE part (
+  name      TEXT PRIMARY KEY,                   -- "configuration", "account/00000", "account/00000/user/AIDAEXAMPLE"
+  content   TEXT NOT NULL                       -- JSON
+) WITHOUT ROWID;

@@ -319,7 +319,7 @@ impl StateFile {
 }
 
 /// Does not create a file. If the file cannot be written, SQLite opens it for reading.
-fn connect(file: &Path) -> rusqlite::Result<Connection> {
+pub(crate) fn connect(file: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(
         file,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,

@@ -1,6 +1,5 @@
 //! The second step: asks the host, plans, and publishes the plan.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use cache::rescue;
@@ -126,7 +125,7 @@ fn carry_out(
     }
     changes::log(&done.changes);
     if let Err(cause) = known {
-        log::warn!("cannot write '{}/known.json': {cause}", cache::DIRECTORY);
+        log::warn!("{cause}");
     }
     keep_reserve(directory);
     let changes: Vec<Change> = taken.iter().cloned().chain(done.changes).collect();
@@ -147,7 +146,7 @@ fn write_known(
     plan: &Plan,
     listing: &Listing,
     local: &Local,
-) -> io::Result<()> {
+) -> Result<(), cache::publish::Error> {
     let present = plan.state.users.iter().filter(|(_, user)| leaving::is_in(user, &local.locked));
     let published = present.map(|(iam_id, _)| iam_id.as_str());
     let gid = local.files.groups.get(FETCH_USER).map(|group| group.gid);

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use cache::schema::{CACHE, KEYS, STATE};
+use cache::schema::{CACHE, KEYS, KNOWN, STATE};
 use listing::Listing;
 
 use super::on_disk::OnDisk;
@@ -32,7 +32,7 @@ impl Stamp {
         let directory = Path::new(cache::DIRECTORY);
         let state = directory.join(STATE.name);
         let names =
-            [STATE.name, "state.db-journal", CACHE.name, KEYS.name, policy::confirmed::NAME, "known.json"];
+            [STATE.name, "state.db-journal", CACHE.name, KEYS.name, policy::confirmed::NAME, KNOWN.name];
         let listings = [LISTING, CONFIRMED, DOCUMENT].map(PathBuf::from);
         let paths = names.map(|name| directory.join(name)).into_iter().chain(listings);
         let mut counter = [0; 4];

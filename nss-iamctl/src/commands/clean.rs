@@ -26,13 +26,15 @@ use crate::say::show::{count, some};
 const MACHINE_ID: &str = "/etc/machine-id";
 
 /// In the order of removal: without keys, nobody can log in while the names still resolve.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "keys.db",
     "cache.db",
     "state.db",
     confirmed::NAME,
     "status.json",
     metrics::NAME,
+    "known.db",
+    // Of an earlier release.
     "known.json",
     reserve::NAME,
 ];
@@ -168,6 +170,9 @@ mod tests {
             "cache.db",
             "cache.db.new-17",
             ".cache.db.new-17-0-journal",
+            "known.db",
+            "known.db-journal",
+            "known.json",
             "state.db",
             "state.db-journal",
             "state.db.100",
@@ -202,7 +207,7 @@ mod tests {
         };
         let left = || files::names(&root.path().join("var/lib/nss-iam")).unwrap();
         let dry = run(true);
-        assert_eq!((dry.lines().count(), left().len()), (20, 17));
+        assert_eq!((dry.lines().count(), left().len()), (23, 20));
         let told = run(false);
         assert_eq!(told, dry.replace("would remove", "removed"));
         let (keys, cache) = (told.find("keys.db"), told.find("cache.db"));

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use serde_json::json;
 use tests::{CACHE, Host, LISTING, REFRESHER, Ran, files, listing, user};
 
 /// Starts the refresher and returns when it has opened the file that it locks.
@@ -92,4 +93,28 @@ fn no_user_of_the_host_can_block_refreshes() {
     let ran = host.run(&["timeout", "25", REFRESHER, "apply"]);
     assert_eq!(ran.status, Some(0), "it waited for a lock that anyone could have: {}", ran.err);
     assert!(host.is_disabled("ana", &uid));
+}
+
+/// Its user can read `known.db`, and so keep it locked, and decides how much of it changes.
+#[test]
+fn the_fetch_half_cannot_make_the_apply_half_wait_again_and_again() {
+    let Some(host) = Host::new() else { return };
+    let people = |text: &str| {
+        let note = text.repeat(4000);
+        let people = (0..900).map(|number| {
+            let mut user = user(&format!("lo-{number}"), &format!("user{number}"));
+            user["tags"] = json!({"iam:note": note});
+            user
+        });
+        listing(&people.collect::<Vec<_>>())
+    };
+    host.apply(&people("a"));
+    let known = format!("{CACHE}/known.db");
+    let reader = rusqlite::Connection::open(&known).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM part").unwrap();
+    host.list(&people("b"));
+    let ran = host.run(&["timeout", "25", REFRESHER, "apply"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    let parts = cache::parts::read(known.as_ref(), cache::schema::KNOWN).unwrap();
+    assert_eq!(parts.iter().filter(|(_, content)| content.contains("bbb")).count(), 900);
 }

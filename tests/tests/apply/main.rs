@@ -30,7 +30,7 @@ use tests::{Host, REFRESHER};
 
 /// The files of the cache after a refresh, sorted.
 const FILES: [&str; 8] =
-    ["cache.db", "confirmed", "keys.db", "known.json", "metrics.prom", "reserve", "state.db", "status.json"];
+    ["cache.db", "confirmed", "keys.db", "known.db", "metrics.prom", "reserve", "state.db", "status.json"];
 
 /// A process of a test, which is ended with the test in any case.
 struct Running(Child);

@@ -234,10 +234,10 @@ fn if_only_root_can_read_the_configuration_the_fetch_half_uses_the_last_one_that
 }
 
 #[test]
-fn the_fetch_half_can_read_known_json_and_others_cannot() {
+fn the_fetch_half_can_read_known_db_and_others_cannot() {
     let Some(host) = with_source() else { return };
     assert_eq!(host.refresher(&[]).status, Some(0));
-    let known = fs::metadata(format!("{CACHE}/known.json")).unwrap();
+    let known = fs::metadata(format!("{CACHE}/known.db")).unwrap();
     assert_eq!((known.uid(), known.gid()), (0, fs::metadata(FETCH).unwrap().gid()));
     assert_eq!(known.mode() & 0o7777, 0o640);
 }

@@ -78,9 +78,11 @@ fn a_refresh_writes_what_changed_and_no_more() {
     }
     users[7]["keys"] = json!([]);
     let news = written(&host, &read_ago(&users, 2));
-    assert_eq!(names(&news), ["confirmed", "keys.db", "known.json", "state.db", "status.json"]);
-    let size = fs::metadata(format!("{CACHE}/state.db")).unwrap().len();
-    assert!(news["state.db"] <= 4 * PAGE && size > 30 * PAGE as u64, "{news:?} of {size}");
+    assert_eq!(names(&news), ["confirmed", "keys.db", "known.db", "state.db", "status.json"]);
+    for name in ["known.db", "state.db"] {
+        let size = fs::metadata(format!("{CACHE}/{name}")).unwrap().len();
+        assert!(news[name] <= 4 * PAGE && size > 10 * PAGE as u64, "{name}: {news:?} of {size}");
+    }
     let news = written(&host, &read_ago(&users, 1));
     assert_eq!(names(&news), ["confirmed", "status.json"]);
 }

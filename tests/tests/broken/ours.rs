@@ -9,7 +9,8 @@ const LISTING: &str = "/var/lib/nss-iam-fetch/listing.json";
 const STATE: &str = "/var/lib/nss-iam/state.db";
 const CACHE: &str = "/var/lib/nss-iam/cache.db";
 const KEYS: &str = "/var/lib/nss-iam/keys.db";
-const KNOWN: &str = "/var/lib/nss-iam/known.json";
+const KNOWN: &str = "/var/lib/nss-iam/known.db";
+const KNOWN_JOURNAL: &str = "/var/lib/nss-iam/known.db-journal";
 const STATUS: &str = "/var/lib/nss-iam/status.json";
 const LOCKED: &str = "/var/lib/nss-iam/locked";
 const DIRECTORY: &str = "/var/lib/nss-iam";
@@ -52,7 +53,7 @@ fn the_configuration() {
         break_it(DROP_IN, Garbage);
         break_it(KNOWN, Gone);
     };
-    all(&[row("a bad drop-in and no known.json", both, waits(78, NO_TEXT), waits(0, NO_TEXT))]);
+    all(&[row("a bad drop-in and no known.db", both, waits(78, NO_TEXT), waits(0, NO_TEXT))]);
 }
 
 #[test]
@@ -69,6 +70,7 @@ fn published_files() {
 fn the_stored_state() {
     const RESTORE: &str = "restore it from a backup";
     all(&harmless(KNOWN, &[Gone, Directory, Garbage, Latin1, Fifo, Cut, Owner, Mode]));
+    all(&harmless(KNOWN_JOURNAL, &[Directory, Garbage, Latin1]));
     all(&harmless(STATE, &[Owner, Mode]));
     all(&[at(STATE, Gone, enters(65, "was lost"), DONE)]);
     all(&closed(STATE, 70, &[(Garbage, RESTORE), (Latin1, RESTORE), (Cut, RESTORE)]));

@@ -59,7 +59,7 @@ struct Truth {
 /// What is wrong with the published files in `directory`, if this many publications had ended.
 fn look(directory: &Path, truth: &Truth, finished: usize) -> BTreeMap<Bad, String> {
     let mut bad = BTreeMap::new();
-    for file in ["state.db", "cache.db", "keys.db"] {
+    for file in ["state.db", "known.db", "cache.db", "keys.db"] {
         match integrity(&directory.join(file)) {
             Ok(found) if found == "ok" => {}
             other => drop(bad.insert(Bad::Damaged, format!("{file}: {other:?}"))),

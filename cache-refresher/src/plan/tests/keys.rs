@@ -112,7 +112,7 @@ fn keys_that_were_never_read_leave_those_of_the_state_at_their_age() {
     assert_eq!(after.login("U-ana").unwrap().confirmed, NOW - 5);
 }
 
-/// The listing was lost, and `known.json` had the keys.
+/// The listing was lost, and `known.db` had the keys.
 #[test]
 fn remembered_keys_that_were_not_read_keep_their_age() {
     let mut world = World::of(&["ana"]);

@@ -183,7 +183,7 @@ fn a_mistyped_command_changes_nothing_and_says_what_to_type() {
     // Not what the timer, logins and reports change by themselves.
     let others = ["ld.so.cache"];
     let all = || {
-        let reports = ["confirmed", "known.json", "metrics.prom", "status.json"];
+        let reports = ["confirmed", "known.db", "metrics.prom", "status.json"];
         [listed(&host, "/etc", &others), listed(&host, "/var/lib/nss-iam", &reports)].concat()
     };
     let mut found = Vec::new();

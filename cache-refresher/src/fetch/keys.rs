@@ -54,7 +54,10 @@ pub(super) async fn read<D: Directory>(
             continue;
         };
         match (read.outcome, account.users.get_mut(at)) {
-            (Outcome::Keys(keys), Some(user)) => put(user, keys, request.now),
+            (Outcome::Keys(keys), Some(user)) => {
+                let confirmed = request.schedule.confirmed(user);
+                put(user, keys, confirmed);
+            }
             (Outcome::Gone, Some(user)) => {
                 log::info!("{} was deleted while groups were read", D::words().user(&user.name));
                 gone.insert(id);
@@ -133,14 +136,14 @@ impl Left {
 }
 
 /// Updates a user by what was read. Keys that could not be read keep their earlier confirmation.
-fn put(user: &mut User, read: KeysRead, now: Timestamp) {
+fn put(user: &mut User, read: KeysRead, confirmed: Timestamp) {
     user.keys = read.keys;
     user.keys.sort_by(|one, other| one.id.cmp(&other.id));
     if let Some(tags) = read.tags {
         user.tags = tags;
     }
     if read.whole {
-        user.confirmed = Some(now);
+        user.confirmed = Some(confirmed);
     }
 }
 

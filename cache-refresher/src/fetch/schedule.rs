@@ -39,25 +39,61 @@ impl Schedule {
 
     /// Whether keys and tags of this user are to be read.
     ///
-    /// The time is divided into periods, which begin at a different moment for each user: each user is read once in each
-    /// period, and about the same number of users is due at any time, whenever they were read before.
+    /// The time is divided into periods, which begin at one of [`STARTS`] moments for each user: each user is read once in each
+    /// period, and about the same number of users is due at any time, whenever they were read before. Users with one moment are
+    /// due together.
     pub(crate) fn has_due(&self, user: &User) -> bool {
         let (Some(every), Some(confirmed)) = (self.every, user.confirmed) else { return true };
         let period = |at| period(&user.id, every, at);
         confirmed > self.now || self.is_asked(confirmed) || period(confirmed) != period(self.now)
+    }
+
+    /// The time of confirmation of a user who is read now: when the user became due, if that is not long ago. So users who are
+    /// due together have one time, whichever fetch reads them, and their keys look a little older than they are, never younger.
+    pub(crate) fn confirmed(&self, user: &User) -> Timestamp {
+        let due = self.every.and_then(|every| {
+            let due = Timestamp::from_second(begin(&user.id, every, self.now)).ok()?;
+            let late = self.now.duration_since(due);
+            (late <= LATE && late.unsigned_abs() <= every / 2).then_some(due)
+        });
+        let is_why =
+            |due: &Timestamp| user.confirmed.is_some_and(|before| before < *due) && !self.is_asked(*due);
+        due.filter(is_why).unwrap_or(self.now)
     }
 }
 
 /// How often keys are expected to be read where nothing says it.
 const EXPECTED: Duration = Duration::from_secs(15 * 60);
 
+/// At how many moments the periods of all users begin. A record of times has room for so many (see [`policy::confirmed`]): with
+/// more, each reading would write the rows of the users that it confirms.
+const STARTS: i64 = 60;
+/// A user who is read so long after becoming due was not due at the last fetch, where hosts fetch each 5 minutes.
+const LATE: SignedDuration = SignedDuration::from_mins(10);
+
+/// When the period that a time is in began, in seconds since 1970.
+fn begin(id: &str, every: Duration, at: Timestamp) -> i64 {
+    let every = seconds(every);
+    at.as_second().saturating_sub((at.as_second().saturating_sub(start(id, every))).rem_euclid(every))
+}
+
 /// The number of the period that a time is in.
 fn period(id: &str, every: Duration, at: Timestamp) -> i64 {
-    let every = i64::try_from(every.as_secs()).unwrap_or(i64::MAX).max(1);
+    let every = seconds(every);
+    at.as_second().saturating_sub(start(id, every)).div_euclid(every)
+}
+
+fn seconds(every: Duration) -> i64 {
+    i64::try_from(every.as_secs()).unwrap_or(i64::MAX).max(1)
+}
+
+/// The moment at which the periods of a user begin.
+fn start(id: &str, every: i64) -> i64 {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
     let start = i64::try_from(hasher.finish() >> 1).unwrap_or_default().rem_euclid(every);
-    at.as_second().saturating_sub(start).div_euclid(every)
+    let between = every.saturating_add(STARTS - 1).div_euclid(STARTS);
+    start - start.rem_euclid(between)
 }
 
 #[cfg(test)]
@@ -86,6 +122,55 @@ mod tests {
                 due(225 * quarter)
             );
         }
+    }
+
+    /// After one period, in which everyone was read once; some fetches are late.
+    #[test]
+    fn few_times_of_confirmation_replace_others_in_whichever_fetch_users_are_read() {
+        for (every, pause) in [(900, 20), (900, 290), (12 * 3600, 290), (119, 1), (1, 1)] {
+            let every = Duration::from_secs(every);
+            let mut users: Vec<User> = (0..900).map(|n| user(&format!("AIDA{n}"), 0)).collect();
+            let end = 3 * i64::try_from(every.as_secs()).unwrap() + pause;
+            for now in (1..end).step_by(usize::try_from(pause).unwrap()) {
+                let now = now + now * 7919 % (pause / 10 + 1);
+                let schedule = Schedule { every: Some(every), asked: None, now: at(now) };
+                let before: Vec<_> = users.iter().map(|user| user.confirmed).collect();
+                for user in &mut users {
+                    if schedule.has_due(user) {
+                        user.confirmed = Some(schedule.confirmed(user));
+                        assert!(user.confirmed <= Some(at(now)) && !schedule.has_due(user));
+                    }
+                }
+                let pairs = before
+                    .iter()
+                    .zip(&users)
+                    .map(|(before, user)| (before.unwrap().as_second(), user.confirmed.unwrap().as_second()));
+                let moves = policy::confirmed::Moves::between(pairs);
+                assert!(now <= end / 3 || moves.is_some(), "{every:?}, each {pause} s, after {now}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_read_late_or_for_another_reason_is_confirmed_now() {
+        let schedule = |asked, now| Schedule { every: Some(EVERY), asked, now: at(now) };
+        let known = user("AIDA1", -9000);
+        let begins = (0..900).find(|now| schedule(None, now + 1).confirmed(&known) == at(*now)).unwrap();
+        let reads = [(None, 0, 0), (None, 450, 0), (None, 451, 451), (Some(5), 7, 7), (Some(0), 7, 0)];
+        for (asked, late, expected) in reads {
+            let schedule = schedule(asked.map(|asked| at(begins + asked)), begins + late);
+            assert_eq!(schedule.confirmed(&known), at(begins + expected), "{asked:?}, {late}");
+        }
+        let now = schedule(None, begins + 7);
+        let others =
+            [User { confirmed: None, ..known.clone() }, user("AIDA1", begins), user("AIDA1", begins + 900)];
+        assert!(others.iter().all(|user| now.confirmed(user) == now.now), "not because of the time");
+        assert_eq!(Schedule { every: None, ..now }.confirmed(&known), now.now);
+        let day = |now| Schedule { every: Some(Duration::from_secs(24 * 3600)), asked: None, now: at(now) };
+        let known = user("AIDA1", -100_000);
+        let early =
+            (0..24 * 60).filter(|minute| day(60 * minute).confirmed(&known) < at(60 * minute)).count();
+        assert!((9..=11).contains(&early), "{early} minutes");
     }
 
     #[test]

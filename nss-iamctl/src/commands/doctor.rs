@@ -31,7 +31,7 @@ struct Report<'a> {
 pub(crate) fn run(host: &Host, args: &Doctor, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
     let mut facts = Facts::gather(host, now);
     let holders = holders(&facts.published, &facts.configured().users.common_group);
-    facts.names = Names::gather(host, facts.root, &facts.configured(), holders);
+    facts.names = Names::gather(host, facts.root, facts.configured(), holders);
     let samples = samples(host, &facts);
     let (findings, logins) = match not_set_up(&facts) {
         Some(finding) => (Vec::new(), finding),

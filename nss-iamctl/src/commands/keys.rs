@@ -91,7 +91,7 @@ impl Row {
 }
 
 fn rows(facts: &Facts, keys: &Keys, who: &Who<'_>) -> Vec<Row> {
-    let origins = who.origins(&facts.configured());
+    let origins = who.origins(facts.configured());
     let row = |key: &KeyLine, confirmed: i64, because: Option<&str>| {
         let (id, tag) = match origins.get(key.fingerprint()) {
             Some(Origin::Key(id)) if !id.is_empty() => (Some(id.clone()), None),

@@ -37,7 +37,7 @@ struct Report<'a> {
 pub(crate) fn run(host: &Host, args: &cli::Why, now: i64, out: &mut dyn Write) -> Result<u8, Error> {
     let mut facts = Facts::gather(host, now);
     let names = Who::find(&args.user, &facts).names(&facts);
-    facts.names = Names::gather(host, facts.root, &facts.configured(), names);
+    facts.names = Names::gather(host, facts.root, facts.configured(), names);
     let who = Who::find(&args.user, &facts);
     let alone = |user: &User| if user.active { vec![user.name.to_string()] } else { Vec::new() };
     let probe = who.cached.map(|user| Probe::of(host, &facts, user, alone(user)));

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use cache::snapshot::User;
 use config::{Config, Source};
@@ -175,7 +176,7 @@ impl Facts {
     pub(crate) fn gather(host: &Host, now: i64) -> Self {
         let present = Self::present(host, now);
         let config = present.configured();
-        let sudo_asks = if present.root { sudo::asks_for_a_password(host, &config) } else { Ok(None) };
+        let sudo_asks = if present.root { sudo::asks_for_a_password(host, config) } else { Ok(None) };
         Self {
             log: log::logins(host),
             denials: denials::gather(host, now),
@@ -243,15 +244,17 @@ impl Facts {
     }
 
     /// The configuration, or the defaults if it cannot be used.
-    pub(crate) fn configured(&self) -> Config {
-        self.config.clone().unwrap_or_default()
+    pub(crate) fn configured(&self) -> &Config {
+        self.config.as_ref().unwrap_or(&DEFAULTS)
     }
 
     /// The configured source, which names itself and its users in messages.
-    pub(crate) fn source(&self) -> Source {
-        self.configured().source
+    pub(crate) fn source(&self) -> &Source {
+        &self.configured().source
     }
 }
+
+static DEFAULTS: LazyLock<Config> = LazyLock::new(Config::default);
 
 fn is_link(host: &Host, path: &str) -> bool {
     fs::symlink_metadata(host.path(path)).is_ok_and(|found| found.is_symlink())

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use cache::snapshot::Login;
@@ -42,16 +43,18 @@ pub(crate) fn outlook(facts: &Facts, samples: &[Probe]) -> Outlook {
     }
     let keys = facts.published.keys.as_ref().map_or(&[][..], |keys| &keys.logins);
     let keys: BTreeMap<&str, &Login> = keys.iter().map(|login| (login.name.as_str(), login)).collect();
+    let of_keys_cmd = LazyCell::new(|| of_keys_cmd(facts));
     for probe in samples.iter().filter(|probe| probe.active) {
         let (own, common): (Vec<_>, Vec<_>) =
             answers::told(facts, probe).into_iter().filter(is_bad).partition(is_of_one);
         let common = common.into_iter().next();
         let common = common.or_else(|| logins::shell(facts, probe).filter(is_bad));
         let common = common.or_else(|| pam::now(facts, probe).filter(is_bad));
+        let mut one = Probe { alike: Vec::new(), ..probe.clone() };
         for name in &probe.alike {
+            one.name.clone_from(name);
             let own = own.first().filter(|_| *name == probe.name);
-            let of_user =
-                || of_user(facts, &Probe { name: name.clone(), ..probe.clone() }, keys.get(&**name));
+            let of_user = || of_user(facts, &one, keys.get(&**name), &of_keys_cmd);
             match common.as_ref().or(own).cloned().map_or_else(of_user, Err) {
                 Ok(unseen) => {
                     outlook.able.push(name.clone());
@@ -143,7 +146,12 @@ fn no_key() -> Finding {
 const ELSEWHERE: &str = "what authenticates users is not checked, since sshd does not ask nss-iam for keys";
 
 /// What prevents the login of a user; or else what may prevent it, and cannot be seen.
-fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Option<&'static str>, Finding> {
+fn of_user(
+    facts: &Facts,
+    probe: &Probe,
+    login: Option<&&Login>,
+    of_keys_cmd: &Option<Finding>,
+) -> Result<Option<&'static str>, Finding> {
     let name = &probe.name;
     if facts.passwd.contains_key(name) {
         let what = format!("'{name}' is also a local user of this host");
@@ -154,9 +162,9 @@ fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Optio
     if let Some(reason) = settings.iter().find(prevents) {
         return Err(reason.clone());
     }
-    let config = facts.configured().keys;
+    let config = &facts.configured().keys;
     let is_keyless = facts.published.keys.is_ok() && login.is_some_and(|login| login.keys.is_empty());
-    let elsewhere = match keys(facts, probe, login).or_else(|| of_keys_cmd(facts)) {
+    let elsewhere = match keys(facts, probe, login).or_else(|| of_keys_cmd.clone()) {
         _ if !config.asks_keys_cmd() => Some(ELSEWHERE),
         Some(reason) if !certificates::let_in(facts, probe, &reason) => return Err(reason),
         Some(_) => Some(certificates::UNSEEN),
@@ -175,7 +183,7 @@ fn of_user(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Result<Optio
 
 /// Why no key lets the user in.
 fn keys(facts: &Facts, probe: &Probe, login: Option<&&Login>) -> Option<Finding> {
-    let (name, config) = (&probe.name, facts.configured().keys);
+    let (name, config) = (&probe.name, &facts.configured().keys);
     if let Ok(keys) = &facts.published.keys {
         let needs_key = config.sshd && !config.takes_pushed();
         let Some(login) = login.filter(|login| !needs_key || !login.keys.is_empty()) else {

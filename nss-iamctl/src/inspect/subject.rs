@@ -76,7 +76,7 @@ impl<'a> Who<'a> {
         let published = &facts.published;
         let state = published.state.as_ref().ok();
         let known = remembered(asked, state);
-        let listed = listed(asked, published, &config, known);
+        let listed = listed(asked, published, config, known);
         let remembered = match listed {
             Some((_, user)) => state.and_then(|state| state.users.get_key_value(&IamId::new(&user.id))),
             None => known,
@@ -84,7 +84,7 @@ impl<'a> Who<'a> {
         let id = listed.map(|(_, user)| user.id.clone()).or_else(|| remembered.map(|(id, _)| id.to_string()));
         let name = match (remembered, listed) {
             (Some((_, user)), _) => user.name.to_string(),
-            (None, Some((_, user))) => login_name(user, published, &config),
+            (None, Some((_, user))) => login_name(user, published, config),
             (None, None) => asked.to_owned(),
         };
         let users = published.cache.as_ref().map_or(&[][..], |cache| &cache.users);

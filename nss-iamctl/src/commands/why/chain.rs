@@ -83,7 +83,7 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
             one_of([
                 Some(own.to_owned()),
                 adopt(name),
-                Some(another_name(&config, who.iam_name(), who.id.as_deref())),
+                Some(another_name(config, who.iam_name(), who.id.as_deref())),
             ])
         } else {
             own.to_owned()
@@ -113,7 +113,7 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
     }
     findings.extend(who.skips.iter().map(|skip| {
         let level = if skip.what == What::User { Level::Bad } else { Level::Warn };
-        let remedy = skipped::remedy(&config, skip);
+        let remedy = skipped::remedy(config, skip);
         Finding::warn(Code::of_skip(&skip.reason), &skip.text, remedy).at(level)
     }));
     // A name or id that the user has at the source now, and that was refused.
@@ -124,7 +124,7 @@ fn name(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
         }
         _ => false,
     };
-    findings.extend(warnings.filter(of_user).map(|told| refresh::warning(&config, told)));
+    findings.extend(warnings.filter(of_user).map(|told| refresh::warning(config, told)));
     findings
 }
 
@@ -143,7 +143,7 @@ fn others(facts: &Facts, who: &Who<'_>, asked: &str) -> Vec<Finding> {
         let (called, Skip { account, name, id, text, .. }) = (config.source.called("user"), skip);
         let account = if account.is_empty() { String::new() } else { format!(" of account '{account}'") };
         let what = format!("there is also {called} '{name}' ({id}){account}, who was skipped: {text}");
-        let remedy = format!("nss-iamctl why {}; {}", word(id), skipped::remedy(&config, skip));
+        let remedy = format!("nss-iamctl why {}; {}", word(id), skipped::remedy(config, skip));
         Finding::warn(Link::OtherOfName, what, remedy)
     };
     skips.filter(is_other).map(other).collect()
@@ -202,7 +202,7 @@ fn unknown(facts: &Facts, asked: &str) -> Finding {
     }
     let what =
         format!("no nss-iam user is called '{asked}' here, and no user of that name left or was skipped");
-    let remedy = match add(&config, asked) {
+    let remedy = match add(config, asked) {
         Some(add) => format!("if there should be such a user: {add}; then nss-iamctl refresh"),
         None => "is the user in one of the configured groups? nss-iamctl doctor".to_owned(),
     };
@@ -276,7 +276,7 @@ fn state(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
         ));
     }
     let config = facts.configured();
-    let add = who.iam_name().and_then(|iam_name| add(&config, iam_name));
+    let add = who.iam_name().and_then(|iam_name| add(config, iam_name));
     let add = add.unwrap_or_else(|| "add the user to a configured group".to_owned());
     let remedy = format!("to let the user back in: {add}; then nss-iamctl refresh");
     if who.listed.is_some() {

@@ -54,7 +54,7 @@ pub(super) fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
                 findings.push(Finding::bad(Link::NoKeyOffered, what, why.hint().unwrap_or_default()));
             }
             None => {
-                let (age, origins) = (ago(login.confirmed, facts.now), who.origins(&config));
+                let (age, origins) = (ago(login.confirmed, facts.now), who.origins(config));
                 let offered = |key: &KeyLine| {
                     let origin = origins.get(key.fingerprint()).map(Origin::shown).unwrap_or_default();
                     let origin = if origin.is_empty() { origin } else { format!(" ({origin})") };
@@ -80,9 +80,9 @@ pub(super) fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
             // A key that is broken, or in the wrong place, is mended where it is.
             let broken = who.skips.iter().find(|skip| skip.what == What::Key);
             let remedy = match (inactive.first(), broken) {
-                (Some(key), _) => activate(&config, iam_name, &key.id),
-                (None, Some(skip)) => skipped::remedy(&config, skip),
-                (None, None) => add_any_key(&config, iam_name),
+                (Some(key), _) => activate(config, iam_name, &key.id),
+                (None, Some(skip)) => skipped::remedy(config, skip),
+                (None, None) => add_any_key(config, iam_name),
             };
             findings.push(Finding::bad(Link::NoKey, what, remedy));
         }
@@ -91,7 +91,7 @@ pub(super) fn keys(facts: &Facts, who: &Who<'_>) -> Vec<Finding> {
         let fingerprint =
             key.fingerprint.as_ref().map_or(String::new(), |fingerprint| format!(" ({fingerprint})"));
         let what = format!("key '{}'{fingerprint} is inactive in {source}, so it is not offered", key.id);
-        Finding::warn(Link::KeyInactive, what, activate(&config, iam_name, &key.id))
+        Finding::warn(Link::KeyInactive, what, activate(config, iam_name, &key.id))
     }));
     findings
 }
@@ -121,7 +121,7 @@ pub(super) fn tries(facts: &Facts, who: &Who<'_>) -> Option<Finding> {
     let inactive = who.inactive().into_iter().filter_map(|key| Some((key.id, key.fingerprint?)));
     let asked = Asked {
         name: &who.name,
-        config: &facts.configured(),
+        config: facts.configured(),
         iam_name: who.iam_name().unwrap_or(&who.name),
         active: active.iter().map(KeyLine::fingerprint).collect(),
         inactive: inactive.collect(),

@@ -264,7 +264,7 @@ fn shadow(facts: &Facts, probe: &Probe) -> Option<Finding> {
 /// sshd's Match looks at the groups that initgroups gives.
 fn groups(facts: &Facts, probe: &Probe) -> Option<Finding> {
     let cache = facts.published.cache.as_ref().ok()?;
-    let wanted = facts.configured().users.common_group;
+    let wanted = &facts.configured().users.common_group;
     let gid = cache.groups.iter().find(|group| group.name.as_str() == wanted)?.gid.get();
     let has: BTreeSet<u32> = probe.groups.iter().copied().collect();
     if has.contains(&gid) {

@@ -116,7 +116,7 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     let groups = groups(facts, probe);
     let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
     let config = facts.configured();
-    let authentication = Authentication::of(&config, &sshd.arguments);
+    let authentication = Authentication::of(config, &sshd.arguments);
     let mut findings = Vec::new();
     // Told on its own: the user's keys count either way.
     let mut found = authentication;
@@ -142,7 +142,7 @@ pub(crate) fn settings(facts: &Facts, probe: &Probe) -> Vec<Finding> {
     findings.extend(instance_connect::differs(facts, settings));
     findings.extend(without_address(settings, &groups, &found));
     findings.extend(denied(settings, name));
-    findings.extend(restrictions(&config, settings));
+    findings.extend(restrictions(config, settings));
     if findings.is_empty() {
         let asks = if authentication.keys { "it asks keys-cmd" } else { "it does not ask keys-cmd" };
         let what = format!("for '{name}', {asks}, and nothing denies the login");
@@ -171,7 +171,7 @@ fn without_address(
 /// The names of the groups that the host gives to the user; without them, the one that every nss-iam user has.
 fn groups(facts: &Facts, probe: &Probe) -> Vec<String> {
     if probe.group_names.is_empty() {
-        return vec![facts.configured().users.common_group];
+        return vec![facts.configured().users.common_group.clone()];
     }
     probe.group_names.clone()
 }
@@ -275,7 +275,7 @@ pub(crate) fn nologin(facts: &Facts) -> Option<Finding> {
 
 /// Unless keys can come from elsewhere.
 fn without_keys(facts: &Facts) -> Option<Finding> {
-    let keys = facts.configured().keys;
+    let keys = &facts.configured().keys;
     if !keys.sshd || keys.instance_connect || keys.user_ca.is_some() {
         return None;
     }

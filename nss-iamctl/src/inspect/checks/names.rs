@@ -28,10 +28,9 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
 
 /// Units and entries of sysusers.d(5) that would run as a published user or group.
 pub(crate) fn adopted(facts: &Facts) -> Vec<Finding> {
-    let (source, allow) = (facts.source(), facts.configured().names.allow);
+    let (source, allow) = (facts.source(), &facts.configured().names.allow);
     let mut findings = Vec::new();
-    for (name, holder) in
-        facts.names.holders.iter().filter(|(name, holder)| !is_allowed(&allow, name, holder))
+    for (name, holder) in facts.names.holders.iter().filter(|(name, holder)| !is_allowed(allow, name, holder))
     {
         let uses: Vec<_> = uses(facts, name).filter(|used| adopts(used)).collect();
         let Some(first) = uses.first() else { continue };
@@ -138,7 +137,7 @@ pub(crate) fn taken(facts: &Facts) -> Vec<Finding> {
             "'{name}' is the name of a published {what} and also of {}: one is mistaken for the other, and the {called} loses the name {when}",
             other.described(id)
         );
-        findings.push(Finding::bad(other.link(), told, other.remedy(&config, what, &called, name)));
+        findings.push(Finding::bad(other.link(), told, other.remedy(config, what, &called, name)));
     }
     findings
 }
@@ -244,7 +243,7 @@ fn memberships(facts: &Facts, name: &str) -> Vec<String> {
 /// Everything that this host grants to `name`, except what [`adopted`] and [`taken`] find.
 pub(crate) fn given_to(facts: &Facts, name: &str) -> Vec<String> {
     let mut told = memberships(facts, name);
-    let allow = facts.configured().names.allow;
-    told.extend(granted(facts, &allow, name).map(|used| format!("'{name}' is {used}")));
+    let allow = &facts.configured().names.allow;
+    told.extend(granted(facts, allow, name).map(|used| format!("'{name}' is {used}")));
     told
 }

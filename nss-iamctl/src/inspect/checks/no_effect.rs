@@ -10,7 +10,7 @@ use crate::say::finding::Finding;
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let config = facts.configured();
     let finding = |setting: NoEffect| {
-        let told = remark(&config, setting);
+        let told = remark(config, setting);
         match setting {
             // As after `enable --no-forward-only`, which undoes `enable --forward-only`.
             NoEffect::ShellGroups => Finding::ok(Link::SettingUnused, told.what()),

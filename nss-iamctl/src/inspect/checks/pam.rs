@@ -14,9 +14,9 @@ use crate::say::finding::{Finding, Level};
 const SSHD: &str = "sshd";
 
 pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
-    let common = facts.configured().users.common_group;
+    let common = &facts.configured().users.common_group;
     let mut findings = Vec::new();
-    for (line, services) in dependent(&facts.pam, &common) {
+    for (line, services) in dependent(&facts.pam, common) {
         let what = format!(
             "{} refuses nss-iam users of {} while its service does not answer",
             shown(line),
@@ -57,8 +57,8 @@ pub(crate) fn now(facts: &Facts, probe: &Probe) -> Option<Finding> {
 
 /// PAM refuses `name`, because a service does not answer.
 fn unavailable(facts: &Facts, name: &str, why: &str) -> Finding {
-    let common = facts.configured().users.common_group;
-    let dependent = dependent(&facts.pam, &common);
+    let common = &facts.configured().users.common_group;
+    let dependent = dependent(&facts.pam, common);
     let (by, remedy) = match dependent.iter().find(|(_, services)| services.contains(&SSHD)) {
         Some((line, _)) => {
             let remedy = remedy(&facts.pam, line);

@@ -26,11 +26,11 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     findings.extend(clock(facts));
     findings.extend(units(facts));
     if let Ok(status) = &facts.published.status {
-        findings.extend(skips(&facts.configured(), status));
+        findings.extend(skips(facts.configured(), status));
         // `names` checks the current units.
         let is_new =
             |told: &&Told<Warning>| !facts.root || !matches!(told.kind, Kind::Known(Warning::RunsAs { .. }));
-        findings.extend(status.warnings.iter().filter(is_new).map(|told| warning(&facts.configured(), told)));
+        findings.extend(status.warnings.iter().filter(is_new).map(|told| warning(facts.configured(), told)));
     }
     findings.extend(locks(facts));
     findings

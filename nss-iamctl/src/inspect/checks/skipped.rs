@@ -36,7 +36,7 @@ pub(crate) fn users(facts: &Facts) -> Option<Message> {
         [] => None,
         [one] => {
             let what = format!("'{}' was skipped: {}", one.name, one.text);
-            Some(Message::new(what).with_hint(remedy(&facts.configured(), one)))
+            Some(Message::new(what).with_hint(remedy(facts.configured(), one)))
         }
         [..] => {
             let what = format!("{} were skipped: {}", count(users.len(), "user"), some(&names));

@@ -166,9 +166,11 @@ pub(crate) fn samples(host: &Host, facts: &Facts) -> Vec<Probe> {
 /// What is expected for `user`: the answers for `first`, except groups and shell. A Match block of sshd for one of these
 /// groups is not seen.
 fn derived(host: &Host, facts: &Facts, user: &User, first: &Probe, alike: Vec<String>) -> Probe {
-    let published = facts.published.cache.iter().flat_map(|cache| &cache.groups);
-    let is_own = |gid: Id| gid == user.uid || user.groups.contains(&gid);
-    let published = published.filter(|group| is_own(group.gid)).map(|group| group.name.to_string());
+    // Both are in the order of the gids.
+    let groups = facts.published.cache.as_ref().map_or(&[][..], |cache| &cache.groups);
+    let own: BTreeSet<Id> = user.groups.iter().copied().chain([user.uid]).collect();
+    let found = own.iter().filter_map(|gid| groups.binary_search_by_key(gid, |group| group.gid).ok());
+    let published = found.filter_map(|at| groups.get(at)).map(|group| group.name.to_string());
     let local = facts.group.iter().filter(|(_, gid)| user.local.contains(gid)).map(|(name, _)| name.clone());
     Probe {
         name: user.name.to_string(),
@@ -194,7 +196,8 @@ fn classes(users: &[User]) -> Vec<Vec<&User>> {
 
 fn is_offered(facts: &Facts, user: &User) -> bool {
     let Ok(keys) = &facts.published.keys else { return false };
-    let login = keys.logins.iter().find(|login| login.uid == user.uid);
+    let login = keys.logins.binary_search_by_key(&user.uid, |login| login.uid).ok();
+    let login = login.and_then(|at| keys.logins.get(at));
     login.is_some_and(|login| {
         !login.keys.is_empty() && withheld(keys, login, &facts.machine_id, facts.now).is_none()
     })

@@ -221,7 +221,7 @@ fn keys_prevent_no_login_where_sshd_does_not_ask_for_them() {
         }
         let other = IN_FORCE.replace("/usr/libexec/nss-iam/keys-cmd", "/opt/other");
         probe.sshd = Some(Ok(Effective::parse(&other)));
-        let mut config = facts.configured();
+        let mut config = facts.configured().clone();
         config.keys.sshd = false;
         facts.config = Ok(config);
         let found = outlook(&facts, &[probe]).verdict();

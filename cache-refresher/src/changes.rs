@@ -123,16 +123,17 @@ fn changed(before: Published<'_>, after: Published<'_>, old: &User, new: &User) 
         login(published.keys, new.uid).map(|login| login.keys.clone()).unwrap_or_default()
     };
     let (old_keys, new_keys) = (keys(before), keys(after));
+    let [old, new_ones] = [&old_keys, &new_keys].map(|keys| keys.iter().collect::<BTreeSet<_>>());
     what.extend(
         new_keys
             .iter()
-            .filter(|key| !old_keys.contains(key))
+            .filter(|key| !old.contains(key))
             .map(|key| format!("key {} added", key.fingerprint())),
     );
     what.extend(
         old_keys
             .iter()
-            .filter(|key| !new_keys.contains(key))
+            .filter(|key| !new_ones.contains(key))
             .map(|key| format!("key {} removed", key.fingerprint())),
     );
     let text = format!("user '{}' ({}): {}", new.name, new.uid, what.join(", "));

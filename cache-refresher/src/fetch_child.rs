@@ -24,6 +24,9 @@ pub(crate) const FETCH_CHILD: &str = "fetch-child";
 /// The same as systemd sets for the unit.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// How many names one argument has: the kernel allows 128 KiB in one (execve(2)).
+const RELEASED_AT_ONCE: usize = 1000;
+
 /// Why there is no report: the exit status and a message.
 pub(crate) type Failed = (u8, Message);
 
@@ -31,8 +34,8 @@ pub(crate) type Failed = (u8, Message);
 pub(crate) fn run(cli: &Cli, last_good: bool) -> Result<(String, ExitStatus), Failed> {
     let mut command = command(cli);
     command.args(last_good.then_some("--last-good"));
-    if !cli.release.is_empty() {
-        command.args(["--release", &cli.release.join("\n")]);
+    for names in cli.release.chunks(RELEASED_AT_ONCE) {
+        command.args(["--release", &names.join("\n")]);
     }
     if geteuid().is_root() {
         // Not through NSS, where another service could hang or crash.

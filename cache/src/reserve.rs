@@ -2,8 +2,8 @@
 //! without the removed and locked users can still be written.
 
 use std::fs::{self, OpenOptions};
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// The file's name in the directory.
@@ -31,7 +31,12 @@ pub fn keep(directory: &Path, bytes: u64) -> io::Result<()> {
         match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size) {
             // The file system cannot preallocate.
             Err(rustix::io::Errno::NOTSUP) => {
-                return file.write_all_at(&vec![1; usize::try_from(size).unwrap_or(0)], 0);
+                let written = io::copy(&mut io::repeat(1).take(size), &mut &file);
+                // What fills the disk helps nobody.
+                if written.is_err() {
+                    let _ = give_up(directory);
+                }
+                return written.map(drop);
             }
             Err(_) if size > wanted / 2 => size -= wanted / 16,
             Err(cause) => {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use foldhash::HashSet;
+use foldhash::{HashMap, HashSet};
 use listing::{Account, Failure, FailureKind, Group, User};
 use message::quoted;
 
@@ -99,6 +99,7 @@ fn unconfigured(
         .filter(|(asked, _)| !asked.unconfigured)
         .flat_map(|(_, members)| members.iter().cloned())
         .collect();
+    let names = names_by_id(known);
     let mut failures = Vec::new();
     for (group, members) in asked.iter().zip(members).filter(|(asked, _)| asked.unconfigured) {
         let is_replaced =
@@ -107,13 +108,13 @@ fn unconfigured(
             members.retain(|id| !configured.contains(id));
         }
         let names_of = |wanted: &dyn Fn(&String) -> bool| -> Vec<&str> {
-            let users = known.users.iter().filter(|user| members.contains(&user.id) && wanted(&user.id));
-            let mut names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
+            let of_members = members.iter().filter(|id| wanted(id)).filter_map(|id| names.get(id.as_str()));
+            let mut names: Vec<&str> = of_members.copied().collect();
             names.sort_unstable();
             names
         };
-        let names = names_of(&|_| true);
-        if names.is_empty() {
+        let leaving = names_of(&|_| true);
+        if leaving.is_empty() {
             continue;
         }
         let why = match (is_replaced, &group.renamed) {
@@ -125,7 +126,7 @@ fn unconfigured(
         failures.push(held(
             "configuration",
             &group.name,
-            &format!("{} would leave the group, {why}; they stay", quoted(&names, 10)),
+            &format!("{} would leave the group, {why}; they stay", quoted(&leaving, 10)),
             "correct `groups`; if the removal is intended, run 'nss-iamctl refresh --force'",
             &disabled,
         ));
@@ -136,9 +137,9 @@ fn unconfigured(
 /// Groups that gave no answer, and the users who stay in them for that reason.
 fn unread(asked: &[Asked], members: &[BTreeSet<String>], known: &Account, words: Words) -> Vec<Failure> {
     let unread = asked.iter().zip(members).filter(|(asked, _)| asked.unclear && !asked.unconfigured);
+    let names = names_by_id(known);
     let hold = |(group, members): (&Asked, &BTreeSet<String>)| {
-        let users = known.users.iter().filter(|user| members.contains(&user.id));
-        let names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
+        let names: Vec<&str> = members.iter().filter_map(|id| names.get(id.as_str())).copied().collect();
         (!names.is_empty()).then(|| {
             let cause = format!(
                 "the group cannot be read; {} stay in it, and keys of those who are in no other group are not confirmed",
@@ -148,6 +149,10 @@ fn unread(asked: &[Asked], members: &[BTreeSet<String>], known: &Account, words:
         })
     };
     unread.filter_map(hold).collect()
+}
+
+fn names_by_id(known: &Account) -> HashMap<&str, &str> {
+    known.users.iter().map(|user| (user.id.as_str(), user.name.as_str())).collect()
 }
 
 /// An empty group is still a group. One that gave no answer is kept as long as it has members.

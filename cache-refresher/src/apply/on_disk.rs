@@ -241,8 +241,9 @@ impl<'a> OnDisk<'a> {
     /// Disables users who left or are locked. This needs neither a plan nor another service. The state is saved last, since
     /// that may fail.
     pub(super) fn take(&mut self, away: Away<'_>, group: u32) -> (Done, Result<(), Error>) {
+        let forgotten = self.forget_replaced(group);
         if away.is_done(self.state(), self.cache.as_ref().ok(), self.keys.as_ref().ok()) {
-            return (Done::default(), Ok(()));
+            return (Done::default(), forgotten);
         }
         let mut next = Taken {
             state: self.state().clone(),
@@ -250,7 +251,7 @@ impl<'a> OnDisk<'a> {
             keys: self.keys.as_ref().ok().cloned(),
         };
         if !next.take(away, self.now) {
-            return (Done::default(), Ok(()));
+            return (Done::default(), forgotten);
         }
         let before = self.published();
         let (cache, keys) = (
@@ -284,7 +285,15 @@ impl<'a> OnDisk<'a> {
         if let Some(cache) = next.cache {
             self.cache = Ok(cache);
         }
-        (done, recorded.and(saved))
+        (done, forgotten.and(recorded).and(saved))
+    }
+
+    /// Ends what a run that was interrupted has left: a record about a keys.db that it had replaced.
+    fn forget_replaced(&self, group: u32) -> Result<(), Error> {
+        if self.keys.is_err() || self.record.keys.is_none() || self.times().is_some() {
+            return Ok(());
+        }
+        self.record(Record { keys: None, ..self.record.clone() }, group)
     }
 
     /// What the record says about the present `keys.db`.
@@ -304,9 +313,10 @@ impl<'a> OnDisk<'a> {
             Saving::Rows(rows, next) => {
                 let present = present.filter(|present| present.digest != next.digest);
                 let state = present.into_iter().chain([next.clone()]).collect();
-                self.record(Record { keys, state }, group)?;
+                self.record(Record { keys: keys.clone(), state }, group)?;
                 let saved = StateFile::open(self.directory).and_then(|mut file| file.save(rows));
-                saved.map_err(|cause| Error::State { directory: self.directory.to_owned(), cause })
+                saved.map_err(|cause| Error::State { directory: self.directory.to_owned(), cause })?;
+                self.record(Record { keys, state: vec![next.clone()] }, group)
             }
         }
     }

@@ -129,13 +129,27 @@ fn a_file_that_is_put_back_looks_no_fresher_than_it_is() {
     assert_eq!(ran.status, Some(65), "the state is older than the keys: {}", ran.err);
     assert!(host.keys("user7").is_empty() && !host.keys("user8").is_empty());
     host.apply(&read_ago(&users, 0));
-    // Somebody leaves.
-    let gone = users.remove(9)["name"].as_str().unwrap().to_owned();
-    host.apply(&read_ago(&users, 0));
-    put("keys.db", &old["keys.db"].3);
-    assert_eq!(
-        (host.keys(&gone), host.keys("user8")),
-        (String::new(), String::new()),
-        "five hours old again"
-    );
+}
+
+/// As `nss-iamctl lock` and a broken configuration do, also if the state cannot be read.
+#[test]
+fn keys_that_are_put_back_after_a_removal_without_a_plan_look_no_fresher_than_they_are() {
+    for is_state_lost in [false, true] {
+        let Some(host) = Host::new() else { return };
+        host.machine.config("[keys]\nmax_age = \"3h\"\n");
+        host.apply(&read_ago(&people(), 5));
+        host.apply(&read_ago(&people(), 1));
+        assert!(!host.keys("user8").is_empty(), "confirmed since");
+        let before = files(CACHE);
+        fs::write(format!("{CACHE}/locked"), "user9\n").unwrap();
+        if is_state_lost {
+            fs::write(format!("{CACHE}/state.db"), "garbage").unwrap();
+        }
+        let ran = host.refresher(&["apply", "--removals-only"]);
+        assert_eq!(ran.status, Some(if is_state_lost { 70 } else { 0 }), "{}", ran.err);
+        assert!(host.keys("user9").is_empty(), "{}", ran.err);
+        fs::write(format!("{CACHE}/keys.db"), &before["keys.db"].3).unwrap();
+        let is_replaced = files(CACHE)["confirmed"] != before["confirmed"];
+        assert_eq!((host.keys("user8").is_empty(), is_replaced), (true, true), "five hours old again");
+    }
 }

@@ -17,9 +17,9 @@ use crate::state::connect;
 
 /// Changing one part costs a few pages, so they are small.
 const PAGE_SIZE: u32 = 4096;
-/// From so many changes on, replacing the file costs hardly more, and needs less memory.
+/// With more changes, replacing the file costs hardly more, and needs less memory.
 const MOST: usize = 1000;
-/// How long a reader waits for a change to be written. Only the program that writes can delay it.
+/// How long a reader without power waits for a change to be written.
 const READER_WAITS: Duration = Duration::from_secs(5);
 
 /// Reads all parts of the file at `path`, with their names, in the order of their names. The caller has checked who could have
@@ -29,7 +29,10 @@ const READER_WAITS: Duration = Duration::from_secs(5);
 /// Of SQLite, also if the file has another major version.
 pub fn read(path: &Path, schema: Schema) -> rusqlite::Result<Vec<(String, String)>> {
     let db = connect(path)?;
-    db.busy_timeout(READER_WAITS)?;
+    // Root writes it, and waits for nobody who can only read it.
+    if !rustix::process::geteuid().is_root() {
+        db.busy_timeout(READER_WAITS)?;
+    }
     check(&db, schema)?;
     let mut select = db.prepare(SELECT)?;
     select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
@@ -115,7 +118,8 @@ fn update(
     Ok(true)
 }
 
-/// What differs from `parts`, in their order: a name, and the new content unless the part is gone.
+/// What differs from `parts`, in their order: a name, and the new content unless the part is gone. Ends after [`MOST`] changes and
+/// one.
 fn changes(
     db: &Transaction<'_>,
     parts: impl Iterator<Item = (String, String)>,
@@ -137,6 +141,9 @@ fn changes(
         }
         if !is_same {
             changes.push((name, Some(content)));
+        }
+        if changes.len() > MOST {
+            return Ok(changes);
         }
     }
     while let Some(gone) = row {

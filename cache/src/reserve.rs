@@ -12,7 +12,7 @@ pub const NAME: &str = "reserve";
 /// For journals and the directory itself, in bytes.
 const SMALL: u64 = 64 << 10;
 
-/// Reserves `bytes` and some more, or as much of that as is available.
+/// Reserves `bytes` and some more, or as much of that as is available if the file system can preallocate.
 ///
 /// # Errors
 /// An error of the operating system, if not even half is available.

@@ -106,7 +106,8 @@ fn reported(file: &Path, truth: &Truth) -> Option<usize> {
 }
 
 fn integrity(file: &Path) -> rusqlite::Result<String> {
-    let db = rusqlite::Connection::open(file)?;
+    // A file that is missing is not created.
+    let db = rusqlite::Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     db.query_row("PRAGMA integrity_check", [], |row| row.get(0))
 }
 

@@ -34,9 +34,6 @@ pub(crate) type Failed = (u8, Message);
 pub(crate) fn run(cli: &Cli, last_good: bool) -> Result<(String, ExitStatus), Failed> {
     let mut command = command(cli);
     command.args(last_good.then_some("--last-good"));
-    for names in cli.release.chunks(RELEASED_AT_ONCE) {
-        command.args(["--release", &names.join("\n")]);
-    }
     if geteuid().is_root() {
         // Not through NSS, where another service could hang or crash.
         let files = claims::nss::files().map_err(|cause| {
@@ -69,6 +66,10 @@ fn command(cli: &Cli) -> Command {
     command.args([FETCH_CHILD, &std::process::id().to_string()]);
     command.args(["fetch", "--json", "--config"]).arg(cli.main_file()).current_dir("/");
     command.args(cli.force.then_some("--force")).args(cli.dry_run.then_some("--dry-run"));
+    for names in cli.release.chunks(RELEASED_AT_ONCE) {
+        // In one word: a name can begin with a hyphen.
+        command.arg(format!("--release={}", names.join("\n")));
+    }
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_passed_on(name))).env("PATH", PATH);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -125,6 +126,10 @@ fn close_files() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
+    use clap::Parser as _;
+
     use super::*;
 
     #[test]
@@ -151,6 +156,17 @@ mod tests {
         ] {
             assert!(!is_passed_on(&name.into()), "{name}");
         }
+    }
+
+    #[test]
+    fn any_number_of_names_reaches_the_child_whatever_they_begin_with() {
+        let names: Vec<String> = (0..2500).map(|number| format!("-user{number}")).collect();
+        let cli = Cli { release: names.clone(), ..Cli::parse_from(["cache-refresher"]) };
+        let command = command(&cli);
+        assert!(command.get_args().all(|word| word.len() < 64 << 10));
+        let words = command.get_args().skip(2);
+        let parsed = Cli::try_parse_from([OsStr::new("cache-refresher")].into_iter().chain(words)).unwrap();
+        assert_eq!(parsed.release, names);
     }
 
     #[test]

@@ -68,7 +68,7 @@ const EXPECTED: Duration = Duration::from_secs(15 * 60);
 /// At how many moments the periods of all users begin. A record of times has room for so many (see [`policy::confirmed`]): with
 /// more, each reading would write the rows of the users that it confirms.
 const STARTS: i64 = 60;
-/// A user who is read so long after becoming due was not due at the last fetch, where hosts fetch each 5 minutes.
+/// After becoming due, a user is read by the next fetch, which is 5 minutes later at most where a timer starts it, unless it fails.
 const LATE: SignedDuration = SignedDuration::from_mins(10);
 
 /// When the period that a time is in began, in seconds since 1970.

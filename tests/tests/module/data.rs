@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::RwLock;
 
 use cache::passwd::Passwd;
 use cache::snapshot::{Cache, Group, User};
@@ -76,6 +77,10 @@ pub(crate) fn named(cache: &Cache) -> Cache {
     Cache { users: cache.users.iter().filter(|user| user.active).cloned().collect(), ..cache.clone() }
 }
 
+/// Who uses SQLite holds it for reading. SQLite's own locks stay locked in a child if another thread has them when the process
+/// forks.
+pub(crate) static SQLITE: RwLock<()> = RwLock::new(());
+
 /// Publishes like an earlier release: every user has a private group, and disabled users are members of
 /// `iam-disabled`.
 pub(crate) fn publish_as_before(cache: &Cache) {
@@ -133,6 +138,7 @@ pub(crate) fn odd() -> Cache {
 /// Publishes like apply.
 pub(crate) fn publish(cache: &Cache) {
     std::fs::create_dir_all(DIRECTORY).unwrap();
+    let _using = SQLITE.read().unwrap();
     cache::publish::cache(Path::new(DIRECTORY), cache).unwrap();
 }
 

@@ -14,10 +14,12 @@ const ROOM: usize = 1 << 16;
 
 /// Runs `check` in a child that has only the calling thread. Also false if it panics, or hangs for a minute.
 pub(crate) fn in_child(check: impl FnOnce() -> bool) -> bool {
+    let forking = data::SQLITE.write().unwrap();
     // SAFETY: the child calls glibc and the module, and leaves by _exit; glibc keeps malloc usable across a fork.
     match unsafe { libc::fork() } {
         -1 => panic!("cannot fork"),
         0 => {
+            drop(forking);
             // SAFETY: alarm takes any number; nobody handles SIGALRM, so it ends the child.
             unsafe { libc::alarm(60) };
             let ok = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).unwrap_or(false);
@@ -25,6 +27,7 @@ pub(crate) fn in_child(check: impl FnOnce() -> bool) -> bool {
             unsafe { libc::_exit(i32::from(!ok)) }
         }
         child => {
+            drop(forking);
             let mut status = -1;
             // SAFETY: `child` is a child of this process, and `status` is writable.
             while unsafe { libc::waitpid(child, &mut status, 0) } == -1 {}

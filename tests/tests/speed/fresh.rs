@@ -225,6 +225,7 @@ fn a_warm_lookup_makes_only_one_stat_a_second() {
 fn sqlite_refuses_to_write_to_a_file_that_is_mapped() {
     let Some((_machine, module)) = warm() else { return };
     let before = fs::read(FILE).unwrap();
+    let _using = data::SQLITE.read().unwrap();
     let sql = rusqlite::Connection::open(Path::new(FILE)).unwrap();
     for change in ["VACUUM", "DELETE FROM passwd", "PRAGMA user_version = 7", "PRAGMA journal_mode = WAL"] {
         let refused = sql.execute_batch(change).unwrap_err();

@@ -266,10 +266,6 @@ impl<'a> OnDisk<'a> {
         // If one cannot be replaced, the other still has to be.
         let replaced = [self.replace(None, keys, group), self.replace(cache, None, group)];
         // As in `publish`, nothing about a keys.db that was replaced.
-        let recorded = match (&replaced, keys) {
-            ([Ok(()), _], Some(_)) => self.record(Record { keys: None, ..self.record.clone() }, group),
-            _ => Ok(()),
-        };
         let times = self.times().filter(|_| keys.is_none());
         if let Some(error) = replaced.into_iter().find_map(Result::err) {
             return (Done::default(), Err(error));
@@ -277,15 +273,19 @@ impl<'a> OnDisk<'a> {
         let changed = (cache.is_some(), keys.is_some());
         let done = Done { published: changed.0 || changed.1, ..told(before, after, changed, false) };
         // A lost state is restored and reported together with a whole plan.
-        let saved = match self.loss() {
-            None => self.save(&self.stored.saving(&next.state), times, group),
-            Some(_) => Ok(()),
+        let saved = if self.saves && self.loss().is_none() {
+            let saving = self.stored.saving(&next.state);
+            let (Saving::Times(entry) | Saving::Rows(_, entry)) = &saving;
+            let record = Record { keys: times.clone(), state: vec![entry.clone()] };
+            self.save(&saving, times, group).and_then(|()| self.record(record, group))
+        } else {
+            self.record(Record { keys: times, ..self.record.clone() }, group)
         };
         self.stored.state = next.state;
         if let Some(cache) = next.cache {
             self.cache = Ok(cache);
         }
-        (done, forgotten.and(recorded).and(saved))
+        (done, forgotten.and(saved))
     }
 
     /// Ends what a run that was interrupted has left: a record about a keys.db that it had replaced.
@@ -301,22 +301,18 @@ impl<'a> OnDisk<'a> {
         self.times.known(&self.record).cloned()
     }
 
-    /// `keys` is about the `keys.db` that is there until the record is written next. Until the rows are written, the record is
-    /// about both the present and the next ones.
+    /// `keys` is what the record says about `keys.db` meanwhile. Until the rows are written, it is about both the present and the
+    /// next ones; the caller writes it again.
     fn save(&self, saving: &Saving, keys: Option<Entry>, group: u32) -> Result<(), Error> {
-        if !self.saves {
-            return Ok(());
-        }
         let present = self.stored.entry(&self.record).cloned();
         match saving {
             Saving::Times(entry) => self.record(Record { keys, state: vec![entry.clone()] }, group),
             Saving::Rows(rows, next) => {
                 let present = present.filter(|present| present.digest != next.digest);
                 let state = present.into_iter().chain([next.clone()]).collect();
-                self.record(Record { keys: keys.clone(), state }, group)?;
+                self.record(Record { keys, state }, group)?;
                 let saved = StateFile::open(self.directory).and_then(|mut file| file.save(rows));
-                saved.map_err(|cause| Error::State { directory: self.directory.to_owned(), cause })?;
-                self.record(Record { keys, state: vec![next.clone()] }, group)
+                saved.map_err(|cause| Error::State { directory: self.directory.to_owned(), cause })
             }
         }
     }

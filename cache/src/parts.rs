@@ -4,7 +4,6 @@
 use std::cmp::Ordering;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,7 +53,8 @@ pub fn write<Parts: Iterator<Item = (String, String)>>(
     replace::remove_leftovers(&path).map_err(io_error("remove what is left beside", &path))?;
     // Without the group of its readers, nobody else can read it.
     let mode = if gid.is_some() { schema.mode } else { schema.mode & 0o700 };
-    if has_attributes(&path, mode, gid) && matches!(update(&path, schema, parts()), Ok(true)) {
+    let is_ours = fs::symlink_metadata(&path).is_ok_and(|found| publish::has_attributes(&found, mode, gid));
+    if is_ours && matches!(update(&path, schema, parts()), Ok(true)) {
         return Ok(());
     }
     let new = New::beside(&path).map_err(io_error("make a new file beside", &path))?;
@@ -78,16 +78,6 @@ fn check(db: &Connection, schema: Schema) -> rusqlite::Result<()> {
         return Err(rusqlite::Error::InvalidQuery);
     }
     Ok(())
-}
-
-/// Whether the present file is one that may be changed in its place.
-fn has_attributes(path: &Path, mode: u32, gid: Option<u32>) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| {
-        found.is_file()
-            && found.uid() == rustix::process::geteuid().as_raw()
-            && gid.is_none_or(|gid| found.gid() == gid)
-            && found.mode() & 0o7777 == mode
-    })
 }
 
 /// Changes the file. Returns whether it has these parts then, and need not be replaced.

@@ -1,7 +1,7 @@
 //! Replaces a file of the cache atomically: a reader, or a crash at any instant, sees either the old file or the
 //! new one.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -131,15 +131,20 @@ pub fn is_sound(directory: &Path, schema: Schema, gid: Option<u32>) -> bool {
         file.read_exact_at(&mut header, 0)?;
         let [.., write_version, _] = header.first_chunk::<20>().copied().unwrap_or_default();
         Ok::<_, io::Error>(
-            found.is_file()
-                && found.uid() == rustix::process::geteuid().as_raw()
-                && gid.is_none_or(|gid| found.gid() == gid)
-                && found.mode() & 0o7777 == schema.mode
+            has_attributes(&found, schema.mode, gid)
                 && write_version == READ_ONLY
                 && header.ends_with(&schema.version.to_be_bytes()),
         )
     };
     look().unwrap_or(false)
+}
+
+/// Whether it is a regular file of this user and group, with this mode.
+pub(crate) fn has_attributes(found: &Metadata, mode: u32, gid: Option<u32>) -> bool {
+    found.is_file()
+        && found.uid() == rustix::process::geteuid().as_raw()
+        && gid.is_none_or(|gid| found.gid() == gid)
+        && found.mode() & 0o7777 == mode
 }
 
 /// Reads a file to its end. The tables alone do not tell whether the disk returns the indexes, which readers need.

@@ -6,6 +6,7 @@ use cache::rescue;
 use config::Config;
 use jiff::Timestamp;
 use listing::Listing;
+use message::Message;
 use status::{Told, Warning};
 
 use super::error::Error;
@@ -125,7 +126,8 @@ fn carry_out(
     }
     changes::log(&done.changes);
     if let Err(cause) = known {
-        log::warn!("{cause}");
+        let hint = "make room for it, or remove what is in its way; then run 'nss-iamctl refresh'";
+        log::warn!("{}", Message::new(cause.to_string()).with_hint(hint));
     }
     keep_reserve(directory);
     let changes: Vec<Change> = taken.iter().cloned().chain(done.changes).collect();

@@ -288,3 +288,21 @@ fn a_loop_refreshes_again_and_ends_on_sigterm() {
     assert_eq!(gone.status, Some(0), "it is still there");
     assert_eq!(outside.0.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn what_is_in_the_way_of_known_db_is_a_warning_with_what_to_do() {
+    let Some(host) = with_source() else { return };
+    assert_eq!(host.refresher(&[]).status, Some(0));
+    let journal = format!("{CACHE}/known.db-journal");
+    fs::create_dir(&journal).unwrap();
+    let ran = host.refresher(&[]);
+    let why = "cannot remove the journal of '/var/lib/nss-iam/known.db': it is not a regular file\nhint: make room for it, or remove what \
+               is in its way; then run 'nss-iamctl refresh'";
+    assert!(ran.status == Some(0) && ran.err.contains(why), "{}", ran.err);
+    fs::remove_dir(&journal).unwrap();
+    put(&listing(&[user("rf-1", "ana"), user("rf-9", "zoe")]));
+    let ran = host.refresher(&[]);
+    assert!(ran.status == Some(0) && !ran.err.contains("known.db"), "{}", ran.err);
+    let parts = cache::parts::read(format!("{CACHE}/known.db").as_ref(), cache::schema::KNOWN).unwrap();
+    assert!(parts.iter().any(|(name, _)| name == "account/00000/user/rf-9"), "{parts:?}");
+}

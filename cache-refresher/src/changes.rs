@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use cache::snapshot::{Cache, Group, Keys, Login, User};
-use policy::Id;
+use policy::{Id, KeyLine};
 use similar::TextDiff;
 
 use crate::plan::Plan;
@@ -119,25 +119,15 @@ fn changed(before: Published<'_>, after: Published<'_>, old: &User, new: &User) 
     if (&old.groups, &old.local) != (&new.groups, &new.local) {
         what.push("groups".to_owned());
     }
-    let keys = |published: Published<'_>| {
-        login(published.keys, new.uid).map(|login| login.keys.clone()).unwrap_or_default()
-    };
-    let (old_keys, new_keys) = (keys(before), keys(after));
-    let [old, new_ones] = [&old_keys, &new_keys].map(|keys| keys.iter().collect::<BTreeSet<_>>());
-    what.extend(
-        new_keys
-            .iter()
-            .filter(|key| !old.contains(key))
-            .map(|key| format!("key {} added", key.fingerprint())),
-    );
-    what.extend(
-        old_keys
-            .iter()
-            .filter(|key| !new_ones.contains(key))
-            .map(|key| format!("key {} removed", key.fingerprint())),
-    );
+    let (had, has) = (key_lines(before.keys, new.uid), key_lines(after.keys, new.uid));
+    what.extend(has.difference(&had).map(|key| format!("key {} added", key.fingerprint())));
+    what.extend(had.difference(&has).map(|key| format!("key {} removed", key.fingerprint())));
     let text = format!("user '{}' ({}): {}", new.name, new.uid, what.join(", "));
     (!what.is_empty()).then_some(Change::Changed(text))
+}
+
+fn key_lines(keys: &Keys, uid: Id) -> BTreeSet<&KeyLine> {
+    login(keys, uid).into_iter().flat_map(|login| &login.keys).collect()
 }
 
 fn login(keys: &Keys, uid: Id) -> Option<&Login> {

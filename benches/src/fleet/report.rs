@@ -106,12 +106,9 @@ fn memory(measured: &Measured) -> String {
     );
     for (what, cycle, fetch, apply) in &measured.memory {
         // Of a run that ended before it was looked at, nothing is known, and little of one that had just begun.
-        let mib = |bytes: f64| {
-            if bytes > f64::from(1 << 20) {
-                shown(bytes / f64::from(1 << 20), true)
-            } else {
-                "–".to_owned()
-            }
+        let mib = |bytes: f64| match bytes / f64::from(1 << 20) {
+            mib @ 1.0.. => shown(mib, true),
+            _ => "–".to_owned(),
         };
         let (iam, seconds) = (shown(cycle.iam, true), shown(cycle.seconds, true));
         writeln!(out, "| {what} | {iam} | {seconds} | {} | {} |", mib(*fetch), mib(*apply)).unwrap();

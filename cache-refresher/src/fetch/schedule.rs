@@ -73,8 +73,8 @@ const LATE: SignedDuration = SignedDuration::from_mins(10);
 
 /// When the period that a time is in began, in seconds since 1970.
 fn begin(id: &str, every: Duration, at: Timestamp) -> i64 {
-    let every = seconds(every);
-    at.as_second().saturating_sub((at.as_second().saturating_sub(start(id, every))).rem_euclid(every))
+    let every_seconds = seconds(every);
+    period(id, every, at).saturating_mul(every_seconds).saturating_add(start(id, every_seconds))
 }
 
 /// The number of the period that a time is in.

@@ -3,9 +3,9 @@
 mod times;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, Row};
+use smol_str::SmolStr;
 
 use policy::{IamId, Id, Invalid, KeyLine, Name};
 
@@ -90,13 +90,13 @@ pub struct Login {
     /// When the source last listed these keys, seconds since 1970; 0: never.
     pub confirmed: i64,
     /// The source that listed them.
-    pub source: Arc<str>,
+    pub source: SmolStr,
     /// In the source's order.
     pub keys: Vec<KeyLine>,
     /// Whether they are offered only to an sshd that lets the user do nothing but forward connections.
     pub forward_only: bool,
     /// What a certificate's principal may be instead of the name.
-    pub principals: Vec<Arc<str>>,
+    pub principals: Vec<SmolStr>,
 }
 
 /// Why a file could not be read back.
@@ -260,7 +260,7 @@ impl Keys {
                 user.name.as_str(),
                 user.iam_id.as_str(),
                 user.confirmed,
-                user.source,
+                user.source.as_str(),
                 joined(&user.keys, "\n"),
                 user.forward_only,
                 joined(&user.principals, "\n"),

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Statement};
+use smol_str::SmolStr;
 
 use crate::Texts;
 use crate::accepted::Accepted;
@@ -56,7 +56,7 @@ pub struct State {
     /// The IAM groups of the last publication.
     pub groups: BTreeMap<IamId, Group>,
     /// All homes that were ever assigned, with their users.
-    pub homes: BTreeMap<Arc<str>, IamId>,
+    pub homes: BTreeMap<SmolStr, IamId>,
     /// All names that were ever assigned, with the user or group that had each name last.
     pub names: BTreeMap<Name, IamId>,
     /// Until when assigned names were checked again on the host, seconds since 1970; 0: never.
@@ -83,11 +83,11 @@ pub struct Identity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The account's name in the configuration.
-    pub account: Arc<str>,
+    pub account: SmolStr,
     /// UserName.
-    pub iam_name: Arc<str>,
+    pub iam_name: SmolStr,
     /// CreateDate, RFC 3339; may be empty.
-    pub created: Arc<str>,
+    pub created: SmolStr,
     /// The present or last login name.
     pub name: Name,
     /// As published while the user was active.
@@ -103,7 +103,7 @@ pub struct User {
     /// Seconds since 1970; 0: never.
     pub confirmed: i64,
     /// Which source confirmed them.
-    pub source: Arc<str>,
+    pub source: SmolStr,
 }
 
 /// An IAM group as last published.
@@ -383,16 +383,16 @@ fn user(row: &Row<'_>, texts: &mut Texts) -> Result<(IamId, User), Error> {
 fn put_user(upsert: &mut Statement<'_>, iam_id: &str, user: &User) -> rusqlite::Result<usize> {
     let others = rusqlite::params![
         iam_id,
-        user.account,
-        user.iam_name,
-        user.created,
+        user.account.as_str(),
+        user.iam_name.as_str(),
+        user.created.as_str(),
         user.name.as_str(),
         joined(&user.groups, " "),
         user.disabled,
         user.hidden,
         joined(&user.keys, "\n"),
         user.confirmed,
-        user.source,
+        user.source.as_str(),
     ];
     user.passwd.insert(upsert, others)
 }

@@ -74,8 +74,10 @@ fn names(directory: &Path) -> Vec<String> {
 #[test]
 fn texts_that_two_files_have_in_common_are_kept_once() {
     let directory = directory();
-    publish::cache(directory.path(), &users(&["ana", "bob"])).unwrap();
-    publish::keys(directory.path(), &keys(&["ana", "bob"]), own_gid()).unwrap();
+    // Shorter ones need no memory.
+    let people = ["ana.whose.name.is.rather.long", "bob.whose.name.is.rather.long"];
+    publish::cache(directory.path(), &users(&people)).unwrap();
+    publish::keys(directory.path(), &keys(&people), own_gid()).unwrap();
     let mut texts = Texts::of_file(0);
     let cache = Cache::read_with(&directory.path().join("cache.db"), &mut texts).unwrap();
     let (keys, _) = Keys::with_stored_times(directory.path(), &mut texts).unwrap();
@@ -86,7 +88,6 @@ fn texts_that_two_files_have_in_common_are_kept_once() {
         assert!(one(user.name.as_str(), login.iam_id.as_str()), "{}", user.name);
         assert!(one(login.keys[0].as_str(), login.keys[1].as_str()));
     }
-    assert!(one(&keys.logins[0].source, &keys.logins[1].source));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Who could be a user, and which groups exist: from the listing, or from the state if the listing is incomplete.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use cache::state;
 use config::Source;
@@ -10,6 +9,7 @@ use jiff::Timestamp;
 use listing::Key;
 use policy::precedence::Age;
 use policy::{IamId, Name};
+use smol_str::SmolStr;
 
 use super::input::Input;
 use super::leaving::{self, Leaving};
@@ -41,7 +41,7 @@ pub(super) enum Known<'a> {
         tags: &'a BTreeMap<String, String>,
         keys: &'a [Key],
         confirmed: Option<Timestamp>,
-        source: Arc<str>,
+        source: SmolStr,
     },
     /// The state, since the listing is incomplete or may not remove anyone.
     Kept(&'a state::User),
@@ -93,7 +93,7 @@ impl<'a> Candidates<'a> {
 
     fn add_listed(&mut self, input: &Input<'a>, rank: usize, account: &'a listing::Account) {
         let mut groups: HashMap<&str, Vec<IamId>> = HashMap::new();
-        let source: Arc<str> = leaving::source(input.listing, account).into();
+        let source: SmolStr = leaving::source(input.listing, account).into();
         for group in &account.groups {
             let (iam_id, previous) = with_previous(&input.state.groups, &group.id);
             for member in &group.members {

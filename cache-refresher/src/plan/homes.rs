@@ -6,13 +6,13 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use cache::state;
 use foldhash::{HashMap, HashMapExt, HashSet};
 use policy::home::{self, Placeholders, normal, with_id};
 use policy::id::COMPUTED;
 use policy::{FORWARD_ONLY_HOME, Field, IamId, Id, Name};
+use smol_str::SmolStr;
 use status::{SkipReason, escaped};
 
 use super::candidates;
@@ -152,9 +152,9 @@ fn own(user: &state::User) -> Option<Cow<'_, str>> {
 /// All homes that were ever assigned, with their users. If an earlier release gave one home to two users, the active one
 /// keeps it.
 pub(super) fn memory(
-    homes: &BTreeMap<Arc<str>, IamId>,
+    homes: &BTreeMap<SmolStr, IamId>,
     users: &BTreeMap<IamId, state::User>,
-) -> BTreeMap<Arc<str>, IamId> {
+) -> BTreeMap<SmolStr, IamId> {
     let known: HashSet<&str> = homes.keys().map(AsRef::as_ref).collect();
     let mut given = homes.clone();
     for (home, iam_id) in homes_of(users).filter(|(home, _)| !known.contains(&**home)) {

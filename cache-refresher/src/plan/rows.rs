@@ -1,7 +1,6 @@
 //! The rows of `cache.db` and `keys.db` for users and groups that have a name and an id.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use cache::passwd::Passwd;
 use cache::snapshot::{self, Cache, Keys, Login};
@@ -9,6 +8,7 @@ use cache::state::{self, Identity, State};
 use config::key_tags::{BadParts, TaggedKey};
 use policy::precedence::{LastHolder, Standing};
 use policy::{Field, IamId, Id, KeyLine, Name, offer};
+use smol_str::SmolStr;
 use status::{Part, SkipReason, Warning, escaped};
 
 use super::candidates::{self, Known};
@@ -32,9 +32,9 @@ pub(super) struct User {
     pub local: Vec<u32>,
 }
 
-/// A text that shares its memory with a known one if they are equal.
-fn shared<'k>(known: impl IntoIterator<Item = &'k Arc<str>>, text: &str) -> Arc<str> {
-    known.into_iter().find(|known| &***known == text).map_or_else(|| text.into(), Arc::clone)
+/// A text. If it needs memory, it shares that of a known one that is equal.
+fn shared<'k>(known: impl IntoIterator<Item = &'k SmolStr>, text: &str) -> SmolStr {
+    known.into_iter().find(|known| ***known == *text).map_or_else(|| text.into(), SmolStr::clone)
 }
 
 /// All members who are published, and their rows in the state.
@@ -104,7 +104,7 @@ pub(super) fn keys_of(
     input: &Input<'_>,
     user: &candidates::User<'_>,
     told: &mut Told,
-) -> (Vec<KeyLine>, i64, Arc<str>) {
+) -> (Vec<KeyLine>, i64, SmolStr) {
     let previous = user.previous;
     match (&user.known, previous) {
         (Known::Kept(kept), _) => (kept.keys.clone(), kept.confirmed, kept.source.clone()),

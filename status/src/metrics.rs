@@ -46,8 +46,6 @@ pub struct Metric {
     pub name: &'static str,
     /// How its values change.
     pub kind: Type,
-    /// What it counts. One line.
-    pub help: &'static str,
     /// The names of its labels.
     pub labels: &'static [&'static str],
     /// A value for each combination of the labels' values.
@@ -55,13 +53,13 @@ pub struct Metric {
 }
 
 impl Metric {
-    fn new(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Self {
-        Self { name, kind: Type::Gauge, help, labels, samples: BTreeMap::new() }
+    fn new(name: &'static str, labels: &'static [&'static str]) -> Self {
+        Self { name, kind: Type::Gauge, labels, samples: BTreeMap::new() }
     }
 
     /// A metric without labels.
-    fn single(name: &'static str, help: &'static str, value: f64) -> Self {
-        Self { samples: [(Vec::new(), value)].into(), ..Self::new(name, help, &[]) }
+    fn single(name: &'static str, value: f64) -> Self {
+        Self { samples: [(Vec::new(), value)].into(), ..Self::new(name, &[]) }
     }
 
     /// With these values. Values with the same labels are added.
@@ -93,8 +91,7 @@ impl Metric {
 pub fn text(status: &Status) -> String {
     let mut text = String::new();
     for metric in metrics(status).into_iter().filter(|metric| !metric.samples.is_empty()) {
-        let Metric { name, kind, help, .. } = &metric;
-        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        let _ = writeln!(text, "# TYPE {} {}", metric.name, metric.kind);
         for (series, value) in metric.series() {
             let _ = writeln!(text, "{series} {value}");
         }
@@ -131,87 +128,42 @@ fn refresh(status: &Status) -> Vec<Metric> {
     let held_users: BTreeSet<&String> = users.chain(by_fetch).collect();
     let skips = status.skips.iter().filter(|skip| !skip.is_group_of_the_source_only());
     vec![
-        Metric::new(
-            "nss_iam_info",
-            "The release that wrote these metrics, and the kind of its source.",
-            &["version", "source"],
-        )
-        .with([([label(&status.version), label(&status.source)], 1.0)]),
-        Metric::single("nss_iam_refresh_timestamp_seconds", "When the last refresh began.", at(status.time)),
-        Metric::single(
-            "nss_iam_refresh_success_timestamp_seconds",
-            "When the last refresh began that ended with exit status 0; 0: none yet.",
-            at(status.succeeded),
-        ),
-        Metric::single("nss_iam_refresh_exit_status", "Exit status of the last refresh.", status.exit.into()),
-        Metric::single(
-            "nss_iam_refresh_duration_seconds",
-            "How long the apply half of the last refresh took.",
-            status.seconds,
-        ),
-        Metric::new("nss_iam_refresh_error", "What stopped the last refresh, if anything did.", &["code"])
+        Metric::new("nss_iam_info", &["version", "source"])
+            .with([([label(&status.version), label(&status.source)], 1.0)]),
+        Metric::single("nss_iam_refresh_timestamp_seconds", at(status.time)),
+        Metric::single("nss_iam_refresh_success_timestamp_seconds", at(status.succeeded)),
+        Metric::single("nss_iam_refresh_exit_status", status.exit.into()),
+        Metric::single("nss_iam_refresh_duration_seconds", status.seconds),
+        Metric::new("nss_iam_refresh_error", &["code"])
             .with(status.error.iter().map(|error| ([code(error)], 1.0))),
-        Metric::new("nss_iam_held", "Causes for which the last refresh held something back.", &["code"])
-            .with(held),
-        Metric::single(
-            "nss_iam_held_users",
-            "Users who stay although the source or the configuration lacks them.",
-            count(held_users.len()),
-        ),
-        Metric::new("nss_iam_warnings", "Warnings of the last refresh.", &["code"])
+        Metric::new("nss_iam_held", &["code"]).with(held),
+        Metric::single("nss_iam_held_users", count(held_users.len())),
+        Metric::new("nss_iam_warnings", &["code"])
             .with(status.warnings.iter().map(|warning| ([code(warning)], 1.0))),
-        Metric::new(
-            "nss_iam_skipped",
-            "What is in the listing but was not published, or not as it is there.",
-            &["what", "code"],
-        )
-        .with(skips.map(|skip| ([skip.what.to_string(), known(&skip.reason)], 1.0))),
+        Metric::new("nss_iam_skipped", &["what", "code"])
+            .with(skips.map(|skip| ([skip.what.to_string(), known(&skip.reason)], 1.0))),
     ]
 }
 
 fn content(status: &Status) -> Vec<Metric> {
     let users = [("active", status.users), ("disabled", status.disabled)];
     vec![
-        Metric::new("nss_iam_users", "Published users.", &["state"])
+        Metric::new("nss_iam_users", &["state"])
             .with(users.map(|(state, users)| ([state.to_owned()], count(users)))),
-        Metric::single(
-            "nss_iam_locks",
-            "Entries of the list of locks; one that locks everyone counts as one.",
-            count(status.locks),
-        ),
-        Metric::single("nss_iam_groups", "Published groups of the source.", count(status.groups)),
-        Metric::single("nss_iam_keys", "Published keys of active users.", count(status.keys)),
+        Metric::single("nss_iam_locks", count(status.locks)),
+        Metric::single("nss_iam_groups", count(status.groups)),
+        Metric::single("nss_iam_keys", count(status.keys)),
     ]
 }
 
 fn ages(status: &Status) -> Vec<Metric> {
     let confirmed = &status.confirmed;
     vec![
-        Metric::single(
-            "nss_iam_users_confirmed_timestamp_seconds",
-            "When the source last confirmed who is a user, of the account for which that is longest ago; 0: never.",
-            at(confirmed.users),
-        ),
-        Metric::single(
-            "nss_iam_keys_confirmed_oldest_timestamp_seconds",
-            "When the source last confirmed the keys of the active user for whom that is longest ago; 0: never.",
-            at(confirmed.oldest_keys),
-        ),
-        Metric::single(
-            "nss_iam_keys_confirmed_newest_timestamp_seconds",
-            "When the source last confirmed the keys of any active user; 0: never.",
-            at(confirmed.newest_keys),
-        ),
-        Metric::single(
-            "nss_iam_keys_max_age_seconds",
-            "How long keys are offered after they were confirmed; 0: without limit.",
-            confirmed.max_age.into(),
-        ),
-        Metric::single(
-            "nss_iam_users_keys_too_old",
-            "Active users with keys who were offered none at the last refresh, because of their age.",
-            count(confirmed.too_old),
-        ),
+        Metric::single("nss_iam_users_confirmed_timestamp_seconds", at(confirmed.users)),
+        Metric::single("nss_iam_keys_confirmed_oldest_timestamp_seconds", at(confirmed.oldest_keys)),
+        Metric::single("nss_iam_keys_confirmed_newest_timestamp_seconds", at(confirmed.newest_keys)),
+        Metric::single("nss_iam_keys_max_age_seconds", confirmed.max_age.into()),
+        Metric::single("nss_iam_users_keys_too_old", count(confirmed.too_old)),
     ]
 }
 
@@ -223,41 +175,23 @@ fn accounts(status: &Status) -> Vec<Metric> {
     };
     let errors = status.accounts.iter().flat_map(|account| &account.errors);
     vec![
-        Metric::new("nss_iam_account_users", "Users of this account in the listing.", &["account"])
-            .with(of(|account| count(account.users))),
-        Metric::new(
-            "nss_iam_account_complete",
-            "Whether the listing has all users of this account.",
-            &["account"],
-        )
-        .with(of(|account| account.complete.into())),
-        Metric::new(
-            "nss_iam_account_confirmed_timestamp_seconds",
-            "When the memberships of this account were last read completely; 0: never.",
-            &["account"],
-        )
-        .with(of(|account| at(account.as_of))),
-        Metric::new("nss_iam_source_errors", "Calls that failed, and removals that are held.", &["code"])
+        Metric::new("nss_iam_account_users", &["account"]).with(of(|account| count(account.users))),
+        Metric::new("nss_iam_account_complete", &["account"]).with(of(|account| account.complete.into())),
+        Metric::new("nss_iam_account_confirmed_timestamp_seconds", &["account"])
+            .with(of(|account| at(account.as_of))),
+        Metric::new("nss_iam_source_errors", &["code"])
             .with(errors.map(|error| ([error.code().to_owned()], 1.0))),
     ]
 }
 
 fn signed(status: &Status) -> Vec<Metric> {
-    let one = |name, help, value: fn(&crate::Signed) -> f64| {
-        Metric::new(name, help, &[]).with(status.signed.iter().map(|signed| ([], value(signed))))
+    let one = |name, value: fn(&crate::Signed) -> f64| {
+        Metric::new(name, &[]).with(status.signed.iter().map(|signed| ([], value(signed))))
     };
     vec![
-        one("nss_iam_listing_generation", "Generation of the signed listing.", |signed| {
-            signed.generation as f64
-        }),
-        one("nss_iam_listing_issued_timestamp_seconds", "When the signed listing was issued.", |signed| {
-            at(signed.issued)
-        }),
-        one(
-            "nss_iam_listing_expires_timestamp_seconds",
-            "From when on the signed listing is refused.",
-            |signed| at(signed.expires),
-        ),
+        one("nss_iam_listing_generation", |signed| signed.generation as f64),
+        one("nss_iam_listing_issued_timestamp_seconds", |signed| at(signed.issued)),
+        one("nss_iam_listing_expires_timestamp_seconds", |signed| at(signed.expires)),
     ]
 }
 
@@ -266,28 +200,16 @@ fn fetch(fetched: &Fetched) -> Vec<Metric> {
         counts.iter().map(|(action, count)| ([label(action)], *count as f64)).collect::<Vec<_>>()
     };
     vec![
-        Metric::single("nss_iam_fetch_timestamp_seconds", "When the last fetch began.", at(fetched.time)),
-        Metric::single(
-            "nss_iam_fetch_success_timestamp_seconds",
-            "When the last fetch began that ended with exit status 0; 0: none yet.",
-            at(fetched.succeeded),
-        ),
-        Metric::single("nss_iam_fetch_exit_status", "Exit status of the last fetch.", fetched.exit.into()),
-        Metric::single("nss_iam_fetch_duration_seconds", "How long the last fetch took.", fetched.seconds),
-        Metric::new(
-            "nss_iam_aws_requests_total",
-            "Requests that were sent to AWS, retries among them.",
-            &["action"],
-        )
-        .counter()
-        .with(by_action(&fetched.totals.calls)),
-        Metric::new(
-            "nss_iam_aws_throttled_total",
-            "Requests that AWS refused because there were too many.",
-            &["action"],
-        )
-        .counter()
-        .with(by_action(&fetched.totals.throttled)),
+        Metric::single("nss_iam_fetch_timestamp_seconds", at(fetched.time)),
+        Metric::single("nss_iam_fetch_success_timestamp_seconds", at(fetched.succeeded)),
+        Metric::single("nss_iam_fetch_exit_status", fetched.exit.into()),
+        Metric::single("nss_iam_fetch_duration_seconds", fetched.seconds),
+        Metric::new("nss_iam_aws_requests_total", &["action"])
+            .counter()
+            .with(by_action(&fetched.totals.calls)),
+        Metric::new("nss_iam_aws_throttled_total", &["action"])
+            .counter()
+            .with(by_action(&fetched.totals.throttled)),
     ]
 }
 

@@ -203,7 +203,7 @@ impl Report {
             replace(&directory.join(name), bytes, 0o644, None).map_err(|cause| (name, cause))
         };
         let metrics = write(metrics::NAME, metrics::text(&self.status).as_bytes());
-        let json = serde_json::to_vec_pretty(&self.status).map_err(|cause| (STATUS, cause.into()))?;
+        let json = serde_json::to_vec(&self.status).map_err(|cause| (STATUS, cause.into()))?;
         write(STATUS, &json).and(metrics)
     }
 }

@@ -221,6 +221,27 @@ pub fn files(directory: &str) -> BTreeMap<String, (u64, u32, u32, Vec<u8>)> {
     entries.collect()
 }
 
+/// All files of the two halves; those of the fetch half as `fetch/…`.
+///
+/// # Panics
+/// If there is anything but regular files.
+#[must_use]
+pub fn files_of_both() -> BTreeMap<String, (u64, u32, u32, Vec<u8>)> {
+    let of_fetch =
+        files("/var/lib/nss-iam-fetch").into_iter().map(|(name, file)| (format!("fetch/{name}"), file));
+    files(CACHE).into_iter().chain(of_fetch).collect()
+}
+
+/// The sizes of those of [`files_of_both`] that are other files than before.
+///
+/// # Panics
+/// As [`files_of_both`].
+#[must_use]
+pub fn written_since(before: &BTreeMap<String, (u64, u32, u32, Vec<u8>)>) -> BTreeMap<String, usize> {
+    let changed = files_of_both().into_iter().filter(|(name, file)| before.get(name) != Some(file));
+    changed.map(|(name, (.., bytes))| (name, bytes.len())).collect()
+}
+
 /// A file or directory, as [`files_below`] finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {

@@ -34,7 +34,8 @@ pub mod vm;
 
 pub use emulator::{Account, Emulator, INSTANCE, INSTANCE_ROLE, REGION, client};
 pub use host::{
-    CACHE, CONFIRMED, Found, Host, LISTING, REFRESHER, Ran, files, files_below, left_listing, listing, user,
+    CACHE, CONFIRMED, Found, Host, LISTING, REFRESHER, Ran, files, files_below, files_of_both, left_listing,
+    listing, user, written_since,
 };
 pub use machine::{Machine, is_root, module};
 pub use proxy::{Call, Fault, FaultProxy, ForwardProxy};

@@ -1,14 +1,13 @@
 //! What a refresh without news leaves of the listing: the file as it is, and a record of later times. And that no file which is
 //! put back looks fresher by it.
 
-use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 use jiff::{SignedDuration, Timestamp};
 use policy::confirmed::ListingTimes;
 use serde_json::{Value, json};
-use tests::{CACHE, CONFIRMED, Host, LISTING, files, left_listing, listing, user};
+use tests::{CONFIRMED, Host, LISTING, files_of_both, left_listing, listing, user, written_since};
 
 const SOURCE: &str = "/srv/users.json";
 const FETCH: &str = "/var/lib/nss-iam-fetch";
@@ -63,34 +62,18 @@ fn found(path: &str) -> (Vec<u8>, u64, i64, i64) {
     (fs::read(path).unwrap(), about.ino(), about.mtime(), about.mtime_nsec())
 }
 
-/// Inode, mode, owner, and content of a file.
-type Found = (u64, u32, u32, Vec<u8>);
-
-/// The sizes of the files of both halves that are other files than before.
-fn written(before: &[BTreeMap<String, Found>; 2]) -> BTreeMap<String, usize> {
-    let now = [files(CACHE), files(FETCH)];
-    let pairs = before.iter().zip(now).zip(["", "fetch/"]);
-    let changed = pairs.flat_map(|((before, now), half)| {
-        now.into_iter()
-            .filter(|(name, found)| before.get(name) != Some(found))
-            .map(move |(name, (.., bytes))| (format!("{half}{name}"), bytes.len()))
-    });
-    changed.collect()
-}
-
 #[test]
 fn a_refresh_without_news_leaves_the_listing_and_confirms_the_keys() {
     let Some(host) = five_hours_later() else { return };
-    let (listing, before) = (found(LISTING), [files(CACHE), files(FETCH)]);
+    let (listing, before) = (found(LISTING), files_of_both());
     refresh(&host);
     assert!(found(LISTING) == listing, "not even another inode");
     let about = fs::metadata(CONFIRMED).unwrap();
     assert_eq!((about.uid(), about.mode() & 0o7777), (fs::metadata(FETCH).unwrap().uid(), 0o600));
-    let written = written(&before);
+    let written = written_since(&before);
     let names: Vec<&str> = written.keys().map(String::as_str).collect();
     assert_eq!(names, ["confirmed", "fetch/confirmed", "fetch/report.json", "metrics.prom", "status.json"]);
-    let without_metrics = written.iter().filter(|(name, _)| *name != "metrics.prom").map(|(_, size)| size);
-    assert!(without_metrics.sum::<usize>() < PAGE, "{written:?}");
+    assert!(written.values().sum::<usize>() < PAGE, "{written:?}");
     assert!(!host.keys("user8").is_empty());
     let status = host.status();
     for confirmed in ["/confirmed/users", "/confirmed/oldest_keys", "/accounts/0/as_of"] {

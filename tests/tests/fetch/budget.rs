@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use listing::{Listing, User, WarningCode};
 use serde_json::json;
-use tests::{Fault, LISTING};
+use tests::{Fault, LISTING, files_of_both, written_since};
 
 use crate::host::{GROUPS, Host, five};
+use crate::site::{Site, Told as _};
 
 /// Users whose keys were read between two listings.
 fn read_between(before: &Listing, after: &Listing) -> usize {
@@ -22,6 +23,18 @@ fn read_between(before: &Listing, after: &Listing) -> usize {
 
 fn inode() -> u64 {
     fs::metadata(LISTING).unwrap().ino()
+}
+
+/// With IAM, whose calls are in reports and metrics.
+#[test]
+fn a_refresh_without_news_writes_less_than_a_page() {
+    let Some(site) = Site::start() else { return };
+    let before = files_of_both();
+    site.refresh(&[]).told(0, &[]);
+    let written = written_since(&before);
+    let names: Vec<&str> = written.keys().map(String::as_str).collect();
+    assert_eq!(names, ["confirmed", "fetch/confirmed", "fetch/report.json", "metrics.prom", "status.json"]);
+    assert!(written.values().sum::<usize>() < 4096, "{written:?}");
 }
 
 /// One call for each group and for each user who is due, besides `sts:GetCallerIdentity`.

@@ -4,7 +4,7 @@ use std::fs;
 
 use listing::Listing;
 use serde_json::{Value, json};
-use tests::{Fault, FaultProxy, Ran};
+use tests::{Fault, FaultProxy, REFRESHER, Ran, files_of_both, written_since};
 
 use super::{KEY, Publisher, told};
 use crate::host::{Ended, Host};
@@ -31,12 +31,19 @@ fn a_host_reads_what_was_published_and_an_unchanged_object_costs_one_request() {
     let refresh = || host.refresh_with(&publisher.account.direct(), &[]);
     let get = |conditional| vec![("GET".to_owned(), conditional)];
 
+    let apply = || assert!(host.machine.run(&[REFRESHER, "apply"]).status.success());
+
     asked(&publisher);
     refresh().told(0, &[]);
     assert_eq!(asked(&publisher), get(false));
+    apply();
+    let before = files_of_both();
     let read = refresh();
     read.told(0, &[]);
     assert_eq!((asked(&publisher), read.names()), (get(true), vec!["u0".to_owned()]));
+    apply();
+    let written = written_since(&before);
+    assert!(written.values().sum::<usize>() < 4096, "{written:?}");
     // An ETag of another document says nothing about this one.
     let other = fs::read_to_string(ETAG).unwrap().replace("s3://", "s3://x");
     fs::write(ETAG, other).unwrap();

@@ -1,6 +1,7 @@
 //! `state.db`: all assigned ids, for ever, and since when users are disabled. Only apply reads it.
 
 mod migrations;
+mod rows;
 mod stored;
 mod table;
 
@@ -9,15 +10,15 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Statement};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use smol_str::SmolStr;
 
 use crate::Texts;
 use crate::accepted::Accepted;
-use crate::passwd::{Passwd, text};
+use crate::passwd::Passwd;
 use crate::schema::STATE;
-use crate::snapshot::{exactly, joined, key_lines};
 use policy::{IamId, Id, Invalid, KeyLine, Name};
+use rows::{group, home, identity, name, put_user, rows, user};
 pub use stored::{Saving, Stored};
 use table::Table;
 
@@ -43,6 +44,7 @@ const USER: Table = Table {
 const MEMBER_GROUP: Table = Table { name: "member_group", key: "iam_id", values: &[&["account", "name"]] };
 const HOME: Table = Table { name: "home", key: "path", values: &[&["iam_id"]] };
 const NAME: Table = Table { name: "name", key: "name", values: &[&["iam_id"]] };
+const IDENTITIES: &str = "SELECT iam_id, id, pinned FROM identity";
 const ABOUT: Table =
     Table { name: "about", key: "id", values: &[&["asked", "rebuilt", "held"], &Accepted::COLUMNS] };
 
@@ -234,42 +236,20 @@ impl StateFile {
     }
 
     fn load_with(&self, texts: &mut Texts) -> Result<State, Error> {
-        let identity = |row: &Row<'_>, texts: &mut Texts| {
-            let identity = Identity { id: Id::pinned(row.get(1)?)?, pinned: row.get(2)? };
-            Ok((texts.share(text(row, 0)?).into(), identity))
-        };
-        let group = |row: &Row<'_>, texts: &mut Texts| {
-            let group = Group { account: row.get(1)?, name: Name::stored(texts.share(text(row, 2)?))? };
-            Ok((texts.share(text(row, 0)?).into(), group))
-        };
-        let home = |row: &Row<'_>, texts: &mut Texts| {
-            Ok((texts.share(text(row, 0)?), texts.share(text(row, 1)?).into()))
-        };
-        let name = |row: &Row<'_>, texts: &mut Texts| {
-            Ok((Name::stored(texts.share(text(row, 0)?))?, texts.share(text(row, 1)?).into()))
-        };
         // All rows are of one state, whatever is written meanwhile.
-        let _reading = self.0.unchecked_transaction()?;
+        let db = self.0.unchecked_transaction()?;
+        let About { asked, rebuilt, held, accepted } = About::load(&db)?;
         Ok(State {
-            identities: self.rows("SELECT iam_id, id, pinned FROM identity", texts, identity)?,
-            users: self.rows(&USER.select(), texts, user)?,
-            groups: self.rows(&MEMBER_GROUP.select(), texts, group)?,
-            homes: self.rows(&HOME.select(), texts, home)?,
-            names: self.rows(&NAME.select(), texts, name)?,
-            asked: self.about("asked")?.unwrap_or(0),
-            rebuilt: self.about("rebuilt")?,
-            held: self.about("held")?.and_then(|held| usize::try_from(held).ok()),
-            accepted: self
-                .0
-                .query_row("SELECT * FROM about", [], Accepted::read)
-                .optional()?
-                .unwrap_or_default(),
+            identities: rows(&db, IDENTITIES, texts, identity)?,
+            users: rows(&db, &USER.select(), texts, user)?,
+            groups: rows(&db, &MEMBER_GROUP.select(), texts, group)?,
+            homes: rows(&db, &HOME.select(), texts, home)?,
+            names: rows(&db, &NAME.select(), texts, name)?,
+            asked,
+            rebuilt,
+            held: held.and_then(|held| usize::try_from(held).ok()),
+            accepted,
         })
-    }
-
-    fn about(&self, column: &str) -> Result<Option<i64>, Error> {
-        let row = self.0.query_row(&format!("SELECT {column} FROM about"), [], |row| row.get(0));
-        Ok(row.optional()?.flatten())
     }
 
     /// Writes `state` in one transaction: only rows that differ. Identities are only added, never changed or removed, except those
@@ -278,43 +258,103 @@ impl StateFile {
     /// # Errors
     /// See [`Error`]; it is an error if an id would change or be shared.
     pub fn save(&mut self, state: &State) -> Result<(), Error> {
-        let before = self.load()?;
+        self.save_rows(&Rows::of(state))
+    }
+
+    /// The same, of a state whose rows have other times.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn save_rows(&mut self, next: &Rows<'_>) -> Result<(), Error> {
+        let state = next.state;
         let db = self.0.transaction()?;
         // Rows may refer to an identity that is inserted later in the transaction.
         db.execute_batch("PRAGMA defer_foreign_keys = ON")?;
         forget_lost(&db, state)?;
-        let changed =
-            state.identities.iter().filter(|(id, identity)| before.identities.get(id) != Some(identity));
-        for (iam_id, identity) in changed {
+        let present = rows(&db, IDENTITIES, &mut Texts::default(), identity)?;
+        let is_new = |(id, identity): &(&IamId, &Identity)| present.get(id) != Some(identity);
+        for (iam_id, identity) in state.identities.iter().filter(is_new) {
             give(&db, iam_id, *identity)?;
         }
-        USER.write(&db, &before.users, &state.users, put_user)?;
-        MEMBER_GROUP.write(&db, &before.groups, &state.groups, |upsert, iam_id, group| {
-            upsert.execute([iam_id, &group.account, group.name.as_str()])
+        let is_same = |id: &IamId, present: &User, user: &User| {
+            present.is_same_but_confirmed(user) && present.confirmed == next.confirmed(id, user)
+        };
+        USER.write(&db, &state.users, user, is_same, |upsert, id, user| {
+            put_user(upsert, id, user, next.confirmed(id, user))
         })?;
-        let pair =
-            |upsert: &mut Statement<'_>, key: &str, iam_id: &IamId| upsert.execute([key, iam_id.as_str()]);
-        HOME.write(&db, &before.homes, &state.homes, pair)?;
-        NAME.write(&db, &before.names, &state.names, pair)?;
-        let held = |state: &State| state.held.and_then(|held| i64::try_from(held).ok());
-        let about = |state: &State| (state.asked, state.rebuilt, held(state), state.accepted.clone());
-        if about(&before) != about(state) {
-            let Accepted { fleet, listing, .. } = &state.accepted;
-            let generation = state.accepted.stored();
-            let about =
-                rusqlite::params![1, state.asked, state.rebuilt, held(state), fleet, generation, listing];
-            db.execute(&ABOUT.upsert(), about)?;
+        MEMBER_GROUP.write(&db, &state.groups, group, is_equal, |upsert, id, group| {
+            upsert.execute([id.as_str(), &group.account, group.name.as_str()])
+        })?;
+        HOME.write(&db, &state.homes, home, is_equal, |upsert, home, id| {
+            upsert.execute([home.as_str(), id.as_str()])
+        })?;
+        NAME.write(&db, &state.names, name, is_equal, |upsert, name, id| {
+            upsert.execute([name.as_str(), id.as_str()])
+        })?;
+        let about = About::of(state);
+        if About::load(&db)? != about {
+            about.write(&db)?;
         }
         Ok(db.commit()?)
     }
+}
 
-    fn rows<K: Ord, T>(
-        &self,
-        sql: &str,
-        texts: &mut Texts,
-        row: impl Fn(&Row<'_>, &mut Texts) -> Result<(K, T), Error>,
-    ) -> Result<BTreeMap<K, T>, Error> {
-        self.0.prepare(sql)?.query_and_then([], |found| row(found, texts))?.collect()
+/// A state, and the times that its rows get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rows<'a> {
+    pub(crate) state: &'a State,
+    /// Users whose row keeps another time than that of the state.
+    pub(crate) confirmed: BTreeMap<&'a IamId, i64>,
+}
+
+impl<'a> Rows<'a> {
+    /// With the times of the state.
+    pub(crate) fn of(state: &'a State) -> Self {
+        Self { state, confirmed: BTreeMap::new() }
+    }
+
+    /// The time in the row of this user.
+    pub(crate) fn confirmed(&self, iam_id: &IamId, user: &User) -> i64 {
+        self.confirmed.get(iam_id).copied().unwrap_or(user.confirmed)
+    }
+}
+
+/// The row of [`ABOUT`].
+#[derive(Default, PartialEq, Eq)]
+struct About {
+    asked: i64,
+    rebuilt: Option<i64>,
+    held: Option<i64>,
+    accepted: Accepted,
+}
+
+impl About {
+    fn of(state: &State) -> Self {
+        Self {
+            asked: state.asked,
+            rebuilt: state.rebuilt,
+            held: state.held.and_then(|held| i64::try_from(held).ok()),
+            accepted: state.accepted.clone(),
+        }
+    }
+
+    fn load(db: &Connection) -> rusqlite::Result<Self> {
+        let read = |row: &Row<'_>| {
+            Ok(Self {
+                asked: row.get::<_, Option<i64>>("asked")?.unwrap_or(0),
+                rebuilt: row.get("rebuilt")?,
+                held: row.get("held")?,
+                accepted: Accepted::read(row)?,
+            })
+        };
+        Ok(db.query_row("SELECT * FROM about", [], read).optional()?.unwrap_or_default())
+    }
+
+    fn write(&self, db: &Connection) -> rusqlite::Result<usize> {
+        let Accepted { fleet, listing, .. } = &self.accepted;
+        let values =
+            rusqlite::params![1, self.asked, self.rebuilt, self.held, fleet, self.accepted.stored(), listing];
+        db.execute(&ABOUT.upsert(), values)
     }
 }
 
@@ -358,41 +398,6 @@ fn give(db: &Connection, iam_id: &IamId, identity: Identity) -> Result<(), Error
     Ok(())
 }
 
-/// A row of [`USER`].
-fn user(row: &Row<'_>, texts: &mut Texts) -> Result<(IamId, User), Error> {
-    let text = |at: usize| text(row, at);
-    let mut shared = |at: usize| Ok::<_, Error>(texts.share(text(at)?));
-    let (account, iam_name, created) = (shared(1)?, shared(2)?, shared(3)?);
-    let (name, source) = (Name::stored(shared(4)?)?, shared(10)?);
-    let user = User {
-        account,
-        iam_name,
-        created,
-        name,
-        groups: exactly(text(5)?.split_ascii_whitespace().map(|id| Ok::<_, Error>(texts.share(id).into())))?,
-        disabled: row.get(6)?,
-        hidden: row.get(7)?,
-        keys: key_lines(text(8)?, texts)?,
-        confirmed: row.get(9)?,
-        source,
-        passwd: Passwd::read::<Error>(row, 11, texts)?,
-    };
-    Ok((texts.share(text(0)?).into(), user))
-}
-
-fn put_user(upsert: &mut Statement<'_>, iam_id: &str, user: &User) -> rusqlite::Result<usize> {
-    let others = rusqlite::params![
-        iam_id,
-        user.account.as_str(),
-        user.iam_name.as_str(),
-        user.created.as_str(),
-        user.name.as_str(),
-        joined(&user.groups, " "),
-        user.disabled,
-        user.hidden,
-        joined(&user.keys, "\n"),
-        user.confirmed,
-        user.source.as_str(),
-    ];
-    user.passwd.insert(upsert, others)
+fn is_equal<K, V: PartialEq>(_: &K, present: &V, row: &V) -> bool {
+    present == row
 }

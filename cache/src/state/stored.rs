@@ -8,7 +8,7 @@ use policy::confirmed::{Content, Entry, Moves, Record};
 use policy::{IamId, KeyLine};
 use rusqlite::Connection;
 
-use super::{Error, Group, State, StateFile, User, connect, migrations};
+use super::{Error, Group, Rows, State, StateFile, User, connect, migrations};
 use crate::schema::STATE;
 use crate::{Texts, confirmed};
 
@@ -27,11 +27,11 @@ pub struct Stored {
 
 /// How a state is saved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Saving {
+pub enum Saving<'a> {
     /// By this entry of the record.
     Times(Entry),
     /// By writing these rows, with this entry in the record before that.
-    Rows(Box<State>, Entry),
+    Rows(Rows<'a>, Entry),
 }
 
 impl Stored {
@@ -57,7 +57,7 @@ impl Stored {
     }
 
     fn of(mut state: State, is_current: bool, record: &Record) -> Self {
-        let digest = state.digest();
+        let digest = Rows::of(&state).digest();
         let confirmed = state.users.iter().map(|(iam_id, user)| (iam_id.clone(), user.confirmed)).collect();
         if let Some(entry) = record.of_state(&digest) {
             state.confirm(entry);
@@ -72,7 +72,7 @@ impl Stored {
 
     /// How `next` is saved.
     #[must_use]
-    pub fn saving(&self, next: &State) -> Saving {
+    pub fn saving<'n>(&self, next: &'n State) -> Saving<'n> {
         if !self.is_due && self.state.is_same_but_times(next) {
             // Both have the same users, in the same order.
             let stored = self.confirmed.values().copied();
@@ -89,13 +89,16 @@ impl Stored {
             stored.unwrap_or(user.confirmed)
         };
         let moves = Moves::between(next.users.iter().map(|(id, user)| (stored(id, user), user.confirmed)));
-        let mut rows = next.clone();
+        let mut rows = Rows::of(next);
         if moves.is_some() {
             // Rows in which only the time is new stay as they are.
-            rows.users.iter_mut().for_each(|(iam_id, user)| user.confirmed = stored(iam_id, user));
+            let other = |(id, user): (&'n IamId, &User)| {
+                Some((id, stored(id, user))).filter(|(_, time)| *time != user.confirmed)
+            };
+            rows.confirmed = next.users.iter().filter_map(other).collect();
         }
         let entry = Entry { digest: rows.digest(), asked: next.asked, moves: moves.unwrap_or_default() };
-        Saving::Rows(Box::new(rows), entry)
+        Saving::Rows(rows, entry)
     }
 
     /// The entry of `record` about the file as it was read.
@@ -123,10 +126,12 @@ impl State {
                 .zip(&other.users)
                 .all(|((id, user), (other_id, other))| id == other_id && user.is_same_but_confirmed(other))
     }
+}
 
+impl Rows<'_> {
     /// What identifies this content. The time of the last questions does not belong to it.
     fn digest(&self) -> String {
-        let Self { identities, users, groups, homes, names, asked: _, rebuilt, held, accepted } = self;
+        let State { identities, users, groups, homes, names, asked: _, rebuilt, held, accepted } = self.state;
         let mut content = Content::default();
         content.number(i64::try_from(identities.len()).unwrap_or(i64::MAX));
         for (iam_id, identity) in identities {
@@ -137,7 +142,7 @@ impl State {
         content.number(i64::try_from(users.len()).unwrap_or(i64::MAX));
         for (iam_id, user) in users {
             content.text(iam_id.as_str());
-            user.add_to(&mut content);
+            user.add_to(&mut content, self.confirmed(iam_id, user));
         }
         let groups = groups
             .iter()
@@ -165,7 +170,7 @@ impl State {
 }
 
 impl User {
-    fn is_same_but_confirmed(&self, other: &Self) -> bool {
+    pub(super) fn is_same_but_confirmed(&self, other: &Self) -> bool {
         let Self {
             account,
             iam_name,
@@ -185,7 +190,7 @@ impl User {
                 == (&other.groups, &other.disabled, &other.hidden, &other.keys, &other.source)
     }
 
-    fn add_to(&self, content: &mut Content) {
+    fn add_to(&self, content: &mut Content, confirmed: i64) {
         let Self {
             account,
             iam_name,
@@ -196,7 +201,7 @@ impl User {
             disabled,
             hidden,
             keys,
-            confirmed,
+            confirmed: _,
             source,
         } = self;
         let crate::passwd::Passwd { gecos, home, shell, lastchg } = passwd;
@@ -212,6 +217,6 @@ impl User {
         content.optional(*disabled);
         content.number(i64::from(*hidden));
         content.texts(keys.iter().map(KeyLine::as_str));
-        content.number(*confirmed);
+        content.number(confirmed);
     }
 }

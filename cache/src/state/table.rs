@@ -1,9 +1,12 @@
 //! Writes the rows of one table. An existing row keeps its values in columns that only a later minor version knows,
 //! so a release can be downgraded and upgraded again without losing data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, Statement};
+use rusqlite::{Connection, Row, Statement};
+
+use super::Error;
+use crate::Texts;
 
 /// A table with a key of one column.
 pub(super) struct Table {
@@ -14,22 +17,34 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Replaces the table's content, which is `before`, with `rows`: only rows that differ are written. `put` binds a key and
-    /// a row, and executes the statement.
-    pub(super) fn write<K: Ord + ToString, V: PartialEq>(
+    /// Replaces the table's content with `rows`: only rows that differ are written. `read` reads a row of [`Self::select`], and
+    /// `is_same` compares it with one of `rows`; `put` binds a key and a row, and executes the statement.
+    pub(super) fn write<K: Ord + ToString, V>(
         &self,
         db: &Connection,
-        before: &BTreeMap<K, V>,
         rows: &BTreeMap<K, V>,
-        put: impl Fn(&mut Statement<'_>, &str, &V) -> rusqlite::Result<usize>,
-    ) -> rusqlite::Result<()> {
+        read: impl Fn(&Row<'_>, &mut Texts) -> Result<(K, V), Error>,
+        is_same: impl Fn(&K, &V, &V) -> bool,
+        put: impl Fn(&mut Statement<'_>, &K, &V) -> rusqlite::Result<usize>,
+    ) -> Result<(), Error> {
+        let (mut gone, mut kept) = (Vec::new(), BTreeSet::new());
+        // One after the other: all of them need as much memory as `rows`.
+        let mut select = db.prepare(&self.select())?;
+        for present in select.query_and_then([], |row| read(row, &mut Texts::default()))? {
+            let (key, present) = present?;
+            match rows.get_key_value(&key) {
+                Some((key, row)) if is_same(key, &present, row) => drop(kept.insert(key)),
+                Some(_) => {}
+                None => gone.push(key.to_string()),
+            }
+        }
         let mut delete = db.prepare(&format!("DELETE FROM {} WHERE {} = ?", self.name, self.key))?;
-        for key in before.keys().filter(|key| !rows.contains_key(key)) {
-            delete.execute([key.to_string()])?;
+        for key in gone {
+            delete.execute([key])?;
         }
         let mut upsert = db.prepare(&self.upsert())?;
-        for (key, row) in rows.iter().filter(|(key, row)| before.get(key) != Some(row)) {
-            put(&mut upsert, &key.to_string(), row)?;
+        for (key, row) in rows.iter().filter(|(key, _)| !kept.contains(key)) {
+            put(&mut upsert, key, row)?;
         }
         Ok(())
     }

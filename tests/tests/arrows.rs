@@ -61,8 +61,8 @@ fn each_crate_links_those_of_ours_that_it_may() {
 
 /// Rules are functions from values to values, and keys-cmd links them.
 #[test]
-fn policy_depends_on_sha2_and_thiserror_only_and_does_no_io() {
-    assert_eq!(tree("policy", &["--depth", "1"]), set(&["policy", "sha2", "thiserror"]));
+fn policy_depends_on_a_hash_texts_and_errors_only_and_does_no_io() {
+    assert_eq!(tree("policy", &["--depth", "1"]), set(&["policy", "sha2", "smol_str", "thiserror"]));
     let sources = tests::repository().join("policy/src");
     let mut count = 0;
     for (path, file) in tests::files_below(&[sources.to_str().unwrap()]) {

@@ -43,12 +43,12 @@ fn what_changes_takes_effect(host: &Booted) {
     host.account.change(json!({"do": "remove_member", "group": GROUP, "user": "bob"}));
     host.until("who left is out", || !host.logs_in("bob", &bob));
     // glibc asks `files` first; the cache follows.
-    let status = "grep -o '\"users\": [0-9]*' /var/lib/nss-iam/status.json | head -n1";
-    host.until("the report says so", || host.sh(status).1 == "\"users\": 1\n");
+    let status = "grep -o '\"users\":[0-9]*' /var/lib/nss-iam/status.json | head -n1";
+    host.until("the report says so", || host.sh(status).1 == "\"users\":1\n");
     host.done("echo 'ana:x:4000:4000::/nonexistent:/bin/false' >>/etc/passwd");
-    host.until("a local account wins", || host.sh(status).1 == "\"users\": 0\n");
+    host.until("a local account wins", || host.sh(status).1 == "\"users\":0\n");
     host.done("sed -i /^ana:x:4000/d /etc/passwd");
-    host.until("and gives the name back", || host.sh(status).1 == "\"users\": 1\n");
+    host.until("and gives the name back", || host.sh(status).1 == "\"users\":1\n");
 }
 
 fn while_nothing_changes_nothing_is_started_or_logged(host: &Booted) {

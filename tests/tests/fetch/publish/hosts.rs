@@ -43,6 +43,8 @@ fn a_host_reads_what_was_published_and_an_unchanged_object_costs_one_request() {
     assert_eq!((asked(&publisher), read.names()), (get(true), vec!["u0".to_owned()]));
     apply();
     let written = written_since(&before);
+    let names: Vec<&str> = written.keys().map(String::as_str).collect();
+    assert_eq!(names, ["confirmed", "fetch/report.json", "metrics.prom", "status.json"]);
     assert!(written.values().sum::<usize>() < 4096, "{written:?}");
     // An ETag of another document says nothing about this one.
     let other = fs::read_to_string(ETAG).unwrap().replace("s3://", "s3://x");

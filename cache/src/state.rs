@@ -271,11 +271,7 @@ impl StateFile {
         // Rows may refer to an identity that is inserted later in the transaction.
         db.execute_batch("PRAGMA defer_foreign_keys = ON")?;
         forget_lost(&db, state)?;
-        let present = rows(&db, IDENTITIES, &mut Texts::default(), identity)?;
-        let is_new = |(id, identity): &(&IamId, &Identity)| present.get(id) != Some(identity);
-        for (iam_id, identity) in state.identities.iter().filter(is_new) {
-            give(&db, iam_id, *identity)?;
-        }
+        give_all(&db, state)?;
         let is_same = |id: &IamId, present: &User, user: &User| {
             present.is_same_but_confirmed(user) && present.confirmed == next.confirmed(id, user)
         };
@@ -379,6 +375,12 @@ fn forget_lost(db: &Connection, state: &State) -> Result<(), Error> {
         db.execute("DELETE FROM identity WHERE iam_id = ?", [iam_id])?;
     }
     Ok(())
+}
+
+fn give_all(db: &Connection, state: &State) -> Result<(), Error> {
+    let present = rows(db, IDENTITIES, &mut Texts::default(), identity)?;
+    let is_new = |(id, identity): &(&IamId, &Identity)| present.get(id) != Some(identity);
+    state.identities.iter().filter(is_new).try_for_each(|(id, identity)| give(db, id, *identity))
 }
 
 fn give(db: &Connection, iam_id: &IamId, identity: Identity) -> Result<(), Error> {

@@ -1,8 +1,14 @@
 //! `state.db`: what is stored, and recovery after a loss.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cache::state::{Identity, State, StateFile};
-use policy::{IamId, Id};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use cache::passwd::Passwd;
+use cache::state::{Identity, Saving, State, StateFile, Stored, User};
+use cache::{Texts, confirmed};
+use policy::confirmed::Record;
+use policy::{Field, IamId, Id, KeyLine, Name};
 
 fn identity(id: u32) -> Identity {
     Identity { id: Id::pinned(id).unwrap(), pinned: false }
@@ -38,4 +44,57 @@ fn an_assigned_id_is_neither_changed_nor_shared() {
     other.identities.insert(IamId::new("U2"), identity(1001));
     assert!(file.save(&other).is_err());
     assert_eq!(file.load().unwrap().identities[&IamId::new("U1")], identity(1001));
+}
+
+fn add(state: &mut State, name: &str, id: u32) {
+    let user = User {
+        account: "".into(),
+        iam_name: name.into(),
+        created: "".into(),
+        name: Name::new(name).unwrap(),
+        passwd: Passwd::new(Field::new("/home/x").unwrap(), Field::new("/bin/bash").unwrap(), 20_000),
+        groups: vec![IamId::new("G1")],
+        disabled: None,
+        hidden: false,
+        keys: vec![KeyLine::new("SHA256:abc ssh-ed25519 AAAA").unwrap()],
+        confirmed: 100,
+        source: "iam:123456789012".into(),
+    };
+    state.identities.insert(IamId::new(name), identity(id));
+    state.users.insert(IamId::new(name), user);
+}
+
+/// The record has the times of rows that stay, unless one stored time became two.
+#[test]
+fn what_is_saved_is_read_again_whether_its_times_are_in_the_rows_or_in_the_record() {
+    for (ana, bob, in_rows) in [(200, 200, [100, 100]), (200, 300, [200, 300])] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = StateFile::open(directory.path()).unwrap();
+        let mut state = State::default();
+        for (name, id) in [("ana", 1001), ("bob", 1002), ("eve", 1003), ("zoe", 1004)] {
+            add(&mut state, name, id);
+        }
+        file.save(&state).unwrap();
+
+        let stored = Stored::read(directory.path(), &mut Texts::default()).unwrap();
+        let mut next = stored.state.clone();
+        let user = |next: &mut State, name: &str, change: &dyn Fn(&mut User)| {
+            change(next.users.get_mut(&IamId::new(name)).unwrap());
+        };
+        user(&mut next, "ana", &|user| user.confirmed = ana);
+        user(&mut next, "bob", &|user| user.confirmed = bob);
+        // One has no key any more, one is gone, one is new.
+        user(&mut next, "eve", &|user| (user.keys, user.confirmed) = (Vec::new(), 200));
+        next.users.remove(&IamId::new("zoe"));
+        add(&mut next, "max", 1005);
+        user(&mut next, "max", &|user| user.confirmed = 200);
+        let Saving::Rows(rows, entry) = stored.saving(&next) else { panic!("users have changed") };
+        file.save_rows(&rows).unwrap();
+        let gid = fs::metadata(directory.path()).unwrap().gid();
+        confirmed::write(directory.path(), &Record { keys: None, state: vec![entry] }, gid).unwrap();
+
+        let written = file.load().unwrap();
+        assert_eq!(["ana", "bob"].map(|name| written.users[&IamId::new(name)].confirmed), in_rows);
+        assert_eq!(State::read(directory.path()).unwrap(), next);
+    }
 }

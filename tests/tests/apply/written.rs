@@ -82,6 +82,7 @@ fn a_refresh_writes_what_changed_and_no_more() {
         let size = fs::metadata(format!("{CACHE}/{name}")).unwrap().len();
         assert!(news[name] <= 4 * PAGE && size > 10 * PAGE as u64, "{name}: {news:?} of {size}");
     }
+    assert_eq!(confirmed().len(), 1, "whether or not the row was written");
     let news = written(&host, &read_ago(&users, 1));
     assert_eq!(names(&news), ["confirmed", "metrics.prom", "status.json"]);
 }

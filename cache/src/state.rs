@@ -252,20 +252,12 @@ impl StateFile {
         })
     }
 
-    /// Writes `state` in one transaction: only rows that differ. Identities are only added, never changed or removed, except those
+    /// Writes a state in one transaction: only rows that differ. Identities are only added, never changed or removed, except those
     /// without a UserId after a loss (see [`IamId::of_lost`]).
     ///
     /// # Errors
     /// See [`Error`]; it is an error if an id would change or be shared.
-    pub fn save(&mut self, state: &State) -> Result<(), Error> {
-        self.save_rows(&Rows::of(state))
-    }
-
-    /// The same, of a state whose rows have other times.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn save_rows(&mut self, next: &Rows<'_>) -> Result<(), Error> {
+    pub fn save(&mut self, next: &Rows<'_>) -> Result<(), Error> {
         let state = next.state;
         let db = self.0.transaction()?;
         // Rows may refer to an identity that is inserted later in the transaction.
@@ -305,7 +297,8 @@ pub struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// With the times of the state.
-    pub(crate) fn of(state: &'a State) -> Self {
+    #[must_use]
+    pub fn of(state: &'a State) -> Self {
         Self { state, confirmed: BTreeMap::new() }
     }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use cache::Accepted;
-use cache::state::{Error, Identity, State, StateFile};
+use cache::state::{Error, Identity, Rows, State, StateFile};
 use policy::{IamId, Id, Name};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -156,7 +156,7 @@ fn a_migrated_file_has_the_schema_of_a_new_one_and_stores_the_same_data() {
         (wanted.asked, wanted.rebuilt, wanted.held) = (7, Some(8), Some(9));
         wanted.accepted =
             Accepted { fleet: "jump".to_owned(), generation: 10, listing: "s3://abc/x".to_owned() };
-        file.save(&wanted).unwrap();
+        file.save(&Rows::of(&wanted)).unwrap();
         drop(file);
         let before = bytes(&directory);
         assert_eq!(open(&directory).unwrap().load().unwrap(), wanted, "{fixture}");
@@ -293,7 +293,7 @@ fn a_later_minor_version_is_used_and_keeps_its_extra_columns() {
     wanted.names.insert(Name::new("new").unwrap(), new);
     wanted.groups.remove(&IamId::new("AGPAOPS2"));
     wanted.asked = 6;
-    file.save(&wanted).unwrap();
+    file.save(&Rows::of(&wanted)).unwrap();
     drop(file);
 
     assert_eq!(State::read(directory.path()).unwrap(), wanted);

@@ -8,7 +8,7 @@ use std::path::Path;
 use cache::Accepted;
 use cache::passwd::Passwd;
 use cache::snapshot::{Cache, Group, Keys, Login, User};
-use cache::state::{Identity, State, StateFile};
+use cache::state::{Identity, Rows, State, StateFile};
 use cache::{Texts, publish, state};
 use policy::{Field, IamId, Id, KeyLine, Name};
 
@@ -184,15 +184,15 @@ fn an_assigned_id_is_never_changed_or_assigned_to_another() {
     let identity = |id| Identity { id: Id::pinned(id).unwrap(), pinned: false };
     let mut state = State::default();
     state.identities.insert(IamId::new("AIDA1"), identity(2000));
-    file.save(&state).unwrap();
+    file.save(&Rows::of(&state)).unwrap();
     let first = state.clone();
 
     state.identities.insert(IamId::new("AIDA2"), identity(2000));
-    assert!(matches!(file.save(&state), Err(state::Error::Sqlite(_))));
+    assert!(matches!(file.save(&Rows::of(&state)), Err(state::Error::Sqlite(_))));
     state = first.clone();
     state.identities.insert(IamId::new("AIDA1"), identity(2001));
-    assert!(matches!(file.save(&state), Err(state::Error::Sqlite(_))));
-    file.save(&State::default()).unwrap();
+    assert!(matches!(file.save(&Rows::of(&state)), Err(state::Error::Sqlite(_))));
+    file.save(&Rows::of(&State::default())).unwrap();
     drop(file);
 
     assert_eq!(StateFile::open(directory.path()).unwrap().load().unwrap(), first);
@@ -244,7 +244,7 @@ fn all_facts_about_a_user_are_stored_and_read_back() {
         source: "iam:".into(),
     };
     state.users.insert(iam_id, user);
-    file.save(&state).unwrap();
+    file.save(&Rows::of(&state)).unwrap();
     assert_eq!(file.load().unwrap(), state);
 }
 

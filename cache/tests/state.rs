@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
 use cache::passwd::Passwd;
-use cache::state::{Identity, Saving, State, StateFile, Stored, User};
+use cache::state::{Identity, Rows, Saving, State, StateFile, Stored, User};
 use cache::{Texts, confirmed};
 use policy::confirmed::Record;
 use policy::{Field, IamId, Id, KeyLine, Name};
@@ -22,12 +22,12 @@ fn a_lost_user_who_is_found_again_has_the_same_id() {
     let mut state = State::default();
     state.identities.insert(lost.clone(), identity(1001));
     state.homes.insert("/home/ana".into(), lost.clone());
-    file.save(&state).unwrap();
+    file.save(&Rows::of(&state)).unwrap();
     assert_eq!(file.load().unwrap(), state);
     let mut known = State::default();
     known.identities.insert(IamId::new("U1"), identity(1001));
     known.homes.insert("/home/ana".into(), IamId::new("U1"));
-    file.save(&known).unwrap();
+    file.save(&Rows::of(&known)).unwrap();
     assert_eq!(file.load().unwrap(), known);
 }
 
@@ -37,12 +37,12 @@ fn an_assigned_id_is_neither_changed_nor_shared() {
     let mut file = StateFile::open(directory.path()).unwrap();
     let mut state = State::default();
     state.identities.insert(IamId::new("U1"), identity(1001));
-    file.save(&state).unwrap();
+    file.save(&Rows::of(&state)).unwrap();
     state.identities.insert(IamId::new("U1"), identity(1002));
-    assert!(file.save(&state).is_err());
+    assert!(file.save(&Rows::of(&state)).is_err());
     let mut other = State::default();
     other.identities.insert(IamId::new("U2"), identity(1001));
-    assert!(file.save(&other).is_err());
+    assert!(file.save(&Rows::of(&other)).is_err());
     assert_eq!(file.load().unwrap().identities[&IamId::new("U1")], identity(1001));
 }
 
@@ -64,6 +64,10 @@ fn add(state: &mut State, name: &str, id: u32) {
     state.users.insert(IamId::new(name), user);
 }
 
+fn user<'s>(state: &'s mut State, name: &str) -> &'s mut User {
+    state.users.get_mut(&IamId::new(name)).unwrap()
+}
+
 /// The record has the times of rows that stay, unless one stored time became two.
 #[test]
 fn what_is_saved_is_read_again_whether_its_times_are_in_the_rows_or_in_the_record() {
@@ -74,22 +78,20 @@ fn what_is_saved_is_read_again_whether_its_times_are_in_the_rows_or_in_the_recor
         for (name, id) in [("ana", 1001), ("bob", 1002), ("eve", 1003), ("zoe", 1004)] {
             add(&mut state, name, id);
         }
-        file.save(&state).unwrap();
+        file.save(&Rows::of(&state)).unwrap();
 
         let stored = Stored::read(directory.path(), &mut Texts::default()).unwrap();
         let mut next = stored.state.clone();
-        let user = |next: &mut State, name: &str, change: &dyn Fn(&mut User)| {
-            change(next.users.get_mut(&IamId::new(name)).unwrap());
-        };
-        user(&mut next, "ana", &|user| user.confirmed = ana);
-        user(&mut next, "bob", &|user| user.confirmed = bob);
+        user(&mut next, "ana").confirmed = ana;
+        user(&mut next, "bob").confirmed = bob;
         // One has no key any more, one is gone, one is new.
-        user(&mut next, "eve", &|user| (user.keys, user.confirmed) = (Vec::new(), 200));
+        user(&mut next, "eve").keys.clear();
+        user(&mut next, "eve").confirmed = 200;
         next.users.remove(&IamId::new("zoe"));
         add(&mut next, "max", 1005);
-        user(&mut next, "max", &|user| user.confirmed = 200);
+        user(&mut next, "max").confirmed = 200;
         let Saving::Rows(rows, entry) = stored.saving(&next) else { panic!("users have changed") };
-        file.save_rows(&rows).unwrap();
+        file.save(&rows).unwrap();
         let gid = fs::metadata(directory.path()).unwrap().gid();
         confirmed::write(directory.path(), &Record { keys: None, state: vec![entry] }, gid).unwrap();
 

@@ -26,8 +26,8 @@ struct Effort {
     window: u64,
 }
 
-/// It takes an hour. What is left out would take as long again (aws-ec2-ssh with 5000 users on all hosts), or many hours (the script
-/// with more than 100 users). 25 users are only for the line of the script.
+/// It takes an hour. What is left out would take 20 minutes more (aws-ec2-ssh with 5000 users on all hosts), or many hours (the script with
+/// more than 100 users). 25 users are only for the line of the script.
 fn full() -> Effort {
     const ALL: u8 = OBSERVED as u8;
     let each = |ways: &[Way]| ways.iter().flat_map(|way| [(*way, 1), (*way, ALL)]).collect::<Vec<_>>();

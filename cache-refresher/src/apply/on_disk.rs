@@ -311,7 +311,7 @@ impl<'a> OnDisk<'a> {
                 let present = present.filter(|present| present.digest != next.digest);
                 let state = present.into_iter().chain([next.clone()]).collect();
                 self.record(Record { keys, state }, group)?;
-                let saved = StateFile::open(self.directory).and_then(|mut file| file.save_rows(rows));
+                let saved = StateFile::open(self.directory).and_then(|mut file| file.save(rows));
                 saved.map_err(|cause| Error::State { directory: self.directory.to_owned(), cause })
             }
         }

@@ -93,7 +93,8 @@ fn tree() -> Option<(TempDir, Host)> {
     let snapshot = published();
     cache::publish::cache(&directory, snapshot.cache.as_ref().unwrap()).unwrap();
     cache::publish::keys(&directory, snapshot.keys.as_ref().unwrap(), 901).unwrap();
-    cache::state::StateFile::open(&directory).unwrap().save(snapshot.state.as_ref().unwrap()).unwrap();
+    let rows = cache::state::Rows::of(snapshot.state.as_ref().unwrap());
+    cache::state::StateFile::open(&directory).unwrap().save(&rows).unwrap();
     put(
         "var/lib/nss-iam/status.json",
         r#"{"time": "2026-11-22T18:00:00Z", "exit": 0, "users": 1, "new": true}"#,

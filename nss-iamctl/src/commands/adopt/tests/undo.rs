@@ -86,7 +86,7 @@ fn interrupted(tree: &Tree) -> PathBuf {
     let state =
         State { identities: [(id.clone(), identity)].into(), users: [(id, user)].into(), ..State::default() };
     let directory = tree.path("/var/lib/nss-iam");
-    state::StateFile::open(&directory).unwrap().save(&state).unwrap();
+    state::StateFile::open(&directory).unwrap().save(&state::Rows::of(&state)).unwrap();
     adopted
 }
 

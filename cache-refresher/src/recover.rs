@@ -115,35 +115,17 @@ pub(crate) fn reclaim(state: &mut State, sources: &Sources<'_>) -> bool {
     if !state.identities.keys().any(IamId::is_lost) {
         return false;
     }
-    let mut found: HashMap<IamId, IamId> = HashMap::new();
+    let mut found: BTreeMap<IamId, IamId> = BTreeMap::new();
     for (id, iam_id) in sources.whose() {
         let lost = IamId::of_lost(id);
         if state.identities.contains_key(&iam_id) {
             continue;
         }
-        if let Some(identity) = state.identities.remove(&lost) {
-            state.identities.insert(iam_id.clone(), identity);
-            if let Some(user) = state.users.remove(&lost) {
-                state.users.insert(iam_id.clone(), user);
-            }
-            if let Some(group) = state.groups.remove(&lost) {
-                state.groups.insert(iam_id.clone(), group);
-            }
+        if state.identities.contains_key(&lost) {
             found.insert(lost, iam_id);
         }
     }
-    let rename = |id: &mut IamId| {
-        if let Some(iam_id) = found.get(id) {
-            id.clone_from(iam_id);
-        }
-    };
-    if !found.is_empty() {
-        state.homes.values_mut().for_each(rename);
-        for user in state.users.values_mut() {
-            user.groups.iter_mut().for_each(rename);
-            user.groups.sort();
-        }
-    }
+    state.rename(&found);
     !found.is_empty()
 }
 

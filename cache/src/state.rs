@@ -125,6 +125,34 @@ impl State {
     pub fn read(directory: &Path) -> Result<Self, Error> {
         Stored::read(directory, &mut Texts::default()).map(|stored| stored.state)
     }
+
+    /// Gives users and groups other ids, from pairs of the present id and the new one, wherever the state names them.
+    pub fn rename(&mut self, ids: &BTreeMap<IamId, IamId>) {
+        // All fields: one that names users and is left out would refer to nobody, and could not be saved.
+        let Self { identities, users, groups, homes, names, asked: _, rebuilt: _, held: _, accepted: _ } =
+            self;
+        move_keys(identities, ids);
+        move_keys(users, ids);
+        move_keys(groups, ids);
+        let rename = |id: &mut IamId| {
+            if let Some(new) = ids.get(id) {
+                id.clone_from(new);
+            }
+        };
+        homes.values_mut().chain(names.values_mut()).for_each(rename);
+        for user in users.values_mut() {
+            user.groups.iter_mut().for_each(rename);
+            user.groups.sort();
+        }
+    }
+}
+
+fn move_keys<T>(rows: &mut BTreeMap<IamId, T>, ids: &BTreeMap<IamId, IamId>) {
+    for (id, new) in ids {
+        if let Some(row) = rows.remove(id) {
+            rows.insert(new.clone(), row);
+        }
+    }
 }
 
 /// Why the state cannot be used. In this case nothing is published, because ids could be assigned twice.

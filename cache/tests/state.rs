@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
 use cache::passwd::Passwd;
-use cache::state::{Identity, Rows, Saving, State, StateFile, Stored, User};
+use cache::state::{Group, Identity, Rows, Saving, State, StateFile, Stored, User};
 use cache::{Texts, confirmed};
 use policy::confirmed::Record;
 use policy::{Field, IamId, Id, KeyLine, Name};
@@ -15,20 +15,32 @@ fn identity(id: u32) -> Identity {
 }
 
 #[test]
-fn a_lost_user_who_is_found_again_has_the_same_id() {
+fn users_and_groups_with_other_ids_are_known_by_these_everywhere_and_are_saved() {
     let directory = tempfile::tempdir().unwrap();
     let mut file = StateFile::open(directory.path()).unwrap();
-    let lost = IamId::of_lost(Id::pinned(1001).unwrap());
+    let [ana, ops] = [1001, 1002].map(|id| IamId::of_lost(Id::pinned(id).unwrap()));
     let mut state = State::default();
-    state.identities.insert(lost.clone(), identity(1001));
-    state.homes.insert("/home/ana".into(), lost.clone());
+    add(&mut state, "eve", 1003);
+    add(&mut state, "ana", 1001);
+    state.rename(&[(IamId::new("ana"), ana.clone())].into());
+    user(&mut state, ana.as_str()).groups.push(ops.clone());
+    state.identities.insert(ops.clone(), identity(1002));
+    let group = Group { account: String::new(), name: Name::new("ops").unwrap() };
+    state.groups.insert(ops.clone(), group);
+    state.homes.insert("/home/ana".into(), ana.clone());
+    for (name, id) in [("ana", &ana), ("ops", &ops)] {
+        state.names.insert(Name::new(name).unwrap(), id.clone());
+    }
     file.save(&Rows::of(&state)).unwrap();
-    assert_eq!(file.load().unwrap(), state);
-    let mut known = State::default();
-    known.identities.insert(IamId::new("U1"), identity(1001));
-    known.homes.insert("/home/ana".into(), IamId::new("U1"));
+    assert_eq!(State::read(directory.path()).unwrap(), state);
+    let mut known = state.clone();
+    known.rename(&[(ana, IamId::new("U1")), (ops, IamId::new("G9"))].into());
+    assert!(
+        !format!("{:?}", (&known.homes, &known.names, &known.groups, &known.identities)).contains("lost:")
+    );
+    assert_eq!(user(&mut known, "U1").groups, ["G1", "G9"].map(IamId::new));
     file.save(&Rows::of(&known)).unwrap();
-    assert_eq!(file.load().unwrap(), known);
+    assert_eq!(State::read(directory.path()).unwrap(), known);
 }
 
 #[test]

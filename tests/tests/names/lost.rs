@@ -111,6 +111,41 @@ fn with_the_keys_also_lost_ids_and_homes_still_go_to_nobody_else() {
     assert_eq!((host.passwd("evelyn", 2), host.passwd("evelyn", 5)), (eve, "/home/eve".to_owned()));
 }
 
+/// Who left before the loss is in no published file with a UserId.
+#[test]
+fn those_whose_ids_were_lost_come_back_with_their_uid_and_gid_whatever_their_names_are_now() {
+    for (user_name, group_name, login) in
+        [("eve", "db", "eve"), ("evelyn", "web", "evelyn"), ("ana", "root", "-")]
+    {
+        let Some(host) = Host::in_tree("login") else { return };
+        let with_group = |users: &[Value], name: &str| {
+            let mut all = listing(users);
+            all["accounts"][0]["groups"]
+                .as_array_mut()
+                .unwrap()
+                .push(json!({"id": "G2", "name": name, "members": ["U2"]}));
+            all
+        };
+        refresh(&host, &with_group(&[user("U1", "ana"), user("U2", "eve")], "db"));
+        let (eve, db) = (host.passwd("eve", 2), host.getent("group", "db").unwrap());
+        let gid = db.split(':').nth(2).unwrap();
+        assert_eq!(refresh(&host, &listing(&[user("U1", "ana")])).status, Some(0));
+        fs::remove_file(STATE).unwrap();
+        assert_eq!(refresh(&host, &listing(&[user("U1", "ana")])).status, HELD);
+        let back = with_group(&[user("U1", "ana"), user("U2", user_name)], group_name);
+        for _ in 0..2 {
+            let ran = refresh(&host, &back);
+            assert_eq!(ran.status, Some(0), "{user_name}, {group_name}: {}", ran.err);
+        }
+        if login == "-" {
+            assert!(reason(&host, "U2").is_some());
+        } else {
+            assert_eq!((host.passwd(login, 2), host.passwd(login, 5)), (eve, "/home/eve".to_owned()));
+            assert!(host.getent("group", gid).unwrap().starts_with(&format!("{group_name}:")));
+        }
+    }
+}
+
 #[test]
 fn a_new_host_does_not_report_a_loss() {
     let Some(host) = Host::in_tree("login") else { return };

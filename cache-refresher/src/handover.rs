@@ -122,16 +122,19 @@ impl Wanted<'_> {
 
 /// Adds what the fetch half says about its last attempt. It says nothing about users.
 fn with_errors(mut listing: Listing, said: Option<Listing>) -> Listing {
+    let mut of_accounts: Vec<Vec<Failure>> = vec![Vec::new(); listing.accounts.len()];
+    let places = listing.by_name();
     for said in said.into_iter().flat_map(|said| said.accounts) {
-        let account = match listing.accounts.iter().position(|account| account.name == said.name) {
-            Some(at) => listing.accounts.get_mut(at),
-            None => listing.accounts.first_mut(),
-        };
-        if let Some(account) = account {
-            let known: HashSet<&Failure> = account.errors.iter().collect();
-            let new: Vec<Failure> = said.errors.into_iter().filter(|error| !known.contains(error)).collect();
-            account.errors.extend(new);
+        let place = places.get(said.name.as_str()).map_or(0, |(at, _)| *at);
+        if let Some(errors) = of_accounts.get_mut(place) {
+            errors.extend(said.errors);
         }
+    }
+    drop(places);
+    for (account, said) in listing.accounts.iter_mut().zip(of_accounts) {
+        let mut known: HashSet<&Failure> = account.errors.iter().collect();
+        let new: Vec<Failure> = said.iter().filter(|error| known.insert(error)).cloned().collect();
+        account.errors.extend(new);
     }
     listing
 }

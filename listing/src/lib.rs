@@ -10,7 +10,7 @@ pub mod regular;
 pub mod signed;
 mod warning;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -207,6 +207,13 @@ impl Listing {
             account.users.iter_mut().for_each(|user| user.keys.shrink_to_fit());
         }
         Ok(listing)
+    }
+
+    /// The accounts and their positions by name, for many searches.
+    #[must_use]
+    pub fn by_name(&self) -> HashMap<&str, (usize, &Account)> {
+        let accounts = self.accounts.iter().enumerate();
+        accounts.map(|(at, account)| (account.name.as_str(), (at, account))).collect()
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -134,10 +134,8 @@ impl<'a> Candidates<'a> {
     }
 
     fn add_kept(&mut self, input: &Input<'a>, leaving: &Leaving) {
-        let rank_of = |name: &str| {
-            let accounts = &input.listing.accounts;
-            accounts.iter().position(|account| account.name == name).unwrap_or(accounts.len())
-        };
+        let accounts = input.listing.by_name();
+        let rank_of = |name: &str| accounts.get(name).map_or(accounts.len(), |(at, _)| *at);
         let listed: HashSet<IamId> = self.users.iter().map(|user| user.iam_id.clone()).collect();
         let active = input.state.users.iter().filter(|(iam_id, user)| {
             is_in(input, user) && !leaving.gone.contains(*iam_id) && !listed.contains(*iam_id)
@@ -157,9 +155,7 @@ impl<'a> Candidates<'a> {
             });
         }
         let listed: BTreeSet<IamId> = self.groups.iter().map(|group| group.iam_id.clone()).collect();
-        let incomplete = |name: &str| {
-            input.listing.accounts.iter().any(|account| account.name == name && !account.complete)
-        };
+        let incomplete = |name: &str| accounts.get(name).is_some_and(|(_, account)| !account.complete);
         for (iam_id, group) in &input.state.groups {
             if (incomplete(&group.account) || needed.contains(iam_id)) && !listed.contains(iam_id) {
                 let rank = rank_of(&group.account);

@@ -24,12 +24,6 @@ pub(crate) struct Facts<'a> {
     pub release: &'a [String],
 }
 
-impl Facts<'_> {
-    fn lets_go(&self, user: &User) -> bool {
-        self.force || self.release.iter().any(|name| **name == *user.iam_name || name == user.name.as_str())
-    }
-}
-
 /// The result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Leaving {
@@ -129,14 +123,19 @@ impl Change {
 /// Applies the rule.
 pub(crate) fn leaving(facts: Facts<'_>) -> Leaving {
     let Some(listing) = facts.listing else { return Leaving::default() };
+    let accounts = listing.by_name();
+    let released: HashSet<&str> = facts.release.iter().map(String::as_str).collect();
+    let lets_go = |user: &User| {
+        facts.force || released.contains(&*user.iam_name) || released.contains(user.name.as_str())
+    };
     let users = listing.accounts.iter().flat_map(|account| &account.users);
     let listed: HashSet<&str> = users.map(|user| user.id.as_str()).collect();
     let present = facts.state.users.iter().filter(|(_, user)| is_in(user, facts.locked));
     let (mut left, mut unasked, mut users) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for (iam_id, user) in present.filter(|(iam_id, _)| !listed.contains(iam_id.as_str())) {
-        match absence(listing, user) {
+        match absence(listing, accounts.get(&*user.account).map(|(_, account)| *account), user) {
             Absence::Unknown => {}
-            Absence::Unasked(change) if !facts.lets_go(user) => {
+            Absence::Unasked(change) if !lets_go(user) => {
                 users.push(user.name.to_string());
                 unasked.entry(change).or_insert_with(Vec::new).push(user.name.to_string());
             }
@@ -145,9 +144,8 @@ pub(crate) fn leaving(facts: Facts<'_>) -> Leaving {
     }
     let held = unasked.into_iter().map(|(change, users)| change.holds(users)).collect();
     // A locked user is disabled anyway.
-    let counts = |user: &User| {
-        user.disabled.is_none() && !facts.locked.contains(user.name.as_str()) && !facts.lets_go(user)
-    };
+    let counts =
+        |user: &User| user.disabled.is_none() && !facts.locked.contains(user.name.as_str()) && !lets_go(user);
     let active = facts.state.users.values().filter(|user| user.disabled.is_none()).count();
     let excess = Excess {
         users: left
@@ -160,7 +158,7 @@ pub(crate) fn leaving(facts: Facts<'_>) -> Leaving {
         percent: usize::from(facts.max_removed_percent),
     };
     if !facts.force && excess.is_over() {
-        let gone = left.iter().filter(|(_, user)| facts.lets_go(user)).map(|(iam_id, _)| (*iam_id).clone());
+        let gone = left.iter().filter(|(_, user)| lets_go(user)).map(|(iam_id, _)| (*iam_id).clone());
         return Leaving { gone: gone.collect(), held, users, excess: Some(excess) };
     }
     Leaving { gone: left.into_keys().cloned().collect(), held, users, excess: None }
@@ -171,8 +169,9 @@ pub(crate) fn is_in(user: &User, locked: &Locked) -> bool {
     user.disabled.is_none() || locked.contains(user.name.as_str())
 }
 
-fn absence(listing: &Listing, user: &User) -> Absence {
-    let Some(account) = listing.accounts.iter().find(|account| *account.name == *user.account) else {
+/// `account`: that of the user in the listing.
+fn absence(listing: &Listing, account: Option<&Account>, user: &User) -> Absence {
+    let Some(account) = account else {
         return Absence::Unasked(match &*user.account {
             "" => Change::NoGroups,
             name => Change::AccountGone(escaped(name)),

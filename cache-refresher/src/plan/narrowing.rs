@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cache::snapshot::{Cache, Keys};
 use cache::state::State;
 use foldhash::{HashMap, HashMapExt as _, HashSet};
+use listing::Account;
 use policy::{IamId, Id, KeyLine, Name};
 
 use super::candidates::{Candidates, Known, User};
@@ -50,7 +51,7 @@ impl Narrowing {
         let local = LocalGroups::of(input, &candidates.groups, &mut told);
         let forwarding = Forwarding::of(input, &candidates.groups, &mut told);
         let accounts = input.local.files.users.keys().map(|name| name.to_ascii_lowercase()).collect();
-        let rules = Rules { local, forwarding, accounts };
+        let rules = Rules { local, forwarding, listed: input.listing.by_name(), accounts };
         let listed = candidates.users.iter().filter(|user| matches!(user.known, Known::Listed { .. }));
         let most = listed.map(|user| (user.iam_id.clone(), most(input, user, &rules, &mut told)));
         Self(most.collect())
@@ -100,6 +101,8 @@ impl Narrowing {
 struct Rules<'a> {
     local: LocalGroups<'a>,
     forwarding: Forwarding<'a>,
+    /// See [`listing::Listing::by_name`].
+    listed: std::collections::HashMap<&'a str, (usize, &'a Account)>,
     /// The names of local users, in small letters.
     accounts: HashSet<String>,
 }
@@ -110,8 +113,7 @@ fn most(input: &Input<'_>, user: &User<'_>, rules: &Rules<'_>, told: &mut Told) 
         let (lines, confirmed, _) = rows::keys_of(input, user, told);
         (lines.into_iter().collect(), confirmed)
     });
-    let is_whole =
-        input.listing.accounts.iter().any(|account| account.name == user.account && account.complete);
+    let is_whole = rules.listed.get(user.account).is_some_and(|(_, account)| account.complete);
     let groups = is_whole.then(|| Groups {
         of_source: user.groups.iter().cloned().collect(),
         local: rules.local.joined_by(user),

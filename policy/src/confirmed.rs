@@ -15,7 +15,7 @@ pub const NAME: &str = "confirmed";
 /// The largest record that is read, in bytes.
 pub const MAX_SIZE: u64 = 16 << 10;
 
-/// How many stored times an entry can replace. If more of them are new, the file is written again.
+/// How many ranges of times an entry can have. If there are more, the file is written again.
 const MOST: usize = 64;
 
 const FIRST: &str = "nss-iam confirmed 1";
@@ -31,7 +31,7 @@ pub struct Content {
 impl Content {
     /// Adds a text. Its length comes first, so no two sequences of texts are the same bytes.
     pub fn text(&mut self, text: &str) {
-        self.number(i64::try_from(text.len()).unwrap_or(i64::MAX));
+        self.count(text.len());
         self.waiting.extend_from_slice(text.as_bytes());
         if self.waiting.len() > 16 << 10 {
             self.hash.update(&self.waiting);
@@ -41,13 +41,18 @@ impl Content {
 
     /// Adds texts and their number.
     pub fn texts<'a>(&mut self, texts: impl ExactSizeIterator<Item = &'a str>) {
-        self.number(i64::try_from(texts.len()).unwrap_or(i64::MAX));
+        self.count(texts.len());
         texts.for_each(|text| self.text(text));
     }
 
     /// Adds a number.
     pub fn number(&mut self, number: i64) {
         self.waiting.extend_from_slice(&number.to_be_bytes());
+    }
+
+    /// Adds how many values follow.
+    pub fn count(&mut self, count: usize) {
+        self.number(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Adds a number that may be missing.
@@ -74,29 +79,56 @@ fn hexadecimal(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Times that replace the stored ones, in seconds since 1970. Stored times that are not in it count as they are.
+/// Ranges of stored times, in seconds since 1970, and how much later each time in them is now. Other stored times count as they are.
+///
+/// With `keys_every`, a file has many times, and those that were confirmed in the same period all became later by this period: each
+/// such range is one line, however many times are in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Moves(BTreeMap<i64, i64>);
+pub struct Moves(BTreeMap<i64, Range>);
+
+/// Of stored times, from the one that it is filed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Range {
+    /// The last time in it.
+    last: i64,
+    /// How many seconds later all of them are.
+    later: i64,
+}
 
 impl Moves {
     /// From pairs of a stored time and the time that counts now. None if one stored time would have to become two, or if
     /// there are too many.
     #[must_use]
     pub fn between(pairs: impl IntoIterator<Item = (i64, i64)>) -> Option<Self> {
-        let mut moves = BTreeMap::new();
+        let mut times = BTreeMap::new();
         for (stored, now) in pairs {
-            if *moves.entry(stored).or_insert(now) != now {
+            if *times.entry(stored).or_insert(now) != now {
                 return None;
             }
         }
-        moves.retain(|stored, now| stored != now);
-        (moves.len() <= MOST).then_some(Self(moves))
+        let mut ranges: Vec<(i64, Range)> = Vec::new();
+        for (stored, now) in times {
+            let later = now.checked_sub(stored)?;
+            match ranges.last_mut() {
+                Some((_, range)) if range.later == later => range.last = stored,
+                _ => ranges.push((stored, Range { last: stored, later })),
+            }
+        }
+        ranges.retain(|(_, range)| range.later != 0);
+        (ranges.len() <= MOST).then(|| Self(ranges.into_iter().collect()))
+    }
+
+    /// How many ranges there are.
+    #[must_use]
+    pub fn ranges(&self) -> usize {
+        self.0.len()
     }
 
     /// The time that counts for what is stored with the time `stored`.
     #[must_use]
     pub fn now(&self, stored: i64) -> i64 {
-        self.0.get(&stored).copied().unwrap_or(stored)
+        let range = self.0.range(..=stored).next_back().filter(|(_, range)| stored <= range.last);
+        range.map_or(stored, |(_, range)| stored.saturating_add(range.later))
     }
 
     /// The same at the time `clock`, for a record that another user writes: only a later time counts, and none in the future.
@@ -209,9 +241,10 @@ fn entries(text: &str) -> Option<Vec<(&str, Entry)>> {
                 let (digest, asked) = ((*digest).to_owned(), asked.parse().ok()?);
                 entries.push((about, Entry { digest, asked, moves: Moves::default() }));
             }
-            [stored, now] => {
+            [first, last, later] => {
                 let (_, entry) = entries.last_mut()?;
-                entry.moves.0.insert(stored.parse().ok()?, now.parse().ok()?);
+                let range = Range { last: last.parse().ok()?, later: later.parse().ok()? };
+                entry.moves.0.insert(first.parse().ok()?, range);
             }
             _ => return None,
         }
@@ -223,8 +256,8 @@ fn write<'a>(f: &mut fmt::Formatter<'_>, entries: impl Iterator<Item = (&'a str,
     writeln!(f, "{FIRST}")?;
     for (about, Entry { digest, asked, moves }) in entries {
         writeln!(f, "{about} {digest} {asked}")?;
-        for (stored, now) in &moves.0 {
-            writeln!(f, "{stored} {now}")?;
+        for (first, Range { last, later }) in &moves.0 {
+            writeln!(f, "{first} {last} {later}")?;
         }
     }
     writeln!(f, "{LAST}")
@@ -247,7 +280,8 @@ mod tests {
     }
 
     fn moves() -> impl Strategy<Value = Moves> {
-        prop::collection::btree_map(any::<i64>(), any::<i64>(), 0..4).prop_map(Moves)
+        let range = (any::<i64>(), any::<i64>()).prop_map(|(last, later)| Range { last, later });
+        prop::collection::btree_map(any::<i64>(), range, 0..4).prop_map(Moves)
     }
 
     prop_compose! {
@@ -294,9 +328,22 @@ mod tests {
     }
 
     #[test]
-    fn too_many_times_are_no_moves() {
+    fn times_that_became_later_by_the_same_time_are_one_range() {
+        let moves =
+            Moves::between([(10, 910), (40, 40), (20, 920), (30, 930), (50, 950), (60, 961)]).unwrap();
+        let range = |first, last, later| (first, Range { last, later });
+        assert_eq!(moves.0, [range(10, 30, 900), range(50, 50, 900), range(60, 60, 901)].into());
+        let of = |stored| moves.now(stored) - stored;
+        let all = [9, 10, 15, 30, 31, 40, 50, 51, 60].map(of);
+        assert_eq!(all, [0, 900, 900, 900, 0, 0, 900, 0, 901]);
+        assert_eq!(Moves::between([(i64::MIN, i64::MAX)]), None);
+        assert_eq!(Moves([range(0, i64::MAX, i64::MAX)].into()).now(1), i64::MAX);
+    }
+
+    #[test]
+    fn too_many_ranges_are_no_moves() {
         let most = i64::try_from(MOST).unwrap();
-        let times = |count| (0..count).map(|time| (time, time + 1000));
+        let times = |count| (0..count).map(|time| (1_795_000_000 + time, 1_795_001_000 + 2 * time));
         let record = Record {
             keys: None,
             state: vec![Entry { moves: Moves::between(times(most)).unwrap(), ..Entry::default() }],
@@ -324,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_record_of_a_listing_is_about_one_content_and_nothing_else() {
-        let entry = |about, digit: &str| format!("{about} {} 0\n1 2\n", digit.repeat(64));
+        let entry = |about, digit: &str| format!("{about} {} 0\n1 2 3\n", digit.repeat(64));
         let (accounts, users) = (entry("accounts", "0"), entry("users", "0"));
         let parsed = |body: &str| ListingTimes::parse(&format!("{FIRST}\n{body}{LAST}\n"));
         assert!(parsed(&format!("{accounts}{users}")).is_some());
@@ -354,15 +401,16 @@ mod tests {
         let entry = format!("keys {} 0\n", "0".repeat(64));
         let text = |body: &str| format!("{FIRST}\n{body}{LAST}\n");
         assert_eq!(Record::parse(&text("")), Some(Record::default()));
-        assert!(Record::parse(&text(&format!("{entry}1 2\n"))).is_some());
+        assert!(Record::parse(&text(&format!("{entry}1 2 3\n"))).is_some());
         for body in [
-            "1 2\n",
+            "1 2 3\n",
             "keys 00 0\n",
             "x\n",
             "\n",
             &format!("{entry}1\n"),
-            &format!("{entry}1 x\n"),
-            &format!("{entry}1 2 3\n"),
+            &format!("{entry}1 2\n"),
+            &format!("{entry}1 2 x\n"),
+            &format!("{entry}1 2 3 4\n"),
         ] {
             assert_eq!(Record::parse(&text(body)), None, "{body}");
         }

@@ -286,7 +286,7 @@ mod tests {
         let record = record_of(&stored, &next).unwrap();
         assert_eq!(read(&stored, &record, 0), next, "clocks may differ by as much");
         assert_eq!(read(&stored, &record, -1), stored);
-        let back = record.replace(&(NOW + 300).to_string(), &(NOW - 300).to_string());
+        let back = record.replace(" 300\n", " -300\n").replace(" 309\n", " -309\n");
         assert!(back != record && ListingTimes::parse(&back).is_some());
         assert_eq!(read(&stored, &back, 300), stored);
         assert_eq!(parse(&json(&stored), Some(back.as_bytes()), None).unwrap(), stored);

@@ -133,35 +133,31 @@ impl Rows<'_> {
     fn digest(&self) -> String {
         let State { identities, users, groups, homes, names, asked: _, rebuilt, held, accepted } = self.state;
         let mut content = Content::default();
-        content.number(i64::try_from(identities.len()).unwrap_or(i64::MAX));
+        content.count(identities.len());
         for (iam_id, identity) in identities {
             content.text(iam_id.as_str());
             content.number(i64::from(identity.id.get()));
             content.number(i64::from(identity.pinned));
         }
-        content.number(i64::try_from(users.len()).unwrap_or(i64::MAX));
+        content.count(users.len());
         for (iam_id, user) in users {
             content.text(iam_id.as_str());
             user.add_to(&mut content, self.confirmed(iam_id, user));
         }
-        let groups = groups
-            .iter()
-            .flat_map(|(iam_id, Group { account, name })| [iam_id.as_str(), account.as_str(), name.as_str()]);
-        content.texts(groups.collect::<Vec<_>>().into_iter());
-        content.texts(
-            homes
-                .iter()
-                .flat_map(|(home, iam_id)| [&**home, iam_id.as_str()])
-                .collect::<Vec<_>>()
-                .into_iter(),
-        );
-        content.texts(
-            names
-                .iter()
-                .flat_map(|(name, iam_id)| [name.as_str(), iam_id.as_str()])
-                .collect::<Vec<_>>()
-                .into_iter(),
-        );
+        content.count(groups.len());
+        for (iam_id, Group { account, name }) in groups {
+            [iam_id.as_str(), account, name.as_str()].into_iter().for_each(|text| content.text(text));
+        }
+        content.count(homes.len());
+        for (home, iam_id) in homes {
+            content.text(home);
+            content.text(iam_id.as_str());
+        }
+        content.count(names.len());
+        for (name, iam_id) in names {
+            content.text(name.as_str());
+            content.text(iam_id.as_str());
+        }
         accepted.add_to(&mut content);
         content.optional(*rebuilt);
         content.optional(held.and_then(|held| i64::try_from(held).ok()));

@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 use jiff::{SignedDuration, Timestamp};
-use policy::confirmed::ListingTimes;
+use policy::confirmed::{ListingTimes, Moves};
 use serde_json::{Value, json};
 use tests::{CONFIRMED, Host, LISTING, files_of_both, left_listing, listing, user, written_since};
 
@@ -134,13 +134,14 @@ fn a_record_that_somebody_else_could_have_written_or_of_another_time_says_nothin
     assert!(!offered(&host).is_empty(), "root's own");
     put(&good, 0o600, owner);
     assert!(!offered(&host).is_empty());
-    let text = std::str::from_utf8(&good).unwrap();
-    let now = ListingTimes::parse(text).unwrap();
+    let ListingTimes { digest, .. } = ListingTimes::parse(std::str::from_utf8(&good).unwrap()).unwrap();
     let stored = serde_json::from_slice::<Value>(&fs::read(LISTING).unwrap()).unwrap();
     let stored = time(&stored["read"]).as_second();
     for (hours, is_believed) in [(-1, true), (1, false), (-9, false)] {
         let moved = (Timestamp::now() + SignedDuration::from_hours(hours)).as_second();
-        put(text.replace(&now.users.now(stored).to_string(), &moved.to_string()).as_bytes(), 0o600, owner);
+        let moves = Moves::between([(stored, moved)]).unwrap();
+        let times = ListingTimes { digest: digest.clone(), accounts: moves.clone(), users: moves };
+        put(times.to_string().as_bytes(), 0o600, owner);
         assert_eq!(offered(&host).is_empty(), !is_believed, "{hours}");
     }
     let elsewhere = format!("{CONFIRMED}.elsewhere");

@@ -1,16 +1,16 @@
 //! How many calls refreshes make where `[refresh]` limits them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use listing::{Listing, User, WarningCode};
 use serde_json::json;
-use tests::{Fault, LISTING, files_of_both, written_since};
+use tests::{Account, Fault, LISTING, files_of_both, written_since};
 
 use crate::host::{GROUPS, Host, five};
-use crate::site::{Site, Told as _};
+use crate::site::{CONFIG, Site, Told as _};
 
 /// Users whose keys were read between two listings.
 fn read_between(before: &Listing, after: &Listing) -> usize {
@@ -25,18 +25,44 @@ fn inode() -> u64 {
     fs::metadata(LISTING).unwrap().ino()
 }
 
-/// With IAM, whose calls are in reports and metrics.
-#[test]
-fn a_refresh_without_news_writes_less_than_a_page() {
-    let Some(site) = Site::start() else { return };
+/// Refreshes after so many seconds, without news.
+fn writes_less_than_a_page(site: &Site, pause: Duration) {
     let before = files_of_both();
-    // A listing has whole seconds.
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(pause);
     site.refresh(&[]).told(0, &[]);
     let written = written_since(&before);
     let names: Vec<&str> = written.keys().map(String::as_str).collect();
     assert_eq!(names, ["confirmed", "fetch/confirmed", "fetch/report.json", "metrics.prom", "status.json"]);
     assert!(written.values().sum::<usize>() < 4096, "{written:?}");
+}
+
+/// With IAM, whose calls are in reports and metrics.
+#[test]
+fn a_refresh_without_news_writes_less_than_a_page() {
+    let Some(site) = Site::start() else { return };
+    // A listing has whole seconds.
+    writes_less_than_a_page(&site, Duration::from_secs(1));
+}
+
+/// Once all users were read in the period of their own, their keys have many times of confirmation.
+#[test]
+fn with_keys_every_too_a_refresh_without_news_writes_less_than_a_page() {
+    let names: Vec<_> = (0..60).map(|n| format!("user{n}")).collect();
+    let users: Vec<_> = names.iter().map(|name| json!({"name": name, "keys": 1})).collect();
+    let config = format!("{CONFIG}[refresh]\nkeys_every = \"30s\"\n");
+    let wish = json!({"users": users, "groups": {"G": names}});
+    let prepare = |account: &Account| drop(account.seed(wish.clone()));
+    let Some(site) = Site::new(|_| config.clone(), prepare) else { return };
+    let pause = Duration::from_secs(4);
+    for _ in 0..8 {
+        std::thread::sleep(pause);
+        site.refresh(&[]).told(0, &[]);
+    }
+    let times: BTreeSet<_> =
+        tests::left_listing().unwrap().accounts[0].users.iter().map(|user| user.confirmed).collect();
+    assert!(times.len() > 10, "{times:?}");
+    writes_less_than_a_page(&site, pause);
+    writes_less_than_a_page(&site, pause);
 }
 
 /// One call for each group and for each user who is due, besides `sts:GetCallerIdentity`.

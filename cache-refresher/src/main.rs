@@ -73,8 +73,12 @@ fn main() -> ExitCode {
     } else {
         logger::install(to_journal, cli.verbose);
     }
-    if cli.repeat.is_some() || cli.poll {
-        leave_when_told(if cli.poll { TERMINATED } else { exit::OK });
+    let told = [Signal::SIGTERM, Signal::SIGINT];
+    if cli.poll {
+        // systemd takes SIGHUP for a regular end (systemd.service(5), `Restart=`). Others leave it to nohup(1).
+        leave_when_told(told.into_iter().chain([Signal::SIGHUP]).collect(), TERMINATED);
+    } else if cli.repeat.is_some() {
+        leave_when_told(told.into_iter().collect(), exit::OK);
     }
     if cli.half == Some(Half::Publish) {
         return ExitCode::from(publish::run(&cli));
@@ -125,8 +129,7 @@ fn ended_processes() -> Option<ExitCode> {
 
 /// Needed as the first process of a container, which ignores SIGTERM by default (pid_namespaces(7)). It may end at any time:
 /// files are replaced atomically.
-fn leave_when_told(status: u8) {
-    let told = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
+fn leave_when_told(told: SigSet, status: u8) {
     if told.thread_block().is_ok() {
         #[expect(clippy::exit, reason = "the other thread may be waiting for AWS")]
         std::thread::spawn(move || told.wait().map(|_| std::process::exit(status.into())));

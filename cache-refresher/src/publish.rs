@@ -151,10 +151,6 @@ fn told(
 ) -> (Report, Option<Listing>, Vec<String>) {
     match outcome {
         Ok((Done { listing, written, failures, warnings }, calls)) => {
-            let failures: Vec<Failure> = failures
-                .into_iter()
-                .map(|failure| Failure { hint: for_publisher(&failure.hint), ..failure })
-                .collect();
             let errors = failures.iter().map(|failure| failure.message().to_string());
             let messages = warnings.iter().cloned().chain(errors).collect();
             let report = Report {
@@ -249,7 +245,9 @@ fn publish_once(
             now,
             progress,
         };
-        let fetched = fetch::fetch(request, &session);
+        let mut fetched = fetch::fetch(request, &session);
+        let told = fetched.listing.accounts.iter_mut().flat_map(|account| &mut account.errors);
+        told.chain(&mut fetched.failures).for_each(|failure| failure.hint = for_publisher(&failure.hint));
         memory.keep(cli, fetched.past);
         memory.recent.keep(of, &fetched.listing);
         add(&mut counts, fetched.calls.counts());

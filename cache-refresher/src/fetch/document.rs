@@ -124,7 +124,11 @@ fn times(mut listing: Listing, is_signed: bool, now: Timestamp) -> Listing {
     let latest = listing.issued.filter(|_| is_signed).map(|issued| issued.min(now));
     for account in &mut listing.accounts {
         account.as_of = Some(account.as_of.unwrap_or(written).min(now));
-        account.errors.clear();
+        if is_signed {
+            account.errors.iter_mut().for_each(told_by_publisher);
+        } else {
+            account.errors.clear();
+        }
         account.warnings.clear();
         for user in &mut account.users {
             let confirmed = user.confirmed.unwrap_or(written);
@@ -134,6 +138,17 @@ fn times(mut listing: Listing, is_signed: bool, now: Timestamp) -> Listing {
     }
     listing.read = Some(now);
     listing
+}
+
+/// What failed there. There is nothing to do about it on this host.
+fn told_by_publisher(failure: &mut Failure) {
+    failure.cause.insert_str(0, "at the publisher: ");
+    failure.hint = match failure.hint.as_str() {
+        "" => "see the log of the publisher".to_owned(),
+        hint => format!("on the publisher: {hint}"),
+    };
+    failure.code = None;
+    failure.users.clear();
 }
 
 /// Restores accounts that had users and now have none: a broken export is more likely than that everyone left.

@@ -123,6 +123,44 @@ fn a_host_that_cannot_read_the_object_or_is_shown_an_older_one_keeps_what_it_has
     assert_eq!(ended.told(65, &["its generation", "is older than"]).names(), ["u0", "u1"]);
 }
 
+/// A host that only waits for the publisher would seem well.
+#[test]
+fn what_fails_at_the_publisher_is_told_on_the_hosts_which_keep_the_users() {
+    let Some(host) = Host::seeded(&json!({})) else { return };
+    let wish = json!({"users": [{"name": "ana", "keys": 1}], "groups": {"G": ["ana"]}});
+    let publisher = Publisher::new(wish, |_| "groups = [\"G\"]\n".to_owned());
+    told(&publisher.publish(), 0, &[]);
+    let public = fs::read_to_string(publisher.path("key.pub")).unwrap();
+    let source = format!("[source]\nurl = \"s3://{}/{KEY}\"\nfleet = \"jump\"\n", publisher.bucket);
+    host.machine.config(&format!("{source}trusted_keys = [\"{}\"]\n", public.trim_end()));
+    let refresh = || host.refresh_with(&publisher.account.direct(), &[]);
+    refresh().told(0, &[]);
+    let denied = publisher.publish_through(|call| match call.action.as_str() {
+        "ListSSHPublicKeys" => Fault::access_denied("iam:ListSSHPublicKeys"),
+        _ => Fault::Pass,
+    });
+    told(&denied, 77, &["iam:ListSSHPublicKeys on 'ana' failed: AccessDenied"]);
+    for _ in 0..2 {
+        let read = refresh();
+        read.told(
+            77,
+            &[
+                "iam:ListSSHPublicKeys on 'ana' failed: at the publisher: AccessDenied",
+                "hint: on the publisher: ",
+            ],
+        );
+        assert_eq!(read.names(), ["ana"]);
+        let applied = host.machine.run(&[REFRESHER, "apply"]);
+        assert!(applied.status.success(), "{applied:?}");
+        let status: Value =
+            serde_json::from_slice(&fs::read("/var/lib/nss-iam/status.json").unwrap()).unwrap();
+        let errors = status["accounts"][0]["errors"].as_array().unwrap();
+        assert_eq!((errors.len(), &errors[0]["kind"]), (1, &json!("denied")), "{errors:?}");
+    }
+    told(&publisher.publish(), 0, &[]);
+    refresh().told(0, &[]);
+}
+
 /// What `nss-iamctl policy` prints with this configuration.
 fn printed(host: &Host, config: &str) -> Value {
     host.machine.config(config);

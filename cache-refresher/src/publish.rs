@@ -52,8 +52,8 @@ struct Report {
 struct Memory {
     /// Where it leaves `past` for the next process, if anywhere.
     directory: Option<PathBuf>,
-    /// The highest generation that it has seen.
-    seen: Option<u64>,
+    /// The URL of the object, and the highest generation that was seen there.
+    seen: Option<(String, u64)>,
     /// What its rounds say of the calls that they made.
     past: Past,
     session: Option<Session>,
@@ -87,6 +87,10 @@ impl Memory {
     fn of(directory: Option<PathBuf>) -> Self {
         let past = directory.as_deref().map(calls::past).unwrap_or_default();
         Self { directory, past, ..Self::default() }
+    }
+
+    fn seen_at(&self, url: &str) -> Option<u64> {
+        self.seen.as_ref().filter(|(of, _)| of == url).map(|(_, generation)| *generation)
     }
 
     /// As soon as it is known: the process can be killed before it has published. A publisher that stays counts its calls itself, and
@@ -134,7 +138,10 @@ fn once(cli: &Cli, memory: &mut Memory) -> u8 {
         },
     };
     let (report, listing, messages) = told(url, outcome);
-    memory.seen = memory.seen.max(report.generation);
+    if let Some(generation) = report.generation {
+        memory.seen =
+            Some((report.url.clone(), generation.max(memory.seen_at(&report.url).unwrap_or_default())));
+    }
     if messages != memory.logged {
         report.warnings.iter().for_each(|warning| log::warn!("{warning}"));
         messages.iter().skip(report.warnings.len()).for_each(|message| log::error!("{message}"));
@@ -224,20 +231,22 @@ fn publish_once(
         progress: Arc::clone(&progress),
         kept: RefCell::new(memory.object.take().filter(|(url, _)| *url == publish.url).map(|(_, kept)| kept)),
     };
-    let (force, dry_run, seen) = (cli.force, cli.dry_run, memory.seen);
+    let (force, dry_run, seen) = (cli.force, cli.dry_run, memory.seen_at(&publish.url));
     let round = Round { config, publish, signer: &signer, store: &store, seen, force, dry_run };
     let mut counts = BTreeMap::new();
     let release = Release { all: force, ..Release::default() };
     let done = round.run(now, |previous| {
         let (progress, now) = (Arc::clone(&progress), now());
         let of = previous.as_ref().map(recent::issue);
+        let published = previous.as_ref().filter(|previous| config.source.has_url(&previous.source));
+        let stored = published.and_then(of_source);
         let request = fetch::Request {
             config,
             previous: memory.recent.over(previous),
             remembered: Vec::new(),
             force,
             release: &release,
-            stored: None,
+            stored,
             kept: None,
             read: None,
             past: memory.past.clone(),
@@ -258,6 +267,12 @@ fn publish_once(
     memory.object = store.kept.into_inner().map(|kept| (publish.url.clone(), kept));
     memory.session = Some(session);
     done.map(|done| (done, counts))
+}
+
+/// The signed listing from which a published one was made: none older than it is read.
+fn of_source(published: &Listing) -> Option<Listing> {
+    let generation = Some(published.source_generation?);
+    Some(Listing { generation, ..Listing::default() })
 }
 
 fn add(counts: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {

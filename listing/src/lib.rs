@@ -47,6 +47,9 @@ pub struct Listing {
     /// Grows with each listing that a publisher signs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
+    /// The generation of the signed listing from which a publisher made this one: the next one is made from none that is older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_generation: Option<u64>,
     /// When it was signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued: Option<Timestamp>,

@@ -233,3 +233,43 @@ fn a_key_that_others_can_read_and_an_object_of_somebody_else_are_refused() {
     publisher.bucket(json!({"what": "remove_bucket"}));
     told(&publisher.publish(), 78, &["NoSuchBucket"]);
 }
+
+/// Whoever can write the file, and has no key, brings nobody back.
+#[test]
+fn a_publisher_whose_source_is_signed_reads_none_that_is_older_than_the_one_before() {
+    let publisher = Publisher::new(json!({}), |directory| {
+        let path = |name: &str| directory.path().join(name);
+        let public = fs::read_to_string(path("key.pub")).unwrap();
+        format!(
+            "[source]\nurl = \"file://{}\"\nfleet = \"export\"\ntrusted_keys = [\"{}\"]\nunsigned = true\n",
+            path("users.json").display(),
+            public.trim_end()
+        )
+    });
+    let signer = signed::Signer::read(&fs::read(publisher.path("key")).unwrap()).unwrap();
+    let document = |generation: u64, users: usize| {
+        publisher.people(users);
+        let mut listing = Listing::parse(&fs::read(publisher.path("users.json")).unwrap()).unwrap();
+        listing.fleet = Some("export".to_owned());
+        listing.generation = Some(generation);
+        listing.issued = Some(jiff::Timestamp::now());
+        listing.expires = Some("2100-01-01T00:00:00Z".parse().unwrap());
+        signer.sign(&serde_json::to_vec(&listing).unwrap()).unwrap()
+    };
+    let publish = |document: &[u8]| {
+        fs::write(publisher.path("users.json"), document).unwrap();
+        publisher.publish()
+    };
+    let before = document(7, 2);
+    told(&publish(&before), 0, &["2 users"]);
+    told(&publish(&document(8, 1)), 0, &["1 users"]);
+    assert_eq!(publisher.listing().source_generation, Some(8));
+    told(&publish(&before), 65, &["its generation 7 is older than 8"]);
+    publisher.people(2);
+    told(&publisher.publish(), 65, &["it is not signed"]);
+    assert_eq!(
+        (publisher.listing().accounts[0].users.len(), publisher.listing().source_generation),
+        (1, Some(8))
+    );
+    told(&publish(&document(9, 2)), 0, &["2 users"]);
+}

@@ -9,7 +9,7 @@ use listing::Listing;
 use serde_json::{Value, json};
 use tests::{Call, Fault, FaultProxy, Ran};
 
-use super::{Publisher, told};
+use super::{KEY, Publisher, told};
 
 /// Each time, a user joins before both begin. In most rounds, one finds that the other was faster.
 #[test]
@@ -85,6 +85,30 @@ fn a_publisher_that_stays_transfers_its_object_once() {
     let all = after_more(4);
     assert_eq!(all.iter().filter(|status| **status == 200).count(), 2, "{all:?}");
     assert_eq!(publisher.listing().accounts[0].users.len(), 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_publisher_that_stays_follows_the_configuration_to_another_object() {
+    let publisher = Publisher::of_file();
+    let mut child = publisher.start(publisher.account.direct(), &["--loop", "1s"]);
+    let is_there = |key: &str| {
+        let read = json!({"do": "bucket", "what": "read", "bucket": publisher.bucket, "key": key});
+        !publisher.account.change(read)[0].is_null()
+    };
+    let other = format!("{KEY}-2");
+    for key in [KEY, &other, KEY] {
+        let config = fs::read_to_string(publisher.path("config.toml")).unwrap();
+        let line = config.lines().find(|line| line.starts_with("url = \"s3://")).unwrap();
+        let next = format!("url = \"s3://{}/{key}\"", publisher.bucket);
+        fs::write(publisher.path("config.new"), config.replace(line, &next)).unwrap();
+        fs::rename(publisher.path("config.new"), publisher.path("config.toml")).unwrap();
+        while !is_there(key) {
+            assert!(child.try_wait().unwrap().is_none());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -48,7 +48,7 @@ pub(crate) struct Cli {
     pub poll: bool,
 
     /// With 'publish': remember in this directory how long to pause after AWS throttled calls, and, without '--loop', how many were
-    /// made; by default in the directory that $STATE_DIRECTORY names, if any
+    /// made and what was read when; by default in the directory that $STATE_DIRECTORY names, if any
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 

@@ -86,25 +86,36 @@ pub(crate) fn run(cli: &Cli) -> u8 {
 impl Memory {
     fn of(directory: Option<PathBuf>) -> Self {
         let past = directory.as_deref().map(calls::past).unwrap_or_default();
-        Self { directory, past, ..Self::default() }
+        let recent = directory.as_deref().map(Recent::read).unwrap_or_default();
+        Self { directory, past, recent, ..Self::default() }
     }
 
     fn seen_at(&self, url: &str) -> Option<u64> {
         self.seen.as_ref().filter(|(of, _)| of == url).map(|(_, generation)| *generation)
     }
 
-    /// As soon as it is known: the process can be killed before it has published. A publisher that stays counts its calls itself, and
-    /// writes only when a pause begins or ends.
-    fn keep(&mut self, cli: &Cli, past: Past) {
+    /// Keeps what the next round has to know, and leaves it to the next process, as soon as it is known: this one can be killed before
+    /// it has published. A publisher that stays counts its calls and knows its times itself, and writes only when a pause begins
+    /// or ends.
+    fn keep(&mut self, cli: &Cli, refresh: &config::Refresh, past: Past) {
         let is_news = past.pauses() != self.past.pauses() || cli.repeat.is_none() && past != self.past;
+        let has_times = refresh.keys_every.or(refresh.members_every).is_some();
+        let recent = Some(&self.recent).filter(|_| has_times && cli.repeat.is_none());
         self.past = past;
-        let Some(directory) = self.directory.as_deref().filter(|_| is_news && !cli.dry_run) else { return };
+        let has_to = is_news || recent.is_some();
+        let Some(directory) = self.directory.as_deref().filter(|_| has_to && !cli.dry_run) else { return };
         // Another publisher may have the same directory.
         match lock::of_directory(directory) {
-            Ok(_lock) => calls::write(directory, &self.past),
+            Ok(_lock) => {
+                if is_news {
+                    calls::write(directory, &self.past);
+                }
+                recent.into_iter().for_each(|recent| recent.write(directory));
+            }
             Err(cause) => {
                 let message = Message::new(cause.to_string());
-                let message = message.and("pauses after throttled calls end with this process");
+                let message = message
+                    .and("the next process does not know when AWS throttled this one, and what it has read");
                 log::warn!(
                     "{}",
                     message.with_hint("give the publisher's user a directory of its own for '--state'")
@@ -257,8 +268,8 @@ fn publish_once(
         let mut fetched = fetch::fetch(request, &session);
         let told = fetched.listing.accounts.iter_mut().flat_map(|account| &mut account.errors);
         told.chain(&mut fetched.failures).for_each(|failure| failure.hint = for_publisher(&failure.hint));
-        memory.keep(cli, fetched.past);
         memory.recent.keep(of, &fetched.listing);
+        memory.keep(cli, &config.refresh, fetched.past);
         add(&mut counts, fetched.calls.counts());
         (fetched.listing, fetched.failures)
     });

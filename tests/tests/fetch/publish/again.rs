@@ -176,6 +176,32 @@ fn a_publisher_that_is_started_again_observes_the_pause_of_the_one_before_where_
     assert!(!paused.again(&["--state", state], None).0);
 }
 
+/// On a schedule, with `keys_every`: the object is as old as its last news, and so are its times.
+#[test]
+fn a_publisher_on_a_schedule_reads_keys_once_in_their_period_where_it_has_a_directory() {
+    let names: Vec<String> = (0..60).map(|number| format!("u{number}")).collect();
+    let users: Vec<Value> = names.iter().map(|name| json!({"name": name, "keys": 1})).collect();
+    let wish = json!({"users": users, "groups": {"G": names}});
+    let config = "groups = [\"G\"]\n[refresh]\nkeys_every = \"20s\"\n";
+    let publisher = Publisher::new(wish, |_| config.to_owned());
+    let state = publisher.path("state");
+    fs::create_dir(&state).unwrap();
+    let asks = |words: &[&str]| {
+        publisher.account.forget_calls();
+        let ran = publisher.start(publisher.account.direct(), words).wait_with_output().unwrap();
+        told(&ran.into(), 0, &[]);
+        publisher.account.actions().iter().filter(|action| *action == "ListSSHPublicKeys").count()
+    };
+    let with = ["--state", &state.display().to_string()];
+    assert_eq!(asks(&with), 60);
+    std::thread::sleep(Duration::from_secs(21));
+    assert_eq!(asks(&with), 60);
+    let again = asks(&with);
+    assert!(again < 30, "{again}");
+    assert_eq!(fs::metadata(state.join("read.json")).unwrap().mode() & 0o7777, 0o600);
+    assert_eq!(asks(&[]), 60, "by what is published, all are due");
+}
+
 #[test]
 fn what_a_publisher_cannot_use_of_its_directory_is_said_and_is_no_obstacle() {
     let paused = Paused::new();
@@ -197,7 +223,7 @@ fn what_a_publisher_cannot_use_of_its_directory_is_said_and_is_no_obstacle() {
     assert!(again(&missing).0);
     let throttled = publisher.start(publisher.account.env(&proxy.url()), &["--state", &missing]);
     let throttled: Ran = throttled.wait_with_output().unwrap().into();
-    let said = ["cannot lock '", "pauses after throttled calls end with this process", "hint: give"];
+    let said = ["cannot lock '", "does not know when AWS throttled this one", "hint: give"];
     told(&throttled, 75, &said);
     assert_eq!(fs::read(publisher.path("elsewhere")).unwrap(), kept);
 }

@@ -16,7 +16,7 @@ use policy::{FORWARD_ONLY_HOME, IamId, Id};
 pub(crate) struct Lost {
     /// The number of users and groups that it did not know.
     pub unknown: usize,
-    /// It is older than `keys.db`, which is always published after the state is saved.
+    /// It is older than `keys.db`, which a plan publishes after it has saved the state.
     pub is_older: bool,
     /// Whether it was completed otherwise.
     pub taken_over: bool,

@@ -329,7 +329,6 @@ impl<'a> OnDisk<'a> {
     /// Keys first: a new user has keys as soon as the name appears, and a removed one has none while the name is still
     /// there.
     fn replace(&self, cache: Option<&Cache>, keys: Option<&Keys>, group: u32) -> Result<(), Error> {
-        publish::remove_leftovers(self.directory)?;
         if let Some(keys) = keys {
             publish::keys(self.directory, keys, group)?;
         }

@@ -52,8 +52,8 @@ struct Report {
 struct Memory {
     /// Where it leaves `past` for the next process, if anywhere.
     directory: Option<PathBuf>,
-    /// The URL of the object, and the highest generation that was seen there.
-    seen: Option<(String, u64)>,
+    /// The highest generation that was seen at each URL.
+    seen: BTreeMap<String, u64>,
     /// What its rounds say of the calls that they made.
     past: Past,
     session: Option<Session>,
@@ -88,10 +88,6 @@ impl Memory {
         let past = directory.as_deref().map(calls::past).unwrap_or_default();
         let recent = directory.as_deref().map(Recent::read).unwrap_or_default();
         Self { directory, past, recent, ..Self::default() }
-    }
-
-    fn seen_at(&self, url: &str) -> Option<u64> {
-        self.seen.as_ref().filter(|(of, _)| of == url).map(|(_, generation)| *generation)
     }
 
     /// Keeps what the next round has to know, and leaves it to the next process, as soon as it is known: this one can be killed before
@@ -150,8 +146,8 @@ fn once(cli: &Cli, memory: &mut Memory) -> u8 {
     };
     let (report, listing, messages) = told(url, outcome);
     if let Some(generation) = report.generation {
-        memory.seen =
-            Some((report.url.clone(), generation.max(memory.seen_at(&report.url).unwrap_or_default())));
+        let seen = memory.seen.entry(report.url.clone()).or_default();
+        *seen = generation.max(*seen);
     }
     if messages != memory.logged {
         report.warnings.iter().for_each(|warning| log::warn!("{warning}"));
@@ -242,18 +238,17 @@ fn publish_once(
         progress: Arc::clone(&progress),
         kept: RefCell::new(memory.object.take().filter(|(url, _)| *url == publish.url).map(|(_, kept)| kept)),
     };
-    let (force, dry_run, seen) = (cli.force, cli.dry_run, memory.seen_at(&publish.url));
+    let (force, dry_run, seen) = (cli.force, cli.dry_run, memory.seen.get(&publish.url).copied());
     let round = Round { config, publish, signer: &signer, store: &store, seen, force, dry_run };
     let mut counts = BTreeMap::new();
     let release = Release { all: force, ..Release::default() };
     let done = round.run(now, |previous| {
         let (progress, now) = (Arc::clone(&progress), now());
-        let of = previous.as_ref().map(recent::issue);
-        let published = previous.as_ref().filter(|previous| config.source.has_url(&previous.source));
-        let stored = published.and_then(of_source);
+        let of = previous.as_ref().map(recent::digest);
+        let stored = previous.as_ref().and_then(|published| of_source(published, config));
         let request = fetch::Request {
             config,
-            previous: memory.recent.over(previous),
+            previous: memory.recent.over(of.as_deref(), previous),
             remembered: Vec::new(),
             force,
             release: &release,
@@ -280,10 +275,10 @@ fn publish_once(
     done.map(|done| (done, counts))
 }
 
-/// The signed listing from which a published one was made: none older than it is read.
-fn of_source(published: &Listing) -> Option<Listing> {
-    let generation = Some(published.source_generation?);
-    Some(Listing { generation, ..Listing::default() })
+/// The signed listing from which a published one was made, if it was of the fleet that is read now: none older than it is read.
+fn of_source(published: &Listing, config: &Config) -> Option<Listing> {
+    let origin = published.origin.as_ref().filter(|origin| origin.fleet == config.trust.fleet)?;
+    Some(Listing { generation: Some(origin.generation), ..Listing::default() })
 }
 
 fn add(counts: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {

@@ -47,9 +47,9 @@ pub struct Listing {
     /// Grows with each listing that a publisher signs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// The generation of the signed listing from which a publisher made this one: the next one is made from none that is older.
+    /// The signed listing from which a publisher made this one: the next one is made from none that is older.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_generation: Option<u64>,
+    pub origin: Option<Origin>,
     /// When it was signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued: Option<Timestamp>,
@@ -61,6 +61,16 @@ pub struct Listing {
     pub ids: BTreeMap<String, u32>,
     /// In the order of the configuration, which is the order of precedence for names.
     pub accounts: Vec<Account>,
+}
+
+/// Tells a signed listing from others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// [`Listing::fleet`].
+    pub fleet: String,
+    /// [`Listing::generation`].
+    pub generation: u64,
 }
 
 /// One AWS account, or one directory.

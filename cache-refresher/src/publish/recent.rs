@@ -2,30 +2,28 @@
 //! them, the same keys and memberships would be due again in each round. One that does not stay leaves it in its directory.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use jiff::Timestamp;
 use listing::Listing;
 use listing::regular::{self, Links};
+use nix::unistd::geteuid;
+use policy::confirmed;
 
 use crate::replace::replace;
 
-/// The name of the file: the issue and the listing.
+/// The name of the file: the digest and the listing.
 const NAME: &str = "read.json";
 
-/// Tells a published listing from those before and after it.
-type Issue = (Option<u64>, Option<Timestamp>);
-
-/// What was read last, and what was published then.
+/// What was read last, and the [`digest`] of what was published then.
 #[derive(Debug, Default)]
-pub(super) struct Recent(Option<(Issue, Listing)>);
+pub(super) struct Recent(Option<(String, Listing)>);
 
 impl Recent {
     /// What the last process left in this directory; nothing if the file is missing or damaged.
     pub(super) fn read(directory: &Path) -> Self {
         let path = directory.join(NAME);
-        let file = regular::read(&path, listing::MAX_BYTES, Links::Refuse).map_err(io::Error::from);
-        match file.and_then(|file| Ok(serde_json::from_slice(&file.bytes)?)) {
+        match own(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)) {
             Ok(read) => Self(Some(read)),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Self::default(),
             Err(cause) => {
@@ -46,65 +44,88 @@ impl Recent {
 
     /// What was read last, if it was read over this published listing; otherwise the published one, which may be another
     /// publisher's.
-    pub(super) fn over(&mut self, published: Option<Listing>) -> Option<Listing> {
-        let published = published?;
+    pub(super) fn over(&mut self, digest: Option<&str>, published: Option<Listing>) -> Option<Listing> {
         match self.0.take() {
-            Some((of, read)) if of == issue(&published) => Some(read),
-            _ => Some(published),
+            Some((of, read)) if digest == Some(&of) => Some(read),
+            _ => published,
         }
     }
 
     /// Keeps what was read over this published listing.
-    pub(super) fn keep(&mut self, of: Option<Issue>, read: &Listing) {
+    pub(super) fn keep(&mut self, of: Option<String>, read: &Listing) {
         self.0 = of.map(|of| (of, read.clone()));
     }
 }
 
-pub(super) fn issue(listing: &Listing) -> Issue {
-    (listing.generation, listing.issued)
+/// Tells a published listing from all others: also from another fleet's, and from one that was put in its place.
+pub(super) fn digest(published: &Listing) -> String {
+    confirmed::digest(&serde_json::to_vec(published).unwrap_or_default())
+}
+
+/// The content of a file that nobody else can have written: what is in it will be signed.
+fn own(path: &Path) -> io::Result<Vec<u8>> {
+    let file = regular::read(path, listing::MAX_BYTES, Links::Refuse)?;
+    if file.about.uid() != geteuid().as_raw() || file.about.mode() & 0o022 != 0 {
+        return Err(io::Error::other("others could have written it"));
+    }
+    Ok(file.bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use jiff::Timestamp;
+
     use super::*;
 
-    fn listing(generation: u64, issued: i64, read: i64) -> Listing {
+    fn listing(fleet: &str, issued: i64, read: i64) -> Listing {
         let at = |seconds| Timestamp::from_second(seconds).ok();
-        Listing { generation: Some(generation), issued: at(issued), read: at(read), ..Listing::default() }
+        Listing { fleet: Some(fleet.to_owned()), issued: at(issued), read: at(read), ..Listing::default() }
     }
 
-    #[test]
-    fn what_was_read_last_is_left_to_the_next_process_and_a_damaged_file_is_as_good_as_none() {
-        let (published, read) = (listing(5, 100, 100), listing(5, 100, 120));
-        let directory = tempfile::tempdir().unwrap();
-        let over = || Recent::read(directory.path()).over(Some(published.clone()));
-        Recent::default().write(directory.path());
-        assert_eq!(over(), Some(published.clone()));
+    /// After this was read over this published listing.
+    fn recent(published: &Listing, read: &Listing) -> Recent {
         let mut recent = Recent::default();
-        recent.keep(Some(issue(&published)), &read);
-        recent.write(directory.path());
-        assert_eq!(over(), Some(read));
-        let path = directory.path().join(NAME);
-        for damaged in [&b""[..], b"[", b"{}", b"\xff", &std::fs::read(&path).unwrap()[1..]] {
-            std::fs::write(&path, damaged).unwrap();
-            assert_eq!(over(), Some(published.clone()));
-        }
+        recent.keep(Some(digest(published)), read);
+        recent
     }
 
     #[test]
     fn what_was_read_last_counts_as_long_as_the_published_listing_is_the_same() {
-        let published = listing(5, 100, 100);
-        let read = listing(5, 100, 120);
+        let (published, read) = (listing("a", 100, 100), listing("", 0, 120));
         let over = |present: Option<Listing>| {
-            let mut recent = Recent::default();
-            recent.keep(Some(issue(&published)), &read);
-            recent.over(present)
+            let digest = present.as_ref().map(digest);
+            recent(&published, &read).over(digest.as_deref(), present)
         };
         assert_eq!(over(Some(published.clone())), Some(read.clone()));
-        for other in [listing(6, 100, 130), listing(5, 101, 90)] {
+        for other in [listing("b", 100, 100), listing("a", 101, 100), listing("a", 100, 90)] {
             assert_eq!(over(Some(other.clone())), Some(other));
         }
         assert_eq!(over(None), None);
-        assert_eq!(Recent::default().over(Some(published.clone())), Some(published));
+    }
+
+    #[test]
+    fn it_is_left_to_the_next_process_and_a_file_that_is_damaged_or_of_others_is_as_good_as_none() {
+        let (published, read) = (listing("a", 100, 100), listing("", 0, 120));
+        let directory = tempfile::tempdir().unwrap();
+        let over = || {
+            let mut left = Recent::read(directory.path());
+            left.over(Some(&digest(&published)), Some(published.clone()))
+        };
+        Recent::default().write(directory.path());
+        assert_eq!(over(), Some(published.clone()));
+        recent(&published, &read).write(directory.path());
+        assert_eq!(over(), Some(read.clone()));
+        let path = directory.path().join(NAME);
+        fs::set_permissions(&path, Permissions::from_mode(0o620)).unwrap();
+        assert_eq!(over(), Some(published.clone()));
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(over(), Some(read));
+        for damaged in [&b""[..], b"[", b"{}", b"\xff", &fs::read(&path).unwrap()[1..]] {
+            fs::write(&path, damaged).unwrap();
+            assert_eq!(over(), Some(published.clone()));
+        }
     }
 }

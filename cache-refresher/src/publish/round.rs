@@ -6,7 +6,7 @@ use std::time::Duration;
 use config::{Config, Publish};
 use jiff::{SignedDuration, Timestamp};
 use listing::signed::{self, Signer};
-use listing::{Failure, Listing};
+use listing::{Failure, Listing, Origin};
 use message::Message;
 
 use super::ids;
@@ -178,16 +178,17 @@ impl<S: Store> Round<'_, S> {
         let before = present.map(|present| present.ids.clone()).unwrap_or_default();
         let ids::Assigned { ids, warnings } = ids::assign(self.config, &read, &before);
         let last = present.and_then(|present| present.generation).unwrap_or_default();
-        let of_source = present.filter(|present| present.source == read.source);
-        let of_source = of_source.and_then(|present| present.source_generation);
+        let read_from = read.fleet.as_ref().zip(read.generation);
+        let read_from = read_from.map(|(fleet, generation)| Origin { fleet: fleet.clone(), generation });
+        // Also where the source could not be read this time.
+        let origin = read_from.or_else(|| present.and_then(|present| present.origin.clone()));
         let clock = u64::try_from(now.as_second()).unwrap_or_default();
         // A listing has whole seconds.
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let next = Listing {
             fleet: Some(self.publish.fleet.clone()),
             generation: Some(last.saturating_add(1).max(clock)),
-            // Also where the source could not be read this time.
-            source_generation: read.generation.max(of_source),
+            origin,
             issued: Some(now),
             expires: now.checked_add(signed_duration(self.publish.valid)).ok().or(Some(Timestamp::MAX)),
             ids,

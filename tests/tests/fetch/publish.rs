@@ -3,12 +3,12 @@
 mod again;
 mod hosts;
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use listing::Listing;
-use listing::signed;
+use listing::{Listing, Origin, signed};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::{Account, Call, Fault, FaultProxy, Ran, artefact};
@@ -247,10 +247,11 @@ fn a_publisher_whose_source_is_signed_reads_none_that_is_older_than_the_one_befo
         )
     });
     let signer = signed::Signer::read(&fs::read(publisher.path("key")).unwrap()).unwrap();
+    let fleet = Cell::new("export");
     let document = |generation: u64, users: usize| {
         publisher.people(users);
         let mut listing = Listing::parse(&fs::read(publisher.path("users.json")).unwrap()).unwrap();
-        listing.fleet = Some("export".to_owned());
+        listing.fleet = Some(fleet.get().to_owned());
         listing.generation = Some(generation);
         listing.issued = Some(jiff::Timestamp::now());
         listing.expires = Some("2100-01-01T00:00:00Z".parse().unwrap());
@@ -263,13 +264,15 @@ fn a_publisher_whose_source_is_signed_reads_none_that_is_older_than_the_one_befo
     let before = document(7, 2);
     told(&publish(&before), 0, &["2 users"]);
     told(&publish(&document(8, 1)), 0, &["1 users"]);
-    assert_eq!(publisher.listing().source_generation, Some(8));
+    assert_eq!(publisher.listing().origin, Some(Origin { fleet: "export".to_owned(), generation: 8 }));
     told(&publish(&before), 65, &["its generation 7 is older than 8"]);
     publisher.people(2);
     told(&publisher.publish(), 65, &["it is not signed"]);
-    assert_eq!(
-        (publisher.listing().accounts[0].users.len(), publisher.listing().source_generation),
-        (1, Some(8))
-    );
+    assert_eq!(publisher.listing().accounts[0].users.len(), 1);
     told(&publish(&document(9, 2)), 0, &["2 users"]);
+    // Generations of another fleet do not count.
+    let config = fs::read_to_string(publisher.path("config.toml")).unwrap().replace("export", "other");
+    fs::write(publisher.path("config.toml"), config).unwrap();
+    fleet.set("other");
+    told(&publish(&document(1, 1)), 0, &["1 users"]);
 }

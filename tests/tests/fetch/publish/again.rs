@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use listing::Listing;
 use serde_json::{Value, json};
@@ -90,27 +90,39 @@ fn a_publisher_that_stays_transfers_its_object_once() {
 }
 
 #[test]
-fn a_publisher_that_stays_follows_the_configuration_to_another_object() {
+fn a_publisher_that_stays_follows_the_configuration_to_another_object_and_knows_each() {
     let publisher = Publisher::of_file();
     let mut child = publisher.start(publisher.account.direct(), &["--loop", "1s"]);
-    let is_there = |key: &str| {
-        let read = json!({"do": "bucket", "what": "read", "bucket": publisher.bucket, "key": key});
-        !publisher.account.change(read)[0].is_null()
+    let object = |what: &str, key: &str| {
+        let change = json!({"do": "bucket", "what": what, "bucket": publisher.bucket, "key": key});
+        publisher.account.change(change)[0].clone()
     };
-    let other = format!("{KEY}-2");
-    for key in [KEY, &other, KEY] {
+    let switch = |key: &str| {
         let config = fs::read_to_string(publisher.path("config.toml")).unwrap();
         let line = config.lines().find(|line| line.starts_with("url = \"s3://")).unwrap();
         let next = format!("url = \"s3://{}/{key}\"", publisher.bucket);
         fs::write(publisher.path("config.new"), config.replace(line, &next)).unwrap();
         fs::rename(publisher.path("config.new"), publisher.path("config.toml")).unwrap();
-        while !is_there(key) {
-            assert!(child.try_wait().unwrap().is_none());
+    };
+    let until = |done: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !done() {
+            assert!(begun.elapsed() < Duration::from_secs(60));
             std::thread::sleep(Duration::from_millis(50));
         }
-    }
+    };
+    let other = format!("{KEY}-2");
+    until(&|| !object("read", KEY).is_null());
+    switch(&other);
+    until(&|| !object("read", &other).is_null());
+    object("delete", KEY);
+    switch(KEY);
+    publisher.account.forget_calls();
+    let is_asked = |call: &Value| call["params"]["path"].as_str().is_some_and(|path| path.ends_with(KEY));
+    until(&|| publisher.account.calls().iter().filter(|call| is_asked(call)).count() >= 2);
     child.kill().unwrap();
-    child.wait().unwrap();
+    let ran: Ran = child.wait_with_output().unwrap().into();
+    assert!(ran.err.contains("was deleted") && object("read", KEY).is_null(), "{}{}", ran.out, ran.err);
 }
 
 /// One that stayed was throttled, and was killed in its pause. It had this directory.
@@ -182,7 +194,7 @@ fn a_publisher_on_a_schedule_reads_keys_once_in_their_period_where_it_has_a_dire
     let names: Vec<String> = (0..60).map(|number| format!("u{number}")).collect();
     let users: Vec<Value> = names.iter().map(|name| json!({"name": name, "keys": 1})).collect();
     let wish = json!({"users": users, "groups": {"G": names}});
-    let config = "groups = [\"G\"]\n[refresh]\nkeys_every = \"20s\"\n";
+    let config = "groups = [\"G\"]\n[refresh]\nkeys_every = \"30s\"\n";
     let publisher = Publisher::new(wish, |_| config.to_owned());
     let state = publisher.path("state");
     fs::create_dir(&state).unwrap();
@@ -194,7 +206,7 @@ fn a_publisher_on_a_schedule_reads_keys_once_in_their_period_where_it_has_a_dire
     };
     let with = ["--state", &state.display().to_string()];
     assert_eq!(asks(&with), 60);
-    std::thread::sleep(Duration::from_secs(21));
+    std::thread::sleep(Duration::from_secs(31));
     assert_eq!(asks(&with), 60);
     let again = asks(&with);
     assert!(again < 30, "{again}");

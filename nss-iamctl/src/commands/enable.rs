@@ -83,6 +83,7 @@ fn plan(host: &Host, sshd: Option<&Sshd<'_>>, args: &Enable) -> Result<Plan, Err
     plan.notes.extend(groups::unread(args, config));
     plan.notes.extend(groups::shells(config));
     plan.notes.extend(groups::unused(args, config));
+    plan.notes.extend(groups::selection(&settings.before, config));
     plan.notes.extend(config.without_effect().map(|setting| no_effect::remark(config, setting)));
     plan.notes.extend(instance_connect::remark(host, config));
     plan.notes.extend(groups::left_without(&Published::read(host), &settings.before, config));

@@ -57,19 +57,30 @@ pub(super) fn unread<'a>(args: &'a Enable, config: &'a Config) -> impl Iterator<
     })
 }
 
-/// Where users come from a file, everybody in it is a user, and no role is assumed.
+/// Where users come from a file, no role is assumed.
 pub(super) fn unused(args: &Enable, config: &Config) -> Option<Message> {
-    if !config.source.is_directory() && args.role.is_some() {
-        let what =
-            format!("users come from '{}', for which '--role' makes no difference", config.source.url());
-        return Some(Message::new(what).with_hint("leave it out"));
-    }
-    let named = args.groups.iter().chain(&args.remove_groups).next()?;
-    let what = format!(
-        "users come from '{}', and are all users in it: 'groups' with or without '{named}' makes no difference",
-        config.source.url()
-    );
-    (!config.source.is_directory()).then(|| Message::new(what).with_hint("add or remove the users there"))
+    let is_file = matches!(config.source, Source::File { .. });
+    let what =
+        || format!("users come from '{}', for which '--role' makes no difference", config.source.url());
+    (is_file && args.role.is_some()).then(|| Message::new(what()).with_hint("leave it out"))
+}
+
+/// Where users come from a document, everybody in it is a user, unless groups are configured.
+pub(super) fn selection(before: &Config, after: &Config) -> Option<Message> {
+    let is_document = !after.source.is_directory() && before.source.has_url(after.source.url());
+    let groups: Vec<&String> = after.groups.iter().collect();
+    let what = match (before.groups.as_slice(), groups.as_slice()) {
+        _ if !is_document => return None,
+        ([], [_, ..]) => {
+            let hint = "others stay until you confirm it: nss-iamctl refresh";
+            let only =
+                format!("of the users in '{}', only members of {} ", after.source.url(), some(&groups));
+            return Some(Message::new(only + "are users of this host from now on").with_hint(hint));
+        }
+        ([_, ..], []) => format!("everybody in '{}' is a user of this host from now on", after.source.url()),
+        _ => return None,
+    };
+    Some(Message::new(what).with_hint("name groups with '--group GROUP' if that is too many"))
 }
 
 /// Who can run commands, if not everybody can.
@@ -93,7 +104,8 @@ pub(super) fn shells(config: &Config) -> Option<Message> {
 
 /// What the change of the groups does to users who are published now; `None` if it removes no group.
 pub(super) fn left_without(published: &Published, before: &Config, after: &Config) -> Option<Message> {
-    if !after.source.is_directory() {
+    // Then everybody in the document is a user.
+    if !after.source.is_directory() && after.groups.is_empty() {
         return None;
     }
     let removed: Vec<&String> = before.groups.iter().filter(|group| !after.groups.contains(group)).collect();
@@ -142,6 +154,27 @@ fn ids(listing: &Listing, source: &Source, names: &[&String]) -> Vec<IamId> {
 mod tests {
     use super::*;
     use crate::fixtures::published;
+
+    #[test]
+    fn of_a_document_it_is_told_if_groups_begin_or_cease_to_select() {
+        let config = |groups: &str| {
+            let text = format!("groups = [{groups}]\n[source]\nurl = \"file:///srv/users.json\"\n");
+            Config::parse(&[("config.toml".into(), text)]).unwrap()
+        };
+        let iam = Config::parse(&[("config.toml".into(), "groups = ['Ops']".to_owned())]).unwrap();
+        let told =
+            |before: &Config, after: &Config| selection(before, after).map(|told| told.what().to_owned());
+        let [all, ops, both] = ["", "'Ops'", "'Ops', 'Dev'"].map(config);
+        let some = "of the users in 'file:///srv/users.json', only members of 'Ops' are users of this host from now on";
+        assert_eq!(told(&all, &ops).unwrap(), some);
+        assert_eq!(
+            told(&both, &all).unwrap(),
+            "everybody in 'file:///srv/users.json' is a user of this host from now on"
+        );
+        for (before, after) in [(&all, &all), (&ops, &both), (&Config::default(), &iam), (&iam, &ops)] {
+            assert_eq!(told(before, after), None);
+        }
+    }
 
     #[test]
     fn those_who_are_in_a_removed_group_only_are_counted_and_named() {

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tests::{INSTANCE_ROLE, REGION, repository, text};
+use tests::{INSTANCE_ROLE, REGION, Ran, repository, text};
 
 use crate::host::Host;
 
@@ -126,13 +126,17 @@ fn the_task_of_the_stack_publishes_what_a_host_reads() {
     fs::create_dir("/run/publish").unwrap();
     fs::set_permissions("/run/publish", Permissions::from_mode(0o700)).unwrap();
     let start = repository().join("deploy/container/publisher/start");
-    let mut command = fleet.host.machine.command(&["setpriv", "--pdeathsig", "KILL"]);
-    command
-        .arg(start)
-        .envs(fleet.host.account.direct())
-        .env("PUBLISH_CONFIG", config.replace("\"G\", \"H\"", "\"G\""));
-    command.env("PUBLISH_KEY", fs::read_to_string("/tmp/key").unwrap());
-    let publisher = Running(command.stdin(Stdio::null()).spawn().unwrap());
+    let command = |words: &[&str]| {
+        let mut command = fleet.host.machine.command(&["setpriv", "--pdeathsig", "KILL"]);
+        command
+            .arg(&start)
+            .args(words)
+            .envs(fleet.host.account.direct())
+            .env("PUBLISH_CONFIG", config.replace("\"G\", \"H\"", "\"G\""));
+        command.env("PUBLISH_KEY", fs::read_to_string("/tmp/key").unwrap()).stdin(Stdio::null());
+        command
+    };
+    let publisher = Running(command(&[]).spawn().unwrap());
     let begun = Instant::now();
     while !fleet.is_published() {
         assert!(begun.elapsed() < Duration::from_secs(60), "nothing was published");
@@ -141,6 +145,15 @@ fn the_task_of_the_stack_publishes_what_a_host_reads() {
     let environment = fs::read(format!("/proc/{}/environ", publisher.0.id())).unwrap();
     assert!(!text(&environment).contains("PUBLISH_"), "the key is only in its file");
     assert_eq!((mode("/run/publish/publish.key"), mode("/run/publish/config.toml")), (0o600, 0o600));
+
+    let once: Ran = command(&["--force"]).output().unwrap().into();
+    assert_eq!(
+        (once.status, once.out.contains("unchanged 's3://")),
+        (Some(0), true),
+        "{}{}",
+        once.out,
+        once.err
+    );
 
     fleet.enforce("HostPolicy");
     fleet.host.machine.config(&fleet.of_host());

@@ -38,6 +38,8 @@ pub(crate) struct Object {
     bucket: String,
     key: String,
     region: Chosen,
+    /// The role that is assumed, if one is.
+    role: Option<String>,
 }
 
 /// The answer to a read.
@@ -88,6 +90,7 @@ impl Object {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             region,
+            role: config.aws.role.clone(),
         })
     }
 
@@ -201,11 +204,18 @@ impl Object {
         }
     }
 
+    fn whose(&self) -> String {
+        self.role
+            .as_ref()
+            .map_or_else(|| "the role of this host".to_owned(), |role| format!("the role '{role}'"))
+    }
+
     fn to_allow(&self, action: &str, cause: &str) -> String {
         if cause.contains("kms:") {
             let more = if action == PUT { " and kms:GenerateDataKey" } else { "" };
             return format!(
-                "the bucket is encrypted: allow kms:Decrypt{more} on its key to the role of this host"
+                "the bucket is encrypted: allow kms:Decrypt{more} on its key to {}",
+                self.whose()
             );
         }
         let partition = partition(&self.region.region);
@@ -214,8 +224,9 @@ impl Object {
             _ => "",
         };
         format!(
-            "allow {action} on 'arn:{partition}:s3:::{}' to the role of this host, and check the policy of the bucket{missing}",
-            self.name()
+            "allow {action} on 'arn:{partition}:s3:::{}' to {}, and check the policy of the bucket{missing}",
+            self.name(),
+            self.whose()
         )
     }
 }

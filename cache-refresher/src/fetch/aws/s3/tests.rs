@@ -50,6 +50,7 @@ fn object(url: &str) -> Object {
         bucket: "fleet".to_owned(),
         key: "a/b".to_owned(),
         region: Chosen { region: "eu-west-1".to_owned(), from: "[aws] region" },
+        role: None,
     }
 }
 
@@ -168,4 +169,14 @@ fn a_bucket_is_in_the_path_if_no_host_can_be_called_like_it() {
         ["eu-west-1", "cn-north-1", "us-gov-west-1", "us-east-1"].map(partition),
         ["aws", "aws-cn", "aws-us-gov", "aws"]
     );
+}
+
+#[test]
+fn what_is_to_be_allowed_is_allowed_to_the_role_that_is_used() {
+    let own = object("http://127.0.0.1:1");
+    assert!(own.to_allow(GET, "AccessDenied").contains("to the role of this host,"));
+    let assumed = Object { role: Some("Look".to_owned()), ..own };
+    for cause in ["AccessDenied", "not authorized to perform: kms:Decrypt"] {
+        assert!(assumed.to_allow(GET, cause).contains("to the role 'Look'"), "{cause}");
+    }
 }

@@ -25,6 +25,7 @@ mod progress;
 mod publish;
 mod recover;
 mod relay;
+mod renew;
 mod replace;
 mod report;
 mod runner;

@@ -5,10 +5,7 @@ mod apply;
 mod content;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +22,7 @@ use crate::fetch::{self, Calls, Content, Look, Looked, Past, Session};
 use crate::handover::{self, DIRECTORY, Which};
 use crate::notify::Systemd;
 use crate::progress::Bar;
+use crate::renew::renew;
 use crate::runner::{self, Before, Loaded, now};
 use crate::{calls, exit, lock, report};
 use apply::Apply;
@@ -155,20 +153,6 @@ fn stay(cli: &Cli, mut config: Config, systemd: Option<Systemd>) -> u8 {
         poll.rest(left, systemd.as_ref());
         // Not before it has read something: otherwise it might do nothing else.
         renew();
-    }
-}
-
-/// If a package has replaced this program, the process becomes the new one; it keeps its id, and so its place in systemd. Returns if
-/// not, or if the new one cannot be run yet.
-fn renew() {
-    let running = std::fs::read_link("/proc/self/exe").ok();
-    // proc_pid_exe(5)
-    let path = running.as_ref().and_then(|path| path.to_str()?.strip_suffix(" (deleted)"));
-    let which = |path: &str| std::fs::metadata(path).ok().map(|about| (about.dev(), about.ino()));
-    // On an overlay, a file without a name in the layer below is still there.
-    if let Some(path) = path.filter(|path| which(path) != which("/proc/self/exe")) {
-        let cause = Command::new(path).args(std::env::args_os().skip(1)).exec();
-        log::debug!("cannot run '{path}', which was replaced: {cause}");
     }
 }
 

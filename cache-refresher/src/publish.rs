@@ -23,6 +23,7 @@ use serde::Serialize;
 use crate::cli::Cli;
 use crate::fetch::{self, Calls, Past, Published, Put, Release, Session};
 use crate::progress::Bar;
+use crate::renew::renew;
 use crate::runner::now;
 use crate::{calls, exit, fetch::Progress, lock};
 use recent::Recent;
@@ -80,6 +81,8 @@ pub(crate) fn run(cli: &Cli) -> u8 {
             },
             None => return status,
         }
+        // Not before it has published: otherwise it might do nothing else.
+        renew();
     }
 }
 
@@ -314,7 +317,7 @@ fn signer(path: &Path) -> Result<Signer, Stop> {
             .and("nothing was published")
             .with_hint(hint),
     };
-    let passed = credential(path);
+    let (configured, passed) = (path, credential(path));
     let path = passed.as_deref().unwrap_or(path);
     let file = regular::read(path, LARGEST_KEY, Links::Follow).map_err(|unread| match unread {
         Unread::Open(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
@@ -324,9 +327,10 @@ fn signer(path: &Path) -> Result<Signer, Stop> {
         Unread::Open(cause) => stop(exit::of_io(&cause), cause.to_string(), ""),
         unread => stop(exit::CONFIGURATION, unread.to_string(), ""),
     })?;
-    if passed.is_none() && file.about.mode() & 0o077 != 0 {
-        let why = format!("others can read it (mode {:04o})", file.about.mode() & 0o7777);
-        return Err(stop(exit::DENIED, why, "chmod 600 KEY"));
+    // Of a credential, the file that systemd has read.
+    let about = if passed.is_some() { std::fs::metadata(configured).ok() } else { Some(file.about) };
+    if let Some(mode) = about.map(|about| about.mode() & 0o7777).filter(|mode| mode & 0o077 != 0) {
+        return Err(stop(exit::DENIED, format!("others can read it (mode {mode:04o})"), "chmod 600 KEY"));
     }
     let hint = "it must be a private key of OpenSSH without a passphrase, of type ed25519 or ecdsa; one in 256 of ecdsa \
                 cannot be read here, since its number begins with a zero byte: make another";

@@ -5,7 +5,7 @@ mod hosts;
 
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use listing::{Listing, Origin, signed};
@@ -69,7 +69,11 @@ impl Publisher {
     }
 
     fn start(&self, environment: Vec<(&'static str, String)>, words: &[&str]) -> Child {
-        let mut command = Command::new(artefact("cache-refresher"));
+        self.start_as(&artefact("cache-refresher"), environment, words)
+    }
+
+    fn start_as(&self, program: &Path, environment: Vec<(&'static str, String)>, words: &[&str]) -> Child {
+        let mut command = Command::new(program);
         command.arg("publish").arg("--config").arg(self.path("config.toml")).args(words).env_clear();
         command
             .envs(environment)
@@ -205,18 +209,24 @@ fn what_cannot_be_published_is_said_with_a_remedy_and_leaves_the_object() {
 #[test]
 fn a_key_that_others_can_read_and_an_object_of_somebody_else_are_refused() {
     let publisher = Publisher::of_file();
-    let mode = |mode| {
+    let mode_of = |name: &str, mode| {
         let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        fs::set_permissions(publisher.path("key"), permissions).unwrap();
+        fs::set_permissions(publisher.path(name), permissions).unwrap();
     };
+    let mode = |mode| mode_of("key", mode);
     mode(0o640);
     told(&publisher.publish(), 77, &["others can read it (mode 0640)", "chmod 600"]);
     // As on a file system with ACLs: systemd.exec(5), CREDENTIALS.
-    let credentials = ("CREDENTIALS_DIRECTORY", publisher.directory.path().display().to_string());
+    fs::create_dir(publisher.path("passed")).unwrap();
+    fs::copy(publisher.path("key"), publisher.path("passed/key")).unwrap();
+    mode_of("passed/key", 0o640);
+    let credentials = ("CREDENTIALS_DIRECTORY", publisher.path("passed").display().to_string());
     let environment = [publisher.account.direct(), vec![credentials]].concat();
-    told(&publisher.start(environment, &[]).wait_with_output().unwrap().into(), 0, &["published"]);
-    publisher.bucket(json!({"what": "delete"}));
+    let by_credential = || publisher.start(environment.clone(), &[]).wait_with_output().unwrap().into();
+    told(&by_credential(), 77, &["others can read it (mode 0640)"]);
     mode(0o600);
+    told(&by_credential(), 0, &["published"]);
+    publisher.bucket(json!({"what": "delete"}));
     let key = fs::read(publisher.path("key")).unwrap();
     fs::write(publisher.path("key"), "nothing").unwrap();
     told(&publisher.publish(), 78, &["cannot use the key"]);

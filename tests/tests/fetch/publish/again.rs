@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use listing::Listing;
 use serde_json::{Value, json};
-use tests::{Call, Fault, FaultProxy, Ran};
+use tests::{Call, Fault, FaultProxy, Ran, artefact};
 
 use super::{KEY, Publisher, told};
 
@@ -123,6 +123,29 @@ fn a_publisher_that_stays_follows_the_configuration_to_another_object_and_knows_
     child.kill().unwrap();
     let ran: Ran = child.wait_with_output().unwrap().into();
     assert!(ran.err.contains("was deleted") && object("read", KEY).is_null(), "{}{}", ran.out, ran.err);
+}
+
+/// As when a package is upgraded, which does not stop it.
+#[test]
+fn a_publisher_that_stays_becomes_the_program_that_replaces_it() {
+    let publisher = Publisher::of_file();
+    let program = publisher.path("program");
+    fs::copy(artefact("cache-refresher"), &program).unwrap();
+    let mut child = publisher.start_as(&program, publisher.account.direct(), &["--loop", "1s"]);
+    let runs = || fs::metadata(format!("/proc/{}/exe", child.id())).map(|found| found.ino()).ok();
+    let until_it_runs = || {
+        let (begun, wanted) = (Instant::now(), fs::metadata(&program).unwrap().ino());
+        while runs() != Some(wanted) {
+            assert!(begun.elapsed() < Duration::from_secs(60));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until_it_runs();
+    fs::copy(&program, publisher.path("next")).unwrap();
+    fs::rename(publisher.path("next"), &program).unwrap();
+    until_it_runs();
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// One that stayed was throttled, and was killed in its pause. It had this directory.

@@ -135,11 +135,11 @@ resource "aws_cloudwatch_log_group" "publisher" {
 }
 
 resource "aws_ecs_cluster" "publisher" {
-  name = "nss-iam-${var.fleet}"
+  name = "nss-iam-${replace(var.fleet, ".", "-")}"
 }
 
 resource "aws_ecs_task_definition" "publisher" {
-  family                   = "nss-iam-${var.fleet}"
+  family                   = "nss-iam-${replace(var.fleet, ".", "-")}"
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
   cpu                      = 256

@@ -26,18 +26,20 @@ struct Effort {
     window: u64,
 }
 
-/// It takes an hour. What is left out would take 20 minutes more (aws-ec2-ssh with 5000 users on all hosts), or many hours (the script with
-/// more than 100 users). 25 users are only for the line of the script.
+/// It takes an hour and a half. The script is left out where it would take longer than that alone: with 5000 users, and with 1000 on
+/// all hosts. The relay comes first, while nobody has a reason to use the machine for something else: its delays depend on the load.
 fn full() -> Effort {
     const ALL: u8 = OBSERVED as u8;
     let each = |ways: &[Way]| ways.iter().flat_map(|way| [(*way, 1), (*way, ALL)]).collect::<Vec<_>>();
     let relay = (Way::Relay, ALL);
     let users = vec![
-        (25, vec![(Way::Script, 1)]),
-        (100, [each(&[Way::Script, Way::AwsEc2Ssh, Way::Direct]), vec![relay]].concat()),
+        (100, [each(&[Way::AwsEc2Ssh, Way::Direct]), vec![relay]].concat()),
         (1000, [each(&[Way::AwsEc2Ssh, Way::Direct]), vec![relay]].concat()),
         (5000, vec![(Way::AwsEc2Ssh, 1), (Way::Direct, 1), relay]),
         (5000, vec![(Way::Direct, ALL)]),
+        (100, each(&[Way::Script])),
+        (1000, vec![(Way::Script, 1)]),
+        (5000, vec![(Way::AwsEc2Ssh, ALL)]),
     ];
     // Five rounds of the publisher.
     Effort { users, window: 100 }

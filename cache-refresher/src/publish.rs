@@ -193,7 +193,7 @@ fn told(
 
 /// What a host does about a held removal, a publisher does by its own command.
 fn for_publisher(text: &str) -> String {
-    text.replace("nss-iamctl refresh --force", "cache-refresher publish --force")
+    text.replace("nss-iamctl refresh --force", "/usr/libexec/nss-iam/cache-refresher publish --force")
 }
 
 fn print(cli: &Cli, report: &Report, listing: Option<&Listing>) {

@@ -103,7 +103,10 @@ impl Refused {
             Self::UnknownKey(_) => {
                 "if this is a new key of the publisher, add its public key to [source] trusted_keys"
             }
-            Self::Form(_) | Self::Wrong => "write it under another name in the same directory, and rename it",
+            Self::Form(_) | Self::Wrong => {
+                "it has to be written again as a whole: a file under another name, and renamed; an object in S3 by its publisher, or as \
+                 /usr/share/doc/nss-iam/guide/many-hosts.md restores it"
+            }
             Self::NotTouched => "sign it again with a key that wants to be touched",
             Self::Listing(_) | Self::Incomplete(_) => crate::FORMAT,
             Self::Fleet(_) => "check [source] url and fleet",

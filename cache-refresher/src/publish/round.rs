@@ -145,7 +145,7 @@ impl<S: Store> Round<'_, S> {
                     listing.source.escape_default(),
                     self.config.source.url()
                 ),
-                "correct [source] url; if all users of the former source are to leave, run 'cache-refresher publish --force'",
+                "correct [source] url; if all users of the former source are to leave, run '/usr/libexec/nss-iam/cache-refresher publish --force'",
             ));
         }
         Ok(Some(Present { etag, listing }))

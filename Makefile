@@ -175,7 +175,7 @@ bench: module $(VENV) ## Compare lookups with every peer (written to docs/benchm
 # import_users.sh of github.com/widdix/aws-ec2-ssh, which is not part of this repository. Without it, that way is left out.
 IMPORT_USERS ?=
 
-bench-fleet: module $(VENV) $(AWSCLI) ## Compare ways to keep the users of many hosts (written to docs/fleet.md); an hour
+bench-fleet: module $(VENV) $(AWSCLI) ## Compare ways to keep the users of many hosts (written to docs/fleet.md); an hour and a half
 	$(CARGO) build --release --workspace --locked
 	$(TARGET)/release/bench-fleet $(abspath $(IMPORT_USERS))
 

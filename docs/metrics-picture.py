@@ -126,7 +126,8 @@ def main() -> None:
     dashboard = json.loads((pathlib.Path(__file__).parent.parent / "deploy/grafana/nss-iam.json").read_text())
     recording, start, end = recorded(sys.stdin)
     targets = [(panel, target) for panel in dashboard["panels"] for target in panel["targets"]]
-    queries = [target["expr"].replace("$__rate_interval", "1m").replace("$instance", ".*") for _, target in targets]
+    # The recording is of some minutes only.
+    queries = [target["expr"].replace("[30m])) / 30", "[1m]))").replace("$instance", ".*") for _, target in targets]
     results = answers(pathlib.Path(sys.argv[1]), recording, queries, start, end)
     by_panel: dict[int, list] = {}
     for (panel, target), result in zip(targets, results):

@@ -81,8 +81,11 @@ pub(crate) fn run(cli: &Cli) -> u8 {
             },
             None => return status,
         }
-        // Not before it has published: otherwise it might do nothing else.
-        renew();
+        // Not before it has published: otherwise it might do nothing else. And not if it refuses what is there: the next one would not know
+        // what was there before.
+        if status != exit::HELD {
+            renew();
+        }
     }
 }
 

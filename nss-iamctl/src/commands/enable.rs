@@ -235,8 +235,9 @@ impl Plan {
             if is_other {
                 self.steps.push(Step::Unit { unit: other.to_owned(), on: false });
             }
-            // Each stops the other.
-            if is_other || !enabled(wanted) {
+            // Each stops the other. Somebody may have stopped this one, too.
+            let is_stopped = || host.exists("/run/systemd/system") && !units::is_active(host, wanted);
+            if is_other || !enabled(wanted) || is_stopped() {
                 self.steps.push(on(wanted));
             }
         }

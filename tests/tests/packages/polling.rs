@@ -122,4 +122,7 @@ fn the_timer_and_back(host: &Booted) {
     host.write("/etc/nss-iam/config.d/test.toml", "[refresh]\nevery = \"1s\"\n");
     host.done("nss-iamctl enable");
     assert_eq!(host.sh(units).1, "enabled\ndisabled\nactive\ninactive\n");
+    host.done("systemctl stop nss-iam-refresh.path nss-iam-fetch.service && nss-iamctl enable");
+    assert_eq!(host.sh(units).1, "enabled\ndisabled\nactive\ninactive\n");
+    host.done("systemctl is-active nss-iam-fetch.service");
 }

@@ -47,7 +47,7 @@ pub(super) fn require_local(host: &Host, args: &Enable) -> Result<(), Error> {
 pub(super) fn unread<'a>(args: &'a Enable, config: &'a Config) -> impl Iterator<Item = Message> + 'a {
     let is_read = |group: &str| {
         config.groups_from_instance_tag.is_some()
-            || !config.source.is_directory()
+            || !config.source.is_directory() && config.groups.is_empty()
             || config.groups.iter().any(|other| other.eq_ignore_ascii_case(group))
     };
     let unread = args.local_groups.iter().filter(move |(group, _)| !is_read(group));

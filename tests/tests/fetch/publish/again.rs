@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use listing::Listing;
@@ -130,7 +131,10 @@ fn a_publisher_that_stays_follows_the_configuration_to_another_object_and_knows_
 fn a_publisher_that_stays_becomes_the_program_that_replaces_it() {
     let publisher = Publisher::of_file();
     let program = publisher.path("program");
-    fs::copy(artefact("cache-refresher"), &program).unwrap();
+    // Not by this process: another thread's fork could keep the file open for writing, and it could not be run then.
+    let copy =
+        |from: &Path, to: &Path| assert!(Command::new("cp").args([from, to]).status().unwrap().success());
+    copy(&artefact("cache-refresher"), &program);
     let mut child = publisher.start_as(&program, publisher.account.direct(), &["--loop", "1s"]);
     let runs = || fs::metadata(format!("/proc/{}/exe", child.id())).map(|found| found.ino()).ok();
     let until_it_runs = || {
@@ -141,7 +145,7 @@ fn a_publisher_that_stays_becomes_the_program_that_replaces_it() {
         }
     };
     until_it_runs();
-    fs::copy(&program, publisher.path("next")).unwrap();
+    copy(&program, &publisher.path("next"));
     fs::rename(publisher.path("next"), &program).unwrap();
     until_it_runs();
     child.kill().unwrap();

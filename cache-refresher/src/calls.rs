@@ -6,7 +6,7 @@ use std::path::Path;
 use listing::regular::{self, Links};
 
 use crate::fetch::Past;
-use crate::replace::replace;
+use crate::memo;
 
 const NAME: &str = "calls.json";
 
@@ -16,24 +16,14 @@ const MAX_BYTES: u64 = 1 << 20;
 /// What the last fetch left in this directory; nothing if the file is missing or damaged.
 pub(crate) fn past(directory: &Path) -> Past {
     let path = directory.join(NAME);
-    let read = regular::read(&path, MAX_BYTES, Links::Refuse).map_err(io::Error::from);
-    match read.and_then(|file| Ok(serde_json::from_slice(&file.bytes)?)) {
-        Ok(past) => past,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Past::default(),
-        Err(cause) => {
-            log::warn!("cannot use '{}': {cause}; no earlier calls and pauses are known", path.display());
-            Past::default()
-        }
-    }
+    let content = regular::read(&path, MAX_BYTES, Links::Refuse).map(|file| file.bytes);
+    memo::read(&path, content.map_err(io::Error::from), "no earlier calls and pauses are known")
 }
 
 /// Replaces the file; the caller holds the lock of the directory. Without the file, the next fetch makes its calls as if this one
 /// had made none.
 pub(crate) fn write(directory: &Path, past: &Past) {
-    let (path, json) = (directory.join(NAME), serde_json::to_vec(past).unwrap_or_default());
-    if let Err(cause) = replace(&path, &json, 0o600, None) {
-        log::warn!("cannot write '{}': {cause}", path.display());
-    }
+    memo::write(&directory.join(NAME), past);
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod known;
 mod local;
 mod lock;
 mod logger;
+mod memo;
 mod names;
 mod notify;
 mod nscd;

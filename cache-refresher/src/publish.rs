@@ -117,7 +117,7 @@ impl Memory {
             Err(cause) => {
                 let message = Message::new(cause.to_string());
                 let message = message
-                    .and("the next process does not know when AWS throttled this one, and what it has read");
+                    .and("the next process does not know when AWS throttled this one, or what it read");
                 log::warn!(
                     "{}",
                     message.with_hint("give the publisher's user a directory of its own for '--state'")

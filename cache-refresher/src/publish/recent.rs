@@ -10,7 +10,7 @@ use listing::regular::{self, Links};
 use nix::unistd::geteuid;
 use policy::confirmed;
 
-use crate::replace::replace;
+use crate::memo;
 
 /// The name of the file: the digest and the listing.
 const NAME: &str = "read.json";
@@ -23,22 +23,13 @@ impl Recent {
     /// What the last process left in this directory; nothing if the file is missing or damaged.
     pub(super) fn read(directory: &Path) -> Self {
         let path = directory.join(NAME);
-        match own(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)) {
-            Ok(read) => Self(Some(read)),
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Self::default(),
-            Err(cause) => {
-                log::warn!("cannot use '{}': {cause}; what is published says what is due", path.display());
-                Self::default()
-            }
-        }
+        Self(memo::read(&path, own(&path), "this run reads everything that is due by the published listing"))
     }
 
     /// Leaves it to the next process; the caller holds the lock of the directory.
     pub(super) fn write(&self, directory: &Path) {
-        let Some(read) = &self.0 else { return };
-        let (path, json) = (directory.join(NAME), serde_json::to_vec(read).unwrap_or_default());
-        if let Err(cause) = replace(&path, &json, 0o600, None) {
-            log::warn!("cannot write '{}': {cause}", path.display());
+        if self.0.is_some() {
+            memo::write(&directory.join(NAME), &self.0);
         }
     }
 

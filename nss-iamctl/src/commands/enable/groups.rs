@@ -65,22 +65,27 @@ pub(super) fn unused(args: &Enable, config: &Config) -> Option<Message> {
     (is_file && args.role.is_some()).then(|| Message::new(what()).with_hint("leave it out"))
 }
 
-/// Where users come from a document, everybody in it is a user, unless groups are configured.
+/// Where users come from a document, everybody in it is a user unless groups are configured: what changes in this.
 pub(super) fn selection(before: &Config, after: &Config) -> Option<Message> {
-    let is_document = !after.source.is_directory() && before.source.has_url(after.source.url());
-    let groups: Vec<&String> = after.groups.iter().collect();
-    let what = match (before.groups.as_slice(), groups.as_slice()) {
-        _ if !is_document => return None,
-        ([], [_, ..]) => {
-            let hint = "others stay until you confirm it: nss-iamctl refresh";
-            let only =
-                format!("of the users in '{}', only members of {} ", after.source.url(), some(&groups));
-            return Some(Message::new(only + "are users of this host from now on").with_hint(hint));
+    let url = after.source.url();
+    if after.source.is_directory() || !before.source.has_url(url) {
+        return None;
+    }
+    match (before.groups.is_empty(), after.groups.is_empty()) {
+        (true, false) => {
+            let groups: Vec<&String> = after.groups.iter().collect();
+            let what = format!(
+                "of the users in '{url}', only members of {} are users of this host from now on",
+                some(&groups)
+            );
+            Some(Message::new(what).with_hint("others stay until you confirm it: nss-iamctl refresh"))
         }
-        ([_, ..], []) => format!("everybody in '{}' is a user of this host from now on", after.source.url()),
-        _ => return None,
-    };
-    Some(Message::new(what).with_hint("name groups with '--group GROUP' if that is too many"))
+        (false, true) => {
+            let what = format!("everybody in '{url}' is a user of this host from now on");
+            Some(Message::new(what).with_hint("to select some: nss-iamctl enable --group GROUP"))
+        }
+        _ => None,
+    }
 }
 
 /// Who can run commands, if not everybody can.
@@ -156,7 +161,7 @@ mod tests {
     use crate::fixtures::published;
 
     #[test]
-    fn of_a_document_it_is_told_if_groups_begin_or_cease_to_select() {
+    fn enable_says_if_groups_begin_or_cease_to_select_from_a_document() {
         let config = |groups: &str| {
             let text = format!("groups = [{groups}]\n[source]\nurl = \"file:///srv/users.json\"\n");
             Config::parse(&[("config.toml".into(), text)]).unwrap()

@@ -56,6 +56,16 @@ impl Publisher {
         publisher
     }
 
+    /// The configuration of a host that reads the object.
+    fn of_hosts(&self) -> String {
+        let public = fs::read_to_string(self.path("key.pub")).unwrap();
+        format!(
+            "[source]\nurl = \"s3://{}/{KEY}\"\nfleet = \"jump\"\ntrusted_keys = [\"{}\"]\n",
+            self.bucket,
+            public.trim_end()
+        )
+    }
+
     fn people(&self, count: usize) {
         let users =
             (0..count).map(|number| json!({"id": format!("u-{number}"), "name": format!("u{number}")}));
@@ -244,7 +254,7 @@ fn a_key_that_others_can_read_and_an_object_of_somebody_else_are_refused() {
     told(&publisher.publish(), 78, &["NoSuchBucket"]);
 }
 
-/// Whoever can write the file, and has no key, brings nobody back.
+/// Without the key, replacing the file brings nobody back.
 #[test]
 fn a_publisher_whose_source_is_signed_reads_none_that_is_older_than_the_one_before() {
     let publisher = Publisher::new(json!({}), |directory| {

@@ -126,8 +126,8 @@ fn the_task_of_the_stack_publishes_what_a_host_reads() {
     fs::create_dir("/run/publish").unwrap();
     fs::set_permissions("/run/publish", Permissions::from_mode(0o700)).unwrap();
     let start = repository().join("deploy/container/publisher/start");
-    let command = |words: &[&str]| {
-        let mut command = fleet.host.machine.command(&["setpriv", "--pdeathsig", "KILL"]);
+    let command = |through: &[&str], words: &[&str]| {
+        let mut command = fleet.host.machine.command(through);
         command
             .arg(&start)
             .args(words)
@@ -136,7 +136,7 @@ fn the_task_of_the_stack_publishes_what_a_host_reads() {
         command.env("PUBLISH_KEY", fs::read_to_string("/tmp/key").unwrap()).stdin(Stdio::null());
         command
     };
-    let publisher = Running(command(&[]).spawn().unwrap());
+    let publisher = Running(command(&["setpriv", "--pdeathsig", "KILL"], &[]).spawn().unwrap());
     let begun = Instant::now();
     while !fleet.is_published() {
         assert!(begun.elapsed() < Duration::from_secs(60), "nothing was published");
@@ -146,7 +146,7 @@ fn the_task_of_the_stack_publishes_what_a_host_reads() {
     assert!(!text(&environment).contains("PUBLISH_"), "the key is only in its file");
     assert_eq!((mode("/run/publish/publish.key"), mode("/run/publish/config.toml")), (0o600, 0o600));
 
-    let once: Ran = command(&["--force"]).output().unwrap().into();
+    let once: Ran = command(&["timeout", "60"], &["--force"]).output().unwrap().into();
     assert_eq!(
         (once.status, once.out.contains("unchanged 's3://")),
         (Some(0), true),

@@ -111,19 +111,23 @@ fn with_the_keys_also_lost_ids_and_homes_still_go_to_nobody_else() {
     assert_eq!((host.passwd("evelyn", 2), host.passwd("evelyn", 5)), (eve, "/home/eve".to_owned()));
 }
 
-/// Who left before the loss is in no published file with a UserId.
+/// Users and groups that left before the loss are in no published file with their ids.
 #[test]
 fn those_whose_ids_were_lost_come_back_with_their_uid_and_gid_whatever_their_names_are_now() {
-    for (user_name, group_name, login) in
-        [("eve", "db", "eve"), ("evelyn", "web", "evelyn"), ("ana", "root", "-")]
-    {
+    // The names at their return; the login name, unless the user is refused or locked; others who join at the same time.
+    let rows = [
+        ("eve", "db", Some("eve"), None),
+        ("evelyn", "web", Some("evelyn"), None),
+        ("ana", "root", None, None),
+        ("evelyn", "web", Some("evelyn"), Some("eve")),
+        ("eve", "db", None, None),
+    ];
+    for (row, (user_name, group_name, login, other)) in rows.into_iter().enumerate() {
         let Some(host) = Host::in_tree("login") else { return };
         let with_group = |users: &[Value], name: &str| {
             let mut all = listing(users);
-            all["accounts"][0]["groups"]
-                .as_array_mut()
-                .unwrap()
-                .push(json!({"id": "G2", "name": name, "members": ["U2"]}));
+            let group = json!({"id": "G2", "name": name, "members": ["U2"]});
+            all["accounts"][0]["groups"].as_array_mut().unwrap().push(group);
             all
         };
         refresh(&host, &with_group(&[user("U1", "ana"), user("U2", "eve")], "db"));
@@ -132,16 +136,29 @@ fn those_whose_ids_were_lost_come_back_with_their_uid_and_gid_whatever_their_nam
         assert_eq!(refresh(&host, &listing(&[user("U1", "ana")])).status, Some(0));
         fs::remove_file(STATE).unwrap();
         assert_eq!(refresh(&host, &listing(&[user("U1", "ana")])).status, HELD);
-        let back = with_group(&[user("U1", "ana"), user("U2", user_name)], group_name);
-        for _ in 0..2 {
-            let ran = refresh(&host, &back);
-            assert_eq!(ran.status, Some(0), "{user_name}, {group_name}: {}", ran.err);
+        let is_locked = login.is_none() && user_name == "eve";
+        if is_locked {
+            fs::write("/var/lib/nss-iam/locked", "eve\n").unwrap();
         }
-        if login == "-" {
-            assert!(reason(&host, "U2").is_some());
+        let users = [user("U1", "ana"), user("U2", user_name)].into_iter();
+        let users: Vec<Value> = users.chain(other.map(|name| user("U3", name))).collect();
+        for _ in 0..2 {
+            let ran = refresh(&host, &with_group(&users, group_name));
+            assert_eq!(ran.status, Some(0), "{row}: {}", ran.err);
+        }
+        if let Some(login) = login {
+            assert_eq!(
+                (host.passwd(login, 2), host.passwd(login, 5)),
+                (eve.clone(), "/home/eve".to_owned()),
+                "{row}"
+            );
+            assert!(host.getent("group", gid).unwrap().starts_with(&format!("{group_name}:")), "{row}");
         } else {
-            assert_eq!((host.passwd(login, 2), host.passwd(login, 5)), (eve, "/home/eve".to_owned()));
-            assert!(host.getent("group", gid).unwrap().starts_with(&format!("{group_name}:")));
+            assert!(is_locked || reason(&host, "U2").is_some(), "{row}");
+            assert_eq!(host.keys("eve"), "", "{row}");
+        }
+        if let Some(other) = other {
+            assert_ne!(host.passwd(other, 2), eve, "{row}");
         }
     }
 }

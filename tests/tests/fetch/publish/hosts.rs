@@ -26,9 +26,7 @@ fn a_host_reads_what_was_published_and_an_unchanged_object_costs_one_request() {
     let Some(host) = Host::seeded(&json!({})) else { return };
     let publisher = Publisher::of_file();
     told(&publisher.publish(), 0, &[]);
-    let public = fs::read_to_string(publisher.path("key.pub")).unwrap();
-    let source = format!("[source]\nurl = \"s3://{}/{KEY}\"\nfleet = \"jump\"\n", publisher.bucket);
-    host.machine.config(&format!("{source}trusted_keys = [\"{}\"]\n", public.trim_end()));
+    host.machine.config(&publisher.of_hosts());
     let refresh = || host.refresh_with(&publisher.account.direct(), &[]);
     let get = |conditional| vec![("GET".to_owned(), conditional)];
 
@@ -88,10 +86,7 @@ fn a_host_that_cannot_read_the_object_or_is_shown_an_older_one_keeps_what_it_has
     let yesterday = publisher.object().unwrap();
     publisher.people(2);
     told(&publisher.publish(), 0, &[]);
-    let public = fs::read_to_string(publisher.path("key.pub")).unwrap();
-    let source = format!("[source]\nurl = \"s3://{}/{KEY}\"\nfleet = \"jump\"\n", publisher.bucket);
-    let trust = format!("trusted_keys = [\"{}\"]\n", public.trim_end());
-    host.machine.config(&format!("{source}{trust}[aws]\ntimeout = \"3s\"\n"));
+    host.machine.config(&format!("{}[aws]\ntimeout = \"3s\"\n", publisher.of_hosts()));
     let read = host.refresh_with(&publisher.account.direct(), &[]);
     assert_eq!((read.status, read.names()), (Some(0), vec!["u0".to_owned(), "u1".to_owned()]), "{read:?}");
     publisher.people(1);
@@ -123,16 +118,14 @@ fn a_host_that_cannot_read_the_object_or_is_shown_an_older_one_keeps_what_it_has
     assert_eq!(ended.told(65, &["its generation", "is older than"]).names(), ["u0", "u1"]);
 }
 
-/// A host that only waits for the publisher would seem well.
+/// Otherwise such a host would look healthy.
 #[test]
-fn what_fails_at_the_publisher_is_told_on_the_hosts_which_keep_the_users() {
+fn hosts_report_what_fails_at_the_publisher_and_keep_the_users() {
     let Some(host) = Host::seeded(&json!({})) else { return };
     let wish = json!({"users": [{"name": "ana", "keys": 1}], "groups": {"G": ["ana"]}});
     let publisher = Publisher::new(wish, |_| "groups = [\"G\"]\n".to_owned());
     told(&publisher.publish(), 0, &[]);
-    let public = fs::read_to_string(publisher.path("key.pub")).unwrap();
-    let source = format!("[source]\nurl = \"s3://{}/{KEY}\"\nfleet = \"jump\"\n", publisher.bucket);
-    host.machine.config(&format!("{source}trusted_keys = [\"{}\"]\n", public.trim_end()));
+    host.machine.config(&publisher.of_hosts());
     let refresh = || host.refresh_with(&publisher.account.direct(), &[]);
     refresh().told(0, &[]);
     let denied = publisher.publish_through(|call| match call.action.as_str() {
@@ -159,6 +152,21 @@ fn what_fails_at_the_publisher_is_told_on_the_hosts_which_keep_the_users() {
     }
     told(&publisher.publish(), 0, &[]);
     refresh().told(0, &[]);
+}
+
+#[test]
+fn a_removal_that_the_publisher_holds_is_held_there_and_not_on_the_hosts() {
+    let Some(host) = Host::seeded(&json!({})) else { return };
+    let publisher = Publisher::of_file();
+    told(&publisher.publish(), 0, &[]);
+    host.machine.config(&publisher.of_hosts());
+    publisher.people(0);
+    told(&publisher.publish(), 65, &["it lists no user", "cache-refresher publish --force"]);
+    let read = host.refresh_with(&publisher.account.direct(), &[]);
+    read.told(65, &["at the publisher: it lists no user", "hint: on the publisher: "]);
+    assert_eq!(read.names(), ["u0"]);
+    let errors = &read.listing.unwrap().accounts[0].errors;
+    assert!(errors.len() == 1 && errors[0].users.is_empty(), "{errors:?}");
 }
 
 /// What `nss-iamctl policy` prints with this configuration.

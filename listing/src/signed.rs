@@ -104,8 +104,8 @@ impl Refused {
                 "if this is a new key of the publisher, add its public key to [source] trusted_keys"
             }
             Self::Form(_) | Self::Wrong => {
-                "it has to be written again as a whole: a file under another name, and renamed; an object in S3 by its publisher, or as \
-                 /usr/share/doc/nss-iam/guide/many-hosts.md restores it"
+                "write a file again under another name, and rename it; restore an object in S3 as \
+                 /usr/share/doc/nss-iam/guide/many-hosts.md describes"
             }
             Self::NotTouched => "sign it again with a key that wants to be touched",
             Self::Listing(_) | Self::Incomplete(_) => crate::FORMAT,

@@ -125,7 +125,7 @@ fn times(mut listing: Listing, is_signed: bool, now: Timestamp) -> Listing {
     for account in &mut listing.accounts {
         account.as_of = Some(account.as_of.unwrap_or(written).min(now));
         if is_signed {
-            account.errors.iter_mut().for_each(told_by_publisher);
+            account.errors.iter_mut().for_each(of_publisher);
         } else {
             account.errors.clear();
         }
@@ -140,8 +140,8 @@ fn times(mut listing: Listing, is_signed: bool, now: Timestamp) -> Listing {
     listing
 }
 
-/// What failed there. There is nothing to do about it on this host.
-fn told_by_publisher(failure: &mut Failure) {
+/// Marks a failure as the publisher's: nothing on this host can solve it.
+fn of_publisher(failure: &mut Failure) {
     failure.cause.insert_str(0, "at the publisher: ");
     failure.hint = match failure.hint.as_str() {
         "" => "see the log of the publisher".to_owned(),

@@ -204,7 +204,8 @@ impl Object {
         }
     }
 
-    fn whose(&self) -> String {
+    /// Who lacks a permission.
+    fn caller_role(&self) -> String {
         self.role
             .as_ref()
             .map_or_else(|| "the role of this host".to_owned(), |role| format!("the role '{role}'"))
@@ -215,7 +216,7 @@ impl Object {
             let more = if action == PUT { " and kms:GenerateDataKey" } else { "" };
             return format!(
                 "the bucket is encrypted: allow kms:Decrypt{more} on its key to {}",
-                self.whose()
+                self.caller_role()
             );
         }
         let partition = partition(&self.region.region);
@@ -226,7 +227,7 @@ impl Object {
         format!(
             "allow {action} on 'arn:{partition}:s3:::{}' to {}, and check the policy of the bucket{missing}",
             self.name(),
-            self.whose()
+            self.caller_role()
         )
     }
 }
